@@ -1,0 +1,149 @@
+"""Settings: defaults, then a TOML file, then `DIGITS_*` variables, then the command line; each knows where it came from."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from digits.errors import ConfigError
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _help(text: str, default: Any) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting. The variable of `jobs_dir` is `DIGITS_JOBS_DIR`, its key in the TOML file `jobs_dir`, and so on."""
+
+    jobs_dir: str = _help("Directory of all jobs; must be writable.", "~/.local/share/digits/jobs")
+    host: str = _help("Address to listen on. Anything but loopback needs an account (`digits user add`).", "127.0.0.1")
+    port: int = _help("Port to listen on.", 5000)
+    url_prefix: str = _help("Path under which a proxy serves digits, e.g. /digits.", "")
+    server_name: str = _help("Name shown in the page; the host name when empty.", "")
+    auth: bool = _help("Ask for a log-in. Only loopback addresses may switch it off.", True)
+    debug: bool = _help("Show traces in error answers and reload templates.", False)
+    data_dirs: str = _help(
+        "Folders that path fields may reach, separated by the path separator. Empty: the home directory on loopback, else none.",
+        "",
+    )
+    allow_urls: bool = _help("Let pictures be fetched from public http(s) addresses.", False)
+    max_upload_mb: int = _help("Largest upload in MiB.", 8192)
+    max_extracted_mb: int = _help("Largest size in MiB an uploaded archive may unpack to.", 65536)
+    database_url: str = _help("SQLAlchemy URL; empty: SQLite in the jobs directory.", "")
+    logfile_filename: str = _help("Log file of the server; empty: in the jobs directory.", "")
+    logfile_level: str = _help("DEBUG, INFO, WARNING, ERROR or CRITICAL.", "INFO")
+    all_extensions: bool = _help("Show plugins that hide themselves by default.", False)
+    cpu_slots: int = _help("CPU slots for jobs; 0: the number of cores.", 0)
+    heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300)
+    checkpoint_seconds: int = _help("Time between rolling checkpoints of a training.", 60)
+    min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
+    predictor_idle_seconds: int = _help("A loaded model that nobody asks is dropped after so long.", 600)
+    web_threads: int = _help("Threads of the web server; each live page holds one.", 320)
+
+    def data_roots(self) -> tuple[Path, ...]:
+        """The folders that server-side paths are confined to, resolved."""
+        texts = [t for t in self.data_dirs.split(os.pathsep) if t]
+        if not texts and is_loopback(self.host):
+            texts = ["~"]
+        return tuple(Path(t).expanduser().resolve() for t in texts)
+
+    @property
+    def jobs_path(self) -> Path:
+        return Path(self.jobs_dir).expanduser().absolute()
+
+    @property
+    def name(self) -> str:
+        return self.server_name or socket.gethostname()
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """Settings with, for each, the place it was taken from (`default`, a file, a variable, `command line`)."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> LoadedSettings:
+    """Collect the settings. Raises ConfigError naming the setting and its source when a value does not fit."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources = {f.name: "default" for f in fields(Settings)}
+    file = config_file(environ)
+    layers: list[tuple[str, Mapping[str, Any]]] = [(str(file), _read_toml(file, environ)), ("", _from_environ(environ))]
+    layers.append(("command line", {k: v for k, v in (overrides or {}).items() if v is not None}))
+    for source, layer in layers:
+        for name, raw in layer.items():
+            origin = source or f"DIGITS_{name.upper()}"
+            values[name] = _convert(name, raw, origin)
+            sources[name] = origin
+    settings = Settings(**values)
+    _check(settings, sources)
+    return LoadedSettings(settings, sources)
+
+
+def config_file(environ: Mapping[str, str]) -> Path:
+    """`DIGITS_CONFIG`, else `digits/config.toml` in the user's configuration folder."""
+    if environ.get("DIGITS_CONFIG"):
+        return Path(environ["DIGITS_CONFIG"]).expanduser()
+    base = environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "digits" / "config.toml"
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _read_toml(file: Path, environ: Mapping[str, str]) -> Mapping[str, Any]:
+    if not file.is_file():
+        if environ.get("DIGITS_CONFIG"):
+            raise ConfigError(f"DIGITS_CONFIG names {file}, which does not exist.")
+        return {}
+    try:
+        values = tomllib.loads(file.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from error
+    unknown = sorted(set(values) - {f.name for f in fields(Settings)})
+    if unknown:
+        raise ConfigError(f"{file} has settings that do not exist: {', '.join(unknown)}.", advice="`digits config` lists all.")
+    return values
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    return {f.name: environ[key] for f in fields(Settings) if (key := f"DIGITS_{f.name.upper()}") in environ}
+
+
+def _convert(name: str, raw: Any, origin: str) -> Any:
+    wanted = type(getattr(Settings, name))
+    try:
+        if wanted is bool and isinstance(raw, str):
+            return _BOOLEANS[raw.strip().lower()]
+        if isinstance(raw, bool) != (wanted is bool):
+            raise ValueError(raw)
+        return wanted(raw)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{origin}: {name} is {raw!r}, expected {_EXPECTED[wanted]}.") from error
+
+
+def _check(settings: Settings, sources: Mapping[str, str]) -> None:
+    if not 0 <= settings.port <= 65535:
+        raise ConfigError(f"{sources['port']}: port is {settings.port}, expected 0 to 65535.")
+    if settings.logfile_level.upper() not in LOG_LEVELS:
+        raise ConfigError(
+            f"{sources['logfile_level']}: logfile_level is {settings.logfile_level!r}, expected one of {LOG_LEVELS}."
+        )
+    prefix = settings.url_prefix
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ConfigError(f"{sources['url_prefix']}: url_prefix is {prefix!r}, expected something like /digits.")
+
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+_EXPECTED = {bool: "true or false", int: "a whole number", str: "a text"}

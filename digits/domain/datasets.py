@@ -1,0 +1,128 @@
+"""A data set: what was asked for (`DatasetSpec`) and what came of it (`DatasetInfo`, the file `dataset.json`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+TRAIN_DB = "train_db"
+VAL_DB = "val_db"
+TEST_DB = "test_db"
+STAGES = (TRAIN_DB, VAL_DB, TEST_DB)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What ingest is told.
+
+    `extension` is the id of the data extension that itemizes and encodes, `extension_data` the form values its `__init__`
+    gets (JSON types only; what the extension makes of them is frozen in `userdata.pkl` at the first start).
+    Encodings are `auto`, `none`, `png` or `jpg`. `backend` and `compression` are kept to be echoed; the store is ours.
+    """
+
+    extension: str
+    task: str = "classification"
+    extension_data: dict[str, Any] = field(default_factory=dict)
+    feature_encoding: str = "auto"
+    label_encoding: str = "none"
+    jpeg_quality: int = 90
+    batch_size: int = 32
+    num_threads: int = 4
+    force_same_shape: bool = True
+    backend: str = "lmdb"
+    compression: str = "none"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> DatasetSpec:
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class RecordMeta:
+    """What one split's records are; stored as the Arrow schema's metadata and in `dataset.json`.
+
+    `feature_shape` is (C, H, W), None when shapes differ between records; `feature_dtype` a NumPy name (`uint8`, `uint16`,
+    `float32`, …); `feature_encoding` is `none` (fixed-size list of numbers), `png`, `jpg` or `raw` (bytes of the array, shape
+    in the `shape` column). `label_kind` is `index`, `vector`, `map`, `boxes`, `array` or `none`. `mean` and `std` are per
+    channel in the units of the stored values.
+    """
+
+    task: str
+    feature_shape: tuple[int, int, int] | None
+    feature_dtype: str = "uint8"
+    feature_encoding: str = "none"
+    label_kind: str = "index"
+    label_shape: tuple[int, ...] | None = ()
+    label_dtype: str = "int64"
+    label_encoding: str = "none"
+    class_labels: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    schema: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RecordMeta:
+        def as_tuple(item: Any) -> Any:
+            return tuple(item) if isinstance(item, list) else item
+
+        return cls(**{name: as_tuple(item) for name, item in value.items()})
+
+
+@dataclass(frozen=True)
+class SplitInfo:
+    """One split as it stands in the records. `class_counts` follow `class_labels`; `skipped` entries are in `problems.jsonl`."""
+
+    name: str  # train_db | val_db | test_db
+    entries: int
+    meta: RecordMeta
+    class_counts: tuple[int, ...] = ()
+    skipped: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The contents of `dataset.json`, written once, last, when all splits are whole.
+
+    `sizes` is a histogram of the sources' original sizes as `[width, height, count]` rows (most frequent first, at most
+    1,000); `duplicates` counts exact copies across splits and `problems` skipped entries, both listed in `problems.jsonl`.
+    `content_hash` identifies the records (SHA-256 over the hash columns of all splits in order).
+    """
+
+    task: str
+    class_labels: tuple[str, ...]
+    splits: dict[str, SplitInfo]
+    feature_shape: tuple[int, int, int] | None = None
+    sizes: tuple[tuple[int, int, int], ...] = ()
+    problems: int = 0
+    duplicates: int = 0
+    content_hash: str = ""
+    mean_image: str = ""  # file name in the job folder, e.g. mean.jpg
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> DatasetInfo:
+        splits = {
+            name: SplitInfo(**{**s, "meta": RecordMeta.from_json(s["meta"]), "class_counts": tuple(s.get("class_counts", ()))})
+            for name, s in value.get("splits", {}).items()
+        }
+        shape = value.get("feature_shape")
+        return cls(
+            **{
+                **value,
+                "splits": splits,
+                "class_labels": tuple(value.get("class_labels", ())),
+                "feature_shape": tuple(shape) if shape else None,
+                "sizes": tuple(tuple(row) for row in value.get("sizes", ())),
+            }
+        )

@@ -1,0 +1,195 @@
+"""What a job's worker tells the world: small frozen dataclasses, one JSON line each in `events.jsonl`.
+
+Holds: every line carries `type`, `t` (seconds since the epoch) and `attempt` (1, 2, … one per start of the worker).
+Metric, snapshot and sample events carry the global `step` (batches seen, 0 before the first) and `epoch` (fractional).
+A number that is not finite is written as null and read back as NaN. Unknown types and fields are skipped when read, so
+an older reader survives a newer writer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+EVENT_TYPES: dict[str, type[Event]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of all events."""
+
+    type: ClassVar[str] = ""
+    t: float = field(default_factory=time.time)
+    attempt: int = 1
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        EVENT_TYPES[cls.type] = cls
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptEvent(Event):
+    """First line of each start of a worker.
+
+    When it goes on from a checkpoint, `resumed_offset` is the byte length that `events.jsonl` had at that checkpoint and
+    `resumed_step` its step: metric, snapshot, sample and progress lines of earlier attempts at or beyond that offset are void.
+    `resumed_step` of -1 means a start from nothing: then all such lines of earlier attempts are void.
+    """
+
+    type: ClassVar[str] = "attempt"
+    resumed_step: int = -1
+    resumed_offset: int = 0
+    pid: int = 0
+    host: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusEvent(Event):
+    """The worker's own word on its state; `D`, `E` and `A` are the last line of an attempt."""
+
+    type: ClassVar[str] = "status"
+    status: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressEvent(Event):
+    """How far the work is: `fraction` of the whole job in [0, 1], `rate` in `unit` a second, `eta` in seconds (an estimate)."""
+
+    type: ClassVar[str] = "progress"
+    fraction: float
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    rate: float = 0.0
+    eta: float | None = None
+    step: int = 0
+    epoch: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricEvent(Event):
+    """Scalars of one moment. `phase` is `train`, `val` or `lr`; `kinds` says `loss`, `accuracy` or `other` per name."""
+
+    type: ClassVar[str] = "metric"
+    step: int
+    epoch: float
+    phase: str
+    values: dict[str, float]
+    kinds: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotEvent(Event):
+    """A snapshot was written to (or, with `removed`, deleted from) `path`, relative to the job folder."""
+
+    type: ClassVar[str] = "snapshot"
+    step: int
+    epoch: float
+    path: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    best: bool = False
+    removed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleEvent(Event):
+    """Predictions of a few fixed validation samples, in a file `path` relative to the job folder."""
+
+    type: ClassVar[str] = "sample"
+    step: int
+    epoch: float
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareEvent(Event):
+    """Use of the machine by the job: CPU in percent of one core, memory in bytes, one dictionary per GPU.
+
+    A GPU has `index`, `name`, `uuid`, `memory_used`, `memory_total` (bytes), `utilization` (percent), `temperature` (°C).
+    """
+
+    type: ClassVar[str] = "hardware"
+    cpu_percent: float = 0.0
+    memory: int = 0
+    memory_total: int = 0
+    gpus: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogEvent(Event):
+    """A line worth keeping for the reader of the job page."""
+
+    type: ClassVar[str] = "log"
+    message: str
+    level: str = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningEvent(Event):
+    """Something the user should know although the work goes on; `code` is stable, `advice` the next step."""
+
+    type: ClassVar[str] = "warning"
+    code: str
+    message: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorEvent(Event):
+    """Why the job failed; `trace` is shown folded, `code` is stable (`out-of-memory`, `diverged`, `network`, …)."""
+
+    type: ClassVar[str] = "error"
+    code: str
+    message: str
+    advice: str = ""
+    trace: str = ""
+
+
+def to_line(event: Event) -> str:
+    """One JSON object without a line break."""
+    value = {"type": event.type, **dataclasses.asdict(event)}
+    return json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def from_line(line: str | bytes) -> Event | None:
+    """The event on a line; None for a torn line or a type this version does not know."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    return from_json(value)
+
+
+def from_json(value: Mapping[str, Any]) -> Event | None:
+    """The event in a parsed line, or None for an unknown type or a line without its required fields."""
+    cls = EVENT_TYPES.get(str(value.get("type")))
+    if cls is None:
+        return None
+    names = {f.name for f in dataclasses.fields(cls)}
+    known = {name: v for name, v in value.items() if name in names}
+    for name in ("values", "metrics"):
+        if isinstance(known.get(name), dict):
+            known[name] = {k: math.nan if v is None else v for k, v in known[name].items()}
+    try:
+        return cls(**known)
+    except TypeError:
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value

@@ -1,0 +1,36 @@
+"""What a longer inference (an evaluation job) is told, and the shape of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """Predict many pictures with one snapshot.
+
+    `source` is `list` (a text file in the job folder, `path [label]` a line, relative paths joined with `folder`), `folder`
+    (every picture below `folder`), or `split` (`split` of data set `dataset_id`). `limit` keeps the first N (0 all).
+    """
+
+    model_id: str
+    snapshot: str  # path relative to the model's folder
+    epoch: float
+    source: str
+    dataset_id: str = ""
+    split: str = ""
+    list_file: str = ""
+    folder: str = ""
+    limit: int = 0
+    top_n: int = 9
+    dont_resize: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> EvaluationSpec:
+        return cls(**value)

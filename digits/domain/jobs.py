@@ -1,0 +1,126 @@
+"""A job: what was asked for (`JobRequest`, never edited after start) and what its user may change (`UserColumns`)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+SCHEMA = 1
+JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}$")
+
+
+class Kind(StrEnum):
+    """What a job makes. An evaluation is any longer inference: many pictures, a split, a list."""
+
+    DATASET = "dataset"
+    MODEL = "model"
+    EVALUATION = "evaluation"
+
+
+class Task(StrEnum):
+    """What a data set or model is about."""
+
+    CLASSIFICATION = "classification"
+    SEGMENTATION = "segmentation"
+    DETECTION = "detection"
+    PROCESSING = "processing"  # image to image
+    REGRESSION = "regression"
+    GENERIC = "generic"
+
+
+class Action(StrEnum):
+    """What a user has asked the supervisor to do with a job."""
+
+    NONE = ""
+    ABORT = "abort"
+    DELETE = "delete"
+    RESUME = "resume"  # start a finished job again, from its checkpoint where it has one
+
+
+TYPE_NAMES = {
+    (Kind.DATASET, Task.CLASSIFICATION): "Image Classification Dataset",
+    (Kind.MODEL, Task.CLASSIFICATION): "Image Classification Model",
+    (Kind.MODEL, Task.GENERIC): "Generic Image Model",
+}
+
+
+def new_job_id(now: float | None = None) -> str:
+    """`YYYYmmdd-HHMMSS-xxxx`: local time and four random hexadecimal digits."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    return f"{stamp}-{secrets.token_hex(2)}"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job needs before it starts.
+
+    `pool` limits how many jobs of one sort run at once (`storage`-free names of R 4.2: `create_db`, `analyze_db`,
+    `inference`, `train`); `cpus` are slots of the machine; `gpus` is how many free devices, `gpu_ids` exactly which.
+    """
+
+    pool: str
+    cpus: int = 1
+    gpus: int = 0
+    gpu_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """The contents of `job.json`.
+
+    `form` is what the user sent (kept to clone the job), `spec` what it was validated to (a dataclass of
+    `domain.datasets`, `domain.training` or `domain.inference` as a dictionary).
+    """
+
+    id: str
+    kind: Kind
+    type_name: str
+    task: Task
+    created: float
+    form: dict[str, Any]
+    spec: dict[str, Any]
+    parents: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=lambda: Resources("train"))
+    digits_version: str = ""
+    schema: int = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> JobRequest:
+        known = dict(value)
+        resources = dict(known["resources"])
+        resources["gpu_ids"] = tuple(resources.get("gpu_ids", ()))
+        return cls(
+            **{
+                **known,
+                "kind": Kind(known["kind"]),
+                "task": Task(known["task"]),
+                "parents": tuple(known.get("parents", ())),
+                "resources": Resources(**resources),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class UserColumns:
+    """The contents of `user.json`: what a user may change at any time, also while the job runs."""
+
+    name: str
+    group: str = ""
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    owner: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> UserColumns:
+        return cls(**{**value, "tags": tuple(value.get("tags", ()))})

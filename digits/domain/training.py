@@ -1,0 +1,111 @@
+"""What one training is told: every hyper-parameter, validated, and the text of its network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SOLVERS = ("SGD", "MOMENTUM", "NESTEROV", "ADAGRAD", "ADADELTA", "ADAM", "ADAMW", "RMSPROP", "FTRL", "ADAGRADDA")
+LR_POLICIES = ("fixed", "step", "multistep", "exp", "inv", "poly", "sigmoid")
+
+
+@dataclass(frozen=True)
+class LearningRate:
+    """Base rate and policy; the parameters keep the names of the form (`step_size` in percent of the training, …)."""
+
+    base: float = 0.01
+    policy: str = "step"
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Which optimizer with what. None means the solver's own default (see `docs/networks.md`)."""
+
+    type: str = "SGD"
+    momentum: float | None = None
+    weight_decay: float | None = None
+    rms_decay: float = 0.99
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The fields of R 3.5. Angles in degrees; `scale`, `noise` and `contrast` are standard deviations."""
+
+    flip: str = "none"  # none | fliplr | flipud | fliplrud
+    quad_rot: str = "none"  # none | rot90 | rot180 | rotall
+    rot: float = 0.0
+    scale: float = 0.0
+    noise: float = 0.0
+    contrast: float = 0.0
+    whitening: bool = False
+    hsv_use: bool = False
+    hsv_h: float = 0.02
+    hsv_s: float = 0.04
+    hsv_v: float = 0.06
+
+
+@dataclass(frozen=True)
+class StartWeights:
+    """Where the weights come from: `none` (random), `pretrained` (the network's own, when they can be had) or a snapshot.
+
+    A snapshot is a model's `job_id` with `snapshot` (path relative to that job's folder), or an absolute `path`.
+    """
+
+    source: str = "none"  # none | pretrained | snapshot | path
+    job_id: str = ""
+    snapshot: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One training.
+
+    `network` is the text itself (a readable Python file with `build_network(context)`); `network_name` where it came
+    from (`lenet`, `timm/resnet18`, `custom`, …). Intervals are in epochs and may be fractions; a `val_interval` of 0 means
+    never, a `snapshot_interval` of 0 only at the end. `crop_size` crops at random in training and the centre otherwise.
+    `use_mean` is `none`, `image` or `pixel`. `precision` is `32-true`, `16-mixed` or `bf16-mixed`.
+    `keep_snapshots` is how many interval snapshots stay (0 all); the best and the last always stay. `best_metric` names the
+    validation output that decides (empty: the task's own), `threads` the CPU threads to compute with (0: the slot's).
+    """
+
+    dataset_id: str
+    task: str
+    framework: str = "pytorch"
+    network: str = ""
+    network_name: str = "custom"
+    epochs: int = 30
+    batch_size: int | None = None
+    batch_accumulation: int = 1
+    snapshot_interval: float = 1.0
+    val_interval: float = 1.0
+    seed: int | None = None
+    shuffle: bool = True
+    crop_size: int | None = None
+    use_mean: str = "image"
+    solver: Solver = field(default_factory=Solver)
+    learning_rate: LearningRate = field(default_factory=LearningRate)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    start: StartWeights = field(default_factory=StartWeights)
+    precision: str = "32-true"
+    gpu_count: int = 0
+    keep_snapshots: int = 0
+    best_metric: str = ""
+    threads: int = 0
+    loss: str = ""  # name of a loss of `engines.losses`; empty: the network text's own, else the task's default
+    options: dict[str, Any] = field(default_factory=dict)  # task-specific settings, e.g. class weights
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TrainingSpec:
+        nested = {
+            "solver": Solver(**value.get("solver", {})),
+            "learning_rate": LearningRate(**value.get("learning_rate", {})),
+            "augmentation": Augmentation(**value.get("augmentation", {})),
+            "start": StartWeights(**value.get("start", {})),
+        }
+        return cls(**{**value, **nested})

@@ -1,0 +1,98 @@
+"""The tree of errors. Every message says what was found and what to do next; `field` names the form field it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class DigitsError(Exception):
+    """Base of every error raised on purpose.
+
+    `status` is the HTTP code under which the error leaves the web server, `advice` the next step for the reader.
+    """
+
+    status = 500
+
+    def __init__(self, message: str = "", *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+class BadRequest(DigitsError):
+    """The request cannot be understood or is not possible as it stands."""
+
+    status = 400
+
+
+class FormErrors(BadRequest):
+    """One or more form fields are wrong: `errors` maps a field's name to its messages."""
+
+    def __init__(self, errors: Mapping[str, list[str]]) -> None:
+        self.errors = {name: list(messages) for name, messages in errors.items()}
+        super().__init__("; ".join(f"{name}: {' '.join(m)}" for name, m in self.errors.items()))
+
+
+class Unauthorized(DigitsError):
+    """Nobody is logged in where somebody must be."""
+
+    status = 401
+
+
+class Forbidden(DigitsError):
+    """Somebody is logged in but may not do this."""
+
+    status = 403
+
+
+class NotFound(DigitsError):
+    """The thing asked for does not exist (any more)."""
+
+    status = 404
+
+
+class Conflict(DigitsError):
+    """The thing is in another state than the action needs."""
+
+    status = 409
+
+
+class ConfigError(DigitsError):
+    """A setting is wrong or the machine is not as a setting says."""
+
+
+class StorageError(DigitsError):
+    """A job folder, record file or database cannot be read or written."""
+
+
+class DiskFull(StorageError):
+    """There is no room left on a disk; work pauses until there is."""
+
+
+class DataError(DigitsError):
+    """Something in the user's data cannot be used: an unreadable picture, a folder without classes."""
+
+    status = 400
+
+
+class LoadImageError(DataError):
+    """A picture cannot be read."""
+
+
+class PluginError(DigitsError):
+    """A plugin failed; the message names it."""
+
+
+class NetworkError(DataError):
+    """A network text cannot be built or does not fit the data set."""
+
+
+class TrainingError(DigitsError):
+    """Training cannot go on (loss is not a number, out of memory, ...)."""
+
+
+class JobStopped(DigitsError):
+    """Raised inside a worker when the supervisor has asked it to stop."""

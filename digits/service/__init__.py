@@ -1,0 +1,31 @@
+"""What can be done, whichever door it came through: page, JSON and command all call the functions of this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from digits.config import Settings
+from digits.storage.folders import JobFolder, JobsDir
+from digits.storage.jobs import JobStore
+
+
+@dataclass(frozen=True)
+class Service:
+    """What every action needs: the settings, the jobs directory and the table of jobs. Safe to share between threads."""
+
+    settings: Settings
+    jobs_dir: JobsDir
+    store: JobStore
+
+    @classmethod
+    def open(cls, settings: Settings) -> Service:
+        """Prepare the jobs directory and open the database. Raises StorageError when the directory cannot be written."""
+        jobs_dir = JobsDir(settings.jobs_path)
+        jobs_dir.prepare()
+        return cls(settings, jobs_dir, JobStore.open(settings.database_url, jobs_dir.database_file))
+
+    def folder(self, job_id: str) -> JobFolder:
+        return self.jobs_dir.folder(job_id)
+
+    def close(self) -> None:
+        self.store.close()

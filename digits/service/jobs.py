@@ -1,0 +1,117 @@
+"""Making and changing jobs: what a user may do with a job's row and folder. The supervisor does the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import digits
+from digits.domain.jobs import Action, JobRequest, Kind, Resources, Task, UserColumns, new_job_id
+from digits.domain.status import Status
+from digits.errors import BadRequest, Forbidden
+from digits.service import Service
+from digits.storage.jobs import Job
+
+
+def create_job(
+    service: Service,
+    *,
+    kind: Kind,
+    task: Task,
+    type_name: str,
+    name: str,
+    form: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    resources: Resources,
+    parents: tuple[str, ...] = (),
+    group: str = "",
+    owner: str = "",
+    job_id: str = "",
+    **columns: Any,
+) -> Job:
+    """Write the job's folder, then its row in state `I`; the supervisor starts it when it can.
+
+    `job_id` may be one that the caller took from `new_job_id` because it put files (uploads, a network text) into the
+    folder first. `columns` are further columns of the row: `extension`, `framework`, `network`, `dataset_id`, `summary`.
+    """
+    now = time.time()
+    request = JobRequest(
+        id=job_id or free_job_id(service),
+        kind=kind,
+        type_name=type_name,
+        task=task,
+        created=now,
+        form=dict(form),
+        spec=dict(spec),
+        parents=parents,
+        resources=resources,
+        digits_version=digits.__version__,
+    )
+    user = UserColumns(name=name, group=group, owner=owner)
+    service.folder(request.id).create(request, user)
+    return service.store.insert(request, user, **columns)
+
+
+def free_job_id(service: Service) -> str:
+    """A job id of now that no folder has yet."""
+    while True:
+        job_id = new_job_id()
+        if not service.folder(job_id).path.exists():
+            return job_id
+
+
+def may_edit(job: Job, user: str) -> bool:
+    """Whether `user` may change or delete the job: somebody is logged in, and the job is nobody's or theirs."""
+    return bool(user) and (not job.owner or job.owner == user)
+
+
+def check_edit(job: Job, user: str) -> None:
+    """Raises Forbidden when `user` may not change the job."""
+    if not may_edit(job, user):
+        raise Forbidden(f"{job.name} belongs to {job.owner or 'nobody'}; {user or 'an unknown user'} may not change it.")
+
+
+def edit(service: Service, job: Job, *, name: str | None = None, notes: str | None = None, group: str | None = None) -> Job:
+    """Change name, notes or group, in `user.json` first and then in the row. A blank name is refused."""
+    if name is not None and not name.strip():
+        raise BadRequest("name cannot be blank")
+    changes = {k: v.strip() for k, v in {"name": name, "notes": notes, "group": group}.items() if v is not None}
+    folder = service.folder(job.id)
+    folder.write_user(replace(folder.user(), **changes))
+    return service.store.update(job.id, **changes)
+
+
+def stored_form(service: Service, job: Job) -> dict[str, Any]:
+    """The form that made the job, with the name and group it has now: what a clone starts from."""
+    names = {Kind.DATASET: "dataset_name", Kind.MODEL: "model_name"}
+    form = dict(service.folder(job.id).request().form)
+    key = names.get(Kind(job.kind))
+    if key:
+        form[key] = job.name
+    form["group_name"] = job.group
+    return form
+
+
+def abort(service: Service, job: Job) -> None:
+    """Ask for the job to be stopped. Forbidden when it has ended already."""
+    if not job.status.is_running:
+        raise Forbidden("Job not aborted")
+    service.store.request_action(job.id, Action.ABORT)
+
+
+def resume(service: Service, job: Job) -> None:
+    """Ask for a job that was aborted or failed to go on from its checkpoint."""
+    if job.status not in (Status.ABORT, Status.ERROR):
+        raise Forbidden(f"{job.name} is {job.status.word}; only an aborted or failed job can go on.")
+    service.store.request_action(job.id, Action.RESUME)
+
+
+def delete(service: Service, job: Job) -> None:
+    """Hide the job at once and ask for its folder to be removed. Forbidden while other jobs need it."""
+    dependents = [child for child in service.store.children(job.id) if child.kind == Kind.MODEL]
+    if job.kind == Kind.DATASET and dependents:
+        names = ", ".join(child.name for child in dependents)
+        raise Forbidden(f"{job.name} is used by {len(dependents)} model(s), which must be deleted first: {names}.")
+    service.store.request_action(job.id, Action.DELETE)

@@ -1,0 +1,143 @@
+"""Tables of the database. All but users and tokens can be rebuilt from the job folders (`digits jobs reindex`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, Engine, Float, ForeignKey, Index, Integer, String, Text, create_engine, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SQLITE_BUSY_SECONDS = 30
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}
+
+
+class JobRow(Base):
+    """One job. The web process writes the first group of columns, the supervisor the second (see docs/architecture.md)."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, index=True, default=0)  # grows with each change of any job: live lists read from it
+    kind: Mapped[str] = mapped_column(String(16), index=True)
+    type_name: Mapped[str] = mapped_column(String(80))
+    task: Mapped[str] = mapped_column(String(20), default="")
+    extension: Mapped[str] = mapped_column(String(80), default="")
+    framework: Mapped[str] = mapped_column(String(20), default="")
+    network: Mapped[str] = mapped_column(String(120), default="")
+    dataset_id: Mapped[str] = mapped_column(String(40), index=True, default="")
+    created: Mapped[float] = mapped_column(Float, index=True)
+    pool: Mapped[str] = mapped_column(String(20), default="train")
+    cpus: Mapped[int] = mapped_column(Integer, default=1)
+    gpus: Mapped[int] = mapped_column(Integer, default=0)
+    gpu_ids: Mapped[list[Any]] = mapped_column(default=list)
+
+    name: Mapped[str] = mapped_column(Text, default="")
+    group: Mapped[str] = mapped_column("group_name", Text, default="")
+    notes: Mapped[str] = mapped_column(Text, default="")
+    tags: Mapped[list[Any]] = mapped_column(default=list)
+    owner: Mapped[str] = mapped_column(String(80), default="")
+    priority: Mapped[int] = mapped_column(Integer, default=0)  # higher starts first; the user may re-order the queue
+    requested_action: Mapped[str] = mapped_column(String(10), default="", index=True)
+    deleted: Mapped[float | None] = mapped_column(Float, default=None, index=True)
+
+    status: Mapped[str] = mapped_column(String(1), index=True, default="I")
+    history: Mapped[list[Any]] = mapped_column(default=list)
+    started: Mapped[float | None] = mapped_column(Float, default=None)
+    finished: Mapped[float | None] = mapped_column(Float, default=None)
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    eta: Mapped[float | None] = mapped_column(Float, default=None)
+    message: Mapped[str] = mapped_column(Text, default="")  # why it waits, is paused or was resumed
+    error: Mapped[str] = mapped_column(Text, default="")
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # starts in a row that died without a word
+    pid: Mapped[int] = mapped_column(Integer, default=0)
+    pid_start: Mapped[float] = mapped_column(Float, default=0.0)
+    event_offset: Mapped[int] = mapped_column(Integer, default=0)  # folded up to this byte of events.jsonl
+    used_gpus: Mapped[list[Any]] = mapped_column(default=list)
+    best_name: Mapped[str] = mapped_column(String(120), default="")
+    best_value: Mapped[float | None] = mapped_column(Float, default=None)
+    best_epoch: Mapped[float | None] = mapped_column(Float, default=None)
+    sparkline: Mapped[list[Any]] = mapped_column(default=list)
+    disk_bytes: Mapped[int | None] = mapped_column(Integer, default=None)
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)  # short facts for lists: classes, entries, image shape
+
+    __table_args__ = (Index("ix_jobs_kind_created", "kind", "created"),)
+
+
+class DependencyRow(Base):
+    """`job_id` starts only when `parent_id` is done."""
+
+    __tablename__ = "dependencies"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    parent_id: Mapped[str] = mapped_column(String(40), primary_key=True, index=True)
+
+
+class OutputRow(Base):
+    """Last, smallest and largest value of one output of one job in one phase (`train` or `val`)."""
+
+    __tablename__ = "outputs"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    phase: Mapped[str] = mapped_column(String(8), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12), default="other")
+    last: Mapped[float | None] = mapped_column(Float)
+    min: Mapped[float | None] = mapped_column(Float)
+    max: Mapped[float | None] = mapped_column(Float)
+    min_epoch: Mapped[float | None] = mapped_column(Float)
+    max_epoch: Mapped[float | None] = mapped_column(Float)
+
+    __table_args__ = (Index("ix_outputs_name", "name", "phase"),)
+
+
+class UserRow(Base):
+    """An account. `password` is Werkzeug's scrypt text."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    password: Mapped[str] = mapped_column(Text)
+    created: Mapped[float] = mapped_column(Float)
+    admin: Mapped[bool] = mapped_column(default=False)
+
+
+class TokenRow(Base):
+    """A bearer token; only its SHA-256 is kept."""
+
+    __tablename__ = "tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    label: Mapped[str] = mapped_column(String(80))
+    user: Mapped[str] = mapped_column(String(80), index=True)
+    created: Mapped[float] = mapped_column(Float)
+
+
+class CounterRow(Base):
+    """One row: the change sequence of all jobs."""
+
+    __tablename__ = "counter"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    value: Mapped[int] = mapped_column(Integer, default=0)
+
+
+def open_engine(url: str, sqlite_file: Path) -> Engine:
+    """Engine for `url`, or for the SQLite file in WAL mode when `url` is empty."""
+    if url:
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

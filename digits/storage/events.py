@@ -1,0 +1,117 @@
+"""The append-only event log of a job: one writer, many readers.
+
+Holds: a line is written with one call, so readers never see half of two lines mixed; a torn last line (a crash, a full
+disk) is normal and skipped; offsets are bytes and stay valid for ever, because the file only grows.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from digits.domain.events import (
+    AttemptEvent,
+    Event,
+    MetricEvent,
+    ProgressEvent,
+    SampleEvent,
+    SnapshotEvent,
+    from_line,
+    to_line,
+)
+from digits.errors import DiskFull
+from digits.storage.files import is_disk_full
+
+READ_CHUNK = 1 << 20
+VOIDABLE = (MetricEvent, SnapshotEvent, SampleEvent, ProgressEvent)
+
+
+class EventWriter:
+    """Appends events of one attempt. Safe to use from several threads of one process."""
+
+    def __init__(self, path: Path, attempt: int) -> None:
+        self.path = path
+        self.attempt = attempt
+        self._lock = threading.Lock()
+        self._handle = open(path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the writer
+        self._end_torn_line()
+
+    def emit(self, event: Event) -> int:
+        """Write one line and return the file's length after it, in bytes. Raises DiskFull when it could not be written whole."""
+        line = (to_line(replace(event, attempt=self.attempt)) + "\n").encode()
+        with self._lock:
+            return self._write(line)
+
+    @property
+    def offset(self) -> int:
+        """Length of the file in bytes."""
+        return os.fstat(self._handle.fileno()).st_size
+
+    def close(self) -> None:
+        self._handle.close()
+
+    def _write(self, line: bytes) -> int:
+        before = self.offset
+        try:
+            written = self._handle.write(line)
+        except OSError as error:
+            if is_disk_full(error):
+                raise DiskFull(f"No room left for {self.path}.") from error
+            raise
+        if written != len(line):
+            os.ftruncate(self._handle.fileno(), before)
+            raise DiskFull(f"No room left for {self.path}.")
+        return before + written
+
+    def _end_torn_line(self) -> None:
+        size = self.offset
+        if size == 0:
+            return
+        with open(self.path, "rb") as handle:
+            handle.seek(size - 1)
+            if handle.read(1) != b"\n":
+                self._handle.write(b"\n")
+
+
+def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, Event]]:
+    """Whole lines from byte `offset` on, as `(offset after the line, event)`. A missing file has no events."""
+    for end, line in read_lines(path, offset):
+        event = from_line(line)
+        if event is not None:
+            yield end, event
+
+
+def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Whole raw lines without their line break, as `(offset after the line, line)`."""
+    if not path.exists():
+        return
+    with open(path, "rb") as handle:
+        handle.seek(offset)
+        rest = b""
+        while chunk := handle.read(READ_CHUNK):
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                offset += len(line) + 1
+                yield offset, line
+
+
+def valid_events(path: Path, until: int | None = None) -> list[tuple[int, Event]]:
+    """All events with what a resumed attempt made void taken out (see `AttemptEvent`), as `(offset after the line, event)`."""
+    kept: list[tuple[int, Event]] = []
+    for end, event in read_events(path):
+        if until is not None and end > until:
+            break
+        if isinstance(event, AttemptEvent):
+            kept = [item for item in kept if not is_void(item, event)]
+        kept.append((end, event))
+    return kept
+
+
+def is_void(item: tuple[int, Event], attempt: AttemptEvent) -> bool:
+    """Whether an earlier line was written beyond the point from which `attempt` goes on."""
+    end, event = item
+    return isinstance(event, VOIDABLE) and end > attempt.resumed_offset

@@ -1,0 +1,126 @@
+"""Files that are either whole or not there: written under a temporary name, synced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from digits.errors import DiskFull, StorageError
+
+ROOM_POLL_SECONDS = 2.0
+DEFAULT_MIN_FREE = 32 * 2**20
+
+
+@contextlib.contextmanager
+def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> Iterator[IO[Any]]:
+    """Open a temporary neighbour of `path` for writing; it takes the place of `path` when the block ends without an error.
+
+    Raises DiskFull when the disk has no room; the old file then stays as it was and nothing is left beside it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, mode) as handle:
+            if permissions is not None:
+                os.chmod(temporary, permissions)
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _translate(error, path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any, *, permissions: int | None = None) -> None:
+    """Write `value` as indented JSON, atomically."""
+    with atomic(path, "w", permissions=permissions) as handle:
+        json.dump(value, handle, indent=1, ensure_ascii=False)
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file; StorageError with the file's name when it is missing or not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StorageError(f"{path} does not exist.") from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read: {error}.") from error
+
+
+def sync_directory(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes an ordinary user may still write on the disk of `path`."""
+    return shutil.disk_usage(path).free
+
+
+def with_room(
+    work: Callable[[], Any],
+    folder: Path,
+    *,
+    on_wait: Callable[[], None],
+    should_stop: Callable[[], bool],
+    min_free: int = DEFAULT_MIN_FREE,
+    poll: float = ROOM_POLL_SECONDS,
+) -> Any:
+    """Do `work`; while the disk of `folder` is full, call `on_wait` and try again when there is room.
+
+    `work` must be repeatable. Raises DiskFull when asked to stop while waiting.
+    """
+    while True:
+        try:
+            return work()
+        except DiskFull:
+            on_wait()
+            while free_bytes(folder) < min_free:
+                if should_stop():
+                    raise
+                time.sleep(poll)
+
+
+def tree_size(folder: Path) -> int:
+    """Sum of the sizes of all files below `folder` in bytes; 0 for an empty folder, ValueError when there is none."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder")
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(root, name)).st_size
+    return total
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an exception, or what caused it, says that a disk or a quota is full."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, DiskFull):
+            return True
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _translate(error: OSError, path: Path) -> StorageError:
+    if is_disk_full(error):
+        return DiskFull(f"No room left on the disk of {path.parent}.", advice="Free some space; the work goes on by itself.")
+    return StorageError(f"{path} cannot be written: {error.strerror or error}.")

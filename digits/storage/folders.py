@@ -1,0 +1,119 @@
+"""The folder of one job: the names of its files, and how its requests and user columns are read and written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, UserColumns
+from digits.errors import StorageError
+from digits.storage.files import read_json, write_json
+
+HIDDEN = ".digits"  # below the jobs directory: database, lock, secret, uploads, run-time state
+
+
+class JobFolder:
+    """Names below one job's directory. Making one does no input or output."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.request_file = path / "job.json"
+        self.user_file = path / "user.json"
+        self.events_file = path / "events.jsonl"
+        self.worker_file = path / "worker.json"  # pid, start time, attempt, host of the running worker
+        self.heartbeat_file = path / "heartbeat"  # its modification time is the worker's last sign of life
+        self.log_file = path / "worker.log"  # the worker's stdout and stderr
+        self.dataset_file = path / "dataset.json"
+        self.problems_file = path / "problems.jsonl"
+        self.userdata_file = path / "userdata.pkl"
+        self.snapshots = path / "snapshots"
+        self.checkpoint = path / "checkpoint"
+        self.result_file = path / "result.json"
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    def create(self, request: JobRequest, user: UserColumns) -> None:
+        """Make the folder with `user.json` and then `job.json`: a folder without `job.json` is not a job."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.user_file, user.to_json())
+        write_json(self.request_file, request.to_json())
+
+    def request(self) -> JobRequest:
+        """What was asked for. Raises StorageError for a file of a newer version or one that is broken."""
+        value = read_json(self.request_file)
+        if not isinstance(value, dict) or not isinstance(value.get("schema"), int):
+            raise StorageError(f"{self.request_file} is not a job of digits.")
+        if value["schema"] > SCHEMA:
+            raise StorageError(
+                f"{self.request_file} was written by a newer version of digits (schema {value['schema']}, known is {SCHEMA}).",
+                advice="Start that version on this jobs directory, or use another directory.",
+            )
+        try:
+            return JobRequest.from_json(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"{self.request_file} cannot be understood: {error}.") from error
+
+    def user(self) -> UserColumns:
+        """Name, notes and so on; the job's id as its name where the file is lost."""
+        try:
+            return UserColumns.from_json(read_json(self.user_file))
+        except (StorageError, TypeError):
+            return UserColumns(name=self.id)
+
+    def write_user(self, user: UserColumns) -> None:
+        write_json(self.user_file, user.to_json())
+
+    def spec(self) -> dict[str, Any]:
+        return self.request().spec
+
+    def exists(self) -> bool:
+        return self.request_file.is_file()
+
+
+class JobsDir:
+    """The jobs directory: one folder per job and `.digits/` for what belongs to the server."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.hidden = path / HIDDEN
+        self.database_file = self.hidden / "digits.sqlite"
+        self.lock_file = self.hidden / "lock"
+        self.secret_file = self.hidden / "secret"
+        self.uploads = self.hidden / "uploads"
+        self.trash = self.hidden / "trash"
+
+    def prepare(self) -> None:
+        """Make what is missing. Raises StorageError when the directory cannot be written."""
+        try:
+            self.hidden.mkdir(parents=True, exist_ok=True)
+            self.uploads.mkdir(exist_ok=True)
+            probe = self.hidden / f".probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise StorageError(
+                f"The jobs directory {self.path} cannot be written: {error.strerror or error}.",
+                advice="Choose another with --jobs-dir (or DIGITS_JOBS_DIR), or change its permissions.",
+            ) from error
+
+    def folder(self, job_id: str) -> JobFolder:
+        """The folder of a job, which need not exist. StorageError when the text is no job id."""
+        if not JOB_ID.match(job_id):
+            raise StorageError(f"{job_id!r} is not a job id.")
+        return JobFolder(self.path / job_id)
+
+    def folders(self) -> list[JobFolder]:
+        """Every folder that holds a job, oldest id first."""
+        if not self.path.is_dir():
+            return []
+        names = sorted(name for name in os.listdir(self.path) if JOB_ID.match(name))
+        return [folder for folder in (JobFolder(self.path / name) for name in names) if folder.exists()]
+
+    def foreign(self) -> list[Path]:
+        """Job folders of the original tool (`status.pickle`), which are named to the user and left untouched."""
+        if not self.path.is_dir():
+            return []
+        return sorted(p.parent for p in self.path.glob("*/status.pickle"))

@@ -1,0 +1,384 @@
+"""The table of jobs: insert, find, change by compare-and-set, list with sort and filter done by the database.
+
+Holds: every method is one transaction and may be called from any thread or process. A `Job` is a frozen copy, never
+stale-bound to a session. Each change of a job gives it the next number of one global sequence (`seq`), so a reader that
+remembers the last number it saw asks for exactly what has changed since.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, Select, and_, delete, func, inspect, or_, select, update
+from sqlalchemy.orm import Session
+
+from digits.domain.jobs import Action, JobRequest, UserColumns
+from digits.domain.status import LEGAL_MOVES, RUNNING, Status, StatusHistory
+from digits.errors import Conflict, NotFound
+from digits.storage.database import Base, CounterRow, DependencyRow, JobRow, OutputRow, open_engine
+
+SEQUENCE_ID = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A copy of one row of `jobs`; see `database.JobRow` for the columns."""
+
+    id: str
+    seq: int
+    kind: str
+    type_name: str
+    task: str
+    extension: str
+    framework: str
+    network: str
+    dataset_id: str
+    created: float
+    pool: str
+    cpus: int
+    gpus: int
+    gpu_ids: list[str]
+    name: str
+    group: str
+    notes: str
+    tags: list[str]
+    owner: str
+    priority: int
+    requested_action: str
+    deleted: float | None
+    status: Status
+    history: list[list[Any]]
+    started: float | None
+    finished: float | None
+    progress: float
+    eta: float | None
+    message: str
+    error: str
+    attempt: int
+    failures: int
+    pid: int
+    pid_start: float
+    event_offset: int
+    used_gpus: list[str]
+    best_name: str
+    best_value: float | None
+    best_epoch: float | None
+    sparkline: list[float]
+    disk_bytes: int | None
+    summary: dict[str, Any]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of work so far, 0 before the first start."""
+        return (self.finished or time.time()) - self.started if self.started else 0.0
+
+
+JOB_FIELDS = tuple(f.name for f in dataclass_fields(Job))
+
+
+@dataclass(frozen=True)
+class Output:
+    """Last, smallest and largest value of one output (`name`, phase `train` or `val`) of one job."""
+
+    job_id: str
+    name: str
+    phase: str
+    kind: str
+    last: float | None
+    min: float | None
+    max: float | None
+    min_epoch: float | None
+    max_epoch: float | None
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """A list of jobs. `sort` is a column of `Job` or `output:NAME:PHASE:last|min|max`; empty values always come last.
+
+    `text` looks in name, id, group, network, owner and notes. `limit` 0 means all.
+    """
+
+    kind: str = ""
+    statuses: Sequence[str] = ()
+    task: str = ""
+    group: str | None = None
+    dataset_id: str = ""
+    owner: str = ""
+    text: str = ""
+    sort: str = "created"
+    descending: bool = True
+    offset: int = 0
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list; `total` counts all rows that match."""
+
+    jobs: list[Job] = field(default_factory=list)
+    total: int = 0
+
+
+class JobStore:
+    """All access to the table of jobs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str, sqlite_file: Path) -> JobStore:
+        """Open and, where there is none yet, create the tables."""
+        store = cls(open_engine(url, sqlite_file))
+        if not inspect(store.engine).has_table("counter"):
+            Base.metadata.create_all(store.engine)
+            with Session(store.engine) as session, session.begin():
+                session.add(CounterRow(id=SEQUENCE_ID, value=0))
+        return store
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def insert(self, request: JobRequest, user: UserColumns, **columns: Any) -> Job:
+        """A new row in state `I`. `columns` are further columns of `JobRow` (extension, framework, network, …)."""
+        with Session(self.engine) as session, session.begin():
+            row = JobRow(
+                seq=_next_sequence(session),
+                id=request.id,
+                kind=str(request.kind),
+                type_name=request.type_name,
+                task=str(request.task),
+                created=request.created,
+                pool=request.resources.pool,
+                cpus=request.resources.cpus,
+                gpus=request.resources.gpus,
+                gpu_ids=list(request.resources.gpu_ids),
+                name=user.name,
+                group=user.group,
+                notes=user.notes,
+                tags=list(user.tags),
+                owner=user.owner,
+                **{"status": "I", "history": [["I", request.created]], **columns},
+            )
+            session.add(row)
+            session.flush()
+            session.add_all(DependencyRow(job_id=request.id, parent_id=parent) for parent in request.parents)
+            return _copy(row)
+
+    def update(self, job_id: str, **columns: Any) -> Job:
+        """Set columns of one job. Raises NotFound."""
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            row = self._row(session, job_id)
+            _assign(row, columns, sequence)
+            return _copy(row)
+
+    def transition(
+        self, job_id: str, to: Status, *, expected: Iterable[Status] = (), at: float | None = None, **columns: Any
+    ) -> Job:
+        """Move to another state and set `columns` with it.
+
+        Raises Conflict when the job is not in one of `expected` (default: any state from which the move is legal).
+        `started` is set by the first run, `finished` by every final state, progress becomes 1 with `D`.
+        """
+        at = time.time() if at is None else at
+        allowed = set(expected) or {s for s, moves in LEGAL_MOVES.items() if to in moves}
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            row = self._row(session, job_id)
+            before = Status(row.status)
+            if before not in allowed or to not in LEGAL_MOVES[before]:
+                raise Conflict(f"Job {job_id} is {before.word}; it cannot become {to.word} now.")
+            history = StatusHistory.from_json(row.history)
+            history.add(to, at)
+            columns = {"status": str(to), "history": history.to_json(), **_times(row, to, at), **columns}
+            _assign(row, columns, sequence)
+            return _copy(row)
+
+    def request_action(self, job_id: str, action: Action) -> Job:
+        """Ask the supervisor for something. A deletion hides the job at once."""
+        extra = {"deleted": time.time()} if action == Action.DELETE else {}
+        return self.update(job_id, requested_action=str(action), **extra)
+
+    def put_outputs(self, job_id: str, outputs: Iterable[Output]) -> None:
+        """Replace the given outputs of a job."""
+        with Session(self.engine) as session, session.begin():
+            for output in outputs:
+                session.merge(OutputRow(**{f.name: getattr(output, f.name) for f in dataclass_fields(Output)}))
+
+    def clear_outputs(self, job_id: str) -> None:
+        with Session(self.engine) as session, session.begin():
+            session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
+
+    def purge(self, job_id: str) -> None:
+        """Remove the row and what belongs to it, once the folder is gone."""
+        with Session(self.engine) as session, session.begin():
+            session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
+            session.execute(delete(DependencyRow).where(DependencyRow.job_id == job_id))
+            session.execute(delete(JobRow).where(JobRow.id == job_id))
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def find(self, job_id: str, *, with_deleted: bool = False) -> Job | None:
+        """The job, or None."""
+        with Session(self.engine) as session:
+            row = session.get(JobRow, job_id)
+            if row is None or (row.deleted is not None and not with_deleted):
+                return None
+            return _copy(row)
+
+    def get(self, job_id: str, kind: str = "") -> Job:
+        """The job; NotFound ("Job not found") when there is none, or none of that kind."""
+        job = self.find(job_id)
+        if job is None or (kind and job.kind != kind):
+            raise NotFound("Job not found")
+        return job
+
+    def query(self, query: JobQuery) -> Page:
+        """One page of a list, sorted and filtered by the database."""
+        with Session(self.engine) as session:
+            conditions = _conditions(query)
+            total = session.scalar(select(func.count()).select_from(JobRow).where(*conditions)) or 0
+            statement = _ordered(select(JobRow).where(*conditions), query).offset(query.offset)
+            if query.limit:
+                statement = statement.limit(query.limit)
+            return Page([_copy(row) for row in session.scalars(statement)], total)
+
+    def active(self) -> list[Job]:
+        """Jobs with work to come, in the order in which they may start: priority, then age."""
+        with Session(self.engine) as session:
+            statement = (
+                select(JobRow)
+                .where(JobRow.status.in_([str(s) for s in RUNNING]), JobRow.deleted.is_(None))
+                .order_by(JobRow.priority.desc(), JobRow.created, JobRow.id)
+            )
+            return [_copy(row) for row in session.scalars(statement)]
+
+    def requested(self) -> list[Job]:
+        """Jobs whose user has asked for something, deleted ones among them."""
+        with Session(self.engine) as session:
+            statement = select(JobRow).where(JobRow.requested_action != "").order_by(JobRow.seq)
+            return [_copy(row) for row in session.scalars(statement)]
+
+    def changes(self, since: int, limit: int = 500) -> list[Job]:
+        """Jobs changed after sequence number `since`, deleted ones among them, oldest change first."""
+        with Session(self.engine) as session:
+            statement = select(JobRow).where(JobRow.seq > since).order_by(JobRow.seq).limit(limit)
+            return [_copy(row) for row in session.scalars(statement)]
+
+    def sequence(self) -> int:
+        """The number of the newest change."""
+        with Session(self.engine) as session:
+            return session.scalar(select(CounterRow.value).where(CounterRow.id == SEQUENCE_ID)) or 0
+
+    def parents(self, job_id: str) -> list[str]:
+        with Session(self.engine) as session:
+            return list(session.scalars(select(DependencyRow.parent_id).where(DependencyRow.job_id == job_id)))
+
+    def children(self, job_id: str) -> list[Job]:
+        """Jobs that need this one and are not deleted, oldest first."""
+        with Session(self.engine) as session:
+            statement = (
+                select(JobRow)
+                .join(DependencyRow, DependencyRow.job_id == JobRow.id)
+                .where(DependencyRow.parent_id == job_id, JobRow.deleted.is_(None))
+                .order_by(JobRow.created)
+            )
+            return [_copy(row) for row in session.scalars(statement)]
+
+    def outputs(self, job_ids: Sequence[str]) -> dict[str, list[Output]]:
+        """Outputs by job id, for the jobs that have any."""
+        found: dict[str, list[Output]] = {}
+        with Session(self.engine) as session:
+            statement = select(OutputRow).where(OutputRow.job_id.in_(job_ids)).order_by(OutputRow.name, OutputRow.phase)
+            for row in session.scalars(statement):
+                output = Output(**{f.name: getattr(row, f.name) for f in dataclass_fields(Output)})
+                found.setdefault(row.job_id, []).append(output)
+        return found
+
+    def output_names(self) -> list[tuple[str, str]]:
+        """Every `(name, phase)` that any job has, sorted."""
+        with Session(self.engine) as session:
+            rows = session.execute(select(OutputRow.name, OutputRow.phase).distinct().order_by(OutputRow.name, OutputRow.phase))
+            return [(name, phase) for name, phase in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are of each kind."""
+        with Session(self.engine) as session:
+            statement = select(JobRow.kind, func.count()).where(JobRow.deleted.is_(None)).group_by(JobRow.kind)
+            return dict(session.execute(statement).tuples())
+
+    def _row(self, session: Session, job_id: str) -> JobRow:
+        statement = select(JobRow).where(JobRow.id == job_id).with_for_update()
+        row = session.scalars(statement).one_or_none()
+        if row is None:
+            raise NotFound("Job not found")
+        return row
+
+
+def _copy(row: JobRow) -> Job:
+    values: dict[str, Any] = {name: getattr(row, name) for name in JOB_FIELDS}
+    return Job(**{**values, "status": Status(row.status)})
+
+
+def _assign(row: JobRow, columns: Mapping[str, Any], sequence: int) -> None:
+    for name, value in columns.items():
+        if not hasattr(JobRow, name):
+            raise AttributeError(f"jobs has no column {name}")
+        setattr(row, name, value)
+    row.seq = sequence
+
+
+def _times(row: JobRow, to: Status, at: float) -> dict[str, Any]:
+    if to == Status.RUN:
+        return {"started": row.started or at, "finished": None}
+    if to == Status.WAIT:
+        return {"finished": None}
+    return {"finished": at, "eta": None, **({"progress": 1.0} if to == Status.DONE else {})}
+
+
+def _next_sequence(session: Session) -> int:
+    """Take the next number. Always the first statement of a transaction that writes: it takes SQLite's write lock
+    before anything is read, so that two processes wait for each other instead of failing on a stale read."""
+    statement = update(CounterRow).where(CounterRow.id == SEQUENCE_ID).values(value=CounterRow.value + 1)
+    return int(session.execute(statement.returning(CounterRow.value)).scalar_one())
+
+
+def _conditions(query: JobQuery) -> list[Any]:
+    conditions: list[Any] = [JobRow.deleted.is_(None)]
+    exact = {JobRow.kind: query.kind, JobRow.task: query.task, JobRow.dataset_id: query.dataset_id, JobRow.owner: query.owner}
+    conditions += [column == value for column, value in exact.items() if value]
+    if query.statuses:
+        conditions.append(JobRow.status.in_(list(query.statuses)))
+    if query.group is not None:
+        conditions.append(JobRow.group == query.group)
+    for word in query.text.split():
+        pattern = f"%{_escape(word)}%"
+        columns = (JobRow.name, JobRow.id, JobRow.group, JobRow.network, JobRow.owner, JobRow.notes)
+        conditions.append(or_(*(column.ilike(pattern, escape="\\") for column in columns)))
+    return conditions
+
+
+def _escape(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _ordered(statement: Select[Any], query: JobQuery) -> Select[Any]:
+    column: Any
+    if query.sort.startswith("output:"):
+        _, name, phase, which = query.sort.split(":", 3)
+        joined = and_(OutputRow.job_id == JobRow.id, OutputRow.name == name, OutputRow.phase == phase)
+        statement = statement.outerjoin(OutputRow, joined)
+        column = {"last": OutputRow.last, "min": OutputRow.min, "max": OutputRow.max}[which]
+    else:
+        if query.sort not in JOB_FIELDS:
+            raise NotFound(f"Jobs cannot be sorted by {query.sort!r}.")
+        column = getattr(JobRow, query.sort)
+    direction = column.desc() if query.descending else column.asc()
+    return statement.order_by(direction.nulls_last(), JobRow.id.desc())
