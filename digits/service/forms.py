@@ -42,7 +42,7 @@ def option(
     `select`, `path` (server path with completion and Browse), `upload`, `textarea`, `code` or `hidden`; empty: by type.
     Constraints (`ge`, `le`, `gt`, `lt`, `min_length`, …) are pydantic's.
     """
-    extra = {"help": help, "widget": widget, "advanced": advanced, "choices": dict(choices or {})}
+    extra: dict[str, Any] = {"help": help, "widget": widget, "advanced": advanced, "choices": dict(choices or {})}
     return Field(default, title=title, description=help, json_schema_extra=extra, **constraints)
 
 

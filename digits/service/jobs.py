@@ -77,7 +77,7 @@ def edit(service: Service, job: Job, *, name: str | None = None, notes: str | No
     """Change name, notes or group, in `user.json` first and then in the row. A blank name is refused."""
     if name is not None and not name.strip():
         raise BadRequest("name cannot be blank")
-    changes = {k: v.strip() for k, v in {"name": name, "notes": notes, "group": group}.items() if v is not None}
+    changes: dict[str, Any] = {k: v.strip() for k, v in {"name": name, "notes": notes, "group": group}.items() if v is not None}
     folder = service.folder(job.id)
     folder.write_user(replace(folder.user(), **changes))
     return service.store.update(job.id, **changes)

@@ -16,7 +16,7 @@ def allowed_roots(service: Service) -> tuple[Path, ...]:
 
 
 def confine(service: Service, text: str) -> Path:
-    """The resolved path behind `text` (`~` allowed; relative paths start at `/`). Raises Forbidden outside the allowed folders."""
+    """The resolved path behind `text` (`~` allowed; relative ones start at `/`). Raises Forbidden outside the allowed folders."""
     path = Path(os.path.expanduser(text))
     resolved = Path(os.path.realpath(path if path.is_absolute() else Path("/") / path))
     if not is_allowed(service, resolved):
