@@ -1,0 +1,56 @@
+# One command per chore, the same here and in CI. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXTRAS ?=
+PIP := $(BIN)/pip --disable-pip-version-check
+comma := ,
+SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
+DEMO_STAMP := $(VENV)/.installed-demo$(subst $(comma),-,$(addprefix -,$(EXTRAS)))
+TEST_STAMP := $(VENV)/.installed-test
+PLUGINS := $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
+PLUGIN_DIRS := $(sort $(patsubst %/,%,$(dir $(PLUGINS))))
+
+.PHONY: help demo serve test test-fast check bench docs clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(DEMO_STAMP) ## install into .venv and start the server with a trained model (EXTRAS=tensorflow adds that engine)
+	$(BIN)/digits demo
+
+serve: $(DEMO_STAMP) ## install into .venv and start the server
+	$(BIN)/digits serve
+
+test: $(TEST_STAMP) ## install what the tests need and run all of them
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(TEST_STAMP) ## the tests without the browser and the slow ones
+	$(BIN)/python -m pytest -m "not browser and not slow" $(ARGS)
+
+check: $(TEST_STAMP) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(TEST_STAMP) ## measure against what a user would otherwise use (ARGS=--full for the large sizes)
+	@for script in benchmarks/*.py; do case $$script in */_*) continue;; esac; echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+
+docs: $(TEST_STAMP) ## bring the generated parts of docs/ up to date
+	$(BIN)/python -m digits.cli.reference docs
+
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_STAMP): $(BIN)/python $(SOURCES)
+	$(PIP) install -c constraints.txt -e ".$(if $(EXTRAS),[$(EXTRAS)],)"
+	$(if $(PLUGIN_DIRS),$(PIP) install -c constraints.txt --no-build-isolation --no-deps $(PLUGIN_DIRS),)
+	@touch $@
+
+$(TEST_STAMP): $(BIN)/python $(SOURCES)
+	$(PIP) install -c constraints.txt -e ".[dev,tensorflow]"
+	$(if $(PLUGIN_DIRS),$(PIP) install -c constraints.txt --no-build-isolation --no-deps $(PLUGIN_DIRS),)
+	@touch $@
