@@ -19,7 +19,7 @@ LAYERS = [
     {"ingest", "engines", "networks"},
     {"worker", "predictor", "supervisor", "service"},
     {"web", "plugin_host"},
-    {"cli", "__main__", "testing"},
+    {"cli", "__main__", "testing", "download_data"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 SIBLINGS_APART = {"worker", "predictor", "supervisor", "service"}

@@ -1,0 +1,79 @@
+"""The `digits` command. Each sub-command lives in a module of its own and is loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from digits import __version__
+from digits.errors import DigitsError, FormErrors
+
+COMMANDS = {
+    "serve": ("digits.cli.serve", "serve", "Start the server (this is also what bare `digits` does)."),
+    "demo": ("digits.cli.demo", "demo", "Start the server with a model trained on real handwritten digits."),
+    "dataset": ("digits.cli.dataset", "dataset", "Create, list, show and delete data sets."),
+    "model": ("digits.cli.model", "model", "Train, list, show, abort, delete and download models."),
+    "classify": ("digits.cli.classify", "classify", "Classify pictures with a trained model."),
+    "jobs": ("digits.cli.jobs", "jobs", "List and abort jobs, rebuild the database from the job folders."),
+    "plugins": ("digits.cli.plugins", "plugins", "List and install plugins, start a new one."),
+    "user": ("digits.cli.accounts", "user", "Add, list and remove accounts."),
+    "token": ("digits.cli.accounts", "token", "Make, list and revoke bearer tokens for scripts."),
+    "download-data": ("digits.cli.download", "download_data", "Write MNIST, CIFAR or Fashion-MNIST as folders of pictures."),
+    "doctor": ("digits.cli.doctor", "doctor", "Say what is wrong with this installation and what to do."),
+    "config": ("digits.cli.config", "config", "Print every setting with its value and source."),
+}
+ALIASES = {"plugin": "plugins"}
+
+
+class LazyGroup(click.Group):
+    """Knows its sub-commands by name and imports only the one that is called; bare options go to `serve`."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        entry = COMMANDS.get(ALIASES.get(name, name))
+        if entry is None:
+            return None
+        module, attribute, _ = entry
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        first = args[0] if args else ""
+        if not args or (first.startswith("-") and first not in ("--help", "--version")):
+            args = ["serve", *args]
+        return super().parse_args(context, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="digits")
+def group() -> None:
+    """Manage image data sets, train deep networks, watch them live, test them and take them away."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; an error of digits is printed as its message and advice, with exit code 1."""
+    try:
+        group.main(args=arguments, prog_name="digits")
+    except FormErrors as error:
+        for name, messages in error.errors.items():
+            click.echo(f"{click.style('error', fg='red')}: --{name.replace('_', '-')}: {' '.join(messages)}", err=True)
+        sys.exit(1)
+    except DigitsError as error:
+        click.echo(f"{click.style('error', fg='red')}: {error}", err=True)
+        sys.exit(1)
+
+
+def print_json(value: Any) -> None:
+    """Write `value` as indented JSON to standard output."""
+    import json
+
+    click.echo(json.dumps(value, indent=2, default=str))

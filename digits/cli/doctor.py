@@ -1,0 +1,218 @@
+"""`digits doctor`: looks at everything a working installation needs and says, for what is wrong, what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import click
+
+from digits import __version__
+from digits.cli.options import jobs_dir_option, json_option, load_settings
+from digits.config import Settings, is_loopback
+from digits.errors import DigitsError
+from digits.storage.files import free_bytes
+from digits.storage.folders import JobsDir
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "torchmetrics",
+    "numpy",
+    "pyarrow",
+    "pillow",
+    "opencv-python-headless",
+    "flask",
+)
+COMFORTABLE_FREE = 5 * 2**30
+OK, NOTE, WRONG = "ok", "note", "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: `state` is ok, note or wrong; `advice` says what to do about the latter two."""
+
+    area: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+@click.command()
+@jobs_dir_option
+@json_option
+def doctor(jobs_dir: str | None, as_json: bool) -> None:
+    """Look at versions, GPUs, engines, plugins, disk and permissions; exit code 1 when something is wrong."""
+    findings = list(examine(load_settings(jobs_dir=jobs_dir).settings))
+    if as_json:
+        from dataclasses import asdict
+
+        from digits.cli import print_json
+
+        print_json([asdict(f) for f in findings])
+    else:
+        _show(findings)
+    if any(f.state == WRONG for f in findings):
+        sys.exit(1)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every finding, most basic first. A check that itself fails becomes a finding."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _versions,
+        _engines,
+        _gpus,
+        _jobs_directory,
+        _data_folders,
+        _address,
+        _plugins,
+    )
+    for check in checks:
+        try:
+            yield from check(settings)
+        except (DigitsError, OSError, ImportError, RuntimeError) as error:
+            yield Finding(check.__name__.strip("_"), WRONG, f"{type(error).__name__}: {error}")
+
+
+def _versions(_settings: Settings) -> Iterator[Finding]:
+    yield Finding("digits", OK, f"{__version__}, Python {sys.version.split()[0]} at {sys.executable}")
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    yield Finding("packages", OK, ", ".join(found))
+    if missing:
+        yield Finding("packages", WRONG, f"not installed: {', '.join(missing)}", "Install digits again: pip install .")
+
+
+def _engines(_settings: Settings) -> Iterator[Finding]:
+    yield Finding(
+        "engine pytorch",
+        OK if importlib.util.find_spec("torch") else WRONG,
+        _version_of("torch"),
+        "pip install torch torchvision",
+    )
+    if importlib.util.find_spec("tensorflow"):
+        yield Finding("engine tensorflow", OK, _version_of("tensorflow", "tensorflow-cpu"))
+    else:
+        yield Finding("engine tensorflow", NOTE, "not installed", "If you want it: pip install 'digits[tensorflow]'")
+
+
+def _gpus(_settings: Settings) -> Iterator[Finding]:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        yield Finding(
+            "GPUs", NOTE, f"none found ({error})", "Training runs on the CPU. With an NVIDIA GPU, check that nvidia-smi works."
+        )
+        return
+    for index in range(pynvml.nvmlDeviceGetCount()):
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        name = pynvml.nvmlDeviceGetName(handle)
+        yield Finding(f"GPU {index}", OK, f"{name}, {_size(int(memory.free))} of {_size(int(memory.total))} free")
+    yield from _torch_sees_gpus(pynvml.nvmlDeviceGetCount())
+
+
+def _torch_sees_gpus(count: int) -> Iterator[Finding]:
+    import torch
+
+    if count and not torch.cuda.is_available():
+        built = torch.version.cuda or "the CPU"
+        advice = "Install the torch build for your driver's CUDA version (pytorch.org, Get started), or update the driver."
+        yield Finding(
+            "torch and the GPUs", WRONG, f"torch {torch.__version__} is built for {built} and does not see them", advice
+        )
+
+
+def _jobs_directory(settings: Settings) -> Iterator[Finding]:
+    folder = settings.jobs_path
+    jobs = JobsDir(folder)
+    jobs.prepare()
+    count = len(jobs.folders())
+    free = free_bytes(folder)
+    state = OK if free > COMFORTABLE_FREE else WRONG if free < settings.min_free_mb * 2**20 else NOTE
+    advice = "Delete old jobs, or set DIGITS_JOBS_DIR to a larger disk."
+    yield Finding("jobs directory", state, f"{folder}: {count} jobs, {_size(free)} free", "" if state == OK else advice)
+    old = jobs.foreign()
+    if old:
+        text = f"{len(old)} folders of the original DIGITS (status.pickle), e.g. {old[0].name}"
+        yield Finding("jobs directory", NOTE, text, "They are left untouched; create the data sets again from their sources.")
+    shared = shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else None
+    if shared is not None and shared < 2**28:
+        yield Finding(
+            "shared memory", NOTE, f"/dev/shm has {_size(shared)}", "In a container, start it with --shm-size=1g or more."
+        )
+
+
+def _data_folders(settings: Settings) -> Iterator[Finding]:
+    roots = settings.data_roots()
+    if not roots:
+        yield Finding(
+            "data folders", NOTE, "none: path fields reach only uploads", "Set DIGITS_DATA_DIRS to the folders with your data."
+        )
+    for root in roots:
+        usable = root.is_dir() and os.access(root, os.R_OK | os.X_OK)
+        advice = "" if usable else "Create it, give the user who runs digits read permission, or change DIGITS_DATA_DIRS."
+        yield Finding("data folders", OK if usable else WRONG, str(root), advice)
+
+
+def _address(settings: Settings) -> Iterator[Finding]:
+    if not is_loopback(settings.host):
+        yield Finding(
+            "address", NOTE, f"{settings.host}:{settings.port} can be reached from other machines", "Put TLS in front of it."
+        )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+            yield Finding("address", OK, f"{settings.host}:{settings.port} is free")
+        except OSError as error:
+            advice = "If that is not digits itself: digits serve --port with another number."
+            yield Finding("address", NOTE, f"{settings.host}:{settings.port}: {error.strerror}", advice)
+
+
+def _plugins(_settings: Settings) -> Iterator[Finding]:
+    from digits.extensions import loader
+
+    for row in loader.table():
+        state = WRONG if row.error else OK
+        advice = row.error.strip().splitlines()[-1] if row.error else ""
+        yield Finding(f"{row.kind} plugin {row.id}", state, f"{row.title} ({row.origin})", advice)
+
+
+def _version_of(*names: str) -> str:
+    for name in names:
+        try:
+            return f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "not installed"
+
+
+def _size(number: int) -> str:
+    return f"{number / 2**30:.1f} GiB"
+
+
+def _show(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    marks = {OK: "[green]✓[/]", NOTE: "[yellow]•[/]", WRONG: "[red]✗[/]"}
+    table = Table("", "What", "Found", "What to do", show_lines=False)
+    for f in findings:
+        table.add_row(marks[f.state], f.area, f.found, f.advice)
+    Console(width=max(100, shutil.get_terminal_size((120, 40)).columns)).print(table)
