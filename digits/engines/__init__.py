@@ -1,0 +1,5 @@
+"""Engines turn records and a network text into snapshots, and snapshots into predictions. Importing this loads no framework."""
+
+from digits.engines.base import Engine, NetworkContext, NetworkReport, Predictor, TrainingRun, available_frameworks, get_engine
+
+__all__ = ["Engine", "NetworkContext", "NetworkReport", "Predictor", "TrainingRun", "available_frameworks", "get_engine"]

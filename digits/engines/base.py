@@ -1,0 +1,272 @@
+"""The contract of an engine: check a network text, train it on records, load a snapshot and predict.
+
+Holds for every engine:
+
+* Arrays at this border are NumPy, features N,C,H,W in the units the records store (RGB for colour); mean subtraction, scaling
+  and cropping happen inside. Predictions are float32 with the batch as first axis.
+* A network is a Python text with `build_network(context)` and optionally `loss(outputs, targets)`,
+  `metrics(outputs, targets) -> {name: scalar}` and `BATCH_SIZE`. It is code: it runs only in workers and predictors.
+* `train` emits events from one process and one thread only (rank 0), writes snapshots and checkpoints atomically, and when it
+  finds a checkpoint in the folder goes on from it; on a CPU the metric events then equal those of an undisturbed run.
+* Errors are NetworkError (the text), TrainingError (the run; `code` says which kind) or JobStopped (asked to stop).
+* An engine may be used from one thread at a time; a Predictor likewise.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from digits.domain.datasets import DatasetInfo, RecordMeta
+from digits.domain.events import Event
+from digits.domain.training import TrainingSpec
+from digits.errors import BadRequest
+
+FRAMEWORKS = {
+    # framework: (module to look for, module of the engine, class)
+    "pytorch": ("torch", "digits.engines.torch_engine", "TorchEngine"),
+    "tensorflow": ("tensorflow", "digits.engines.tensorflow_engine", "TensorflowEngine"),
+}
+DEFAULT_BATCH_SIZE = 16  # when neither the form nor the text (`BATCH_SIZE`) says one
+
+
+@dataclass(frozen=True)
+class NetworkContext:
+    """What `build_network` is told about the data.
+
+    `input_shape` is (C, H, W) after cropping. `label_shape` is () for a class index, (K,) for a vector, (C, H, W) for a map.
+    `num_classes` is 0 where there are no classes. `pretrained` asks the text for its own pretrained weights.
+    """
+
+    task: str
+    input_shape: tuple[int, int, int]
+    num_classes: int = 0
+    label_shape: tuple[int, ...] | None = ()
+    class_labels: tuple[str, ...] = ()
+    label_kind: str = "index"
+    pretrained: bool = False
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer of a built network: output shapes are without the batch axis, `parameters` counts its own only."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class NetworkReport:
+    """A network text that was built and fed zeros: what came out."""
+
+    parameters: int
+    output_shapes: dict[str, tuple[int, ...]]  # without the batch axis
+    layers: tuple[LayerRow, ...] = ()
+    batch_size: int | None = None  # the text's own `BATCH_SIZE`
+    has_loss: bool = False
+    has_metrics: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ArrayReport:
+    """Statistics of an array. `histogram` is (20 counts, 21 bin edges); `data` the array itself, batch axis taken off."""
+
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    minimum: float
+    maximum: float
+    histogram: tuple[tuple[int, ...], tuple[float, ...]]
+    data: np.ndarray = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer after a forward pass of one picture; `weights` and `activations` are None where it has none."""
+
+    name: str
+    kind: str
+    parameters: int
+    weights: ArrayReport | None
+    activations: ArrayReport | None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine can do; the form hides or refuses the rest."""
+
+    framework: str
+    solvers: tuple[str, ...]
+    tasks: tuple[str, ...]
+    precisions: tuple[str, ...]
+    augmentations: tuple[str, ...]
+    can_shuffle: bool = True
+    can_accumulate: bool = True
+    multi_gpu: bool = True
+
+
+class Records(Protocol):
+    """The part of `storage.records.RecordReader` that engines use."""
+
+    meta: RecordMeta
+
+    def __len__(self) -> int: ...
+    def features(self, indices: np.ndarray) -> np.ndarray: ...
+    def feature(self, index: int) -> np.ndarray: ...
+    def array(self) -> np.ndarray | None: ...
+    def labels(self, indices: np.ndarray) -> Any: ...
+    def column(self, name: str, indices: np.ndarray) -> list[Any]: ...
+
+
+@dataclass
+class TrainingRun:
+    """Everything one training gets. `folder` is the model's job folder, `dataset_folder` the data set's.
+
+    `devices` are GPU ids as `CUDA_VISIBLE_DEVICES` numbers them from 0 (empty: CPU); `offset()` is the length of
+    `events.jsonl` in bytes; `start_weights` an existing file to begin from. `emit` blocks while the disk is full.
+    """
+
+    spec: TrainingSpec
+    folder: Path
+    dataset_folder: Path
+    info: DatasetInfo
+    train: Records
+    val: Records | None
+    emit: Callable[[Event], int]
+    offset: Callable[[], int] = lambda: 0
+    should_stop: Callable[[], bool] = lambda: False
+    devices: tuple[str, ...] = ()
+    threads: int = 0
+    checkpoint_seconds: float = 60.0
+    start_weights: Path | None = None
+    processes: int = 0  # CPU processes of data-parallel training; 0 or 1: one
+
+
+class Predictor(ABC):
+    """A loaded snapshot.
+
+    `meta` holds `task`, `class_labels`, `input_shape` (C, H, W after cropping), `stored_shape`, `preparation` (crop, mean,
+    std), `image` (how the data set prepares a picture: resize mode, size, channels), `outputs`, `network_name`, `epoch`.
+    """
+
+    meta: dict[str, Any]
+
+    @abstractmethod
+    def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs for features (N, C, H, W) in stored units.
+
+        Classification: `output` is softmax probabilities (N, K), K the number of class labels (scores beyond are dropped).
+        Segmentation: `output` is (N, K, H, W) probabilities. Other tasks: raw outputs in the label's units.
+        """
+
+    @abstractmethod
+    def layers(self, feature: np.ndarray) -> list[LayerReport]:
+        """Weights and activations of every layer for one feature (C, H, W)."""
+
+    def export(self, path: Path, kind: str) -> None:
+        """Write the network for other tools. `kind` is one of what the engine offers; BadRequest otherwise."""
+        raise BadRequest(f"This engine cannot export {kind!r}.")
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back the memory of the device."""
+
+
+class Engine(ABC):
+    """A framework behind one face. Making one does nothing but import it."""
+
+    name: str
+    capabilities: Capabilities
+
+    @abstractmethod
+    def check(self, network_text: str, context: NetworkContext) -> NetworkReport:
+        """Build the network and feed it zeros. NetworkError says what is wrong and what to write."""
+
+    @abstractmethod
+    def train(self, run: TrainingRun) -> None:
+        """Train to the end or raise. JobStopped when asked to stop (a checkpoint is written first)."""
+
+    @abstractmethod
+    def load(self, snapshot: Path, device: str = "cpu") -> Predictor:
+        """The predictor of a snapshot file. `device` is `cpu` or `cuda:0`."""
+
+
+def available_frameworks() -> tuple[str, ...]:
+    """Frameworks whose package is installed; looks without importing."""
+    return tuple(name for name, (module, _, _) in FRAMEWORKS.items() if importlib.util.find_spec(module) is not None)
+
+
+def get_engine(framework: str) -> Engine:
+    """The engine of a framework, imported now. BadRequest when it is unknown or not installed."""
+    if framework not in FRAMEWORKS:
+        raise BadRequest(f"There is no framework {framework!r}.", advice=f"Choose one of {', '.join(FRAMEWORKS)}.")
+    module, engine_module, class_name = FRAMEWORKS[framework]
+    if importlib.util.find_spec(module) is None or importlib.util.find_spec(engine_module) is None:
+        raise BadRequest(f"{framework} is not installed.", advice=f"pip install 'digits[{framework}]'")
+    return getattr(importlib.import_module(engine_module), class_name)()
+
+
+def array_report(data: np.ndarray) -> ArrayReport:
+    """Statistics of an array of any shape; all zero for an empty one."""
+    values = np.asarray(data, dtype=np.float64).ravel()
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return ArrayReport(tuple(data.shape), 0.0, 0.0, 0.0, 0.0, ((0,) * 20, tuple(np.linspace(0, 1, 21))), data)
+    counts, edges = np.histogram(finite, bins=20)
+    return ArrayReport(
+        shape=tuple(int(n) for n in data.shape),
+        mean=float(finite.mean()),
+        std=float(finite.std()),
+        minimum=float(finite.min()),
+        maximum=float(finite.max()),
+        histogram=(tuple(int(c) for c in counts), tuple(float(e) for e in edges)),
+        data=data,
+    )
+
+
+def context_for(spec: TrainingSpec, info: DatasetInfo, meta: RecordMeta, *, pretrained: bool = False) -> NetworkContext:
+    """The context a network is built with, from the data set and the crop of the training.
+
+    Raises BadRequest when features differ in shape and no crop makes them equal.
+    """
+    return NetworkContext(
+        task=spec.task,
+        input_shape=input_shape(meta, info, spec.crop_size),
+        num_classes=len(info.class_labels),
+        label_shape=meta.label_shape,
+        class_labels=tuple(info.class_labels),
+        label_kind=meta.label_kind,
+        pretrained=pretrained,
+    )
+
+
+def input_shape(meta: RecordMeta, info: DatasetInfo, crop: int | None) -> tuple[int, int, int]:
+    """(C, H, W) of what the network sees: the features', cropped; the first record's own shape is for the caller to know."""
+    shape = meta.feature_shape or info.feature_shape
+    if shape is None and crop is None:
+        raise BadRequest("The pictures of this data set differ in size.", advice="Give a crop size, or resize them all.")
+    channels, height, width = shape if shape is not None else (int(info.extra.get("channels", 3)), crop or 0, crop or 0)
+    if crop is not None and (crop > height or crop > width):
+        raise BadRequest(
+            f"The crop of {crop} is larger than the pictures ({height}×{width}).", advice="Choose a smaller crop or none."
+        )
+    return (channels, crop or height, crop or width)
+
+
+def names_of(outputs: Mapping[str, Any] | Sequence[Any] | Any) -> dict[str, Any]:
+    """Outputs of a network by name: a mapping as it is, one value as `output`, a sequence as `output`, `output1`, …"""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    if isinstance(outputs, list | tuple):
+        return {f"output{i or ''}": value for i, value in enumerate(outputs)}
+    return {"output": outputs}
