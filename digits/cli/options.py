@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -25,8 +27,8 @@ def load_settings(**overrides: Any) -> LoadedSettings:
 
 @contextlib.contextmanager
 def open_service(jobs_dir: str | None) -> Iterator[Service]:
-    """The service on the chosen jobs directory."""
-    service = Service.open(load_settings(jobs_dir=jobs_dir).settings)
+    """The service on the chosen jobs directory. Whoever has a shell may read what the shell may: paths are not confined."""
+    service = Service.open(replace(load_settings(jobs_dir=jobs_dir).settings, data_dirs="/"))
     try:
         yield service
     finally:
@@ -71,3 +73,9 @@ def _option(model: type[FormModel], field: str, name: str) -> Callable[[Any], An
     shown = "" if default in (None, "", ...) or info.is_required() else f" [default: {default}]"
     metavar = "|".join(choices) if choices and len(choices) <= 8 else None
     return click.option(f"--{flag}", _parameter(field), default=None, metavar=metavar, help=f"{text}.{shown}")
+
+
+def absolute_paths(model: type[FormModel], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The given fields with every path made absolute, because the server knows no current directory."""
+    path_fields = {n for n, info in model.model_fields.items() if extra_of(info).get("widget") in ("path", "upload")}
+    return {n: str(Path(v).expanduser().absolute()) if n in path_fields and v else v for n, v in fields.items()}

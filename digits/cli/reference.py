@@ -49,15 +49,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _configuration() -> str:
-    rows = "".join(
-        f"| `{f.name}` | `DIGITS_{f.name.upper()}` | {f'`{f.default}`' if f.default != '' else 'empty'} | {f.metadata['help']} |\n"
-        for f in fields(Settings)
-    )
-    return f"""# Configuration
+CONFIGURATION = """# Configuration
 
-Made from the code by `make docs`. A setting comes from the command line, else from its variable, else from the TOML file (`digits/config.toml` in
-the user's configuration folder, or the file that `DIGITS_CONFIG` names), else from its default. `digits config` prints each with its source.
+Made from the code by `make docs`. A setting comes from the command line, else from its variable, else from the TOML file
+(`digits/config.toml` in the user's configuration folder, or the file that `DIGITS_CONFIG` names), else from its default.
+`digits config` prints each with its source.
 
 | setting | variable | default | meaning |
 |---|---|---|---|
@@ -68,6 +64,14 @@ A TOML file names the settings themselves:
     data_dirs = "/data/pictures:/home/anna"
     port = 8080
 """
+
+
+def _configuration() -> str:
+    rows = ""
+    for f in fields(Settings):
+        default = f"`{f.default}`" if f.default != "" else "empty"
+        rows += f"| `{f.name}` | `DIGITS_{f.name.upper()}` | {default} | {f.metadata['help']} |\n"
+    return CONFIGURATION.format(rows=rows)
 
 
 def main(folder: Path) -> None:

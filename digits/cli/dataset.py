@@ -1,0 +1,92 @@
+"""`digits dataset`: create, list, show and delete data sets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from digits.cli import print_json
+from digits.cli.follow import follow
+from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
+from digits.cli.tables import find_job, job_table
+from digits.domain.jobs import Kind
+from digits.service.dataset_forms import ClassificationDatasetForm
+from digits.service.datasets import create_classification_dataset, dataset_dict
+from digits.service.jobs import delete as delete_job
+from digits.storage.jobs import JobQuery
+
+NAMES = {"dataset_name": "name", "group_name": "group", "folder_pct_val": "val", "folder_pct_test": "test"}
+
+
+@click.group()
+def dataset() -> None:
+    """Create, list, show and delete data sets."""
+
+
+@dataset.command("create")
+@click.argument("folder", required=False, metavar="[FOLDER]")
+@form_options(ClassificationDatasetForm, NAMES, skip=("folder_train",))
+@click.option("--owner", default="", help="Account that the data set belongs to.")
+@click.option("--no-wait", is_flag=True, help="Only put it in the queue of a running server.")
+@jobs_dir_option
+@json_option
+def create(folder: str | None, fields: dict[str, Any], owner: str, no_wait: bool, jobs_dir: str | None, as_json: bool) -> None:
+    """Make an image classification data set from FOLDER, which has one sub-folder per class.
+
+    Instead of FOLDER, --method textfile with --textfile-local-train-images names a list of pictures.
+    """
+    values = absolute_paths(ClassificationDatasetForm, fields)
+    if folder:
+        values["folder_train"] = str(Path(folder).expanduser().absolute())
+        values.setdefault("dataset_name", Path(folder).expanduser().absolute().name)
+    if values.get("method") == "textfile":
+        values.setdefault("textfile_use_local_files", True)
+        values.setdefault("textfile_use_val", bool(values.get("textfile_local_val_images")))
+    with open_service(jobs_dir) as service:
+        job = create_classification_dataset(service, values, owner)
+        done = no_wait or follow(service, [job.id], quiet=as_json)
+        if as_json:
+            print_json(dataset_dict(service, service.store.get(job.id), verbose=True))
+        else:
+            click.echo(job.id)
+    sys.exit(0 if done else 1)
+
+
+@dataset.command("list")
+@click.option("--text", default="", help="Only those whose name, id, group or notes contain this.")
+@json_option
+@jobs_dir_option
+def list_datasets(text: str, as_json: bool, jobs_dir: str | None) -> None:
+    """Print all data sets, newest first."""
+    with open_service(jobs_dir) as service:
+        page = service.store.query(JobQuery(kind=Kind.DATASET, text=text))
+        if as_json:
+            print_json([dataset_dict(service, job) for job in page.jobs])
+        else:
+            job_table(page.jobs)
+
+
+@dataset.command("show")
+@click.argument("name", metavar="ID_OR_NAME")
+@jobs_dir_option
+def show(name: str, jobs_dir: str | None) -> None:
+    """Print what is known of a data set, as JSON."""
+    with open_service(jobs_dir) as service:
+        print_json(dataset_dict(service, find_job(service, name, Kind.DATASET), verbose=True))
+
+
+@dataset.command("delete")
+@click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@jobs_dir_option
+def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
+    """Delete data sets that no model needs."""
+    with open_service(jobs_dir) as service:
+        jobs = [find_job(service, name, Kind.DATASET) for name in names]
+        for job in jobs:
+            if yes or click.confirm(f"Delete {job.name} ({job.id})?"):
+                delete_job(service, job)
+        follow(service, [job.id for job in jobs], until_gone=True)

@@ -1,0 +1,45 @@
+"""How commands find jobs by id or name, and print lists of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from digits.errors import NotFound
+from digits.service import Service
+from digits.storage.jobs import Job, JobQuery
+
+COLOURS = {"success": "green", "info": "cyan", "warning": "yellow", "danger": "red"}
+
+
+def find_job(service: Service, name: str, kind: str = "") -> Job:
+    """The job with this id, else the newest with exactly this name. Raises NotFound."""
+    job = service.store.find(name)
+    if job is not None and (not kind or job.kind == kind):
+        return job
+    matches = [j for j in service.store.query(JobQuery(kind=kind, text=name)).jobs if j.name == name]
+    if not matches:
+        raise NotFound(f"There is no {kind or 'job'} {name!r}.", advice=f"`digits {kind or 'jobs'} list` shows what there is.")
+    return matches[0]
+
+
+def job_table(jobs: Sequence[Job]) -> None:
+    """Print jobs as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Id", "Name", "Kind", "Status", "Progress", "Best", "Duration", "Created")
+    for job in jobs:
+        colour = COLOURS[job.status.css]
+        best = f"{job.best_name} {job.best_value:.4g} @ {job.best_epoch:g}" if job.best_value is not None else ""
+        created = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created))
+        status = f"[{colour}]{job.status.word}[/]"
+        table.add_row(job.id, job.name, job.kind, status, f"{job.progress:.0%}", best, duration(job.elapsed), created)
+    Console().print(table if jobs else "Nothing yet.")
+
+
+def duration(seconds: float) -> str:
+    """`H:MM:SS`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
