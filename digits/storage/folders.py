@@ -24,6 +24,8 @@ class JobFolder:
         self.events_file = path / "events.jsonl"
         self.worker_file = path / "worker.json"  # pid, start time, attempt, host of the running worker
         self.heartbeat_file = path / "heartbeat"  # its modification time is the worker's last sign of life
+        self.lock_file = path / "worker.lock"  # locked by the running worker: there is never a second one
+        self.state_file = path / "state.json"  # status, history, … of the row, so that the row can be made again
         self.log_file = path / "worker.log"  # the worker's stdout and stderr
         self.dataset_file = path / "dataset.json"
         self.problems_file = path / "problems.jsonl"

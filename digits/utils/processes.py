@@ -1,0 +1,94 @@
+"""Facts about processes that survive a restart of whoever started them: identity, life, parenthood.
+
+Holds: a process is named by its pid *and* its start time, so that a pid that the system gave away again is never taken
+for the old process. Nothing here raises when a process disappears meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+
+import psutil
+
+START_TOLERANCE_SECONDS = 0.05
+PR_SET_PDEATHSIG = 1
+
+
+def start_time(pid: int) -> float:
+    """When process `pid` started, in seconds since the epoch; 0.0 when there is none."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Whether the process that had `pid` and start time `started` still runs (a zombie does not)."""
+    if pid <= 0:
+        return False
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < START_TOLERANCE_SECONDS
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def group_members(group: int) -> list[int]:
+    """Pids of the living processes in process group `group`."""
+    members = []
+    for pid in psutil.pids():
+        try:
+            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                members.append(pid)
+        except (OSError, psutil.Error):
+            continue
+    return members
+
+
+def signal_group(group: int, number: signal.Signals) -> bool:
+    """Send a signal to a whole process group; False when nobody is in it any more."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def signal_process(pid: int, number: signal.Signals) -> bool:
+    """Send a signal to one process; False when it is gone."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def death_signal_setter(number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
+    """A function that makes the calling process die when the thread that made it dies (Linux; nothing elsewhere).
+
+    Everything it needs is loaded before it is returned, so it may be used as `preexec_fn`.
+    """
+    parent = os.getpid()
+    try:
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+    except (OSError, AttributeError):
+        return lambda: None
+
+    def set_death_signal() -> None:
+        prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent and os.getpid() != parent:
+            os._exit(1)
+
+    return set_death_signal
+
+
+def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
+    """Make this process die when its parent dies: for pool initializers and the ranks of a training."""
+    parent = os.getppid()
+    death_signal_setter(number)()
+    if os.getppid() != parent:
+        os._exit(1)

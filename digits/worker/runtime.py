@@ -1,0 +1,273 @@
+"""The frame around every job: one worker process that leads a session and process group of its own.
+
+Holds: the first event of an attempt is `attempt`, the last one `status` with `D`, `A`, `E`, or `W` (start me again: the
+disk was full). SIGTERM only raises a flag that `WorkerContext.should_stop` shows; the runner leaves by JobStopped when it
+has saved what it can. A second worker on the same job ends at once (`EXIT_BUSY`) without writing a line. A runner is a module
+with `run(context)` and, where it can go on from a checkpoint, `resume_point(context) -> (step, event offset) | None`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from digits.domain.events import AttemptEvent, Event, StatusEvent, WarningEvent
+from digits.domain.jobs import JobRequest, Kind
+from digits.domain.status import Status
+from digits.errors import DiskFull, JobStopped
+from digits.storage.events import EventWriter
+from digits.storage.files import is_disk_full, with_room, write_json
+from digits.storage.folders import JobFolder, JobsDir
+from digits.utils.processes import start_time
+from digits.worker.failures import error_event
+from digits.worker.hardware import HardwareMonitor
+from digits.worker.output import capture_output
+
+RUNNERS: Mapping[str, str] = {
+    Kind.DATASET: "digits.worker.dataset",
+    Kind.MODEL: "digits.worker.training",
+    Kind.EVALUATION: "digits.worker.evaluation",
+}
+HEARTBEAT_SECONDS = 5.0
+EXIT_DONE = 0
+EXIT_ERROR = 1
+EXIT_BUSY = 3
+EXIT_ABORTED = 4
+EXIT_AGAIN = 75  # as sysexits.h: a temporary failure, start again
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class WorkerContext:
+    """What a runner gets.
+
+    `cpus` is how many threads it should compute with, `gpus` the reserved devices (as the system numbers them; the worker
+    itself sees them as cuda:0, cuda:1, …), `checkpoint_seconds` the time between rolling checkpoints. `emit`, `should_stop`
+    and `offset` may be used from any thread.
+    """
+
+    folder: JobFolder
+    jobs_dir: JobsDir
+    request: JobRequest
+    attempt: int
+    cpus: int
+    gpus: tuple[str, ...]
+    checkpoint_seconds: int
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def writer(self) -> EventWriter:
+        """The one writer of `events.jsonl`."""
+        return EventWriter(self.folder.events_file, self.attempt)
+
+    def emit(self, event: Event) -> int:
+        """Write an event; the length of `events.jsonl` after it, in bytes.
+
+        Waits while the disk is full and says so afterwards. Raises JobStopped when asked to stop while it waits.
+        """
+        return int(self.with_room(lambda: self.writer.emit(event)))
+
+    def should_stop(self) -> bool:
+        """Whether the supervisor has asked the job to end."""
+        return self.stop.is_set()
+
+    @property
+    def offset(self) -> int:
+        """Length of `events.jsonl` in bytes."""
+        return self.writer.offset
+
+    def with_room(self, work: Callable[[], Any]) -> Any:
+        """Do `work`, which may be repeated; where it fails because the disk is full, wait for room and do it again.
+
+        The pause is told by a warning event afterwards. Raises JobStopped when asked to stop while it waits.
+        """
+        paused: list[float] = []
+
+        def note() -> None:
+            if not paused:
+                paused.append(time.time())
+                logger.warning("The disk of %s is full; the work waits for room.", self.folder.path)
+
+        try:
+            result = with_room(work, self.folder.path, on_wait=note, should_stop=self.should_stop)
+        except DiskFull as error:
+            if self.should_stop():
+                raise JobStopped("Stopped while waiting for room on the disk.") from error
+            raise
+        if paused:
+            self._tell_pause(time.time() - paused[0])
+        return result
+
+    def _tell_pause(self, seconds: float) -> None:
+        logger.warning("There is room again after %.0f s.", seconds)
+        message = f"The disk was full: the work paused for {seconds:.0f} seconds."
+        try:
+            self.writer.emit(WarningEvent(code="disk-full", message=message, advice="Delete what you no longer need."))
+        except DiskFull:
+            logger.warning("The disk is full again; the pause is not in the events.")
+
+
+def main(argv: Sequence[str] | None = None, runners: Mapping[str, str] = RUNNERS) -> int:
+    """Do the job that the command line names. `runners` maps a kind of job to the module that does it; the exit code."""
+    options = _parse(argv)
+    _lead_session()
+    jobs_dir = JobsDir(Path(options.jobs_dir))
+    folder = jobs_dir.folder(options.job_id)
+    lock = _take_lock(folder)
+    if lock is None:
+        print(f"Another worker is busy with job {folder.id}.", file=sys.stderr)
+        return EXIT_BUSY
+    with lock:
+        if not options.foreground:
+            capture_output(folder.log_file)
+        _configure_logging(folder.id)
+        context = _context(jobs_dir, folder, options)
+        return _work(context, runners)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m digits.worker", description="Do one job of digits.")
+    parser.add_argument("--jobs-dir", required=True)
+    parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--gpus", default="", help="comma-separated devices that are reserved for the job")
+    parser.add_argument("--checkpoint-seconds", type=int, default=60)
+    parser.add_argument("--foreground", action="store_true", help="leave the output on the terminal instead of worker.log")
+    parser.add_argument("job_id")
+    return parser.parse_args(argv)
+
+
+def _lead_session() -> None:
+    if os.getpid() != os.getsid(0) and os.getpid() != os.getpgrp():
+        os.setsid()
+
+
+def _take_lock(folder: JobFolder) -> IO[bytes] | None:
+    """The job's lock, held until the file is closed or this process dies; None when another process has it."""
+    handle = open(folder.lock_file, "ab")  # noqa: SIM115 - held as long as the worker lives
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        return None
+    return handle
+
+
+def _configure_logging(job_id: str) -> None:
+    line = f"%(asctime)s [{job_id}] [%(levelname)s] %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=line, datefmt="%Y-%m-%d %H:%M:%S", force=True)
+
+
+def _context(jobs_dir: JobsDir, folder: JobFolder, options: argparse.Namespace) -> WorkerContext:
+    return WorkerContext(
+        folder=folder,
+        jobs_dir=jobs_dir,
+        request=folder.request(),
+        attempt=options.attempt,
+        cpus=options.cpus,
+        gpus=tuple(gpu for gpu in options.gpus.split(",") if gpu),
+        checkpoint_seconds=options.checkpoint_seconds,
+    )
+
+
+def _work(context: WorkerContext, runners: Mapping[str, str]) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: context.stop.set())
+    threading.Thread(target=_beat, args=(context.folder.heartbeat_file,), name="heartbeat", daemon=True).start()
+    try:
+        context.with_room(lambda: _write_identity(context))
+        status, message = _run(context, runners), ""
+    except JobStopped as error:
+        status, message = Status.ABORT, error.message
+    except Exception as error:  # whatever a runner, a network text or a plugin throws ends the job with its reason
+        status, message = _failed(context, error)
+    return _finish(context, status, message)
+
+
+def _run(context: WorkerContext, runners: Mapping[str, str]) -> Status:
+    kind = str(context.request.kind)
+    runner = importlib.import_module(runners[kind])
+    resume_point = getattr(runner, "resume_point", None)
+    point = resume_point(context) if resume_point else None
+    step, offset = point or (-1, 0)
+    context.emit(AttemptEvent(resumed_step=step, resumed_offset=offset, pid=os.getpid(), host=socket.gethostname()))
+    context.emit(StatusEvent(status=str(Status.RUN)))
+    with HardwareMonitor(context.emit, context.gpus):
+        runner.run(context)
+    return Status.DONE
+
+
+def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
+    logger.exception("The job failed.")
+    if is_disk_full(error):
+        context.with_room(_wait_once(error))
+        return Status.WAIT, "The disk was full; the job starts again now that there is room."
+    event = error_event(error)
+    try:
+        context.emit(event)
+    except JobStopped:
+        return Status.ABORT, event.message
+    return Status.ERROR, event.message
+
+
+def _wait_once(error: Exception) -> Callable[[], None]:
+    """Work that fails once for want of room: `with_room` then waits until there is some."""
+    failures = [DiskFull(str(error))]
+
+    def work() -> None:
+        if failures:
+            raise failures.pop()
+
+    return work
+
+
+def _finish(context: WorkerContext, status: Status, message: str) -> int:
+    codes = {Status.DONE: EXIT_DONE, Status.ABORT: EXIT_ABORTED, Status.WAIT: EXIT_AGAIN}
+    try:
+        context.emit(StatusEvent(status=str(status), message=message))
+    except JobStopped:
+        logger.warning("Asked to stop while the disk was full; the last state is not in the events.")
+        return EXIT_ABORTED
+    logger.info("The job ended: %s. %s", status.word, message)
+    return codes.get(status, EXIT_ERROR)
+
+
+def _write_identity(context: WorkerContext) -> None:
+    """`worker.json`: by these facts a supervisor that was started later recognises the worker."""
+    pid = os.getpid()
+    identity = {
+        "pid": pid,
+        "start": start_time(pid),
+        "attempt": context.attempt,
+        "host": socket.gethostname(),
+        "boot": psutil.boot_time(),
+        "gpus": list(context.gpus),
+        "cpus": context.cpus,
+    }
+    write_json(context.folder.worker_file, identity)
+
+
+def _beat(file: Path) -> None:
+    """Show a sign of life for as long as the process lives; needs no room on the disk once the file is there."""
+    while True:
+        try:
+            file.touch()
+        except OSError as error:
+            logger.debug("No heartbeat: %s", error)
+        time.sleep(HEARTBEAT_SECONDS)
