@@ -1,0 +1,148 @@
+"""The life of a data source's instance: built once from the form, frozen in the job folder, thawed for every later use.
+
+The frozen file is a pickle of mode 0600. It is written and read only by the plugin host and by workers, in a job's own
+folder; nothing that was uploaded is ever read this way.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from digits.errors import PluginError
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.storage.files import atomic
+
+FLAG = "is_inference_db"
+NEVER_PASSED = frozenset({"csrf_token"})
+SCHEMA = 1
+
+
+def build(cls: type[DataIngestionInterface], values: Mapping[str, Any], is_inference_db: bool = False) -> DataIngestionInterface:
+    """Make an instance the way its `__init__` is written: the flag and keywords, keywords alone, or one dictionary."""
+    keywords = {name: value for name, value in values.items() if name not in NEVER_PASSED and name != FLAG}
+    parameters = _parameters(cls)
+    kinds = {p.kind for p in parameters.values()}
+    dictionary = _dictionary_parameter(parameters, keywords)
+    if dictionary:
+        flag = {FLAG: is_inference_db} if FLAG in parameters else {}
+        make: Any = cls
+        instance: DataIngestionInterface = make(keywords, **flag)
+    else:
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            keywords = {name: value for name, value in keywords.items() if name in parameters}
+        if FLAG in parameters or inspect.Parameter.VAR_POSITIONAL in kinds:
+            keywords[FLAG] = is_inference_db
+        instance = cls(**keywords)
+    instance.is_inference_db = is_inference_db
+    return instance
+
+
+def freeze(instance: DataIngestionInterface) -> bytes:
+    """The instance as bytes. Raises PluginError naming the userdata keys that cannot be pickled.
+
+    Attributes beside userdata that cannot be pickled (open files, threads) are left out; `thaw` then runs `__init__` again
+    for them and puts everything else back over it.
+    """
+    userdata = instance.get_user_data()
+    whole = {"schema": SCHEMA, "userdata": userdata, "instance": instance, "attributes": None}
+    if _can_pickle(whole):
+        return pickle.dumps(whole, protocol=pickle.HIGHEST_PROTOCOL)
+    _check_userdata(instance, userdata)
+    attributes = {name: value for name, value in vars(instance).items() if name != "userdata" and _can_pickle(value)}
+    return pickle.dumps({"schema": SCHEMA, "userdata": userdata, "instance": None, "attributes": attributes})
+
+
+def thaw(cls: type[DataIngestionInterface], frozen: bytes) -> DataIngestionInterface:
+    """The instance that `freeze` saw. Raises PluginError when the plugin no longer understands it."""
+    value = _load(frozen, cls.__name__)
+    if value["instance"] is not None:
+        return value["instance"]
+    attributes = value["attributes"]
+    instance = build(cls, value["userdata"] or {}, bool(attributes.get(FLAG)))
+    vars(instance).update(attributes)
+    instance.userdata = value["userdata"]
+    return instance
+
+
+def userdata_of(frozen: bytes) -> dict[str, Any]:
+    """The userdata alone."""
+    return dict(_load(frozen, "The plugin")["userdata"] or {})
+
+
+def write(instance: DataIngestionInterface, file: Path) -> None:
+    """Freeze into `file`, whole or not at all, readable by its owner only."""
+    frozen = freeze(instance)
+    with atomic(file, permissions=0o600) as handle:
+        handle.write(frozen)
+
+
+def open_instance(cls: type[DataIngestionInterface], file: Path, values: Mapping[str, Any]) -> DataIngestionInterface:
+    """The instance frozen in `file`; where there is none yet, one built from `values` and frozen now."""
+    if not file.is_file():
+        write(build(cls, values), file)
+    return thaw(cls, file.read_bytes())
+
+
+def for_inference(
+    cls: type[DataIngestionInterface], userdata: Mapping[str, Any], values: Mapping[str, Any]
+) -> DataIngestionInterface:
+    """An instance to test a model with: the inference form's `values` lie over the data set's userdata, which stays as it is."""
+    instance = build(cls, {**userdata, **values}, is_inference_db=True)
+    kept = instance.get_user_data()
+    for name, value in userdata.items():
+        if name not in values and name != FLAG and isinstance(kept, dict):
+            kept[name] = value
+            if name in vars(instance):
+                setattr(instance, name, value)
+    return instance
+
+
+def _parameters(cls: type) -> dict[str, inspect.Parameter]:
+    parameters = dict(inspect.signature(cls).parameters)
+    return parameters
+
+
+def _dictionary_parameter(parameters: Mapping[str, inspect.Parameter], values: Mapping[str, Any]) -> str:
+    """Name of a leading parameter that can only mean the whole dictionary; empty where there is none."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    leading = [p for p in parameters.values() if p.kind in positional and p.name != FLAG]
+    if len(leading) == 1 and leading[0].default in (inspect.Parameter.empty, None) and leading[0].name not in values:
+        return leading[0].name
+    return ""
+
+
+def _can_pickle(value: Any) -> bool:
+    try:
+        pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception:  # whatever a plugin's own __reduce__ or __getstate__ raises means no
+        return False
+    return True
+
+
+def _check_userdata(instance: DataIngestionInterface, userdata: Any) -> None:
+    if _can_pickle(userdata):
+        return
+    items = userdata.items() if isinstance(userdata, Mapping) else []
+    named = [f"{name} ({type(value).__name__})" for name, value in items if not _can_pickle(value)]
+    bad = ", ".join(named) or type(userdata).__name__
+    raise PluginError(
+        f"The userdata of {type(instance).__name__} cannot be stored: {bad} cannot be pickled.",
+        advice="Keep only values there that pickle can store, and make the others in encode_entry or as plain attributes.",
+    )
+
+
+def _load(frozen: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = pickle.loads(frozen)
+    except Exception as error:  # unpickling runs the plugin's code, which may raise anything
+        raise PluginError(
+            f"What {name} stored when the data set was created cannot be read any more: {type(error).__name__}: {error}.",
+            advice="Install the version of the plugin that made it, or create the data set again.",
+        ) from error
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise PluginError(f"What {name} stored was written by another version of digits.", advice="Create the data set again.")
+    return value

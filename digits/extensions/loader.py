@@ -1,0 +1,197 @@
+"""Finds data sources and views: the built-ins and everything installed under the two entry-point groups, by one road.
+
+Holds: a plugin that cannot be imported, exits, hangs or is incomplete is a row with its traceback and disturbs no other;
+of two plugins with one id the first counts (built-ins first, then by distribution name) and the other is a row that says
+so. Entry points may have any name; `get_id()` is the key. Imports are done once per process.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from digits import __version__
+from digits.errors import NotFound, PluginError
+from digits.extensions import data, view
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.view.interface import VisualizationInterface
+
+IMPORT_SECONDS = 30.0
+DEFAULT_VIEW = "all-raw-data"
+GROUPS = {"data": data.GROUP, "view": view.GROUP}
+BASES: dict[str, type] = {"data": DataIngestionInterface, "view": VisualizationInterface}
+
+# id -> class; workers that need a built-in import nothing else.
+BUILTINS = {
+    "data": {
+        "image-classification": "digits.extensions.data.classification:DataIngestion",
+        "dicom": "digits.extensions.data.dicom:DataIngestion",
+    },
+    "view": {
+        "all-raw-data": "digits.extensions.view.raw_data:Visualization",
+        "image-image-output": "digits.extensions.view.image_output:Visualization",
+        "image-segmentation": "digits.extensions.view.segmentation:Visualization",
+        "image-bounding-boxes": "digits.extensions.view.bounding_boxes:Visualization",
+        "all-top-k": "digits.extensions.view.top_k:Visualization",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One row of the table of plugins. `cls` is None and `error` a traceback where it cannot be used."""
+
+    kind: str  # data | view
+    id: str
+    title: str = ""
+    category: str = ""
+    visible: bool = True
+    cls: Any = None
+    entry_point: str = ""  # module:Class
+    distribution: str = "digits"
+    version: str = __version__
+    location: str = ""
+    builtin: bool = True
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.cls is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the class."""
+        return {name: value for name, value in vars(self).items() if name != "cls"} | {"ok": self.ok}
+
+
+@functools.cache
+def all_extensions(kind: str) -> tuple[Extension, ...]:
+    """Every data source or view, built-ins first; imports all of them."""
+    rows: list[Extension] = []
+    for entry_point in (*_builtin_points(kind), *_installed_points(kind)):
+        rows.append(_check_duplicate(load(kind, entry_point), rows))
+    return tuple(rows)
+
+
+def get(kind: str, extension_id: str) -> Extension:
+    """The usable extension with this id. Raises NotFound when none has it, PluginError with the traceback when it is broken."""
+    found = _find(kind, extension_id)
+    if found is None:
+        raise NotFound(
+            f"There is no {kind} plugin with the id {extension_id!r}.",
+            advice="`digits plugins` lists all; install its package with `digits plugins install`.",
+        )
+    if not found.ok:
+        raise PluginError(f"The plugin {found.id} of {found.distribution} cannot be used.\n{found.error}")
+    return found
+
+
+def _find(kind: str, extension_id: str) -> Extension | None:
+    if extension_id in BUILTINS[kind]:
+        return _load_builtin(kind, extension_id)
+    rows = [row for row in all_extensions(kind) if row.id == extension_id]
+    usable = [row for row in rows if row.ok]
+    return next(iter(usable or rows), None)
+
+
+@functools.cache
+def _load_builtin(kind: str, extension_id: str) -> Extension:
+    return load(kind, metadata.EntryPoint(extension_id, BUILTINS[kind][extension_id], GROUPS[kind]))
+
+
+def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
+    """Import one plugin and ask it who it is; whatever goes wrong becomes `error`."""
+    row = _describe(kind, entry_point)
+    result: list[Extension] = []
+    thread = threading.Thread(target=lambda: result.append(_load(row, entry_point)), daemon=True, name=f"import {row.id}")
+    thread.start()
+    thread.join(IMPORT_SECONDS)
+    if not result:
+        return replace(row, error=f"Importing {entry_point.value} did not end within {IMPORT_SECONDS:.0f} seconds.")
+    return result[0]
+
+
+def _load(row: Extension, entry_point: metadata.EntryPoint) -> Extension:
+    try:
+        if not row.builtin:
+            _give_old_names()
+        cls = entry_point.load()
+        return _identify(row, cls)
+    except BaseException as error:  # a plugin may also call sys.exit while it is imported
+        return replace(row, error=explain(error))
+
+
+def _identify(row: Extension, cls: Any) -> Extension:
+    base = BASES[row.kind]
+    if not inspect.isclass(cls) or base not in cls.__mro__:
+        raise PluginError(f"{row.entry_point} is {cls!r}, expected a class derived from {base.__module__}.{base.__name__}.")
+    category = str(cls.get_category()) if row.kind == "data" else ""
+    return replace(
+        row,
+        id=str(cls.get_id()),
+        title=str(cls.get_title()),
+        category=category,
+        visible=bool(cls.get_default_visibility()),
+        cls=cls,
+    )
+
+
+def explain(error: BaseException) -> str:
+    """The traceback of a plugin's failure, with the remedy where it is known."""
+    lines = "".join(traceback.format_exception(error))
+    advice = _advice(error)
+    return f"{lines}\n{advice}" if advice else lines
+
+
+def _advice(error: BaseException) -> str:
+    from digits.utils.compatibility import advice_for
+
+    return advice_for(error)
+
+
+def _give_old_names() -> None:
+    from digits.utils.compatibility import install
+
+    install()
+
+
+def _builtin_points(kind: str) -> Iterable[metadata.EntryPoint]:
+    return [metadata.EntryPoint(name, value, GROUPS[kind]) for name, value in BUILTINS[kind].items()]
+
+
+def _installed_points(kind: str) -> Iterable[metadata.EntryPoint]:
+    points = metadata.entry_points(group=GROUPS[kind])
+    return sorted(points, key=lambda point: (point.dist.name.lower() if point.dist else "", point.name, point.value))
+
+
+def _describe(kind: str, point: metadata.EntryPoint) -> Extension:
+    """The row before anything of the plugin is imported."""
+    if point.dist is None:
+        return Extension(kind, point.name, entry_point=point.value, location=str(Path(__file__).parent))
+    location = str(point.dist.locate_file(""))
+    return Extension(
+        kind,
+        point.name,
+        entry_point=point.value,
+        distribution=point.dist.name,
+        version=point.dist.version,
+        location=location,
+        builtin=False,
+    )
+
+
+def _check_duplicate(row: Extension, earlier: Iterable[Extension]) -> Extension:
+    first = next((other for other in earlier if other.ok and other.id == row.id), None)
+    if first is None or not row.ok:
+        return row
+    message = (
+        f"The id {row.id!r} is taken by {first.entry_point} of {first.distribution}; this one is not used. "
+        f"Uninstall one of the two packages ({first.distribution}, {row.distribution}) or give one another get_id()."
+    )
+    return replace(row, cls=None, error=message)

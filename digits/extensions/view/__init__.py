@@ -1,0 +1,3 @@
+"""View plugins. A plugin's setup.py imports GROUP from here, so nothing else is imported."""
+
+GROUP = "digits.plugins.view"

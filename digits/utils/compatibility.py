@@ -1,0 +1,100 @@
+"""Old names that plugins of the original import: given their old meaning before a plugin is imported.
+
+`flask.ext.wtf`, `flask_wtf.Form`, `wtforms.TextField` (with its widget's old homes) and `validators.Required`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import threading
+from types import ModuleType
+
+_LOCK = threading.Lock()
+
+REMOVED_NUMPY = {
+    "int": "int or np.int64",
+    "float": "float or np.float64",
+    "bool": "bool or np.bool_",
+    "object": "object",
+    "str": "str",
+    "unicode": "str",
+    "long": "int",
+    "complex": "complex",
+    "float_": "np.float64",
+    "unicode_": "np.str_",
+    "product": "np.prod",
+    "cumproduct": "np.cumprod",
+    "sometrue": "np.any",
+    "alltrue": "np.all",
+    "in1d": "np.isin",
+    "row_stack": "np.vstack",
+    "Inf": "np.inf",
+    "NaN": "np.nan",
+    "infty": "np.inf",
+}
+RENAMED_MODULES = {
+    "dicom": "The package is called pydicom now: write `import pydicom as dicom`, and dicom.dcmread instead of dicom.read_file.",
+    "StringIO": "Python 3 has io.StringIO and io.BytesIO.",
+    "cStringIO": "Python 3 has io.StringIO and io.BytesIO.",
+    "ConfigParser": "Python 3 calls it configparser.",
+    "Queue": "Python 3 calls it queue.",
+    "cPickle": "Python 3 calls it pickle.",
+    "urllib2": "Python 3 has urllib.request.",
+    "skfmm": "Install scikit-fmm beside the plugin, or compute distances with scipy.ndimage.distance_transform_edt.",
+    "caffe": "Caffe is not used here; arrays are NumPy's, networks PyTorch's or TensorFlow's.",
+    "lmdb": "Install lmdb.",
+}
+
+
+def install() -> None:
+    """Give the old names their meaning. Safe to call often and from any thread; loads Flask-WTF and WTForms."""
+    with _LOCK:
+        if "flask.ext.wtf" in sys.modules:
+            return
+        wtforms = importlib.import_module("wtforms")
+        flask_wtf = importlib.import_module("flask_wtf")
+        _patch_wtforms(wtforms)
+        if not hasattr(flask_wtf, "Form"):
+            flask_wtf.Form = flask_wtf.FlaskForm  # type: ignore[attr-defined]
+        _add_flask_ext(flask_wtf)
+
+
+def _patch_wtforms(wtforms: ModuleType) -> None:
+    fields = importlib.import_module("wtforms.fields")
+    validators = importlib.import_module("wtforms.validators")
+    for module in (wtforms, fields):
+        if not hasattr(module, "TextField"):
+            module.TextField = fields.StringField  # type: ignore[attr-defined]
+    if not hasattr(validators, "Required"):
+        validators.Required = validators.DataRequired  # type: ignore[attr-defined]
+        validators.required = validators.DataRequired  # type: ignore[attr-defined]
+
+
+def _add_flask_ext(flask_wtf: ModuleType) -> None:
+    flask = importlib.import_module("flask")
+    extensions = ModuleType("flask.ext", "The old home of extensions.")
+    extensions.__path__ = []
+    extensions.wtf = flask_wtf  # type: ignore[attr-defined]
+    flask.ext = extensions  # type: ignore[attr-defined]
+    sys.modules["flask.ext"] = extensions
+    for name in ("file", "form", "recaptcha"):
+        sys.modules[f"flask.ext.wtf.{name}"] = importlib.import_module(f"flask_wtf.{name}")
+    sys.modules["flask.ext.wtf"] = flask_wtf
+
+
+def advice_for(error: BaseException) -> str:
+    """What an author does about this error; empty where nothing special is known."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return (
+            RENAMED_MODULES.get(error.name.split(".")[0]) or f"Install the package that provides {error.name} beside the plugin."
+        )
+    if isinstance(error, SyntaxError):
+        return "The code is not Python 3: `print x`, `except E, e`, backquotes and tabs mixed with spaces must be changed."
+    if isinstance(error, SystemExit):
+        return "The plugin called sys.exit(); raise an exception with a message instead."
+    found = re.search(r"module 'numpy' has no attribute '(\w+)'", str(error)) or re.search(r"`np\.(\w+)`", str(error))
+    if found and found[1] in REMOVED_NUMPY:
+        return f"NumPy no longer has np.{found[1]}: write {REMOVED_NUMPY[found[1]]}."
+    return ""

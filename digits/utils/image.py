@@ -1,0 +1,371 @@
+"""Pictures: load, resize, convert, show. Features elsewhere are C,H,W; everything here is H,W or H,W,C, colour in RGB.
+
+Guarantees: a picture is turned as its EXIF tag says; a file that claims more than `MAX_PIXELS` pixels is refused before it
+is decoded; every failure to read is a LoadImageError that names the file. Nothing here keeps state.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from digits.errors import LoadImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+SUPPORTED_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
+RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
+MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB; Pillow warns from here on
+FLOAT_ADVICE = "load_array() keeps such values; a picture of 8 bits is needed here."
+
+Source = str | os.PathLike[str] | bytes | io.IOBase
+Picture = Image.Image
+
+
+def is_image_file(name: str) -> bool:
+    """Whether a file name ends like a picture this module reads."""
+    return name.lower().endswith(SUPPORTED_EXTENSIONS)
+
+
+def load_image(source: Source, *, at_least: tuple[int, int] | None = None) -> Picture:
+    """Read a picture as 8 bits a channel, mode `L` or `RGB`.
+
+    `source` is a path, the bytes of a file, an open binary file or, where the setting allow_urls permits it, an http(s)
+    address. Transparent parts become white, 16-bit values keep their upper 8 bits. `at_least` (width, height) permits a
+    JPEG to be decoded at a half, quarter or eighth of its size as long as it stays at least that large.
+    Raises LoadImageError.
+    """
+    name = _name(source)
+    try:
+        with _open(source, name) as image:
+            if at_least is not None and image.format == "JPEG":
+                image.draft(None, at_least)
+            image.load()
+            return _eight_bits(ImageOps.exif_transpose(image), name)
+    except LoadImageError:
+        raise
+    except Image.DecompressionBombWarning as error:
+        raise _too_large(name, str(error)) from error
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, Image.DecompressionBombError) as error:
+        raise LoadImageError(f"{name} cannot be read as a picture: {error}.") from error
+
+
+def load_array(source: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read values as they are stored: (H, W) or (H, W, C), dtype kept (uint8, uint16, float32, ...), colour in RGB.
+
+    Reads .npy, TIFF with any number of channels, 16-bit PNG and every picture that Pillow knows. A palette picture gives its
+    indices and a picture of one bit 0 and 1, so label maps arrive unchanged. Raises LoadImageError.
+    """
+    path = Path(source)
+    readers = {".npy": _load_npy, ".tif": _load_tiff, ".tiff": _load_tiff}
+    reader = readers.get(path.suffix.lower(), _load_pillow)
+    try:
+        array = reader(path)
+    except LoadImageError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, Image.DecompressionBombError) as error:
+        raise LoadImageError(f"{path} cannot be read: {error}.") from error
+    if array.dtype.kind not in "uif" or array.ndim not in (2, 3) or 0 in array.shape:
+        raise LoadImageError(
+            f"{path} holds {array.dtype} values of shape {array.shape}; numbers of shape (H, W) or (H, W, C) are needed."
+        )
+    return array
+
+
+def resize_image(
+    image: Picture | NDArray[Any],
+    height: int,
+    width: int,
+    channels: int | None = None,
+    resize_mode: str | None = None,
+) -> NDArray[np.uint8]:
+    """Bring a picture to `height` × `width`: uint8 (H, W) for one channel, (H, W, 3) for three.
+
+    `channels` None keeps those of the source. `resize_mode`: `squash` (default) scales both axes on their own, `crop` covers
+    the target and cuts the centre, `fill` fits inside and pads with noise, `half_crop` scales by the mean of both ratios,
+    then cuts one axis and pads the other. The noise depends on the size alone, so results repeat. Bilinear; a picture of
+    the right size is returned untouched. Raises ValueError for arguments that make no sense.
+    """
+    mode = resize_mode or "squash"
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"resize_mode is {resize_mode!r}, expected one of {', '.join(RESIZE_MODES)}")
+    if height < 1 or width < 1:
+        raise ValueError(f"the target is {width}x{height} pixels, at least 1x1 is needed")
+    picture = _with_channels(_as_picture(image), channels)
+    if picture.size == (width, height):
+        return np.asarray(picture).copy()
+    scaled = picture.resize(_scaled_size(picture.size, (width, height), mode), Image.Resampling.BILINEAR)
+    return _cut_and_pad(np.asarray(scaled), height, width)
+
+
+def image_to_array(image: Picture | NDArray[Any], channels: int | None = None) -> NDArray[np.uint8]:
+    """A picture as uint8 (H, W) or (H, W, 3); `channels` 1 or 3 converts, None keeps."""
+    return np.array(_with_channels(_as_picture(image), channels))
+
+
+def embed_image_html(image: Picture | NDArray[Any]) -> str:
+    """A `data:` address holding the picture as PNG, for the `src` of an `<img>`. Arrays: uint8 (H, W) or (H, W, 3)."""
+    buffer = io.BytesIO()
+    _as_picture(image).save(buffer, format="png", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def vis_square(images: ArrayLike, padsize: int = 1, normalize: bool = False, colormap: str | None = None) -> NDArray[np.uint8]:
+    """Tile pictures into a grid that is as square as possible: (N, H, W) or (N, H, W, C) in, uint8 (rows, columns, 3) out.
+
+    `normalize` stretches the whole of it to [0, 1] first; otherwise floats are taken to lie in [0, 1] and integers in
+    [0, 255]. Grey tiles are coloured by `colormap` (see `get_color_map`).
+    """
+    tiles = np.asarray(images)
+    if tiles.ndim not in (3, 4):
+        raise ValueError(f"the shape is {tiles.shape}, expected (N, H, W) or (N, H, W, C)")
+    scaled = _unit_range(tiles, normalize)
+    coloured = _colour(scaled, colormap or "white") if tiles.ndim == 3 else _three_channels(scaled)
+    return _grid((coloured * 255).round().astype(np.uint8), padsize)
+
+
+def get_color_map(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Red, green and blue of a colour map, each 256 values in [0, 255]. An unknown name gives `jet`."""
+    points = COLOR_MAPS.get(name, COLOR_MAPS["jet"])
+    red, green, blue = (_interpolate(channel) for channel in points)
+    return red, green, blue
+
+
+def upscale(image: NDArray[Any], ratio: float) -> NDArray[Any]:
+    """Enlarge (H, W) or (H, W, C) by `ratio` ≥ 1 with hard pixel edges; the dtype stays."""
+    if ratio < 1:
+        raise ValueError(f"the ratio is {ratio}, at least 1 is needed")
+    rows = (np.arange(int(image.shape[0] * ratio)) / ratio).astype(int)
+    columns = (np.arange(int(image.shape[1] * ratio)) / ratio).astype(int)
+    return image[rows][:, columns]
+
+
+# Control points of red, green, blue between 0 and 1, evenly spaced.
+COLOR_MAPS: dict[str, tuple[list[float], list[float], list[float]]] = {
+    "white": ([0, 1], [0, 1], [0, 1]),
+    "simple": ([0, 1, 2 / 3, 1], [0, 2 / 3, 1, 1], [0, 1 / 3, 1 / 3, 1]),
+    "hot": ([0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]),
+    "rainbow": ([1, 1, 0, 0, 0, 1], [0, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1]),
+    "winter": ([0, 0], [0, 1], [1, 0.5]),
+    "jet": ([0, 0, 0, 0, 0.5, 1, 1, 1, 0.5], [0, 0, 0.5, 1, 1, 1, 0.5, 0, 0], [0.5, 1, 1, 1, 0.5, 0, 0, 0, 0]),
+}
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return str(getattr(source, "name", "") or getattr(source, "filename", "") or "The uploaded file")
+
+
+def _open(source: Any, name: str) -> Picture:
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        from digits.utils.fetch import fetch_if_allowed
+
+        source = fetch_if_allowed(source)
+    image = Image.open(io.BytesIO(source) if isinstance(source, bytes | bytearray) else source)
+    _check_size(image, name)
+    return image
+
+
+def _check_size(image: Picture, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise _too_large(name, f"{image.width}x{image.height} pixels")
+
+
+def _too_large(name: str, found: str) -> LoadImageError:
+    return LoadImageError(
+        f"{name} is too large ({found}); at most {MAX_PIXELS:,} pixels are read.", advice="Cut or shrink it first."
+    )
+
+
+def _eight_bits(image: Picture, name: str) -> Picture:
+    mode = image.mode
+    if mode in ("L", "RGB"):
+        return image
+    if mode == "1":
+        return image.convert("L")
+    if mode in ("P", "PA"):
+        return _on_white(image.convert("RGBA")).convert("RGB")
+    if mode in ("LA", "La"):
+        return _on_white(image.convert("RGBA")).convert("L")
+    if mode in ("RGBA", "RGBa"):
+        return _on_white(image.convert("RGBA")).convert("RGB")
+    if mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
+        return image.convert("RGB")
+    if mode.startswith("I"):
+        return _upper_bits(image, name)
+    raise LoadImageError(f"{name} has pixels of mode {mode}.", advice=FLOAT_ADVICE)
+
+
+def _on_white(image: Picture) -> Picture:
+    canvas = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    canvas.alpha_composite(image)
+    return canvas
+
+
+def _upper_bits(image: Picture, name: str) -> Picture:
+    values = np.asarray(image)
+    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
+        raise LoadImageError(f"{name} has whole numbers from {values.min()} to {values.max()}.", advice=FLOAT_ADVICE)
+    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
+
+
+def _load_npy(path: Path) -> NDArray[Any]:
+    return np.load(path, allow_pickle=False)
+
+
+def _load_tiff(path: Path) -> NDArray[Any]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        if series.size > MAX_PIXELS * 4:
+            raise _too_large(str(path), f"shape {series.shape}")
+        array = series.asarray()
+        return _channels_last(array, series.axes)
+
+
+def _channels_last(array: NDArray[Any], axes: str) -> NDArray[Any]:
+    if array.ndim == 3 and axes and axes[0] in "CSIQZ" and axes[1:] in ("YX",):
+        return np.moveaxis(array, 0, -1)
+    return array
+
+
+def _load_pillow(path: Path) -> NDArray[Any]:
+    if path.suffix.lower() == ".png" and _is_deep_colour_png(path):
+        return _load_deep_png(path)
+    try:
+        with Image.open(path) as image:
+            _check_size(image, str(path))
+            image.load()
+            picture = ImageOps.exif_transpose(image)
+            if picture.mode in ("CMYK", "YCbCr", "PA", "LAB", "HSV"):
+                picture = picture.convert("RGB")
+            array = np.array(picture)
+    except Image.DecompressionBombWarning as error:
+        raise _too_large(str(path), str(error)) from error
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def _is_deep_colour_png(path: Path) -> bool:
+    """16 bits in more than one channel: Pillow would drop the lower half. Bytes 24 and 25 are bit depth and colour type."""
+    with open(path, "rb") as handle:
+        header = handle.read(26)
+    return len(header) == 26 and header[24] == 16 and header[25] in (2, 4, 6)
+
+
+def _load_deep_png(path: Path) -> NDArray[Any]:
+    import cv2
+
+    with Image.open(path) as image:
+        _check_size(image, str(path))
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise LoadImageError(f"{path} cannot be read as a PNG of 16 bits a channel.")
+    order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
+    return np.ascontiguousarray(array[..., order])
+
+
+# -- resizing -------------------------------------------------------------------------------------------------------
+
+
+def _as_picture(image: Picture | NDArray[Any]) -> Picture:
+    if isinstance(image, Image.Image):
+        return image if image.mode in ("L", "RGB") else _eight_bits(image, "The picture")
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ValueError(f"the array's shape is {array.shape}, expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
+    if array.dtype != np.uint8:
+        array = array.clip(0, 255).astype(np.uint8)
+    return _eight_bits(Image.fromarray(np.ascontiguousarray(array)), "The array")
+
+
+def _with_channels(picture: Picture, channels: int | None) -> Picture:
+    modes = {None: picture.mode, 1: "L", 3: "RGB"}
+    if channels not in modes:
+        raise ValueError(f"channels is {channels!r}, expected 1, 3 or None")
+    return picture if picture.mode == modes[channels] else picture.convert(modes[channels])
+
+
+def _scaled_size(size: tuple[int, int], target: tuple[int, int], mode: str) -> tuple[int, int]:
+    """Size (width, height) to scale to before cutting and padding."""
+    ratios = (size[0] / target[0], size[1] / target[1])
+    if mode == "squash" or ratios[0] == ratios[1]:
+        return target
+    ratio = {"crop": min(ratios), "fill": max(ratios), "half_crop": sum(ratios) / 2}[mode]
+    width, height = (max(1, round(side / ratio)) for side in size)
+    if mode == "crop":
+        return max(width, target[0]), max(height, target[1])
+    if mode == "fill":
+        return min(width, target[0]), min(height, target[1])
+    return width, height
+
+
+def _cut_and_pad(array: NDArray[Any], height: int, width: int) -> NDArray[np.uint8]:
+    top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
+    centre = array[top : top + height, left : left + width]
+    if centre.shape[:2] == (height, width):
+        return np.ascontiguousarray(centre)
+    result = _noise(height, width, *array.shape[2:]).copy()
+    top, left = (height - centre.shape[0]) // 2, (width - centre.shape[1]) // 2
+    result[top : top + centre.shape[0], left : left + centre.shape[1]] = centre
+    return result
+
+
+@functools.lru_cache(maxsize=8)
+def _noise(*shape: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(shape).integers(0, 256, shape, np.uint8)
+
+
+# -- showing --------------------------------------------------------------------------------------------------------
+
+
+def _unit_range(values: NDArray[Any], normalize: bool) -> NDArray[np.float64]:
+    scaled = values.astype(np.float64)
+    if normalize:
+        low, high = float(scaled.min(initial=0)), float(scaled.max(initial=0))
+        if values.size:
+            low, high = float(scaled.min()), float(scaled.max())
+        return (scaled - low) / (high - low) if high > low else np.zeros_like(scaled)
+    if values.dtype.kind in "ui":
+        scaled /= 255
+    return np.nan_to_num(scaled).clip(0, 1)
+
+
+def _colour(tiles: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """(…, H, W) in [0, 1] to (…, H, W, 3) in [0, 1]."""
+    index = (tiles * 255).round().astype(np.uint8)
+    return np.stack([channel[index] / 255 for channel in get_color_map(name)], axis=-1)
+
+
+def _three_channels(tiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.repeat(tiles, 3, axis=-1) if tiles.shape[-1] == 1 else tiles[..., :3]
+
+
+def _grid(tiles: NDArray[np.uint8], padsize: int) -> NDArray[np.uint8]:
+    count, height, width, channels = tiles.shape
+    columns = max(1, int(np.ceil(np.sqrt(count))))
+    rows = max(1, -(-count // columns))
+    canvas = np.zeros((rows * (height + padsize) - padsize, columns * (width + padsize) - padsize, channels), np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = (i // columns) * (height + padsize), (i % columns) * (width + padsize)
+        canvas[top : top + height, left : left + width] = tile
+    return canvas
+
+
+def _interpolate(points: list[float]) -> NDArray[np.float64]:
+    return 255.0 * np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(points)), points)
