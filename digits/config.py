@@ -29,6 +29,7 @@ class Settings:
     url_prefix: str = _help("Path under which a proxy serves digits, e.g. /digits.", "")
     server_name: str = _help("Name shown in the page; the host name when empty.", "")
     auth: bool = _help("Ask for a log-in. Only loopback addresses may switch it off.", True)
+    allowed_hosts: str = _help("Further host names under which the server may be addressed, separated by commas.", "")
     debug: bool = _help("Show traces in error answers and reload templates.", False)
     data_dirs: str = _help(
         "Folders that path fields may reach, separated by the path separator. Empty: the home directory on loopback, else none.",

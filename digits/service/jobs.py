@@ -48,10 +48,11 @@ def create_job(
         parents=parents,
         resources=resources,
         digits_version=digits.__version__,
+        columns=columns,
     )
     user = UserColumns(name=name, group=group, owner=owner)
     service.folder(request.id).create(request, user)
-    return service.store.insert(request, user, **columns)
+    return service.store.insert(request, user)
 
 
 def free_job_id(service: Service) -> str:
@@ -99,6 +100,31 @@ def abort(service: Service, job: Job) -> None:
     if not job.status.is_running:
         raise Forbidden("Job not aborted")
     service.store.request_action(job.id, Action.ABORT)
+
+
+def reprioritize(service: Service, job: Job, move: str) -> Job:
+    """Move a waiting job in the queue. `move` is `top`, `up`, `down`, `bottom` or a whole number that becomes its priority."""
+    if not job.status.is_running:
+        raise Forbidden(f"{job.name} is {job.status.word}; only a job that waits has a place in the queue.")
+    if move.lstrip("-").isdigit() and len(move) < 8:
+        return service.store.update(job.id, priority=int(move))
+    queue = [other for other in service.store.active() if other.status != Status.RUN or other.id == job.id]
+    places = {"top": 0, "bottom": len(queue) - 1}
+    at = [other.id for other in queue].index(job.id)
+    to = places.get(move, at + {"up": -1, "down": 1}.get(move, 0))
+    if move not in ("top", "bottom", "up", "down"):
+        raise BadRequest(f"move is {move[:40]!r}, expected top, up, down, bottom or a whole number.")
+    queue.insert(max(0, min(to, len(queue) - 1)), queue.pop(at))
+    return _number_queue(service, queue, job.id)
+
+
+def _number_queue(service: Service, queue: list[Job], job_id: str) -> Job:
+    """Give the jobs falling priorities, so that they start in this order; those that have theirs already are left alone."""
+    lowest = min((job.priority for job in queue), default=0)
+    for place, job in enumerate(reversed(queue)):
+        if job.priority != lowest + place:
+            service.store.update(job.id, priority=lowest + place)
+    return service.store.get(job_id)
 
 
 def resume(service: Service, job: Job) -> None:

@@ -8,18 +8,18 @@ remembers the last number it saw asks for exactly what has changed since.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, delete, func, inspect, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, Select, String, and_, delete, func, inspect, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from digits.domain.jobs import Action, JobRequest, UserColumns
 from digits.domain.status import LEGAL_MOVES, RUNNING, Status, StatusHistory
-from digits.errors import Conflict, NotFound
+from digits.errors import BadRequest, Conflict, NotFound
 from digits.storage.database import Base, CounterRow, DependencyRow, JobRow, OutputRow, open_engine
 
 SEQUENCE_ID = 1
@@ -100,7 +100,7 @@ class Output:
 class JobQuery:
     """A list of jobs. `sort` is a column of `Job` or `output:NAME:PHASE:last|min|max`; empty values always come last.
 
-    `text` looks in name, id, group, network, owner and notes. `limit` 0 means all.
+    `then` holds further keys as `(column, descending)`. `text` looks in name, id, group, network, owner and notes. `limit` 0 means all.
     """
 
     kind: str = ""
@@ -112,6 +112,7 @@ class JobQuery:
     text: str = ""
     sort: str = "created"
     descending: bool = True
+    then: Sequence[tuple[str, bool]] = ()
     offset: int = 0
     limit: int = 0
 
@@ -146,7 +147,8 @@ class JobStore:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def insert(self, request: JobRequest, user: UserColumns, **columns: Any) -> Job:
-        """A new row in state `I`. `columns` are further columns of `JobRow` (extension, framework, network, …)."""
+        """A new row in state `I`. `columns` are further columns of `JobRow` beside those of the request (status, history, …)."""
+        columns = {"status": "I", "history": [["I", request.created]], **request.columns, **columns}
         with Session(self.engine) as session, session.begin():
             row = JobRow(
                 seq=_next_sequence(session),
@@ -164,7 +166,8 @@ class JobStore:
                 notes=user.notes,
                 tags=list(user.tags),
                 owner=user.owner,
-                **{"status": "I", "history": [["I", request.created]], **columns},
+                priority=user.priority,
+                **columns,
             )
             session.add(row)
             session.flush()
@@ -216,6 +219,29 @@ class JobStore:
         with Session(self.engine) as session, session.begin():
             session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
 
+    def fold(self, job_id: str, columns: Mapping[str, Any], outputs: Iterable[Output], *, replace: bool = False) -> Job:
+        """Set what was read from a job's events: columns and outputs in one transaction, so that a crash leaves both or none.
+
+        With `replace`, outputs that are not given are removed. Raises NotFound.
+        """
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            row = self._row(session, job_id)
+            _assign(row, columns, sequence)
+            if replace:
+                session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
+            for output in outputs:
+                session.merge(OutputRow(**{f.name: getattr(output, f.name) for f in dataclass_fields(Output)}))
+            return _copy(row)
+
+    def clear_action(self, job_id: str, action: str) -> bool:
+        """Forget a user's request once it is done; False when the user has asked for something else meanwhile."""
+        statement = update(JobRow).where(JobRow.id == job_id, JobRow.requested_action == action)
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            cleared = session.execute(statement.values(requested_action="", seq=sequence).returning(JobRow.id))
+            return cleared.first() is not None
+
     def purge(self, job_id: str) -> None:
         """Remove the row and what belongs to it, once the folder is gone."""
         with Session(self.engine) as session, session.begin():
@@ -232,6 +258,19 @@ class JobStore:
             if row is None or (row.deleted is not None and not with_deleted):
                 return None
             return _copy(row)
+
+    def find_many(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Those of the jobs that exist and are not deleted, by id."""
+        with Session(self.engine) as session:
+            statement = select(JobRow).where(JobRow.id.in_(job_ids), JobRow.deleted.is_(None))
+            return {row.id: _copy(row) for row in session.scalars(statement)} if job_ids else {}
+
+    def reference_counts(self, dataset_ids: Collection[str]) -> dict[str, int]:
+        """How many models each data set has; those without any are left out."""
+        conditions = (JobRow.dataset_id.in_(dataset_ids), JobRow.kind == "model", JobRow.deleted.is_(None))
+        statement = select(JobRow.dataset_id, func.count()).where(*conditions).group_by(JobRow.dataset_id)
+        with Session(self.engine) as session:
+            return dict(session.execute(statement).tuples().all()) if dataset_ids else {}
 
     def get(self, job_id: str, kind: str = "") -> Job:
         """The job; NotFound ("Job not found") when there is none, or none of that kind."""
@@ -308,6 +347,11 @@ class JobStore:
             rows = session.execute(select(OutputRow.name, OutputRow.phase).distinct().order_by(OutputRow.name, OutputRow.phase))
             return [(name, phase) for name, phase in rows]
 
+    def ids(self) -> list[str]:
+        """The ids of all rows, deleted ones among them."""
+        with Session(self.engine) as session:
+            return list(session.scalars(select(JobRow.id)))
+
     def counts(self) -> dict[str, int]:
         """How many jobs there are of each kind."""
         with Session(self.engine) as session:
@@ -370,15 +414,23 @@ def _escape(word: str) -> str:
 
 
 def _ordered(statement: Select[Any], query: JobQuery) -> Select[Any]:
-    column: Any
-    if query.sort.startswith("output:"):
-        _, name, phase, which = query.sort.split(":", 3)
-        joined = and_(OutputRow.job_id == JobRow.id, OutputRow.name == name, OutputRow.phase == phase)
-        statement = statement.outerjoin(OutputRow, joined)
-        column = {"last": OutputRow.last, "min": OutputRow.min, "max": OutputRow.max}[which]
-    else:
-        if query.sort not in JOB_FIELDS:
-            raise NotFound(f"Jobs cannot be sorted by {query.sort!r}.")
-        column = getattr(JobRow, query.sort)
-    direction = column.desc() if query.descending else column.asc()
-    return statement.order_by(direction.nulls_last(), JobRow.id.desc())
+    order = []
+    for sort, descending in ((query.sort, query.descending), *query.then):
+        statement, column = _sort_column(statement, sort)
+        order.append((column.desc() if descending else column.asc()).nulls_last())
+    return statement.order_by(*order, JobRow.id.desc())
+
+
+def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:
+    if not sort.startswith("output:"):
+        if sort not in JOB_FIELDS:
+            raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice=f"Columns are {', '.join(JOB_FIELDS)}.")
+        column = getattr(JobRow, sort)
+        return statement, func.nullif(column, "") if isinstance(column.type, String) else column
+    name, _, tail = sort.removeprefix("output:").rpartition(":")
+    name, _, phase = name.rpartition(":")
+    if tail not in ("last", "min", "max"):
+        raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice="Write output:NAME:train or val:last, min or max.")
+    output = aliased(OutputRow)
+    joined = and_(output.job_id == JobRow.id, output.name == name, output.phase == phase)
+    return statement.outerjoin(output, joined), getattr(output, tail)
