@@ -100,7 +100,8 @@ class Output:
 class JobQuery:
     """A list of jobs. `sort` is a column of `Job` or `output:NAME:PHASE:last|min|max`; empty values always come last.
 
-    `then` holds further keys as `(column, descending)`. `text` looks in name, id, group, network, owner and notes. `limit` 0 means all.
+    `then` holds further keys as `(column, descending)`. `text` looks
+    in name, id, group, network, owner and notes. `limit` 0 means all.
     """
 
     kind: str = ""
@@ -356,7 +357,7 @@ class JobStore:
         """How many jobs there are of each kind."""
         with Session(self.engine) as session:
             statement = select(JobRow.kind, func.count()).where(JobRow.deleted.is_(None)).group_by(JobRow.kind)
-            return dict(session.execute(statement).tuples())
+            return dict(session.execute(statement).tuples().all())
 
     def _row(self, session: Session, job_id: str) -> JobRow:
         statement = select(JobRow).where(JobRow.id == job_id).with_for_update()

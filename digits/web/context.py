@@ -155,6 +155,7 @@ def render_job(template: str, job: Job, **context: Any) -> str:
         parents=related,
         children=store.children(job.id),
         may_edit=may_edit(job),
+        folder=get_service().folder(job.id).path,
         **context,
     )
 

@@ -1,0 +1,233 @@
+"""Who may come in: accounts, bearer tokens, and the token of the printed address that opens the first session.
+
+Holds: passwords are kept as Werkzeug's scrypt texts, bearer tokens as SHA-256 digests; nothing here ever returns a stored
+secret. As soon as there is one account, the first-session token opens nothing any more.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from digits.config import Settings, is_loopback
+from digits.errors import BadRequest, ConfigError, NotFound
+from digits.service import Service
+from digits.storage.database import TokenRow, UserRow
+from digits.storage.files import atomic
+
+NAME_RULE = re.compile(r"^[a-z][a-z0-9.\-_]*$")  # R 8.4
+MAX_NAME = 80
+MIN_PASSWORD = 8
+TOKEN_PREFIX = "digits_"
+# Compared against when there is no such account, so that both cases take the same time.
+_NOBODY = generate_password_hash("nobody", method="scrypt")
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is known of a bearer token; `id` is the start of its digest."""
+
+    id: str
+    label: str
+    user: str
+    created: float
+
+
+def check_name(name: str) -> str:
+    """`name`, when it is one a user may have. Raises BadRequest otherwise."""
+    if not NAME_RULE.match(name) or len(name) > MAX_NAME:
+        raise BadRequest(
+            f"{name[:MAX_NAME]!r} cannot be a user name.",
+            advice=f"Start with a lower-case letter; then lower-case letters, digits, '.', '-' and '_', at most {MAX_NAME}.",
+        )
+    return name
+
+
+def add_user(service: Service, name: str, password: str) -> None:
+    """Make an account. Raises BadRequest for a bad or taken name or a password that is too short."""
+    row = UserRow(name=check_name(name), password=_hash(password), created=time.time())
+    with Session(service.store.engine) as session, session.begin():
+        if session.get(UserRow, name):
+            raise BadRequest(f"There is an account {name} already.", advice=f"`digits user passwd {name}` changes its password.")
+        session.add(row)
+
+
+def change_password(service: Service, name: str, password: str) -> None:
+    """Change a password; every session of that account ends. Raises NotFound or BadRequest."""
+    hashed = _hash(password)
+    with Session(service.store.engine) as session, session.begin():
+        _user(session, name).password = hashed
+
+
+def remove_user(service: Service, name: str) -> None:
+    """Remove an account with its tokens. Its jobs stay. Raises NotFound."""
+    with Session(service.store.engine) as session, session.begin():
+        session.delete(_user(session, name))
+        session.execute(delete(TokenRow).where(TokenRow.user == name))
+
+
+def list_users(service: Service) -> list[str]:
+    """The names of all accounts, sorted."""
+    with Session(service.store.engine) as session:
+        return list(session.scalars(select(UserRow.name).order_by(UserRow.name)))
+
+
+def any_users(service: Service) -> bool:
+    """Whether there is any account."""
+    with Session(service.store.engine) as session:
+        return bool(session.scalar(select(func.count()).select_from(UserRow)))
+
+
+def verify(service: Service, name: str, password: str) -> bool:
+    """Whether that is the account's password; takes the same time whether or not the account exists."""
+    with Session(service.store.engine) as session:
+        row = session.get(UserRow, name)
+        return check_password_hash(row.password if row else _NOBODY, password) and row is not None
+
+
+def fingerprint(service: Service, name: str) -> str:
+    """Changes whenever the account's password does; empty when there is no such account. A session is bound to it."""
+    with Session(service.store.engine) as session:
+        row = session.get(UserRow, name)
+        return hashlib.sha256(row.password.encode()).hexdigest()[:16] if row else ""
+
+
+# -- bearer tokens ------------------------------------------------------------------------------------------------
+
+
+def add_token(service: Service, user: str, label: str) -> str:
+    """A new bearer token of `user`; the text is shown this once. Raises NotFound when there are accounts but not this one."""
+    check_name(user)
+    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    with Session(service.store.engine) as session, session.begin():
+        if session.scalar(select(func.count()).select_from(UserRow)):
+            _user(session, user)
+        session.add(TokenRow(digest=_digest(text), label=label[:MAX_NAME], user=user, created=time.time()))
+    return text
+
+
+def list_tokens(service: Service, user: str = "") -> list[Token]:
+    """All tokens, or those of one user, oldest first."""
+    statement = select(TokenRow).order_by(TokenRow.created)
+    if user:
+        statement = statement.where(TokenRow.user == user)
+    with Session(service.store.engine) as session:
+        return [Token(row.digest[:12], row.label, row.user, row.created) for row in session.scalars(statement)]
+
+
+def remove_token(service: Service, token_id: str, user: str = "") -> None:
+    """Revoke the token whose id (as `tokens` shows it) is given. Raises NotFound."""
+    with Session(service.store.engine) as session, session.begin():
+        statement = delete(TokenRow).where(TokenRow.digest.startswith(token_id, autoescape=True))
+        if user:
+            statement = statement.where(TokenRow.user == user)
+        if len(token_id) != 12 or not session.execute(statement).rowcount:  # type: ignore[attr-defined]
+            raise NotFound(f"There is no token {token_id}.", advice="`digits token list` shows the ids.")
+
+
+def token_user(service: Service, text: str) -> str:
+    """The user behind a bearer token, or behind the first-session token; empty when it opens nothing."""
+    with Session(service.store.engine) as session:
+        row = session.get(TokenRow, _digest(text))
+        if row is not None:
+            return row.user
+    return default_user() if opens_first_session(service, text) else ""
+
+
+# -- the first session --------------------------------------------------------------------------------------------
+
+
+def new_first_token(service: Service) -> str:
+    """A fresh token for the address that `digits serve` prints; the one of the last start stops working."""
+    text = secrets.token_urlsafe(24)
+    _write_secret(_first_token_file(service), text)
+    return text
+
+
+def opens_first_session(service: Service, text: str) -> bool:
+    """Whether `text` is the token of the printed address and there is no account yet."""
+    try:
+        expected = _first_token_file(service).read_text()
+    except FileNotFoundError:
+        return False
+    return bool(expected) and hmac.compare_digest(expected.encode(), text.encode()) and not any_users(service)
+
+
+def default_user() -> str:
+    """The name of whoever comes in by the printed address: the operating system's, made to fit the rule of names."""
+    try:
+        name = getpass.getuser().lower()
+    except (KeyError, OSError):  # no such user in the password file, as in some containers
+        name = ""
+    cleaned = re.sub(r"[^a-z0-9.\-_]", "", name)[:MAX_NAME]
+    return cleaned if NAME_RULE.match(cleaned) else "digits"
+
+
+def secret_key(service: Service) -> bytes:
+    """The key that signs sessions: 32 random bytes, made once for a jobs directory, readable by its owner only."""
+    file = service.jobs_dir.secret_file
+    if not file.exists():
+        _write_secret(file, secrets.token_hex(32))
+    return bytes.fromhex(file.read_text())
+
+
+def check_address(service: Service) -> None:
+    """Raises ConfigError when strangers could come in: beyond loopback accounts are needed and `--no-auth` is refused."""
+    refusal = address_refusal(service.settings, has_accounts=any_users(service))
+    if refusal is not None:
+        raise refusal
+
+
+def address_refusal(settings: Settings, *, has_accounts: bool) -> ConfigError | None:
+    """Why the server must not listen where the settings say; None when it may."""
+    if is_loopback(settings.host):
+        return None
+    if not settings.auth:
+        return ConfigError(
+            f"--no-auth with the address {settings.host} would let anybody in.",
+            advice="Leave --no-auth out, or listen on 127.0.0.1.",
+        )
+    if not has_accounts:
+        return ConfigError(
+            f"The address {settings.host} can be reached from other machines, but there is no account yet.",
+            advice="Make one with `digits user add NAME`, or listen on 127.0.0.1.",
+        )
+    return None
+
+
+def _user(session: Session, name: str) -> UserRow:
+    row = session.get(UserRow, name)
+    if row is None:
+        raise NotFound(f"There is no account {name}.", advice="`digits user list` shows them all.")
+    return row
+
+
+def _hash(password: str) -> str:
+    if len(password) < MIN_PASSWORD:
+        raise BadRequest(f"The password has {len(password)} characters; it needs at least {MIN_PASSWORD}.")
+    return generate_password_hash(password, method="scrypt")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _first_token_file(service: Service) -> Path:
+    return service.jobs_dir.hidden / "first-token"
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with atomic(path, "w", permissions=0o600) as handle:
+        handle.write(text)
+    os.chmod(path, 0o600)

@@ -1,0 +1,82 @@
+"""Rows of the lists: one dictionary per job with the keys of R 1.1 and what the newer lists show beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from digits.domain.jobs import Action, Kind
+from digits.service import Service
+from digits.storage.jobs import Job, Output
+
+BEST = ("last", "min", "max")
+
+
+def rows(service: Service, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Row dictionaries of several jobs; asks the database once for all their outputs and data sets."""
+    outputs = service.store.outputs([job.id for job in jobs])
+    parents = service.store.find_many({job.dataset_id for job in jobs if job.dataset_id})
+    references = service.store.reference_counts([job.id for job in jobs if job.kind == Kind.DATASET])
+    return [row_dict(job, outputs.get(job.id, ()), parents.get(job.dataset_id), references.get(job.id, 0)) for job in jobs]
+
+
+def row_dict(job: Job, outputs: Iterable[Output] = (), dataset: Job | None = None, references: int = 0) -> dict[str, Any]:
+    """One row. `elapsed` in seconds, `progress` in whole percent, `submitted` and the other times in seconds since the epoch.
+
+    Every output adds `<name> (<phase>) last|min|max`. `refs` counts the models of a data set.
+    """
+    row: dict[str, Any] = {
+        "id": job.id,
+        "name": job.name,
+        "group": job.group,
+        "status": job.status.word,
+        "status_css": job.status.css,
+        "submitted": job.created,
+        "elapsed": round(job.elapsed, 1),
+        "type": str(job.kind),
+        "type_name": job.type_name,
+        "username": job.owner,
+        "progress": round(job.progress * 100),
+        "backend": job.summary.get("backend", "lmdb") if job.kind == Kind.DATASET else "",
+        "framework": job.framework,
+        "dataset_id": job.dataset_id,
+        "extension": job.extension or (dataset.extension if dataset else ""),
+        "sparkline": job.sparkline,
+        **_more(job, dataset, references),
+    }
+    for output in outputs:
+        for which in BEST:
+            row[f"{output.name} ({output.phase}) {which}"] = getattr(output, which)
+    return row
+
+
+def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
+    return {
+        "letter": str(job.status),
+        "running": job.status.is_running,
+        "task": job.task,
+        "network": job.network,
+        "dataset_name": dataset.name if dataset else "",
+        "best_name": job.best_name,
+        "best_value": job.best_value,
+        "best_epoch": job.best_epoch,
+        "eta": job.eta,
+        "message": job.message,
+        "error": job.error,
+        "started": job.started,
+        "finished": job.finished,
+        "disk_bytes": job.disk_bytes,
+        "tags": job.tags,
+        "priority": job.priority,
+        "used_gpus": job.used_gpus,
+        "summary": job.summary,
+        "refs": references,
+        "stopping": job.requested_action == Action.ABORT,
+        "deleted": job.deleted is not None,
+        "seq": job.seq,
+    }
+
+
+def output_fields(service: Service) -> list[str]:
+    """Sorted names of every output column that any model has."""
+    return sorted(f"{name} ({phase}) {which}" for name, phase in service.store.output_names() for which in BEST)

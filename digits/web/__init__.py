@@ -1,0 +1,1 @@
+"""The web server: pages, their JSON twins and server-sent events over the functions of `digits.service`."""

@@ -1,0 +1,93 @@
+"""The Flask application, put together in one function; importing this module does nothing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, abort, send_from_directory
+from flask_bootstrap import Bootstrap5
+from werkzeug.wrappers import Response
+
+import digits
+from digits.service import Service
+from digits.web import answers, formatting, icons, security
+
+AREAS = (
+    "home",
+    "jobs",
+    "auth",
+    "files",
+    "streams",
+    "system",
+    "datasets",
+    "models",
+    "inference",
+    "plugins",
+    "api",
+)
+VENDORED = {"plotly.min.js": ("plotly", "package_data/plotly.min.js")}
+A_YEAR = 31536000
+
+
+def create_app(service: Service) -> Flask:
+    """The application over `service`: areas, error answers, security rules, template helpers."""
+    app = Flask("digits.web")
+    app.extensions["digits"] = service
+    app.config.update(BOOTSTRAP_SERVE_LOCAL=True, WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=service.settings.debug)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    Bootstrap5(app)
+    security.register(app, service)
+    answers.register(app)
+    formatting.register(app)
+    icons.register(app)
+    app.add_url_rule("/vendor/<path:name>", "vendor", _vendor)
+    _register_areas(app)
+    _add_globals(app, service)
+    if service.settings.url_prefix:
+        app.wsgi_app = UrlPrefix(app.wsgi_app, service.settings.url_prefix)  # type: ignore[method-assign]
+    return app
+
+
+class UrlPrefix:
+    """Serves the application below a path, whether the proxy in front strips that path or not."""
+
+    def __init__(self, wsgi: Any, prefix: str) -> None:
+        self.wsgi = wsgi
+        self.prefix = prefix
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        environ["SCRIPT_NAME"] = self.prefix
+        path = environ.get("PATH_INFO", "")
+        if path == self.prefix or path.startswith(f"{self.prefix}/"):
+            environ["PATH_INFO"] = path[len(self.prefix) :] or "/"
+        return self.wsgi(environ, start_response)
+
+
+def _register_areas(app: Flask) -> None:
+    for area in AREAS:
+        name = f"digits.web.{area}"
+        if importlib.util.find_spec(name) is not None:
+            app.register_blueprint(importlib.import_module(name).blueprint())
+
+
+def _add_globals(app: Flask, service: Service) -> None:
+    app.jinja_env.globals.update(
+        server_name=service.settings.name,
+        server_version=digits.__version__,
+        settings=service.settings,
+        has_endpoint=lambda name: name in app.view_functions,
+        icon_base=icons.icon_base,
+    )
+
+
+def _vendor(name: str) -> Response:
+    """A file that an installed package carries, served without importing the package."""
+    package, inside = VENDORED.get(name, ("", ""))
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or not spec.submodule_search_locations:
+        abort(404)
+    path = Path(spec.submodule_search_locations[0]) / inside
+    return send_from_directory(path.parent, path.name, max_age=A_YEAR)

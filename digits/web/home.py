@@ -1,0 +1,116 @@
+"""Home: running jobs, the queue, and the tables of data sets and models (R 1.1, 4.6)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from flask import Blueprint, jsonify, redirect, render_template, url_for
+
+import digits
+from digits.domain.jobs import Kind
+from digits.domain.status import RUNNING
+from digits.errors import BadRequest
+from digits.service import rows
+from digits.storage.jobs import Job, JobQuery
+from digits.web.context import argument, arguments, get_service, route, wants_json
+
+MOST_ROWS = 1000
+
+
+def blueprint() -> Blueprint:
+    """`/`, `/index.json`, `/jobs.json`, `/completed_jobs.json`, and the old `/models`."""
+    area = Blueprint("home", __name__)
+    route(area, "/")(index)
+    area.add_url_rule("/jobs.json", "jobs_json", jobs_json)
+    area.add_url_rule("/completed_jobs.json", "completed_jobs", completed_jobs)
+    area.add_url_rule("/models", "models", lambda: redirect(url_for("home.index", tab=2)))
+    area.add_url_rule("/datasets", "datasets", lambda: redirect(url_for("home.index", tab=1)))
+    return area
+
+
+def index() -> Any:
+    """The home page; as JSON the data sets and models, running ones first, then newest first."""
+    if wants_json():
+        return jsonify(index_dict())
+    counts = get_service().store.counts()
+    return render_template("home.html", counts=counts, tab=argument("tab", "2"), fields=rows.output_fields(get_service()))
+
+
+def index_dict() -> dict[str, Any]:
+    """What `/index.json` answers."""
+    service = get_service()
+    value: dict[str, Any] = {"version": digits.__version__, "jobs_dir": str(service.jobs_dir.path)}
+    if service.settings.server_name:
+        value["server_name"] = service.settings.server_name
+    value["datasets"] = [_dataset_dict(job) for job in _running_first(Kind.DATASET)]
+    value["models"] = [_model_dict(job) for job in _running_first(Kind.MODEL)]
+    return value
+
+
+def completed_jobs() -> Any:
+    """Rows of every job as the original's home page took them: running ones apart, then data sets and models that ended."""
+    service = get_service()
+    everything = service.store.query(JobQuery()).jobs
+    table = [row for row in rows.rows(service, everything) if row["type"] != Kind.EVALUATION]
+    return jsonify(
+        running=[row for row in table if row["running"]],
+        datasets=[row for row in table if row["type"] == Kind.DATASET and not row["running"]],
+        models=[row for row in table if row["type"] == Kind.MODEL and not row["running"]],
+        pretrained_models=[],
+        model_output_fields=rows.output_fields(service),
+    )
+
+
+def jobs_json() -> Any:
+    """One page of the jobs: `{rows, total, offset, sequence}`.
+
+    Arguments: `kind`, `status` (letters, repeated or together), `task`, `group`, `dataset_id`, `owner`, `text`, `sort`
+    (columns separated by commas, `-` before one that descends), `offset`, `limit` (at most 1,000).
+    """
+    service = get_service()
+    sequence = service.store.sequence()
+    query = job_query()
+    page = service.store.query(query)
+    found = rows.rows(service, page.jobs)
+    return jsonify(rows=found, total=page.total, offset=query.offset, sequence=sequence)
+
+
+def job_query() -> JobQuery:
+    """The list that the request asks for. Raises BadRequest for numbers that are none."""
+    keys = [key for key in (argument("sort", "") or "").split(",") if key] or ["-created"]
+    first, *more = keys
+    return JobQuery(
+        kind=argument("kind", "") or "",
+        statuses=tuple("".join(arguments("status"))),
+        task=argument("task", "") or "",
+        group=argument("group"),
+        dataset_id=argument("dataset_id", "") or "",
+        owner=argument("owner", "") or "",
+        text=argument("text", "") or "",
+        sort=first.removeprefix("-"),
+        descending=first.startswith("-"),
+        then=tuple((key.removeprefix("-"), key.startswith("-")) for key in more),
+        offset=_number("offset", 0),
+        limit=min(_number("limit", 100), MOST_ROWS) or MOST_ROWS,
+    )
+
+
+def _number(name: str, default: int) -> int:
+    text = argument(name) or str(default)
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadRequest(f"{name} is {text[:40]!r}, expected a whole number of 0 or more.")
+    return int(text)
+
+
+def _running_first(kind: Kind) -> list[Job]:
+    jobs = get_service().store.query(JobQuery(kind=kind)).jobs
+    return sorted(jobs, key=lambda job: job.status not in RUNNING)
+
+
+def _dataset_dict(job: Job) -> dict[str, Any]:
+    return importlib.import_module("digits.service.datasets").dataset_dict(get_service(), job)
+
+
+def _model_dict(job: Job) -> dict[str, Any]:
+    return importlib.import_module("digits.service.models").model_dict(get_service(), job)
