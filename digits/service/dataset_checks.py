@@ -57,6 +57,36 @@ def scan_folder(path: Path, seconds: float = SCAN_SECONDS) -> FolderScan:
     return FolderScan(str(path), classes, loose, complete)
 
 
+@dataclass(frozen=True)
+class ListScan:
+    """The valid lines of a text file, the others (skipped when the data set is made), and pictures per class number."""
+
+    path: str
+    valid: int = 0
+    other: int = 0
+    classes: dict[int, int] = field(default_factory=dict)
+    complete: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:
+    """Read at most `most` lines of a list of pictures."""
+    valid = other = 0
+    classes: dict[int, int] = {}
+    for number, line in enumerate(read_lines(path)):
+        if number >= most:
+            return ListScan(str(path), valid, other, dict(sorted(classes.items())), complete=False)
+        match = LINE.match(line.strip())
+        if match is None:
+            other += bool(line.strip())
+            continue
+        valid += 1
+        classes[int(match[2])] = classes.get(int(match[2]), 0) + 1
+    return ListScan(str(path), valid, other, dict(sorted(classes.items())))
+
+
 def check(service: Service, form: ClassificationDatasetForm) -> Errors:
     """Everything wrong with a form that its single fields do not show: paths, and rules between fields."""
     return _check_folders(service, form) if form.method == "folder" else _check_lists(service, form)

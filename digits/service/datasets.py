@@ -9,7 +9,7 @@ from typing import Any
 
 from digits.domain.datasets import TEST_DB, TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, SplitInfo
 from digits.domain.jobs import TYPE_NAMES, Kind, Resources, Task
-from digits.errors import BadRequest, FormErrors, NotFound, StorageError
+from digits.errors import FormErrors, StorageError
 from digits.service import Service
 from digits.service.dataset_checks import check
 from digits.service.dataset_forms import ClassificationDatasetForm, read
@@ -84,7 +84,7 @@ def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str,
         return value
     folder = service.folder(job.id)
     value["directory"] = str(folder.path)
-    if job.task == Task.CLASSIFICATION and job.extension in EXTENSIONS.values():
+    if is_classification(job):
         form = folder.request().form
         info = dataset_info(folder)
         value["ParseFolderTasks"] = parse_folder_tasks(form, info)
@@ -120,14 +120,33 @@ class NotReady(StorageError):
     """A data set is asked for records that it does not have (the original answered with code 500 as well)."""
 
 
-def find_dataset(service: Service, job_id: str | None) -> Job:
-    """The data set of an argument. BadRequest when it is missing, NotFound when there is none."""
-    if not job_id:
-        raise BadRequest("job_id is a required field.")
-    job = service.store.find(job_id)
-    if job is None or job.kind != Kind.DATASET:
-        raise NotFound("Job not found")
-    return job
+def is_classification(job: Job) -> bool:
+    """Whether a job is a data set made by this module."""
+    return job.kind == Kind.DATASET and job.extension in EXTENSIONS.values()
+
+
+def summary_dict(service: Service, job: Job) -> dict[str, Any]:
+    """A data set in a few figures; `image_*` are None and counts 0 while they are not known."""
+    info = dataset_info(service.folder(job.id))
+    form = service.folder(job.id).request().form
+    shape = info.feature_shape if info else None
+    channels, height, width = shape or _asked_shape(form)
+    counts = {f"{stage}_count": (split.entries if (split := _split(info, stage)) else 0) for stage in SPLITS}
+    return {
+        **dataset_dict(service, job),
+        "type": job.type_name,
+        "task": job.task,
+        "extension": job.extension,
+        "image_width": width,
+        "image_height": height,
+        "image_channels": channels,
+        "resize_mode": form.get("resize_mode"),
+        "backend": form.get("backend"),
+        "class_count": len(info.class_labels) if info else 0,
+        "class_labels": list(info.class_labels) if info else [],
+        **counts,
+        "total_count": sum(counts.values()),
+    }
 
 
 def _cloned(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,11 +245,8 @@ def _parse_task(stages: list[str], info: DatasetInfo | None, of_training: bool =
 
 
 def _db_task(stage: str, form: Mapping[str, Any], split: SplitInfo | None) -> dict[str, Any]:
-    if split is None:
-        shape = (form.get("resize_channels") or None, form.get("resize_height"), form.get("resize_width"))
-        channels, height, width = (None, None, None) if form.get("keep_size") else shape
-    else:
-        channels, height, width = split.meta.feature_shape or (None, None, None)
+    unknown = (None, None, None)
+    channels, height, width = (split.meta.feature_shape or unknown) if split else _asked_shape(form)
     encoding = _encoding(form)
     return {
         "name": f"Create DB ({stage})",
@@ -242,3 +258,10 @@ def _db_task(stage: str, form: Mapping[str, Any], split: SplitInfo | None) -> di
         "encoding": split.meta.feature_encoding if split and encoding == "auto" else encoding,
         "compression": _compression(form),
     }
+
+
+def _asked_shape(form: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """Channels, height and width that a form asks for; None where the sources decide."""
+    if form.get("keep_size"):
+        return form.get("resize_channels") or None, None, None
+    return form.get("resize_channels") or None, form.get("resize_height"), form.get("resize_width")
