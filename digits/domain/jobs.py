@@ -74,7 +74,8 @@ class JobRequest:
     """The contents of `job.json`.
 
     `form` is what the user sent (kept to clone the job), `spec` what it was validated to (a dataclass of
-    `domain.datasets`, `domain.training` or `domain.inference` as a dictionary).
+    `domain.datasets`, `domain.training` or `domain.inference` as a dictionary). `columns` are facts for lists (`extension`,
+    `framework`, `network`, `dataset_id`, `summary`), kept here too so that the database can be made again from the folders.
     """
 
     id: str
@@ -87,6 +88,7 @@ class JobRequest:
     parents: tuple[str, ...] = ()
     resources: Resources = field(default_factory=lambda: Resources("train"))
     digits_version: str = ""
+    columns: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -117,6 +119,7 @@ class UserColumns:
     notes: str = ""
     tags: tuple[str, ...] = ()
     owner: str = ""
+    priority: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -90,10 +90,12 @@ def with_room(
             return work()
         except DiskFull:
             on_wait()
-            while free_bytes(folder) < min_free:
+            while True:
                 if should_stop():
                     raise
                 time.sleep(poll)
+                if free_bytes(folder) >= min_free:
+                    break
 
 
 def tree_size(folder: Path) -> int:

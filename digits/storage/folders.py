@@ -68,6 +68,18 @@ class JobFolder:
     def write_user(self, user: UserColumns) -> None:
         write_json(self.user_file, user.to_json())
 
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Keep what the supervisor knows about the job beside the job (see `storage.reindex`)."""
+        write_json(self.state_file, state)
+
+    def state(self) -> dict[str, Any]:
+        """What `write_state` kept last; empty where there is nothing (readable)."""
+        try:
+            value = read_json(self.state_file)
+        except StorageError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
     def spec(self) -> dict[str, Any]:
         return self.request().spec
 

@@ -33,8 +33,8 @@ def capture_output(path: Path) -> None:
     os.close(writing)
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    sys.stdout = sys.__stdout__ = _line_stream(1)  # type: ignore[assignment]
-    sys.stderr = sys.__stderr__ = _line_stream(2)  # type: ignore[assignment]
+    sys.stdout = _line_stream(1)
+    sys.stderr = _line_stream(2)
     faulthandler.enable()
 
 

@@ -1,0 +1,66 @@
+"""Which GPUs there are, as NVML lists them, without loading a framework."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One device; `id` is its number in NVML's (PCI bus) order, `memory_total` in bytes."""
+
+    id: str
+    name: str
+    uuid: str
+    memory_total: int
+
+
+def list_gpus(environ: Mapping[str, str] | None = None) -> list[Gpu]:
+    """The devices that digits may use: all, or those that CUDA_VISIBLE_DEVICES of the server names. Empty without NVIDIA's driver."""
+    environ = os.environ if environ is None else environ
+    with _nvml() as nvml:
+        if nvml is None:
+            return []
+        try:
+            found = [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+        except nvml.NVMLError as error:
+            logger.warning("The GPUs cannot be listed: %s.", error)
+            return []
+    return visible(found, environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def visible(gpus: list[Gpu], setting: str | None) -> list[Gpu]:
+    """Those of `gpus` that a CUDA_VISIBLE_DEVICES setting names by number or by (the start of) a UUID; all where it is unset."""
+    if setting is None:
+        return gpus
+    names = [name.strip() for name in setting.split(",") if name.strip()]
+    return [gpu for gpu in gpus if any(name == gpu.id or (len(name) > 4 and gpu.uuid.startswith(name)) for name in names)]
+
+
+@contextmanager
+def _nvml() -> Iterator[Any]:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception as error:  # no package, no driver, a driver that was exchanged while it was in use
+        logger.debug("No GPUs: %s", error)
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _gpu(nvml: Any, index: int) -> Gpu:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle).total
+    return Gpu(str(index), str(nvml.nvmlDeviceGetName(handle)), str(nvml.nvmlDeviceGetUUID(handle)), int(memory))
