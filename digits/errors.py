@@ -91,7 +91,11 @@ class NetworkError(DataError):
 
 
 class TrainingError(DigitsError):
-    """Training cannot go on (loss is not a number, out of memory, ...)."""
+    """Training cannot go on; `code` is the stable code of its error event (`diverged`, `out-of-memory`, …)."""
+
+    def __init__(self, message: str = "", *, advice: str = "", code: str = "training") -> None:
+        super().__init__(message, advice=advice)
+        self.code = code
 
 
 class JobStopped(DigitsError):
