@@ -1,0 +1,81 @@
+"""The loaded snapshot: one forward pass at a time, on the GPU while there is room for it, else on the CPU."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from digits.engines.base import Engine, LayerReport, Predictor, get_engine
+from digits.errors import StorageError
+from digits.storage.folders import JobFolder
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+CPU = "cpu"
+
+
+class LoadedModel:
+    """A snapshot in memory. Safe to share between threads: a Predictor is used by one of them at a time."""
+
+    def __init__(self, engine: Engine, snapshot: Path, device: str) -> None:
+        self.device = device
+        self._engine = engine
+        self._snapshot = snapshot
+        self._lock = threading.Lock()
+        self._predictor = self._load()
+
+    @classmethod
+    def open(cls, folder: JobFolder, snapshot: str, device: str) -> LoadedModel:
+        """Load `snapshot` (relative to the model's folder). Raises StorageError when it is not there."""
+        path = (folder.path / snapshot).resolve()
+        if folder.path.resolve() not in path.parents or not path.is_file():
+            raise StorageError(f"The snapshot {snapshot} of model {folder.id} does not exist.", advice="Choose another epoch.")
+        return cls(get_engine(str(folder.spec().get("framework", "pytorch"))), path, device)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return self._predictor.meta
+
+    def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        """As `Predictor.predict`; moves to the CPU for good when the GPU has no room left."""
+        return self._use(lambda predictor: predictor.predict(batch))
+
+    def layers(self, feature: np.ndarray) -> list[LayerReport]:
+        """As `Predictor.layers`."""
+        return self._use(lambda predictor: predictor.layers(feature))
+
+    def close(self) -> None:
+        with self._lock:
+            self._predictor.close()
+
+    def _use(self, work: Callable[[Predictor], T]) -> T:
+        with self._lock:
+            try:
+                return work(self._predictor)
+            except Exception as error:
+                if self.device == CPU or not _no_room(error):
+                    raise
+            self._predictor.close()
+            self.device = CPU
+            logger.warning("The GPU has no room left; the model goes on on the CPU.")
+            self._predictor = self._load()
+            return work(self._predictor)
+
+    def _load(self) -> Predictor:
+        try:
+            return self._engine.load(self._snapshot, self.device)
+        except Exception as error:
+            if self.device == CPU:
+                raise
+            logger.warning("The model cannot be loaded on %s (%s); it is loaded on the CPU.", self.device, error)
+            self.device = CPU
+            return self._engine.load(self._snapshot, CPU)
+
+
+def _no_room(error: Exception) -> bool:
+    return type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError") or "out of memory" in str(error).lower()

@@ -1,0 +1,183 @@
+"""What a predictor answers: requests are `wire.Message`s with `op`, answers carry `results` or an `error`.
+
+`predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
+((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input` are switches. The answer has `results` (per picture
+the names of its `outputs`, or an `error`), `meta`, `device`, `seconds`, `layers`; its arrays are `<i>/output/<name>`,
+`<i>/input`, and as PNG `<i>/image` and `layer/<j>`. `ping`: `meta`, `device`. An error has `type`, `message` and `advice`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.engines.base import ArrayReport, LayerReport
+from digits.engines.pictures import check_feature, prepare
+from digits.errors import BadRequest, DigitsError
+from digits.predictor import tiles
+from digits.predictor.model import LoadedModel
+from digits.storage.wire import Message
+
+logger = logging.getLogger(__name__)
+MAX_PICTURES = 1024
+META_KEYS = ("task", "class_labels", "input_shape", "stored_shape", "image", "outputs", "network_name", "epoch")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture that is ready, or the reason why it is not."""
+
+    feature: np.ndarray | None
+    error: DigitsError | None = None
+
+
+def answer(model: LoadedModel, request: Message) -> Message:
+    """The answer to any request; whatever goes wrong is told in it."""
+    try:
+        return _OPERATIONS[str(request.header.get("op"))](model, request)
+    except KeyError:
+        return _failure(BadRequest(f"A predictor does not know {request.header.get('op')!r}; it knows {', '.join(_OPERATIONS)}."))
+    except DigitsError as error:
+        return _failure(error)
+    except Exception as error:  # a network text of the user runs here
+        logger.exception("A request failed.")
+        return _failure(
+            DigitsError(f"The model failed: {type(error).__name__}: {error}", advice="The predictor's log has the trace.")
+        )
+
+
+def ping(model: LoadedModel, request: Message) -> Message:
+    return Message({"meta": _meta(model), "device": model.device})
+
+
+def predict(model: LoadedModel, request: Message) -> Message:
+    """Prepare the pictures, predict those of one shape together, describe what came out."""
+    header = request.header
+    started = time.perf_counter()
+    prepared = _prepare_all(model, request)
+    ready = time.perf_counter()
+    outputs = _forward(model, prepared)
+    seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
+    arrays = _arrays(prepared, outputs, image=bool(header.get("image")), inputs=bool(header.get("input")))
+    results = [{"error": str(p.error)} if p.error else {"outputs": list(outputs[i])} for i, p in enumerate(prepared)]
+    body = {"results": results, "meta": _meta(model), "device": model.device, "seconds": seconds}
+    if header.get("layers") and prepared[0].feature is not None:
+        body["layers"], drawn = _layers(model, prepared[0].feature)
+        arrays.update(drawn)
+    return Message(body, arrays)
+
+
+_OPERATIONS = {"predict": predict, "ping": ping}
+
+
+def _prepare_all(model: LoadedModel, request: Message) -> list[Prepared]:
+    pictures = request.header.get("pictures")
+    if not isinstance(pictures, list) or not 1 <= len(pictures) <= MAX_PICTURES:
+        raise BadRequest(f"A request names 1 to {MAX_PICTURES} pictures.")
+    prepared = [_prepare_one(model, entry, request) for entry in pictures]
+    if len(prepared) == 1 and prepared[0].error:
+        raise prepared[0].error
+    return prepared
+
+
+def _prepare_one(model: LoadedModel, entry: Any, request: Message) -> Prepared:
+    try:
+        return Prepared(_feature(model, entry, request))
+    except DigitsError as error:
+        return Prepared(None, error)
+
+
+def _feature(model: LoadedModel, entry: Any, request: Message) -> np.ndarray:
+    if not isinstance(entry, Mapping):
+        raise BadRequest("A picture is described in a way that is not understood.")
+    dont_resize = bool(request.header.get("dont_resize"))
+    if "path" in entry:
+        return prepare(Path(str(entry["path"])), model.meta, dont_resize=dont_resize)
+    name = str(entry.get("file", entry.get("feature")))
+    if name not in request.arrays:
+        raise BadRequest(f"A picture names the array {name}, which was not sent.")
+    array = request.arrays[name]
+    if "file" in entry:
+        return prepare(array.tobytes(), model.meta, dont_resize=dont_resize)
+    return check_feature(array, model.meta, dont_resize=dont_resize)
+
+
+def _forward(model: LoadedModel, prepared: list[Prepared]) -> dict[int, dict[str, np.ndarray]]:
+    """Outputs without batch axis by the number of their picture."""
+    features = {number: one.feature for number, one in enumerate(prepared) if one.feature is not None}
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, feature in features.items():
+        groups.setdefault((feature.shape, feature.dtype.str), []).append(number)
+    outputs: dict[int, dict[str, np.ndarray]] = {}
+    for numbers in groups.values():
+        batch = model.predict(np.stack([features[n] for n in numbers]))
+        for place, number in enumerate(numbers):
+            outputs[number] = {name: values[place] for name, values in batch.items()}
+    return outputs
+
+
+def _arrays(
+    prepared: list[Prepared], outputs: dict[int, dict[str, np.ndarray]], *, image: bool, inputs: bool
+) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for number, named in outputs.items():
+        arrays.update({f"{number}/output/{name}": values for name, values in named.items()})
+        feature = prepared[number].feature
+        if feature is not None and inputs:
+            arrays[f"{number}/input"] = feature
+        if feature is not None and image:
+            arrays[f"{number}/image"] = _bytes(tiles.picture_png(feature))
+    return arrays
+
+
+def _layers(model: LoadedModel, feature: np.ndarray) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    rows: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+
+    def add(report: LayerReport, vis_type: str, array: ArrayReport, image: bytes) -> None:
+        if image:
+            arrays[f"layer/{len(rows)}"] = _bytes(image)
+        rows.append(_row(report, vis_type, array))
+
+    for report in model.layers(feature):
+        if report.weights is not None:
+            add(report, "Weights", report.weights, tiles.weights_png(report.weights.data))
+        if report.activations is not None:
+            add(report, "Activation", report.activations, tiles.activations_png(report.activations.data))
+    return rows, arrays
+
+
+def _row(report: LayerReport, vis_type: str, array: ArrayReport) -> dict[str, Any]:
+    counts, edges = array.histogram
+    return {
+        "name": report.name,
+        "vis_type": vis_type,
+        "layer_type": report.kind,
+        "param_count": report.parameters,
+        "statistics": {
+            "shape": list(array.shape),
+            "mean": array.mean,
+            "stddev": array.std,
+            "min": array.minimum,
+            "max": array.maximum,
+            "histogram": {"counts": list(counts), "edges": list(edges)},
+        },
+    }
+
+
+def _meta(model: LoadedModel) -> dict[str, Any]:
+    return {key: model.meta[key] for key in META_KEYS if key in model.meta}
+
+
+def _failure(error: DigitsError) -> Message:
+    return Message({"error": {"type": type(error).__name__, "message": error.message or str(error), "advice": error.advice}})
+
+
+def _bytes(data: bytes) -> np.ndarray:
+    return np.frombuffer(data, dtype=np.uint8)

@@ -1,0 +1,75 @@
+"""Weights and activations as pictures: a grid of heat maps, no wider than a page, no smaller than the eye needs."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+from digits.utils.image import upscale, vis_square
+
+MAX_SIDE = 1200  # pixels of the whole picture
+MIN_SIDE = 100
+COLORMAP = "jet"
+PADDING = 1
+
+
+def picture_png(feature: np.ndarray) -> bytes:
+    """A prepared picture (C, H, W) as PNG: 1 or 3 channels as they are, else the first. Wider types are stretched to 8 bits."""
+    shown = feature if feature.shape[0] in (1, 3) else feature[:1]
+    values = shown if shown.dtype == np.uint8 else _stretched(shown)
+    return _png(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
+
+
+def activations_png(data: np.ndarray) -> bytes:
+    """Activations of one layer, (C, H, W), (T, D) or (N,), as tiles; empty bytes where there is nothing to draw."""
+    if data.size == 0 or data.ndim == 0 or data.ndim > 3:
+        return b""
+    if data.ndim == 3 and data.shape[0] == 3:
+        return _tiles_png(data.transpose(1, 2, 0)[np.newaxis])
+    shapes = {1: (-1, 1, 1), 2: (1, *data.shape), 3: data.shape}
+    return _tiles_png(data.reshape(shapes[data.ndim]))
+
+
+def weights_png(data: np.ndarray) -> bytes:
+    """Weights of one layer as tiles; empty bytes for those of fully connected layers, which show nothing to the eye."""
+    if data.size == 0 or data.ndim not in (1, 4):
+        return b""
+    if data.ndim == 1:
+        return _tiles_png(data.reshape(-1, 1, 1))
+    if data.shape[1] == 3:
+        return _tiles_png(data.transpose(0, 2, 3, 1))
+    return _tiles_png(data.reshape(-1, *data.shape[2:]))
+
+
+def _tiles_png(tiles: np.ndarray) -> bytes:
+    """(N, H, W) as heat maps or (N, H, W, 3) in colour; as many as fit."""
+    fitting = max(1, MAX_SIDE // (max(tiles.shape[1:3]) + PADDING)) ** 2
+    chosen = np.nan_to_num(tiles[:fitting].astype(np.float64))
+    grid = vis_square(chosen, padsize=PADDING, normalize=True, colormap=COLORMAP)
+    return _png(_visible(grid))
+
+
+def _visible(grid: np.ndarray) -> np.ndarray:
+    side = max(grid.shape[:2])
+    if side < MIN_SIDE:
+        return upscale(grid, math.ceil(MIN_SIDE / side))
+    if side <= MAX_SIDE:
+        return grid
+    scale = MAX_SIDE / side
+    size = (max(1, int(grid.shape[1] * scale)), max(1, int(grid.shape[0] * scale)))
+    return np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BOX))
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    numbers = np.nan_to_num(values.astype(np.float64))
+    low, high = float(numbers.min()), float(numbers.max())
+    return ((numbers - low) * (255 / (high - low) if high > low else 0)).round().astype(np.uint8)
+
+
+def _png(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(array)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,224 @@
+"""The predictor: pictures of every sort become predictions or a sentence that helps, also when many ask at once."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import socket
+import struct
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits.predictor import server
+from digits.predictor.model import LoadedModel
+from digits.storage import wire
+from tests.predictor.fake_engine import FakeEngine, write_snapshot
+
+
+@pytest.fixture
+def model(tmp_path):
+    return LoadedModel(FakeEngine(), write_snapshot(tmp_path / "snapshot"), "cpu")
+
+
+@pytest.fixture
+def address(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "ACCEPT_SECONDS", 0.02)
+    stop = threading.Event()
+    path = tmp_path / "p.sock"
+    thread = threading.Thread(target=server.serve, args=(model, path, stop))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    yield path
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not path.exists()
+
+
+def encoded(array, format="PNG", mode=None, **options) -> bytes:
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.asarray(array))
+    (image.convert(mode) if mode else image).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def ask_files(address, *files: bytes, **switches) -> wire.Message:
+    arrays = {f"p{i}": np.frombuffer(f, dtype=np.uint8) for i, f in enumerate(files)}
+    header = {"op": "predict", "pictures": [{"file": name} for name in arrays], **switches}
+    return wire.call(address, wire.Message(header, arrays), timeout=30)
+
+
+def grey(level: int, size: int = 8) -> np.ndarray:
+    return np.full((size, size), level, dtype=np.uint8)
+
+
+def best(answer: wire.Message, number: int = 0) -> int:
+    return int(answer.arrays[f"{number}/output/output"].argmax())
+
+
+def test_a_picture_is_classified_as_its_brightness_says(address):
+    for level, expected in ((10, 0), (120, 1), (250, 2)):
+        answer = ask_files(address, encoded(grey(level, 40)), image=True, input=True)
+        assert best(answer) == expected
+        assert answer.arrays["0/input"].tolist() == grey(level)[None].tolist()
+        shown = np.asarray(Image.open(io.BytesIO(answer.arrays["0/image"].tobytes())))
+        assert shown.tolist() == grey(level).tolist()
+        assert answer.header["device"] == "cpu"
+        assert answer.header["meta"]["class_labels"] == ["dark", "middle", "bright"]
+
+
+def test_a_path_and_a_feature_are_taken_too(address, tmp_path):
+    path = tmp_path / "ä b.png"
+    path.write_bytes(encoded(grey(200)))
+    header = {"op": "predict", "pictures": [{"path": str(path)}, {"feature": "f"}]}
+    answer = wire.call(address, wire.Message(header, {"f": grey(0)[None]}))
+    assert (best(answer, 0), best(answer, 1)) == (2, 0)
+
+
+def odd_pictures() -> dict[str, bytes]:
+    bright = np.full((30, 20, 3), 230, dtype=np.uint8)
+    alpha = np.full((30, 20, 4), 0, dtype=np.uint8)  # fully transparent black: white when shown
+    palette = io.BytesIO()
+    Image.fromarray(bright).convert("P").save(palette, "PNG", transparency=0)
+    animated = io.BytesIO()
+    frames = [Image.fromarray(grey(230, 20)), Image.fromarray(grey(0, 20))]
+    frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
+    return {
+        "CMYK": encoded(bright, "JPEG", "CMYK"),
+        "palette and alpha": palette.getvalue(),
+        "transparent": encoded(alpha),
+        "16 bit": encoded(np.full((9, 9), 60000, dtype=np.uint16)),
+        "animated GIF": animated.getvalue(),
+        "one bit": encoded(grey(255), mode="1"),
+        "WebP": encoded(bright, "WEBP"),
+        "TIFF": encoded(bright, "TIFF"),
+    }
+
+
+@pytest.mark.parametrize("kind", odd_pictures())
+def test_unusual_pictures_are_read(address, kind):
+    assert best(ask_files(address, odd_pictures()[kind])) == 2
+
+
+def bomb() -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"I am no picture\n" * 20,
+    "truncated JPEG": encoded(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8), "JPEG")[:1500],
+    "truncated PNG": encoded(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8))[:500],
+    "bomb": bomb(),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_picture_is_refused_with_a_reason(address, kind):
+    error = ask_files(address, BROKEN[kind]).header["error"]
+    assert error["type"] == "LoadImageError"
+    assert len(error["message"]) > 20
+
+
+def test_one_bad_picture_among_several_costs_only_itself(address):
+    answer = ask_files(address, encoded(grey(10)), BROKEN["text"], encoded(grey(250)))
+    assert "error" in answer.header["results"][1]
+    assert (best(answer, 0), best(answer, 2)) == (0, 2)
+
+
+def test_layers_come_with_statistics_and_pictures(address):
+    answer = ask_files(address, encoded(grey(99)), layers=True)
+    weights, activations = answer.header["layers"]
+    assert (weights["name"], weights["vis_type"], weights["param_count"]) == ("conv", "Weights", 45)
+    assert weights["statistics"]["shape"] == [5, 1, 3, 3]
+    assert weights["statistics"]["mean"] == pytest.approx(22)
+    assert activations["vis_type"] == "Activation"
+    assert sum(activations["statistics"]["histogram"]["counts"]) == 5 * 64
+    for number in (0, 1):
+        width, height = Image.open(io.BytesIO(answer.arrays[f"layer/{number}"].tobytes())).size
+        assert 100 <= max(width, height) <= 1200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        {"op": "rm -rf"},
+        {"op": "predict"},
+        {"op": "predict", "pictures": []},
+        {"op": "predict", "pictures": [7]},
+        {"op": "predict", "pictures": [{"file": "absent"}]},
+        {"op": "predict", "pictures": [{"path": "/absent/picture.png"}]},
+    ],
+    ids=range(7),
+)
+def test_requests_that_make_no_sense_are_answered(address, header):
+    assert wire.call(address, wire.Message(header)).header["error"]["message"]
+
+
+def test_a_feature_of_the_wrong_size_says_what_is_needed(address):
+    header = {"op": "predict", "pictures": [{"feature": "f"}]}
+    error = wire.call(address, wire.Message(header, {"f": grey(0, 9)[None]})).header["error"]
+    assert "9×9" in error["message"]
+    assert "8×8" in error["message"]
+
+
+def test_garbage_on_the_socket_costs_only_its_connection(address):
+    for raw in (b"GET / HTTP/1.0\r\n\r\n", b"DGW1", os.urandom(500), wire.PREFIX.pack(wire.MAGIC, 2, 2**40) + b"{}"):
+        with wire.connect(address) as connection:
+            connection.sendall(raw)
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(10)
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(10) == b""
+    assert best(ask_files(address, encoded(grey(250)))) == 2
+
+
+def test_many_may_ask_at_once_and_each_gets_its_own_answer(address):
+    levels = [(10, 0), (120, 1), (250, 2)] * 20
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda pair: best(ask_files(address, encoded(grey(pair[0])))), levels))
+    assert answers == [expected for _, expected in levels]
+
+
+def test_one_connection_carries_several_requests(address):
+    with wire.connect(address) as connection:
+        for _ in range(3):
+            wire.send(connection, wire.Message({"op": "ping"}))
+            assert wire.receive(connection).header["device"] == "cpu"
+
+
+def test_only_this_user_may_connect(address):
+    assert os.stat(address).st_mode & 0o077 == 0
+
+
+def test_a_full_gpu_sends_the_model_to_the_cpu(tmp_path):
+    engine = FakeEngine()
+    model = LoadedModel(engine, write_snapshot(tmp_path / "s"), "cuda:7")
+    assert engine.loaded == ["cuda:7", "cpu"]
+    assert model.device == "cpu"
+
+
+def test_a_gpu_that_fills_up_later_sends_the_model_to_the_cpu(tmp_path, monkeypatch):
+    engine = FakeEngine()
+    model = LoadedModel(engine, write_snapshot(tmp_path / "s"), "cuda:0")
+
+    def full(batch):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(model._predictor, "predict", full)
+    assert model.predict(grey(250)[None, None])["output"].argmax() == 2
+    assert model.device == "cpu"
