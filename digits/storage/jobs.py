@@ -97,6 +97,15 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A job that another one needs; `status` is None when it is gone."""
+
+    id: str
+    name: str
+    status: Status | None
+
+
+@dataclass(frozen=True)
 class JobQuery:
     """A list of jobs. `sort` is a column of `Job` or `output:NAME:PHASE:last|min|max`; empty values always come last.
 
@@ -305,6 +314,28 @@ class JobStore:
         with Session(self.engine) as session:
             statement = select(JobRow).where(JobRow.requested_action != "").order_by(JobRow.seq)
             return [_copy(row) for row in session.scalars(statement)]
+
+    def pending(self) -> bool:
+        """Whether a job is new or its user has asked for something: a cheap question, asked often."""
+        new = select(JobRow.id).where(JobRow.status == str(Status.INIT), JobRow.deleted.is_(None))
+        asked = select(JobRow.id).where(JobRow.requested_action != "")
+        with Session(self.engine) as session:
+            return session.execute(new.union_all(asked).limit(1)).first() is not None
+
+    def dependencies(self, job_ids: Sequence[str]) -> dict[str, list[Parent]]:
+        """What the given jobs need, by job id; a parent that is gone or being deleted has no status."""
+        found: dict[str, list[Parent]] = {}
+        statement = (
+            select(DependencyRow.job_id, DependencyRow.parent_id, JobRow.name, JobRow.status, JobRow.deleted)
+            .outerjoin(JobRow, JobRow.id == DependencyRow.parent_id)
+            .where(DependencyRow.job_id.in_(job_ids))
+        )
+        with Session(self.engine) as session:
+            for job_id, parent_id, name, status, deleted in session.execute(statement):
+                gone = status is None or deleted is not None
+                parent = Parent(parent_id, name or parent_id, None if gone else Status(status))
+                found.setdefault(job_id, []).append(parent)
+        return found
 
     def changes(self, since: int, limit: int = 500) -> list[Job]:
         """Jobs changed after sequence number `since`, deleted ones among them, oldest change first."""

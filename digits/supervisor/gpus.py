@@ -23,7 +23,7 @@ class Gpu:
 
 
 def list_gpus(environ: Mapping[str, str] | None = None) -> list[Gpu]:
-    """The devices that digits may use: all, or those that CUDA_VISIBLE_DEVICES of the server names. Empty without NVIDIA's driver."""
+    """The devices that digits may use: all, or those that the server's CUDA_VISIBLE_DEVICES names. Empty without a driver."""
     environ = os.environ if environ is None else environ
     with _nvml() as nvml:
         if nvml is None:

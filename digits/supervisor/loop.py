@@ -1,0 +1,252 @@
+"""The supervisor's work, one short `tick` at a time; time, processes and devices are parameters.
+
+Holds: one thread calls it. A tick never waits for a worker. What goes wrong with one job, or with the database for a while
+(busy, disk full), is logged and tried again at a later tick; it stops neither the others nor the supervisor.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from digits.config import Settings
+from digits.domain.jobs import Action
+from digits.domain.status import FINISHED, Status
+from digits.errors import DigitsError, NotFound
+from digits.storage.folders import JobsDir
+from digits.storage.folding import JobFold, best_metric_of
+from digits.storage.jobs import Job, JobStore
+from digits.supervisor.crew import Crew, Stop, Worker
+from digits.supervisor.endings import again, ending, exit_words
+from digits.supervisor.gpus import Gpu, list_gpus
+from digits.supervisor.ledger import Ledger
+from digits.supervisor.queueing import Queue
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.2
+FOLD_SECONDS = 0.4  # how often the events of one job reach its row
+QUEUE_SECONDS = 2.0  # how often the queue is looked at although nothing seems to have changed
+BEAT_SECONDS = 5.0
+EXIT_BUSY = 3  # as digits.worker.runtime: another worker has the job already
+
+
+class Supervisor:
+    """Everything between the table of jobs and the worker processes. `only` limits it to some jobs and what they need."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        jobs_dir: JobsDir,
+        store: JobStore,
+        *,
+        crew: Crew | None = None,
+        gpus: Callable[[], list[Gpu]] = list_gpus,
+        only: Collection[str] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.jobs_dir = jobs_dir
+        self.store = store
+        self.ledger = Ledger(jobs_dir, store)
+        self.crew = crew or Crew(jobs_dir, checkpoint_seconds=settings.checkpoint_seconds)
+        self.queue = Queue(settings, jobs_dir, self.ledger, self.crew, gpus, only)
+        self.folds: dict[str, JobFold] = {}
+        self._due: dict[str, float] = {}
+        self._sequence = -1
+        self._late: dict[str, Worker] = {}  # ended workers whose rows could not be changed yet
+        self._only = only
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Take over what an earlier supervisor left: adopt living workers, judge the ends of dead ones."""
+        for job in self.store.active():
+            if job.status == Status.RUN:
+                with self._guard(job.id):
+                    self._take_over(job)
+
+    def tick(self) -> None:
+        """Do what is due now."""
+        with self._guard():
+            self.crew.climb()
+        for worker in [*self._late.values(), *self.crew.reap()]:
+            self._late.pop(worker.job_id, None)
+            with self._guard(worker.job_id, on_failure=partial(self._keep, worker)):
+                self._ended(worker)
+        for job_id in list(self.crew.workers):
+            if self._is_due(f"fold {job_id}", FOLD_SECONDS):
+                with self._guard(job_id):
+                    self._fold(job_id)
+        if self._is_due("beat", BEAT_SECONDS):
+            self._check_beats()
+        with self._guard():
+            self._look_at_queue()
+
+    def stop_jobs(self) -> None:
+        """Ask every worker to end; the jobs go back to the queue and go on when a supervisor runs again."""
+        for worker in self.crew.workers.values():
+            self.crew.stop(worker, Stop.SERVER)
+
+    def is_idle(self) -> bool:
+        """Whether no worker runs."""
+        return not self.crew.workers and not self._late
+
+    # -- workers --------------------------------------------------------------------------------------------------
+
+    def _take_over(self, job: Job) -> None:
+        worker = self.crew.adopt(job.id, job.pool)
+        if worker is None:
+            self._judge(job, Stop.NO, self._absence(job))
+            return
+        self.store.update(job.id, pid=worker.pid, pid_start=worker.started, attempt=worker.attempt)
+        logger.info("Adopted the worker with pid %d, which goes on.", worker.pid, extra={"job_id": job.id})
+
+    def _absence(self, job: Job) -> str:
+        return "the machine was started again" if self.crew.was_rebooted(job.id) else exit_words(None)
+
+    def _keep(self, worker: Worker) -> None:
+        """The row of an ended worker could not be changed: judge it again at the next tick."""
+        self._late[worker.job_id] = worker
+
+    def _ended(self, worker: Worker) -> None:
+        job = self.store.find(worker.job_id, with_deleted=True)
+        if job is None:
+            return
+        if worker.exit_code == EXIT_BUSY:
+            self._meet_other(job)
+            return
+        reason = exit_words(worker.exit_code)
+        if worker.stop_reason == Stop.SILENT:
+            reason = f"it showed no sign of life for {self.settings.heartbeat_seconds} s and was ended"
+        self._judge(job, worker.stop_reason, reason)
+
+    def _meet_other(self, job: Job) -> None:
+        """A worker of an earlier supervisor has the job: adopt it, or queue the job again where that one just ended."""
+        worker = self.crew.adopt(job.id, job.pool)
+        if worker is not None:
+            self.store.update(job.id, pid=worker.pid, pid_start=worker.started, attempt=worker.attempt)
+            return
+        result = again(job, "Another worker had the job; it starts again.", "another worker had it")
+        self.ledger.transition(job.id, result.status, **result.columns)
+
+    def _judge(self, job: Job, stop: Stop, reason: str) -> None:
+        self._fold(job.id)
+        fold = self.folds.pop(job.id)
+        result = ending(job, fold, self.jobs_dir.folder(job.id), stop, reason)
+        row = self.ledger.transition(job.id, result.status, expected=[Status.RUN], pid=0, **result.columns)
+        if row.requested_action == Action.ABORT and row.status in FINISHED:
+            self.store.clear_action(job.id, Action.ABORT)
+        logger.info("Ended: %s. %s", row.status.word, row.error or row.message, extra={"job_id": job.id})
+        self._due.pop(f"fold {job.id}", None)
+        self._due.pop("queue", None)
+
+    def _check_beats(self) -> None:
+        for worker in self.crew.silent(self.settings.heartbeat_seconds):
+            logger.warning("No sign of life for %d s.", self.settings.heartbeat_seconds, extra={"job_id": worker.job_id})
+            self.crew.kill(worker, Stop.SILENT)
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def _fold(self, job_id: str) -> None:
+        """Bring what a job's events say into its row."""
+        fold = self._fold_of(job_id)
+        attempt = fold.attempt
+        if not fold.read(self.jobs_dir.folder(job_id).events_file):
+            return
+        columns = fold.columns()
+        if fold.attempt != attempt and fold.attempt > 1:
+            columns["message"] = self._resumed(job_id, fold)
+        try:
+            self.ledger.fold(job_id, columns, fold.outputs.values(), replace=fold.rebuilt)
+        except BaseException:
+            del self.folds[job_id]  # its offset is ahead of the row's: fold again from the start
+            raise
+        fold.rebuilt = False
+
+    def _fold_of(self, job_id: str) -> JobFold:
+        if job_id not in self.folds:
+            spec = self.jobs_dir.folder(job_id).request().spec
+            self.folds[job_id] = JobFold(job_id, best_metric_of(spec), rebuilt=True)
+        return self.folds[job_id]
+
+    def _resumed(self, job_id: str, fold: JobFold) -> str:
+        job = self.store.find(job_id)
+        after = job.summary.get("interrupted", "") if job else ""
+        tail = f" after: {after}" if after else ""
+        if fold.resumed_step >= 0:
+            return f"Resumed from checkpoint (step {fold.resumed_step}){tail}."
+        return f"Started again from the beginning{tail}."
+
+    # -- queue and requests ---------------------------------------------------------------------------------------
+
+    def _look_at_queue(self) -> None:
+        sequence = self.store.sequence()
+        changed = sequence != self._sequence and self.store.pending()
+        self._sequence = sequence
+        if not changed and not self._is_due("queue", QUEUE_SECONDS):
+            return
+        self._do_requests()
+        for job in self.queue.run():
+            self._due[f"fold {job.id}"] = 0.0
+
+    def _do_requests(self) -> None:
+        for job in self.store.requested():
+            if self._only is None or job.id in self._only:
+                with self._guard(job.id):
+                    self._do_request(job)
+
+    def _do_request(self, job: Job) -> None:
+        match job.requested_action:
+            case Action.ABORT:
+                self._abort(job)
+            case Action.RESUME:
+                self._resume(job)
+
+    def _abort(self, job: Job) -> None:
+        worker = self.crew.workers.get(job.id)
+        if worker is not None:
+            self.crew.stop(worker, Stop.ABORT)
+            return
+        if job.status.is_running:
+            self.ledger.transition(job.id, Status.ABORT, message="Aborted by the user.")
+        self.store.clear_action(job.id, Action.ABORT)
+
+    def _resume(self, job: Job) -> None:
+        if job.status in FINISHED:
+            summary = {**job.summary, "interrupted": f"it was {job.status.word.lower()} and resumed by the user"}
+            self.ledger.transition(job.id, Status.WAIT, failures=0, error="", message="Resumes.", summary=summary)
+        self.store.clear_action(job.id, Action.RESUME)
+
+    # -- small things ---------------------------------------------------------------------------------------------
+
+    def _is_due(self, name: str, every: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(name, 0.0):
+            return False
+        self._due[name] = now + every
+        return True
+
+    @contextmanager
+    def _guard(self, job_id: str = "", on_failure: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Log what goes wrong inside and go on; the work is tried again at a later tick."""
+        extra = {"job_id": job_id}
+        try:
+            yield
+        except NotFound:
+            logger.info("The job is gone.", extra=extra)
+        except (SQLAlchemyError, OSError, DigitsError) as error:
+            on_failure()
+            logger.warning("Tried again later: %s", _one_line(error), extra=extra)
+        except Exception:
+            on_failure()
+            logger.exception("Unexpected; tried again later.", extra=extra)
+
+
+def _one_line(error: Any) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
