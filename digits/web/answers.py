@@ -37,6 +37,7 @@ def answer_error(error: Exception) -> Any:
 
 def _answer(error: Exception, status: int) -> Any:
     body = error_body(error, get_service().settings.debug)
+    response: Response
     if wants_json():
         response = jsonify({"error": body})
     else:

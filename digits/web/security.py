@@ -13,6 +13,7 @@ import ipaddress
 import secrets
 import socket
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request, session
@@ -94,7 +95,7 @@ def start_session(user: str, stamp: str) -> None:
     g.user = user
 
 
-def _before(hosts: frozenset[str]) -> object:
+def _before(hosts: frozenset[str]) -> Any:
     check_host(request.host, hosts)
     settings = get_service().settings
     bearer = _bearer()
@@ -168,7 +169,7 @@ def _named_user() -> str:
     return accounts.check_name(name) if name else ""
 
 
-def _let_in() -> object:
+def _let_in() -> Any:
     """Nobody is logged in: open the first session for the printed address, let open pages pass, refuse the rest."""
     token = request.args.get("token", "")
     if token and request.method == "GET" and accounts.opens_first_session(get_service(), token):
