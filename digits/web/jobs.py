@@ -75,7 +75,7 @@ def clone_address(job: Job) -> str:
     if job.kind == Kind.EVALUATION:
         raise BadRequest("An evaluation cannot be cloned; start another one on the page of its model.")
     if job.kind == Kind.DATASET:
-        if job.task == "classification" and job.extension in ("", "image-classification"):
+        if job.task == "classification" and job.extension.startswith("image-classification"):
             return f"{root}/datasets/images/classification/new?clone={job.id}"
         if not job.extension or job.extension == "prebuilt":
             return f"{root}/datasets/images/generic/new?clone={job.id}"
