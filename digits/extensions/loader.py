@@ -131,13 +131,14 @@ def _identify(row: Extension, cls: Any) -> Extension:
     base = BASES[row.kind]
     if not inspect.isclass(cls) or base not in cls.__mro__:
         raise PluginError(f"{row.entry_point} is {cls!r}, expected a class derived from {base.__module__}.{base.__name__}.")
-    category = str(cls.get_category()) if row.kind == "data" else ""
+    plugin: Any = cls
+    category = str(plugin.get_category()) if row.kind == "data" else ""
     return replace(
         row,
-        id=str(cls.get_id()),
-        title=str(cls.get_title()),
+        id=str(plugin.get_id()),
+        title=str(plugin.get_title()),
         category=category,
-        visible=bool(cls.get_default_visibility()),
+        visible=bool(plugin.get_default_visibility()),
         cls=cls,
     )
 

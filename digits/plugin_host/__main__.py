@@ -1,0 +1,85 @@
+"""`python -m digits.plugin_host --socket PATH --jobs-dir DIR`: serve until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from digits.extensions import loader
+from digits.plugin_host.app import create_app
+from digits.plugin_host.guard import Watch
+from digits.storage.files import write_json
+from digits.storage.folders import JobsDir
+from digits.storage.plugin_socket import address_file
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Logs nothing for requests that went well."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return None
+
+    def address_string(self) -> str:
+        return "socket"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve on the socket; the exit code is 0 when asked to stop."""
+    parser = argparse.ArgumentParser(prog="python -m digits.plugin_host", description="Runs the page code of plugins.")
+    parser.add_argument("--socket", required=True, type=Path)
+    parser.add_argument("--jobs-dir", required=True, type=Path)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
+    serve(options.socket, JobsDir(options.jobs_dir.absolute()))
+    return 0
+
+
+def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
+    """Answer on `socket_path` until SIGTERM; while it listens, `.digits/plugin_host.json` says where."""
+    socket_path.unlink(missing_ok=True)
+    watch = Watch()
+    app = create_app(jobs_dir, watch)
+    with _empty_folder():
+        server = make_server(f"unix://{socket_path}", 0, app, threaded=True, request_handler=QuietHandler)
+        os.chmod(socket_path, 0o600)
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+        write_json(address_file(jobs_dir), {"socket": str(socket_path), "pid": os.getpid()})
+        watch.start()
+        threading.Thread(target=_preload, daemon=True, name="preload").start()
+        try:
+            server.serve_forever(poll_interval=0.1)
+        finally:
+            server.server_close()
+            socket_path.unlink(missing_ok=True)
+
+
+def _preload() -> None:
+    """Import the plugins before the first page asks for them."""
+    for kind in loader.GROUPS:
+        loader.all_extensions(kind)
+
+
+@contextlib.contextmanager
+def _empty_folder() -> Iterator[None]:
+    """Relative paths of plugins lead nowhere."""
+    before = os.getcwd()
+    with tempfile.TemporaryDirectory(prefix="digits-plugins-") as folder:
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Plugins' forms: made inside a request of their own, so that they bind themselves, then refilled, checked and described."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import wtforms
+from flask import Flask
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from digits.errors import FormErrors, PluginError
+from digits.extensions.data.userdata import NEVER_PASSED
+
+PATH_CLASS = "autocomplete_path"
+
+
+class UploadedPath(str):
+    """The path of an uploaded file, which old plugins may also use as the upload itself."""
+
+    @property
+    def filename(self) -> str:
+        return Path(self).name
+
+    def read(self) -> bytes:
+        return Path(self).read_bytes()
+
+    def save(self, destination: Any) -> None:
+        data = self.read()
+        if hasattr(destination, "write"):
+            destination.write(data)
+        else:
+            Path(destination).write_bytes(data)
+
+
+@contextlib.contextmanager
+def request_with(app: Flask, values: Mapping[str, Any] | None) -> Iterator[None]:
+    """A request that posts `values` (None: one that only asks), in which a plugin makes its form."""
+    if values is None:
+        context = app.test_request_context("/")
+    else:
+        context = app.test_request_context("/", method="POST", data=multi_dict(values))
+    with context:
+        yield
+
+
+def multi_dict(values: Mapping[str, Any]) -> MultiDict[str, str]:
+    """Values as a browser sends them: text, lists as repeated fields, nothing for None."""
+    result: MultiDict[str, str] = MultiDict()
+    for name, value in values.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if item is not None and item is not False:
+                result.add(name, "y" if item is True else str(item))
+    return result
+
+
+def make_form(plugin: str, maker: Callable[[], Any]) -> Any:
+    """The form the plugin makes. Raises PluginError when it is no form."""
+    form = maker()
+    if not isinstance(form, wtforms.form.BaseForm):
+        raise PluginError(
+            f"The plugin {plugin} gave {type(form).__name__} as its form.", advice="Return an instance of a flask_wtf form."
+        )
+    return form
+
+
+def refill(form: Any, values: Mapping[str, Any]) -> None:
+    """Show stored values (a clone) in a form that was just opened."""
+    sent = multi_dict(values)
+    for field in form:
+        if isinstance(field, wtforms.FileField):
+            continue
+        if field.name in sent or (isinstance(field, wtforms.BooleanField) and values):
+            field.process(sent)
+            field.errors = ()
+
+
+def check(form: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values for the plugin's `__init__`. Raises FormErrors."""
+    uploads = _put_uploads(form, values)
+    try:
+        valid = form.validate_on_submit() if hasattr(form, "validate_on_submit") else form.validate()
+        if not valid:
+            raise FormErrors({str(name or "form"): _messages(found) for name, found in form.errors.items()})
+        return _data(form)
+    finally:
+        for upload in uploads:
+            upload.close()
+
+
+def _put_uploads(form: Any, values: Mapping[str, Any]) -> list[FileStorage]:
+    """Give file fields the uploads that the web server stored and named by their paths."""
+    uploads = []
+    for field in form:
+        path = values.get(field.name)
+        if isinstance(field, wtforms.FileField) and isinstance(path, str) and path and Path(path).is_file():
+            upload = FileStorage(open(path, "rb"), filename=Path(path).name, name=field.name)  # noqa: SIM115  closed by check
+            upload.path = path  # type: ignore[attr-defined]
+            uploads.append(upload)
+            field.data, field.raw_data = upload, [upload]
+    return uploads
+
+
+def _data(form: Any) -> dict[str, Any]:
+    return {field.name: _value(field.data) for field in form if field.name not in NEVER_PASSED}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, FileStorage):
+        return UploadedPath(getattr(value, "path", value.filename or ""))
+    return value
+
+
+def _messages(found: Any) -> list[str]:
+    if isinstance(found, Mapping):
+        return [f"{name}: {' '.join(_messages(inner))}" for name, inner in found.items()]
+    return [str(message) for message in found]
+
+
+def describe(form: Any, html: str) -> list[dict[str, Any]]:
+    """Name, label, type, choices and value of each field, and whether the template marks it as a server path."""
+    paths = path_fields(html)
+    return [
+        {
+            "name": field.name,
+            "label": field.label.text,
+            "type": type(field).__name__,
+            "multiline": isinstance(field, wtforms.TextAreaField),
+            "upload": isinstance(field, wtforms.FileField),
+            "path": field.name in paths,
+            "choices": _choices(field),
+            "default": plain(field.data),
+        }
+        for field in form
+        if field.name not in NEVER_PASSED
+    ]
+
+
+def path_fields(html: str) -> set[str]:
+    """Names of the text inputs with the class `autocomplete_path`; the class means nothing on selects and numbers."""
+    parser = _PathInputs()
+    parser.feed(html)
+    return parser.names
+
+
+class _PathInputs(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        is_text = tag == "input" and (found.get("type") or "text") in ("text", "search", "url", "file")
+        if is_text and PATH_CLASS in (found.get("class") or "").split() and found.get("name"):
+            self.names.add(str(found["name"]))
+
+
+def _choices(field: Any) -> list[list[str]]:
+    if not isinstance(field, wtforms.SelectField | wtforms.SelectMultipleField):
+        return []
+    return [[str(choice[0]), str(choice[1])] for choice in field.iter_choices()]
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else str(value)

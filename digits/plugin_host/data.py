@@ -1,0 +1,166 @@
+"""What the host does with data sources: show and check their forms, make the instance once, encode entries to test a model with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from digits.domain.datasets import TEST_DB
+from digits.domain.jobs import Task
+from digits.errors import BadRequest, FormErrors, PluginError
+from digits.extensions import loader
+from digits.extensions.data import pairs, userdata
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.plugin_host import binding
+from digits.plugin_host.rendering import render
+
+MAX_ENCODED_BYTES = 1 << 30
+
+
+def dataset_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None, mode: str, nonce: str) -> dict[str, Any]:
+    """HTML and fields of the form: `new`, `refill` (show `values`) or `check` (as posted, with messages at the fields)."""
+    extension = loader.get("data", extension_id)
+    with binding.request_with(app, values if mode == "check" else None):
+        form = binding.make_form(extension.id, extension.cls.get_dataset_form)
+        errors = _fill(form, values or {}, mode)
+        html = _html(extension.id, extension.cls.get_dataset_template(form), nonce)
+        fields = binding.describe(form, html)
+    return {"html": html, "fields": fields, "title": extension.title, "category": extension.category, "errors": errors}
+
+
+def create(app: Flask, extension_id: str, values: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Check the form, make the instance and freeze it in `file`. Raises FormErrors; whatever `__init__` raises goes through."""
+    extension = loader.get("data", extension_id)
+    with binding.request_with(app, values):
+        form = binding.make_form(extension.id, extension.cls.get_dataset_form)
+        checked = binding.check(form, values)
+        instance = userdata.build(extension.cls, checked)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    userdata.write(instance, file)
+    return {"task": task_of(instance), "values": _json_values(checked), **_facts(instance)}
+
+
+def inference_form(
+    app: Flask, extension_id: str, file: Path, values: Mapping[str, Any] | None, mode: str, nonce: str
+) -> dict[str, Any]:
+    """HTML and fields of the form to test a model with; `html` is empty where the plugin has none."""
+    extension = loader.get("data", extension_id)
+    with binding.request_with(app, values if mode == "check" else None):
+        form = _inference_form(extension, file)
+        if form is None:
+            return {"html": "", "fields": [], "title": extension.title, "errors": {}}
+        errors = _fill(form, values or {}, mode)
+        html = _html(extension.id, extension.cls.get_inference_template(form), nonce)
+        return {"html": html, "fields": binding.describe(form, html), "title": extension.title, "errors": errors}
+
+
+def inference_entries(
+    app: Flask, extension_id: str, file: Path, values: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The test entries that an inference form asks for, encoded.
+
+    Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
+    """
+    extension = loader.get("data", extension_id)
+    with binding.request_with(app, values):
+        form = _inference_form(extension, file)
+        if form is None:
+            raise BadRequest(f"The plugin {extension_id} has no inference form.", advice="Test the model with pictures instead.")
+        checked = binding.check(form, values)
+    instance = userdata.for_inference(extension.cls, userdata.userdata_of(file.read_bytes()), checked)
+    return _encode_all(extension_id, instance)
+
+
+def stored_facts(extension_id: str, file: Path) -> dict[str, Any]:
+    """Class names and palette of a data set, and whether its plugin tests models itself."""
+    extension = loader.get("data", extension_id)
+    return _facts(userdata.thaw(extension.cls, file.read_bytes()))
+
+
+def task_of(instance: DataIngestionInterface) -> str:
+    """The task a plugin says itself, else `generic` until the labels are seen."""
+    said = getattr(instance, "get_task", lambda: None)()
+    if said is None:
+        return ""
+    if said not in set(Task):
+        known = ", ".join(Task)
+        raise PluginError(f"get_task() of {type(instance).__name__} is {said!r}, expected one of {known} or None.")
+    return str(said)
+
+
+def _inference_form(extension: loader.Extension, file: Path) -> Any:
+    """The form, whether `get_inference_form` is a method or, as in old plugins, static."""
+    instance = userdata.thaw(extension.cls, file.read_bytes())
+    form = instance.get_inference_form()
+    return None if form is None else binding.make_form(extension.id, lambda: form)
+
+
+def _fill(form: Any, values: Mapping[str, Any], mode: str) -> dict[str, list[str]]:
+    if mode == "refill":
+        binding.refill(form, values)
+    if mode != "check":
+        return {}
+    try:
+        binding.check(form, values)
+    except FormErrors as error:
+        return error.errors
+    return {}
+
+
+def _html(plugin: str, answer: Any, nonce: str) -> str:
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise PluginError(f"The plugin {plugin} gave {answer!r:.200} as its template.", advice="Return (text, dictionary).")
+    return render(plugin, answer[0], answer[1], nonce)
+
+
+def _facts(instance: DataIngestionInterface) -> dict[str, Any]:
+    kept = instance.get_user_data()
+    kept = kept if isinstance(kept, Mapping) else {}
+    own = type(instance).get_inference_form is not DataIngestionInterface.get_inference_form
+    return {
+        "class_labels": [str(label) for label in kept.get("class_labels") or ()],
+        "color_palette": [int(value) for value in kept.get("color_palette") or ()],
+        "has_inference_form": own,
+    }
+
+
+def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: binding.plain(value) for name, value in values.items()}
+
+
+def _encode_all(plugin: str, instance: DataIngestionInterface) -> tuple[dict[str, Any], dict[str, Any]]:
+    keys: list[str] = []
+    skipped: list[dict[str, str]] = []
+    arrays: dict[str, Any] = {}
+    size = 0
+    for entry in pairs.entries_of(instance, TEST_DB):
+        try:
+            found = pairs.encoded(instance, entry)
+        except Exception as error:  # an entry that cannot be encoded is listed, the others go on
+            skipped.append(
+                {"entry": str(entry)[:500], "message": f"{type(error).__name__}: {error}", "trace": loader.explain(error)}
+            )
+            continue
+        for number, (feature, label) in enumerate(found):
+            size += feature.nbytes
+            if size > MAX_ENCODED_BYTES:
+                raise PluginError(
+                    f"The test entries of {plugin} are larger than {MAX_ENCODED_BYTES >> 20} MiB.", advice="Test fewer."
+                )
+            arrays[f"{len(keys)}/feature"] = feature
+            if label is not None:
+                arrays[f"{len(keys)}/label"] = label
+            keys.append(_key(entry, number if len(found) > 1 else None))
+    if not keys:
+        raise PluginError(
+            f"The plugin {plugin} gave nothing to test.", advice=skipped[0]["message"] if skipped else "Fill in its form."
+        )
+    return {"keys": keys, "skipped": skipped}, arrays
+
+
+def _key(entry: Any, number: int | None) -> str:
+    text = entry if isinstance(entry, str) else str(entry)
+    return text[:500] if number is None else f"{text[:500]}/{number}"

@@ -1,0 +1,90 @@
+"""Plugins' Jinja texts: rendered with forgiving attributes, strict top-level names and the page's nonce in their source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+from flask import Flask, get_flashed_messages, render_template_string
+from jinja2.utils import missing
+from markupsafe import Markup
+
+from digits.errors import PluginError
+
+INLINE = re.compile(r"<(script|style)\b(?![^>]*\bnonce=)", re.IGNORECASE)
+
+
+class Forgiving(jinja2.Undefined):
+    """A missing attribute (`form.warnings`, `field.tooltip`) is empty, whatever is done with it; a missing name is an error."""
+
+    def _is_name(self) -> bool:
+        return self._undefined_obj is missing
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._is_name():
+            self._fail_with_undefined_error()
+        return self
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.__getattr__(str(key))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._is_name():
+            self._fail_with_undefined_error()
+        return self
+
+    def __str__(self) -> str:
+        if self._is_name():
+            self._fail_with_undefined_error()
+        return ""
+
+    def __html__(self) -> str:
+        return str(self)
+
+    def __iter__(self) -> Any:
+        if self._is_name():
+            self._fail_with_undefined_error()
+        return iter(())
+
+
+def prepare(app: Flask) -> None:
+    """Set up the application's Jinja environment for plugins."""
+    app.jinja_env.undefined = Forgiving
+    app.jinja_env.globals.update(get_flashed_messages=get_flashed_messages)
+    app.config.update(WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=False)
+
+
+def render(plugin: str, template: str | None, context: Mapping[str, Any] | None, nonce: str) -> str:
+    """HTML of a plugin's template. Raises PluginError that names the plugin, the line and the remedy."""
+    if template is None:
+        return ""
+    if not isinstance(template, str | Markup):
+        raise PluginError(
+            f"The plugin {plugin} gave {type(template).__name__} as its template.", advice="Return (text, dictionary)."
+        )
+    try:
+        return render_template_string(with_nonce(str(template), nonce), **dict(context or {}))
+    except jinja2.TemplateSyntaxError as error:
+        raise PluginError(
+            f"A template of the plugin {plugin} has a syntax error in line {error.lineno}: {error.message}.",
+            advice="Correct that line of the template.",
+        ) from error
+    except jinja2.UndefinedError as error:
+        raise PluginError(
+            f"A template of the plugin {plugin} uses a name it is not given: {error.message}.",
+            advice="Add the name to the context the plugin returns beside its template.",
+        ) from error
+    except jinja2.TemplateNotFound as error:
+        raise PluginError(
+            f"A template of the plugin {plugin} asks for {error.name}, which does not exist.",
+            advice="Only helper.html can be imported.",
+        ) from error
+
+
+def with_nonce(source: str, nonce: str) -> str:
+    """Mark inline scripts and styles written in a template's *source*; what is filled in later gets no nonce."""
+    return INLINE.sub(rf'<\1 nonce="{nonce}"', source) if nonce else source

@@ -1,0 +1,147 @@
+"""What the host does with views: show and check their options, render the samples of one request as R 6.3 orders it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from flask import Flask
+
+from digits.errors import DigitsError, FormErrors
+from digits.extensions import loader
+from digits.plugin_host import binding
+from digits.plugin_host.guard import failure
+from digits.plugin_host.rendering import render
+
+
+@dataclass(frozen=True)
+class DatasetFacade:
+    """The data set as a view sees it."""
+
+    id: str = ""
+    name: str = ""
+    extension_id: str = ""
+    extension_userdata: dict[str, Any] = field(default_factory=dict)
+    feature_dims: tuple[int, ...] = ()
+    class_labels: tuple[str, ...] = ()
+
+    def get_feature_dims(self) -> tuple[int, ...]:
+        """(H, W, C) of the features; empty when they differ."""
+        return self.feature_dims
+
+    def get_labels(self) -> list[str]:
+        return list(self.class_labels)
+
+
+def config_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None, mode: str, nonce: str) -> dict[str, Any]:
+    """HTML and fields of a view's options."""
+    extension = loader.get("view", extension_id)
+    with binding.request_with(app, values if mode == "check" else None):
+        form = binding.make_form(extension.id, extension.cls.get_config_form)
+        if mode == "refill":
+            binding.refill(form, values or {})
+        template, context = extension.cls.get_config_template(form)
+        html = render(extension.id, template, context, nonce)
+        return {"html": html, "fields": binding.describe(form, html), "title": extension.title}
+
+
+def render_samples(
+    app: Flask,
+    extension_id: str,
+    values: Mapping[str, Any],
+    dataset: DatasetFacade,
+    keys: list[str],
+    arrays: Mapping[str, np.ndarray],
+    nonce: str,
+) -> dict[str, Any]:
+    """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw).
+
+    `arrays` holds `<i>/input` (H, W[, C]), `<i>/output/<name>` and, where known, `<i>/truth`. Raises FormErrors for options
+    that do not validate.
+    """
+    extension = loader.get("view", extension_id)
+    with binding.request_with(app, values):
+        form = binding.make_form(extension.id, extension.cls.get_config_form)
+        options = _options(extension.id, form, values)
+        instance = extension.cls(dataset, **options)
+        outputs = _outputs_by_sample(arrays)
+        samples = [_sample(extension, instance, i, key, outputs.get(i, {}), arrays, nonce) for i, key in enumerate(keys)]
+        header = _part(extension.id, lambda: render(extension.id, *_pair(instance.get_header_template()), nonce))
+        before, after = _ng(extension.id, instance, nonce)
+    return {"header": header, "samples": samples, "before": before, "after": after, "title": extension.title}
+
+
+def _options(plugin: str, form: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return binding.check(form, values)
+    except FormErrors as error:
+        named = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in error.errors.items())
+        raise FormErrors({**error.errors, "view_extension_id": [f"Options of the view {plugin}: {named}"]}) from error
+
+
+def _sample(
+    extension: loader.Extension,
+    instance: Any,
+    number: int,
+    key: str,
+    outputs: dict[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    nonce: str,
+) -> dict[str, Any]:
+    def work() -> str:
+        truth = {"ground_truth": arrays.get(f"{number}/truth")} if takes_truth(instance) else {}
+        data = instance.process_data(key, arrays[f"{number}/input"], outputs, **truth)
+        return render(extension.id, *_pair(instance.get_view_template(data)), nonce)
+
+    return {"key": key, **_part(extension.id, work)}
+
+
+def takes_truth(instance: Any) -> bool:
+    """Whether `process_data` accepts `ground_truth` by name."""
+    parameters = inspect.signature(instance.process_data).parameters.values()
+    return any(p.name == "ground_truth" or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+
+
+def _part(plugin: str, work: Any) -> dict[str, Any]:
+    """`{"html"}` or, where the plugin fails, `{"html": "", "error": {...}}`: one box, not the page."""
+    try:
+        return {"html": work()}
+    except DigitsError as error:
+        return {"html": "", "error": failure(error.message, error, error.advice)}
+    except BaseException as error:  # sys.exit in one sample must not cost the others
+        return {"html": "", "error": failure(f"The view {plugin} failed: {type(error).__name__}: {error}", error)}
+
+
+def _pair(answer: Any) -> tuple[Any, Any]:
+    return answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, {})
+
+
+def _ng(plugin: str, instance: Any, nonce: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    found: list[Any] = [None, None]
+
+    def ask() -> str:
+        found[:] = _pair(instance.get_ng_templates())
+        return render_raw(found[0], nonce)
+
+    before = _part(plugin, ask)
+    return before, _part(plugin, lambda: render_raw(found[1], nonce))
+
+
+def render_raw(html: Any, nonce: str) -> str:
+    """HTML as it is, with the page's nonce on its inline scripts."""
+    from digits.plugin_host.rendering import with_nonce
+
+    return "" if html is None else with_nonce(str(html), nonce)
+
+
+def _outputs_by_sample(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, np.ndarray]]:
+    """Output name -> array for each sample, in the network's order; each a copy that the view may write to."""
+    outputs: dict[int, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        number, kind, *rest = name.split("/", 2)
+        if kind == "output":
+            outputs.setdefault(int(number), {})[rest[0]] = np.array(array)
+    return outputs
