@@ -1,4 +1,4 @@
-"""What the host does with data sources: show and check their forms, make the instance once, encode entries to test a model with."""
+"""What the host does with data sources: show and check their forms, make the instance once, encode entries for a test."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
 
 MAX_ENCODED_BYTES = 1 << 30
+Encoded = tuple[dict[str, Any], dict[str, Any]]  # what to say, and arrays
 
 
 def dataset_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None, mode: str, nonce: str) -> dict[str, Any]:
@@ -57,9 +58,7 @@ def inference_form(
         return {"html": html, "fields": binding.describe(form, html), "title": extension.title, "errors": errors}
 
 
-def inference_entries(
-    app: Flask, extension_id: str, file: Path, values: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def inference_entries(app: Flask, extension_id: str, file: Path, values: Mapping[str, Any]) -> Encoded:
     """The test entries that an inference form asks for, encoded.
 
     Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
@@ -131,7 +130,7 @@ def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: binding.plain(value) for name, value in values.items()}
 
 
-def _encode_all(plugin: str, instance: DataIngestionInterface) -> tuple[dict[str, Any], dict[str, Any]]:
+def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
     keys: list[str] = []
     skipped: list[dict[str, str]] = []
     arrays: dict[str, Any] = {}
@@ -140,24 +139,21 @@ def _encode_all(plugin: str, instance: DataIngestionInterface) -> tuple[dict[str
         try:
             found = pairs.encoded(instance, entry)
         except Exception as error:  # an entry that cannot be encoded is listed, the others go on
-            skipped.append(
-                {"entry": str(entry)[:500], "message": f"{type(error).__name__}: {error}", "trace": loader.explain(error)}
-            )
+            message = f"{type(error).__name__}: {error}"
+            skipped.append({"entry": str(entry)[:500], "message": message, "trace": loader.explain(error)})
             continue
         for number, (feature, label) in enumerate(found):
             size += feature.nbytes
             if size > MAX_ENCODED_BYTES:
-                raise PluginError(
-                    f"The test entries of {plugin} are larger than {MAX_ENCODED_BYTES >> 20} MiB.", advice="Test fewer."
-                )
+                limit = f"{MAX_ENCODED_BYTES >> 20} MiB"
+                raise PluginError(f"The test entries of {plugin} are larger than {limit}.", advice="Test fewer at once.")
             arrays[f"{len(keys)}/feature"] = feature
             if label is not None:
                 arrays[f"{len(keys)}/label"] = label
             keys.append(_key(entry, number if len(found) > 1 else None))
     if not keys:
-        raise PluginError(
-            f"The plugin {plugin} gave nothing to test.", advice=skipped[0]["message"] if skipped else "Fill in its form."
-        )
+        advice = f"The first of them: {skipped[0]['message']}" if skipped else "Fill in its form."
+        raise PluginError(f"The plugin {plugin} gave nothing to test ({len(skipped)} entries failed).", advice=advice)
     return {"keys": keys, "skipped": skipped}, arrays
 
 
