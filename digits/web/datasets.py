@@ -45,7 +45,6 @@ EXPLORE_ARGUMENTS = {
 def blueprint() -> Blueprint:
     """All routes of data sets but those that every job has."""
     area = Blueprint("datasets", __name__)
-    route(area, "/datasets")(index)
     route(area, "/datasets/<job_id>")(show)
     route(area, "/datasets/summary")(summary)
     route(area, "/datasets/<job_id>/statistics")(statistics)
@@ -54,20 +53,10 @@ def blueprint() -> Blueprint:
     route(area, f"{CLASSIFICATION}/new", json_twin=False)(new)
     route(area, CLASSIFICATION, methods=("POST",))(create)
     route(area, f"{CLASSIFICATION}/explore")(explore_page)
-    route(area, f"{CLASSIFICATION}/check-folder", json_twin=False)(check_folder)
-    route(area, f"{CLASSIFICATION}/check-list", json_twin=False)(check_list)
+    route(area, f"{CLASSIFICATION}/check-folder")(check_folder)
+    route(area, f"{CLASSIFICATION}/check-list")(check_list)
     route(area, "/datasets/images/resize-example", methods=("POST",), json_twin=False)(resize)
     return area
-
-
-@describes(answer="`datasets`: id, name and status of each, newest first.")
-def index() -> Any:
-    """All data sets."""
-    if not wants_json():
-        return redirect(url_for("home.index", tab=1))
-    service = get_service()
-    page = service.store.query(JobQuery(kind=Kind.DATASET))
-    return json_answer({"datasets": [dataset_dict(service, job) for job in page.jobs]})
 
 
 def new() -> Any:
@@ -118,7 +107,7 @@ def show(job_id: str) -> Any:
         files=_text_files(folder.path),
         is_classification=is_classification(job),
         problems_size=PROBLEMS_SIZE,
-        folder=folder.path,
+        train_address=f"{request.script_root}/models/images/classification/new?dataset={job.id}",
     )
 
 
@@ -184,7 +173,7 @@ def picture(job_id: str) -> Any:
     return response.make_conditional(request)
 
 
-@describes(json=True, arguments={"path": "A folder on the server."}, answer="Its classes and how many pictures each has.")
+@describes(arguments={"path": "A folder on the server."}, answer="Its classes and how many pictures each has.")
 def check_folder() -> Any:
     """What a folder would give as a data set; counting stops after a second and a half."""
     require_user()
@@ -192,7 +181,7 @@ def check_folder() -> Any:
     return json_answer(scan_folder(path).to_json())
 
 
-@describes(json=True, arguments={"path": "A text file on the server."}, answer="Its valid and other lines, and its classes.")
+@describes(arguments={"path": "A text file on the server."}, answer="Its valid and other lines, and its classes.")
 def check_list() -> Any:
     """What a text file would give as a list of pictures."""
     require_user()
