@@ -1,0 +1,95 @@
+"""The web process: gunicorn with one worker of many threads, because each live page holds a thread.
+
+Holds: one worker only, since the threads that feed live pages belong to it; on SIGTERM every stream ends at once and
+requests that run get some seconds more; gunicorn's control socket is off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from digits import config
+from digits.config import Settings
+
+GRACE_SECONDS = 8
+LOG_FORMAT = "%(asctime)s [web] [%(levelname)s] %(message)s"
+
+
+class WebServer(BaseApplication):  # type: ignore[misc]
+    """Gunicorn set up from our settings; the application is built in the worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in gunicorn_options(self.settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from digits.service import Service
+        from digits.web.app import create_app
+
+        return create_app(Service.open(self.settings))
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """Gunicorn's settings. Two hundred live pages need as many threads; each costs little while it sleeps."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return {
+        "bind": [f"{host}:{settings.port}"],
+        "workers": 1,
+        "worker_class": "gthread",
+        "threads": settings.web_threads,
+        "worker_connections": settings.web_threads + 200,
+        "keepalive": 30,
+        "timeout": 120,
+        "graceful_timeout": GRACE_SECONDS,
+        "control_socket_disable": True,
+        "limit_request_line": 8190,
+        "proc_name": "digits-web",
+        "loglevel": settings.logfile_level.lower(),
+        "post_worker_init": end_streams_with,
+    }
+
+
+def end_streams_with(worker: Any) -> None:
+    """Watch the worker from a thread and end all live streams as soon as it is told to stop."""
+
+    def watch() -> None:
+        while worker.alive:
+            time.sleep(0.2)
+        worker.wsgi.extensions["digits-live"].stop()
+
+    threading.Thread(target=watch, name="digits-stop", daemon=True).start()
+
+
+def web_command() -> list[str]:
+    """The command that starts the web process; its settings come from `web_environment`."""
+    return [sys.executable, "-m", "digits.web"]
+
+
+def web_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` with every setting as its `DIGITS_*` variable, so that the web process has the same ones."""
+    own = {f"DIGITS_{name.upper()}": str(value) for name, value in dataclasses.asdict(settings).items()}
+    return {**environ, **own}
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Ends the process."""
+    logging.basicConfig(format=LOG_FORMAT, level=settings.logfile_level.upper(), stream=sys.stderr)
+    Arbiter(WebServer(settings)).run()
+
+
+def main() -> None:
+    """`python -m digits.web`: settings from the environment and the configuration file."""
+    serve(config.load().settings)
