@@ -31,8 +31,10 @@ BASES: dict[str, type] = {"data": DataIngestionInterface, "view": VisualizationI
 # id -> class; workers that need a built-in import nothing else.
 BUILTINS = {
     "data": {
-        "image-classification": "digits.extensions.data.classification:DataIngestion",
-        "dicom": "digits.extensions.data.dicom:DataIngestion",
+        "image-classification-folder": "digits.extensions.data.classification:FolderIngestion",
+        "image-classification-textfile": "digits.extensions.data.classification:TextFileIngestion",
+        "image-dicom": "digits.extensions.data.dicom:DataIngestion",
+        "prebuilt": "digits.extensions.data.prebuilt:DataIngestion",
     },
     "view": {
         "all-raw-data": "digits.extensions.view.raw_data:Visualization",

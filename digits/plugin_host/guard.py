@@ -25,7 +25,7 @@ POLL_SECONDS = 0.5
 
 
 def guarded(plugin: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """`work`'s answer with `ok` true; where it fails `ok` false with `message`, `advice`, `status`, `trace`, a form's `errors`."""
+    """`work`'s answer with `ok` true; else `ok` false, `message`, `advice`, `status`, `trace` (and a form's `errors`)."""
     try:
         return {"ok": True, **work()}
     except FormErrors as error:
