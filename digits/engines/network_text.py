@@ -1,0 +1,148 @@
+"""Network texts of any engine: recognise what is none, compile, and run with a limit of time.
+
+What a text prints goes where the worker's output goes (bounded there). Errors are NetworkError with the text's line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import linecache
+import re
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from digits.errors import NetworkError
+
+FILE_NAME = "network.py"
+BUILD_SECONDS = 60.0
+DOWNLOAD_SECONDS = 900.0  # building with pretrained weights may fetch them first
+REPEAT_SECONDS = 0.5  # a text that swallows the interruption is interrupted again
+RECIPE = "Write a Python text with build_network(context); docs/networks.md shows how."
+
+_PROTOTXT = re.compile(r"^\s*(layers?\s*\{|name\s*:\s*\"[^\"]*\"\s*$)", re.MULTILINE)
+_LUA = re.compile(r"^\s*(local\s+\w+\s*=|require\s*[\"'(]|end\s*$|return\s+function\s*\()|nn\.Sequential\(\)\s*$", re.MULTILINE)
+_TF1 = re.compile(r"class\s+\w+\s*\(\s*Tower\s*\)|import\s+tensorflow\.contrib|tf\.contrib|\bslim\.")
+_IMPORTS = {
+    "tensorflow": re.compile(r"^\s*(import|from)\s+(tensorflow|keras)\b", re.M),
+    "pytorch": re.compile(r"^\s*(import|from)\s+(torch|torchvision|timm)\b", re.M),
+}
+
+
+class BuildTimeout(BaseException):
+    """The text ran too long. No Exception, so that `except Exception` in a text does not swallow it."""
+
+
+def foreign_advice(text: str, framework: str) -> tuple[str, str] | None:
+    """What a text is when it is not for this framework, as (what was found, what to do); None when it may be."""
+    if "def build_network" not in text:
+        if _PROTOTXT.search(text):
+            return "This is a Caffe prototxt.", f"Caffe is not among the frameworks. {RECIPE}"
+        if _TF1.search(text):
+            return "This is a network of TensorFlow 1 (UserModel(Tower) or slim).", RECIPE
+        if _LUA.search(text):
+            return "This is a Lua (Torch 7) network.", f"Lua is not among the frameworks. {RECIPE}"
+    others = [name for name, pattern in _IMPORTS.items() if name != framework and pattern.search(text)]
+    if others and not _IMPORTS[framework].search(text):
+        return f"This network is written for {others[0]}.", f"Choose the {others[0]} tab, or rewrite it for {framework}."
+    return None
+
+
+def compile_text(text: str, framework: str) -> dict[str, Any]:
+    """Run the text's top level and give its names. NetworkError for what is no text for this framework."""
+    found = foreign_advice(text, framework)
+    if found:
+        raise NetworkError(found[0], advice=found[1])
+    linecache.cache[FILE_NAME] = (len(text), None, text.splitlines(keepends=True), FILE_NAME)
+    try:
+        code = compile(text, FILE_NAME, "exec")
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise NetworkError(
+            f"The network text has an error in line {line}: {getattr(error, 'msg', error)}.", advice=RECIPE
+        ) from error
+    names: dict[str, Any] = {"__name__": "network", "__file__": FILE_NAME}
+    run_text(lambda: exec(code, names))
+    if not callable(names.get("build_network")):
+        raise NetworkError("The network text has no function build_network(context).", advice=RECIPE)
+    return names
+
+
+def run_text(work: Callable[[], Any], seconds: float = BUILD_SECONDS) -> Any:
+    """Do what the text says. NetworkError for whatever it raises, with its line, and when it takes too long."""
+    try:
+        with time_limit(seconds):
+            return work()
+    except BuildTimeout as error:
+        raise NetworkError(
+            f"The network text was still running after {seconds:.0f} s and was stopped{_at_line(error)}.",
+            advice="Look for an endless loop in build_network.",
+        ) from None
+    except (MemoryError, NetworkError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a text may raise anything, SystemExit too
+        raise NetworkError(describe(error), advice="Correct the network text.") from error
+
+
+def describe(error: BaseException) -> str:
+    """`AttributeError: … (network.py, line 7: x = nn.Bogus())`."""
+    return f"The network text failed: {type(error).__name__}: {error}{_at_line(error)}"
+
+
+def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of an error that lie in the network text."""
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE_NAME]
+
+
+def _at_line(error: BaseException) -> str:
+    frames = own_frames(error)
+    return f" ({FILE_NAME}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise BuildTimeout in this thread when the block takes longer; works in the main thread and in others."""
+    if threading.current_thread() is threading.main_thread():
+        with _alarm(seconds):
+            yield
+    else:
+        with _thread_alarm(seconds):
+            yield
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise BuildTimeout
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@contextlib.contextmanager
+def _thread_alarm(seconds: float) -> Iterator[None]:
+    target = ctypes.c_ulong(threading.get_ident())
+    done = threading.Event()
+
+    def ring() -> None:
+        wait = seconds
+        while not done.wait(wait):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(BuildTimeout))
+            wait = REPEAT_SECONDS
+
+    thread = threading.Thread(target=ring, name="network-time-limit", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,113 @@
+"""From a stored feature to what the network sees: crop, mean, scale. It is part of every snapshot.
+
+The network sees `(feature − mean) / std` as float32. `mean` is the training mean (per pixel of the picture, per channel, or 0),
+`std` one number, the standard deviation of the training features, so that inputs have about unit variance whatever their units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from digits.domain.datasets import RecordMeta
+from digits.domain.training import TrainingSpec
+from digits.engines.base import Records
+
+MEAN_SAMPLES = 10_000  # of larger sets the mean picture is taken of so many, evenly spaced
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How features become inputs, and labels targets.
+
+    `unit` is the value of full intensity (255 for 8 bits) in which augmentations count. Targets that are pictures of integers
+    are divided by `label_scale`; predictions are multiplied by it. `mean_kind` is `none`, `image` or `pixel`; for `image` the
+    picture itself travels with the weights as a tensor (C, H, W of the stored size) and `pixel_mean` serves other sizes.
+    """
+
+    stored_shape: tuple[int, int, int]
+    input_shape: tuple[int, int, int]
+    mean_kind: str = "none"
+    pixel_mean: tuple[float, ...] = ()
+    std: float = 1.0
+    unit: float = 255.0
+    whitening: bool = False
+    label_scale: float = 1.0
+    dtype: str = "uint8"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Preparation:
+        shapes = {name: tuple(value[name]) for name in ("stored_shape", "input_shape", "pixel_mean")}
+        return cls(**{**value, **shapes})
+
+    @property
+    def crops(self) -> bool:
+        return self.stored_shape[1:] != self.input_shape[1:]
+
+
+def preparation_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[int, int, int]) -> Preparation:
+    """The preparation of a training; a mean picture is not possible for features of several sizes: the pixel mean serves."""
+    channels, height, width = stored_shape
+    kind = spec.use_mean if meta.feature_shape is not None or spec.use_mean == "none" else "pixel"
+    size = (spec.crop_size, spec.crop_size) if spec.crop_size else (height, width)
+    return Preparation(
+        stored_shape=stored_shape,
+        input_shape=(channels, *size),
+        mean_kind=kind,
+        pixel_mean=tuple(float(m) for m in meta.mean) if kind != "none" else (),
+        std=_one_std(meta),
+        unit=_unit(meta),
+        whitening=spec.augmentation.whitening,
+        label_scale=_label_scale(spec.task, meta),
+        dtype=meta.feature_dtype,
+    )
+
+
+def with_measured(preparation: Preparation, records: Records) -> tuple[Preparation, np.ndarray | None]:
+    """The preparation with missing statistics measured on the records, and the mean picture (float32 C, H, W) if it needs one."""
+    needs_picture = preparation.mean_kind == "image"
+    needs_numbers = preparation.mean_kind != "none" and not preparation.pixel_mean
+    if not needs_picture and not needs_numbers:
+        return preparation, None
+    picture = mean_picture(records)
+    per_channel = tuple(float(m) for m in picture.mean(axis=(1, 2)))
+    kept = preparation.pixel_mean or per_channel
+    return replace(preparation, pixel_mean=kept), picture.astype(np.float32) if needs_picture else None
+
+
+def mean_picture(records: Records) -> np.ndarray:
+    """Mean of the features, float64 (C, H, W); for features of several sizes the mean per channel as (C, 1, 1)."""
+    indices = np.unique(np.linspace(0, len(records) - 1, min(len(records), MEAN_SAMPLES)).astype(np.int64))
+    if records.meta.feature_shape is None:
+        means = [records.feature(int(i)).mean(axis=(1, 2), dtype=np.float64) for i in indices]
+        return np.mean(means, axis=0)[:, None, None]
+    total = np.zeros(records.meta.feature_shape, dtype=np.float64)
+    for start in range(0, len(indices), CHUNK):
+        total += records.features(indices[start : start + CHUNK]).sum(axis=0, dtype=np.float64)
+    return total / len(indices)
+
+
+def _one_std(meta: RecordMeta) -> float:
+    std = float(np.sqrt(np.mean(np.square(meta.std)))) if meta.std else 0.0
+    return std if np.isfinite(std) and std > 1e-12 else 1.0
+
+
+def _unit(meta: RecordMeta) -> float:
+    if meta.feature_dtype == "uint8":
+        return 255.0
+    return 4.0 * _one_std(meta)  # the range of data of unknown units: about four standard deviations
+
+
+def _label_scale(task: str, meta: RecordMeta) -> float:
+    """Full scale of targets that are pictures of integers; 1 for everything else."""
+    is_picture = meta.label_kind in ("map", "array") and meta.label_shape is not None and len(meta.label_shape) == 3
+    if task == "segmentation" or not is_picture or not np.issubdtype(np.dtype(meta.label_dtype), np.integer):
+        return 1.0
+    return float(np.iinfo(np.dtype(meta.label_dtype)).max)

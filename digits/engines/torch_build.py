@@ -1,0 +1,168 @@
+"""From a network text to a torch module that was fed zeros and found to fit the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
+from digits.engines.network_text import BUILD_SECONDS, DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.errors import NetworkError
+
+PROBE = 2  # pictures of zeros; one would hide a missing batch axis
+
+
+@dataclass
+class Network:
+    """A built network with what its text says beside it. `note` tells why pretrained weights are missing, if they are."""
+
+    module: nn.Module
+    loss: Callable[..., Any] | None
+    metrics: Callable[..., Any] | None
+    batch_size: int | None
+    note: str = ""
+
+
+def build(text: str, context: NetworkContext) -> Network:
+    """Run the text and its `build_network`. Pretrained weights that cannot be had are random instead, said in `note`."""
+    names = compile_text(text, "pytorch")
+    note = ""
+    if context.pretrained and "pretrained" not in text:
+        note = "This network text has no pretrained weights"
+        context = replace(context, pretrained=False)
+    module = None
+    if context.pretrained:
+        try:
+            module = _module(names, context, DOWNLOAD_SECONDS)
+        except NetworkError as error:
+            note = f"Its pretrained weights cannot be had ({_short(error.__cause__ or error)})"
+            context = replace(context, pretrained=False)
+    module = module or _module(names, context, BUILD_SECONDS)
+    return Network(module, names.get("loss"), names.get("metrics"), _batch_size(names), note)
+
+
+def report(text: str, context: NetworkContext) -> NetworkReport:
+    """Build, probe and describe a network."""
+    network = build(text, context)
+    rows, outputs = _probe(network.module, context)
+    shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
+    if network.loss is None:
+        check_outputs(shapes, context)
+    return NetworkReport(
+        parameters=sum(p.numel() for p in network.module.parameters()),
+        output_shapes=shapes,
+        layers=tuple(rows),
+        batch_size=network.batch_size,
+        has_loss=network.loss is not None,
+        has_metrics=network.metrics is not None,
+        warnings=(network.note,) if network.note else (),
+    )
+
+
+def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:
+    """Feed zeros and hold the outputs against the labels; the shapes without the batch axis."""
+    _, outputs = _probe(network.module, context)
+    shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
+    if network.loss is None:
+        check_outputs(shapes, context)
+    return shapes
+
+
+def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext) -> None:
+    """NetworkError where a default loss cannot compare the first output with the labels. More scores than classes are fine."""
+    shape = next(iter(shapes.values()))
+    found = "×".join(map(str, shape)) or "a single number"
+    if context.task == "segmentation":
+        _check_map(shape, found, context)
+    elif context.label_kind == "index" and context.num_classes:
+        if len(shape) != 1 or shape[0] < context.num_classes:
+            raise NetworkError(
+                f"The network gives {found} per picture; the data set has {context.num_classes} classes.",
+                advice="Let the last layer give context.num_classes scores.",
+            )
+    elif context.label_shape is not None and _volume(shape) != _volume(context.label_shape):
+        wanted = "×".join(map(str, context.label_shape)) or "1"
+        raise NetworkError(
+            f"The network gives {found} per picture; the labels are {wanted}.",
+            advice="Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
+        )
+
+
+def _check_map(shape: tuple[int, ...], found: str, context: NetworkContext) -> None:
+    size = context.input_shape[1:]
+    if len(shape) != 3 or shape[0] < context.num_classes or shape[1:] != size:
+        raise NetworkError(
+            f"The network gives {found} per picture; a score for each of {context.num_classes} classes at each of "
+            f"{size[0]}×{size[1]} pixels is needed.",
+            advice="Let the output be (N, context.num_classes, H, W).",
+        )
+
+
+def _module(names: dict[str, Any], context: NetworkContext, seconds: float) -> nn.Module:
+    module = run_text(lambda: names["build_network"](context), seconds)
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"build_network gave {type(module).__name__}, expected a torch.nn.Module.", advice=RECIPE)
+    return module
+
+
+def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], dict[str, Tensor]]:
+    """Rows of the layers in the order of their work, and the outputs, for zeros in evaluation mode."""
+    rows: list[LayerRow] = []
+    handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in module.named_modules() if is_leaf(child)]
+    training = module.training
+    try:
+        outputs = names_of(run_text(lambda: forward_zeros(module, context)))
+    finally:
+        for handle in handles:
+            handle.remove()
+        module.train(training)
+    wrong = [name for name, value in outputs.items() if not isinstance(value, Tensor)]
+    if wrong or not outputs:
+        raise NetworkError(
+            f"The network's output {', '.join(wrong)} is no tensor.", advice="Return a tensor or a dictionary of them."
+        )
+    return rows, outputs
+
+
+def forward_zeros(module: nn.Module, context: NetworkContext) -> Any:
+    module.eval()
+    with torch.no_grad():
+        return module(torch.zeros(PROBE, *context.input_shape))
+
+
+def is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _recorder(rows: list[LayerRow], name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+        own = sum(p.numel() for p in module.parameters(recurse=False))
+        rows.append(LayerRow(name or "network", type(module).__name__, shape, own))
+
+    return hook
+
+
+def _batch_size(names: dict[str, Any]) -> int | None:
+    value = names.get("BATCH_SIZE")
+    if value is None:
+        return None
+    if not isinstance(value, int) or value < 1:
+        raise NetworkError(f"BATCH_SIZE is {value!r}, expected a whole number of at least 1.", advice="Correct the network text.")
+    return value
+
+
+def _volume(shape: tuple[int, ...]) -> int:
+    volume = 1
+    for size in shape:
+        volume *= size
+    return volume
+
+
+def _short(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__

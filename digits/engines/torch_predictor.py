@@ -1,0 +1,135 @@
+"""A snapshot ready to predict, and its layers for looking inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report, names_of
+from digits.engines.preparation import Preparation
+from digits.engines.torch_build import build, is_leaf
+from digits.engines.torch_inputs import Inputs, centre
+from digits.engines.torch_weights import read_snapshot
+from digits.errors import BadRequest, StorageError
+
+NETWORK_FILE = "network.py"
+
+
+class TorchPredictor(Predictor):
+    """See `Predictor`. Bigger pictures than the training's are taken as they are when the network accepts them."""
+
+    def __init__(self, module: nn.Module, meta: dict[str, Any], mean_image: np.ndarray | None, device: torch.device) -> None:
+        self.meta = meta
+        self.preparation = Preparation.from_json(meta["preparation"])
+        self.device = device
+        self.module = module.to(device).eval()
+        self.inputs = Inputs(self.preparation, mean_image, device)
+
+    def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            outputs = self.module(self.prepare(batch))
+        return finish_outputs(
+            outputs, self.meta["task"], len(self.meta["class_labels"]), self.preparation, self.meta["label_kind"]
+        )
+
+    def prepare(self, batch: np.ndarray) -> Tensor:
+        """Network input (N, C, h, w): of a picture of the stored size the middle that training crops to, prepared."""
+        if batch.ndim != 4 or batch.shape[1] != self.preparation.stored_shape[0]:
+            wanted = self.preparation.stored_shape[0]
+            raise BadRequest(
+                f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
+            )
+        x = self.inputs.raw(np.ascontiguousarray(batch).copy())
+        size = self.preparation.input_shape[1:]
+        if self.preparation.crops and tuple(batch.shape[2:]) == tuple(self.preparation.stored_shape[1:]):
+            cut = centre(x, (size[0], size[1]))
+            x = x if cut is None else cut.contiguous()
+        return self.inputs.normalize(x)
+
+    def layers(self, feature: np.ndarray) -> list[LayerReport]:
+        activations: dict[str, np.ndarray] = {}
+        leaves = [(name, child) for name, child in self.module.named_modules() if is_leaf(child)]
+        handles = [child.register_forward_hook(_keeper(activations, name)) for name, child in leaves]
+        try:
+            with torch.inference_mode():
+                x = self.prepare(feature[None])
+                self.module(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        data = LayerReport("data", "Input", 0, None, array_report(x[0].cpu().numpy()))
+        return [data, *(_layer(name, child, activations.get(name)) for name, child in leaves)]
+
+    def export(self, path: Path, kind: str) -> None:
+        """`torch-export`: a program of torch.export (`.pt2`) for any batch size."""
+        if kind != "torch-export":
+            raise BadRequest(f"There is no export {kind!r}.", advice="Choose torch-export.")
+        example = torch.zeros(2, *self.preparation.input_shape, device=self.device)
+        program = torch.export.export(self.module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        torch.export.save(program, path)
+
+    def close(self) -> None:
+        del self.module
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
+    """The predictor of a snapshot in a model's folder, whose `network.py` is run. Foreign weights raise StorageError."""
+    weights, meta, mean_image = read_snapshot(snapshot)
+    text_file = snapshot.parent.parent / NETWORK_FILE
+    if not meta or not text_file.is_file():
+        raise StorageError(f"{snapshot} is no snapshot of a model of digits.", advice="Choose a snapshot in a model's folder.")
+    network = build(text_file.read_text(), context_from(meta))
+    try:
+        network.module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise StorageError(f"{snapshot} does not fit {NETWORK_FILE}: {str(error).splitlines()[0]}") from error
+    return TorchPredictor(network.module, meta, mean_image, torch.device(device))
+
+
+def context_from(meta: dict[str, Any]) -> NetworkContext:
+    """The context in which the network of a snapshot was built, without pretrained weights."""
+    label_shape = meta["label_shape"]
+    return NetworkContext(
+        task=meta["task"],
+        input_shape=tuple(meta["input_shape"]),
+        num_classes=len(meta["class_labels"]),
+        label_shape=None if label_shape is None else tuple(label_shape),
+        class_labels=tuple(meta["class_labels"]),
+        label_kind=meta["label_kind"],
+    )
+
+
+def finish_outputs(outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str) -> dict[str, np.ndarray]:
+    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32."""
+    named = {name: value.float() for name, value in names_of(outputs).items()}
+    scored = classes and (task == "segmentation" or (label_kind == "index" and task in ("classification", "generic")))
+    if scored:
+        named = {name: value[:, :classes].softmax(dim=1) if value.ndim > 1 else value for name, value in named.items()}
+    elif preparation.label_scale != 1.0:
+        named = {name: value * preparation.label_scale for name, value in named.items()}
+    return {name: value.detach().cpu().numpy() for name, value in named.items()}
+
+
+def _keeper(activations: dict[str, np.ndarray], name: str) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            activations[name] = output[0].detach().float().cpu().numpy()
+
+    return hook
+
+
+def _layer(name: str, module: nn.Module, activation: np.ndarray | None) -> LayerReport:
+    weight = getattr(module, "weight", None)
+    return LayerReport(
+        name=name or "network",
+        kind=type(module).__name__,
+        parameters=sum(p.numel() for p in module.parameters(recurse=False)),
+        weights=array_report(weight.detach().float().cpu().numpy()) if isinstance(weight, Tensor) else None,
+        activations=None if activation is None else array_report(activation),
+    )

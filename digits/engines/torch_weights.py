@@ -1,0 +1,87 @@
+"""Snapshot files (safetensors with a JSON header) and weights to start from; nothing here unpickles code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from digits.errors import StorageError, TrainingError
+
+HEADER = "digits"  # key of the metadata whose value is our JSON
+MEAN_TENSOR = "digits.mean_image"
+
+
+def pack(module: nn.Module, metadata: dict[str, Any], mean_image: np.ndarray | None) -> bytes:
+    """The bytes of a snapshot. Tensors that share memory are written once each."""
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
+    if mean_image is not None:
+        tensors[MEAN_TENSOR] = torch.from_numpy(np.ascontiguousarray(mean_image, dtype=np.float32))
+    return safetensors.torch.save(tensors, {HEADER: json.dumps(metadata), "format": "pt"})
+
+
+def read_snapshot(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], np.ndarray | None]:
+    """Weights, our metadata ({} in a foreign file) and the mean picture. StorageError when the file cannot be read."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iterator
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.") from error
+    mean = tensors.pop(MEAN_TENSOR, None)
+    return tensors, metadata, None if mean is None else mean.numpy()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of a `.safetensors` file or of a file of `torch.save` that holds tensors only."""
+    if path.suffix == ".safetensors":
+        return read_snapshot(path)[0]
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"{path} cannot be read as weights: {str(error).splitlines()[0] if str(error) else error!r}.",
+            advice="Save them with torch.save(model.state_dict(), path) or as .safetensors.",
+            code="weights",
+        ) from error
+    value = value.get("state_dict", value.get("model", value)) if isinstance(value, dict) else value
+    if not isinstance(value, dict) or not any(isinstance(v, Tensor) for v in value.values()):
+        raise TrainingError(
+            f"{path} holds no state_dict.", advice="Save it with torch.save(model.state_dict(), path).", code="weights"
+        )
+    return {name.removeprefix("module."): v for name, v in value.items() if isinstance(v, Tensor)}
+
+
+def take_over(module: nn.Module, weights: dict[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Copy what fits by name and shape; the names of the tensors taken, and of the network's own that keep their start values.
+
+    Raises TrainingError when nothing fits.
+    """
+    own = module.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise TrainingError(
+            "None of the weights fits this network.",
+            advice="Start from a model of the same network, or without weights.",
+            code="weights",
+        )
+    module.load_state_dict(fitting, strict=False)
+    return sorted(fitting), sorted(set(own) - set(fitting))
+
+
+def same_labels(metadata: dict[str, Any], class_labels: tuple[str, ...]) -> bool:
+    """Whether a snapshot was made for the same classes in the same order."""
+    return not metadata or tuple(metadata.get("class_labels", ())) == tuple(class_labels)
+
+
+def last_layer(module: nn.Module) -> list[str]:
+    """Names of the tensors of the last layer that has weights of its own."""
+    layers = [name for name, child in module.named_modules() if child._parameters]
+    return [f"{layers[-1]}.{name}" for name in module.get_submodule(layers[-1]).state_dict()] if layers else []

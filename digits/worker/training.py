@@ -1,0 +1,73 @@
+"""The runner of model jobs: opens the data set's records, finds the weights to start from, and lets the engine train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo
+from digits.domain.training import StartWeights, TrainingSpec
+from digits.engines import checkpoint
+from digits.engines.base import TrainingRun, get_engine
+from digits.errors import StorageError, TrainingError
+from digits.storage.files import read_json
+from digits.storage.folders import JobFolder
+from digits.storage.records import RecordReader, is_complete
+
+if TYPE_CHECKING:
+    from digits.worker.runtime import WorkerContext
+
+
+def run(context: WorkerContext) -> None:
+    """Train the model of the job; returns when it is done. Raises JobStopped or a DigitsError."""
+    spec = TrainingSpec.from_json(context.request.spec)
+    get_engine(spec.framework).train(training_run(context, spec))
+
+
+def resume_point(context: WorkerContext) -> tuple[int, int] | None:
+    """Step and event offset of the checkpoint that `run` will go on from; None for a start from nothing."""
+    found = checkpoint.read(context.folder.checkpoint)
+    return (int(found["step"]), int(found["offset"])) if found else None
+
+
+def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
+    """What the engine gets. GPUs are numbered from 0 here: the supervisor shows the process only those of its slot."""
+    folder = context.jobs_dir.folder(spec.dataset_id)
+    return TrainingRun(
+        spec=spec,
+        folder=context.folder.path,
+        dataset_folder=folder.path,
+        info=dataset_info(folder),
+        train=RecordReader(folder.path / TRAIN_DB),
+        val=RecordReader(folder.path / VAL_DB) if is_complete(folder.path / VAL_DB) else None,
+        emit=context.emit,
+        offset=lambda: context.offset,
+        should_stop=context.should_stop,
+        devices=tuple(str(i) for i in range(len(context.gpus))),
+        threads=spec.threads or context.cpus,
+        checkpoint_seconds=context.checkpoint_seconds,
+        start_weights=start_weights(context, spec.start),
+    )
+
+
+def dataset_info(folder: JobFolder) -> DatasetInfo:
+    if not folder.dataset_file.is_file():
+        raise StorageError(
+            f"The data set {folder.id} is not there or not finished.", advice="Create it again, or choose another."
+        )
+    return DatasetInfo.from_json(read_json(folder.dataset_file))
+
+
+def start_weights(context: WorkerContext, start: StartWeights) -> Path | None:
+    """The file of weights to start from. TrainingError when it is gone."""
+    if start.source == "snapshot":
+        path = context.jobs_dir.folder(start.job_id).path / start.snapshot
+    elif start.source == "path":
+        path = Path(start.path)
+    else:
+        return None
+    if not path.is_file():
+        raise TrainingError(
+            f"The weights to start from, {path}, do not exist.", advice="Choose another snapshot.", code="weights"
+        )
+    return path
