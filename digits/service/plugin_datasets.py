@@ -172,10 +172,18 @@ def inference_form(service: Service, dataset: Job, values: Mapping[str, Any] | N
     return found if found.html else None
 
 
-def inference_entries(
-    service: Service, dataset: Job, values: Mapping[str, Any]
-) -> tuple[list[str], list[Any], list[Any], list[Any]]:
-    """Keys, features (C, H, W), labels (or None) and skipped entries of what a posted inference form asks to be tested.
+@dataclass(frozen=True)
+class TestEntries:
+    """What a plugin gives to test a model with: keys, features (C, H, W), labels (or None), and what could not be encoded."""
+
+    keys: list[str]
+    features: list[Any]
+    labels: list[Any]
+    skipped: list[dict[str, str]]
+
+
+def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any]) -> TestEntries:
+    """What a posted inference form asks to be tested, encoded by the plugin.
 
     Raises FormErrors for a form that does not validate and PluginFailure for a plugin that fails.
     """
