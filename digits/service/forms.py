@@ -112,7 +112,8 @@ class BoundForm:
     def __getitem__(self, name: str) -> FieldView:
         info = self.model.model_fields[name]
         extra = extra_of(info)
-        value = self.values[name] if name in self.values else info.get_default(call_default_factory=True)
+        default = None if info.is_required() else info.get_default(call_default_factory=True)
+        value = self.values.get(name, default)
         if _is_bool(info):
             value = value if isinstance(value, bool) else str(value or "").lower() in TRUE_TEXTS
         if isinstance(value, list | tuple) and not extra.get("choices"):
