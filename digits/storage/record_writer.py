@@ -90,7 +90,7 @@ class RecordWriter:
         self._limit = shard_bytes
         self._shards: list[_Shard] = []
         self._done: list[_Done] = []
-        _remove(self.path)
+        remove_split(self.path)
         (self.path / SPOOL_FOLDER).mkdir(parents=True)
 
     def append(self, chunk: RecordChunk) -> None:
@@ -127,7 +127,7 @@ class RecordWriter:
         """Remove everything that was written."""
         for shard in self._shards[len(self._done) :]:
             self._drop(shard)
-        _remove(self.path)
+        remove_split(self.path)
 
     def _open_shard(self) -> None:
         folder = self.path / SPOOL_FOLDER / f"{len(self._shards):05d}"
@@ -173,7 +173,7 @@ class RecordWriter:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}.") from error
 
 
-def _remove(folder: Path) -> None:
+def remove_split(folder: Path) -> None:
     """Take a split away, its marker first, so that it never looks whole in between."""
     (folder / MARKER).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -22,10 +22,10 @@ from digits.domain.datasets import RecordMeta
 from digits.errors import StorageError
 from digits.storage.codec import decode
 from digits.storage.files import read_json
-from digits.storage.record_writer import HASH_BYTES, MARKER, META_KEY, RecordChunk, RecordWriter
+from digits.storage.record_writer import HASH_BYTES, MARKER, META_KEY, RecordChunk, RecordWriter, remove_split
 from digits.storage.spool import BOX_DTYPE
 
-__all__ = ["BOX_DTYPE", "HASH_BYTES", "META_KEY", "RecordChunk", "RecordReader", "RecordWriter", "is_complete"]
+__all__ = ["BOX_DTYPE", "HASH_BYTES", "META_KEY", "RecordChunk", "RecordReader", "RecordWriter", "is_complete", "remove_split"]
 
 
 class RecordReader:

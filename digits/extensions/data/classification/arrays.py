@@ -1,0 +1,74 @@
+"""Resizing of pictures that are wider than 8 bits or have other channels than grey and RGB; values keep their type."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from digits.errors import LoadImageError
+
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
+
+
+def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
+    """(H,W) or (H,W,C) as (H,W,channels); grey and RGB are converted into each other, 0 keeps what is there.
+
+    Raises LoadImageError for any other difference.
+    """
+    array = array[:, :, np.newaxis] if array.ndim == 2 else array
+    found = array.shape[2]
+    if channels in (0, found):
+        return array
+    if found == 1 and channels == 3:
+        return np.repeat(array, 3, axis=2)
+    if found >= 3 and channels == 1 and found <= 4:
+        return _as_type(array[:, :, :3] @ LUMA, array.dtype)[:, :, np.newaxis]
+    raise LoadImageError(f"It has {found} channels, {channels} are needed.", advice="Choose colour `as in the source`.")
+
+
+def resize_array(array: np.ndarray, height: int, width: int, mode: str = "squash") -> np.ndarray:
+    """(H,W,C) to (height,width,C) by the rules of `digits.utils.image.resize_image`: bilinear, computed in float32.
+
+    What `fill` and `half_crop` pad is noise between the smallest and largest value of the picture.
+    """
+    if array.shape[:2] == (height, width):
+        return array
+    size = _scaled_size(array.shape[1], array.shape[0], width, height, mode)
+    planes = [_resize_plane(array[:, :, channel], size) for channel in range(array.shape[2])]
+    scaled = _as_type(np.stack(planes, axis=2), array.dtype)
+    return _centre(scaled, height, width)
+
+
+def _scaled_size(from_width: int, from_height: int, width: int, height: int, mode: str) -> tuple[int, int]:
+    ratios = (from_width / width, from_height / height)
+    if mode == "squash":
+        return width, height
+    ratio = {"crop": min(ratios), "fill": max(ratios), "half_crop": sum(ratios) / 2}[mode]
+    scaled = max(1, round(from_width / ratio)), max(1, round(from_height / ratio))
+    if mode == "crop":
+        return max(width, scaled[0]), max(height, scaled[1])
+    return scaled if mode == "half_crop" else (min(width, scaled[0]), min(height, scaled[1]))
+
+
+def _resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+
+
+def _as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype.kind in "ui":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return values.astype(dtype)
+
+
+def _centre(array: np.ndarray, height: int, width: int) -> np.ndarray:
+    top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
+    part = array[top : top + height, left : left + width]
+    if part.shape[:2] == (height, width):
+        return part
+    noise = np.random.default_rng((height, width)).random((height, width, array.shape[2]))
+    low, high = float(array.min()), float(array.max())
+    result = _as_type(low + noise * (high - low), array.dtype)
+    top, left = (height - part.shape[0]) // 2, (width - part.shape[1]) // 2
+    result[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return result

@@ -1,0 +1,164 @@
+"""Pictures in one sub-folder per class, divided into training, validation and test as the form says."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
+from digits.errors import DataError
+from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
+from digits.extensions.data.classification.lists import ListFile
+from digits.extensions.data.classification.scan import class_folders, pictures
+from digits.extensions.data.classification.split import by_group, stratified
+from digits.extensions.data.source import Report
+
+LAYOUT = "Expected is one sub-folder per class with pictures in it, at least two."
+DROPPED, UNKNOWN = -1, -1
+SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
+
+
+@dataclass
+class Scan:
+    """The pictures of one folder: `classes` holds the class number and `groups` the group number of each line of `file`."""
+
+    file: Path
+    classes: array = field(default_factory=lambda: array("i"))
+    groups: array = field(default_factory=lambda: array("i"))
+    names: dict[str, int] = field(default_factory=dict)
+
+
+class FolderIngestion(ClassificationSource):
+    """The folder method of the classification form; its fields are the keyword arguments."""
+
+    @staticmethod
+    def get_id() -> str:
+        return "image-classification-folder"
+
+    @staticmethod
+    def get_title() -> str:
+        return "Classification (folder)"
+
+    def prepare(self, report: Report) -> None:
+        separate = [stage for stage in STAGES[1:] if self.option(f"has_{SHORT[stage]}_folder", False)]
+        self._prepare_training(separate, report)
+        for stage in separate:
+            self._prepare_separate(stage, report)
+        self.check_not_empty()
+        self.choose_preparation(report)
+
+    def relative(self, path: str) -> str:
+        for stage in STAGES:
+            root = str(self.option(f"folder_{SHORT[stage]}", ""))
+            if root and path.startswith(root.rstrip("/") + "/"):
+                below = path[len(root.rstrip("/")) + 1 :]
+                return below.partition("/")[2]
+        return path
+
+    def _prepare_training(self, separate: list[str], report: Report) -> None:
+        root = self._root(TRAIN_DB)
+        shares = [
+            0.0 if s in separate else float(self.option(f"folder_pct_{SHORT[s]}", d)) for s, d in ((VAL_DB, 25), (TEST_DB, 0))
+        ]
+        folders = class_folders(root)
+        if len(folders) < 2:
+            raise DataError(f"{root} holds {len(folders)} sub-folder{'s' * (len(folders) != 1)}.", advice=LAYOUT)
+        scan = self._scan(TRAIN_DB, folders, {label: number for number, label in enumerate(folders)}, report)
+        if not scan.classes:
+            raise DataError(f"No pictures below {root}.", advice=LAYOUT)
+        splits = 1 + sum(share > 0 for share in shares)
+        kept = self._limited(TRAIN_DB, scan, list(folders), splits, report)
+        labels = [label for number, label in enumerate(folders) if (kept & (np.asarray(scan.classes) == number)).any()]
+        if len(labels) < 2:
+            raise DataError(
+                f"Only {len(labels)} of {len(folders)} classes in {root} has enough pictures; two are needed.",
+                advice=f"Each needs {max(splits, self._minimum(TRAIN_DB))} or more. Add pictures, or lower the fewest per class.",
+            )
+        self.keep_labels(labels)
+        self._write_splits(scan, kept, list(folders), labels, shares)
+
+    def _write_splits(self, scan: Scan, kept: np.ndarray, found: list[str], labels: list[str], shares: list[float]) -> None:
+        rows = np.flatnonzero(kept)
+        numbers = np.array([labels.index(label) if label in labels else UNKNOWN for label in found])
+        classes = numbers[np.asarray(scan.classes)[rows]]
+        rng = np.random.default_rng(self.seed)
+        if scan.groups:
+            groups = np.unique(np.asarray(scan.groups)[rows], return_inverse=True)[1]
+            stages = by_group(classes, groups, shares[0], shares[1], rng)
+        else:
+            stages = stratified(classes, shares[0], shares[1], rng)
+        for number, stage in enumerate(STAGES):
+            chosen = rng.permutation(np.flatnonzero(stages == number).astype(np.int32))
+            if len(chosen) or stage == TRAIN_DB:
+                self._write_list(stage, scan.file, rows[chosen], classes[chosen])
+        scan.file.unlink()
+
+    def _prepare_separate(self, stage: str, report: Report) -> None:
+        root, labels = self._root(stage), self.class_labels
+        folders = class_folders(root)
+        for label in sorted(set(folders) - set(labels)):
+            report({"kind": "class", "stage": stage, "label": label, "reason": "This class is not in the training folder."})
+        known = {label: paths for label, paths in folders.items() if label in labels}
+        scan = self._scan(stage, known, {label: number for number, label in enumerate(labels)}, report)
+        kept = self._limited(stage, scan, labels, 1, report)
+        if not kept.any():
+            raise DataError(f"No picture in {root} belongs to a class of the training folder.", advice=LAYOUT)
+        rows = np.random.default_rng([self.seed, STAGES.index(stage)]).permutation(np.flatnonzero(kept))
+        self._write_list(stage, scan.file, rows, np.asarray(scan.classes)[rows])
+        scan.file.unlink()
+
+    def _root(self, stage: str) -> Path:
+        return Path(str(self.option(f"folder_{SHORT[stage]}", "")))
+
+    def _minimum(self, stage: str) -> int:
+        return int(self.option(f"folder_{SHORT[stage]}_min_per_class", 2))
+
+    def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Scan:
+        """Write the paths of all pictures into a file, class by class."""
+        scan = Scan(self.job_folder / f".scan-{SHORT[stage]}.txt")
+        self.write_lines(scan.file, self._paths(scan, folders, numbers, report))
+        return scan
+
+    def _paths(self, scan: Scan, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Iterator[str]:
+        grouped = bool(self.option("group_pattern", ""))
+        for label, paths in folders.items():
+            for path in (path for folder in paths for path in pictures(folder)):
+                if "\n" in path or "\r" in path:
+                    report({"kind": "skipped", "entry": repr(path), "reason": "The file name contains a line break."})
+                    continue
+                scan.classes.append(numbers[label])
+                if grouped:
+                    text = self.group_of(path) or f"\0{len(scan.classes)}"  # no match: a group of its own
+                    scan.groups.append(scan.names.setdefault(text, len(scan.names)))
+                yield path
+
+    def _limited(self, stage: str, scan: Scan, labels: list[str], splits: int, report: Report) -> np.ndarray:
+        """Which rows stay: classes that are too small are dropped, large ones cut at random."""
+        classes = np.asarray(scan.classes)
+        kept = np.ones(len(classes), bool)
+        least, most = max(self._minimum(stage), splits), self.option(f"folder_{SHORT[stage]}_max_per_class")
+        for number, label in enumerate(labels):
+            rows = np.flatnonzero(classes == number)
+            if len(rows) < least:
+                kept[rows] = False
+                report(_too_few(stage, label, len(rows), least))
+            elif most and len(rows) > int(most):
+                rng = np.random.default_rng([self.seed, zlib.crc32(label.encode(errors="surrogateescape"))])
+                kept[rng.permutation(rows)[int(most) :]] = False
+        return kept
+
+    def _write_list(self, stage: str, source: Path, rows: np.ndarray, classes: np.ndarray) -> None:
+        with closing(ListFile(source)) as paths:
+            lines = (f"{paths.line(int(row))} {int(number)}" for row, number in zip(rows, classes, strict=True))
+            self.write_lines(self.job_folder / LIST_FILES[stage], lines)
+
+
+def _too_few(stage: str, label: str, found: int, least: int) -> dict[str, object]:
+    reason = f"Not enough images: {found} found, {least} needed. The class is left out."
+    return {"kind": "class", "stage": stage, "label": label, "reason": reason}

@@ -1,0 +1,78 @@
+"""Text files that list pictures: one `path label-number` a line, read without holding them in memory."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+LINE = re.compile(r"^(.*\S)\s+(\d+)$")
+BLOCK = 1 << 20
+ENCODING, ERRORS = "utf-8", "surrogateescape"  # names that are no UTF-8 survive
+
+Entry = tuple[str, int]
+
+
+def parse_line(line: str) -> Entry | None:
+    """Path and class number of a line; None for a line that has no such form. The path may contain spaces."""
+    match = LINE.match(line.strip())
+    return (match[1], int(match[2])) if match else None
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Lines without their ends; a byte order mark is dropped."""
+    with open(path, encoding="utf-8-sig", errors=ERRORS) as handle:
+        for line in handle:
+            yield line.rstrip("\r\n")
+
+
+def read_labels(path: Path) -> list[str]:
+    """One class name a line; blank lines are skipped."""
+    return [line.strip() for line in read_lines(path) if line.strip()]
+
+
+class ListFile(Sequence[Entry]):
+    """The entries of a list, found by their byte offsets: eight bytes of memory each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ends = _line_ends(path)
+        self._handle = os.open(path, os.O_RDONLY)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> Entry:  # type: ignore[override]
+        entry = parse_line(self.line(index))
+        if entry is None:
+            raise ValueError(f"{self.path}, line {index + 1}: {self.line(index)!r} is no path with a class number")
+        return entry
+
+    def line(self, index: int) -> str:
+        """The text of one line without its end."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start = int(self._ends[index - 1]) if index else 0
+        data = os.pread(self._handle, int(self._ends[index]) - start, start)
+        return data.decode(ENCODING, ERRORS).rstrip("\n")
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _line_ends(path: Path) -> np.ndarray:
+    """Offset behind each line (int64). Every line must end with a line break, as `ListWriter` writes them."""
+    found, offset = [], 0
+    with open(path, "rb") as handle:
+        while block := handle.read(BLOCK):
+            found.append(np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + (offset + 1))
+            offset += len(block)
+    return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)

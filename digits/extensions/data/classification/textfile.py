@@ -1,0 +1,99 @@
+"""Pictures named by text files, `path class-number` a line, with a file of class names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
+from digits.errors import DataError
+from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
+from digits.extensions.data.classification.lists import ListFile, parse_line, read_labels, read_lines
+from digits.extensions.data.source import Report
+
+SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
+GRAMMAR = "Expected is a path, a space and the number of a class on each line, e.g. `cats/1.jpg 0`."
+LISTED_LINES = 1000  # bad lines that are named; the others are counted
+
+
+class TextFileIngestion(ClassificationSource):
+    """The text-file method of the classification form; its fields are the keyword arguments."""
+
+    @staticmethod
+    def get_id() -> str:
+        return "image-classification-textfile"
+
+    @staticmethod
+    def get_title() -> str:
+        return "Classification (text files)"
+
+    def prepare(self, report: Report) -> None:
+        labels_file = self._file("labels_file")
+        labels = read_labels(labels_file)
+        if len(labels) < 2:
+            raise DataError(f"{labels_file.name} names {len(labels)} classes.", advice="At least two are needed, one a line.")
+        self.keep_labels(labels)
+        for stage in self._stages():
+            self._prepare_stage(stage, len(labels), report)
+        self.choose_preparation(report)
+
+    def relative(self, path: str) -> str:
+        for stage in self._stages():
+            base = str(self.option(f"textfile_{SHORT[stage]}_folder", "")).rstrip("/")
+            if base and path.startswith(base + "/"):
+                return path[len(base) + 1 :]
+        return path
+
+    def _stages(self) -> list[str]:
+        return [TRAIN_DB, *(stage for stage in STAGES[1:] if self.option(f"textfile_use_{SHORT[stage]}", False))]
+
+    def _file(self, name: str) -> Path:
+        local = "local_" if self.option("textfile_use_local_files", False) else ""
+        path = Path(str(self.option(f"textfile_{local}{name}", "")))
+        if not path.is_file():
+            raise DataError(f"The text file {path} does not exist.", advice="Upload it again, or correct its path.")
+        return path
+
+    def _prepare_stage(self, stage: str, classes: int, report: Report) -> None:
+        source = self._file(f"{SHORT[stage]}_images")
+        target = self.job_folder / LIST_FILES[stage]
+        scan = target.with_name(f".scan-{SHORT[stage]}.txt")
+        if not self.write_lines(scan, self._lines(source, stage, classes, report)):
+            raise DataError(f"{source.name} has no valid line.", advice=GRAMMAR)
+        if self.option("textfile_shuffle", True):
+            self._shuffle(scan, target, stage)
+            scan.unlink()
+        else:
+            scan.replace(target)
+
+    def _lines(self, source: Path, stage: str, classes: int, report: Report) -> Iterator[str]:
+        base = self._base(source, stage)
+        bad = 0
+        for number, line in enumerate(read_lines(source), start=1):
+            entry = parse_line(line)
+            if entry is None:
+                bad += bool(line.strip())
+                if line.strip() and bad <= LISTED_LINES:
+                    report({"kind": "line", "stage": stage, "entry": f"line {number}: {line[:200]}", "reason": GRAMMAR})
+                continue
+            if entry[1] >= classes:
+                raise DataError(
+                    f"Line {number} of {source.name} has class {entry[1]}, but there are {classes} labels (0 to {classes - 1}).",
+                    advice="Add the missing labels, or correct the line.",
+                )
+            yield f"{os.path.join(base, os.path.expanduser(entry[0]))} {entry[1]}"
+
+    def _base(self, source: Path, stage: str) -> str:
+        """Where relative paths start: the given folder, else the folder of a list on the server."""
+        given = str(self.option(f"textfile_{SHORT[stage]}_folder", ""))
+        return given or str(source.parent)
+
+    def _shuffle(self, source: Path, target: Path, stage: str) -> None:
+        with closing(ListFile(source)) as lines:
+            rng = np.random.default_rng([self.seed, STAGES.index(stage)])
+            order = rng.permutation(len(lines))
+            self.write_lines(target, (lines.line(int(row)) for row in order))

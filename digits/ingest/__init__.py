@@ -1,0 +1,1 @@
+"""From a data source to records: look, encode in parallel, write in order, and say what was found."""

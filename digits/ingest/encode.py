@@ -1,0 +1,248 @@
+"""The encoding half of ingest: entries become columns of records, a chunk at a time. Runs in pool processes (spawned),
+threads, or in place; nothing here writes files."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from digits.errors import DataError, DigitsError, PluginError
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import Sample
+from digits.ingest.layout import Layout, check_finite
+from digits.storage.codec import encode
+from digits.storage.records import HASH_BYTES, RecordChunk
+
+ENTRY_TEXT = 300  # characters of an entry that messages show
+_NONE_SKIPPED: tuple[str, str] = ("", "The source gave no sample for this entry.")
+
+
+@dataclass
+class Sums:
+    """Sums for mean and standard deviation: per channel, and per pixel where the mean picture is wanted (float64)."""
+
+    pixels: int = 0
+    total: np.ndarray | None = None
+    squares: np.ndarray | None = None
+    picture: np.ndarray | None = None
+
+    def add(self, features: np.ndarray, with_picture: bool) -> None:
+        """Take in features (n,C,H,W)."""
+        channels = features.shape[1]
+        if with_picture:
+            picture = features.sum(axis=0, dtype=np.uint32 if features.dtype == np.uint8 else np.float64).astype(np.float64)
+            self.picture = picture if self.picture is None else self.picture + picture
+            total = picture.reshape(channels, -1).sum(axis=1)
+        else:
+            total = features.sum(axis=(0, 2, 3), dtype=np.uint64 if features.dtype == np.uint8 else np.float64).astype(np.float64)
+        squares = np.array([_squares(features[:, channel]) for channel in range(channels)])
+        self.total = total if self.total is None else self.total + total
+        self.squares = squares if self.squares is None else self.squares + squares
+        self.pixels += features.shape[0] * features.shape[2] * features.shape[3]
+
+    def merge(self, other: Sums) -> None:
+        """Take in another's sums; those of another number of channels are left out."""
+        if other.total is None or other.squares is None:
+            return
+        if self.total is None or self.squares is None:
+            self.total, self.squares = np.zeros_like(other.total), np.zeros_like(other.squares)
+        if self.total.shape != other.total.shape:
+            return
+        self.total = self.total + other.total
+        self.squares = self.squares + other.squares
+        self.pixels += other.pixels
+        if other.picture is not None:
+            self.picture = other.picture if self.picture is None else self.picture + other.picture
+
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Per channel; empty before anything was taken in."""
+        if self.total is None or self.squares is None or not self.pixels:
+            return (), ()
+        mean = self.total / self.pixels
+        variance = np.maximum(self.squares / self.pixels - mean**2, 0.0)
+        return tuple(map(float, mean)), tuple(map(float, np.sqrt(variance)))
+
+
+@dataclass
+class EncodedChunk:
+    """Records of consecutive entries, what was skipped among them as (entry, reason), and what it took."""
+
+    records: RecordChunk
+    entries: int
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    sums: Sums = field(default_factory=Sums)
+    seconds: float = 0.0
+
+
+class Encoder:
+    """Turns entries into records of one layout."""
+
+    def __init__(self, source: DataIngestionInterface, layout: Layout) -> None:
+        self.source, self.layout = source, layout
+
+    def encode(self, start: int, entries: Sequence[Any], with_picture: bool) -> EncodedChunk:
+        """Encode entries `start`, `start` + 1, … Raises PluginError naming plugin and entry."""
+        began = time.perf_counter()
+        rows = _Rows()
+        skipped: list[tuple[str, str]] = []
+        for number, entry in enumerate(entries, start):
+            try:
+                samples = samples_of(self.source, entry, self.layout.plugin)
+            except DataError as error:
+                skipped.append((entry_text(entry), str(error)))
+                continue
+            if not samples:
+                skipped.append((entry_text(entry), _NONE_SKIPPED[1]))
+            elif isinstance(samples, list):
+                for part, sample in enumerate(samples):
+                    self._add(rows, f"{number:09d}/{part}", sample, entry)
+            else:
+                self._add(rows, f"{number:09d}", samples, entry)
+        chunk = EncodedChunk(RecordChunk([], []), len(entries), skipped)
+        if rows.keys:
+            chunk.records, chunk.sums = self._columns(rows, with_picture)
+        chunk.seconds = time.perf_counter() - began
+        return chunk
+
+    def _add(self, rows: _Rows, key: str, sample: Any, entry: Any) -> None:
+        text = entry_text(entry)
+        feature, label = sample
+        rows.features.append(self.layout.feature(feature, text))
+        rows.labels.append(self.layout.label(label, text))
+        rows.keys.append(key)
+        rows.entries.append(text)
+        known = isinstance(sample, Sample)
+        rows.sources.append(sample.source if known else "")
+        rows.groups.append(sample.group if known else "")
+        rows.sizes.append(sample.original_size if known else (0, 0))
+        rows.digests.append(sample.digest if known else b"")
+
+    def _columns(self, rows: _Rows, with_picture: bool) -> tuple[RecordChunk, Sums]:
+        meta = self.layout.meta
+        features = np.stack(rows.features) if meta.feature_shape is not None else None
+        self._check_finite(rows, features)
+        chunk = RecordChunk(
+            keys=rows.keys,
+            features=features if features is not None and meta.feature_encoding == "none" else self._encoded(rows.features),
+            labels=self._labels(rows.labels),
+            shapes=np.array([f.shape for f in rows.features], np.int32),
+            sources=rows.sources,
+            original_sizes=np.array(rows.sizes, np.int32),
+            groups=rows.groups,
+            hashes=[d or _digest(f) for d, f in zip(rows.digests, rows.features, strict=True)],
+        )
+        if meta.label_kind in ("map", "array") and meta.label_shape is None:
+            chunk.label_shapes = np.array([label.shape for label in rows.labels], np.int32)
+        return chunk, _sums(features, rows.features, with_picture)
+
+    def _encoded(self, features: list[np.ndarray]) -> list[bytes]:
+        encoding = self.layout.meta.feature_encoding
+        if encoding == "raw":
+            return [feature.tobytes() for feature in features]
+        return [self._picture(feature, encoding) for feature in features]
+
+    def _picture(self, feature: np.ndarray, encoding: str) -> bytes:
+        try:
+            return encode(feature, encoding, self.layout.quality)
+        except DigitsError as error:
+            raise PluginError(f"{self.layout.plugin}: {error.message}", advice="Choose the encoding `auto` or `none`.") from error
+
+    def _labels(self, labels: list[Any]) -> Any:
+        meta = self.layout.meta
+        if meta.label_kind == "none":
+            return None
+        if meta.label_kind == "index":
+            return np.array(labels, np.int64)
+        if meta.label_kind == "boxes":
+            return labels
+        if meta.label_encoding != "none":
+            return [self._picture(label, meta.label_encoding) for label in labels]
+        return np.stack(labels) if meta.label_shape is not None else [label.tobytes() for label in labels]
+
+    def _check_finite(self, rows: _Rows, features: np.ndarray | None) -> None:
+        fine = features is not None and (features.dtype.kind != "f" or bool(np.isfinite(features).all()))
+        for feature, label, text in zip(rows.features, rows.labels, rows.entries, strict=True):
+            if not fine:
+                check_finite(feature, "feature", self.layout.plugin, text)
+            if isinstance(label, np.ndarray) and label.dtype.kind == "f":
+                check_finite(label, "label", self.layout.plugin, text)
+
+
+@dataclass
+class _Rows:
+    """Samples of a chunk before they become columns."""
+
+    keys: list[str] = field(default_factory=list)
+    entries: list[str] = field(default_factory=list)
+    features: list[np.ndarray] = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+
+
+def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
+    """What `encode_entry` gives: a pair, or a list of pairs.
+
+    Raises DataError for an entry that cannot be read (it is skipped), PluginError for everything else that goes wrong.
+    """
+    try:
+        result = source.encode_entry(entry)
+    except DataError:
+        raise
+    except Exception as error:  # a plugin may raise anything; the message must say where
+        raise PluginError(
+            f"{plugin}, {entry_text(entry)}: encode_entry failed with {type(error).__name__}: {error}",
+            advice="Correct the plugin or the entry; encode_entry may return an empty list to skip it.",
+        ) from error
+    if isinstance(result, tuple) and len(result) == 2:
+        return result
+    if isinstance(result, list) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in result):
+        return result
+    raise PluginError(
+        f"{plugin}, {entry_text(entry)}: encode_entry returned {_shape_of(result)}.",
+        advice="It must return (feature, label), a list of such pairs, or an empty list to skip the entry.",
+    )
+
+
+def entry_text(entry: Any) -> str:
+    """An entry as messages show it."""
+    text = entry[0] if isinstance(entry, tuple) and entry and isinstance(entry[0], str) else str(entry)
+    return text if len(text) <= ENTRY_TEXT else text[:ENTRY_TEXT] + "…"
+
+
+def _shape_of(result: Any) -> str:
+    if isinstance(result, tuple | list):
+        return f"a {type(result).__name__} of {len(result)} values"
+    return "None" if result is None else f"a value of type {type(result).__name__}"
+
+
+def _digest(feature: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(feature).data, digest_size=HASH_BYTES).digest()
+
+
+def _sums(stacked: np.ndarray | None, features: list[np.ndarray], with_picture: bool) -> Sums:
+    sums = Sums()
+    if stacked is not None:
+        sums.add(stacked, with_picture)
+        return sums
+    for feature in features:
+        one = Sums()
+        one.add(feature[np.newaxis], False)
+        sums.merge(one)
+    return sums
+
+
+def _squares(values: np.ndarray) -> float:
+    """Sum of squares, in float64 beyond one picture."""
+    total = 0.0
+    for plane in values:
+        flat = plane.reshape(-1).astype(np.float32 if values.dtype.itemsize == 1 else np.float64)
+        total += float(np.dot(flat, flat))
+    return total

@@ -1,0 +1,276 @@
+"""The whole way of one data set: source → entries → encoders → records → `dataset.json`.
+
+Holds: `dataset.json` is written last and once; a job that is stopped or fails leaves no split behind; counts are counts of
+records; memory does not grow with the number of entries; a full disk makes the work wait, never lose or double a record.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, SplitInfo
+from digits.domain.events import Event, LogEvent, WarningEvent
+from digits.domain.jobs import Task
+from digits.errors import DataError, JobStopped
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import FileSource
+from digits.ingest import quality
+from digits.ingest.encode import EncodedChunk, Sums, entry_text, samples_of
+from digits.ingest.layout import Layout, decide
+from digits.ingest.pool import EncodePool, Setup
+from digits.ingest.problems import LISTED_DUPLICATES, SKIPPED, ProblemLog
+from digits.ingest.progress import Progress
+from digits.ingest.source import class_labels_of, entries_of, open_source, title_of
+from digits.storage.files import write_json
+from digits.storage.folders import JobFolder
+from digits.storage.records import RecordReader, RecordWriter, remove_split
+
+PROBED_SAMPLES = 8
+LOOK_AT_PROBLEMS = "The list of problems names each with the reason."
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Frame:
+    """What the job gives the work: where it is told, when to stop, how to wait for room, how many may encode at once."""
+
+    emit: Callable[[Event], object]
+    should_stop: Callable[[], bool]
+    with_room: Callable[[Callable[[], Any]], Any]
+    workers: int
+
+
+@dataclass
+class _Split:
+    """A split that is being written."""
+
+    name: str
+    writer: RecordWriter
+    sums: Sums = field(default_factory=Sums)
+    skipped: int = 0
+    shape: tuple[int, int, int] | None = None
+    one_shape: bool = True
+
+    def note_shapes(self, shapes: np.ndarray | None) -> None:
+        for shape in () if shapes is None else np.unique(shapes, axis=0):
+            found = (int(shape[0]), int(shape[1]), int(shape[2]))
+            self.one_shape = self.one_shape and self.shape in (None, found)
+            self.shape = found
+
+
+class Ingest:
+    """One run of `ingest`. The steps are in the order of its methods."""
+
+    def __init__(self, folder: JobFolder, spec: DatasetSpec, frame: Frame) -> None:
+        self.folder, self.spec, self.frame = folder, spec, frame
+        self.plugin = title_of(spec.extension)
+        self.problems = ProblemLog(folder.problems_file)
+
+    def run(self) -> DatasetInfo:
+        self._remove_splits()
+        try:
+            source = self.frame.with_room(self._open_source)
+            entries = {stage: entries_of(source, stage, self.plugin) for stage in STAGES}
+            self._check_entries(entries)
+            layout = self._layout(source, entries)
+            splits = self._write_splits(source, layout, entries)
+            mark = self.problems.mark()
+            info = self.frame.with_room(lambda: self._conclude(source, layout, splits, mark))
+            self._tell(info)
+            self.frame.with_room(lambda: write_json(self.folder.dataset_file, info.to_json()))
+            return info
+        except BaseException:
+            self._remove_splits()
+            raise
+        finally:
+            self.problems.close()
+
+    def _remove_splits(self) -> None:
+        self.folder.dataset_file.unlink(missing_ok=True)
+        for stage in STAGES:
+            remove_split(self.folder.path / stage)
+
+    def _open_source(self) -> DataIngestionInterface:
+        self.problems.clear()
+        self.frame.emit(LogEvent(message="Looking at the files."))
+        return open_source(self.spec, self.folder, self.problems.add)
+
+    def _check_entries(self, entries: dict[str, Sequence[Any]]) -> None:
+        counts = ", ".join(f"{stage}: {len(items)}" for stage, items in entries.items())
+        self.frame.emit(LogEvent(message=f"Entries found: {counts}."))
+        if not any(len(items) for items in entries.values()):
+            raise DataError(f"{self.plugin} found no entries for any split.", advice="Check the folders and files of the form.")
+
+    def _layout(self, source: DataIngestionInterface, entries: dict[str, Sequence[Any]]) -> Layout:
+        """Encode a few entries here to see what the records will be."""
+        pairs: list[Any] = []
+        reasons: list[str] = []
+        for entry in (entry for items in entries.values() for entry in _spread(items)):
+            try:
+                samples = samples_of(source, entry, self.plugin)
+            except DataError as error:
+                reasons.append(f"{entry_text(entry)}: {error}")
+                continue
+            pairs += samples if isinstance(samples, list) else [samples]
+            if len(pairs) >= PROBED_SAMPLES:
+                break
+            if self.frame.should_stop():
+                raise JobStopped("Stopped while looking at the data.")
+        if not pairs:
+            first = f" The first: {reasons[0]}" if reasons else ""
+            raise DataError(
+                f"None of the entries could be read.{first}", advice="Check the files, and that digits may read them."
+            )
+        return decide(pairs, self.spec, class_labels_of(source), self.plugin, source.get_task())
+
+    def _write_splits(
+        self, source: DataIngestionInterface, layout: Layout, entries: dict[str, Sequence[Any]]
+    ) -> dict[str, tuple[SplitInfo, Sums]]:
+        total = sum(len(items) for items in entries.values())
+        unit = "images" if layout.meta.task == Task.CLASSIFICATION else "entries"
+        progress = Progress(self.frame.emit, total, unit)
+        setup = Setup(self.spec.extension, self.folder.path, layout)
+        done: dict[str, tuple[SplitInfo, Sums]] = {}
+        with EncodePool(setup, source, self.frame.workers, entries=total, should_stop=self.frame.should_stop) as pool:
+            for stage in STAGES:
+                if len(entries[stage]):
+                    progress.stage(stage)
+                    split = self._write_split(pool, stage, layout, entries[stage], progress)
+                    if split is not None:
+                        done[stage] = split
+        if not done:
+            raise DataError("None of the entries could be read.", advice=LOOK_AT_PROBLEMS)
+        return done
+
+    def _write_split(
+        self, pool: EncodePool, stage: str, layout: Layout, entries: Sequence[Any], progress: Progress
+    ) -> tuple[SplitInfo, Sums] | None:
+        with_picture = stage == TRAIN_DB and layout.meta.feature_shape is not None
+        writer = self.frame.with_room(lambda: RecordWriter(self.folder.path / stage, layout.meta))
+        split = _Split(stage, writer)
+        try:
+            for chunk in pool.run(entries, with_picture):
+                self._store(split, chunk)
+                progress.advance(chunk.entries)
+            return self._finish(split)
+        except BaseException:
+            writer.abort()
+            raise
+
+    def _store(self, split: _Split, chunk: EncodedChunk) -> None:
+        if len(chunk.records):
+            self.frame.with_room(lambda: split.writer.append(chunk.records))
+            split.sums.merge(chunk.sums)
+            split.note_shapes(chunk.records.shapes)
+        if chunk.skipped:
+            lines = [{"kind": SKIPPED, "stage": split.name, "entry": e, "reason": r} for e, r in chunk.skipped]
+            self.frame.with_room(lambda: self.problems.add_all(lines))
+            split.skipped += len(lines)
+
+    def _finish(self, split: _Split) -> tuple[SplitInfo, Sums] | None:
+        if not split.writer.rows:
+            split.writer.abort()
+            if split.name == TRAIN_DB:
+                raise DataError(f"None of the {split.skipped} entries of {TRAIN_DB} could be read.", advice=LOOK_AT_PROBLEMS)
+            self._warn("empty-split", f"No entry of {split.name} could be read ({split.skipped} skipped); it is left out.")
+            return None
+        mean, std = split.sums.mean_and_std()
+        meta = replace(split.writer.meta, mean=mean, std=std)
+        if meta.feature_shape is None and split.one_shape and split.shape is not None:
+            meta = replace(meta, feature_shape=split.shape)
+        size = self.frame.with_room(lambda: split.writer.finish(meta))
+        counts: tuple[int, ...] = ()
+        if meta.class_labels and meta.label_kind == "index":
+            reader = RecordReader(self.folder.path / split.name)
+            counts = tuple(int(n) for n in reader.class_counts(len(meta.class_labels)))
+            self._check_classes(split.name, meta.class_labels, counts)
+        return SplitInfo(split.name, split.writer.rows, meta, counts, split.skipped, size), split.sums
+
+    def _check_classes(self, stage: str, labels: tuple[str, ...], counts: tuple[int, ...]) -> None:
+        """Unreadable pictures may leave a class empty that had enough files."""
+        empty = [label for label, count in zip(labels, counts, strict=True) if not count]
+        if stage != TRAIN_DB or not empty:
+            return
+        if len(labels) - len(empty) < 2:
+            raise DataError(
+                f"Only one class has pictures that could be read; {', '.join(empty[:5])} has none.", advice=LOOK_AT_PROBLEMS
+            )
+        self._warn("empty-class", f"No record of {len(empty)} classes: {', '.join(empty[:10])}.", LOOK_AT_PROBLEMS)
+
+    def _conclude(
+        self, source: DataIngestionInterface, layout: Layout, splits: dict[str, tuple[SplitInfo, Sums]], mark: int
+    ) -> DatasetInfo:
+        self.problems.rewind(mark)
+        infos = {name: info for name, (info, _) in splits.items()}
+        readers = {name: RecordReader(self.folder.path / name) for name in infos}
+        copies = self._list_duplicates(readers)
+        mean_image = ""
+        if TRAIN_DB in splits:
+            mean_image = quality.write_mean(self.folder.path, splits[TRAIN_DB][1], infos[TRAIN_DB].entries)
+        shapes = {info.meta.feature_shape for info in infos.values()}
+        return DatasetInfo(
+            task=layout.meta.task,
+            class_labels=layout.meta.class_labels,
+            splits=infos,
+            feature_shape=shapes.pop() if len(shapes) == 1 else None,
+            sizes=quality.size_histogram(readers),
+            problems=sum(split.skipped for split in infos.values()),
+            duplicates=copies,
+            content_hash=quality.content_hash(readers),
+            mean_image=mean_image,
+            extra=self._extra(source, layout, mean_image),
+        )
+
+    def _list_duplicates(self, readers: dict[str, RecordReader]) -> int:
+        count = 0
+        for count, problem in enumerate(quality.duplicates(readers), start=1):
+            if count <= LISTED_DUPLICATES:
+                self.problems.add(problem)
+        return count
+
+    def _extra(self, source: DataIngestionInterface, layout: Layout, mean_image: str) -> dict[str, Any]:
+        described = source.describe() if isinstance(source, FileSource) else {}
+        mean = {"mean_array": quality.MEAN_ARRAY_FILE} if mean_image else {}
+        return {
+            **described,
+            "feature_encoding": layout.meta.feature_encoding,
+            "problem_counts": dict(self.problems.counts),
+            **mean,
+        }
+
+    def _tell(self, info: DatasetInfo) -> None:
+        if info.problems:
+            self._warn("skipped", f"{info.problems} entries could not be used and were skipped.", LOOK_AT_PROBLEMS)
+        if info.duplicates:
+            message = f"{info.duplicates} pictures of one split are exact copies of pictures in another."
+            self._warn("duplicates", message, "Results on validation and test will look better than they are; remove the copies.")
+        for kind, message in _OTHER_PROBLEMS.items():
+            if count := self.problems.counts.get(kind):
+                self._warn(kind, message.format(count), LOOK_AT_PROBLEMS)
+
+    def _warn(self, code: str, message: str, advice: str = "") -> None:
+        logger.warning("%s", message)
+        self.frame.emit(WarningEvent(code=code, message=message, advice=advice))
+
+
+def ingest(folder: JobFolder, spec: DatasetSpec, frame: Frame) -> DatasetInfo:
+    """Make the records of a data set. Raises DataError, PluginError, StorageError, JobStopped."""
+    return Ingest(folder, spec, frame).run()
+
+
+def _spread(items: Sequence[Any]) -> list[Any]:
+    """A few entries from all parts of a stage first, then the next ones in order until one can be read."""
+    rows = np.unique(np.linspace(0, len(items) - 1, min(PROBED_SAMPLES, len(items))).astype(int))
+    return [items[int(row)] for row in rows] + [items[row] for row in range(min(len(items), 100))]
+
+
+_OTHER_PROBLEMS = {
+    "class": "{} classes were left out.",
+    "line": "{} lines of the text files are not valid and were skipped.",
+    "depth": "Some pictures have more than 8 bits; they are stored with their upper 8 bits.",
+}

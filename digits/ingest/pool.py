@@ -1,0 +1,145 @@
+"""Runs the encoder over all entries: in spawned processes, in threads or in place, always handing the chunks back in order.
+
+Holds: only a few chunks are under way at a time, so memory does not grow with the data set; chunks grow until one takes
+about `CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from digits.errors import JobStopped, PluginError
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.ingest.encode import EncodedChunk, Encoder
+from digits.ingest.layout import Layout
+from digits.ingest.source import load_source
+from digits.utils.processes import die_with_parent
+
+CHUNK_SECONDS = 0.1
+CHUNK_ENTRIES = 1024
+CHUNK_BYTES = 8 << 20
+AHEAD = 3  # chunks under way per process
+IN_PLACE_ENTRIES = 32  # so few are encoded faster than a process starts
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a pool process needs to make its encoder: the extension's id, the job folder with its frozen userdata, the layout."""
+
+    extension: str
+    folder: Path
+    layout: Layout
+
+
+_encoder: Encoder | None = None  # of a pool process; set once by its initializer
+
+
+class EncodePool:
+    """Encodes with `workers` processes or threads, as the source wants it (`encode_mode`). Use as a context manager."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        source: DataIngestionInterface,
+        workers: int,
+        *,
+        entries: int,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._encoder = Encoder(source, setup.layout)
+        self._plugin = setup.layout.plugin
+        self._should_stop = should_stop
+        self._workers = max(1, workers)
+        self._executor, self._task = self._start(setup, source.encode_mode, entries)
+        self._size = 4
+
+    def _start(self, setup: Setup, mode: str, entries: int) -> tuple[Executor | None, Callable[..., EncodedChunk]]:
+        if mode == "serial" or entries <= IN_PLACE_ENTRIES:
+            return None, self._encoder.encode
+        if mode == "threads":
+            return ThreadPoolExecutor(self._workers, "encode"), self._encoder.encode
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._workers, context, _start_process, (setup,)), _encode
+
+    def __enter__(self) -> EncodePool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._executor is None:
+            return
+        if kind is not None and isinstance(self._executor, ProcessPoolExecutor):
+            _kill_processes(self._executor)
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def run(self, entries: Sequence[Any], with_picture: bool) -> Iterator[EncodedChunk]:
+        """Chunks in the order of the entries. Raises JobStopped when asked to stop, PluginError for a bad entry."""
+        waiting: deque[Future[EncodedChunk]] = deque()
+        tasks = self._tasks(entries)
+        while True:
+            for start, part in islice(tasks, self._workers * AHEAD - len(waiting)):
+                if self._executor is None:
+                    yield self._checked(self._task(start, part, with_picture))
+                else:
+                    waiting.append(self._executor.submit(self._task, start, part, with_picture))
+            if not waiting:
+                return
+            yield self._checked(self._result(waiting.popleft()))
+
+    def _tasks(self, entries: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:
+        start = 0
+        while start < len(entries):
+            stop = min(start + self._size, len(entries))
+            yield start, [entries[i] for i in range(start, stop)]
+            start = stop
+
+    def _checked(self, chunk: EncodedChunk) -> EncodedChunk:
+        """Learn from a chunk how long the next ones should be."""
+        if self._should_stop():
+            raise JobStopped("Stopped while reading the data.")
+        per_entry = max(chunk.seconds / max(chunk.entries, 1), 1e-7)
+        bytes_per_entry = max(chunk.records.nbytes / max(chunk.entries, 1), 1)
+        wanted = min(CHUNK_SECONDS / per_entry, CHUNK_BYTES / bytes_per_entry, CHUNK_ENTRIES)
+        self._size = max(1, min(int(wanted), self._size * 4))
+        return chunk
+
+    def _result(self, future: Future[EncodedChunk]) -> EncodedChunk:
+        while True:
+            try:
+                return future.result(timeout=POLL_SECONDS)
+            except TimeoutError:
+                if self._should_stop():
+                    raise JobStopped("Stopped while reading the data.") from None
+            except BrokenProcessPool as error:
+                raise PluginError(
+                    f"{self._plugin}: a process that encodes entries died; worker.log may say why.",
+                    advice="Most often the memory was too small: use fewer threads or smaller pictures. A plugin may also crash.",
+                ) from error
+
+
+def _start_process(setup: Setup) -> None:
+    global _encoder
+    die_with_parent()
+    for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
+        signal.signal(number, signal.SIG_IGN)
+    _encoder = Encoder(load_source(setup.extension, setup.folder), setup.layout)
+
+
+def _encode(start: int, entries: Sequence[Any], with_picture: bool) -> EncodedChunk:
+    assert _encoder is not None
+    return _encoder.encode(start, entries, with_picture)
+
+
+def _kill_processes(executor: ProcessPoolExecutor) -> None:
+    """End pool processes in the middle of their work: a stopped job waits for nobody's encode_entry."""
+    for process in list((executor._processes or {}).values()):
+        process.kill()

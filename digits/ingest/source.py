@@ -1,0 +1,78 @@
+"""The data source of a job: built and frozen at the first start, thawed for every later one and in each pool process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from digits.domain.datasets import DatasetSpec
+from digits.errors import DigitsError, PluginError
+from digits.extensions import loader
+from digits.extensions.data import userdata
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import FileSource, Report
+from digits.storage.folders import JobFolder
+from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+
+
+def open_source(spec: DatasetSpec, folder: JobFolder, report: Report) -> DataIngestionInterface:
+    """The source of a job. At the first start it is built from the form, looks at its files and is frozen."""
+    if not folder.userdata_file.is_file():
+        source = _build(spec)
+        if isinstance(source, FileSource):
+            source.job_folder = folder.path
+            source.prepare(report)
+        userdata.write(source, folder.userdata_file)
+    return load_source(spec.extension, folder.path)
+
+
+def load_source(extension: str, folder: Path) -> DataIngestionInterface:
+    """The frozen source of a job folder. Raises PluginError."""
+    source = userdata.thaw(loader.get("data", extension).cls, JobFolder(folder).userdata_file.read_bytes())
+    if isinstance(source, FileSource):
+        source.job_folder = folder
+    return source
+
+
+def entries_of(source: DataIngestionInterface, stage: str, plugin: str) -> Sequence[Any]:
+    """The entries of a stage; what is no sequence is made a list. Raises PluginError naming the plugin."""
+    try:
+        entries = source.itemize_entries(stage)
+        if entries is None:
+            raise PluginError(
+                f"{plugin}: itemize_entries({stage!r}) returned None.", advice="Return a list; empty for no entries."
+            )
+        return cast(Sequence[Any], entries) if hasattr(entries, "__getitem__") and hasattr(entries, "__len__") else list(entries)
+    except DigitsError:
+        raise
+    except Exception as error:  # a plugin may raise anything; the message must say where
+        raise PluginError(
+            f"{plugin}: itemize_entries({stage!r}) failed with {type(error).__name__}: {error}",
+            advice="Check the files and fields that the data set was made from, or correct the plugin.",
+        ) from error
+
+
+def class_labels_of(source: DataIngestionInterface) -> tuple[str, ...]:
+    """The class names in userdata, empty where there are none."""
+    data = source.get_user_data()
+    labels = data.get(CLASS_LABELS_ATTRIBUTE) if isinstance(data, dict) else None
+    return tuple(str(label) for label in labels) if labels is not None else ()
+
+
+def title_of(extension: str) -> str:
+    """The name that messages give the source."""
+    return f"Data plugin {loader.get('data', extension).title!r} ({extension})"
+
+
+def _build(spec: DatasetSpec) -> DataIngestionInterface:
+    cls = loader.get("data", spec.extension).cls
+    try:
+        return userdata.build(cls, spec.extension_data)
+    except DigitsError:
+        raise
+    except Exception as error:  # a plugin may raise anything; the message must say where
+        raise PluginError(
+            f"{title_of(spec.extension)}: __init__ failed with {type(error).__name__}: {error}",
+            advice="Check the fields of the form against what the plugin expects.",
+        ) from error
