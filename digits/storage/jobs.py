@@ -379,6 +379,11 @@ class JobStore:
             rows = session.execute(select(OutputRow.name, OutputRow.phase).distinct().order_by(OutputRow.name, OutputRow.phase))
             return [(name, phase) for name, phase in rows]
 
+    def uncounted(self) -> list[str]:
+        """Ids of jobs whose disk usage nobody has counted yet."""
+        with Session(self.engine) as session:
+            return list(session.scalars(select(JobRow.id).where(JobRow.disk_bytes.is_(None), JobRow.deleted.is_(None))))
+
     def ids(self) -> list[str]:
         """The ids of all rows, deleted ones among them."""
         with Session(self.engine) as session:

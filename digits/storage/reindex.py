@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from digits.errors import StorageError
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.folding import JobFold, best_metric_of
 from digits.storage.jobs import Job, JobStore
+from digits.storage.lock import ServerLock
 
 STATE_COLUMNS = ("status", "history", "started", "finished", "message", "error", "attempt", "failures", "used_gpus", "summary")
 
 
 @dataclass
 class Report:
-    """What `reindex` did: ids that got a new row, and one sentence per folder that was left as it is."""
+    """What was done: ids that got a new row, and each folder that was left as it is with the reason."""
 
     restored: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+
+    @property
+    def found(self) -> int:
+        """How many jobs there are now."""
+        return len(self.restored)
 
 
 def state_of(job: Job) -> dict[str, Any]:
@@ -28,17 +35,19 @@ def state_of(job: Job) -> dict[str, Any]:
 
 
 def reindex(jobs_dir: JobsDir, store: JobStore, *, on_job: Callable[[int, int], None] = lambda done, total: None) -> Report:
-    """Replace all rows by what the folders say. Only for use while no supervisor runs; `on_job(done, total)` shows progress."""
-    report = Report(problems=foreign_problems(jobs_dir))
-    folders = jobs_dir.folders()
-    present = {folder.id for folder in folders}
-    for job_id in store.ids():
-        if job_id not in present:
+    """Replace all rows by what the folders say; `on_job(done, total)` shows progress.
+
+    Raises Locked while a server runs: it knows more than the folders.
+    """
+    with ServerLock(jobs_dir, "digits jobs reindex"):
+        report = Report(problems=foreign_problems(jobs_dir))
+        folders = jobs_dir.folders()
+        for job_id in set(store.ids()) - {folder.id for folder in folders}:
             store.purge(job_id)
-    for number, folder in enumerate(folders, 1):
-        restore(folder, store, report)
-        on_job(number, len(folders))
-    return report
+        for number, folder in enumerate(folders, 1):
+            restore(folder, store, report)
+            on_job(number, len(folders))
+        return report
 
 
 def restore(folder: JobFolder, store: JobStore, report: Report) -> None:
@@ -46,7 +55,7 @@ def restore(folder: JobFolder, store: JobStore, report: Report) -> None:
     try:
         request = folder.request()
     except StorageError as error:
-        report.problems.append(str(error))
+        report.problems.append((folder.path, str(error)))
         return
     user = folder.user()
     fold = JobFold(folder.id, best_metric_of(request.spec))
@@ -60,9 +69,9 @@ def restore(folder: JobFolder, store: JobStore, report: Report) -> None:
     report.restored.append(folder.id)
 
 
-def foreign_problems(jobs_dir: JobsDir) -> list[str]:
-    """One sentence for each folder of the original tool."""
-    return [f"{path} is a job of the original DIGITS (status.pickle); it is left untouched." for path in jobs_dir.foreign()]
+def foreign_problems(jobs_dir: JobsDir) -> list[tuple[Path, str]]:
+    """The folders of the original tool, each with a sentence."""
+    return [(path, "A job of the original DIGITS (status.pickle); it is left untouched.") for path in jobs_dir.foreign()]
 
 
 def _state(folder: JobFolder) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +20,7 @@ from digits.config import Settings
 from digits.domain.jobs import Action
 from digits.domain.status import FINISHED, Status
 from digits.errors import DigitsError, NotFound
+from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir
 from digits.storage.folding import JobFold, best_metric_of
 from digits.storage.jobs import Job, JobStore
@@ -27,6 +29,9 @@ from digits.supervisor.endings import again, ending, exit_words
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.ledger import Ledger
 from digits.supervisor.queueing import Queue
+from digits.supervisor.removal import Remover
+from digits.supervisor.scan import scan, tell
+from digits.supervisor.usage import DiskUsage
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +39,10 @@ TICK_SECONDS = 0.2
 FOLD_SECONDS = 0.4  # how often the events of one job reach its row
 QUEUE_SECONDS = 2.0  # how often the queue is looked at although nothing seems to have changed
 BEAT_SECONDS = 5.0
+SCAN_SECONDS = 60.0
+USAGE_SECONDS = 120.0
+DISK_SECONDS = 2.0
+DISK_FULL = "Paused: the disk is full. Delete what you no longer need; the job goes on by itself."
 EXIT_BUSY = 3  # as digits.worker.runtime: another worker has the job already
 
 
@@ -61,15 +70,33 @@ class Supervisor:
         self._sequence = -1
         self._late: dict[str, Worker] = {}  # ended workers whose rows could not be changed yet
         self._only = only
+        self.usage = DiskUsage(jobs_dir, store)
+        self.remover = Remover(jobs_dir, store)
+        self.on_delete: Callable[[str], None] = lambda job_id: None
+        self._told: set[Path] = set()
+        self._problems: list[tuple[Path, str]] = []
 
     # -- life -----------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Take over what an earlier supervisor left: adopt living workers, judge the ends of dead ones."""
-        for job in self.store.active():
+        """Take over what an earlier supervisor left: adopt living workers, judge dead ones, scan the folders."""
+        self._scan()
+        self.remover.empty_trash()
+        for job in {job.id: job for job in [*self.store.active(), *self.store.requested()]}.values():
             if job.status == Status.RUN:
                 with self._guard(job.id):
                     self._take_over(job)
+        for job_id in self.store.uncounted():
+            self.usage.count(job_id)
+
+    def close(self) -> None:
+        """End the threads; workers are left alone."""
+        self.usage.close()
+        self.remover.close()
+
+    def problems(self) -> list[dict[str, str]]:
+        """Folders in the jobs directory that are left out, with the reason."""
+        return [{"path": str(path), "reason": reason} for path, reason in self._problems]
 
     def tick(self) -> None:
         """Do what is due now."""
@@ -87,6 +114,7 @@ class Supervisor:
             self._check_beats()
         with self._guard():
             self._look_at_queue()
+        self._do_chores()
 
     def stop_jobs(self) -> None:
         """Ask every worker to end; the jobs go back to the queue and go on when a supervisor runs again."""
@@ -145,6 +173,7 @@ class Supervisor:
         logger.info("Ended: %s. %s", row.status.word, row.error or row.message, extra={"job_id": job.id})
         self._due.pop(f"fold {job.id}", None)
         self._due.pop("queue", None)
+        self.usage.count(job.id)
 
     def _check_beats(self) -> None:
         for worker in self.crew.silent(self.settings.heartbeat_seconds):
@@ -207,6 +236,8 @@ class Supervisor:
                 self._abort(job)
             case Action.RESUME:
                 self._resume(job)
+            case Action.DELETE:
+                self._delete(job)
 
     def _abort(self, job: Job) -> None:
         worker = self.crew.workers.get(job.id)
@@ -222,6 +253,45 @@ class Supervisor:
             summary = {**job.summary, "interrupted": f"it was {job.status.word.lower()} and resumed by the user"}
             self.ledger.transition(job.id, Status.WAIT, failures=0, error="", message="Resumes.", summary=summary)
         self.store.clear_action(job.id, Action.RESUME)
+
+    def _delete(self, job: Job) -> None:
+        worker = self.crew.workers.get(job.id)
+        if worker is not None:
+            self.crew.stop(worker, Stop.DELETE)
+            return
+        self.on_delete(job.id)
+        self.remover.remove(job)
+
+    # -- chores ---------------------------------------------------------------------------------------------------
+
+    def _do_chores(self) -> None:
+        if self._is_due("scan", SCAN_SECONDS):
+            self._scan()
+            self.queue.refresh_gpus()
+        if self._is_due("usage", USAGE_SECONDS):
+            for job_id in self.crew.workers:
+                self.usage.count(job_id)
+        if self._is_due("disk", DISK_SECONDS):
+            with self._guard():
+                self._tell_full_disk()
+                self.ledger.flush()
+
+    def _scan(self) -> None:
+        self._due["scan"] = time.monotonic() + SCAN_SECONDS
+        with self._guard():
+            report = scan(self.jobs_dir, self.store)
+            tell(report, self._told)
+            self._problems = report.problems
+
+    def _tell_full_disk(self) -> None:
+        """Running jobs pause by themselves while the disk is full; their rows say so."""
+        full = free_bytes(self.jobs_dir.path) < DEFAULT_MIN_FREE
+        for job_id in self.crew.workers:
+            job = self.store.find(job_id)
+            if job is not None and full:
+                self.ledger.say(job, DISK_FULL)
+            elif job is not None and job.message == DISK_FULL:
+                self.ledger.say(job, "")
 
     # -- small things ---------------------------------------------------------------------------------------------
 

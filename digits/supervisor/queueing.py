@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict
+from typing import Any
 
 from digits.config import Settings
 from digits.domain.status import Status
@@ -41,6 +43,8 @@ class Queue:
         self.crew = crew
         self.gpus = gpus()
         self.only = only
+        self.before_start: Callable[[Grant], None] = lambda grant: None
+        self._list_gpus = gpus
 
     @property
     def machine(self) -> Machine:
@@ -62,6 +66,27 @@ class Queue:
         self._tell(waiting, result.reasons)
         jobs = {job.id: job for job in waiting}
         return [started for grant in result.starts if (started := self._start(jobs[grant.job_id], grant))]
+
+    def free_gpus(self) -> list[str]:
+        """Devices that no job has reserved."""
+        used = {gpu for grant in self.crew.grants() for gpu in grant.gpus}
+        return [gpu.id for gpu in self.gpus if gpu.id not in used]
+
+    def refresh_gpus(self) -> None:
+        """Ask the driver again: it may have come up after the server did."""
+        self.gpus = self._list_gpus()
+
+    def describe_gpus(self) -> list[dict[str, Any]]:
+        """All devices, each with the job that has it (or an empty text)."""
+        jobs = {gpu: grant.job_id for grant in self.crew.grants() for gpu in grant.gpus}
+        return [{**asdict(gpu), "job": jobs.get(gpu.id, "")} for gpu in self.gpus]
+
+    def describe(self) -> dict[str, Any]:
+        """What runs, what waits and what there is to give: the answer to the control operation `queue`."""
+        active = self.ledger.store.active()
+        waiting = [{"id": job.id, "name": job.name, "message": job.message} for job in active if job.status != Status.RUN]
+        running = [asdict(grant) for grant in self.crew.grants()]
+        return {"waiting": waiting, "running": running, "cpu_slots": self.machine.cpus, "gpus": self.describe_gpus()}
 
     def _claimed(self) -> list[Job]:
         """All jobs that have not run yet, in order of priority and age; new ones become waiting ones."""
@@ -116,6 +141,7 @@ class Queue:
             )
         except Conflict:
             return None
+        self.before_start(grant)
         try:
             worker = self.crew.start(grant, attempt)
         except OSError as error:

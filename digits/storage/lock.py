@@ -1,0 +1,85 @@
+"""One owner (a supervisor, or a reindex) per jobs directory. The lock is the system's, so it cannot outlive its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from types import TracebackType
+from typing import Any
+
+from digits.errors import StorageError
+from digits.storage.folders import JobsDir
+
+
+class Locked(StorageError):
+    """Another server has the jobs directory; `holder` is what it wrote about itself."""
+
+    status = 409
+
+    def __init__(self, jobs_dir: JobsDir, holder: dict[str, Any]) -> None:
+        self.holder = holder
+        at = f" at {holder['address']}" if holder.get("address") else ""
+        who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'this machine')}{at}"
+        super().__init__(
+            f"The jobs directory {jobs_dir.path} is already in use by {who}.",
+            advice="Use that server, stop it first, or choose another directory with --jobs-dir.",
+        )
+
+
+class ServerLock:
+    """Held between `__enter__` and `__exit__`; entering raises Locked when another process has it."""
+
+    def __init__(self, jobs_dir: JobsDir, address: str = "") -> None:
+        self.jobs_dir = jobs_dir
+        self.address = address
+        self._descriptor = -1
+
+    def __enter__(self) -> ServerLock:
+        descriptor = os.open(self.jobs_dir.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder_ = _read(descriptor)
+            os.close(descriptor)
+            raise Locked(self.jobs_dir, holder_) from None
+        self._descriptor = descriptor
+        self._write()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+    def _write(self) -> None:
+        me = {"pid": os.getpid(), "host": socket.gethostname(), "address": self.address, "started": time.time()}
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the words
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps(me).encode(), 0)
+
+
+def holder(jobs_dir: JobsDir) -> dict[str, Any] | None:
+    """What the process that has the jobs directory wrote about itself (`pid`, `host`, `address`, `started`); None: it is free."""
+    try:
+        descriptor = os.open(jobs_dir.lock_file, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _read(descriptor: int) -> dict[str, Any]:
+    try:
+        value = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,245 @@
+"""`run`: the supervisor with its services under the lock on the jobs directory. `run_until`: only until some jobs have ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from digits.config import Settings
+from digits.domain.status import FINISHED
+from digits.storage.control import runtime_file
+from digits.storage.folders import JobsDir
+from digits.storage.jobs import Job, JobStore
+from digits.storage.lock import ServerLock
+from digits.supervisor import logs
+from digits.supervisor.children import Service, ServiceKeeper, stop_all
+from digits.supervisor.control import Answer, ControlServer, Later
+from digits.supervisor.loop import TICK_SECONDS, Supervisor
+from digits.supervisor.predictors import Predictors
+
+logger = logging.getLogger(__name__)
+
+SECOND_INTERRUPT_SECONDS = 3.0  # how long the first Ctrl-C waits for a second one while jobs run
+PLUGIN_HOST = "plugin host"
+
+
+class Server:
+    """A supervisor with its services, predictors and control socket; built by `run`."""
+
+    def __init__(
+        self, supervisor: Supervisor, control: ControlServer, services: Sequence[Service], on_ready: Callable[[], None] | None
+    ) -> None:
+        self.supervisor = supervisor
+        self.control = control
+        self.predictors = Predictors(
+            supervisor.jobs_dir, control.directory, supervisor.settings.predictor_idle_seconds, supervisor.queue.free_gpus
+        )
+        supervisor.queue.before_start = lambda grant: self.predictors.leave(grant.gpus)
+        supervisor.on_delete = self.predictors.forget
+        self.keepers = [ServiceKeeper(service, control.directory) for service in services]
+        self._on_ready = on_ready
+        control.handlers.update(self.handlers())
+
+    def tick(self) -> None:
+        """Everything that is due now."""
+        for keeper in self.keepers:
+            keeper.tick()
+        if self._on_ready is not None and all(keeper.was_ready for keeper in self.keepers):
+            self._on_ready()
+            self._on_ready = None
+        self.supervisor.tick()
+        self.predictors.tick()
+        self.control.serve()
+
+    def stop(self) -> None:
+        """End services and predictors; workers are left alone."""
+        stop_all([keeper.child for keeper in self.keepers if keeper.child is not None])
+        self.predictors.stop()
+
+    def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | Later]]:
+        """The operations of the control socket."""
+        return {
+            "ping": lambda _: {"ok": True},
+            "queue": lambda _: self.supervisor.queue.describe(),
+            "gpus": lambda _: {"gpus": self.supervisor.queue.describe_gpus()},
+            "problems": lambda _: {"problems": self.supervisor.problems()},
+            "predictor": self.predictors.request,
+            "restart-plugin-host": lambda _: self._restart(PLUGIN_HOST),
+        }
+
+    def _restart(self, name: str) -> Answer:
+        found = [keeper for keeper in self.keepers if keeper.service.name == name]
+        for keeper in found:
+            keeper.restart()
+        return {"ok": True} if found else {"error": f"No {name} runs here."}
+
+
+def run(
+    settings: Settings,
+    services: Sequence[Service] = (),
+    *,
+    address: str = "",
+    stop_jobs: bool = False,
+    on_ready: Callable[[], None] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`. Workers go on then and are adopted at the next start, unless `stop_jobs` is set
+    or Ctrl-C is pressed a second time.
+
+    `address` is what a second server is told about this one, `on_ready` is called once when all services are ready.
+    Raises Locked when another supervisor has the jobs directory, StorageError when it cannot be used, ConfigError when an
+    essential service does not start.
+    """
+    jobs_dir = JobsDir(settings.jobs_path)
+    jobs_dir.prepare()
+    with ServerLock(jobs_dir, address), _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
+        logs.configure(settings, jobs_dir)
+        supervisor = Supervisor(settings, jobs_dir, store)
+        server = Server(supervisor, control, services, on_ready)
+        with _Signals(control.wake, stop) as signals:
+            try:
+                supervisor.open()
+                control.publish(address=address)
+                logger.info("Supervises %s (pid %d).", jobs_dir.path, os.getpid())
+                _loop(server.tick, control.wake, signals.is_set)
+            finally:
+                runtime_file(jobs_dir).unlink(missing_ok=True)
+                server.stop()
+                _leave(supervisor, stop_jobs, signals)
+
+
+def run_until(
+    settings: Settings,
+    job_ids: Collection[str],
+    *,
+    on_change: Callable[[Job], None] = lambda job: None,
+    tick: float = TICK_SECONDS,
+) -> list[Job]:
+    """Run the given jobs, and what they need, in this process' charge until they have ended; their last rows.
+
+    `on_change` gets each of their rows when it changes. Ctrl-C stops the jobs, which wait for the next supervisor then, and
+    raises KeyboardInterrupt. Raises Locked when a supervisor runs: then it does the jobs, and `follow` shows them.
+    """
+    jobs_dir = JobsDir(settings.jobs_path)
+    jobs_dir.prepare()
+    with ServerLock(jobs_dir), _store(settings, jobs_dir) as store:
+        supervisor = Supervisor(settings, jobs_dir, store, only=_with_parents(store, job_ids))
+        try:
+            supervisor.open()
+            return _follow(store, job_ids, on_change, supervisor.tick, tick)
+        except KeyboardInterrupt:
+            supervisor.stop_jobs()
+            while not supervisor.is_idle():
+                supervisor.tick()
+                time.sleep(tick)
+            raise
+        finally:
+            supervisor.close()
+
+
+def follow(
+    settings: Settings,
+    job_ids: Collection[str],
+    *,
+    on_change: Callable[[Job], None] = lambda job: None,
+    tick: float = TICK_SECONDS,
+) -> list[Job]:
+    """As `run_until`, for jobs that a running server does: only watch until they have ended."""
+    with _store(settings, JobsDir(settings.jobs_path)) as store:
+        return _follow(store, job_ids, on_change, lambda: None, tick)
+
+
+def _follow(
+    store: JobStore, job_ids: Collection[str], on_change: Callable[[Job], None], work: Callable[[], None], tick: float
+) -> list[Job]:
+    """Until all jobs have ended or are gone."""
+    seen: dict[str, int] = {}
+    while True:
+        work()
+        jobs = [job for job_id in job_ids if (job := store.find(job_id)) is not None]
+        for job in jobs:
+            if seen.get(job.id) != job.seq:
+                seen[job.id] = job.seq
+                on_change(job)
+        if all(job.status in FINISHED and job.requested_action != "resume" for job in jobs):
+            return jobs
+        time.sleep(tick)
+
+
+def _with_parents(store: JobStore, job_ids: Collection[str]) -> set[str]:
+    wanted, todo = set(job_ids), list(job_ids)
+    while todo:
+        parents = [parent for parent in store.parents(todo.pop()) if parent not in wanted]
+        wanted.update(parents)
+        todo += parents
+    return wanted
+
+
+def _loop(tick: Callable[[], None], wake: threading.Event, is_over: Callable[[], bool]) -> None:
+    while not is_over():
+        tick()
+        wake.wait(TICK_SECONDS)
+        wake.clear()
+
+
+def _leave(supervisor: Supervisor, stop_jobs: bool, signals: _Signals) -> None:
+    """What happens to the workers when the server ends."""
+    running = len(supervisor.crew.workers)
+    if running and not stop_jobs and signals.interrupts == 1 and sys.stdin.isatty():
+        logger.warning("%d jobs go on. Press Ctrl-C again to stop them too.", running)
+        deadline = time.monotonic() + SECOND_INTERRUPT_SECONDS
+        while signals.interrupts == 1 and time.monotonic() < deadline:
+            time.sleep(TICK_SECONDS)
+    if running and (stop_jobs or signals.interrupts > 1):
+        logger.info("Stops %d jobs; they go on when the server runs again.", running)
+        supervisor.stop_jobs()
+        while not supervisor.is_idle():
+            supervisor.tick()
+            time.sleep(TICK_SECONDS)
+    elif running:
+        logger.info("The server ends; %d jobs go on and are adopted at its next start.", running)
+    supervisor.close()
+
+
+class _Signals:
+    """SIGTERM and SIGINT as a flag, while entered; in another thread than the main one only `stop` counts."""
+
+    def __init__(self, wake: threading.Event, stop: threading.Event | None) -> None:
+        self.interrupts = 0
+        self._wake = wake
+        self._stop = stop or threading.Event()
+        self._old: dict[signal.Signals, Any] = {}
+
+    def is_set(self) -> bool:
+        return self._stop.is_set()
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            self._old = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.interrupts += number == signal.SIGINT
+        self._stop.set()
+        self._wake.set()
+
+
+@contextmanager
+def _store(settings: Settings, jobs_dir: JobsDir) -> Iterator[JobStore]:
+    store = JobStore.open(settings.database_url, jobs_dir.database_file)
+    try:
+        yield store
+    finally:
+        store.close()
