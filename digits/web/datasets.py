@@ -202,7 +202,9 @@ def resize() -> Any:
 
 
 def _form_page(values: dict[str, Any], errors: dict[str, list[str]]) -> str:
-    form = BoundForm(ClassificationDatasetForm, values, errors)
+    names = list(ClassificationDatasetForm.model_fields)
+    ordered = dict(sorted(errors.items(), key=lambda item: names.index(item[0]) if item[0] in names else -1))
+    form = BoundForm(ClassificationDatasetForm, values, ordered)
     groups = sorted({job.group for job in get_service().store.query(JobQuery(kind=Kind.DATASET)).jobs if job.group})
     return render_template("datasets/classification_new.html", form=form, title=TITLE, groups=groups, clone=argument("clone"))
 

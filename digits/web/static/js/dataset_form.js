@@ -173,7 +173,7 @@ function start() {
   form.addEventListener("change", changed);
   control("group_name").setAttribute("list", "groups");
   showDependents();
-  for (const name of ["folder_train", "folder_val", "folder_test"]) if (control(name).value) checkFolder(name);
+  for (const name of ["folder_train", "folder_val", "folder_test"]) if (control(name).value && !control(name).matches(".is-invalid")) checkFolder(name);
   showExample();
 }
 
