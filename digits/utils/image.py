@@ -118,6 +118,26 @@ def embed_image_html(image: Picture | NDArray[Any]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+def display_image(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Any (H, W) or (H, W, C) array as uint8 (H, W) or (H, W, 3) for the eye.
+
+    uint8 stays; other types are stretched from the 1st to the 99th percentile of their finite values. Of two channels the
+    first is shown, of more than three the first three.
+    """
+    values = np.asarray(array)
+    if values.ndim == 3:
+        values = values[:, :, :3] if values.shape[2] >= 3 else values[:, :, 0]
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    scaled = values.astype(np.float64)
+    finite = scaled[np.isfinite(scaled)]
+    low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 0.0)
+    if high <= low and finite.size:
+        low, high = finite.min(), finite.max()
+    unit = (np.where(np.isfinite(scaled), scaled, low) - low) / ((high - low) or 1.0)
+    return (unit.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
 def vis_square(images: ArrayLike, padsize: int = 1, normalize: bool = False, colormap: str | None = None) -> NDArray[np.uint8]:
     """Tile pictures into a grid that is as square as possible: (N, H, W) or (N, H, W, C) in, uint8 (rows, columns, 3) out.
 

@@ -1,0 +1,137 @@
+"""Classes of every pixel over the picture, drawn in the page: fill, outline or mask, opacity, threshold, legend, palette."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flask_wtf import FlaskForm
+from numpy.typing import NDArray
+
+from digits.extensions.view.interface import VisualizationInterface
+from digits.extensions.view.support import class_colours, class_names, first_output, paired_colours, picture, template
+from digits.utils import forms
+from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
+from digits.utils.image import embed_image_html
+
+
+class ConfigForm(FlaskForm):
+    """Which colours the classes get."""
+
+    colormap = forms.SelectField(
+        "Colormap",
+        choices=[("dataset", "From dataset"), ("paired", "Paired"), ("none", "Distinct")],
+        default="dataset",
+        tooltip="The data set's own palette where it has one, light and dark pairs, or colours that can be told apart.",
+    )
+
+
+class Visualization(VisualizationInterface):
+    """Takes class scores (K, H, W), a probability (1, H, W) or (H, W), or whole class numbers (1, H, W) or (H, W)."""
+
+    def __init__(self, dataset: Any, **kwargs: Any) -> None:
+        userdata = getattr(dataset, "extension_userdata", None) or {}
+        self.labels = [str(label) for label in userdata.get(CLASS_LABELS_ATTRIBUTE) or ()]
+        self.palette = list(userdata.get(COLOR_PALETTE_ATTRIBUTE) or ())
+        self.colormap = kwargs.get("colormap", "dataset")
+        self.classes = 0
+
+    @staticmethod
+    def get_id() -> str:
+        return "image-segmentation"
+
+    @staticmethod
+    def get_title() -> str:
+        return "Image segmentation"
+
+    @staticmethod
+    def get_config_form() -> ConfigForm:
+        return ConfigForm()
+
+    @staticmethod
+    def get_config_template(form: Any) -> tuple[str, dict[str, Any]]:
+        return template("options"), {"form": form}
+
+    def get_header_template(self) -> tuple[str, dict[str, Any]]:
+        names = class_names(self.labels, self.classes)
+        legend = [{"name": name, "colour": colour} for name, colour in zip(names, self._colours(), strict=True)]
+        return template("segmentation_header"), {"legend": legend, "binary": self.classes == 2}
+
+    def get_view_template(self, data: Any) -> tuple[str, dict[str, Any]]:
+        return template("segmentation"), data
+
+    def process_data(
+        self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
+    ) -> dict[str, Any]:
+        classes, foreground, count = read_scores(first_output(inference_data))
+        truth = _truth_map(ground_truth)
+        self.classes = max(
+            self.classes, count, len(self.labels), int(truth[truth < 255].max(initial=0)) + 1 if truth is not None else 0
+        )
+        return {
+            "input": picture(input_data),
+            "classes": embed_image_html(classes),
+            "foreground": embed_image_html(foreground) if foreground is not None else "",
+            "truth": embed_image_html(truth) if truth is not None else "",
+            "shares": _shares(classes, class_names(self.labels, max(self.classes, 1))),
+        }
+
+    def _colours(self) -> list[list[int]]:
+        if self.colormap == "paired":
+            return paired_colours(self.classes)
+        return class_colours(self.classes, self.palette if self.colormap == "dataset" else ())
+
+
+def read_scores(output: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, int]:
+    """Class of each pixel (H, W), the foreground's probability times 255 where there are two classes, and how many there are.
+
+    Raises ValueError for an output that is no map, or has more than 255 classes.
+    """
+    scores = np.squeeze(output, axis=0) if output.ndim == 3 and output.shape[0] == 1 else output
+    if scores.ndim == 2:
+        return _single(scores)
+    if scores.ndim != 3 or scores.shape[0] > 255:
+        raise ValueError(
+            f"the output has shape {output.shape}; a segmentation has (classes, H, W) with at most 255 classes, or (H, W)"
+        )
+    classes = scores.argmax(axis=0).astype(np.uint8)
+    return classes, _foreground(scores) if scores.shape[0] == 2 else None, scores.shape[0]
+
+
+def _single(scores: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, int]:
+    whole = scores.dtype.kind in "iub" or (np.equal(scores, scores.round()).all() and scores.max(initial=0) > 1)
+    if whole:
+        classes = scores.clip(0, 255).astype(np.uint8)
+        return classes, None, max(2, int(classes[classes < 255].max(initial=0)) + 1)
+    outside = scores.min() < 0 or scores.max() > 1
+    probability = 1 / (1 + np.exp(-np.asarray(scores, np.float64))) if outside else scores
+    return (probability > 0.5).astype(np.uint8), (probability * 255).round().astype(np.uint8), 2
+
+
+def _foreground(scores: NDArray[Any]) -> NDArray[np.uint8]:
+    """Probability of class 1 of two, from probabilities or from scores before softmax."""
+    values = scores.astype(np.float64)
+    if values.min() >= 0 and np.allclose(values.sum(axis=0), 1, atol=1e-3):
+        probability = values[1]
+    else:
+        probability = 1 / (1 + np.exp(values[0] - values[1]))
+    return (probability * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _truth_map(truth: Any) -> NDArray[np.uint8] | None:
+    array = np.squeeze(np.asarray(truth)) if truth is not None else None
+    if array is None or array.ndim != 2 or array.dtype.kind not in "iubf":
+        return None
+    return array.clip(0, 255).astype(np.uint8)
+
+
+def _shares(classes: NDArray[np.uint8], names: list[str]) -> list[dict[str, Any]]:
+    """The classes in a picture with their share of it in percent, largest first."""
+    counts = np.bincount(classes.ravel(), minlength=len(names))
+    rows = [
+        {"name": names[i] if i < len(names) else f"class {i}", "percent": 100 * n / classes.size}
+        for i, n in enumerate(counts)
+        if n
+    ]
+    return sorted(rows, key=lambda row: -row["percent"])

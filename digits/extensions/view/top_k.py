@@ -1,0 +1,71 @@
+"""The most probable classes of the first output, best first, as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flask_wtf import FlaskForm
+from numpy.typing import NDArray
+from wtforms import validators
+
+from digits.extensions.view.interface import VisualizationInterface
+from digits.extensions.view.support import class_names, first_output, picture, template
+from digits.utils import forms
+from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+
+
+class ConfigForm(FlaskForm):
+    """How many classes are shown."""
+
+    top_k = forms.IntegerField("Classes to show", default=5, validators=[validators.NumberRange(1, 1000)])
+
+
+class Visualization(VisualizationInterface):
+    """Takes probabilities, or scores and log-probabilities, which are put through softmax."""
+
+    def __init__(self, dataset: Any, **kwargs: Any) -> None:
+        userdata = getattr(dataset, "extension_userdata", None) or {}
+        self.labels = [str(label) for label in userdata.get(CLASS_LABELS_ATTRIBUTE) or ()]
+        self.count = int(kwargs.get("top_k") or 5)
+
+    @staticmethod
+    def get_id() -> str:
+        return "all-top-k"
+
+    @staticmethod
+    def get_title() -> str:
+        return "Top classes"
+
+    @staticmethod
+    def get_config_form() -> ConfigForm:
+        return ConfigForm()
+
+    @staticmethod
+    def get_config_template(form: Any) -> tuple[str, dict[str, Any]]:
+        return template("options"), {"form": form}
+
+    def get_view_template(self, data: Any) -> tuple[str, dict[str, Any]]:
+        return template("top_k"), data
+
+    def process_data(
+        self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
+    ) -> dict[str, Any]:
+        scores = probabilities(first_output(inference_data))
+        names = class_names(self.labels, scores.size)
+        best = np.argsort(-scores, kind="stable")[: self.count]
+        truth = int(ground_truth) if ground_truth is not None and np.size(ground_truth) == 1 else None
+        rows = [{"name": names[i], "percent": 100 * float(scores[i]), "true": int(i) == truth} for i in best]
+        shown = picture(input_data) if min(input_data.shape[:2]) > 1 else ""
+        wanted = names[truth] if truth is not None and 0 <= truth < len(names) else ""
+        return {"rows": rows, "input": shown, "truth": wanted}
+
+
+def probabilities(output: NDArray[Any]) -> NDArray[np.float64]:
+    """An output as probabilities (K,): unchanged when it already adds up to 1, else through softmax."""
+    values = np.asarray(output, np.float64).ravel()
+    if values.size and values.min() >= 0 and abs(values.sum() - 1) < 1e-3:
+        return values
+    exponents = np.exp(values - values.max(initial=-np.inf))
+    return exponents / exponents.sum()
