@@ -188,10 +188,11 @@ def _address(settings: Settings) -> Iterator[Finding]:
 def _plugins(_settings: Settings) -> Iterator[Finding]:
     from digits.extensions import loader
 
-    for row in loader.table():
-        state = WRONG if row.error else OK
-        advice = row.error.strip().splitlines()[-1] if row.error else ""
-        yield Finding(f"{row.kind} plugin {row.id}", state, f"{row.title} ({row.origin})", advice)
+    for kind in loader.GROUPS:
+        for row in loader.all_extensions(kind):
+            advice = row.error.strip().splitlines()[-1] if row.error else ""
+            origin = f"{row.distribution} {row.version}".strip()
+            yield Finding(f"{kind} plugin {row.id}", WRONG if row.error else OK, f"{row.title} ({origin})", advice)
 
 
 def _version_of(*names: str) -> str:

@@ -1,0 +1,70 @@
+"""`digits classify`: the classes of pictures, by a trained model."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from digits.cli import print_json
+from digits.cli.follow import follow
+from digits.cli.options import jobs_dir_option, json_option, open_service
+from digits.cli.tables import find_job
+from digits.domain.jobs import Kind
+from digits.errors import DigitsError
+from digits.service import Service
+from digits.service.evaluations import evaluation_result, predictions, start_evaluation
+from digits.storage.jobs import Job
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--epoch", default=None, help="Snapshot of this epoch. [default: the newest]")
+@click.option("--top", default=5, show_default=True, help="How many classes to print.", type=click.IntRange(1))
+@jobs_dir_option
+@json_option
+def classify(model: str, pictures: tuple[Path, ...], epoch: str | None, top: int, jobs_dir: str | None, as_json: bool) -> None:
+    """Print the most likely classes of PICTURES (files or folders) by MODEL (its id or name)."""
+    with open_service(jobs_dir) as service:
+        job = find_job(service, model, Kind.MODEL)
+        rows = _classify(service, job, _files(pictures), epoch, top, as_json)
+    if as_json:
+        print_json({"classifications": rows})
+        return
+    for path, classes in rows.items():
+        click.echo(f"{path}: " + ", ".join(f"{label} {percent:.2f} %" for label, percent in classes))
+
+
+def _files(pictures: tuple[Path, ...]) -> list[Path]:
+    files: list[Path] = []
+    for path in pictures:
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES) if path.is_dir() else [path]
+        files += [p.absolute() for p in inside]
+    return files
+
+
+def _classify(
+    service: Service, model: Job, files: list[Path], epoch: str | None, top: int, quiet: bool
+) -> dict[str, list[tuple[str, float]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        listing = Path(folder) / "images.txt"
+        listing.write_text("".join(f"{path}\n" for path in files))
+        job = start_evaluation(service, model, list_file=listing, snapshot_epoch=epoch)
+    if not follow(service, [job.id], quiet=quiet):
+        raise DigitsError(service.store.get(job.id).error or f"{job.name} did not finish.")
+    result: dict[str, list[tuple[str, float]]] = {}
+    reader = predictions(service, job)
+    labels = evaluation_result(service, service.store.get(job.id))["class_labels"]
+    for row in reader.rows(reader.select()):
+        result[row.path] = [(labels[number], round(score * 100, 2)) for number, score in row.top[:top]]
+    missing = [str(path) for path in files if str(path) not in result]
+    for path in missing:
+        click.echo(f"{path}: cannot be read as a picture", err=True)
+    if missing and not result:
+        sys.exit(1)
+    return result

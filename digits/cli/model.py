@@ -1,0 +1,167 @@
+"""`digits model`: train, list, show, abort, delete and download models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from digits.cli import print_json
+from digits.cli.follow import follow
+from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
+from digits.cli.tables import find_job, job_table
+from digits.domain.jobs import Kind, Task
+from digits.errors import BadRequest
+from digits.service import archives
+from digits.service import jobs as actions
+from digits.service.model_forms import ModelForm
+from digits.service.models import create_models, model_dict
+from digits.storage.jobs import JobQuery
+
+NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}
+SKIP = (
+    "dataset",
+    "method",
+    "standard_networks",
+    "previous_networks",
+    "custom_network",
+    "python_layer_client_file",
+    "traces_interval",
+)
+
+
+@click.group()
+def model() -> None:
+    """Train, list, show, abort, delete and download models."""
+
+
+@model.command("train")
+@click.argument("dataset")
+@click.option("--network", default="", help="A standard or library network, e.g. lenet or timm/resnet18. [default: alexnet]")
+@click.option("--network-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A network text of your own.")
+@click.option("--previous", default="", metavar="ID_OR_NAME", help="Go on from the network and newest weights of this model.")
+@form_options(ModelForm, NAMES, skip=SKIP)
+@click.option("--owner", default="", help="Account that the model belongs to.")
+@click.option("--no-wait", is_flag=True, help="Only put it in the queue of a running server.")
+@jobs_dir_option
+@json_option
+def train(
+    dataset: str,
+    network: str,
+    network_file: Path | None,
+    previous: str,
+    fields: dict[str, Any],
+    owner: str,
+    no_wait: bool,
+    jobs_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Train a network on DATASET (its id or name).
+
+    What is not given is filled in as the page does it: with the defaults of the chosen network.
+    """
+    with open_service(jobs_dir) as service:
+        source = find_job(service, dataset, Kind.DATASET)
+        values = {**_network(service, network, network_file, previous), **absolute_paths(ModelForm, fields), "dataset": source.id}
+        values.setdefault(
+            "model_name", f"{source.name} {network or (network_file and network_file.stem) or previous or 'alexnet'}"
+        )
+        task = Task.CLASSIFICATION if source.task == Task.CLASSIFICATION else Task.GENERIC
+        jobs = create_models(service, task, values, owner)
+        done = no_wait or follow(service, [job.id for job in jobs], quiet=as_json)
+        if as_json:
+            print_json([model_dict(service, service.store.get(job.id), verbose=True) for job in jobs])
+        else:
+            click.echo("\n".join(job.id for job in jobs))
+    sys.exit(0 if done else 1)
+
+
+@model.command("list")
+@click.option("--text", default="", help="Only those whose name, id, group, network or notes contain this.")
+@json_option
+@jobs_dir_option
+def list_models(text: str, as_json: bool, jobs_dir: str | None) -> None:
+    """Print all models, newest first."""
+    with open_service(jobs_dir) as service:
+        page = service.store.query(JobQuery(kind=Kind.MODEL, text=text))
+        if as_json:
+            print_json([model_dict(service, job) for job in page.jobs])
+        else:
+            job_table(page.jobs)
+
+
+@model.command("show")
+@click.argument("name", metavar="ID_OR_NAME")
+@jobs_dir_option
+def show(name: str, jobs_dir: str | None) -> None:
+    """Print what is known of a model, as JSON."""
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.MODEL)
+        outputs = [vars(o) for o in service.store.outputs([job.id]).get(job.id, [])]
+        print_json({**model_dict(service, job, verbose=True), "outputs": outputs, "error": job.error, "message": job.message})
+
+
+@model.command("abort")
+@click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
+@jobs_dir_option
+def abort(names: tuple[str, ...], jobs_dir: str | None) -> None:
+    """Stop trainings; their snapshots stay."""
+    with open_service(jobs_dir) as service:
+        for job in [find_job(service, name, Kind.MODEL) for name in names]:
+            actions.abort(service, job)
+            click.echo(f"{job.name} is asked to stop.")
+
+
+@model.command("delete")
+@click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@jobs_dir_option
+def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
+    """Delete models with everything they made."""
+    with open_service(jobs_dir) as service:
+        jobs = [find_job(service, name, Kind.MODEL) for name in names]
+        chosen = [job for job in jobs if yes or click.confirm(f"Delete {job.name} ({job.id})?")]
+        for job in chosen:
+            actions.delete(service, job)
+        follow(service, [job.id for job in chosen], until_gone=True)
+
+
+@model.command("download")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: <id>_epoch_<epoch>.zip]")
+@click.option("--epoch", default=None, help="Snapshot of this epoch. [default: the newest]")
+@jobs_dir_option
+def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | None) -> None:
+    """Write an archive with weights, preprocessing, labels and predict.py.
+
+    The ending of the file chooses the format: .zip, .tar, .tar.gz, .tgz or .tar.bz2.
+    """
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.MODEL)
+        extension = _extension(output) if output else "zip"
+        archive = archives.build(service, job, extension, epoch)
+        target = output or Path(archive.name)
+        with open(target, "wb") as handle:
+            for part in archive.stream():
+                handle.write(part)
+    click.echo(str(target))
+
+
+def _network(service: Any, network: str, file: Path | None, previous: str) -> dict[str, Any]:
+    if sum(map(bool, (network, file, previous))) > 1:
+        raise BadRequest("--network, --network-file and --previous exclude each other.", advice="Give one of them.")
+    if file:
+        return {"method": "custom", "custom_network": file.read_text()}
+    if previous:
+        job = find_job(service, previous, Kind.MODEL)
+        return {"method": "previous", "previous_networks": job.id}
+    return {"method": "standard", "standard_networks": network or "alexnet"}
+
+
+def _extension(path: Path) -> str:
+    for extension in ("tar.gz", "tar.bz2", "tgz", "tar", "zip"):
+        if path.name.endswith(f".{extension}"):
+            return extension
+    raise BadRequest(f"{path.name} does not end in .zip, .tar, .tar.gz, .tgz or .tar.bz2.")
