@@ -33,7 +33,7 @@ class ConfigForm(FlaskForm):
         "Pixel conversion",
         choices=[("normalize", "Normalise"), ("clip", "Clip")],
         default="normalize",
-        tooltip="Normalise stretches from the least to the greatest value; clip cuts at 0 and 255 (or 1 where all values are small).",
+        tooltip="Normalise stretches from the least to the greatest value; clip cuts at 0 and 255 (or at 1).",
     )
 
 
