@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, render_template, send_file
+from flask import Blueprint, Response, jsonify, render_template, request, send_file
 
 from digits.domain.jobs import JOB_ID
-from digits.errors import NotFound
-from digits.web.context import argument, get_service
+from digits.errors import BadRequest, NotFound
+from digits.service import browsing, uploads
+from digits.service.safe_files import safe_name
+from digits.service.unpacking import TAR, ZIP
+from digits.web.context import argument, get_service, require_user, route, wants_json
 
 # What a browser may show in place; anything else is handed over as a download. Nothing of it may run scripts.
 SHOWN = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".txt", ".log", ".json", ".jsonl", ".csv", ".py"})
 TEXTS = frozenset({".txt", ".log", ".jsonl", ".csv", ".py"})
 PRIVATE = frozenset({"userdata.pkl"})
+MAX_PARTS = 5000
 
 
 def blueprint() -> Blueprint:
-    """`/files/<path>` and what path fields need."""
+    """`/files/<path>`, `/uploads…`, `/autocomplete/path` and `/browse.json`."""
     area = Blueprint("files", __name__)
+    area.before_request(_allow_many_parts)
     area.add_url_rule("/files/<path:path>", "job_file", job_file)
-    area.add_url_rule("/uploads", "uploads_page", uploads_page)
+    area.add_url_rule("/autocomplete/path", "autocomplete", autocomplete)
+    area.add_url_rule("/browse.json", "browse", browse)
+    route(area, "/uploads")(uploads_page)
+    route(area, "/uploads", methods=("POST",))(upload)
+    area.add_url_rule("/uploads/begin", "begin", begin, methods=["POST"])
+    area.add_url_rule("/uploads/sending/<token>", "send", send, methods=["POST", "PUT"])
+    area.add_url_rule("/uploads/sending/<token>/finish", "finish", finish, methods=["POST"])
+    area.add_url_rule("/uploads/sending/<token>", "cancel", cancel, methods=["DELETE"])
+    area.add_url_rule("/uploads/<name>", "delete_upload", delete_upload, methods=["DELETE"])
     return area
 
 
@@ -28,9 +41,11 @@ def job_file(path: str) -> Response:
     """A file of a job. 404 for anything outside the job folders, for hidden names and for what must stay on the server."""
     root = get_service().jobs_dir.path.resolve()
     parts = path.split("/")
+    if "\0" in path or not JOB_ID.match(parts[0]):
+        raise NotFound("There is no such file.")
     file = (root / path).resolve()
     hidden = any(part.startswith(".") for part in parts) or file.name in PRIVATE
-    if hidden or not JOB_ID.match(parts[0]) or root / parts[0] not in file.parents or not file.is_file():
+    if hidden or root / parts[0] not in file.parents or not file.is_file():
         raise NotFound("There is no such file.")
     suffix = file.suffix.lower()
     mimetype = "text/plain" if suffix in TEXTS else None
@@ -39,6 +54,93 @@ def job_file(path: str) -> Response:
     return response
 
 
+def autocomplete() -> Any:
+    """`suggestions`: absolute paths on the server that begin with `query`, sorted; `folders`: those that are folders."""
+    found, folders = browsing.suggestions(get_service(), argument("query", "") or "")
+    return jsonify(suggestions=found, folders=folders)
+
+
+def browse() -> Any:
+    """One folder of the server for the Browse dialog."""
+    return jsonify(browsing.browse(get_service(), argument("path", "") or ""))
+
+
 def uploads_page() -> Any:
     """The list of uploads."""
-    return render_template("uploads.html")
+    found = uploads.list_uploads(get_service())
+    if wants_json():
+        return jsonify(uploads=[vars(item) for item in found])
+    return render_template("uploads.html", uploads=found)
+
+
+def upload() -> Any:
+    """A whole upload in one request: `files` (repeated, or any file field) and an optional `name`. Answers the upload."""
+    service, user = get_service(), require_user()
+    files = [file for _, found in request.files.lists() for file in found if file.filename]
+    if not files:
+        raise BadRequest("No file was sent.", advice="Send one or more files as multipart form data, e.g. curl -F files=@a.zip.")
+    token = uploads.begin(service, argument("name") or _default_name(files[0].filename or ""), user)
+    try:
+        for file in files:
+            uploads.add_file(service, token, file.filename or "", file.stream)
+        return jsonify(vars(uploads.finish(service, token)))
+    except BaseException:
+        uploads.cancel(service, token)
+        raise
+
+
+def begin() -> Any:
+    """Start an upload of many requests; answers the `token` of its address `/uploads/sending/<token>`."""
+    name = _default_name(argument("name") or "upload")
+    return jsonify(token=uploads.begin(get_service(), name, require_user()))
+
+
+def send(token: str) -> Any:
+    """Files of an upload: PUT with `path` and the raw content, or POST as multipart (the file names are the paths)."""
+    require_user()
+    service = get_service()
+    if request.method == "PUT":
+        uploads.add_file(service, token, request.args.get("path", ""), request.stream)
+        return jsonify(files=1)
+    files = [file for _, found in request.files.lists() for file in found]
+    for file in files:
+        uploads.add_file(service, token, file.filename or "", file.stream)
+    return jsonify(files=len(files))
+
+
+def finish(token: str) -> Any:
+    """Unpack and name what was sent; on a refusal nothing is kept."""
+    require_user()
+    service = get_service()
+    try:
+        return jsonify(vars(uploads.finish(service, token)))
+    except BadRequest:
+        uploads.cancel(service, token)
+        raise
+
+
+def cancel(token: str) -> Any:
+    """Forget an upload that is being sent."""
+    require_user()
+    uploads.cancel(get_service(), token)
+    return jsonify(message="Upload cancelled.")
+
+
+def delete_upload(name: str) -> Any:
+    """Delete a finished upload."""
+    uploads.remove(get_service(), name, require_user())
+    return jsonify(message="Upload deleted.")
+
+
+def _default_name(filename: str) -> str:
+    """An upload's name from that of its first file or folder, without the suffix of an archive."""
+    name = safe_name(filename.split("/")[0])
+    for suffix in sorted(ZIP + TAR, key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)] or "upload"
+    return name
+
+
+def _allow_many_parts() -> None:
+    """A folder is sent many small files at a time; everywhere else Flask's own limit of parts holds."""
+    request.max_form_parts = MAX_PARTS

@@ -1,0 +1,65 @@
+"""Names and sizes that come from outside, made safe: used by uploads and by unpacking."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import IO
+
+from digits.errors import BadRequest
+
+MAX_NAME_BYTES = 120
+MAX_DEPTH = 40
+CHUNK = 1 << 20
+
+
+def safe_name(text: str) -> str:
+    """One path component made of a sent name: no separators or control characters, at most 120 bytes, suffix kept."""
+    text = unicodedata.normalize("NFC", text).replace("\\", "/").rsplit("/", 1)[-1]
+    text = "".join(c if c.isprintable() else "_" for c in text)
+    text = re.sub(r'[<>:"|?*]', "_", text).strip(" ").lstrip(".").rstrip(". ")
+    stem, suffix = os.path.splitext(text)
+    suffix = _cut(suffix, 16)
+    return (_cut(stem, MAX_NAME_BYTES - len(suffix.encode())) + suffix) or "file"
+
+
+def free_path(folder: Path, relative: str) -> Path:
+    """Where below `folder` a file sent as `relative` goes; its parents are made. Raises BadRequest when it would leave."""
+    text = relative.replace("\\", "/")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts or text.startswith("/") or re.match(r"^[A-Za-z]:/", text) or "\0" in text:
+        raise BadRequest(f"{relative[:200]!r} would be written outside its folder.", advice="Pack it again with relative paths.")
+    if not parts or len(parts) > MAX_DEPTH:
+        raise BadRequest(f"{relative[:200]!r} is no path of 1 to {MAX_DEPTH} parts.")
+    path = folder.joinpath(*(safe_name(part) for part in parts))
+    if path.parent.exists() and not path.parent.is_dir():
+        raise BadRequest(f"{relative[:200]!r} is both a file and a folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return not_taken(path)
+
+
+def copy_limited(source: IO[bytes], target: IO[bytes], limit: int, message: str, setting: str) -> int:
+    """Copy at most `limit` bytes; the number copied. Raises BadRequest naming the setting when there are more."""
+    copied = 0
+    while chunk := source.read(CHUNK):
+        copied += len(chunk)
+        if copied > limit:
+            raise BadRequest(message, advice=f"The setting {setting} raises the limit.")
+        target.write(chunk)
+    return copied
+
+
+def _cut(text: str, size: int) -> str:
+    """`text` cut to `size` bytes of UTF-8 without splitting a character."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore")
+
+
+def not_taken(path: Path) -> Path:
+    """`path`, or with a number in its name when that is taken: `a (2).png`."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate = path.with_name(f"{path.stem} ({number}){path.suffix}")
+        number += 1
+    return candidate
