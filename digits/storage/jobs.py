@@ -14,15 +14,15 @@ from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, String, and_, delete, func, inspect, or_, select, update
+from sqlalchemy import Engine, Select, String, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from digits.domain.jobs import Action, JobRequest, UserColumns
 from digits.domain.status import LEGAL_MOVES, RUNNING, Status, StatusHistory
 from digits.errors import BadRequest, Conflict, NotFound
-from digits.storage.database import Base, CounterRow, DependencyRow, JobRow, OutputRow, open_engine
-
-SEQUENCE_ID = 1
+from digits.storage import schema
+from digits.storage.database import CounterRow, DependencyRow, JobRow, OutputRow, open_engine
+from digits.storage.schema import SEQUENCE_ID
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,9 @@ class JobStore:
 
     @classmethod
     def open(cls, url: str, sqlite_file: Path) -> JobStore:
-        """Open and, where there is none yet, create the tables."""
+        """Open; make the tables where there are none yet, migrate older ones. Raises StorageError for newer ones."""
         store = cls(open_engine(url, sqlite_file))
-        if not inspect(store.engine).has_table("counter"):
-            Base.metadata.create_all(store.engine)
-            with Session(store.engine) as session, session.begin():
-                session.add(CounterRow(id=SEQUENCE_ID, value=0))
+        schema.prepare(store.engine, sqlite_file)
         return store
 
     def close(self) -> None:

@@ -12,10 +12,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from digits.errors import ConfigError
+from digits.supervisor.crew import package_path
 from digits.supervisor.endings import exit_words
 from digits.utils.processes import death_signal_setter, signal_group
 
@@ -46,24 +48,21 @@ class Service:
 
 
 class Child:
-    """One process of a service or predictor."""
+    """One process, with its output in the file `log` (where the supervisor's goes without one) and its input from `stdin`."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path | None = None) -> None:
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path | None = None, stdin: Path | None = None) -> None:
         self.started = time.monotonic()
-        output = None if log is None else open(log, "ab", buffering=0)  # noqa: SIM115 - closed below
-        try:
+        with ExitStack() as files:
+            output = None if log is None else files.enter_context(open(log, "ab", buffering=0))
             self.process = subprocess.Popen(
                 list(argv),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin is None else files.enter_context(open(stdin, "rb")),
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **env},
+                env={**os.environ, "PYTHONPATH": package_path(os.environ), **env},
                 process_group=0,
                 preexec_fn=death_signal_setter(),
             )
-        finally:
-            if output is not None:
-                output.close()
 
     def is_running(self) -> bool:
         return self.process.poll() is None

@@ -212,10 +212,14 @@ class Crew:
     def _environment(self, grant: Grant) -> dict[str, str]:
         """The server's environment with the job's devices and threads; a job without GPUs sees none."""
         threads = {name: str(grant.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        package = str(Path(digits.__file__).parents[1])
-        path = os.pathsep.join(p for p in (self.environ.get("PYTHONPATH", ""), package) if p)
         devices = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(grant.gpus)}
-        return {**self.environ, **threads, **devices, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
+        return {**self.environ, **threads, **devices, "PYTHONUNBUFFERED": "1", "PYTHONPATH": package_path(self.environ)}
+
+
+def package_path(environ: Mapping[str, str]) -> str:
+    """PYTHONPATH with which a child finds this very package, installed or not."""
+    package = str(Path(digits.__file__).parents[1])
+    return os.pathsep.join(path for path in (environ.get("PYTHONPATH", ""), package) if path)
 
 
 def _open_log(folder: JobFolder) -> int:

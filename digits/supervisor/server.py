@@ -20,6 +20,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.jobs import Job, JobStore
 from digits.storage.lock import ServerLock
 from digits.supervisor import logs
+from digits.supervisor.checks import NetworkChecks
 from digits.supervisor.children import Service, ServiceKeeper, stop_all
 from digits.supervisor.control import Answer, ControlServer, Later
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
@@ -42,6 +43,7 @@ class Server:
         self.predictors = Predictors(
             supervisor.jobs_dir, control.directory, supervisor.settings.predictor_idle_seconds, supervisor.queue.free_gpus
         )
+        self.checks = NetworkChecks(control.directory)
         supervisor.queue.before_start = lambda grant: self.predictors.leave(grant.gpus)
         supervisor.on_delete = self.predictors.forget
         self.keepers = [ServiceKeeper(service, control.directory) for service in services]
@@ -63,6 +65,7 @@ class Server:
         """End services and predictors; workers are left alone."""
         stop_all([keeper.child for keeper in self.keepers if keeper.child is not None])
         self.predictors.stop()
+        self.checks.stop()
 
     def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | Later]]:
         """The operations of the control socket."""
@@ -72,6 +75,7 @@ class Server:
             "gpus": lambda _: {"gpus": self.supervisor.queue.describe_gpus()},
             "problems": lambda _: {"problems": self.supervisor.problems()},
             "predictor": self.predictors.request,
+            "check-network": self.checks.request,
             "restart-plugin-host": lambda _: self._restart(PLUGIN_HOST),
         }
 

@@ -1,0 +1,12 @@
+"""The first tables. A new database is made by `storage.schema` and only marked with this version."""
+
+from alembic import op
+
+from digits.storage.database import Base
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    Base.metadata.create_all(op.get_bind())

@@ -1,0 +1,67 @@
+"""The database: made once however many processes start together, migrated when old, refused when newer."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from digits.errors import StorageError
+from digits.storage import migrations, schema
+from digits.storage.jobs import JobStore
+
+OPEN = """
+import sys
+from pathlib import Path
+from digits.storage.jobs import JobStore
+store = JobStore.open("", Path(sys.argv[1]))
+print(store.sequence())
+store.close()
+"""
+
+
+def test_many_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen([sys.executable, "-c", OPEN, str(tmp_path / "d.sqlite")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    for process in processes:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err.decode()
+        assert out.strip() == b"0"
+
+
+def test_the_version_in_the_code_is_that_of_the_newest_script() -> None:
+    assert migrations.newest() == schema.VERSION
+
+
+def test_a_database_of_a_newer_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "d.sqlite"
+    JobStore.open("", file).close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StorageError, match="newer version.*9999.*digits jobs reindex"):
+        JobStore.open("", file)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "d.sqlite"
+    file.write_bytes(b"not a database at all, but long enough to look like one" * 100)
+    with pytest.raises(StorageError, match="cannot be used.*reindex"):
+        JobStore.open("", file)
+
+
+def test_the_scripts_lead_to_the_tables_of_the_models(tmp_path: Path) -> None:
+    made = create_engine(f"sqlite:///{tmp_path / 'made.sqlite'}")
+    migrated = create_engine(f"sqlite:///{tmp_path / 'migrated.sqlite'}")
+    schema.prepare(made, tmp_path / "made.sqlite")
+    with migrated.begin() as connection:
+        migrations.upgrade(connection)
+    assert set(inspect(made).get_table_names()) == set(inspect(migrated).get_table_names())
+    for engine in (made, migrated):
+        engine.dispose()
