@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -28,14 +29,16 @@ def job_table(jobs: Sequence[Job]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("Id", "Name", "Kind", "Status", "Progress", "Best", "Duration", "Created")
+    table = Table(box=None, pad_edge=False)
+    for title in ("Id", "Name", "Kind", "Status", "Progress", "Best", "Duration", "Created"):
+        table.add_column(title, no_wrap=title not in ("Name", "Best"))
     for job in jobs:
         colour = COLOURS[job.status.css]
         best = f"{job.best_name} {job.best_value:.4g} @ {job.best_epoch:g}" if job.best_value is not None else ""
         created = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created))
         status = f"[{colour}]{job.status.word}[/]"
         table.add_row(job.id, job.name, job.kind, status, f"{job.progress:.0%}", best, duration(job.elapsed), created)
-    Console().print(table if jobs else "Nothing yet.")
+    Console(width=None if sys.stdout.isatty() else 160).print(table if jobs else "Nothing yet.")
 
 
 def duration(seconds: float) -> str:
