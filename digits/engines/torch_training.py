@@ -264,7 +264,7 @@ def _out_of_memory(run: TrainingRun, error: BaseException) -> TrainingError:
     batch = f" (now {run.spec.batch_size})" if run.spec.batch_size else ""
     return TrainingError(
         f"The memory of {place} is too small for this training: {str(error).splitlines()[0] if str(error) else 'out of memory'}",
-        advice=f"Lower the batch size{batch} and raise the batch accumulation instead, crop the pictures or take a smaller network.",
+        advice=f"Lower the batch size{batch} and accumulate batches instead, crop the pictures or take a smaller network.",
         code="out-of-memory",
     )
 

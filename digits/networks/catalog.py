@@ -1,0 +1,212 @@
+"""What networks there are, without importing a framework: those with a text of ours, and all of torchvision and timm by name.
+
+`library.json` beside this file is written by `generate_library.py`. Defaults are keyed by the fields of the model form.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from digits.errors import NotFound
+from digits.networks.library_texts import TIMM, TORCHVISION
+
+FOLDER = Path(__file__).parent
+CLASSIFICATION = ("classification",)
+PICTURES = ("segmentation", "processing")
+TF_PREFIX = "tensorflow_"  # texts for TensorFlow are files of that beginning
+HEAVY = 100_000_000  # parameters beyond which a smaller batch is proposed
+
+
+@dataclass(frozen=True)
+class Card:
+    """One network as the form shows it.
+
+    `input_size` is the side it is meant for (0: any), `minimum_size` the smallest it works with, `parameters` about how many it
+    has at its own size with 1,000 classes (10 for LeNet), `defaults` sound values of the form's fields.
+    """
+
+    name: str
+    title: str
+    tasks: tuple[str, ...] = CLASSIFICATION
+    authors: str = ""
+    year: int = 0
+    paper: str = ""
+    input_size: int = 0
+    minimum_size: int = 0
+    channels: int = 3
+    parameters: int = 0
+    note: str = ""
+    batch_size: int = 0
+    pretrained: bool = False
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+def _values(epochs: int, solver: str, rate: float, batch: int, **others: Any) -> dict[str, Any]:
+    return {"train_epochs": epochs, "solver_type": solver, "learning_rate": rate, "batch_size": batch} | others
+
+
+# A cosine-like decay without its own parameters: the rate falls smoothly to 0, power 1 is linear.
+_POLY = {"lr_policy": "poly", "lr_poly_power": 1}
+
+STANDARD = (
+    Card(
+        "lenet",
+        "LeNet",
+        authors="LeCun et al.",
+        year=1998,
+        paper="http://yann.lecun.com/exdb/publis/pdf/lecun-01a.pdf",
+        input_size=28,
+        minimum_size=14,
+        channels=1,
+        parameters=431_080,
+        note="Small and quick; digits and other small pictures.",
+        batch_size=64,
+        # 0.02 with momentum 0.9 and a linear decay: 99 % on MNIST in 5 epochs
+        defaults=_values(5, "SGD", 0.02, 64, **_POLY),
+    ),
+    Card(
+        "alexnet",
+        "AlexNet",
+        authors="Krizhevsky et al.",
+        year=2012,
+        paper="https://papers.nips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html",
+        input_size=227,
+        minimum_size=63,
+        parameters=60_965_224,
+        note="Without normalisation: needs much data.",
+        batch_size=128,
+        defaults=_values(30, "SGD", 0.01, 128, lr_policy="step", lr_step_size=33, lr_step_gamma=0.1, aug_flip="fliplr"),
+    ),
+    Card(
+        "googlenet",
+        "GoogLeNet",
+        authors="Szegedy et al.",
+        year=2014,
+        paper="https://arxiv.org/abs/1409.4842",
+        input_size=224,
+        minimum_size=32,
+        parameters=13_385_816,
+        note="Few parameters; two auxiliary losses while training.",
+        batch_size=32,
+        defaults=_values(30, "SGD", 0.02, 32, aug_flip="fliplr", **_POLY),
+    ),
+    Card(
+        "vgg16",
+        "VGG-16",
+        authors="Simonyan and Zisserman",
+        year=2014,
+        paper="https://arxiv.org/abs/1409.1556",
+        input_size=224,
+        minimum_size=32,
+        parameters=138_361_768,
+        note="Large: wants a GPU.",
+        batch_size=32,
+        defaults=_values(30, "SGD", 0.01, 32, aug_flip="fliplr", **_POLY),
+    ),
+    Card(
+        "unet",
+        "U-Net (small)",
+        tasks=PICTURES,
+        authors="after Ronneberger et al.",
+        year=2015,
+        paper="https://arxiv.org/abs/1505.04597",
+        minimum_size=16,
+        channels=1,
+        parameters=482_466,
+        note="A score per pixel, or a picture from a picture; trains on a CPU.",
+        batch_size=8,
+        defaults=_values(30, "ADAMW", 0.002, 8, **_POLY),
+    ),
+    Card(
+        "autoencoder",
+        "Autoencoder",
+        tasks=("processing", "generic"),
+        authors="after Hinton and Salakhutdinov",
+        year=2006,
+        paper="https://www.science.org/doi/10.1126/science.1127647",
+        minimum_size=8,
+        parameters=18_123,
+        note="The picture through a narrow middle and back.",
+        batch_size=32,
+        defaults=_values(20, "ADAM", 0.002, 32, **_POLY),
+    ),
+)
+
+
+def standard_networks(framework: str = "pytorch", task: str = "") -> list[Card]:
+    """The networks with a text of ours for a framework, for one task or (empty) all. `generic` data may be of any task."""
+    wanted = [card for card in STANDARD if _file(card.name, framework).is_file()]
+    return [card for card in wanted if not task or task in card.tasks or (task == "generic" and card.tasks != CLASSIFICATION)]
+
+
+@cache
+def library_networks() -> tuple[Card, ...]:
+    """Every classification network of torchvision and timm, as `torchvision/<name>` and `timm/<name>`."""
+    return tuple(_library_card(row) for row in json.loads((FOLDER / "library.json").read_text()))
+
+
+def search(text: str, limit: int = 50) -> list[Card]:
+    """Library networks whose name has every word of `text`; the shortest names first."""
+    words = text.lower().split()
+    found = [card for card in library_networks() if all(word in card.name.lower() for word in words)]
+    return sorted(found, key=lambda card: (len(card.name), card.name))[:limit]
+
+
+def card(name: str) -> Card:
+    """The card of a standard or library network. NotFound when there is none of that name."""
+    for candidate in (*STANDARD, *library_networks()):
+        if candidate.name == name:
+            return candidate
+    raise NotFound(f"There is no network {name!r}.", advice="Choose a standard network, or search the library.")
+
+
+def network_text(name: str, framework: str = "pytorch") -> str:
+    """The readable text of a standard or library network. NotFound when there is none for that framework."""
+    found = card(name)
+    if "/" not in name:
+        file = _file(name, framework)
+        if not file.is_file():
+            raise NotFound(f"There is no text of {name} for {framework}.", advice="Choose another network or framework.")
+        return file.read_text()
+    if framework != "pytorch":
+        raise NotFound(f"{name} is a network for pytorch.", advice="Choose the pytorch tab.")
+    package, _, model = name.partition("/")
+    template = TORCHVISION if package == "torchvision" else TIMM
+    return template.format(
+        title=name, parameters=f"{found.parameters:,}", side=found.input_size, name=model, batch=found.batch_size
+    )
+
+
+def text_for(name: str, task: str = "classification", framework: str = "pytorch") -> str:
+    """`network_text`; NotFound too when the network is not made for the task."""
+    found = card(name)
+    if task not in found.tasks and task != "generic":
+        raise NotFound(f"{found.title} is no network for {task}.", advice=f"It is for {', '.join(found.tasks)}.")
+    return network_text(name, framework)
+
+
+def _file(name: str, framework: str) -> Path:
+    return FOLDER / f"{TF_PREFIX if framework == 'tensorflow' else ''}{name}.py"
+
+
+def _library_card(row: dict[str, Any]) -> Card:
+    size = int(row["input_shape"][-1])
+    count = int(row["parameters"])
+    batch = 16 if count > HEAVY or size > 320 else 32
+    defaults = _values(30, "ADAMW", 0.0005, batch, aug_flip="fliplr", **_POLY)
+    package, _, name = row["name"].partition("/")
+    return Card(
+        name=row["name"],
+        title=f"{name} ({package})",
+        input_size=size,
+        minimum_size=32,
+        channels=int(row["input_shape"][0]),
+        parameters=count,
+        batch_size=batch,
+        pretrained=bool(row["pretrained"]),
+        defaults=defaults,
+    )

@@ -1,0 +1,78 @@
+"""Texts of library networks, filled by `catalog.network_text`: name, size and batch stand in braces."""
+
+from __future__ import annotations
+
+TIMM = '''"""{title}: {parameters} parameters, meant for {side}×{side} pixels.
+
+Input channels and classes follow the data set.
+"""
+
+import timm
+
+BATCH_SIZE = {batch}
+
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    options = dict(pretrained=context.pretrained, in_chans=channels, num_classes=context.num_classes)
+    try:  # networks with position embeddings are built for one size
+        return timm.create_model("{name}", img_size=(height, width), **options)
+    except TypeError:
+        return timm.create_model("{name}", **options)
+'''
+
+TORCHVISION = '''"""{title}: {parameters} parameters, meant for {side}×{side} pixels.
+
+Input channels and classes follow the data set.
+"""
+
+import torch
+import torchvision
+from torch import nn
+
+BATCH_SIZE = {batch}
+
+
+def adapt(module, channels, classes):
+    """Give the first convolution `channels` inputs and the last layers of 1000 scores `classes`."""
+    first = True
+    for name, child in list(module.named_modules()):
+        parent = module.get_submodule(name.rpartition(".")[0])
+        last = name.rpartition(".")[2]
+        if isinstance(child, nn.Conv2d) and first:
+            first = False
+            if child.in_channels != channels:
+                setattr(parent, last, first_convolution(child, channels))
+        elif isinstance(child, nn.Linear) and child.out_features == 1000:
+            setattr(parent, last, nn.Linear(child.in_features, classes))
+        elif isinstance(child, nn.Conv2d) and child.out_channels == 1000:
+            setattr(parent, last, nn.Conv2d(child.in_channels, classes, child.kernel_size))
+    return module
+
+
+def first_convolution(old, channels):
+    new = nn.Conv2d(
+        channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, bias=old.bias is not None
+    )
+    with torch.no_grad():  # pretrained filters for other channels: their mean, scaled to keep the sum
+        new.weight.copy_(old.weight.mean(dim=1, keepdim=True).expand_as(new.weight) * old.in_channels / channels)
+    return new
+
+
+class Scores(nn.Module):
+    """Some networks return auxiliary scores beside the main ones while training; the main ones count."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        result = self.body(x)
+        return result[0] if isinstance(result, tuple) else result
+
+
+def build_network(context):
+    weights = "DEFAULT" if context.pretrained else None
+    body = torchvision.models.get_model("{name}", weights=weights)
+    return Scores(adapt(body, context.input_shape[0], context.num_classes))
+'''
