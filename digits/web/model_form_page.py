@@ -73,12 +73,12 @@ def defaults() -> dict[str, str]:
 
 
 def fitting(standard: list[dict[str, Any]], dataset: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The network to propose: the first one whose input is not larger than the pictures, else the first."""
+    """The network to propose: the largest input that the pictures still fill, then the fewest weights."""
     if not standard or not dataset or not dataset.get("image_height"):
         return standard[0] if standard else None
     side = min(int(dataset["image_height"]), int(dataset["image_width"]))
-    inside = [card for card in standard if (card.get("input_size") or 0) <= side]
-    return max(inside, key=lambda card: card.get("input_size") or 0) if inside else standard[0]
+    inside = [card for card in standard if card["input_size"] <= side]
+    return min(inside, key=lambda card: (-card["input_size"] // 100, card["parameters"])) if inside else standard[0]
 
 
 def render_plain(template: str, **values: Any) -> str:

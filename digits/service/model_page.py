@@ -1,0 +1,154 @@
+"""Everything the page of a training shows, put together once per view."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from digits.domain.datasets import DatasetInfo
+from digits.domain.events import SnapshotEvent
+from digits.domain.training import StartWeights, TrainingSpec
+from digits.service import Service
+from digits.service.charts import page_curves
+from digits.service.model_forms import POLICY_TITLES, SOLVER_TITLES
+from digits.service.models import info_of
+from digits.service.run_history import RunHistory, current_snapshots, read_history
+from digits.storage.jobs import Job
+
+KEPT_WARNINGS = 50
+
+
+@dataclass(frozen=True)
+class TrainingPage:
+    """What the template draws: `data` goes to the page's code as JSON, the rest is written into the page."""
+
+    spec: TrainingSpec
+    history: RunHistory
+    info: DatasetInfo | None
+    dataset: Job | None
+    config: dict[str, list[tuple[str, str]]]
+    data: dict[str, Any]
+
+
+def training_page(service: Service, job: Job) -> TrainingPage:
+    """Read a model's folder for its page."""
+    folder = service.folder(job.id)
+    request = folder.request()
+    spec = TrainingSpec.from_json(request.spec)
+    history = read_history(folder)
+    info = info_of(service, job.dataset_id)
+    config = config_tables(spec, info, {"digits": request.digits_version})
+    return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, page_data(job, spec, history))
+
+
+def page_data(job: Job, spec: TrainingSpec, history: RunHistory) -> dict[str, Any]:
+    """State of a training for the page's code; events from `offset` on keep it up to date."""
+    return {
+        "id": job.id,
+        "status": str(job.status),
+        "epochs": spec.epochs,
+        "best_metric": spec.best_metric,
+        "offset": history.offset,
+        "elapsed": job.elapsed,
+        "curves": page_curves(history),
+        "snapshots": [snapshot_row(event) for event in current_snapshots(history)],
+        "progress": asdict(history.progress) if history.progress else None,
+        "hardware": asdict(history.hardware) if history.hardware else None,
+        "attempts": [asdict(attempt) for attempt in history.attempts],
+        "log": [{"t": line.t, "level": line.level, "message": line.message} for line in history.log],
+    }
+
+
+def snapshot_row(event: SnapshotEvent) -> dict[str, Any]:
+    """One line of the table of snapshots."""
+    return {
+        "epoch": event.epoch,
+        "step": event.step,
+        "path": event.path,
+        "metrics": event.metrics,
+        "best": event.best,
+        "t": event.t,
+    }
+
+
+def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """Every setting of a training as titled tables of names and values."""
+    tables = {
+        "Training": _training_rows(spec),
+        "Learning rate": _rate_rows(spec),
+        "Pictures": _picture_rows(spec),
+        "Made with": [(name, text or "unknown") for name, text in versions.items()],
+    }
+    if info is not None:
+        tables["Made with"].append(("Data set hash", info.content_hash or "unknown"))
+    return tables
+
+
+def start_text(start: StartWeights) -> str:
+    """Where the first weights come from, in words."""
+    words = {
+        "none": "random",
+        "pretrained": "the network's published weights",
+        "snapshot": f"{start.snapshot} of {start.job_id}",
+        "path": start.path,
+    }
+    return words.get(start.source, start.source)
+
+
+def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    solver = spec.solver
+    default = "the default"
+    return [
+        ("Network", spec.network_name),
+        ("First weights", start_text(spec.start)),
+        ("Framework", spec.framework),
+        ("Epochs", str(spec.epochs)),
+        ("Batch size", str(spec.batch_size or "the network's own")),
+        ("Accumulated batches", str(spec.batch_accumulation)),
+        ("Solver", SOLVER_TITLES.get(solver.type, solver.type)),
+        ("Momentum", default if solver.momentum is None else f"{solver.momentum:g}"),
+        ("Weight decay", default if solver.weight_decay is None else f"{solver.weight_decay:g}"),
+        *([("RMS decay", f"{solver.rms_decay:g}")] if solver.type == "RMSPROP" else []),
+        ("Validation every", _epochs(spec.val_interval, "never")),
+        ("Snapshot every", _epochs(spec.snapshot_interval, "only the last and the best")),
+        ("Snapshots kept", str(spec.keep_snapshots or "all")),
+        ("Best by", spec.best_metric or "the task's own metric"),
+        ("Seed", str(spec.seed)),
+        ("Shuffle", "yes" if spec.shuffle else "no"),
+        ("Precision", spec.precision),
+        ("GPUs", str(spec.gpu_count or "none (CPU)")),
+    ]
+
+
+def _rate_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    rate = spec.learning_rate
+    rows = [("Base rate", f"{rate.base:g}"), ("Policy", POLICY_TITLES.get(rate.policy, rate.policy))]
+    return rows + [(name.replace("_", " "), _value(value)) for name, value in rate.parameters.items()]
+
+
+def _picture_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    shown = {"none": "none", "image": "mean image", "pixel": "mean pixel"}
+    rows = [
+        ("Crop", f"{spec.crop_size}×{spec.crop_size}" if spec.crop_size else "none"),
+        ("Mean taken off", shown[spec.use_mean]),
+    ]
+    used = {k: v for k, v in asdict(spec.augmentation).items() if v not in ("none", 0.0, False)}
+    if not spec.augmentation.hsv_use:
+        used = {k: v for k, v in used.items() if not k.startswith("hsv")}
+    return (
+        rows
+        + [(name.replace("_", " "), _value(value)) for name, value in used.items()]
+        + ([] if used else [("Augmentation", "none")])
+    )
+
+
+def _epochs(interval: float, never: str) -> str:
+    return f"{interval:g} epoch{'' if interval == 1 else 's'}" if interval else never
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,85 @@
+// What a training has reported: filled from the page, kept up to date by events. No drawing here.
+
+const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
+
+export class TrainingState {
+  constructor(data) {
+    this.load(data);
+  }
+
+  /** Take over what the server says; later events before `offset` are old. */
+  load(data) {
+    Object.assign(this, data);
+  }
+
+  /** Take in one event of the log. Returns "reload" when an earlier attempt's lines may have become void. */
+  add(event, offset) {
+    if (offset <= this.offset) return "";
+    this.offset = offset;
+    if (event.type === "metric") return this.addMetric(event);
+    if (event.type === "snapshot") return this.addSnapshot(event);
+    if (event.type === "progress") { this.progress = event; return "tiles"; }
+    if (event.type === "hardware") { this.hardware = event; return "hardware"; }
+    if (event.type === "log") { this.log.push(event); return "log"; }
+    return event.type === "attempt" ? "reload" : event.type;
+  }
+
+  addMetric(event) {
+    const series = (this.curves[event.phase] ??= { epoch: [], step: [], values: {} });
+    for (const [name, kind] of Object.entries(event.kinds || {})) if (event.phase !== "lr") this.curves.kinds[name] ??= kind;
+    const length = series.epoch.length;
+    for (const name of Object.keys(event.values)) {
+      if (event.phase !== "lr") this.curves.kinds[name] ??= "other";
+      series.values[name] ??= new Array(length).fill(null);
+    }
+    series.epoch.push(event.epoch);
+    series.step.push(event.step);
+    for (const [name, values] of Object.entries(series.values)) values.push(event.values[name] ?? null);
+    if (event.phase !== "val" && length > MOST_POINTS) halve(series);
+    return "curves";
+  }
+
+  addSnapshot(event) {
+    this.snapshots = this.snapshots.filter((snapshot) => snapshot.path !== event.path);
+    if (event.best && !event.removed) for (const snapshot of this.snapshots) snapshot.best = false;
+    if (!event.removed) this.snapshots.push({ ...event });
+    this.snapshots.sort((a, b) => a.epoch - b.epoch);
+    return "snapshots";
+  }
+
+  /** The newest value of an output, null where there is none. */
+  last(phase, name) {
+    return this.curves[phase]?.values[name]?.findLast((value) => value !== null) ?? null;
+  }
+
+  /** Names of the outputs of one kind that some phase has. */
+  names(kind) {
+    const { kinds, train, val } = this.curves;
+    return Object.keys(kinds).filter((name) => kinds[name] === kind && (name in train.values || name in val.values));
+  }
+
+  /** The output that decides: the wished one, else the first accuracy, else the first loss of validation. */
+  decider() {
+    const measured = Object.keys(this.curves.val.values);
+    const first = (kind) => measured.find((name) => this.curves.kinds[name] === kind);
+    return measured.includes(this.best_metric) ? this.best_metric : first("accuracy") || first("loss") || "";
+  }
+
+  /** {name, value, epoch} of the best validation, or null. */
+  best() {
+    const name = this.decider();
+    if (!name) return null;
+    const lower = this.curves.kinds[name] === "loss";
+    let found = null;
+    this.curves.val.values[name].forEach((value, i) => {
+      if (value !== null && (!found || (lower ? value < found.value : value > found.value))) found = { name, value, epoch: this.curves.val.epoch[i] };
+    });
+    return found;
+  }
+}
+
+function halve(series) {
+  const keep = (list) => list.filter((_, i) => i % 2 === 0 || i === list.length - 1);
+  const values = Object.fromEntries(Object.entries(series.values).map(([name, list]) => [name, keep(list)]));
+  Object.assign(series, { epoch: keep(series.epoch), step: keep(series.step), values });
+}
