@@ -173,7 +173,7 @@ def inference_form(service: Service, dataset: Job, values: Mapping[str, Any] | N
 
 
 @dataclass(frozen=True)
-class TestEntries:
+class EncodedEntries:
     """What a plugin gives to test a model with: keys, features (C, H, W), labels (or None), and what could not be encoded."""
 
     keys: list[str]
@@ -182,7 +182,7 @@ class TestEntries:
     skipped: list[dict[str, str]]
 
 
-def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any]) -> TestEntries:
+def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any]) -> EncodedEntries:
     """What a posted inference form asks to be tested, encoded by the plugin.
 
     Raises FormErrors for a form that does not validate and PluginFailure for a plugin that fails.
@@ -195,7 +195,7 @@ def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any])
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
     labels = [answer.arrays.get(f"{i}/label") for i in range(len(keys))]
-    return TestEntries(keys, features, labels, list(answer.header["skipped"]))
+    return EncodedEntries(keys, features, labels, list(answer.header["skipped"]))
 
 
 def _as_form(header: Mapping[str, Any]) -> PluginForm:

@@ -1,0 +1,208 @@
+"""LMDB folders of Caffe `Datum` messages, read in place without protobuf's generated code.
+
+A Datum is a protocol-buffer message: channels (1), height (2), width (3), data (4, bytes, C,H,W), label (5), float_data (6),
+encoded (7). Unencoded colour is stored BGR and leaves here as RGB; encoded data is a PNG or JPEG file.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.errors import DataError
+from digits.utils.image import image_to_array, load_image
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+MAX_SIDE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Datum:
+    """One record. `array` is (C, H, W), RGB, uint8 or float32; `label` the number in the record."""
+
+    array: NDArray[Any]
+    label: int
+
+
+class DatumDatabase:
+    """A read-only LMDB folder; records in the order of their keys. Raises DataError when the folder holds none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not (path / "data.mdb").is_file():
+            raise DataError(f"{path} is no LMDB: it has no data.mdb.", advice="Name the folder that holds data.mdb.")
+        try:
+            self._environment = lmdb.open(str(path), readonly=True, lock=False, max_readers=256, map_size=1)
+        except lmdb.Error as error:
+            raise DataError(f"{path} cannot be opened as an LMDB: {error}.") from error
+
+    def __len__(self) -> int:
+        with self._environment.begin() as transaction:
+            return int(transaction.stat()["entries"])
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys, ascending."""
+        with self._environment.begin() as transaction:
+            yield from transaction.cursor().iternext(keys=True, values=False)
+
+    def get(self, key: bytes) -> Datum:
+        """One record. Raises DataError when it is missing or no Datum."""
+        with self._environment.begin(buffers=True) as transaction:
+            value = transaction.get(key)
+            if value is None:
+                raise DataError(f"{self.path} has no record {key!r}.")
+            return self._parse(key, value)
+
+    def items(self, limit: int = 0) -> Iterator[tuple[str, Datum]]:
+        """Key and record of the first `limit` records (0: all)."""
+        with self._environment.begin(buffers=True) as transaction:
+            for number, (key, value) in enumerate(transaction.cursor()):
+                if limit and number >= limit:
+                    return
+                yield bytes(key).decode("utf-8", "replace"), self._parse(bytes(key), value)
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def __enter__(self) -> DatumDatabase:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _parse(self, key: bytes, value: memoryview) -> Datum:
+        try:
+            return parse_datum(value)
+        except (ValueError, IndexError, struct.error) as error:
+            raise DataError(f"Record {key!r} of {self.path} is no Datum: {error}.") from error
+
+
+def parse_datum(message: bytes | memoryview) -> Datum:
+    """The record in a message. Raises ValueError when it is none."""
+    view = memoryview(message)
+    numbers = {1: 0, 2: 0, 3: 0, 5: 0, 7: 0}
+    data: memoryview = memoryview(b"")
+    floats: list[NDArray[np.float32]] = []
+    for field, _, value in _fields(view):
+        if field in numbers and isinstance(value, int):
+            numbers[field] = value
+        elif field == 4 and isinstance(value, memoryview):
+            data = value
+        elif field == 6 and isinstance(value, memoryview):
+            floats.append(np.frombuffer(value, "<f4"))
+    label = numbers[5] - (1 << 64) if numbers[5] >= 1 << 63 else numbers[5]
+    if numbers[7]:
+        return Datum(_decoded(data), label)
+    shape = (numbers[1], numbers[2], numbers[3])
+    return Datum(_rgb(_raw(data, floats, shape)), label)
+
+
+def make_datum(array: NDArray[Any], label: int = 0) -> bytes:
+    """The message of an array (C, H, W), RGB: uint8 as bytes, anything else as floats."""
+    ordered = np.ascontiguousarray(_rgb(array))
+    head = b"".join(_varint(number << 3) + _varint(size) for number, size in zip((1, 2, 3), array.shape, strict=True))
+    if array.dtype == np.uint8:
+        body = _varint(4 << 3 | BYTES) + _varint(ordered.nbytes) + ordered.tobytes()
+    else:
+        values = ordered.astype("<f4").tobytes()
+        body = _varint(6 << 3 | BYTES) + _varint(len(values)) + values
+    return head + body + _varint(5 << 3) + _varint(label & (1 << 64) - 1)
+
+
+def parse_mean(message: bytes) -> NDArray[np.float32]:
+    """The array (C, H, W), RGB, of a `.binaryproto` (a BlobProto: num, channels, height, width, data). Raises ValueError."""
+    sizes = {1: 1, 2: 0, 3: 0, 4: 0}
+    floats: list[NDArray[np.float32]] = []
+    dims: list[int] = []
+    for field, _, value in _fields(memoryview(message)):
+        if field in sizes and isinstance(value, int):
+            sizes[field] = value
+        elif field == 5 and isinstance(value, memoryview):
+            floats.append(np.frombuffer(value, "<f4"))
+        elif field == 7 and isinstance(value, memoryview):
+            dims = [size for _, _, part in _fields(value) for size in _packed(part)]
+    shape = tuple(dims[-3:]) if len(dims) >= 3 else (sizes[2], sizes[3], sizes[4])
+    values = np.concatenate(floats) if floats else np.empty(0, np.float32)
+    return _rgb(_shaped(values, shape))
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
+    """Number, wire type and value of each field of a message. Raises ValueError for bytes that are none."""
+    at = 0
+    while at < len(view):
+        tag, at = _read_varint(view, at)
+        kind = tag & 7
+        value: int | memoryview
+        if kind == VARINT:
+            value, at = _read_varint(view, at)
+        elif kind in (FIXED32, FIXED64, BYTES):
+            size, at = _read_varint(view, at) if kind == BYTES else (4 if kind == FIXED32 else 8, at)
+            value, at = view[at : at + size], at + size
+            if at > len(view):
+                raise ValueError("it ends in the middle of a field")
+        else:
+            raise ValueError(f"wire type {kind} is unknown")
+        yield tag >> 3, kind, value
+
+
+def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number is too long")
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _packed(part: int | memoryview) -> list[int]:
+    if isinstance(part, int):
+        return [part]
+    values, at = [], 0
+    while at < len(part):
+        value, at = _read_varint(part, at)
+        values.append(value)
+    return values
+
+
+def _raw(data: memoryview, floats: list[NDArray[np.float32]], shape: tuple[int, int, int]) -> NDArray[Any]:
+    if len(data):
+        return _shaped(np.frombuffer(data, np.uint8), shape).copy()
+    return _shaped(np.concatenate(floats) if floats else np.empty(0, np.float32), shape).copy()
+
+
+def _shaped(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if min(shape) < 1 or max(shape) > MAX_SIDE or values.size != int(np.prod(shape)):
+        raise ValueError(f"it has {values.size} values for a shape of {shape}")
+    return values.reshape(shape)
+
+
+def _decoded(data: memoryview) -> NDArray[np.uint8]:
+    array = image_to_array(load_image(io.BytesIO(bytes(data))))
+    return np.ascontiguousarray(array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1))
+
+
+def _rgb(array: NDArray[Any]) -> NDArray[Any]:
+    """BGR to RGB and back for three channels; anything else unchanged."""
+    return array[::-1] if array.shape[0] == 3 else array
