@@ -23,6 +23,7 @@ from digits.supervisor import logs
 from digits.supervisor.checks import NetworkChecks
 from digits.supervisor.children import Service, ServiceKeeper, stop_all
 from digits.supervisor.control import Answer, ControlServer, Later
+from digits.supervisor.crew import WORKER_COMMAND, Crew
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
 from digits.supervisor.predictors import Predictors
 
@@ -94,6 +95,7 @@ def run(
     stop_jobs: bool = False,
     on_ready: Callable[[], None] | None = None,
     stop: threading.Event | None = None,
+    worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`. Workers go on then and are adopted at the next start, unless `stop_jobs` is set
     or Ctrl-C is pressed a second time.
@@ -106,7 +108,7 @@ def run(
     jobs_dir.prepare()
     with ServerLock(jobs_dir, address), _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
         logs.configure(settings, jobs_dir)
-        supervisor = Supervisor(settings, jobs_dir, store)
+        supervisor = Supervisor(settings, jobs_dir, store, crew=_crew(settings, jobs_dir, worker_command))
         server = Server(supervisor, control, services, on_ready)
         with _Signals(control.wake, stop) as signals:
             try:
@@ -126,6 +128,7 @@ def run_until(
     *,
     on_change: Callable[[Job], None] = lambda job: None,
     tick: float = TICK_SECONDS,
+    worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> list[Job]:
     """Run the given jobs, and what they need, in this process' charge until they have ended; their last rows.
 
@@ -135,7 +138,8 @@ def run_until(
     jobs_dir = JobsDir(settings.jobs_path)
     jobs_dir.prepare()
     with ServerLock(jobs_dir), _store(settings, jobs_dir) as store:
-        supervisor = Supervisor(settings, jobs_dir, store, only=_with_parents(store, job_ids))
+        crew = _crew(settings, jobs_dir, worker_command)
+        supervisor = Supervisor(settings, jobs_dir, store, crew=crew, only=_with_parents(store, job_ids))
         try:
             supervisor.open()
             return _follow(store, job_ids, on_change, supervisor.tick, tick)
@@ -159,6 +163,10 @@ def follow(
     """As `run_until`, for jobs that a running server does: only watch until they have ended."""
     with _store(settings, JobsDir(settings.jobs_path)) as store:
         return _follow(store, job_ids, on_change, lambda: None, tick)
+
+
+def _crew(settings: Settings, jobs_dir: JobsDir, command: Sequence[str]) -> Crew:
+    return Crew(jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds)
 
 
 def _follow(

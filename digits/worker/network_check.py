@@ -53,7 +53,8 @@ def check(framework: str, text: str, context: Mapping[str, Any]) -> dict[str, An
 
 def _context(values: Mapping[str, Any]) -> NetworkContext:
     """Lists of JSON as the tuples that the context has."""
-    return NetworkContext(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return NetworkContext(**fields)
 
 
 def _silence() -> None:

@@ -1,0 +1,109 @@
+"""A jobs directory, jobs whose workers do next to nothing, and a supervisor that is ticked by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digits.config import Settings
+from digits.domain.jobs import Kind, Resources, Task
+from digits.service import Service
+from digits.service.jobs import create_job
+from digits.storage.jobs import Job
+from digits.supervisor.crew import Crew, Ladder
+from digits.supervisor.loop import Supervisor
+from digits.utils.processes import signal_group
+
+WORKER = (sys.executable, "-m", "tests.supervisor.fake_worker")
+WAIT_SECONDS = 30.0
+
+
+class World:
+    """A service and the supervisors that a test starts one after the other on its jobs directory."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        values: dict[str, Any] = {"jobs_dir": str(folder), "auth": False, "min_free_mb": 1, "cpu_slots": 4, **settings}
+        self.settings = Settings(**values)
+        self.service = Service.open(self.settings)
+        self.supervisor: Supervisor | None = None
+        self._pids: set[int] = set()
+
+    def job(self, kind: Kind = Kind.MODEL, parents: tuple[str, ...] = (), needs: Resources | None = None, **spec: Any) -> Job:
+        """A new job of the fake worker."""
+        return create_job(
+            self.service,
+            kind=kind,
+            task=Task.CLASSIFICATION,
+            type_name="Test",
+            name=str(kind),
+            form={},
+            spec=spec,
+            resources=needs or Resources("train" if kind == Kind.MODEL else "create_db"),
+            parents=parents,
+            dataset_id=parents[0] if parents else "",
+        )
+
+    def supervise(self, ladder: Ladder | None = None, gpus: list[Any] | None = None, **options: Any) -> Supervisor:
+        """A supervisor as after a start of the server; one before it is forgotten as after kill -9."""
+        crew = Crew(self.service.jobs_dir, WORKER, ladder or Ladder(ask=2.0, terminate=1.0), checkpoint_seconds=1)
+        self.supervisor = Supervisor(
+            self.settings, self.service.jobs_dir, self.service.store, crew=crew, gpus=lambda: list(gpus or []), **options
+        )
+        self.supervisor.open()
+        return self.supervisor
+
+    def get(self, job: Job) -> Job:
+        """The row as it is now."""
+        found = self.service.store.find(job.id, with_deleted=True)
+        assert found is not None
+        return found
+
+    def until(self, condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> None:
+        """Tick until the condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, [(j.id, j.status, j.message, j.error) for j in self.jobs()]
+            if self.supervisor is not None:
+                self.supervisor.tick()
+                self._pids |= {worker.pid for worker in self.supervisor.crew.workers.values()}
+            time.sleep(0.02)
+
+    def until_ended(self, *jobs: Job, seconds: float = WAIT_SECONDS) -> list[Job]:
+        """Tick until the jobs have ended; their rows."""
+        self.until(lambda: all(not self.get(job).status.is_running for job in jobs), seconds)
+        return [self.get(job) for job in jobs]
+
+    def jobs(self) -> list[Job]:
+        """All rows."""
+        from digits.storage.jobs import JobQuery
+
+        return self.service.store.query(JobQuery()).jobs
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        if self.supervisor is not None:
+            for worker in self.supervisor.crew.workers.values():
+                self._pids.add(worker.pid)
+                if worker.process is not None:
+                    signal_group(worker.pid, signal.SIGKILL)
+                    worker.process.wait()
+            self.supervisor.close()
+        for pid in self._pids:
+            with contextlib.suppress(OSError):
+                signal_group(pid, signal.SIGKILL)
+        self.service.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world on a temporary directory."""
+    world = World(tmp_path / "jobs")
+    yield world
+    world.close()
