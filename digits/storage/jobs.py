@@ -107,7 +107,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class JobQuery:
-    """A list of jobs. `sort` is a column of `Job` or `output:NAME:PHASE:last|min|max`; empty values always come last.
+    """A list of jobs. `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set) or `output:NAME:PHASE:last|min|max`; empty values always come last.
 
     `then` holds further keys as `(column, descending)`. `text` looks
     in name, id, group, network, owner and notes. `limit` 0 means all.
@@ -456,6 +456,12 @@ def _ordered(statement: Select[Any], query: JobQuery) -> Select[Any]:
 
 
 def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:
+    if sort == "elapsed":
+        return statement, func.coalesce(JobRow.finished, time.time()) - JobRow.started
+    if sort == "refs":
+        model = aliased(JobRow)
+        counted = select(func.count()).where(model.dataset_id == JobRow.id, model.deleted.is_(None))
+        return statement, counted.correlate(JobRow).scalar_subquery()
     if not sort.startswith("output:"):
         if sort not in JOB_FIELDS:
             raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice=f"Columns are {', '.join(JOB_FIELDS)}.")

@@ -11,11 +11,12 @@ import digits
 from digits.domain.jobs import Kind
 from digits.domain.status import RUNNING
 from digits.errors import BadRequest
-from digits.service import rows
+from digits.service import plugins, rows
 from digits.storage.jobs import Job, JobQuery
 from digits.web.context import argument, arguments, get_service, route, wants_json
 
 MOST_ROWS = 1000
+COLUMNS = {"submitted": "created", "username": "owner", "type": "kind", "best": "best_value"}  # row key -> column
 
 
 def blueprint() -> Blueprint:
@@ -24,7 +25,6 @@ def blueprint() -> Blueprint:
     route(area, "/")(index)
     area.add_url_rule("/jobs.json", "jobs_json", jobs_json)
     area.add_url_rule("/completed_jobs.json", "completed_jobs", completed_jobs)
-    area.add_url_rule("/models", "models", lambda: redirect(url_for("home.index", tab=2)))
     area.add_url_rule("/datasets", "datasets", lambda: redirect(url_for("home.index", tab=1)))
     return area
 
@@ -33,8 +33,15 @@ def index() -> Any:
     """The home page; as JSON the data sets and models, running ones first, then newest first."""
     if wants_json():
         return jsonify(index_dict())
-    counts = get_service().store.counts()
-    return render_template("home.html", counts=counts, tab=argument("tab", "2"), fields=rows.output_fields(get_service()))
+    service = get_service()
+    return render_template(
+        "home.html",
+        counts=service.store.counts(),
+        tab=argument("tab", "2"),
+        outputs=service.store.output_names(),
+        sources=plugins.menu(service),
+        sequence=service.store.sequence(),
+    )
 
 
 def index_dict() -> dict[str, Any]:
@@ -78,7 +85,7 @@ def jobs_json() -> Any:
 
 def job_query() -> JobQuery:
     """The list that the request asks for. Raises BadRequest for numbers that are none."""
-    keys = [key for key in (argument("sort", "") or "").split(",") if key] or ["-created"]
+    keys = _sort_keys() or ["-created"]
     first, *more = keys
     return JobQuery(
         kind=argument("kind", "") or "",
@@ -88,12 +95,25 @@ def job_query() -> JobQuery:
         dataset_id=argument("dataset_id", "") or "",
         owner=argument("owner", "") or "",
         text=argument("text", "") or "",
-        sort=first.removeprefix("-"),
-        descending=first.startswith("-"),
-        then=tuple((key.removeprefix("-"), key.startswith("-")) for key in more),
+        sort=_column(first)[0],
+        descending=_column(first)[1],
+        then=tuple(_column(key) for key in more),
         offset=_number("offset", 0),
         limit=min(_number("limit", 100), MOST_ROWS) or MOST_ROWS,
     )
+
+
+def _sort_keys() -> list[str]:
+    keys: list[str] = []
+    for text in arguments("sort"):
+        keys += [text] if text.removeprefix("-").startswith("output:") else text.split(",")
+    return [key for key in keys if key.strip("-")][:4]
+
+
+def _column(key: str) -> tuple[str, bool]:
+    """The column of the database behind a sort key, and whether it descends."""
+    name = key.removeprefix("-")
+    return COLUMNS.get(name, name), key.startswith("-")
 
 
 def _number(name: str, default: int) -> int:
