@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from digits.domain.status import Status
 from digits.errors import BadRequest, Conflict, DigitsError, StorageError
 from digits.service import Service, jobs, paths
 from digits.service.snapshots import Snapshot, find_snapshot
+from digits.storage.events import read_lines
 from digits.storage.files import read_json
 from digits.storage.jobs import Job, JobQuery
 
@@ -203,5 +205,26 @@ def _create(
         dataset_id=model.dataset_id,
         framework=model.framework,
         network=model.network,
-        summary={"model_id": model.id, "model_name": model.name, "source": spec.source, "split": spec.split, "epoch": spec.epoch},
+        summary=_summary(model, spec),
     )
+
+
+def _summary(model: Job, spec: EvaluationSpec) -> dict[str, Any]:
+    return {
+        "model_id": model.id,
+        "model_name": model.name,
+        "source": spec.source,
+        "split": spec.split,
+        "dataset_id": spec.dataset_id,
+        "epoch": spec.epoch,
+    }
+
+
+def problems(service: Service, job: Job, limit: int) -> list[dict[str, str]]:
+    """The first pictures that could not be read: `path` and `reason`."""
+    found: list[dict[str, str]] = []
+    for _, line in read_lines(service.folder(job.id).problems_file):
+        if len(found) >= limit:
+            break
+        found.append(json.loads(line))
+    return found

@@ -196,8 +196,11 @@ def check_task(model: Job, task: Task) -> None:
 
 
 def best(outputs: dict[str, np.ndarray], labels: Sequence[str], top: int) -> list[Prediction]:
-    """The `top` most probable classes of the last output, best first; scores beyond the number of labels are dropped."""
-    scores = list(outputs.values())[-1].reshape(-1)[: len(labels)]
+    """The `top` most probable classes, best first, of the output named `output`, or else of the last one.
+
+    Scores beyond the number of labels are dropped.
+    """
+    scores = outputs.get("output", list(outputs.values())[-1]).reshape(-1)[: len(labels)]
     order = (-scores).argsort(kind="stable")[:top]
     return [Prediction(int(i), labels[int(i)], float(scores[i])) for i in order]
 

@@ -1,8 +1,11 @@
-"""The snapshots of a model as its folder holds them: `snapshots/epoch_<E>.<extension>`, where E may be a fraction."""
+"""The snapshots of a model as its folder holds them: `snapshots/epoch_<E>.<extension>`, where E may be a fraction, and
+`snapshots/best.safetensors` where the best weights fell between two of them (its header knows the epoch)."""
 
 from __future__ import annotations
 
+import json
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from digits.service import Service
 from digits.storage.jobs import Job
 
 PREFIX = "epoch_"
+BEST = "best.safetensors"
+MAX_HEADER = 64 * 2**20
 NEWEST = (None, -1.0, 0.0)
 
 
@@ -20,6 +25,11 @@ class Snapshot:
 
     epoch: float
     path: str
+
+    @property
+    def best(self) -> bool:
+        """Whether it is kept only because it was the best at its moment."""
+        return self.path.endswith(BEST)
 
     @property
     def label(self) -> str:
@@ -48,7 +58,7 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
             advice="Wait until the training has written its first one." if model.status.is_running else "Train it again.",
         )
     if wanted in NEWEST:
-        return found[-1]
+        return next((s for s in reversed(found) if not s.best), found[-1])
     for snapshot in found:
         if math.isclose(snapshot.epoch, wanted or 0.0, rel_tol=1e-6):
             return snapshot
@@ -57,6 +67,9 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
 
 
 def _snapshot(root: Path, path: Path) -> Snapshot | None:
+    if path.name == BEST:
+        epoch = _epoch_in_header(path)
+        return None if epoch is None else Snapshot(epoch, str(path.relative_to(root)))
     if not path.name.startswith(PREFIX):
         return None
     for text in (path.stem, path.name.split(".", 1)[0]):
@@ -65,6 +78,19 @@ def _snapshot(root: Path, path: Path) -> Snapshot | None:
         except ValueError:
             continue
     return None
+
+
+def _epoch_in_header(path: Path) -> float | None:
+    """The epoch that a safetensors file's metadata tell; None where they do not."""
+    try:
+        with open(path, "rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            if size > MAX_HEADER:
+                return None
+            header = json.loads(file.read(size))
+        return float(json.loads(header["__metadata__"]["digits"])["epoch"])
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return None
 
 
 def _number(epoch: float | str | None) -> float | None:

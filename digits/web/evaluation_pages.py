@@ -146,6 +146,7 @@ def page_context(job: Job) -> dict[str, Any]:
         "top": top_pictures(job),
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
         "table_classes": TABLE_CLASSES,
+        "link": _link,
     }
 
 
@@ -170,6 +171,11 @@ def top_pictures(job: Job) -> dict[str, list[dict[str, Any]]]:
         ]
         for index, best in result["top"].items()
     }
+
+
+def _link(query: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of another view of the pictures: what `changes` names is replaced; then the list starts at its beginning."""
+    return {k: v for k, v in {**query, "page": 0, **changes}.items() if v not in ("", None) and (k, v) != ("page", 0)}
 
 
 def _job(job_id: str) -> Job:

@@ -6,6 +6,7 @@ for its result and removes it (`keep=1` keeps it, `wait=0` answers with the job)
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def blueprint() -> Blueprint:
     evaluation_pages.register(area)
     downloads.register(area)
     area.app_context_processor(lambda: {"inference_forms": inference_forms})
+    area.add_app_template_filter(_base64, "b64")
     return area
 
 
@@ -95,14 +97,21 @@ def classify_many() -> Any:
     return _many(lambda job: _classifications(job))
 
 
-@describes(form={**MANY_ARGUMENTS, "top_n": "Pictures per category (9)."}, answer="`top_n`: category → its most confident pictures.")
+@describes(
+    form={**MANY_ARGUMENTS, "top_n": "Pictures per category (9)."}, answer="`top_n`: category → its most confident pictures."
+)
 def top_n() -> Any:
     """The most confident pictures of each category."""
     return _many(lambda job: {"top_n": evaluation_pages.top_pictures(job)}, anchor="top", form=("top_n",))
 
 
 @describes(
-    form={"split": "train, val or test.", "snapshot_epoch": "Which snapshot.", "dataset": "Another data set.", "wait": "1: wait."},
+    form={
+        "split": "train, val or test.",
+        "snapshot_epoch": "Which snapshot.",
+        "dataset": "Another data set.",
+        "wait": "1: wait.",
+    },
     answer="The evaluation.",
 )
 def evaluate(job_id: str) -> Any:
@@ -187,6 +196,10 @@ def _classifications(job: Job) -> dict[str, Any]:
             found[row.path] = [[labels[i], round(score * 100, 2)] for i, score in row.top[:5]]
     numbers = {key: result[key] for key in ("count", "skipped", "labelled", "top1", "top5")}
     return {"classifications": found, **numbers}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def _picture(model: Job) -> tuple[inference.Picture, str]:

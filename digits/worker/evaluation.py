@@ -142,9 +142,9 @@ def _forward(predictor: Predictor, features: Any, labels: list[str]) -> np.ndarr
 
 
 def _scores(outputs: dict[str, np.ndarray], labels: list[str]) -> np.ndarray:
-    """The last output is the scores; those beyond the number of labels are dropped, missing ones are 0 (R 5)."""
-    last = list(outputs.values())[-1]
-    scores = last.reshape(len(last), -1)[:, : len(labels)].astype(np.float32)
+    """The output named `output` (else the last) is the scores; those beyond the labels are dropped, missing ones are 0 (R 5)."""
+    chosen = outputs.get("output", list(outputs.values())[-1])
+    scores = chosen.reshape(len(chosen), -1)[:, : len(labels)].astype(np.float32)
     missing = len(labels) - scores.shape[1]
     return np.pad(scores, ((0, 0), (0, missing))) if missing else scores
 
