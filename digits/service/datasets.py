@@ -14,7 +14,7 @@ from digits.service import Service
 from digits.service.dataset_checks import check
 from digits.service.dataset_forms import ClassificationDatasetForm, read
 from digits.service.jobs import create_job, free_job_id, stored_form
-from digits.service.paths import confine
+from digits.service.paths import allowed_roots, confine
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs import Job
@@ -183,7 +183,7 @@ def _spec(service: Service, form: ClassificationDatasetForm, uploads: Mapping[st
     return DatasetSpec(
         extension=EXTENSIONS[form.method],
         task=str(Task.CLASSIFICATION),
-        extension_data={**data, **uploads},
+        extension_data={**data, **uploads, "allowed_roots": [str(root) for root in allowed_roots(service)]},
         feature_encoding=_encoding(form.model_dump()),
         force_same_shape=not form.keep_size,
         backend=form.backend,

@@ -13,7 +13,8 @@ import numpy as np
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
-from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
+from digits.extensions.data.classification.confine import OUTSIDE, Confinement
+from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile, is_address
 from digits.extensions.data.classification.picture import EIGHT_BIT, Format, Preparation, read_format
 from digits.extensions.data.source import FileSource, Report, Sample
 from digits.storage.files import atomic
@@ -79,6 +80,16 @@ class ClassificationSource(FileSource):
     def relative(self, path: str) -> str:
         """The part of a path that the group pattern looks at."""
         return path
+
+    def confinement(self) -> Confinement:
+        """The folders that pictures may come from, as the server set them (`allowed_roots`)."""
+        return Confinement(self.option("allowed_roots", ()))
+
+    def refusal(self, path: str, allowed: Confinement) -> str:
+        """Why a picture cannot be taken; empty where it can."""
+        if "\n" in path or "\r" in path:
+            return "The file name contains a line break."
+        return "" if is_address(path) or allowed.allows(path) else OUTSIDE
 
     def keep_labels(self, labels: Sequence[str]) -> None:
         """Remember the class names and write `labels.txt`."""

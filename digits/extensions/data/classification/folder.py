@@ -127,10 +127,11 @@ class FolderIngestion(ClassificationSource):
 
     def _paths(self, scan: Scan, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Iterator[str]:
         grouped = bool(self.option("group_pattern", ""))
+        allowed = self.confinement()
         for label, paths in folders.items():
             for path in (path for folder in paths for path in pictures(folder)):
-                if "\n" in path or "\r" in path:
-                    report({"kind": "skipped", "entry": repr(path), "reason": "The file name contains a line break."})
+                if reason := self.refusal(path, allowed):
+                    report({"kind": "skipped", "entry": path, "reason": reason})
                     continue
                 scan.classes.append(numbers[label])
                 if grouped:

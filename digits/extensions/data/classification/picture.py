@@ -14,6 +14,8 @@ from PIL import Image
 
 from digits.errors import LoadImageError
 from digits.extensions.data.classification.arrays import resize_array, with_channels
+from digits.extensions.data.classification.lists import is_address
+from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, load_array, load_image, resize_image
 
 EIGHT_BIT = "8-bit"
@@ -56,11 +58,7 @@ class Preparation:
 
     def read(self, path: str) -> tuple[np.ndarray, tuple[int, int], bytes]:
         """Feature (C,H,W), original (width, height) and digest of a file. Raises LoadImageError."""
-        try:
-            with open(path, "rb") as handle:
-                data = handle.read()
-        except OSError as error:
-            raise LoadImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
+        data = _read_bytes(path)
         digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
         if not data:
             raise LoadImageError(f"{path} is an empty file (0 bytes).")
@@ -90,6 +88,17 @@ class Preparation:
             raise LoadImageError(f"It holds {array.dtype} values, the data set {self.dtype}.", advice="Convert it to that type.")
         array = with_channels(array, self.channels)
         return array if self.keep_size else resize_array(array, self.height, self.width, self.resize_mode)
+
+
+def _read_bytes(path: str) -> bytes:
+    """The bytes of a file or, where the setting allow_urls permits it, of an http(s) address. Raises LoadImageError."""
+    if is_address(path):
+        return fetch_if_allowed(path)
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except OSError as error:
+        raise LoadImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
 
 
 @dataclass(frozen=True)

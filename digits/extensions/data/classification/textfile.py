@@ -12,7 +12,7 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
-from digits.extensions.data.classification.lists import ListFile, parse_line, read_labels, read_lines
+from digits.extensions.data.classification.lists import ListFile, is_address, parse_line, read_labels, read_lines
 from digits.extensions.data.source import Report
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
@@ -71,7 +71,7 @@ class TextFileIngestion(ClassificationSource):
             scan.replace(target)
 
     def _lines(self, source: Path, stage: str, classes: int, report: Report) -> Iterator[str]:
-        base = self._base(source, stage)
+        base, allowed = self._base(source, stage), self.confinement()
         bad = 0
         for number, line in enumerate(read_lines(source), start=1):
             entry = parse_line(line)
@@ -85,7 +85,11 @@ class TextFileIngestion(ClassificationSource):
                     f"Line {number} of {source.name} has class {entry[1]}, but there are {classes} labels (0 to {classes - 1}).",
                     advice="Add the missing labels, or correct the line.",
                 )
-            yield f"{os.path.join(base, os.path.expanduser(entry[0]))} {entry[1]}"
+            path = entry[0] if is_address(entry[0]) else os.path.join(base, os.path.expanduser(entry[0]))
+            if reason := self.refusal(path, allowed):
+                report({"kind": "skipped", "stage": stage, "entry": path, "reason": reason})
+            else:
+                yield f"{path} {entry[1]}"
 
     def _base(self, source: Path, stage: str) -> str:
         """Where relative paths start: the given folder, else the folder of a list on the server."""
