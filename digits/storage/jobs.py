@@ -107,10 +107,10 @@ class Parent:
 
 @dataclass(frozen=True)
 class JobQuery:
-    """A list of jobs. `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set) or `output:NAME:PHASE:last|min|max`; empty values always come last.
+    """A list of jobs; empty values always come last, whichever way it is sorted.
 
-    `then` holds further keys as `(column, descending)`. `text` looks
-    in name, id, group, network, owner and notes. `limit` 0 means all.
+    `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set) or `output:NAME:PHASE:last|min|max`; `then` holds
+    further keys as `(column, descending)`. `text` looks in name, id, group, network, owner and notes. `limit` 0 means all.
     """
 
     kind: str = ""
