@@ -61,10 +61,10 @@ class ClassificationSource(FileSource):
         return Sample(feature, label, source=path, original_size=size, group=self.group_of(path), digest=digest)
 
     def describe(self) -> dict[str, Any]:
-        return {**self.preparation.to_json(), "method": self.userdata.get("method", "folder"), "seed": self.seed}
+        return {**self.preparation.to_json(), "method": self.userdata.get("method", "folder"), "seed": self.seed_number}
 
     @property
-    def seed(self) -> int:
+    def seed_number(self) -> int:
         return int(self.option("seed", 0))
 
     def group_of(self, path: str) -> str:

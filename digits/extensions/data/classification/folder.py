@@ -87,7 +87,7 @@ class FolderIngestion(ClassificationSource):
         rows = np.flatnonzero(kept)
         numbers = np.array([labels.index(label) if label in labels else UNKNOWN for label in found])
         classes = numbers[np.asarray(scan.classes)[rows]]
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(self.seed_number)
         if scan.groups:
             groups = np.unique(np.asarray(scan.groups)[rows], return_inverse=True)[1]
             stages = by_group(classes, groups, shares[0], shares[1], rng)
@@ -109,7 +109,7 @@ class FolderIngestion(ClassificationSource):
         kept = self._limited(stage, scan, labels, 1, report)
         if not kept.any():
             raise DataError(f"No picture in {root} belongs to a class of the training folder.", advice=LAYOUT)
-        rows = np.random.default_rng([self.seed, STAGES.index(stage)]).permutation(np.flatnonzero(kept))
+        rows = np.random.default_rng([self.seed_number, STAGES.index(stage)]).permutation(np.flatnonzero(kept))
         self._write_list(stage, scan.file, rows, np.asarray(scan.classes)[rows])
         scan.file.unlink()
 
@@ -148,9 +148,10 @@ class FolderIngestion(ClassificationSource):
             rows = np.flatnonzero(classes == number)
             if len(rows) < least:
                 kept[rows] = False
-                report(_too_few(stage, label, len(rows), least))
+                if len(rows) or stage == TRAIN_DB:
+                    report(_too_few(stage, label, len(rows), least))
             elif most and len(rows) > int(most):
-                rng = np.random.default_rng([self.seed, zlib.crc32(label.encode(errors="surrogateescape"))])
+                rng = np.random.default_rng([self.seed_number, zlib.crc32(label.encode(errors="surrogateescape"))])
                 kept[rng.permutation(rows)[int(most) :]] = False
         return kept
 

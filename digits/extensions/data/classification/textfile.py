@@ -98,6 +98,6 @@ class TextFileIngestion(ClassificationSource):
 
     def _shuffle(self, source: Path, target: Path, stage: str) -> None:
         with closing(ListFile(source)) as lines:
-            rng = np.random.default_rng([self.seed, STAGES.index(stage)])
+            rng = np.random.default_rng([self.seed_number, STAGES.index(stage)])
             order = rng.permutation(len(lines))
             self.write_lines(target, (lines.line(int(row)) for row in order))
