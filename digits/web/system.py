@@ -2,32 +2,144 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import platform
+import shutil
+import threading
+import time
 from typing import Any
 
-from flask import Blueprint, jsonify, render_template
+import psutil
+from flask import Blueprint, current_app, jsonify, render_template
 
-from digits.web.context import get_service, route
+import digits
+from digits.domain.status import Status
+from digits.errors import DigitsError
+from digits.service import Service, accounts, rows
+from digits.storage.control import call
+from digits.web.context import current_user, get_service, may_edit, route, wants_json
+
+ASK_SECONDS = 2.0
+KEEP_SECONDS = 1.5
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "tensorflow",
+    "tensorflow-cpu",
+    "keras",
+    "numpy",
+    "pyarrow",
+    "pillow",
+    "opencv-python-headless",
+    "flask",
+    "gunicorn",
+    "sqlalchemy",
+    "pydantic",
+)
 
 
 def blueprint() -> Blueprint:
-    """`/queue`, `/info`, `/health`."""
+    """`/queue`, `/machine.json`, `/info`, `/health`."""
     area = Blueprint("system", __name__)
+    area.record_once(lambda state: state.app.extensions.setdefault("digits-machine", Machine(state.app.extensions["digits"])))
     route(area, "/queue")(queue)
     route(area, "/info")(info)
+    area.add_url_rule("/machine.json", "machine", machine)
     area.add_url_rule("/health", "health", health)
     return area
 
 
+class Machine:
+    """The load of the machine, measured at most every second however many pages ask."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._lock = threading.Lock()
+        self._at = float("-inf")
+        self._load: dict[str, Any] = {}
+        psutil.cpu_percent()  # the first call only marks the start of what the next one measures
+
+    def load(self) -> dict[str, Any]:
+        """`cpu_percent` of all `cpus`, `memory` and `disk` (`used`, `total` bytes), `gpus`, `gpus_available`, `supervisor`."""
+        with self._lock:
+            if time.monotonic() - self._at > KEEP_SECONDS:
+                self._load = self._measure()
+                self._at = time.monotonic()
+            return self._load
+
+    def _measure(self) -> dict[str, Any]:
+        memory = psutil.virtual_memory()
+        disk = shutil.disk_usage(self.service.jobs_dir.path)
+        gpus, problem = self._gpus()
+        return {
+            "cpu_percent": psutil.cpu_percent(),
+            "cpus": os.cpu_count(),
+            "memory": {"used": memory.total - memory.available, "total": memory.total},
+            "disk": {"used": disk.used, "total": disk.total},
+            "gpus": gpus,
+            "gpus_available": sum(not gpu.get("job") for gpu in gpus),
+            "supervisor": {"ok": not problem, "message": problem},
+        }
+
+    def _gpus(self) -> tuple[list[dict[str, Any]], str]:
+        try:
+            return call(self.service.jobs_dir, {"op": "gpus"}, ASK_SECONDS).get("gpus", []), ""
+        except DigitsError as error:
+            return [], str(error)
+
+
+def machine() -> Any:
+    """The load of the machine and its GPUs."""
+    return jsonify(current_app.extensions["digits-machine"].load())
+
+
 def queue() -> Any:
-    """Jobs with work to come, in the order in which they may start."""
-    return render_template("queue.html", jobs=get_service().store.active())
+    """Jobs with work to come, in the order in which they may start, each with the reason why it waits."""
+    service = get_service()
+    jobs = service.store.active()
+    if wants_json():
+        return jsonify(jobs=rows.rows(service, jobs), machine=current_app.extensions["digits-machine"].load())
+    running = [job for job in jobs if job.status == Status.RUN]
+    waiting = [job for job in jobs if job.status != Status.RUN]
+    editable = {job.id for job in jobs if may_edit(job)}
+    return render_template("queue.html", running=running, waiting=waiting, editable=editable)
 
 
 def info() -> Any:
-    """Versions and paths."""
-    return render_template("info.html")
+    """Versions, paths and who is logged in."""
+    value = info_dict(get_service())
+    return jsonify(value) if wants_json() else render_template("info.html", info=value)
+
+
+def info_dict(service: Service) -> dict[str, Any]:
+    """What the info page shows: `version`, `server_name`, `python`, `platform`, `packages`, `jobs_dir`, `data_dirs`, …"""
+    user = current_user()
+    return {
+        "version": digits.__version__,
+        "server_name": service.settings.name,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "jobs_dir": str(service.jobs_dir.path),
+        "data_dirs": [str(path) for path in service.settings.data_roots()],
+        "max_upload_mb": service.settings.max_upload_mb,
+        "auth": service.settings.auth,
+        "user": user,
+        "tokens": [vars(token) for token in accounts.list_tokens(service, user)] if user and service.settings.auth else [],
+        "foreign_jobs": [path.name for path in service.jobs_dir.foreign()],
+    }
 
 
 def health() -> Any:
     """Answers as soon as the server does; needs no log-in and tells nothing."""
     return jsonify(ok=True)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -114,11 +114,14 @@ function drawHardware() {
 async function showLog() {
   const box = one("[data-log-tail]");
   if (!box) return;
-  const response = await fetch(page.dataset.log, { headers: { Range: `bytes=-${LOG_BYTES}` }, cache: "no-store", credentials: "same-origin" }).catch(() => null);
+  const ask = (headers) => fetch(page.dataset.log, { headers, cache: "no-store", credentials: "same-origin" }).catch(() => null);
+  const head = await ask({ Range: "bytes=0-0" }); // its length first: a range beyond a short file is refused
+  const length = Number(head?.headers.get("Content-Range")?.split("/")[1] || 0);
+  const response = head?.status === 206 && length > LOG_BYTES ? await ask({ Range: `bytes=${length - LOG_BYTES}-` }) : await ask({});
   if (response?.ok) {
     const text = await response.text();
     const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 20;
-    const lines = response.status === 206 && text.length >= LOG_BYTES ? text.slice(text.indexOf("\n") + 1) : text;
+    const lines = response.status === 206 ? text.slice(text.indexOf("\n") + 1) : text;
     box.textContent = lines || "The log is empty.";
     if (atEnd) box.scrollTop = box.scrollHeight;
   } else {
