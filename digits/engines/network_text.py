@@ -72,8 +72,10 @@ def compile_text(text: str, framework: str) -> dict[str, Any]:
     return names
 
 
-def run_text(work: Callable[[], Any], seconds: float = BUILD_SECONDS) -> Any:
-    """Do what the text says. NetworkError for whatever it raises, with its line, and when it takes too long."""
+def run_text(work: Callable[[], Any], seconds: float | None = None) -> Any:
+    """Do what the text says. NetworkError for whatever it raises, with its line, and when it takes longer than `seconds`
+    (BUILD_SECONDS by default)."""
+    seconds = BUILD_SECONDS if seconds is None else seconds
     try:
         with time_limit(seconds):
             return work()

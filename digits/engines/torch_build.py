@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
-from digits.engines.network_text import BUILD_SECONDS, DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.engines.network_text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
 from digits.errors import NetworkError
 
 PROBE = 2  # pictures of zeros; one would hide a missing batch axis
@@ -41,7 +41,7 @@ def build(text: str, context: NetworkContext) -> Network:
         except NetworkError as error:
             note = f"Its pretrained weights cannot be had ({_short(error.__cause__ or error)})"
             context = replace(context, pretrained=False)
-    module = module or _module(names, context, BUILD_SECONDS)
+    module = module or _module(names, context)
     return Network(module, names.get("loss"), names.get("metrics"), _batch_size(names), note)
 
 
@@ -102,7 +102,7 @@ def _check_map(shape: tuple[int, ...], found: str, context: NetworkContext) -> N
         )
 
 
-def _module(names: dict[str, Any], context: NetworkContext, seconds: float) -> nn.Module:
+def _module(names: dict[str, Any], context: NetworkContext, seconds: float | None = None) -> nn.Module:
     module = run_text(lambda: names["build_network"](context), seconds)
     if not isinstance(module, nn.Module):
         raise NetworkError(f"build_network gave {type(module).__name__}, expected a torch.nn.Module.", advice=RECIPE)

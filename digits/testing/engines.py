@@ -1,0 +1,300 @@
+"""The contract of an engine as tests: inherit `EngineContract`, name the framework, give it texts, run it with pytest."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, WarningEvent
+from digits.domain.training import Augmentation, LearningRate, Solver, StartWeights, TrainingSpec
+from digits.engines.base import Engine, NetworkContext, get_engine
+from digits.errors import JobStopped, NetworkError, TrainingError
+from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train, train_logged
+
+DEADLINE = 60.0
+CLASSES = ("left", "right")
+
+
+class EngineContract:
+    """What every engine keeps.
+
+    `texts` has by name: `classifier` (any input, `context.num_classes` scores, with dropout), `wide` (1,000 scores), `broken`
+    (uses a layer `BogusCode`), `pixels` (segmentation), `numbers` (a vector of `context.label_shape`), `own` (a classifier with
+    `loss` giving `loss` and `extra_loss`, and `metrics` giving `extra_metric`), `picture` (as many channels as it gets).
+    """
+
+    framework: ClassVar[str]
+    texts: ClassVar[dict[str, str]]
+
+    @pytest.fixture
+    def engine(self) -> Engine:
+        return get_engine(self.framework)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def pictures(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """48 pictures for training and 16 for validation, 1×12×12, two classes."""
+        features, labels = striped_pictures(64, 12, seed=1)
+        return make_dataset(tmp_path_factory.mktemp("pictures"), features, labels, class_labels=CLASSES, validation=16)
+
+    def spec(self, text: str = "classifier", **values: Any) -> TrainingSpec:
+        base = TrainingSpec(
+            dataset_id="x",
+            task="classification",
+            framework=self.framework,
+            network=self.texts[text],
+            epochs=3,
+            batch_size=8,
+            seed=7,
+            learning_rate=LearningRate(0.05, "fixed"),
+        )
+        return replace(base, **values)
+
+    # -- texts --------------------------------------------------------------------------------------------------
+
+    def test_check_reports_outputs_and_layers(self, engine: Engine) -> None:
+        report = engine.check(self.texts["classifier"], NetworkContext("classification", (1, 12, 12), 2))
+        assert list(report.output_shapes.values()) == [(2,)]
+        assert report.parameters == sum(row.parameters for row in report.layers) > 0
+
+    def test_a_text_with_a_syntax_error_names_its_line(self, engine: Engine) -> None:
+        with pytest.raises(NetworkError, match="line 2"):
+            engine.check("def build_network(context):\n    return (\n", NetworkContext("classification", (1, 12, 12), 2))
+
+    def test_an_unknown_layer_is_named(self, engine: Engine) -> None:
+        with pytest.raises(NetworkError, match="BogusCode"):
+            engine.check(self.texts["broken"], NetworkContext("classification", (1, 12, 12), 2))
+
+    def test_too_few_outputs_are_refused(self, engine: Engine) -> None:
+        text = self.texts["classifier"].replace("context.num_classes", "2")
+        with pytest.raises(NetworkError, match="5 classes"):
+            engine.check(text, NetworkContext("classification", (1, 12, 12), 5))
+
+    def test_an_endless_loop_is_stopped(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("digits.engines.network_text.BUILD_SECONDS", 0.3)
+        swallow = "try:\n            pass\n        except Exception:\n            pass\n"
+        text = f"def build_network(context):\n    while True:\n        {swallow}"
+        with pytest.raises(NetworkError, match="still running"):
+            engine.check(text, NetworkContext("classification", (1, 12, 12), 2))
+
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ('name: "LeNet"\nlayer {\n  name: "data"\n}\n', "prototxt"),
+            ("require 'nn'\nlocal net = nn.Sequential()\nreturn net\n", "Lua"),
+            ("class UserModel(Tower):\n    pass\n", "TensorFlow 1"),
+            ("x = 1\n", "build_network"),
+        ],
+    )
+    def test_foreign_texts_are_recognised(self, engine: Engine, text: str, found: str) -> None:
+        with pytest.raises(NetworkError, match=found):
+            engine.check(text, NetworkContext("classification", (1, 12, 12), 2))
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def test_a_training_learns_and_its_snapshot_predicts(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec())
+        scores = [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"]
+        assert [e.epoch for e in scores] == [0, 1, 2, 3]
+        assert scores[-1].values["accuracy"] == 1.0
+        assert scores[-1].values["loss"] < scores[0].values["loss"]
+        predictor = engine.load(tmp_path / "snapshots" / "epoch_3.safetensors")
+        features, labels = striped_pictures(20, 12, seed=9)
+        output = predictor.predict(features)["output"]
+        assert output.dtype == np.float32
+        np.testing.assert_allclose(output.sum(axis=1), 1, rtol=1e-5)
+        assert (output.argmax(axis=1) == labels).all()
+        assert predictor.meta["class_labels"] == list(CLASSES)
+        predictor.close()
+
+    def test_every_epoch_is_told_exactly(self, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec(epochs=1))
+        told = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "train"]
+        assert told[-1]["epoch_loss"] == pytest.approx(np.mean([v["loss"] for v in told]))
+        rates = [e.values["learning_rate"] for e in events if isinstance(e, MetricEvent) and e.phase == "lr"]
+        assert rates == [0.05] * len(told)
+
+    @pytest.mark.parametrize(("epochs", "interval", "wanted"), [(4, 2, [2, 4]), (1, 0.5, [0.5, 1]), (2, 0, [2]), (3, 2, [2, 3])])
+    def test_snapshot_intervals(self, pictures: Path, tmp_path: Path, epochs: int, interval: float, wanted: list[float]) -> None:
+        events = train(pictures, tmp_path, self.spec(epochs=epochs, snapshot_interval=interval, val_interval=0))
+        assert [e.epoch for e in events if isinstance(e, SnapshotEvent)] == wanted
+        assert not any(isinstance(e, MetricEvent) and e.phase == "val" for e in events)
+        assert len(list((tmp_path / "snapshots").iterdir())) == len(wanted)
+
+    def test_kept_snapshots_are_limited_but_the_best_stays(self, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec(epochs=4, keep_snapshots=1, best_metric="loss"))
+        told = [e for e in events if isinstance(e, SnapshotEvent)]
+        best = [e.path for e in told if e.best][-1]
+        left = {f"snapshots/{p.name}" for p in (tmp_path / "snapshots").iterdir()}
+        assert left == {"snapshots/epoch_4.safetensors", best}
+        assert {e.path for e in told if e.removed} == {e.path for e in told if not e.removed} - left
+
+    def test_a_learning_rate_out_of_reason_ends_with_advice(self, pictures: Path, tmp_path: Path) -> None:
+        with pytest.raises(TrainingError, match="Try decreasing your learning rate") as caught:
+            train(pictures, tmp_path, self.spec(learning_rate=LearningRate(1e15, "fixed")))
+        assert caught.value.code == "diverged"
+
+    def test_a_batch_larger_than_the_data_is_the_data(self, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec(batch_size=500))
+        assert [e.code for e in events if isinstance(e, WarningEvent)] == ["batch-size"]
+        assert max(e.step for e in events if isinstance(e, MetricEvent)) == 3
+
+    def test_gpus_that_are_not_there_are_refused(self, pictures: Path, tmp_path: Path) -> None:
+        with pytest.raises(TrainingError, match="GPU"):
+            train(pictures, tmp_path, self.spec(gpu_count=99))
+
+    @pytest.mark.parametrize("use_mean", ["image", "pixel", "none"])
+    def test_means_and_crops(self, engine: Engine, pictures: Path, tmp_path: Path, use_mean: str) -> None:
+        train(pictures, tmp_path, self.spec(epochs=1, use_mean=use_mean, crop_size=10, snapshot_interval=0))
+        predictor = engine.load(tmp_path / "snapshots" / "epoch_1.safetensors")
+        assert predictor.meta["input_shape"] == [1, 10, 10]
+        assert predictor.predict(striped_pictures(2, 12, seed=1)[0])["output"].shape == (2, 2)
+
+    def test_all_augmentations_train(self, pictures: Path, tmp_path: Path) -> None:
+        every = Augmentation("fliplrud", "rotall", 30, 0.07, 0.03, 0.2, True, True)
+        assert train(pictures, tmp_path, self.spec(epochs=1, augmentation=every))
+
+    def test_more_outputs_than_classes_are_dropped(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
+        train(pictures, tmp_path, self.spec("wide", epochs=1))
+        output = engine.load(tmp_path / "snapshots" / "epoch_1.safetensors").predict(striped_pictures(3, 12, seed=1)[0])["output"]
+        assert output.shape == (3, 2)
+
+    def test_own_losses_and_metrics_are_charted(self, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec("own", epochs=1))
+        last = [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1]
+        assert {"loss", "extra_loss", "extra_metric"} <= set(last.values)
+        assert last.kinds["extra_loss"] == "loss"
+
+    def test_every_solver_trains(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
+        for name in engine.capabilities.solvers:
+            spec = self.spec(epochs=1, solver=Solver(name), learning_rate=LearningRate(0.001, "poly"), val_interval=0)
+            assert train(pictures, tmp_path / name, spec)
+
+    def test_accumulated_batches_equal_one_large_batch(self, pictures: Path, tmp_path: Path) -> None:
+        text = self.texts["numbers"]  # without dropout
+        losses = []
+        for name, values in (("one", {"batch_size": 16}), ("two", {"batch_size": 8, "batch_accumulation": 2})):
+            events = train(pictures, tmp_path / name, self.spec(network=text, epochs=1, **values))
+            losses.append([e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1].values["loss"])
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+    # -- other tasks --------------------------------------------------------------------------------------------
+
+    def test_segmentation(self, engine: Engine, tmp_path: Path) -> None:
+        features, _ = striped_pictures(40, 16, seed=3)
+        labels = (features > 99).astype(np.uint8)
+        data = make_dataset(
+            tmp_path / "data", features, labels, task="segmentation", label_kind="map", class_labels=("dark", "bright")
+        )
+        events = train(data, tmp_path / "model", self.spec("pixels", task="segmentation", epochs=4))
+        scores = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"]
+        assert scores[-1]["mean_dice"] > 0.9 > scores[0]["mean_dice"]
+        output = engine.load(tmp_path / "model" / "snapshots" / "epoch_4.safetensors").predict(features[:2])["output"]
+        assert output.shape == (2, 2, 16, 16)
+
+    def test_regression(self, engine: Engine, tmp_path: Path) -> None:
+        features, _ = striped_pictures(40, 12, seed=4)
+        labels = np.stack([features.mean(axis=(1, 2, 3)) / 100, features[..., :6].mean(axis=(1, 2, 3)) / 100], axis=1).astype(
+            np.float32
+        )
+        data = make_dataset(tmp_path / "data", features, labels, task="regression", label_kind="vector")
+        events = train(
+            data, tmp_path / "model", self.spec("numbers", task="regression", learning_rate=LearningRate(0.01, "fixed"))
+        )
+        assert {"loss", "mae", "rmse", "r2"} <= set(
+            [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1].values
+        )
+        output = engine.load(tmp_path / "model" / "snapshots" / "epoch_3.safetensors").predict(features[:2])["output"]
+        assert output.shape == (2, 2)
+
+    def test_pictures_without_labels_are_their_own(self, engine: Engine, tmp_path: Path) -> None:
+        features, _ = striped_pictures(40, 16, seed=5)
+        data = make_dataset(tmp_path / "data", features, None, task="processing", label_kind="none")
+        train(
+            data, tmp_path / "model", self.spec("picture", task="processing", epochs=2, learning_rate=LearningRate(0.01, "fixed"))
+        )
+        output = engine.load(tmp_path / "model" / "snapshots" / "epoch_2.safetensors").predict(features[:2])["output"]
+        assert output.shape == features[:2].shape
+
+    def test_encoded_records_train_like_unencoded_ones(self, pictures: Path, tmp_path: Path) -> None:
+        features, labels = striped_pictures(64, 12, seed=1)
+        encoded = make_dataset(tmp_path / "data", features, labels, class_labels=CLASSES, encoding="png", validation=16)
+        plain = train(pictures, tmp_path / "plain", self.spec(epochs=1))
+        decoded = train(encoded, tmp_path / "decoded", self.spec(epochs=1))
+        values = [[e.values for e in events if isinstance(e, MetricEvent)] for events in (plain, decoded)]
+        assert values[0] == values[1]
+
+    # -- weights, resume ----------------------------------------------------------------------------------------
+
+    def test_previous_weights_get_a_new_last_layer_for_other_classes(self, pictures: Path, tmp_path: Path) -> None:
+        train(pictures, tmp_path / "old", self.spec(epochs=1))
+        features, _ = striped_pictures(30, 12, seed=2)
+        data = make_dataset(tmp_path / "data", features, np.arange(30) % 3, class_labels=("a", "b", "c"))
+        snapshot = tmp_path / "old" / "snapshots" / "epoch_1.safetensors"
+        spec = self.spec(epochs=1, start=StartWeights("path", path=str(snapshot)))
+        events = train(data, tmp_path / "new", spec, start_weights=snapshot)
+        told = [e.message for e in events if isinstance(e, LogEvent) and "start anew" in e.message]
+        assert len(told) == 1
+
+    def test_a_stopped_training_goes_on_where_it_was(self, pictures: Path, tmp_path: Path) -> None:
+        train_logged(pictures, tmp_path / "whole", self.spec())
+        asked = iter([False] * 7 + [True])
+        with pytest.raises(JobStopped):
+            train_logged(pictures, tmp_path / "parts", self.spec(), should_stop=lambda: next(asked))
+        train_logged(pictures, tmp_path / "parts", self.spec())
+        assert metric_lines(tmp_path / "parts") == metric_lines(tmp_path / "whole")
+
+    @pytest.mark.parametrize("interval", [1, 0])
+    def test_a_killed_training_ends_as_the_undisturbed_one(self, pictures: Path, tmp_path: Path, interval: float) -> None:
+        spec = self.spec(epochs=150, snapshot_interval=interval, val_interval=50, keep_snapshots=2)
+        self.kill_in_the_middle(pictures, tmp_path / "killed", spec)
+        options = {"checkpoint_seconds": 0.05}
+        train_logged(pictures, tmp_path / "killed", spec, **options)
+        train_logged(pictures, tmp_path / "whole", spec)
+        assert metric_lines(tmp_path / "killed") == metric_lines(tmp_path / "whole")
+
+    def kill_in_the_middle(self, dataset: Path, folder: Path, spec: TrainingSpec) -> None:
+        """Train in another process and kill it -9 when a checkpoint and some steps beyond it are on the disk."""
+        folder.mkdir(parents=True)
+        request = folder / "spec.json"
+        request.write_text(json.dumps({"spec": spec.to_json(), "options": {"checkpoint_seconds": 0.05}}))
+        command = [sys.executable, "-m", "digits.testing.runs", str(dataset), str(folder), str(request)]
+        process = subprocess.Popen(command, start_new_session=True)
+        try:
+            self.wait_for_checkpoint(folder, process)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def wait_for_checkpoint(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        limit = time.monotonic() + DEADLINE
+        while time.monotonic() < limit:
+            with contextlib.suppress(OSError, ValueError):
+                found = json.loads((folder / "checkpoint" / "checkpoint.json").read_text())
+                if found["step"] > 60 and (folder / "events.jsonl").stat().st_size > found["offset"]:
+                    return
+            assert process.poll() is None, "the training ended before it could be killed"
+            time.sleep(0.002)
+        raise AssertionError("no checkpoint in time")
+
+    def test_layers_have_statistics(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
+        train(pictures, tmp_path, self.spec(epochs=1))
+        predictor = engine.load(tmp_path / "snapshots" / "epoch_1.safetensors")
+        layers = predictor.layers(striped_pictures(1, 12, seed=1)[0][0])
+        weighted = [layer.weights for layer in layers if layer.weights is not None]
+        assert weighted
+        assert all(sum(w.histogram[0]) == np.prod(w.shape) for w in weighted)
+        assert layers[-1].activations is not None
+        assert layers[-1].activations.shape == (2,)

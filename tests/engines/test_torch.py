@@ -1,0 +1,109 @@
+"""The PyTorch engine passes the contract; what only torch has is tested below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+
+from digits.domain.events import MetricEvent, WarningEvent
+from digits.domain.training import LearningRate, Solver, StartWeights
+from digits.engines.base import NetworkContext, get_engine
+from digits.errors import NetworkError, StorageError, TrainingError
+from digits.testing.engines import EngineContract
+from digits.testing.runs import train, train_logged
+
+HEAD = "import torch\nfrom torch import nn\n\ndef build_network(context):\n    c, h, w = context.input_shape\n"
+TEXTS = {
+    "classifier": HEAD
+    + "    body = nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 16), nn.ReLU(), nn.Dropout(0.2))\n"
+    + "    return nn.Sequential(body, nn.Linear(16, context.num_classes))\n",
+    "wide": HEAD + "    return nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 1000))\n",
+    "broken": HEAD + "    return nn.Sequential(nn.Flatten(), nn.BogusCode(3))\n",
+    "pixels": HEAD + "    return nn.Sequential(nn.Conv2d(c, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, context.num_classes, 1))\n",
+    "numbers": HEAD + "    return nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 2))\n",
+    "picture": HEAD + "    return nn.Sequential(nn.Conv2d(c, 4, 3, padding=1), nn.Conv2d(4, c, 1))\n",
+    "own": HEAD
+    + "    return nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, context.num_classes))\n"
+    + "def loss(outputs, targets):\n"
+    + "    main = nn.functional.cross_entropy(outputs, targets)\n"
+    + "    return {'loss': main, 'extra_loss': 2 * main.detach()}\n"
+    + "def metrics(outputs, targets):\n    return {'extra_metric': outputs.mean()}\n",
+}
+
+
+class TestTorch(EngineContract):
+    framework: ClassVar[str] = "pytorch"
+    texts: ClassVar[dict[str, str]] = TEXTS
+
+    def test_two_processes_give_the_curve_of_one(self, pictures: Path, tmp_path: Path) -> None:
+        spec = self.spec(network=TEXTS["numbers"], epochs=2, batch_size=7)
+        curves = []
+        for processes in (1, 2):
+            events = train(pictures, tmp_path / str(processes), spec, processes=processes)
+            curves.append([(e.step, e.phase, e.values) for e in events if isinstance(e, MetricEvent)])
+        assert [c[:2] for c in curves[0]] == [c[:2] for c in curves[1]]
+        for (_, _, one), (_, _, two) in zip(*curves, strict=True):
+            assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
+
+    def test_mixed_precision_trains_on_the_cpu(self, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec(epochs=1, precision="16-mixed"))
+        assert [e.code for e in events if isinstance(e, WarningEvent)] == ["precision"]
+
+    def test_a_solver_that_torch_lacks_is_refused(self, pictures: Path, tmp_path: Path) -> None:
+        with pytest.raises(TrainingError, match="FTRL"):
+            train(pictures, tmp_path, self.spec(solver=Solver("FTRL")))
+
+    def test_a_network_that_needs_too_much_memory_gets_advice(self, pictures: Path, tmp_path: Path) -> None:
+        text = TEXTS["classifier"] + "def loss(outputs, targets):\n    raise MemoryError('no room')\n"
+        with pytest.raises(TrainingError, match="Lower the batch size") as caught:
+            train(pictures, tmp_path, self.spec(network=text))
+        assert caught.value.code == "out-of-memory"
+
+    def test_an_error_in_forward_names_the_line(self, pictures: Path, tmp_path: Path) -> None:
+        text = TEXTS["classifier"] + "def loss(outputs, targets):\n    return outputs.nonsense()\n"
+        with pytest.raises(NetworkError, match="line 9"):
+            train(pictures, tmp_path, self.spec(network=text))
+
+    def test_pretrained_weights_that_the_text_lacks_are_said(self, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec(epochs=1, start=StartWeights("pretrained")))
+        assert [e.code for e in events if isinstance(e, WarningEvent)] == ["no-pretrained-weights"]
+
+    def test_weights_of_torch_save_are_taken(self, pictures: Path, tmp_path: Path) -> None:
+        engine = get_engine("pytorch")
+        train(pictures, tmp_path / "a", self.spec(epochs=3))
+        weights = engine.load(tmp_path / "a" / "snapshots" / "epoch_3.safetensors").module.state_dict()  # type: ignore[attr-defined]
+        torch.save({"state_dict": weights}, tmp_path / "weights.pth")
+        spec = self.spec(epochs=1, learning_rate=LearningRate(0.0, "fixed"))
+        events = train(pictures, tmp_path / "b", spec, start_weights=tmp_path / "weights.pth")
+        first = next(e for e in events if isinstance(e, MetricEvent) and e.phase == "val")
+        assert first.values["accuracy"] == 1.0
+
+    def test_weights_that_run_code_are_not_read(self, pictures: Path, tmp_path: Path) -> None:
+        torch.save({"x": Path("/")}, tmp_path / "bad.pth")
+        with pytest.raises(TrainingError, match="cannot be read as weights"):
+            train(pictures, tmp_path / "b", self.spec(epochs=1), start_weights=tmp_path / "bad.pth")
+
+    def test_a_file_that_is_no_snapshot(self, tmp_path: Path) -> None:
+        (tmp_path / "x.safetensors").write_bytes(b"nonsense")
+        with pytest.raises(StorageError, match="no readable snapshot"):
+            get_engine("pytorch").load(tmp_path / "x.safetensors")
+
+    def test_a_text_for_tensorflow_is_recognised(self) -> None:
+        with pytest.raises(NetworkError, match="tensorflow"):
+            get_engine("pytorch").check(
+                "import keras\ndef build_network(context):\n    pass\n", NetworkContext("classification", (1, 4, 4), 2)
+            )
+
+    def test_the_seed_repeats_and_another_differs(self, pictures: Path, tmp_path: Path) -> None:
+        runs = {name: self.spec(epochs=1, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))}
+        values = {}
+        for name, spec in runs.items():
+            values[name] = [e.values for e in train(pictures, tmp_path / name, spec) if isinstance(e, MetricEvent)]
+        assert values["a"] == values["b"] != values["c"]
+
+    def test_events_are_in_the_log(self, pictures: Path, tmp_path: Path) -> None:
+        train_logged(pictures, tmp_path, self.spec(epochs=1))
+        assert (tmp_path / "samples" / "inputs.npz").is_file()
