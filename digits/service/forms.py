@@ -117,14 +117,14 @@ class BoundForm:
         if _is_bool(info):
             value = value if isinstance(value, bool) else str(value or "").lower() in TRUE_TEXTS
         if isinstance(value, list | tuple) and not extra.get("choices"):
-            value = ", ".join(str(v) for v in value)
+            value = ", ".join(str(_short(v)) for v in value)
         return FieldView(
             name=name,
             title=info.title or name,
             help=extra.get("help", ""),
             widget=extra.get("widget") or _default_widget(info, extra),
             choices=extra.get("choices") or {},
-            value="" if value is None or value is ... else value,
+            value="" if value is None or value is ... else _short(value),
             errors=list(self.errors.get(name, [])),
             required=info.is_required(),
             advanced=bool(extra.get("advanced")),
@@ -145,6 +145,11 @@ class BoundForm:
 def extra_of(info: FieldInfo) -> dict[str, Any]:
     """What `option` noted beside pydantic's own constraints."""
     return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _short(value: Any) -> Any:
+    """33.0 as 33, as people write it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _types(info: FieldInfo) -> tuple[Any, ...]:
