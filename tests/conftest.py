@@ -1,8 +1,18 @@
-"""What many tests need: the real data beside the checkout, a service on a temporary jobs directory, a client of the pages."""
+"""What many tests need: the real data beside the checkout, a service on a temporary jobs directory, a client of the pages,
+and real servers on a free port."""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +23,8 @@ from digits.service import Service
 from digits.web.app import create_app
 
 USER = "digits-testsuite"
+START_SECONDS = 60
+STOP_SECONDS = 30
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +39,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """A service on a fresh jobs directory, without log-in, whose path fields reach the test's own folder."""
-    settings = Settings(jobs_dir=str(tmp_path / "jobs"), auth=False, data_dirs=str(tmp_path), allowed_hosts="")
-    service = Service.open(settings)
+    service = Service.open(Settings(jobs_dir=str(tmp_path / "jobs"), auth=False, data_dirs=str(tmp_path)))
     yield service
     service.close()
 
@@ -39,3 +50,78 @@ def client(service: Service) -> FlaskClient:
     client = create_app(service).test_client()
     assert client.post("/login", data={"username": USER}).status_code == 302
     return client
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server in a process of its own: its address, its jobs directory, a service on the same directory."""
+
+    url: str
+    service: Service
+    process: subprocess.Popen[bytes]
+
+    @property
+    def jobs_dir(self) -> Path:
+        return self.service.jobs_dir.path
+
+
+@pytest.fixture(scope="module")
+def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Only the web process (no supervisor, so that nothing starts jobs); without log-in."""
+    with start_server(tmp_path_factory.mktemp("web"), "-m", "digits.web") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The whole server as `digits serve` starts it: supervisor, web process, plugin host; without log-in."""
+    with start_server(tmp_path_factory.mktemp("live"), "-m", "digits", "serve", "--stop-jobs") as server:
+        yield server
+
+
+@contextmanager
+def start_server(folder: Path, *arguments: str, **variables: str) -> Iterator[RunningServer]:
+    """Run a Python command that serves, wait until it answers, and end it afterwards. `variables` are `DIGITS_*` settings."""
+    port = free_port()
+    values = {"jobs_dir": str(folder / "jobs"), "port": str(port), "auth": "false", "data_dirs": str(folder), **variables}
+    environment = {**os.environ, **{f"DIGITS_{name.upper()}": value for name, value in values.items()}}
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], stdout=output, stderr=output, env=environment, start_new_session=True
+        )
+    service = Service.open(Settings(jobs_dir=values["jobs_dir"], auth=values["auth"] == "true", data_dirs=values["data_dirs"]))
+    try:
+        _wait_until_it_answers(f"http://127.0.0.1:{port}/health", process, log)
+        yield RunningServer(f"http://127.0.0.1:{port}", service, process)
+    finally:
+        service.close()
+        _stop(process)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"the server did not start:\n{log.read_text()}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        pytest.fail(f"the server did not end within {STOP_SECONDS} s")

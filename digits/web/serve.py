@@ -7,7 +7,6 @@ requests that run get some seconds more; gunicorn's control socket is off.
 from __future__ import annotations
 
 import dataclasses
-import http.client
 import logging
 import sys
 import threading
@@ -25,7 +24,7 @@ GRACE_SECONDS = 4  # the supervisor kills the web process after 5
 LOG_FORMAT = "%(asctime)s [web] [%(levelname)s] %(message)s"
 
 
-class WebServer(BaseApplication):  # type: ignore[misc]
+class WebServer(BaseApplication):
     """Gunicorn set up from our settings; the application is built in the worker."""
 
     def __init__(self, settings: Settings) -> None:
@@ -83,18 +82,6 @@ def web_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str,
     """`environ` with every setting as its `DIGITS_*` variable, so that the web process has the same ones."""
     own = {f"DIGITS_{name.upper()}": str(value) for name, value in dataclasses.asdict(settings).items()}
     return {**environ, **own}
-
-
-def is_ready(settings: Settings, timeout: float = 0.5) -> bool:
-    """Whether the server answers already."""
-    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=timeout)
-    try:
-        connection.request("GET", f"{settings.url_prefix}/health", headers={"Host": f"localhost:{settings.port}"})
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def serve(settings: Settings) -> None:

@@ -39,11 +39,11 @@ const COMMON = {
   name: { title: "Name", sort: "name", css: "name", cell: nameCell, fixed: true },
   id: { title: "Id", sort: "id", cell: (row) => el("code", {}, row.id), hidden: true },
   status: { title: "Status", sort: "status", cell: statusCell },
-  task: { title: "Task", sort: "task", cell: (row) => row.task },
+  task: { title: "Task", sort: "task", cell: (row) => row.task, hidden: true },
   extension: { title: "Source", sort: "extension", cell: (row) => row.extension, hidden: true },
   elapsed: { title: "Duration", sort: "elapsed", css: "num", cell: (row) => (row.started ? duration(row.elapsed) : "") },
   submitted: { title: "Created", sort: "created", css: "num", cell: (row) => ago(row.submitted) },
-  disk: { title: "Disk", sort: "disk_bytes", css: "num", cell: (row) => fileSize(row.disk_bytes) },
+  disk: { title: "Disk", sort: "disk_bytes", css: "num", cell: (row) => fileSize(row.disk_bytes), hidden: true },
   username: { title: "Owner", sort: "owner", cell: (row) => row.username },
   group: { title: "Group", sort: "group", cell: (row) => row.group, hidden: true },
 };

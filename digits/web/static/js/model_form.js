@@ -9,7 +9,8 @@ const form = document.getElementById("model-form");
 const data = JSON.parse(document.getElementById("model-data").textContent);
 const control = (name) => form.elements.namedItem(name);
 const all = (selector) => [...form.querySelectorAll(selector)];
-const path = (address) => address.slice(root.length); // request() adds the prefix again
+// The form has a field "dataset", which hides the property of that name; request() adds the prefix again.
+const address = (name) => form.getAttribute(`data-${name}`).slice(root.length);
 const editor = attach(control("custom_network"));
 const touched = new Set(); // fields the user has set are not overwritten by a network's sound values
 let tab = all("[data-tab].active")[0].dataset.tab;
@@ -91,7 +92,7 @@ const drawRate = debounced(async () => {
   if (!document.getElementById("lr-panel").open) return;
   const fields = Object.fromEntries([...new FormData(form)].filter(([name]) => name === "learning_rate" || name.startsWith("lr_")));
   try {
-    rates = (await request(path(form.dataset.lr), { method: "POST", data: fields })).data.columns;
+    rates = (await request(address("lr"), { method: "POST", data: fields })).data.columns;
     await plotRates();
   } catch (error) {
     (await plotly()).purge("lr-chart");
@@ -116,7 +117,7 @@ async function findNetworks() {
   const search = document.getElementById("library-search");
   const wanted = search.value.trim();
   try {
-    const found = await request(`${path(form.dataset.networks)}?q=${encodeURIComponent(wanted)}`);
+    const found = await request(`${address("networks")}?q=${encodeURIComponent(wanted)}`);
     if (wanted !== search.value.trim()) return;
     library = new Map(found.networks.map((network) => [network.name, network]));
     box.replaceChildren(networkTable(found.networks, chosenName() || search.dataset.chosen));
@@ -146,9 +147,9 @@ const compact = (n) => (n >= 1e6 ? `${Number((n / 1e6).toPrecision(3))} M` : n >
 
 async function customize(network) {
   const snapshot = form.querySelector(`[name="${CSS.escape(`${network}-snapshot`)}"]`)?.value;
-  const address = `${path(form.dataset.customize)}?network=${encodeURIComponent(network)}&framework=${framework()}`;
+  const target = `${address("customize")}?network=${encodeURIComponent(network)}&framework=${framework()}`;
   try {
-    const text = await request(address, { method: "POST", data: snapshot ? { snapshot_epoch: snapshot } : {} });
+    const text = await request(target, { method: "POST", data: snapshot ? { snapshot_epoch: snapshot } : {} });
     editor.setText(text.network);
     control("custom_network_snapshot").value = text.snapshot || "";
     showTab("custom");
@@ -160,8 +161,8 @@ async function currentText() {
   if (tab === "custom") return control("custom_network").value;
   const network = tab === "previous" ? control("previous_networks")?.value : chosenName();
   if (!network) throw new Error("Choose a network first.");
-  const address = `${path(form.dataset.customize)}?network=${encodeURIComponent(network)}&framework=${framework()}`;
-  return (await request(address, { method: "POST", data: { snapshot_epoch: 0 } })).network;
+  const target = `${address("customize")}?network=${encodeURIComponent(network)}&framework=${framework()}`;
+  return (await request(target, { method: "POST", data: { snapshot_epoch: 0 } })).network;
 }
 
 async function visualize() {
@@ -170,7 +171,7 @@ async function visualize() {
   state.textContent = "Building the network …";
   try {
     const fields = { custom_network: await currentText(), dataset_id: control("dataset").value, crop_size: control("crop_size").value };
-    report = await request(`${path(form.dataset.check)}?framework=${framework()}`, { method: "POST", data: fields });
+    report = await request(`${address("check")}?framework=${framework()}`, { method: "POST", data: fields });
     box.replaceChildren(layerTable(report));
     state.textContent = "";
   } catch (error) {
