@@ -42,7 +42,7 @@ def ending(job: Job, fold: JobFold, folder: JobFolder, stop: Stop, reason: str) 
     """Judge the end of attempt `job.attempt`. `reason` says in words how the process ended."""
     said = fold.status.status if fold.status and fold.attempt == job.attempt else ""
     if said == Status.DONE:
-        return Ending(Status.DONE, {"message": "", "error": "", "failures": 0})
+        return Ending(Status.DONE, {"message": resumed_words(job, fold), "error": "", "failures": 0})
     if stop in (Stop.ABORT, Stop.DELETE) or job.requested_action == "abort":
         return Ending(Status.ABORT, {"message": "Aborted by the user.", "error": ""})
     if said == Status.ERROR:
@@ -57,6 +57,17 @@ def ending(job: Job, fold: JobFold, folder: JobFolder, stop: Stop, reason: str) 
 def again(job: Job, message: str, after: str) -> Ending:
     """Back to the queue; `after` is what the page says once the job goes on."""
     return Ending(Status.WAIT, {"message": message, "error": "", "summary": {**job.summary, "interrupted": after}})
+
+
+def resumed_words(job: Job, fold: JobFold) -> str:
+    """What the page says about a job that goes, or went, on after an interruption; empty in its first attempt."""
+    if fold.attempt <= 1:
+        return ""
+    after = job.summary.get("interrupted", "")
+    tail = f" after: {after}" if after else ""
+    if fold.resumed_step >= 0:
+        return f"Resumed from checkpoint (step {fold.resumed_step}){tail}."
+    return f"Started again from the beginning{tail}."
 
 
 def _died(job: Job, folder: JobFolder, reason: str) -> Ending:

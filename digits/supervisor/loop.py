@@ -25,7 +25,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.folding import JobFold, best_metric_of
 from digits.storage.jobs import Job, JobStore
 from digits.supervisor.crew import Crew, Stop, Worker
-from digits.supervisor.endings import again, ending, exit_words
+from digits.supervisor.endings import again, ending, exit_words, resumed_words
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.ledger import Ledger
 from digits.supervisor.queueing import Queue
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
 FOLD_SECONDS = 0.4  # how often the events of one job reach its row
 QUEUE_SECONDS = 2.0  # how often the queue is looked at although nothing seems to have changed
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 2.0
 SCAN_SECONDS = 60.0
 USAGE_SECONDS = 120.0
 DISK_SECONDS = 2.0
@@ -190,7 +190,7 @@ class Supervisor:
             return
         columns = fold.columns()
         if fold.attempt != attempt and fold.attempt > 1:
-            columns["message"] = self._resumed(job_id, fold)
+            columns["message"] = resumed_words(self._row(job_id), fold)
         try:
             self.ledger.fold(job_id, columns, fold.outputs.values(), replace=fold.rebuilt)
         except BaseException:
@@ -198,19 +198,17 @@ class Supervisor:
             raise
         fold.rebuilt = False
 
+    def _row(self, job_id: str) -> Job:
+        job = self.store.find(job_id, with_deleted=True)
+        if job is None:
+            raise NotFound("Job not found")
+        return job
+
     def _fold_of(self, job_id: str) -> JobFold:
         if job_id not in self.folds:
             spec = self.jobs_dir.folder(job_id).request().spec
             self.folds[job_id] = JobFold(job_id, best_metric_of(spec), rebuilt=True)
         return self.folds[job_id]
-
-    def _resumed(self, job_id: str, fold: JobFold) -> str:
-        job = self.store.find(job_id)
-        after = job.summary.get("interrupted", "") if job else ""
-        tail = f" after: {after}" if after else ""
-        if fold.resumed_step >= 0:
-            return f"Resumed from checkpoint (step {fold.resumed_step}){tail}."
-        return f"Started again from the beginning{tail}."
 
     # -- queue and requests ---------------------------------------------------------------------------------------
 

@@ -98,7 +98,7 @@ def test_an_aborted_job_goes_on_from_its_checkpoint_when_asked(world: World) -> 
     assert row.requested_action == ""
     actions.resume(world.service, row)
     world.until(lambda: world.get(job).status == Status.DONE)
-    assert world.get(job).message == ""
+    assert "after: it was aborted and resumed by the user." in world.get(job).message
     assert world.get(job).attempt == 2
 
 

@@ -1,0 +1,174 @@
+"""The server killed, stopped and started again; two of them on one jobs directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from digits.domain.status import Status
+from digits.storage.control import ControlError, call, read_runtime
+from digits.storage.folders import JobsDir
+from digits.storage.lock import Locked, ServerLock, holder
+from digits.supervisor import follow, run_until
+from digits.utils.processes import is_alive, start_time
+from tests.faults.test_workers import is_gone, steps_of
+from tests.supervisor.conftest import WORKER, World
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class Servers:
+    """Servers in processes of their own."""
+
+    def __init__(self, jobs_dir: str) -> None:
+        self.jobs_dir = jobs_dir
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.faults.fake_server", self.jobs_dir]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.terminate()
+            process.communicate(timeout=20)
+        left = read_runtime(JobsDir(Path(self.jobs_dir))).get("directory")
+        if left:  # the last server was killed
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@pytest.fixture
+def servers(world: World) -> Iterator[Servers]:
+    servers = Servers(world.settings.jobs_dir)
+    yield servers
+    servers.close()
+
+
+def service_pid(world: World) -> int:
+    return int((world.service.jobs_dir.hidden / "service.pid").read_text())
+
+
+def test_a_server_killed_while_a_job_trains_is_followed_by_one_that_adopts_it(world: World, servers: Servers) -> None:
+    job = world.job(steps=40, seconds=0.1)
+    first = servers.start()
+    wait_for(lambda: world.get(job).progress > 0.1)
+    worker, service = world.get(job).pid, service_pid(world)
+    first.kill()
+    first.wait()
+    wait_for(lambda: is_gone(service))
+    assert is_alive(worker, start_time(worker)), "the worker must live on"
+    servers.start()
+    wait_for(lambda: world.get(job).progress > 0.5)
+    assert world.get(job).pid == worker
+    wait_for(lambda: world.get(job).status == Status.DONE)
+    assert world.get(job).attempt == 1
+    assert steps_of(world, job.id) == list(range(1, 41))
+    assert [status for status, _ in world.get(job).history] == ["I", "R", "D"]
+
+
+def test_a_job_that_ended_while_no_server_ran_is_done_when_one_runs(world: World, servers: Servers) -> None:
+    job = world.job(steps=15, seconds=0.1)
+    first = servers.start()
+    wait_for(lambda: world.get(job).progress > 0.1)
+    worker = world.get(job).pid
+    first.kill()
+    first.wait()
+    wait_for(lambda: is_gone(worker))
+    assert world.get(job).status == Status.RUN
+    servers.start()
+    wait_for(lambda: world.get(job).status == Status.DONE)
+    assert world.get(job).progress == 1.0
+
+
+def test_a_worker_that_died_while_no_server_ran_is_resumed(world: World, servers: Servers) -> None:
+    job = world.job(steps=30, seconds=0.1)
+    first = servers.start()
+    wait_for(lambda: world.get(job).progress > 0.1)
+    worker = world.get(job).pid
+    first.kill()
+    first.wait()
+    os.killpg(worker, signal.SIGKILL)
+    wait_for(lambda: is_gone(worker))
+    servers.start()
+    wait_for(lambda: world.get(job).status == Status.DONE)
+    assert world.get(job).attempt == 2
+    assert steps_of(world, job.id) == list(range(1, 31))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_server_ends_its_services_and_leaves_its_workers(
+    world: World, servers: Servers, number: signal.Signals
+) -> None:
+    job = world.job(steps=1000, seconds=0.05)
+    server = servers.start()
+    wait_for(lambda: world.get(job).progress > 0)
+    worker, service = world.get(job).pid, service_pid(world)
+    server.send_signal(number)
+    _, err = server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert b"1 jobs go on and are adopted at its next start" in err
+    assert is_gone(service)
+    assert not is_gone(worker)
+    assert holder(world.service.jobs_dir) is None
+    os.killpg(worker, signal.SIGKILL)
+
+
+def test_a_service_that_dies_is_started_again(world: World, servers: Servers) -> None:
+    servers.start()
+    first = service_pid(world)
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: service_pid(world) != first)
+
+
+def test_a_second_server_is_refused_and_told_who_has_the_directory(world: World, servers: Servers) -> None:
+    server = servers.start()
+    with pytest.raises(Locked, match=rf"in use by process {server.pid} .* at http://127.0.0.1:1\. .*--jobs-dir"):
+        run_until(world.settings, [])
+
+
+def test_the_control_socket_answers_and_is_gone_with_its_server(world: World, servers: Servers) -> None:
+    server = servers.start()
+    jobs_dir: JobsDir = world.service.jobs_dir
+    wait_for(lambda: call(jobs_dir, {"op": "ping"}) == {"ok": True})
+    assert call(jobs_dir, {"op": "queue"})["waiting"] == []
+    with pytest.raises(ControlError, match="no operation 'nonsense'"):
+        call(jobs_dir, {"op": "nonsense"})
+    server.kill()
+    server.wait()
+    with pytest.raises(ControlError, match="No supervisor answers"):
+        call(jobs_dir, {"op": "ping"})
+
+
+def test_commands_run_jobs_themselves_where_no_server_does(world: World) -> None:
+    dataset, other = world.job(steps=2), world.job(steps=2)
+    model = world.job(parents=(dataset.id,), steps=2)
+    seen: list[float] = []
+    (row,) = run_until(world.settings, [model.id], on_change=lambda job: seen.append(job.progress), worker_command=WORKER)
+    assert row.status == Status.DONE
+    assert seen[-1] == 1.0
+    assert world.get(dataset).status == Status.DONE
+    assert world.get(other).status == Status.INIT
+    assert [job.status for job in follow(world.settings, [model.id])] == [Status.DONE]
+
+
+def test_the_lock_is_free_again_after_its_holder(world: World) -> None:
+    with ServerLock(world.service.jobs_dir, "http://here"):
+        assert holder(world.service.jobs_dir)["address"] == "http://here"
+    assert holder(world.service.jobs_dir) is None

@@ -1,0 +1,168 @@
+"""Workers that die, hang, do not listen or leave children behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from digits.domain.events import MetricEvent
+from digits.domain.jobs import Kind
+from digits.domain.status import Status
+from digits.service import jobs as actions
+from digits.storage.events import valid_events
+from digits.supervisor.crew import Ladder
+from tests.supervisor.conftest import World
+
+
+def steps_of(world: World, job_id: str) -> list[int]:
+    """Steps of the training metrics that count."""
+    events = valid_events(world.service.folder(job_id).events_file)
+    return [event.step for _, event in events if isinstance(event, MetricEvent) and event.phase == "train"]
+
+
+def child_of(world: World, job_id: str) -> int:
+    file = world.service.folder(job_id).path / "child.pid"
+    world.until(lambda: file.exists() and file.read_text())
+    return int(file.read_text())
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_killed_worker_is_resumed_from_its_checkpoint_and_nothing_counts_twice(world: World) -> None:
+    job = world.job(steps=10, checkpoint_every=3, die_at={"1": 5})
+    world.supervise()
+    (row,) = world.until_ended(job)
+    assert row.status == Status.DONE
+    assert row.message.startswith("Resumed from checkpoint (step 3) after: it was killed by signal 9 (SIGKILL")
+    assert row.attempt == 2
+    assert [status for status, _ in row.history][-1] == "D"
+    assert steps_of(world, job.id) == list(range(1, 11))
+    assert row.sparkline == [1 / step for step in range(1, 11)]
+
+
+def test_a_worker_killed_from_outside_is_resumed(world: World) -> None:
+    job = world.job(steps=15, seconds=0.1)
+    world.supervise()
+    world.until(lambda: world.get(job).progress > 0.2)
+    os.kill(world.get(job).pid, signal.SIGKILL)
+    (row,) = world.until_ended(job)
+    assert (row.status, row.attempt) == (Status.DONE, 2)
+    assert steps_of(world, job.id) == list(range(1, 16))
+
+
+def test_a_worker_terminated_by_the_system_is_resumed_not_aborted(world: World) -> None:
+    job = world.job(steps=15, seconds=0.1)
+    world.supervise()
+    world.until(lambda: world.get(job).progress > 0.2)
+    os.kill(world.get(job).pid, signal.SIGTERM)
+    (row,) = world.until_ended(job)
+    assert (row.status, row.attempt) == (Status.DONE, 2)
+
+
+def test_after_three_failed_resumes_the_job_ends_with_the_reason_and_its_last_words(world: World) -> None:
+    job = world.job(exit=7)
+    world.supervise()
+    (row,) = world.until_ended(job)
+    assert row.status == Status.ERROR
+    assert row.attempt == 4
+    assert "started again 3 times in a row and got no further" in row.error
+    assert "exit code 7" in row.error
+    assert "the last words" in row.error
+
+
+def test_a_job_that_gets_further_each_time_is_not_given_up(world: World) -> None:
+    job = world.job(steps=8, die_at={str(attempt): attempt for attempt in range(1, 7)})
+    world.supervise()
+    (row,) = world.until_ended(job)
+    assert (row.status, row.attempt) == (Status.DONE, 7)
+
+
+def test_a_user_may_resume_what_was_given_up(world: World) -> None:
+    job = world.job(steps=2, die_at={str(attempt): 0 for attempt in range(1, 5)})
+    world.supervise()
+    (row,) = world.until_ended(job)
+    assert row.status == Status.ERROR
+    actions.resume(world.service, row)
+    world.until(lambda: world.get(job).status == Status.DONE)
+    assert world.get(job).error == ""
+
+
+def test_a_crash_is_told_in_words(world: World) -> None:
+    job = world.job(steps=2, die_at={str(attempt): 0 for attempt in range(1, 5)}, signal=int(signal.SIGSEGV))
+    world.supervise()
+    (row,) = world.until_ended(job)
+    assert "signal 11 (SIGSEGV: a crash inside a compiled library)" in row.error
+
+
+def test_abort_asks_first(world: World) -> None:
+    job = world.job(steps=1000, seconds=0.05)
+    world.supervise(Ladder(ask=60.0, terminate=60.0))
+    world.until(lambda: world.get(job).progress > 0)
+    actions.abort(world.service, world.get(job))
+    (row,) = world.until_ended(job)
+    assert row.status == Status.ABORT
+    assert row.message == "Aborted by the user."
+
+
+def test_abort_ends_a_worker_that_does_not_listen_with_all_its_children(world: World) -> None:
+    job = world.job(steps=10_000, seconds=0.05, deaf=True, child=True)
+    world.supervise(Ladder(ask=0.3, terminate=0.3))
+    child = child_of(world, job.id)
+    world.until(lambda: world.get(job).progress > 0)
+    pid = world.get(job).pid
+    actions.abort(world.service, world.get(job))
+    (row,) = world.until_ended(job)
+    assert row.status == Status.ABORT
+    world.until(lambda: is_gone(child))
+    assert is_gone(pid)
+
+
+def test_children_that_a_dead_worker_left_are_ended(world: World) -> None:
+    job = world.job(steps=10_000, seconds=0.05, child=True, die_at={str(attempt): 0 for attempt in range(1, 5)})
+    world.supervise()
+    child = child_of(world, job.id)
+    (row,) = world.until_ended(job)
+    assert row.status == Status.ERROR
+    world.until(lambda: is_gone(child))
+
+
+def test_a_frozen_worker_is_ended_and_the_job_goes_on(world: World) -> None:
+    world.settings = dataclasses.replace(world.settings, heartbeat_seconds=6)
+    job = world.job(steps=20, seconds=0.1)
+    world.supervise()
+    world.until(lambda: world.get(job).progress > 0)
+    os.kill(world.get(job).pid, signal.SIGSTOP)
+    (row,) = world.until_ended(job, seconds=60)
+    assert (row.status, row.attempt) == (Status.DONE, 2)
+    assert row.summary["interrupted"].startswith("it showed no sign of life for 6 s")
+
+
+def test_a_second_worker_on_the_same_job_writes_nothing(world: World) -> None:
+    import subprocess
+
+    from tests.supervisor.conftest import WORKER
+
+    job = world.job(steps=1000, seconds=0.05)
+    world.supervise()
+    world.until(lambda: world.get(job).progress > 0)
+    command = [*WORKER, "--jobs-dir", world.settings.jobs_dir, "--attempt", "2", job.id]
+    second = subprocess.run(command, capture_output=True, timeout=30, start_new_session=True)
+    assert second.returncode == 3
+    assert b"Another worker is busy" in second.stderr
+    attempts = {event.attempt for _, event in valid_events(world.service.folder(job.id).events_file)}
+    assert attempts == {1}
+
+
+def test_the_data_set_of_a_killed_worker_starts_again_and_its_model_waits(world: World) -> None:
+    dataset = world.job(Kind.DATASET, steps=3, die_at={"1": 1})
+    model = world.job(parents=(dataset.id,), steps=1)
+    world.supervise()
+    dataset, model = world.until_ended(dataset, model)
+    assert (dataset.status, model.status) == (Status.DONE, Status.DONE)
+    assert Path(world.service.folder(dataset.id).path / "state.json").exists()
