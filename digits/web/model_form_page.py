@@ -37,7 +37,7 @@ def render(
             ModelForm, values if values is not None else fresh_values(task, datasets, standard["pytorch"]), errors or {}
         ),
         title=TITLES[task] + (f" ({extension})" if extension else ""),
-        area="classification" if task == Task.CLASSIFICATION else "generic",
+        form_area="classification" if task == Task.CLASSIFICATION else "generic",
         extension=extension,
         task=str(task),
         datasets=datasets,

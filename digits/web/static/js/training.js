@@ -114,6 +114,7 @@ function drawHardware() {
 async function showLog() {
   const box = one("[data-log-tail]");
   if (!box) return;
+  if (!state.attempts.length) { box.textContent = "There is no log yet."; return; }
   const ask = (headers) => fetch(page.dataset.log, { headers, cache: "no-store", credentials: "same-origin" }).catch(() => null);
   const head = await ask({ Range: "bytes=0-0" }); // its length first: a range beyond a short file is refused
   const length = Number(head?.headers.get("Content-Range")?.split("/")[1] || 0);
@@ -135,7 +136,7 @@ function logSoon() {
 }
 
 function notice(kind, text, advice) {
-  one("[data-notices]")?.append(el("div", { class: `alert alert-${kind}`, role: "status" }, kind === "danger" ? el("strong", {}, text) : text, advice ? ` ${advice}` : ""));
+  one("[data-notices]")?.append(el("div", { class: `alert alert-${kind}`, role: "status" }, text, advice ? ` ${advice}` : ""));
 }
 
 // -- live ---------------------------------------------------------------------------------------------------------
@@ -166,7 +167,6 @@ function onEvent(event, offset) {
     reload().catch(() => location.reload());
     if (event.resumed_step >= 0) notice("info", `Resumed from step ${number(event.resumed_step)} (attempt ${event.attempt}); nothing before it was lost.`);
   } else if (changed === "warning") notice("warning", event.message, event.advice);
-  else if (changed === "error") notice("danger", event.message, event.advice);
   else if (changed === "curves") later("curves", "tiles");
   else if (changed in DRAW) later(changed);
 }

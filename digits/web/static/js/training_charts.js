@@ -16,24 +16,26 @@ export class TrainingCharts {
 
   async draw(state) {
     const Plotly = await plotly();
-    for (const [kind, title] of CHARTS) {
-      const traces = kind === "lr" ? rateTraces(state) : this.traces(state, kind);
-      if (!traces.length) { this.remove(kind, Plotly); continue; }
-      const area = this.area(kind, title);
-      Plotly.react(area, traces, this.layout(state, kind, traces.length), CONFIG);
+    const wanted = CHARTS.map(([kind, title]) => [kind, title, kind === "lr" ? rateTraces(state) : this.traces(state, kind)]);
+    for (const [kind, title, traces] of wanted) { // all places first: they share the width
+      if (traces.length) this.area(kind, title, Plotly);
+      else this.remove(kind, Plotly);
+    }
+    for (const [kind, , traces] of wanted) {
+      if (traces.length) Plotly.react(this.areas.get(kind), traces, this.layout(state, kind, traces.length), CONFIG);
     }
   }
 
-  area(kind, title) {
+  area(kind, title, Plotly) {
     if (!this.areas.has(kind)) {
       const area = el("div", { class: `chart chart-${kind}${this.large ? " chart-large" : ""}`, role: "img", "aria-label": `${title} over the epochs` });
       const holder = el("figure", { class: "chart-box", "data-kind": kind }, el("figcaption", {}, title), area);
       this.areas.set(kind, area);
+      new ResizeObserver(() => area.classList.contains("js-plotly-plot") && area.offsetWidth && Plotly.Plots.resize(area)).observe(area);
       const order = CHARTS.findIndex(([name]) => name === kind);
       const after = [...this.box.children].find((child) => CHARTS.findIndex(([name]) => name === child.dataset.kind) > order);
       this.box.insertBefore(holder, after || null);
     }
-    return this.areas.get(kind);
   }
 
   remove(kind, Plotly) {
