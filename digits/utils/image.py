@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import LoadImageError
 
@@ -54,6 +54,9 @@ def load_image(source: Source, *, at_least: tuple[int, int] | None = None) -> Pi
         raise
     except Image.DecompressionBombWarning as error:
         raise _too_large(name, str(error)) from error
+    except UnidentifiedImageError as error:
+        advice = f"Known are files that end in {', '.join(SUPPORTED_EXTENSIONS)}."
+        raise LoadImageError(f"{name} is no picture: its content is of no known format.", advice=advice) from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, Image.DecompressionBombError) as error:
         raise LoadImageError(f"{name} cannot be read as a picture: {error}.") from error
 

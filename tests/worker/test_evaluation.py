@@ -172,7 +172,7 @@ def test_nothing_but_unreadable_pictures_is_an_error_with_the_reason(jobs_dir, p
     context = context_for(jobs_dir, [pictures], source="list", list_file="images.txt")
     (pictures / "t.png").write_text("I am text")
     write_list(context, [f"{pictures}/t.png"] * 3)
-    with pytest.raises(DataError, match=r"None of the 3 pictures.*cannot be read"):
+    with pytest.raises(DataError, match=r"None of the 3 pictures.*is no picture"):
         run(context)
     assert not context.folder.result_file.exists()
 
