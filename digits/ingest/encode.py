@@ -110,7 +110,7 @@ class Encoder:
         return chunk
 
     def _add(self, rows: _Rows, key: str, sample: Any, entry: Any) -> None:
-        text = entry_text(entry)
+        text = named(entry)
         feature, label = sample
         rows.features.append(self.layout.feature(feature, text))
         rows.labels.append(self.layout.label(label, text))
@@ -198,7 +198,7 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
         raise
     except Exception as error:  # a plugin may raise anything; the message must say where
         raise PluginError(
-            f"{plugin}, {entry_text(entry)}: encode_entry failed with {type(error).__name__}: {error}",
+            f"{plugin}, {named(entry)}: encode_entry failed with {type(error).__name__}: {error}",
             advice="Correct the plugin or the entry; encode_entry may return an empty list to skip it.",
         ) from error
     if isinstance(result, tuple) and len(result) == 2:
@@ -206,7 +206,7 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
     if isinstance(result, list) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in result):
         return result
     raise PluginError(
-        f"{plugin}, {entry_text(entry)}: encode_entry returned {_shape_of(result)}.",
+        f"{plugin}, {named(entry)}: encode_entry returned {_shape_of(result)}.",
         advice="It must return (feature, label), a list of such pairs, or an empty list to skip the entry.",
     )
 
@@ -215,6 +215,11 @@ def entry_text(entry: Any) -> str:
     """An entry as messages show it."""
     text = entry[0] if isinstance(entry, tuple) and entry and isinstance(entry[0], str) else str(entry)
     return text if len(text) <= ENTRY_TEXT else text[:ENTRY_TEXT] + "…"
+
+
+def named(entry: Any) -> str:
+    """An entry in the middle of a message."""
+    return f"entry {entry_text(entry)}"
 
 
 def _shape_of(result: Any) -> str:

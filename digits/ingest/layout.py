@@ -89,15 +89,20 @@ class Layout:
         return _as_dtype(array, np.dtype(self.meta.label_dtype), "label", self.plugin, entry)
 
 
-def decide(pairs: Sequence[Pair], spec: DatasetSpec, class_labels: Sequence[str], plugin: str, task: str | None) -> Layout:
-    """The layout from the first samples (at least one). Raises PluginError for data that the wanted encoding cannot hold."""
-    entry = "the first entry"
-    features = [feature_array(feature, plugin, entry) for feature, _ in pairs]
+def decide(
+    pairs: Sequence[tuple[str, Pair]], spec: DatasetSpec, class_labels: Sequence[str], plugin: str, task: str | None
+) -> Layout:
+    """The layout from some samples (at least one), each with the name of its entry.
+
+    Raises PluginError for samples of no possible form and for data that the wanted encoding cannot hold.
+    """
+    features = [feature_array(feature, plugin, entry) for entry, (feature, _) in pairs]
     dtype = np.result_type(*{f.dtype for f in features})
     same = spec.force_same_shape
     shape = features[0].shape if same else None
     encoding = _feature_encoding(spec.feature_encoding, features[0].shape, dtype, same, plugin)
-    label = _label_layout([label_array(value, plugin, entry) for _, value in pairs], features[0].shape, spec, class_labels)
+    labels = [label_array(value, plugin, entry) for entry, (_, value) in pairs]
+    label = _label_layout(labels, features[0].shape, spec, class_labels)
     meta = RecordMeta(
         task=task or _task(label["label_kind"], bool(class_labels)),
         feature_shape=shape,

@@ -20,7 +20,7 @@ from digits.errors import DataError, JobStopped
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest import quality
-from digits.ingest.encode import EncodedChunk, Sums, entry_text, samples_of
+from digits.ingest.encode import EncodedChunk, Sums, entry_text, named, samples_of
 from digits.ingest.layout import Layout, decide
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.problems import LISTED_DUPLICATES, SKIPPED, ProblemLog
@@ -116,7 +116,7 @@ class Ingest:
             except DataError as error:
                 reasons.append(f"{entry_text(entry)}: {error}")
                 continue
-            pairs += samples if isinstance(samples, list) else [samples]
+            pairs += [(named(entry), pair) for pair in (samples if isinstance(samples, list) else [samples])]
             if len(pairs) >= PROBED_SAMPLES:
                 break
             if self.frame.should_stop():

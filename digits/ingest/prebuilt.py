@@ -1,0 +1,236 @@
+"""Databases that exist already: looked through once (keys, shapes, labels, mean), then used where they are.
+
+A split is an LMDB of Datum records (with or without one of labels under the same keys) or a split of records of ours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
+from digits.domain.events import LogEvent
+from digits.domain.jobs import Task
+from digits.errors import DataError, JobStopped
+from digits.ingest.progress import Progress
+from digits.storage.files import tree_size, write_json
+from digits.storage.folders import JobFolder
+from digits.storage.lmdb_datum import Datum, DatumDatabase, parse_mean
+from digits.storage.record_writer import MARKER, remove_split
+from digits.storage.records import RecordReader, is_complete
+
+EXTENSION = "prebuilt"
+MAX_CLASSES = 100_000
+IGNORED = 255
+
+
+@dataclass
+class Scan:
+    """What one pass over a pair of databases finds."""
+
+    keys: list[bytes] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    label_shapes: set[tuple[int, ...]] = field(default_factory=set)
+    dtypes: set[str] = field(default_factory=set)
+    label_dtypes: set[str] = field(default_factory=set)
+    count: int = 0
+    total: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, key: bytes, datum: Datum, label: np.ndarray | None) -> None:
+        """Note one record."""
+        self.keys.append(key)
+        self.labels.append(datum.label)
+        self.shapes.append(datum.array.shape)
+        self.dtypes.add(str(datum.array.dtype))
+        if label is not None:
+            self.label_shapes.add(label.shape)
+            self.label_dtypes.add(str(label.dtype))
+        values = datum.array.reshape(datum.array.shape[0], -1).astype(np.float64)
+        if not self.total.size:
+            self.total, self.squares = np.zeros(len(values)), np.zeros(len(values))
+        if len(values) == len(self.total):
+            self.total += values.sum(axis=1)
+            self.squares += (values**2).sum(axis=1)
+            self.count += values.shape[1]
+
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Per channel, in stored units."""
+        mean = self.total / max(self.count, 1)
+        std = np.sqrt(np.maximum(self.squares / max(self.count, 1) - mean**2, 0))
+        return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, frame: Any) -> DatasetInfo:
+    """Make the splits of a job point at their databases and write `dataset.json`. Raises DataError for what cannot be used."""
+    data = spec.extension_data
+    _clear(folder)
+    try:
+        splits = {TRAIN_DB: _split(folder, TRAIN_DB, data["train_images"], data.get("train_labels", ""), spec, frame)}
+        if data.get("val_images"):
+            splits[VAL_DB] = _split(folder, VAL_DB, data["val_images"], data.get("val_labels", ""), spec, frame)
+        info = _info(folder, splits, data)
+        frame.with_room(lambda: write_json(folder.dataset_file, info.to_json()))
+        return info
+    except BaseException:
+        _clear(folder)
+        raise
+
+
+def _clear(folder: JobFolder) -> None:
+    folder.dataset_file.unlink(missing_ok=True)
+    for name in (TRAIN_DB, VAL_DB):
+        path = folder.path / name
+        if path.is_symlink():
+            path.unlink()
+        else:
+            remove_split(path)
+
+
+def _split(folder: JobFolder, name: str, images: str, labels: str, spec: DatasetSpec, frame: Any) -> SplitInfo:
+    frame.emit(LogEvent(message=f"Looking through {images}."))
+    source = records_folder(Path(images))
+    if source is not None:
+        os.symlink(source, folder.path / name)
+        return _own_records(name, RecordReader(folder.path / name), spec)
+    with DatumDatabase(Path(images)) as database:
+        scan = _scan(database, Path(labels) if labels else None, spec.force_same_shape, frame)
+    meta = _meta(scan, bool(labels))
+    _write(folder.path / name, scan, meta, images, labels)
+    return SplitInfo(name, len(scan.keys), meta, bytes=tree_size(Path(images)))
+
+
+def records_folder(path: Path) -> Path | None:
+    """The split of records that a path means (`…/train_db` or `…/train_db/features`); None where there is none."""
+    for candidate in (path, path.parent if path.name == "features" else path):
+        if is_complete(candidate):
+            return candidate
+    return None
+
+
+def _own_records(name: str, reader: RecordReader, spec: DatasetSpec) -> SplitInfo:
+    if spec.force_same_shape and reader.meta.feature_shape is None:
+        raise DataError(
+            f"The records of {reader.path} differ in shape.",
+            advice="Choose not to enforce the same shape, and train without a mean.",
+        )
+    counts: tuple[int, ...] = ()
+    if reader.meta.label_kind == "index" and reader.meta.class_labels:
+        counts = tuple(int(n) for n in reader.class_counts(len(reader.meta.class_labels)))
+    return SplitInfo(name, len(reader), reader.meta, class_counts=counts, bytes=tree_size(reader.path))
+
+
+def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, frame: Any) -> Scan:
+    scan = Scan()
+    progress = Progress(frame.emit, len(database), "entries")
+    label_database = DatumDatabase(labels) if labels else None
+    if label_database is not None and len(label_database) != len(database):
+        raise DataError(
+            f"{labels} has {len(label_database)} records, {database.path} {len(database)}; both must have the same keys."
+        )
+    for key in database.iterate_keys():
+        datum = database.get(key)
+        scan.add(key, datum, label_database.get(key).array if label_database is not None else None)
+        if same_shape and datum.array.shape != scan.shapes[0]:
+            raise DataError(
+                f"Record {key!r} of {database.path} has shape {datum.array.shape}, the first has {scan.shapes[0]}.",
+                advice="Choose not to enforce the same shape, or make them equal.",
+            )
+        progress.advance(1)
+        if frame.should_stop():
+            raise JobStopped("Stopped while looking through a database.")
+    if not scan.keys:
+        raise DataError(f"{database.path} holds no records.", advice="Name an LMDB with Datum records.")
+    return scan
+
+
+def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
+    mean, std = scan.mean_and_std()
+    shapes = set(scan.shapes)
+    one = next(iter(shapes)) if len(shapes) == 1 else None
+    shape = None if one is None else (int(one[0]), int(one[1]), int(one[2]))
+    meta = RecordMeta(
+        task=str(Task.GENERIC),
+        feature_shape=shape,
+        feature_dtype=next(iter(scan.dtypes)) if len(scan.dtypes) == 1 else "float32",
+        feature_encoding="raw",
+        mean=mean,
+        std=std,
+    )
+    if not with_labels:
+        return replace(meta, class_labels=_numbered(scan.labels))
+    label_shape = next(iter(scan.label_shapes)) if len(scan.label_shapes) == 1 else None
+    is_map = shape is not None and label_shape == (1, *shape[1:]) and scan.label_dtypes == {"uint8"}
+    return replace(
+        meta,
+        label_kind="map" if is_map else "array",
+        label_shape=label_shape,
+        label_dtype=next(iter(scan.label_dtypes)) if len(scan.label_dtypes) == 1 else "float32",
+        label_encoding="raw",
+    )
+
+
+def _numbered(labels: list[int]) -> tuple[str, ...]:
+    """Names for the numbers inside the records, where they look like classes."""
+    low, high = min(labels), max(labels)
+    return tuple(str(i) for i in range(high + 1)) if low >= 0 and 0 < high < MAX_CLASSES else ()
+
+
+def _write(split: Path, scan: Scan, meta: RecordMeta, images: str, labels: str) -> None:
+    split.mkdir()
+    np.save(split / "keys.npy", np.array(scan.keys))
+    np.save(split / "labels.npy", np.array(scan.labels, np.int64))
+    np.save(split / "shapes.npy", np.array(scan.shapes, np.int32))
+    write_json(split / MARKER, {"meta": meta.to_json(), "shards": [], "external": {"images": images, "labels": labels}})
+
+
+def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], data: Mapping[str, Any]) -> DatasetInfo:
+    train = splits[TRAIN_DB].meta
+    if VAL_DB in splits and splits[VAL_DB].meta.label_kind != train.label_kind:
+        raise DataError(
+            f"The training labels are of the kind {train.label_kind}, the validation labels {splits[VAL_DB].meta.label_kind}.",
+            advice="Give a label database for both or for none.",
+        )
+    mean_image = ""
+    if data.get("mean_file"):
+        mean = _read_mean(Path(data["mean_file"]), train)
+        mean_image = _save_mean(folder, mean)
+        values = tuple(float(v) for v in mean.reshape(mean.shape[0], -1).mean(axis=1))
+        splits = {name: replace(split, meta=replace(split.meta, mean=values)) for name, split in splits.items()}
+    labels = max((split.meta.class_labels for split in splits.values()), key=len)
+    return DatasetInfo(
+        task=str(Task.GENERIC),
+        class_labels=labels,
+        splits=dict(splits),
+        feature_shape=train.feature_shape,
+        mean_image=mean_image,
+        extra={"prebuilt": dict(data)},
+    )
+
+
+def _read_mean(file: Path, meta: RecordMeta) -> np.ndarray:
+    try:
+        mean = parse_mean(file.read_bytes())
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{file} is no mean file (.binaryproto): {error}.", advice="Leave the field empty to compute it."
+        ) from error
+    if meta.feature_shape is not None and mean.shape[0] != meta.feature_shape[0]:
+        raise DataError(f"{file} has {mean.shape[0]} channels, the pictures have {meta.feature_shape[0]}.")
+    return mean
+
+
+def _save_mean(folder: JobFolder, mean: np.ndarray) -> str:
+    from PIL import Image
+
+    pixels = mean.clip(0, 255).round().astype(np.uint8)
+    if pixels.shape[0] not in (1, 3):
+        return ""
+    Image.fromarray(pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0)).save(folder.path / "mean.jpg", quality=95)
+    return "mean.jpg"

@@ -1,0 +1,95 @@
+"""The whole job in its own process: events, abort, and a restart after kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from digits.domain.datasets import DatasetInfo
+from digits.domain.events import ProgressEvent, StatusEvent
+from digits.storage.events import read_events
+from digits.storage.files import read_json
+from digits.storage.folders import JobFolder
+from digits.storage.records import RecordReader
+from digits.utils.processes import group_members
+from tests.ingest.making import FOLDER, class_folder, make_job
+
+PATIENCE_SECONDS = 60.0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def worker(folder: JobFolder, site: Path | None = None, attempt: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(folder.path.parent), "--attempt", str(attempt)]
+    paths = [str(site)] if site else []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.getcwd()])}
+    process = subprocess.Popen([*command, "--cpus", "2", folder.id], env=environment, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE_SECONDS)
+
+
+def done(folder: JobFolder) -> int:
+    events = [event for _, event in read_events(folder.events_file) if isinstance(event, ProgressEvent)]
+    return events[-1].done if events else 0
+
+
+def test_a_job_tells_its_progress_and_leaves_a_whole_data_set(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "in", {"a": 40, "b": 40})
+    folder = make_job(tmp_path / "jobs", FOLDER, {"folder_train": str(root), "resize_width": 10, "resize_height": 8})
+    with worker(folder) as process:
+        assert process.wait(PATIENCE_SECONDS) == 0
+    events = [event for _, event in read_events(folder.events_file)]
+    progress = [event for event in events if isinstance(event, ProgressEvent)]
+    assert (progress[-1].done, progress[-1].total, progress[-1].fraction, progress[-1].unit) == (80, 80, 1.0, "images")
+    assert isinstance(events[-1], StatusEvent)
+    assert events[-1].status == "D"
+    info = DatasetInfo.from_json(read_json(folder.dataset_file))
+    assert {name: split.entries for name, split in info.splits.items()} == {"train_db": 60, "val_db": 20}
+    assert len(RecordReader(folder.path / "train_db")) == 60
+
+
+def test_abort_leaves_nothing_that_looks_whole(tmp_path: Path, plugin_site: Path) -> None:
+    folder = make_job(tmp_path / "jobs", "test-source", {"case": "slow", "count": 5000})
+    with worker(folder, plugin_site) as process:
+        wait_for(lambda: done(folder) > 0)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 4
+        wait_for(lambda: not group_members(process.pid))
+    assert [event.status for _, event in read_events(folder.events_file) if isinstance(event, StatusEvent)][-1] == "A"
+    assert not folder.dataset_file.exists()
+    assert not (folder.path / "train_db").exists()
+
+
+def test_a_killed_job_starts_again_without_doubles(tmp_path: Path, plugin_site: Path) -> None:
+    folder = make_job(tmp_path / "jobs", "test-source", {"case": "slow", "count": 120, "val_count": 30})
+    with worker(folder, plugin_site) as process:
+        wait_for(lambda: done(folder) > 0)
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+        wait_for(lambda: not group_members(process.pid))  # the pool dies with its worker
+    assert not folder.dataset_file.exists()
+    with pytest.raises(Exception, match="no finished records"):
+        RecordReader(folder.path / "val_db")
+    with worker(folder, plugin_site, attempt=2) as process:
+        assert process.wait(PATIENCE_SECONDS) == 0
+    for name, count in (("train_db", 120), ("val_db", 30)):
+        reader = RecordReader(folder.path / name)
+        assert reader.column("key", range(len(reader))) == [f"{i:09d}" for i in range(count)]
