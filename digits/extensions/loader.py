@@ -34,7 +34,6 @@ BUILTINS = {
         "image-classification-folder": "digits.extensions.data.classification:FolderIngestion",
         "image-classification-textfile": "digits.extensions.data.classification:TextFileIngestion",
         "image-dicom": "digits.extensions.data.dicom:DataIngestion",
-        "prebuilt": "digits.extensions.data.prebuilt:DataIngestion",
     },
     "view": {
         "all-raw-data": "digits.extensions.view.raw_data:Visualization",

@@ -13,6 +13,7 @@ from digits.errors import FormErrors, StorageError
 from digits.service import Service
 from digits.service.dataset_checks import check
 from digits.service.dataset_forms import ClassificationDatasetForm, read
+from digits.service.generic_facts import generic_dict
 from digits.service.jobs import create_job, free_job_id, stored_form
 from digits.service.paths import allowed_roots, confine
 from digits.storage.files import read_json
@@ -89,6 +90,8 @@ def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str,
         info = dataset_info(folder)
         value["ParseFolderTasks"] = parse_folder_tasks(form, info)
         value["CreateDbTasks"] = create_db_tasks(form, info)
+    else:
+        value |= generic_dict(dataset_info(folder))
     return value
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.domain.datasets import STAGES, DatasetInfo, DatasetSpec
+from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service, plugins
@@ -22,7 +22,6 @@ TYPE_NAME = "Generic Dataset"
 ENCODINGS = {"png": "PNG (lossless)", "jpg": "JPEG (lossy)", "none": "None"}
 LABEL_ENCODINGS = {"none": "None", "png": "PNG (lossless)", "jpg": "JPEG (lossy)"}
 BACKENDS = {"lmdb": "LMDB"}
-LABEL_DB = {"index", "none"}  # label kinds that need no database of their own
 
 
 class GenericDatasetForm(FormModel):
@@ -144,22 +143,6 @@ def looks_like_path(text: str) -> bool:
     return text.startswith(("/", "~", "file:")) or ".." in Path(text).parts
 
 
-def generic_dict(form: Mapping[str, Any], info: DatasetInfo | None) -> dict[str, Any]:
-    """The keys of R 1.2 for a data set of a plugin: `create_db_tasks` and `feature_dims` (None before they are known)."""
-    return {
-        "create_db_tasks": [_task(stage, info) for stage in STAGES],
-        "feature_dims": feature_dims(info),
-    }
-
-
-def feature_dims(info: DatasetInfo | None) -> list[int] | None:
-    """[H, W, C]; None while it is not known or where records differ."""
-    if info is None or info.feature_shape is None:
-        return None
-    channels, height, width = info.feature_shape
-    return [height, width, channels]
-
-
 def inference_form(service: Service, dataset: Job, values: Mapping[str, Any] | None, nonce: str = "") -> PluginForm | None:
     """The form with which the data set's plugin tests a model itself; None where it has none."""
     if not service.folder(dataset.id).userdata_file.is_file() or dataset.extension == "":
@@ -252,16 +235,3 @@ def _spec(extension_id: str, form: GenericDatasetForm, made: Mapping[str, Any]) 
 
 def _cpus(service: Service, wanted: int) -> int:
     return max(1, min(wanted, service.settings.cpu_slots or os.cpu_count() or 1))
-
-
-def _task(stage: str, info: DatasetInfo | None) -> dict[str, Any]:
-    split = info.splits.get(stage) if info else None
-    filled = split is not None and split.entries > 0
-    with_labels = filled and split is not None and split.meta.label_kind not in LABEL_DB
-    return {
-        "name": f"Create {stage} DB",
-        "stage": stage,
-        "entry_count": split.entries if split else (0 if info else None),
-        "feature_db_path": stage if filled else None,
-        "label_db_path": stage if with_labels else None,
-    }

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from digits.domain.datasets import DatasetInfo
 from digits.errors import DigitsError, FormErrors, NotFound, StorageError
 from digits.service import Service, plugins
-from digits.service.plugin_datasets import PluginForm, check_paths, feature_dims
+from digits.service.generic_facts import feature_dims
+from digits.service.plugin_datasets import PluginForm, check_paths
 from digits.storage.files import read_json
 from digits.storage.jobs import Job
 

@@ -7,7 +7,10 @@ encoded (7). Unencoded colour is stored BGR and leaves here as RGB; encoded data
 from __future__ import annotations
 
 import io
+import os
 import struct
+import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,31 @@ from digits.utils.image import image_to_array, load_image
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_SIDE = 1 << 20
+
+
+class _Shared:
+    """One opened environment; closed when its last user is gone."""
+
+    def __init__(self, path: str) -> None:
+        self.environment = lmdb.open(path, readonly=True, lock=False, max_readers=256, map_size=1)
+
+    def __del__(self) -> None:
+        environment = getattr(self, "environment", None)
+        if environment is not None:
+            environment.close()
+
+
+_LOCK = threading.Lock()
+_OPEN: weakref.WeakValueDictionary[str, _Shared] = weakref.WeakValueDictionary()  # LMDB allows one opening per process
+
+
+def _open(path: Path) -> _Shared:
+    key = os.path.realpath(path)
+    with _LOCK:
+        shared = _OPEN.get(key)
+        if shared is None:
+            shared = _OPEN[key] = _Shared(key)
+        return shared
 
 
 @dataclass(frozen=True)
@@ -41,7 +69,8 @@ class DatumDatabase:
         if not (path / "data.mdb").is_file():
             raise DataError(f"{path} is no LMDB: it has no data.mdb.", advice="Name the folder that holds data.mdb.")
         try:
-            self._environment = lmdb.open(str(path), readonly=True, lock=False, max_readers=256, map_size=1)
+            self._shared: _Shared | None = _open(path)
+            self._environment = self._shared.environment
         except lmdb.Error as error:
             raise DataError(f"{path} cannot be opened as an LMDB: {error}.") from error
 
@@ -49,7 +78,7 @@ class DatumDatabase:
         with self._environment.begin() as transaction:
             return int(transaction.stat()["entries"])
 
-    def keys(self) -> Iterator[bytes]:
+    def iterate_keys(self) -> Iterator[bytes]:
         """All keys, ascending."""
         with self._environment.begin() as transaction:
             yield from transaction.cursor().iternext(keys=True, values=False)
@@ -71,7 +100,9 @@ class DatumDatabase:
                 yield bytes(key).decode("utf-8", "replace"), self._parse(bytes(key), value)
 
     def close(self) -> None:
-        self._environment.close()
+        """Let go of the folder; another reader of the same folder goes on."""
+        self._shared = None
+        del self._environment
 
     def __enter__(self) -> DatumDatabase:
         return self

@@ -31,6 +31,13 @@ __all__ = ["BOX_DTYPE", "HASH_BYTES", "META_KEY", "RecordChunk", "RecordReader",
 class RecordReader:
     """Reads one finished split. Raises StorageError when the split is missing or not whole."""
 
+    def __new__(cls, split_dir: Path) -> RecordReader:
+        if cls is RecordReader and (Path(split_dir) / "keys.npy").is_file():  # databases of others, used in place
+            from digits.storage.lmdb_records import LmdbRecordReader
+
+            return super().__new__(LmdbRecordReader)
+        return super().__new__(cls)
+
     def __init__(self, split_dir: Path) -> None:
         self.path = Path(split_dir)
         if not is_complete(self.path):

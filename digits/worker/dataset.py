@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from digits.domain.datasets import DatasetSpec
 from digits.ingest.pipeline import Frame, ingest
+from digits.ingest.prebuilt import EXTENSION, ingest_prebuilt
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
@@ -20,4 +21,7 @@ def run(context: WorkerContext) -> None:
         with_room=context.with_room,
         workers=max(1, context.cpus),
     )
-    ingest(context.folder, spec, frame)
+    if spec.extension == EXTENSION:
+        ingest_prebuilt(context.folder, spec, frame)
+    else:
+        ingest(context.folder, spec, frame)

@@ -1,0 +1,55 @@
+"""Labels that are maps or arrays, as pictures for the gallery."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from digits.errors import BadRequest, NotFound
+from digits.service import Service
+from digits.service.datasets import SPLITS, dataset_info, require_done
+from digits.service.explore import encode_picture, open_split
+from digits.storage.jobs import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
+    """PNG of one record's label; index maps in the data set's palette (see `palette_of`). Raises NotFound, BadRequest."""
+    require_done(job)
+    name = SPLITS.get(split, split)
+    info = dataset_info(service.folder(job.id))
+    if info is None or name not in info.splits:
+        raise NotFound(f"{job.name} has no split {split!r}.")
+    reader = open_split(service.folder(job.id), name)
+    if not 0 <= index < len(reader):
+        raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
+    if reader.meta.label_kind not in ("map", "array"):
+        raise BadRequest(f"The labels of {job.name} are of the kind {reader.meta.label_kind}, which is no picture.")
+    label = reader.labels([index])[0]
+    if label.shape[0] == 1 and label.dtype.kind in "iub":
+        return _coloured(label[0], palette_of(info.extra))
+    return encode_picture(label)[0]
+
+
+def palette_of(extra: dict[str, Any]) -> list[int]:
+    """768 numbers: the data set's own colours, else hues that can be told apart (class 0 black, 255 white)."""
+    own = [int(value) for value in extra.get("color_palette") or ()][:768]
+    if own:
+        return own + [0] * (768 - len(own))
+    import colorsys
+
+    hues = [[round(255 * v) for v in colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.75, 0.95)] for i in range(1, 255)]
+    return [0, 0, 0, *(value for hue in hues for value in hue), 255, 255, 255]
+
+
+def _coloured(classes: np.ndarray, palette: list[int]) -> bytes:
+    import numpy as np
+    from PIL import Image
+
+    image = Image.fromarray(classes.clip(0, 255).astype(np.uint8)).convert("P")
+    image.putpalette(palette)
+    out = io.BytesIO()
+    image.convert("RGB").save(out, "PNG", compress_level=3)
+    return out.getvalue()
