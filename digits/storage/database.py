@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Engine, Float, ForeignKey, Index, Integer, String, 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SQLITE_BUSY_SECONDS = 30
+RESERVED_BYTES = 6 * 2**20  # more than SQLite lets its write-ahead log grow before it begins again at its start
 
 
 class Base(DeclarativeBase):
@@ -133,6 +134,27 @@ def open_engine(url: str, sqlite_file: Path) -> Engine:
     engine = create_engine(f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     return engine
+
+
+def reserve_room(engine: Engine, size: int = RESERVED_BYTES) -> None:
+    """Let SQLite's files grow by `size` bytes that stay theirs: free pages inside the database, and a write-ahead log as long.
+
+    Both are used again before the files grow, so small changes still succeed on a full disk. Other databases care for
+    themselves. The log keeps its length for as long as any process has the database open.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute("CREATE TABLE IF NOT EXISTS reserve (room BLOB)")
+        cursor.execute("INSERT INTO reserve VALUES (zeroblob(?))", (size,))
+        cursor.execute("DROP TABLE reserve")
+        raw.commit()
+        cursor.execute("PRAGMA wal_checkpoint(RESTART)")
+        cursor.close()
+    finally:
+        raw.close()
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

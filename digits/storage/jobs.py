@@ -21,7 +21,7 @@ from digits.domain.jobs import Action, JobRequest, UserColumns
 from digits.domain.status import LEGAL_MOVES, RUNNING, Status, StatusHistory
 from digits.errors import BadRequest, Conflict, NotFound
 from digits.storage import schema
-from digits.storage.database import CounterRow, DependencyRow, JobRow, OutputRow, open_engine
+from digits.storage.database import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_room
 from digits.storage.schema import SEQUENCE_ID
 
 
@@ -150,6 +150,10 @@ class JobStore:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def reserve_room(self) -> None:
+        """Make sure that rows can still be changed, and jobs be deleted, when the disk is full (see `database.reserve_room`)."""
+        reserve_room(self.engine)
 
     # -- writing ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from digits.domain.datasets import DatasetInfo
+from digits.domain.jobs import Kind
 from digits.domain.status import Status
+from digits.errors import StorageError
+from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.folding import JobFold, furthest
 from digits.storage.jobs import Job
@@ -68,6 +72,19 @@ def resumed_words(job: Job, fold: JobFold) -> str:
     if fold.resumed_step >= 0:
         return f"Resumed from checkpoint (step {fold.resumed_step}){tail}."
     return f"Started again from the beginning{tail}."
+
+
+def facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
+    """What lists show of a finished data set, from its `dataset.json`: classes, entries of the splits, image shape, problems."""
+    if status != Status.DONE or job.kind != Kind.DATASET:
+        return {}
+    try:
+        info = DatasetInfo.from_json(read_json(folder.dataset_file))
+    except (StorageError, KeyError, TypeError, ValueError):
+        return {}
+    counts = {name: split.entries for name, split in info.splits.items()}
+    found = {"classes": len(info.class_labels), "entries": sum(counts.values()), "splits": counts, "problems": info.problems}
+    return {"summary": {**job.summary, **found, "feature_shape": list(info.feature_shape or ())}}
 
 
 def _died(job: Job, folder: JobFolder, reason: str) -> Ending:

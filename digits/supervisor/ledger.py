@@ -24,7 +24,7 @@ class Ledger:
     def __init__(self, jobs_dir: JobsDir, store: JobStore) -> None:
         self.jobs_dir = jobs_dir
         self.store = store
-        self._unsaved: set[str] = set()
+        self.unsaved: set[str] = set()
 
     def transition(self, job_id: str, to: Status, *, expected: Iterable[Status] = (), **columns: Any) -> Job:
         """`JobStore.transition`, kept in the folder too."""
@@ -49,9 +49,9 @@ class Ledger:
 
     def flush(self) -> None:
         """Write the `state.json` files that found no room before."""
-        for job_id in sorted(self._unsaved):
+        for job_id in sorted(self.unsaved):
             job = self.store.find(job_id)
-            self._unsaved.discard(job_id)
+            self.unsaved.discard(job_id)
             if job is not None:
                 self._save(job)
 
@@ -62,5 +62,5 @@ class Ledger:
         try:
             folder.write_state(state_of(job))
         except StorageError as error:
-            self._unsaved.add(job.id)
+            self.unsaved.add(job.id)
             logger.warning("%s", error, extra={"job_id": job.id})

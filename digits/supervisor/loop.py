@@ -25,7 +25,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.folding import JobFold, best_metric_of
 from digits.storage.jobs import Job, JobStore
 from digits.supervisor.crew import Crew, Stop, Worker
-from digits.supervisor.endings import again, ending, exit_words, resumed_words
+from digits.supervisor.endings import again, ending, exit_words, facts, resumed_words
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.ledger import Ledger
 from digits.supervisor.queueing import Queue
@@ -42,6 +42,7 @@ BEAT_SECONDS = 2.0
 SCAN_SECONDS = 60.0
 USAGE_SECONDS = 120.0
 DISK_SECONDS = 2.0
+WARN_SECONDS = 30.0  # between two lines about the same trouble
 DISK_FULL = "Paused: the disk is full. Delete what you no longer need; the job goes on by itself."
 EXIT_BUSY = 3  # as digits.worker.runtime: another worker has the job already
 
@@ -80,6 +81,8 @@ class Supervisor:
 
     def open(self) -> None:
         """Take over what an earlier supervisor left: adopt living workers, judge dead ones, scan the folders."""
+        with self._guard():
+            self.store.reserve_room()
         self._scan()
         self.remover.empty_trash()
         for job in {job.id: job for job in [*self.store.active(), *self.store.requested()]}.values():
@@ -167,7 +170,8 @@ class Supervisor:
         self._fold(job.id)
         fold = self.folds.pop(job.id)
         result = ending(job, fold, self.jobs_dir.folder(job.id), stop, reason)
-        row = self.ledger.transition(job.id, result.status, expected=[Status.RUN], pid=0, **result.columns)
+        columns = {**result.columns, **facts(job, self.jobs_dir.folder(job.id), result.status)}
+        row = self.ledger.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
             self.store.clear_action(job.id, Action.ABORT)
         logger.info("Ended: %s. %s", row.status.word, row.error or row.message, extra={"job_id": job.id})
@@ -310,10 +314,12 @@ class Supervisor:
             logger.info("The job is gone.", extra=extra)
         except (SQLAlchemyError, OSError, DigitsError) as error:
             on_failure()
-            logger.warning("Tried again later: %s", _one_line(error), extra=extra)
+            if self._is_due(f"warn {job_id} {type(error).__name__}", WARN_SECONDS):
+                logger.warning("Tried again later: %s", _one_line(error), extra=extra)
         except Exception:
             on_failure()
-            logger.exception("Unexpected; tried again later.", extra=extra)
+            if self._is_due(f"warn {job_id}", WARN_SECONDS):
+                logger.exception("Unexpected; tried again later.", extra=extra)
 
 
 def _one_line(error: Any) -> str:
