@@ -28,7 +28,10 @@ AREAS = (
     "plugins",
     "api",
 )
-VENDORED = {"plotly.min.js": ("plotly", "package_data/plotly.min.js")}
+VENDORED = {
+    "plotly.min.js": ("plotly", "package_data/plotly.min.js"),
+    "jquery.min.js": ("flask_bootstrap", "static/bootstrap4/jquery.min.js"),  # for plugins' own scripts
+}
 A_YEAR = 31536000
 
 
