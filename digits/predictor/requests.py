@@ -26,6 +26,7 @@ from digits.storage.wire import Message
 
 logger = logging.getLogger(__name__)
 MAX_PICTURES = 1024
+INPUT = "Input"  # the kind of the row that engines put first: what the network sees
 META_KEYS = ("task", "class_labels", "input_shape", "stored_shape", "image", "outputs", "network_name", "epoch")
 
 
@@ -149,7 +150,8 @@ def _layers(model: LoadedModel, feature: np.ndarray) -> tuple[list[dict[str, Any
         if report.weights is not None:
             add(report, "Weights", report.weights, tiles.weights_png(report.weights.data))
         if report.activations is not None:
-            add(report, "Activation", report.activations, tiles.activations_png(report.activations.data))
+            draw = tiles.input_png if report.kind == INPUT else tiles.activations_png
+            add(report, "Activation", report.activations, draw(report.activations.data))
     return rows, arrays
 
 

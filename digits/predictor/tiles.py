@@ -23,6 +23,14 @@ def picture_png(feature: np.ndarray) -> bytes:
     return _png(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
 
 
+def input_png(data: np.ndarray) -> bytes:
+    """What the network sees, (C, H, W), as a picture: stretched to full contrast, no smaller than the tiles are."""
+    if data.ndim != 3 or data.size == 0:
+        return activations_png(data)
+    shown = _stretched(data if data.shape[0] in (1, 3) else data[:1]).transpose(1, 2, 0)
+    return _png(_visible(shown[..., 0] if shown.shape[2] == 1 else shown))
+
+
 def activations_png(data: np.ndarray) -> bytes:
     """Activations of one layer, (C, H, W), (T, D) or (N,), as tiles; empty bytes where there is nothing to draw."""
     if data.size == 0 or data.ndim == 0 or data.ndim > 3:
