@@ -281,7 +281,7 @@ class JobStore:
         conditions = (JobRow.dataset_id.in_(dataset_ids), JobRow.kind == "model", JobRow.deleted.is_(None))
         statement = select(JobRow.dataset_id, func.count()).where(*conditions).group_by(JobRow.dataset_id)
         with Session(self.engine) as session:
-            return dict(session.execute(statement).tuples().all()) if dataset_ids else {}
+            return {row[0]: row[1] for row in session.execute(statement)} if dataset_ids else {}
 
     def get(self, job_id: str, kind: str = "") -> Job:
         """The job; NotFound ("Job not found") when there is none, or none of that kind."""
@@ -394,7 +394,7 @@ class JobStore:
         """How many jobs there are of each kind."""
         with Session(self.engine) as session:
             statement = select(JobRow.kind, func.count()).where(JobRow.deleted.is_(None)).group_by(JobRow.kind)
-            return dict(session.execute(statement).tuples().all())
+            return {row[0]: row[1] for row in session.execute(statement)}
 
     def _row(self, session: Session, job_id: str) -> JobRow:
         statement = select(JobRow).where(JobRow.id == job_id).with_for_update()
