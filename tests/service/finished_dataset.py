@@ -49,7 +49,9 @@ def finished_dataset(
     **form: object,
 ) -> Job:
     """A data set that is done, with the given (N,C,H,W) features and labels per split (`train_db`, …)."""
-    job = create_classification_dataset(service, {"dataset_name": "ready", "folder_train": str(folder), **form}, "digits-testsuite")
+    job = create_classification_dataset(
+        service, {"dataset_name": "ready", "folder_train": str(folder), **form}, "digits-testsuite"
+    )
     target = service.folder(job.id)
     splits = {name: _split(target.path, name, features[name], labels[name], class_labels) for name in features}
     lines = "".join(json.dumps(problem) + "\n" for problem in problems)
@@ -67,7 +69,13 @@ def finished_dataset(
 def _split(folder: Path, name: str, features: np.ndarray, labels: np.ndarray, class_labels: tuple[str, ...]) -> SplitInfo:
     mean, std = (tuple(float(v) for v in f(features.astype(float), axis=(0, 2, 3))) for f in (np.mean, np.std))
     meta = RecordMeta(
-        "classification", features.shape[1:], str(features.dtype), class_labels=class_labels, label_kind="index", mean=mean, std=std
+        "classification",
+        features.shape[1:],
+        str(features.dtype),
+        class_labels=class_labels,
+        label_kind="index",
+        mean=mean,
+        std=std,
     )
     writer = RecordWriter(folder / name, meta)
     count = len(features)
