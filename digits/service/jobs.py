@@ -12,7 +12,7 @@ from digits.domain.jobs import Action, JobRequest, Kind, Resources, Task, UserCo
 from digits.domain.status import Status
 from digits.errors import BadRequest, Forbidden
 from digits.service import Service
-from digits.storage.jobs import Job
+from digits.storage.jobs import Job, JobQuery
 
 
 def create_job(
@@ -107,7 +107,7 @@ def reprioritize(service: Service, job: Job, move: str) -> Job:
     if not job.status.is_running:
         raise Forbidden(f"{job.name} is {job.status.word}; only a job that waits has a place in the queue.")
     if move.lstrip("-").isdigit() and len(move) < 8:
-        return service.store.update(job.id, priority=int(move))
+        return _set_priority(service, job, int(move))
     queue = [other for other in service.store.active() if other.status != Status.RUN or other.id == job.id]
     places = {"top": 0, "bottom": len(queue) - 1}
     at = [other.id for other in queue].index(job.id)
@@ -123,8 +123,14 @@ def _number_queue(service: Service, queue: list[Job], job_id: str) -> Job:
     lowest = min((job.priority for job in queue), default=0)
     for place, job in enumerate(reversed(queue)):
         if job.priority != lowest + place:
-            service.store.update(job.id, priority=lowest + place)
+            _set_priority(service, job, lowest + place)
     return service.store.get(job_id)
+
+
+def _set_priority(service: Service, job: Job, priority: int) -> Job:
+    folder = service.folder(job.id)
+    folder.write_user(replace(folder.user(), priority=priority))
+    return service.store.update(job.id, priority=priority)
 
 
 def resume(service: Service, job: Job) -> None:
@@ -135,9 +141,15 @@ def resume(service: Service, job: Job) -> None:
 
 
 def delete(service: Service, job: Job) -> None:
-    """Hide the job at once and ask for its folder to be removed. Forbidden while other jobs need it."""
+    """Hide the job at once and ask for its folder to be removed; the evaluations of a model go with it.
+
+    Forbidden while models need it.
+    """
     dependents = [child for child in service.store.children(job.id) if child.kind == Kind.MODEL]
     if job.kind == Kind.DATASET and dependents:
         names = ", ".join(child.name for child in dependents)
         raise Forbidden(f"{job.name} is used by {len(dependents)} model(s), which must be deleted first: {names}.")
+    for evaluation in service.store.query(JobQuery(kind=Kind.EVALUATION)).jobs if job.kind == Kind.MODEL else ():
+        if evaluation.summary.get("model_id") == job.id:
+            service.store.request_action(evaluation.id, Action.DELETE)
     service.store.request_action(job.id, Action.DELETE)
