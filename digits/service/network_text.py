@@ -28,6 +28,8 @@ def problems(text: str, framework: str) -> list[str]:
 
 
 def _syntax(error: SyntaxError) -> str:
+    if error.lineno is None:
+        return f"The text cannot be read as Python: {error.msg}. {WHAT_TO_WRITE}"
     line = (error.text or "").strip()
     shown = f": {line[:120]}" if line else ""
     return f"Line {error.lineno}: {error.msg}{shown}"

@@ -1,0 +1,348 @@
+"""Models from forms: what is refused and why, sweeps, clones, frameworks, GPUs, starting points, the JSON of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits.config import Settings
+from digits.domain.jobs import Kind
+from digits.domain.status import Status
+from digits.domain.training import TrainingSpec
+from digits.errors import FormErrors
+from digits.service import Service, gpus
+from digits.service import jobs as actions
+from digits.service.models import create_models, model_dict, plan_models
+from digits.storage.jobs import Job
+from tests.service.finished_dataset import class_folder, finished_dataset
+
+TEXT = "from torch import nn\n\n\ndef build_network(context):\n    return nn.Flatten()\n"
+PROTOTXT = 'name: "LeNet"\nlayer {\n  name: "data"\n  type: "Data"\n}\n'
+LUA = "require 'nn'\nlocal net = nn.Sequential()\nreturn function(params)\n  return { model = net }\nend\n"
+TOWER = "class UserModel(Tower):\n    @model_property\n    def inference(self):\n        return 1\n"
+Make = Callable[..., list[Job]]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all: no test changes what another one sees."""
+    root = tmp_path_factory.mktemp("models")
+    service = Service.open(Settings(jobs_dir=str(root / "jobs"), auth=False, data_dirs=str(root.parent)))
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def dataset(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A finished data set of 12 training and 6 validation pictures of 10×14 (height × width) in three classes."""
+    features = {name: np.zeros((count, 3, 10, 14), np.uint8) for name, count in (("train_db", 12), ("val_db", 6))}
+    labels = {name: np.arange(len(f)) % 3 for name, f in features.items()}
+    return finished_dataset(service, class_folder(tmp_path_factory.mktemp("pictures"), per_class=4), features, labels)
+
+
+@pytest.fixture
+def make(service: Service, dataset: Job) -> Make:
+    """Make models with the fields that a script of the original sends."""
+
+    def made(**values: Any) -> list[Job]:
+        known = {"dataset": dataset.id, "model_name": "test_model", "method": "standard", "standard_networks": "lenet"}
+        return create_models(service, "classification", {**known, "framework": "pytorch", **values}, "someone")
+
+    return made
+
+
+@pytest.fixture
+def refused(make: Make) -> Callable[..., dict[str, list[str]]]:
+    """The errors of a form that must be refused."""
+
+    def errors(**values: Any) -> dict[str, list[str]]:
+        with pytest.raises(FormErrors) as caught:
+            make(**values)
+        return caught.value.errors
+
+    return errors
+
+
+def spec_of(service: Service, job: Job) -> TrainingSpec:
+    return TrainingSpec.from_json(service.folder(job.id).spec())
+
+
+def test_fields_left_out_have_the_defaults_of_the_original(service: Service, make: Make) -> None:
+    spec = spec_of(service, make()[0])
+    assert (spec.solver.type, spec.epochs, spec.learning_rate.base, spec.learning_rate.policy) == ("SGD", 30, 0.01, "step")
+    assert spec.learning_rate.parameters == {"step_size": 33.0, "step_gamma": 0.1}
+    assert (spec.batch_size, spec.use_mean, spec.snapshot_interval, spec.val_interval) == (None, "image", 1.0, 1.0)
+    assert spec.shuffle
+    assert spec.seed is not None, "a seed is drawn and kept"
+
+
+def test_a_model_waits_for_its_dataset_and_holds_its_text(service: Service, make: Make, dataset: Job) -> None:
+    job = make(group_name="night")[0]
+    assert service.store.parents(job.id) == [dataset.id]
+    assert (job.kind, job.group, job.owner, job.network, job.status) == (Kind.MODEL, "night", "someone", "lenet", Status.INIT)
+    text = (service.folder(job.id).path / "network.py").read_text()
+    assert text == spec_of(service, job).network
+    assert "def build_network(context)" in text
+
+
+def test_every_wrong_field_is_named_at_once(refused: Callable[..., dict[str, list[str]]]) -> None:
+    errors = refused(
+        dataset="20200101-000000-0000", train_epochs="0", learning_rate="fast", standard_networks="nonet", crop_size="-1"
+    )
+    assert set(errors) == {"dataset", "train_epochs", "learning_rate", "standard_networks", "crop_size"}
+    assert "(any more)" in errors["dataset"][0]
+    assert "'fast' is not a number" in errors["learning_rate"][0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model_name", ""),
+        ("model_name", "x" * 10_000),
+        ("batch_size", "0"),
+        ("learning_rate", "-1"),
+        ("learning_rate", "nan"),
+        ("lr_policy", "sometimes"),
+        ("lr_step_size", "0"),
+        ("lr_multistep_values", "50, 150"),
+        ("solver_type", "FTRL"),
+        ("momentum", "1"),
+        ("aug_rot", "181"),
+        ("use_mean", "median"),
+        ("random_seed", "-1"),
+        ("framework", "theano"),
+        ("crop_size", "11"),
+        ("custom_network_snapshot", "/etc/passwd"),
+        ("learning_rate", ",".join(["0.1"] * 201)),
+    ],
+)
+def test_values_out_of_range_are_refused_at_their_field(refused: Any, field: str, value: str) -> None:
+    method = {"method": "custom", "custom_network": TEXT} if field.startswith("custom") else {}
+    assert set(refused(**{**method, field: value})) == {field}
+
+
+def test_names_with_markup_and_emoji_are_kept_as_they_are(make: Make) -> None:
+    assert make(model_name="<script>alert(1)</script> 🐟")[0].name == "<script>alert(1)</script> 🐟"
+
+
+def test_a_sweep_makes_one_model_for_each_combination(service: Service, make: Make) -> None:
+    jobs = make(learning_rate="[0.01, 0.02]", batch_size="[8, 10]")
+    assert [job.name for job in jobs] == [
+        f"test_model learning_rate:{rate} batch_size:{batch}" for rate in ("0.01", "0.02") for batch in (8, 10)
+    ]
+    specs = [spec_of(service, job) for job in jobs]
+    assert [(s.learning_rate.base, s.batch_size) for s in specs] == [(0.01, 8), (0.01, 10), (0.02, 8), (0.02, 10)]
+    assert len({s.seed for s in specs}) == 1, "only what is swept differs"
+
+
+def test_a_list_of_one_is_no_sweep(service: Service, make: Make) -> None:
+    jobs = make(learning_rate="[0.5]", batch_size="4")
+    assert [job.name for job in jobs] == ["test_model"]
+    assert spec_of(service, jobs[0]).batch_size == 4
+
+
+def test_a_clone_has_the_same_json_and_form(service: Service, make: Make) -> None:
+    options = {
+        "lr_policy": "exp",
+        "lr_exp_gamma": "0.93",
+        "random_seed": str(0xCAFEBABE),
+        "snapshot_interval": "0.5",
+        "val_interval": "2",
+        "aug_flip": "fliplr",
+        "shuffle": "false",
+        "batch_accumulation": "2",
+    }
+    first = make(**options)[0]
+    second = make(clone=first.id)[0]
+    mine, other = (model_dict(service, job, verbose=True) for job in (first, second))
+    for value in (mine, other):
+        for key in ("id", "job id", "directory", "creation time"):
+            value.pop(key)
+    assert mine == other
+    assert actions.stored_form(service, first) == actions.stored_form(service, second)
+    assert spec_of(service, first) == spec_of(service, second)
+    assert not spec_of(service, second).shuffle
+
+
+def test_sent_values_win_over_those_of_the_clone(service: Service, make: Make) -> None:
+    first = make(train_epochs="7", lr_policy="fixed")[0]
+    spec = spec_of(service, make(clone=first.id, train_epochs="9")[0])
+    assert (spec.epochs, spec.learning_rate.policy) == (9, "fixed")
+
+
+def test_a_clone_of_nothing_is_refused(refused: Any) -> None:
+    assert "could be cloned" in refused(clone="20200101-000000-0000")["clone"][0]
+
+
+@pytest.mark.parametrize("framework", ["torch", "caffe", "", "Caffe"])
+def test_frameworks_of_the_original_become_pytorch_with_a_warning(service: Service, dataset: Job, framework: str) -> None:
+    values = {"dataset": dataset.id, "model_name": "m", "standard_networks": "lenet", "framework": framework}
+    plan = plan_models(service, "classification", values)
+    assert plan.models[0].spec.framework == "pytorch"
+    assert any("pytorch is used" in text for text in plan.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        (PROTOTXT, "Caffe prototxt"),
+        (LUA, "Lua"),
+        (TOWER, "TensorFlow 1"),
+        ("def build_network(context:\n    return 1", "Line 1"),
+        ("x = 1\n", "defines no build_network"),
+        ("def build_network():\n    return 1\n", "one argument"),
+        ("(" * 5000, "Line"),
+        ("\0", "cannot be read"),
+    ],
+)
+def test_texts_that_are_no_network_get_advice(refused: Any, text: str, words: str) -> None:
+    message = refused(method="custom", custom_network=text)["custom_network"][0]
+    assert words in message, message
+
+
+@pytest.mark.parametrize("text", [TEXT, "build_network = lambda c: None\n", "from somewhere import build_network\n"])
+def test_a_text_is_only_looked_at_and_never_run(service: Service, make: Make, text: str) -> None:
+    assert spec_of(service, make(method="custom", custom_network=text)[0]).network.strip() == text.strip()
+
+
+def test_the_dataset_must_be_there_and_usable(service: Service, dataset: Job, make: Make, refused: Any) -> None:
+    assert service.store.get(make()[0].id).dataset_id == dataset.id
+    for state, word in ((Status.ABORT, "was aborted"), (Status.ERROR, "failed")):
+        service.store.update(dataset.id, status=str(state))
+        assert word in refused()["dataset"][0]
+    service.store.update(dataset.id, status="D", deleted=1.0)
+    assert "There is no data set" in refused()["dataset"][0]
+    service.store.update(dataset.id, deleted=None)
+
+
+def test_the_other_form_is_named_for_another_task(service: Service, dataset: Job) -> None:
+    with pytest.raises(FormErrors) as caught:
+        create_models(service, "generic", {"dataset": dataset.id, "model_name": "m", "framework": "pytorch"})
+    assert "/models/images/classification/new" in caught.value.errors["dataset"][0]
+
+
+def test_ignored_fields_are_told(service: Service, dataset: Job) -> None:
+    values = {"dataset": dataset.id, "model_name": "m", "framework": "pytorch", "standard_networks": "lenet", "nonsense": "1"}
+    plan = plan_models(service, "classification", {**values, "python_layer_server_file": "/x.py", "batch_size": "100"})
+    assert any("Python layer" in text for text in plan.warnings)
+    assert any("more than the 12 training pictures" in text for text in plan.warnings)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "machine_gpus", lambda service: [{"id": "0", "name": "A"}, {"id": "1", "name": "B"}])
+
+
+@pytest.mark.parametrize(
+    ("sent", "count", "ids"),
+    [
+        ({}, 1, []),
+        ({"select_gpu": "next"}, 1, []),
+        ({"select_gpu": "cpu"}, 0, []),
+        ({"select_gpu": "1"}, 1, ["1"]),
+        ({"select_gpus_list": "0,1"}, 2, ["0", "1"]),
+        ({"select_gpus": ["1", "0"]}, 2, ["1", "0"]),
+        ({"select_gpu_count": "2"}, 2, []),
+        ({"select_gpu_count": "0"}, 0, []),
+        ({"select_gpus_list": "1", "select_gpu_count": "2"}, 1, ["1"]),
+    ],
+)
+def test_gpu_choices(two_gpus: None, make: Make, sent: dict[str, Any], count: int, ids: list[str]) -> None:
+    job = make(**sent)[0]
+    assert (job.gpus, job.gpu_ids) == (count, ids)
+
+
+@pytest.mark.parametrize(
+    "sent", [{"select_gpu": "2"}, {"select_gpus_list": "0,5"}, {"select_gpus": ["7"]}, {"select_gpu_count": "3"}]
+)
+def test_gpus_that_are_not_there_are_refused(two_gpus: None, refused: Any, sent: dict[str, Any]) -> None:
+    assert set(refused(**sent)) == set(sent)
+
+
+@pytest.mark.parametrize("sent", [{"select_gpu": "0"}, {"select_gpus_list": "0"}, {"select_gpu_count": "1"}])
+def test_a_gpu_request_without_gpus_says_how_to_use_the_cpu(
+    refused: Any, monkeypatch: pytest.MonkeyPatch, sent: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(gpus, "machine_gpus", lambda service: [])
+    (messages,) = refused(**sent).values()
+    assert "no NVIDIA GPU" in messages[0]
+
+
+def test_without_gpus_the_default_is_the_cpu(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "machine_gpus", lambda service: [])
+    assert make()[0].gpus == 0
+    assert make(select_gpu="next")[0].gpus == 0
+
+
+@pytest.fixture
+def trained(service: Service, make: Make) -> Job:
+    """A model with snapshots of the epochs 0.5 and 1."""
+    job = make(model_name="first")[0]
+    folder = service.folder(job.id)
+    folder.snapshots.mkdir()
+    for epoch in ("0.5", "1"):
+        (folder.snapshots / f"epoch_{epoch}.safetensors").write_bytes(b"")
+    return job
+
+
+@pytest.mark.parametrize(
+    ("epoch", "source", "snapshot"),
+    [
+        ("1", "snapshot", "snapshots/epoch_1.safetensors"),
+        ("0.5", "snapshot", "snapshots/epoch_0.5.safetensors"),
+        ("0", "none", ""),
+    ],
+)
+def test_a_previous_network_starts_from_the_chosen_snapshot(
+    service: Service, make: Make, trained: Job, epoch: str, source: str, snapshot: str
+) -> None:
+    spec = spec_of(service, make(method="previous", previous_networks=trained.id, **{f"{trained.id}-snapshot": epoch})[0])
+    assert (spec.start.source, spec.start.snapshot, spec.network_name) == (source, snapshot, "lenet")
+
+
+def test_minus_one_means_the_weights_that_the_earlier_model_began_with(service: Service, make: Make, trained: Job) -> None:
+    second = make(method="previous", previous_networks=trained.id, **{f"{trained.id}-snapshot": "1"})[0]
+    third = make(method="previous", previous_networks=second.id, **{f"{second.id}-snapshot": "-1"})[0]
+    assert spec_of(service, third).start == spec_of(service, second).start
+
+
+def test_a_snapshot_that_is_not_there_is_refused(refused: Any, trained: Job) -> None:
+    field = f"{trained.id}-snapshot"
+    assert "there are 0.5, 1" in refused(method="previous", previous_networks=trained.id, **{field: "3"})[field][0]
+    assert "no epoch" in refused(method="previous", previous_networks=trained.id, **{field: "newest"})[field][0]
+    assert "(any more)" in refused(method="previous", previous_networks="20200101-000000-0000")["previous_networks"][0]
+
+
+def test_library_networks_and_published_weights(service: Service, make: Make) -> None:
+    spec = spec_of(service, make(standard_networks="timm/resnet18", use_pretrained_weights="y")[0])
+    assert (spec.network_name, spec.start.source) == ("timm/resnet18", "pretrained")
+    assert "resnet18" in spec.network
+
+
+def test_custom_weights_must_be_one_readable_file_of_weights(service: Service, make: Make, refused: Any, tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"x")
+    picture = tmp_path / "0.png"
+    picture.write_bytes(b"x")
+    custom = {"method": "custom", "custom_network": TEXT}
+    assert spec_of(service, make(**custom, custom_network_snapshot=str(weights))[0]).start.path == str(weights)
+    for text in (f"{weights}:{weights}", str(tmp_path), str(tmp_path / "none.pt"), str(picture)):
+        assert set(refused(**custom, custom_network_snapshot=text)) == {"custom_network_snapshot"}
+
+
+def test_the_json_of_a_model(service: Service, trained: Job, dataset: Job) -> None:
+    brief, whole = model_dict(service, trained), model_dict(service, trained, verbose=True)
+    needed = {"id", "job id", "name", "status", "username", "creation time", "framework", "digits version", "dataset_id"}
+    assert needed | {"image dimensions", "image resize mode", "labels file", "snapshot file", "network file"} <= set(brief)
+    assert not {"directory", "snapshots"} & set(brief)
+    assert (whole["snapshots"], whole["snapshot file"]) == ([0.5, 1.0], "epoch_1.safetensors")
+    assert (brief["image dimensions"], brief["dataset_id"], brief["job id"]) == ([10, 14, 3], dataset.id, trained.id)
+
+
+def test_a_model_without_snapshots_says_so(service: Service, make: Make) -> None:
+    assert model_dict(service, make()[0], verbose=True)["snapshot file"] == "no snapshots"
