@@ -9,7 +9,7 @@ from flask import Blueprint, Response, redirect, url_for
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, FormErrors
 from digits.service import model_choices
-from digits.service.charts import combined_graph, lr_graph, metrics_csv, page_curves, preview
+from digits.service.charts import combined_graph, lr_graph, metrics_csv, preview
 from digits.service.forms import parse
 from digits.service.model_customize import CheckForm, check_network, customize_text
 from digits.service.model_forms import LearningRateForm, ModelForm
@@ -105,15 +105,13 @@ def show(job_id: str) -> Any:
     )
 
 
-@describes(answer="`combined` and `lr` as the original drew them; `curves` with every validation point; `offset` for a stream.")
+@describes(answer="`combined` and `lr` as the original drew them; `curves`, `snapshots` and more; `offset` for a stream.")
 def curves(job_id: str) -> Any:
     """The curves of a training."""
     service = get_service()
     job = service.store.get(job_id, Kind.MODEL)
-    history = read_history(service.folder(job.id))
-    return json_answer(
-        {"combined": combined_graph(history), "lr": lr_graph(history), "curves": page_curves(history), "offset": history.offset}
-    )
+    page = training_page(service, job)
+    return json_answer({"combined": combined_graph(page.history), "lr": lr_graph(page.history), **page.data})
 
 
 @describes(json=True, answer="CSV: step, epoch, phase, name, kind, value, time, attempt.")
