@@ -1,0 +1,137 @@
+"""DICOM pictures of hearts and the contour of the left ventricle as a mask."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from PIL import Image, ImageDraw
+
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.utils import constants, override, subclass
+from digitsDataPluginSunnybrook.files import Contour, case_name, find_contours
+from digitsDataPluginSunnybrook.forms import DatasetForm, InferenceForm
+
+TEMPLATES = Path(__file__).parent / "templates"
+CLASS_LABELS = ["background", "left ventricle"]
+PALETTE = [0, 0, 0, 255, 0, 0] + [0] * (254 * 3)
+
+
+@subclass
+class DataIngestion(DataIngestionInterface):
+    """An entry is a Contour. The split is made once, in `__init__`, and lives in userdata."""
+
+    def __init__(self, is_inference_db=False, **kwargs):
+        super().__init__(is_inference_db, **kwargs)
+        self.userdata["class_labels"] = CLASS_LABELS
+        self.userdata[constants.COLOR_PALETTE_ATTRIBUTE] = PALETTE
+        if not is_inference_db:
+            contours = find_contours(self.contour_folder, self.image_folder)
+            train, val = self.split([contour for contour in contours if contour.picture])
+            self.userdata["train_contours"] = train
+            self.userdata["val_contours"] = val
+            self.userdata["missing_contours"] = [contour for contour in contours if not contour.picture]
+
+    def split(self, contours):
+        """Training and validation contours."""
+        chooser = random.Random(int(self.seed or 0))
+        named = [case_name(name.strip()) for name in (self.validation_cases or "").split(",") if name.strip()]
+        held_out = set(named)
+        if not named and self.split_by == "case":
+            cases = sorted({contour.case for contour in contours})
+            chooser.shuffle(cases)
+            held_out = set(cases[: round(len(cases) * self.folder_pct_val / 100) or (1 if self.folder_pct_val else 0)])
+        if held_out:
+            unknown = held_out - {contour.case for contour in contours}
+            if unknown:
+                raise ValueError(f"there are no pictures of the validation cases {', '.join(sorted(unknown))}")
+            return [c for c in contours if c.case not in held_out], [c for c in contours if c.case in held_out]
+        shuffled = list(contours)
+        chooser.shuffle(shuffled)
+        count = len(shuffled) * self.folder_pct_val // 100
+        return shuffled[count:], shuffled[:count]
+
+    @override
+    def encode_entry(self, entry):
+        """Feature (1, H, W) uint16, or (3, H, W) uint8; label (1, H, W) uint8 with 0 and 1."""
+        if not entry.picture:
+            raise ValueError(f"case {entry.case} has a contour of picture {entry.number}, but the picture is not in the download")
+        pixels = read_pixels(entry.picture)
+        mask = fill_contour(entry.path, pixels.shape) if entry.path else np.zeros(pixels.shape, np.uint8)
+        return self.convert(pixels), mask[np.newaxis]
+
+    def convert(self, pixels):
+        """Pixels (H, W) as a feature."""
+        if self.channel_conversion == "L":
+            return pixels[np.newaxis]
+        low, high = int(pixels.min()), int(pixels.max())
+        grey = ((pixels - low) * (255.0 / max(high - low, 1))).round().astype(np.uint8)
+        return np.repeat(grey[np.newaxis], 3, axis=0)
+
+    @override
+    def itemize_entries(self, stage):
+        if self.is_inference_db:
+            return self.asked_entries() if stage == constants.TEST_DB else []
+        if stage == constants.TRAIN_DB:
+            return self.userdata["train_contours"] + self.userdata["missing_contours"]
+        return self.userdata["val_contours"] if stage == constants.VAL_DB else []
+
+    def asked_entries(self):
+        """What the inference form names: a file without a contour, or a validation record with its own."""
+        if self.test_image_file:
+            return [Contour(Path(self.test_image_file).name, 0, "", self.test_image_file)]
+        if self.validation_record != "none":
+            return [self.userdata["val_contours"][int(self.validation_record)]]
+        raise ValueError("choose an image file or a validation record")
+
+    @staticmethod
+    @override
+    def get_category():
+        return "Images"
+
+    @staticmethod
+    @override
+    def get_id():
+        return "image-sunnybrook"
+
+    @staticmethod
+    @override
+    def get_title():
+        return "Sunnybrook LV Segmentation"
+
+    @staticmethod
+    @override
+    def get_dataset_form():
+        return DatasetForm()
+
+    @staticmethod
+    @override
+    def get_dataset_template(form):
+        return (TEMPLATES / "dataset_template.html").read_text(encoding="utf-8"), {"form": form}
+
+    @override
+    def get_inference_form(self):
+        return InferenceForm([str(contour) for contour in self.userdata["val_contours"]])
+
+    @staticmethod
+    @override
+    def get_inference_template(form):
+        return (TEMPLATES / "inference_template.html").read_text(encoding="utf-8"), {"form": form}
+
+
+def read_pixels(path):
+    """The pixels of a DICOM file, (H, W) uint16."""
+    pixels = pydicom.dcmread(path).pixel_array
+    if pixels.ndim != 2:
+        raise ValueError(f"{path} has pixels of shape {pixels.shape}; one grey picture is expected")
+    return pixels.clip(0, 65535).astype(np.uint16)
+
+
+def fill_contour(path, shape):
+    """The inside of a closed contour ("x y" a line) as a mask (H, W) of 0 and 1."""
+    points = np.loadtxt(path, ndmin=2)
+    if points.shape[0] < 3 or points.shape[1] != 2:
+        raise ValueError(f"{path} is no contour: at least three lines with x and y are expected")
+    mask = Image.new("L", (shape[1], shape[0]))
+    ImageDraw.Draw(mask).polygon([(round(x), round(y)) for x, y in points], fill=1, outline=1)
+    return np.asarray(mask).copy()
