@@ -103,7 +103,7 @@ def answers(settings: Settings) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=SOCKET_TIMEOUT)
     try:
-        connection.request("GET", f"{settings.url_prefix}/login", headers={"Host": f"localhost:{settings.port}"})
+        connection.request("GET", f"{settings.url_prefix}/health", headers={"Host": f"localhost:{settings.port}"})
         return connection.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
