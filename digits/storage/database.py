@@ -66,7 +66,7 @@ class JobRow(Base):
     disk_bytes: Mapped[int | None] = mapped_column(Integer, default=None)
     summary: Mapped[dict[str, Any]] = mapped_column(default=dict)  # short facts for lists: classes, entries, image shape
 
-    __table_args__ = (Index("ix_jobs_kind_created", "kind", "created"),)
+    __table_args__ = (Index("ix_jobs_list", "kind", "deleted", "created"),)
 
 
 class DependencyRow(Base):

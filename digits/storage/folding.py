@@ -29,8 +29,9 @@ class Sparkline:
     seen: int = 0
 
     def add(self, value: float) -> None:
+        """Take a finite value; four digits are enough for a line of 64 points and keep rows short."""
         if self.seen % self.stride == 0:
-            self.values.append(value)
+            self.values.append(float(f"{value:.4g}"))
         self.seen += 1
         if len(self.values) >= SPARKLINE_POINTS:
             self.values = self.values[::2]

@@ -51,10 +51,14 @@ class Server:
         self._on_ready = on_ready
         control.handlers.update(self.handlers())
 
-    def tick(self) -> None:
-        """Everything that is due now."""
+    def start_services(self) -> None:
+        """Start the services, or start again those that ended."""
         for keeper in self.keepers:
             keeper.tick()
+
+    def tick(self) -> None:
+        """Everything that is due now."""
+        self.start_services()
         if self._on_ready is not None and all(keeper.was_ready for keeper in self.keepers):
             self._on_ready()
             self._on_ready = None
@@ -112,6 +116,7 @@ def run(
         server = Server(supervisor, control, services, on_ready)
         with _Signals(control.wake, stop) as signals:
             try:
+                server.start_services()
                 supervisor.open()
                 control.publish(address=address)
                 logger.info("Supervises %s (pid %d).", jobs_dir.path, os.getpid())
@@ -172,16 +177,16 @@ def _crew(settings: Settings, jobs_dir: JobsDir, command: Sequence[str]) -> Crew
 def _follow(
     store: JobStore, job_ids: Collection[str], on_change: Callable[[Job], None], work: Callable[[], None], tick: float
 ) -> list[Job]:
-    """Until all jobs have ended or are gone."""
+    """Until all jobs have ended, and those that are being deleted are gone."""
     seen: dict[str, int] = {}
     while True:
         work()
-        jobs = [job for job_id in job_ids if (job := store.find(job_id)) is not None]
+        jobs = [job for job_id in job_ids if (job := store.find(job_id, with_deleted=True)) is not None]
         for job in jobs:
             if seen.get(job.id) != job.seq:
                 seen[job.id] = job.seq
                 on_change(job)
-        if all(job.status in FINISHED and job.requested_action != "resume" for job in jobs):
+        if all(job.status in FINISHED and not job.requested_action for job in jobs):
             return jobs
         time.sleep(tick)
 

@@ -22,7 +22,7 @@ def test_a_job_runs_and_its_row_tells_what_its_events_said(world: World) -> None
     assert row.eta is None
     assert row.attempt == 1
     assert (row.best_name, row.best_value, row.best_epoch) == ("accuracy", 100.0, 1.0)
-    assert row.sparkline == [1.0, 1 / 2, 1 / 3, 1 / 4]
+    assert row.sparkline == pytest.approx([1.0, 1 / 2, 1 / 3, 1 / 4], rel=1e-3)
     outputs = {(o.name, o.phase): o for o in world.service.store.outputs([job.id])[job.id]}
     loss = outputs["loss", "val"]
     assert (loss.last, loss.min, loss.max, loss.min_epoch, loss.max_epoch, loss.kind) == (0.25, 0.25, 1.0, 1.0, 0.25, "loss")

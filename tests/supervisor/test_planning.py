@@ -1,0 +1,107 @@
+"""The order of the queue: who starts, who waits and why, and that nobody starves."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digits.supervisor.gpus import Gpu, visible
+from digits.supervisor.planning import Demand, Grant, Machine, plan
+
+TWO_GPUS = Machine(cpus=8, gpus=("0", "1"))
+
+
+def started(queue: list[Demand], running: list[Grant], machine: Machine) -> list[str]:
+    return [grant.job_id for grant in plan(queue, running, machine).starts]
+
+
+def test_pools_limit_how_many_run_at_once() -> None:
+    queue = [Demand(name, "create_db") for name in "abc"]
+    result = plan(queue, [], Machine(cpus=1))
+    assert [grant.job_id for grant in result.starts] == ["a", "b"]
+    assert result.reasons == {"c": "waits for a place: 2 such jobs run at once"}
+
+
+def test_trainings_share_the_cpu_slots() -> None:
+    queue = [Demand("a", "train", cpus=3), Demand("b", "train", cpus=3), Demand("c", "train", cpus=2)]
+    result = plan(queue, [], Machine(cpus=8))
+    assert [grant.job_id for grant in result.starts] == ["a", "b", "c"]
+    assert started(queue, [Grant("x", "train", 4)], Machine(cpus=8)) == ["a"]
+
+
+def test_no_number_of_slots_means_all_and_more_than_there_are_is_cut() -> None:
+    for cpus in (0, 64):
+        result = plan([Demand("a", "train", cpus=cpus)], [], Machine(cpus=8))
+        assert result.starts[0].cpus == 8
+
+
+def test_a_big_training_is_not_overtaken_by_small_ones() -> None:
+    queue = [Demand("big", "train", cpus=8), Demand("small", "train", cpus=1)]
+    result = plan(queue, [Grant("x", "train", 2)], Machine(cpus=8))
+    assert result.starts == []
+    assert result.reasons["big"] == "waits for 8 CPU slots: 6 of 8 are free"
+    assert "small" in result.reasons
+
+
+def test_a_data_set_and_an_evaluation_pass_a_waiting_training() -> None:
+    queue = [Demand("big", "train", cpus=8), Demand("data", "create_db", cpus=8), Demand("eval", "inference")]
+    assert started(queue, [Grant("x", "train", 8)], Machine(cpus=8)) == ["data", "eval"]
+
+
+def test_a_job_that_waits_for_two_gpus_keeps_the_one_that_is_free() -> None:
+    queue = [Demand("two", "train", gpus=2), Demand("one", "train", gpus=1), Demand("cpu", "train", cpus=1)]
+    result = plan(queue, [Grant("x", "train", 4, ("0",))], TWO_GPUS)
+    assert [grant.job_id for grant in result.starts] == ["cpu"]
+    assert result.reasons["two"] == "waits for 2 GPUs: 1 of 2 are free"
+
+
+def test_a_job_that_waits_for_one_device_leaves_the_others() -> None:
+    queue = [Demand("zero", "train", gpus=1, gpu_ids=("0",)), Demand("any", "train", gpus=1)]
+    result = plan(queue, [Grant("x", "train", 4, ("0",))], TWO_GPUS)
+    assert [(grant.job_id, grant.gpus) for grant in result.starts] == [("any", ("1",))]
+    assert result.reasons["zero"] == "waits for GPU 0"
+
+
+def test_what_the_machine_does_not_have_is_refused() -> None:
+    result = plan([Demand("a", "train", gpus=3), Demand("b", "train", gpus=1, gpu_ids=("7",))], [], TWO_GPUS)
+    assert result.impossible["a"].startswith("The job asks for 3 GPUs; this machine has 2 (0, 1).")
+    assert result.impossible["b"].startswith("The job asks for GPU 7; this machine has 2 (0, 1).")
+
+
+DEMANDS = st.builds(
+    Demand,
+    job_id=st.uuids().map(str),
+    pool=st.sampled_from(["train", "create_db", "inference"]),
+    cpus=st.integers(0, 10),
+    gpus=st.integers(0, 3),
+)
+
+
+@given(st.lists(DEMANDS, max_size=12), st.integers(1, 8), st.integers(0, 3))
+def test_nothing_is_given_twice_and_every_job_is_answered(queue: list[Demand], cpus: int, gpus: int) -> None:
+    machine = Machine(cpus, tuple(str(number) for number in range(gpus)))
+    result = plan(queue, [], machine)
+    given_away = [gpu for grant in result.starts for gpu in grant.gpus]
+    assert len(given_away) == len(set(given_away))
+    assert sum(grant.cpus for grant in result.starts if grant.pool == "train" and not grant.gpus) <= cpus
+    answered = [*(grant.job_id for grant in result.starts), *result.reasons, *result.impossible]
+    assert sorted(answered) == sorted(demand.job_id for demand in queue)
+
+
+@given(st.lists(DEMANDS, min_size=1, max_size=10), st.integers(1, 8), st.integers(1, 3))
+def test_every_possible_job_starts_at_last(queue: list[Demand], cpus: int, gpus: int) -> None:
+    machine = Machine(cpus, tuple(str(number) for number in range(gpus)))
+    left = [demand for demand in queue if demand.job_id not in plan(queue, [], machine).impossible]
+    for _ in range(len(queue) + 1):
+        starts = plan(left, [], machine).starts
+        begun = {grant.job_id for grant in starts}
+        left = [demand for demand in left if demand.job_id not in begun]
+    assert left == []
+
+
+def test_the_servers_own_setting_limits_the_devices() -> None:
+    gpus = [Gpu(str(number), "GPU", f"GPU-{number}abcdef", 1) for number in range(3)]
+    assert visible(gpus, None) == gpus
+    assert visible(gpus, "") == []
+    assert [gpu.id for gpu in visible(gpus, "2,0")] == ["0", "2"]
+    assert [gpu.id for gpu in visible(gpus, "GPU-1abc")] == ["1"]

@@ -1,0 +1,157 @@
+"""The frame of every worker: first and last events, stopping, what an exception means, bounded output."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from digits.domain.events import AttemptEvent, Event, HardwareEvent, StatusEvent
+from digits.domain.jobs import Kind
+from digits.errors import LoadImageError, NetworkError, TrainingError
+from digits.storage.events import read_events
+from digits.utils.processes import is_alive, start_time
+from digits.worker.failures import error_event
+from digits.worker.hardware import HardwareMonitor
+from digits.worker.output import BoundedLog
+from tests.supervisor.conftest import WORKER, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path / "jobs")
+    yield world
+    world.close()
+
+
+def start(world: World, job_id: str, attempt: int = 1) -> subprocess.Popen[bytes]:
+    command = [*WORKER, "--jobs-dir", world.settings.jobs_dir, "--attempt", str(attempt), job_id]
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def events_of(world: World, job_id: str) -> list[Event]:
+    return [event for _, event in read_events(world.service.folder(job_id).events_file)]
+
+
+def test_a_job_begins_with_its_attempt_and_ends_with_its_status(world: World) -> None:
+    job = world.job(steps=2)
+    process = start(world, job.id)
+    assert process.wait(30) == 0
+    events = events_of(world, job.id)
+    assert isinstance(events[0], AttemptEvent)
+    assert events[0].pid == process.pid
+    assert (events[0].resumed_step, events[0].resumed_offset) == (-1, 0)
+    assert isinstance(events[-1], StatusEvent)
+    assert events[-1].status == "D"
+    identity = json.loads(world.service.folder(job.id).worker_file.read_text())
+    assert (identity["pid"], identity["attempt"]) == (process.pid, 1)
+    assert world.service.folder(job.id).heartbeat_file.exists()
+
+
+def test_sigterm_is_a_request(world: World) -> None:
+    job = world.job(steps=1000, seconds=0.05)
+    process = start(world, job.id)
+    deadline = time.monotonic() + 30
+    while len(events_of(world, job.id)) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 4
+    last = events_of(world, job.id)[-1]
+    assert isinstance(last, StatusEvent)
+    assert last.status == "A"
+
+
+def test_the_next_attempt_names_its_checkpoint(world: World) -> None:
+    job = world.job(steps=6, checkpoint_every=2, die_at={"1": 5})
+    assert start(world, job.id).wait(30) == -signal.SIGKILL
+    assert start(world, job.id, attempt=2).wait(30) == 0
+    attempts = [event for event in events_of(world, job.id) if isinstance(event, AttemptEvent)]
+    assert [event.attempt for event in attempts] == [1, 2]
+    assert attempts[1].resumed_step == 4
+    assert attempts[1].resumed_offset > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (TrainingError("Loss is NaN.", advice="Lower the rate."), "training", "Loss is NaN."),
+        (NetworkError("Line 3 is wrong."), "network", "Line 3 is wrong."),
+        (LoadImageError("x.png is text."), "load-image", "x.png is text."),
+        (MemoryError(), "out-of-memory", "There is not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out-of-memory", "Tried to allocate 2 GiB"),
+        (ModuleNotFoundError("No module named 'x'", name="x"), "import", "x cannot be imported"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/a"), "permission", "/data/a"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/data/b"), "missing-file", "/data/b does not exist"),
+        (KeyError("a"), "exception", "KeyError: 'a'"),
+    ],
+)
+def test_every_exception_has_a_code_and_words(error: Exception, code: str, words: str) -> None:
+    event = error_event(error)
+    assert event.code == code
+    assert words in event.message
+    assert type(error).__name__ in event.trace
+
+
+def test_a_log_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
+    log = BoundedLog(tmp_path / "log", limit=1000, share=100)
+    for number in range(100_000):
+        log.write(b"line %d\n" % number)
+    log.close()
+    text = (tmp_path / "log").read_bytes()
+    assert text.startswith(b"line 0\n")
+    assert text.endswith(b"line 99999\n")
+    assert len(text) < 1000 + 70_000
+    assert b"bytes are left out here" in text
+
+
+def test_a_later_attempt_still_gets_its_share_of_a_long_log(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"x" * 5000)
+    log = BoundedLog(tmp_path / "log", limit=1000, share=100)
+    log.write(b"second attempt\n")
+    log.close()
+    assert (tmp_path / "log").read_bytes().endswith(b"second attempt\n")
+
+
+def test_hardware_is_measured_for_the_process_group() -> None:
+    seen: list[Event] = []
+    with HardwareMonitor(lambda event: seen.append(event) or 0, (), seconds=0.05):
+        deadline = time.monotonic() + 10
+        while len(seen) < 2:
+            assert time.monotonic() < deadline
+            sum(range(10_000))
+    event = seen[-1]
+    assert isinstance(event, HardwareEvent)
+    assert event.memory > 2**20
+    assert event.memory_total > event.memory
+    assert event.cpu_percent >= 0.0
+    assert event.gpus == []
+
+
+def test_a_pid_alone_is_not_a_process() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = start_time(process.pid)
+    assert is_alive(process.pid, started)
+    assert not is_alive(process.pid, started - 100)
+    process.communicate(b"\n")
+    assert not is_alive(process.pid, started)
+
+
+def test_workers_load_neither_database_nor_web() -> None:
+    text = (
+        "import sys, digits.worker.runtime; print([m for m in ('flask', 'sqlalchemy', 'pydantic', 'torch') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_kinds_have_runners() -> None:
+    from digits.worker.runtime import RUNNERS
+
+    assert set(RUNNERS) == set(Kind)
