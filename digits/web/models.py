@@ -89,7 +89,7 @@ def create(kind: str) -> Any:
 @describes(form=ModelForm, answer="The model, as at /models/{job_id}.json, or `jobs`: one for each combination of a sweep.")
 def create_for_extension(extension_id: str) -> Any:
     """Create a model on a data set of one extension."""
-    return _create(Task.GENERIC, extension_id)
+    return _create(Task.GENERIC, extension_id.removesuffix(".json"))  # the old rule without a slash also takes `generic.json`
 
 
 @describes(answer="The model: see docs/rest.md.")
