@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 PREDICTOR_COMMAND = (sys.executable, "-P", "-m", "digits.predictor")
 MAX_PREDICTORS = 4
+LOADING_SECONDS = 300.0  # who is not ready by then is given up
 LOG_TAIL_BYTES = 2_000
 
 Key = tuple[str, str, str]
@@ -67,13 +68,14 @@ class Predictors:
             self._make_room()
             found = self.running[key] = self._start(key)
         found.used = time.monotonic()
-        return {"socket": str(found.socket)} if found.ready else lambda: self._answer(key, found)
+        return {"socket": str(found.socket)} if found.ready else lambda: self._answer(key)
 
     def tick(self) -> None:
         """Drop who is idle or has ended, and kill who was told to go and did not."""
         now = time.monotonic()
         for key, predictor in list(self.running.items()):
-            if not predictor.child.is_running() or now - predictor.used > self.idle_seconds:
+            limit = self.idle_seconds if predictor.ready else max(self.idle_seconds, LOADING_SECONDS)
+            if now - predictor.used > limit or (predictor.ready and not predictor.child.is_running()):
                 self._drop(key)
         for child, since in self._ending:
             if now - since > STOP_SECONDS:
@@ -128,12 +130,18 @@ class Predictors:
         wanted = device.removeprefix("cuda:")
         return wanted if wanted in free else next(iter(free), "")
 
-    def _answer(self, key: Key, predictor: Predictor) -> Answer | None:
+    def _answer(self, key: Key) -> Answer | None:
+        """The answer once the model is loaded or has failed to; one that was moved out of a training's way is loaded again."""
+        predictor = self.running.get(key)
+        if predictor is None:
+            self.running[key] = self._start(key)
+            return None
         if _answers(predictor.socket):
             predictor.ready, predictor.used = True, time.monotonic()
             return {"socket": str(predictor.socket)}
         if predictor.child.is_running():
             return None
+        self._drop(key)
         return {
             "error": f"The model could not be loaded: {_tail(predictor.log)}",
             "advice": "The page of the model shows its log.",
@@ -141,7 +149,7 @@ class Predictors:
 
     def _make_room(self) -> None:
         while len(self.running) >= self.limit:
-            self._drop(min(self.running, key=lambda key: self.running[key].used))
+            self._drop(min(self.running, key=lambda key: (not self.running[key].ready, self.running[key].used)))
 
     def _drop(self, key: Key) -> None:
         predictor = self.running.pop(key)

@@ -1,0 +1,167 @@
+"""Predictors, network checks and services: started when wanted, dropped when in the way, ended with the server."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from digits.errors import BadRequest, ConfigError
+from digits.storage.folders import JobsDir
+from digits.supervisor.checks import NetworkChecks
+from digits.supervisor.children import Service, ServiceKeeper
+from digits.supervisor.predictors import Predictors
+
+MODEL = "20260101-000000-aaaa"
+PREDICTOR = (sys.executable, str(Path(__file__).with_name("fake_predictor.py")))
+
+
+def until(answer: Callable[[], Any], tick: Callable[[], None] = lambda: None, seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := answer()):
+        assert time.monotonic() < deadline
+        tick()
+        time.sleep(0.02)
+    return value
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A short folder: the path of a Unix socket has at most 108 bytes."""
+    with tempfile.TemporaryDirectory(prefix="dt-") as folder:
+        yield Path(folder)
+
+
+class Desk:
+    """Predictors of one model with a few snapshots, on a machine with the given GPUs."""
+
+    def __init__(self, jobs_dir: JobsDir, runtime: Path, gpus: tuple[str, ...] = (), **options: Any) -> None:
+        for name in ("a", "b", "c", "broken"):
+            path = jobs_dir.folder(MODEL).snapshots / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"weights")
+        self.gpus = list(gpus)
+        values: dict[str, Any] = {"idle_seconds": 60.0, **options}
+        self.predictors = Predictors(jobs_dir, runtime, free_gpus=lambda: self.gpus, command=PREDICTOR, **values)
+
+    def ask(self, name: str, device: str = "auto") -> dict[str, Any]:
+        answer = self.predictors.request({"model_id": MODEL, "snapshot": f"snapshots/{name}", "device": device})
+        return until(answer, self.predictors.tick) if callable(answer) else answer
+
+    def about(self, answer: dict[str, Any]) -> list[str]:
+        """Pid, device and visible GPUs of the predictor."""
+        return Path(answer["socket"] + ".about").read_text().split(" ")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:
+    made: list[Desk] = []
+
+    def make(**options: Any) -> Desk:
+        made.append(Desk(JobsDir(tmp_path), runtime, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.predictors.stop()
+
+
+def test_a_loaded_model_is_used_again(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    first = one.ask("a")
+    assert one.ask("a") == first
+    assert one.ask("b") != first
+    assert one.about(first)[1:] == ["cpu", ""]
+
+
+def test_a_model_that_does_not_load_says_why(desk: Callable[..., Desk]) -> None:
+    assert "the weights do not fit" in desk().ask("broken")["error"]
+
+
+@pytest.mark.parametrize("snapshot", ["", "snapshots/missing", "../../etc/passwd", "/etc/passwd"])
+def test_only_snapshots_of_the_model_are_loaded(desk: Callable[..., Desk], snapshot: str) -> None:
+    with pytest.raises(BadRequest, match="has no snapshot"):
+        desk().predictors.request({"model_id": MODEL, "snapshot": snapshot})
+
+
+def test_the_least_used_makes_room(desk: Callable[..., Desk]) -> None:
+    one = desk(limit=2)
+    first, second = one.ask("a"), one.ask("b")
+    one.ask("a")
+    one.ask("c")
+    until(lambda: not psutil.pid_exists(int(one.about(second)[0])), one.predictors.tick)
+    assert one.ask("a") == first
+
+
+def test_the_idle_are_dropped(desk: Callable[..., Desk]) -> None:
+    one = desk(idle_seconds=0.1)
+    pid = int(one.about(one.ask("a"))[0])
+    until(lambda: not psutil.pid_exists(pid), one.predictors.tick)
+    assert one.predictors.running == {}
+
+
+def test_a_training_gets_the_gpu_and_the_next_request_the_cpu(desk: Callable[..., Desk]) -> None:
+    one = desk(gpus=("0",))
+    answer = one.ask("a")
+    assert one.about(answer)[1:] == ["cuda:0", "0"]
+    one.gpus.clear()
+    one.predictors.leave(["0"])
+    until(lambda: not psutil.pid_exists(int(one.about(answer)[0])), one.predictors.tick)
+    assert one.about(one.ask("a"))[1:] == ["cpu", ""]
+
+
+def check(checks: NetworkChecks, text: str) -> dict[str, Any]:
+    context = {"task": "classification", "input_shape": [1, 8, 8], "num_classes": 3}
+    answer = checks.request({"framework": "pytorch", "text": text, "context": context})
+    assert callable(answer)
+    return until(answer)
+
+
+GOOD = """
+import torch
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(channels * height * width, context.num_classes))
+"""
+
+
+def test_a_network_text_is_built_in_a_process_of_its_own(runtime: Path) -> None:
+    checks = NetworkChecks(runtime)
+    assert check(checks, GOOD)["report"]["parameters"] == 8 * 8 * 3 + 3
+    assert "problem" in check(checks, "def build_network(context):\n    print('x' * 10**9)\n    import os\n    os._exit(3)\n")
+    assert list(runtime.iterdir()) == []
+
+
+def test_an_endless_network_text_is_ended(runtime: Path) -> None:
+    checks = NetworkChecks(runtime, command=(sys.executable, "-c", "while True: pass"), seconds=0.5)
+    assert "endless loop" in check(checks, GOOD)["problem"]
+    assert checks.running == []
+
+
+def test_an_essential_service_that_never_comes_up_ends_the_server(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.supervisor.children.RESTART_SECONDS", (0.01, 0.01))
+    keeper = ServiceKeeper(
+        Service("web server", [sys.executable, "-c", "raise SystemExit(9)"], ready=lambda: False, essential=True), runtime
+    )
+    with pytest.raises(ConfigError, match="web server does not start: it ended with exit code 9"):
+        until(lambda: False, keeper.tick)
+
+
+def test_a_service_gets_the_runtime_folder(runtime: Path) -> None:
+    code = "import sys, pathlib, time; pathlib.Path(sys.argv[1]).write_text('here'); time.sleep(60)"
+    keeper = ServiceKeeper(Service("test", [sys.executable, "-c", code, "{runtime}/file"]), runtime)
+    keeper.tick()
+    until(lambda: (runtime / "file").exists() and (runtime / "file").read_text() == "here")
+    first = keeper.child
+    keeper.restart()
+    keeper.tick()
+    assert keeper.child is not first
+    assert keeper.child is not None
+    keeper.child.stop()
