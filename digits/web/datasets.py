@@ -33,6 +33,7 @@ from digits.web.context import (
 
 CLASSIFICATION = "/datasets/images/classification"
 PROBLEMS_SIZE = 50
+LONGEST_NUMBER = 18
 EXPLORE_ARGUMENTS = {
     "job_id": "The data set.",
     "db": "train, val or test.",
@@ -226,7 +227,7 @@ def _number(name: str, default: int, most: int) -> int:
         return default
     if not str(text).isdecimal():
         raise BadRequest(f"{name} is {text!r}; expected is a whole number from 0 on.")
-    return min(int(str(text)), most)
+    return min(int(str(text)), most) if len(str(text)) < LONGEST_NUMBER else most
 
 
 def _text_files(folder: Path) -> list[str]:

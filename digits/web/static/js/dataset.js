@@ -6,6 +6,7 @@ import { duration, number } from "./ui.js";
 const page = document.getElementById("dataset");
 const figures = JSON.parse(document.getElementById("dataset-figures").textContent);
 const SPLITS = [["train", "Training"], ["val", "Validation"], ["test", "Test"]];
+const STAGES = { train_db: "Training images", val_db: "Validation images", test_db: "Test images" };
 const MOST_NAMED = 60;
 const LONGEST_NAME = 18;
 
@@ -76,7 +77,7 @@ const shortened = (name) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGE
 function showProgress(event) {
   const part = (name, text) => (page.querySelector(`[data-making-${name}]`).textContent = text);
   const unit = event.unit || "images";
-  part("stage", event.stage || "Working");
+  part("stage", STAGES[event.stage] || event.stage || "Working");
   part("count", event.total ? `${number(event.done)} of ${number(event.total)} ${unit}` : "");
   part("rate", event.rate ? `${number(Math.round(event.rate))} ${unit}/s` : "");
   part("eta", event.eta === null ? "" : `about ${duration(event.eta)} left`);

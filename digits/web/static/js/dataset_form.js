@@ -1,5 +1,8 @@
 // The form of a new image classification data set: tabs, what is in the chosen folder, and how a picture is resized.
 
+import { toast } from "./ui.js";
+import { dropZone, progressBar, sendAll } from "./uploads.js";
+
 const form = document.getElementById("dataset-form");
 const control = (name) => form.elements.namedItem(name);
 const box = (selector) => form.querySelector(selector);
@@ -13,11 +16,12 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** `work(name)` after a pause; each name waits for itself. */
 function debounced(work, wait) {
-  let timer = 0;
-  return (...values) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => work(...values), wait);
+  const timers = new Map();
+  return (name) => {
+    clearTimeout(timers.get(name));
+    timers.set(name, setTimeout(() => work(name), wait));
   };
 }
 
@@ -136,6 +140,29 @@ function suggestName(path) {
   name.value = name.dataset.suggested = last.replace(/[_-]+/g, " ");
 }
 
+// -- upload: becomes a folder of the server, which the folder tab then names ---------------------------------------
+
+function offerUpload() {
+  const zone = dropZone();
+  const status = box("[data-upload-status]");
+  zone.onFiles = async (files) => {
+    zone.element.hidden = true;
+    status.hidden = false;
+    try {
+      const upload = await sendAll(files, progressBar(status));
+      showTab("folder");
+      control("folder_train").value = upload.path;
+      control("folder_train").dispatchEvent(new Event("change", { bubbles: true }));
+      toast(`${number.format(upload.files)} files are on the server now.`, "success");
+    } catch (error) {
+      toast(error.message, "error");
+    }
+    zone.element.hidden = false;
+    status.hidden = true;
+  };
+  box("[data-drop]").append(zone.element);
+}
+
 // -- how a picture is resized -------------------------------------------------------------------------------------
 
 async function showExample() {
@@ -172,6 +199,7 @@ function start() {
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   control("group_name").setAttribute("list", "groups");
+  offerUpload();
   showDependents();
   for (const name of ["folder_train", "folder_val", "folder_test"]) if (control(name).value && !control(name).matches(".is-invalid")) checkFolder(name);
   showExample();
