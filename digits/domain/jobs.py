@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 SCHEMA = 1
-JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}$")
+JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}\Z")
 
 
 class Kind(StrEnum):

@@ -26,7 +26,7 @@ from digits.service import Service
 from digits.storage.database import TokenRow, UserRow
 from digits.storage.files import atomic
 
-NAME_RULE = re.compile(r"^[a-z][a-z0-9.\-_]*$")  # R 8.4
+NAME_RULE = re.compile(r"[a-z][a-z0-9.\-_]*")  # R 8.4
 MAX_NAME = 80
 MIN_PASSWORD = 8
 TOKEN_PREFIX = "digits_"
@@ -46,7 +46,7 @@ class Token:
 
 def check_name(name: str) -> str:
     """`name`, when it is one a user may have. Raises BadRequest otherwise."""
-    if not NAME_RULE.match(name) or len(name) > MAX_NAME:
+    if not NAME_RULE.fullmatch(name) or len(name) > MAX_NAME:
         raise BadRequest(
             f"{name[:MAX_NAME]!r} cannot be a user name.",
             advice=f"Start with a lower-case letter; then lower-case letters, digits, '.', '-' and '_', at most {MAX_NAME}.",
@@ -171,7 +171,7 @@ def default_user() -> str:
     except (KeyError, OSError):  # no such user in the password file, as in some containers
         name = ""
     cleaned = re.sub(r"[^a-z0-9.\-_]", "", name)[:MAX_NAME]
-    return cleaned if NAME_RULE.match(cleaned) else "digits"
+    return cleaned if NAME_RULE.fullmatch(cleaned) else "digits"
 
 
 def secret_key(service: Service) -> bytes:

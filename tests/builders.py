@@ -1,0 +1,57 @@
+"""Jobs for tests of lists and pages: rows and folders as the service makes them, without any work being done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.status import Status
+from digits.service import Service
+from digits.service.jobs import create_job
+from digits.storage.jobs import Job
+from tests.conftest import USER
+
+TYPE_NAMES = {
+    Kind.DATASET: "Image Classification Dataset",
+    Kind.MODEL: "Image Classification Model",
+    Kind.EVALUATION: "Evaluation",
+}
+ROADS = {
+    Status.INIT: (),
+    Status.WAIT: (Status.WAIT,),
+    Status.RUN: (Status.WAIT, Status.RUN),
+    Status.DONE: (Status.WAIT, Status.RUN, Status.DONE),
+    Status.ABORT: (Status.ABORT,),
+    Status.ERROR: (Status.WAIT, Status.RUN, Status.ERROR),
+}
+
+
+def make_job(
+    service: Service,
+    kind: Kind = Kind.MODEL,
+    name: str = "a job",
+    *,
+    status: Status = Status.INIT,
+    owner: str = USER,
+    parents: tuple[str, ...] = (),
+    form: dict[str, Any] | None = None,
+    **columns: Any,
+) -> Job:
+    """A job in the given state."""
+    job = create_job(
+        service,
+        kind=kind,
+        task=Task.CLASSIFICATION,
+        type_name=TYPE_NAMES[kind],
+        name=name,
+        form=form or {},
+        spec={},
+        resources=Resources("train"),
+        parents=parents,
+        owner=owner,
+        dataset_id=parents[0] if parents else "",
+        **columns,
+    )
+    for step in ROADS[status]:
+        job = service.store.transition(job.id, step)
+    return job

@@ -1,0 +1,151 @@
+"""What can be done with any job over HTTP (R 1.1): the texts and codes of the original."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from digits.domain.jobs import Kind
+from digits.domain.status import Status
+from digits.service import Service
+from digits.storage.jobs import Job
+from tests.builders import make_job
+
+UNKNOWN = "20200101-000000-abcd"
+
+
+@pytest.fixture
+def job(service: Service) -> Job:
+    return make_job(service, name="before", status=Status.RUN)
+
+
+@pytest.fixture
+def foreign(service: Service) -> Job:
+    """Somebody else's job."""
+    return make_job(service, name="theirs", status=Status.RUN, owner="somebody-else")
+
+
+@pytest.mark.parametrize("area", ["jobs", "models"])
+def test_status(client: FlaskClient, job: Job, area: str) -> None:
+    assert client.get(f"/{area}/{job.id}/status").json == {
+        "error": "",
+        "status": "Running",
+        "name": "before",
+        "type": "Image Classification Model",
+    }
+
+
+def test_status_of_an_unknown_job_is_an_ordinary_answer(client: FlaskClient) -> None:
+    answer = client.get(f"/datasets/{UNKNOWN}/status")
+    assert answer.status_code == 200
+    assert answer.json["error"] == "Job not found."
+
+
+def test_rename_and_notes(client: FlaskClient, service: Service, job: Job) -> None:
+    answer = client.put(f"/jobs/{job.id}", data={"job_name": " after ", "job_notes": "good one"})
+    assert answer.text == "Image Classification Model updated."
+    changed = service.store.get(job.id)
+    assert (changed.name, changed.notes) == ("after", "good one")
+    assert service.folder(job.id).user().name == "after"
+    assert client.put(f"/models/{job.id}", data={"job_notes": " "}).status_code == 200
+    assert service.store.get(job.id).notes == ""
+
+
+def test_a_blank_name_is_refused(client: FlaskClient, job: Job) -> None:
+    assert client.put(f"/jobs/{job.id}", data={"job_name": "  "}).status_code == 400
+
+
+def test_abort(client: FlaskClient, service: Service, job: Job) -> None:
+    assert client.post(f"/models/{job.id}/abort").text == "Job aborted."
+    assert service.store.get(job.id).requested_action == "abort"
+    ended = make_job(service, status=Status.DONE)
+    answer = client.post(f"/jobs/{ended.id}/abort")
+    assert answer.status_code == 403
+    assert "Job not aborted" in answer.text
+
+
+def test_delete(client: FlaskClient, service: Service, job: Job) -> None:
+    assert client.delete(f"/models/{job.id}").text == "Job deleted."
+    assert client.get(f"/jobs/{job.id}").status_code == 404
+    assert client.delete(f"/jobs/{job.id}").status_code == 404
+
+
+def test_a_data_set_that_models_need_stays(client: FlaskClient, service: Service) -> None:
+    dataset = make_job(service, Kind.DATASET, "data", status=Status.DONE)
+    make_job(service, name="needs it", parents=(dataset.id,))
+    answer = client.delete(f"/datasets/{dataset.id}")
+    assert answer.status_code == 403
+    assert "needs it" in answer.text
+    bulk = client.delete("/jobs", data={"job_ids[]": [dataset.id, UNKNOWN]})
+    assert bulk.status_code == 400
+    assert "needs it" in bulk.text
+    assert "1 job not found." in bulk.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data"),
+    [
+        ("PUT", "/jobs/{}", {"job_name": "mine now"}),
+        ("DELETE", "/models/{}", {}),
+        ("POST", "/jobs/{}/abort", {}),
+        ("POST", "/models/{}/resume", {}),
+        ("POST", "/jobs/{}/priority", {"move": "top"}),
+    ],
+)
+def test_somebody_elses_job_cannot_be_changed(
+    client: FlaskClient, service: Service, foreign: Job, method: str, path: str, data: dict[str, str]
+) -> None:
+    answer = client.open(path.format(foreign.id), method=method, data=data, headers={"Accept": "application/json"})
+    assert answer.status_code == 403
+    assert "somebody-else" in answer.json["error"]["message"]
+    same = service.store.get(foreign.id)
+    assert (same.name, same.requested_action, same.deleted) == ("theirs", "", None)
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/jobs"), ("POST", "/abort_jobs"), ("POST", "/group")])
+def test_bulk_actions_count_what_they_may_not_touch(
+    client: FlaskClient, service: Service, job: Job, foreign: Job, method: str, path: str
+) -> None:
+    data = {"job_ids[]": [job.id, foreign.id, UNKNOWN], "group_name": "g"}
+    answer = client.open(path, method=method, data=data, headers={"Accept": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json["error"]["message"] == "1 job not found. 1 job not permitted."
+    assert service.store.get(foreign.id).requested_action == ""
+
+
+def test_groups(client: FlaskClient, service: Service, job: Job) -> None:
+    other = make_job(service)
+    answer = client.post("/group", data={"job_ids[]": [job.id, other.id], "group_name": "sweep"})
+    assert answer.text == "Jobs regrouped."
+    assert {service.store.get(i).group for i in (job.id, other.id)} == {"sweep"}
+    assert service.folder(job.id).user().group == "sweep"
+
+
+def test_the_page_of_a_job_is_where_its_kind_is(client: FlaskClient, service: Service, job: Job) -> None:
+    assert client.get(f"/jobs/{job.id}").headers["Location"] == f"/models/{job.id}"
+    assert client.get(f"/jobs/{job.id}.json").headers["Location"] == f"/models/{job.id}.json"
+    assert client.get(f"/jobs/{UNKNOWN}").status_code == 404
+
+
+def test_clone_goes_to_the_matching_form(client: FlaskClient, service: Service, job: Job) -> None:
+    dataset = make_job(service, Kind.DATASET, status=Status.DONE, extension="image-classification-folder")
+    plugin = make_job(service, Kind.DATASET, status=Status.DONE, extension="image-gradients")
+    assert client.get(f"/clone/{job.id}").headers["Location"] == f"/models/images/classification/new?clone={job.id}"
+    assert client.get(f"/clone/{dataset.id}").headers["Location"] == f"/datasets/images/classification/new?clone={dataset.id}"
+    assert client.get(f"/clone/{plugin.id}").headers["Location"].startswith("/datasets/generic/new/image-gradients?")
+
+
+def test_the_queue_can_be_re_ordered(client: FlaskClient, service: Service) -> None:
+    first, second, third = (make_job(service, name=name, status=Status.WAIT) for name in "abc")
+
+    def order() -> str:
+        return "".join(job.name for job in service.store.active())
+
+    assert order() == "abc"
+    client.post(f"/jobs/{third.id}/priority", data={"move": "top"})
+    assert order() == "cab"
+    client.post(f"/jobs/{first.id}/priority", data={"move": "down"})
+    assert order() == "cba"
+    client.post(f"/jobs/{second.id}/priority", data={"move": "up"})
+    assert order() == "bca"
+    assert client.post(f"/jobs/{first.id}/priority", data={"move": "sideways"}).status_code == 400
