@@ -1,0 +1,39 @@
+"""A plugin host in a process of its own, as the supervisor starts it, with extra folders on its path."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from digits.service import Service, plugins
+
+STOP_SECONDS = 20
+
+
+@contextmanager
+def running_host(service: Service, folder: Path, *sites: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a host that finds the packages in `sites`, wait until it answers, end it afterwards."""
+    path = os.pathsep.join([*map(str, sites), *filter(None, [os.environ.get("PYTHONPATH")])])
+    arguments = ["--socket", str(folder / "host.sock"), "--jobs-dir", str(service.jobs_dir.path)]
+    with (folder / "host.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "digits.plugin_host", *arguments],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        plugins.table(service)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        plugins.forget(service)

@@ -1,0 +1,266 @@
+"""The plugin host as the server uses it: a process, a socket, packages installed beside it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits.config import Settings
+from digits.errors import FormErrors, NotFound
+from digits.service import Service, plugin_datasets, plugin_views, plugins
+from digits.service.plugin_views import Sample
+from tests.plugin_host.hosts import running_host
+from tests.plugin_host.packages import add_package, data_source, view_source
+
+OLD_FORM = """
+extra = wtforms.TextAreaField("Extra", validators=[wtforms.validators.Optional()])
+upload = wtforms.FileField("Upload")
+choice = wtforms.SelectField("Choice", choices=[("a", "A")], default="a")
+
+def __init__(self, *args, **kwargs):
+    super().__init__(*args, **kwargs)
+    self.choice.choices.append(("late", "Late"))
+"""
+
+ORDER = """
+def process_data(self, input_id, input_data, inference_data, ground_truth="none given"):
+    self.seen += 1
+    self.truths = getattr(self, "truths", []) + [ground_truth]
+    self.last = sorted(inference_data)
+    if input_id == "bad":
+        raise RuntimeError("no good")
+    if input_id == "exit":
+        raise SystemExit(3)
+    return "{} {} {}".format(input_id, input_data.shape, input_data.dtype)
+
+def get_header_template(self):
+    return (
+        "<b>{{ seen }} seen, truths {{ truths|length }}, outputs {{ last|join }}, {{ dims }}, {{ labels|join('+') }}</b>"
+        "<script>var total = {{ seen }};</script><style>b { color: red }</style>",
+        {
+            "seen": self.seen,
+            "truths": [t for t in self.truths if t is not None],
+            "last": self.last,
+            "dims": list(self.dataset.get_feature_dims()),
+            "labels": self.dataset.extension_userdata.get("class_labels", []),
+        },
+    )
+
+def get_ng_templates(self):
+    return "<div ng-app='x'>", "</div><script>done()</script>"
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("host")
+
+
+@pytest.fixture(scope="module")
+def host(place: Path) -> Iterator[Service]:
+    site = place / "site"
+    add_package(site, "goodplugin", data_source("good", form=OLD_FORM), data="Data", files={"static/x.js": "alert(1)"})
+    add_package(
+        site,
+        "brokenforms",
+        data_source("broken-form", "@staticmethod\ndef get_dataset_form():\n    raise KeyError('no form today')\n"),
+        data="Data",
+    )
+    add_package(
+        site,
+        "brokensyntax",
+        data_source("broken-syntax", "@staticmethod\ndef get_dataset_template(form):\n    return 'a\\n{% if %}', {}\n"),
+        data="Data",
+    )
+    add_package(
+        site,
+        "undefinedname",
+        data_source("undefined-name", "@staticmethod\ndef get_dataset_template(form):\n    return '{{ nobody }}', {}\n"),
+        data="Data",
+    )
+    add_package(
+        site,
+        "badinit",
+        data_source("bad-init", "def __init__(self, **kwargs):\n    raise RuntimeError('cannot start')\n"),
+        data="Data",
+    )
+    add_package(
+        site,
+        "hanger",
+        data_source("hanger", "def __init__(self, **kwargs):\n    import time\n    time.sleep(3600)\n"),
+        data="Data",
+    )
+    add_package(
+        site,
+        "unpickled",
+        data_source("unpickled", "def __init__(self, **k):\n    super().__init__(**k)\n    self.userdata['f'] = lambda: 1\n"),
+        data="Data",
+    )
+    add_package(site, "goodview", view_source("good-view", ORDER), view="View")
+    add_package(site, "noimport", "import dicom\n", data="Data")
+    add_package(site, "oldnumpy", "import numpy as np\nkind = np.int\n", data="Data")
+    add_package(site, "quitter", "import sys\nsys.exit(4)\n", data="Data")
+    add_package(site, "zdoubled", data_source("good"), data="Data")
+    service = Service.open(Settings(jobs_dir=str(place / "jobs"), auth=False, data_dirs=str(place)))
+    with running_host(service, place, site):
+        yield service
+    service.close()
+
+
+def rows(service: Service) -> dict[str, dict[str, object]]:
+    return {str(row["distribution"]): row for row in plugins.table(service)["data"]}
+
+
+def test_lists_every_plugin_with_version_place_and_error(host: Service) -> None:
+    found = rows(host)
+    assert found["goodplugin"]["ok"]
+    assert found["goodplugin"]["version"] == "1.0"
+    assert "site" in str(found["goodplugin"]["location"])
+    assert found["goodplugin"]["title"] == "Title of good"
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("noimport", ["No module named 'dicom'", "pydicom"]),
+        ("oldnumpy", ["np.int", "int or np.int64"]),
+        ("quitter", ["SystemExit", "sys.exit"]),
+        ("zdoubled", ["'good' is taken by", "goodplugin"]),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_a_row_with_the_reason_and_the_remedy(
+    host: Service, package: str, words: list[str]
+) -> None:
+    row = rows(host)[package]
+    assert not row["ok"]
+    for word in words:
+        assert word in str(row["error"])
+
+
+def test_the_menu_has_its_category(host: Service) -> None:
+    plugins.forget(host)
+    assert [row["id"] for row in plugins.menu(host)["Tests"]][0:2] == ["bad-init", "broken-form"]
+
+
+def test_a_form_shows_choices_that_were_appended_after_binding(host: Service) -> None:
+    form = plugin_datasets.dataset_form(host, "good", {})
+    fields = {field["name"]: field for field in form.fields}
+    assert fields["choice"]["choices"] == [["a", "A"], ["late", "Late"]]
+    assert fields["count"]["default"] == 4
+    assert 'name="count"' in form.html
+
+
+def test_stored_values_refill_a_form(host: Service) -> None:
+    assert 'value="17"' in plugin_datasets.dataset_form(host, "good", {"count": 17, "dataset_name": "x"}, "refill").html
+
+
+@pytest.mark.parametrize(
+    ("plugin", "words"),
+    [
+        ("broken-form", ["broken-form", "no form today"]),
+        ("broken-syntax", ["broken-syntax", "line 2"]),
+        ("undefined-name", ["undefined-name", "nobody", "context"]),
+    ],
+)
+def test_a_failing_form_is_a_box_that_names_the_plugin(host: Service, plugin: str, words: list[str]) -> None:
+    form = plugin_datasets.dataset_form(host, plugin, {})
+    assert form.failure is not None
+    assert "Traceback" in form.trace
+    for word in words:
+        assert word in f"{form.failure} {form.trace}"
+
+
+def test_the_instance_is_made_once_and_frozen_for_its_owner_only(host: Service) -> None:
+    job = plugin_datasets.create_dataset(
+        host, "good", {"dataset_name": "d", "count": "3", "csrf_token": "secret", "choice": "late"}
+    )
+    folder = host.folder(job.id)
+    assert stat.S_IMODE(folder.userdata_file.stat().st_mode) == 0o600
+    spec = folder.request().spec
+    assert spec["extension_data"]["count"] == 3
+    assert spec["extension_data"]["choice"] == "late"
+    assert "csrf_token" not in spec["extension_data"]
+    assert b"secret" not in folder.userdata_file.read_bytes()
+
+
+def test_errors_of_the_plugins_form_and_of_ours_come_together(host: Service) -> None:
+    with pytest.raises(FormErrors) as caught:
+        plugin_datasets.create_dataset(host, "good", {"count": "many", "dsopts_num_threads": "0"})
+    assert {"count", "dataset_name", "dsopts_num_threads"} <= set(caught.value.errors)
+
+
+@pytest.mark.parametrize(("plugin", "word"), [("bad-init", "cannot start"), ("unpickled", "f (function) cannot be pickled")])
+def test_a_plugin_that_cannot_be_made_leaves_nothing_behind(host: Service, plugin: str, word: str) -> None:
+    before = set(host.jobs_dir.path.iterdir())
+    with pytest.raises(plugins.PluginFailure) as caught:
+        plugin_datasets.create_dataset(host, plugin, {"dataset_name": "d"})
+    assert word in str(caught.value)
+    assert set(host.jobs_dir.path.iterdir()) == before
+
+
+def test_a_hanging_plugin_costs_its_own_answer(host: Service) -> None:
+    with pytest.raises(plugins.PluginFailure) as caught:
+        plugins.ask(host, "create", "hanger", {"values": {"count": 1}, "job_id": "20260101-000000-abcd"}, timeout=0.5)
+    assert caught.value.timed_out
+    assert "hanger" in str(caught.value)
+    assert plugin_datasets.dataset_form(host, "good", {}).failure is None  # asked again if this host just made room for a new one
+
+
+def test_an_unknown_plugin_is_not_found(host: Service) -> None:
+    with pytest.raises(NotFound):
+        plugin_datasets.dataset_form(host, "nobody", {})
+
+
+def test_paths_outside_the_allowed_folders_are_refused_before_the_plugin_sees_them(host: Service) -> None:
+    for text in ("/etc", "~/secrets", "x/../../../../etc"):
+        with pytest.raises(FormErrors) as caught:
+            plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "folder": text})
+        assert "folder" in caught.value.errors
+
+
+def test_an_upload_reaches_a_file_field_as_its_path(host: Service, place: Path) -> None:
+    upload = host.jobs_dir.uploads / "note.txt"
+    upload.write_text("hello")
+    job = plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "upload": str(upload)})
+    assert host.folder(job.id).request().spec["extension_data"]["upload"] == str(upload)
+
+
+def samples(*keys: str) -> list[Sample]:
+    picture = np.zeros((1, 4, 5), np.uint16)
+    return [Sample(key, picture, {"b": np.ones(2), "a": np.ones(3)}, truth=np.array(1) if key == "one" else None) for key in keys]
+
+
+def test_a_view_is_asked_in_the_order_of_the_contract(host: Service) -> None:
+    results = plugin_views.render(host, None, samples("one", "two"), "good-view", {"scale": "2"}, "N0nce")
+    assert [sample["html"] for sample in results.samples] == ["<p>one (4, 5) uint16</p>", "<p>two (4, 5) uint16</p>"]
+    assert "<b>2 seen, truths 1, outputs ab, [], </b>" in results.header["html"]
+    assert '<script nonce="N0nce">var total = 2;' in results.header["html"]
+    assert '<style nonce="N0nce">' in results.header["html"]
+    assert results.before["html"] == "<div ng-app='x'>"
+    assert results.after["html"] == '</div><script nonce="N0nce">done()</script>'
+
+
+def test_a_sample_that_fails_costs_its_own_box(host: Service) -> None:
+    results = plugin_views.render(host, None, samples("one", "bad", "exit", "two"), "good-view", {}, "")
+    assert [bool(sample.get("error")) for sample in results.samples] == [False, True, True, False]
+    assert "no good" in results.samples[1]["error"]["message"]
+    assert "Traceback" in results.samples[1]["error"]["trace"]
+    assert results.header["html"].startswith("<b>4 seen")
+
+
+def test_wrong_options_name_their_field(host: Service) -> None:
+    with pytest.raises(FormErrors) as caught:
+        plugin_views.render(host, None, samples("one"), "good-view", {"scale": "big"}, "")
+    assert "scale" in caught.value.errors
+
+
+def test_static_files_come_out_of_the_plugins_own_package(host: Service) -> None:
+    body, kind = plugins.static_file(host, "data", "good", "x.js")
+    assert body == b"alert(1)"
+    assert "javascript" in kind
+    with pytest.raises(NotFound):
+        plugins.static_file(host, "data", "good", "../__init__.py")
