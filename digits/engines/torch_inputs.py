@@ -24,6 +24,7 @@ class Inputs:
     def __init__(self, preparation: Preparation, mean_image: np.ndarray | None, device: torch.device) -> None:
         self.preparation = preparation
         self.device = device
+        self.layout = torch.contiguous_format  # or channels_last, where the network takes it
         self.pixel = torch.tensor(preparation.pixel_mean, dtype=torch.float32, device=device).reshape(-1, 1, 1)
         self.image = None if mean_image is None else torch.as_tensor(np.ascontiguousarray(mean_image), device=device).float()
 
@@ -37,7 +38,7 @@ class Inputs:
         tensor = torch.from_numpy(features)
         if self.device.type == "cuda":
             tensor = tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.float()
+        return tensor.to(torch.float32, memory_format=self.layout)
 
     def normalize(self, x: Tensor) -> Tensor:
         """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on. May write into `x`."""

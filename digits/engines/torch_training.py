@@ -26,7 +26,7 @@ from digits.engines.plan import Plan, make_plan, seed_for
 from digits.engines.preparation import Preparation, preparation_for, with_measured
 from digits.engines.samples import SampleFilm
 from digits.engines.snapshots import SnapshotKeeper
-from digits.engines.torch_build import Network, build, check_module
+from digits.engines.torch_build import Network, build, check_module, takes_channels_last
 from digits.engines.torch_devices import check_devices, companions, make_fabric, set_threads
 from digits.engines.torch_inputs import Augmenter, Inputs
 from digits.engines.torch_losses import make_loss
@@ -69,11 +69,16 @@ def _train(run: TrainingRun, fabric: Fabric) -> None:
     _tell_note(run, network)
     check_module(network, context)
     _start_weights(run, network.module)
+    channels_last = takes_channels_last(network.module, context)
     plan = _plan(run, network, seed)
     _seed(seed + fabric.global_rank)
     with ExitStack() as stack:
         source, validation = _sources(run, preparation, stack)
-        stepper = _stepper(run, plan, fabric, network, Inputs(preparation, mean_image, fabric.device), validation)
+        inputs = Inputs(preparation, mean_image, fabric.device)
+        if channels_last:
+            inputs.layout = torch.channels_last
+            network.module.to(memory_format=torch.channels_last)
+        stepper = _stepper(run, plan, fabric, network, inputs, validation)
         keeper = _keeper(run, stepper, preparation, context)
         if fabric.global_rank == 0:
             _write_files(run, metadata(run, preparation, context))

@@ -184,8 +184,9 @@ class EngineContract:
     def test_accumulated_batches_equal_one_large_batch(self, pictures: Path, tmp_path: Path) -> None:
         text = self.texts["numbers"]  # without dropout
         losses = []
-        for name, values in (("one", {"batch_size": 16}), ("two", {"batch_size": 8, "batch_accumulation": 2})):
-            events = train(pictures, tmp_path / name, self.spec(network=text, epochs=1, **values))
+        for name, size, accumulation in (("one", 16, 1), ("two", 8, 2)):
+            spec = self.spec(network=text, epochs=1, batch_size=size, batch_accumulation=accumulation)
+            events = train(pictures, tmp_path / name, spec)
             losses.append([e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1].values["loss"])
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 

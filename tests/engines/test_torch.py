@@ -18,8 +18,8 @@ from digits.testing.runs import train, train_logged
 HEAD = "import torch\nfrom torch import nn\n\ndef build_network(context):\n    c, h, w = context.input_shape\n"
 TEXTS = {
     "classifier": HEAD
-    + "    body = nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 16), nn.ReLU(), nn.Dropout(0.2))\n"
-    + "    return nn.Sequential(body, nn.Linear(16, context.num_classes))\n",
+    + "    body = nn.Sequential(nn.Conv2d(c, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())\n"
+    + "    return nn.Sequential(body, nn.Dropout(0.2), nn.Linear(h * w, context.num_classes))\n",
     "wide": HEAD + "    return nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 1000))\n",
     "broken": HEAD + "    return nn.Sequential(nn.Flatten(), nn.BogusCode(3))\n",
     "pixels": HEAD + "    return nn.Sequential(nn.Conv2d(c, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, context.num_classes, 1))\n",
