@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from markupsafe import Markup
 
-from digits.domain.jobs import Kind
+from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, DigitsError, FormErrors
 from digits.service import explore
 from digits.service.dataset_checks import scan_folder, scan_list
@@ -17,7 +17,7 @@ from digits.service.datasets import create_classification_dataset, dataset_dict,
 from digits.service.forms import BoundForm
 from digits.service.paths import readable_file, readable_folder
 from digits.service.resize_example import ResizeExampleForm, resize_example
-from digits.storage.jobs import JobQuery
+from digits.storage.jobs import Job, JobQuery
 from digits.web import context
 from digits.web.context import (
     argument,
@@ -108,7 +108,8 @@ def show(job_id: str) -> Any:
         files=_text_files(folder.path),
         is_classification=is_classification(job),
         problems_size=PROBLEMS_SIZE,
-        train_address=f"{request.script_root}/models/images/classification/new?dataset={job.id}",
+        train_address=_train_address(job),
+        explore_addresses={split: _explore_address(job, split) for split in figures.get("splits", {})},
     )
 
 
@@ -208,6 +209,17 @@ def _form_page(values: dict[str, Any], errors: dict[str, list[str]]) -> str:
     form = BoundForm(ClassificationDatasetForm, values, ordered)
     groups = sorted({job.group for job in get_service().store.query(JobQuery(kind=Kind.DATASET)).jobs if job.group})
     return render_template("datasets/classification_new.html", form=form, title=TITLE, groups=groups, clone=argument("clone"))
+
+
+def _train_address(job: Job) -> str:
+    sort = "classification" if job.task == Task.CLASSIFICATION else "generic"
+    return f"{request.script_root}/models/images/{sort}/new?dataset={job.id}"
+
+
+def _explore_address(job: Job, split: str) -> str:
+    if is_classification(job):
+        return url_for("datasets.explore_page", job_id=job.id, db=split)
+    return f"{request.script_root}/datasets/generic/explore?job_id={job.id}&db={split}_db/features"
 
 
 def _gallery_query() -> explore.GalleryQuery:

@@ -22,7 +22,7 @@ async function drawClasses() {
       type: "bar",
       name: title,
       x: order.map((_, place) => place),
-      y: order.map((i) => figures.splits[name].class_counts[i]),
+      y: order.map((i) => figures.splits[name].class_counts[i] ?? 0),
       customdata: names,
       hovertemplate: `%{customdata}: %{y:,}<extra>${title}</extra>`,
       marker: { color },
@@ -43,7 +43,7 @@ async function drawClasses() {
 
 /** Class numbers, those with the most images of all splits first. */
 function largestFirst() {
-  const totals = figures.class_labels.map((_, i) => SPLITS.reduce((sum, [name]) => sum + (figures.splits[name]?.class_counts[i] || 0), 0));
+  const totals = figures.class_labels.map((_, i) => SPLITS.reduce((sum, [name]) => sum + (figures.splits[name]?.class_counts[i] ?? 0), 0));
   return totals.map((_, i) => i).sort((a, b) => totals[b] - totals[a] || a - b);
 }
 
