@@ -102,7 +102,7 @@ class ClassificationDatasetForm(FormModel):
     encoding: str = option(
         "auto",
         "Image encoding",
-        "Automatic keeps 8-bit pictures as PNG and stores everything wider unencoded, so that nothing is lost.",
+        "Automatic keeps small pictures and all wider than 8 bits unencoded, and large ones as PNG; nothing is lost.",
         choices=ENCODINGS,
         advanced=True,
     )

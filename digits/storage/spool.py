@@ -15,7 +15,8 @@ from typing import IO, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-COPY_CHUNK = 4 << 20
+COPY_CHUNK = 1 << 20
+COPIED_BYTES = 1 << 16  # larger buffers are copied from their files, so that no page of them stays in memory
 BOX_DTYPE = np.dtype(
     [("x0", "<f4"), ("y0", "<f4"), ("x1", "<f4"), ("y1", "<f4"), ("class", "<i4"), ("flags", "u1")],
 )
@@ -161,7 +162,7 @@ class SpoolSink:
     def write(self, data: Any) -> int:
         buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
         spool = self.spools.get(buffer.address)
-        if spool is not None and COPY_CHUNK < buffer.size <= spool.size:
+        if spool is not None and COPIED_BYTES < buffer.size <= spool.size:
             self._copy(spool.path, buffer.size)
         else:
             self.out.write(buffer)

@@ -47,9 +47,13 @@ class FolderIngestion(ClassificationSource):
 
     def prepare(self, report: Report) -> None:
         separate = [stage for stage in STAGES[1:] if self.option(f"has_{SHORT[stage]}_folder", False)]
-        self._prepare_training(separate, report)
-        for stage in separate:
-            self._prepare_separate(stage, report)
+        try:
+            self._prepare_training(separate, report)
+            for stage in separate:
+                self._prepare_separate(stage, report)
+        finally:
+            for stage in STAGES:
+                self._scan_file(stage).unlink(missing_ok=True)
         self.check_not_empty()
         self.choose_preparation(report)
 
@@ -84,8 +88,8 @@ class FolderIngestion(ClassificationSource):
         self._write_splits(scan, kept, list(folders), labels, shares)
 
     def _write_splits(self, scan: Scan, kept: np.ndarray, found: list[str], labels: list[str], shares: list[float]) -> None:
-        rows = np.flatnonzero(kept)
-        numbers = np.array([labels.index(label) if label in labels else UNKNOWN for label in found])
+        rows = np.flatnonzero(kept).astype(np.int32)
+        numbers = np.array([labels.index(label) if label in labels else UNKNOWN for label in found], np.int32)
         classes = numbers[np.asarray(scan.classes)[rows]]
         rng = np.random.default_rng(self.seed_number)
         if scan.groups:
@@ -97,7 +101,6 @@ class FolderIngestion(ClassificationSource):
             chosen = rng.permutation(np.flatnonzero(stages == number).astype(np.int32))
             if len(chosen) or stage == TRAIN_DB:
                 self._write_list(stage, scan.file, rows[chosen], classes[chosen])
-        scan.file.unlink()
 
     def _prepare_separate(self, stage: str, report: Report) -> None:
         root, labels = self._root(stage), self.class_labels
@@ -111,7 +114,9 @@ class FolderIngestion(ClassificationSource):
             raise DataError(f"No picture in {root} belongs to a class of the training folder.", advice=LAYOUT)
         rows = np.random.default_rng([self.seed_number, STAGES.index(stage)]).permutation(np.flatnonzero(kept))
         self._write_list(stage, scan.file, rows, np.asarray(scan.classes)[rows])
-        scan.file.unlink()
+
+    def _scan_file(self, stage: str) -> Path:
+        return self.job_folder / f".scan-{SHORT[stage]}.txt"
 
     def _root(self, stage: str) -> Path:
         return Path(str(self.option(f"folder_{SHORT[stage]}", "")))
@@ -121,7 +126,7 @@ class FolderIngestion(ClassificationSource):
 
     def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Scan:
         """Write the paths of all pictures into a file, class by class."""
-        scan = Scan(self.job_folder / f".scan-{SHORT[stage]}.txt")
+        scan = Scan(self._scan_file(stage))
         self.write_lines(scan.file, self._paths(scan, folders, numbers, report))
         return scan
 

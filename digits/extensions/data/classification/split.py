@@ -17,8 +17,8 @@ def split_counts(count: int, percent_val: float, percent_test: float) -> tuple[i
     Rounded to the nearest; each split that is asked for gets at least one as long as there are as many pictures as splits.
     """
     wanted = [0 if p <= 0 else max(1, int(count * p / 100 + 0.5)) for p in (percent_val, percent_test)]
-    while sum(wanted) >= count and max(wanted) > 1:
-        wanted[wanted.index(max(wanted))] -= 1
+    while sum(wanted) >= count and max(wanted) > 0:
+        wanted[1 if wanted[1] >= wanted[0] else 0] -= 1
     return count - sum(wanted), wanted[0], wanted[1]
 
 
