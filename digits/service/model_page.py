@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
-from digits.domain.events import SnapshotEvent
+from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.service import Service
 from digits.service.charts import page_curves
@@ -15,7 +15,7 @@ from digits.service.models import info_of
 from digits.service.run_history import RunHistory, current_snapshots, read_history
 from digits.storage.jobs import Job
 
-KEPT_WARNINGS = 50
+KEPT_LINES = 400
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory) -> dict[str, An
         "status": str(job.status),
         "epochs": spec.epochs,
         "best_metric": spec.best_metric,
+        "best_name": job.best_name,
         "offset": history.offset,
         "elapsed": job.elapsed,
         "curves": page_curves(history),
@@ -55,7 +56,7 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory) -> dict[str, An
         "progress": asdict(history.progress) if history.progress else None,
         "hardware": asdict(history.hardware) if history.hardware else None,
         "attempts": [asdict(attempt) for attempt in history.attempts],
-        "log": [{"t": line.t, "level": line.level, "message": line.message} for line in history.log],
+        "log": log_lines(history),
     }
 
 
@@ -69,6 +70,16 @@ def snapshot_row(event: SnapshotEvent) -> dict[str, Any]:
         "best": event.best,
         "t": event.t,
     }
+
+
+def log_lines(history: RunHistory, limit: int = KEPT_LINES) -> list[dict[str, Any]]:
+    """What happened, in the order of time: starts, validations, warnings, errors and what the worker noted; the last `limit`."""
+    lines = [(line.t, line.level, line.message) for line in history.log]
+    lines += [(start.t, "info", _start_text(start)) for start in history.attempts]
+    lines += [(found.t, "info", _validation_text(found)) for found in history.metrics["val"]]
+    lines += [(warning.t, "warning", f"Warning: {warning.message}") for warning in history.warnings]
+    lines += [(error.t, "error", f"Error: {error.message}") for error in history.errors]
+    return [{"t": t, "level": level, "message": message} for t, level, message in sorted(lines)[-limit:]]
 
 
 def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
@@ -93,6 +104,15 @@ def start_text(start: StartWeights) -> str:
         "path": start.path,
     }
     return words.get(start.source, start.source)
+
+
+def _start_text(start: AttemptEvent) -> str:
+    return f"Attempt {start.attempt}: " + (f"goes on from step {start.resumed_step}" if start.resumed_step >= 0 else "starts")
+
+
+def _validation_text(found: MetricEvent) -> str:
+    values = ", ".join(f"{name} = {value:.5g}" for name, value in found.values.items())
+    return f"Validation (epoch {found.epoch:.4g}): {values}"
 
 
 def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:

@@ -91,6 +91,11 @@ def _with_best(event: SnapshotEvent, best: bool) -> SnapshotEvent:
     return replace(event, best=best)
 
 
+def _with_rate(event: ProgressEvent, before: ProgressEvent | None) -> ProgressEvent:
+    """The last known speed stays when the work is over."""
+    return event if event.rate or before is None else replace(event, rate=before.rate, unit=before.unit)
+
+
 def _add(history: RunHistory, event: Event) -> None:
     if isinstance(event, MetricEvent):
         history.metrics.setdefault(event.phase, []).append(event)
@@ -105,4 +110,4 @@ def _add(history: RunHistory, event: Event) -> None:
     elif isinstance(event, LogEvent):
         history.log.append(event)
     elif isinstance(event, ProgressEvent):
-        history.progress = event
+        history.progress = _with_rate(event, history.progress)

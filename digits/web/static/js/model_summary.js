@@ -2,7 +2,10 @@
 
 import { number } from "./ui.js";
 
-const SKIPPED = new Set(["csrf_token", "dataset", "model_name", "method", "custom_network", "python_layer_from_client"]);
+const SKIPPED = new Set(["csrf_token", "dataset", "model_name", "method", "custom_network"]);
+
+const NO_OPTION = new Set(["standard_networks", "previous_networks"]);
+const OPTION_NAMES = { model_name: "name", group_name: "group", train_epochs: "epochs", random_seed: "seed", solver_type: "solver" };
 
 const list = (text) => text.replace(/[[\]()]/g, "").split(",").map((part) => part.trim()).filter(Boolean);
 
@@ -60,15 +63,30 @@ function hints({ dataset, card, batch, crop, report }) {
 /** The form as a request for curl and as a command; only what differs from the server's defaults is written. */
 export function readForm(form, data, tab) {
   const fields = new Map();
-  for (const [name, value] of new FormData(form)) if (typeof value === "string") fields.set(name, [...(name === "select_gpus" ? fields.get(name) || [] : []), value]);
-  const written = [...fields].filter(([name, values]) => keep(name, values.join(","), data, tab)).map(([name, values]) => [name, values.join(",")]);
-  const method = form.elements.namedItem("method").value;
-  const text = tab === "custom" ? [["custom_network", "<network.py"]] : [];
-  const base = [["model_name", fields.get("model_name")[0]], ["dataset", fields.get("dataset")?.[0] || ""], ["method", method], ...written];
-  return {
-    curl: () => [`curl ${quote(`${location.origin}${form.getAttribute("action")}.json`)}`, ...[...base, ...text].map(([k, v]) => (v.startsWith("<") ? `-F ${quote(`${k}${"="}${v}`)}` : `--form-string ${quote(`${k}=${v}`)}`))].join(" \\\n  "),
-    cli: () => ["digits model train", ...[...base, ...text.map(([k]) => [k, "@network.py"])].map(([k, v]) => `--set ${quote(`${k}=${v}`)}`)].join(" \\\n  "),
-  };
+  for (const [name, value] of new FormData(form)) fields.set(name, [...(name === "select_gpus" ? fields.get(name) || [] : []), value]);
+  const written = [...fields].map(([name, values]) => [name, values.join(",")]).filter(([name, value]) => keep(name, value, data, tab));
+  const value = (name) => fields.get(name)?.[0] || "";
+  return { curl: () => asRequest(form, data, tab, value, written), cli: () => asCommand(tab, value, written) };
+}
+
+function asRequest(form, data, tab, value, written) {
+  const base = [["model_name", value("model_name")], ["dataset", value("dataset")], ["method", value("method")], ...written];
+  const who = data.auth ? '-H "Authorization: Bearer $DIGITS_TOKEN"' : `--form-string ${quote(`username=${data.user}`)}`;
+  const sent = base.map(([name, text]) => `--form-string ${quote(`${name}=${text}`)}`);
+  const text = tab === "custom" ? ["-F 'custom_network=<network.py'"] : [];
+  return [`curl ${quote(`${location.origin}${form.getAttribute("action")}.json`)}`, who, ...sent, ...text].join(" \\\n  ");
+}
+
+function asCommand(tab, value, written) {
+  const network = { custom: "--network-file network.py", previous: `--previous ${quote(value("previous_networks"))}` }[tab] || `--network ${quote(value("standard_networks"))}`;
+  const options = [["model_name", value("model_name")], ...written].filter(([name]) => !NO_OPTION.has(name) && !name.endsWith("-snapshot"));
+  return [`digits model train ${quote(value("dataset"))}`, network, ...options.map(([name, text]) => option(name, text))].join(" \\\n  ");
+}
+
+function option(name, text) {
+  const flag = (OPTION_NAMES[name] || name).replaceAll("_", "-");
+  if (text === "y") return `--${flag}`;
+  return text === "false" ? `--no-${flag}` : `--${flag} ${quote(text)}`;
 }
 
 function keep(name, value, data, tab) {

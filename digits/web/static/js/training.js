@@ -64,7 +64,8 @@ function drawSnapshots() {
   if (!box || !state.snapshots.length) return;
   const names = [...new Set(state.snapshots.flatMap((snapshot) => Object.keys(snapshot.metrics)))];
   const head = el("tr", {}, el("th", {}, "Epoch"), ...names.map((name) => el("th", { class: "num" }, name)), el("th"), el("th"));
-  const rows = [...state.snapshots].reverse().map((snapshot) => snapshotRow(snapshot, names));
+  const newest = [...state.snapshots].reverse();
+  const rows = [...newest.filter((snapshot) => snapshot.best), ...newest.filter((snapshot) => !snapshot.best)].map((snapshot) => snapshotRow(snapshot, names));
   box.replaceChildren(el("div", { class: "table-scroll snapshot-list" }, el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows))));
   document.dispatchEvent(new CustomEvent("digits:snapshots", { detail: state.snapshots }));
 }
@@ -92,7 +93,7 @@ function choose(epoch) {
 function meter(label, fraction, text) {
   const percent = Math.max(0, Math.min(100, fraction * 100));
   const bar = el("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuenow": Math.round(percent), "aria-valuemin": 0, "aria-valuemax": 100 }, el("div", { class: "progress-bar", style: `width: ${percent}%` }));
-  return el("div", { class: "meter" }, el("span", {}, label), bar, el("span", { class: "muted" }, text));
+  return el("div", { class: "hardware-meter" }, el("span", {}, label), bar, el("span", { class: "muted" }, text));
 }
 
 function drawHardware() {
@@ -111,28 +112,33 @@ function drawHardware() {
   box.hidden = false;
 }
 
-async function showLog() {
+function drawLog() {
   const box = one("[data-log-tail]");
   if (!box) return;
-  if (!state.attempts.length) { box.textContent = "There is no log yet."; return; }
+  const lines = state.log.map(({ t, message }) => `${new Date(t * 1000).toLocaleTimeString("en-GB")}  ${message}`);
+  showTail(box, lines.join("\n") || "Nothing has happened yet.");
+}
+
+function showTail(box, text) {
+  const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 20;
+  box.textContent = text;
+  if (atEnd) box.scrollTop = box.scrollHeight;
+}
+
+async function showOutput() {
+  const box = one("[data-output]");
+  if (!box?.parentElement.open || !state.attempts.length) return;
   const ask = (headers) => fetch(page.dataset.log, { headers, cache: "no-store", credentials: "same-origin" }).catch(() => null);
   const head = await ask({ Range: "bytes=0-0" }); // its length first: a range beyond a short file is refused
   const length = Number(head?.headers.get("Content-Range")?.split("/")[1] || 0);
   const response = head?.status === 206 && length > LOG_BYTES ? await ask({ Range: `bytes=${length - LOG_BYTES}-` }) : await ask({});
-  if (response?.ok) {
-    const text = await response.text();
-    const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 20;
-    const lines = response.status === 206 ? text.slice(text.indexOf("\n") + 1) : text;
-    box.textContent = lines || "The log is empty.";
-    if (atEnd) box.scrollTop = box.scrollHeight;
-  } else {
-    box.textContent = "There is no log yet.";
-  }
+  const text = response?.ok ? await response.text() : "";
+  showTail(box, (response?.status === 206 ? text.slice(text.indexOf("\n") + 1) : text) || "The worker has printed nothing.");
 }
 
-let logTimer = 0;
-function logSoon() {
-  if (!logTimer && !document.hidden) logTimer = setTimeout(() => { logTimer = 0; showLog(); }, LOG_MS);
+let outputTimer = 0;
+function outputSoon() {
+  if (!outputTimer && !document.hidden) outputTimer = setTimeout(() => { outputTimer = 0; showOutput(); }, LOG_MS);
 }
 
 function notice(kind, text, advice) {
@@ -141,7 +147,7 @@ function notice(kind, text, advice) {
 
 // -- live ---------------------------------------------------------------------------------------------------------
 
-const DRAW = { curves: drawCharts, tiles: drawTiles, snapshots: drawSnapshots, hardware: drawHardware };
+const DRAW = { curves: drawCharts, tiles: drawTiles, snapshots: drawSnapshots, hardware: drawHardware, log: drawLog };
 const due = new Set();
 let timer = 0;
 function later(...parts) {
@@ -156,18 +162,18 @@ function later(...parts) {
 async function reload() {
   const fresh = await request(page.dataset.curves.slice(root.length));
   if (fresh.offset >= state.offset) state.load(fresh);
-  later("curves", "tiles", "snapshots", "hardware");
+  later("curves", "tiles", "snapshots", "hardware", "log");
 }
 
 function onEvent(event, offset) {
   const changed = state.add(event, offset);
   if (!changed) return;
-  logSoon();
+  outputSoon();
   if (changed === "reload") {
     reload().catch(() => location.reload());
     if (event.resumed_step >= 0) notice("info", `Resumed from step ${number(event.resumed_step)} (attempt ${event.attempt}); nothing before it was lost.`);
   } else if (changed === "warning") notice("warning", event.message, event.advice);
-  else if (changed === "curves") later("curves", "tiles");
+  else if (changed === "curves") later("curves", "tiles", "log");
   else if (changed in DRAW) later(changed);
 }
 
@@ -175,7 +181,7 @@ function onJob(row) {
   state.status = row.letter;
   if (row.elapsed !== undefined) { state.elapsed = row.elapsed; counted = Date.now() / 1000; }
   later("tiles", "hardware");
-  if (!row.running) logSoon();
+  if (!row.running) outputSoon();
 }
 
 smoothing.addEventListener("input", () => later("curves"));
@@ -185,6 +191,7 @@ drawAlways(drawCharts);
 drawTiles();
 drawSnapshots();
 drawHardware();
-showLog();
+drawLog();
+one("[data-output]")?.parentElement.addEventListener("toggle", showOutput);
 setInterval(() => isRunning() && !document.hidden && drawTiles(), 1000);
 jobStream(id, { offset: state.offset, onEvent, onJob });

@@ -1,6 +1,7 @@
 // The curves of a training, one chart for each kind of output: losses, accuracies, others, the learning rate.
 
 import { CONFIG, colour, layout, plotly } from "./theme_plot.js";
+import { MEAN } from "./training_state.js";
 import { el } from "./ui.js";
 
 const CHARTS = [["loss", "Loss"], ["accuracy", "Accuracy (%)"], ["other", "Other outputs"], ["lr", "Learning rate"]];
@@ -50,10 +51,11 @@ export class TrainingCharts {
     const { smoothing } = this.options();
     const factor = kind === "accuracy" ? 100 : 1;
     const names = state.names(kind);
-    return names.flatMap((name, i) => ["train", "val"].flatMap((phase) => {
-      const series = state.curves[phase];
-      const values = series.values[name];
+    return names.flatMap((name, i) => ["train", "val", "mean"].flatMap((phase) => {
+      const series = state.curves[phase === "mean" ? "train" : phase];
+      const values = series.values[phase === "mean" ? MEAN + name : name];
       if (!values) return [];
+      if (phase === "mean") return [meanTrace(series, values, factor, names.length > 1 ? `${name} ` : "", colour(i))];
       const tint = colour(names.length > 1 ? i : phase === "val" ? 1 : 0);
       const y = values.map((value) => (value === null ? null : value * factor));
       const shown = { x: series.epoch, connectgaps: false, mode: phase === "val" && y.length < 60 ? "lines+markers" : "lines", marker: { size: 5, color: tint } };
@@ -74,6 +76,13 @@ export class TrainingCharts {
       showlegend: count > 1, uirevision: `${kind}-${log}`, ...marks,
     });
   }
+}
+
+/** Means over whole epochs: a click on the legend shows them. */
+function meanTrace(series, values, factor, name, tint) {
+  const at = values.flatMap((value, i) => (value === null ? [] : [i]));
+  const line = { color: tint, width: 2, dash: "dot" };
+  return { x: at.map((i) => series.epoch[i]), y: at.map((i) => values[i] * factor), name: `${name}epoch mean`, mode: "lines+markers", line, marker: { size: 4, color: tint }, visible: "legendonly" };
 }
 
 function rateTraces(state) {

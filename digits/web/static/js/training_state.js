@@ -1,6 +1,8 @@
 // What a training has reported: filled from the page, kept up to date by events. No drawing here.
 
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
+const MOST_LINES = 400;
+export const MEAN = "epoch_";
 
 export class TrainingState {
   constructor(data) {
@@ -18,9 +20,9 @@ export class TrainingState {
     this.offset = offset;
     if (event.type === "metric") return this.addMetric(event);
     if (event.type === "snapshot") return this.addSnapshot(event);
-    if (event.type === "progress") { this.progress = event; return "tiles"; }
+    if (event.type === "progress") { this.progress = withRate(event, this.progress); return "tiles"; }
     if (event.type === "hardware") { this.hardware = event; return "hardware"; }
-    if (event.type === "log") { this.log.push(event); return "log"; }
+    if (event.type === "log") { this.note(event, event.message); return "log"; }
     return event.type === "attempt" ? "reload" : event.type;
   }
 
@@ -35,6 +37,7 @@ export class TrainingState {
     series.epoch.push(event.epoch);
     series.step.push(event.step);
     for (const [name, values] of Object.entries(series.values)) values.push(event.values[name] ?? null);
+    if (event.phase === "val") this.note(event, validationText(event));
     if (event.phase !== "val" && length > MOST_POINTS) halve(series);
     return "curves";
   }
@@ -47,6 +50,12 @@ export class TrainingState {
     return "snapshots";
   }
 
+  /** One more line of the log. */
+  note(event, message) {
+    this.log.push({ t: event.t, level: event.level || "info", message });
+    if (this.log.length > MOST_LINES) this.log.splice(0, this.log.length - MOST_LINES);
+  }
+
   /** The newest value of an output, null where there is none. */
   last(phase, name) {
     return this.curves[phase]?.values[name]?.findLast((value) => value !== null) ?? null;
@@ -55,12 +64,14 @@ export class TrainingState {
   /** Names of the outputs of one kind that some phase has. */
   names(kind) {
     const { kinds, train, val } = this.curves;
-    return Object.keys(kinds).filter((name) => kinds[name] === kind && (name in train.values || name in val.values));
+    const found = Object.keys(kinds).filter((name) => kinds[name] === kind && !isMean(name, kinds) && (name in train.values || name in val.values));
+    return found.sort((a, b) => (b === kind) - (a === kind)); // "loss" before the auxiliary losses
   }
 
   /** The output that decides: the wished one, else the first accuracy, else the first loss of validation. */
   decider() {
     const measured = Object.keys(this.curves.val.values);
+    if (!this.best_metric && measured.includes(this.best_name)) return this.best_name;
     const first = (kind) => measured.find((name) => this.curves.kinds[name] === kind);
     return measured.includes(this.best_metric) ? this.best_metric : first("accuracy") || first("loss") || "";
   }
@@ -76,6 +87,17 @@ export class TrainingState {
     });
     return found;
   }
+}
+
+/** Whether an output is the mean over the epoch of another one, as the engines report it. */
+export const isMean = (name, kinds) => name.startsWith(MEAN) && name.slice(MEAN.length) in kinds;
+
+/** The last known speed stays when the work is over. */
+const withRate = (event, before) => (event.rate || !before ? event : { ...event, rate: before.rate, unit: before.unit });
+
+function validationText({ epoch, values }) {
+  const parts = Object.entries(values).map(([name, value]) => `${name} = ${value === null ? "nan" : Number(value.toPrecision(5))}`);
+  return `Validation (epoch ${Math.round(epoch * 100) / 100}): ${parts.join(", ")}`;
 }
 
 function halve(series) {
