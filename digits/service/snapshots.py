@@ -37,12 +37,13 @@ class Snapshot:
         return f"{self.epoch:g}"
 
 
-def list_snapshots(service: Service, model: Job) -> list[Snapshot]:
-    """All snapshots of a model by ascending epoch."""
+def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> list[Snapshot]:
+    """The snapshots that the training's interval asked for, by ascending epoch; `with_best` also the best one between them."""
     folder = service.folder(model.id)
     if not folder.snapshots.is_dir():
         return []
-    return sorted(s for path in folder.snapshots.iterdir() if (s := _snapshot(folder.path, path)) is not None)
+    found = sorted(s for path in folder.snapshots.iterdir() if (s := _snapshot(folder.path, path)) is not None)
+    return [snapshot for snapshot in found if with_best or not snapshot.best]
 
 
 def find_snapshot(service: Service, model: Job, epoch: float | str | None = None) -> Snapshot:
@@ -51,7 +52,7 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
     Raises BadRequest for a text that is no number or a model without snapshots, NotFound for an epoch it does not have.
     """
     wanted = _number(epoch)
-    found = list_snapshots(service, model)
+    found = list_snapshots(service, model, with_best=True)
     if not found:
         raise BadRequest(
             f"{model.name} has no snapshot yet.",

@@ -142,7 +142,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
     split = next((name for name in ("val_db", "test_db", "train_db") if name in splits), "")
     count = min(SAMPLES, splits.get(split, 0))
     return {
-        "snapshots": inference.list_snapshots(service, model),
+        "snapshots": inference.list_snapshots(service, model, with_best=True),
         "splits": splits,
         "sample_split": split.removesuffix("_db"),
         "samples": [i * splits[split] // count for i in range(count)],
