@@ -24,6 +24,8 @@ from digits.storage import schema
 from digits.storage.database import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_room
 from digits.storage.schema import SEQUENCE_ID
 
+SHORTEST_ID_PART = 4  # shorter words are not looked for in ids
+
 
 @dataclass(frozen=True)
 class Job:
@@ -443,7 +445,7 @@ def _conditions(query: JobQuery) -> list[Any]:
     for word in query.text.split():
         pattern = f"%{_escape(word)}%"
         columns = [JobRow.name, JobRow.group, JobRow.network, JobRow.owner, JobRow.notes]
-        if len(word) >= SHORTEST_ID_PART:  # every id holds most short numbers
+        if len(word) >= SHORTEST_ID_PART:  # nearly every id holds every shorter number
             columns.append(JobRow.id)
         conditions.append(or_(*(column.ilike(pattern, escape="\\") for column in columns)))
     return conditions
