@@ -8,11 +8,14 @@ from typing import Any
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
 from digits.domain.training import StartWeights, TrainingSpec
+from digits.errors import StorageError
 from digits.service import Service
 from digits.service.charts import page_curves
 from digits.service.model_forms import POLICY_TITLES, SOLVER_TITLES
 from digits.service.models import info_of
 from digits.service.run_history import RunHistory, current_snapshots, read_history
+from digits.storage.files import read_json
+from digits.storage.folders import JobFolder
 from digits.storage.jobs import Job
 
 KEPT_LINES = 400
@@ -37,7 +40,7 @@ def training_page(service: Service, job: Job) -> TrainingPage:
     spec = TrainingSpec.from_json(request.spec)
     history = read_history(folder)
     info = info_of(service, job.dataset_id)
-    config = config_tables(spec, info, {"digits": request.digits_version})
+    config = config_tables(spec, info, _versions(folder) or {"digits": request.digits_version})
     return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, page_data(job, spec, history))
 
 
@@ -93,6 +96,14 @@ def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[s
     if info is not None:
         tables["Made with"].append(("Data set hash", info.content_hash or "unknown"))
     return tables
+
+
+def _versions(folder: JobFolder) -> dict[str, str]:
+    """What the worker found installed when it trained; empty before."""
+    try:
+        return dict(read_json(folder.versions_file))
+    except (StorageError, ValueError):
+        return {}
 
 
 def start_text(start: StartWeights) -> str:

@@ -32,6 +32,7 @@ class JobFolder:
         self.userdata_file = path / "userdata.pkl"
         self.snapshots = path / "snapshots"
         self.checkpoint = path / "checkpoint"
+        self.versions_file = path / "versions.json"  # of the packages that a training ran with
         self.result_file = path / "result.json"
 
     def __fspath__(self) -> str:

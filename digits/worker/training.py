@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo
+from digits.domain.events import WarningEvent
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines import checkpoint
 from digits.engines.base import TrainingRun, get_engine
 from digits.errors import StorageError, TrainingError
-from digits.storage.files import read_json
+from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records import RecordReader, is_complete
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
 
+PACKAGES = {
+    "pytorch": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy"),
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "keras", "numpy"),
+}
+
 
 def run(context: WorkerContext) -> None:
     """Train the model of the job; returns when it is done. Raises JobStopped or a DigitsError."""
     spec = TrainingSpec.from_json(context.request.spec)
+    keep_versions(context, spec.framework)
     get_engine(spec.framework).train(training_run(context, spec))
+
+
+def keep_versions(context: WorkerContext, framework: str) -> None:
+    """Write what the run is made with to `versions.json`; a run that goes on with other versions warns."""
+    found = versions(framework)
+    file = context.folder.versions_file
+    before = read_json(file) if file.is_file() else found
+    if before != found:
+        changed = ", ".join(
+            f"{k} {before.get(k, 'none')} → {found.get(k, 'none')}" for k in found if before.get(k) != found.get(k)
+        )
+        message = f"The training goes on with other versions: {changed}."
+        context.emit(
+            WarningEvent(code="versions", message=message, advice="Its numbers may differ from those of an undisturbed run.")
+        )
+    write_json(file, found)
+
+
+def versions(framework: str) -> dict[str, str]:
+    """Name and version of Python and of each package that takes part in a training, where it is installed."""
+    found = {"python": platform.python_version()}
+    for package in ("digits", *PACKAGES[framework]):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def resume_point(context: WorkerContext) -> tuple[int, int] | None:

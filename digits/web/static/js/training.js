@@ -67,7 +67,23 @@ function drawSnapshots() {
   const newest = [...state.snapshots].reverse();
   const rows = [...newest.filter((snapshot) => snapshot.best), ...newest.filter((snapshot) => !snapshot.best)].map((snapshot) => snapshotRow(snapshot, names));
   box.replaceChildren(el("div", { class: "table-scroll snapshot-list" }, el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows))));
-  document.dispatchEvent(new CustomEvent("digits:snapshots", { detail: state.snapshots }));
+  offerSnapshots();
+}
+
+/** The selects of the inference forms follow; who had the newest chosen keeps the newest. */
+function offerSnapshots() {
+  const newest = [...state.snapshots].reverse();
+  for (const select of document.querySelectorAll("select[data-snapshot]")) {
+    const chosen = select.selectedIndex > 0 ? select.value : String(newest[0].epoch);
+    const label = ({ epoch, best }, i) => `Epoch ${epochText(epoch)}${i ? "" : " (newest)"}${best ? " (best)" : ""}`;
+    select.replaceChildren(...newest.map((snapshot, i) => el("option", { value: snapshot.epoch }, label(snapshot, i))));
+    select.value = chosen;
+  }
+  const box = document.getElementById("inference");
+  if (box && !box.querySelector("form") && !box.querySelector("[data-first]")) {
+    const show = el("button", { class: "btn btn-outline-primary btn-sm", type: "button", onclick: () => location.reload() }, "Try it");
+    box.append(el("p", { class: "mt-2 mb-0", "data-first": true }, "The first snapshot is there. ", show));
+  }
 }
 
 function snapshotRow(snapshot, names) {
@@ -78,7 +94,7 @@ function snapshotRow(snapshot, names) {
     el("td", {}, `${epoch} `, snapshot.best && el("span", { class: "badge-best" }, icon("star-fill"), " best")),
     ...names.map((name) => el("td", { class: "num" }, shown(name, snapshot.metrics[name] ?? null))),
     el("td", {}, el("span", { class: "links" }, icon("download"), link("zip"), link("tar.gz"))),
-    el("td", {}, el("a", { href: "#test", onclick: () => choose(snapshot.epoch) }, "Test")));
+    el("td", {}, el("a", { href: "#inference", onclick: () => choose(snapshot.epoch) }, "Test")));
 }
 
 function choose(epoch) {

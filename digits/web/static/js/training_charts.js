@@ -69,7 +69,7 @@ export class TrainingCharts {
   layout(state, kind, count) {
     const { log } = this.options();
     const best = state.best();
-    const marks = best && state.curves.kinds[best.name] === kind ? bestMark(best) : {};
+    const marks = best && state.curves.kinds[best.name] === kind ? bestMark(best, state.epochs) : {};
     const xaxis = { rangemode: "tozero", ...(state.epochs && state.curves.val.epoch.length < 2 && state.curves.train.epoch.length < 3 ? { range: [0, Math.min(state.epochs, 1)] } : {}) };
     return layout({
       x: "epoch", xaxis, yaxis: { type: log && kind !== "accuracy" ? "log" : "linear", rangemode: kind === "loss" || kind === "lr" ? "tozero" : "normal" },
@@ -90,9 +90,9 @@ function rateTraces(state) {
   return Object.entries(values).map(([name, y], i) => ({ x: epoch, y, name, mode: "lines", line: { color: colour(i), width: 2, shape: "hv" } }));
 }
 
-function bestMark(best) {
+function bestMark(best, epochs) {
   const line = { type: "line", x0: best.epoch, x1: best.epoch, yref: "paper", y0: 0, y1: 1, line: { color: colour(2), width: 1.5, dash: "dot" } };
-  const note = { x: best.epoch, yref: "paper", y: 1, text: "best", showarrow: false, xanchor: "right", yanchor: "top", font: { size: 11, color: colour(2) } };
+  const note = { x: best.epoch, yref: "paper", y: 1, text: "best", showarrow: false, xanchor: best.epoch > epochs / 2 ? "right" : "left", yanchor: "top", font: { size: 11, color: colour(2) } };
   return { shapes: [line], annotations: [note] };
 }
 
