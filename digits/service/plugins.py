@@ -123,7 +123,7 @@ def ask(
             return _checked(_post(service, f"/do/{operation}/{_quoted(extension_id)}", body, timeout))
         except TimeoutError as error:
             raise PluginFailure(
-                f"The plugin {extension_id} did not answer within {timeout:.0f} seconds.",
+                f"The plugin {extension_id} did not answer within {timeout:g} seconds.",
                 advice="Try again; if it stays so, its author must look at what it does there.",
                 timed_out=True,
             ) from error

@@ -90,12 +90,6 @@ def host(place: Path) -> Iterator[Service]:
     )
     add_package(
         site,
-        "hanger",
-        data_source("hanger", "def __init__(self, **kwargs):\n    import time\n    time.sleep(3600)\n"),
-        data="Data",
-    )
-    add_package(
-        site,
         "unpickled",
         data_source("unpickled", "def __init__(self, **k):\n    super().__init__(**k)\n    self.userdata['f'] = lambda: 1\n"),
         data="Data",
@@ -200,14 +194,6 @@ def test_a_plugin_that_cannot_be_made_leaves_nothing_behind(host: Service, plugi
         plugin_datasets.create_dataset(host, plugin, {"dataset_name": "d"})
     assert word in str(caught.value)
     assert set(host.jobs_dir.path.iterdir()) == before
-
-
-def test_a_hanging_plugin_costs_its_own_answer(host: Service) -> None:
-    with pytest.raises(plugins.PluginFailure) as caught:
-        plugins.ask(host, "create", "hanger", {"values": {"count": 1}, "job_id": "20260101-000000-abcd"}, timeout=0.5)
-    assert caught.value.timed_out
-    assert "hanger" in str(caught.value)
-    assert plugin_datasets.dataset_form(host, "good", {}).failure is None  # asked again if this host just made room for a new one
 
 
 def test_an_unknown_plugin_is_not_found(host: Service) -> None:

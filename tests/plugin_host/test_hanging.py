@@ -1,0 +1,48 @@
+"""A plugin that never comes back costs its own answer, and in the end one restart of the host."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from digits.plugin_host.guard import EXIT_STUCK
+from digits.service import Service, plugin_datasets, plugins
+from tests.plugin_host.hosts import running_host
+from tests.plugin_host.packages import add_package, data_source
+
+HANG = "def __init__(self, **kwargs):\n    import time\n    time.sleep(3600)\n"
+EXIT = "def __init__(self, **kwargs):\n    import os\n    os._exit(3)\n"
+
+
+def test_others_are_answered_meanwhile_and_the_host_then_makes_room(service: Service, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    add_package(site, "hanger", data_source("hanger", HANG), data="Data")
+    add_package(site, "good", data_source("good"), data="Data")
+    failures: list[plugins.PluginFailure] = []
+
+    def hang() -> None:
+        with pytest.raises(plugins.PluginFailure) as caught:
+            plugins.ask(service, "create", "hanger", {"values": {}, "job_id": "20260101-000000-abcd"}, timeout=2)
+        failures.append(caught.value)
+
+    with running_host(service, tmp_path, site) as process:
+        thread = threading.Thread(target=hang)
+        thread.start()
+        assert plugin_datasets.dataset_form(service, "good", {}).failure is None
+        thread.join()
+        assert process.wait(20) == EXIT_STUCK
+    assert failures[0].timed_out
+    assert "hanger did not answer within 2 seconds" in str(failures[0])
+
+
+def test_a_plugin_that_ends_the_process_is_named(service: Service, tmp_path: Path) -> None:
+    add_package(tmp_path / "site", "crasher", data_source("crasher", EXIT), data="Data")
+    with running_host(service, tmp_path, tmp_path / "site"), pytest.raises(plugins.PluginFailure) as caught:
+        plugins.ask(service, "create", "crasher", {"values": {}, "job_id": "20260101-000000-abcd"}, timeout=10)
+    assert "stopped while the plugin crasher was at work" in str(caught.value)
+
+
+def test_without_a_host_the_menu_is_empty_and_nothing_waits(service: Service) -> None:
+    assert plugins.menu(service) == {}
