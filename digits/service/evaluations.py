@@ -199,7 +199,7 @@ def _create(
         name=f"{model.name}, epoch {snapshot.label}: {what}",
         form={"job_id": model.id, **form},
         spec=spec.to_json(),
-        resources=Resources("inference"),
+        resources=Resources("inference", gpus=1),  # a wish: it does without where none is free
         owner=owner,
         job_id=job_id,
         dataset_id=model.dataset_id,

@@ -5,7 +5,8 @@ is free. The first job that has to wait for GPUs or for CPU slots *keeps* what i
 so small jobs cannot starve a big one. Other resources stay open: a job behind it that needs none of them starts.
 
 CPU slots are shared by trainings on the CPU only. Data sets and inference have the places of their pools, so a long
-training never keeps a data set from being made or a model from being tested.
+training never keeps a data set from being made or a model from being tested. For the same reason GPUs are a wish of inference,
+not a need: it gets what is free and does without the rest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 
 POOLS: Mapping[str, int] = {"parse_folder": 1, "create_db": 2, "analyze_db": 4, "inference": 4}
 TRAIN_POOL = "train"
+INFERENCE_POOL = "inference"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def plan(queue: Sequence[Demand], running: Iterable[Grant], machine: Machine) ->
 
 def impossible(demand: Demand, machine: Machine) -> str:
     """Why this machine can never run the job, with the next step; empty where it can."""
+    if demand.pool == INFERENCE_POOL:
+        return ""
     has = f"this machine has {len(machine.gpus) or 'none'}" + (f" ({', '.join(machine.gpus)})" if machine.gpus else "")
     advice = "Clone the job and choose other devices, or none to train on the CPU; `digits doctor` shows what is found."
     missing = [gpu for gpu in demand.gpu_ids if gpu not in machine.gpus]
@@ -101,6 +105,8 @@ class _Room:
         """Why the job cannot start now, empty when it can; keeps what it waits for."""
         if self.pools.get(demand.pool, 1) <= 0:
             return f"waits for a place: {self.machine.pools[demand.pool]} such jobs run at once"
+        if demand.pool == INFERENCE_POOL:
+            return ""
         if demand.gpus or demand.gpu_ids:
             return self._gpu_reason(demand)
         if demand.pool == TRAIN_POOL and not self._fits(demand):

@@ -62,6 +62,13 @@ def test_a_job_that_waits_for_one_device_leaves_the_others() -> None:
     assert result.reasons["zero"] == "waits for GPU 0"
 
 
+def test_inference_takes_a_free_gpu_and_does_without_where_there_is_none() -> None:
+    wish = Demand("eval", "inference", gpus=1)
+    assert plan([wish], [], TWO_GPUS).starts[0].gpus == ("0",)
+    assert plan([wish], [Grant("x", "train", 1, ("0", "1"))], TWO_GPUS).starts[0].gpus == ()
+    assert plan([wish], [], Machine(cpus=2)).starts[0].gpus == ()
+
+
 def test_what_the_machine_does_not_have_is_refused() -> None:
     result = plan([Demand("a", "train", gpus=3), Demand("b", "train", gpus=1, gpu_ids=("7",))], [], TWO_GPUS)
     assert result.impossible["a"].startswith("The job asks for 3 GPUs; this machine has 2 (0, 1).")
