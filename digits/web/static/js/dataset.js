@@ -9,6 +9,7 @@ const SPLITS = [["train", "Training"], ["val", "Validation"], ["test", "Test"]];
 const STAGES = { train_db: "Training images", val_db: "Validation images", test_db: "Test images" };
 const MOST_NAMED = 60;
 const LONGEST_NAME = 18;
+const LOG_FLOOR = -0.2; // the foot of logarithmic bars lies below 1, so that a single image is seen
 
 async function drawClasses() {
   const target = page.querySelector('[data-chart="classes"]');
@@ -33,7 +34,7 @@ async function drawClasses() {
     x: many ? `${number(names.length)} classes, largest first` : "",
     y: "images",
     xaxis: { ...ticks, showgrid: false, title: { standoff: 8, text: many ? `${number(names.length)} classes, largest first` : "" } },
-    yaxis: { type: logarithmic ? "log" : "linear" },
+    yaxis: logarithmic ? { type: "log", range: [LOG_FLOOR, Math.log10(Math.max(2, ...traces.flatMap((trace) => trace.y))) + 0.1] } : {},
     barmode: logarithmic ? "group" : "stack",
     bargap: many ? 0 : 0.35,
     hovermode: "closest",
@@ -59,6 +60,7 @@ async function drawSizes() {
     text: z.map((row, j) => row.map((count, i) => `width ${range(x, i)}, height ${range(y, j)}: ${number(count)} images`)),
     hovertemplate: "%{text}<extra></extra>",
     hoverongaps: false,
+    zmin: -0.7, // one image is not the darkest colour
     colorscale: "Viridis",
     showscale: false,
   };

@@ -27,7 +27,8 @@ function debounced(work, wait) {
 
 // -- tabs and fields that depend on others ------------------------------------------------------------------------
 
-function showTab(name) {
+function showTab(asked) {
+  const name = box(`[data-tab="${CSS.escape(asked)}"]`) ? asked : "folder";
   for (const tab of form.querySelectorAll("[data-tab]")) {
     const chosen = tab.dataset.tab === name;
     tab.classList.toggle("active", chosen);
@@ -199,6 +200,7 @@ function start() {
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   control("group_name").setAttribute("list", "groups");
+  showTab(control("method").value);
   offerUpload();
   showDependents();
   for (const name of ["folder_train", "folder_val", "folder_test"]) if (control(name).value && !control(name).matches(".is-invalid")) checkFolder(name);
