@@ -6,7 +6,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import digits
@@ -72,6 +72,7 @@ def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
     form, errors = read(values)
     framework, warnings = _collect(errors, lambda: choose_framework(form), ("pytorch", []))
     dataset = _collect(errors, lambda: usable_dataset(service, task, form.dataset), None) if "dataset" not in errors else None
+    dataset = dataset and replace(dataset, task=records_task(service, dataset))
     network = _collect(errors, lambda: resolve(service, form, values, framework), None)
     needs = _collect(errors, lambda: resources(service, form), None)
     errors.update({k: v for k, v in _check(service, form, framework, dataset).items() if k not in errors})
@@ -138,6 +139,12 @@ def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, A
     if verbose:
         value |= {"directory": str(folder.path), "snapshots": [snapshot.epoch for snapshot in snapshots]}
     return value
+
+
+def records_task(service: Service, dataset: Job) -> str:
+    """The task that the records of a data set turned out to be for; what was asked for while they are not whole."""
+    info = info_of(service, dataset.id)
+    return info.task if info and dataset.task == Task.GENERIC else dataset.task
 
 
 def info_of(service: Service, dataset_id: str) -> DatasetInfo | None:

@@ -80,7 +80,7 @@ def clone_address(job: Job) -> str:
         if not job.extension or job.extension == "prebuilt":
             return f"{root}/datasets/images/generic/new?clone={job.id}"
         return f"{root}/datasets/generic/new/{job.extension}?clone={job.id}"
-    if job.task == "classification":
+    if job.task == "classification" and (not job.extension or job.extension.startswith("image-classification")):
         return f"{root}/models/images/classification/new?clone={job.id}"
     extension = f"/{job.extension}" if job.extension else ""
     return f"{root}/models/images/generic/new{extension}?clone={job.id}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import platform
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo
 from digits.domain.events import WarningEvent
+from digits.domain.jobs import Task
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines import checkpoint
 from digits.engines.base import TrainingRun, get_engine
@@ -68,11 +70,14 @@ def resume_point(context: WorkerContext) -> tuple[int, int] | None:
 def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
     """What the engine gets. GPUs are numbered from 0 here: the supervisor shows the process only those of its slot."""
     folder = context.jobs_dir.folder(spec.dataset_id)
+    info = dataset_info(folder)
+    if spec.task == Task.GENERIC:  # asked for before the records showed what they are for
+        spec = replace(spec, task=info.task)
     return TrainingRun(
         spec=spec,
         folder=context.folder.path,
         dataset_folder=folder.path,
-        info=dataset_info(folder),
+        info=info,
         train=RecordReader(folder.path / TRAIN_DB),
         val=RecordReader(folder.path / VAL_DB) if is_complete(folder.path / VAL_DB) else None,
         emit=context.emit,
