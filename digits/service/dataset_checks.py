@@ -19,7 +19,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", "
 SCAN_SECONDS = 1.5
 MAX_CLASSES_LISTED = 1000
 LIST_LINES = 200_000
-LINE = re.compile(r"^(.*\S)\s+(\d+)$")
+LINE = re.compile(r"^(.*\S)\s+([0-9]{1,9})$")
 Errors = dict[str, list[str]]
 
 
