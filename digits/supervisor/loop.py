@@ -71,6 +71,7 @@ class Supervisor:
         self._sequence = -1
         self._late: dict[str, Worker] = {}  # ended workers whose rows could not be changed yet
         self._only = only
+        self._stopping = False
         self.usage = DiskUsage(jobs_dir, store)
         self.remover = Remover(jobs_dir, store)
         self.on_delete: Callable[[str], None] = lambda job_id: None
@@ -120,7 +121,8 @@ class Supervisor:
         self._do_chores()
 
     def stop_jobs(self) -> None:
-        """Ask every worker to end; the jobs go back to the queue and go on when a supervisor runs again."""
+        """Ask every worker to end and start none any more; the jobs wait for the next supervisor in the queue."""
+        self._stopping = True
         for worker in self.crew.workers.values():
             self.crew.stop(worker, Stop.SERVER)
 
@@ -223,7 +225,7 @@ class Supervisor:
         if not changed and not self._is_due("queue", QUEUE_SECONDS):
             return
         self._do_requests()
-        for job in self.queue.run():
+        for job in [] if self._stopping else self.queue.run():
             self._due[f"fold {job.id}"] = 0.0
 
     def _do_requests(self) -> None:

@@ -211,19 +211,25 @@ def _leave(supervisor: Supervisor, stop_jobs: bool, signals: _Signals) -> None:
     """What happens to the workers when the server ends."""
     running = len(supervisor.crew.workers)
     if running and not stop_jobs and signals.interrupts == 1 and sys.stdin.isatty():
-        logger.warning("%d jobs go on. Press Ctrl-C again to stop them too.", running)
+        logger.warning("%s. Press Ctrl-C again to stop what runs.", _going_on(running))
         deadline = time.monotonic() + SECOND_INTERRUPT_SECONDS
         while signals.interrupts == 1 and time.monotonic() < deadline:
             time.sleep(TICK_SECONDS)
     if running and (stop_jobs or signals.interrupts > 1):
-        logger.info("Stops %d jobs; they go on when the server runs again.", running)
+        logger.info("Stops what runs; %s when the server runs again.", _going_on(running))
         supervisor.stop_jobs()
         while not supervisor.is_idle():
             supervisor.tick()
             time.sleep(TICK_SECONDS)
     elif running:
-        logger.info("The server ends; %d jobs go on and are adopted at its next start.", running)
+        logger.info(
+            "The server ends; %s adopted at the next start.", _going_on(running) + (" and is" if running == 1 else " and are")
+        )
     supervisor.close()
+
+
+def _going_on(jobs: int) -> str:
+    return "1 job goes on" if jobs == 1 else f"{jobs} jobs go on"
 
 
 class _Signals:

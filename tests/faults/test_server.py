@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from digits.domain.status import Status
+from digits.service import jobs as actions
 from digits.storage.control import ControlError, call, read_runtime
 from digits.storage.folders import JobsDir
+from digits.storage.jobs import Job
 from digits.storage.lock import Locked, ServerLock, holder
 from digits.supervisor import follow, run_until
 from digits.utils.processes import is_alive, start_time
@@ -123,7 +125,7 @@ def test_a_stopped_server_ends_its_services_and_leaves_its_workers(
     server.send_signal(number)
     _, err = server.communicate(timeout=20)
     assert server.returncode == 0
-    assert b"1 jobs go on and are adopted at its next start" in err
+    assert b"1 job goes on and is adopted at the next start" in err
     assert is_gone(service)
     assert not is_gone(worker)
     assert holder(world.service.jobs_dir) is None
@@ -172,3 +174,27 @@ def test_the_lock_is_free_again_after_its_holder(world: World) -> None:
     with ServerLock(world.service.jobs_dir, "http://here"):
         assert holder(world.service.jobs_dir)["address"] == "http://here"
     assert holder(world.service.jobs_dir) is None
+
+
+def test_ctrl_c_stops_the_jobs_of_a_command_and_they_go_on_later(world: World) -> None:
+    job = world.job(steps=30, seconds=0.1)
+
+    def interrupt(row: Job) -> None:
+        if row.progress > 0.1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_until(world.settings, [job.id], on_change=interrupt, worker_command=WORKER)
+    stopped = world.get(job)
+    assert (stopped.status, stopped.failures) == (Status.WAIT, 0)
+    assert stopped.message == "The server was stopped; the job goes on when it runs again."
+    (row,) = run_until(world.settings, [job.id], worker_command=WORKER)
+    assert (row.status, row.attempt) == (Status.DONE, 2)
+    assert steps_of(world, job.id) == list(range(1, 31))
+
+
+def test_a_command_that_deletes_waits_until_the_job_is_gone(world: World) -> None:
+    job = world.job(steps=1)
+    actions.delete(world.service, job)
+    assert run_until(world.settings, [job.id], worker_command=WORKER) == []
+    assert not world.service.folder(job.id).path.exists()

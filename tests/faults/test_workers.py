@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 from pathlib import Path
@@ -167,3 +168,38 @@ def test_the_data_set_of_a_killed_worker_starts_again_and_its_model_waits(world:
     dataset, model = world.until_ended(dataset, model)
     assert (dataset.status, model.status) == (Status.DONE, Status.DONE)
     assert Path(world.service.folder(dataset.id).path / "state.json").exists()
+
+
+def test_after_a_restart_of_the_machine_jobs_go_on(world: World) -> None:
+    job = world.job(steps=10, seconds=0.1)
+    first = world.supervise()
+    world.until(lambda: world.get(job).progress > 0.2)
+    worker = first.crew.workers[job.id]
+    os.killpg(worker.pid, signal.SIGKILL)
+    assert worker.process is not None
+    worker.process.wait()
+    file = world.service.folder(job.id).worker_file
+    identity = json.loads(file.read_text())
+    file.write_text(json.dumps({**identity, "boot": identity["boot"] - 3600}))
+    first.close()
+    world.supervise()
+    (row,) = world.until_ended(job)
+    assert (row.status, row.attempt) == (Status.DONE, 2)
+    assert row.message.endswith("after: the machine was started again.")
+    assert steps_of(world, job.id) == list(range(1, 11))
+
+
+def test_a_job_deleted_while_no_server_ran_is_gone_when_one_runs(world: World) -> None:
+    job = world.job(steps=1000, seconds=0.05)
+    first = world.supervise()
+    world.until(lambda: world.get(job).progress > 0)
+    worker = first.crew.workers[job.id]
+    actions.delete(world.service, world.get(job))
+    first.close()
+    world.supervise()
+    assert world.supervisor is not None
+    assert job.id in world.supervisor.crew.workers, "it must be adopted to be ended"
+    world.until(lambda: is_gone(worker.pid) and not world.service.store.ids())
+    assert worker.process is not None
+    worker.process.wait()
+    assert not world.service.folder(job.id).path.exists()
