@@ -61,6 +61,7 @@ async function drawSizes() {
     hovertemplate: "%{text}<extra></extra>",
     hoverongaps: false,
     zmin: -0.7, // one image is not the darkest colour
+    zmax: Math.log10(Math.max(2, ...z.flat())),
     colorscale: "Viridis",
     showscale: false,
   };
