@@ -6,6 +6,7 @@ secret. As soon as there is one account, the first-session token opens nothing a
 
 from __future__ import annotations
 
+import functools
 import getpass
 import hashlib
 import hmac
@@ -30,8 +31,6 @@ NAME_RULE = re.compile(r"[a-z][a-z0-9.\-_]*")  # R 8.4
 MAX_NAME = 80
 MIN_PASSWORD = 8
 TOKEN_PREFIX = "digits_"
-# Compared against when there is no such account, so that both cases take the same time.
-_NOBODY = generate_password_hash("nobody", method="scrypt")
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def verify(service: Service, name: str, password: str) -> bool:
     """Whether that is the account's password; takes the same time whether or not the account exists."""
     with Session(service.store.engine) as session:
         row = session.get(UserRow, name)
-        return check_password_hash(row.password if row else _NOBODY, password) and row is not None
+        return check_password_hash(row.password if row else _nobody(), password) and row is not None
 
 
 def fingerprint(service: Service, name: str) -> str:
@@ -217,6 +216,12 @@ def _hash(password: str) -> str:
     if len(password) < MIN_PASSWORD:
         raise BadRequest(f"The password has {len(password)} characters; it needs at least {MIN_PASSWORD}.")
     return generate_password_hash(password, method="scrypt")
+
+
+@functools.cache
+def _nobody() -> str:
+    """What a password is compared with when there is no such account, so that both cases take the same time."""
+    return _hash("nobody has this password")
 
 
 def _digest(text: str) -> str:
