@@ -139,7 +139,7 @@ class Errors(Metric):
 class PictureQuality(Metric):
     """`psnr` (decibel) and `ssim` of picture outputs, each as mean over pictures; `peak` is the value of full intensity.
 
-    SSIM: Wang et al. 2004, Gaussian window 11×11 with sigma 1.5, over the positions where the window lies inside.
+    SSIM: Wang et al. 2004, Gaussian window 11×11 with sigma 1.5, borders reflected; left out where a side has under 6.
     """
 
     def __init__(self, peak: float) -> None:
@@ -149,7 +149,7 @@ class PictureQuality(Metric):
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         for made, truth in zip(outputs.astype(np.float64), labels.astype(np.float64), strict=True):
             error = max(float(np.mean(np.square(made - truth))), 1e-12 * self.peak**2)
-            fits = min(truth.shape[-2:]) > 2 * SSIM_RADIUS
+            fits = min(truth.shape[-2:]) > SSIM_RADIUS
             similarity = ssim(made, truth, self.peak) if fits else 0.0
             self.totals += (1, 10 * np.log10(self.peak**2 / error), fits, similarity)
 
@@ -205,7 +205,9 @@ def ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:
 
 
 def _blur(picture: np.ndarray) -> np.ndarray:
-    """Gaussian window of SSIM over the last two axes, only where it lies inside."""
+    """Gaussian window of SSIM over the last two axes; borders are reflected, as torchmetrics does it."""
+    around = [(0, 0)] * (picture.ndim - 2) + [(SSIM_RADIUS, SSIM_RADIUS)] * 2
+    picture = np.pad(picture, around, mode="reflect")
     offsets = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
     window = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
     window /= window.sum()

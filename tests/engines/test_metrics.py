@@ -1,0 +1,90 @@
+"""Metrics against torchmetrics, in batches and in halves that are added as several processes would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torchmetrics.functional as tm
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from digits.engines.metrics import Accuracy, Errors, Metric, Overlap, PictureQuality, better, default_best_metric
+
+RNG = np.random.default_rng(0)
+
+
+def measured(make: Callable[[], Metric], outputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The metric over two instances, each fed in batches of 3, whose sums are added."""
+    parts = [make(), make()]
+    for start in range(0, len(outputs), 3):
+        parts[start % 2].update(outputs[start : start + 3], labels[start : start + 3])
+    parts[0].totals = parts[0].totals + parts[1].totals
+    return parts[0].compute()
+
+
+def test_accuracy_equals_torchmetrics() -> None:
+    scores, labels = RNG.normal(size=(50, 12)).astype(np.float32), RNG.integers(0, 10, 50)
+    found = measured(lambda: Accuracy(10), scores, labels)
+    counted = torch.from_numpy(scores[:, :10])
+    for name, k in (("accuracy", 1), ("accuracy_top5", 5)):
+        wanted = tm.accuracy(counted, torch.from_numpy(labels), "multiclass", num_classes=10, top_k=k, average="micro")
+        assert found[name] == pytest.approx(float(wanted))
+
+
+def test_overlap_equals_torchmetrics() -> None:
+    scores, truth = RNG.normal(size=(6, 3, 8, 8)).astype(np.float32), RNG.integers(0, 3, (6, 8, 8))
+    found = measured(lambda: Overlap(["a", "b", "c"]), scores, truth)
+    made, labels = torch.from_numpy(scores.argmax(1)), torch.from_numpy(truth)
+    iou = tm.jaccard_index(made, labels, "multiclass", num_classes=3, average=None)
+    dice = tm.f1_score(made, labels, "multiclass", num_classes=3, average=None)  # pooled Dice is F1 over pixels
+    assert [found[f"iou/{c}"] for c in "abc"] == pytest.approx(iou.tolist())
+    assert [found[f"dice/{c}"] for c in "abc"] == pytest.approx(dice.tolist())
+    assert found["mean_iou"] == pytest.approx(float(iou.mean()))
+    pictures = [tm.f1_score(m, t, "multiclass", num_classes=3, average=None) for m, t in zip(made, labels, strict=True)]
+    assert found["mean_dice_pictures"] == pytest.approx(float(torch.stack(pictures).mean()))
+    assert found["pixel_accuracy"] == pytest.approx(float((made == labels).float().mean()))
+
+
+def test_ignored_pixels_and_absent_classes_do_not_count() -> None:
+    truth = np.array([[[0, 0], [255, 255]]])
+    made = np.array([[[0, 0], [1, 1]]])
+    found = measured(lambda: Overlap(["a", "b"]), made, truth)
+    assert found["iou/a"] == 1.0
+    assert np.isnan(found["iou/b"])
+    assert found["mean_iou"] == found["mean_dice_pictures"] == found["pixel_accuracy"] == 1.0
+
+
+def test_errors_equal_torchmetrics() -> None:
+    made, truth = RNG.normal(size=(20, 3)).astype(np.float32), RNG.normal(size=(20, 3)).astype(np.float32)
+    found = measured(Errors, made, truth)
+    a, b = torch.from_numpy(made).flatten(), torch.from_numpy(truth).flatten()
+    assert found["mae"] == pytest.approx(float(tm.mean_absolute_error(a, b)), rel=1e-5)
+    assert found["rmse"] == pytest.approx(float(tm.mean_squared_error(a, b, squared=False)), rel=1e-5)
+    assert found["r2"] == pytest.approx(float(tm.r2_score(a, b)), rel=1e-4)
+
+
+def test_picture_quality_equals_torchmetrics() -> None:
+    truth = RNG.random((4, 3, 24, 20)).astype(np.float32)
+    made = np.clip(truth + RNG.normal(0, 0.1, truth.shape), 0, 1).astype(np.float32)
+    found = measured(lambda: PictureQuality(1.0), made, truth)
+    a, b = torch.from_numpy(made), torch.from_numpy(truth)
+    ssim = structural_similarity_index_measure(a, b, data_range=1.0)
+    psnr = [float(peak_signal_noise_ratio(x, y, data_range=1.0)) for x, y in zip(a, b, strict=True)]
+    assert found["ssim"] == pytest.approx(float(ssim), rel=1e-4)
+    assert found["psnr"] == pytest.approx(np.mean(psnr), rel=1e-5)
+
+
+def test_nothing_measured_is_not_a_number() -> None:
+    assert all(np.isnan(v) for v in Accuracy(10).compute().values())
+    assert np.isnan(Overlap(["a"]).compute()["mean_iou"])
+
+
+def test_what_is_better() -> None:
+    assert better("loss", 0.1, 0.2)
+    assert not better("accuracy", 0.1, 0.2)
+    assert better("mae", 1.0, None)
+    assert not better("loss", float("nan"), None)
+    assert default_best_metric("segmentation", ["mean_dice", "loss"]) == "mean_dice"
+    assert default_best_metric("generic", ["loss"]) == "loss"
