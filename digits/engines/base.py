@@ -20,14 +20,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from digits.domain.datasets import DatasetInfo, RecordMeta
 from digits.domain.events import Event
 from digits.domain.training import TrainingSpec
 from digits.errors import BadRequest
+
+if TYPE_CHECKING:
+    import numpy as np  # the web process reads the contract too and has no need of it
 
 FRAMEWORKS = {
     # framework: (module to look for, module of the engine, class)
@@ -218,6 +219,8 @@ def get_engine(framework: str) -> Engine:
 
 def array_report(data: np.ndarray) -> ArrayReport:
     """Statistics of an array of any shape; all zero for an empty one."""
+    import numpy as np
+
     values = np.asarray(data, dtype=np.float64).ravel()
     finite = values[np.isfinite(values)]
     if finite.size == 0:
