@@ -55,7 +55,7 @@ def weights_png(data: np.ndarray) -> bytes:
 def _tiles_png(tiles: np.ndarray) -> bytes:
     """(N, H, W) as heat maps or (N, H, W, 3) in colour; as many as fit."""
     fitting = max(1, MAX_SIDE // (max(tiles.shape[1:3]) + PADDING)) ** 2
-    chosen = np.nan_to_num(tiles[:fitting].astype(np.float64))
+    chosen = _finite(tiles[:fitting])
     grid = vis_square(chosen, padsize=PADDING, normalize=True, colormap=COLORMAP)
     return _png(_visible(grid))
 
@@ -72,9 +72,17 @@ def _visible(grid: np.ndarray) -> np.ndarray:
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:
-    numbers = np.nan_to_num(values.astype(np.float64))
+    numbers = _finite(values)
     low, high = float(numbers.min()), float(numbers.max())
     return ((numbers - low) * (255 / (high - low) if high > low else 0)).round().astype(np.uint8)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """As float64; what is not finite becomes 0 or the end of the range of the rest."""
+    numbers = values.astype(np.float64)
+    rest = numbers[np.isfinite(numbers)]
+    low, high = (float(rest.min()), float(rest.max())) if rest.size else (0.0, 0.0)
+    return np.nan_to_num(numbers, nan=0.0, posinf=high, neginf=low)
 
 
 def _png(array: np.ndarray) -> bytes:

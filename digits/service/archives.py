@@ -14,7 +14,7 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -44,13 +44,31 @@ class Member:
     source: IO[bytes]
 
 
+class Stream:
+    """The bytes of an archive, to be iterated once. `close` gives the files back, also when nothing or not all was read."""
+
+    def __init__(self, chunks: Iterator[bytes], members: Sequence[Member]) -> None:
+        self._chunks = chunks
+        self._members = members
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from (chunk for chunk in self._chunks if chunk)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        for member in self._members:
+            member.source.close()
+
+
 @dataclass(frozen=True)
 class Archive:
-    """An archive that is about to be sent. `chunks` may be iterated once; `length` is known for plain tar only."""
+    """An archive that is about to be sent; `length` is known for plain tar only."""
 
     file_name: str
     media_type: str
-    chunks: Iterator[bytes]
+    chunks: Stream
     length: int | None = None
 
 
@@ -64,7 +82,7 @@ def model_archive(service: Service, model: Job, extension: str = "tar.gz", epoch
     return Archive(
         file_name=f"{model.id}_epoch_{snapshot.label}.{extension}",
         media_type=MEDIA_TYPES.get(extension, "application/gzip"),
-        chunks=_closing(chunks, members),
+        chunks=Stream(chunks, members),
         length=length,
     )
 
@@ -196,14 +214,6 @@ def _pieces(member: Member) -> Iterator[bytes]:
             raise StorageError(f"{member.name} became shorter while it was sent.")
         left -= len(piece)
         yield piece
-
-
-def _closing(chunks: Iterator[bytes], members: list[Member]) -> Iterator[bytes]:
-    try:
-        yield from (chunk for chunk in chunks if chunk)
-    finally:
-        for member in members:
-            member.source.close()
 
 
 def _text(name: str, text: str) -> Member:

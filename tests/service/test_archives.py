@@ -1,0 +1,130 @@
+"""Archives are made while they are sent: little memory whatever their size; what is broken is said before the first byte."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import tarfile
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from digits.domain.status import Status
+from digits.errors import BadRequest, NotFound, StorageError
+from digits.service import Service
+from digits.service.archives import FORMATS, Member, model_archive, tar_chunks
+from digits.service.snapshots import find_snapshot, list_snapshots
+from digits.storage.jobs import Job
+from tests.builders import make_job
+
+MIB = 2**20
+
+
+def write_weights(path: Path, size: int = 0, **meta: object) -> None:
+    """A safetensors file with our header and `size` bytes of zeros."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {"__metadata__": {"digits": json.dumps({"class_labels": ["a", "b"], **meta})}}
+    if size:
+        header["w"] = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + size)
+
+
+@pytest.fixture
+def model(service: Service) -> Job:
+    job = make_job(service, name="näme {x}", status=Status.DONE, framework="pytorch")
+    folder = service.folder(job.id).path
+    for epoch in ("0.5", "1", "10"):
+        write_weights(folder / "snapshots" / f"epoch_{epoch}.safetensors", epoch=float(epoch))
+    (folder / "network.py").write_text("def build_network(context): ...\n")
+    return job
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_large_model_takes_little_memory(service, model, extension):
+    size = 48 * MIB
+    write_weights(service.folder(model.id).path / "snapshots" / "epoch_10.safetensors", size, epoch=10)
+    tracemalloc.start()
+    archive = model_archive(service, model, extension)
+    sent = sum(len(chunk) for chunk in archive.chunks)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 * MIB
+    assert archive.length in (None, sent)
+    if extension == "tar":
+        assert sent > size
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_every_format_holds_the_same_files(service, model, extension):
+    data = b"".join(model_archive(service, model, extension).chunks)
+    if extension == "zip":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            found = {name: archive.read(name) for name in archive.namelist()}
+    else:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            found = {m.name: archive.extractfile(m).read() for m in archive.getmembers()}
+    weights = service.folder(model.id).path / "snapshots" / "epoch_10.safetensors"
+    assert found["epoch_10.safetensors"] == weights.read_bytes()
+    assert found["labels.txt"] == b"a\nb\n"
+    text = found["info.json"].decode()
+    assert text == json.dumps(json.loads(text), sort_keys=True, indent=4, ensure_ascii=False)
+    assert "näme {x}" in found["README.md"].decode()
+    compile(found["predict.py"], "predict.py", "exec")
+
+
+def test_a_snapshot_that_is_deleted_meanwhile_still_arrives_whole(service, model):
+    weights = service.folder(model.id).path / "snapshots" / "epoch_10.safetensors"
+    expected = weights.read_bytes()
+    archive = model_archive(service, model, "tar")
+    weights.unlink()
+    with tarfile.open(fileobj=io.BytesIO(b"".join(archive.chunks))) as opened:
+        assert opened.extractfile("epoch_10.safetensors").read() == expected
+
+
+def test_a_file_that_becomes_shorter_breaks_the_transfer():
+    with pytest.raises(StorageError, match="shorter"):
+        list(tar_chunks([Member("x", 100, io.BytesIO(b"only this"))]))
+
+
+def test_a_broken_snapshot_and_an_unknown_format_are_refused_at_once(service, model):
+    with pytest.raises(BadRequest, match="rar"):
+        model_archive(service, model, "rar")
+    (service.folder(model.id).path / "snapshots" / "epoch_10.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(StorageError, match="readable snapshot"):
+        model_archive(service, model)
+
+
+@pytest.mark.parametrize(("asked", "found"), [(None, 10), ("", 10), ("-1", 10), (0, 10), ("0.5", 0.5), (1, 1), ("1.0", 1)])
+def test_snapshots_are_found_by_epoch(service, model, asked, found):
+    assert find_snapshot(service, model, asked).epoch == found
+    archive = model_archive(service, model, "tar", asked)
+    archive.chunks.close()
+    assert archive.file_name == f"{model.id}_epoch_{found:g}.tar"
+
+
+@pytest.mark.parametrize(("asked", "error"), [("2", NotFound), ("last", BadRequest), ("nan", BadRequest), ("1e999", BadRequest)])
+def test_what_is_no_epoch_of_the_model_is_refused(service, model, asked, error):
+    with pytest.raises(error):
+        find_snapshot(service, model, asked)
+
+
+def test_the_best_between_two_snapshots_is_found_by_its_epoch_but_is_not_the_newest(service, model):
+    folder = service.folder(model.id).path / "snapshots"
+    write_weights(folder / "best.safetensors", epoch=12.5)
+    (folder / ".epoch_99.safetensors.123.tmp").write_bytes(b"")
+    assert [s.epoch for s in list_snapshots(service, model)] == [0.5, 1, 10]
+    assert [s.epoch for s in list_snapshots(service, model, with_best=True)] == [0.5, 1, 10, 12.5]
+    assert find_snapshot(service, model).epoch == 10
+    assert find_snapshot(service, model, 12.5).path == "snapshots/best.safetensors"
+
+
+def test_a_model_without_snapshots_says_what_to_do(service):
+    job = make_job(service, status=Status.RUN)
+    with pytest.raises(BadRequest, match="no snapshot yet"):
+        find_snapshot(service, job)
