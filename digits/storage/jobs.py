@@ -9,132 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, String, and_, delete, func, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy.orm import Session
 
 from digits.domain.jobs import Action, JobRequest, UserColumns
 from digits.domain.status import LEGAL_MOVES, RUNNING, Status, StatusHistory
-from digits.errors import BadRequest, Conflict, NotFound
+from digits.errors import Conflict, NotFound
 from digits.storage import schema
 from digits.storage.database import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_room
+from digits.storage.job_copies import JOB_FIELDS, Job, JobQuery, Output, Page, Parent
+from digits.storage.job_lists import conditions, ordered
 from digits.storage.schema import SEQUENCE_ID
-
-SHORTEST_ID_PART = 4  # shorter words are not looked for in ids
-
-
-@dataclass(frozen=True)
-class Job:
-    """A copy of one row of `jobs`; see `database.JobRow` for the columns."""
-
-    id: str
-    seq: int
-    kind: str
-    type_name: str
-    task: str
-    extension: str
-    framework: str
-    network: str
-    dataset_id: str
-    created: float
-    pool: str
-    cpus: int
-    gpus: int
-    gpu_ids: list[str]
-    name: str
-    group: str
-    notes: str
-    tags: list[str]
-    owner: str
-    priority: int
-    requested_action: str
-    deleted: float | None
-    status: Status
-    history: list[list[Any]]
-    started: float | None
-    finished: float | None
-    progress: float
-    eta: float | None
-    message: str
-    error: str
-    attempt: int
-    failures: int
-    pid: int
-    pid_start: float
-    event_offset: int
-    used_gpus: list[str]
-    best_name: str
-    best_value: float | None
-    best_epoch: float | None
-    sparkline: list[float]
-    disk_bytes: int | None
-    summary: dict[str, Any]
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds of work so far, 0 before the first start."""
-        return (self.finished or time.time()) - self.started if self.started else 0.0
-
-
-JOB_FIELDS = tuple(f.name for f in dataclass_fields(Job))
-
-
-@dataclass(frozen=True)
-class Output:
-    """Last, smallest and largest value of one output (`name`, phase `train` or `val`) of one job."""
-
-    job_id: str
-    name: str
-    phase: str
-    kind: str
-    last: float | None
-    min: float | None
-    max: float | None
-    min_epoch: float | None
-    max_epoch: float | None
-
-
-@dataclass(frozen=True)
-class Parent:
-    """A job that another one needs; `status` is None when it is gone."""
-
-    id: str
-    name: str
-    status: Status | None
-
-
-@dataclass(frozen=True)
-class JobQuery:
-    """A list of jobs; empty values always come last, whichever way it is sorted.
-
-    `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set) or `output:NAME:PHASE:last|min|max`; `then` holds
-    further keys as `(column, descending)`. `text` looks in name, id, group, network, owner and notes. `limit` 0 means all.
-    """
-
-    kind: str = ""
-    statuses: Sequence[str] = ()
-    task: str = ""
-    group: str | None = None
-    dataset_id: str = ""
-    owner: str = ""
-    text: str = ""
-    sort: str = "created"
-    descending: bool = True
-    then: Sequence[tuple[str, bool]] = ()
-    offset: int = 0
-    limit: int = 0
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a list; `total` counts all rows that match."""
-
-    jobs: list[Job] = field(default_factory=list)
-    total: int = 0
 
 
 class JobStore:
@@ -295,9 +184,9 @@ class JobStore:
     def query(self, query: JobQuery) -> Page:
         """One page of a list, sorted and filtered by the database."""
         with Session(self.engine) as session:
-            conditions = _conditions(query)
-            total = session.scalar(select(func.count()).select_from(JobRow).where(*conditions)) or 0
-            statement = _ordered(select(JobRow).where(*conditions), query).offset(query.offset)
+            matching = conditions(query)
+            total = session.scalar(select(func.count()).select_from(JobRow).where(*matching)) or 0
+            statement = ordered(select(JobRow).where(*matching), query).offset(query.offset)
             if query.limit:
                 statement = statement.limit(query.limit)
             return Page([_copy(row) for row in session.scalars(statement)], total)
@@ -432,53 +321,3 @@ def _next_sequence(session: Session) -> int:
     before anything is read, so that two processes wait for each other instead of failing on a stale read."""
     statement = update(CounterRow).where(CounterRow.id == SEQUENCE_ID).values(value=CounterRow.value + 1)
     return int(session.execute(statement.returning(CounterRow.value)).scalar_one())
-
-
-def _conditions(query: JobQuery) -> list[Any]:
-    conditions: list[Any] = [JobRow.deleted.is_(None)]
-    exact = {JobRow.kind: query.kind, JobRow.task: query.task, JobRow.dataset_id: query.dataset_id, JobRow.owner: query.owner}
-    conditions += [column == value for column, value in exact.items() if value]
-    if query.statuses:
-        conditions.append(JobRow.status.in_(list(query.statuses)))
-    if query.group is not None:
-        conditions.append(JobRow.group == query.group)
-    for word in query.text.split():
-        pattern = f"%{_escape(word)}%"
-        columns = [JobRow.name, JobRow.group, JobRow.network, JobRow.owner, JobRow.notes]
-        if len(word) >= SHORTEST_ID_PART:  # nearly every id holds every shorter number
-            columns.append(JobRow.id)
-        conditions.append(or_(*(column.ilike(pattern, escape="\\") for column in columns)))
-    return conditions
-
-
-def _escape(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _ordered(statement: Select[Any], query: JobQuery) -> Select[Any]:
-    order = []
-    for sort, descending in ((query.sort, query.descending), *query.then):
-        statement, column = _sort_column(statement, sort)
-        order.append((column.desc() if descending else column.asc()).nulls_last())
-    return statement.order_by(*order, JobRow.id.desc())
-
-
-def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:
-    if sort == "elapsed":
-        return statement, func.coalesce(JobRow.finished, time.time()) - JobRow.started
-    if sort == "refs":
-        model = aliased(JobRow)
-        counted = select(func.count()).where(model.dataset_id == JobRow.id, model.deleted.is_(None))
-        return statement, counted.correlate(JobRow).scalar_subquery()
-    if not sort.startswith("output:"):
-        if sort not in JOB_FIELDS:
-            raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice=f"Columns are {', '.join(JOB_FIELDS)}.")
-        column = getattr(JobRow, sort)
-        return statement, func.nullif(column, "") if isinstance(column.type, String) else column
-    name, _, tail = sort.removeprefix("output:").rpartition(":")
-    name, _, phase = name.rpartition(":")
-    if tail not in ("last", "min", "max"):
-        raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice="Write output:NAME:train or val:last, min or max.")
-    output = aliased(OutputRow)
-    joined = and_(output.job_id == JobRow.id, output.name == name, output.phase == phase)
-    return statement.outerjoin(output, joined), getattr(output, tail)
