@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -80,6 +81,12 @@ class Watch:
                 self._peak = max(self._peak, sum(memory_of(member.pid) for member in family))
             except psutil.Error:
                 continue
+
+
+def cpu_seconds() -> float:
+    """CPU time of all child processes that have ended so far, theirs included."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def memory_of(pid: int) -> int:

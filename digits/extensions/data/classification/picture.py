@@ -69,13 +69,13 @@ class Preparation:
         return self.feature(array), (array.shape[1], array.shape[0]), digest
 
     def feature(self, picture: Image.Image | np.ndarray) -> np.ndarray:
-        """A loaded picture (Pillow image, or array (H,W) or (H,W,C)) as a feature (C,H,W)."""
+        """A loaded picture (Pillow image, or array (H,W) or (H,W,C)) as a feature (C,H,W), a view that may not be contiguous."""
         height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else (picture.height, picture.width)
         if min(height, width) < self.min_side:
             raise LoadImageError(f"It is {width}x{height} pixels; the shorter side must have at least {self.min_side}.")
         array = self._eight_bit(picture) if self.dtype == EIGHT_BIT else self._wide(np.asarray(picture))
         array = array[:, :, np.newaxis] if array.ndim == 2 else array
-        return np.ascontiguousarray(array.transpose(2, 0, 1))
+        return array.transpose(2, 0, 1)
 
     def _eight_bit(self, picture: Image.Image | np.ndarray) -> np.ndarray:
         channels = self.channels or None
