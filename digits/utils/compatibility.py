@@ -56,8 +56,7 @@ def install() -> None:
         wtforms = importlib.import_module("wtforms")
         flask_wtf = importlib.import_module("flask_wtf")
         _patch_wtforms(wtforms)
-        if not hasattr(flask_wtf, "Form"):
-            flask_wtf.Form = flask_wtf.FlaskForm  # type: ignore[attr-defined]
+        flask_wtf.Form = flask_wtf.FlaskForm  # type: ignore[attr-defined]  # today's is WTForms' own, which binds to nothing
         _add_flask_ext(flask_wtf)
 
 
