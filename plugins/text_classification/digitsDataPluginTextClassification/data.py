@@ -1,0 +1,118 @@
+"""Texts as rows of character numbers: 0 is unknown or padding, 1 the first character of the dictionary."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.utils import constants, override, subclass
+from digitsDataPluginTextClassification.forms import DatasetForm, InferenceForm
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@subclass
+class DataIngestion(DataIngestionInterface):
+    """An entry is (class name, text); the class is empty where it is not known."""
+
+    encode_mode = "serial"  # looking up characters is quicker than handing the texts to other processes
+
+    def __init__(self, is_inference_db=False, **kwargs):
+        super().__init__(is_inference_db, **kwargs)
+        if "class_labels" not in self.userdata:
+            self.userdata["class_labels"] = self.read_labels()
+        self.classes = {name: number for number, name in enumerate(self.userdata["class_labels"])}
+        self.table = np.zeros(0x110000, np.uint8)
+        for number, character in enumerate(dict.fromkeys(self.alphabet.lower())):
+            self.table[ord(character)] = min(number + 1, 255)
+
+    def read_labels(self):
+        """Names of the classes: the labels file's lines, else what the training file has, sorted."""
+        if self.class_labels_file:
+            lines = Path(self.class_labels_file).read_text(encoding="utf-8").splitlines()
+            return [line.strip() for line in lines if line.strip()]
+        found = {row[0] for row in read_rows(self.train_data_file)}
+        return sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+
+    @override
+    def encode_entry(self, entry):
+        """Feature (1, 1, N) uint8; label the number of the class."""
+        name, text = entry
+        return self.encode_text(text), np.array([self.class_number(name) if name else 0])
+
+    def encode_text(self, text):
+        """A text as (1, 1, N)."""
+        size = int(self.max_chars_per_sample)
+        codes = np.frombuffer(text.lower()[:size].encode("utf-32-le"), np.uint32)
+        row = np.zeros(size, np.uint8)
+        row[: codes.size] = self.table[codes][:size]
+        return row[np.newaxis, np.newaxis]
+
+    def class_number(self, name):
+        """From 0 on. Raises ValueError for a class that the labels do not have."""
+        if name in self.classes:
+            return self.classes[name]
+        if name.isdecimal() and 1 <= int(name) <= len(self.classes):
+            return int(name) - 1
+        raise ValueError(f"{name!r} is no class: expected is one of {', '.join(self.classes)}, or 1 to {len(self.classes)}")
+
+    @override
+    def itemize_entries(self, stage):
+        if self.is_inference_db:
+            return self.asked_entries() if stage == constants.TEST_DB else []
+        file = {constants.TRAIN_DB: self.train_data_file, constants.VAL_DB: self.val_data_file}.get(stage)
+        return [(row[0], text_of(row)) for row in read_rows(file)] if file else []
+
+    def asked_entries(self):
+        """What the inference form holds."""
+        if self.test_data_file:
+            return [(row[0], text_of(row)) for row in read_rows(self.test_data_file)]
+        if self.snippet:
+            return [("", self.snippet)]
+        raise ValueError("type a snippet or name a file of texts")
+
+    @staticmethod
+    @override
+    def get_category():
+        return "Text"
+
+    @staticmethod
+    @override
+    def get_id():
+        return "text-classification"
+
+    @staticmethod
+    @override
+    def get_title():
+        return "Classification"
+
+    @staticmethod
+    @override
+    def get_dataset_form():
+        return DatasetForm()
+
+    @staticmethod
+    @override
+    def get_dataset_template(form):
+        return (TEMPLATES / "dataset.html").read_text(encoding="utf-8"), {"form": form}
+
+    @override
+    def get_inference_form(self):
+        return InferenceForm()
+
+    @staticmethod
+    @override
+    def get_inference_template(form):
+        return (TEMPLATES / "inference.html").read_text(encoding="utf-8"), {"form": form}
+
+
+def read_rows(file):
+    """Rows with a class and at least one column of text."""
+    with open(file, encoding="utf-8", errors="replace", newline="") as lines:
+        return [row for row in csv.reader(lines) if len(row) >= 2]
+
+
+def text_of(row):
+    """All columns after the class, in one line."""
+    return " ".join(row[1:]).strip()
