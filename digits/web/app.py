@@ -71,9 +71,7 @@ class UrlPrefix:
 
 def _register_areas(app: Flask) -> None:
     for area in AREAS:
-        name = f"digits.web.{area}"
-        if importlib.util.find_spec(name) is not None:
-            app.register_blueprint(importlib.import_module(name).blueprint())
+        app.register_blueprint(importlib.import_module(f"digits.web.{area}").blueprint())
 
 
 def _add_globals(app: Flask, service: Service) -> None:

@@ -11,7 +11,7 @@ from digits.errors import BadRequest, NotFound
 from digits.service import browsing, uploads
 from digits.service.safe_files import safe_name
 from digits.service.unpacking import TAR, ZIP
-from digits.web.context import argument, get_service, require_user, route, wants_json
+from digits.web.context import argument, describes, get_service, require_user, route, wants_json
 
 # What a browser may show in place; anything else is handed over as a download. Nothing of it may run scripts.
 SHOWN = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".txt", ".log", ".json", ".jsonl", ".csv", ".py"})
@@ -54,12 +54,14 @@ def job_file(path: str) -> Response:
     return response
 
 
+@describes(json=True, arguments={"query": "How the paths begin."}, answer="`suggestions` and `folders`: lists of paths.")
 def autocomplete() -> Any:
     """`suggestions`: absolute paths on the server that begin with `query`, sorted; `folders`: those that are folders."""
     found, folders = browsing.suggestions(get_service(), argument("query", "") or "")
     return jsonify(suggestions=found, folders=folders)
 
 
+@describes(json=True, arguments={"path": "A folder; empty: only the places where one may look."})
 def browse() -> Any:
     """One folder of the server for the Browse dialog."""
     return jsonify(browsing.browse(get_service(), argument("path", "") or ""))
@@ -89,6 +91,7 @@ def upload() -> Any:
         raise
 
 
+@describes(json=True, form={"name": "What the upload will be called."}, answer="`token`.")
 def begin() -> Any:
     """Start an upload of many requests; answers the `token` of its address `/uploads/sending/<token>`."""
     name = _default_name(argument("name") or "upload")
@@ -126,6 +129,7 @@ def cancel(token: str) -> Any:
     return jsonify(message="Upload cancelled.")
 
 
+@describes(json=True)
 def delete_upload(name: str) -> Any:
     """Delete a finished upload."""
     uploads.remove(get_service(), name, require_user())

@@ -13,7 +13,7 @@ from digits.domain.status import RUNNING
 from digits.errors import BadRequest
 from digits.service import plugins, rows
 from digits.storage.jobs import Job, JobQuery
-from digits.web.context import argument, arguments, get_service, route, wants_json
+from digits.web.context import argument, arguments, describes, get_service, route, wants_json
 
 MOST_ROWS = 1000
 COLUMNS = {"submitted": "created", "username": "owner", "type": "kind", "best": "best_value"}  # row key -> column
@@ -55,6 +55,7 @@ def index_dict() -> dict[str, Any]:
     return value
 
 
+@describes(json=True)
 def completed_jobs() -> Any:
     """Rows of every job as the original's home page took them: running ones apart, then data sets and models that ended."""
     service = get_service()
@@ -69,6 +70,18 @@ def completed_jobs() -> Any:
     )
 
 
+@describes(
+    json=True,
+    arguments={
+        "kind": "dataset, model or evaluation.",
+        "status": "Letters: I, W, R, D, A, E.",
+        "text": "Words that must occur in name, id, group, network, owner or notes.",
+        "sort": "Columns, `-` before one that descends.",
+        "offset": "Rows to leave out.",
+        "limit": "Rows to answer with, at most 1000.",
+    },
+    answer="`rows`, `total`, `offset`, `sequence`.",
+)
 def jobs_json() -> Any:
     """One page of the jobs: `{rows, total, offset, sequence}`.
 

@@ -12,9 +12,10 @@ from digits.errors import BadRequest, Forbidden, NotFound
 from digits.service import jobs as job_actions
 from digits.service import rows
 from digits.storage.jobs import Job
-from digits.web.context import argument, arguments, check_edit, get_service, require_user, route, wants_json
+from digits.web.context import argument, arguments, check_edit, describes, get_service, require_user, route, wants_json
 
 AREAS = ("jobs", "datasets", "models")
+EDIT_FIELDS = {"job_name": "A new name.", "job_notes": "Notes; blank: none.", "group_name": "The group; blank: none."}
 KINDS = {"datasets": Kind.DATASET, "models": Kind.MODEL}
 
 
@@ -49,6 +50,7 @@ def job_address(job: Job, json: bool = False) -> str:
     return f"{request.script_root}/{kind}/{job.id}" + (".json" if json else "")
 
 
+@describes(json=True, answer="`error`, `status` (a word), `name`, `type`.")
 def status(job_id: str) -> Any:
     """`{error, status, name, type}`; of an unknown job HTTP 200 with the error "Job not found." (R 11.3)."""
     job = get_service().store.find(job_id)
@@ -57,6 +59,7 @@ def status(job_id: str) -> Any:
     return jsonify({"error": job.error, "status": job.status.word, "name": job.name, "type": job.type_name})
 
 
+@describes(json=True, answer="`job`: the row as in /jobs.json.")
 def table_data(job_id: str) -> Any:
     """The row of one job."""
     service = get_service()
@@ -86,22 +89,26 @@ def clone_address(job: Job) -> str:
     return f"{root}/models/images/generic/new{extension}?clone={job.id}"
 
 
+@describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
 def delete_many() -> Any:
     """Delete several jobs; what could not be deleted is said in one message."""
     return _for_many(job_actions.delete, "Jobs deleted.")
 
 
+@describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
 def abort_many() -> Any:
     """Abort several jobs; those that have ended already are counted in the message."""
     return _for_many(job_actions.abort, "Jobs aborted.")
 
 
+@describes(json=True, form={"job_ids[]": "Ids of jobs, repeated.", "group_name": "The group; blank: none."})
 def group() -> Any:
     """Put several jobs into the group `group_name` (blank: into none)."""
     name = argument("group_name", "") or ""
     return _for_many(lambda service, job: job_actions.edit(service, job, group=name), "Jobs regrouped.")
 
 
+@describes(json=True, form={"move": "top, up, down, bottom or a whole number."})
 def priority(job_id: str) -> Any:
     """Move a waiting job in the queue: `move` is `top`, `up`, `down` or a whole number that becomes its priority."""
     service = get_service()
@@ -112,11 +119,13 @@ def priority(job_id: str) -> Any:
 
 
 def _add(area: Blueprint, rule: str, endpoint: str, action: Callable[[Job], str], method: str, kind: str) -> None:
+    @describes(json=True, form=EDIT_FIELDS if action is _edit else None)
     def handler(job_id: str) -> Any:
         job = get_service().store.get(job_id, kind)
         check_edit(job)
         return _text(action(job))
 
+    handler.__doc__ = action.__doc__
     area.add_url_rule(rule, endpoint, handler, methods=[method])
 
 
@@ -125,6 +134,7 @@ def _text(message: str) -> Any:
 
 
 def _edit(job: Job) -> str:
+    """Change name, notes or group of a job."""
     name, notes = argument("job_name"), argument("job_notes")
     group_name = argument("group_name")
     if name is None and notes is None and group_name is None:
@@ -134,16 +144,19 @@ def _edit(job: Job) -> str:
 
 
 def _delete(job: Job) -> str:
+    """Delete a job with everything it made; refused while models need it."""
     job_actions.delete(get_service(), job)
     return "Job deleted."
 
 
 def _abort(job: Job) -> str:
+    """Stop a job that waits or runs."""
     job_actions.abort(get_service(), job)
     return "Job aborted."
 
 
 def _resume(job: Job) -> str:
+    """Let an aborted or failed job go on from its checkpoint."""
     job_actions.resume(get_service(), job)
     return "Job goes on."
 

@@ -18,7 +18,7 @@ from digits.domain.status import Status
 from digits.errors import DigitsError
 from digits.service import Service, accounts, rows
 from digits.storage.control import call
-from digits.web.context import current_user, get_service, may_edit, route, wants_json
+from digits.web.context import current_user, describes, get_service, may_edit, route, wants_json
 
 ASK_SECONDS = 2.0
 KEEP_SECONDS = 1.5
@@ -91,6 +91,7 @@ class Machine:
             return [], str(error)
 
 
+@describes(json=True)
 def machine() -> Any:
     """The load of the machine and its GPUs."""
     return jsonify(current_app.extensions["digits-machine"].load())
@@ -133,6 +134,7 @@ def info_dict(service: Service) -> dict[str, Any]:
     }
 
 
+@describes(json=True)
 def health() -> Any:
     """Answers as soon as the server does; needs no log-in and tells nothing."""
     return jsonify(ok=True)

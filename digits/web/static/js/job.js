@@ -108,4 +108,9 @@ on("[data-job-abort]", abort);
 on("[data-job-resume]", () => send(`/jobs/${id}/resume`, "POST", undefined, "The job goes on as soon as there is room."));
 on("[data-job-delete]", remove);
 
-jobStream(id, { offset: Number(page.dataset.offset), onJob: showRow });
+jobStream(id, {
+  offset: Number(page.dataset.offset),
+  sequence: Number(page.dataset.sequence),
+  onJob: showRow,
+  onReset: async () => showRow((await request(`/jobs/${id}/table_data.json`)).job),
+});

@@ -9,15 +9,17 @@ import { el, icon, root } from "./ui.js";
 const PING_MS = 20000;
 let transport = null;
 
-/** Follow one job: every line of its event log beyond `offset` (bytes), and its row whenever that changes. */
-export function jobStream(jobId, { offset = 0, onEvent, onJob } = {}) {
-  const wanted = { list: false, jobs: { [jobId]: Number(offset) } };
+/** Follow one job: every line of its event log beyond `offset` (bytes), and its row whenever it changes after `sequence`. */
+export function jobStream(jobId, { offset = 0, sequence, onEvent, onJob, onReset } = {}) {
+  const wanted = { list: false, jobs: { [jobId]: Number(offset) }, sequence };
   return subscribe(wanted, (message) => {
     if (message.type === "line" && message.event) {
       wanted.jobs[jobId] = message.offset;
       onEvent?.(message.event, message.offset);
     } else if (message.type === "job") {
       onJob?.(message.row);
+    } else if (message.type === "reset") {
+      onReset?.();
     }
   });
 }
