@@ -16,6 +16,7 @@ from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest
 from digits.service import archives
 from digits.service import jobs as actions
+from digits.service.model_choices import sound_values
 from digits.service.model_forms import ModelForm
 from digits.service.models import create_models, model_dict
 from digits.storage.jobs import JobQuery
@@ -157,7 +158,8 @@ def _network(service: Any, network: str, file: Path | None, previous: str) -> di
     if previous:
         job = find_job(service, previous, Kind.MODEL)
         return {"method": "previous", "previous_networks": job.id}
-    return {"method": "standard", "standard_networks": network or "alexnet"}
+    name = network or "alexnet"
+    return {**sound_values(name), "method": "standard", "standard_networks": name}
 
 
 def _extension(path: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from digits.domain.jobs import Kind, Task
 from digits.domain.status import Status
+from digits.errors import NotFound
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.datasets import summary_dict
@@ -45,6 +46,14 @@ def framework_choices() -> list[dict[str, Any]]:
 def standard_choices(framework: str, task: str) -> list[dict[str, Any]]:
     """The networks with a readable text of ours, with the sound defaults of each."""
     return [asdict(card) for card in catalog.standard_networks(framework, task)]
+
+
+def sound_values(name: str) -> dict[str, Any]:
+    """What the page fills in for a network of the catalog, by field; empty for a name it does not have."""
+    try:
+        return dict(catalog.card(name).defaults)
+    except NotFound:
+        return {}
 
 
 def library_choices(text: str, limit: int = MAX_FOUND) -> dict[str, Any]:
