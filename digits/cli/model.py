@@ -19,6 +19,7 @@ from digits.service import jobs as actions
 from digits.service.model_choices import sound_values
 from digits.service.model_forms import ModelForm
 from digits.service.models import create_models, model_dict
+from digits.service.snapshots import find_snapshot
 from digits.storage.jobs import JobQuery
 
 NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}
@@ -157,7 +158,7 @@ def _network(service: Any, network: str, file: Path | None, previous: str) -> di
         return {"method": "custom", "custom_network": file.read_text()}
     if previous:
         job = find_job(service, previous, Kind.MODEL)
-        return {"method": "previous", "previous_networks": job.id}
+        return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": find_snapshot(service, job).label}
     name = network or "alexnet"
     return {**sound_values(name), "method": "standard", "standard_networks": name}
 
