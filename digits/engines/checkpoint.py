@@ -7,7 +7,6 @@ leaves one that can be read.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from digits.storage.files import atomic, read_json, write_json
 NAME = "checkpoint.json"
 
 
-def write(folder: Path, step: int, offset: int, threads: int, save: Callable[[Path], None]) -> None:
-    """Make the state that `save` writes to a path the newest. Raises DiskFull with the old checkpoint still in place."""
+def write(folder: Path, step: int, offset: int, threads: int, data: bytes) -> None:
+    """Make the state `data` the newest. Raises DiskFull with the old checkpoint still in place."""
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / f"state_{step}.bin"
     with atomic(state) as handle:
-        save(Path(handle.name))
+        handle.write(data)
     value = {"step": step, "offset": offset, "threads": threads, "file": state.name, "bytes": os.path.getsize(state)}
     write_json(folder / NAME, value)
     for old in folder.glob("*state_*"):

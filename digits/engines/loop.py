@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,12 +17,12 @@ from digits.engines import checkpoint
 from digits.engines.base import TrainingRun
 from digits.engines.batches import Batch, BatchSource, epoch_order, share, split_batches
 from digits.engines.plan import Plan
+from digits.engines.room import wait_for_room
 from digits.engines.samples import SampleFilm
 from digits.engines.schedules import rate_at
 from digits.engines.snapshots import SnapshotKeeper
 from digits.engines.stepper import Scores, Stepper, Totals
 from digits.errors import JobStopped, TrainingError
-from digits.storage.files import with_room
 
 PROGRESS_SECONDS = 1.0
 AGREE_EVERY = 8  # steps between exchanges of wishes among several processes
@@ -127,12 +127,9 @@ class TrainingLoop:
         }
         offset = self.run_.offset()
         folder = self.run_.folder / "checkpoint"
+        data = self.stepper.state(loop)
         if self.stepper.rank == 0:
-            self.wait_for_room(
-                lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, lambda p: self.stepper.save_state(p, loop))
-            )
-        else:
-            self.stepper.save_state(folder, loop)
+            wait_for_room(self.run_, lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
         self.last_checkpoint = time.monotonic()
 
     def _restore(self) -> None:
@@ -156,9 +153,6 @@ class TrainingLoop:
     def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str]) -> None:
         epoch = self.plan.epoch_of(self.step)
         self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds))
-
-    def wait_for_room(self, work: Callable[[], None]) -> None:
-        wait_for_room(self.run_, work)
 
 
 class Progress:
@@ -200,16 +194,6 @@ def kind_of(name: str) -> str:
     if "loss" in name:
         return "loss"
     return "accuracy" if any(word in name for word in ("accuracy", "dice", "iou", "top")) else "other"
-
-
-def wait_for_room(run: TrainingRun, work: Callable[[], None]) -> None:
-    """Do `work`, which writes below the run's folder; while the disk is full wait. JobStopped when asked to stop meanwhile."""
-    with_room(work, run.folder, on_wait=lambda: _stop_if_asked(run), should_stop=run.should_stop)
-
-
-def _stop_if_asked(run: TrainingRun) -> None:
-    if run.should_stop():
-        raise JobStopped("The training was stopped while the disk was full.")
 
 
 def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> Iterator[np.ndarray]:

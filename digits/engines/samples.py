@@ -13,8 +13,9 @@ import numpy as np
 from digits.domain.events import SampleEvent
 from digits.engines.base import TrainingRun
 from digits.engines.batches import Batch, BatchSource
+from digits.engines.room import wait_for_room
 from digits.engines.stepper import Stepper
-from digits.storage.files import atomic, with_room
+from digits.storage.files import atomic
 
 FOLDER = "samples"
 COUNT = 8
@@ -48,7 +49,7 @@ class SampleFilm:
             with atomic(path) as handle:
                 np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]
 
-        with_room(work, self.run.folder, on_wait=lambda: None, should_stop=self.run.should_stop)
+        wait_for_room(self.run, work)
 
 
 def _choose(source: BatchSource) -> Batch:

@@ -71,8 +71,8 @@ class Stepper(ABC):
         """The file of a snapshot: weights with `metadata` as JSON."""
 
     @abstractmethod
-    def save_state(self, path: Path, loop: dict[str, Any]) -> None:
-        """Write everything that the next step depends on, with `loop` (JSON values). Not atomic: the caller renames."""
+    def state(self, loop: dict[str, Any]) -> bytes:
+        """Everything that the next step depends on, with `loop` (JSON values), as a file's bytes; b"" on other ranks than 0."""
 
     @abstractmethod
     def load_state(self, path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import random
 from pathlib import Path
@@ -196,21 +197,24 @@ class TorchStepper(Stepper):
         image = self.inputs.image
         return pack(self.module, metadata, None if image is None else image.cpu().numpy())
 
-    def save_state(self, path: Path, loop: dict[str, Any]) -> None:
+    def state(self, loop: dict[str, Any]) -> bytes:
         own = {"random": random_state(self.on_gpu), "sums": {n: float(v) for n, v in self.sums.items()}, "count": self.count}
         processes: list[Any] = [own]
         if self.world > 1:
             processes = [None] * self.world
             dist.all_gather_object(processes, own)
-        if self.rank == 0:
-            state = {
-                "module": self.module.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "processes": processes,
-                "loop": loop,
-            }
-            torch.save(state, path)
+        if self.rank != 0:
+            return b""
+        buffer = io.BytesIO()  # and not the file itself: a full disk must show as an OSError of our own write
+        state = {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "processes": processes,
+            "loop": loop,
+        }
+        torch.save(state, buffer)
+        return buffer.getvalue()
 
     def load_state(self, path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -18,12 +18,13 @@ from digits.domain.events import LogEvent, WarningEvent
 from digits.engines import checkpoint
 from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
 from digits.engines.batches import BatchSource
-from digits.engines.loop import TrainingLoop, wait_for_room
+from digits.engines.loop import TrainingLoop
 from digits.engines.losses import default_loss
 from digits.engines.metrics import default_best_metric, metrics_for
 from digits.engines.network_text import describe, own_frames
 from digits.engines.plan import Plan, make_plan, seed_for
 from digits.engines.preparation import Preparation, preparation_for, with_measured
+from digits.engines.room import wait_for_room
 from digits.engines.samples import SampleFilm
 from digits.engines.snapshots import SnapshotKeeper
 from digits.engines.torch_build import Network, build, check_module, takes_channels_last
