@@ -20,6 +20,7 @@ from digits.web.context import argument, describes, get_service, json_answer, re
 
 PAGE_SIZES = (25, 50, 100, 200)
 LARGEST_PAGE = 1000
+TOP_CATEGORIES = 40  # rows of the gallery on one page
 TABLE_CLASSES = 24  # up to so many classes the matrix is a table; beyond it a chart
 SHOWN_PROBLEMS = 200
 SORTS = {"index": "List order", "confidence": "Confidence", "loss": "Loss", "label": "True class", "predicted": "Predicted class"}
@@ -41,6 +42,7 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/evaluations/<job_id>/predictions.csv", "evaluation_csv", rows_csv)
     area.add_url_rule("/evaluations/<job_id>/confusion.csv", "confusion_csv", confusion_csv)
     area.add_url_rule("/evaluations/<job_id>/classes.csv", "classes_csv", classes_csv)
+    area.add_url_rule("/evaluations/<job_id>/top.json", "evaluation_top", top)
     area.add_url_rule("/evaluations/<job_id>/picture/<int:row>", "evaluation_picture", picture)
 
 
@@ -62,6 +64,12 @@ def rows(job_id: str) -> Any:
         get_service(), job, page=_number("page", 0), size=_number("size", 50, LARGEST_PAGE), **_selection()
     )
     return json_answer({"total": found.total, "rows": [_row_dict(job, row, labels) for row in found.rows]})
+
+
+@describes(answer="Category → its most confident pictures, best first: row, path, percent, label.")
+def top(job_id: str) -> Any:
+    """The most confident pictures of each category of an evaluation."""
+    return json_answer(top_pictures(_job(job_id)))
 
 
 @describes(json=True, answer="CSV: path, true class, five predictions with their probability, loss.")
@@ -132,7 +140,7 @@ def page_context(job: Job) -> dict[str, Any]:
     result = evaluation_result(service, job)
     query = {"page": _number("page", 0), "size": _number("size", PAGE_SIZES[0], LARGEST_PAGE)}
     found = evaluations.prediction_page(service, job, **query, **_selection())
-    labels = result["class_labels"]
+    labels, top_page = result["class_labels"], _number("top_page", 0)
     return {
         **context,
         "result": result,
@@ -143,20 +151,26 @@ def page_context(job: Job) -> dict[str, Any]:
         "query": {**query, **{name: argument(name) or "" for name in ("only", "label", "predicted", "sort", "order")}},
         "sorts": SORTS,
         "page_sizes": PAGE_SIZES,
-        "top": top_pictures(job),
+        "top": top_pictures(job, top_page * TOP_CATEGORIES, TOP_CATEGORIES),
+        "top_page": top_page,
+        "top_pages": max(1, -(-len(labels) // TOP_CATEGORIES)),
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
         "table_classes": TABLE_CLASSES,
         "link": _link,
     }
 
 
-def top_pictures(job: Job) -> dict[str, list[dict[str, Any]]]:
-    """Category → its most confident pictures, best first: `row`, `path`, `percent`, `label` (true class or None), `picture`."""
+def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Category → its most confident pictures, best first: `row`, `path`, `percent`, `label` (true class or None), `picture`.
+
+    `count` categories from number `first` on; all by default.
+    """
     service = get_service()
     result = evaluation_result(service, job)
     labels = result["class_labels"]
     reader = evaluations.predictions(service, job)
-    numbers = sorted({row for best in result["top"].values() for row, _ in best})
+    chosen = list(result["top"].items())[first : None if count is None else first + count]
+    numbers = sorted({row for _, best in chosen for row, _ in best})
     known = dict(zip(numbers, reader.rows(numbers), strict=True))
     return {
         labels[int(index)]: [
@@ -169,7 +183,7 @@ def top_pictures(job: Job) -> dict[str, list[dict[str, Any]]]:
             }
             for number, score in best
         ]
-        for index, best in result["top"].items()
+        for index, best in chosen
     }
 
 

@@ -36,6 +36,7 @@ READ_AHEAD = 2  # batches per reading thread
 def run(context: WorkerContext) -> None:
     """Do the evaluation that `job.json` describes."""
     spec = EvaluationSpec.from_json(context.request.spec)
+    context.emit(ProgressEvent(fraction=0.0, stage="load the model"))
     predictor = _load(context, spec)
     try:
         source = open_source(spec, context.folder, context.jobs_dir, predictor.meta)

@@ -2,6 +2,7 @@
 
 import { request } from "./ui.js";
 
+const MOST_TICKS = 40;
 const job = document.getElementById("job");
 
 for (const select of document.querySelectorAll("[data-goto]")) {
@@ -40,24 +41,34 @@ function drawMatrix(chart) {
   const ink = style.getPropertyValue("--ink-2").trim();
   const low = style.getPropertyValue("--sunken").trim();
   const high = style.getPropertyValue("--accent").trim();
-  const axis = { tickfont: { size: 10 }, automargin: true, showgrid: false, type: "category" };
+  const some = `rgba(${style.getPropertyValue("--accent-rgb").trim()}, .3)`;
+  const axis = { tickfont: { size: 10 }, automargin: true, showgrid: false, zeroline: false };
+  const columns = labels.map((_, i) => i);
+  const places = rows.map((_, i) => i);
   const trace = {
-    type: "heatmap", z: shares, customdata: counts, x: labels.map((_, i) => i), y: rows.map(String), zmin: 0, zmax: 100,
-    colorscale: [[0, low], [1, high]], colorbar: { title: "%", thickness: 12, outlinewidth: 0 },
+    type: "heatmap", z: shares, customdata: counts, x: columns, y: places, zmin: 0, zmax: 100,
+    colorscale: [[0, low], [0.005, low], [0.02, some], [1, high]], colorbar: { title: "%", thickness: 12, outlinewidth: 0 },
     hovertemplate: "%{customdata} of %{text}<extra></extra>",
     text: rows.map((row) => labels.map((label) => `${labels[row]} taken for ${label}`)),
   };
   const layout = {
     margin: { t: 10, r: 10 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: ink },
-    xaxis: { ...axis, tickvals: labels.map((_, i) => i), ticktext: labels, title: { text: "Predicted" } },
-    yaxis: { ...axis, tickvals: rows.map(String), ticktext: rows.map((row) => labels[row]), autorange: "reversed", title: { text: "True" } },
+    xaxis: { ...axis, ...ticks(columns, (i) => labels[i]), title: { text: "Predicted" } },
+    yaxis: { ...axis, ...ticks(places, (i) => labels[rows[i]]), autorange: "reversed", title: { text: "True" } },
   };
   window.Plotly.react(chart, [trace], layout, { responsive: true, displaylogo: false });
   chart.removeAllListeners?.("plotly_click");
   chart.on("plotly_click", ({ points: [point] }) => {
-    const query = new URLSearchParams({ label: point.y, predicted: point.x });
+    const query = new URLSearchParams({ label: rows[point.y], predicted: point.x });
     location.href = `${location.pathname}?${query}#pictures`;
   });
+}
+
+/** As many names as can be read; the others appear on hover. */
+function ticks(values, name) {
+  const step = Math.ceil(values.length / MOST_TICKS);
+  const shown = values.filter((_, place) => place % step === 0);
+  return { tickvals: shown, ticktext: shown.map(name) };
 }
 
 for (const table of document.querySelectorAll("[data-sortable]")) {

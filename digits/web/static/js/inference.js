@@ -111,6 +111,7 @@ async function run(form, parts, state) {
     parts.result.replaceChildren(el("div", { class: "alert alert-danger mb-0", role: "alert" }, error.message));
   }
   parts.result.classList.remove("busy");
+  parts.result.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
 function result(answer, milliseconds) {
