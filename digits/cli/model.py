@@ -20,6 +20,7 @@ from digits.service.model_choices import sound_values
 from digits.service.model_forms import ModelForm
 from digits.service.models import create_models, model_dict
 from digits.service.snapshots import find_snapshot
+from digits.storage.files import atomic
 from digits.storage.jobs import JobQuery
 
 NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}
@@ -142,12 +143,10 @@ def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | 
     """
     with open_service(jobs_dir) as service:
         job = find_job(service, name, Kind.MODEL)
-        extension = _extension(output) if output else "zip"
-        archive = archives.build(service, job, extension, epoch)
-        target = output or Path(archive.name)
-        with open(target, "wb") as handle:
-            for part in archive.stream():
-                handle.write(part)
+        archive = archives.model_archive(service, job, _extension(output) if output else "zip", epoch)
+        target = output or Path(archive.file_name)
+        with atomic(target) as handle:
+            handle.writelines(archive.chunks)
     click.echo(str(target))
 
 
