@@ -1,0 +1,37 @@
+"""The whole server as `digits serve` starts it: pages, the supervisor behind them, static files, a clean end."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+from tests.conftest import RunningServer
+
+
+def get(server: RunningServer, path: str) -> tuple[Any, bytes]:
+    with urllib.request.urlopen(server.url + path, timeout=30) as answer:
+        return answer.headers, answer.read()
+
+
+def test_pages_are_served_and_jobs_are_looked_after(live_server: RunningServer) -> None:
+    _, page = get(live_server, "/")
+    assert b"New Dataset" in page
+    machine = json.loads(get(live_server, "/machine.json")[1])
+    assert machine["supervisor"] == {"ok": True, "message": ""}
+    assert machine["gpus_available"] <= len(machine["gpus"])
+
+
+def test_everything_a_page_needs_comes_from_the_server_itself(live_server: RunningServer) -> None:
+    for path in (
+        "/bootstrap/static/css/bootstrap.min.css",
+        "/bootstrap/static/umd/popper.min.js",
+        "/static/css/digits.css",
+        "/static/js/live-worker.js",
+        "/vendor/plotly.min.js",
+        "/icons/trash.svg",
+    ):
+        headers, content = get(live_server, path)
+        assert len(content) > 100, path
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    assert b"://" not in get(live_server, "/")[1].replace(b"http://www.w3.org", b""), "nothing is fetched from elsewhere"
