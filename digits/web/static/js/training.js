@@ -82,7 +82,8 @@ function offerSnapshots() {
   const box = document.getElementById("inference");
   if (box && !box.querySelector("form") && !box.querySelector("[data-first]")) {
     const show = el("button", { class: "btn btn-outline-primary btn-sm", type: "button", onclick: () => location.reload() }, "Try it");
-    box.append(el("p", { class: "mt-2 mb-0", "data-first": true }, "The first snapshot is there. ", show));
+    box.querySelector("p.muted")?.remove();
+    box.append(el("p", { class: "mb-0", "data-first": true }, "The first snapshot is there. ", show));
   }
 }
 

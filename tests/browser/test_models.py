@@ -1,0 +1,146 @@
+"""The form of a new model and the page of a training in a real browser; what a worker would report is written by hand."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
+from digits.domain.status import Status
+from digits.service.models import create_models
+from digits.storage.events import EventWriter
+from digits.storage.jobs import Job
+from tests.browser.conftest import name_yourself
+from tests.conftest import RunningServer
+from tests.service.finished_dataset import class_folder, finished_dataset
+
+NEW = "/models/images/classification/new"
+WAIT_SECONDS = 20.0
+LOSS = {"loss": "loss"}
+
+
+@pytest.fixture(scope="module")
+def dataset(web_server: RunningServer) -> Job:
+    service = web_server.service
+    features = {"train_db": np.zeros((40, 1, 28, 28), np.uint8), "val_db": np.zeros((6, 1, 28, 28), np.uint8)}
+    labels = {name: np.arange(len(f)) % 3 for name, f in features.items()}
+    return finished_dataset(service, class_folder(web_server.jobs_dir.parent / "pictures"), features, labels)
+
+
+def losses(page: Page) -> list[float] | None:
+    """The points of the loss curve as they are drawn; None before there is one."""
+    points = page.evaluate("document.querySelector('.chart-loss')?.data?.[0].y ?? null")
+    return None if points is None else list(points)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; the page's own rule forbids Playwright's way of doing so."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "the page did not follow"
+        time.sleep(0.05)
+
+
+def test_the_form_fills_in_draws_and_warns(page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job) -> None:
+    name_yourself(context, web_server)
+    page.goto(f"{web_server.url}{NEW}?dataset={dataset.id}")
+    summary = page.locator("[data-summary]")
+    expect(summary).to_contain_text("28×28, grey")
+    expect(page.locator("#learning_rate")).to_have_value("0.02")
+
+    page.fill("#batch_size", "4, 8")
+    expect(page.locator("[data-create]")).to_have_text("Create 2 models")
+    page.get_by_role("tab", name="Library").click()
+    page.fill("#library-search", "resnet 18")
+    page.get_by_label("torchvision/resnet18", exact=True).check()
+    expect(page.locator("#learning_rate")).to_have_value("0.0005")
+    expect(page.locator("#batch_size")).to_have_value("4, 8")
+    expect(page.locator("[data-hints]")).to_contain_text("at least 32×32 pixels; the pictures have 28")
+
+    page.get_by_text("Learning rate policy").click()
+    page.select_option("#lr_policy", "multistep")
+    expect(page.locator("#lr-chart .lines")).to_have_count(1)
+    page.fill("#learning_rate", "0.1, 0.01")
+    expect(page.locator("#lr-chart .lines")).to_have_count(2)
+    expect(page.locator("[data-create]")).to_have_text("Create 4 models")
+
+
+def test_a_network_is_customized_in_the_editor(
+    page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job
+) -> None:
+    name_yourself(context, web_server)
+    page.goto(f"{web_server.url}{NEW}?dataset={dataset.id}")
+    page.locator('[data-customize="lenet"]').click()
+    text = page.locator("#custom_network")
+    expect(text).to_have_value(re.compile(r"def build_network\(context\)"))
+    assert page.locator(".code-colours .tok-keyword", has_text="def").count() >= 1
+    lines = text.input_value().count("\n") + 1
+    assert page.locator(".code-lines").inner_text().split()[-1] == str(lines)
+    text.fill("def build_network(context):")
+    text.press("End")
+    text.press("Enter")
+    text.press_sequentially("return 1")
+    text.press("Enter")
+    text.press("Tab")
+    assert text.input_value() == "def build_network(context):\n    return 1\n        "
+    page.fill("#model_name", "mine")
+    page.fill("#train_epochs", "0")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator("#error-train_epochs")).to_contain_text("at least 1")
+    assert text.input_value().startswith("def build_network(context):\n    return 1")
+    expect(page.get_by_role("tab", name="Custom")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_training_is_watched_live(page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job) -> None:
+    name_yourself(context, web_server)
+    service = web_server.service
+    values = {
+        "dataset": dataset.id,
+        "model_name": "watched",
+        "standard_networks": "lenet",
+        "framework": "pytorch",
+        "train_epochs": "4",
+    }
+    job = create_models(service, "classification", values)[0]
+    service.store.transition(job.id, Status.RUN)
+    writer = EventWriter(service.folder(job.id).events_file, 1)
+    writer.emit(AttemptEvent())
+    page.goto(f"{web_server.url}/models/{job.id}")
+    expect(page.locator("[data-no-curves]")).to_be_visible()
+
+    checkpoint = 0
+    for step in (1, 2, 3):
+        writer.emit(MetricEvent(step=step, epoch=step / 2, phase="train", values={"loss": 4.0 - step}, kinds=LOSS))
+        checkpoint = writer.offset if step == 2 else checkpoint
+    writer.emit(MetricEvent(step=3, epoch=1.5, phase="val", values={"accuracy": 0.75}, kinds={"accuracy": "accuracy"}))
+    writer.emit(ProgressEvent(fraction=0.4, step=3, epoch=1.5, rate=512.0, unit="images"))
+    writer.emit(SnapshotEvent(step=3, epoch=1.5, path="snapshots/epoch_1.5.safetensors", metrics={"accuracy": 0.75}, best=True))
+    writer.emit(WarningEvent(code="w", message="Two pictures <were> alike.", advice="Look at them."))
+    tiles = page.locator("[data-tiles]")
+    expect(tiles).to_contain_text("75 %")
+    expect(tiles).to_contain_text("512")
+    expect(page.locator(".chart-loss .scatterlayer .trace")).to_have_count(1)
+    expect(page.locator("[data-snapshots] tbody tr")).to_have_count(1)
+    expect(page.locator("[data-notices]")).to_contain_text("Two pictures <were> alike. Look at them.")
+    expect(page.locator("[data-log-tail]")).to_contain_text("accuracy = 0.75")
+    writer.close()
+
+    again = EventWriter(service.folder(job.id).events_file, 2)
+    again.emit(AttemptEvent(resumed_step=2, resumed_offset=checkpoint))
+    expect(page.locator("[data-notices]")).to_contain_text("Resumed from step 2")
+    expect(page.locator(".chart-accuracy")).to_have_count(0)
+    expect(tiles).not_to_contain_text("75 %")
+    until(lambda: len(losses(page) or ()) < 3)
+    assert losses(page) == [3.0, 2.0], "what came after the checkpoint is void"
+    again.emit(MetricEvent(step=3, epoch=1.5, phase="train", values={"loss": 0.5}, kinds=LOSS))
+    until(lambda: losses(page) == [3.0, 2.0, 0.5])
+    page.reload()
+    until(lambda: losses(page) == [3.0, 2.0, 0.5])
+    again.emit(ErrorEvent(code="x", message="gone"))
+    again.close()
+    expect(page.locator("[data-log-tail]")).to_contain_text("Attempt 2: goes on from step 2")
