@@ -177,14 +177,17 @@ def test_nothing_but_unreadable_pictures_is_an_error_with_the_reason(jobs_dir, p
     assert not context.folder.result_file.exists()
 
 
-def test_an_empty_list_and_a_lost_snapshot_are_errors(jobs_dir):
+def test_an_empty_list_is_an_error(jobs_dir):
     context = context_for(jobs_dir, source="list", list_file="images.txt")
     write_list(context, [" "])
     with pytest.raises(DataError, match="no picture"):
         run(context)
+
+
+def test_a_lost_snapshot_is_an_error(jobs_dir):
     (jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.json").unlink()
     with pytest.raises(StorageError, match="is gone"):
-        run(context)
+        run(context_for(jobs_dir, source="list", list_file="images.txt"))
 
 
 def test_a_stop_leaves_no_result(jobs_dir, pictures):

@@ -1,0 +1,123 @@
+"""The pages of evaluations: filters, matrices of few and of many classes, names that are markup, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits.domain.inference import EvaluationSpec
+from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.status import Status
+from digits.service import Service
+from digits.service.jobs import create_job
+from digits.storage.files import write_json
+from digits.storage.jobs import Job
+from digits.storage.predictions import FILE_NAME, writing
+from digits.worker.tally import Tally
+
+EVIL = "<script>alert(1)</script>"
+
+
+def make_evaluation(service: Service, labels: list[str], paths: list[str], status: Status = Status.DONE) -> Job:
+    """An evaluation of pictures whose true classes go round; every seventh is taken for the next class."""
+    spec = EvaluationSpec("20260101-000000-aaaa", "snapshots/epoch_1.safetensors", 1.0, "list", list_file="images.txt")
+    job = create_job(
+        service,
+        kind=Kind.EVALUATION,
+        task=Task.CLASSIFICATION,
+        type_name="Evaluation",
+        name=f"evaluation {EVIL}",
+        form={},
+        spec=spec.to_json(),
+        resources=Resources("inference"),
+        summary={"model_id": spec.model_id, "source": "list"},
+    )
+    folder, count = service.folder(job.id), len(paths)
+    true = np.arange(count) % len(labels)
+    predicted = np.where(np.arange(count) % 7 == 6, (true + 1) % len(labels), true)
+    scores = np.full((count, len(labels)), 0.1 / len(labels), np.float32)
+    scores[np.arange(count), predicted] += 0.9
+    tally = Tally(labels, 3)
+    tally.add(scores, true)
+    with writing(folder.path / FILE_NAME, len(labels), 10) as writer:
+        writer.append(paths, np.full(count, -1), true, scores)
+    write_json(folder.result_file, {**tally.summary(), "model_id": "x", "epoch": 1.0, "skipped": 0, "seconds": 1.0})
+    for step in (Status.WAIT, Status.RUN) if status == Status.RUN else (Status.WAIT, Status.RUN, Status.DONE):
+        job = service.store.transition(job.id, step)
+    return job
+
+
+@pytest.fixture
+def evaluation(service, tmp_path):
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "0.png")
+    return make_evaluation(service, ["a", "b", EVIL], [str(tmp_path / f"{n}.png") for n in range(70)])
+
+
+def test_the_page_shows_numbers_matrix_and_pictures(client, evaluation):
+    page = client.get(f"/evaluations/{evaluation.id}")
+    text = page.get_data(as_text=True)
+    assert page.status_code == 200
+    assert "85.71 %" in text  # 60 of 70
+    assert "Confusion matrix" in text
+    assert EVIL not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_rows_are_filtered_sorted_and_paged(client, evaluation):
+    address = f"/evaluations/{evaluation.id}/predictions.json"
+    wrong = client.get(f"{address}?only=wrong&size=4&page=2").get_json()
+    assert (wrong["total"], len(wrong["rows"])) == (10, 2)
+    assert all(row["correct"] is False for row in wrong["rows"])
+    cell = client.get(f"{address}?label=0&predicted=1").get_json()
+    assert cell["total"] == sum(n % 7 == 6 and n % 3 == 0 for n in range(70))
+    worst = client.get(f"{address}?sort=loss&order=desc").get_json()["rows"]
+    assert worst[0]["correct"] is False
+    assert client.get(f"/evaluations/{evaluation.id}?only=wrong&sort=loss&order=desc&label=0&page=9").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["page=-1", "page=x", "size=x", "label=x", "sort=path", "top_page=x"])
+def test_arguments_that_make_no_sense_are_refused(client, evaluation, query):
+    assert client.get(f"/evaluations/{evaluation.id}?{query}").status_code == 400
+
+
+def test_labels_that_do_not_exist_find_nothing(client, evaluation):
+    page = client.get(f"/evaluations/{evaluation.id}?label=99&predicted=7")
+    assert page.status_code == 200
+    assert "No picture matches" in page.get_data(as_text=True)
+
+
+def test_pictures_are_shown_small_and_only_from_allowed_folders(client, service, evaluation):
+    small = client.get(f"/evaluations/{evaluation.id}/picture/0")
+    assert small.status_code == 200
+    assert small.content_type == "image/png"
+    assert client.get(f"/evaluations/{evaluation.id}/picture/1").status_code == 400  # the file is not there
+    assert client.get(f"/evaluations/{evaluation.id}/picture/70").status_code == 404
+    outside = make_evaluation(service, ["a", "b"], ["/etc/passwd", "http://127.0.0.1/x.png"])
+    assert client.get(f"/evaluations/{outside.id}/picture/0").status_code == 400
+    assert client.get(f"/evaluations/{outside.id}/picture/1").status_code == 400
+
+
+def test_many_classes_become_a_chart_and_pages_of_categories(client, service):
+    job = make_evaluation(service, [f"class {n}" for n in range(90)], [f"/x/{n}.png" for n in range(180)])
+    text = client.get(f"/evaluations/{job.id}").get_data(as_text=True)
+    assert "data-matrix" in text
+    assert text.count("top-row") == 40
+    last = client.get(f"/evaluations/{job.id}?top_page=2").get_data(as_text=True)
+    assert last.count("top-row") == 10
+    assert "class 89" in last
+    assert len(client.get(f"/evaluations/{job.id}/top.json").get_json()) == 90
+
+
+def test_a_running_evaluation_has_a_page_but_no_result_yet(client, service):
+    job = make_evaluation(service, ["a", "b"], ["/x.png"], Status.RUN)
+    page = client.get(f"/evaluations/{job.id}")
+    assert page.status_code == 200
+    assert "appears here by itself" in page.get_data(as_text=True)
+    assert "result" not in client.get(f"/evaluations/{job.id}.json").get_json()
+    assert client.get(f"/evaluations/{job.id}/predictions.json").status_code == 409
+
+
+def test_what_is_no_evaluation_is_not_found(client):
+    for address in ("/evaluations/nonsense", "/evaluations/20260101-000000-abcd.json", "/evaluations/x/confusion.csv"):
+        assert client.get(address).status_code == 404
