@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 from types import ModuleType
+from typing import Any
 
 _LOCK = threading.Lock()
 
@@ -63,12 +64,37 @@ def install() -> None:
 def _patch_wtforms(wtforms: ModuleType) -> None:
     fields = importlib.import_module("wtforms.fields")
     validators = importlib.import_module("wtforms.validators")
+    for name in ("SelectField", "SelectMultipleField", "RadioField"):
+        replacement = accept_tuples(getattr(wtforms, name))
+        for module in (wtforms, fields):
+            setattr(module, name, replacement)
     for module in (wtforms, fields):
         if not hasattr(module, "TextField"):
             module.TextField = fields.StringField  # type: ignore[attr-defined]
     if not hasattr(validators, "Required"):
         validators.Required = validators.DataRequired  # type: ignore[attr-defined]
         validators.required = validators.DataRequired  # type: ignore[attr-defined]
+
+
+def accept_tuples(field: Any) -> Any:
+    """A select field like `field` whose choices may be `(value, label)` pairs, which WTForms wants to give up."""
+    choice: Any = getattr(importlib.import_module("wtforms.fields.choices"), "SelectChoice", None)
+    if choice is None:
+        return field
+
+    class TupleSelect(field):
+        """Keeps the pairs as they are in `choices` and converts them when they are drawn or checked."""
+
+        @staticmethod
+        def _warn_legacy_choices(choices: Any) -> None:
+            return None
+
+        def _choices_from_input(self, choices: Any) -> Any:
+            if isinstance(choices, list | tuple):
+                choices = [choice(*item[:2]) if type(item) is tuple else item for item in choices]
+            return super()._choices_from_input(choices)
+
+    return type(field.__name__, (TupleSelect,), {"__doc__": field.__doc__, "__module__": field.__module__})
 
 
 def _add_flask_ext(flask_wtf: ModuleType) -> None:

@@ -16,6 +16,8 @@ from flask_wtf.file import FileField as UploadField
 from markupsafe import Markup
 from wtforms import validators
 
+from digits.utils.compatibility import accept_tuples
+
 Validator = Callable[[Any, Any], None]
 
 
@@ -98,11 +100,11 @@ class FloatField(Explained, wtforms.FloatField):
     """A number."""
 
 
-class SelectField(Explained, wtforms.SelectField):
-    """One of several choices."""
+class SelectField(Explained, accept_tuples(wtforms.SelectField)):  # type: ignore[misc]  # a class made by a function
+    """One of several choices, `(value, label)` pairs to which more may be appended at any time."""
 
 
-class SelectMultipleField(Explained, wtforms.SelectMultipleField):
+class SelectMultipleField(Explained, accept_tuples(wtforms.SelectMultipleField)):  # type: ignore[misc]
     """Any of several choices."""
 
 

@@ -1,5 +1,6 @@
 """Which contour belongs to which DICOM file."""
 
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ def case_name(text):
 def find_contours(contour_folder, image_folder):
     """All contours, by case and number, each with its picture. Raises ValueError where the folders hold none."""
     contours = defaultdict(dict)
-    for path in Path(contour_folder).rglob("*icontour-manual.txt"):
+    for path in files_below(contour_folder):
         found = CONTOUR.search(path.name)
         if found:
             contours[_case_of(path)][int(found[1])] = path
@@ -48,6 +49,12 @@ def find_contours(contour_folder, image_folder):
     return result
 
 
+def files_below(folder):
+    """Every file below a folder; links to folders are followed, because people build subsets out of links."""
+    for root, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(root) / name for name in sorted(names))
+
+
 def _case_of(path):
     """The folder above `contours-manual`."""
     parts = path.parts
@@ -58,7 +65,7 @@ def _case_of(path):
 def _series(image_folder):
     """Case -> series -> number -> file."""
     cases = defaultdict(lambda: defaultdict(dict))
-    for path in Path(image_folder).rglob("*.dcm"):
+    for path in files_below(image_folder):
         found = PICTURE.search(path.name)
         if found:
             cases[case_name(path.parent.name)][found[1]][int(found[2])] = path

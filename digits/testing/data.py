@@ -1,0 +1,109 @@
+"""The contract of a data source as tests: inherit `DataSourceContract`, name the class and values for its form, run pytest."""
+
+from __future__ import annotations
+
+import pickle
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from flask import Flask
+
+from digits.domain.datasets import STAGES, TEST_DB
+from digits.extensions.data import pairs, userdata
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.plugin_host import binding, rendering
+
+LOOKED_AT = 5
+
+
+class DataSourceContract:
+    """What every data source keeps.
+
+    `source` is the class, `form_values` what a person would type into its form, `inference_values` the same for its inference
+    form where it has one. Override the fixtures of the same names where the values need files.
+    """
+
+    source: ClassVar[type[DataIngestionInterface]]
+    form_values: ClassVar[dict[str, Any]] = {}
+    inference_values: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture
+    def values(self) -> dict[str, Any]:
+        return dict(self.form_values)
+
+    @pytest.fixture
+    def asked(self) -> dict[str, Any]:
+        return dict(self.inference_values)
+
+    @pytest.fixture
+    def app(self) -> Flask:
+        """The application in which forms and templates live."""
+        app = Flask("digits.plugin_host")
+        rendering.prepare(app)
+        return app
+
+    @pytest.fixture
+    def instance(self, app: Flask, values: dict[str, Any]) -> DataIngestionInterface:
+        """Made from the form, as a page makes it."""
+        with binding.request_with(app, values):
+            form = binding.make_form(self.source.get_id(), self.source.get_dataset_form)
+            return userdata.build(self.source, binding.check(form, values))
+
+    def test_says_who_it_is(self) -> None:
+        for text in (self.source.get_id(), self.source.get_title(), self.source.get_category()):
+            assert isinstance(text, str)
+            assert text
+        assert isinstance(self.source.get_default_visibility(), bool)
+
+    def test_shows_its_form(self, app: Flask) -> None:
+        with binding.request_with(app, None):
+            form = binding.make_form(self.source.get_id(), self.source.get_dataset_form)
+            html = rendering.render(self.source.get_id(), *self.source.get_dataset_template(form), nonce="x")
+        for field in form:
+            if field.name != "csrf_token" and field.type not in ("HiddenField", "SubmitField"):
+                assert f'name="{field.name}"' in html, f"the template does not show the field {field.name}"
+
+    def test_lists_entries_that_can_be_sent_to_other_processes(self, instance: DataIngestionInterface) -> None:
+        found = {stage: pairs.entries_of(instance, stage) for stage in STAGES}
+        assert any(found.values()), "no split has an entry"
+        for entries in found.values():
+            pickle.dumps(entries[:LOOKED_AT])
+
+    def test_encodes_entries_as_records_need_them(self, instance: DataIngestionInterface) -> None:
+        for stage in STAGES:
+            for entry in islice(pairs.entries_of(instance, stage), LOOKED_AT):
+                pairs.encoded(instance, entry)
+
+    def test_comes_back_as_it_was_frozen(self, instance: DataIngestionInterface) -> None:
+        frozen = userdata.freeze(instance)
+        again = userdata.thaw(self.source, frozen)
+        for stage in STAGES:
+            first, second = (pairs.entries_of(source, stage)[:LOOKED_AT] for source in (instance, again))
+            assert len(first) == len(second)
+            for one, other in zip(first, second, strict=True):
+                _assert_same(pairs.encoded(instance, one), pairs.encoded(again, other))
+
+    def test_shows_its_inference_form_and_makes_entries_of_it(
+        self, app: Flask, instance: DataIngestionInterface, asked: dict[str, Any]
+    ) -> None:
+        with binding.request_with(app, asked or None):
+            form = instance.get_inference_form()
+            if form is None:
+                return
+            html = rendering.render(self.source.get_id(), *self.source.get_inference_template(form), nonce="x")
+            assert html
+            checked = binding.check(form, asked) if asked else None
+        if checked is not None:
+            tester = userdata.for_inference(self.source, instance.get_user_data(), checked)
+            entries = pairs.entries_of(tester, TEST_DB)
+            assert entries
+            pairs.encoded(tester, entries[0])
+
+
+def _assert_same(first: list[pairs.CheckedPair], second: list[pairs.CheckedPair]) -> None:
+    for (feature, label), (other_feature, other_label) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(feature, other_feature)
+        if label is not None:
+            np.testing.assert_array_equal(label, np.asarray(other_label))

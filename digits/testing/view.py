@@ -1,0 +1,69 @@
+"""The contract of a view as tests: inherit `ViewContract`, name the class and values for its options, run pytest."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from flask import Flask
+
+from digits.extensions.view.interface import VisualizationInterface
+from digits.plugin_host import binding, rendering
+from digits.plugin_host.view import DatasetFacade, takes_truth
+
+CLASSES = ("first", "second", "third")
+
+
+class ViewContract:
+    """What every view keeps.
+
+    `view` is the class, `option_values` what a person would choose. `outputs` (a fixture) is what the network gives for one
+    sample; override it where the view wants another shape.
+    """
+
+    view: ClassVar[type[VisualizationInterface]]
+    option_values: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture
+    def outputs(self) -> dict[str, np.ndarray]:
+        return {"output": np.array([0.2, 0.7, 0.1], np.float32)}
+
+    @pytest.fixture
+    def app(self) -> Flask:
+        """The application in which forms and templates live."""
+        app = Flask("digits.plugin_host")
+        rendering.prepare(app)
+        return app
+
+    @pytest.fixture
+    def instance(self, app: Flask) -> VisualizationInterface:
+        """Made from the options, as a request makes it."""
+        dataset = DatasetFacade(extension_userdata={"class_labels": list(CLASSES)}, feature_dims=(8, 12, 3), class_labels=CLASSES)
+        with binding.request_with(app, self.option_values):
+            form = binding.make_form(self.view.get_id(), self.view.get_config_form)
+            return self.view(dataset, **binding.check(form, self.option_values))
+
+    def test_says_who_it_is(self) -> None:
+        for text in (self.view.get_id(), self.view.get_title()):
+            assert isinstance(text, str)
+            assert text
+        assert isinstance(self.view.get_default_visibility(), bool)
+
+    def test_shows_its_options(self, app: Flask) -> None:
+        with binding.request_with(app, None):
+            form = binding.make_form(self.view.get_id(), self.view.get_config_form)
+            rendering.render(self.view.get_id(), *self.view.get_config_template(form), nonce="x")
+
+    @pytest.mark.parametrize("shape", [(8, 12, 3), (8, 12)])
+    def test_shows_samples_then_its_header(
+        self, app: Flask, instance: VisualizationInterface, outputs: dict[str, np.ndarray], shape: tuple[int, ...]
+    ) -> None:
+        picture = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+        with binding.request_with(app, None):
+            for key in ("one", "two"):
+                truth = {"ground_truth": None} if takes_truth(instance) else {}
+                data = instance.process_data(key, picture, dict(outputs), **truth)
+                assert rendering.render(self.view.get_id(), *instance.get_view_template(data), nonce="x").strip()
+            rendering.render(self.view.get_id(), *instance.get_header_template(), nonce="x")
+        assert len(instance.get_ng_templates()) == 2
