@@ -1,7 +1,7 @@
 """Which snapshots a training keeps: one at each interval, the last, the best; and what is deleted as it goes on.
 
-An interval snapshot is `snapshots/epoch_<E>.safetensors`. When a validation between two of them is the best so far, the
-weights go to `snapshots/best.safetensors`; there is never more than one best, and it may be an interval snapshot.
+An interval snapshot is `snapshots/epoch_<E>.<suffix>` (`safetensors` or `keras`). When a validation between two of them is the
+best so far, the weights go to `snapshots/best.<suffix>`; there is never more than one best, and it may be an interval snapshot.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from digits.engines.metrics import better
 from digits.storage.files import atomic
 
 FOLDER = "snapshots"
-BEST = f"{FOLDER}/best.safetensors"
 
 
 @dataclass
@@ -39,10 +38,13 @@ class SnapshotKeeper:
         make: Callable[[float, dict[str, float]], bytes],
         emit: Callable[[Event], int],
         with_room: Callable[[Callable[[], None]], None],
+        suffix: str = "safetensors",
     ) -> None:
         self.folder = folder
         self.metric = metric
         self.keep = keep
+        self.suffix = suffix
+        self.best = f"{FOLDER}/best.{suffix}"
         self.state = SnapshotState()
         self._make, self._emit, self._with_room = make, emit, with_room
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -59,7 +61,7 @@ class SnapshotKeeper:
         best = value is not None and step > 0 and better(self.metric, value, self.state.best_value)
         if interval is None and not best:
             return
-        path = BEST if interval is None else f"{FOLDER}/epoch_{interval:g}.safetensors"
+        path = self.best if interval is None else f"{FOLDER}/epoch_{interval:g}.{self.suffix}"
         shown = epoch if interval is None else interval
         self._write(path, shown, metrics)
         self._emit(SnapshotEvent(step=step, epoch=shown, path=path, metrics=metrics, best=best))
@@ -72,7 +74,7 @@ class SnapshotKeeper:
     def _new_best(self, step: int, epoch: float, path: str, value: float | None) -> None:
         old = self.state.best_path
         self.state.best_value, self.state.best_path = value, path
-        if old == BEST and path != BEST:
+        if old == self.best and path != self.best:
             self._remove(step, epoch, old)
 
     def _prune(self, step: int, epoch: float) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
+from digits.engines.fit import batch_size_of, check_outputs, short
 from digits.engines.network_text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
 from digits.errors import NetworkError
 
@@ -40,10 +41,10 @@ def build(text: str, context: NetworkContext) -> Network:
         try:
             module = _module(names, context, DOWNLOAD_SECONDS)
         except NetworkError as error:
-            note = f"Its pretrained weights cannot be had ({_short(error.__cause__ or error)})"
+            note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
             context = replace(context, pretrained=False)
     module = module or _module(names, context)
-    return Network(module, names.get("loss"), names.get("metrics"), _batch_size(names), note)
+    return Network(module, names.get("loss"), names.get("metrics"), batch_size_of(names), note)
 
 
 def report(text: str, context: NetworkContext) -> NetworkReport:
@@ -71,36 +72,6 @@ def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[i
     if network.loss is None:
         check_outputs(shapes, context)
     return shapes
-
-
-def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext) -> None:
-    """NetworkError where a default loss cannot compare the first output with the labels. More scores than classes are fine."""
-    shape = next(iter(shapes.values()))
-    found = "×".join(map(str, shape)) or "a single number"
-    if context.task == "segmentation":
-        _check_map(shape, found, context)
-    elif context.label_kind == "index" and context.num_classes:
-        if len(shape) != 1 or shape[0] < context.num_classes:
-            raise NetworkError(
-                f"The network gives {found} per picture; the data set has {context.num_classes} classes.",
-                advice="Let the last layer give context.num_classes scores.",
-            )
-    elif context.label_shape is not None and _volume(shape) != _volume(context.label_shape):
-        wanted = "×".join(map(str, context.label_shape)) or "1"
-        raise NetworkError(
-            f"The network gives {found} per picture; the labels are {wanted}.",
-            advice="Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
-        )
-
-
-def _check_map(shape: tuple[int, ...], found: str, context: NetworkContext) -> None:
-    size = context.input_shape[1:]
-    if len(shape) != 3 or shape[0] < context.num_classes or shape[1:] != size:
-        raise NetworkError(
-            f"The network gives {found} per picture; a score for each of {context.num_classes} classes at each of "
-            f"{size[0]}×{size[1]} pixels is needed.",
-            advice="Let the output be (N, context.num_classes, H, W).",
-        )
 
 
 def _module(names: dict[str, Any], context: NetworkContext, seconds: float | None = None) -> nn.Module:
@@ -162,24 +133,3 @@ def _recorder(rows: list[LayerRow], name: str) -> Callable[..., None]:
         rows.append(LayerRow(name or "network", type(module).__name__, shape, own))
 
     return hook
-
-
-def _batch_size(names: dict[str, Any]) -> int | None:
-    value = names.get("BATCH_SIZE")
-    if value is None:
-        return None
-    if not isinstance(value, int) or value < 1:
-        raise NetworkError(f"BATCH_SIZE is {value!r}, expected a whole number of at least 1.", advice="Correct the network text.")
-    return value
-
-
-def _volume(shape: tuple[int, ...]) -> int:
-    volume = 1
-    for size in shape:
-        volume *= size
-    return volume
-
-
-def _short(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__

@@ -35,6 +35,7 @@ class EngineContract:
     """
 
     framework: ClassVar[str]
+    suffix: ClassVar[str] = "safetensors"  # of snapshot files
     texts: ClassVar[dict[str, str]]
 
     @pytest.fixture
@@ -109,7 +110,7 @@ class EngineContract:
         assert [e.epoch for e in scores] == [0, 1, 2, 3]
         assert scores[-1].values["accuracy"] == 1.0
         assert scores[-1].values["loss"] < scores[0].values["loss"]
-        predictor = engine.load(tmp_path / "snapshots" / "epoch_3.safetensors")
+        predictor = engine.load(tmp_path / "snapshots" / f"epoch_3.{self.suffix}")
         features, labels = striped_pictures(20, 12, seed=9)
         output = predictor.predict(features)["output"]
         assert output.dtype == np.float32
@@ -137,7 +138,7 @@ class EngineContract:
         told = [e for e in events if isinstance(e, SnapshotEvent)]
         best = [e.path for e in told if e.best][-1]
         left = {f"snapshots/{p.name}" for p in (tmp_path / "snapshots").iterdir()}
-        assert left == {"snapshots/epoch_4.safetensors", best}
+        assert left == {f"snapshots/epoch_4.{self.suffix}", best}
         assert {e.path for e in told if e.removed} == {e.path for e in told if not e.removed} - left
 
     def test_a_learning_rate_out_of_reason_ends_with_advice(self, pictures: Path, tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ class EngineContract:
     @pytest.mark.parametrize("use_mean", ["image", "pixel", "none"])
     def test_means_and_crops(self, engine: Engine, pictures: Path, tmp_path: Path, use_mean: str) -> None:
         train(pictures, tmp_path, self.spec(epochs=1, use_mean=use_mean, crop_size=10, snapshot_interval=0))
-        predictor = engine.load(tmp_path / "snapshots" / "epoch_1.safetensors")
+        predictor = engine.load(tmp_path / "snapshots" / f"epoch_1.{self.suffix}")
         assert predictor.meta["input_shape"] == [1, 10, 10]
         assert predictor.predict(striped_pictures(2, 12, seed=1)[0])["output"].shape == (2, 2)
 
@@ -167,7 +168,9 @@ class EngineContract:
 
     def test_more_outputs_than_classes_are_dropped(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
         train(pictures, tmp_path, self.spec("wide", epochs=1))
-        output = engine.load(tmp_path / "snapshots" / "epoch_1.safetensors").predict(striped_pictures(3, 12, seed=1)[0])["output"]
+        output = engine.load(tmp_path / "snapshots" / f"epoch_1.{self.suffix}").predict(striped_pictures(3, 12, seed=1)[0])[
+            "output"
+        ]
         assert output.shape == (3, 2)
 
     def test_own_losses_and_metrics_are_charted(self, pictures: Path, tmp_path: Path) -> None:
@@ -201,7 +204,7 @@ class EngineContract:
         events = train(data, tmp_path / "model", self.spec("pixels", task="segmentation", epochs=4))
         scores = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"]
         assert scores[-1]["mean_dice"] > 0.9 > scores[0]["mean_dice"]
-        output = engine.load(tmp_path / "model" / "snapshots" / "epoch_4.safetensors").predict(features[:2])["output"]
+        output = engine.load(tmp_path / "model" / "snapshots" / f"epoch_4.{self.suffix}").predict(features[:2])["output"]
         assert output.shape == (2, 2, 16, 16)
 
     def test_regression(self, engine: Engine, tmp_path: Path) -> None:
@@ -216,7 +219,7 @@ class EngineContract:
         assert {"loss", "mae", "rmse", "r2"} <= set(
             [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1].values
         )
-        output = engine.load(tmp_path / "model" / "snapshots" / "epoch_3.safetensors").predict(features[:2])["output"]
+        output = engine.load(tmp_path / "model" / "snapshots" / f"epoch_3.{self.suffix}").predict(features[:2])["output"]
         assert output.shape == (2, 2)
 
     def test_pictures_without_labels_are_their_own(self, engine: Engine, tmp_path: Path) -> None:
@@ -225,7 +228,7 @@ class EngineContract:
         train(
             data, tmp_path / "model", self.spec("picture", task="processing", epochs=2, learning_rate=LearningRate(0.01, "fixed"))
         )
-        output = engine.load(tmp_path / "model" / "snapshots" / "epoch_2.safetensors").predict(features[:2])["output"]
+        output = engine.load(tmp_path / "model" / "snapshots" / f"epoch_2.{self.suffix}").predict(features[:2])["output"]
         assert output.shape == features[:2].shape
 
     def test_encoded_records_train_like_unencoded_ones(self, pictures: Path, tmp_path: Path) -> None:
@@ -242,7 +245,7 @@ class EngineContract:
         train(pictures, tmp_path / "old", self.spec(epochs=1))
         features, _ = striped_pictures(30, 12, seed=2)
         data = make_dataset(tmp_path / "data", features, np.arange(30) % 3, class_labels=("a", "b", "c"))
-        snapshot = tmp_path / "old" / "snapshots" / "epoch_1.safetensors"
+        snapshot = tmp_path / "old" / "snapshots" / f"epoch_1.{self.suffix}"
         spec = self.spec(epochs=1, start=StartWeights("path", path=str(snapshot)))
         events = train(data, tmp_path / "new", spec, start_weights=snapshot)
         told = [e.message for e in events if isinstance(e, LogEvent) and "start anew" in e.message]
@@ -292,7 +295,7 @@ class EngineContract:
 
     def test_layers_have_statistics(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
         train(pictures, tmp_path, self.spec(epochs=1))
-        predictor = engine.load(tmp_path / "snapshots" / "epoch_1.safetensors")
+        predictor = engine.load(tmp_path / "snapshots" / f"epoch_1.{self.suffix}")
         layers = predictor.layers(striped_pictures(1, 12, seed=1)[0][0])
         weighted = [layer.weights for layer in layers if layer.weights is not None]
         assert weighted

@@ -1,0 +1,63 @@
+"""Whether what a network text gives fits the data, and other facts of texts that every engine checks alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from digits.engines.base import NetworkContext
+from digits.errors import NetworkError
+
+MAP_LAYOUT = "(N, context.num_classes, H, W)"
+
+
+def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, map_layout: str = MAP_LAYOUT) -> None:
+    """NetworkError where a default loss cannot compare the first output with the labels. More scores than classes are fine."""
+    shape = next(iter(shapes.values()))
+    found = "×".join(map(str, shape)) or "a single number"
+    if context.task == "segmentation":
+        _check_map(shape, found, context, map_layout)
+    elif context.label_kind == "index" and context.num_classes:
+        if len(shape) != 1 or shape[0] < context.num_classes:
+            raise NetworkError(
+                f"The network gives {found} per picture; the data set has {context.num_classes} classes.",
+                advice="Let the last layer give context.num_classes scores.",
+            )
+    elif context.label_shape is not None and _volume(shape) != _volume(context.label_shape):
+        wanted = "×".join(map(str, context.label_shape)) or "1"
+        raise NetworkError(
+            f"The network gives {found} per picture; the labels are {wanted}.",
+            advice="Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
+        )
+
+
+def _check_map(shape: tuple[int, ...], found: str, context: NetworkContext, map_layout: str) -> None:
+    size = context.input_shape[1:]
+    if len(shape) != 3 or shape[0] < context.num_classes or shape[1:] != size:
+        raise NetworkError(
+            f"The network gives {found} per picture; a score for each of {context.num_classes} classes at each of "
+            f"{size[0]}×{size[1]} pixels is needed.",
+            advice=f"Let the output be {map_layout}.",
+        )
+
+
+def batch_size_of(names: dict[str, Any]) -> int | None:
+    """The text's own `BATCH_SIZE`."""
+    value = names.get("BATCH_SIZE")
+    if value is None:
+        return None
+    if not isinstance(value, int) or value < 1:
+        raise NetworkError(f"BATCH_SIZE is {value!r}, expected a whole number of at least 1.", advice="Correct the network text.")
+    return value
+
+
+def short(error: BaseException) -> str:
+    """Type and first line of an error."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+def _volume(shape: tuple[int, ...]) -> int:
+    volume = 1
+    for size in shape:
+        volume *= size
+    return volume
