@@ -58,7 +58,7 @@ def children(settings: Settings) -> list[Child]:
 
     environment = web_environment(settings, os.environ)
     web = Child("web server", web_command(), environment, ready=lambda: answers(settings), essential=True)
-    host_command = [sys.executable, "-m", "digits.plugin_host", "--socket", "{runtime}/plugins.sock"]
+    host_command = [sys.executable, "-P", "-m", "digits.plugin_host", "--socket", "{runtime}/plugins.sock"]
     return [web, Child("plugin host", [*host_command, "--jobs-dir", str(settings.jobs_path)], environment)]
 
 

@@ -104,7 +104,7 @@ def description(run: TrainingRun) -> dict[str, Any]:
 
 def _start(run: TrainingRun, rank: int) -> subprocess.Popen[bytes]:
     environ = os.environ | {"LOCAL_RANK": str(rank), "OMP_NUM_THREADS": str(run.threads)}
-    process = subprocess.Popen([sys.executable, "-m", "digits.engines.torch_rank"], stdin=subprocess.PIPE, env=environ)
+    process = subprocess.Popen([sys.executable, "-P", "-m", "digits.engines.torch_rank"], stdin=subprocess.PIPE, env=environ)
     assert process.stdin is not None
     process.stdin.write(json.dumps(description(run)).encode())
     process.stdin.close()

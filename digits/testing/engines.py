@@ -273,7 +273,7 @@ class EngineContract:
         folder.mkdir(parents=True)
         request = folder / "spec.json"
         request.write_text(json.dumps({"spec": spec.to_json(), "options": {"checkpoint_seconds": 0.05}}))
-        command = [sys.executable, "-m", "digits.testing.runs", str(dataset), str(folder), str(request)]
+        command = [sys.executable, "-P", "-m", "digits.testing.runs", str(dataset), str(folder), str(request)]
         process = subprocess.Popen(command, start_new_session=True)
         try:
             self.wait_for_checkpoint(folder, process)

@@ -75,7 +75,7 @@ def end_streams_with(worker: Any) -> None:
 
 def web_command() -> list[str]:
     """The command that starts the web process; its settings come from `web_environment`."""
-    return [sys.executable, "-m", "digits.web"]
+    return [sys.executable, "-P", "-m", "digits.web"]
 
 
 def web_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
