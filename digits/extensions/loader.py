@@ -33,6 +33,8 @@ BUILTINS = {
     "data": {
         "image-classification-folder": "digits.extensions.data.classification:FolderIngestion",
         "image-classification-textfile": "digits.extensions.data.classification:TextFileIngestion",
+        "image-processing": "digits.extensions.data.image_pairs:ProcessingIngestion",
+        "image-segmentation": "digits.extensions.data.image_pairs:SegmentationIngestion",
         "image-dicom": "digits.extensions.data.dicom:DataIngestion",
     },
     "view": {

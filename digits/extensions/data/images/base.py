@@ -1,0 +1,134 @@
+"""Base of the image sources: options of the form, entry files in the job folder, the form and its template."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from digits.domain.datasets import STAGES
+from digits.errors import DataError, LoadImageError
+from digits.extensions.data.classification.confine import OUTSIDE, Confinement
+from digits.extensions.data.classification.scan import pictures
+from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.fit import Fit
+from digits.extensions.data.source import FileSource, Report
+from digits.storage.files import atomic
+
+Entries = dict[str, list[list[Any]]]  # split -> entries, JSON values; the first is the picture's path
+LARGEST_SEED = 1000
+
+
+class ImageSource(FileSource):
+    """An entry is a tuple `(path of the picture, …)`. `STAGE_entries.jsonl` in the job folder holds those of a split."""
+
+    FORM = ""  # module with `DatasetForm`; imports Flask-WTF and is loaded only for the page
+
+    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        super().__init__(is_inference_db, **kwargs)
+        if self.userdata.get("seed") in (None, ""):
+            self.userdata["seed"] = random.randint(0, LARGEST_SEED)
+
+    @staticmethod
+    def get_category() -> str:
+        return "Images"
+
+    @classmethod
+    def get_dataset_form(cls) -> Any:  # type: ignore[override]
+        return importlib.import_module(cls.FORM).DatasetForm()
+
+    @classmethod
+    def get_dataset_template(cls, form: Any) -> tuple[str, dict[str, Any]]:  # type: ignore[override]
+        module = importlib.import_module(cls.FORM)
+        file = Path(str(module.__file__)).parent / "templates" / "dataset.html"
+        return file.read_text(encoding="utf-8"), {"form": form}
+
+    # -- what a source defines ----------------------------------------------------------------------------------
+
+    def collect(self, findings: Findings) -> Entries:
+        """Find the entries of each split. Raises DataError where no data set can be made."""
+        raise NotImplementedError
+
+    # -- the life of the entries --------------------------------------------------------------------------------
+
+    def prepare(self, report: Report) -> None:
+        findings = Findings(report)
+        entries = self.collect(findings)
+        findings.finish()
+        for stage in STAGES:
+            self._write(stage, entries.get(stage, []))
+
+    def itemize_entries(self, stage: str) -> Sequence[tuple[Any, ...]]:
+        file = self._file(stage)
+        if not file.is_file():
+            return []
+        with open(file, encoding="utf-8") as lines:
+            return [tuple(json.loads(line)) for line in lines]
+
+    def _write(self, stage: str, entries: list[list[Any]]) -> None:
+        with atomic(self._file(stage)) as handle:
+            for entry in entries:
+                handle.write(json.dumps(entry).encode() + b"\n")
+
+    def _file(self, stage: str) -> Path:
+        return self.job_folder / f"{stage.removesuffix('_db')}_entries.jsonl"
+
+    # -- options ------------------------------------------------------------------------------------------------
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """A form value; `default` where it was left empty."""
+        value = self.userdata.get(name)
+        return default if value is None or value == "" else value
+
+    def number(self, name: str) -> float:
+        """A numeric form value; 0 where it was left empty."""
+        return float(self.option(name, 0))
+
+    @property
+    def seed_number(self) -> int:
+        return int(self.option("seed", 0))
+
+    @property
+    def conversion(self) -> str:
+        return str(self.option("channel_conversion", "none"))
+
+    @property
+    def fit(self) -> Fit:
+        width, height = int(self.number("resize_width")), int(self.number("resize_height"))
+        return Fit(width, height, str(self.option("resize_mode", "squash")))
+
+    def describe(self) -> dict[str, Any]:
+        channels = {"RGB": 3, "L": 1}.get(self.conversion, 0)
+        return {**self.fit.to_json(), "channels": channels, "seed": self.seed_number}
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def pictures_in(self, folder: str, findings: Findings, stage: str = "") -> list[str]:
+        """The pictures below a folder that may be read. Raises DataError when there are none."""
+        allowed = Confinement(self.allowed_roots)
+        if not os.path.isdir(folder):
+            raise DataError(f"{folder} is no folder that can be read.", advice="Correct its path.")
+        found = []
+        for path in pictures(Path(folder)):
+            if allowed.allows(path):
+                found.append(path)
+            else:
+                findings.add("skipped", OUTSIDE, path, stage)
+        if not found:
+            raise DataError(f"No pictures below {folder}.", advice="Name the folder that holds them, e.g. as PNG or JPEG files.")
+        return found
+
+    def file_at(self, value: str) -> str:
+        """A file named in the form, if it may be read. Raises DataError."""
+        if not os.path.isfile(value) or not Confinement(self.allowed_roots).allows(value):
+            raise DataError(f"{value} is no file that can be read.", advice="Correct its path.")
+        return value
+
+
+def skip(path: str, reason: str, advice: str) -> LoadImageError:
+    """The error with which `encode_entry` leaves out one entry."""
+    return LoadImageError(f"{path}: {reason}", advice=advice)

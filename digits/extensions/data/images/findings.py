@@ -1,0 +1,32 @@
+"""Collects what is wrong in somebody's files, one line each, without letting a list of a million lines grow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from digits.extensions.data.source import Report
+
+LISTED = 1000  # of each kind; the others are counted
+
+
+class Findings:
+    """Hands problems on to a report: `kind`, `reason`, `entry` (the file), `stage` and, where there is one, `line`."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.counts: Counter[str] = Counter()
+
+    def add(self, kind: str, reason: str, entry: str = "", stage: str = "", line: int = 0) -> None:
+        """Note one problem."""
+        self.counts[kind] += 1
+        if self.counts[kind] > LISTED:
+            return
+        problem: dict[str, Any] = {"kind": kind, "stage": stage, "entry": f"{entry}, line {line}" if line else entry}
+        self._report({**problem, "reason": reason})
+
+    def finish(self) -> None:
+        """Say how many problems of each kind are not listed."""
+        for kind, count in self.counts.items():
+            if count > LISTED:
+                self._report({"kind": "more", "entry": "", "reason": f"{count - LISTED} more problems of the kind {kind!r}."})

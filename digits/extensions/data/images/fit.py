@@ -1,0 +1,119 @@
+"""Brings a picture, and the mask or boxes that belong to it, to the size of the data set by one rule.
+
+First the picture is padded at the right and at the bottom (`pad_width` × `pad_height`, 0: not at all), then scaled: `squash`
+scales each axis on its own, `fill` fits the picture inside and pads around it, `crop` covers the target and cuts the centre.
+Pictures are (H, W, C) with their type kept, masks (H, W), boxes (n, 4) of x0, y0, x1, y1 in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from digits.errors import LoadImageError
+
+MODES = ("squash", "fill", "crop")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture of one size lands: scaled to `inner` (width, height), its corner at (`left`, `top`) of `outer`."""
+
+    padded: tuple[int, int]
+    inner: tuple[int, int]
+    outer: tuple[int, int]
+    left: int = 0
+    top: int = 0
+
+    def picture(self, array: np.ndarray, fill: int = 0) -> np.ndarray:
+        """(H, W, C) in its new size; what is padded holds `fill`."""
+        scaled = _scaled(_padded(array, self.padded, fill), self.inner)
+        return self._placed(scaled, fill)
+
+    def mask(self, array: np.ndarray, fill: int) -> np.ndarray:
+        """(H, W) of class numbers in its new size, by the nearest pixel; what is padded holds `fill`."""
+        scaled = _nearest(_padded(array, self.padded, fill), self.inner)
+        return self._placed(scaled, fill)
+
+    def boxes(self, corners: np.ndarray) -> np.ndarray:
+        """(n, 4) corners in the new picture, float64; they may lie outside of it."""
+        scale = np.array([self.inner[0] / self.padded[0], self.inner[1] / self.padded[1]] * 2)
+        return corners * scale + np.array([self.left, self.top] * 2)
+
+    def _placed(self, array: np.ndarray, fill: int) -> np.ndarray:
+        if self.inner == self.outer:
+            return array
+        width, height = self.outer
+        out = np.full((height, width, *array.shape[2:]), fill, array.dtype)
+        x, y = max(0, self.left), max(0, self.top)
+        part = array[max(0, -self.top) :, max(0, -self.left) :][: height - y, : width - x]
+        out[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return out
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The size that all pictures of a data set get; 0 keeps a picture's own."""
+
+    width: int = 0
+    height: int = 0
+    mode: str = "squash"
+    pad_width: int = 0
+    pad_height: int = 0
+
+    def place(self, width: int, height: int) -> Placement:
+        """The placement of a picture of this size. Raises LoadImageError for one that is larger than the padding."""
+        padded = (self.pad_width or width, self.pad_height or height)
+        if padded[0] < width or padded[1] < height:
+            raise LoadImageError(
+                f"It has {width}x{height} pixels, more than the padding of {padded[0]}x{padded[1]}.",
+                advice="Give a larger padding, or none.",
+            )
+        outer = (self.width or padded[0], self.height or padded[1])
+        inner = outer if self.mode == "squash" else _inner(padded, outer, self.mode)
+        return Placement(padded, inner, outer, (outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2)
+
+    def to_json(self) -> dict[str, Any]:
+        """For `DatasetInfo.extra`, in the words of the classification sources."""
+        sizes = {"width": self.width, "height": self.height} if self.width and self.height else {}
+        padding = {"padding": [self.pad_width, self.pad_height]} if self.pad_width else {}
+        return {"resize_mode": self.mode, "keep_size": not sizes, **sizes, **padding}
+
+
+def _inner(size: tuple[int, int], outer: tuple[int, int], mode: str) -> tuple[int, int]:
+    ratios = (outer[0] / size[0], outer[1] / size[1])
+    ratio = min(ratios) if mode == "fill" else max(ratios)
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+
+
+def _padded(array: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray:
+    height, width = array.shape[:2]
+    if (width, height) == size:
+        return array
+    out = np.full((size[1], size[0], *array.shape[2:]), fill, array.dtype)
+    out[:height, :width] = array
+    return out
+
+
+def _scaled(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if array.shape[:2] == (size[1], size[0]):
+        return array
+    if array.dtype == np.uint8 and array.shape[2] in (1, 3):
+        plain = array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array)
+        scaled = np.asarray(Image.fromarray(plain).resize(size, Image.Resampling.BILINEAR))
+        return scaled.reshape(size[1], size[0], -1)
+    planes = [Image.fromarray(array[:, :, c].astype(np.float32)).resize(size, Image.Resampling.BILINEAR) for c in range(array.shape[2])]
+    values = np.stack([np.asarray(plane) for plane in planes], axis=2)
+    return np.rint(values).astype(array.dtype) if array.dtype.kind in "ui" else values.astype(array.dtype)
+
+
+def _nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    height, width = array.shape[:2]
+    if (width, height) == size:
+        return array
+    rows = ((np.arange(size[1]) + 0.5) * (height / size[1])).astype(int)
+    columns = ((np.arange(size[0]) + 0.5) * (width / size[0])).astype(int)
+    return array[rows[:, None], columns]

@@ -1,0 +1,106 @@
+"""Fields and checks that the forms of the image sources share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import ValidationError, validators
+
+from digits.utils import forms
+
+CONVERSIONS = [("none", "None (as in the files)"), ("RGB", "RGB"), ("L", "Grayscale")]
+RESIZE_MODES = [("squash", "Squash"), ("fill", "Fit and pad"), ("crop", "Cover and crop")]
+
+
+class Folder:
+    """The path is a folder that can be read; with `file` also a file."""
+
+    def __init__(self, file: bool = False) -> None:
+        self.file = file
+
+    def __call__(self, form: Any, field: Any) -> None:
+        path = field.data
+        if not path:
+            return
+        if not os.path.exists(path):
+            raise ValidationError(f"{path} does not exist on the server.")
+        if not os.path.isdir(path) and not (self.file and os.path.isfile(path)):
+            raise ValidationError(f"{path} is not a folder.")
+        if not os.access(path, os.R_OK):
+            raise ValidationError(f"{path} cannot be read: permission denied for the user who runs digits.")
+
+
+def readable_file(form: Any, field: Any) -> None:
+    """The path, where one is given, is a file that can be read."""
+    if field.data and not (os.path.isfile(field.data) and os.access(field.data, os.R_OK)):
+        raise ValidationError(f"{field.data} is not a file that can be read.")
+
+
+def folder_field(label: str, tooltip: str, *conditions: Any, file: bool = False) -> Any:
+    """A required folder; `conditions` (validators) stand in the place of "required"."""
+    return forms.StringField(label, validators=[*(conditions or [validators.DataRequired()]), Folder(file)], tooltip=tooltip)
+
+
+def file_field(label: str, tooltip: str) -> Any:
+    """A file that need not be given."""
+    return forms.StringField(label, validators=[validators.Optional(), readable_file], tooltip=tooltip)
+
+
+def percent_field(label: str, default: int, tooltip: str) -> Any:
+    """A share from 0 to 100."""
+    return forms.FloatField(
+        label,
+        default=default,
+        validators=[validators.InputRequired("Give a number from 0 to 100."), validators.NumberRange(0, 100)],
+        tooltip=tooltip,
+    )
+
+
+def size_field(label: str, tooltip: str = "Pixels; blank keeps the size of the files.", default: int | None = None) -> Any:
+    """A width or height that need not be given."""
+    checks = [validators.Optional(), validators.NumberRange(1, 65536)]
+    return forms.IntegerField(label, default=default, validators=checks, tooltip=tooltip)
+
+
+def seed_field() -> Any:
+    """The seed of the split."""
+    checks = [validators.Optional(), validators.NumberRange(0, 2**31 - 1)]
+    return forms.IntegerField("Seed", validators=checks, tooltip="The same seed gives the same split. Blank: one is drawn and kept.")
+
+
+class ImageForm(FlaskForm):
+    """Base of the forms: `groups()` gives the template its headings and fields in their order."""
+
+    GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    PATHS: frozenset[str] = frozenset()
+    FOLDS: frozenset[str] = frozenset()  # headings that start folded
+
+    def groups(self) -> Iterator[tuple[str, list[Any], bool]]:
+        """(heading, fields, whether it starts folded)."""
+        for heading, names in self.GROUPS:
+            fields = [self[name] for name in names]
+            folded = heading in self.FOLDS and not any(field.errors for field in fields)
+            yield heading, fields, folded
+
+    def is_path(self, field: Any) -> bool:
+        """Whether the field names a folder or file on the server."""
+        return field.name in self.PATHS
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        fine = super().validate(extra_validators)
+        return self.check() and fine
+
+    def check(self) -> bool:
+        """Checks that look at several fields; messages go to `field.errors`."""
+        return self.both_or_none("resize_width", "resize_height")
+
+    def both_or_none(self, first: str, second: str) -> bool:
+        """A width without a height makes no size."""
+        if first not in self or bool(self[first].data) == bool(self[second].data):
+            return True
+        missing = self[second] if self[first].data else self[first]
+        missing.errors = [*missing.errors, "Give both width and height, or neither."]
+        return False

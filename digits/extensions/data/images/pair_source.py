@@ -1,0 +1,92 @@
+"""Base of the sources that pair a folder of pictures with a folder of labels that are pictures too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
+from digits.errors import DataError
+from digits.extensions.data.images.base import Entries, ImageSource
+from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.pairing import match
+from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
+
+SEPARATE = {VAL_DB: ("has_val_folder", "validation"), TEST_DB: ("has_test_folder", "test")}
+SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
+Pair = list[Any]
+
+
+class PairSource(ImageSource):
+    """Fields of R 6.5 (`feature_folder`, `label_folder`, `folder_pct_val`, `has_val_folder`, …) and lists, groups and a test split."""
+
+    LABEL_WORD = "label"
+
+    def collect(self, findings: Findings) -> Entries:
+        entries = self._divided(self._pairs("feature_folder", "label_folder", TRAIN_DB, findings), findings)
+        for stage, (flag, prefix) in SEPARATE.items():
+            if self.option(flag, False):
+                entries[stage] = self._pairs(f"{prefix}_feature_folder", f"{prefix}_label_folder", stage, findings)
+        return entries
+
+    def labels_in(self, folder: str, findings: Findings, stage: str) -> list[str]:
+        """The label files below a folder."""
+        return self.pictures_in(folder, findings, stage)
+
+    @property
+    def has_labels(self) -> bool:
+        return True
+
+    def _pairs(self, features_field: str, labels_field: str, stage: str, findings: Findings) -> list[Pair]:
+        root = self._folder(features_field)
+        features = self.pictures_in(root, findings, stage)
+        if not self.has_labels:
+            return [[path] for path in features]
+        label_root = self._folder(labels_field)
+        labels = self.labels_in(label_root, findings, stage)
+        if label_root == root:
+            features = [path for path in features if path not in set(labels)]
+        found = match(root, features, label_root, labels)
+        if not found.pairs:
+            raise DataError(
+                f"None of the {len(features)} pictures in {root} has a {self.LABEL_WORD} of the same name among the {len(labels)} "
+                f"files in {label_root} (e.g. {features[0] if features else 'none'} and {labels[0]}).",
+                advice="A picture and its label must have the same name but for the ending, e.g. a/1.jpg and b/1.png.",
+            )
+        self._tell_lonely(found.lonely_features, found.lonely_labels, root, label_root, stage, findings)
+        return [list(pair) for pair in found.pairs]
+
+    def _tell_lonely(
+        self, features: list[str], labels: list[str], root: str, label_root: str, stage: str, findings: Findings
+    ) -> None:
+        for path in features:
+            findings.add("pair", f"No {self.LABEL_WORD} of this name in {label_root}; the picture is left out.", path, stage)
+        for path in labels:
+            findings.add("pair", f"No picture of this name in {root}; the {self.LABEL_WORD} is left out.", path, stage)
+
+    def _folder(self, name: str) -> str:
+        value = str(self.option(name, ""))
+        if not value:
+            raise DataError(f"The folder {name} is not given.", advice="Name it in the form.")
+        return value.rstrip("/") or "/"
+
+    def _divided(self, pairs: list[Pair], findings: Findings) -> Entries:
+        """The pairs of the first folders, in the splits that have no folder of their own."""
+        listed = {stage: f"{short}_list_file" for stage, short in SHORT.items() if self.option(f"{short}_list_file")}
+        if listed:
+            lists = {stage: read_split_list(self.file_at(str(self.option(name)))) for stage, name in listed.items()}
+            numbers = by_lists([pair[0] for pair in pairs], lists)
+        else:
+            find = group_finder(str(self.option("group_pattern", "")))
+            shares = [self._share(stage) for stage in (VAL_DB, TEST_DB)]
+            numbers = drawn([find(pair[0]) for pair in pairs], shares[0], shares[1], self.seed_number)
+        for pair, number in zip(pairs, numbers, strict=True):
+            if number < 0:
+                findings.add("pair", "None of the lists names it; it is left out.", pair[0])
+        return {stage: [p for p, n in zip(pairs, numbers, strict=True) if n == i] for i, stage in enumerate(STAGES)}
+
+    def _share(self, stage: str) -> float:
+        return 0.0 if self.option(SEPARATE[stage][0], False) else self.number(f"folder_pct_{SHORT[stage]}")
+
+    def group_of(self, path: str) -> str:
+        """What the group pattern finds in a path."""
+        return group_finder(str(self.option("group_pattern", "")))(path)

@@ -1,0 +1,52 @@
+"""Reading a picture for a task: type kept where it is wider than 8 bits, channels converted as the form says."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from digits.errors import LoadImageError
+from digits.extensions.data.classification.arrays import with_channels
+from digits.extensions.data.classification.picture import DIGEST_BYTES, NamedBytes, read_format
+from digits.utils.image import load_array, load_image
+
+CONVERSIONS = {"none": 0, "RGB": 3, "L": 1}
+
+
+def read_picture(path: str, conversion: str) -> np.ndarray:
+    """A file as (H, W, C): uint8 grey or RGB, or the stored type where that is wider. Raises LoadImageError naming the file."""
+    wanted = CONVERSIONS[conversion]
+    found = read_format(path)
+    if found is not None and found.is_wide:
+        try:
+            return with_channels(load_array(path), wanted)
+        except LoadImageError as error:
+            raise LoadImageError(f"{path}: {error.message}", advice=error.advice) from error
+    image = load_image(NamedBytes(read_bytes(path), path))
+    if wanted:
+        image = image.convert("RGB" if wanted == 3 else "L")
+    array = np.asarray(image)
+    return array[:, :, np.newaxis] if array.ndim == 2 else array
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a file that is not empty. Raises LoadImageError."""
+    try:
+        with open(path, "rb") as handle:
+            data = handle.read()
+    except OSError as error:
+        raise LoadImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
+    if not data:
+        raise LoadImageError(f"{path} is an empty file (0 bytes).")
+    return data
+
+
+def digest_of(path: str) -> bytes:
+    """16 bytes that are equal for exact copies of a file."""
+    return hashlib.blake2b(read_bytes(path), digest_size=DIGEST_BYTES).digest()
+
+
+def feature_of(array: np.ndarray) -> np.ndarray:
+    """(H, W, C) as a feature (C, H, W)."""
+    return np.ascontiguousarray(array.transpose(2, 0, 1))
