@@ -14,6 +14,7 @@ import numpy as np
 from digits.errors import DataError, DigitsError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
+from digits.ingest.facts import LabelFacts
 from digits.ingest.layout import Layout, check_finite
 from digits.storage.codec import encode
 from digits.storage.records import HASH_BYTES, RecordChunk
@@ -70,12 +71,15 @@ class Sums:
 
 @dataclass
 class EncodedChunk:
-    """Records of consecutive entries, what was skipped among them as (entry, reason), and what it took."""
+    """Records of consecutive entries, what was skipped among them as (entry, reason), what was noted without skipping as
+    (entry, kind, reason), and what it took."""
 
     records: RecordChunk
     entries: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
+    facts: LabelFacts = field(default_factory=LabelFacts)
     seconds: float = 0.0
 
 
@@ -106,6 +110,8 @@ class Encoder:
         chunk = EncodedChunk(RecordChunk([], []), len(entries), skipped)
         if rows.keys:
             chunk.records, chunk.sums = self._columns(rows, with_picture)
+            chunk.facts.add(self.layout.meta, rows.labels, chunk.records.shapes)
+            chunk.notes = rows.notes
         chunk.seconds = time.perf_counter() - began
         return chunk
 
@@ -121,6 +127,7 @@ class Encoder:
         rows.groups.append(sample.group if known else "")
         rows.sizes.append(sample.original_size if known else (0, 0))
         rows.digests.append(sample.digest if known else b"")
+        rows.notes += [(entry_text(entry), kind, reason) for kind, reason in sample.notes] if known else []
 
     def _columns(self, rows: _Rows, with_picture: bool) -> tuple[RecordChunk, Sums]:
         meta = self.layout.meta
@@ -169,7 +176,7 @@ class Encoder:
         for feature, label, text in zip(rows.features, rows.labels, rows.entries, strict=True):
             if not fine:
                 check_finite(feature, "feature", self.layout.plugin, text)
-            if isinstance(label, np.ndarray) and label.dtype.kind == "f":
+            if isinstance(label, np.ndarray) and label.dtype.kind in "fV":
                 check_finite(label, "label", self.layout.plugin, text)
 
 
@@ -185,6 +192,7 @@ class _Rows:
     groups: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:

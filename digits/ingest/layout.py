@@ -15,8 +15,9 @@ import numpy as np
 from digits.domain.datasets import DatasetSpec, RecordMeta
 from digits.domain.jobs import Task
 from digits.errors import PluginError
+from digits.ingest.old_boxes import boxes_of_rows, is_rows
 from digits.storage.codec import can_encode
-from digits.storage.records import BOX_DTYPE
+from digits.storage.records import BOX_DTYPE, BOX_IGNORED
 
 SMALL_FEATURE_BYTES = 64 * 1024  # `auto` leaves features up to this size unencoded: decoding would cost more than reading
 Pair = tuple[Any, Any]
@@ -46,15 +47,15 @@ class Layout:
     def label(self, value: Any, entry: str) -> Any:
         """A label as the layout's kind stores it: int, (K,) or (C,H,W) array, boxes, or None. Raises PluginError."""
         meta = self.meta
-        kind, array = label_array(value, self.plugin, entry)
+        kind, array = label_array(value, self.plugin, entry, meta.task)
         if meta.label_kind == "none" and kind == "none":
             return None
         if meta.label_kind == "index" and kind == "scalar":
             return self._index(array, entry)
-        if meta.label_kind == "vector" and kind == "scalar":
-            return array.astype(np.float32).reshape(1)
+        if meta.label_kind == "vector" and kind in ("scalar", "vector"):
+            return self._vector(array.astype(np.float32).reshape(-1), entry)
         if meta.label_kind == "boxes" and kind == "boxes":
-            return array
+            return self._boxes(array, entry)
         if meta.label_kind in ("map", "array") and kind == "array":
             return self._array(array, entry)
         expected = _LABEL_WORDS[meta.label_kind]
@@ -76,6 +77,27 @@ class Layout:
                 "Use 0 to their number less one.",
             )
         return index
+
+    def _vector(self, array: np.ndarray, entry: str) -> np.ndarray:
+        if array.shape != self.meta.label_shape:
+            wanted = math.prod(self.meta.label_shape or ())
+            raise _error(
+                self.plugin, entry, f"the label has {array.size} numbers, the first had {wanted}", "Give all equally many."
+            )
+        return array
+
+    def _boxes(self, boxes: np.ndarray, entry: str) -> np.ndarray:
+        """Boxes whose classes exist; -1, for none of them, is for boxes that do not count."""
+        labels = len(self.meta.class_labels)
+        wrong = boxes["class"][(boxes["class"] >= labels) | ((boxes["class"] < 0) & (boxes["flags"] & BOX_IGNORED == 0))]
+        if labels and len(wrong):
+            raise _error(
+                self.plugin,
+                entry,
+                f"a box has the class {wrong[0]}, but there are {labels} class labels",
+                "Use 0 to their number less one.",
+            )
+        return boxes
 
     def _array(self, array: np.ndarray, entry: str) -> np.ndarray:
         shape = self.meta.label_shape
@@ -101,8 +123,8 @@ def decide(
     same = spec.force_same_shape
     shape = features[0].shape if same else None
     encoding = _feature_encoding(spec.feature_encoding, features[0].shape, dtype, same, plugin)
-    labels = [label_array(value, plugin, entry) for entry, (_, value) in pairs]
-    label = _label_layout(labels, features[0].shape, spec, class_labels)
+    labels = [label_array(value, plugin, entry, task or "") for entry, (_, value) in pairs]
+    label = _label_layout(labels, features[0].shape, spec, class_labels, task or "")
     meta = RecordMeta(
         task=task or _task(label["label_kind"], bool(class_labels)),
         feature_shape=shape,
@@ -126,16 +148,23 @@ def feature_array(value: Any, plugin: str, entry: str) -> np.ndarray:
     return array
 
 
-def label_array(value: Any, plugin: str, entry: str) -> tuple[str, np.ndarray]:
-    """What a label is: (`none`, `scalar`, `boxes` or `array`; the array). Raises PluginError."""
+def label_array(value: Any, plugin: str, entry: str, task: str = "") -> tuple[str, np.ndarray]:
+    """What a label is: (`none`, `scalar`, `vector`, `boxes` or `array`; the array). Raises PluginError.
+
+    In detection an array 1×N×16 is the original's form of boxes; in regression any array with one axis longer than 1 is a vector.
+    """
     if value is None:
         return "none", np.zeros(0)
     array = np.asarray(value)
     if array.dtype == BOX_DTYPE and array.ndim == 1:
         return "boxes", array
     array = _numeric(array, "label", plugin, entry)
+    if task == Task.DETECTION and is_rows(array):
+        return "boxes", boxes_of_rows(array)
     if array.size == 1:
         return "scalar", array
+    if task == Task.REGRESSION and array.size and array.size == max(array.shape):
+        return "vector", array
     if array.ndim != 3 or 0 in array.shape:
         raise _error(plugin, entry, f"the label has the shape {array.shape}", "A scalar or a 3-D array is expected.")
     return "array", array
@@ -143,6 +172,8 @@ def label_array(value: Any, plugin: str, entry: str) -> tuple[str, np.ndarray]:
 
 def check_finite(array: np.ndarray, what: str, plugin: str, entry: str) -> None:
     """Raises PluginError for NaN or infinity."""
+    if array.dtype == BOX_DTYPE:
+        array = np.stack([array[name] for name in ("x0", "y0", "x1", "y1")])
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         count = int(np.count_nonzero(~np.isfinite(array)))
         raise _error(plugin, entry, f"the {what} has {count} values that are NaN or infinite", "Replace them or skip the entry.")
@@ -186,18 +217,28 @@ def _feature_encoding(wanted: str, shape: tuple[int, ...], dtype: np.dtype, same
 
 
 def _label_layout(
-    labels: Sequence[tuple[str, np.ndarray]], feature_shape: tuple[int, ...], spec: DatasetSpec, class_labels: Sequence[str]
+    labels: Sequence[tuple[str, np.ndarray]],
+    feature_shape: tuple[int, ...],
+    spec: DatasetSpec,
+    class_labels: Sequence[str],
+    task: str,
 ) -> dict[str, Any]:
     kind, first = labels[0]
     if kind in ("none", "boxes"):
         return {"label_kind": kind, "label_shape": (), "label_dtype": "int64", "label_encoding": "none"}
+    if kind == "vector":
+        return {"label_kind": kind, "label_shape": (first.size,), "label_dtype": "float32", "label_encoding": "none"}
     if kind == "scalar":
         whole = all(_is_whole(array, bool(class_labels)) for _, array in labels)
         index = {"label_kind": "index", "label_shape": (), "label_dtype": "int64"}
-        return index if whole else {"label_kind": "vector", "label_shape": (1,), "label_dtype": "float32"}
+        return (
+            index
+            if whole and task != Task.REGRESSION
+            else {"label_kind": "vector", "label_shape": (1,), "label_dtype": "float32"}
+        )
     dtype = np.result_type(*{array.dtype for _, array in labels})
     is_map = bool(class_labels) and dtype.kind in "ui" and first.shape[-2:] == tuple(feature_shape[-2:])
-    wanted = spec.label_encoding
+    wanted = "png" if is_map and spec.label_encoding == "jpg" else spec.label_encoding  # jpg would change class numbers
     encoded = wanted in ("png", "jpg") and can_encode(dtype, first.shape[0], wanted)
     return {
         "label_kind": "map" if is_map else "array",

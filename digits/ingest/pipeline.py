@@ -21,14 +21,17 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest import quality
 from digits.ingest.encode import EncodedChunk, Sums, entry_text, named, samples_of
+from digits.ingest.facts import LabelFacts
+from digits.ingest.label_checks import label_problems
 from digits.ingest.layout import Layout, decide
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.problems import LISTED_DUPLICATES, SKIPPED, ProblemLog
 from digits.ingest.progress import Progress
-from digits.ingest.source import class_labels_of, entries_of, open_source, title_of
+from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, title_of
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records import RecordReader, RecordWriter, remove_split
+from digits.utils.words import counted
 
 PROBED_SAMPLES = 8
 LOOK_AT_PROBLEMS = "The list of problems names each with the reason."
@@ -52,6 +55,7 @@ class _Split:
     name: str
     writer: RecordWriter
     sums: Sums = field(default_factory=Sums)
+    facts: LabelFacts = field(default_factory=LabelFacts)
     skipped: int = 0
     shape: tuple[int, int, int] | None = None
     one_shape: bool = True
@@ -70,6 +74,7 @@ class Ingest:
         self.folder, self.spec, self.frame = folder, spec, frame
         self.plugin = title_of(spec.extension)
         self.problems = ProblemLog(folder.problems_file)
+        self._facts: dict[str, LabelFacts] = {}
 
     def run(self) -> DatasetInfo:
         self._remove_splits()
@@ -167,10 +172,12 @@ class Ingest:
             self.frame.with_room(lambda: split.writer.append(chunk.records))
             split.sums.merge(chunk.sums)
             split.note_shapes(chunk.records.shapes)
-        if chunk.skipped:
-            lines = [{"kind": SKIPPED, "stage": split.name, "entry": e, "reason": r} for e, r in chunk.skipped]
+            split.facts.merge(chunk.facts)
+        lines = [{"kind": SKIPPED, "stage": split.name, "entry": e, "reason": r} for e, r in chunk.skipped]
+        split.skipped += len(lines)
+        lines += [{"kind": k, "stage": split.name, "entry": e, "reason": r} for e, k, r in chunk.notes]
+        if lines:
             self.frame.with_room(lambda: self.problems.add_all(lines))
-            split.skipped += len(lines)
 
     def _finish(self, split: _Split) -> tuple[SplitInfo, Sums] | None:
         if not split.writer.rows:
@@ -184,11 +191,12 @@ class Ingest:
         if meta.feature_shape is None and split.one_shape and split.shape is not None:
             meta = replace(meta, feature_shape=split.shape)
         size = self.frame.with_room(lambda: split.writer.finish(meta))
-        counts: tuple[int, ...] = ()
+        counts = tuple(split.facts.images)
         if meta.class_labels and meta.label_kind == "index":
             reader = RecordReader(self.folder.path / split.name)
             counts = tuple(int(n) for n in reader.class_counts(len(meta.class_labels)))
             self._check_classes(split.name, meta.class_labels, counts)
+        self._facts[split.name] = split.facts
         return SplitInfo(split.name, split.writer.rows, meta, counts, split.skipped, size), split.sums
 
     def _check_classes(self, stage: str, labels: tuple[str, ...], counts: tuple[int, ...]) -> None:
@@ -209,6 +217,7 @@ class Ingest:
         infos = {name: info for name, (info, _) in splits.items()}
         readers = {name: RecordReader(self.folder.path / name) for name in infos}
         copies = self._list_duplicates(readers)
+        self._check_labels(layout)
         mean_image = ""
         if TRAIN_DB in splits:
             mean_image = quality.write_mean(self.folder.path, splits[TRAIN_DB][1], infos[TRAIN_DB].entries)
@@ -219,12 +228,17 @@ class Ingest:
             splits=infos,
             feature_shape=shapes.pop() if len(shapes) == 1 else None,
             sizes=quality.size_histogram(readers),
-            problems=sum(split.skipped for split in infos.values()),
+            problems=self.problems.counts.get(SKIPPED, 0),
             duplicates=copies,
             content_hash=quality.content_hash(readers),
             mean_image=mean_image,
             extra=self._extra(source, layout, mean_image),
         )
+
+    def _check_labels(self, layout: Layout) -> None:
+        """Problems that show only when all labels have been counted. Raises DataError when there is nothing to learn."""
+        for problem in label_problems(layout.meta, self._facts):
+            self.problems.add(problem)
 
     def _list_duplicates(self, readers: dict[str, RecordReader]) -> int:
         count = 0
@@ -236,8 +250,11 @@ class Ingest:
     def _extra(self, source: DataIngestionInterface, layout: Layout, mean_image: str) -> dict[str, Any]:
         described = source.describe() if isinstance(source, FileSource) else {}
         mean = {"mean_array": quality.MEAN_ARRAY_FILE} if mean_image else {}
+        labels = {name: found for name, facts in self._facts.items() if (found := facts.to_json())}
         return {
             **described,
+            **kept_colours(source),
+            **({"labels": labels} if labels else {}),
             "feature_encoding": layout.meta.feature_encoding,
             "problem_counts": dict(self.problems.counts),
             **mean,
@@ -245,13 +262,13 @@ class Ingest:
 
     def _tell(self, info: DatasetInfo) -> None:
         if info.problems:
-            self._warn("skipped", f"{info.problems} entries could not be used and were skipped.", LOOK_AT_PROBLEMS)
+            self._warn("skipped", f"{counted(info.problems, 'entry', 'entries')} could not be used; skipped.", LOOK_AT_PROBLEMS)
         if info.duplicates:
-            message = f"{info.duplicates} pictures of one split are exact copies of pictures in another."
+            message = f"{counted(info.duplicates, 'exact copy', 'exact copies')} of pictures in another split."
             self._warn("duplicates", message, "Results on validation and test will look better than they are; remove the copies.")
-        for kind, message in _OTHER_PROBLEMS.items():
+        for kind, words in _OTHER_PROBLEMS.items():
             if count := self.problems.counts.get(kind):
-                self._warn(kind, message.format(count), LOOK_AT_PROBLEMS)
+                self._warn(kind, words(count), LOOK_AT_PROBLEMS)
 
     def _warn(self, code: str, message: str, advice: str = "") -> None:
         logger.warning("%s", message)
@@ -269,8 +286,15 @@ def _spread(items: Sequence[Any]) -> list[Any]:
     return [items[int(row)] for row in rows] + [items[row] for row in range(min(len(items), 100))]
 
 
-_OTHER_PROBLEMS = {
-    "class": "{} classes were left out.",
-    "line": "{} lines of the text files are not valid and were skipped.",
-    "depth": "Some pictures have more than 8 bits; they are stored with their upper 8 bits.",
+_OTHER_PROBLEMS: dict[str, Callable[[int], str]] = {
+    "class": lambda count: f"{counted(count, 'class', 'classes')} left out.",
+    "line": lambda count: f"{counted(count, 'line')} of the text files without a path and the number of a class; skipped.",
+    "pair": lambda count: f"{counted(count, 'file')} without a partner of the same name; left out.",
+    "box": lambda count: f"{counted(count, 'box', 'boxes')} could not be used as they stand.",
+    "unknown-class": lambda count: f"{counted(count, 'class name')} not in the list of classes; such boxes do not count.",
+    "annotation": lambda count: f"{counted(count, 'annotation')} could not be used.",
+    "mask": lambda count: f"{counted(count, 'mask')} stand out.",
+    "empty": lambda count: f"{counted(count, 'picture')} without any object.",
+    "one-split": lambda count: f"{counted(count, 'class', 'classes')} in one part of the splits only.",
+    "depth": lambda count: "Some pictures have more than 8 bits; they are stored with their upper 8 bits.",
 }

@@ -13,18 +13,33 @@ from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource, Report
 from digits.storage.folders import JobFolder
-from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
 
 def open_source(spec: DatasetSpec, folder: JobFolder, report: Report) -> DataIngestionInterface:
-    """The source of a job. At the first start it is built from the form, looks at its files and is frozen."""
-    if not folder.userdata_file.is_file():
-        source = _build(spec)
-        if isinstance(source, FileSource):
-            source.job_folder = folder.path
-            source.prepare(report)
+    """The source of a job, frozen. At the first start it looks at its files; later starts report again what was found then."""
+    source = load_source(spec.extension, folder.path) if folder.userdata_file.is_file() else _build(spec)
+    if isinstance(source, FileSource) and not source.prepared:
+        _prepare(source, folder, report)
         userdata.write(source, folder.userdata_file)
-    return load_source(spec.extension, folder.path)
+    elif isinstance(source, FileSource):
+        for problem in source.found:
+            report(problem)
+    elif not folder.userdata_file.is_file():
+        userdata.write(source, folder.userdata_file)
+    return source
+
+
+def _prepare(source: FileSource, folder: JobFolder, report: Report) -> None:
+    found: list[dict[str, Any]] = []
+
+    def keep(problem: dict[str, Any]) -> None:
+        found.append(problem)
+        report(problem)
+
+    source.job_folder = folder.path
+    source.prepare(keep)
+    source.prepared, source.found = True, tuple(found)
 
 
 def load_source(extension: str, folder: Path) -> DataIngestionInterface:
@@ -58,6 +73,13 @@ def class_labels_of(source: DataIngestionInterface) -> tuple[str, ...]:
     data = source.get_user_data()
     labels = data.get(CLASS_LABELS_ATTRIBUTE) if isinstance(data, dict) else None
     return tuple(str(label) for label in labels) if labels is not None else ()
+
+
+def kept_colours(source: DataIngestionInterface) -> dict[str, Any]:
+    """The palette in userdata for `DatasetInfo.extra`; empty where there is none."""
+    data = source.get_user_data()
+    palette = data.get(COLOR_PALETTE_ATTRIBUTE) if isinstance(data, dict) else None
+    return {COLOR_PALETTE_ATTRIBUTE: [int(value) for value in palette]} if palette is not None else {}
 
 
 def title_of(extension: str) -> str:

@@ -23,9 +23,21 @@ from digits.errors import StorageError
 from digits.storage.codec import decode
 from digits.storage.files import read_json
 from digits.storage.record_writer import HASH_BYTES, MARKER, META_KEY, RecordChunk, RecordWriter, remove_split
-from digits.storage.spool import BOX_DTYPE
+from digits.storage.spool import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
 
-__all__ = ["BOX_DTYPE", "HASH_BYTES", "META_KEY", "RecordChunk", "RecordReader", "RecordWriter", "is_complete", "remove_split"]
+__all__ = [
+    "BOX_CROWD",
+    "BOX_DIFFICULT",
+    "BOX_DTYPE",
+    "BOX_IGNORED",
+    "HASH_BYTES",
+    "META_KEY",
+    "RecordChunk",
+    "RecordReader",
+    "RecordWriter",
+    "is_complete",
+    "remove_split",
+]
 
 
 class RecordReader:

@@ -22,6 +22,10 @@ BOX_DTYPE = np.dtype(
 )
 
 
+# Bits of a box's `flags`: hard to see, a crowd drawn as one box, and a region that counts neither for nor against a detector.
+BOX_DIFFICULT, BOX_CROWD, BOX_IGNORED = 1, 2, 4
+
+
 class Spool:
     """One growing buffer in a file."""
 

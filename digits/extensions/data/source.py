@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ class Sample(tuple):
     """A `(feature, label)` pair that also knows where it came from; any data source may return it in place of a plain pair.
 
     `source` is the file's path, `original_size` its (width, height) before resizing, `group` the text that keeps related
-    samples in one split, `digest` 16 bytes that are equal for exact copies (empty: taken from the feature).
+    samples in one split, `digest` 16 bytes that are equal for exact copies (empty: taken from the feature). `notes` are
+    problems found while encoding that did not cost the sample: (kind, reason) each.
     """
 
     source: str
     original_size: tuple[int, int]
     group: str
     digest: bytes
+    notes: list[tuple[str, str]]
 
     def __new__(
         cls,
@@ -32,9 +34,11 @@ class Sample(tuple):
         original_size: tuple[int, int] = (0, 0),
         group: str = "",
         digest: bytes = b"",
+        notes: Sequence[tuple[str, str]] = (),
     ) -> Sample:
         pair = super().__new__(cls, (feature, label))
         pair.source, pair.original_size, pair.group, pair.digest = source, original_size, group, digest
+        pair.notes = list(notes)
         return pair
 
 
@@ -42,10 +46,14 @@ class FileSource(DataIngestionInterface):
     """Base of sources that look through files once, before anything is encoded.
 
     `prepare` runs in the worker at the first start and keeps what it finds in `userdata` and in files of the job folder;
-    `job_folder` is set before every call, so that a moved jobs directory does no harm.
+    `job_folder` is set before every call, so that a moved jobs directory does no harm. `allowed_roots` are the folders that
+    files may come from (empty: all). `prepared` and `found` say that it ran and what it reported.
     """
 
     job_folder = Path()
+    allowed_roots: tuple[str, ...] = ()
+    prepared = False
+    found: tuple[dict[str, Any], ...] = ()
 
     def prepare(self, report: Report) -> None:
         """Look at the files and write the lists. `report` takes one problem, a dictionary with `kind` and `reason`.

@@ -21,6 +21,7 @@ from digits.storage.files import atomic
 
 Entries = dict[str, list[list[Any]]]  # split -> entries, JSON values; the first is the picture's path
 LARGEST_SEED = 1000
+TEMPLATE = Path(__file__).parent / "templates" / "dataset.html"
 
 
 class ImageSource(FileSource):
@@ -38,14 +39,12 @@ class ImageSource(FileSource):
         return "Images"
 
     @classmethod
-    def get_dataset_form(cls) -> Any:  # type: ignore[override]
+    def get_dataset_form(cls) -> Any:
         return importlib.import_module(cls.FORM).DatasetForm()
 
-    @classmethod
-    def get_dataset_template(cls, form: Any) -> tuple[str, dict[str, Any]]:  # type: ignore[override]
-        module = importlib.import_module(cls.FORM)
-        file = Path(str(module.__file__)).parent / "templates" / "dataset.html"
-        return file.read_text(encoding="utf-8"), {"form": form}
+    @staticmethod
+    def get_dataset_template(form: Any) -> tuple[str, dict[str, Any]]:
+        return TEMPLATE.read_text(encoding="utf-8"), {"form": form}
 
     # -- what a source defines ----------------------------------------------------------------------------------
 

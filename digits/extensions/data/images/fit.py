@@ -105,7 +105,9 @@ def _scaled(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         plain = array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array)
         scaled = np.asarray(Image.fromarray(plain).resize(size, Image.Resampling.BILINEAR))
         return scaled.reshape(size[1], size[0], -1)
-    planes = [Image.fromarray(array[:, :, c].astype(np.float32)).resize(size, Image.Resampling.BILINEAR) for c in range(array.shape[2])]
+    planes = [
+        Image.fromarray(array[:, :, c].astype(np.float32)).resize(size, Image.Resampling.BILINEAR) for c in range(array.shape[2])
+    ]
     values = np.stack([np.asarray(plane) for plane in planes], axis=2)
     return np.rint(values).astype(array.dtype) if array.dtype.kind in "ui" else values.astype(array.dtype)
 

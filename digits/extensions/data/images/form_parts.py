@@ -54,7 +54,7 @@ def percent_field(label: str, default: int, tooltip: str) -> Any:
     return forms.FloatField(
         label,
         default=default,
-        validators=[validators.InputRequired("Give a number from 0 to 100."), validators.NumberRange(0, 100)],
+        validators=[validators.Optional(), validators.NumberRange(0, 100)],
         tooltip=tooltip,
     )
 
@@ -68,7 +68,9 @@ def size_field(label: str, tooltip: str = "Pixels; blank keeps the size of the f
 def seed_field() -> Any:
     """The seed of the split."""
     checks = [validators.Optional(), validators.NumberRange(0, 2**31 - 1)]
-    return forms.IntegerField("Seed", validators=checks, tooltip="The same seed gives the same split. Blank: one is drawn and kept.")
+    return forms.IntegerField(
+        "Seed", validators=checks, tooltip="The same seed gives the same split. Blank: one is drawn and kept."
+    )
 
 
 class ImageForm(FlaskForm):

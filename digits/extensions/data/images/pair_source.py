@@ -17,7 +17,7 @@ Pair = list[Any]
 
 
 class PairSource(ImageSource):
-    """Fields of R 6.5 (`feature_folder`, `label_folder`, `folder_pct_val`, `has_val_folder`, …) and lists, groups and a test split."""
+    """Fields of R 6.5 (`feature_folder`, `label_folder`, `folder_pct_val`, `…) and lists, groups, a test split."""
 
     LABEL_WORD = "label"
 
@@ -48,7 +48,7 @@ class PairSource(ImageSource):
         found = match(root, features, label_root, labels)
         if not found.pairs:
             raise DataError(
-                f"None of the {len(features)} pictures in {root} has a {self.LABEL_WORD} of the same name among the {len(labels)} "
+                f"None of the {len(features)} pictures in {root} has a {self.LABEL_WORD} of its name among the {len(labels)} "
                 f"files in {label_root} (e.g. {features[0] if features else 'none'} and {labels[0]}).",
                 advice="A picture and its label must have the same name but for the ending, e.g. a/1.jpg and b/1.png.",
             )

@@ -36,7 +36,9 @@ def group_finder(pattern: str) -> Callable[[str], str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise DataError(f"The pattern {pattern!r} cannot be understood: {error}.", advice="Correct the regular expression.") from error
+        raise DataError(
+            f"The pattern {pattern!r} cannot be understood: {error}.", advice="Correct the regular expression."
+        ) from error
 
     def find(path: str) -> str:
         found = compiled.search(path)
