@@ -109,6 +109,15 @@ class SampleEvent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaselineEvent(Event):
+    """What a guess without looking at the pictures scores on the validation split; `description` says which guess."""
+
+    type: ClassVar[str] = "baseline"
+    values: dict[str, float]
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class HardwareEvent(Event):
     """Use of the machine by the job: CPU in percent of one core, memory in bytes, one dictionary per GPU.
 

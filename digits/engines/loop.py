@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from digits.domain.events import MetricEvent, ProgressEvent
-from digits.engines import checkpoint
+from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent
+from digits.engines import baseline, checkpoint
 from digits.engines.base import TrainingRun
 from digits.engines.batches import Batch, BatchSource, epoch_order, share, split_batches
 from digits.engines.plan import Plan
@@ -51,6 +51,7 @@ class TrainingLoop:
         self._restore()
         self.progress.start(self.step)
         if self.step == 0 and self.plan.validations:
+            self._tell_baseline()
             self._validate()
         for epoch in range(self.step // self.plan.steps_per_epoch, self.plan.epochs):
             self._epoch(epoch)
@@ -98,6 +99,11 @@ class TrainingLoop:
             self.keeper.after(self.step, self.plan.epoch_of(self.step), interval, metrics)
         if interval is not None and self.plan.updates_at(self.step):
             self._checkpoint()
+
+    def _tell_baseline(self) -> None:
+        found = baseline.measure(self.run_, self.film.source) if self.stepper.rank == 0 else None
+        if found is not None:
+            self.run_.emit(BaselineEvent(values=found.values, description=found.description))
 
     def _validate(self) -> Scores:
         scores = self.stepper.evaluate()

@@ -11,6 +11,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from digits.domain.metrics import default_best_metric, is_lower_better
+
+__all__ = [
+    "Accuracy",
+    "Errors",
+    "Metric",
+    "Overlap",
+    "PictureQuality",
+    "better",
+    "default_best_metric",
+    "is_lower_better",
+    "metrics_for",
+    "ssim",
+]
+
 MAX_CLASSES_SHOWN = 32  # per-class values of more classes would drown the charts
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5  # an 11×11 window, as the paper (Wang 2004) has it
@@ -179,19 +194,6 @@ def better(name: str, value: float, best: float | None) -> bool:
     if np.isnan(value):
         return False
     return best is None or (value < best if is_lower_better(name) else value > best)
-
-
-def is_lower_better(name: str) -> bool:
-    return "loss" in name or name in ("mae", "rmse", "mse") or "error" in name
-
-
-def default_best_metric(task: str, names: Sequence[str]) -> str:
-    """The validation output that decides which snapshot is best, of those there are."""
-    wanted = {"classification": "accuracy", "segmentation": "mean_dice", "processing": "psnr", "regression": "mae"}
-    choice = wanted.get(task, "loss")
-    return (
-        choice if choice in names else "accuracy" if "accuracy" in names else "loss" if "loss" in names else next(iter(names), "")
-    )
 
 
 def ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:

@@ -65,7 +65,7 @@ def preparation_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[in
         std=_one_std(meta),
         unit=_unit(meta),
         whitening=spec.augmentation.whitening,
-        label_scale=_label_scale(spec.task, meta),
+        label_scale=label_scale(spec.task, meta),
         dtype=meta.feature_dtype,
     )
 
@@ -105,7 +105,7 @@ def _unit(meta: RecordMeta) -> float:
     return 4.0 * _one_std(meta)  # the range of data of unknown units: about four standard deviations
 
 
-def _label_scale(task: str, meta: RecordMeta) -> float:
+def label_scale(task: str, meta: RecordMeta) -> float:
     """Full scale of targets that are pictures of integers; 1 for everything else."""
     is_picture = meta.label_kind in ("map", "array") and meta.label_shape is not None and len(meta.label_shape) == 3
     if task == "segmentation" or not is_picture or not np.issubdtype(np.dtype(meta.label_dtype), np.integer):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent
+from digits.domain.metrics import DECIDING, is_lower_better
 from digits.storage.events import read_events, valid_events
 from digits.storage.jobs import Output
 
@@ -164,12 +165,12 @@ def is_smaller_better(name: str, kind: str) -> bool:
     """Whether a smaller value of an output is the better one."""
     if kind in ("loss", "accuracy"):
         return kind == "loss"
-    return "loss" in name.lower() or "error" in name.lower()
+    return is_lower_better(name)
 
 
 def best_metric_of(spec: Mapping[str, Any]) -> str:
-    """The validation output that a job's spec says decides; empty where it says nothing."""
-    return str(spec.get("best_metric") or "")
+    """The validation output that a job's spec says decides, else its task's own; empty where it says neither."""
+    return str(spec.get("best_metric") or DECIDING.get(str(spec.get("task")), ""))
 
 
 def _with_value(output: Output, value: float, epoch: float) -> Output:
