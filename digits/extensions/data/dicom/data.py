@@ -1,0 +1,127 @@
+"""DICOM pictures with masks, classes by folder, or no label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.errors import DataError
+from digits.extensions.data.dicom import masks, pixels, scan
+from digits.extensions.data.dicom.scan import Slice
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import Sample
+
+IGNORED = 255
+
+
+class DataIngestion(DataIngestionInterface):
+    """An entry is a Slice. What was found and the split are made once and live in userdata."""
+
+    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        super().__init__(is_inference_db, **kwargs)
+        if not is_inference_db and "slices" not in self.userdata:
+            self._look()
+
+    @staticmethod
+    def get_id() -> str:
+        return "image-dicom"
+
+    @staticmethod
+    def get_title() -> str:
+        return "DICOM"
+
+    @staticmethod
+    def get_category() -> str:
+        return "Images"
+
+    @staticmethod
+    def get_dataset_form() -> Any:
+        from digits.extensions.data.dicom.forms import DicomForm
+
+        return DicomForm()
+
+    @staticmethod
+    def get_dataset_template(form: Any) -> tuple[str, dict[str, Any]]:
+        from digits.extensions.data.dicom.forms import template_of
+
+        return template_of(form)
+
+    def get_task(self) -> str | None:
+        return {"masks": "segmentation", "folders": "classification"}.get(self.userdata["labels"])
+
+    def itemize_entries(self, stage: str) -> list[Slice]:
+        return list(self.userdata["slices"].get(stage, []))
+
+    def encode_entry(self, entry: Slice) -> Sample:
+        """Feature (C, H, W), 16 bits unless windowed; label a mask (1, H, W), a class number or None."""
+        values = pixels.read_frame(entry.path, entry.frame)
+        if self.userdata.get("window_center") is not None and self.userdata.get("window_width"):
+            values = pixels.window(values, float(self.userdata["window_center"]), float(self.userdata["window_width"]))
+        width, height = self.userdata["size"]
+        return Sample(
+            pixels.resize(values, height, width),
+            self._label(entry, height, width),
+            source=entry.path,
+            original_size=(entry.columns, entry.rows),
+            group=entry.patient,
+        )
+
+    def _label(self, entry: Slice, height: int, width: int) -> NDArray[Any] | None:
+        if self.userdata["labels"] == "folders":
+            return np.array([self.userdata["class_labels"].index(self._class_of(entry))])
+        if self.userdata["labels"] == "none":
+            return None
+        mask = masks.read_mask(entry, self.userdata["masks_by_name"], self.userdata["masks_by_instance"])
+        return pixels.resize(mask[np.newaxis], height, width, nearest=True)
+
+    def _look(self) -> None:
+        data = self.userdata
+        slices = scan.find_slices(Path(data["dicom_folder"]))
+        if not slices:
+            raise DataError(
+                f"{data['dicom_folder']} holds no DICOM pictures.", advice="Name a folder with DICOM files, at any depth."
+            )
+        data["size"] = self._size(slices)
+        percents = float(data.get("folder_pct_val") or 0), float(data.get("folder_pct_test") or 0)
+        data["slices"] = scan.split(slices, data["split_by"], *percents, int(data.get("seed") or 0))
+        if data["labels"] == "masks":
+            data["masks_by_name"], data["masks_by_instance"] = masks.index_masks(Path(data["mask_folder"]))
+            data["class_labels"] = self._mask_classes(slices)
+        elif data["labels"] == "folders":
+            data["class_labels"] = sorted({self._class_of(one) for one in slices})
+
+    def _size(self, slices: list[Slice]) -> tuple[int, int]:
+        """(width, height) of every picture: as asked, else that of most."""
+        common = Counter((one.columns, one.rows) for one in slices).most_common(1)[0][0]
+        return int(self.userdata.get("image_width") or common[0]), int(self.userdata.get("image_height") or common[1])
+
+    def _class_of(self, one: Slice) -> str:
+        """The first folder below the data set's. Raises DataError for a file that lies in none."""
+        parts = Path(one.path).relative_to(self.userdata["dicom_folder"]).parts
+        if len(parts) < 2:
+            raise DataError(f"{one} lies in no class folder.", advice="Put each class in a folder of its own.")
+        return parts[0].replace("_", " ")
+
+    def _mask_classes(self, slices: list[Slice]) -> list[str]:
+        """The names given, else numbers up to the greatest value of all masks that can be read."""
+        named = [name.strip() for name in str(self.userdata.get("class_names") or "").split(",") if name.strip()]
+        if named:
+            return named
+        highest, readable = 1, 0
+        for one in slices:
+            try:
+                mask = masks.read_mask(one, self.userdata["masks_by_name"], self.userdata["masks_by_instance"])
+            except DataError:
+                continue  # listed with its reason when it is encoded
+            readable += 1
+            highest = max(highest, int(mask[mask != IGNORED].max(initial=0)))
+        if not readable:
+            raise DataError(
+                f"None of the {len(slices)} pictures has a mask in {self.userdata['mask_folder']}.",
+                advice="Give masks the base names of the DICOM files, or name DICOM-SEG files that refer to them.",
+            )
+        return [str(number) for number in range(highest + 1)]
