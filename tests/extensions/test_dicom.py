@@ -1,0 +1,186 @@
+"""The DICOM source on files made here, where every value is known, and on a real CT."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from digits.errors import DataError
+from digits.extensions.data.dicom import DataIngestion, pixels
+from digits.extensions.data.dicom.scan import SEGMENTATION
+from digits.testing import DataSourceContract
+
+BASE = {
+    "labels": "none",
+    "mask_folder": "",
+    "class_names": "",
+    "window_center": None,
+    "window_width": None,
+    "image_width": None,
+    "image_height": None,
+    "folder_pct_val": 0,
+    "folder_pct_test": 0,
+    "split_by": "patient",
+    "seed": 0,
+}
+SECRET = "DOE^JANE"
+
+
+def write(path: Path, values: np.ndarray, patient: str = SECRET, **tags: Any) -> Dataset:
+    """A grey DICOM file of uint16 `values` (rows, columns) or (frames, rows, columns)."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    dataset.PatientID, dataset.PatientName = patient, patient
+    dataset.Rows, dataset.Columns = values.shape[-2:]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 0
+    if values.ndim == 3:
+        dataset.NumberOfFrames = len(values)
+    dataset.PixelData = values.astype("<u2").tobytes()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return dataset
+
+
+def source(folder: Path, **values: Any) -> DataIngestion:
+    return DataIngestion(**{**BASE, "dicom_folder": str(folder), **values})
+
+
+def only(found: DataIngestion, stage: str = "train_db") -> Any:
+    (entry,) = found.itemize_entries(stage)
+    return found.encode_entry(entry)
+
+
+def test_values_are_rescaled_and_keep_their_bits(tmp_path: Path) -> None:
+    write(tmp_path / "no-ending", np.array([[0, 1000], [2000, 4000]]), RescaleSlope=1, RescaleIntercept=-1024)
+    feature, label = only(source(tmp_path))
+    assert feature.dtype == np.int16
+    assert feature.tolist() == [[[-1024, -24], [976, 2976]]]
+    assert label is None
+
+
+def test_monochrome1_is_turned_around(tmp_path: Path) -> None:
+    write(tmp_path / "a.dcm", np.array([[10, 30]]), PhotometricInterpretation="MONOCHROME1")
+    assert only(source(tmp_path))[0].tolist() == [[[30, 10]]]
+
+
+def test_a_window_gives_eight_bits_as_the_standard_says(tmp_path: Path) -> None:
+    write(tmp_path / "a.dcm", np.array([[0, 140, 240, 1000]]), RescaleIntercept=-100, RescaleSlope=1)
+    feature, _ = only(source(tmp_path, window_center=40.0, window_width=401.0))
+    # PS3.3 C.11.2.1.2: low = 40 - 0.5 - 200 = -160.5, y = (x + 160.5) / 400
+    assert feature.tolist() == [[[round(60.5 / 400 * 255), round(200.5 / 400 * 255), round(300.5 / 400 * 255), 255]]]
+
+
+def test_each_frame_is_an_entry_and_mixed_sizes_become_one(tmp_path: Path) -> None:
+    write(tmp_path / "many.dcm", np.stack([np.full((4, 6), i) for i in range(3)]))
+    write(tmp_path / "large.dcm", np.full((8, 12), 7))
+    found = source(tmp_path, split_by="picture")
+    features = [found.encode_entry(entry)[0] for entry in found.itemize_entries("train_db")]
+    assert {feature.shape for feature in features} == {(1, 4, 6)}
+    assert sorted(int(feature[0, 0, 0]) for feature in features) == [0, 1, 2, 7]
+
+
+def test_patients_stay_on_one_side_and_leave_no_trace(tmp_path: Path) -> None:
+    for patient in range(6):
+        for number in range(3):
+            write(tmp_path / f"{patient}-{number}.dcm", np.full((2, 2), patient), patient=f"{SECRET}{patient}")
+    found = source(tmp_path, folder_pct_val=34, folder_pct_test=16)
+    sides = {stage: {s.patient for s in found.itemize_entries(stage)} for stage in ("train_db", "val_db", "test_db")}
+    assert [len(side) for side in sides.values()] == [3, 2, 1]
+    assert len(set.union(*sides.values())) == 6
+    sample = found.encode_entry(found.itemize_entries("train_db")[0])
+    assert SECRET not in repr((found.userdata, sample.group, str(found.itemize_entries("train_db")[0])))
+
+
+def test_one_class_per_folder(tmp_path: Path) -> None:
+    for name in ("no_finding", "tumour"):
+        write(tmp_path / name / "deep" / "x.dcm", np.zeros((2, 2)), patient=name)
+    found = source(tmp_path, labels="folders")
+    assert found.userdata["class_labels"] == ["no finding", "tumour"]
+    assert [int(found.encode_entry(entry)[1][0]) for entry in found.itemize_entries("train_db")] == [0, 1]
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".nii"])
+def test_masks_by_base_name(tmp_path: Path, ending: str) -> None:
+    mask = np.array([[0, 1, 2], [2, 0, 1]], np.uint8)
+    write(tmp_path / "dicom" / "a.dcm", np.zeros((2, 3)))
+    (tmp_path / "masks").mkdir()
+    path = tmp_path / "masks" / f"a{ending}"
+    if ending == ".nii":
+        path.write_bytes(nifti(mask))
+    else:
+        Image.fromarray(mask).save(path)
+    found = source(tmp_path / "dicom", labels="masks", mask_folder=str(tmp_path / "masks"))
+    assert only(found)[1].tolist() == [mask.tolist()]
+    assert found.userdata["class_labels"] == ["0", "1", "2"]
+
+
+def nifti(mask: np.ndarray) -> bytes:
+    """A NIfTI-1 file of one slice: x runs first."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, mask.shape[1], mask.shape[0], 1, 1, 1, 1, 1)
+    struct.pack_into("<h", header, 70, 2)
+    struct.pack_into("<f", header, 108, 352.0)
+    return bytes(header) + mask.T.tobytes(order="F")
+
+
+def test_a_dicom_seg_file_is_found_by_what_it_refers_to(tmp_path: Path) -> None:
+    picture = write(tmp_path / "dicom" / "a.dcm", np.zeros((2, 3)))
+    frames = []
+    for segment in (1, 2):
+        frame, derivation, origin, identity = Dataset(), Dataset(), Dataset(), Dataset()
+        origin.ReferencedSOPInstanceUID = picture.SOPInstanceUID
+        derivation.SourceImageSequence = Sequence([origin])
+        identity.ReferencedSegmentNumber = segment
+        frame.DerivationImageSequence, frame.SegmentIdentificationSequence = Sequence([derivation]), Sequence([identity])
+        frames.append(frame)
+    planes = np.array([[[1, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 1, 1]]])
+    tags = {"SOPClassUID": SEGMENTATION, "PerFrameFunctionalGroupsSequence": Sequence(frames)}
+    write(tmp_path / "masks" / "segmentation.dcm", planes, **tags)
+    found = source(tmp_path / "dicom", labels="masks", mask_folder=str(tmp_path / "masks"))
+    assert only(found)[1].tolist() == [[[1, 0, 0], [0, 2, 2]]]
+
+
+def test_a_picture_without_mask_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "dicom" / f"{name}.dcm", np.zeros((2, 2)))
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.ones((2, 2), np.uint8)).save(tmp_path / "masks" / "a.png")
+    found = source(tmp_path / "dicom", labels="masks", mask_folder=str(tmp_path / "masks"))
+    with pytest.raises(DataError, match="b.dcm has no mask"):
+        found.encode_entry(found.itemize_entries("train_db")[1])
+
+
+def test_a_folder_without_dicom_is_said(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(DataError, match="holds no DICOM pictures"):
+        source(tmp_path)
+
+
+def test_class_numbers_are_not_mixed_when_a_mask_is_resized() -> None:
+    mask = np.array([[[0, 9]]], np.uint8)
+    assert set(np.unique(pixels.resize(mask, 3, 7, nearest=True))) == {0, 9}
+
+
+class TestRealSeries(DataSourceContract):
+    source = DataIngestion
+
+    @pytest.fixture
+    def values(self, shared_data: Path) -> dict[str, Any]:
+        return {"dicom_folder": str(shared_data / "dicom"), "labels": "none", "folder_pct_val": 0}
