@@ -1,0 +1,158 @@
+"""The life of a data source's instance: built by its signature, once; frozen; the same again for every later use."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any
+
+import pytest
+
+from digits.errors import PluginError
+from digits.extensions.data import pairs, userdata
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.utils import override, subclass
+
+
+class Flag(DataIngestionInterface):
+    """The flag and keywords; counts how often it is made and keeps state of all sorts."""
+
+    made = 0
+
+    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        super().__init__(is_inference_db, **kwargs)
+        type(self).made += 1
+        self.order = random.sample(range(1000), 20)
+        self.userdata["seed"] = random.random()
+
+    def itemize_entries(self, stage: str) -> list[int]:
+        return list(self.order)
+
+
+class Keywords(DataIngestionInterface):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+class Named(DataIngestionInterface):
+    def __init__(self, folder: str, count: int = 3) -> None:
+        super().__init__(folder=folder, count=count)
+
+
+class Dictionary(DataIngestionInterface):
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__(**data)
+
+
+class Locked(Flag):
+    """Has an attribute that pickle cannot store."""
+
+    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        super().__init__(is_inference_db, **kwargs)
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize("cls", [Flag, Keywords, Named, Dictionary])
+def test_a_class_is_called_as_its_init_is_written(cls: type[DataIngestionInterface]) -> None:
+    made = userdata.build(cls, {"folder": "x", "count": 5, "csrf_token": "never"})
+    assert made.get_user_data()["folder"] == "x"
+    assert made.get_user_data()["count"] == 5
+    assert "csrf_token" not in made.get_user_data()
+    assert made.is_inference_db is False
+
+
+def test_state_made_in_init_is_the_same_for_every_stage_and_init_runs_once() -> None:
+    first = userdata.build(Flag, {})
+    before = Flag.made
+    frozen = userdata.freeze(first)
+    again = [userdata.thaw(Flag, frozen) for _ in range(3)]
+    assert Flag.made == before
+    for one in again:
+        assert one.itemize_entries("train_db") == first.itemize_entries("train_db")
+        assert one.userdata == first.userdata
+
+
+def test_what_cannot_be_pickled_is_made_again_and_the_rest_put_back() -> None:
+    first = userdata.build(Locked, {"a": 1})
+    again = userdata.thaw(Locked, userdata.freeze(first))
+    assert isinstance(again, Locked)
+    assert again.lock is not None
+    assert again.order == first.order  # type: ignore[attr-defined]
+    assert again.userdata == first.userdata
+
+
+def test_userdata_that_cannot_be_pickled_names_its_key() -> None:
+    made = userdata.build(Keywords, {"fine": 1})
+    made.userdata["lock"] = threading.Lock()
+    with pytest.raises(PluginError, match=r"lock \(lock\) cannot be pickled"):
+        userdata.freeze(made)
+
+
+def test_a_broken_file_says_what_to_do() -> None:
+    with pytest.raises(PluginError, match="create the data set again"):
+        userdata.thaw(Flag, b"not a pickle")
+
+
+def test_inference_values_lie_over_userdata_which_stays_as_it_is() -> None:
+    stored = {"folder": "x", "seed": 0.25, "record": "none"}
+    tester = userdata.for_inference(Flag, stored, {"record": "3"})
+    assert tester.is_inference_db is True
+    assert tester.userdata["record"] == "3"
+    assert tester.userdata["seed"] == 0.25  # though __init__ made another one
+    assert stored == {"folder": "x", "seed": 0.25, "record": "none"}
+
+
+class Giver(DataIngestionInterface):
+    """Gives whatever it is asked to."""
+
+    answer: Any = None
+
+    @staticmethod
+    def get_id() -> str:
+        return "giver"
+
+    def encode_entry(self, entry: Any) -> Any:
+        return self.answer
+
+    def itemize_entries(self, stage: str) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "gave NoneType"),
+        ([1, 2], "a list with int in it"),
+        (([[1, 2]], 0), r"shape \(1, 2\)"),
+        (([[[object()]]], 0), "type object"),
+        (([[[float("nan")]]], 0), "not finite"),
+        (([[[1]]], [1, 2]), r"label of entry 'e7' .* shape \(2,\)"),
+        (([[[1]]], "cat"), "type <U3"),
+    ],
+)
+def test_what_cannot_be_a_record_names_plugin_entry_and_remedy(answer: Any, words: str) -> None:
+    giver = Giver()
+    giver.answer = answer
+    with pytest.raises(PluginError, match=words) as caught:
+        pairs.encoded(giver, "e7")
+    assert "'e7'" in str(caught.value)
+    assert "the plugin giver" in str(caught.value)
+    assert caught.value.advice
+
+
+@pytest.mark.parametrize("answer", [None, "train", {"a": 1}, 7])
+def test_entries_that_are_no_list_are_refused(answer: Any) -> None:
+    giver = Giver()
+    giver.answer = answer
+    with pytest.raises(PluginError, match="itemize_entries"):
+        pairs.entries_of(giver, "train_db")
+
+
+def test_override_is_checked_when_the_class_is_made() -> None:
+    with pytest.raises(AttributeError, match="encode_entri is marked @override"):
+
+        @subclass
+        class Misspelt(DataIngestionInterface):
+            @override
+            def encode_entri(self, entry: Any) -> None:
+                return None
