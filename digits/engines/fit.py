@@ -7,6 +7,7 @@ from typing import Any
 from digits.engines.base import NetworkContext
 from digits.errors import NetworkError
 
+NETWORK_FILE = "network.py"  # in a model's folder
 MAP_LAYOUT = "(N, context.num_classes, H, W)"
 
 
@@ -61,3 +62,16 @@ def _volume(shape: tuple[int, ...]) -> int:
     for size in shape:
         volume *= size
     return volume
+
+
+def context_from(meta: dict[str, Any]) -> NetworkContext:
+    """The context in which the network of a snapshot was built, without pretrained weights."""
+    label_shape = meta["label_shape"]
+    return NetworkContext(
+        task=meta["task"],
+        input_shape=tuple(meta["input_shape"]),
+        num_classes=len(meta["class_labels"]),
+        label_shape=None if label_shape is None else tuple(label_shape),
+        class_labels=tuple(meta["class_labels"]),
+        label_kind=meta["label_kind"],
+    )

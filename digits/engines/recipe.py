@@ -12,6 +12,7 @@ import numpy as np
 from digits.domain.events import LogEvent, WarningEvent
 from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
 from digits.engines.batches import BatchSource
+from digits.engines.fit import NETWORK_FILE
 from digits.engines.metrics import default_best_metric, metrics_for
 from digits.engines.plan import Plan, make_plan
 from digits.engines.preparation import Preparation
@@ -21,7 +22,6 @@ from digits.engines.stepper import Stepper
 from digits.errors import TrainingError
 from digits.storage.files import atomic, write_json
 
-NETWORK_FILE = "network.py"
 PREPARATION_FILE = "preprocessing.json"
 
 

@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report, names_of
+from digits.engines.base import LayerReport, Predictor, array_report, names_of
+from digits.engines.fit import NETWORK_FILE, context_from
 from digits.engines.preparation import Preparation
 from digits.engines.torch_build import build, is_leaf
 from digits.engines.torch_inputs import Inputs, centre
 from digits.engines.torch_weights import read_snapshot
 from digits.errors import BadRequest, StorageError
-
-NETWORK_FILE = "network.py"
 
 
 class TorchPredictor(Predictor):
@@ -90,19 +89,6 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
     except RuntimeError as error:
         raise StorageError(f"{snapshot} does not fit {NETWORK_FILE}: {str(error).splitlines()[0]}") from error
     return TorchPredictor(network.module, meta, mean_image, torch.device(device))
-
-
-def context_from(meta: dict[str, Any]) -> NetworkContext:
-    """The context in which the network of a snapshot was built, without pretrained weights."""
-    label_shape = meta["label_shape"]
-    return NetworkContext(
-        task=meta["task"],
-        input_shape=tuple(meta["input_shape"]),
-        num_classes=len(meta["class_labels"]),
-        label_shape=None if label_shape is None else tuple(label_shape),
-        class_labels=tuple(meta["class_labels"]),
-        label_kind=meta["label_kind"],
-    )
 
 
 def finish_outputs(outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str) -> dict[str, np.ndarray]:

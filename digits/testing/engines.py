@@ -36,6 +36,7 @@ class EngineContract:
 
     framework: ClassVar[str]
     suffix: ClassVar[str] = "safetensors"  # of snapshot files
+    kill_epochs: ClassVar[int] = 150  # of a training that lasts long enough to be killed in its middle
     texts: ClassVar[dict[str, str]]
 
     @pytest.fixture
@@ -261,7 +262,7 @@ class EngineContract:
 
     @pytest.mark.parametrize("interval", [1, 0])
     def test_a_killed_training_ends_as_the_undisturbed_one(self, pictures: Path, tmp_path: Path, interval: float) -> None:
-        spec = self.spec(epochs=150, snapshot_interval=interval, val_interval=50, keep_snapshots=2)
+        spec = self.spec(epochs=self.kill_epochs, snapshot_interval=interval, val_interval=20, keep_snapshots=2)
         self.kill_in_the_middle(pictures, tmp_path / "killed", spec)
         options = {"checkpoint_seconds": 0.05}
         train_logged(pictures, tmp_path / "killed", spec, **options)
