@@ -34,7 +34,7 @@ BUILTINS = {
         "image-classification-folder": "digits.extensions.data.classification:FolderIngestion",
         "image-classification-textfile": "digits.extensions.data.classification:TextFileIngestion",
         "image-processing": "digits.extensions.data.image_processing:DataIngestion",
-        "image-segmentation": "digits.extensions.data.image_pairs:SegmentationIngestion",
+        "image-segmentation": "digits.extensions.data.image_segmentation:DataIngestion",
         "image-dicom": "digits.extensions.data.dicom:DataIngestion",
     },
     "view": {

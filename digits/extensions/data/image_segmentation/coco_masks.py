@@ -1,0 +1,38 @@
+"""Masks drawn from COCO's polygons and run lengths: background 0, categories from 1 on, crowds do not count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from digits.errors import LoadImageError
+from digits.extensions.data.image_segmentation.masks import VOID
+from digits.extensions.data.images.coco import mask_of
+
+Drawing = list[Any]  # class number, segmentation
+BACKGROUND = "background"
+
+
+def draw(drawings: list[Drawing], height: int, width: int, path: str) -> tuple[np.ndarray, list[str]]:
+    """The classes (height, width) uint8 of a picture and what could not be drawn; smaller objects lie over larger ones.
+
+    Raises LoadImageError when the picture has drawings but none is usable.
+    """
+    masks, wrong = [], []
+    for number, segmentation in drawings:
+        try:
+            masks.append((number, mask_of(segmentation, height, width)))
+        except (ValueError, TypeError) as error:
+            wrong.append(str(error))
+    if wrong and not masks:
+        raise LoadImageError(f"{path}: {wrong[0]}.", advice="Correct the segmentation of its annotations.")
+    classes = np.zeros((height, width), np.uint8)
+    for number, mask in sorted(masks, key=lambda item: -int(item[1].sum())):
+        classes[mask] = number
+    return classes, wrong
+
+
+def drawing_of(annotation: dict[str, Any], number: int) -> Drawing:
+    """An annotation as an entry keeps it."""
+    return [VOID if annotation.get("iscrowd") else number, annotation.get("segmentation")]

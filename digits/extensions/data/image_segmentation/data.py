@@ -1,0 +1,166 @@
+"""Segmentation data sets: pictures with masks of classes, or with COCO's polygons."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from digits.domain.datasets import TRAIN_DB
+from digits.errors import DataError
+from digits.extensions.data.image_segmentation import classes as of
+from digits.extensions.data.image_segmentation import coco_masks
+from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
+from digits.extensions.data.image_segmentation.masks import VOID, MaskRules
+from digits.extensions.data.images.base import Entries, skip
+from digits.extensions.data.images.coco import CocoFile, read_coco
+from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.pair_source import Pair, PairSource
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.source import Sample
+from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
+
+DEFAULT_VOID = "255, void"
+LISTED_FAULTS = 3
+
+
+class DataIngestion(PairSource):
+    """Entries are `(picture, mask)` or, from COCO, `(picture, drawings)`; labels are (1, H, W) uint8, 255 does not count."""
+
+    FORM = "digits.extensions.data.image_segmentation.forms"
+    LABEL_WORD = "mask"
+
+    @staticmethod
+    def get_id() -> str:
+        return "image-segmentation"
+
+    @staticmethod
+    def get_title() -> str:
+        return "Segmentation"
+
+    def get_task(self) -> str:
+        return "segmentation"
+
+    def collect(self, findings: Findings) -> Entries:
+        self._coco_categories: dict[int, str] = {}
+        entries = super().collect(findings)
+        masks = [entry[1] for items in entries.values() for entry in items]
+        if self.from_coco:
+            self._number_categories(entries)
+        else:
+            self._keep(self._classes(masks, findings))
+        del self._coco_categories
+        return entries
+
+    def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
+        path, label = entry
+        picture = read_picture(path, self.conversion)
+        height, width = picture.shape[:2]
+        mask, notes = self._mask(path, label, height, width)
+        if mask.shape != (height, width):
+            raise skip(
+                str(label),
+                f"The mask has {mask.shape[1]}x{mask.shape[0]} pixels, its picture {width}x{height}.",
+                "Bring the mask to the picture's size (by the nearest pixel, not smoothed), or remove both.",
+            )
+        place = self.fit.place(width, height)
+        return Sample(
+            feature_of(place.picture(picture)),
+            place.mask(mask, VOID)[np.newaxis],
+            source=path,
+            original_size=(width, height),
+            group=self.group_of(path),
+            digest=digest_of(path),
+            notes=notes,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "ignore_index": VOID}
+
+    def labels_in(self, folder: str, findings: Findings, stage: str) -> list[str]:
+        masks = super().labels_in(folder, findings, stage)
+        label_set = LABEL_SETS.get(str(self.option("label_set", "")))
+        if label_set is None or not label_set.ending:
+            return masks
+        chosen = [path for path in masks if os.path.splitext(path)[0].endswith(label_set.ending)]
+        if not chosen:
+            raise DataError(
+                f"No mask below {folder} has a name that ends in {label_set.ending}.",
+                advice="Choose another label set, or name the folder that holds these masks, e.g. gtFine/train.",
+            )
+        return chosen
+
+    @property
+    def from_coco(self) -> bool:
+        return self.option("mask_source", "folder") == "coco"
+
+    def _mask(self, path: str, label: Any, height: int, width: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        if self.from_coco:
+            mask, wrong = coco_masks.draw(label, height, width, path)
+            return mask, [("annotation", f"An object is left out: {reason}.") for reason in wrong[:LISTED_FAULTS]]
+        return MaskRules.from_json(self.userdata["mask_rules"]).read(label), []
+
+    # -- classes of masks ---------------------------------------------------------------------------------------
+
+    def _classes(self, masks: Sequence[str], findings: Findings) -> of.Classes:
+        void = [word.strip() for word in str(self.option("ignore_index", DEFAULT_VOID)).split(",") if word.strip()]
+        unknown_void = bool(self.option("unknown_void", False))
+        labels_file = str(self.option("class_labels_file", ""))
+        labels_file = self.file_at(labels_file) if labels_file else ""
+        if label_set := self.option("label_set"):
+            return of.of_label_set(str(label_set), masks)
+        if self.option("colormap_method", "label") == "textfile":
+            return of.of_colour_map(self.file_at(str(self.option("colormap_text_file", ""))), labels_file, void, unknown_void)
+        return of.of_masks(masks, labels_file, void, unknown_void, findings)
+
+    def _keep(self, classes: of.Classes) -> None:
+        self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
+        self.userdata["mask_rules"] = classes.rules.to_json()
+        if classes.palette:
+            self.userdata[COLOR_PALETTE_ATTRIBUTE] = classes.palette
+
+    # -- COCO ---------------------------------------------------------------------------------------------------
+
+    def _pairs(self, features_field: str, labels_field: str, stage: str, findings: Findings) -> list[Pair]:
+        if not self.from_coco:
+            return super()._pairs(features_field, labels_field, stage, findings)
+        root = self._folder(features_field)
+        coco = read_coco(self.file_at(self._folder(labels_field)), findings, stage)
+        if stage == TRAIN_DB or not self._coco_categories:
+            self._coco_categories = coco.categories
+        pictures = {os.path.relpath(path, root): path for path in self.pictures_in(root, findings, stage)}
+        by_name = {os.path.basename(path): path for path in pictures.values()}
+        return list(self._drawn(coco, pictures, by_name, findings, stage))
+
+    def _drawn(
+        self, coco: CocoFile, pictures: dict[str, str], by_name: dict[str, str], findings: Findings, stage: str
+    ) -> list[Pair]:
+        numbers = {name: number for number, name in enumerate(self._coco_categories.values(), start=1)}
+        pairs: list[Pair] = []
+        for name in sorted(coco.pictures):
+            path = pictures.get(os.path.normpath(name)) or by_name.get(os.path.basename(name))
+            if path is None:
+                findings.add("pair", f"{coco.path} lists it, but the picture folder lacks it; left out.", name, stage)
+                continue
+            drawings = []
+            for annotation in coco.annotations.get(coco.pictures[name], ()):
+                number = numbers.get(coco.categories[annotation["category_id"]])
+                if number is None:
+                    label = coco.categories[annotation["category_id"]]
+                    findings.add("annotation", f"The category {label!r} is not in the training file; left out.", name, stage)
+                else:
+                    drawings.append(coco_masks.drawing_of(annotation, number))
+            pairs.append([path, drawings])
+        if not pairs:
+            raise DataError(f"No picture that {coco.path} lists is in the folder.", advice="Name the folder that has them.")
+        return pairs
+
+    def _number_categories(self, entries: Entries) -> None:
+        labels = [coco_masks.BACKGROUND, *self._coco_categories.values()]
+        if len(labels) > VOID:
+            raise DataError(f"{len(labels)} classes; at most {VOID} are possible.", advice="Join some of the categories.")
+        if not any(entry[1] for items in entries.values() for entry in items):
+            raise DataError("None of the pictures has an object.", advice="Check that JSON file and folder belong together.")
+        self.userdata[CLASS_LABELS_ATTRIBUTE] = labels
