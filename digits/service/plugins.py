@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import socket
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service
@@ -63,9 +65,10 @@ _LISTINGS: dict[str, _Listing] = {}
 
 def table(service: Service, timeout: float = FORM_SECONDS) -> dict[str, list[dict[str, Any]]]:
     """All plugins by kind (`data`, `view`), rows as `digits.extensions.loader.Extension.to_json`. Raises HostAway."""
-    with _wait_for_host(service, timeout) as connection:
-        connection.request("GET", "/plugins")
-        return dict(_json(connection.getresponse()))
+    status, _, body = _get(service, "/plugins", timeout)
+    if status != 200:
+        raise HostAway(f"The plugin host answered {status}.", advice="Its log says more.")
+    return dict(json.loads(body))
 
 
 def known(service: Service) -> dict[str, list[dict[str, Any]]]:
@@ -137,15 +140,11 @@ def ask(
 
 def static_file(service: Service, kind: str, extension_id: str, name: str) -> tuple[bytes, str]:
     """A static file of a plugin and its content type. Raises NotFound."""
-    from urllib.parse import quote
-
-    with _wait_for_host(service, FORM_SECONDS) as connection:
-        connection.request("GET", f"/static/{quote(kind)}/{_quoted(extension_id)}/{quote(name)}")
-        answer = connection.getresponse()
-        body = answer.read()
-    if answer.status != 200:
+    address = f"/static/{_quoted(kind)}/{_quoted(extension_id)}/{quote(name)}"
+    status, content_type, body = _get(service, address, FORM_SECONDS)
+    if status != 200:
         raise NotFound(f"The plugin {extension_id} has no static file {name!r}.")
-    return body, answer.headers.get("Content-Type", "application/octet-stream")
+    return body, content_type
 
 
 class _Connection(http.client.HTTPConnection):
@@ -207,13 +206,18 @@ def _checked(message: Message) -> Message:
     raise PluginFailure(str(header.get("message", "")), advice=str(header.get("advice", "")), trace=str(header.get("trace", "")))
 
 
-def _json(answer: http.client.HTTPResponse) -> Any:
-    import json
-
-    return json.loads(answer.read())
+def _get(service: Service, address: str, timeout: float) -> tuple[int, str, bytes]:
+    """Status, content type and body. Raises HostAway, also when the host goes away over it."""
+    try:
+        with _wait_for_host(service, timeout) as connection:
+            connection.request("GET", address)
+            answer = connection.getresponse()
+            return answer.status, answer.headers.get("Content-Type", "application/octet-stream"), answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise HostAway(
+            f"The plugin host went away: {type(error).__name__}: {error}.", advice="It is started again; try again."
+        ) from error
 
 
 def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
     return quote(text, safe="")

@@ -1,0 +1,202 @@
+"""The story of plugins on a whole server: installed packages appear in the menu, make data sets of real files, and test the
+models trained on them (R 5, 9.6)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import RunningServer, start_server
+
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+DEADLINE = 120.0
+CASE = "SC-HF-I-1"
+SLICES = 8
+PIXELS = """
+from torch import nn
+
+BATCH_SIZE = 4
+
+def build_network(context):
+    return nn.Sequential(nn.Conv2d(context.input_shape[0], 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, context.num_classes, 1))
+"""
+NUMBERS = """
+import torch
+from torch import nn
+
+BATCH_SIZE = 16
+
+class Gradient(nn.Module):
+    def __init__(self, pixels):
+        super().__init__()
+        self.layer = nn.Linear(pixels, 2)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1) / 128).reshape(-1, 1, 1, 2)
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    return Gradient(channels * height * width)
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that finds packages installed with pip into a folder of their own."""
+    folder = tmp_path_factory.mktemp("plugins")
+    site = folder / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
+    sources = [str(shutil.copytree(PLUGINS / name, folder / "sources" / name)) for name in ("sunnybrook", "image_gradients")]
+    subprocess.run([*command, "--disable-pip-version-check", "--target", str(site), *sources], check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")])))
+        with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as running:
+            yield running
+
+
+def ask(server: RunningServer, address: str, **fields: Any) -> tuple[int, str]:
+    """POST where there are fields, else GET."""
+    body = urllib.parse.urlencode({"username": "me", **fields}).encode() if fields else None
+    try:
+        with urllib.request.urlopen(f"{server.url}{address}", body, timeout=DEADLINE) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def get(server: RunningServer, address: str, **fields: Any) -> Any:
+    status, text = ask(server, address, **fields)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def wait_until_done(server: RunningServer, job_id: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        status = get(server, f"/jobs/{job_id}/status")
+        if status["status"] in ("Done", "Error", "Aborted"):
+            assert status["status"] == "Done", status
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{job_id} did not end")
+
+
+def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data: Path) -> None:
+    root = server.jobs_dir.parent / "hearts"
+    real = shared_data / "sunnybrook"
+    (root / "pictures" / CASE).mkdir(parents=True)
+    contours = real / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours" / "SC-HF-I-01"
+    own = root / "contours" / "SC-HF-I-01" / "contours-manual" / "IRCCI-expert"
+    own.mkdir(parents=True)
+    for picture in sorted((real / "challenge_training" / CASE).iterdir())[:SLICES]:
+        (root / "pictures" / CASE / picture.name).write_bytes(picture.read_bytes())
+        number = picture.stem.split("-")[-1]
+        for contour in contours.rglob(f"IM-0001-{number}-icontour-manual.txt"):
+            (own / contour.name).write_bytes(contour.read_bytes())
+    assert "/datasets/generic/new/image-sunnybrook" in ask(server, "/")[1]
+    made = get(
+        server,
+        "/datasets/generic/create/image-sunnybrook.json",
+        dataset_name="hearts",
+        image_folder=root / "pictures",
+        contour_folder=root / "contours",
+        channel_conversion="L",
+        folder_pct_val=25,
+    )
+    wait_until_done(server, made["id"])
+    dataset = get(server, f"/datasets/{made['id']}.json")
+    assert [task["entry_count"] for task in dataset["create_db_tasks"]] == [6, 2, 0]
+    assert dataset["feature_dims"] == [256, 256, 1]
+    model = get(
+        server,
+        "/models/images/generic.json",
+        model_name="ventricle",
+        dataset=made["id"],
+        method="custom",
+        custom_network=PIXELS,
+        train_epochs=1,
+        framework="pytorch",
+    )
+    wait_until_done(server, model["id"])
+    events = (server.jobs_dir / model["id"] / "events.jsonl").read_text()
+    assert '"dice/left ventricle"' in events  # validation Dice of the class, live
+    page = ask(server, f"/models/{model['id']}")[1]
+    assert "Record from validation set" in page
+    assert 'value="image-segmentation" selected' in page
+    outputs = get(server, "/models/images/generic/infer_extension.json", job_id=model["id"], validation_record=1)["outputs"]
+    (scores,) = next(iter(outputs.values())).values()
+    assert np.asarray(scores).shape == (2, 256, 256)
+    status, results = ask(
+        server,
+        "/models/images/generic/infer_extension",
+        job_id=model["id"],
+        validation_record=1,
+        view_extension_id="image-segmentation",
+    )
+    assert status == 200
+    assert 'data-view="segmentation"' in results
+    assert "left ventricle" in results
+    assert 'data-truth="data:image/png' in results
+    wrong = ask(server, "/models/images/generic/infer_extension.json", job_id=model["id"], validation_record=77)
+    assert wrong[0] == 400
+    assert "validation_record" in wrong[1]
+
+
+def test_gradients_are_learnt_and_asked_for(server: RunningServer) -> None:
+    counts = {"train_image_count": 400, "val_image_count": 40, "image_width": 8, "image_height": 8}
+    made = get(server, "/datasets/generic/create/image-gradients.json", dataset_name="g", **counts)
+    model = get(
+        server,
+        "/models/images/generic.json",
+        model_name="gradients",
+        dataset=made["id"],
+        method="custom",
+        custom_network=NUMBERS,
+        train_epochs=12,
+        solver_type="ADAM",
+        learning_rate=0.01,
+        lr_policy="fixed",
+        framework="pytorch",
+    )
+    wait_until_done(server, model["id"])
+    asked = {"job_id": model["id"], "gradient_x": 0.5, "gradient_y": -0.5}
+    outputs = get(server, "/models/images/generic/infer_extension.json", **asked)["outputs"]
+    (found,) = next(iter(outputs.values())).values()
+    x, y = np.ravel(found)
+    assert x > 0 > y
+    page = ask(server, "/models/images/generic/infer_extension", **asked, view_extension_id="image-gradients", arrow_size=80)
+    assert page[0] == 200
+    assert "Gradient 0." in page[1]
+    database = f"{server.jobs_dir / made['id']}/val_db"
+    for path in (database, f"{database}/features"):
+        assert len(get(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path=path)["outputs"]) == 40
+    assert ask(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path="")[0] == 400
+    assert ask(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path=database + "x")[0] == 400
+    one = get(server, "/models/images/generic/infer_one.json", job_id=model["id"], record="val:0")["outputs"]
+    assert np.shape(next(iter(one.values()))) == (1, 1, 1, 2)  # with batch axis
+
+
+def test_a_plugin_host_that_dies_is_started_again(server: RunningServer) -> None:
+    pid = json.loads((server.jobs_dir / ".digits" / "plugin_host.json").read_text())["pid"]
+    os.kill(pid, 9)
+    assert ask(server, "/")[0] == 200
+    deadline = time.monotonic() + DEADLINE
+    while json.loads((server.jobs_dir / ".digits" / "plugin_host.json").read_text())["pid"] == pid:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert get(server, "/plugins.json")["data"]
