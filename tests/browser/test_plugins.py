@@ -1,0 +1,121 @@
+"""Pages with plugins in a real browser: an old template's jQuery and handlers run, and the built-in views draw at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from digits.extensions.view.bounding_boxes import Visualization as Boxes
+from digits.extensions.view.segmentation import Visualization as Segmentation
+from digits.plugin_host import rendering
+from digits.plugin_host.view import DatasetFacade
+from tests.browser.conftest import name_yourself
+from tests.conftest import RunningServer, start_server
+from tests.plugin_host.packages import add_package
+
+OLD = Path(__file__).resolve().parents[1] / "plugin_host" / "old_style" / "oldStylePlugin"
+SIDE = 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with the plugin of old style beside it."""
+    folder = tmp_path_factory.mktemp("old")
+    add_package(folder / "site", "oldfashioned", "from oldStylePlugin import DataIngestion\n", data="DataIngestion")
+    shutil.copytree(OLD, folder / "site" / "oldStylePlugin")
+    with pytest.MonkeyPatch.context() as patch:
+        path = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("PYTHONPATH", path)
+        with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as running:
+            yield running
+
+
+def test_an_old_form_is_alive(page: Page, context: BrowserContext, server: RunningServer) -> None:
+    name_yourself(context, server)
+    page.goto(f"{server.url}/datasets/generic/new/old-style")
+    expect(page.locator("#title")).to_have_attribute("data-touched", "yes")  # inline script with jQuery
+    page.click("#old-button")  # an inline handler
+    expect(page.locator("#title")).to_have_value("clicked")
+    field = page.locator(".path-field", has=page.locator("#folder"))
+    expect(field.locator("[data-browse]")).to_be_visible()
+    expect(page.locator(".path-field #count")).to_have_count(0)  # the class is inert on numbers
+    page.fill("#folder", str(server.jobs_dir.parent))
+    page.fill("[name=dataset_name]", "hearts")
+    page.click("button[type=submit]")
+    expect(page.locator(".form-group.has-error", has=page.locator("#seed"))).to_be_visible()
+    expect(page.locator("#title")).to_have_value("clicked")  # what was typed is still there
+
+
+def shown(name: str, view: object, output: np.ndarray, truth: np.ndarray | None = None) -> str:
+    """The header and one sample of a view, as the results page holds them."""
+    from flask import Flask
+
+    app = Flask("digits.plugin_host")
+    rendering.prepare(app)
+    picture = np.full((SIDE, SIDE), 100, np.uint8)
+    with app.test_request_context("/"):
+        data = view.process_data("x", picture, {name: output}, truth)  # type: ignore[attr-defined]
+        sample = rendering.render(name, *view.get_view_template(data), nonce="")  # type: ignore[attr-defined]
+        return rendering.render(name, *view.get_header_template(), nonce="") + sample  # type: ignore[attr-defined]
+
+
+def put(page: Page, server: RunningServer, html: str) -> None:
+    page.goto(f"{server.url}/plugins")
+    page.evaluate(
+        """async (html) => {
+            document.querySelector("main").innerHTML = html;
+            const { start } = await import("/static/js/views.js");
+            await start();
+        }""",
+        html,
+    )
+
+
+def pixel(page: Page, x: int, y: int) -> list[int]:
+    program = "([x, y]) => [...document.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data].slice(0, 3)"
+    return list(page.evaluate(program, [x, y]))
+
+
+def slide(page: Page, option: str, value: str) -> None:
+    page.locator(f"[data-option={option}]").evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', { bubbles: true })); }", value
+    )
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def test_a_segmentation_follows_its_sliders(page: Page, context: BrowserContext, server: RunningServer) -> None:
+    name_yourself(context, server)
+    scores = np.zeros((2, SIDE, SIDE), np.float32)
+    scores[1, :, : SIDE // 2] = 0.7  # left: 0.7 of class 1
+    scores[0] = 1 - scores[1]
+    view = Segmentation(DatasetFacade(extension_userdata={"class_labels": ["back", "front"]}), colormap="none")
+    put(page, server, shown("image-segmentation", view, scores))
+    slide(page, "opacity", "1")
+    left, right = (pixel(page, x, 10) for x in (2, 17))
+    assert right == [100, 100, 100]  # the picture
+    assert left == [230, 75, 53]  # class 1's colour
+    slide(page, "threshold", "0.8")
+    assert pixel(page, 2, 10) == [100, 100, 100]  # 0.7 is below it
+    slide(page, "threshold", "0.5")
+    slide(page, "layer", "line")
+    assert pixel(page, 2, 10) == [100, 100, 100]  # only the outline is drawn
+    assert pixel(page, 9, 10) == [230, 75, 53]
+    page.locator("[data-class='1']").uncheck()
+    slide(page, "layer", "fill")
+    assert pixel(page, 2, 10) == [100, 100, 100]
+
+
+def test_boxes_follow_the_score_threshold(page: Page, context: BrowserContext, server: RunningServer) -> None:
+    name_yourself(context, server)
+    rows = np.array([[2, 2, 8, 8, 0.9, 0], [10, 10, 18, 18, 0.4, 0]], np.float32)
+    view = Boxes(DatasetFacade(extension_userdata={"class_labels": ["cell"]}), score_threshold=0.25)
+    put(page, server, shown("image-bounding-boxes", view, rows))
+    expect(page.locator("[data-count]")).to_have_text("2")
+    slide(page, "threshold", "0.5")
+    expect(page.locator("[data-count]")).to_have_text("1")
