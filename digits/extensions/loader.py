@@ -35,6 +35,7 @@ BUILTINS = {
         "image-classification-textfile": "digits.extensions.data.classification:TextFileIngestion",
         "image-processing": "digits.extensions.data.image_processing:DataIngestion",
         "image-segmentation": "digits.extensions.data.image_segmentation:DataIngestion",
+        "image-object-detection": "digits.extensions.data.image_object_detection:DataIngestion",
         "image-dicom": "digits.extensions.data.dicom:DataIngestion",
     },
     "view": {

@@ -27,7 +27,7 @@ from digits.ingest.layout import Layout, decide
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.problems import LISTED_DUPLICATES, SKIPPED, ProblemLog
 from digits.ingest.progress import Progress
-from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, title_of
+from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, state_of, title_of
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records import RecordReader, RecordWriter, remove_split
@@ -139,7 +139,7 @@ class Ingest:
         total = sum(len(items) for items in entries.values())
         unit = "images" if layout.meta.task == Task.CLASSIFICATION else "entries"
         progress = Progress(self.frame.emit, total, unit)
-        setup = Setup(self.spec.extension, self.folder.path, layout)
+        setup = Setup(self.spec.extension, self.folder.path, layout, state_of(source))
         done: dict[str, tuple[SplitInfo, Sums]] = {}
         with EncodePool(setup, source, self.frame.workers, entries=total, should_stop=self.frame.should_stop) as pool:
             for stage in STAGES:

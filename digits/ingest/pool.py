@@ -39,6 +39,7 @@ class Setup:
     extension: str
     folder: Path
     layout: Layout
+    state: bytes = b""  # see `source.state_of`
 
 
 _encoder: Encoder | None = None  # of a pool process; set once by its initializer
@@ -83,14 +84,15 @@ class EncodePool:
 
     def run(self, entries: Sequence[Any], with_picture: bool) -> Iterator[EncodedChunk]:
         """Chunks in the order of the entries. Raises JobStopped when asked to stop, PluginError for a bad entry."""
+        if self._executor is None:
+            for start, part in self._tasks(entries):
+                yield self._checked(self._task(start, part, with_picture))
+            return
         waiting: deque[Future[EncodedChunk]] = deque()
         tasks = self._tasks(entries)
         while True:
             for start, part in islice(tasks, self._workers * AHEAD - len(waiting)):
-                if self._executor is None:
-                    yield self._checked(self._task(start, part, with_picture))
-                else:
-                    waiting.append(self._executor.submit(self._task, start, part, with_picture))
+                waiting.append(self._executor.submit(self._task, start, part, with_picture))
             if not waiting:
                 return
             yield self._checked(self._result(waiting.popleft()))
@@ -131,7 +133,7 @@ def _start_process(setup: Setup) -> None:
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
         signal.signal(number, signal.SIG_IGN)
-    _encoder = Encoder(load_source(setup.extension, setup.folder), setup.layout)
+    _encoder = Encoder(load_source(setup.extension, setup.folder, setup.state), setup.layout)
 
 
 def _encode(start: int, entries: Sequence[Any], with_picture: bool) -> EncodedChunk:

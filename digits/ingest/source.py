@@ -42,9 +42,23 @@ def _prepare(source: FileSource, folder: JobFolder, report: Report) -> None:
     source.prepared, source.found = True, tuple(found)
 
 
-def load_source(extension: str, folder: Path) -> DataIngestionInterface:
-    """The frozen source of a job folder. Raises PluginError."""
-    source = userdata.thaw(loader.get("data", extension).cls, JobFolder(folder).userdata_file.read_bytes())
+def state_of(source: DataIngestionInterface) -> bytes:
+    """A source as it is after listing its entries, which may have left marks in it that `encode_entry` looks at.
+
+    Empty where the frozen file of the job folder will do: built-in sources, and marks that pickle cannot store.
+    """
+    if isinstance(source, FileSource):
+        return b""
+    try:
+        return userdata.freeze(source)
+    except PluginError:
+        return b""
+
+
+def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngestionInterface:
+    """The source of a job folder, as it was frozen there or as `state_of` gave it. Raises PluginError."""
+    frozen = state or JobFolder(folder).userdata_file.read_bytes()
+    source = userdata.thaw(loader.get("data", extension).cls, frozen)
     if isinstance(source, FileSource):
         source.job_folder = folder
     return source

@@ -34,6 +34,7 @@ CASES: dict[str, Any] = {
     "kind changes": lambda x: (np.zeros((1, 4, 5)), np.zeros((1, 2, 2)) if x == 11 else 0),
     "dies": lambda x: os._exit(7) if x == 90 else CASES["pair"](x),
     "slow": lambda x: time.sleep(0.02) or CASES["pair"](x),
+    "slower": lambda x: time.sleep(0.06) or CASES["pair"](x),
     "where": lambda x: (np.full((1, 1, 1), os.getpid(), np.int64), 0),
 }
 

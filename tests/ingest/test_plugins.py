@@ -142,3 +142,9 @@ def test_userdata_is_frozen_once(tmp_path: Path) -> None:
     assert run.folder.userdata_file.read_bytes() == frozen
     assert again.info.content_hash == run.info.content_hash
     np.testing.assert_array_equal(again.reader().labels(range(5)), [0, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize(("count", "mode"), [(30, "processes"), (60, "serial")])
+def test_slow_entries_that_are_encoded_in_place_are_all_there(tmp_path: Path, count: int, mode: str) -> None:
+    run = make(tmp_path, "slower", count=count, mode=mode)
+    assert run.entries() == {"train": count}

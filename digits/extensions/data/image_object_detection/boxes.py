@@ -1,0 +1,58 @@
+"""Boxes as the formats give them, and the check that one can be a box at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from digits.storage.records import BOX_IGNORED
+
+DONT_CARE = "dontcare"
+OVERSHOOT = 1.0  # pixels that a box may stick out of its picture without being worth a word
+
+
+@dataclass(frozen=True)
+class RawBox:
+    """Left, top, right, bottom, the class's name, flags as in records, and the line of the file (0: not known)."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    name: str
+    flags: int = 0
+    line: int = 0
+
+    @property
+    def does_not_count(self) -> bool:
+        return bool(self.flags & BOX_IGNORED) or self.name.lower() == DONT_CARE
+
+    def fault(self) -> str:
+        """Why this is no box, with the remedy; empty where it is one."""
+        corners = (self.x0, self.y0, self.x1, self.y1)
+        text = ", ".join(f"{value:g}" for value in corners)
+        if not all(math.isfinite(value) for value in corners):
+            return f"The box of {self.name!r} ({text}) holds a value that is no number; left out. Correct or delete it."
+        if self.x1 < self.x0 or self.y1 < self.y0:
+            return f"The box of {self.name!r} ({text}) is inverted; left out. Write left, top, right, bottom in this order."
+        if self.x1 == self.x0 or self.y1 == self.y0:
+            return f"The box of {self.name!r} ({text}) is empty; left out. Delete it, or give it a width and a height."
+        return ""
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A picture and its boxes; `relative` ones are shares of its width and height. `source` is the file they stand in."""
+
+    picture: str
+    boxes: list[RawBox]
+    source: str
+    relative: bool = False
+
+
+@dataclass
+class Reading:
+    """What a format reader found: pictures in order, and the class names that the format itself declares, in order."""
+
+    pictures: list[Annotated] = field(default_factory=list)
+    declared: list[str] = field(default_factory=list)

@@ -1,0 +1,228 @@
+"""Object detection data sets: pictures with boxes, resized and padded together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
+from digits.errors import DataError
+from digits.extensions.data.classification.confine import Confinement
+from digits.extensions.data.image_object_detection import formats
+from digits.extensions.data.image_object_detection.boxes import OVERSHOOT, Annotated, Reading
+from digits.extensions.data.image_object_detection.classes import NONE, ClassMap, class_map
+from digits.extensions.data.image_object_detection.formats.sources import Request
+from digits.extensions.data.images.base import Entries, ImageSource
+from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.fit import Fit
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
+from digits.extensions.data.source import Sample
+from digits.storage.records import BOX_DTYPE, BOX_IGNORED
+from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+
+SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
+PAD_TO = 32  # networks halve the picture five times
+LISTED_FAULTS = 3
+Notes = list[tuple[str, str]]
+
+
+class DataIngestion(ImageSource):
+    """Entries are `(picture, rows, relative, smallest)`; a row is x0, y0, x1, y1, class, flags."""
+
+    FORM = "digits.extensions.data.image_object_detection.forms"
+
+    @staticmethod
+    def get_id() -> str:
+        return "image-object-detection"
+
+    @staticmethod
+    def get_title() -> str:
+        return "Object Detection"
+
+    def get_task(self) -> str:
+        return "detection"
+
+    def collect(self, findings: Findings) -> Entries:
+        readings = self._divided(self._read(TRAIN_DB, findings), findings)
+        for stage in (VAL_DB, TEST_DB):
+            if self.option(f"{SHORT[stage]}_image_folder"):
+                readings[stage] = self._read(stage, findings)
+        classes = class_map(str(self.option("custom_classes", "")), readings, findings)
+        self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
+        entries = {stage: self._entries(stage, reading, classes, findings) for stage, reading in readings.items()}
+        self._check(entries)
+        self._choose_padding(item.picture for reading in readings.values() for item in reading.pictures)
+        return entries
+
+    def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
+        path, rows, relative, smallest = entry
+        picture = read_picture(path, self.conversion)
+        height, width = picture.shape[:2]
+        place = self.fit.place(width, height)
+        boxes, notes = _in_picture(rows, (width, height), bool(relative))
+        _ignore_small(boxes, smallest)
+        return Sample(
+            feature_of(place.picture(picture)),
+            _moved(boxes, place.boxes(_corners(boxes)), place.outer),
+            source=path,
+            original_size=(width, height),
+            group=group_finder(str(self.option("group_pattern", "")))(path),
+            digest=digest_of(path),
+            notes=notes,
+        )
+
+    @property
+    def conversion(self) -> str:
+        return str(self.option("channel_conversion", "RGB"))
+
+    @property
+    def fit(self) -> Fit:
+        padding = self.userdata.get("padding") or (0, 0)
+        width, height = int(self.number("resize_image_width")), int(self.number("resize_image_height"))
+        return Fit(width, height, str(self.option("resize_mode", "squash")), int(padding[0]), int(padding[1]))
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "annotation_format": self.userdata.get("format", "")}
+
+    # -- reading the annotations --------------------------------------------------------------------------------
+
+    def _read(self, stage: str, findings: Findings) -> Reading:
+        short = SHORT[stage]
+        root, labels = (str(self.option(f"{short}_{what}_folder", "")).rstrip("/") for what in ("image", "label"))
+        allowed = Confinement(self.allowed_roots)
+        if not os.path.exists(labels) or (os.path.isfile(labels) and not allowed.allows(labels)):
+            raise DataError(f"{labels or 'The label folder'} does not exist or may not be read.", advice="Correct its path.")
+        name = str(self.option("annotation_format", "auto"))
+        name = formats.recognise(labels) if name == "auto" else name
+        self.userdata["format"] = name
+        names_file = str(self.option("class_names_file", ""))
+        request = Request(
+            root=root,
+            pictures=self.pictures_in(root, findings, stage),
+            labels=labels,
+            stage=stage,
+            findings=findings,
+            may_read=allowed.allows,
+            names_file=self.file_at(names_file) if names_file else "",
+            first_pixel=1 if self.option("first_pixel", "0") == "1" else 0,
+        )
+        return formats.read(name, request)
+
+    def _divided(self, reading: Reading, findings: Findings) -> dict[str, Reading]:
+        """The training folder, in the splits that have no folder of their own."""
+        pictures = reading.pictures
+        listed = {stage: f"{short}_list_file" for stage, short in SHORT.items() if self.option(f"{short}_list_file")}
+        if listed:
+            lists = {stage: read_split_list(self.file_at(str(self.option(name)))) for stage, name in listed.items()}
+            numbers = by_lists([item.picture for item in pictures], lists)
+        else:
+            find = group_finder(str(self.option("group_pattern", "")))
+            shares = [self._share(stage) for stage in (VAL_DB, TEST_DB)]
+            numbers = drawn([find(item.picture) for item in pictures], shares[0], shares[1], self.seed_number)
+        for item, number in zip(pictures, numbers, strict=True):
+            if number < 0:
+                findings.add("pair", "None of the lists names it; it is left out.", item.picture)
+        parts = [[item for item, n in zip(pictures, numbers, strict=True) if n == i] for i in range(len(STAGES))]
+        return {stage: Reading(part, reading.declared) for stage, part in zip(STAGES, parts, strict=True)}
+
+    def _share(self, stage: str) -> float:
+        return 0.0 if self.option(f"{SHORT[stage]}_image_folder") else self.number(f"folder_pct_{SHORT[stage]}")
+
+    def _entries(self, stage: str, reading: Reading, classes: ClassMap, findings: Findings) -> list[list[Any]]:
+        smallest = int(self.number("val_min_box_size")) if stage == VAL_DB else 0
+        entries = []
+        for item in reading.pictures:
+            rows = _rows(item, classes, stage, findings)
+            if not any(row[4] != NONE for row in rows):
+                findings.add(
+                    "empty", "It has no object: it teaches what is background, and cannot be found.", item.picture, stage
+                )
+            entries.append([item.picture, rows, int(item.relative), smallest])
+        return entries
+
+    def _check(self, entries: Entries) -> None:
+        if not any(row[4] != NONE for entry in entries[TRAIN_DB] for row in entry[1]):
+            raise DataError(
+                f"None of the {len(entries[TRAIN_DB])} training pictures has an object.",
+                advice="Check the label folder, the format and the list of classes.",
+            )
+
+    def _choose_padding(self, pictures: Iterable[str]) -> None:
+        """What the form says; without it pictures of several sizes are padded to the largest, in steps of 32 pixels."""
+        given = (int(self.number("padding_image_width")), int(self.number("padding_image_height")))
+        if all(given):
+            self.userdata["padding"] = given
+            return
+        resized = self.number("resize_image_width") and self.number("resize_image_height")
+        sizes = set() if resized or self.option("unequal_sizes", "pad") == "keep" else {_size(path) for path in pictures}
+        sizes.discard((0, 0))
+        largest = [max((size[axis] for size in sizes), default=0) for axis in (0, 1)]
+        self.userdata["padding"] = tuple(-(-side // PAD_TO) * PAD_TO for side in largest) if len(sizes) > 1 else (0, 0)
+
+
+def _rows(item: Annotated, classes: ClassMap, stage: str, findings: Findings) -> list[list[float]]:
+    rows = []
+    for box in item.boxes:
+        if fault := box.fault():
+            findings.add("box", fault, item.source or item.picture, stage, box.line)
+            continue
+        number = NONE if box.does_not_count else classes.number(box)
+        flags = box.flags | (BOX_IGNORED if number == NONE else 0)
+        rows.append([box.x0, box.y0, box.x1, box.y1, number, flags])
+    return rows
+
+
+def _in_picture(rows: list[list[float]], size: tuple[int, int], relative: bool) -> tuple[np.ndarray, Notes]:
+    """Boxes in pixels, clipped to the picture; those that lie outside of it are left out. Both are noted."""
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    if relative:
+        table[:, :4] *= np.array([*size, *size])
+    clipped = np.clip(table[:, :4], 0, [*size, *size])
+    kept = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
+    beyond = np.abs(clipped - table[:, :4]).max(axis=1, initial=0) > OVERSHOOT
+    notes = [("box", _outside(row, size, bool(stays))) for row, stays in zip(table[beyond], kept[beyond], strict=True)]
+    boxes = np.zeros(int(kept.sum()), BOX_DTYPE)
+    for place, name in enumerate(("x0", "y0", "x1", "y1")):
+        boxes[name] = clipped[kept, place]
+    boxes["class"], boxes["flags"] = table[kept, 4], table[kept, 5]
+    return boxes, notes[:LISTED_FAULTS] + ([("box", f"{len(notes) - LISTED_FAULTS} more.")] if len(notes) > LISTED_FAULTS else [])
+
+
+def _outside(row: np.ndarray, size: tuple[int, int], stays: bool) -> str:
+    corners = ", ".join(f"{value:g}" for value in np.round(row[:4], 1))
+    done = "clipped to it" if stays else "left out"
+    where = "partly" if stays else "wholly"
+    return f"The box ({corners}) lies {where} outside the picture of {size[0]}x{size[1]} pixels; {done}. Check its coordinates."
+
+
+def _ignore_small(boxes: np.ndarray, smallest: int) -> None:
+    """Mark boxes with a side below `smallest` pixels as ones that do not count."""
+    small = (boxes["x1"] - boxes["x0"] < smallest) | (boxes["y1"] - boxes["y0"] < smallest)
+    boxes["flags"][small] |= BOX_IGNORED
+
+
+def _corners(boxes: np.ndarray) -> np.ndarray:
+    return np.stack([boxes[name] for name in ("x0", "y0", "x1", "y1")], axis=1).astype(np.float64)
+
+
+def _moved(boxes: np.ndarray, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The boxes with new corners, clipped to the new picture; those that were cut off are left out."""
+    corners = np.clip(corners, 0, [*size, *size])
+    for place, name in enumerate(("x0", "y0", "x1", "y1")):
+        boxes[name] = corners[:, place]
+    return boxes[(boxes["x1"] > boxes["x0"]) & (boxes["y1"] > boxes["y0"])]
+
+
+def _size(path: str) -> tuple[int, int]:
+    """(width, height) as it will be read; (0, 0) for a file that cannot be read."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            return (image.height, image.width) if turned else image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return 0, 0

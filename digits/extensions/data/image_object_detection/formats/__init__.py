@@ -1,0 +1,56 @@
+"""The formats of annotations. Each reader takes the pictures of a folder and gives a `Reading`; bad lines become findings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from digits.errors import DataError
+from digits.extensions.data.image_object_detection.boxes import Reading
+from digits.extensions.data.image_object_detection.formats import coco, csv_boxes, kitti, voc, yolo
+from digits.extensions.data.image_object_detection.formats.sources import Request, files_with
+
+FORMATS = {
+    "kitti": ("KITTI text", kitti.read),
+    "voc": ("PASCAL VOC XML", voc.read),
+    "coco": ("COCO JSON", coco.read),
+    "yolo": ("YOLO text", yolo.read),
+    "csv": ("CSV", csv_boxes.read),
+}
+ENDINGS = {".xml": "voc", ".json": "coco", ".csv": "csv"}
+
+
+def read(name: str, request: Request) -> Reading:
+    """Read the annotations of one split. Raises DataError when there are none."""
+    return FORMATS[name][1](request)
+
+
+def recognise(label_path: str) -> str:
+    """The format of a label folder or file. Raises DataError when it is none of the known ones."""
+    ending = os.path.splitext(label_path)[1].lower()
+    found = ENDINGS.get(ending, "") if os.path.isfile(label_path) else _of_folder(label_path)
+    if not found:
+        raise DataError(
+            f"The format of the annotations in {label_path} is not recognised.",
+            advice="Known are KITTI and YOLO text (.txt), PASCAL VOC (.xml), COCO (.json) and CSV; choose one in the form.",
+        )
+    return found
+
+
+def _of_folder(folder: str) -> str:
+    for ending, name in ENDINGS.items():
+        if files_with(folder, (ending,), most=1):
+            return name
+    return _of_texts(files_with(folder, (".txt",), most=200))
+
+
+def _of_texts(files: Sequence[str]) -> str:
+    """KITTI lines have 15 columns or more with a word first, YOLO lines a number and pairs of shares."""
+    for path in files:
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            words = next((line.split() for line in lines if line.strip()), [])
+        if len(words) >= kitti.COLUMNS and not words[0].isdecimal():
+            return "kitti"
+        if len(words) >= 5 and len(words) % 2 and words[0].isdecimal():
+            return "yolo"
+    return ""

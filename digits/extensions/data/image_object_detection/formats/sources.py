@@ -1,0 +1,92 @@
+"""What every reader is asked, and how label files are found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from digits.errors import DataError
+from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.pairing import match
+
+
+@dataclass(frozen=True)
+class Request:
+    """One split: its pictures (absolute paths below `root`), its label folder or file, and where findings go.
+
+    `names_file` may hold class names (YOLO); `first_pixel` is the coordinate of the first pixel in the files (VOC: 0 or 1).
+    `may_read` says whether a file may be opened.
+    """
+
+    root: str
+    pictures: Sequence[str]
+    labels: str
+    stage: str
+    findings: Findings
+    may_read: Callable[[str], bool]
+    names_file: str = ""
+    first_pixel: int = 0
+
+
+def files_with(folder: str, endings: tuple[str, ...], most: int = 0) -> list[str]:
+    """Files below a folder with one of the endings, sorted; at most `most` where that is given."""
+    found: list[str] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(root, name) for name in sorted(names) if name.lower().endswith(endings)]
+        if most and len(found) >= most:
+            return found[:most]
+    return found
+
+
+def partners(request: Request, ending: str, without_file_is_empty: bool = False) -> Iterator[tuple[str, str]]:
+    """Pictures with their label files, in the order of the pictures; what has no partner is noted.
+
+    With `without_file_is_empty` a picture without a file comes with an empty name. Raises DataError when nothing matches.
+    """
+    files = [path for path in files_with(request.labels, (ending,)) if request.may_read(path)]
+    if not files:
+        raise DataError(f"No {ending} files below {request.labels}.", advice="Name the folder that holds the annotations.")
+    found = match(request.root, request.pictures, request.labels, files)
+    if not found.pairs:
+        raise DataError(
+            f"None of the {len(request.pictures)} pictures in {request.root} has a {ending} file of its name in {request.labels} "
+            f"(e.g. {request.pictures[0]} and {files[0]}).",
+            advice="A picture and its annotation must have the same name but for the ending.",
+        )
+    for path in found.lonely_labels:
+        request.findings.add("pair", f"No picture of this name in {request.root}; left out.", path, request.stage)
+    partner = dict(found.pairs)
+    for picture in request.pictures:
+        if picture in partner:
+            yield picture, partner[picture]
+        elif without_file_is_empty:
+            yield picture, ""
+        else:
+            reason = f"No {ending} file of this name in {request.labels}; left out. An empty file says that there is no object."
+            request.findings.add("pair", reason, picture, request.stage)
+
+
+def lines_of(path: str) -> list[str]:
+    """The lines of a text file. Raises DataError."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as handle:
+            return handle.read().splitlines()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+class PictureNames:
+    """Finds the pictures of a folder by the names that a file gives them: the path below the folder, or the base name."""
+
+    def __init__(self, request: Request) -> None:
+        self._by_path = {os.path.relpath(path, request.root): path for path in request.pictures}
+        self._by_name = {os.path.basename(path): path for path in request.pictures}
+        self._by_stem = {os.path.splitext(name)[0]: path for name, path in self._by_name.items()}
+
+    def find(self, name: str) -> str | None:
+        """The picture's path; None when the folder has none of this name."""
+        plain = os.path.normpath(name.replace("\\", "/"))
+        base = os.path.basename(plain)
+        return self._by_path.get(plain) or self._by_name.get(base) or self._by_stem.get(os.path.splitext(base)[0])
