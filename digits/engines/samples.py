@@ -70,11 +70,11 @@ class SampleFilm:
 
 
 def _choose(source: BatchSource) -> list[Batch]:
-    """One batch of samples spread over the split; one batch each where the pictures differ in size."""
+    """One batch of samples, the same ones in each training; one batch each where the pictures differ in size."""
     length = len(source.records)
     size = source.load(np.array([0])).features.nbytes
     count = max(1, min(COUNT, BYTES // max(size, 1), length))
-    indices = np.unique(np.linspace(0, length - 1, count).astype(np.int64))
+    indices = np.sort(np.random.default_rng(0).permutation(length)[:count])  # at random: classes often come in turns
     one_shape = source.size is not None or source.records.meta.feature_shape is not None
     return [source.load(indices)] if one_shape else [source.load(indices[i : i + 1]) for i in range(len(indices))]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
+from digits.domain.metrics import DECIDING
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.errors import StorageError
 from digits.service import Service
 from digits.service.charts import page_curves
+from digits.service.film import frames
 from digits.service.model_forms import POLICY_TITLES, SOLVER_TITLES
 from digits.service.models import info_of
 from digits.service.run_history import RunHistory, current_snapshots, read_history
@@ -41,10 +44,11 @@ def training_page(service: Service, job: Job) -> TrainingPage:
     history = read_history(folder)
     info = info_of(service, job.dataset_id)
     config = config_tables(spec, info, _versions(folder) or {"digits": request.digits_version})
-    return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, page_data(job, spec, history))
+    data = page_data(job, spec, history, info, folder)
+    return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, data)
 
 
-def page_data(job: Job, spec: TrainingSpec, history: RunHistory) -> dict[str, Any]:
+def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetInfo | None, folder: JobFolder) -> dict[str, Any]:
     """State of a training for the page's code; events from `offset` on keep it up to date."""
     return {
         "id": job.id,
@@ -52,6 +56,12 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory) -> dict[str, An
         "epochs": spec.epochs,
         "best_metric": spec.best_metric,
         "best_name": job.best_name,
+        "deciding": DECIDING.get(info.task if info else spec.task, ""),
+        "class_labels": list(info.class_labels) if info else [],
+        "baseline": {"values": _finite(history.baseline.values), "description": history.baseline.description}
+        if history.baseline
+        else None,
+        "frames": frames(history, folder.path),
         "offset": history.offset,
         "elapsed": job.elapsed,
         "curves": page_curves(history),
@@ -122,7 +132,7 @@ def _start_text(start: AttemptEvent) -> str:
 
 
 def _validation_text(found: MetricEvent) -> str:
-    values = ", ".join(f"{name} = {value:.5g}" for name, value in found.values.items())
+    values = ", ".join(f"{name} = {value:.5g}" for name, value in found.values.items() if "/" not in name)
     return f"Validation (epoch {found.epoch:.4g}): {values}"
 
 
@@ -171,6 +181,10 @@ def _picture_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
         + [(name.replace("_", " "), _value(value)) for name, value in used.items()]
         + ([] if used else [("Augmentation", "none")])
     )
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _epochs(interval: float, never: str) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from digits.domain.events import (
     AttemptEvent,
+    BaselineEvent,
     ErrorEvent,
     Event,
     HardwareEvent,
     LogEvent,
     MetricEvent,
     ProgressEvent,
+    SampleEvent,
     SnapshotEvent,
     WarningEvent,
     from_line,
@@ -33,6 +35,8 @@ class RunHistory:
     offset: int = 0
     metrics: dict[str, list[MetricEvent]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
     snapshots: list[SnapshotEvent] = field(default_factory=list)
+    samples: list[SampleEvent] = field(default_factory=list)
+    baseline: BaselineEvent | None = None
     attempts: list[AttemptEvent] = field(default_factory=list)
     warnings: list[WarningEvent] = field(default_factory=list)
     errors: list[ErrorEvent] = field(default_factory=list)
@@ -101,6 +105,10 @@ def _add(history: RunHistory, event: Event) -> None:
         history.metrics.setdefault(event.phase, []).append(event)
     elif isinstance(event, SnapshotEvent):
         history.snapshots.append(event)
+    elif isinstance(event, SampleEvent):
+        history.samples.append(event)
+    elif isinstance(event, BaselineEvent):
+        history.baseline = event
     elif isinstance(event, AttemptEvent):
         history.attempts.append(event)
     elif isinstance(event, WarningEvent):

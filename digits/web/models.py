@@ -17,7 +17,7 @@ from digits.service.model_page import training_page
 from digits.service.models import create_planned, model_dict, plan_models
 from digits.service.run_history import read_history
 from digits.storage.jobs import JobQuery
-from digits.web import context, model_form_page
+from digits.web import context, film, model_form_page
 from digits.web.context import (
     argument,
     argument_job,
@@ -51,6 +51,7 @@ def blueprint() -> Blueprint:
     route(area, "/models/<job_id>")(show)
     route(area, "/models/<job_id>/curves")(curves)
     area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
+    film.register(area)
     return area
 
 

@@ -2,8 +2,9 @@
 
 import { el, request } from "./ui.js";
 
-const form = document.querySelector("[data-classify-one]");
-if (form) setUp(form);
+const start = (root) => { for (const form of root.querySelectorAll("[data-classify-one]")) setUp(form); };
+start(document);
+document.addEventListener("digits:content", (event) => start(event.detail));
 
 function setUp(form) {
   const parts = {

@@ -58,10 +58,10 @@ function copying() {
   });
 }
 
-async function pathFields() {
-  if (document.querySelector("[data-path-field], [data-upload-page]")) {
+async function pathFields(root) {
+  if (root.querySelector("[data-path-field], [data-upload-page]")) {
     const { attachAll } = await import("./paths.js");
-    attachAll(document);
+    attachAll(root);
   }
 }
 
@@ -70,4 +70,5 @@ menu();
 copying();
 refreshTimes();
 setInterval(() => refreshTimes(), 15000);
-pathFields();
+pathFields(document);
+document.addEventListener("digits:content", (event) => pathFields(event.detail)); // parts that a page fetched later

@@ -1,10 +1,12 @@
 // The page of a training: curves, figures, snapshots, hardware and log, live from the job's event stream.
 
 import { highlight } from "./code_editor.js";
+import { Film } from "./film.js";
 import { jobStream } from "./live.js";
 import { drawAlways } from "./theme_plot.js";
 import { TrainingCharts } from "./training_charts.js";
-import { TrainingState } from "./training_state.js";
+import { classTable, metricsTable, shortTitle, shown as shownOf, verdict } from "./training_metrics.js";
+import { isOfClass, TrainingState } from "./training_state.js";
 import { duration, el, fileSize, icon, number, request, root } from "./ui.js";
 
 const page = document.querySelector("[data-training]");
@@ -13,6 +15,7 @@ const state = new TrainingState(JSON.parse(document.getElementById("training-dat
 const one = (selector) => page.querySelector(selector);
 const smoothing = document.getElementById("smoothing"), logScale = document.getElementById("log-scale");
 const charts = new TrainingCharts(one("[data-charts]"), () => ({ smoothing: Number(smoothing.value), log: logScale.checked }), "large" in page.dataset);
+const film = one("[data-film]") && new Film(one("[data-film]"), id, state.frames);
 let counted = Date.now() / 1000; // when state.elapsed was true
 const LOG_BYTES = 32768;
 const LOG_MS = 3000;
@@ -26,10 +29,10 @@ function drawCharts() {
 // -- figures ------------------------------------------------------------------------------------------------------
 
 function tile(label, value, note = "") {
-  return el("div", { class: "tile" }, el("div", { class: "label" }, label), el("div", { class: "value" }, value || "–"), el("div", { class: "note" }, note));
+  return el("div", { class: "tile" }, el("div", { class: "tile-label" }, label), el("div", { class: "value" }, value || "–"), el("div", { class: "note" }, note));
 }
 
-const shown = (name, value) => (value === null ? "" : state.curves.kinds[name] === "accuracy" ? `${number(value * 100)} %` : number(value));
+const shown = (name, value) => (value === null ? "" : shownOf(state, name, value));
 const epochText = (epoch) => (epoch === null || epoch === undefined ? "" : number(Math.round(epoch * 100) / 100));
 
 function drawTiles() {
@@ -41,13 +44,29 @@ function drawTiles() {
   const running = isRunning();
   const elapsed = state.elapsed + (running && state.elapsed ? Date.now() / 1000 - counted : 0);
   box.replaceChildren(
-    tile(best ? `Best ${best.name}` : "Best", best ? shown(best.name, best.value) : "", best ? `epoch ${epochText(best.epoch)}` : "after the first validation"),
+    tile(best ? `Best ${shortTitle(best.name)}` : "Best", best ? shown(best.name, best.value) : "", best ? bestNote(best) : "after the first validation"),
     tile("Loss", loss ? number(state.last("train", loss)) : "", loss && state.last("val", loss) !== null ? `validation ${number(state.last("val", loss))}` : "training"),
     tile("Epoch", progress ? `${epochText(progress.epoch)} / ${number(state.epochs)}` : `0 / ${number(state.epochs)}`, progress?.step ? `step ${number(progress.step)}` : ""),
     tile("Speed", progress?.rate ? number(Math.round(progress.rate)) : "", progress?.unit ? `${progress.unit}/s` : "images/s"),
     tile("Learning rate", rate ? number(state.last("lr", rate)) : ""),
     tile(running ? "Elapsed" : "Duration", duration(elapsed) || "0 s", running && progress?.eta ? `about ${duration(progress.eta)} left` : device()),
   );
+}
+
+function bestNote(best) {
+  const guess = state.baseline?.values[best.name];
+  return `epoch ${epochText(best.epoch)}${guess === null || guess === undefined ? "" : `, baseline ${shown(best.name, guess)}`}`;
+}
+
+function drawMetrics() {
+  const box = one("[data-metrics]");
+  if (!box) return;
+  const tables = [metricsTable(state), classTable(state)].filter(Boolean);
+  box.hidden = !tables.length;
+  const note = state.baseline && `Baseline: what the trivial answer scores on the same validation split (${state.baseline.description}).`;
+  const heads = ["Metrics of the validation", "Classes, at the last validation"];
+  box.replaceChildren(...tables.flatMap((table, i) => [el("h2", { class: "table-title" }, heads[i]), table]), ...(note ? [el("p", { class: "table-note muted" }, note)] : []));
+  one("[data-verdict]").replaceChildren(...verdict(state).map((text) => el("div", { class: "alert alert-warning", role: "status" }, text)));
 }
 
 const isRunning = () => ["I", "W", "R"].includes(state.status);
@@ -62,7 +81,7 @@ function device() {
 function drawSnapshots() {
   const box = one("[data-snapshots]");
   if (!box || !state.snapshots.length) return;
-  const names = [...new Set(state.snapshots.flatMap((snapshot) => Object.keys(snapshot.metrics)))];
+  const names = [...new Set(state.snapshots.flatMap((snapshot) => Object.keys(snapshot.metrics)))].filter((name) => !isOfClass(name));
   const head = el("tr", {}, el("th", {}, "Epoch"), ...names.map((name) => el("th", { class: "num" }, name)), el("th"), el("th"));
   const newest = [...state.snapshots].reverse();
   const rows = [...newest.filter((snapshot) => snapshot.best), ...newest.filter((snapshot) => !snapshot.best)].map((snapshot) => snapshotRow(snapshot, names));
@@ -73,17 +92,32 @@ function drawSnapshots() {
 /** The selects of the inference forms follow; who had the newest chosen keeps the newest. */
 function offerSnapshots() {
   const newest = [...state.snapshots].reverse();
-  for (const select of document.querySelectorAll("select[data-snapshot]")) {
+  for (const select of newest.length ? document.querySelectorAll("select[data-snapshot]") : []) {
     const chosen = select.selectedIndex > 0 ? select.value : String(newest[0].epoch);
     const label = ({ epoch, best }, i) => `Epoch ${epochText(epoch)}${i ? "" : " (newest)"}${best ? " (best)" : ""}`;
     select.replaceChildren(...newest.map((snapshot, i) => el("option", { value: snapshot.epoch }, label(snapshot, i))));
     select.value = chosen;
   }
-  const box = document.getElementById("inference");
-  if (box && !box.querySelector("form") && !box.querySelector("[data-first]")) {
-    const show = el("button", { class: "btn btn-outline-primary btn-sm", type: "button", onclick: () => location.reload() }, "Try it");
-    box.querySelector("p.muted")?.remove();
-    box.append(el("p", { class: "mb-0", "data-first": true }, "The first snapshot is there. ", show));
+  if (newest.length && document.querySelector("[data-needs-snapshot]")) bringInference().catch((error) => notice("warning", error.message));
+}
+
+let bringing = null;
+
+/** The forms that a page without a snapshot could not have, taken from the page as it is now. */
+function bringInference() {
+  bringing ??= bring().finally(() => { bringing = null; });
+  return bringing;
+}
+
+async function bring() {
+  const response = await fetch(location.pathname, { credentials: "same-origin", headers: { Accept: "text/html" } });
+  if (!response.ok) throw new Error("The inference forms could not be loaded; reload the page.");
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const old of document.querySelectorAll("[data-needs-snapshot]")) {
+    const found = fresh.getElementById(old.id);
+    if (!found || "needsSnapshot" in found.dataset) continue;
+    old.replaceWith(found);
+    document.dispatchEvent(new CustomEvent("digits:content", { detail: found }));
   }
 }
 
@@ -164,7 +198,7 @@ function notice(kind, text, advice) {
 
 // -- live ---------------------------------------------------------------------------------------------------------
 
-const DRAW = { curves: drawCharts, tiles: drawTiles, snapshots: drawSnapshots, hardware: drawHardware, log: drawLog };
+const DRAW = { curves: drawCharts, metrics: drawMetrics, tiles: drawTiles, snapshots: drawSnapshots, hardware: drawHardware, log: drawLog };
 const due = new Set();
 let timer = 0;
 function later(...parts) {
@@ -179,7 +213,8 @@ function later(...parts) {
 async function reload() {
   const fresh = await request(page.dataset.curves.slice(root.length));
   if (fresh.offset >= state.offset) state.load(fresh);
-  later("curves", "tiles", "snapshots", "hardware", "log");
+  film?.reset(state.frames);
+  later("curves", "metrics", "tiles", "snapshots", "hardware", "log");
 }
 
 function onEvent(event, offset) {
@@ -190,15 +225,16 @@ function onEvent(event, offset) {
     reload().catch(() => location.reload());
     if (event.resumed_step >= 0) notice("info", `Resumed from step ${number(event.resumed_step)} (attempt ${event.attempt}); nothing before it was lost.`);
   } else if (changed === "warning") notice("warning", event.message, event.advice);
-  else if (changed === "curves") later("curves", "tiles", "log");
+  else if (changed === "curves") later("curves", "metrics", "tiles", "log");
+  else if (changed === "sample") film?.add(event);
   else if (changed in DRAW) later(changed);
 }
 
 function onJob(row) {
   state.status = row.letter;
   if (row.elapsed !== undefined) { state.elapsed = row.elapsed; counted = Date.now() / 1000; }
-  later("tiles", "hardware");
-  if (!row.running) outputSoon();
+  later("tiles", "metrics", "hardware");
+  if (!row.running) { outputSoon(); offerSnapshots(); }
 }
 
 smoothing.addEventListener("input", () => later("curves"));
@@ -206,6 +242,7 @@ logScale.addEventListener("change", () => later("curves"));
 for (const text of document.querySelectorAll("[data-highlight]")) text.replaceChildren(highlight(text.textContent));
 drawAlways(drawCharts);
 drawTiles();
+drawMetrics();
 drawSnapshots();
 drawHardware();
 drawLog();

@@ -3,6 +3,10 @@
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
+const ERRORS = new Set(["mae", "rmse", "mse"]);
+
+/** Whether an output is that of one class, as in "dice/cell": such are shown in a table. */
+export const isOfClass = (name) => name.includes("/");
 
 export class TrainingState {
   constructor(data) {
@@ -22,6 +26,7 @@ export class TrainingState {
     if (event.type === "snapshot") return this.addSnapshot(event);
     if (event.type === "progress") { this.progress = withRate(event, this.progress); return "tiles"; }
     if (event.type === "hardware") { this.hardware = event; return "hardware"; }
+    if (event.type === "baseline") { this.baseline = { values: event.values, description: event.description }; return "curves"; }
     if (event.type === "log") { this.note(event, event.message); return "log"; }
     return event.type === "attempt" ? "reload" : event.type;
   }
@@ -64,28 +69,38 @@ export class TrainingState {
   /** Names of the outputs of one kind that some phase has. */
   names(kind) {
     const { kinds, train, val } = this.curves;
-    const found = Object.keys(kinds).filter((name) => kinds[name] === kind && !isMean(name, kinds) && (name in train.values || name in val.values));
+    const found = Object.keys(kinds).filter((name) => kinds[name] === kind && !isMean(name, kinds) && !isOfClass(name) && (name in train.values || name in val.values));
     return found.sort((a, b) => (b === kind) - (a === kind)); // "loss" before the auxiliary losses
   }
 
-  /** The output that decides: the wished one, else the first accuracy, else the first loss of validation. */
+  /** The output that decides: the wished one, else the task's own, else the first accuracy, else the first loss of validation. */
   decider() {
     const measured = Object.keys(this.curves.val.values);
-    if (!this.best_metric && measured.includes(this.best_name)) return this.best_name;
     const first = (kind) => measured.find((name) => this.curves.kinds[name] === kind);
-    return measured.includes(this.best_metric) ? this.best_metric : first("accuracy") || first("loss") || "";
+    return [this.best_metric, this.deciding, this.best_name].find((name) => measured.includes(name)) || first("accuracy") || first("loss") || "";
   }
 
   /** {name, value, epoch} of the best validation, or null. */
   best() {
     const name = this.decider();
-    if (!name) return null;
-    const lower = this.curves.kinds[name] === "loss";
+    return name ? this.bestOf(name) : null;
+  }
+
+  /** {name, value, epoch} of the best value of one output of the validations, or null. */
+  bestOf(name) {
     let found = null;
-    this.curves.val.values[name].forEach((value, i) => {
-      if (value !== null && (!found || (lower ? value < found.value : value > found.value))) found = { name, value, epoch: this.curves.val.epoch[i] };
+    (this.curves.val.values[name] ?? []).forEach((value, i) => {
+      if (value !== null && (!found || this.isBetter(name, value, found.value))) found = { name, value, epoch: this.curves.val.epoch[i] };
     });
     return found;
+  }
+
+  isBetter(name, value, other) {
+    return this.isLowerBetter(name) ? value < other : value > other;
+  }
+
+  isLowerBetter(name) {
+    return this.curves.kinds[name] === "loss" || /loss|error/i.test(name) || ERRORS.has(name);
   }
 }
 
@@ -96,7 +111,7 @@ export const isMean = (name, kinds) => name.startsWith(MEAN) && name.slice(MEAN.
 const withRate = (event, before) => (event.rate || !before ? event : { ...event, rate: before.rate, unit: before.unit });
 
 function validationText({ epoch, values }) {
-  const parts = Object.entries(values).map(([name, value]) => `${name} = ${value === null ? "nan" : Number(value.toPrecision(5))}`);
+  const parts = Object.entries(values).filter(([name]) => !isOfClass(name)).map(([name, value]) => `${name} = ${value === null ? "nan" : Number(value.toPrecision(5))}`);
   return `Validation (epoch ${Math.round(epoch * 100) / 100}): ${parts.join(", ")}`;
 }
 
