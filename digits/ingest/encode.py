@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from digits.storage.codec import encode
 from digits.storage.records import HASH_BYTES, RecordChunk
 
 ENTRY_TEXT = 300  # characters of an entry that messages show
+TRACE_FRAMES = 5
+TRACE_TEXT = 2000
 _NONE_SKIPPED: tuple[str, str] = ("", "The source gave no sample for this entry.")
 
 
@@ -198,17 +201,16 @@ class _Rows:
 def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
     """What `encode_entry` gives: a pair, or a list of pairs.
 
-    Raises DataError for an entry that cannot be read (it is skipped), PluginError for everything else that goes wrong.
+    Raises DataError for an entry that cannot be encoded (it is skipped), with the traceback where the source raised something
+    unforeseen; PluginError when what it gives is nothing that can be a record.
     """
     try:
         result = source.encode_entry(entry)
     except DataError:
         raise
-    except Exception as error:  # a plugin may raise anything; the message must say where
-        raise PluginError(
-            f"{plugin}, {named(entry)}: encode_entry failed with {type(error).__name__}: {error}",
-            advice="Correct the plugin or the entry; encode_entry may return an empty list to skip it.",
-        ) from error
+    except Exception as error:  # a plugin may raise anything: the entry is skipped, the reason says where it happened
+        where = "".join(traceback.format_exception(error, limit=-TRACE_FRAMES)).rstrip()
+        raise DataError(f"{plugin}: encode_entry failed with {type(error).__name__}: {error}\n{where[-TRACE_TEXT:]}") from error
     if isinstance(result, tuple) and len(result) == 2:
         return result
     if isinstance(result, list) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in result):
