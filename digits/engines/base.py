@@ -43,7 +43,8 @@ class NetworkContext:
     """What `build_network` is told about the data.
 
     `input_shape` is (C, H, W) after cropping. `label_shape` is () for a class index, (K,) for a vector, (C, H, W) for a map.
-    `num_classes` is 0 where there are no classes. `pretrained` asks the text for its own pretrained weights.
+    `num_classes` is 0 where there are no classes. `pretrained` asks the text for its own pretrained weights. `box_sizes` are the
+    sides of the training set's boxes in pixels (square root of the area) at the quantiles 5, 25, 50, 75 and 95 %; () unknown.
     """
 
     task: str
@@ -53,6 +54,7 @@ class NetworkContext:
     class_labels: tuple[str, ...] = ()
     label_kind: str = "index"
     pretrained: bool = False
+    box_sizes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ class Predictor(ABC):
         """Outputs for features (N, C, H, W) in stored units.
 
         Classification: `output` is softmax probabilities (N, K), K the number of class labels (scores beyond are dropped).
-        Segmentation: `output` is (N, K, H, W) probabilities. Other tasks: raw outputs in the label's units.
+        Segmentation: `output` is (N, K, H, W) probabilities. Detection: `boxes` is (N, M, 6): left, top, right, bottom in pixels
+        of the given picture, score, class; best first, rows of zeros fill up. Other tasks: raw outputs in the label's units.
         """
 
     @abstractmethod

@@ -3,7 +3,7 @@
 Holds: the guess is made from the training labels alone and measured on the whole validation split with the metrics of the
 training, in the same units. Classification: the scores are the classes' shares (so the first guess is the most frequent
 class). Segmentation: the most frequent class for every pixel. Numbers: their mean. Pictures: the mean of each channel, or the
-unchanged input where that is closer.
+unchanged input where that is closer. Detection: no box at all.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def measure(run: TrainingRun, source: BatchSource | None) -> Baseline | None:
     meta = run.train.meta
     if run.spec.task == "segmentation":
         return _measured(run, source, *_most_frequent_class(run))
+    if meta.label_kind == "boxes":
+        return _no_boxes(run, source)
     if meta.label_kind == "index" and run.info.class_labels:
         return _measured(run, source, *_class_shares(run))
     found = _measured(run, source, *_mean(run))
@@ -115,6 +117,13 @@ def _class_shares(run: TrainingRun) -> tuple[Guess, str]:
         lambda _, truth: np.broadcast_to(counts, (len(truth), len(labels))),
         f"always the most frequent class, “{labels[int(np.argmax(counts))]}”",
     )
+
+
+def _no_boxes(run: TrainingRun, source: BatchSource) -> Baseline:
+    metric = _metrics(run)[0]
+    truth = source.records.labels(np.arange(len(source.records)))
+    metric.update([np.zeros((0, 6))] * len(truth), truth)
+    return Baseline(metric.compute(), "no box anywhere")
 
 
 def _mean(run: TrainingRun) -> tuple[Guess, str]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from digits.engines.base import Records
+from digits.engines.boxes import cropped
 from digits.engines.draws import crop_offsets, permutation
 from digits.errors import TrainingError
 
@@ -83,10 +84,12 @@ class BatchSource:
         room = np.array([(f.shape[1] - size[0], f.shape[2] - size[1]) for f in features])
         self._check_room(room, indices, size)
         corners = room // 2 if moment is None else crop_offsets(*moment, indices, room)
-        cropped = np.stack([_cut(f, corner, size) for f, corner in zip(features, corners, strict=True)])
-        if self.crop_labels and labels is not None:
+        pieces = np.stack([_cut(f, corner, size) for f, corner in zip(features, corners, strict=True)])
+        if self.records.meta.label_kind == "boxes":
+            labels = [cropped(one, (int(y), int(x)), size) for one, (y, x) in zip(labels, corners, strict=True)]
+        elif self.crop_labels and labels is not None:
             labels = np.stack([_cut(np.asarray(m), corner, size) for m, corner in zip(labels, corners, strict=True)])
-        return Batch(indices, cropped, labels)
+        return Batch(indices, pieces, labels)
 
     def _check_room(self, room: np.ndarray, indices: np.ndarray, size: tuple[int, int]) -> None:
         if (room < 0).any():

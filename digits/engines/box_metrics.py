@@ -34,7 +34,7 @@ class BoxPrecision(Metric):
     def __init__(self, class_labels: Sequence[str], threshold: float = SCORE) -> None:
         self.labels = list(class_labels)
         self.threshold = threshold
-        self.totals = np.zeros(0)
+        self.totals = np.zeros(1)
         self.pictures: list[tuple[np.ndarray, np.ndarray]] = []
 
     def update(self, outputs: Any, labels: Any) -> None:

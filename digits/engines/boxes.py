@@ -69,16 +69,6 @@ def clipped(boxes: np.ndarray, found: np.ndarray, size: tuple[int, int]) -> np.n
     return kept[after > 0]
 
 
-def as_rows(boxes: Boxes) -> np.ndarray:
-    """Float32 (N, M, 6): left, top, right, bottom, flags, class; rows of class −1 fill up."""
-    rows = np.zeros((len(boxes), max([1, *map(len, boxes)]), 6), np.float32)
-    rows[..., 5] = -1
-    for row, one in zip(rows, boxes, strict=True):
-        row[: len(one), :4] = coordinates(one)
-        row[: len(one), 4], row[: len(one), 5] = one["flags"], one["class"]
-    return rows
-
-
 def stacked(detections: Sequence[np.ndarray]) -> np.ndarray:
     """Detections (n, 6) of N pictures as float32 (N, M, 6): left, top, right, bottom, score, class; rows of zeros fill up."""
     rows = np.zeros((len(detections), max([1, *map(len, detections)]), 6), np.float32)

@@ -74,4 +74,5 @@ def context_from(meta: dict[str, Any]) -> NetworkContext:
         label_shape=None if label_shape is None else tuple(label_shape),
         class_labels=tuple(meta["class_labels"]),
         label_kind=meta["label_kind"],
+        box_sizes=tuple(meta.get("box_sizes", ())),
     )

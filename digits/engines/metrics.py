@@ -181,6 +181,10 @@ def metrics_for(task: str, label_kind: str, label_shape: tuple[int, ...] | None,
     """The metrics a task is judged by. `PictureQuality` counts from 0 to 1: pass it scaled pictures."""
     if task == "segmentation" and class_labels:
         return [Overlap(class_labels)]
+    if label_kind == "boxes":
+        from digits.engines.box_metrics import BoxPrecision  # which builds on what is above
+
+        return [BoxPrecision(class_labels)]
     if label_kind == "index" and class_labels:
         return [Accuracy(len(class_labels))]
     if label_kind in ("index", "vector", "array", "map"):

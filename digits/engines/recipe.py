@@ -12,6 +12,7 @@ import numpy as np
 from digits.domain.events import LogEvent, WarningEvent
 from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
 from digits.engines.batches import BatchSource
+from digits.engines.boxes import typical_sizes
 from digits.engines.fit import NETWORK_FILE
 from digits.engines.metrics import default_best_metric, metrics_for
 from digits.engines.plan import Plan, make_plan
@@ -38,6 +39,7 @@ def make_context(run: TrainingRun, preparation: Preparation) -> NetworkContext:
         class_labels=tuple(run.info.class_labels),
         label_kind=meta.label_kind,
         pretrained=run.spec.start.source == "pretrained",
+        box_sizes=typical_sizes(run.train) if meta.label_kind == "boxes" else (),
     )
 
 
@@ -65,6 +67,7 @@ def metadata(run: TrainingRun, preparation: Preparation, context: NetworkContext
         "stored_shape": list(preparation.stored_shape),
         "label_kind": context.label_kind,
         "label_shape": None if context.label_shape is None else list(context.label_shape),
+        "box_sizes": list(context.box_sizes),
         "preparation": preparation.to_json(),
         "image": dict(run.info.extra),
         "job_id": run.folder.name,

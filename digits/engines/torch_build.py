@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.fit import batch_size_of, check_outputs, short
 from digits.engines.network_text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.engines.torch_boxes import probe_boxes, probe_targets, try_losses
 from digits.errors import NetworkError
 
 PROBE = 2  # pictures of zeros; one would hide a missing batch axis
@@ -52,7 +53,7 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
     network = build(text, context)
     rows, outputs = _probe(network.module, context)
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
-    if network.loss is None:
+    if network.loss is None and context.task != "detection":
         check_outputs(shapes, context)
     return NetworkReport(
         parameters=sum(p.numel() for p in network.module.parameters()),
@@ -69,7 +70,7 @@ def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[i
     """Feed zeros and hold the outputs against the labels; the shapes without the batch axis."""
     _, outputs = _probe(network.module, context)
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
-    if network.loss is None:
+    if network.loss is None and context.task != "detection":
         check_outputs(shapes, context)
     return shapes
 
@@ -83,6 +84,8 @@ def _module(names: dict[str, Any], context: NetworkContext, seconds: float | Non
 
 def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], dict[str, Tensor]]:
     """Rows of the layers in the order of their work, and the outputs, for zeros in evaluation mode."""
+    if context.task == "detection":
+        run_text(lambda: try_losses(module, context))
     rows: list[LayerRow] = []
     handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in module.named_modules() if is_leaf(child)]
     training = module.training
@@ -101,6 +104,8 @@ def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], 
 
 
 def forward_zeros(module: nn.Module, context: NetworkContext) -> Any:
+    if context.task == "detection":
+        return probe_boxes(module, context)
     module.eval()
     with torch.no_grad():
         return module(torch.zeros(PROBE, *context.input_shape))
@@ -115,7 +120,7 @@ def takes_channels_last(module: nn.Module, context: NetworkContext) -> bool:
         trial = copy.deepcopy(module).train().to(memory_format=torch.channels_last)
         zeros = torch.zeros(PROBE, *context.input_shape).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            trial(zeros)
+            trial(zeros, probe_targets(context)) if context.task == "detection" else trial(zeros)
             trial.eval()(zeros)
     except (RuntimeError, TypeError, ValueError, AssertionError):
         return False

@@ -18,7 +18,7 @@ class TorchEngine(Engine):
     capabilities = Capabilities(
         framework="pytorch",
         solvers=SUPPORTED,
-        tasks=("classification", "segmentation", "regression", "processing", "generic"),
+        tasks=("classification", "segmentation", "detection", "regression", "processing", "generic"),
         precisions=("32-true", "16-mixed", "bf16-mixed"),
         augmentations=("flip", "quad_rot", "rot", "scale", "noise", "contrast", "whitening", "hsv"),
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from digits.engines.base import LayerReport, Predictor, array_report, names_of
 from digits.engines.fit import NETWORK_FILE, context_from
 from digits.engines.preparation import Preparation
+from digits.engines.torch_boxes import boxes_output
 from digits.engines.torch_build import build, is_leaf
 from digits.engines.torch_inputs import Inputs, centre
 from digits.engines.torch_weights import read_snapshot
@@ -31,9 +32,23 @@ class TorchPredictor(Predictor):
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
             outputs = self.module(self.prepare(batch))
+        if self.meta["task"] == "detection":
+            return self._placed(boxes_output(outputs, len(self.meta["class_labels"])), batch.shape)
         return finish_outputs(
             outputs, self.meta["task"], len(self.meta["class_labels"]), self.preparation, self.meta["label_kind"]
         )
+
+    def _placed(self, outputs: dict[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Boxes in the pixels of the picture that was given, of which the network saw the middle."""
+        if self._cuts(shape):
+            found = outputs["boxes"]
+            size = self.preparation.input_shape[1:]
+            offsets = [(shape[3] - size[1]) // 2, (shape[2] - size[0]) // 2] * 2
+            found[..., :4] += np.where(found[..., 4:5] > 0, np.array(offsets, np.float32), 0)
+        return outputs
+
+    def _cuts(self, shape: tuple[int, ...]) -> bool:
+        return self.preparation.crops and tuple(shape[2:]) == tuple(self.preparation.stored_shape[1:])
 
     def prepare(self, batch: np.ndarray) -> Tensor:
         """Network input (N, C, h, w): of a picture of the stored size the middle that training crops to, prepared."""
@@ -44,7 +59,7 @@ class TorchPredictor(Predictor):
             )
         x = self.inputs.raw(np.ascontiguousarray(batch).copy())
         size = self.preparation.input_shape[1:]
-        if self.preparation.crops and tuple(batch.shape[2:]) == tuple(self.preparation.stored_shape[1:]):
+        if self._cuts(batch.shape):
             cut = centre(x, (size[0], size[1]))
             x = x if cut is None else cut.contiguous()
         return self.inputs.normalize(x)

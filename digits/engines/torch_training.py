@@ -35,6 +35,7 @@ from digits.engines.recipe import (
 )
 from digits.engines.samples import SampleFilm
 from digits.engines.torch_build import Network, build, check_module, takes_channels_last
+from digits.engines.torch_detection import DetectionStepper
 from digits.engines.torch_devices import check_devices, companions, make_fabric, set_threads
 from digits.engines.torch_inputs import Augmenter, Inputs
 from digits.engines.torch_losses import make_loss
@@ -107,7 +108,8 @@ def _stepper(
         moves_labels=follows_feature(run),
         index_maps=spec.task == "segmentation",
     )
-    return TorchStepper(run, plan, fabric, network, optimizer, loss, inputs, augmenter, validation)
+    stepper = DetectionStepper if spec.task == "detection" else TorchStepper
+    return stepper(run, plan, fabric, network, optimizer, loss, inputs, augmenter, validation)
 
 
 def _class_weights(run: TrainingRun, fabric: Fabric) -> torch.Tensor | None:

@@ -21,7 +21,7 @@ from digits.engines.base import TrainingRun, get_engine
 from digits.storage.codec import encode
 from digits.storage.events import EventWriter, valid_events
 from digits.storage.files import read_json, write_json
-from digits.storage.records import RecordChunk, RecordReader, RecordWriter
+from digits.storage.records import BOX_DTYPE, RecordChunk, RecordReader, RecordWriter
 
 
 def striped_pictures(count: int, size: int, seed: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,21 @@ def striped_pictures(count: int, size: int, seed: int, channels: int = 1) -> tup
         half = slice(0, size // 2) if label == 0 else slice(size // 2, size)
         picture[:, :, half] += 120
     return pictures.astype(np.uint8), labels.astype(np.int64)
+
+
+def squared_pictures(count: int, size: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Noisy pictures uint8 (N, 3, H, W) with none to three squares, red (class 0) or blue (1), and their boxes."""
+    rng = np.random.default_rng(seed)
+    pictures, boxes = rng.integers(0, 60, (count, 3, size, size)).astype(np.uint8), []
+    for picture in pictures:
+        found = np.zeros(int(rng.integers(0, 4)), BOX_DTYPE)
+        for i in range(len(found)):
+            side, label = int(rng.integers(size // 6, size // 4)), int(rng.integers(0, 2))
+            x, y = (int(n) for n in rng.integers(0, size - side, 2))
+            picture[2 * label, y : y + side, x : x + side] = 250
+            found[i] = (x, y, x + side, y + side, label, 0)
+        boxes.append(found)
+    return pictures, boxes
 
 
 def write_split(folder: Path, name: str, features: np.ndarray, labels: Any, meta: RecordMeta) -> SplitInfo:
@@ -64,8 +79,8 @@ def make_dataset(
         feature_dtype=str(features.dtype),
         feature_encoding=encoding,
         label_kind=label_kind,
-        label_shape=() if label_kind == "index" else None if label_kind == "none" else tuple(np.shape(labels)[1:]),
-        label_dtype="int64" if labels is None else str(labels.dtype),
+        label_shape=() if label_kind == "index" else None if label_kind in ("none", "boxes") else tuple(np.shape(labels)[1:]),
+        label_dtype=str(labels.dtype) if isinstance(labels, np.ndarray) else "int64",
         class_labels=class_labels,
         mean=tuple(float(m) for m in features.mean(axis=(0, 2, 3))),
         std=tuple(float(s) for s in features.std(axis=(0, 2, 3))),

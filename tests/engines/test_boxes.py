@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from digits.domain.training import Augmentation
-from digits.engines.boxes import CUT, as_rows, cropped, moved, stacked, typical_sizes, unstacked
+from digits.engines.boxes import CUT, cropped, moved, stacked, typical_sizes, unstacked
 from digits.engines.draws import draw
 from digits.engines.torch_inputs import Augmenter
 from digits.storage.records import BOX_DTYPE
@@ -59,8 +59,6 @@ def test_a_crop_drops_what_is_outside_and_flags_what_is_mostly_outside() -> None
 
 
 def test_rows_of_one_shape() -> None:
-    rows = as_rows([boxes_of((1, 2, 3, 4, 1, 2)), boxes_of()])
-    assert rows.tolist() == [[[1, 2, 3, 4, 2, 1]], [[0, 0, 0, 0, 0, -1]]]
     detections = [np.ones((2, 6), np.float32), np.zeros((0, 6), np.float32)]
     assert [len(one) for one in unstacked(stacked(detections))] == [2, 0]
 
