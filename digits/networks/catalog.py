@@ -1,6 +1,7 @@
-"""What networks there are, without importing a framework: those with a text of ours, and all of torchvision and timm by name.
+"""What networks there are, without importing a framework: those with a text of ours, and all of torchvision, timm and
+keras.applications by name.
 
-`library.json` beside this file is written by `generate_library.py`. Defaults are keyed by the fields of the model form.
+Each `library.json` is written by the `generate_library.py` beside it. Defaults are keyed by the fields of the model form.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import NotFound
-from digits.networks.library_texts import TIMM, TORCHVISION
+from digits.networks.library_texts import KERAS, TIMM, TORCHVISION
 
 FOLDER = Path(__file__).parent
 CLASSIFICATION = ("classification",)
 PICTURES = ("segmentation", "processing")
-TF_PREFIX = "tensorflow_"  # texts for TensorFlow are files of that beginning
+TENSORFLOW = "tensorflow"  # texts for it lie in the folder of that name
+PACKAGES = {"torchvision": "pytorch", "timm": "pytorch", "keras": TENSORFLOW}  # of library networks, and their framework
 HEAVY = 100_000_000  # parameters beyond which a smaller batch is proposed
 
 
@@ -122,6 +124,19 @@ STANDARD = (
         defaults=_values(30, "ADAMW", 0.002, 8, **_POLY),
     ),
     Card(
+        "detector",
+        "Detector (small, anchor-free)",
+        tasks=("detection",),
+        authors="after Zhou et al. and Liu et al.",
+        year=2019,
+        paper="https://arxiv.org/abs/1904.07850",
+        minimum_size=32,
+        parameters=911_319,
+        note="A peak for every object; many small and crowded ones; trains on a CPU.",
+        batch_size=8,
+        defaults=_values(60, "ADAMW", 0.003, 8, use_mean="pixel", aug_flip="fliplr", aug_scale=0.1, **_POLY),
+    ),
+    Card(
         "autoencoder",
         "Autoencoder",
         tasks=("processing", "generic"),
@@ -134,6 +149,20 @@ STANDARD = (
         batch_size=32,
         defaults=_values(20, "ADAM", 0.002, 32, **_POLY),
     ),
+    Card(
+        "siamese",
+        "Siamese LeNet",
+        authors="Hadsell, Chopra and LeCun",
+        year=2006,
+        paper="http://yann.lecun.com/exdb/publis/pdf/hadsell-chopra-lecun-06.pdf",
+        input_size=28,
+        minimum_size=14,
+        channels=2,
+        parameters=436_092,
+        note="Are two pictures of one class? The pair lies in the channels.",
+        batch_size=64,
+        defaults=_values(10, "SGD", 0.01, 64, **_POLY),
+    ),
 )
 
 
@@ -145,14 +174,15 @@ def standard_networks(framework: str = "pytorch", task: str = "") -> list[Card]:
 
 @cache
 def library_networks() -> tuple[Card, ...]:
-    """Every classification network of torchvision and timm, as `torchvision/<name>` and `timm/<name>`."""
-    return tuple(_library_card(row) for row in json.loads((FOLDER / "library.json").read_text()))
+    """Every classification network of torchvision, timm and keras.applications, as `<package>/<name>`."""
+    return tuple(_library_card(row) for row in _library_rows().values())
 
 
-def search(text: str, limit: int = 50) -> list[Card]:
-    """Library networks whose name has every word of `text`; the shortest names first."""
+def search(text: str, limit: int = 50, framework: str = "pytorch") -> list[Card]:
+    """Library networks of a framework whose name has every word of `text`; the shortest names first."""
     words = text.lower().split()
-    found = [card for card in library_networks() if all(word in card.name.lower() for word in words)]
+    own = [card for card in library_networks() if PACKAGES[card.name.partition("/")[0]] == framework]
+    found = [card for card in own if all(word in card.name.lower() for word in words)]
     return sorted(found, key=lambda card: (len(card.name), card.name))[:limit]
 
 
@@ -172,13 +202,10 @@ def network_text(name: str, framework: str = "pytorch") -> str:
         if not file.is_file():
             raise NotFound(f"There is no text of {name} for {framework}.", advice="Choose another network or framework.")
         return file.read_text()
-    if framework != "pytorch":
-        raise NotFound(f"{name} is a network for pytorch.", advice="Choose the pytorch tab.")
     package, _, model = name.partition("/")
-    template = TORCHVISION if package == "torchvision" else TIMM
-    return template.format(
-        title=name, parameters=f"{found.parameters:,}", side=found.input_size, name=model, batch=found.batch_size
-    )
+    if PACKAGES[package] != framework:
+        raise NotFound(f"{name} is a network for {PACKAGES[package]}.", advice=f"Choose the {PACKAGES[package]} tab.")
+    return _library_text(found, package, model)
 
 
 def text_for(name: str, task: str = "classification", framework: str = "pytorch") -> str:
@@ -190,7 +217,28 @@ def text_for(name: str, task: str = "classification", framework: str = "pytorch"
 
 
 def _file(name: str, framework: str) -> Path:
-    return FOLDER / f"{TF_PREFIX if framework == 'tensorflow' else ''}{name}.py"
+    return (FOLDER / TENSORFLOW if framework == TENSORFLOW else FOLDER) / f"{name}.py"
+
+
+@cache
+def _library_rows() -> dict[str, dict[str, Any]]:
+    files = (FOLDER / "library.json", FOLDER / TENSORFLOW / "library.json")
+    return {row["name"]: row for file in files for row in json.loads(file.read_text())}
+
+
+def _library_text(found: Card, package: str, model: str) -> str:
+    template = {"torchvision": TORCHVISION, "timm": TIMM, "keras": KERAS}[package]
+    row = _library_rows()[found.name]
+    return template.format(
+        title=found.name,
+        parameters=f"{found.parameters:,}",
+        side=found.input_size,
+        name=model,
+        batch=found.batch_size,
+        scale=row.get("scale"),
+        offset=row.get("offset"),
+        bgr=row.get("bgr"),
+    )
 
 
 def _library_card(row: dict[str, Any]) -> Card:

@@ -56,9 +56,9 @@ def sound_values(name: str) -> dict[str, Any]:
         return {}
 
 
-def library_choices(text: str, limit: int = MAX_FOUND) -> dict[str, Any]:
-    """Networks of torchvision and timm whose name has every word of `text`: `total` and the first `limit` as `networks`."""
-    found = catalog.search(text, limit=EVERY)
+def library_choices(text: str, framework: str = "pytorch", limit: int = MAX_FOUND) -> dict[str, Any]:
+    """Library networks of a framework whose name has every word of `text`: `total` and the first `limit` as `networks`."""
+    found = catalog.search(text, limit=EVERY, framework=framework)
     return {"total": len(found), "networks": [asdict(card) for card in found[:limit]]}
 
 

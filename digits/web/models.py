@@ -162,10 +162,13 @@ def visualize_lr() -> Any:
     return json_answer({"data": {"columns": [[f"Learning Rate {i}", *values] for i, values in enumerate(drawn)]}})
 
 
-@describes(arguments={"q": "Words that the name has."}, answer="`total` and the first `networks` (name, parameters, input size).")
+@describes(
+    arguments={"q": "Words that the name has.", "framework": "pytorch (torchvision and timm) or tensorflow (keras.applications)."},
+    answer="`total` and the first `networks` (name, parameters, input size).",
+)
 def networks() -> Any:
-    """The networks of torchvision and timm."""
-    return json_answer(model_choices.library_choices(argument("q") or ""))
+    """The networks of the libraries."""
+    return json_answer(model_choices.library_choices(argument("q") or "", argument("framework") or "pytorch"))
 
 
 def _create(task: Task, extension: str = "") -> Any:

@@ -6,6 +6,7 @@ import importlib.util
 from typing import ClassVar
 
 import pytest
+import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
 from digits.testing.engines import EngineContract
 

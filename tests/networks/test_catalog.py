@@ -22,7 +22,7 @@ def context(card: Card, side: int, classes: int = 4) -> NetworkContext:
     return NetworkContext(task, shape, classes, () if is_classifier else shape, label_kind="index" if is_classifier else "map")
 
 
-@pytest.mark.parametrize("card", [c for c in catalog.STANDARD if c.name not in LARGE], ids=lambda c: c.name)
+@pytest.mark.parametrize("card", [c for c in catalog.standard_networks("pytorch") if c.name not in LARGE], ids=lambda c: c.name)
 def test_a_standard_text_builds_at_its_smallest_size(card: Card) -> None:
     report = get_engine("pytorch").check(catalog.network_text(card.name), context(card, card.minimum_size))
     assert report.batch_size == card.batch_size

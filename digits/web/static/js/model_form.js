@@ -15,6 +15,7 @@ const editor = attach(control("custom_network"));
 const touched = new Set(); // fields the user has set are not overwritten by a network's sound values
 let tab = all("[data-tab].active")[0].dataset.tab;
 let report = null; // what the last "Visualize" found
+const LIBRARIES = { pytorch: "torchvision and timm", tensorflow: "keras.applications" };
 let library = new Map();
 
 const framework = () => form.querySelector('[name="framework"]:checked').value;
@@ -59,7 +60,12 @@ function tabKeys(event) {
 function showFramework() {
   for (const part of all("[data-framework-only]")) part.hidden = part.dataset.frameworkOnly !== framework();
   const cards = all(`#pane-standard [data-framework-only="${framework()}"] [name="standard_networks"]`);
-  if (tab === "standard" && cards.length && !cards.some((radio) => radio.checked)) { cards[0].checked = true; soundValues(); }
+  if (tab === "standard" && cards.length && !cards.some((radio) => radio.checked)) {
+    (cards.find((radio) => radio.value === chosenName()) || cards[0]).checked = true;
+    soundValues();
+  }
+  document.getElementById("library-search").placeholder = `Search ${LIBRARIES[framework()]}, e.g. resnet 50`;
+  if (tab === "library") findNetworks();
   refresh();
 }
 
@@ -117,7 +123,7 @@ async function findNetworks() {
   const search = document.getElementById("library-search");
   const wanted = search.value.trim();
   try {
-    const found = await request(`${address("networks")}?q=${encodeURIComponent(wanted)}`);
+    const found = await request(`${address("networks")}?framework=${framework()}&q=${encodeURIComponent(wanted)}`);
     if (wanted !== search.value.trim()) return;
     library = new Map(found.networks.map((network) => [network.name, network]));
     box.replaceChildren(networkTable(found.networks, chosenName() || search.dataset.chosen));

@@ -1,0 +1,29 @@
+"""A convolutional autoencoder: the picture through a narrow middle and back (after Hinton and Salakhutdinov, 2006).
+
+The label is a picture of the input's size; with data that has no labels it is the input itself.
+"""
+
+import keras
+from keras import layers
+
+BATCH_SIZE = 32
+WIDTH = 16
+CODE = 8  # channels of the middle, at a quarter of the width and height
+
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    rest = ((0, -height % 4), (0, -width % 4))
+    return keras.Sequential(
+        [
+            keras.Input((height, width, channels)),
+            layers.ZeroPadding2D(rest),
+            layers.Conv2D(WIDTH, kernel_size=3, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(2 * WIDTH, kernel_size=3, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(CODE, kernel_size=1),
+            layers.Conv2DTranspose(2 * WIDTH, kernel_size=4, strides=2, padding="same", activation="relu"),
+            layers.Conv2DTranspose(WIDTH, kernel_size=4, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(context.label_shape[0], kernel_size=3, padding="same"),
+            layers.Cropping2D(rest),
+        ]
+    )
