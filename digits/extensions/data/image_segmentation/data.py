@@ -17,6 +17,7 @@ from digits.extensions.data.image_segmentation.masks import VOID, MaskRules
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.coco import CocoFile, read_coco
 from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.names import PictureNames
 from digits.extensions.data.images.pair_source import Pair, PairSource
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
 from digits.extensions.data.source import Sample
@@ -130,17 +131,13 @@ class DataIngestion(PairSource):
         coco = read_coco(self.file_at(self._folder(labels_field)), findings, stage)
         if stage == TRAIN_DB or not self._coco_categories:
             self._coco_categories = coco.categories
-        pictures = {os.path.relpath(path, root): path for path in self.pictures_in(root, findings, stage)}
-        by_name = {os.path.basename(path): path for path in pictures.values()}
-        return list(self._drawn(coco, pictures, by_name, findings, stage))
+        return self._drawn(coco, PictureNames(root, self.pictures_in(root, findings, stage)), findings, stage)
 
-    def _drawn(
-        self, coco: CocoFile, pictures: dict[str, str], by_name: dict[str, str], findings: Findings, stage: str
-    ) -> list[Pair]:
+    def _drawn(self, coco: CocoFile, names: PictureNames, findings: Findings, stage: str) -> list[Pair]:
         numbers = {name: number for number, name in enumerate(self._coco_categories.values(), start=1)}
         pairs: list[Pair] = []
         for name in sorted(coco.pictures):
-            path = pictures.get(os.path.normpath(name)) or by_name.get(os.path.basename(name))
+            path = names.find(name)
             if path is None:
                 findings.add("pair", f"{coco.path} lists it, but the picture folder lacks it; left out.", name, stage)
                 continue

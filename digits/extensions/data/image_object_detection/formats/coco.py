@@ -7,9 +7,10 @@ from typing import Any
 
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
-from digits.extensions.data.image_object_detection.formats.sources import PictureNames, Request, files_with
+from digits.extensions.data.image_object_detection.formats.sources import Request, files_with
 from digits.extensions.data.images.coco import CocoFile, read_coco
 from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.names import PictureNames
 from digits.storage.records import BOX_CROWD
 
 ADVICE = "Name the picture folder that belongs to this file."
@@ -19,7 +20,7 @@ def read(request: Request) -> Reading:
     """Every listed picture that the folder has, in the order of its path."""
     file = _instances_file(request)
     coco = read_coco(file, request.findings, request.stage)
-    names = PictureNames(request)
+    names = PictureNames(request.root, request.pictures)
     reading = Reading(declared=list(coco.categories.values()))
     for name, number in coco.pictures.items():
         path = names.find(name)
@@ -39,7 +40,7 @@ def _instances_file(request: Request) -> str:
     """The file itself, or of a folder the one that lists most of the pictures."""
     if os.path.isfile(request.labels):
         return request.labels
-    names = PictureNames(request)
+    names = PictureNames(request.root, request.pictures)
     best, most = "", 0
     for path in files_with(request.labels, (".json",)):
         try:

@@ -6,13 +6,14 @@ width and height of the box (w, h), class/label/name/category, difficult, crowd,
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import defaultdict
 
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
-from digits.extensions.data.image_object_detection.formats.sources import PictureNames, Request, files_with
+from digits.extensions.data.image_object_detection.formats.sources import Request, files_with
+from digits.extensions.data.images.names import PictureNames
+from digits.extensions.data.images.tables import read_rows
 from digits.storage.records import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
 IMAGE = ("image", "filename", "file", "path", "file_name", "image_path", "image_id")
@@ -55,7 +56,7 @@ class Columns:
 def read(request: Request) -> Reading:
     """Every picture that the files name, in the order of its path."""
     files = [request.labels] if os.path.isfile(request.labels) else files_with(request.labels, (".csv",))
-    names = PictureNames(request)
+    names = PictureNames(request.root, request.pictures)
     boxes: dict[str, list[RawBox]] = defaultdict(list)
     for file in files:
         _read_file(file, names, boxes, request)
@@ -66,28 +67,14 @@ def read(request: Request) -> Reading:
 
 def _read_file(file: str, names: PictureNames, boxes: dict[str, list[RawBox]], request: Request) -> None:
     columns: Columns | None = None
-    for number, row in enumerate(_rows(file), start=1):
-        if not any(cell.strip() for cell in row):
-            continue
-        cells = [cell.strip() for cell in row]
+    for number, cells in read_rows(file):
         if columns is None:
             columns = _columns(cells, file)
             if columns.names is not None and columns.names == [cell.lower() for cell in cells]:
                 continue
         reason = _add(cells, number, columns, names, boxes)
         if reason:
-            request.findings.add("annotation", f"{','.join(row)[:100]!r}: {reason} Left out.", file, request.stage, number)
-
-
-def _rows(file: str) -> list[list[str]]:
-    try:
-        with open(file, encoding="utf-8-sig", errors="replace", newline="") as handle:
-            text = handle.read()
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    return list(csv.reader(text.splitlines(), delimiter=delimiter))
+            request.findings.add("annotation", f"{','.join(cells)[:100]!r}: {reason} Left out.", file, request.stage, number)
 
 
 def _columns(cells: list[str], file: str) -> Columns:

@@ -75,18 +75,3 @@ def lines_of(path: str) -> list[str]:
             return handle.read().splitlines()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-class PictureNames:
-    """Finds the pictures of a folder by the names that a file gives them: the path below the folder, or the base name."""
-
-    def __init__(self, request: Request) -> None:
-        self._by_path = {os.path.relpath(path, request.root): path for path in request.pictures}
-        self._by_name = {os.path.basename(path): path for path in request.pictures}
-        self._by_stem = {os.path.splitext(name)[0]: path for name, path in self._by_name.items()}
-
-    def find(self, name: str) -> str | None:
-        """The picture's path; None when the folder has none of this name."""
-        plain = os.path.normpath(name.replace("\\", "/"))
-        base = os.path.basename(plain)
-        return self._by_path.get(plain) or self._by_name.get(base) or self._by_stem.get(os.path.splitext(base)[0])

@@ -1,0 +1,101 @@
+"""Regression data sets: pictures with one or several numbers, or with several labels at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
+from digits.errors import DataError
+from digits.extensions.data.image_regression.table import Table, Wanted, read_table
+from digits.extensions.data.images.base import Entries, ImageSource
+from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.names import PictureNames
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.images.splitting import drawn, group_finder
+from digits.extensions.data.source import Sample
+from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+
+OTHERS = {VAL_DB: "val", TEST_DB: "test"}
+
+
+class DataIngestion(ImageSource):
+    """Entries are `(picture, numbers)`; labels are float32 vectors, of 0 and 1 where `value_kind` is "labels"."""
+
+    FORM = "digits.extensions.data.image_regression.forms"
+
+    @staticmethod
+    def get_id() -> str:
+        return "image-regression"
+
+    @staticmethod
+    def get_title() -> str:
+        return "Regression"
+
+    def get_task(self) -> str:
+        return "regression"
+
+    def collect(self, findings: Findings) -> Entries:
+        train = self._table("image_folder", "values_file", TRAIN_DB, findings)
+        self._keep(train)
+        entries = self._divided(train)
+        for stage, prefix in OTHERS.items():
+            if self.option(f"{prefix}_values_file"):
+                folder = f"{prefix}_image_folder" if self.option(f"{prefix}_image_folder") else "image_folder"
+                table = self._table(folder, f"{prefix}_values_file", stage, findings, train.columns)
+                entries[stage] = [[picture, values] for picture, values in table.rows]
+        return entries
+
+    def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
+        path, values = entry
+        picture = read_picture(path, self.conversion)
+        size = (picture.shape[1], picture.shape[0])
+        return Sample(
+            feature_of(self.fit.place(*size).picture(picture)),
+            np.array(values, np.float32),
+            source=path,
+            original_size=size,
+            group=group_finder(str(self.option("group_pattern", "")))(path),
+            digest=digest_of(path),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        facts = {name: self.userdata[name] for name in ("columns", "value_ranges")}
+        return {**super().describe(), **facts, "multi_label": self.are_labels}
+
+    @property
+    def are_labels(self) -> bool:
+        return self.option("value_kind", "numbers") == "labels"
+
+    def _table(self, folder: str, file: str, stage: str, findings: Findings, known: list[str] | None = None) -> Table:
+        root = str(self.option(folder, "")).rstrip("/")
+        names = PictureNames(root, self.pictures_in(root, findings, stage))
+        chosen = tuple(name.strip() for name in str(self.option("value_columns", "")).split(",") if name.strip())
+        wanted = Wanted(str(self.option("image_column", "")), chosen, self.are_labels)
+        table = read_table(self.file_at(str(self.option(file, ""))), names, wanted, findings, stage, known or ())
+        if known is not None and len(table.columns) != len(known):
+            raise DataError(
+                f"{self.option(file)} has {len(table.columns)} columns of values, the training file {len(known)}.",
+                advice="Give both files the same columns.",
+            )
+        return table
+
+    def _keep(self, train: Table) -> None:
+        """Names and ranges of the columns; the mean is what a network must beat."""
+        numbers = np.array([values for _, values in train.rows], np.float64)
+        self.userdata["columns"] = train.columns
+        self.userdata["value_ranges"] = [
+            {"low": float(c.min()), "high": float(c.max()), "mean": float(c.mean()), "std": float(c.std())} for c in numbers.T
+        ]
+        if self.are_labels:
+            self.userdata[CLASS_LABELS_ATTRIBUTE] = train.columns
+
+    def _divided(self, table: Table) -> Entries:
+        find = group_finder(str(self.option("group_pattern", "")))
+        shares = [
+            0.0 if self.option(f"{prefix}_values_file") else self.number(f"folder_pct_{prefix}") for prefix in OTHERS.values()
+        ]
+        numbers = drawn([find(picture) for picture, _ in table.rows], shares[0], shares[1], self.seed_number)
+        rows = [[picture, values] for picture, values in table.rows]
+        return {stage: [r for r, n in zip(rows, numbers, strict=True) if n == i] for i, stage in enumerate(STAGES)}

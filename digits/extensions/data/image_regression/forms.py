@@ -1,0 +1,75 @@
+"""The form of regression."""
+
+from __future__ import annotations
+
+from wtforms import validators
+
+from digits.extensions.data.images.form_parts import (
+    CONVERSIONS,
+    RESIZE_MODES,
+    Folder,
+    ImageForm,
+    file_field,
+    folder_field,
+    percent_field,
+    readable_file,
+    seed_field,
+    size_field,
+)
+from digits.utils import forms
+
+SPLIT_GROUP = "Other splits"
+
+
+class DatasetForm(ImageForm):
+    """A folder of pictures and a CSV file with their numbers."""
+
+    PATHS = frozenset(
+        {"image_folder", "values_file", "val_image_folder", "val_values_file", "test_image_folder", "test_values_file"}
+    )
+    FOLDS = frozenset({SPLIT_GROUP})
+    GROUPS = (
+        (
+            "Pictures and numbers",
+            ("image_folder", "values_file", "value_kind", "image_column", "value_columns", "folder_pct_val", "folder_pct_test"),
+        ),
+        (
+            SPLIT_GROUP,
+            ("val_image_folder", "val_values_file", "test_image_folder", "test_values_file", "group_pattern", "seed"),
+        ),
+        ("Size", ("channel_conversion", "resize_width", "resize_height", "resize_mode")),
+    )
+
+    image_folder = folder_field("Image folder", "The pictures, also in sub-folders.")
+    values_file = forms.StringField(
+        "CSV file",
+        validators=[validators.DataRequired(), readable_file],
+        tooltip="One picture a line: its name and one or several numbers; a first line may name the columns.",
+    )
+    value_kind = forms.SelectField(
+        "The values are",
+        choices=[("numbers", "Numbers"), ("labels", "Labels: columns of 0 and 1, or names such as cat;indoors")],
+        default="numbers",
+    )
+    image_column = forms.StringField(
+        "Column of the picture", default="", tooltip="Blank: the one called image, file, … or the first."
+    )
+    value_columns = forms.StringField(
+        "Columns of the values", default="", tooltip="Names, separated by commas. Blank: all others."
+    )
+    folder_pct_val = percent_field("% for validation", 10, "So many of the pictures are held out.")
+    folder_pct_test = percent_field("% for testing", 0, "So many of the pictures are kept for a last test.")
+    val_image_folder = forms.StringField("Validation image folder", validators=[validators.Optional(), Folder()])
+    val_values_file = file_field("Validation CSV file", "Used in place of the percentage.")
+    test_image_folder = forms.StringField("Test image folder", validators=[validators.Optional(), Folder()])
+    test_values_file = file_field("Test CSV file", "As above.")
+    group_pattern = forms.StringField(
+        "Keep together",
+        default="",
+        tooltip="A regular expression on the path; pictures for which it finds the same stay together.",
+    )
+    seed = seed_field()
+    channel_conversion = forms.SelectField("Channel conversion", choices=CONVERSIONS, default="none")
+    resize_width = size_field("Width")
+    resize_height = size_field("Height")
+    resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")

@@ -1,0 +1,27 @@
+"""Reading a CSV file: the delimiter is seen from its first line, rows keep their line numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+
+from digits.errors import DataError
+
+DELIMITERS = ",;\t"
+
+
+def read_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells without white space around) of every line that is not empty. Raises DataError."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as handle:
+            text = handle.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    first = text.partition("\n")[0]
+    reader = csv.reader(text.splitlines(), delimiter=max(DELIMITERS, key=first.count))
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield reader.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}.", advice="Correct the line.") from error
