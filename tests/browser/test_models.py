@@ -75,7 +75,7 @@ def test_a_network_is_customized_in_the_editor(
 ) -> None:
     name_yourself(context, web_server)
     page.goto(f"{web_server.url}{NEW}?dataset={dataset.id}")
-    page.locator('[data-customize="lenet"]').click()
+    page.locator('[data-customize="lenet"]:visible').click()
     text = page.locator("#custom_network")
     expect(text).to_have_value(re.compile(r"def build_network\(context\)"))
     assert page.locator(".code-colours .tok-keyword", has_text="def").count() >= 1

@@ -4,10 +4,10 @@ import { isOfClass } from "./training_state.js";
 import { el, number } from "./ui.js";
 
 const TITLES = {
-  accuracy: "Accuracy (top 1)", accuracy_top5: "Accuracy (top 5)", pixel_accuracy: "Pixel accuracy", mean_dice: "Mean Dice (pooled over all pixels)",
+  loss: "Loss", accuracy: "Accuracy (top 1)", accuracy_top5: "Accuracy (top 5)", mean_dice: "Mean Dice (pooled over all pixels)",
   mean_dice_pictures: "Mean Dice (mean over pictures)", mean_iou: "Mean IoU (pooled over all pixels)", mean_iou_pictures: "Mean IoU (mean over pictures)",
-  psnr: "PSNR", ssim: "SSIM", mae: "Mean absolute error", rmse: "Root mean square error", r2: "R²", loss: "Loss",
-  map: "mAP@[.5:.95]", map50: "mAP@.5", precision: "Precision", recall: "Recall",
+  pixel_accuracy: "Pixel accuracy", psnr: "PSNR", ssim: "SSIM", mae: "Mean absolute error", rmse: "Root mean square error", r2: "R²",
+  map: "mAP@[.5:.95]", map50: "mAP@.5", map75: "mAP@.75", precision: "Precision", recall: "Recall",
 };
 const COLUMNS = { dice: "Dice (pooled)", dice_pictures: "Dice (pictures)", iou: "IoU (pooled)", iou_pictures: "IoU (pictures)", ap: "AP@[.5:.95]", ap50: "AP@.5", precision: "Precision", recall: "Recall" };
 const ABBREVIATIONS = { iou: "IoU", psnr: "PSNR", ssim: "SSIM", map: "mAP", dice: "Dice" };
@@ -27,7 +27,7 @@ export function shown(state, name, value) {
 /** Table of the validations' metrics: best, last, and the baseline; null before the first one. */
 export function metricsTable(state) {
   const { val } = state.curves;
-  const names = Object.keys(val.values).filter((name) => !isOfClass(name));
+  const names = Object.keys(val.values).filter((name) => !isOfClass(name)).sort((a, b) => place(a) - place(b));
   if (!names.length) return null;
   const guess = state.baseline;
   const head = ["Metric", "Best", "at epoch", "Last", ...(guess ? ["Baseline"] : [])];
@@ -91,6 +91,7 @@ function notFound(state) {
   return [`${high}${names} ${missing.length === 1 ? "is" : "are"} not found in any validation picture. ${advice(state)}`];
 }
 
+const place = (name) => (name in TITLES ? Object.keys(TITLES).indexOf(name) : 1000);
 const split = (name) => [name.slice(0, name.indexOf("/")), name.slice(name.indexOf("/") + 1)];
 const cell = (text) => el("td", { class: "num" }, text);
 const header = (names) => el("thead", {}, el("tr", {}, ...names.map((name, i) => el("th", { class: i ? "num" : "" }, name))));

@@ -76,7 +76,7 @@ export class TrainingState {
   /** The output that decides: the wished one, else the task's own, else the first accuracy, else the first loss of validation. */
   decider() {
     const measured = Object.keys(this.curves.val.values);
-    const first = (kind) => measured.find((name) => this.curves.kinds[name] === kind);
+    const first = (kind) => measured.find((name) => this.curves.kinds[name] === kind && !isOfClass(name));
     return [this.best_metric, this.deciding, this.best_name].find((name) => measured.includes(name)) || first("accuracy") || first("loss") || "";
   }
 

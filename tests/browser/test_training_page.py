@@ -1,0 +1,164 @@
+"""The page of a training grows while it is open: film strip, metrics beside the baseline, the forms that try the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, SampleEvent, SnapshotEvent
+from digits.domain.status import Status
+from digits.service.models import create_models
+from digits.storage.events import EventWriter
+from digits.storage.files import write_json
+from digits.storage.jobs import Job
+from tests.browser.conftest import name_yourself
+from tests.conftest import RunningServer
+from tests.service.finished_dataset import class_folder, finished_dataset
+
+WAIT_SECONDS = 20.0
+LABELS = ["background", "cell"]
+KINDS = {"loss": "loss", "epoch_loss": "loss"} | dict.fromkeys(("mean_dice", "pixel_accuracy", "dice/cell"), "accuracy")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; the page's own rule forbids Playwright's way of doing so."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "the page did not follow"
+        time.sleep(0.05)
+
+
+class Training:
+    """A training whose worker is this test."""
+
+    def __init__(self, server: RunningServer, job: Job) -> None:
+        self.folder = server.service.folder(job.id).path
+        self.url = f"{server.url}/models/{job.id}"
+        self.writer = EventWriter(self.folder / "events.jsonl", 1)
+        self.writer.emit(AttemptEvent())
+
+    def begin(self) -> None:
+        meta = {"task": "segmentation", "label_kind": "map", "label_shape": [1, 32, 32], "class_labels": LABELS}
+        write_json(self.folder / "preprocessing.json", meta)
+        (self.folder / "samples").mkdir()
+        truth = np.zeros((1, 32, 32), np.uint8)
+        truth[:, 8:24, 8:24] = 1
+        feature = np.full((3, 32, 32), 60, np.uint8)
+        np.savez(self.folder / "samples" / "inputs.npz", **{"indices": np.array([3]), "0/feature": feature, "0/label": truth})
+        guess = {"mean_dice": 0.4, "pixel_accuracy": 0.75, "dice/cell": 0.0}
+        self.writer.emit(BaselineEvent(values=guess, description="every pixel “background”"))
+
+    def validate(self, epoch: int, found: bool, **values: float) -> None:
+        made = np.zeros((32, 32), np.uint8)
+        made[8:24, 8:24] = found
+        path = f"samples/step_{epoch * 10}.npz"
+        np.savez(self.folder / path, **{"0/output": made})
+        named = {name.replace("of_cell", "dice/cell"): value for name, value in values.items()}
+        self.writer.emit(MetricEvent(step=epoch * 10, epoch=epoch, phase="val", values=named, kinds=KINDS))
+        self.writer.emit(SampleEvent(step=epoch * 10, epoch=epoch, path=path))
+
+
+@pytest.fixture
+def training(web_server: RunningServer, tmp_path: Path) -> Iterator[Training]:
+    service = web_server.service
+    features = {"train_db": np.zeros((12, 3, 32, 32), np.uint8), "val_db": np.zeros((6, 3, 32, 32), np.uint8)}
+    labels = {name: np.arange(len(f)) % 3 for name, f in features.items()}
+    dataset = finished_dataset(service, class_folder(web_server.jobs_dir.parent / "pictures"), features, labels)
+    values = {"dataset": dataset.id, "model_name": "watched", "standard_networks": "lenet", "train_epochs": "4"}
+    job = create_models(service, "classification", values)[0]
+    service.store.transition(job.id, Status.RUN)
+    training = Training(web_server, job)
+    yield training
+    training.writer.close()
+
+
+def centre(page: Page) -> list[int]:
+    """Red, green and blue in the middle of the first sample."""
+    code = "document.querySelector('.film-card canvas').getContext('2d').getImageData(16, 16, 1, 1).data"
+    return list(page.evaluate(f"Array.from({code})"))[:3]
+
+
+def test_the_film_grows_and_can_be_wound_back(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    page.goto(training.url)
+    film = page.locator("[data-film]")
+    expect(film).to_be_hidden()
+    training.begin()
+    training.validate(0, found=False, mean_dice=0.3, pixel_accuracy=0.7, of_cell=0.0)
+    expect(film).to_have_attribute("data-shown", "0")
+    assert centre(page) == [60, 60, 60]
+    training.validate(1, found=True, mean_dice=0.9, pixel_accuracy=0.95, of_cell=0.85)
+    expect(film).to_have_attribute("data-shown", "10")
+    expect(film).to_contain_text("Dice 100 %")
+    half = centre(page)
+    assert half != [60, 60, 60]
+    page.locator("#film-opacity").fill("1")
+    until(lambda: centre(page) != half)
+    page.get_by_label("Prediction", exact=True).uncheck()
+    until(lambda: centre(page) == [60, 60, 60])
+    page.locator("#film-slider").fill("0")
+    expect(film).to_have_attribute("data-shown", "0")
+    expect(page.locator("[data-film-epoch]")).to_have_text("epoch 0")
+    training.validate(2, found=True, mean_dice=0.95, pixel_accuracy=0.95, of_cell=0.9)
+    expect(page.locator("#film-slider")).to_have_attribute("max", "2")
+    expect(film).to_have_attribute("data-shown", "0")
+
+
+def test_a_model_that_finds_nothing_is_told_so(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    training.begin()
+    training.validate(0, found=False, mean_dice=0.3, pixel_accuracy=0.7, of_cell=0.0)
+    page.goto(training.url)
+    verdict = page.locator("[data-verdict]")
+    metrics = page.locator("[data-metrics]")
+    expect(metrics.locator("tr.is-deciding")).to_contain_text("40 %")
+    expect(verdict).to_have_text("")
+    training.validate(1, found=False, mean_dice=0.4, pixel_accuracy=0.9, of_cell=0.0)
+    expect(verdict).to_contain_text("no better than the trivial answer (every pixel “background”)")
+    expect(verdict).to_contain_text("90 % of all pixels are right, but the thing itself is not found: “cell”")
+    training.validate(2, found=True, mean_dice=0.9, pixel_accuracy=0.95, of_cell=0.85)
+    expect(verdict).to_have_text("")
+    expect(metrics.locator(".class-metrics")).to_contain_text("85 %")
+    expect(page.locator("[data-tiles]")).to_contain_text("baseline 40 %")
+
+
+def test_epoch_means_stand_out_and_single_steps_are_faint(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    page.goto(training.url)
+    for step in range(1, 21):
+        means = {"epoch_loss": 5.0 - step / 10} if step % 10 == 0 else {}
+        values = {"loss": 5.0 - step / 10, **means}
+        training.writer.emit(MetricEvent(step=step, epoch=step / 10, phase="train", values=values, kinds=KINDS))
+    names = "document.querySelector('.chart-loss')?.data?.filter((t) => t.showlegend !== false).map((t) => t.name)"
+    until(lambda: page.evaluate(names) == ["training"])
+    drawn = page.evaluate("document.querySelector('.chart-loss').data.map((t) => [t.y.length, t.opacity ?? 1])")
+    until(lambda: page.evaluate("document.querySelector('.chart-loss').data[0].y.length") == 20)
+    assert [opacity for _, opacity in drawn] == [0.3, 1]
+
+
+def test_the_forms_that_try_a_model_come_with_its_first_snapshot(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    page.goto(training.url)
+    expect(page.locator("#inference")).to_contain_text("as soon as the training has written its first snapshot")
+    path = training.folder / "snapshots" / "epoch_1.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"weights")
+    training.writer.emit(SnapshotEvent(step=10, epoch=1, path="snapshots/epoch_1.safetensors", best=True))
+    expect(page.locator("input[type=file][name=image_file]")).to_be_attached()
+    expect(page.locator("#one-snapshot option")).to_have_count(1)
+    expect(page.locator("#image_path")).to_be_visible()
+    training.writer.emit(SnapshotEvent(step=20, epoch=2, path="snapshots/epoch_2.safetensors"))
+    expect(page.locator("#one-snapshot option")).to_have_count(2)
