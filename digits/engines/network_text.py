@@ -23,6 +23,11 @@ BUILD_SECONDS = 60.0
 DOWNLOAD_SECONDS = 900.0  # building with pretrained weights may fetch them first
 REPEAT_SECONDS = 0.5  # a text that swallows the interruption is interrupted again
 RECIPE = "Write a Python text with build_network(context); docs/networks.md shows how."
+TOWER_ADVICE = (
+    "Write build_network(context) that returns a keras.Model: what `inference` built of self.x goes there, beginning with "
+    "keras.Input((height, width, channels)); self.nclasses is context.num_classes, slim.conv2d is keras.layers.Conv2D, "
+    "slim.fully_connected is keras.layers.Dense; `loss` becomes loss(outputs, targets). docs/networks.md shows how."
+)
 
 _PROTOTXT = re.compile(r"^\s*(layers?\s*\{|name\s*:\s*\"[^\"]*\"\s*$)", re.MULTILINE)
 _LUA = re.compile(r"^\s*(local\s+\w+\s*=|require\s*[\"'(]|end\s*$|return\s+function\s*\()|nn\.Sequential\(\)\s*$", re.MULTILINE)
@@ -43,7 +48,7 @@ def foreign_advice(text: str, framework: str) -> tuple[str, str] | None:
         if _PROTOTXT.search(text):
             return "This is a Caffe prototxt.", f"Caffe is not among the frameworks. {RECIPE}"
         if _TF1.search(text):
-            return "This is a network of TensorFlow 1 (UserModel(Tower) or slim).", RECIPE
+            return "This is a network of TensorFlow 1 (UserModel(Tower) or slim).", TOWER_ADVICE
         if _LUA.search(text):
             return "This is a Lua (Torch 7) network.", f"Lua is not among the frameworks. {RECIPE}"
     others = [name for name, pattern in _IMPORTS.items() if name != framework and pattern.search(text)]

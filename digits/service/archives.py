@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import io
 import json
-import struct
 import tarfile
 import time
 import zipfile
@@ -26,12 +25,14 @@ from digits.service.models import model_dict
 from digits.service.snapshots import Snapshot, find_snapshot
 from digits.storage.files import read_json
 from digits.storage.jobs import Job
+from digits.storage.snapshot_files import snapshot_metadata
 
 FORMATS = ("tar.gz", "tgz", "tar", "tar.bz2", "zip")
 MEDIA_TYPES = {"zip": "application/zip", "tar": "application/x-tar", "tar.bz2": "application/x-bzip2"}
-TEMPLATES = Path(__file__).parent / "templates" / "archive"
+TEMPLATES = Path(__file__).parent / "templates"
+FOLDERS = {"pytorch": "archive", "tensorflow": "archive_tensorflow"}
+PICTURES = "from pictures import read_feature\n"  # stands in a script for the part of PyTorch's that reads pictures
 CHUNK = 1 << 20
-MAX_HEADER = 64 * 2**20
 COMPRESSION = 1  # weights hardly shrink; a higher level only costs time
 
 
@@ -101,24 +102,9 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     if labels:
         members.append(_text(str(info.get("labels file") or "labels.txt"), "".join(f"{label}\n" for label in labels)))
     members += _mean_file(service, model, info)
-    if model.task == Task.CLASSIFICATION and model.framework == "pytorch":
-        members += _script(info, meta, snapshot, weights.name)
+    if model.task == Task.CLASSIFICATION and model.framework in FOLDERS:
+        members += _script(model.framework, info, meta, snapshot)
     return members
-
-
-def snapshot_metadata(path: Path) -> dict[str, Any]:
-    """What digits wrote into the header of a safetensors file; empty for other files. StorageError when it is broken."""
-    if path.suffix != ".safetensors":
-        return {}
-    try:
-        with open(path, "rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            if size > MAX_HEADER:
-                raise ValueError(f"a header of {size} bytes")
-            header = json.loads(file.read(size))
-        return dict(json.loads(header.get("__metadata__", {}).get("digits", "{}")))
-    except (OSError, ValueError, struct.error) as error:
-        raise StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.") from error
 
 
 def tar_chunks(members: Iterable[Member]) -> Iterator[bytes]:
@@ -237,14 +223,23 @@ def _mean_file(service: Service, model: Job, info: dict[str, Any]) -> list[Membe
     return [_file(path)] if path and path.is_file() else []
 
 
-def _script(info: dict[str, Any], meta: dict[str, Any], snapshot: Snapshot, weights: str) -> list[Member]:
-    readme = (TEMPLATES / "README.md").read_text(encoding="utf-8")
+def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot: Snapshot) -> list[Member]:
+    folder = TEMPLATES / FOLDERS[framework]
     values = {
         "name": info["name"],
         "network": meta.get("network_name", "custom"),
         "classes": len(meta.get("class_labels", ())),
         "version": info["digits version"],
         "epoch": snapshot.label,
-        "snapshot": weights,
+        "snapshot": info["snapshot file"],
     }
-    return [_file(TEMPLATES / "predict.py"), _text("README.md", readme.format(**values))]
+    script = (folder / "predict.py").read_text(encoding="utf-8").replace(PICTURES, _reading_pictures())
+    readme = (folder / "README.md").read_text(encoding="utf-8").format(**values)
+    return [_text("predict.py", script), _text("README.md", readme)]
+
+
+def _reading_pictures() -> str:
+    """The part of PyTorch's script that needs no framework, from its heading to the next."""
+    text = (TEMPLATES / FOLDERS["pytorch"] / "predict.py").read_text(encoding="utf-8")
+    start = text.index("# -- from a file")
+    return f"import sys\n\nfrom PIL import Image, ImageOps\n\n{text[start : text.index('# -- ', start + 1)].rstrip()}\n"

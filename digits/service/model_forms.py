@@ -42,7 +42,6 @@ POLICY_TITLES = {
     "poly": "Polynomial decay",
     "sigmoid": "Sigmoid decay",
 }
-TENSORFLOW_ONLY = frozenset({"FTRL", "ADAGRADDA"})
 LR_PARAMETERS = {
     "fixed": (),
     "step": ("lr_step_size", "lr_step_gamma"),
@@ -211,7 +210,7 @@ class NetworkForm(FormModel):
     pretrained_networks: str = option("", "Pretrained network", widget="hidden", max_length=200)
     custom_network: str = option("", "Network text", "Python with build_network(context).", widget="code", max_length=MAX_TEXT)
     custom_network_snapshot: str = option(
-        "", "Weights to start from", "A .safetensors or .pt file on the server; blank: random weights.", widget="path"
+        "", "Weights to start from", "A .safetensors, .pt or .keras file on the server; blank: random weights.", widget="path"
     )
     python_layer_from_client: bool = option(False, "Python layer from client", widget="hidden")
     python_layer_client_file: str = option("", "Python layer file", widget="hidden")

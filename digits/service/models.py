@@ -18,10 +18,10 @@ from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets import dataset_info
 from digits.service.forms import parse
-from digits.service.frameworks import choose_framework
+from digits.service.frameworks import choose_framework, missing_abilities
 from digits.service.gpus import resources
 from digits.service.jobs import create_job, free_job_id, stored_form
-from digits.service.model_forms import DEFAULT_ON, MAX_NAME, TENSORFLOW_ONLY, ModelForm, form_values
+from digits.service.model_forms import DEFAULT_ON, MAX_NAME, ModelForm, form_values
 from digits.service.model_networks import NETWORK_FILE, Network, resolve
 from digits.service.snapshots import list_snapshots
 from digits.storage.files import atomic
@@ -188,9 +188,7 @@ def _collect(errors: Errors, work: Any, otherwise: Any) -> Any:
 
 
 def _check(service: Service, form: ModelForm, framework: str, dataset: Job | None) -> Errors:
-    errors: Errors = {}
-    if framework != "tensorflow" and form.solver_type in TENSORFLOW_ONLY:
-        errors["solver_type"] = [f"{form.solver_type} exists in TensorFlow only. Choose SGD, ADAMW or another solver."]
+    errors: Errors = missing_abilities(framework, form.solver_type, dataset.task if dataset else "")
     combinations = len(form.learning_rate) * max(1, len(form.batch_size or ()))
     if combinations > MAX_SWEEP:
         errors["learning_rate"] = [f"{combinations} models would be made of these lists; at most {MAX_SWEEP} at once."]

@@ -1,21 +1,20 @@
 """The snapshots of a model as its folder holds them: `snapshots/epoch_<E>.<extension>`, where E may be a fraction, and
-`snapshots/best.safetensors` where the best weights fell between two of them (its header knows the epoch)."""
+`snapshots/best.<extension>` where the best weights fell between two of them (its metadata knows the epoch)."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.errors import BadRequest, NotFound
+from digits.errors import BadRequest, NotFound, StorageError
 from digits.service import Service
 from digits.storage.jobs import Job
+from digits.storage.snapshot_files import SUFFIXES, snapshot_metadata
 
 PREFIX = "epoch_"
-BEST = "best.safetensors"
-MAX_HEADER = 64 * 2**20
+BEST = tuple(f"best{suffix}" for suffix in SUFFIXES)
 NEWEST = (None, -1.0, 0.0)
 
 
@@ -68,7 +67,7 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
 
 
 def _snapshot(root: Path, path: Path) -> Snapshot | None:
-    if path.name == BEST:
+    if path.name in BEST:
         epoch = _epoch_in_header(path)
         return None if epoch is None else Snapshot(epoch, str(path.relative_to(root)))
     if not path.name.startswith(PREFIX):
@@ -82,16 +81,10 @@ def _snapshot(root: Path, path: Path) -> Snapshot | None:
 
 
 def _epoch_in_header(path: Path) -> float | None:
-    """The epoch that a safetensors file's metadata tell; None where they do not."""
-    try:
-        with open(path, "rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            if size > MAX_HEADER:
-                return None
-            header = json.loads(file.read(size))
-        return float(json.loads(header["__metadata__"]["digits"])["epoch"])
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
-        return None
+    """The epoch that a snapshot's metadata tell; None where they do not."""
+    with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
+        return float(snapshot_metadata(path)["epoch"])
+    return None
 
 
 def _number(epoch: float | str | None) -> float | None:
