@@ -35,6 +35,7 @@ def make_job(
     owner: str = USER,
     parents: tuple[str, ...] = (),
     form: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
     **columns: Any,
 ) -> Job:
     """A job in the given state."""
@@ -45,7 +46,7 @@ def make_job(
         type_name=TYPE_NAMES[kind],
         name=name,
         form=form or {},
-        spec={},
+        spec=spec or {},
         resources=Resources("train"),
         parents=parents,
         owner=owner,

@@ -14,7 +14,7 @@ from digits.domain.datasets import STAGES, DatasetInfo
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
-from digits.errors import BadRequest, Conflict, DigitsError, StorageError
+from digits.errors import BadRequest, Conflict, StorageError
 from digits.service import Service, jobs, paths
 from digits.service.snapshots import Snapshot, find_snapshot
 from digits.storage.events import read_lines
@@ -86,17 +86,22 @@ def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
 
     Keys: `count`, `skipped`, `labelled`, `top1`, `top5`, `loss` (None without labels), `class_labels`, `confusion` (rows
     `[true, predicted, count]`), `per_class`, `top` (class index → `[row, probability]` best first), `model_id`, `epoch`.
-    Raises Conflict while it runs, DigitsError with the job's own message when it failed.
+    Raises Conflict while it runs, and with the job's own message when it failed.
     """
-    if job.status.is_running:
-        raise Conflict(f"{job.name} is {job.status.word}; its result comes when it is done.")
-    if job.status != Status.DONE:
-        raise DigitsError(job.error or job.message or f"{job.name} is {job.status.word}.", advice="Its page says more.")
+    _require_done(job)
     return dict(read_json(service.folder(job.id).result_file))
 
 
+def _require_done(job: Job) -> None:
+    if job.status.is_running:
+        raise Conflict(f"{job.name} is {job.status.word}; its result comes when it is done.")
+    if job.status != Status.DONE:
+        raise Conflict(job.error or job.message or f"{job.name} is {job.status.word}.", advice="Its page says more.")
+
+
 def predictions(service: Service, job: Job) -> PredictionReader:
-    """The predictions of a finished evaluation."""
+    """The predictions of a finished evaluation. Raises Conflict like `evaluation_result`."""
+    _require_done(job)
     from digits.storage.predictions import FILE_NAME, PredictionReader
 
     return PredictionReader(service.folder(job.id).path / FILE_NAME)

@@ -11,7 +11,7 @@ from flask import Blueprint, g, make_response, redirect, render_template, reques
 
 from digits.errors import BadRequest, DigitsError, Unauthorized
 from digits.service import accounts
-from digits.web.context import HOW_TO_GET_A_TOKEN, argument, get_service, route, wants_json
+from digits.web.context import HOW_TO_GET_A_TOKEN, argument, describes, get_service, route, wants_json
 from digits.web.security import start_session
 
 FREE_TRIES = 5
@@ -65,6 +65,14 @@ def blueprint() -> Blueprint:
     area = Blueprint("auth", __name__)
     throttle = Throttle()
 
+    @describes(
+        form={
+            "username": "The account.",
+            "password": "Its password.",
+            "token": "Instead of both: the token of the printed address.",
+            "next": "The path to go to afterwards.",
+        }
+    )
     def login() -> Any:
         if not get_service().settings.auth:
             return _name_yourself()

@@ -75,6 +75,10 @@ def uploads_page() -> Any:
     return render_template("uploads.html", uploads=found)
 
 
+@describes(
+    form={"files": "The files or archives; as multipart form data.", "name": "What the upload will be called."},
+    answer="The upload: `name`, `path` for path fields, `files`, `bytes`, `skipped`.",
+)
 def upload() -> Any:
     """A whole upload in one request: `files` (repeated, or any file field) and an optional `name`. Answers the upload."""
     service, user = get_service(), require_user()
@@ -98,6 +102,12 @@ def begin() -> Any:
     return jsonify(token=uploads.begin(get_service(), name, require_user()))
 
 
+@describes(
+    json=True,
+    form={},
+    arguments={"path": "With PUT: where in the upload the content goes."},
+    answer="`files`: how many were taken.",
+)
 def send(token: str) -> Any:
     """Files of an upload: PUT with `path` and the raw content, or POST as multipart (the file names are the paths)."""
     require_user()
@@ -111,6 +121,7 @@ def send(token: str) -> Any:
     return jsonify(files=len(files))
 
 
+@describes(json=True, answer="The upload, as POST /uploads.json answers it.")
 def finish(token: str) -> Any:
     """Unpack and name what was sent; on a refusal nothing is kept."""
     require_user()
@@ -122,6 +133,7 @@ def finish(token: str) -> Any:
         raise
 
 
+@describes(json=True)
 def cancel(token: str) -> Any:
     """Forget an upload that is being sent."""
     require_user()
