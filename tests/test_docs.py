@@ -1,0 +1,87 @@
+"""The documentation names everything that can be set, typed, read or implemented, and its generated pages are up to date."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from digits import errors
+from digits.cli import group
+from digits.cli.reference import pages
+from digits.config import Settings
+from digits.domain.events import EVENT_TYPES
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.view.interface import VisualizationInterface
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def commands(command: click.Command, name: str) -> Iterator[str]:
+    """The full names of a command and of all below it."""
+    yield name
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            assert found is not None
+            yield from commands(found, f"{name} {child}")
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    assert text(name) == pages()[name], "run `make docs`"
+
+
+def test_generated_pages_say_the_same_on_every_machine() -> None:
+    for name in pages():
+        assert str(Path.home()) not in text(name)
+        assert str(ROOT) not in text(name)
+
+
+def test_every_setting_is_described() -> None:
+    page = text("configuration.md")
+    missing = [f.name for f in fields(Settings) if f"`{f.name}`" not in page or f"`DIGITS_{f.name.upper()}`" not in page]
+    assert not missing
+
+
+def test_every_command_is_described() -> None:
+    headings = {line.lstrip("# ") for line in text("cli.md").splitlines() if line.startswith("#")}
+    assert not [name for name in commands(group, "digits") if name != "digits" and name not in headings]
+
+
+def test_every_event_is_described_with_its_fields() -> None:
+    rows = {line.split("`")[1]: line for line in text("events.md").splitlines() if line.startswith("| `")}
+    assert set(EVENT_TYPES) <= set(rows)
+    for name, event in EVENT_TYPES.items():
+        own = [f.name for f in fields(event) if f.name not in ("t", "attempt")]
+        assert not [field for field in own if f"`{field}`" not in rows[name]], name
+
+
+def test_every_error_is_described() -> None:
+    page = text("rest.md")
+    names = [name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__]
+    assert not [name for name in names if f"`{name}`" not in page]
+
+
+@pytest.mark.parametrize("interface", [DataIngestionInterface, VisualizationInterface])
+def test_every_method_of_a_plugin_is_described(interface: type) -> None:
+    page = text("plugins.md")
+    names = [name for name in vars(interface) if not name.startswith("_")]
+    assert not [name for name in names if not re.search(rf"\b{name}\b", page)]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    assert not [target for target in targets if not (page.parent / target).exists()]
