@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from digits.config import Settings
+from digits.engines.base import available_frameworks
 from digits.service import Service
 from digits.supervisor import run
 from digits.web.app import create_app
@@ -23,14 +24,27 @@ USER = "digits-testsuite"
 DEADLINE = 240.0
 ROUTE = "/models/images/classification"
 ENDED = ("Done", "Aborted", "Error")
-LINEAR = """
+LINEAR = {
+    "pytorch": """
 from torch import nn
 
 def build_network(context):
     channels, height, width = context.input_shape
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, {outputs}))
-"""
-BOGUS = "from torch import nn\n\ndef build_network(context):\n    return nn.BogusCode(3)\n"
+""",
+    "tensorflow": """
+import keras
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    layers = [keras.Input((height, width, channels)), keras.layers.Flatten(), keras.layers.Dense({outputs})]
+    return keras.Sequential(layers)
+""",
+}
+BOGUS = {
+    "pytorch": "from torch import nn\n\ndef build_network(context):\n    return nn.BogusCode(3)\n",
+    "tensorflow": "import keras\n\ndef build_network(context):\n    return keras.layers.BogusCode(3)\n",
+}
 EVERY_AUGMENTATION = {
     "aug_flip": "fliplrud",
     "aug_quad_rot": "rotall",
@@ -50,14 +64,18 @@ class Studio:
     client: FlaskClient
     service: Service
     dataset: str
+    framework: str
+
+    def linear(self, outputs: str) -> str:
+        return LINEAR[self.framework].format(outputs=outputs)
 
     def post(self, **values: Any) -> Any:
         known = {
             "model_name": "test_model",
             "dataset": self.dataset,
             "method": "custom",
-            "custom_network": LINEAR.format(outputs="context.num_classes"),
-            "framework": "pytorch",
+            "custom_network": self.linear("context.num_classes"),
+            "framework": self.framework,
             "batch_size": "10",
             "train_epochs": "1",
             "random_seed": str(0xCAFEBABE),
@@ -100,8 +118,10 @@ def until(condition: Callable[[], Any]) -> Any:
     raise AssertionError("the deadline has passed")
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+@pytest.fixture(scope="module", params=["pytorch", "tensorflow"])
+def studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    if request.param not in available_frameworks():
+        pytest.skip(f"{request.param} is not installed")
     root = tmp_path_factory.mktemp("studio")
     class_folder(root / "pictures", 10)
     settings = Settings(jobs_dir=str(root / "jobs"), auth=False, data_dirs=str(root))
@@ -120,7 +140,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     supervisor = threading.Thread(target=run, args=(settings,), kwargs={"stop": stop, "stop_jobs": True}, daemon=True)
     supervisor.start()
     try:
-        yield Studio(client, service, dataset)
+        yield Studio(client, service, dataset, request.param)
     finally:
         stop.set()
         supervisor.join(timeout=DEADLINE)
@@ -135,7 +155,7 @@ def jobs(studio: Studio) -> dict[str, str]:
     return {
         "epochs": studio.create(train_epochs="4", snapshot_interval="2", use_mean="pixel"),
         "all": studio.create(
-            custom_network=LINEAR.format(outputs="1000"),
+            custom_network=studio.linear("1000"),
             batch_accumulation="2",
             use_mean="none",
             snapshot_interval="0.5",
@@ -145,8 +165,8 @@ def jobs(studio: Studio) -> dict[str, str]:
             lr_multistep_values="50,75,90",
             **EVERY_AUGMENTATION,
         ),
-        "narrow": studio.create(custom_network=LINEAR.format(outputs="2")),
-        "bogus": studio.create(custom_network=BOGUS),
+        "narrow": studio.create(custom_network=studio.linear("2")),
+        "bogus": studio.create(custom_network=BOGUS[studio.framework]),
         "diverged": studio.create(learning_rate="1e15", train_epochs="20", use_mean="none"),
         "sweep 0": sweep[0]["id"],
         "sweep 1": sweep[1]["id"],
@@ -237,12 +257,14 @@ def test_abort_and_delete(studio: Studio) -> None:
 def test_visualize_network_builds_it_elsewhere(studio: Studio) -> None:
     def ask(text: str) -> Any:
         values = {"custom_network": text, "dataset_id": studio.dataset, "crop_size": "8"}
-        return studio.client.post("/models/visualize-network.json?framework=pytorch", data=values)
+        return studio.client.post(f"/models/visualize-network.json?framework={studio.framework}", data=values)
 
-    report = ask(LINEAR.format(outputs="context.num_classes")).get_json()
+    report = ask(studio.linear("context.num_classes")).get_json()
     assert report["parameters"] == 3 * 8 * 8 * 3 + 3
     assert report["layers"][-1]["output_shape"] == [3]
-    assert "BogusCode" in ask(BOGUS).get_json()["errors"]["custom_network"][0]
+    assert "BogusCode" in ask(BOGUS[studio.framework]).get_json()["errors"]["custom_network"][0]
+    if studio.framework == "tensorflow":
+        return  # it starts slowly, and what follows is the same for all
     printing = (
         "def build_network(context):\n    while True:\n        print('x' * 10 ** 6, flush=True)\n        raise SystemExit(3)\n"
     )
