@@ -16,8 +16,8 @@ import numpy as np
 
 from digits.engines.base import Records, TrainingRun
 from digits.engines.batches import BatchSource, split_batches
-from digits.engines.metrics import metrics_for
 from digits.engines.preparation import label_scale
+from digits.engines.recipe import metrics_of
 from digits.errors import JobStopped
 
 TRAIN_SAMPLES = 2000  # of larger sets the guess is made from so many labels, evenly spaced
@@ -54,8 +54,7 @@ def measure(run: TrainingRun, source: BatchSource | None) -> Baseline | None:
 
 
 def _metrics(run: TrainingRun) -> list[Any]:
-    meta = run.train.meta
-    return metrics_for(run.spec.task, meta.label_kind, meta.label_shape, run.info.class_labels)
+    return metrics_of(run)
 
 
 def _measured(run: TrainingRun, source: BatchSource, guess: Guess, description: str, features: bool = False) -> Baseline:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from digits.domain.datasets import DatasetInfo
 from digits.errors import BadRequest
+
+IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
+NONE_IGNORED = -100
 
 LOSSES = {
     "cross_entropy": "Cross-entropy of class scores",
     "cross_entropy_dice": "Cross-entropy plus soft Dice of class scores per pixel",
     "dice": "Soft Dice of class scores per pixel",
     "focal": "Focal loss of class scores (gamma 2)",
+    "focal_dice": "Focal loss plus soft Dice of class scores per pixel",
     "mse": "Mean squared error",
     "l1": "Mean absolute error",
     "smooth_l1": "Huber loss (quadratic below 1)",
+}
+
+SCORES_OF_PIXELS = ("cross_entropy_dice", "cross_entropy", "dice", "focal", "focal_dice")
+NUMBERS = ("mse", "l1", "smooth_l1")
+TASK_LOSSES = {
+    "classification": ("cross_entropy", "focal"),
+    "segmentation": SCORES_OF_PIXELS,
+    "processing": NUMBERS,
+    "regression": NUMBERS,
+    "generic": tuple(LOSSES),
 }
 
 
@@ -23,6 +38,16 @@ def default_loss(task: str, label_kind: str) -> str:
     if task == "segmentation":
         return "cross_entropy_dice"
     return "cross_entropy" if label_kind == "index" else "mse"
+
+
+def ignored_index(task: str, info: DatasetInfo) -> int:
+    """The label of pixels that count neither in the loss nor in metrics."""
+    return int(info.extra.get("ignore_index", IGNORED)) if task == "segmentation" else NONE_IGNORED
+
+
+def losses_for(task: str) -> tuple[str, ...]:
+    """The losses that make sense for a task, the default first; () where the network brings its own."""
+    return TASK_LOSSES.get(task, ())
 
 
 def check_loss(name: str) -> str:

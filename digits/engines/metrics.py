@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from digits.domain.metrics import default_best_metric, is_lower_better
+from digits.engines.losses import IGNORED
 
 __all__ = [
     "Accuracy",
@@ -29,7 +30,6 @@ __all__ = [
 MAX_CLASSES_SHOWN = 32  # per-class values of more classes would drown the charts
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5  # an 11×11 window, as the paper (Wang 2004) has it
-IGNORED = 255
 
 
 class Metric(ABC):
@@ -177,10 +177,17 @@ class PictureQuality(Metric):
         return "other"
 
 
-def metrics_for(task: str, label_kind: str, label_shape: tuple[int, ...] | None, class_labels: Sequence[str]) -> list[Metric]:
-    """The metrics a task is judged by. `PictureQuality` counts from 0 to 1: pass it scaled pictures."""
+def metrics_for(
+    task: str,
+    label_kind: str,
+    label_shape: tuple[int, ...] | None,
+    class_labels: Sequence[str],
+    ignored: int = IGNORED,
+) -> list[Metric]:
+    """The metrics a task is judged by. `PictureQuality` counts from 0 to 1: pass it scaled pictures. Pixels of the value
+    `ignored` in maps of classes do not count."""
     if task == "segmentation" and class_labels:
-        return [Overlap(class_labels)]
+        return [Overlap(class_labels, ignored)]
     if label_kind == "boxes":
         from digits.engines.box_metrics import BoxPrecision  # which builds on what is above
 

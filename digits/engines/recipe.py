@@ -14,7 +14,8 @@ from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
 from digits.engines.batches import BatchSource
 from digits.engines.boxes import typical_sizes
 from digits.engines.fit import NETWORK_FILE
-from digits.engines.metrics import default_best_metric, metrics_for
+from digits.engines.losses import ignored_index
+from digits.engines.metrics import Metric, default_best_metric, metrics_for
 from digits.engines.plan import Plan, make_plan
 from digits.engines.preparation import Preparation
 from digits.engines.room import wait_for_room
@@ -112,9 +113,7 @@ def make_keeper(
     run: TrainingRun, stepper: Stepper, preparation: Preparation, context: NetworkContext, suffix: str
 ) -> SnapshotKeeper:
     """Who writes the snapshots, as files that end in `.suffix`."""
-    meta = run.train.meta
-    found = metrics_for(run.spec.task, meta.label_kind, meta.label_shape, run.info.class_labels)
-    names = [name for metric in found for name in metric.compute()]
+    names = [name for metric in metrics_of(run) for name in metric.compute()]
     base = metadata(run, preparation, context)
 
     def make(epoch: float, metrics: dict[str, float]) -> bytes:
@@ -125,6 +124,13 @@ def make_keeper(
     return SnapshotKeeper(
         run.folder, metric, run.spec.keep_snapshots, make, run.emit, lambda work: wait_for_room(run, work), suffix
     )
+
+
+def metrics_of(run: TrainingRun) -> list[Metric]:
+    """New metrics for the training's task and labels."""
+    meta, info = run.train.meta, run.info
+    ignored = ignored_index(run.spec.task, info)
+    return metrics_for(run.spec.task, meta.label_kind, meta.label_shape, info.class_labels, ignored)
 
 
 def write_files(run: TrainingRun, base: dict[str, Any]) -> None:

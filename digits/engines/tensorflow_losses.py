@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 
 from digits.engines.base import names_of
-from digits.engines.losses import check_loss
+from digits.engines.losses import IGNORED, NONE_IGNORED, check_loss
 from digits.engines.tensorflow_start import tf
 from digits.errors import NetworkError
 
 FOCAL_GAMMA = 2.0
-IGNORED = 255
-NONE_IGNORED = -100
 Loss = Callable[[Any, Any], dict[str, Any]]
 
 
-def make_loss(name: str, own: Callable[..., Any] | None, *, task: str, class_weights: Any = None) -> Loss:
-    """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output."""
+def make_loss(name: str, own: Callable[..., Any] | None, *, ignored: int = NONE_IGNORED, class_weights: Any = None) -> Loss:
+    """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output.
+
+    Targets of the value `ignored` do not count.
+    """
     if own is not None and not name:
         return lambda outputs, targets: _own_values(own(outputs, targets))
     function = _FUNCTIONS[check_loss(name)]
-    ignored = IGNORED if task == "segmentation" else NONE_IGNORED
     weights = None if class_weights is None else np.asarray(class_weights, dtype=np.float32)
 
     def loss(outputs: Any, targets: Any) -> dict[str, Any]:
@@ -75,6 +75,10 @@ def focal(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGN
     return tf.reduce_sum(weighted * (1 - tf.exp(-plain)) ** FOCAL_GAMMA) / tf.maximum(kept, 1)
 
 
+def focal_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> Any:
+    return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
+
+
 def _logs(output: Any, target: Any, ignored: int) -> Any:
     """Cross-entropy of each sample or pixel. A class without a score is an error, and not a NaN."""
     known = tf.where(target == ignored, tf.zeros_like(target), target)
@@ -111,6 +115,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cross_entropy_dice": cross_entropy_dice,
     "dice": soft_dice,
     "focal": focal,
+    "focal_dice": focal_dice,
     "mse": _numbers(tf.square),
     "l1": _numbers(tf.abs),
     "smooth_l1": _numbers(_huber),

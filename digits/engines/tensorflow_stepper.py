@@ -19,8 +19,9 @@ import numpy as np
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.batches import Batch, BatchSource
 from digits.engines.loop import evaluation_parts, kind_of
-from digits.engines.metrics import Metric, metrics_for
+from digits.engines.metrics import Metric
 from digits.engines.plan import Plan
+from digits.engines.recipe import metrics_of
 from digits.engines.stepper import Scores, Stepper, Totals
 from digits.engines.tensorflow_build import Network
 from digits.engines.tensorflow_inputs import Augmenter, Inputs
@@ -223,8 +224,7 @@ class TensorflowStepper(Stepper):
         return {name: tf.cast(value, tf.float32) for name, value in values.items()}, output, y
 
     def _metrics(self) -> list[Metric]:
-        meta = self.run.train.meta
-        return metrics_for(self.run.spec.task, meta.label_kind, meta.label_shape, self.run.info.class_labels)
+        return metrics_of(self.run)
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         features = np.ascontiguousarray(batch.features.astype(self.dtype, copy=False))

@@ -12,8 +12,9 @@ from digits.domain.events import WarningEvent
 from digits.engines import checkpoint
 from digits.engines.base import NetworkContext, TrainingRun
 from digits.engines.batches import BatchSource
+from digits.engines.class_weights import weights_of
 from digits.engines.loop import TrainingLoop
-from digits.engines.losses import default_loss
+from digits.engines.losses import default_loss, ignored_index
 from digits.engines.network_text import describe, own_frames
 from digits.engines.plan import Plan, seed_for
 from digits.engines.preparation import preparation_for, with_measured
@@ -106,8 +107,12 @@ def _stepper(
     scaled = _policy_name(run) == "mixed_float16"
     optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
     name = spec.loss or default_loss(spec.task, run.train.meta.label_kind if run.info.class_labels else "vector")
-    weights = spec.options.get("class_weights")
-    loss = make_loss(spec.loss if network.loss else name, network.loss, task=spec.task, class_weights=weights)
+    loss = make_loss(
+        spec.loss if network.loss else name,
+        network.loss,
+        ignored=ignored_index(spec.task, run.info),
+        class_weights=weights_of(run),
+    )
     augmenter = Augmenter(
         spec.augmentation,
         inputs.preparation.unit,

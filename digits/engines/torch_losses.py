@@ -10,20 +10,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from digits.engines.base import names_of
-from digits.engines.losses import check_loss
+from digits.engines.losses import IGNORED, NONE_IGNORED, check_loss
 from digits.errors import NetworkError
 
 FOCAL_GAMMA = 2.0
-IGNORED = 255
 Loss = Callable[[Any, Tensor], dict[str, Tensor]]
 
 
-def make_loss(name: str, own: Callable[..., Any] | None, *, task: str, class_weights: Tensor | None = None) -> Loss:
-    """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output."""
+def make_loss(
+    name: str, own: Callable[..., Any] | None, *, ignored: int = NONE_IGNORED, class_weights: Tensor | None = None
+) -> Loss:
+    """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output.
+
+    Targets of the value `ignored` do not count.
+    """
     if own is not None and not name:
         return lambda outputs, targets: _own_values(own(outputs, targets))
     function = _FUNCTIONS[check_loss(name)]
-    ignored = IGNORED if task == "segmentation" else -100
 
     def loss(outputs: Any, targets: Tensor) -> dict[str, Tensor]:
         output = next(iter(names_of(outputs).values()))
@@ -44,7 +47,7 @@ def _own_values(value: Any) -> dict[str, Tensor]:
     return values if "loss" in values else {"loss": sum(values.values()), **values}
 
 
-def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = -100) -> Tensor:
+def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
     return F.cross_entropy(output, target, weight=weights, ignore_index=ignored)
 
 
@@ -65,7 +68,7 @@ def cross_entropy_dice(output: Tensor, target: Tensor, weights: Tensor | None = 
     return cross_entropy(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
-def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = -100) -> Tensor:
+def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
     """Lin 2017: cross-entropy times (1 − p)^gamma, mean over what is not ignored."""
     logs = F.log_softmax(output.float(), dim=1)
     plain = F.nll_loss(logs, target, ignore_index=ignored, reduction="none")
@@ -74,8 +77,12 @@ def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored
     return (weighted * (1 - torch.exp(-plain)) ** FOCAL_GAMMA).sum() / kept
 
 
+def focal_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
+    return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
+
+
 def _numbers(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    def loss(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = -100) -> Tensor:
+    def loss(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
         return function(output.float(), target.float().reshape(output.shape))
 
     return loss
@@ -86,6 +93,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "cross_entropy_dice": cross_entropy_dice,
     "dice": soft_dice,
     "focal": focal,
+    "focal_dice": focal_dice,
     "mse": _numbers(F.mse_loss),
     "l1": _numbers(F.l1_loss),
     "smooth_l1": _numbers(F.smooth_l1_loss),

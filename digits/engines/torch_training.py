@@ -15,8 +15,9 @@ from digits.domain.events import WarningEvent
 from digits.engines import checkpoint
 from digits.engines.base import TrainingRun
 from digits.engines.batches import BatchSource
+from digits.engines.class_weights import weights_of
 from digits.engines.loop import TrainingLoop
-from digits.engines.losses import default_loss
+from digits.engines.losses import default_loss, ignored_index
 from digits.engines.network_text import describe, own_frames
 from digits.engines.plan import Plan, seed_for
 from digits.engines.preparation import preparation_for, with_measured
@@ -100,7 +101,12 @@ def _stepper(
     network.module.to(fabric.device)
     optimizer = make_optimizer(spec.solver, spec.learning_rate.base, trained, fused=True)
     name = spec.loss or default_loss(spec.task, run.train.meta.label_kind if run.info.class_labels else "vector")
-    loss = make_loss(spec.loss if network.loss else name, network.loss, task=spec.task, class_weights=_class_weights(run, fabric))
+    loss = make_loss(
+        spec.loss if network.loss else name,
+        network.loss,
+        ignored=ignored_index(spec.task, run.info),
+        class_weights=_class_weights(run, fabric),
+    )
     augmenter = Augmenter(
         spec.augmentation,
         inputs.preparation.unit,
@@ -113,7 +119,7 @@ def _stepper(
 
 
 def _class_weights(run: TrainingRun, fabric: Fabric) -> torch.Tensor | None:
-    weights = run.spec.options.get("class_weights")
+    weights = weights_of(run)
     return torch.tensor(weights, dtype=torch.float32, device=fabric.device) if weights else None
 
 

@@ -10,7 +10,7 @@ import torch
 import torchmetrics.functional as tm
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from digits.engines.metrics import Accuracy, Errors, Metric, Overlap, PictureQuality, better, default_best_metric
+from digits.engines.metrics import Accuracy, Errors, Metric, Overlap, PictureQuality, better, default_best_metric, metrics_for
 
 RNG = np.random.default_rng(0)
 
@@ -88,3 +88,9 @@ def test_what_is_better() -> None:
     assert not better("loss", float("nan"), None)
     assert default_best_metric("segmentation", ["mean_dice", "loss"]) == "mean_dice"
     assert default_best_metric("generic", ["loss"]) == "loss"
+
+
+def test_another_ignore_index_counts_nowhere() -> None:
+    truth, made = np.array([[[0, 9], [1, 1]]]), np.array([[[0, 0], [1, 1]]])
+    found = measured(lambda: metrics_for("segmentation", "map", (1, 2, 2), ["a", "b"], 9)[0], made, truth)
+    assert found["pixel_accuracy"] == found["mean_iou"] == 1.0
