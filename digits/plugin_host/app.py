@@ -18,7 +18,8 @@ from flask import Flask, Response, abort, request, send_from_directory
 
 from digits.errors import BadRequest
 from digits.extensions import loader
-from digits.plugin_host import data, rendering, view
+from digits.extensions.data.recognise import recognise
+from digits.plugin_host import data, preview, rendering, view
 from digits.plugin_host.guard import Watch, guarded
 from digits.storage.folders import JobsDir
 from digits.storage.frames import pack, unpack
@@ -98,7 +99,17 @@ def _dataset_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mes
 
 
 def _create(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
-    return data.create(app, extension_id, message.header["values"], _userdata(jobs_dir, message.header)), {}
+    header = message.header
+    return data.create(app, extension_id, header["values"], _userdata(jobs_dir, header), header.get("allowed_roots", ())), {}
+
+
+def _preview(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    return preview.preview(app, extension_id, message.header["values"], message.header.get("allowed_roots", ()))
+
+
+def _recognise(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    found = recognise(message.header["folder"], message.header.get("allowed_roots", ()))
+    return {"proposals": [proposal.to_json() for proposal in found]}, {}
 
 
 def _inference_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
@@ -131,6 +142,8 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
 OPERATIONS: Mapping[str, Operation] = {
     "dataset-form": _dataset_form,
     "create": _create,
+    "preview": _preview,
+    "recognise": _recognise,
     "inference-form": _inference_form,
     "inference-entries": _inference_entries,
     "facts": _facts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from digits.errors import BadRequest, FormErrors, PluginError
 from digits.extensions import loader
 from digits.extensions.data import pairs, userdata
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import FileSource
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
 
@@ -32,13 +33,20 @@ def dataset_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None
     return {"html": html, "fields": fields, "title": extension.title, "category": extension.category, "errors": errors}
 
 
-def create(app: Flask, extension_id: str, values: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """Check the form, make the instance and freeze it in `file`. Raises FormErrors; whatever `__init__` raises goes through."""
+def create(
+    app: Flask, extension_id: str, values: Mapping[str, Any], file: Path, allowed_roots: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Check the form, make the instance and freeze it in `file`. Raises FormErrors; whatever `__init__` raises goes through.
+
+    `allowed_roots` are the folders that a built-in source may read (empty: all).
+    """
     extension = loader.get("data", extension_id)
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
         checked = binding.check(form, values)
         instance = userdata.build(extension.cls, checked)
+    if isinstance(instance, FileSource):
+        instance.allowed_roots = tuple(allowed_roots)
     file.parent.mkdir(parents=True, exist_ok=True)
     userdata.write(instance, file)
     return {"task": task_of(instance), "values": _json_values(checked), **_facts(instance)}

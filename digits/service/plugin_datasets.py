@@ -15,7 +15,7 @@ from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service, plugins
 from digits.service.forms import FormModel, option, parse
 from digits.service.jobs import create_job, free_job_id, stored_form
-from digits.service.paths import confine
+from digits.service.paths import allowed_roots, confine, readable_folder
 from digits.storage.jobs import Job
 
 TYPE_NAME = "Generic Dataset"
@@ -114,6 +114,30 @@ def create_dataset(service: Service, extension_id: str, values: Mapping[str, Any
         raise
 
 
+def preview(service: Service, extension_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a posted form would make: `counts`, `class_labels`, `problems`, ten random `samples` (`picture`: bytes of a PNG).
+
+    Nothing is kept. Raises FormErrors; PluginFailure with the source's message when it can make no data set of the files.
+    """
+    own = plugin_values(values)
+    if errors := check_paths(service, own):
+        raise FormErrors(errors)
+    header = {"values": own, "allowed_roots": _roots(service)}
+    answer = plugins.ask(service, "preview", extension_id, header, timeout=plugins.CREATE_SECONDS)
+    found = {name: answer.header[name] for name in ("counts", "class_labels", "problems", "problem_count", "samples")}
+    for number, sample in enumerate(found["samples"]):
+        picture = answer.arrays.get(f"{number}/picture")
+        sample["picture"] = picture.tobytes() if picture is not None else b""
+    return found
+
+
+def recognise(service: Service, folder: str) -> list[dict[str, Any]]:
+    """Proposals for a folder: `extension`, `title`, `reason`, `values` of the form. Raises FormErrors at `folder`."""
+    path = readable_folder(service, folder, "folder")
+    header = {"folder": str(path), "allowed_roots": _roots(service)}
+    return list(plugins.ask(service, "recognise", "folder", header).header["proposals"])
+
+
 def plugin_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a posted form that is the plugin's."""
     return {name: value for name, value in values.items() if name not in OWN_FIELDS}
@@ -205,7 +229,7 @@ def _all_errors(
 
 
 def _make_instance(service: Service, extension_id: str, own: Mapping[str, Any], job_id: str) -> dict[str, Any]:
-    header = {"values": dict(own), "job_id": job_id}
+    header = {"values": dict(own), "job_id": job_id, "allowed_roots": _roots(service)}
     return plugins.ask(service, "create", extension_id, header, timeout=plugins.CREATE_SECONDS).header
 
 
@@ -231,6 +255,10 @@ def _spec(extension_id: str, form: GenericDatasetForm, made: Mapping[str, Any]) 
         force_same_shape=bool(form.dsopts_force_same_shape),
         backend=form.dsopts_backend,
     )
+
+
+def _roots(service: Service) -> list[str]:
+    return [str(root) for root in allowed_roots(service)]
 
 
 def _cpus(service: Service, wanted: int) -> int:

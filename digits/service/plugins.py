@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from digits.errors import DigitsError, FormErrors, NotFound, PluginError
+from digits.errors import BadRequest, DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service
 from digits.storage.frames import pack, unpack
 from digits.storage.plugin_socket import socket_of
@@ -203,7 +203,12 @@ def _checked(message: Message) -> Message:
         raise FormErrors(header["errors"])
     if header.get("status") == NotFound.status:
         raise NotFound(str(header["message"]), advice=str(header.get("advice", "")))
-    raise PluginFailure(str(header.get("message", "")), advice=str(header.get("advice", "")), trace=str(header.get("trace", "")))
+    failure = PluginFailure(
+        str(header.get("message", "")), advice=str(header.get("advice", "")), trace=str(header.get("trace", ""))
+    )
+    if header.get("status") == BadRequest.status:  # the files or fields are at fault, not the plugin
+        failure.status = BadRequest.status
+    raise failure
 
 
 def _get(service: Service, address: str, timeout: float) -> tuple[int, str, bytes]:

@@ -64,7 +64,7 @@ def new() -> Any:
     """The form of a new image classification data set; `?clone=` fills it from another one."""
     require_user()
     service = get_service()
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {n: v for n, v in request.args.items() if n in ClassificationDatasetForm.model_fields}
     if source := argument("clone"):
         values = form_values(service, service.store.get(source, Kind.DATASET))
     return _form_page(values, {})

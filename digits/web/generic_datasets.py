@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest, DigitsError, FormErrors
 from digits.service import explore, label_pictures, plugin_datasets, prebuilt_datasets
-from digits.service.datasets import dataset_dict, dataset_info
+from digits.service.datasets import EXTENSIONS, dataset_dict, dataset_info
 from digits.service.forms import BoundForm
 from digits.service.jobs import stored_form
 from digits.service.plugin_datasets import GenericDatasetForm
@@ -34,17 +35,19 @@ def register(area: Blueprint) -> None:
     """Add the routes to the area of plugins."""
     route(area, "/datasets/generic/new/<extension_id>", json_twin=False)(new)
     route(area, "/datasets/generic/create/<extension_id>", methods=("POST",))(create)
+    route(area, "/datasets/generic/preview/<extension_id>", methods=("POST",))(preview)
+    route(area, "/datasets/generic/recognise")(recognise)
     route(area, "/datasets/generic/explore")(explore_page)
     route(area, "/datasets/<job_id>/label", json_twin=False)(label)
     route(area, f"{OTHER}/new", json_twin=False)(new_other)
     route(area, OTHER, methods=("POST",))(create_other)
 
 
-@describes(arguments={"clone": "A data set of the same plugin whose values fill the form."})
+@describes(arguments={"clone": "A data set of the same plugin whose values fill the form. Other arguments fill their fields."})
 def new(extension_id: str) -> Any:
     """The form of a new data set through a data plugin."""
     require_user()
-    values = _clone_values()
+    values = _clone_values() or {name: value for name, value in request.args.items() if name != "username"}
     form = plugin_datasets.dataset_form(get_service(), extension_id, values, "refill" if values else "new", csp_nonce())
     return _form_page(extension_id, form, values, {})
 
@@ -64,6 +67,39 @@ def create(extension_id: str) -> Any:
         return _form_page(extension_id, form, values, {}, error)
 
     return _created(lambda: plugin_datasets.create_dataset(get_service(), extension_id, values, owner), again, refused)
+
+
+@describes(
+    form=GenericDatasetForm, json=True, answer="`counts`, `class_labels`, `problems`, ten random `samples` with `picture`."
+)
+def preview(extension_id: str) -> Any:
+    """What a form would make, before anything is written; the plugin's own form's fields are sent."""
+    require_user()
+    found = plugin_datasets.preview(get_service(), extension_id, context.form_values())
+    for sample in found["samples"]:
+        picture = base64.b64encode(sample["picture"]).decode()
+        sample["picture"] = f"data:image/png;base64,{picture}" if picture else ""
+    return json_answer(found)
+
+
+@describes(
+    json=True, arguments={"folder": "A folder on the server."}, answer="`proposals`: extension, title, reason, values, address."
+)
+def recognise() -> Any:
+    """What kind of data set lies in a folder, the likeliest first."""
+    require_user()
+    found = plugin_datasets.recognise(get_service(), argument("folder") or "")
+    for proposal in found:
+        proposal["address"] = _address_of(proposal)
+    return json_answer({"proposals": found})
+
+
+def _address_of(proposal: Mapping[str, Any]) -> str:
+    """The form, filled in with what is proposed."""
+    values = {name: value for name, value in proposal["values"].items() if value not in ("", None)}
+    if proposal["extension"] == EXTENSIONS["folder"]:
+        return url_for("datasets.new", **values)
+    return url_for("plugins.new", extension_id=proposal["extension"], **values)
 
 
 @describes(arguments={"clone": "A data set whose values fill the form."})

@@ -61,6 +61,9 @@ class FileSource(DataIngestionInterface):
         Raises DataError where no data set can be made.
         """
 
+    def check_stop(self) -> None:
+        """Long loops of `prepare` call it now and then: raises JobStopped when the job was asked to stop."""
+
     def describe(self) -> dict[str, Any]:
         """What `DatasetInfo.extra` should say: everything that a model needs to prepare a new picture in the same way."""
         return {}

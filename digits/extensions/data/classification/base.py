@@ -21,6 +21,7 @@ from digits.storage.files import atomic
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, LABELS_FILE, TEST_FILE, TRAIN_FILE, VAL_FILE
 
 LIST_FILES = {TRAIN_DB: TRAIN_FILE, VAL_DB: VAL_FILE, TEST_DB: TEST_FILE}
+LINES_BETWEEN_STOPS = 500
 PROBES = 200  # files whose headers decide on type and channels
 
 
@@ -97,12 +98,14 @@ class ClassificationSource(FileSource):
         self.write_lines(self.job_folder / LABELS_FILE, labels)
 
     def write_lines(self, path: Path, lines: Iterable[str]) -> int:
-        """Write a text file whole or not at all; the number of lines. Raises DiskFull."""
+        """Write a text file whole or not at all; the number of lines. Raises DiskFull, JobStopped."""
         count = 0
         with atomic(path) as handle:
             for line in lines:
                 handle.write(f"{line}\n".encode(ENCODING, ERRORS))
                 count += 1
+                if count % LINES_BETWEEN_STOPS == 0:
+                    self.check_stop()
         return count
 
     def choose_preparation(self, report: Report) -> None:

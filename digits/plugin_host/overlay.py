@@ -1,0 +1,79 @@
+"""Pictures of samples for the preview: the feature with its label over it or beside it."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from digits.storage.records import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
+from digits.utils.image import display_image
+
+LARGEST_SIDE = 480
+MASK_STRENGTH = 0.55
+GREY = (150, 150, 150)
+Colour = tuple[int, int, int]
+
+
+def overlay(feature: np.ndarray, kind: str, label: np.ndarray, names: Sequence[str], palette: Sequence[int]) -> bytes:
+    """PNG of a sample: boxes and maps over the feature (C,H,W), other arrays beside it. `kind` as of `label_array`."""
+    picture = _rgb(feature)
+    if kind == "boxes":
+        shown = _with_boxes(picture, label, names, palette)
+    elif kind == "array" and label.shape[0] == 1 and label.shape[1:] == feature.shape[1:] and names:
+        shown = _with_map(picture, label[0], palette)
+    elif kind == "array" and min(label.shape[1:]) > 1:
+        shown = _beside(picture, _rgb(label))
+    else:
+        shown = picture
+    return _png(shown)
+
+
+def _rgb(array: np.ndarray) -> Image.Image:
+    return Image.fromarray(display_image(array.transpose(1, 2, 0))).convert("RGB")
+
+
+def _with_boxes(picture: Image.Image, boxes: np.ndarray, names: Sequence[str], palette: Sequence[int]) -> Image.Image:
+    scale = max(1.0, LARGEST_SIDE / max(picture.size))
+    drawn = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    draw = ImageDraw.Draw(drawn)
+    for box in boxes:
+        number = int(box["class"])
+        ignored = bool(box["flags"] & (BOX_IGNORED | BOX_CROWD))
+        colour = GREY if ignored or number < 0 else _colour(number, palette)
+        corners = [float(box[name]) * scale for name in ("x0", "y0", "x1", "y1")]
+        draw.rectangle(corners, outline=colour, width=1 if box["flags"] & BOX_DIFFICULT else 2)
+        if 0 <= number < len(names) and not ignored:
+            draw.text((corners[0] + 3, corners[1] + 2), names[number], fill=colour, stroke_width=1, stroke_fill=(0, 0, 0))
+    return drawn
+
+
+def _with_map(picture: Image.Image, classes: np.ndarray, palette: Sequence[int]) -> Image.Image:
+    table = np.array([_colour(number, palette) for number in range(256)], np.float64)
+    colours = table[np.clip(classes, 0, 255).astype(int)]
+    shown = np.asarray(picture) * (1 - MASK_STRENGTH) + colours * MASK_STRENGTH
+    return _beside(picture, Image.fromarray(shown.astype(np.uint8)))
+
+
+def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    out = Image.new("RGB", (left.width + right.width + 4, max(left.height, right.height)), (128, 128, 128))
+    out.paste(left, (0, 0))
+    out.paste(right, (left.width + 4, 0))
+    return out
+
+
+def _colour(number: int, palette: Sequence[int]) -> Colour:
+    if len(palette) >= 3 * number + 3:
+        return palette[3 * number], palette[3 * number + 1], palette[3 * number + 2]
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.75, 0.95)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _png(picture: Image.Image) -> bytes:
+    picture.thumbnail((2 * LARGEST_SIDE, 2 * LARGEST_SIDE))
+    out = io.BytesIO()
+    picture.save(out, "PNG", compress_level=3)
+    return out.getvalue()

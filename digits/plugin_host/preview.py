@@ -1,0 +1,118 @@
+"""What a form would make, before anything is written: counts of entries, problems, and ten random samples as pictures."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flask import Flask
+
+from digits.domain.datasets import STAGES
+from digits.errors import DigitsError
+from digits.extensions import loader
+from digits.extensions.data import userdata
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import FileSource
+from digits.ingest.encode import entry_text, samples_of
+from digits.ingest.layout import feature_array, label_array
+from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
+from digits.plugin_host import binding
+from digits.plugin_host.overlay import overlay
+from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
+
+SAMPLES = 10
+LISTED_PROBLEMS = 50
+SHOWN_NUMBERS = 8
+
+
+def preview(
+    app: Flask, extension_id: str, values: Mapping[str, Any], roots: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Counts, problems and samples of a posted form; arrays `<i>/picture` are the bytes of PNG files.
+
+    Raises FormErrors, DataError, PluginError. What the source writes goes into a folder that is deleted again.
+    """
+    extension = loader.get("data", extension_id)
+    with binding.request_with(app, values):
+        form = binding.make_form(extension.id, extension.cls.get_dataset_form)
+        source = userdata.build(extension.cls, binding.check(form, values))
+    with tempfile.TemporaryDirectory(prefix="digits-preview-") as folder:
+        problems = _prepare(source, Path(folder), roots)
+        plugin = title_of(extension_id)
+        entries = {stage: entries_of(source, stage, plugin) for stage in STAGES}
+        samples, arrays = _samples(source, entries, plugin)
+    answer = {
+        "counts": {stage: len(items) for stage, items in entries.items()},
+        "class_labels": list(class_labels_of(source)),
+        "problems": problems[:LISTED_PROBLEMS],
+        "problem_count": len(problems),
+        "samples": samples,
+    }
+    return answer, arrays
+
+
+def _prepare(source: DataIngestionInterface, folder: Path, roots: Sequence[str]) -> list[dict[str, Any]]:
+    problems: list[dict[str, Any]] = []
+    if isinstance(source, FileSource):
+        source.job_folder, source.allowed_roots = folder, tuple(roots)
+        source.prepare(problems.append)
+    return problems
+
+
+def _samples(
+    source: DataIngestionInterface, entries: Mapping[str, Sequence[Any]], plugin: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Random entries of all splits, encoded; one that cannot be is shown with its reason."""
+    places = [(stage, row) for stage, items in entries.items() for row in range(len(items))]
+    chosen = sorted(random.sample(places, min(SAMPLES, len(places))), key=lambda place: (STAGES.index(place[0]), place[1]))
+    samples: list[dict[str, Any]] = []
+    arrays: dict[str, Any] = {}
+    for stage, row in chosen:
+        entry = entries[stage][row]
+        sample: dict[str, Any] = {"stage": stage, "entry": entry_text(entry)}
+        try:
+            found = samples_of(source, entry, plugin)
+            first = found if not isinstance(found, list) else found[0] if found else None
+            if first is None:
+                sample["reason"] = "The source gives no sample for this entry."
+            else:
+                picture, facts = _shown(source, first, plugin)
+                arrays[f"{len(samples)}/picture"] = np.frombuffer(picture, np.uint8)
+                sample |= facts
+                sample["notes"] = [reason for _, reason in getattr(first, "notes", ())]
+        except DigitsError as error:
+            sample["reason"] = str(error)
+        samples.append(sample)
+    return samples, arrays
+
+
+def _shown(source: DataIngestionInterface, sample: Any, plugin: str) -> tuple[bytes, dict[str, Any]]:
+    labels = class_labels_of(source)
+    feature = feature_array(sample[0], plugin, "entry")
+    kind, label = label_array(sample[1], plugin, "entry", str(source.get_task() or ""))
+    palette = kept_colours(source).get(COLOR_PALETTE_ATTRIBUTE, [])
+    channels, height, width = feature.shape
+    facts = {"size": f"{width}×{height}, {channels} channels, {feature.dtype}", "label": _words(kind, label, labels)}
+    return overlay(feature, kind, label, labels, palette), facts
+
+
+def _words(kind: str, label: np.ndarray, names: Sequence[str]) -> str:
+    """A label in words."""
+    if kind == "none":
+        return "no label"
+    if kind == "boxes":
+        return "no object" if not len(label) else f"{len(label)} box{'es' if len(label) > 1 else ''}"
+    if kind in ("scalar", "vector"):
+        numbers = label.reshape(-1)
+        if kind == "scalar" and names and 0 <= int(numbers[0]) < len(names):
+            return names[int(numbers[0])]
+        more = " …" if len(numbers) > SHOWN_NUMBERS else ""
+        return ", ".join(f"{number:g}" for number in numbers[:SHOWN_NUMBERS]) + more
+    if names and label.shape[0] == 1:
+        found = [names[int(number)] for number in np.unique(label) if number < len(names)]
+        return ", ".join(found[:SHOWN_NUMBERS])
+    return "×".join(map(str, label.shape[::-1]))

@@ -1,0 +1,88 @@
+// The form of a data set through a plugin: what a folder may be, and ten samples before anything is written.
+
+import { el, number, request, root } from "./ui.js";
+
+const STAGES = { train_db: "training", val_db: "validation", test_db: "test" };
+
+const below = (address) => address.slice(root.length);
+
+function previews() {
+  const button = document.querySelector("[data-preview]");
+  const place = document.querySelector("[data-preview-answer]");
+  if (!button || !place) return;
+  button.addEventListener("click", async () => {
+    place.hidden = false;
+    place.replaceChildren(el("h2", {}, "Preview"), el("p", { class: "muted" }, "Looking at the files…"));
+    button.disabled = true;
+    try {
+      const found = await request(below(button.dataset.preview), { method: "POST", body: new FormData(button.form) });
+      place.replaceChildren(el("h2", {}, "Preview"), ...describe(found), samples(found.samples));
+    } catch (error) {
+      place.replaceChildren(el("h2", {}, "Preview"), el("div", { class: "alert alert-danger", role: "alert" }, error.message));
+    } finally {
+      button.disabled = false;
+    }
+    place.scrollIntoView({ block: "nearest" });
+  });
+}
+
+function describe(found) {
+  const counts = Object.entries(found.counts).filter(([, count]) => count);
+  const parts = counts.map(([stage, count]) => `${number(count)} for ${STAGES[stage] ?? stage}`);
+  const lines = [el("p", {}, `${parts.join(", ") || "Nothing found"}. Nothing has been written yet.`)];
+  if (found.class_labels.length) lines.push(el("p", {}, `Classes: ${found.class_labels.join(", ")}.`));
+  if (found.problem_count) lines.push(problems(found));
+  return lines;
+}
+
+const problems = (found) =>
+  el(
+    "details",
+    {},
+    el("summary", {}, `${number(found.problem_count)} problems in the files`),
+    el("ul", { class: "preview-problems" }, ...found.problems.map((one) => el("li", {}, el("span", { class: "path" }, one.entry || ""), ` ${one.reason}`))),
+  );
+
+const samples = (list) => el("div", { class: "preview-grid" }, ...list.map(figure));
+
+function figure(sample) {
+  const picture = sample.picture ? el("img", { src: sample.picture, alt: `${sample.entry}: ${sample.label ?? ""}` }) : el("div", { class: "alert alert-warning" }, sample.reason);
+  const facts = [sample.label, sample.size, ...(sample.notes ?? [])].filter(Boolean).join(" · ");
+  return el("figure", {}, picture, el("figcaption", { title: sample.entry }, el("span", { class: "path" }, sample.entry.split("/").pop()), " ", el("span", { class: "muted" }, facts)));
+}
+
+function recognition() {
+  const box = document.querySelector("[data-recognise]");
+  if (!box) return;
+  const input = box.querySelector("input");
+  const place = box.querySelector("[data-recognise-answer]");
+  const ask = async () => {
+    place.replaceChildren(el("p", { class: "muted" }, "Looking…"));
+    try {
+      const found = await request(`${below(box.dataset.recognise)}?folder=${encodeURIComponent(input.value)}`);
+      place.replaceChildren(proposals(found.proposals));
+    } catch (error) {
+      place.replaceChildren(el("div", { class: "alert alert-danger", role: "alert" }, error.message));
+    }
+  };
+  box.querySelector("[data-recognise-start]").addEventListener("click", ask);
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    ask();
+  });
+}
+
+function proposals(list) {
+  if (!list.length) return el("p", {}, "No known form of data set was recognised in this folder.");
+  return el("ul", { class: "proposals" }, ...list.map((one) => el("li", {}, el("a", { href: one.address }, one.title), ` ${one.reason}`)));
+}
+
+async function paths() {
+  const { attachAll } = await import("./paths.js");
+  attachAll(document.querySelector("[data-recognise]") ?? document);
+}
+
+previews();
+recognition();
+if (document.querySelector("[data-recognise]")) paths();

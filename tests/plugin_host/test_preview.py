@@ -1,0 +1,115 @@
+"""From a typed folder to a made data set: recognised, previewed, created; over HTTP, with a host in a process of its own."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from digits.config import Settings
+from digits.service import Service
+from digits.web.app import create_app
+from tests.ingest.making import picture, run_job
+from tests.plugin_host.hosts import running_host
+
+CREATE = "/datasets/generic/create/{}.json"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures, masks and noisy copies."""
+    place = tmp_path_factory.mktemp("preview")
+    for number in range(12):
+        for kind in ("images", "masks", "noisy"):
+            (place / "data" / kind).mkdir(parents=True, exist_ok=True)
+        picture(number, (20, 16)).save(place / "data/images" / f"{number}.png")
+        picture(number + 50, (20, 16)).save(place / "data/noisy" / f"{number}.png")
+        mask = np.zeros((16, 20), np.uint8)
+        mask[4:9, number % 10 : 12] = 1 + number % 2
+        Image.fromarray(mask).save(place / "data/masks" / f"{number}.png")
+    return place
+
+
+@pytest.fixture(scope="module")
+def service(place: Path) -> Iterator[Service]:
+    service = Service.open(Settings(jobs_dir=str(place / "jobs"), auth=False, data_dirs=str(place / "data")))
+    with running_host(service, place):
+        yield service
+    service.close()
+
+
+@pytest.fixture
+def client(service: Service) -> FlaskClient:
+    client = create_app(service).test_client()
+    client.post("/login", data={"username": "digits-testsuite"})
+    return client
+
+
+def values(place: Path) -> dict[str, str]:
+    return {"feature_folder": str(place / "data/images"), "label_folder": str(place / "data/masks"), "folder_pct_val": "25"}
+
+
+def test_a_folder_is_recognised_and_leads_to_a_filled_form(client: FlaskClient, place: Path) -> None:
+    found = client.get(f"/datasets/generic/recognise.json?folder={place / 'data'}").get_json()["proposals"]
+    assert found[0]["extension"] == "image-segmentation"
+    page = client.get(found[0]["address"])
+    assert page.status_code == 200
+    assert f'value="{place / "data/masks"}"' in page.text
+
+
+def test_folders_elsewhere_are_refused(client: FlaskClient) -> None:
+    answer = client.get("/datasets/generic/recognise.json?folder=/etc")
+    assert answer.status_code == 400
+    assert "outside" in answer.text
+
+
+def test_preview_shows_ten_samples_with_the_mask_and_keeps_nothing(client: FlaskClient, service: Service, place: Path) -> None:
+    before = sorted(path.name for path in service.jobs_dir.path.iterdir())
+    found = client.post("/datasets/generic/preview/image-segmentation.json", data=values(place)).get_json()
+    assert found["counts"] == {"train_db": 9, "val_db": 3, "test_db": 0}
+    assert found["class_labels"] == ["0", "1", "2"]
+    assert len(found["samples"]) == 10
+    data = base64.b64decode(found["samples"][0]["picture"].removeprefix("data:image/png;base64,"))
+    assert Image.open(io.BytesIO(data)).size == (44, 16)
+    assert sorted(path.name for path in service.jobs_dir.path.iterdir()) == before
+
+
+def test_preview_of_files_that_make_no_data_set_says_why(client: FlaskClient, place: Path) -> None:
+    (place / "data/others").mkdir(exist_ok=True)
+    picture(1).save(place / "data/others/else.png")
+    answer = client.post(
+        "/datasets/generic/preview/image-segmentation.json", data={**values(place), "label_folder": str(place / "data/others")}
+    )
+    assert answer.status_code == 400
+    assert "None of the 12 pictures" in answer.text
+    missing = client.post("/datasets/generic/preview/image-segmentation.json", data={"folder_pct_val": "10"})
+    assert missing.status_code == 400
+    assert "label_folder" in missing.get_json()["errors"]
+
+
+@pytest.mark.parametrize("extension", ["image-processing", "image-segmentation"])
+def test_a_created_data_set_reads_its_files_in_the_worker(
+    client: FlaskClient, service: Service, place: Path, extension: str
+) -> None:
+    made = client.post(CREATE.format(extension), data={**values(place), "dataset_name": "pairs", "unknown": "x"})
+    assert made.status_code == 200, made.text
+    run = run_job(service.folder(made.get_json()["id"]))
+    assert run.entries() == {"train": 9, "val": 3}
+    again = run_job(run.folder)
+    assert again.info.content_hash == run.info.content_hash
+
+
+@pytest.mark.parametrize("extension", ["image-processing", "image-segmentation", "image-object-detection", "image-regression"])
+def test_pages_have_the_title_and_no_processes_are_refused(client: FlaskClient, place: Path, extension: str) -> None:
+    page = client.get(f"/datasets/generic/new/{extension}")
+    assert page.status_code == 200
+    assert "Traceback" not in page.text
+    refused = client.post(CREATE.format(extension), data={**values(place), "dataset_name": "x", "dsopts_num_threads": "0"})
+    assert refused.status_code == 400
+    assert "dsopts_num_threads" in refused.get_json()["errors"]
