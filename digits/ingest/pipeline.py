@@ -103,7 +103,7 @@ class Ingest:
     def _open_source(self) -> DataIngestionInterface:
         self.problems.clear()
         self.frame.emit(LogEvent(message="Looking at the files."))
-        return open_source(self.spec, self.folder, self.problems.add)
+        return open_source(self.spec, self.folder, self.problems.add, self.frame.should_stop)
 
     def _check_entries(self, entries: dict[str, Sequence[Any]]) -> None:
         counts = ", ".join(f"{stage}: {len(items)}" for stage, items in entries.items())

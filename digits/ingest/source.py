@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from digits.domain.datasets import DatasetSpec
-from digits.errors import DigitsError, PluginError
+from digits.errors import DigitsError, JobStopped, PluginError
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
@@ -16,11 +16,16 @@ from digits.storage.folders import JobFolder
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
 
-def open_source(spec: DatasetSpec, folder: JobFolder, report: Report) -> DataIngestionInterface:
-    """The source of a job, frozen. At the first start it looks at its files; later starts report again what was found then."""
+def open_source(
+    spec: DatasetSpec, folder: JobFolder, report: Report, should_stop: Callable[[], bool] = lambda: False
+) -> DataIngestionInterface:
+    """The source of a job, frozen. At the first start it looks at its files; later starts report again what was found then.
+
+    Raises JobStopped when `should_stop` says so meanwhile.
+    """
     source = load_source(spec.extension, folder.path) if folder.userdata_file.is_file() else _build(spec)
     if isinstance(source, FileSource) and not source.prepared:
-        _prepare(source, folder, report)
+        _prepare(source, folder, report, should_stop)
         userdata.write(source, folder.userdata_file)
     elif isinstance(source, FileSource):
         for problem in source.found:
@@ -30,15 +35,23 @@ def open_source(spec: DatasetSpec, folder: JobFolder, report: Report) -> DataIng
     return source
 
 
-def _prepare(source: FileSource, folder: JobFolder, report: Report) -> None:
+def _prepare(source: FileSource, folder: JobFolder, report: Report, should_stop: Callable[[], bool]) -> None:
     found: list[dict[str, Any]] = []
+
+    def check_stop() -> None:
+        if should_stop():
+            raise JobStopped("Stopped while looking at the files.")
 
     def keep(problem: dict[str, Any]) -> None:
         found.append(problem)
         report(problem)
 
     source.job_folder = folder.path
-    source.prepare(keep)
+    source.check_stop = check_stop  # type: ignore[method-assign]
+    try:
+        source.prepare(keep)
+    finally:
+        del source.check_stop
     source.prepared, source.found = True, tuple(found)
 
 

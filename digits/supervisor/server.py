@@ -112,7 +112,7 @@ def run(
     jobs_dir.prepare()
     with ServerLock(jobs_dir, address), _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
         logs.configure(settings, jobs_dir)
-        supervisor = Supervisor(settings, jobs_dir, store, crew=_crew(settings, jobs_dir, worker_command))
+        supervisor = Supervisor(settings, jobs_dir, store, crew=crew_for(settings, jobs_dir, worker_command))
         server = Server(supervisor, control, services, on_ready)
         with _Signals(control.wake, stop) as signals:
             try:
@@ -143,7 +143,7 @@ def run_until(
     jobs_dir = JobsDir(settings.jobs_path)
     jobs_dir.prepare()
     with ServerLock(jobs_dir), _store(settings, jobs_dir) as store:
-        crew = _crew(settings, jobs_dir, worker_command)
+        crew = crew_for(settings, jobs_dir, worker_command)
         supervisor = Supervisor(settings, jobs_dir, store, crew=crew, only=_with_parents(store, job_ids))
         try:
             supervisor.open()
@@ -170,8 +170,10 @@ def follow(
         return _follow(store, job_ids, on_change, lambda: None, tick)
 
 
-def _crew(settings: Settings, jobs_dir: JobsDir, command: Sequence[str]) -> Crew:
-    return Crew(jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds)
+def crew_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> Crew:
+    """A crew whose workers know what the settings say about addresses, wherever that was set."""
+    environ = {**os.environ, "DIGITS_ALLOW_URLS": str(settings.allow_urls)}
+    return Crew(jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds, environ=environ)
 
 
 def _follow(

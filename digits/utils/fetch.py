@@ -32,10 +32,13 @@ def fetch(url: str) -> bytes:
     The name is resolved once and the connection goes to that very address, so a name that changes its mind cannot lead
     inside. Raises LoadImageError for private, local or unknown hosts, redirects, time-outs and answers other than 200.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise LoadImageError(f"{url} is not an http(s) address: {error}.") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise LoadImageError(f"{url} is not an http(s) address.")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         connection = _connect(parts.scheme, parts.hostname, port, public_address(parts.hostname, port))
         try:
@@ -44,7 +47,7 @@ def fetch(url: str) -> bytes:
             return _body(url, connection.getresponse())
         finally:
             connection.close()
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise LoadImageError(f"{url} cannot be fetched: {error}.") from error
 
 
@@ -52,7 +55,7 @@ def public_address(host: str, port: int) -> str:
     """The first address of `host`. Raises LoadImageError when any of its addresses is not public."""
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise LoadImageError(f"The host {host} is unknown: {error}.") from error
     for text in found:
         if not ipaddress.ip_address(str(text).partition("%")[0]).is_global:

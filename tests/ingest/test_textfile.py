@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from digits.errors import DataError
+from digits.errors import DataError, JobStopped
 from digits.extensions.data.classification.lists import ListFile, parse_line
-from tests.ingest.making import TEXTFILE, class_folder, make
+from tests.ingest.making import TEXTFILE, class_folder, make, make_job, run_job
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_relative_and_absolute_paths(tmp_path: Path, values: dict[str, Any]) -> 
 
 def test_lists_on_the_server_start_from_their_own_folder(tmp_path: Path, values: dict[str, Any]) -> None:
     (tmp_path / "in" / "list.txt").write_text("a/000.png 0\nb b/000.png 1\n")
-    local = {"textfile_use_local_files": True, "textfile_local_train_images": str(tmp_path / "in" / "list.txt")}
+    local: dict[str, Any] = {"textfile_use_local_files": True, "textfile_local_train_images": str(tmp_path / "in" / "list.txt")}
     local["textfile_local_labels_file"] = values["textfile_labels_file"]
     run = make(tmp_path, TEXTFILE, **{**values, **local, "textfile_train_folder": "", "textfile_use_val": False})
     assert run.entries() == {"train": 2}
@@ -98,3 +98,46 @@ def test_list_files_are_sequences_that_survive_strange_names(tmp_path: Path) -> 
     assert entries[0] == ("ünï 1.png", 0)
     assert entries[1][0].encode("utf-8", "surrogateescape") == b"bad\xff.png"
     assert [label for _, label in entries] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("http://127.0.0.1:9/1.png", "not a public address"),
+        ("https://[::1]/1.png", "not a public address"),
+        ("http://127.0.0.1:99999999/1.png", "is not an http(s) address"),
+        ("http://[::1/1.png", "is not an http(s) address"),
+        ("http:///1.png", "is not an http(s) address"),
+    ],
+)
+def test_addresses_that_lead_nowhere_or_inside_are_skipped(
+    tmp_path: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, address: str, reason: str
+) -> None:
+    monkeypatch.setenv("DIGITS_ALLOW_URLS", "1")
+    with (tmp_path / "train.txt").open("a") as lines:
+        lines.write(f"{address} 1\n")
+    run = make(tmp_path, TEXTFILE, **values)
+    assert run.entries()["train"] == 8
+    (problem,) = [problem for problem in run.problems() if problem["kind"] == "skipped"]
+    assert problem["entry"] == address
+    assert reason in problem["reason"]
+
+
+def test_addresses_are_fetched_only_where_the_setting_says_so(
+    tmp_path: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DIGITS_ALLOW_URLS", raising=False)
+    with (tmp_path / "train.txt").open("a") as lines:
+        lines.write("https://example.com/1.png 1\n")
+    run = make(tmp_path, TEXTFILE, **values)
+    (problem,) = [problem for problem in run.problems() if problem["kind"] == "skipped"]
+    assert "allow_urls" in problem["reason"]
+
+
+def test_a_job_can_be_stopped_while_it_looks_at_its_files(tmp_path: Path, values: dict[str, Any]) -> None:
+    (tmp_path / "train.txt").write_text("a/0.png 0\n" * 2000)
+    folder = make_job(tmp_path / "jobs", TEXTFILE, values)
+    with pytest.raises(JobStopped, match="looking at the files"):
+        run_job(folder, should_stop=lambda: True)
+    assert not folder.userdata_file.exists()
+    assert not (folder.path / "train.txt").exists()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from digits.config import Settings
 from digits.domain.jobs import Kind, Resources
 from digits.domain.status import Status
 from digits.service import jobs as actions
 from digits.storage.files import read_json
+from digits.storage.folders import JobsDir
 from digits.supervisor.gpus import Gpu
+from digits.supervisor.server import crew_for
+from digits.utils.fetch import TRUE_TEXTS
 from tests.supervisor.conftest import World
 
 
@@ -171,3 +177,10 @@ def test_what_a_job_prints_is_bounded_and_keeps_its_end(world: World) -> None:
     world.until(lambda: log.read_bytes().rstrip().endswith(b"The job ended: Done."))
     assert log.stat().st_size < 18 * 2**20
     assert b"bytes are left out here" in log.read_bytes()
+
+
+def test_workers_know_whether_addresses_may_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIGITS_ALLOW_URLS", raising=False)
+    for allowed in (False, True):  # as a configuration file may say it
+        crew = crew_for(Settings(jobs_dir=str(tmp_path), allow_urls=allowed), JobsDir(tmp_path))
+        assert (crew.environ["DIGITS_ALLOW_URLS"].lower() in TRUE_TEXTS) == allowed
