@@ -90,6 +90,16 @@ class TestSunnybrook(DataSourceContract):
         outline = np.hypot(np.diff(x), np.diff(y)).sum()
         assert area < instance.encode_entry(contour)[1].sum() < area + outline  # the outline's pixels belong to the mask
 
+    def test_smaller_pictures_keep_bits_and_the_share_of_the_ventricle(self, values: dict[str, Any]) -> None:
+        whole = sunnybrook.DataIngestion(**{**DEFAULTS, **values})
+        small = sunnybrook.DataIngestion(**{**DEFAULTS, **values, "picture_size": 128})
+        entry = whole.itemize_entries("train_db")[0]
+        (feature, label), (shrunk, mask) = whole.encode_entry(entry), small.encode_entry(entry)
+        assert (shrunk.shape, shrunk.dtype, mask.dtype) == ((1, 128, 128), np.uint16, np.uint8)
+        means = feature.reshape(128, 2, 128, 2).mean(axis=(1, 3))
+        assert np.abs(shrunk[0] - means).max() <= 0.5  # a pixel is the mean of the four it covers
+        assert abs(mask.mean() - label.mean()) < 0.05 * label.mean()
+
     def test_by_case_no_heart_is_on_both_sides(self, values: dict[str, Any]) -> None:
         source = sunnybrook.DataIngestion(**{**values, **DEFAULTS, "split_by": "case", "folder_pct_val": 40})
         train, val = ({c.case for c in source.itemize_entries(s)} for s in ("train_db", "val_db"))
@@ -106,7 +116,7 @@ class TestSunnybrook(DataSourceContract):
             source.encode_entry(missing[0])
 
 
-DEFAULTS = {"channel_conversion": "L", "split_by": "slice", "validation_cases": "", "seed": 0}
+DEFAULTS = {"channel_conversion": "L", "picture_size": None, "split_by": "slice", "validation_cases": "", "seed": 0}
 
 
 class TestGradientsView(ViewContract):

@@ -58,7 +58,9 @@ class DataIngestion(DataIngestionInterface):
             raise ValueError(f"case {entry.case} has a contour of picture {entry.number}, but the picture is not in the download")
         pixels = read_pixels(entry.picture)
         mask = fill_contour(entry.path, pixels.shape) if entry.path else np.zeros(pixels.shape, np.uint8)
-        return self.convert(pixels), mask[np.newaxis]
+        if self.picture_size:
+            pixels, mask = shrink(pixels, int(self.picture_size)), shrink(mask * 255, int(self.picture_size)) >= 128
+        return self.convert(pixels), mask.astype(np.uint8)[np.newaxis]
 
     def convert(self, pixels):
         """Pixels (H, W) as a feature."""
@@ -135,3 +137,11 @@ def fill_contour(path, shape):
     mask = Image.new("L", (shape[1], shape[0]))
     ImageDraw.Draw(mask).polygon([(round(x), round(y)) for x, y in points], fill=1, outline=1)
     return np.asarray(mask).copy()
+
+
+def shrink(plane, size):
+    """A plane (H, W) with `size` pixels along its longer side; each pixel is the mean of the area it covers."""
+    longer = max(plane.shape)
+    height, width = (max(1, round(side * size / longer)) for side in plane.shape)
+    small = Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small).round().astype(plane.dtype)

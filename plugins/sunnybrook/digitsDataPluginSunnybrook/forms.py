@@ -39,6 +39,11 @@ class DatasetForm(FlaskForm):
         default="L",
         tooltip="RGB repeats the picture in three channels of 8 bits, for networks that want colour; grayscale keeps all bits.",
     )
+    picture_size = utils.forms.IntegerField(
+        "Size",
+        validators=[validators.Optional(), validators.NumberRange(min=16, max=1024)],
+        tooltip="Longer side in pixels, e.g. 128 for a quick training on a CPU. Blank: the pictures stay as they are.",
+    )
     folder_pct_val = utils.forms.IntegerField(
         "% for validation",
         default=10,

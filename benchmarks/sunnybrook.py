@@ -1,0 +1,195 @@
+"""The small U-Net on cardiac MR pictures of five hearts, through a running server, as a person would do it in the page.
+
+    python benchmarks/sunnybrook.py DATA [--epochs 40] [--seeds 5] [--cases 5] [--size 128] [--threads 2] [--results FILE]
+
+DATA holds `challenge_training` and `…/TrainingDataContours`. The plugin of `plugins/sunnybrook` is installed into a temporary
+folder, a server is started on a free port with a temporary jobs directory, and per run a data set is made and a model
+trained with the standard network `unet`. First one run per seed with 10 % of the slices held out, then one per case with that
+heart held out. A line of JSON per run is printed and appended to the results file, a summary at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PLUGIN = Path(__file__).resolve().parents[1] / "plugins" / "sunnybrook"
+CASES = ("SC-HF-I-1", "SC-HF-I-2", "SC-HF-I-4", "SC-HF-I-5", "SC-HF-I-6")
+CLASS = "left ventricle"
+RECIPE = {
+    "framework": "pytorch",
+    "method": "standard",
+    "standard_networks": "unet",
+    "batch_size": 4,
+    "solver_type": "ADAM",
+    "learning_rate": 0.003,
+    "lr_policy": "poly",
+    "lr_poly_power": 1.0,
+    "use_mean": "none",
+    "aug_whitening": "y",
+    "aug_rot": 20,
+    "aug_scale": 0.1,
+    "snapshot_interval": 0,
+    "select_gpu": "cpu",
+}
+
+
+def main() -> None:
+    chosen = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the server ends as well
+    runs = [(f"seed {seed}", {"split_by": "slice", "folder_pct_val": 10, "seed": seed}, seed) for seed in range(chosen.seeds)]
+    runs += [(f"without {case}", {"validation_cases": case}, 0) for case in CASES[: chosen.cases]]
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder, serving(Path(folder), chosen.data, chosen.threads) as url:
+        found = [run(url, chosen, *each) for each in runs]
+    summary("split by slice", found[: chosen.seeds])
+    summary("leave one case out", found[chosen.seeds :])
+
+
+def run(url: str, chosen: argparse.Namespace, name: str, split: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Make the data set, train, and read what the page shows."""
+    folders = {"image_folder": chosen.data / "challenge_training", "contour_folder": _contours(chosen.data)}
+    options = {"dataset_name": name, "channel_conversion": "L", "picture_size": chosen.size, **folders, **split}
+    dataset = post(url, "/datasets/generic/create/image-sunnybrook.json", **options)
+    wait(url, dataset["id"])
+    training = {"model_name": name, "dataset": dataset["id"], "train_epochs": chosen.epochs, "random_seed": seed}
+    began = time.monotonic()
+    model = post(url, "/models/images/generic.json", **RECIPE, **training, cpu_count=chosen.threads)
+    wait(url, model["id"])
+    last = _last_values(url, model["id"])
+    result = {
+        "run": name,
+        "pictures": round(last[f"dice_pictures/{CLASS}"], 4),
+        "pooled": round(last[f"dice/{CLASS}"], 4),
+        "pixel_accuracy": round(last["pixel_accuracy"], 4),
+        "baseline": _baseline(url, model["id"]),
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "epochs": chosen.epochs,
+    }
+    _keep(chosen.results, json.dumps(result))
+    return result
+
+
+def summary(name: str, found: list[dict[str, Any]]) -> None:
+    for key in ("pictures", "pooled"):
+        values = [result[key] for result in found]
+        if values:
+            print(f"{name}, Dice {key}: mean {statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})", flush=True)
+
+
+@contextmanager
+def serving(folder: Path, data: Path, threads: int) -> Iterator[str]:
+    """A server with the plugin, on a free port, without log-in."""
+    folder = folder.resolve()  # the server's parts have working directories of their own
+    site, copy = folder / "site", shutil.copytree(PLUGIN, folder / "plugin")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--disable-pip-version-check", "--target", str(site), str(copy)], check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    search = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
+    values = {"JOBS_DIR": folder / "jobs", "PORT": port, "AUTH": "false", "DATA_DIRS": data, "CPU_SLOTS": threads}
+    environment = {**os.environ, "PYTHONPATH": search, **{f"DIGITS_{name}": str(value) for name, value in values.items()}}
+    with subprocess.Popen([sys.executable, "-m", "digits", "serve", "--stop-jobs"], env=environment) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_until_it_answers(url, process)
+            yield url
+        finally:
+            process.terminate()
+
+
+def post(url: str, address: str, **fields: Any) -> Any:
+    body = urllib.parse.urlencode({"username": "bench", **fields}).encode()
+    try:
+        with urllib.request.urlopen(f"{url}{address}", body, timeout=120) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise SystemExit(f"{address}: {error.code} {error.read().decode()}") from error
+
+
+def wait(url: str, job_id: str) -> None:
+    while True:
+        with urllib.request.urlopen(f"{url}/jobs/{job_id}/status", timeout=120) as answer:
+            status = json.load(answer)
+        if status["status"] == "Done":
+            return
+        if status["status"] in ("Error", "Aborted"):
+            raise SystemExit(f"{job_id}: {status}")
+        time.sleep(1)
+
+
+def _last_values(url: str, model_id: str) -> dict[str, float]:
+    """The metrics of the last validation (not of the best one, which would flatter)."""
+    with urllib.request.urlopen(f"{url}/models/{model_id}/metrics.csv", timeout=120) as answer:
+        rows = [row for row in csv.DictReader(io.StringIO(answer.read().decode())) if row["phase"] == "val"]
+    last = max(float(row["epoch"]) for row in rows)
+    return {row["name"]: float(row["value"]) for row in rows if float(row["epoch"]) == last}
+
+
+def _baseline(url: str, model_id: str) -> dict[str, Any]:
+    """What guessing the most frequent class for every pixel scores, as the training measured it."""
+    with urllib.request.urlopen(f"{url}/models/{model_id}/curves.json", timeout=120) as answer:
+        found = json.load(answer)["baseline"]
+    shown = ("dice_pictures/" + CLASS, "pixel_accuracy")
+    return {"guess": found["description"], **{name: round(found["values"][name] or 0.0, 4) for name in shown}}
+
+
+def _keep(file: Path | None, line: str) -> None:
+    print(line, flush=True)
+    if file is not None:
+        with file.open("a") as handle:
+            handle.write(line + "\n")
+
+
+def _contours(data: Path) -> Path:
+    found = [path for path in data.rglob("TrainingDataContours") if path.is_dir()]
+    if not found:
+        raise SystemExit(f"{data} holds no folder TrainingDataContours.")
+    return found[0]
+
+
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("The server did not start.")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--cases", type=int, default=5)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=None, help="where to put temporary files")
+    parser.add_argument("--results", type=Path, default=None, help="a file to which each run's line is appended")
+    chosen = parser.parse_args()
+    chosen.data = chosen.data.resolve()
+    return chosen
+
+
+if __name__ == "__main__":
+    main()
