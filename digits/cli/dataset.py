@@ -10,12 +10,12 @@ import click
 
 from digits.cli import print_json
 from digits.cli.follow import follow
+from digits.cli.many import remove
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job, job_table
 from digits.domain.jobs import Kind
 from digits.service.dataset_forms import ClassificationDatasetForm
 from digits.service.datasets import create_classification_dataset, dataset_dict
-from digits.service.jobs import delete as delete_job
 from digits.storage.jobs import JobQuery
 
 NAMES = {"dataset_name": "name", "group_name": "group", "folder_pct_val": "val", "folder_pct_test": "test"}
@@ -85,8 +85,4 @@ def show(name: str, jobs_dir: str | None) -> None:
 def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
     """Delete data sets that no model needs."""
     with open_service(jobs_dir) as service:
-        jobs = [find_job(service, name, Kind.DATASET) for name in names]
-        for job in jobs:
-            if yes or click.confirm(f"Delete {job.name} ({job.id})?"):
-                delete_job(service, job)
-        follow(service, [job.id for job in jobs], until_gone=True)
+        remove(service, [find_job(service, name, Kind.DATASET) for name in names], yes)

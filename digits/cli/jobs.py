@@ -7,9 +7,9 @@ from dataclasses import asdict
 import click
 
 from digits.cli import print_json
+from digits.cli.many import stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job, job_table
-from digits.service import jobs as actions
 from digits.storage.jobs import JobQuery
 
 
@@ -38,9 +38,7 @@ def list_jobs(everything: bool, as_json: bool, jobs_dir: str | None) -> None:
 def abort(names: tuple[str, ...], jobs_dir: str | None) -> None:
     """Stop jobs of any kind."""
     with open_service(jobs_dir) as service:
-        for job in [find_job(service, name) for name in names]:
-            actions.abort(service, job)
-            click.echo(f"{job.name} is asked to stop.")
+        stop(service, [find_job(service, name) for name in names])
 
 
 @jobs.command("reindex")
@@ -52,5 +50,5 @@ def reindex(jobs_dir: str | None) -> None:
     with open_service(jobs_dir) as service:
         report = rebuild(service.jobs_dir, service.store)
     click.echo(f"{len(report.restored)} jobs found.")
-    for problem in report.problems:
-        click.echo(f"left out: {problem}", err=True)
+    for path, reason in report.problems:
+        click.echo(f"left out: {path}: {reason}", err=True)

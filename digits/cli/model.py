@@ -10,12 +10,12 @@ import click
 
 from digits.cli import print_json
 from digits.cli.follow import follow
+from digits.cli.many import remove, stop
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job, job_table
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest
 from digits.service import archives
-from digits.service import jobs as actions
 from digits.service.model_choices import sound_values
 from digits.service.model_forms import ModelForm
 from digits.service.models import create_models, model_dict
@@ -112,9 +112,7 @@ def show(name: str, jobs_dir: str | None) -> None:
 def abort(names: tuple[str, ...], jobs_dir: str | None) -> None:
     """Stop trainings; their snapshots stay."""
     with open_service(jobs_dir) as service:
-        for job in [find_job(service, name, Kind.MODEL) for name in names]:
-            actions.abort(service, job)
-            click.echo(f"{job.name} is asked to stop.")
+        stop(service, [find_job(service, name, Kind.MODEL) for name in names])
 
 
 @model.command("delete")
@@ -124,11 +122,7 @@ def abort(names: tuple[str, ...], jobs_dir: str | None) -> None:
 def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
     """Delete models with everything they made."""
     with open_service(jobs_dir) as service:
-        jobs = [find_job(service, name, Kind.MODEL) for name in names]
-        chosen = [job for job in jobs if yes or click.confirm(f"Delete {job.name} ({job.id})?")]
-        for job in chosen:
-            actions.delete(service, job)
-        follow(service, [job.id for job in chosen], until_gone=True)
+        remove(service, [find_job(service, name, Kind.MODEL) for name in names], yes)
 
 
 @model.command("download")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import digits
 from digits.domain.jobs import Action, JobRequest, Kind, Resources, Task, UserColumns, new_job_id
 from digits.domain.status import Status
-from digits.errors import BadRequest, Forbidden
+from digits.errors import BadRequest, Forbidden, NotFound
 from digits.service import Service
 from digits.storage.jobs import Job, JobQuery
+from digits.utils.words import counted
 
 LONGEST = {"name": 500, "group": 500, "notes": 100_000}  # characters
 
@@ -121,6 +122,26 @@ def reprioritize(service: Service, job: Job, move: str) -> Job:
         raise BadRequest(f"move is {move[:40]!r}, expected top, up, down, bottom or a whole number.")
     queue.insert(max(0, min(to, len(queue) - 1)), queue.pop(at))
     return _number_queue(service, queue, job.id)
+
+
+def choose(service: Service, job_ids: Iterable[str], user: str) -> tuple[list[Job], list[str]]:
+    """The jobs that `user` may change, and sentences that count the others: `2 jobs not found.`"""
+    found = [service.store.find(job_id) for job_id in job_ids]
+    jobs = [job for job in found if job is not None]
+    allowed = [job for job in jobs if may_edit(job, user)]
+    counts = {"not found": len(found) - len(jobs), "not permitted": len(jobs) - len(allowed)}
+    return allowed, [f"{counted(count, 'job')} {what}." for what, count in counts.items() if count]
+
+
+def for_each(service: Service, action: Callable[[Service, Job], object], jobs: Iterable[Job]) -> list[str]:
+    """Do `action` to every job. Where it is refused the others still get their turn; the refusals, each naming its job."""
+    problems = []
+    for job in jobs:
+        try:
+            action(service, job)
+        except (Forbidden, NotFound) as error:
+            problems.append(str(error) if job.name in str(error) else f"{job.name}: {error}")
+    return problems
 
 
 def _number_queue(service: Service, queue: list[Job], job_id: str) -> Job:

@@ -8,9 +8,9 @@ from typing import Any
 from flask import Blueprint, jsonify, redirect, request
 
 from digits.domain.jobs import Kind
-from digits.errors import BadRequest, Forbidden, NotFound
+from digits.errors import BadRequest
+from digits.service import Service, rows
 from digits.service import jobs as job_actions
-from digits.service import rows
 from digits.storage.jobs import Job
 from digits.web.context import argument, arguments, check_edit, describes, get_service, require_user, route, wants_json
 
@@ -161,34 +161,10 @@ def _resume(job: Job) -> str:
     return "Job goes on."
 
 
-def _for_many(action: Callable[..., Any], done: str) -> Any:
-    user = require_user()
-    service = get_service()
-    job_ids = arguments("job_ids[]") or arguments("job_ids")
-    missing = forbidden = 0
-    messages: list[str] = []
-    for job_id in job_ids:
-        job = service.store.find(job_id)
-        if job is None:
-            missing += 1
-        elif not job_actions.may_edit(job, user):
-            forbidden += 1
-        else:
-            messages += _try(action, service, job)
-    problems = _counts(missing, forbidden) + messages
+def _for_many(action: Callable[[Service, Job], object], done: str) -> Any:
+    service, user = get_service(), require_user()
+    jobs, problems = job_actions.choose(service, arguments("job_ids[]") or arguments("job_ids"), user)
+    problems += job_actions.for_each(service, action, jobs)
     if problems:
         raise BadRequest(" ".join(problems))
     return _text(done)
-
-
-def _try(action: Callable[..., Any], service: Any, job: Job) -> list[str]:
-    try:
-        action(service, job)
-    except (Forbidden, NotFound) as error:
-        return [f"{job.name}: {error}" if job.name not in str(error) else str(error)]
-    return []
-
-
-def _counts(missing: int, forbidden: int) -> list[str]:
-    texts = {"not found": missing, "not permitted": forbidden}
-    return [f"{count} job{'s' if count > 1 else ''} {word}." for word, count in texts.items() if count]
