@@ -27,6 +27,7 @@ class Inputs:
         self.layout = torch.contiguous_format  # or channels_last, where the network takes it
         self.pixel = torch.tensor(preparation.pixel_mean, dtype=torch.float32, device=device).reshape(-1, 1, 1)
         self.image = None if mean_image is None else torch.as_tensor(np.ascontiguousarray(mean_image), device=device).float()
+        self._means: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(self, features: np.ndarray) -> Tensor:
         return self.normalize(self.raw(features))
@@ -42,22 +43,18 @@ class Inputs:
 
     def normalize(self, x: Tensor) -> Tensor:
         """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on. May write into `x`."""
-        mean = self._mean(x)
-        if mean is not None:
-            x = x.sub_(mean)
+        if self.preparation.mean_kind != "none":
+            x = x.sub_(self._mean(tuple(x.shape[-2:])))
         if self.preparation.std != 1.0:
             x = x.mul_(1.0 / self.preparation.std)
         return whiten(x) if self.preparation.whitening else x
 
-    def _mean(self, x: Tensor) -> Tensor | None:
-        kind = self.preparation.mean_kind
-        if kind == "none":
-            return None
-        if kind == "image" and self.image is not None:
-            cropped = centre(self.image, (x.shape[-2], x.shape[-1]))
-            if cropped is not None:
-                return cropped
-        return self.pixel
+    def _mean(self, size: tuple[int, ...]) -> Tensor:
+        """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
+        if size not in self._means:
+            middle = None if self.preparation.mean_kind != "image" or self.image is None else centre(self.image, size)
+            self._means[size] = self.pixel if middle is None else middle
+        return self._means[size]
 
 
 class Augmenter:
@@ -125,7 +122,7 @@ def whiten(x: Tensor) -> Tensor:
     return (x - mean) / std
 
 
-def centre(image: Tensor, size: tuple[int, int]) -> Tensor | None:
+def centre(image: Tensor, size: tuple[int, ...]) -> Tensor | None:
     """The middle of an image (C, H, W); None when it is smaller than `size`."""
     room = (image.shape[-2] - size[0], image.shape[-1] - size[1])
     if min(room) < 0:

@@ -60,6 +60,7 @@ class RecordReader:
         self._starts = np.cumsum([0] + [shard["rows"] for shard in marker["shards"]])
         self._batches: list[pa.RecordBatch] = [_open_batch(file) for file in self._files]
         self._features = [_numbers(batch.column("feature"), self.meta.feature_shape) for batch in self._batches]
+        self._labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -116,12 +117,12 @@ class RecordReader:
         if kind == "none":
             return None
         if kind == "index":
-            return self._gather("label", rows, np.dtype(np.int64), ())
+            return self._gather_labels(rows, np.dtype(np.int64), ())
         if kind == "boxes":
             return [self._boxes(*self._locate(int(row))) for row in rows]
         shape = self.meta.label_shape
         if shape is not None and self.meta.label_encoding == "none":
-            return self._gather("label", rows, np.dtype(self.meta.label_dtype), tuple(shape))
+            return self._gather_labels(rows, np.dtype(self.meta.label_dtype), tuple(shape))
         labels = [self._label_array(*self._locate(int(row))) for row in rows]
         return labels if shape is None else np.stack(labels) if labels else np.empty((0, *shape), self.meta.label_dtype)
 
@@ -169,14 +170,16 @@ class RecordReader:
     def _bytes(self, name: str, shard: int, row: int) -> memoryview:
         return memoryview(self._batches[shard].column(name)[row].as_buffer())
 
-    def _gather(self, name: str, rows: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    def _gather_labels(self, rows: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         if len(self._batches) == 1:
-            return self._numbers(name, 0)[rows].reshape(len(rows), *shape)
+            if self._labels is None:
+                self._labels = self._numbers("label", 0)
+            return self._labels[rows].reshape(len(rows), *shape)
         out = np.empty((len(rows), math.prod(shape)), dtype)
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         for shard in np.unique(shards):
             chosen = shards == shard
-            numbers = self._numbers(name, int(shard)).reshape(-1, out.shape[1])
+            numbers = self._numbers("label", int(shard)).reshape(-1, out.shape[1])
             out[chosen] = numbers[rows[chosen] - self._starts[shard]]
         return out.reshape(len(rows), *shape)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from digits.errors import ConfigError
-from digits.supervisor.crew import package_path
+from digits.supervisor.crew import BRIEF_SPINS, package_path
 from digits.supervisor.endings import exit_words
 from digits.utils.processes import death_signal_setter, signal_group
 
@@ -59,7 +59,7 @@ class Child:
                 stdin=subprocess.DEVNULL if stdin is None else files.enter_context(open(stdin, "rb")),
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONPATH": package_path(os.environ), **env},
+                env={**BRIEF_SPINS, **os.environ, "PYTHONPATH": package_path(os.environ), **env},
                 process_group=0,
                 preexec_fn=death_signal_setter(),
             )
