@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,24 @@ import pytest
 from PIL import Image
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+    generate_uid,
+)
 
 from digits.errors import DataError
+from digits.extensions.data import userdata
 from digits.extensions.data.dicom import DataIngestion, pixels
 from digits.extensions.data.dicom.scan import SEGMENTATION
+from digits.extensions.data.interface import DataIngestionInterface
 from digits.testing import DataSourceContract
 
 BASE = {
@@ -176,6 +189,76 @@ def test_a_folder_without_dicom_is_said(tmp_path: Path) -> None:
 def test_class_numbers_are_not_mixed_when_a_mask_is_resized() -> None:
     mask = np.array([[[0, 9]]], np.uint8)
     assert set(np.unique(pixels.resize(mask, 3, 7, nearest=True))) == {0, 9}
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, JPEG2000Lossless])
+def test_transfer_syntaxes(tmp_path: Path, syntax: UID) -> None:
+    """What pydicom reads by itself is read; where a decoder is missing the entry says which packages have one."""
+    values = np.arange(6000, dtype=np.uint16).reshape(60, 100)
+    dataset = write(tmp_path / "a.dcm", values)
+    if syntax == RLELossless:
+        dataset.compress(RLELossless)
+    elif syntax == JPEG2000Lossless:
+        dataset.PixelData, dataset.file_meta.TransferSyntaxUID = encapsulate([b"\xff\x4f\xff\x51" + bytes(60)]), syntax
+        dataset["PixelData"].VR = "OB"
+    else:
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.PixelData = values.astype(">u2" if syntax == ExplicitVRBigEndian else "<u2").tobytes()
+    dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    if syntax == JPEG2000Lossless:
+        with pytest.raises(DataError, match="pylibjpeg"):
+            only(source(tmp_path))
+    else:
+        np.testing.assert_array_equal(only(source(tmp_path))[0][0], values)
+
+
+def test_compressed_nifti_volumes_give_each_frame_its_slice(tmp_path: Path) -> None:
+    write(tmp_path / "dicom" / "a.dcm", np.zeros((2, 2, 3)))
+    planes = np.array([[[0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 0, 0]]], np.uint8)
+    header = bytearray(nifti(planes[0])[:352])
+    struct.pack_into("<8h", header, 40, 3, 3, 2, 2, 1, 1, 1, 1)
+    volume = planes.transpose(2, 1, 0)  # x, y, slice
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a.nii.gz").write_bytes(gzip.compress(bytes(header) + volume.tobytes(order="F")))
+    found = source(tmp_path / "dicom", labels="masks", mask_folder=str(tmp_path / "masks"))
+    labels = [found.encode_entry(entry)[1] for entry in found.itemize_entries("train_db")]
+    assert [label[0].tolist() for label in labels] == planes.tolist()
+
+
+class TestMasks(DataSourceContract):
+    """With masks and a validation split: the form to test a model with takes a record or any file."""
+
+    source = DataIngestion
+    inference_values = {"validation_record": "0"}
+
+    @pytest.fixture
+    def values(self, tmp_path: Path) -> dict[str, Any]:
+        (tmp_path / "masks").mkdir()
+        for number in range(4):
+            write(tmp_path / "dicom" / f"{number}.dcm", np.full((6, 8), number), patient=f"{SECRET}{number}")
+            Image.fromarray(np.full((6, 8), number % 2, np.uint8)).save(tmp_path / "masks" / f"{number}.png")
+        places = {"dicom_folder": str(tmp_path / "dicom"), "mask_folder": str(tmp_path / "masks")}
+        return {**places, "labels": "masks", "class_names": "back, front", "folder_pct_val": 50}
+
+    def test_a_record_comes_with_its_label_and_a_file_without(self, instance: DataIngestionInterface, tmp_path: Path) -> None:
+        stored = instance.get_user_data()
+        record = userdata.for_inference(DataIngestion, stored, {"test_path": "", "validation_record": "1"})
+        (entry,) = record.itemize_entries("test_db")
+        assert record.encode_entry(entry)[1].shape == (1, 6, 8)
+        write(tmp_path / "new" / "x", np.full((3, 4), 9))
+        asked = userdata.for_inference(DataIngestion, stored, {"test_path": str(tmp_path / "new"), "validation_record": "none"})
+        (entry,) = asked.itemize_entries("test_db")
+        feature, label = asked.encode_entry(entry)
+        assert (feature.shape, label) == ((1, 6, 8), None)  # brought to the size of the data set
+        assert SECRET not in repr((stored, entry, str(entry)))
+
+    @pytest.mark.parametrize("name", ["", "notes.txt"])
+    def test_nothing_to_test_is_said(self, instance: DataIngestionInterface, tmp_path: Path, name: str) -> None:
+        (tmp_path / "notes.txt").write_text("no picture")
+        path = str(tmp_path / name) if name else ""
+        asked = userdata.for_inference(DataIngestion, instance.get_user_data(), {"test_path": path, "validation_record": "none"})
+        with pytest.raises(DataError, match="no DICOM picture" if name else "Nothing was chosen"):
+            asked.itemize_entries("test_db")
 
 
 class TestRealSeries(DataSourceContract):

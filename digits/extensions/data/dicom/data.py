@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.domain.datasets import TEST_DB
 from digits.errors import DataError
 from digits.extensions.data.dicom import masks, pixels, scan
 from digits.extensions.data.dicom.scan import Slice
@@ -16,6 +17,7 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
 
 IGNORED = 255
+LISTED_RECORDS = 1000  # of the validation split, in the form to test a model with
 
 
 class DataIngestion(DataIngestionInterface):
@@ -50,10 +52,23 @@ class DataIngestion(DataIngestionInterface):
 
         return template_of(form)
 
+    def get_inference_form(self) -> Any:
+        from digits.extensions.data.dicom.forms import TestForm
+
+        return TestForm(self.userdata["slices"].get("val_db", [])[:LISTED_RECORDS])
+
+    @staticmethod
+    def get_inference_template(form: Any) -> tuple[str, dict[str, Any]]:
+        from digits.extensions.data.dicom.forms import template_of
+
+        return template_of(form)
+
     def get_task(self) -> str | None:
         return {"masks": "segmentation", "folders": "classification"}.get(self.userdata["labels"])
 
     def itemize_entries(self, stage: str) -> list[Slice]:
+        if self.is_inference_db:
+            return self._asked() if stage == TEST_DB else []
         return list(self.userdata["slices"].get(stage, []))
 
     def encode_entry(self, entry: Slice) -> Sample:
@@ -70,11 +85,23 @@ class DataIngestion(DataIngestionInterface):
             group=entry.patient,
         )
 
+    def _asked(self) -> list[Slice]:
+        """What the inference form names: files without labels, or a record of the validation split with its own."""
+        if path := str(self.userdata.get("test_path") or "").strip():
+            found = scan.find_slices(Path(path))
+            if not found:
+                raise DataError(f"{path} is no DICOM picture and holds none.", advice="Name a DICOM file or a folder of them.")
+            return found
+        record = str(self.userdata.get("validation_record", "none"))
+        if record == "none":
+            raise DataError("Nothing was chosen.", advice="Name a DICOM file or folder, or choose a validation record.")
+        return [self.userdata["slices"]["val_db"][int(record)]]
+
     def _label(self, entry: Slice, height: int, width: int) -> NDArray[Any] | None:
+        if self.userdata["labels"] == "none" or (self.is_inference_db and self.userdata.get("test_path")):
+            return None
         if self.userdata["labels"] == "folders":
             return np.array([self.userdata["class_labels"].index(self._class_of(entry))])
-        if self.userdata["labels"] == "none":
-            return None
         mask = masks.read_mask(entry, self.userdata["masks_by_name"], self.userdata["masks_by_instance"])
         return pixels.resize(mask[np.newaxis], height, width, nearest=True)
 

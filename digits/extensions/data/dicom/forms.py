@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ def readable_folder(form: Any, field: Any) -> None:
     """The path is a folder that can be read."""
     if field.data and not (os.path.isdir(field.data) and os.access(field.data, os.R_OK)):
         raise validators.ValidationError(f"{field.data} is not a folder that can be read.")
+
+
+def readable_path(form: Any, field: Any) -> None:
+    """The path is a file or folder that can be read."""
+    if field.data and not (os.path.exists(field.data) and os.access(field.data, os.R_OK)):
+        raise validators.ValidationError(f"{field.data} is no file or folder that can be read.")
 
 
 class DicomForm(FlaskForm):
@@ -60,6 +67,27 @@ class DicomForm(FlaskForm):
         tooltip="Pictures of one patient on both sides flatter the result.",
     )
     seed = forms.IntegerField("Seed", default=0, validators=[validators.Optional(), validators.NumberRange(min=0)])
+
+
+class TestForm(FlaskForm):
+    """Pictures of the server or of the validation split."""
+
+    test_path = forms.StringField(
+        "DICOM file or folder",
+        validators=[validators.Optional(), readable_path],
+        tooltip="Every picture in it is tested; its values are prepared as those of the data set were.",
+    )
+    validation_record = forms.SelectField(
+        "Record from validation set",
+        choices=[("none", "- select record -")],
+        default="none",
+        tooltip="A picture that the training did not see, with its true label.",
+    )
+
+    def __init__(self, records: Sequence[object], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        chosen = [(str(number), f"{number}: {record}") for number, record in enumerate(records)]
+        self.validation_record.choices = [*self.validation_record.choices, *chosen]
 
 
 def template_of(form: Any) -> tuple[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ TAGS = ["PatientID", "StudyInstanceUID", "SOPInstanceUID", "SOPClassUID", "Rows"
 
 @dataclass(frozen=True)
 class Slice:
-    """One frame of one file. `patient` is a mark of this data set's own; `mask` and `segment_uid` lead to its label."""
+    """One frame of one file. `patient` is a mark of this data set's own; `uid` leads to its DICOM-SEG label."""
 
     path: str
     frame: int
@@ -33,9 +33,10 @@ class Slice:
 
 
 def find_slices(folder: Path) -> list[Slice]:
-    """Every frame of every DICOM picture below a folder, sorted by path; links are followed."""
+    """Every frame of every DICOM picture below a folder (or of one file), sorted by path; links are followed."""
     salt = secrets.token_bytes(16)
-    return [found for path in files_below(folder) for found in _slices(path, salt)]
+    files = [folder] if folder.is_file() else files_below(folder)
+    return [found for path in files for found in _slices(path, salt)]
 
 
 def files_below(folder: Path) -> Iterator[Path]:
