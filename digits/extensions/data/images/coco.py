@@ -35,7 +35,8 @@ def read_coco(path: str, findings: Findings, stage: str) -> CocoFile:
     content = _load(path)
     result = CocoFile(path)
     for category in content["categories"]:
-        result.categories[_number(category, "id", path, "category")] = str(category.get("name", category["id"]))
+        number = _number(category, "id", path, "category")
+        result.categories[number] = str(category.get("name", number))
     result.categories = dict(sorted(result.categories.items()))
     for picture in content["images"]:
         name = picture.get("file_name") if isinstance(picture, dict) else None

@@ -8,7 +8,7 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.pairing import match
+from digits.extensions.data.images.pairing import has_addition, match
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
 
 SEPARATE = {VAL_DB: ("has_val_folder", "validation"), TEST_DB: ("has_test_folder", "test")}
@@ -43,13 +43,14 @@ class PairSource(ImageSource):
             return [[path] for path in features]
         label_root = self._folder(labels_field)
         labels = self.labels_in(label_root, findings, stage)
-        if label_root == root:
-            features = [path for path in features if path not in set(labels)]
+        if label_root == root:  # told apart by their names: 1.png and 1_mask.png
+            labels = [path for path in labels if has_addition(path)]
+            features = [path for path in features if not has_addition(path)]
         found = match(root, features, label_root, labels)
         if not found.pairs:
             raise DataError(
                 f"None of the {len(features)} pictures in {root} has a {self.LABEL_WORD} of its name among the {len(labels)} "
-                f"files in {label_root} (e.g. {features[0] if features else 'none'} and {labels[0]}).",
+                f"files in {label_root} (e.g. {_first(features)} and {_first(labels)}).",
                 advice="A picture and its label must have the same name but for the ending, e.g. a/1.jpg and b/1.png.",
             )
         self._tell_lonely(found.lonely_features, found.lonely_labels, root, label_root, stage, findings)
@@ -90,3 +91,7 @@ class PairSource(ImageSource):
     def group_of(self, path: str) -> str:
         """What the group pattern finds in a path."""
         return group_finder(str(self.option("group_pattern", "")))(path)
+
+
+def _first(paths: list[str]) -> str:
+    return paths[0] if paths else "none"

@@ -49,6 +49,11 @@ def base_name(path: str) -> str:
     return ADDITIONS.sub("", os.path.splitext(os.path.basename(path))[0])
 
 
+def has_addition(path: str) -> bool:
+    """Whether the file's name ends in a known addition such as `_mask`."""
+    return ADDITIONS.search(os.path.splitext(os.path.basename(path))[0]) is not None
+
+
 def _key(path: str, root: str) -> str:
     folder = os.path.relpath(os.path.dirname(path), root)
     return os.path.join(folder, base_name(path))

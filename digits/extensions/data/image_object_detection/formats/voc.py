@@ -61,7 +61,8 @@ def _box(item: Element, place: int, file: str, request: Request) -> RawBox | Non
     frame = item.find("bndbox")
     corners = [_number(frame.findtext(tag)) if frame is not None else None for tag in CORNERS]
     if not name or None in corners:
-        lacks = "name" if not name else next((t for t, v in zip(CORNERS, corners, strict=True) if v is None), "bndbox")
+        missing = [tag for tag, value in zip(CORNERS, corners, strict=True) if value is None]
+        lacks = "name" if not name else "bndbox" if frame is None else missing[0]
         reason = f"Object {place} has no usable <{lacks}>; left out. An object needs a name and a bndbox with four numbers."
         request.findings.add("annotation", reason, file, request.stage)
         return None

@@ -1,0 +1,121 @@
+"""Pairs of pictures (R 6.5, 9.4): shares, separate folders, colours, sizes, autoencoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits.errors import DataError, PluginError
+from tests.ingest.making import Run, make_job, picture, run_job
+
+ID = "image-processing"
+
+
+def folder(place: Path, count: int, seed: int = 0, size: tuple[int, int] = (8, 6), mode: str = "RGB") -> str:
+    place.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (place / str(number % 2)).mkdir(exist_ok=True)
+        picture(seed + number, size, mode).save(place / str(number % 2) / f"{number}.png")
+    return str(place)
+
+
+def make(tmp_path: Path, **data: Any) -> Run:
+    return run_job(make_job(tmp_path / "jobs", ID, {"folder_pct_val": 10, **data}), workers=2)
+
+
+def test_ten_percent_of_a_hundred_pairs(tmp_path: Path) -> None:
+    pairs = {"feature_folder": folder(tmp_path / "a", 100), "label_folder": folder(tmp_path / "b", 100, 500, mode="L")}
+    run = make(tmp_path, **pairs)
+    assert run.entries() == {"train": 90, "val": 10}
+    assert (run.info.task, run.info.feature_shape) == ("processing", (3, 6, 8))
+    meta = run.reader().meta
+    assert (meta.label_kind, meta.label_shape) == ("array", (1, 6, 8))
+    assert 0 <= run.info.extra["seed"] <= 1000
+    source = Path(run.reader().column("source", [3])[0])
+    partner = tmp_path / "b" / source.parent.name / source.name
+    assert (run.reader().labels([3])[0][0] == np.asarray(Image.open(partner))).all()
+    again = make(tmp_path, seed=run.info.extra["seed"], **pairs)
+    assert again.info.content_hash == run.info.content_hash
+
+
+def test_separate_validation_folders(tmp_path: Path) -> None:
+    run = make(
+        tmp_path,
+        feature_folder=folder(tmp_path / "a", 100),
+        label_folder=folder(tmp_path / "b", 100),
+        has_val_folder=True,
+        validation_feature_folder=folder(tmp_path / "c", 100, 300),
+        validation_label_folder=folder(tmp_path / "d", 100, 300),
+    )
+    assert run.entries() == {"train": 100, "val": 100}
+
+
+@pytest.mark.parametrize(("conversion", "channels"), [("none", 1), ("RGB", 3), ("L", 1)])
+def test_channels(tmp_path: Path, conversion: str, channels: int) -> None:
+    grey = {"feature_folder": folder(tmp_path / "a", 3, mode="L"), "label_folder": folder(tmp_path / "b", 3, mode="L")}
+    run = make(tmp_path, channel_conversion=conversion, **grey)
+    assert run.info.feature_shape == (channels, 6, 8)
+
+
+def test_an_autoencoder_has_no_labels_of_its_own(tmp_path: Path) -> None:
+    run = make(tmp_path, feature_folder=folder(tmp_path / "a", 10), label_source="image")
+    assert run.entries() == {"train": 9, "val": 1}
+    assert run.reader().meta.label_kind == "none"
+    assert run.info.extra["autoencoder"] is True
+
+
+def test_sixteen_bits_stay(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8) * 900).save(tmp_path / name / "0.png")
+    run = make(tmp_path, feature_folder=str(tmp_path / "a"), label_folder=str(tmp_path / "b"), folder_pct_val=0)
+    assert run.reader().feature(0).dtype == np.uint16
+    assert run.reader().labels([0]).max() == 47 * 900
+
+
+def test_other_sizes_are_refused_and_resized(tmp_path: Path) -> None:
+    folder(tmp_path / "a", 4)
+    picture(1, (10, 10)).save(tmp_path / "a/0/0.png")
+    values = {"feature_folder": str(tmp_path / "a"), "label_folder": folder(tmp_path / "b", 4), "folder_pct_val": 0}
+    with pytest.raises(PluginError, match="shape"):
+        make(tmp_path, **values)
+    run = make(tmp_path, resize_width=12, resize_height=4, **values)
+    assert run.info.feature_shape == (3, 4, 12)
+    assert run.reader().meta.label_shape == (3, 4, 12)
+
+
+def test_groups_stay_together(tmp_path: Path) -> None:
+    run = make(
+        tmp_path,
+        feature_folder=folder(tmp_path / "a", 12),
+        label_folder=folder(tmp_path / "b", 12),
+        folder_pct_val=50,
+        group_pattern=r"/([01])/\d+\.png",
+    )
+    assert run.entries() == {"train": 6, "val": 6}
+    assert len(set(run.reader("val").column("group", range(6)))) == 1
+
+
+def test_folders_without_pairs_are_refused(tmp_path: Path) -> None:
+    values = {"feature_folder": folder(tmp_path / "a", 2)}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="No pictures below"):
+        make(tmp_path, label_folder=str(tmp_path / "empty"), **values)
+    picture(1).save(tmp_path / "empty/other.png")
+    with pytest.raises(DataError, match="None of the 2 pictures"):
+        make(tmp_path, label_folder=str(tmp_path / "empty"), **values)
+    with pytest.raises(DataError, match="cannot be understood"):
+        make(tmp_path, label_folder=folder(tmp_path / "b", 2), group_pattern="(", **values)
+
+
+def test_pairs_in_one_folder_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(number).save(tmp_path / f"{number}.png")
+        picture(number + 9).save(tmp_path / f"{number}_clean.png")
+    run = make(tmp_path, feature_folder=str(tmp_path), label_folder=str(tmp_path), folder_pct_val=0)
+    assert run.entries() == {"train": 3}
+    assert (run.reader().labels([1])[0] == np.asarray(picture(10)).transpose(2, 0, 1)).all()

@@ -1,0 +1,113 @@
+"""Real data sets of each form, where they lie beside the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits.extensions.data.recognise import recognise
+from digits.storage.records import BOX_DTYPE
+from tests.ingest.making import Run, make_job, run_job
+
+SPLITS = ("train", "val", "test")
+SMALL = {"resize_image_width": 80, "resize_image_height": 60}
+
+
+def take(folder: Path, target: Path, count: int) -> str:
+    """A folder with links to the first files of another."""
+    target.mkdir(parents=True)
+    for file in sorted(folder.iterdir())[:count]:
+        (target / file.name).symlink_to(file)
+    return str(target)
+
+
+def bccd(shared_data: Path, tmp_path: Path, form: str) -> Run:
+    """Twelve pictures of blood cells with the boxes of one form."""
+    place = shared_data / "bccd"
+    labels = {
+        "voc": place / "Annotations",
+        "coco": place / "coco/annotations/instances_train.json",
+        "yolo": place / "yolo/train/labels",
+        "kitti": place / "kitti/train/labels",
+    }[form]
+    images = take(place / "coco/train", tmp_path / form, 12)
+    names = {"class_names_file": str(place / "yolo/data.yaml")}
+    values: dict[str, Any] = {"train_image_folder": images, "train_label_folder": str(labels), **SMALL, **names}
+    return run_job(make_job(tmp_path / "jobs", "image-object-detection", values))
+
+
+def test_the_same_blood_cells_in_four_forms(shared_data: Path, tmp_path: Path) -> None:
+    runs = {form: bccd(shared_data, tmp_path, form) for form in ("voc", "coco", "yolo", "kitti")}
+    first = runs["voc"]
+    assert first.info.class_labels == ("Platelets", "RBC", "WBC")
+    expected = first.reader().labels(range(12))
+    for form, run in runs.items():
+        assert run.info.extra["annotation_format"] == form
+        assert run.info.class_labels == first.info.class_labels
+        assert run.info.content_hash == first.info.content_hash
+        for boxes, wanted in zip(run.reader().labels(range(12)), expected, strict=True):
+            assert (boxes["class"] == wanted["class"]).all()
+            for name in BOX_DTYPE.names[:4]:
+                assert np.allclose(boxes[name], wanted[name], atol=1e-3)
+
+
+def test_street_scenes_with_their_eleven_classes(shared_data: Path, tmp_path: Path) -> None:
+    place = shared_data / "camvid/val"
+    values = {
+        "feature_folder": take(place / "images", tmp_path / "images", 6),
+        "label_folder": take(place / "labels", tmp_path / "labels", 6),
+        "folder_pct_val": 20,
+        "label_set": "camvid",
+        "resize_width": 120,
+        "resize_height": 90,
+    }
+    run = run_job(make_job(tmp_path / "jobs", "image-segmentation", values))
+    assert run.entries() == {"train": 5, "val": 1}
+    assert run.info.class_labels[:4] == ("sky", "building", "pole", "road")
+    assert len(run.info.class_labels) == 11
+    counted = run.info.extra["labels"]["train_db"]
+    assert sum(counted["objects"]) + counted["ignored"] == 5 * 120 * 90
+
+
+def test_streets_with_kitti_boxes(shared_data: Path, tmp_path: Path) -> None:
+    place = shared_data / "kitti"
+    values = {
+        "train_image_folder": take(place / "image_2", tmp_path / "i", 4),
+        "train_label_folder": str(place / "label_2"),
+        **SMALL,
+    }
+    run = run_job(make_job(tmp_path / "jobs", "image-object-detection", values))
+    assert run.entries() == {"train": 4}
+    assert "Pedestrian" in run.info.class_labels
+    assert "DontCare" not in run.info.class_labels
+    pedestrian = run.reader().labels([0])[0][0]
+    assert pedestrian["x0"] == pytest.approx(712.40 * 80 / 1224, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("folder", "extension", "form"),
+    [
+        ("camvid", "image-segmentation", ""),
+        ("bccd/coco", "image-object-detection", "coco"),
+        ("bccd/yolo", "image-object-detection", "yolo"),
+        ("bccd/kitti", "image-object-detection", "kitti"),
+        ("kitti", "image-object-detection", "kitti"),
+        ("hymenoptera", "image-classification-folder", ""),
+    ],
+)
+def test_folders_are_recognised(shared_data: Path, folder: str, extension: str, form: str) -> None:
+    best = recognise(str(shared_data / folder))[0]
+    assert best.extension == extension
+    assert best.values.get("annotation_format", "") == form
+    if folder not in ("kitti", "hymenoptera"):
+        assert {
+            split for split in SPLITS if any(split in Path(str(v)).parts[-2:] for v in best.values.values())
+        } or form == "coco"
+
+
+def test_pascal_voc_comes_with_its_lists(shared_data: Path) -> None:
+    voc = next(p for p in recognise(str(shared_data / "bccd")) if p.values["annotation_format"] == "voc")
+    assert voc.values["val_list_file"].endswith("ImageSets/Main/val.txt")
