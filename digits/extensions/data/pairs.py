@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.domain.datasets import STAGES
+from digits.domain.jobs import Task
 from digits.errors import PluginError
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.storage.records import BOX_DTYPE
 
 CheckedPair = tuple[NDArray[Any], NDArray[Any] | None]
 
@@ -27,7 +29,8 @@ def entries_of(instance: DataIngestionInterface, stage: str) -> list[Any]:
 
 
 def encoded(instance: DataIngestionInterface, entry: Any) -> list[CheckedPair]:
-    """What `encode_entry` makes of one entry, as a list: features (C, H, W), labels (C, H, W), () or None.
+    """What `encode_entry` makes of one entry, as a list: features (C, H, W), labels (C, H, W), (), None, or
+    boxes (n,) of `BOX_DTYPE`; in regression also (K,).
 
     An empty list means that the source skips the entry. Raises PluginError for anything that cannot be a record, and
     lets what `encode_entry` itself raises through.
@@ -61,6 +64,10 @@ def _label(instance: DataIngestionInterface, entry: Any, value: Any) -> NDArray[
     if value is None:
         return None
     array = np.asarray(value)
+    if array.dtype == BOX_DTYPE and array.ndim == 1:
+        return array
+    if array.ndim == 1 and array.size and array.dtype.kind in "biuf" and instance.get_task() == Task.REGRESSION:
+        return _finite(instance, entry, array, "label")
     if array.dtype.kind not in "biuf" or array.size == 0 or (array.ndim != 3 and array.size != 1):
         raise PluginError(
             f"The label of entry {entry!r:.100} of {name_of(instance)} has shape {array.shape} and type {array.dtype}.",
