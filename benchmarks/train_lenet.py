@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gzip
 import statistics
 import tempfile
 import time
@@ -25,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _mnist import read_mnist, repeated_digits
 from PIL import Image
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
@@ -45,7 +44,6 @@ EPOCHS = 5
 CLASSES = tuple("0123456789")
 DIGITS = "digits"
 SAME_LAYOUT = "bare loop, same layout"
-MNIST = 60_000
 
 
 @dataclass
@@ -196,26 +194,6 @@ def write_tree(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         Image.fromarray(image).save(folder / str(label) / f"{i}.png")
     return folder
-
-
-def read_mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    return read_idx(folder, "train-images"), read_idx(folder, "train-labels").astype(np.int64)
-
-
-def repeated_digits() -> tuple[np.ndarray, np.ndarray]:
-    """As many pictures of 28×28 as MNIST has."""
-    small = load_digits()
-    pictures = np.kron(small.images * 15.9, np.ones((3, 3))).astype(np.uint8)
-    pictures = np.pad(pictures, ((0, 0), (2, 2), (2, 2)))
-    return np.resize(pictures, (MNIST, 28, 28)), np.resize(small.target, MNIST).astype(np.int64)
-
-
-def read_idx(folder: Path, name: str) -> np.ndarray:
-    """An array of an idx file, gzipped or not."""
-    file = next(folder.glob(f"{name}*"))
-    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from digits.engines.draws import draw, pixel_noise
 from digits.engines.preparation import Preparation
 from digits.engines.tensorflow_start import tf
 
+FEW = 4  # channels
+
 
 class Inputs:
     """Turns stored features, a tensor (N, C, H, W), into network inputs, float32 (N, H, W, C)."""
@@ -30,7 +32,9 @@ class Inputs:
 
     def raw(self, features: Any) -> Any:
         """Float32 (N, H, W, C) in stored units."""
-        return tf.transpose(tf.cast(features, tf.float32), (0, 2, 3, 1))  # in bytes oneDNN cannot, and says so in the log
+        if features.shape[1] <= FEW:  # oneDNN cannot transpose bytes everywhere, and says so in the log
+            return tf.cast(tf.stack(tf.unstack(features, axis=1), axis=-1), tf.float32)
+        return tf.transpose(tf.cast(features, tf.float32), (0, 2, 3, 1))
 
     def normalize(self, x: Any) -> Any:
         """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on."""
