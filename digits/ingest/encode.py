@@ -208,7 +208,7 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
         result = source.encode_entry(entry)
     except DataError:
         raise
-    except Exception as error:  # a plugin may raise anything: the entry is skipped, the reason says where it happened
+    except (Exception, SystemExit) as error:  # a plugin may raise anything: the entry is skipped, the reason says where
         where = "".join(traceback.format_exception(error, limit=-TRACE_FRAMES)).rstrip()
         raise DataError(f"{plugin}: encode_entry failed with {type(error).__name__}: {error}\n{where[-TRACE_TEXT:]}") from error
     if isinstance(result, tuple) and len(result) == 2:

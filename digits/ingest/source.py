@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,14 +81,15 @@ def entries_of(source: DataIngestionInterface, stage: str, plugin: str) -> Seque
     """The entries of a stage; what is no sequence is made a list. Raises PluginError naming the plugin."""
     try:
         entries = source.itemize_entries(stage)
-        if entries is None:
+        if entries is None or isinstance(entries, str | bytes | Mapping):
             raise PluginError(
-                f"{plugin}: itemize_entries({stage!r}) returned None.", advice="Return a list; empty for no entries."
+                f"{plugin}: itemize_entries({stage!r}) returned {'None' if entries is None else type(entries).__name__}.",
+                advice="Return a list; empty for no entries.",
             )
         return cast(Sequence[Any], entries) if hasattr(entries, "__getitem__") and hasattr(entries, "__len__") else list(entries)
     except DigitsError:
         raise
-    except Exception as error:  # a plugin may raise anything; the message must say where
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; the message must say where
         raise PluginError(
             f"{plugin}: itemize_entries({stage!r}) failed with {type(error).__name__}: {error}",
             advice="Check the files and fields that the data set was made from, or correct the plugin.",
@@ -120,7 +121,7 @@ def _build(spec: DatasetSpec) -> DataIngestionInterface:
         return userdata.build(cls, spec.extension_data)
     except DigitsError:
         raise
-    except Exception as error:  # a plugin may raise anything; the message must say where
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; the message must say where
         raise PluginError(
             f"{title_of(spec.extension)}: __init__ failed with {type(error).__name__}: {error}",
             advice="Check the fields of the form against what the plugin expects.",

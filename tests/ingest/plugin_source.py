@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -29,6 +30,7 @@ CASES: dict[str, Any] = {
     "feature none": lambda x: (None, 0),
     "three": lambda x: (np.zeros((1, 4, 5)), 0, 0),
     "raises": lambda x: _raise(KeyError("oops")) if x == 11 else (np.zeros((1, 4, 5)), 0),
+    "exits": lambda x: sys.exit(3) if x == 11 else CASES["pair"](x),
     "vector label": lambda x: (np.zeros((1, 4, 5)), np.zeros(3)),
     "label beyond": lambda x: (np.zeros((1, 4, 5)), 5),
     "kind changes": lambda x: (np.zeros((1, 4, 5)), np.zeros((1, 2, 2)) if x == 11 else 0),
@@ -36,6 +38,17 @@ CASES: dict[str, Any] = {
     "slow": lambda x: time.sleep(0.02) or CASES["pair"](x),
     "slower": lambda x: time.sleep(0.06) or CASES["pair"](x),
     "where": lambda x: (np.full((1, 1, 1), os.getpid(), np.int64), 0),
+}
+
+
+LISTS: dict[str, Any] = {
+    "text": lambda: "abc",
+    "mapping": lambda: {"a": 1},
+    "number": lambda: 7,
+    "nothing": lambda: None,
+    "leaving": lambda: sys.exit(4),
+    "generator": lambda: (number for number in range(3)),
+    "million": lambda: [str(number) for number in range(1_000_000)],
 }
 
 
@@ -63,8 +76,10 @@ class DataIngestion(DataIngestionInterface):
     def get_category() -> str:
         return "Tests"
 
-    def itemize_entries(self, stage: str) -> list[int]:
+    def itemize_entries(self, stage: str) -> Any:
+        if self.case in LISTS:
+            return LISTS[self.case]() if stage == "train_db" else []
         return list(range({"train_db": self.count, "val_db": self.val_count}.get(stage, 0)))
 
     def encode_entry(self, entry: int) -> Any:
-        return CASES[self.case](entry)
+        return CASES.get(self.case, CASES["pair"])(int(entry))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits.errors import DataError, PluginError
+from digits.errors import DataError, JobStopped, PluginError
 from tests.ingest.making import Run, make_job, run_job
 
 pytestmark = pytest.mark.usefixtures("plugin_site")
@@ -147,3 +147,46 @@ def test_userdata_is_frozen_once(tmp_path: Path) -> None:
 def test_slow_entries_that_are_encoded_in_place_are_all_there(tmp_path: Path, count: int, mode: str) -> None:
     run = make(tmp_path, "slower", count=count, mode=mode)
     assert run.entries() == {"train": count}
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("text", "returned str"),
+        ("mapping", "returned dict"),
+        ("nothing", "returned None"),
+        ("number", "failed with TypeError"),
+        ("leaving", "failed with SystemExit: 4"),
+    ],
+)
+def test_entries_that_are_no_list_end_the_job_with_a_reason(tmp_path: Path, case: str, words: str) -> None:
+    with pytest.raises(PluginError, match=words) as caught:
+        make(tmp_path, case)
+    assert "Test source" in caught.value.message
+    assert "itemize_entries('train_db')" in caught.value.message
+    assert caught.value.advice
+
+
+def test_a_generator_is_listed(tmp_path: Path) -> None:
+    assert make(tmp_path, "generator").entries() == {"train": 3}
+
+
+def test_an_entry_at_which_the_plugin_leaves_is_skipped(tmp_path: Path) -> None:
+    run = make(tmp_path, "exits", count=40, workers=2)
+    assert run.entries() == {"train": 39}
+    (problem,) = run.problems()
+    assert problem["entry"] == "11"
+    assert "SystemExit: 3" in problem["reason"]
+
+
+def test_a_million_entries_are_listed_at_once_and_a_stop_is_heard(tmp_path: Path) -> None:
+    heard: list[str] = []
+    folder = make_job(tmp_path / "jobs", "test-source", {"case": "million", "mode": "serial"})
+
+    def should_stop() -> bool:
+        heard.append("asked")
+        return len(heard) > 3
+
+    with pytest.raises(JobStopped):
+        run_job(folder, should_stop=should_stop)
+    assert not (folder.path / "train_db").exists()
