@@ -19,9 +19,9 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest.encode import entry_text, samples_of
 from digits.ingest.layout import feature_array, label_array
+from digits.ingest.overlay import overlay
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
-from digits.plugin_host.overlay import overlay
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
 SAMPLES = 10

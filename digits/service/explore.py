@@ -32,6 +32,7 @@ WINDOW = 5
 THUMB_SIDE = 192
 PERCENTILES = (1.0, 99.0)
 HEAT_BINS = 32
+LISTED_NUMBERS = 8
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,9 @@ def statistics(service: Service, job: Job) -> dict[str, Any]:
     total = sum(split.entries for split in info.splits.values())
     return {
         "total": total,
+        "task": info.task,
         "class_labels": list(info.class_labels),
+        "labels": {short_name(name): counted for name, counted in info.extra.get("labels", {}).items()},
         "feature_shape": list(info.feature_shape) if info.feature_shape else None,
         "splits": {short_name(name): _split_dict(split, total) for name, split in info.splits.items()},
         "sizes": [list(row) for row in info.sizes],
@@ -198,13 +201,21 @@ def _records(reader: RecordReader, indices: np.ndarray, names: tuple[str, ...]) 
     if not len(indices):
         return []
     columns = {name: reader.column(name, indices) for name in ("key", "source", "original_size", "group", "shape")}
-    labels = [int(label) for label in reader.labels(indices)] if reader.meta.label_kind == "index" else [None] * len(indices)
+    kind = reader.meta.label_kind
+    labels = [int(label) for label in reader.labels(indices)] if kind == "index" else [None] * len(indices)
+    texts = [_numbers(vector) for vector in reader.labels(indices)] if kind == "vector" else [""] * len(indices)
     rows = []
     for at, index in enumerate(indices):
         row: dict[str, Any] = {"index": int(index), **{name: _plain(values[at]) for name, values in columns.items()}}
         label = labels[at]
-        rows.append({**row, "label": label, "label_name": names[label] if label is not None and label < len(names) else ""})
+        name = names[label] if label is not None and label < len(names) else texts[at]
+        rows.append({**row, "label": label, "label_name": name})
     return rows
+
+
+def _numbers(vector: np.ndarray) -> str:
+    shown = ", ".join(f"{value:g}" for value in vector[:LISTED_NUMBERS])
+    return f"{shown}, …" if len(vector) > LISTED_NUMBERS else shown
 
 
 def _split_dict(split: SplitInfo, total: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.datasets import DatasetInfo
 from digits.errors import BadRequest, NotFound
 from digits.service import Service
 from digits.service.datasets import SPLITS, dataset_info, require_done
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
-    """PNG of one record's label; index maps in the data set's palette (see `palette_of`). Raises NotFound, BadRequest."""
+    """PNG of one record's label: index maps in the data set's palette (see `palette_of`), boxes over the picture.
+
+    Raises NotFound, BadRequest.
+    """
     require_done(job)
     name = SPLITS.get(split, split)
     info = dataset_info(service.folder(job.id))
@@ -25,12 +29,20 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
     reader = open_split(service.folder(job.id), name)
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
+    if reader.meta.label_kind == "boxes":
+        return _boxed(reader.feature(index), reader.labels([index])[0], info)
     if reader.meta.label_kind not in ("map", "array"):
         raise BadRequest(f"The labels of {job.name} are of the kind {reader.meta.label_kind}, which is no picture.")
     label = reader.labels([index])[0]
     if label.shape[0] == 1 and label.dtype.kind in "iub":
         return _coloured(label[0], palette_of(info.extra))
     return encode_picture(label)[0]
+
+
+def _boxed(feature: np.ndarray, boxes: np.ndarray, info: DatasetInfo) -> bytes:
+    from digits.ingest.overlay import overlay
+
+    return overlay(feature, "boxes", boxes, info.class_labels, info.extra.get("color_palette") or ())
 
 
 def palette_of(extra: dict[str, Any]) -> list[int]:

@@ -222,7 +222,7 @@ def _databases(info: Any) -> list[str]:
     for name, split in info.splits.items() if info else ():
         if split.entries:
             found.append(f"{name}/features")
-            found += [f"{name}/labels"] if split.meta.label_kind in ("map", "array") else []
+            found += [f"{name}/labels"] if split.meta.label_kind in ("map", "array", "boxes") else []
     return found
 
 

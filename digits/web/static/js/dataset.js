@@ -69,6 +69,57 @@ async function drawSizes() {
   (await plotly()).react(target, [heat], drawn, CONFIG);
 }
 
+/** Boxes or pixels of each class as a share of the split, so that splits of any size compare. */
+async function drawObjects() {
+  const target = page.querySelector('[data-chart="objects"]');
+  if (!target) return;
+  const traces = labelled().map(({ title, color, counted }) => {
+    const total = counted.objects.reduce((sum, count) => sum + count, 0) || 1;
+    return {
+      type: "bar",
+      name: title,
+      x: figures.class_labels.map((_, i) => i),
+      y: counted.objects.map((count) => (100 * count) / total),
+      customdata: counted.objects.map((count, i) => [figures.class_labels[i], number(count)]),
+      hovertemplate: `%{customdata[0]}: %{customdata[1]} (%{y:.2f} %)<extra>${title}</extra>`,
+      marker: { color },
+    };
+  });
+  const many = figures.class_labels.length > MOST_NAMED;
+  const ticks = many ? { showticklabels: false } : { tickvals: figures.class_labels.map((_, i) => i), ticktext: figures.class_labels.map(shortened) };
+  const drawn = layout({ y: "%", xaxis: { ...ticks, showgrid: false }, barmode: "group", hovermode: "closest" });
+  (await plotly()).react(target, traces, drawn, CONFIG);
+}
+
+async function drawHistogram(chart, name, title, say) {
+  const target = page.querySelector(`[data-chart="${chart}"]`);
+  if (!target) return;
+  const traces = labelled().map(({ title: split, color, counted }) => {
+    const { edges: bounds, counts } = counted[name];
+    return {
+      type: "bar",
+      name: split,
+      x: counts.map((_, i) => `${say(bounds[i])} – ${say(bounds[i + 1])}`),
+      y: counts,
+      hovertemplate: `%{x}: %{y:,}<extra>${split}</extra>`,
+      marker: { color },
+    };
+  });
+  const drawn = layout({ x: title, y: "boxes", xaxis: { showgrid: false }, barmode: "stack", bargap: 0.05, hovermode: "closest" });
+  (await plotly()).react(target, traces, drawn, CONFIG);
+}
+
+const labelled = () =>
+  SPLITS.map(([name, title], i) => ({ title, color: colour(i), counted: figures.labels?.[name] })).filter(({ counted }) => counted);
+
+const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+function drawLabels() {
+  drawObjects();
+  drawHistogram("box-sizes", "sizes", "square root of the share of the picture", percent);
+  drawHistogram("box-shapes", "shapes", "width over height", (value) => value.toFixed(2));
+}
+
 const step = (lower) => (lower.length > 1 ? lower[1] - lower[0] : 1);
 const range = (lower, i) => (step(lower) === 1 ? String(lower[i]) : `${lower[i]} to ${lower[i] + step(lower) - 1}`);
 
@@ -98,6 +149,7 @@ if (figures.class_labels) {
   drawAlways(() => {
     drawClasses();
     drawSizes();
+    drawLabels();
   });
 }
 follow();

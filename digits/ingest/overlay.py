@@ -1,4 +1,4 @@
-"""Pictures of samples for the preview: the feature with its label over it or beside it."""
+"""Pictures of samples for people: the feature with its label over it or beside it."""
 
 from __future__ import annotations
 
