@@ -5,7 +5,8 @@
 DATA holds `challenge_training` and `…/TrainingDataContours`. The plugin of `plugins/sunnybrook` is installed into a temporary
 folder, a server is started on a free port with a temporary jobs directory, and per run a data set is made and a model
 trained with the standard network `unet`. First one run per seed with 10 % of the slices held out, then one per case with that
-heart held out. A line of JSON per run is printed and appended to the results file, a summary at the end.
+heart held out. A line of JSON per run is printed and appended to the results file, a summary at the end; runs that the
+file has already, with the same epochs and size, are not repeated.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def main() -> None:
     runs = [(f"seed {seed}", {"split_by": "slice", "folder_pct_val": 10, "seed": seed}, seed) for seed in range(chosen.seeds)]
     runs += [(f"without {case}", {"validation_cases": case}, 0) for case in CASES[: chosen.cases]]
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder, serving(Path(folder), chosen.data, chosen.threads) as url:
-        found = [run(url, chosen, *each) for each in runs]
+        known = _known(chosen)
+        found = [known.get(name) or run(url, chosen, name, *rest) for name, *rest in runs]
     summary("split by slice", found[: chosen.seeds])
     summary("leave one case out", found[chosen.seeds :])
 
@@ -82,6 +84,7 @@ def run(url: str, chosen: argparse.Namespace, name: str, split: dict[str, Any], 
         "baseline": _baseline(url, model["id"]),
         "minutes": round((time.monotonic() - began) / 60, 1),
         "epochs": chosen.epochs,
+        "size": chosen.size,
     }
     _keep(chosen.results, json.dumps(result))
     return result
@@ -150,6 +153,14 @@ def _baseline(url: str, model_id: str) -> dict[str, Any]:
         found = json.load(answer)["baseline"]
     shown = ("dice_pictures/" + CLASS, "pixel_accuracy")
     return {"guess": found["description"], **{name: round(found["values"][name] or 0.0, 4) for name in shown}}
+
+
+def _known(chosen: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Earlier runs of the results file that were made in the same way, by name."""
+    if chosen.results is None or not chosen.results.is_file():
+        return {}
+    rows = [json.loads(line) for line in chosen.results.read_text().splitlines()]
+    return {row["run"]: row for row in rows if (row["epochs"], row["size"]) == (chosen.epochs, chosen.size)}
 
 
 def _keep(file: Path | None, line: str) -> None:
