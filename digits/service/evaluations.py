@@ -41,6 +41,14 @@ class RowsPage:
     total: int = 0
 
 
+@dataclass(frozen=True)
+class Comparable:
+    """A data set that a model can be evaluated on: entries of each of its splits."""
+
+    job: Job
+    splits: dict[str, int]
+
+
 def start_evaluation(
     service: Service,
     model: Job,
@@ -61,8 +69,6 @@ def start_evaluation(
     `folder` is the base of a list's relative paths, or without a list the folder itself. `split` is `val`, `val_db`, … of
     `dataset` (the model's own when None). Raises FormErrors at `image_folder`, BadRequest for what cannot be evaluated.
     """
-    if model.task != Task.CLASSIFICATION:
-        raise BadRequest(f"{model.name} does not classify; evaluation needs an image classification model.")
     snapshot = find_snapshot(service, model, snapshot_epoch)
     base = str(paths.readable_folder(service, folder, "image_folder")) if folder.strip() else ""
     job_id = jobs.free_job_id(service)
@@ -144,6 +150,19 @@ def available_splits(service: Service, model: Job) -> dict[str, int]:
     dataset = service.store.find(model.dataset_id) if model.dataset_id else None
     info = dataset_info(service, dataset) if dataset else None
     return {name: info.splits[name].entries for name in STAGES if info and name in info.splits and info.splits[name].entries}
+
+
+def comparable_datasets(service: Service, model: Job, limit: int = 50) -> list[Comparable]:
+    """Other finished data sets of the same task whose classes the model knows, newest first."""
+    own = service.store.find(model.dataset_id) if model.dataset_id else None
+    info = dataset_info(service, own) if own else None
+    found: list[Comparable] = []
+    for job in service.store.query(JobQuery(kind=Kind.DATASET, statuses=(Status.DONE,))).jobs if info else ():
+        other = dataset_info(service, job) if job.id != model.dataset_id else None
+        if info and other and other.task == info.task and set(other.class_labels) <= set(info.class_labels):
+            splits = {name: other.splits[name].entries for name in STAGES if name in other.splits and other.splits[name].entries}
+            found.append(Comparable(job, splits))
+    return [other for other in found if other.splits][:limit]
 
 
 def split_name(text: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import VAL_DB
+from digits.domain.inference import output_kind
 from digits.errors import NotFound, StorageError
 from digits.service import Service
 from digits.service.explore import encode_picture
@@ -49,15 +50,15 @@ def film(service: Service, job: Job) -> dict[str, Any]:
     empty) and `truth` (see `frame`). No samples while nothing was validated."""
     meta = _meta(service, job)
     arrays = _load(service.folder(job.id).path / INPUTS)
-    kind = _kind(meta)
+    kind = output_kind(meta)
     labels = list(meta.get("class_labels", ()))
-    colours = _colours(service, job, len(labels), kind)
+    colours = class_colours(service, job.dataset_id, labels, kind)
     found: dict[str, Any] = {"kind": kind, "class_labels": labels, "colours": colours, "samples": []}
     for i, index in enumerate(arrays["indices"].tolist() if arrays else ()):
         feature = arrays[f"{i}/feature"]
         label = arrays.get(f"{i}/label", feature)
-        shown = _picture(feature) if min(feature.shape[1:]) > 1 else ""
-        truth = _truth(kind, label, labels)
+        shown = picture_address(feature) if min(feature.shape[1:]) > 1 else ""
+        truth = describe_truth(kind, label, labels)
         size = [int(feature.shape[2]), int(feature.shape[1])]
         found["samples"].append({"key": f"{VAL_DB[:3]}:{index}", "input": shown, "size": size, "truth": truth})
     return found
@@ -75,12 +76,12 @@ def frame(service: Service, job: Job, step: int) -> dict[str, Any]:
     if not outputs or not inputs:
         raise NotFound(f"{job.name} has no samples of step {step}.")
     meta = _meta(service, job)
-    kind, labels = _kind(meta), list(meta.get("class_labels", ()))
+    kind, labels = output_kind(meta), list(meta.get("class_labels", ()))
     samples = []
     for i in range(len(inputs["indices"])):
         own = [array for name, array in outputs.items() if name.startswith(f"{i}/")]
         truth = inputs.get(f"{i}/label", inputs[f"{i}/feature"])
-        samples.append(_sample(kind, own[0], truth, labels) if own else {})
+        samples.append(describe_output(kind, own[0], truth, labels) if own else {})
     return {"step": step, "samples": samples}
 
 
@@ -92,48 +93,38 @@ def _meta(service: Service, job: Job) -> dict[str, Any]:
         return {}
 
 
-def _kind(meta: Mapping[str, Any]) -> str:
-    task, label, shape = meta.get("task"), meta.get("label_kind"), meta.get("label_shape")
-    if task == "segmentation":
-        return "map"
-    if label == "index" and meta.get("class_labels"):
-        return "classes"
-    if label == "boxes":
-        return "boxes"
-    is_picture = label in ("none", "map", "array") and (shape is None or (len(shape) == 3 and min(shape[1:]) > 1))
-    return "pictures" if is_picture else "numbers"
-
-
-def _colours(service: Service, job: Job, count: int, kind: str) -> list[list[int]]:
+def class_colours(service: Service, dataset_id: str, labels: Sequence[str], kind: str) -> list[list[int]]:
     """RGB of each class, as the data set's gallery has them; of boxes none is black, as there is no background among them."""
-    info = info_of(service, job.dataset_id)
+    info = info_of(service, dataset_id)
     palette = palette_of(info.extra if info else {})
     first = 3 if kind == "boxes" and palette[:3] == [0, 0, 0] else 0
-    return [palette[first + 3 * i : first + 3 * i + 3] for i in range(min(count, MOST_COLOURS))]
+    return [palette[first + 3 * i : first + 3 * i + 3] for i in range(min(len(labels), MOST_COLOURS))]
 
 
-def _truth(kind: str, label: np.ndarray, labels: Sequence[str]) -> Any:
+def describe_truth(kind: str, label: np.ndarray, labels: Sequence[str]) -> Any:
+    """A label for the page: the name of its class, the address of its picture, boxes or numbers."""
     if kind == "classes":
         return _name(int(label), labels)
     if kind == "map":
         return _map(label)
     if kind == "pictures":
-        return _picture(label)
+        return picture_address(label)
     if kind == "boxes":
-        return [{"box": row[:4].tolist(), "class": int(row[4])} for row in label]
+        return [{"box": [float(value) for value in list(row)[:4]], "class": int(row[4])} for row in label]
     return _numbers(label)
 
 
-def _sample(kind: str, output: np.ndarray, truth: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+def describe_output(kind: str, output: np.ndarray, truth: np.ndarray | None, labels: Sequence[str]) -> dict[str, Any]:
+    """An output for the page; see `frame`. Without a truth there is nothing to compare it with."""
     if kind == "classes":
         scores = output.ravel()[: len(labels)]
         best = (-scores).argsort(kind="stable")[:TOP]
         top = [[labels[i], _finite(100 * float(scores[i]))] for i in best]
-        return {"top": top, "correct": bool(best[0] == int(truth))}
+        return {"top": top, "correct": truth is None or bool(best[0] == int(truth))}
     if kind == "map":
         return {"map": _map(output), "dice": _dice(output, truth)}
     if kind == "pictures":
-        return {"picture": _picture(output) if output.ndim == 3 else "", "psnr": _psnr(output, truth)}
+        return {"picture": picture_address(output) if output.ndim == 3 else "", "psnr": _psnr(output, truth)}
     if kind == "boxes":
         return {"boxes": _boxes(output)}
     return {"values": _numbers(output)}
@@ -144,9 +135,11 @@ def _map(classes: np.ndarray) -> str:
     return _address(*encode_picture(classes.reshape(1, *classes.shape[-2:]).clip(0, 255).astype("uint8")))
 
 
-def _dice(output: np.ndarray, truth: np.ndarray) -> float | None:
+def _dice(output: np.ndarray, truth: np.ndarray | None) -> float | None:
     import numpy as np
 
+    if truth is None:
+        return None
     made, real = output.reshape(output.shape[-2:]), truth.reshape(truth.shape[-2:])
     if made.shape != real.shape:
         return None
@@ -159,10 +152,10 @@ def _dice(output: np.ndarray, truth: np.ndarray) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _psnr(output: np.ndarray, truth: np.ndarray) -> float | None:
+def _psnr(output: np.ndarray, truth: np.ndarray | None) -> float | None:
     import numpy as np
 
-    if output.dtype != np.uint8 or output.shape != truth.shape:
+    if truth is None or output.dtype != np.uint8 or output.shape != truth.shape:
         return None
     error = float(np.mean(np.square(output.astype(np.float64) - truth)))
     return 10 * math.log10(255**2 / max(error, 1e-6))
@@ -190,7 +183,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _picture(array: np.ndarray) -> str:
+def picture_address(array: np.ndarray) -> str:
     """A (C, H, W) array as a `data:` address, shrunk where it is large."""
     return _address(*encode_picture(array, LARGEST_SIDE))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +13,9 @@ from digits.domain.status import Status
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import evaluations, paths, pictures
 from digits.service.evaluations import evaluation_result
+from digits.service.task_evaluations import is_of_task
 from digits.storage.jobs import Job
+from digits.web import evaluation_csv, task_evaluations
 from digits.web.context import argument, describes, get_service, json_answer, render_job, route, wants_json
 
 PAGE_SIZES = (25, 50, 100, 200)
@@ -44,6 +44,7 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/evaluations/<job_id>/classes.csv", "classes_csv", classes_csv)
     area.add_url_rule("/evaluations/<job_id>/top.json", "evaluation_top", top)
     area.add_url_rule("/evaluations/<job_id>/picture/<int:row>", "evaluation_picture", picture)
+    task_evaluations.register(area)
 
 
 @describes(answer="id, name, status, model_id, snapshot_epoch and, when it is done, `result`.")
@@ -52,7 +53,7 @@ def show_evaluation(job_id: str) -> Any:
     job = _job(job_id)
     if wants_json():
         return json_answer(evaluation_dict(job))
-    return render_job("inference/evaluation.html", job, **page_context(job))
+    return render_page(job)
 
 
 @describes(arguments=SELECTION, answer="`total` and `rows`: path, label, predictions, loss, correct.")
@@ -77,14 +78,14 @@ def rows_csv(job_id: str) -> Response:
     """All predictions of an evaluation."""
     job = _job(job_id)
     labels = evaluation_result(get_service(), job)["class_labels"]
-    return _csv_answer(_csv_rows(evaluations.predictions(get_service(), job), labels), f"{job.id}_predictions.csv")
+    return evaluation_csv.answer(_csv_rows(evaluations.predictions(get_service(), job), labels), f"{job.id}_predictions.csv")
 
 
 @describes(json=True, answer="CSV: the confusion matrix, rows true, columns predicted.")
 def confusion_csv(job_id: str) -> Response:
     """The confusion matrix of an evaluation."""
     job = _job(job_id)
-    return _csv_answer(_csv_matrix(evaluation_result(get_service(), job)), f"{job.id}_confusion.csv")
+    return evaluation_csv.answer(_csv_matrix(evaluation_result(get_service(), job)), f"{job.id}_confusion.csv")
 
 
 @describes(json=True, answer="CSV: count, accuracy, precision, F1 of each class.")
@@ -92,8 +93,8 @@ def classes_csv(job_id: str) -> Response:
     """The numbers of each class of an evaluation."""
     job = _job(job_id)
     per_class = evaluation_result(get_service(), job)["per_class"]
-    keys = ["label", "count", "predicted", "correct", "accuracy", "precision", "f1"]
-    return _csv_answer([keys, *([row[key] for key in keys] for row in per_class)], f"{job.id}_classes.csv")
+    keys = list(per_class[0]) if per_class else ["label"]
+    return evaluation_csv.answer([keys, *([row[key] for key in keys] for row in per_class)], f"{job.id}_classes.csv")
 
 
 @describes(json=True, arguments={"size": "thumb or full."}, answer="PNG.")
@@ -112,6 +113,17 @@ def picture(job_id: str, row: int) -> Response:
     response.cache_control.private = True
     response.cache_control.max_age = 3600
     return response
+
+
+def render_page(job: Job) -> str:
+    """The page of an evaluation: progress, or what came of it for its task."""
+    service = get_service()
+    if job.status == Status.DONE:
+        result = evaluation_result(service, job)
+        if is_of_task(result):
+            spec = EvaluationSpec.from_json(service.folder(job.id).spec())
+            return render_job("inference/task_evaluation.html", job, **task_evaluations.page_context(job, result, spec))
+    return render_job("inference/evaluation.html", job, **page_context(job))
 
 
 def evaluation_dict(job: Job) -> dict[str, Any]:
@@ -265,18 +277,3 @@ def _csv_matrix(result: dict[str, Any]) -> Iterator[list[Any]]:
     yield ["true \\ predicted", *result["class_labels"], "accuracy"]
     for row in _matrix(result):
         yield [row["label"], *row["cells"], f"{row['accuracy']:.6f}"]
-
-
-def _csv_answer(lines: Any, name: str) -> Response:
-    def text() -> Iterator[str]:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        for line in lines:
-            writer.writerow(line)
-            if buffer.tell() > 1 << 16:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
-        yield buffer.getvalue()
-
-    return Response(text(), mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -28,7 +28,6 @@ from digits.web.context import (
     describes,
     get_service,
     json_answer,
-    render_job,
     route,
     wants_json,
 )
@@ -107,24 +106,35 @@ def top_n() -> Any:
 
 @describes(
     form={
-        "split": "train, val or test.",
+        "split": "train, val or test; left out where a list or a folder is sent.",
         "snapshot_epoch": "Which snapshot.",
-        "dataset": "Another data set.",
+        "dataset": "Another data set of the same classes.",
+        "other": "The same in one: its id, a slash and the split.",
+        "image_list": "Instead of a split: an uploaded text file (or its path on the server) with one path a line.",
+        "image_folder": "Where relative paths start; without a list every picture below it is taken.",
+        "num_test_images": "Only the first N.",
+        "dont_resize": "Keep the sizes of the pictures.",
         "wait": "1: wait.",
     },
     answer="The evaluation.",
 )
 def evaluate(job_id: str) -> Any:
-    """Evaluate a model on a split of its data set."""
+    """Evaluate a model on a split of its data set or another one, or predict the pictures of a list or a folder."""
     service = get_service()
     model = service.store.get(job_id, Kind.MODEL)
-    other = argument("dataset")
+    other, _, other_split = (argument("other") or argument("dataset") or "").partition("/")
+    listed = _list_file()
+    is_files = listed is not None or bool(_body("image_folder"))
     job = start_evaluation(
         service,
         model,
         snapshot_epoch=argument("snapshot_epoch"),
-        split=argument("split") or "val",
+        list_file=listed,
+        folder=_body("image_folder") or "",
+        limit=_whole("num_test_images", 0),
+        split="" if is_files else other_split or argument("split") or "val",
         dataset=service.store.get(other, Kind.DATASET) if other else None,
+        dont_resize=_flag("dont_resize"),
         top_n=_whole("top_n", evaluations.TOP_N),
         owner=current_user(),
     )
@@ -147,6 +157,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
         "sample_split": split.removesuffix("_db"),
         "samples": [i * splits[split] // count for i in range(count)],
         "evaluations": evaluations.model_evaluations(service, model),
+        "others": evaluations.comparable_datasets(service, model),
         "allow_urls": service.settings.allow_urls,
     }
 
@@ -154,6 +165,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
 def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
     service = get_service()
     model = argument_job(Kind.MODEL)
+    inference.check_task(model, Task.CLASSIFICATION)
     job = start_evaluation(
         service,
         model,
@@ -183,7 +195,7 @@ def _page(job: Job, wait: str | None, anchor: str) -> Any:
     if wait == "0":
         return redirect(url_for("inference.show_evaluation", job_id=job.id, _anchor=anchor or None), 303)
     job = evaluations.wait(get_service(), job, PAGE_WAIT_SECONDS)
-    return render_job("inference/evaluation.html", job, **evaluation_pages.page_context(job))
+    return evaluation_pages.render_page(job)
 
 
 def _classifications(job: Job) -> dict[str, Any]:

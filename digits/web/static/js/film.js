@@ -130,7 +130,7 @@ export class Film {
   }
 }
 
-function legend({ class_labels: labels, colours }) {
+export function legend({ class_labels: labels, colours }) {
   return labels.slice(0, 24).flatMap((name, i) => (isDrawn(colours[i]) ? [el("span", { class: "film-class" }, swatch(colours[i]), name)] : []));
 }
 
@@ -143,13 +143,13 @@ function picture(address, label) {
   return image;
 }
 
-const caption = (sample) => el("figcaption", {}, el("span", { class: "film-key" }, sample.key), el("span", { "data-value": true }));
+const caption = (sample) => el("figcaption", {}, el("span", { class: "film-key", title: sample.path ?? sample.key }, sample.key), el("span", { "data-value": true }));
 
 class ClassesCard {
   constructor(sample) {
     this.sample = sample;
     this.list = el("ol", { class: "film-scores" });
-    this.root = el("figure", { class: "film-card", title: sample.key }, sample.input && picture(sample.input, `Picture ${sample.key}`), el("div", { class: "film-truth" }, "true: ", el("strong", {}, sample.truth)), this.list);
+    this.root = el("figure", { class: "film-card", title: sample.key }, sample.input && picture(sample.input, `Picture ${sample.key}`), sample.truth && el("div", { class: "film-truth" }, "true: ", el("strong", {}, sample.truth)), this.list);
   }
 
   show({ top, correct }) {
@@ -162,7 +162,7 @@ class MapCard {
   constructor(sample, film) {
     this.canvas = el("canvas", { role: "img", "aria-label": `Prediction of ${sample.key} over the picture` });
     this.layers = new MapLayers(this.canvas, film.colours);
-    this.ready = this.layers.load(sample.input, sample.truth);
+    this.ready = this.layers.load(sample.input, sample.truth, sample.size);
     this.root = el("figure", { class: "film-card" }, this.canvas, caption(sample));
   }
 
@@ -182,7 +182,7 @@ class PicturesCard {
     this.output = picture("", `Output for ${sample.key}`);
     const part = (label, image) => el("div", {}, image, el("span", { class: "film-key" }, label));
     this.value = el("span", { "data-value": true });
-    this.root = el("figure", { class: "film-card film-triple" }, part("input", picture(sample.input, `Input ${sample.key}`)), part("output", this.output), part("target", picture(sample.truth, `Target ${sample.key}`)),
+    this.root = el("figure", { class: "film-card film-triple" }, part("input", picture(sample.input, `Input ${sample.key}`)), part("output", this.output), sample.truth && part("target", picture(sample.truth, `Target ${sample.key}`)),
       el("figcaption", {}, el("span", { class: "film-key" }, sample.key), this.value));
   }
 
@@ -196,13 +196,13 @@ class NumbersCard {
   constructor(sample) {
     this.truth = sample.truth;
     this.body = el("tbody");
-    const head = el("thead", {}, el("tr", {}, el("th", {}, ""), el("th", { class: "num" }, "predicted"), el("th", { class: "num" }, "true")));
+    const head = el("thead", {}, el("tr", {}, el("th", {}, ""), el("th", { class: "num" }, "predicted"), this.truth && el("th", { class: "num" }, "true")));
     this.root = el("figure", { class: "film-card" }, sample.input && picture(sample.input, `Picture ${sample.key}`), el("table", { class: "film-numbers" }, head, this.body), caption(sample));
   }
 
   show({ values }) {
     const text = (value) => (value === null || value === undefined ? "nan" : Number(value.toPrecision(4)).toString());
-    this.body.replaceChildren(...values.map((value, i) => el("tr", {}, el("th", { scope: "row" }, values.length > 1 ? String(i + 1) : "value"), el("td", { class: "num" }, text(value)), el("td", { class: "num" }, text(this.truth[i])))));
+    this.body.replaceChildren(...values.map((value, i) => el("tr", {}, el("th", { scope: "row" }, values.length > 1 ? String(i + 1) : "value"), el("td", { class: "num" }, text(value)), this.truth && el("td", { class: "num" }, text(this.truth[i])))));
   }
 }
 
@@ -225,8 +225,8 @@ class BoxesCard {
 
   paint(options) {
     const shown = drawBoxes(this.canvas, this.image, this.sample, this.boxes, this.film, options);
-    this.root.querySelector("[data-value]").textContent = `${shown} found, ${this.sample.truth.length} true`;
+    this.root.querySelector("[data-value]").textContent = `${shown} found${this.sample.truth ? `, ${this.sample.truth.length} true` : ""}`;
   }
 }
 
-const CARDS = { classes: ClassesCard, map: MapCard, pictures: PicturesCard, numbers: NumbersCard, boxes: BoxesCard };
+export const CARDS = { classes: ClassesCard, map: MapCard, pictures: PicturesCard, numbers: NumbersCard, boxes: BoxesCard };

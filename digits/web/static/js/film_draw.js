@@ -59,13 +59,14 @@ export class MapLayers {
     this.colours = table(colours);
   }
 
-  async load(input, truth) {
-    const [picture, classes] = await Promise.all([input ? decoded(input) : null, grey(truth)]);
+  /** `truth` may be missing; `size` is width and height of the picture in pixels. */
+  async load(input, truth, [width, height]) {
+    const [picture, classes] = await Promise.all([input ? decoded(input) : null, truth ? grey(truth) : null]);
     this.picture = picture;
-    this.truth = layer(classes, this.colours, true);
-    this.canvas.width = classes.width;
-    this.canvas.height = classes.height;
-    this.canvas.classList.toggle("pixelated", classes.width < 160);
+    this.truth = classes && layer(classes, this.colours, true);
+    this.canvas.width = classes?.width ?? width;
+    this.canvas.height = classes?.height ?? height;
+    this.canvas.classList.toggle("pixelated", this.canvas.width < 160);
   }
 
   async setPrediction(address) {
@@ -98,7 +99,7 @@ export function drawBoxes(canvas, image, sample, boxes, { class_labels: names, c
   if (truth) {
     context.setLineDash([5, 3]);
     context.strokeStyle = "#fff";
-    for (const { box } of sample.truth) stroke(context, box, zoom);
+    for (const { box } of sample.truth ?? []) stroke(context, box, zoom);
     context.setLineDash([]);
   }
   const shown = boxes.filter((box) => box.score >= score);

@@ -1,0 +1,158 @@
+"""Evaluations of segmentation, detection, image to image and regression: their pictures, worst first, masks and boxes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from digits.domain.inference import EvaluationSpec
+from digits.errors import BadRequest, DigitsError, NotFound
+from digits.service import Service, paths, pictures
+from digits.service.evaluations import evaluation_result
+from digits.service.film import class_colours, describe_output, describe_truth, picture_address
+from digits.service.models import info_of
+from digits.service.safe_files import safe_name
+from digits.storage.files import atomic
+from digits.storage.jobs import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digits.storage.outputs import Output, OutputReader
+
+MASKS_FILE = "masks.zip"
+SHOWN_SIDE = 640
+
+
+def is_of_task(result: dict[str, Any]) -> bool:
+    """Whether a result is one of these and not that of a classification."""
+    return "kind" in result
+
+
+def outputs(service: Service, job: Job) -> OutputReader:
+    """The outputs of a finished evaluation."""
+    from digits.storage.outputs import FILE_NAME, OutputReader
+
+    return OutputReader(service.folder(job.id).path / FILE_NAME)
+
+
+def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str = "", descending: bool = False) -> dict[str, Any]:
+    """A page of pictures as the film strip has them: `kind`, `class_labels`, `colours`, `total`, `samples`.
+
+    A sample has `row`, `path`, `key`, `input`, `truth` (null for files), `size`, `values` of its metrics under `metrics`, and
+    what `film.frame` gives for its kind. `sort` is a metric of one picture; empty: the order of the list. Raises BadRequest.
+    """
+    result = evaluation_result(service, job)
+    reader = outputs(service, job)
+    if sort and sort not in reader.metrics:
+        raise BadRequest(f"sort is {sort!r}; it may be {', '.join(reader.metrics) or 'left out'}.")
+    chosen = reader.order(sort, descending)[page * size : (page + 1) * size]
+    spec = EvaluationSpec.from_json(service.folder(job.id).spec())
+    kind, labels = result["kind"], result["class_labels"]
+    truths = _Truths(service, spec)
+    return {
+        "kind": kind,
+        "class_labels": labels,
+        "colours": class_colours(service, job.dataset_id, labels, kind),
+        "total": len(reader),
+        "samples": [_sample(service, row, kind, labels, truths) for row in reader.rows(chosen)],
+    }
+
+
+def mask(service: Service, job: Job, row: int) -> bytes:
+    """The class of each pixel of one picture as a grey PNG (16 bits beyond 256 classes). Raises NotFound, BadRequest."""
+    reader = outputs(service, job)
+    if not 0 <= row < len(reader):
+        raise NotFound(f"This evaluation has no row {row}.")
+    if evaluation_result(service, job)["kind"] != "map":
+        raise BadRequest("Only segmentations have masks.", advice="The JSON of the samples has the outputs.")
+    return mask_png(reader.rows([row])[0].output)
+
+
+def masks_zip(service: Service, job: Job) -> Path:
+    """All masks in a zip, named after their pictures; made once and kept with the job. Raises BadRequest."""
+    if evaluation_result(service, job)["kind"] != "map":
+        raise BadRequest("Only segmentations have masks.")
+    path = service.folder(job.id).path / MASKS_FILE
+    if path.is_file():
+        return path
+    reader = outputs(service, job)
+    with atomic(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
+        for number in range(len(reader)):
+            row = reader.rows([number])[0]
+            archive.writestr(f"{number:06d}_{safe_name(Path(row.path).stem or 'record')}.png", mask_png(row.output))
+    return path
+
+
+def coco_results(service: Service, job: Job) -> Iterator[dict[str, Any]]:
+    """Detections as COCO's results: `image_id` (the row), `category_id` (class number), `bbox` (x, y, width, height), `score`."""
+    if evaluation_result(service, job)["kind"] != "boxes":
+        raise BadRequest("Only detections have boxes.")
+    reader = outputs(service, job)
+    for number in range(len(reader)):
+        for x0, y0, x1, y1, score, label in reader.rows([number])[0].output.astype(float).tolist():
+            yield {"image_id": number, "category_id": int(label), "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
+
+
+def mask_png(classes: np.ndarray) -> bytes:
+    """A map of classes (H, W) as a grey PNG."""
+    import numpy as np
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(classes.astype(np.uint8 if classes.max(initial=0) < 256 else np.uint16)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class _Truths:
+    """Features and labels of the split that was evaluated; none where files were."""
+
+    def __init__(self, service: Service, spec: EvaluationSpec) -> None:
+        from digits.storage.records import RecordReader, is_complete
+
+        folder = service.jobs_dir.path / spec.dataset_id / spec.split if spec.source == "split" else None
+        self.reader = RecordReader(folder) if folder is not None and is_complete(folder) else None
+        self.split = spec.split.removesuffix("_db")
+        info = info_of(service, spec.dataset_id) if self.reader else None
+        self.class_labels = list(info.class_labels) if info else []
+
+    def feature(self, row: Output) -> np.ndarray | None:
+        return self.reader.feature(row.record) if self.reader is not None and 0 <= row.record < len(self.reader) else None
+
+    def label(self, row: Output) -> Any:
+        labels = self.reader.labels([row.record]) if self.reader is not None and 0 <= row.record < len(self.reader) else None
+        return None if labels is None else labels[0]
+
+
+def _sample(service: Service, row: Output, kind: str, labels: list[str], truths: _Truths) -> dict[str, Any]:
+    import numpy as np
+
+    feature, label = truths.feature(row), truths.label(row)
+    real = None if label is None else np.asarray(label)
+    size = list(feature.shape[:0:-1]) if feature is not None else list(row.output.shape[:-3:-1])
+    shown = picture_address(feature) if feature is not None and min(feature.shape[1:]) > 1 else _file_picture(service, row.path)
+    return {
+        "row": row.index,
+        "path": row.path,
+        "key": f"{truths.split}:{row.record}" if row.record >= 0 else Path(row.path).name,
+        "input": shown,
+        "size": size,
+        "truth": None if real is None else describe_truth(kind, real, truths.class_labels),
+        "metrics": row.values,
+        **describe_output(kind, row.output, real, labels),
+    }
+
+
+def _file_picture(service: Service, path: str) -> str:
+    """The picture file as it lies on the server; empty when it cannot be shown (any more)."""
+    if not path or path.startswith(pictures.URL):
+        return ""
+    try:
+        data = pictures.thumbnail(paths.readable_file(service, path, "path"), SHOWN_SIDE)
+    except DigitsError:
+        return ""
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,95 @@
+"""Pages, JSON, CSV and masks of evaluations that are no classifications."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from digits.domain.inference import EvaluationSpec
+from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.status import Status
+from digits.service import Service
+from digits.service.jobs import create_job
+from digits.storage.files import write_json
+from digits.storage.jobs import Job
+from digits.storage.outputs import FILE_NAME, writing
+
+LABELS = ["background", "<b>cell</b>"]
+
+
+def finished(service: Service, kind: str, outputs: list[np.ndarray], **result: object) -> Job:
+    spec = EvaluationSpec("20260101-000000-aaaa", "snapshots/epoch_1.safetensors", 1.0, "list", list_file="images.txt")
+    job = create_job(
+        service,
+        kind=Kind.EVALUATION,
+        task=Task.SEGMENTATION,
+        type_name="Evaluation",
+        name="evaluation",
+        form={},
+        spec=spec.to_json(),
+        resources=Resources("inference"),
+        summary={"model_id": spec.model_id, "source": "list"},
+    )
+    folder = service.folder(job.id)
+    with writing(folder.path / FILE_NAME, ["mean_dice"]) as writer:
+        paths = [f"/pictures/{n} é.png" for n in range(len(outputs))]
+        writer.append(paths, [-1] * len(outputs), outputs, [{"mean_dice": 1 - n / 10} for n in range(len(outputs))])
+    described = {"count": len(outputs), "labelled": len(outputs), "skipped": 0, "seconds": 1.0, "model_id": "x", "epoch": 1.0}
+    per_class = [{"label": label, "dice": 0.5} for label in LABELS]
+    metrics = {"metrics": {"mean_dice": 0.75, "mean_iou": None}, "columns": ["mean_dice"], "key": "mean_dice"}
+    values = {"kind": kind, "class_labels": LABELS, "per_class": per_class, "lower_is_better": False}
+    write_json(folder.result_file, {**described, **metrics, **values, **result})
+    for step in (Status.WAIT, Status.RUN, Status.DONE):
+        job = service.store.transition(job.id, step)
+    return job
+
+
+@pytest.fixture
+def segmentation(service: Service) -> Job:
+    return finished(service, "map", [np.full((4, 6), n % 2, np.uint8) for n in range(5)])
+
+
+def test_the_page_has_numbers_and_classes(client: FlaskClient, segmentation: Job) -> None:
+    text = client.get(f"/evaluations/{segmentation.id}").get_data(as_text=True)
+    assert "75.00 %" in text
+    assert "&lt;b&gt;cell" in text
+    assert LABELS[1] not in text
+    assert client.get(f"/evaluations/{segmentation.id}.json").get_json()["result"]["metrics"]["mean_dice"] == 0.75
+
+
+def test_the_worst_come_first(client: FlaskClient, segmentation: Job) -> None:
+    address = f"/evaluations/{segmentation.id}/samples.json"
+    found = client.get(f"{address}?size=2&page=1").get_json()
+    assert [sample["row"] for sample in found["samples"]] == [2, 1]
+    assert (found["total"], found["samples"][0]["truth"], found["samples"][0]["size"]) == (5, None, [6, 4])
+    assert client.get(f"{address}?sort=&size=1").get_json()["samples"][0]["row"] == 0
+    assert client.get(f"{address}?sort=colour").status_code == 400
+
+
+def test_masks_and_csv(client: FlaskClient, segmentation: Job) -> None:
+    base = f"/evaluations/{segmentation.id}"
+    mask = np.asarray(Image.open(io.BytesIO(client.get(f"{base}/mask/1.png").data)))
+    assert (mask == 1).all()
+    assert mask.shape == (4, 6)
+    assert client.get(f"{base}/mask/9.png").status_code == 404
+    with client.get(f"{base}/masks.zip") as answer:
+        archive = zipfile.ZipFile(io.BytesIO(answer.data))
+    assert len(archive.namelist()) == 5
+    lines = client.get(f"{base}/samples.csv").get_data(as_text=True).splitlines()
+    assert lines[0] == "row,path,record,mean_dice"
+    assert lines[2] == "1,/pictures/1 é.png,-1,0.9"
+    assert client.get(f"{base}/classes.csv").get_data(as_text=True).splitlines()[0] == "label,dice"
+    assert client.get(f"{base}/coco.json").status_code == 400
+
+
+def test_boxes_as_coco_has_them(service: Service, client: FlaskClient) -> None:
+    job = finished(service, "boxes", [np.array([[1, 2, 4, 8, 0.5, 1]], np.float32)])
+    answer = json.loads(client.get(f"/evaluations/{job.id}/coco.json").data)
+    assert answer == [{"image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 6], "score": 0.5}]
+    assert client.get(f"/evaluations/{job.id}/mask/0.png").status_code == 400

@@ -1,0 +1,157 @@
+"""Evaluations of segmentation and regression: the numbers of a validation, those of each picture, and what is kept."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits.domain.datasets import VAL_DB
+from digits.domain.inference import EvaluationSpec
+from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
+from digits.engines.base import LayerReport, Predictor
+from digits.engines.metrics import Overlap
+from digits.errors import DataError
+from digits.storage.files import read_json
+from digits.storage.folders import JobsDir
+from digits.storage.outputs import FILE_NAME, OutputReader
+from digits.testing.runs import make_dataset
+from digits.worker import evaluation
+from digits.worker.runtime import WorkerContext
+
+MODEL_ID, JOB_ID, DATASET_ID = "20260101-000000-aaaa", "20260101-000001-bbbb", "20260101-000002-cccc"
+SEGMENTATION = {
+    "task": "segmentation",
+    "class_labels": ["background", "cell"],
+    "label_kind": "map",
+    "label_shape": [1, 8, 8],
+    "input_shape": [1, 8, 8],
+    "stored_shape": [1, 8, 8],
+    "preparation": {"dtype": "uint8", "label_scale": 1.0},
+    "image": {},
+}
+REGRESSION = {**SEGMENTATION, "task": "regression", "class_labels": [], "label_kind": "vector", "label_shape": [1]}
+
+
+class Threshold(Predictor):
+    """Everything brighter than 100 is a cell; or the number is the brightness."""
+
+    def __init__(self, meta: dict[str, Any]) -> None:
+        self.meta = meta
+
+    def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        if self.meta["task"] == "regression":
+            return {"output": batch.mean(axis=(1, 2, 3))[:, None].astype(np.float32)}
+        cell = (batch[:, 0] > 100).astype(np.float32)
+        return {"output": np.stack([1 - cell, cell], axis=1)}
+
+    def layers(self, feature: np.ndarray) -> list[LayerReport]:
+        return []
+
+    def close(self) -> None:
+        self.meta = {}
+
+
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meta: dict[str, Any], **spec: Any
+) -> tuple[dict[str, Any], OutputReader]:
+    class Engine:
+        def load(self, snapshot: Path, device: str) -> Predictor:
+            return Threshold(dict(meta))
+
+    monkeypatch.setattr(evaluation, "get_engine", lambda framework: Engine())
+    jobs_dir = JobsDir(tmp_path / "jobs")
+    jobs_dir.prepare()
+    snapshot = jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.safetensors"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.touch()
+    options = {"roots": [str(tmp_path)]}
+    values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, options=options, **spec).to_json()
+    request = JobRequest(
+        JOB_ID, Kind.EVALUATION, "Evaluation", Task.SEGMENTATION, time.time(), {}, values, (), Resources("inference")
+    )
+    folder = jobs_dir.folder(JOB_ID)
+    folder.create(request, UserColumns("test"))
+    context = WorkerContext(folder, jobs_dir, request, 1, 2, (), 60)
+    try:
+        evaluation.run(context)
+    finally:
+        context.writer.close()
+    return read_json(folder.result_file), OutputReader(folder.path / FILE_NAME)
+
+
+def cells(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures whose n-th has n bright pixels too many."""
+    masks = np.zeros((count, 1, 8, 8), np.uint8)
+    masks[:, :, 2:5, 2:5] = 1
+    features = masks * 200
+    for number, picture in enumerate(features):
+        picture[0, 7, :number] = 200
+    return features, masks
+
+
+def test_metrics_are_those_of_a_validation_and_of_each_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, masks = cells(6)
+    labels = ("background", "cell")
+    make_dataset(
+        tmp_path / "jobs" / DATASET_ID, features, masks, task="segmentation", label_kind="map", class_labels=labels, validation=5
+    )
+    result, rows = run(tmp_path, monkeypatch, SEGMENTATION, source="split", dataset_id=DATASET_ID, split=VAL_DB)
+    expected = Overlap(labels)
+    expected.update((features[1:, 0] > 100).astype(int), masks[1:, 0])
+    values = expected.compute()
+    assert (result["kind"], result["count"], result["labelled"]) == ("map", 5, 5)
+    assert result["metrics"] == {name: value for name, value in values.items() if "/" not in name}
+    assert [row["dice"] for row in result["per_class"]] == [values["dice/background"], values["dice/cell"]]
+    assert rows.order("mean_dice").tolist() == [4, 3, 2, 1, 0]
+    worst = rows.rows([4])[0]
+    assert np.array_equal(worst.output, features[5, 0] > 100)
+    assert worst.values["pixel_accuracy"] == 1 - 5 / 64
+
+
+def test_classes_of_another_data_set_are_matched_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, masks = cells(4)
+    theirs = ("cell", "dust", "background")
+    other = np.where(masks == 1, 0, 2).astype(np.uint8)
+    other[:, :, 0, 0] = 1  # the model knows no dust: it does not count
+    make_dataset(
+        tmp_path / "jobs" / DATASET_ID, features, other, task="segmentation", label_kind="map", class_labels=theirs, validation=1
+    )
+    result, _ = run(tmp_path, monkeypatch, SEGMENTATION, source="split", dataset_id=DATASET_ID, split=VAL_DB)
+    assert result["metrics"]["pixel_accuracy"] == pytest.approx(60 / 63)
+
+
+def test_classes_that_the_model_does_not_know_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, masks = cells(4)
+    make_dataset(
+        tmp_path / "jobs" / DATASET_ID, features, masks, task="segmentation", label_kind="map", class_labels=("sky", "road")
+    )
+    with pytest.raises(DataError, match="the model knows none of them"):
+        run(tmp_path, monkeypatch, SEGMENTATION, source="split", dataset_id=DATASET_ID, split=VAL_DB)
+
+
+def test_files_have_outputs_and_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    features, _ = cells(2)
+    for number, feature in enumerate(features):
+        Image.fromarray(feature[0]).save(pictures / f"{number}.png")
+    (pictures / "torn.png").write_bytes(b"no picture")
+    result, rows = run(tmp_path, monkeypatch, SEGMENTATION, source="folder", folder=str(pictures))
+    assert (result["count"], result["labelled"], result["skipped"], result["metrics"]) == (2, 0, 1, {})
+    assert np.array_equal(rows.rows([1])[0].output, features[1, 0] > 100)
+
+
+def test_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, _ = cells(6)
+    truth = np.arange(6, dtype=np.float32)[:, None]
+    make_dataset(tmp_path / "jobs" / DATASET_ID, features, truth, task="regression", label_kind="vector", validation=5)
+    result, rows = run(tmp_path, monkeypatch, REGRESSION, source="split", dataset_id=DATASET_ID, split=VAL_DB)
+    errors = np.abs(features[1:].mean(axis=(1, 2, 3)) - truth[1:, 0])
+    assert result["metrics"]["mae"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert rows.rows([2])[0].values["mae"] == pytest.approx(errors[2], rel=1e-5)
+    assert (result["key"], result["lower_is_better"]) == ("mae", True)
