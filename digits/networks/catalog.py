@@ -1,7 +1,8 @@
-"""What networks there are, without importing a framework: those with a text of ours, and all of torchvision, timm and
-keras.applications by name.
+"""What networks there are, without importing a framework: those with a text of ours, and all of torchvision, timm,
+segmentation-models-pytorch and keras.applications by name.
 
-Each `library.json` is written by the `generate_library.py` beside it. Defaults are keyed by the fields of the model form.
+Each `library.json` is written by the `generate_library.py` beside it, `dense_library.json` by `generate_dense.py`. Defaults are
+keyed by the fields of the model form.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import NotFound
+from digits.networks import dense_texts
 from digits.networks.library_texts import KERAS, TIMM, TORCHVISION
 
 FOLDER = Path(__file__).parent
 CLASSIFICATION = ("classification",)
 PICTURES = ("segmentation", "processing")
 TENSORFLOW = "tensorflow"  # texts for it lie in the folder of that name
-PACKAGES = {"torchvision": "pytorch", "timm": "pytorch", "keras": TENSORFLOW}  # of library networks, and their framework
+PACKAGES = {
+    "torchvision": "pytorch",
+    "timm": "pytorch",
+    "smp": "pytorch",
+    "keras": TENSORFLOW,
+}  # of library networks, and their framework
 HEAVY = 100_000_000  # parameters beyond which a smaller batch is proposed
 
 
@@ -137,6 +144,31 @@ STANDARD = (
         defaults=_values(60, "ADAMW", 0.003, 8, use_mean="pixel", aug_flip="fliplr", aug_scale=0.1, **_POLY),
     ),
     Card(
+        "denoiser",
+        "Denoiser (small, residual)",
+        tasks=("processing",),
+        authors="after Zhang et al.",
+        year=2017,
+        paper="https://arxiv.org/abs/1608.03981",
+        minimum_size=8,
+        channels=1,
+        parameters=105_075,
+        note="Learns what to take off a picture: noise, blur, a veil.",
+        batch_size=16,
+        defaults=_values(30, "ADAM", 0.002, 16, use_mean="none", **_POLY),
+    ),
+    Card(
+        "regressor",
+        "Small CNN for numbers",
+        tasks=("regression",),
+        minimum_size=16,
+        channels=1,
+        parameters=228_593,
+        note="One output for each number of the label; trains on a CPU.",
+        batch_size=32,
+        defaults=_values(40, "ADAMW", 0.002, 32, use_mean="pixel", **_POLY),
+    ),
+    Card(
         "autoencoder",
         "Autoencoder",
         tasks=("processing", "generic"),
@@ -169,19 +201,27 @@ STANDARD = (
 def standard_networks(framework: str = "pytorch", task: str = "") -> list[Card]:
     """The networks with a text of ours for a framework, for one task or (empty) all. `generic` data may be of any task."""
     wanted = [card for card in STANDARD if _file(card.name, framework).is_file()]
-    return [card for card in wanted if not task or task in card.tasks or (task == "generic" and card.tasks != CLASSIFICATION)]
+    return [card for card in wanted if not task or suits(card, task)]
+
+
+def suits(card: Card, task: str) -> bool:
+    """Whether a network is made for a task; `generic` is any but classification."""
+    return task in card.tasks or (task == "generic" and card.tasks != CLASSIFICATION)
 
 
 @cache
 def library_networks() -> tuple[Card, ...]:
-    """Every classification network of torchvision, timm and keras.applications, as `<package>/<name>`."""
-    return tuple(_library_card(row) for row in _library_rows().values())
+    """Every network of torchvision, timm, segmentation-models-pytorch (`smp/<decoder>/<encoder>`) and keras.applications, as
+    `<package>/<name>`."""
+    return tuple(_library_card(row) for row in library_rows().values())
 
 
-def search(text: str, limit: int = 50, framework: str = "pytorch") -> list[Card]:
-    """Library networks of a framework whose name has every word of `text`; the shortest names first."""
+def search(text: str, limit: int = 50, framework: str = "pytorch", task: str = "classification") -> list[Card]:
+    """Library networks of a framework for a task (`generic`: any but classification) whose name has every word of `text`; the
+    shortest names first."""
     words = text.lower().split()
-    own = [card for card in library_networks() if PACKAGES[card.name.partition("/")[0]] == framework]
+    suiting = [card for card in library_networks() if suits(card, task)]
+    own = [card for card in suiting if PACKAGES[card.name.partition("/")[0]] == framework]
     found = [card for card in own if all(word in card.name.lower() for word in words)]
     return sorted(found, key=lambda card: (len(card.name), card.name))[:limit]
 
@@ -221,14 +261,17 @@ def _file(name: str, framework: str) -> Path:
 
 
 @cache
-def _library_rows() -> dict[str, dict[str, Any]]:
-    files = (FOLDER / "library.json", FOLDER / TENSORFLOW / "library.json")
+def library_rows() -> dict[str, dict[str, Any]]:
+    """Name, parameters, input shape and more of every library network, by name."""
+    files = (FOLDER / "library.json", FOLDER / "dense_library.json", FOLDER / TENSORFLOW / "library.json")
     return {row["name"]: row for file in files for row in json.loads(file.read_text())}
 
 
 def _library_text(found: Card, package: str, model: str) -> str:
+    row = library_rows()[found.name]
+    if "text" in row:
+        return _dense_text(found, row)
     template = {"torchvision": TORCHVISION, "timm": TIMM, "keras": KERAS}[package]
-    row = _library_rows()[found.name]
     return template.format(
         title=found.name,
         parameters=f"{found.parameters:,}",
@@ -241,7 +284,55 @@ def _library_text(found: Card, package: str, model: str) -> str:
     )
 
 
+def _dense_text(found: Card, row: dict[str, Any]) -> str:
+    family, module, about = _DENSE[row["text"]]
+    template = getattr(dense_texts, row["text"].upper())
+    return template.format(
+        title=found.name,
+        parameters=f"{found.parameters:,}",
+        about=about,
+        family=family,
+        module=module,
+        name=row["model"],
+        backbone=row["backbone"],
+        batch=found.batch_size,
+    )
+
+
+_ANCHORS = "Channels and classes follow the data set, the sizes of its anchors the smaller objects; pictures keep their size."
+_DENSE = {
+    # kind of text: (class, module of torchvision.models.detection, what to say)
+    "faster_rcnn": ("FasterRCNN", "faster_rcnn", _ANCHORS),
+    "retinanet": ("RetinaNet", "retinanet", _ANCHORS),
+    "fcos": ("FCOS", "fcos", _ANCHORS),
+    "ssdlite": ("", "", _ANCHORS),
+    "torchvision_maps": ("", "", "A score per class and pixel. Batches of one picture cannot be trained with some of them."),
+    "smp": ("", "", "A score per class and pixel, or a picture from a picture, at any size."),
+}
+
+
+def _dense_card(row: dict[str, Any]) -> Card:
+    count = int(row["parameters"])
+    is_detector = row["tasks"] == ["detection"]
+    flip = {"aug_flip": "fliplr"}
+    package, _, name = row["name"].partition("/")
+    return Card(
+        name=row["name"],
+        title=f"{name.replace('/', ' with ')} ({package})",
+        tasks=tuple(row["tasks"]),
+        minimum_size=64,
+        parameters=count,
+        batch_size=4 if is_detector else 8,
+        pretrained=bool(row["pretrained"]),
+        defaults=_values(
+            40, "ADAMW", 0.0003 if is_detector else 0.0005, 4 if is_detector else 8, use_mean="pixel", **flip, **_POLY
+        ),
+    )
+
+
 def _library_card(row: dict[str, Any]) -> Card:
+    if "text" in row:
+        return _dense_card(row)
     size = int(row["input_shape"][-1])
     count = int(row["parameters"])
     batch = 16 if count > HEAVY or size > 320 else 32

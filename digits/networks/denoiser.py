@@ -1,0 +1,45 @@
+"""A small residual denoiser that a CPU can train (after Zhang et al., "DnCNN", 2017): it learns what is to be taken off.
+
+The output is the input minus what the convolutions find, so it starts as the unchanged picture. Any input size.
+"""
+
+from torch import nn
+
+BATCH_SIZE = 16
+WIDTH = 48
+DEPTH = 7  # convolutions; each looks one pixel further
+
+
+class Denoiser(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        layers = [nn.Conv2d(channels, WIDTH, 3, padding=1), nn.ReLU(inplace=True)]
+        for _ in range(DEPTH - 2):
+            layers += [nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU(inplace=True)]
+        self.noise = nn.Sequential(*layers, nn.Conv2d(WIDTH, channels, 3, padding=1))
+        nn.init.zeros_(self.noise[-1].weight)
+        nn.init.zeros_(self.noise[-1].bias)
+
+    def forward(self, x):
+        return x - self.noise(x)
+
+
+class InUnits(nn.Module):
+    """From the network's units (mean 0, deviation 1) to those of the label picture, by one factor and offset a channel."""
+
+    def __init__(self, body, channels):
+        super().__init__()
+        self.body = body
+        self.units = nn.Conv2d(channels, channels, 1, groups=channels)
+        nn.init.constant_(self.units.weight, 0.25)  # a picture's usual deviation, as part of full intensity
+        nn.init.constant_(self.units.bias, 0.0)  # right where no mean is subtracted (`use_mean` none)
+
+    def forward(self, x):
+        return self.units(self.body(x))
+
+
+def build_network(context):
+    channels = context.input_shape[0]
+    if context.label_shape[0] != channels:
+        raise ValueError(f"The denoiser gives as many channels as it gets: {channels}, the label has {context.label_shape[0]}.")
+    return InUnits(Denoiser(channels), channels)

@@ -1,0 +1,31 @@
+"""A small convolutional network for numbers: one output for each number of the label (a regression)."""
+
+from torch import nn
+
+BATCH_SIZE = 32
+WIDTHS = (16, 32, 64, 128)  # channels of the stages; each halves width and height
+
+
+def stage(inputs, outputs):
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2, ceil_mode=True),
+    )
+
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    numbers = 1
+    for size in context.label_shape:
+        numbers *= size
+    stages = [stage(a, b) for a, b in zip((channels, *WIDTHS[:-1]), WIDTHS, strict=True)]
+    return nn.Sequential(
+        *stages,
+        nn.AdaptiveAvgPool2d(4),  # keeps where something is: up, down, left, right
+        nn.Flatten(),
+        nn.Linear(WIDTHS[-1] * 16, 64),
+        nn.ReLU(inplace=True),
+        nn.Linear(64, numbers),
+    )
