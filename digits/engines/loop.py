@@ -22,6 +22,7 @@ from digits.engines.samples import SampleFilm
 from digits.engines.schedules import rate_at
 from digits.engines.snapshots import SnapshotKeeper
 from digits.engines.stepper import Scores, Stepper, Totals
+from digits.engines.tensorboard import Summaries
 from digits.errors import JobStopped, TrainingError
 
 PROGRESS_SECONDS = 1.0
@@ -44,11 +45,14 @@ class TrainingLoop:
         self.step = 0
         self.epoch_totals = Totals()
         self.progress = Progress(run, plan)
+        self.summaries: Summaries | None = None
         self.last_checkpoint = time.monotonic()
 
     def run(self) -> None:
         """Train. Raises JobStopped (after a checkpoint) when asked to stop, TrainingError when the loss is no number."""
         self._restore()
+        if self.stepper.rank == 0:
+            self.summaries = Summaries(self.run_, self.step)
         self.progress.start(self.step)
         if self.step == 0 and self.plan.validations:
             self._tell_baseline()
@@ -56,6 +60,8 @@ class TrainingLoop:
         for epoch in range(self.step // self.plan.steps_per_epoch, self.plan.epochs):
             self._epoch(epoch)
         self.progress.tell(self.plan.total, force=True)
+        if self.summaries is not None:
+            self.summaries.graph(self.stepper.graph())
         self._checkpoint()
 
     def _epoch(self, epoch: int) -> None:
@@ -109,6 +115,8 @@ class TrainingLoop:
         scores = self.stepper.evaluate()
         self._emit_metrics("val", scores.values, scores.kinds)
         self.film.add(self.stepper, self.step, self.plan.epoch_of(self.step))
+        if self.summaries is not None:
+            self.summaries.samples(self.step)
         return scores
 
     def _pulse(self) -> None:
@@ -159,6 +167,8 @@ class TrainingLoop:
     def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str]) -> None:
         epoch = self.plan.epoch_of(self.step)
         self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds))
+        if self.summaries is not None:
+            self.summaries.scalars(phase, self.step, values)
 
 
 class Progress:

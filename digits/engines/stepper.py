@@ -81,3 +81,7 @@ class Stepper(ABC):
     def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
         """Rank 0's wishes, known to all processes."""
         return wishes
+
+    def graph(self) -> bytes:
+        """The computation as a serialized GraphDef; empty where the framework has none."""
+        return b""

@@ -233,6 +233,10 @@ class TensorflowStepper(Stepper):
         spec, meta = self.run.spec, self.run.train.meta
         return finish_outputs(outputs, spec.task, len(self.run.info.class_labels), self.inputs.preparation, meta.label_kind)
 
+    def graph(self) -> bytes:
+        function = self.functions.get("evaluate")
+        return function.get_concrete_function().graph.as_graph_def().SerializeToString() if function else b""
+
     # -- state --------------------------------------------------------------------------------------------------
 
     def snapshot(self, metadata: dict[str, Any]) -> bytes:

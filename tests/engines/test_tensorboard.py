@@ -1,0 +1,72 @@
+"""Summaries for TensorBoard are read by TensorFlow's own reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
+
+from digits.domain.events import LogEvent
+from digits.domain.training import TrainingSpec
+from digits.engines.tensorboard import Summaries, masked_crc
+from digits.testing.runs import make_dataset, make_run, striped_pictures, train
+
+TEXT = """
+from torch import nn
+def build_network(context):
+    return nn.Conv2d(1, context.num_classes, 1)
+"""
+
+
+def read(folder: Path) -> list[Any]:
+    pytest.importorskip("tensorflow", reason="TensorFlow reads the files")
+    from tensorflow.core.util import event_pb2  # type: ignore[import-not-found]
+
+    from digits.engines.tensorflow_start import tf
+
+    (file,) = (folder / "tb").iterdir()
+    return [event_pb2.Event.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(file))]
+
+
+def test_the_checksum_is_that_of_the_standard() -> None:
+    crc = 0xE3069283  # of "123456789", RFC 3720's CRC-32C
+    assert masked_crc(b"123456789") == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def test_a_training_writes_scalars_and_sample_pictures(tmp_path: Path) -> None:
+    features, _ = striped_pictures(24, 16, seed=1)
+    kinds = {"task": "segmentation", "label_kind": "map", "class_labels": ("dark", "bright")}
+    data = make_dataset(tmp_path / "data", features, (features > 99).astype(np.uint8), **kinds)
+    train(data, tmp_path / "model", TrainingSpec("x", "segmentation", network=TEXT, epochs=2, batch_size=8, seed=1))
+    events = read(tmp_path / "model")
+    assert events[0].file_version == "brain.Event:2"
+    scalars = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value if v.HasField("simple_value")}
+    assert {step for step, tag in scalars if tag == "val/loss"} == {0, 2, 4}
+    assert scalars[0, "val/loss"] > scalars[4, "val/loss"]
+    pictures = {v.tag: v.image for e in events for v in e.summary.value if v.HasField("image")}
+    assert {"samples/0/feature", "samples/0/output"} <= set(pictures)
+    assert (pictures["samples/0/feature"].height, pictures["samples/0/feature"].width) == (16, 16)
+    assert pictures["samples/0/output"].encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_a_resumed_training_voids_what_came_after_its_checkpoint(tmp_path: Path) -> None:
+    features, labels = striped_pictures(8, 8, seed=1)
+    data = make_dataset(tmp_path / "data", features, labels, class_labels=("a", "b"), validation=0)
+    summaries = Summaries(make_run(data, tmp_path / "m", TrainingSpec("x", "classification"), lambda event: 0), step=300)
+    summaries.scalars("val", 301, {"loss": 0.5})
+    events = read(tmp_path / "m")
+    assert [(e.step, e.session_log.status) for e in events[1:]] == [(300, 1), (301, 0)]
+
+
+def test_a_disk_that_cannot_be_written_ends_them_with_a_line(tmp_path: Path) -> None:
+    features, labels = striped_pictures(8, 8, seed=1)
+    data = make_dataset(tmp_path / "data", features, labels, class_labels=("a", "b"), validation=0)
+    told: list[Any] = []
+    run = make_run(data, tmp_path / "m", TrainingSpec("x", "classification"), lambda event: told.append(event) or 0)
+    (tmp_path / "m" / "tb").write_text("in the way")
+    summaries = Summaries(run, step=0)
+    summaries.scalars("val", 1, {"loss": 0.5})
+    assert [type(event) for event in told] == [LogEvent]
