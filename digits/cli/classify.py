@@ -55,11 +55,13 @@ def _classify(
         listing = Path(folder) / "images.txt"
         listing.write_text("".join(f"{path}\n" for path in files))
         job = start_evaluation(service, model, list_file=listing, snapshot_epoch=epoch)
-    if not follow(service, [job.id], quiet=quiet):
-        raise DigitsError(service.store.get(job.id).error or f"{job.name} did not finish.")
+    done = follow(service, [job.id], quiet=quiet)
+    job = service.store.get(job.id)
+    if not done:
+        raise DigitsError(job.error or f"{job.name} did not finish.")
     result: dict[str, list[tuple[str, float]]] = {}
     reader = predictions(service, job)
-    labels = evaluation_result(service, service.store.get(job.id))["class_labels"]
+    labels = evaluation_result(service, job)["class_labels"]
     for row in reader.rows(reader.select()):
         result[row.path] = [(labels[number], round(score * 100, 2)) for number, score in row.top[:top]]
     missing = [str(path) for path in files if str(path) not in result]
