@@ -84,7 +84,7 @@ class ImageForm(FlaskForm):
         """(heading, fields, whether it starts folded)."""
         for heading, names in self.GROUPS:
             fields = [self[name] for name in names]
-            folded = heading in self.FOLDS and not any(field.errors for field in fields)
+            folded = heading in self.FOLDS and not any(field.errors or field.data for field in fields)
             yield heading, fields, folded
 
     def is_path(self, field: Any) -> bool:

@@ -4,6 +4,8 @@ import { el, number, request, root } from "./ui.js";
 
 const STAGES = { train_db: "training", val_db: "validation", test_db: "test" };
 
+const FIRST_FOLDERS = new Set(["feature_folder", "train_image_folder", "image_folder"]);
+
 const below = (address) => address.slice(root.length);
 
 function previews() {
@@ -73,6 +75,19 @@ function recognition() {
   });
 }
 
+/** A folder typed into the form itself is looked at too: perhaps it holds more than pictures. */
+function watchForm() {
+  const box = document.querySelector("[data-recognise]");
+  document.querySelector("[data-plugin-form]")?.addEventListener("change", async ({ target }) => {
+    if (!FIRST_FOLDERS.has(target.name) || !target.value) return;
+    const found = await request(`${below(box.dataset.recognise)}?folder=${encodeURIComponent(target.value)}`).catch(() => ({ proposals: [] }));
+    if (!found.proposals.length) return;
+    box.open = true;
+    box.querySelector("input").value = target.value;
+    box.querySelector("[data-recognise-answer]").replaceChildren(proposals(found.proposals));
+  });
+}
+
 function proposals(list) {
   if (!list.length) return el("p", {}, "No known form of data set was recognised in this folder.");
   return el("ul", { class: "proposals" }, ...list.map((one) => el("li", {}, el("a", { href: one.address }, one.title), ` ${one.reason}`)));
@@ -85,4 +100,7 @@ async function paths() {
 
 previews();
 recognition();
-if (document.querySelector("[data-recognise]")) paths();
+if (document.querySelector("[data-recognise]")) {
+  watchForm();
+  paths();
+}
