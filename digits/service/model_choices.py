@@ -56,9 +56,12 @@ def sound_values(name: str) -> dict[str, Any]:
         return {}
 
 
-def library_choices(text: str, framework: str = "pytorch", limit: int = MAX_FOUND) -> dict[str, Any]:
-    """Library networks of a framework whose name has every word of `text`: `total` and the first `limit` as `networks`."""
-    found = catalog.search(text, limit=EVERY, framework=framework)
+def library_choices(
+    text: str, framework: str = "pytorch", task: str = Task.CLASSIFICATION, limit: int = MAX_FOUND
+) -> dict[str, Any]:
+    """Library networks of a framework for a task whose name has every word of `text`: `total` and the first `limit` as
+    `networks`."""
+    found = catalog.search(text, limit=EVERY, framework=framework, task=task)
     return {"total": len(found), "networks": [asdict(card) for card in found[:limit]]}
 
 

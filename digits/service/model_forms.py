@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from digits.domain.training import LR_POLICIES, SOLVERS, Augmentation, LearningRate, Solver
+from digits.engines.losses import LOSSES
 from digits.service.forms import FormModel, option
 
 FRAMEWORKS = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
@@ -193,6 +194,33 @@ class TransformForm(FormModel):
         return Augmentation(**{k.removeprefix("aug_"): v for k, v in values.items() if k.startswith("aug_")})
 
 
+class LossForm(FormModel):
+    """What is minimised, and what counts as found."""
+
+    loss: str = option(
+        "",
+        "Loss",
+        "What the training makes small; blank: the network's own, else the one usual for the task.",
+        choices={"": "Usual for the task", **LOSSES},
+        advanced=True,
+    )
+    class_weights: str = option(
+        "",
+        "Class weights",
+        "By frequency: rare classes count more, common ones less, within 10 and 0.1.",
+        choices={"": "All alike", "frequency": "By frequency"},
+        advanced=True,
+    )
+    score_threshold: float = option(
+        0.5, "Score threshold", "Boxes of at least this score count for precision and recall.", gt=0, lt=1, advanced=True
+    )
+
+    def options(self, task: str) -> dict[str, Any]:
+        """Settings of one task, as the engine reads them."""
+        found: dict[str, Any] = {"class_weights": self.class_weights} if self.class_weights else {}
+        return found | ({"score_threshold": self.score_threshold} if task == "detection" else {})
+
+
 class NetworkForm(FormModel):
     """Which network, and where its first weights come from."""
 
@@ -236,7 +264,7 @@ class DeviceForm(FormModel):
     )
 
 
-class ModelForm(NetworkForm, SolverForm, TransformForm, DeviceForm):
+class ModelForm(NetworkForm, SolverForm, LossForm, TransformForm, DeviceForm):
     """The whole form."""
 
     model_name: str = option(..., "Model name", min_length=1, max_length=MAX_NAME)

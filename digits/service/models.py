@@ -18,16 +18,16 @@ from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets import dataset_info
 from digits.service.forms import parse
-from digits.service.frameworks import choose_framework, missing_abilities
+from digits.service.frameworks import choose_framework
 from digits.service.gpus import resources
 from digits.service.jobs import create_job, free_job_id, stored_form
+from digits.service.model_checks import check
 from digits.service.model_forms import DEFAULT_ON, MAX_NAME, ModelForm, form_values
 from digits.service.model_networks import NETWORK_FILE, Network, resolve
 from digits.service.snapshots import list_snapshots
 from digits.storage.files import atomic
 from digits.storage.jobs import Job
 
-MAX_SWEEP = 200
 LABELS_FILE = "labels.txt"
 Errors = dict[str, list[str]]
 
@@ -75,7 +75,8 @@ def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
     dataset = dataset and replace(dataset, task=records_task(service, dataset))
     network = _collect(errors, lambda: resolve(service, form, values, framework), None)
     needs = _collect(errors, lambda: resources(service, form), None)
-    errors.update({k: v for k, v in _check(service, form, framework, dataset).items() if k not in errors})
+    info = info_of(service, dataset.id) if dataset else None
+    errors.update({k: v for k, v in check(form, framework, dataset, info).items() if k not in errors})
     if errors or dataset is None or network is None or needs is None:
         raise FormErrors(errors)
     models = tuple(_sweep(form, values, framework, dataset, network, needs))
@@ -187,24 +188,6 @@ def _collect(errors: Errors, work: Any, otherwise: Any) -> Any:
         return otherwise
 
 
-def _check(service: Service, form: ModelForm, framework: str, dataset: Job | None) -> Errors:
-    errors: Errors = missing_abilities(framework, form.solver_type, dataset.task if dataset else "")
-    combinations = len(form.learning_rate) * max(1, len(form.batch_size or ()))
-    if combinations > MAX_SWEEP:
-        errors["learning_rate"] = [f"{combinations} models would be made of these lists; at most {MAX_SWEEP} at once."]
-    if dataset is not None:
-        errors |= _check_crop(form, info_of(service, dataset.id))
-    return errors
-
-
-def _check_crop(form: ModelForm, info: DatasetInfo | None) -> Errors:
-    shape = info.feature_shape if info else None
-    if shape is None or form.crop_size is None or form.crop_size <= min(shape[1:]):
-        return {}
-    found = f"{shape[2]}×{shape[1]}"
-    return {"crop_size": [f"{form.crop_size} is more than the pictures have ({found}). Choose at most {min(shape[1:])}."]}
-
-
 def _warnings(service: Service, form: ModelForm, dataset: Job) -> list[str]:
     found: list[str] = []
     info = info_of(service, dataset.id)
@@ -268,6 +251,8 @@ def _spec(
         gpu_count=needs.gpus,
         keep_snapshots=form.keep_snapshots,
         best_metric=form.best_metric,
+        loss=form.loss,
+        options=form.options(dataset.task),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from flask import flash, render_template
 
 from digits.domain.jobs import Kind, Task
+from digits.engines.losses import losses_for
 from digits.service import model_choices
 from digits.service.forms import BoundForm
 from digits.service.gpus import machine_gpus
@@ -48,6 +49,7 @@ def render(
         groups=groups,
         lr_parameters=LR_PARAMETERS,
         form_defaults=defaults(),
+        task_losses={str(t): list(losses_for(t)) for t in Task},
         is_fresh=values is None,
         sent=values or {},
     )
@@ -73,7 +75,10 @@ def defaults() -> dict[str, str]:
 
 
 def fitting(standard: list[dict[str, Any]], dataset: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The network to propose: the largest input that the pictures still fill, then the fewest weights."""
+    """The network to propose: one for the data set's task, the largest input that the pictures still fill, then the fewest
+    weights."""
+    if dataset and dataset.get("task") != Task.GENERIC:
+        standard = [card for card in standard if dataset.get("task") in card["tasks"]]
     if not standard or not dataset or not dataset.get("image_height"):
         return standard[0] if standard else None
     side = min(int(dataset["image_height"]), int(dataset["image_width"]))

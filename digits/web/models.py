@@ -9,6 +9,8 @@ from flask import Blueprint, Response, redirect, url_for
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, FormErrors
 from digits.service import model_choices
+from digits.service.augmentation import PreviewForm
+from digits.service.augmentation import preview as preview_pictures
 from digits.service.charts import combined_graph, lr_graph, metrics_csv, preview
 from digits.service.forms import parse
 from digits.service.model_customize import CheckForm, check_network, customize_text
@@ -47,6 +49,7 @@ def blueprint() -> Blueprint:
     route(area, "/models/customize", methods=("POST",), json_twin=False)(customize)
     route(area, "/models/visualize-network", methods=("POST",))(visualize_network)
     route(area, "/models/visualize-lr", methods=("POST",), json_twin=False)(visualize_lr)
+    route(area, "/models/preview-augmentation", methods=("POST",), json_twin=False)(preview_augmentation)
     route(area, "/models/networks")(networks)
     route(area, "/models/<job_id>")(show)
     route(area, "/models/<job_id>/curves")(curves)
@@ -163,12 +166,24 @@ def visualize_lr() -> Any:
 
 
 @describes(
-    arguments={"q": "Words that the name has.", "framework": "pytorch (torchvision and timm) or tensorflow (keras.applications)."},
+    arguments={
+        "q": "Words that the name has.",
+        "framework": "pytorch (torchvision, timm, segmentation-models-pytorch) or tensorflow (keras.applications).",
+        "task": "classification, segmentation, detection, processing or regression.",
+    },
     answer="`total` and the first `networks` (name, parameters, input size).",
 )
 def networks() -> Any:
     """The networks of the libraries."""
-    return json_answer(model_choices.library_choices(argument("q") or "", argument("framework") or "pytorch"))
+    task = argument("task") or str(Task.CLASSIFICATION)
+    return json_answer(model_choices.library_choices(argument("q") or "", argument("framework") or "pytorch", task))
+
+
+@describes(form=PreviewForm, json=True, answer="`kind`, `class_labels`, `colours`, `samples`: `before` and `after` of each.")
+def preview_augmentation() -> Any:
+    """What the augmentation of a form does to a few training pictures."""
+    require_user()
+    return json_answer(preview_pictures(get_service(), parse(PreviewForm, context.form_values())))
 
 
 def _create(task: Task, extension: str = "") -> Any:

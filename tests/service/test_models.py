@@ -346,3 +346,15 @@ def test_the_json_of_a_model(service: Service, trained: Job, dataset: Job) -> No
 
 def test_a_model_without_snapshots_says_so(service: Service, make: Make) -> None:
     assert model_dict(service, make()[0], verbose=True)["snapshot file"] == "no snapshots"
+
+
+def test_loss_and_class_weights_reach_the_training(service: Service, make: Make) -> None:
+    (job,) = make(loss="focal", class_weights="frequency")
+    spec = spec_of(service, job)
+    assert (spec.loss, spec.options) == ("focal", {"class_weights": "frequency"})
+
+
+def test_a_network_or_a_loss_for_other_data_is_refused(refused: Any) -> None:
+    errors = refused(standard_networks="detector", loss="mse")
+    assert "Choose lenet" in errors["standard_networks"][0]
+    assert "cross_entropy" in errors["loss"][0]

@@ -1,5 +1,6 @@
 // The form of a new model: networks, sound values for the one that is chosen, the learning rate drawn live, a summary.
 
+import { attachPreview } from "./augmentation_preview.js";
 import { attach } from "./code_editor.js";
 import { describe, readForm } from "./model_summary.js";
 import { CONFIG, colour, drawAlways, layout, plotly } from "./theme_plot.js";
@@ -15,7 +16,7 @@ const editor = attach(control("custom_network"));
 const touched = new Set(); // fields the user has set are not overwritten by a network's sound values
 let tab = all("[data-tab].active")[0].dataset.tab;
 let report = null; // what the last "Visualize" found
-const LIBRARIES = { pytorch: "torchvision and timm", tensorflow: "keras.applications" };
+const LIBRARIES = { pytorch: "torchvision, timm and smp", tensorflow: "keras.applications" };
 let library = new Map();
 
 const framework = () => form.querySelector('[name="framework"]:checked').value;
@@ -69,6 +70,20 @@ function showFramework() {
   refresh();
 }
 
+// What does not go with the data set's task is hidden: networks, losses, fields. A data set of unknown sort takes everything.
+function showTask() {
+  const task = dataset()?.task || data.area;
+  for (const part of all("[data-tasks]")) part.hidden = task !== "generic" && !part.dataset.tasks.split(" ").includes(task);
+  for (const option of control("loss").options) option.hidden = Boolean(option.value) && !data.losses[task]?.includes(option.value);
+  if (control("loss").selectedOptions[0]?.hidden) control("loss").value = "";
+  const cards = all(`#pane-standard [data-framework-only="${framework()}"] .network-card:not([hidden]) [name="standard_networks"]`);
+  if (tab === "standard" && cards.length && !cards.some((radio) => radio.checked)) {
+    cards[0].checked = true;
+    soundValues();
+  }
+  if (tab === "library") findNetworks();
+}
+
 // -- values for the chosen network --------------------------------------------------------------------------------
 
 function soundValues() {
@@ -119,11 +134,12 @@ async function plotRates() {
 // -- library ------------------------------------------------------------------------------------------------------
 
 async function findNetworks() {
+  const task = dataset()?.task || data.area;
   const box = form.querySelector("[data-library]");
   const search = document.getElementById("library-search");
   const wanted = search.value.trim();
   try {
-    const found = await request(`${address("networks")}?framework=${framework()}&q=${encodeURIComponent(wanted)}`);
+    const found = await request(`${address("networks")}?framework=${framework()}&task=${task}&q=${encodeURIComponent(wanted)}`);
     if (wanted !== search.value.trim()) return;
     library = new Map(found.networks.map((network) => [network.name, network]));
     box.replaceChildren(networkTable(found.networks, chosenName() || search.dataset.chosen));
@@ -244,6 +260,7 @@ form.addEventListener("input", (event) => {
 form.addEventListener("change", (event) => {
   const { name } = event.target;
   if (name === "framework") showFramework();
+  if (["dataset", "framework"].includes(name)) showTask();
   if (name === "standard_networks") { report = null; soundValues(); }
   if (["dataset", "previous_networks"].includes(name)) report = null;
   refresh();
@@ -253,6 +270,8 @@ addEventListener("pageshow", () => { form.querySelector('[type="submit"]').disab
 document.getElementById("lr-panel").addEventListener("toggle", () => drawRate());
 const searchSoon = debounced(findNetworks, 200);
 control("group_name").setAttribute("list", "groups");
+attachPreview(form);
 showTab(tab);
+showTask();
 showDependents();
 drawAlways(() => plotRates());
