@@ -20,7 +20,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.jobs import Job, JobStore
 from digits.storage.lock import ServerLock
 from digits.supervisor import logs
-from digits.supervisor.checks import NetworkChecks
+from digits.supervisor.checks import AugmentationPreviews, NetworkChecks
 from digits.supervisor.children import Service, ServiceKeeper, stop_all
 from digits.supervisor.control import Answer, ControlServer, Later
 from digits.supervisor.crew import WORKER_COMMAND, Crew
@@ -45,6 +45,7 @@ class Server:
             supervisor.jobs_dir, control.directory, supervisor.settings.predictor_idle_seconds, supervisor.queue.free_gpus
         )
         self.checks = NetworkChecks(control.directory)
+        self.previews = AugmentationPreviews(control.directory)
         supervisor.queue.before_start = lambda grant: self.predictors.leave(grant.gpus)
         supervisor.on_delete = self.predictors.forget
         self.keepers = [ServiceKeeper(service, control.directory) for service in services]
@@ -71,6 +72,7 @@ class Server:
         stop_all([keeper.child for keeper in self.keepers if keeper.child is not None])
         self.predictors.stop()
         self.checks.stop()
+        self.previews.stop()
 
     def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | Later]]:
         """The operations of the control socket."""
@@ -81,6 +83,7 @@ class Server:
             "problems": lambda _: {"problems": self.supervisor.problems()},
             "predictor": self.predictors.request,
             "check-network": self.checks.request,
+            "preview-augmentation": self.previews.request,
             "restart-plugin-host": lambda _: self._restart(PLUGIN_HOST),
         }
 

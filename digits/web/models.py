@@ -9,8 +9,6 @@ from flask import Blueprint, Response, redirect, url_for
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, FormErrors
 from digits.service import model_choices
-from digits.service.augmentation import PreviewForm
-from digits.service.augmentation import preview as preview_pictures
 from digits.service.charts import combined_graph, lr_graph, metrics_csv, preview
 from digits.service.forms import parse
 from digits.service.model_customize import CheckForm, check_network, customize_text
@@ -19,7 +17,7 @@ from digits.service.model_page import training_page
 from digits.service.models import create_planned, model_dict, plan_models
 from digits.service.run_history import read_history
 from digits.storage.jobs import JobQuery
-from digits.web import context, film, model_form_page
+from digits.web import augmentation, context, film, model_form_page
 from digits.web.context import (
     argument,
     argument_job,
@@ -49,12 +47,12 @@ def blueprint() -> Blueprint:
     route(area, "/models/customize", methods=("POST",), json_twin=False)(customize)
     route(area, "/models/visualize-network", methods=("POST",))(visualize_network)
     route(area, "/models/visualize-lr", methods=("POST",), json_twin=False)(visualize_lr)
-    route(area, "/models/preview-augmentation", methods=("POST",), json_twin=False)(preview_augmentation)
     route(area, "/models/networks")(networks)
     route(area, "/models/<job_id>")(show)
     route(area, "/models/<job_id>/curves")(curves)
     area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
     film.register(area)
+    augmentation.register(area)
     return area
 
 
@@ -177,13 +175,6 @@ def networks() -> Any:
     """The networks of the libraries."""
     task = argument("task") or str(Task.CLASSIFICATION)
     return json_answer(model_choices.library_choices(argument("q") or "", argument("framework") or "pytorch", task))
-
-
-@describes(form=PreviewForm, json=True, answer="`kind`, `class_labels`, `colours`, `samples`: `before` and `after` of each.")
-def preview_augmentation() -> Any:
-    """What the augmentation of a form does to a few training pictures."""
-    require_user()
-    return json_answer(preview_pictures(get_service(), parse(PreviewForm, context.form_values())))
 
 
 def _create(task: Task, extension: str = "") -> Any:
