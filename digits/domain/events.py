@@ -163,7 +163,7 @@ class ErrorEvent(Event):
 
 def to_line(event: Event) -> str:
     """One JSON object without a line break."""
-    value = {"type": event.type, **dataclasses.asdict(event)}
+    value = {"type": event.type, **vars(event)}
     return json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

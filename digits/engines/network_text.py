@@ -22,6 +22,7 @@ FILE_NAME = "network.py"
 BUILD_SECONDS = 60.0
 DOWNLOAD_SECONDS = 900.0  # building with pretrained weights may fetch them first
 REPEAT_SECONDS = 0.5  # a text that swallows the interruption is interrupted again
+TOO_SMALL = ("greater than actual input size", "Output size is too small")  # what torch says of a kernel on a tiny map
 RECIPE = "Write a Python text with build_network(context); docs/networks.md shows how."
 TOWER_ADVICE = (
     "Write build_network(context) that returns a keras.Model: what `inference` built of self.x goes there, beginning with "
@@ -92,7 +93,13 @@ def run_text(work: Callable[[], Any], seconds: float | None = None) -> Any:
     except (MemoryError, NetworkError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a text may raise anything, SystemExit too
-        raise NetworkError(describe(error), advice="Correct the network text.") from error
+        raise NetworkError(describe(error), advice=_advice(error)) from error
+
+
+def _advice(error: BaseException) -> str:
+    if any(words in str(error) for words in TOO_SMALL):
+        return "The pictures are too small for this network: take larger pictures or a larger crop, or another network."
+    return "Correct the network text."
 
 
 def describe(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from digits.domain.events import MetricEvent, WarningEvent
 from digits.domain.training import LearningRate, Solver, StartWeights
 from digits.engines.base import NetworkContext, get_engine
 from digits.errors import NetworkError, StorageError, TrainingError
+from digits.networks.catalog import network_text
 from digits.testing.engines import EngineContract
 from digits.testing.runs import train, train_logged
 
@@ -90,6 +91,12 @@ class TestTorch(EngineContract):
         (tmp_path / "x.safetensors").write_bytes(b"nonsense")
         with pytest.raises(StorageError, match="no readable snapshot"):
             get_engine("pytorch").load(tmp_path / "x.safetensors")
+
+    @pytest.mark.parametrize("network", ["lenet", "alexnet"])
+    def test_pictures_too_small_for_the_network_are_said_so(self, network: str) -> None:
+        with pytest.raises(NetworkError) as raised:
+            get_engine("pytorch").check(network_text(network), NetworkContext("classification", (1, 8, 8), 3))
+        assert "too small" in raised.value.advice
 
     def test_a_text_for_tensorflow_is_recognised(self) -> None:
         with pytest.raises(NetworkError, match="tensorflow"):
