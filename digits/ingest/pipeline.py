@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, SplitInfo
+from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
 from digits.domain.events import Event, LogEvent, WarningEvent
 from digits.domain.jobs import Task
-from digits.errors import DataError, JobStopped
+from digits.errors import DataError, JobStopped, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest import quality
@@ -159,9 +159,13 @@ class Ingest:
         writer = self.frame.with_room(lambda: RecordWriter(self.folder.path / stage, layout.meta))
         split = _Split(stage, writer)
         try:
+            seen = 0
             for chunk in pool.run(entries, with_picture):
                 self._store(split, chunk)
                 progress.advance(chunk.entries)
+                seen += chunk.entries
+            if seen != len(entries):
+                raise StorageError(f"Only {seen} of {len(entries)} entries of {stage} were encoded; this is a fault of digits.")
             return self._finish(split)
         except BaseException:
             writer.abort()
@@ -222,17 +226,18 @@ class Ingest:
         if TRAIN_DB in splits:
             mean_image = quality.write_mean(self.folder.path, splits[TRAIN_DB][1], infos[TRAIN_DB].entries)
         shapes = {info.meta.feature_shape for info in infos.values()}
+        shape = shapes.pop() if len(shapes) == 1 else None
         return DatasetInfo(
             task=layout.meta.task,
             class_labels=layout.meta.class_labels,
             splits=infos,
-            feature_shape=shapes.pop() if len(shapes) == 1 else None,
+            feature_shape=shape,
             sizes=quality.size_histogram(readers),
             problems=self.problems.counts.get(SKIPPED, 0),
             duplicates=copies,
             content_hash=quality.content_hash(readers),
             mean_image=mean_image,
-            extra=self._extra(source, layout, mean_image),
+            extra=self._extra(source, layout, mean_image) | self._one_size(source, shape),
         )
 
     def _check_labels(self, layout: Layout) -> None:
@@ -248,7 +253,7 @@ class Ingest:
         return count
 
     def _extra(self, source: DataIngestionInterface, layout: Layout, mean_image: str) -> dict[str, Any]:
-        described = source.describe() if isinstance(source, FileSource) else {}
+        described = _preparation(source.describe(), layout.meta) if isinstance(source, FileSource) else {}
         mean = {"mean_array": quality.MEAN_ARRAY_FILE} if mean_image else {}
         labels = {name: found for name, facts in self._facts.items() if (found := facts.to_json())}
         return {
@@ -259,6 +264,11 @@ class Ingest:
             "problem_counts": dict(self.problems.counts),
             **mean,
         }
+
+    def _one_size(self, source: DataIngestionInterface, shape: tuple[int, int, int] | None) -> dict[str, Any]:
+        """Pictures that keep their sizes but must be of one: those that are tested later are brought to it."""
+        kept = isinstance(source, FileSource) and source.describe().get("keep_size") and self.spec.force_same_shape
+        return {"keep_size": False, "height": shape[1], "width": shape[2]} if kept and shape else {}
 
     def _tell(self, info: DatasetInfo) -> None:
         if info.problems:
@@ -278,6 +288,14 @@ class Ingest:
 def ingest(folder: JobFolder, spec: DatasetSpec, frame: Frame) -> DatasetInfo:
     """Make the records of a data set. Raises DataError, PluginError, StorageError, JobStopped."""
     return Ingest(folder, spec, frame).run()
+
+
+def _preparation(described: dict[str, Any], meta: RecordMeta) -> dict[str, Any]:
+    """What a source says of its pictures, with what only the records know: their type and, where the files decide, channels."""
+    known: dict[str, Any] = {"dtype": "8-bit" if meta.feature_dtype == "uint8" else meta.feature_dtype}
+    if not described.get("channels") and meta.feature_shape is not None:
+        described = {**described, "channels": meta.feature_shape[0]}
+    return {**known, **described}
 
 
 def _spread(items: Sequence[Any]) -> list[Any]:

@@ -104,7 +104,9 @@ def _create(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) 
 
 
 def _preview(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
-    return preview.preview(app, extension_id, message.header["values"], message.header.get("allowed_roots", ()))
+    header = message.header
+    roots, same_shape = header.get("allowed_roots", ()), bool(header.get("same_shape", True))
+    return preview.preview(app, extension_id, header["values"], roots, same_shape)
 
 
 def _recognise(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:

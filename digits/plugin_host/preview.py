@@ -30,11 +30,12 @@ SHOWN_NUMBERS = 8
 
 
 def preview(
-    app: Flask, extension_id: str, values: Mapping[str, Any], roots: Sequence[str]
+    app: Flask, extension_id: str, values: Mapping[str, Any], roots: Sequence[str], same_shape: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Counts, problems and samples of a posted form; arrays `<i>/picture` are the bytes of PNG files.
 
-    Raises FormErrors, DataError, PluginError. What the source writes goes into a folder that is deleted again.
+    With `same_shape` samples of several sizes are a problem. Raises FormErrors, DataError, PluginError.
+    What the source writes goes into a folder that is deleted again.
     """
     extension = loader.get("data", extension_id)
     with binding.request_with(app, values):
@@ -45,6 +46,7 @@ def preview(
         plugin = title_of(extension_id)
         entries = {stage: entries_of(source, stage, plugin) for stage in STAGES}
         samples, arrays = _samples(source, entries, plugin)
+    problems = (_several_sizes(samples) if same_shape else []) + problems
     answer = {
         "counts": {stage: len(items) for stage, items in entries.items()},
         "class_labels": list(class_labels_of(source)),
@@ -88,6 +90,15 @@ def _samples(
             sample["reason"] = str(error)
         samples.append(sample)
     return samples, arrays
+
+
+def _several_sizes(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One problem where samples differ in size."""
+    sizes = sorted({str(sample["size"]) for sample in samples if "size" in sample})
+    if len(sizes) < 2:
+        return []
+    reason = f"The pictures differ ({'; '.join(sizes[:4])}): give a width and height, or switch off `Enforce same shape`."
+    return [{"kind": "size", "stage": "", "entry": "", "reason": reason}]
 
 
 def _shown(source: DataIngestionInterface, sample: Any, plugin: str) -> tuple[bytes, dict[str, Any]]:

@@ -122,7 +122,8 @@ def preview(service: Service, extension_id: str, values: Mapping[str, Any]) -> d
     own = plugin_values(values)
     if errors := check_paths(service, own):
         raise FormErrors(errors)
-    header = {"values": own, "allowed_roots": _roots(service)}
+    same_shape = str(values.get("dsopts_force_same_shape", "1")) != "0"
+    header = {"values": own, "allowed_roots": _roots(service), "same_shape": same_shape}
     answer = plugins.ask(service, "preview", extension_id, header, timeout=plugins.CREATE_SECONDS)
     found = {name: answer.header[name] for name in ("counts", "class_labels", "problems", "problem_count", "samples")}
     for number, sample in enumerate(found["samples"]):

@@ -80,6 +80,17 @@ def test_preview_shows_ten_samples_with_the_mask_and_keeps_nothing(client: Flask
     assert sorted(path.name for path in service.jobs_dir.path.iterdir()) == before
 
 
+def test_preview_says_that_pictures_differ_in_size(client: FlaskClient, place: Path) -> None:
+    (place / "data/sizes").mkdir(exist_ok=True)
+    picture(1, (10, 10)).save(place / "data/sizes/a.png")
+    picture(2, (12, 10)).save(place / "data/sizes/b.png")
+    data = {"feature_folder": str(place / "data/sizes"), "label_source": "image"}
+    found = client.post("/datasets/generic/preview/image-processing.json", data=data).get_json()
+    assert "give a width and height" in found["problems"][0]["reason"]
+    data["dsopts_force_same_shape"] = "0"
+    assert client.post("/datasets/generic/preview/image-processing.json", data=data).get_json()["problems"] == []
+
+
 def test_preview_of_files_that_make_no_data_set_says_why(client: FlaskClient, place: Path) -> None:
     (place / "data/others").mkdir(exist_ok=True)
     picture(1).save(place / "data/others/else.png")

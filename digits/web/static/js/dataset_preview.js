@@ -41,7 +41,7 @@ const problems = (found) =>
   el(
     "details",
     {},
-    el("summary", {}, `${number(found.problem_count)} problems in the files`),
+    el("summary", {}, `${number(found.problem_count)} problem${found.problem_count === 1 ? "" : "s"} in the files`),
     el("ul", { class: "preview-problems" }, ...found.problems.map((one) => el("li", {}, el("span", { class: "path" }, one.entry || ""), ` ${one.reason}`))),
   );
 

@@ -1,0 +1,41 @@
+"""A data set of boxes from nothing but a folder: recognised, previewed, made, looked at; in a real browser."""
+
+from __future__ import annotations
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import name_yourself
+from tests.conftest import RunningServer
+from tests.ingest import objects
+
+MADE_MS = 60_000
+
+
+def test_from_a_typed_folder_to_the_charts_of_its_boxes(page: Page, context: BrowserContext, live_server: RunningServer) -> None:
+    name_yourself(context, live_server)
+    data = live_server.jobs_dir.parent / "animals"
+    objects.pictures(data / "images")
+    objects.yolo(data / "labels")
+    page.goto(f"{live_server.url}/datasets/generic/new/image-segmentation")
+    page.get_by_label("Feature image folder", exact=True).fill(str(data))
+    page.keyboard.press("Tab")
+    page.get_by_role("link", name="Object detection (YOLO text)").click()
+    expect(page.get_by_label("Training label folder", exact=True)).to_have_value(str(data / "labels"))
+    page.get_by_label("% for validation").fill("0")
+    page.get_by_role("button", name="Preview").click()
+    shown = page.locator("[data-preview-answer]")
+    expect(shown.locator("img")).to_have_count(4)
+    expect(shown).to_contain_text("4 for training")
+    expect(shown).to_contain_text("Classes: cat, dog.")
+    expect(shown).to_contain_text("1 problem in the files")
+    page.locator("[name=dataset_name]").fill("animals")
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator('[data-chart="box-shapes"] .plot-container')).to_be_visible(timeout=MADE_MS)
+    expect(page.get_by_text("Images without an object")).to_be_visible()
+
+
+def test_a_preview_that_cannot_be_says_why(page: Page, context: BrowserContext, live_server: RunningServer) -> None:
+    name_yourself(context, live_server)
+    page.goto(f"{live_server.url}/datasets/generic/new/image-object-detection")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("[data-preview-answer] [role=alert]")).to_contain_text("train_image_folder")
