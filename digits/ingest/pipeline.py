@@ -270,6 +270,11 @@ class Ingest:
         kept = isinstance(source, FileSource) and source.describe().get("keep_size") and self.spec.force_same_shape
         return {"keep_size": False, "height": shape[1], "width": shape[2]} if kept and shape else {}
 
+    def _one_size(self, source: DataIngestionInterface, shape: tuple[int, int, int] | None) -> dict[str, Any]:
+        """Pictures that keep their sizes but must be of one: those that are tested later are brought to it."""
+        kept = isinstance(source, FileSource) and source.describe().get("keep_size") and self.spec.force_same_shape
+        return {"keep_size": False, "height": shape[1], "width": shape[2]} if kept and shape else {}
+
     def _tell(self, info: DatasetInfo) -> None:
         if info.problems:
             self._warn("skipped", f"{counted(info.problems, 'entry', 'entries')} could not be used; skipped.", LOOK_AT_PROBLEMS)

@@ -1,0 +1,291 @@
+"""Generic models on a whole server: every way to test them, means, several outputs, sizes of all kinds (R 5, 9.6)."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import RunningServer, start_server
+
+PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "image_gradients"
+DEADLINE = 180.0
+SIDE = 12
+GENERIC = "/models/images/generic"
+GRADIENT = """
+from torch import nn
+
+BATCH_SIZE = 16
+
+class Gradient(nn.Module):
+    def __init__(self, pixels):
+        super().__init__()
+        self.layer = nn.Linear(pixels, 2)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)).reshape(-1, 1, 1, 2)
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    return Gradient(channels * height * width)
+"""
+SEVERAL = """
+from torch import nn
+
+class Several(nn.Module):
+    def __init__(self, pixels):
+        super().__init__()
+        self.layer = nn.Linear(pixels, 2)
+
+    def forward(self, x):
+        return {"gradient": self.layer(x.flatten(1)).reshape(-1, 1, 1, 2), "plane": x * 2}
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    return Several(channels * height * width)
+"""
+PIXELS = """
+from torch import nn
+
+def build_network(context):
+    channels = context.input_shape[0]
+    layer = nn.Conv2d(channels, channels, 1)
+    nn.init.dirac_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+"""
+
+pytestmark = pytest.mark.slow
+
+
+class Client:
+    """Talks to the server as a script does; jobs that were made run side by side."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server = server
+
+    def ask(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> tuple[int, str]:
+        """POST where there are fields, else GET; `upload` maps fields to file name and content."""
+        request = urllib.request.Request(f"{self.server.url}{address}")
+        if upload:
+            request.data, kind = multipart(fields, upload)
+            request.add_header("Content-Type", kind)
+        elif fields:
+            request.data = urllib.parse.urlencode({"username": "me", **fields}).encode()
+        try:
+            with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def json(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> Any:
+        status, text = self.ask(address, upload, **fields)
+        assert status == 200, text
+        return json.loads(text)
+
+    def page(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> str:
+        status, text = self.ask(address, upload, **fields)
+        assert status == 200, text
+        return text
+
+    def train(self, dataset: str, network: str, **fields: Any) -> str:
+        values = {"model_name": "m", "method": "custom", "custom_network": network, "train_epochs": 1, "framework": "pytorch"}
+        return str(self.json(f"{GENERIC}.json", **{**values, "dataset": dataset, "select_gpu": "cpu", **fields})["id"])
+
+    def done(self, job_id: str, status: str = "Done") -> str:
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            found = self.json(f"/jobs/{job_id}/status")
+            if found["status"] in ("Done", "Error", "Aborted"):
+                assert found["status"] == status, found
+                return job_id
+            time.sleep(0.1)
+        pytest.fail(f"{job_id} did not end")
+
+
+def multipart(fields: dict[str, Any], upload: dict[str, tuple[str, bytes]]) -> tuple[bytes, str]:
+    parts = [f'--X\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'.encode() for n, v in fields.items()]
+    for name, (file, content) in upload.items():
+        head = f'--X\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n\r\n'
+        parts.append(head.encode() + content + b"\r\n")
+    return b"".join(parts) + b"--X--\r\n", "multipart/form-data; boundary=X"
+
+
+def gradient_picture(x: float, y: float, width: int = SIDE, height: int = SIDE) -> bytes:
+    """The picture that the plugin makes of a gradient, as PNG."""
+    plane = np.linspace(-1, 1, width)[np.newaxis] * x + np.linspace(-1, 1, height)[:, np.newaxis] * y
+    out = io.BytesIO()
+    Image.fromarray((127.5 + 127.5 * plane).round().astype(np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("generic")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
+    source = str(shutil.copytree(PLUGIN, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info")))
+    subprocess.run([*command, "--disable-pip-version-check", "--target", str(folder / "site"), source], check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        search = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("PYTHONPATH", search)
+        with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as server:
+            yield Client(server)
+
+
+@pytest.fixture(scope="module")
+def root(client: Client) -> Path:
+    """A folder that the server may read."""
+    return client.server.jobs_dir.parent
+
+
+def gradients(client: Client, train: int, val: int) -> str:
+    values = {"train_image_count": train, "val_image_count": val, "image_width": SIDE, "image_height": SIDE}
+    made = client.json("/datasets/generic/create/image-gradients.json", dataset_name="g", **values)
+    return client.done(made["id"])
+
+
+@pytest.fixture(scope="module")
+def dataset(client: Client) -> str:
+    return gradients(client, 320, 20)
+
+
+@pytest.fixture(scope="module")
+def model(client: Client, dataset: str) -> str:
+    """Learns the gradients well enough for their signs."""
+    training = {"train_epochs": 10, "solver_type": "ADAM", "learning_rate": 0.01, "lr_policy": "fixed", "use_mean": "none"}
+    return client.done(client.train(dataset, GRADIENT, **training))
+
+
+def pairs(root: Path, name: str, sizes: list[tuple[int, int]]) -> Path:
+    for part in ("features", "labels"):
+        (root / name / part).mkdir(parents=True)
+        for number, (width, height) in enumerate(sizes):
+            pixels = np.full((height, width, 3), 10 * number, np.uint8)
+            Image.fromarray(pixels).save(root / name / part / f"{number}.png")
+    return root / name
+
+
+def processing(client: Client, folder: Path, **fields: Any) -> str:
+    values = {"feature_folder": folder / "features", "label_folder": folder / "labels", "folder_pct_val": 25, **fields}
+    made = client.json("/datasets/generic/create/image-processing.json", dataset_name="p", **values)
+    return client.done(made["id"])
+
+
+def output_of(answer: Any) -> np.ndarray:
+    return np.asarray(next(iter(answer["outputs"].values())))
+
+
+def test_one_picture_by_path_and_by_upload(client: Client, model: str, root: Path) -> None:
+    path = root / "half.png"
+    path.write_bytes(gradient_picture(0.5, 0.5))
+    by_path = output_of(client.json(f"{GENERIC}/infer_one.json", job_id=model, image_path=path))
+    assert by_path.shape == (1, 1, 1, 2)
+    assert (by_path > 0).all()
+    sent = {"image_file": ("half.png", path.read_bytes())}
+    np.testing.assert_allclose(output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=model)), by_path)
+    assert "1 sample" in client.page(f"{GENERIC}/infer_one", sent, job_id=model)
+    assert client.ask(f"{GENERIC}/infer_one.json", job_id=model)[0] == 400
+
+
+def test_many_pictures(client: Client, model: str, root: Path) -> None:
+    (root / "many").mkdir()
+    for number in range(3):
+        (root / "many" / f"{number}.png").write_bytes(gradient_picture(0.5, -0.5))
+    lines = ["0.png 3", "0.png", "1.png -1", "2.png", "missing.png"]
+    sent = {"image_list": ("list.txt", "\n".join(lines).encode())}
+    asked = {"job_id": model, "image_folder": root / "many"}
+    answer = client.json(f"{GENERIC}/infer_many.json", sent, **asked)
+    assert sorted(answer["outputs"]) == ["0.png", "1.png", "2.png"]
+    x, y = np.ravel(next(iter(answer["outputs"]["1.png"].values())))
+    assert x > 0 > y
+    assert [row["entry"] for row in answer["skipped"]] == ["missing.png"]
+    shorter = client.json(f"{GENERIC}/infer_many.json", sent, **asked, num_test_images=2)
+    assert list(shorter["outputs"]) == ["0.png"]
+    page = client.page(f"{GENERIC}/infer_many", sent, **asked, view_extension_id="all-raw-data")
+    assert "4 samples" in page  # the page shows a picture that is named twice twice
+    assert "missing.png" in page
+    assert client.ask(f"{GENERIC}/infer_many.json", job_id=model)[0] == 400
+    assert client.ask(f"{GENERIC}/infer_many.json", sent, job_id=model, image_folder=root / "nowhere")[0] == 400
+
+
+def test_the_validation_database(client: Client, model: str, dataset: str) -> None:
+    asked = {"job_id": model, "db_path": f"{client.server.jobs_dir / dataset}/val_db"}
+    outputs = client.json(f"{GENERIC}/infer_db.json", **asked)["outputs"]
+    assert len(outputs) == 20
+    assert {np.shape(next(iter(one.values()))) for one in outputs.values()} == {(1, 1, 2)}
+    assert "20 samples" in client.page(f"{GENERIC}/infer_db", **asked)
+
+
+def test_the_plugins_own_form(client: Client, model: str) -> None:
+    asked = {"job_id": model, "gradient_x": 0.5, "gradient_y": -0.5}
+    outputs = client.json(f"{GENERIC}/infer_extension.json", **asked)["outputs"]
+    x, y = np.ravel(next(iter(next(iter(outputs.values())).values())))
+    assert x > 0 > y
+    wrong = client.ask(f"{GENERIC}/infer_extension.json", job_id=model, gradient_x="steep", gradient_y=0)
+    assert wrong[0] == 400
+    assert "gradient_x" in wrong[1]
+    assert client.page("/models/view-config/all-raw-data") is not None
+
+
+@pytest.mark.parametrize("mean", ["image", "pixel"])
+def test_means_and_training_on_from_another_model(client: Client, dataset: str, model: str, mean: str) -> None:
+    previous = {"method": "previous", "previous_networks": model, f"{model}-snapshot": 10, "learning_rate": 0.0001}
+    trained = client.done(client.train(dataset, "", use_mean=mean, lr_policy="fixed", **previous))
+    sent = {"image_file": ("x.png", gradient_picture(0.5, 0.5))}
+    assert (output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)) > 0).all()
+
+
+def test_without_validation_pictures_and_with_several_outputs_of_a_crop(client: Client) -> None:
+    trained = client.done(client.train(gradients(client, 20, 0), SEVERAL, crop_size=8, snapshot_interval=1))
+    sent = {"image_file": ("x.png", gradient_picture(0.5, 0.5))}
+    outputs = client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)["outputs"]
+    assert {name: np.shape(values) for name, values in outputs.items()} == {"gradient": (1, 1, 1, 2), "plane": (1, 1, 8, 8)}
+    page = client.page(f"{GENERIC}/infer_one", sent, job_id=trained)
+    assert "gradient" in page
+    assert "plane" in page
+    again = client.json(f"{GENERIC}.json", clone=trained)
+    forms = [client.server.service.folder(job).request().form for job in (trained, again["id"])]
+    assert forms[0] == forms[1]
+    client.done(again["id"])
+
+
+def test_a_network_of_pixels_keeps_the_size_or_the_pictures_own(client: Client, root: Path) -> None:
+    folder = pairs(root, "alike", [(SIDE, 8)] * 8)
+    trained = client.done(client.train(processing(client, folder), PIXELS, use_mean="none", learning_rate=0.0001))
+    large = io.BytesIO()
+    Image.fromarray(np.full((5 * 8, 10 * SIDE, 3), 90, np.uint8)).save(large, "PNG")
+    sent = {"image_file": ("large.png", large.getvalue())}
+    assert output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)).shape == (1, 3, 8, SIDE)
+    whole = client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained, dont_resize="y")
+    assert output_of(whole).shape == (1, 3, 5 * 8, 10 * SIDE)
+    page = client.page(f"{GENERIC}/infer_one", sent, job_id=trained, view_extension_id="image-image-output")
+    assert "data:image/png" in page
+
+
+def test_pictures_of_several_sizes(client: Client, root: Path) -> None:
+    folder = pairs(root, "mixed", [(SIDE + i, 8 + i % 3) for i in range(8)])
+    dataset = processing(client, folder, dsopts_force_same_shape=0)
+    trained = client.done(client.train(dataset, PIXELS, use_mean="none", batch_size=1, learning_rate=0.0001))
+    picture = io.BytesIO()
+    Image.fromarray(np.full((21, 33, 3), 90, np.uint8)).save(picture, "PNG")
+    sent = {"image_file": ("other.png", picture.getvalue())}
+    assert output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)).shape == (1, 3, 21, 33)
+
+
+def test_a_rate_that_is_far_too_large_is_explained(client: Client, dataset: str) -> None:
+    failed = client.done(client.train(dataset, GRADIENT, learning_rate=1e15, train_epochs=3), "Error")
+    assert "Try decreasing your learning rate" in client.page(f"/models/{failed}")
