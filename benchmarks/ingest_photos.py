@@ -1,12 +1,12 @@
-"""Making a data set of photos: 500×375 JPEG to 256×256 PNG records, through digits and with the bare work alone.
+"""Making a data set of photos: 500×375 JPEG to 256×256 records, through digits and with the bare work alone.
 
     python benchmarks/ingest_photos.py [--full] [--rounds 3] [--processes N] [--encoding auto]
 
-Bare work: the same decode, resize and encode (Pillow) in the same number of processes, nothing kept. Single loop: a plain
-Pillow loop in one process that writes PNG files of compression level 1. The three run in turns. Times of digits are whole jobs less the time of a
-job of 16 photos (start of the processes); the bare pool is timed when its processes stand. Promised: at least 0.85 of the
-bare work, and at least twice the single loop where there are two processes or more. The CPU time of both is compared as well:
-on a machine with other work it is the steadier figure.
+Bare work: the same decode, resize and (with `--encoding png`) encode by Pillow in the same number of processes, nothing
+kept. Single loop: a plain Pillow loop in one process that writes PNG files of compression level 1. The three run in turns.
+Times of digits are whole jobs less the time of a job of 16 photos (start of the processes); the bare pool is timed when its
+processes stand. Promised: at least 0.85 of the bare work, and at least twice the single loop where there are two processes
+or more. The CPU time of both is compared as well: on a machine with other work it is the steadier figure.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
             start, start_cpu = with_cpu(lambda: through_digits(root, few, chosen))
             whole, whole_cpu = with_cpu(lambda: through_digits(root, tree, chosen))
             rates["digits"].append((count - FEW) / (whole - start))
-            work, work_cpu = with_cpu(lambda: bare(paths, chosen.processes))
+            work, work_cpu = with_cpu(lambda: bare(paths, chosen.processes, chosen.encoding))
             rates["bare"].append(count / work)
             cpu.append(work_cpu / count * (count - FEW) / (whole_cpu - start_cpu))
             rates["single"].append(count / single(paths, root / "out"))
@@ -66,10 +66,11 @@ def through_digits(root: Path, tree: Path, chosen: Any) -> float:
     return run_worker(folder, chosen.processes)[0]
 
 
-def bare(paths: list[str], processes: int) -> float:
+def bare(paths: list[str], processes: int, encoding: str) -> float:
+    work = convert if encoding == "png" else shrink
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(convert, paths[: processes * 4], chunksize=1)
-        seconds = timed(lambda: run_pool(pool, paths))
+        pool.map(work, paths[: processes * 4], chunksize=1)
+        seconds = timed(lambda: run_pool(pool, work, paths))
         pool.close()
         pool.join()
     return seconds
@@ -81,8 +82,8 @@ def with_cpu(work: Callable[[], float]) -> tuple[float, float]:
     return work(), cpu_seconds() - before
 
 
-def run_pool(pool: Pool, paths: list[str]) -> None:
-    for _ in pool.imap_unordered(convert, paths, chunksize=8):
+def run_pool(pool: Pool, work: Callable[[str], int], paths: list[str]) -> None:
+    for _ in pool.imap_unordered(work, paths, chunksize=8):
         pass
 
 
@@ -98,12 +99,19 @@ def convert(path: str) -> int:
     return len(encoded(path, **PNG_OPTIONS))
 
 
+def shrink(path: str) -> int:
+    return int(np.asarray(small(path)).nbytes)
+
+
 def encoded(path: str, **png: int) -> bytes:
-    with Image.open(path) as image:
-        small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
-    small.save(buffer, "PNG", **png)
+    small(path).save(buffer, "PNG", **png)
     return buffer.getvalue()
+
+
+def small(path: str) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
 
 
 def timed(work: Callable[[], Any]) -> float:
