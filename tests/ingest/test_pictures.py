@@ -165,7 +165,7 @@ def test_small_pictures_are_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "side", "expected"), [("auto", 32, "none"), ("auto", 256, "png"), ("png", 32, "png"), ("jpg", 32, "jpg")]
+    ("encoding", "side", "expected"), [("auto", 32, "none"), ("auto", 512, "png"), ("png", 32, "png"), ("jpg", 32, "jpg")]
 )
 def test_encodings(tmp_path: Path, encoding: str, side: int, expected: str) -> None:
     root = class_folder(tmp_path / "in", {"a": 2, "b": 2})
