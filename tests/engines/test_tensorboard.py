@@ -11,6 +11,7 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 
 from digits.domain.events import LogEvent
 from digits.domain.training import TrainingSpec
+from digits.engines.base import available_frameworks
 from digits.engines.tensorboard import Summaries, masked_crc
 from digits.testing.runs import make_dataset, make_run, striped_pictures, train
 
@@ -19,6 +20,15 @@ from torch import nn
 def build_network(context):
     return nn.Conv2d(1, context.num_classes, 1)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    """As many threads as the contract's trainings have: a process cannot change them later."""
+    if "tensorflow" in available_frameworks():
+        from digits.engines.tensorflow_start import start
+
+        start(1)
 
 
 def read(folder: Path) -> list[Any]:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
+from digits.domain.events import WarningEvent
+from digits.domain.training import Augmentation, Solver
+from digits.engines.base import NetworkContext, available_frameworks, get_engine
+from digits.errors import NetworkError, StorageError, TrainingError
 from digits.testing.engines import EngineContract
+from digits.testing.runs import make_dataset, striped_pictures, train
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"),
     # Keras 3.15 asks NumPy 2 for arrays of its variables in the old way
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    """As many threads as the contract's trainings have: a process cannot change them later."""
+    if "tensorflow" in available_frameworks():
+        from digits.engines.tensorflow_start import start
+
+        start(1)
+
 
 HEAD = (
     "import keras\nfrom keras import layers\n\ndef build_network(context):\n    c, h, w = context.input_shape\n"
@@ -39,9 +56,102 @@ TEXTS = {
     + "def metrics(outputs, targets):\n    return {'extra_metric': keras.ops.mean(outputs)}\n",
 }
 
+OWN_CLASS = """
+import keras
+
+class Own(keras.Model):
+    def __init__(self, classes):
+        super().__init__()
+        self.flat = keras.layers.Flatten()
+        self.scores = keras.layers.Dense(classes)
+
+    def call(self, x):
+        return self.scores(self.flat(x))
+
+def build_network(context):
+    return Own(context.num_classes)
+"""
+
 
 class TestTensorflow(EngineContract):
     framework: ClassVar[str] = "tensorflow"
     suffix: ClassVar[str] = "keras"
     kill_epochs: ClassVar[int] = 40
     texts: ClassVar[dict[str, str]] = TEXTS
+
+    def test_each_form_of_the_step_is_traced_once(self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from digits.engines.tensorflow_stepper import TensorflowStepper
+
+        steppers: list[TensorflowStepper] = []
+        monkeypatch.setattr(TensorflowStepper, "agree", lambda self, wishes: steppers.append(self) or wishes)
+        train(pictures, tmp_path, self.spec(batch_size=7, batch_accumulation=2))  # 48 pictures: the last batch has 6
+        traces = {name: function.experimental_get_tracing_count() for name, function in steppers[0].functions.items()}
+        assert traces == {"add": 1, "close": 1, "evaluate": 1}
+
+    def test_mixed_precision_trains_on_the_cpu(self, pictures: Path, tmp_path: Path) -> None:
+        events = train(pictures, tmp_path, self.spec(epochs=2, precision="16-mixed"))
+        assert [e.code for e in events if isinstance(e, WarningEvent)] == ["precision"]
+        predictor = get_engine("tensorflow").load(tmp_path / "snapshots" / "epoch_2.keras")
+        assert predictor.predict(striped_pictures(2, 12, seed=1)[0])["output"].dtype == "float32"
+
+    def test_a_solver_that_keras_lacks_is_refused(self, pictures: Path, tmp_path: Path) -> None:
+        with pytest.raises(TrainingError, match="ADAGRADDA"):
+            train(pictures, tmp_path, self.spec(solver=Solver("ADAGRADDA")))
+
+    def test_an_error_in_the_loss_names_the_line(self, pictures: Path, tmp_path: Path) -> None:
+        text = TEXTS["classifier"] + "def loss(outputs, targets):\n    return outputs.nonsense()\n"
+        with pytest.raises(NetworkError, match="line 10"):
+            train(pictures, tmp_path, self.spec(network=text))
+
+    def test_a_text_for_pytorch_is_recognised_and_a_tower_explained(self) -> None:
+        context = NetworkContext("classification", (1, 4, 4), 2)
+        with pytest.raises(NetworkError, match="written for pytorch"):
+            get_engine("tensorflow").check("from torch import nn\ndef build_network(context):\n    pass\n", context)
+        with pytest.raises(NetworkError, match="TensorFlow 1") as caught:
+            get_engine("tensorflow").check("class UserModel(Tower):\n    x = slim.conv2d\n", context)
+        assert "keras.layers.Conv2D" in str(caught.value)
+
+    def test_a_map_of_the_wrong_size_says_the_layout(self) -> None:
+        text = TEXTS["pixels"].replace("layers.Conv2D(context.num_classes, 1)", "layers.Conv2D(2, 3)")
+        with pytest.raises(NetworkError, match=r"\(N, H, W, context.num_classes\)"):
+            get_engine("tensorflow").check(text, NetworkContext("segmentation", (1, 8, 8), 2, (8, 8), label_kind="map"))
+
+    def test_a_label_without_a_score_is_explained(self, tmp_path: Path) -> None:
+        features, labels = striped_pictures(16, 12, seed=1)
+        data = make_dataset(tmp_path / "data", features, labels + 3, class_labels=("a", "b"), validation=0)
+        with pytest.raises(TrainingError, match="outside the 2 classes"):
+            train(data, tmp_path / "model", self.spec(epochs=1))
+
+    def test_a_larger_picture_is_taken_where_the_network_can_be_built_for_it(self, pictures: Path, tmp_path: Path) -> None:
+        text = TEXTS["classifier"].replace("layers.Flatten()", "layers.GlobalAveragePooling2D()")
+        train(pictures, tmp_path / "any", self.spec(network=text, epochs=1))
+        train(pictures, tmp_path / "one", self.spec(epochs=1))
+        large = striped_pictures(2, 20, seed=1)[0]
+        assert get_engine("tensorflow").load(tmp_path / "any/snapshots/epoch_1.keras").predict(large)["output"].shape == (2, 2)
+        with pytest.raises(StorageError, match="does not fit"):
+            get_engine("tensorflow").load(tmp_path / "one/snapshots/epoch_1.keras").predict(large)
+
+    def test_a_model_of_a_class_of_its_own(self, pictures: Path, tmp_path: Path) -> None:
+        train(pictures, tmp_path, self.spec(network=OWN_CLASS, epochs=1))
+        predictor = get_engine("tensorflow").load(tmp_path / "snapshots" / "epoch_1.keras")
+        assert predictor.predict(striped_pictures(2, 12, seed=1)[0])["output"].shape == (2, 2)
+
+    def test_files_that_hold_no_weights(self, pictures: Path, tmp_path: Path) -> None:
+        (tmp_path / "x.keras").write_bytes(b"nonsense")
+        with pytest.raises(StorageError, match="no readable snapshot"):
+            get_engine("tensorflow").load(tmp_path / "x.keras")
+        (tmp_path / "x.pth").write_bytes(b"nonsense")
+        with pytest.raises(TrainingError, match="cannot be read as weights of Keras"):
+            train(pictures, tmp_path / "m", self.spec(epochs=1), start_weights=tmp_path / "x.pth")
+
+    def test_augmentation_moves_pictures_and_maps_alike(self) -> None:
+        from digits.engines.tensorflow_inputs import Augmenter
+        from digits.engines.tensorflow_start import tf
+
+        maps = np.random.default_rng(0).integers(0, 2, (6, 16, 16))
+        pictures = (maps[:, None] * 200).astype(np.uint8)
+        augmenter = Augmenter(Augmentation("fliplrud", "rotall"), 255.0, 3, moves_labels=True, index_maps=True)
+        drawn = augmenter.draws(0, np.arange(6), (1, 16, 16))
+        x, y = augmenter(tf.constant(pictures.transpose(0, 2, 3, 1), tf.float32), tf.constant(maps), drawn)
+        np.testing.assert_array_equal(x.numpy()[..., 0], y.numpy() * 200)
+        assert (y.numpy() != maps).any()
