@@ -215,6 +215,8 @@ def _create(
     service: Service, model: Job, job_id: str, spec: EvaluationSpec, snapshot: Snapshot, owner: str, form: Mapping[str, Any]
 ) -> Job:
     what = SPLIT_NAMES[spec.split] + " split" if spec.split else "list" if spec.source == "list" else Path(spec.folder).name
+    if spec.split and spec.dataset_id != model.dataset_id:
+        what += f" of {service.store.get(spec.dataset_id).name}"
     return jobs.create_job(
         service,
         kind=Kind.EVALUATION,

@@ -5,20 +5,26 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from digits.domain.events import SnapshotEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.service import Service
+from digits.service.evaluations import comparable_datasets
 from digits.service.jobs import create_job
+from digits.storage.events import EventWriter
 from digits.storage.files import write_json
 from digits.storage.jobs import Job
 from digits.storage.outputs import FILE_NAME, writing
+from digits.testing.runs import make_dataset
+from tests.builders import make_job
 
 LABELS = ["background", "<b>cell</b>"]
 
@@ -93,3 +99,43 @@ def test_boxes_as_coco_has_them(service: Service, client: FlaskClient) -> None:
     answer = json.loads(client.get(f"/evaluations/{job.id}/coco.json").data)
     assert answer == [{"image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 6], "score": 0.5}]
     assert client.get(f"/evaluations/{job.id}/mask/0.png").status_code == 400
+
+
+@pytest.fixture
+def model(service: Service, tmp_path: Path) -> Job:
+    """A segmentation model with one snapshot, its data set, and another one of the same classes."""
+    datasets = []
+    for number in range(3):
+        job = make_job(service, Kind.DATASET, f"data {number}", status=Status.DONE)
+        pictures, masks = np.zeros((6, 1, 8, 8), np.uint8), np.zeros((6, 1, 8, 8), np.uint8)
+        classes = ("background", "cell") if number < 2 else ("sky", "road")
+        folder = service.folder(job.id).path
+        make_dataset(folder, pictures, masks, task="segmentation", label_kind="map", class_labels=classes, validation=2)
+        datasets.append(job)
+    model = make_job(service, Kind.MODEL, "model", parents=(datasets[0].id,))
+    folder = service.folder(model.id)
+    (folder.path / "snapshots").mkdir()
+    (folder.path / "snapshots" / "epoch_1.safetensors").write_bytes(b"weights")
+    writer = EventWriter(folder.events_file, 1)
+    writer.emit(SnapshotEvent(step=1, epoch=1, path="snapshots/epoch_1.safetensors"))
+    writer.close()
+    return model
+
+
+def test_one_click_evaluates_another_data_set(service: Service, client: FlaskClient, model: Job) -> None:
+    others = comparable_datasets(service, model)
+    assert [(other.job.name, other.splits) for other in others] == [("data 1", {"train_db": 4, "val_db": 2})]
+    sent = {"other": f"{others[0].job.id}/val_db"}
+    made = client.post(f"/models/{model.id}/evaluate.json", data=sent).get_json()
+    spec = EvaluationSpec.from_json(service.folder(made["id"]).spec())
+    assert (spec.source, spec.dataset_id, spec.split) == ("split", others[0].job.id, "val_db")
+
+
+def test_a_folder_of_any_size_is_predicted_as_a_job(service: Service, client: FlaskClient, model: Job, tmp_path: Path) -> None:
+    sent = {"image_folder": str(tmp_path), "dont_resize": "y", "num_test_images": "3"}
+    answer = client.post(f"/models/{model.id}/evaluate", data=sent)
+    assert answer.status_code == 303
+    job_id = answer.headers["Location"].rpartition("/")[2]
+    spec = EvaluationSpec.from_json(service.folder(job_id).spec())
+    assert (spec.source, spec.folder, spec.limit, spec.dont_resize) == ("folder", str(tmp_path), 3, True)
+    assert client.get(f"/evaluations/{job_id}/samples.json").status_code == 409

@@ -1,19 +1,10 @@
 // The built-in views on canvases: segmentation overlays and bounding boxes, redrawn at once when a slider moves.
 
-const pixels = async (source) => {
-  if (!source) return null;
-  const image = new Image();
-  image.src = source;
-  await image.decode();
-  const canvas = document.createElement("canvas");
-  canvas.width = image.naturalWidth;
-  canvas.height = image.naturalHeight;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(image, 0, 0);
-  return context.getImageData(0, 0, canvas.width, canvas.height);
-};
+import { grey } from "./film_draw.js";
+import { el, icon } from "./ui.js";
 
-const classAt = (data, i) => data.data[4 * i];
+const MISSED = 256; // in a difference: something true that was taken for class 0
+const NOTHING = 257;
 
 const options = (controls) => {
   const found = {};
@@ -38,67 +29,99 @@ class Segmentation {
     this.picture = new Image();
     this.picture.src = input;
     await this.picture.decode();
-    [this.classes, this.foreground, this.truth] = await Promise.all([classes, foreground, truth].map(pixels));
+    [this.classes, this.foreground, this.truth] = await Promise.all([classes, foreground, truth].map((address) => (address ? grey(address) : null)));
     this.canvas.width = Math.max(this.classes.width, this.picture.naturalWidth);
     this.canvas.height = Math.max(this.classes.height, this.picture.naturalHeight);
   }
 
-  // Class of every pixel under the present choice; -1 where nothing is to be drawn.
-  map(choice) {
-    const size = this.classes.width * this.classes.height;
-    const map = new Int16Array(size);
-    const predicted = (i) =>
-      this.foreground && choice.threshold !== undefined ? Number(classAt(this.foreground, i) / 255 > choice.threshold) : classAt(this.classes, i);
-    const comparable = this.truth && this.truth.width === this.classes.width && this.truth.height === this.classes.height;
-    for (let i = 0; i < size; i += 1) {
-      if (choice.source === "truth") map[i] = comparable ? classAt(this.truth, i) : -1;
-      else if (choice.source === "difference") map[i] = comparable && predicted(i) !== classAt(this.truth, i) ? predicted(i) || -2 : -1;
-      else map[i] = predicted(i);
-    }
+  // Class of every pixel under the present threshold.
+  predicted({ threshold }) {
+    const map = new Uint16Array(this.classes.values);
+    if (!this.foreground || threshold === undefined) return map;
+    const { values } = this.foreground, least = threshold * 255;
+    for (let i = 0; i < map.length; i += 1) map[i] = values[i] > least ? 1 : 0;
     return map;
   }
 
+  // What is to be drawn under the present choice.
+  map(choice) {
+    if (choice.source !== "truth" && choice.source !== "difference") return this.predicted(choice);
+    const comparable = this.truth && this.truth.width === this.classes.width && this.truth.height === this.classes.height;
+    if (!comparable) return new Uint16Array(this.classes.values.length).fill(NOTHING);
+    const truth = this.truth.values;
+    if (choice.source === "truth") return new Uint16Array(truth);
+    const map = this.predicted(choice);
+    for (let i = 0; i < map.length; i += 1) map[i] = map[i] === truth[i] ? NOTHING : map[i] || MISSED;
+    return map;
+  }
+
+  // The overlay is made anew only when something else than the opacity has changed.
   draw(choice, colours, hidden) {
+    const { layer, source, threshold, width } = choice;
+    const key = JSON.stringify([layer, source, threshold, layer === "line" && width, [...hidden]]);
+    if (key !== this.key) this.overlay = this.make(choice, table(colours, hidden, layer === "mask"));
+    this.key = key;
+    this.paint(choice);
+  }
+
+  make(choice, table) {
     const { width, height } = this.classes;
-    const overlay = new ImageData(width, height);
+    const image = new ImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
     const map = this.map(choice);
     const line = choice.layer === "line";
-    const alpha = choice.layer === "mask" ? 255 : Math.round(255 * choice.opacity);
-    const skipBackground = choice.layer !== "mask";
     for (let i = 0; i < map.length; i += 1) {
-      const value = map[i] === -2 ? 0 : map[i];
-      if (value < 0 || hidden.has(value) || (skipBackground && map[i] === 0)) continue;
-      if (line && !this.isEdge(map, i, width, height, choice.width)) continue;
-      const colour = map[i] === -2 ? [255, 255, 255] : colours[value] ?? [255, 255, 255];
-      overlay.data.set([...colour, line ? 255 : alpha], 4 * i);
+      if (!line || isEdge(map, i, width, height, choice.width)) pixels[i] = table[map[i]];
     }
-    this.paint(choice, overlay);
+    const canvas = new OffscreenCanvas(width, height);
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
   }
 
-  isEdge(map, i, width, height, thickness) {
-    const x = i % width;
-    const y = Math.floor(i / width);
-    for (let d = 1; d <= thickness; d += 1) {
-      if (x >= d && map[i - d] !== map[i]) return true;
-      if (x + d < width && map[i + d] !== map[i]) return true;
-      if (y >= d && map[i - d * width] !== map[i]) return true;
-      if (y + d < height && map[i + d * width] !== map[i]) return true;
-    }
-    return false;
-  }
-
-  paint(choice, overlay) {
+  paint(choice) {
     const context = this.canvas.getContext("2d");
+    context.globalAlpha = 1;
     context.imageSmoothingEnabled = false;
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (choice.layer !== "mask") context.drawImage(this.picture, 0, 0, this.canvas.width, this.canvas.height);
     if (choice.layer === "none") return;
-    const layer = document.createElement("canvas");
-    layer.width = overlay.width;
-    layer.height = overlay.height;
-    layer.getContext("2d").putImageData(overlay, 0, 0);
-    context.drawImage(layer, 0, 0, this.canvas.width, this.canvas.height);
+    context.globalAlpha = choice.layer === "fill" ? choice.opacity : 1;
+    context.drawImage(this.overlay, 0, 0, this.canvas.width, this.canvas.height);
   }
+
+  // A grey picture whose values are the classes, in the size of the prediction.
+  mask(choice) {
+    const { width, height } = this.classes;
+    const image = new ImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    this.predicted(choice).forEach((value, i) => { pixels[i] = ((255 << 24) | (value << 16) | (value << 8) | value) >>> 0; });
+    const canvas = el("canvas", { width, height });
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+}
+
+// Colour of each class as one number; transparent what is hidden and, but for masks, the background.
+function table(colours, hidden, withBackground) {
+  const found = new Uint32Array(NOTHING + 1);
+  for (let value = 0; value < MISSED - 1; value += 1) {
+    const [r, g, b] = colours[value] ?? [255, 255, 255];
+    if (!hidden.has(value) && (value || withBackground)) found[value] = ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  }
+  if (!hidden.has(0)) found[MISSED] = 0xffffffff;
+  return found;
+}
+
+function isEdge(map, i, width, height, thickness) {
+  const x = i % width;
+  const y = Math.floor(i / width);
+  for (let d = 1; d <= thickness; d += 1) {
+    if (x >= d && map[i - d] !== map[i]) return true;
+    if (x + d < width && map[i + d] !== map[i]) return true;
+    if (y >= d && map[i - d * width] !== map[i]) return true;
+    if (y + d < height && map[i + d * width] !== map[i]) return true;
+  }
+  return false;
 }
 
 class Boxes {
@@ -154,6 +177,23 @@ class Boxes {
   }
 }
 
+// Hand a canvas over as a PNG file.
+function save(canvas, view, what) {
+  const sample = view.root.closest("[data-sample]")?.dataset.sample ?? "sample";
+  canvas.toBlob((blob) => {
+    const link = el("a", { href: URL.createObjectURL(blob), download: `${sample.split(/[\\/]/).pop().replace(/[^\w.-]+/g, "_")}_${what}.png` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+}
+
+function downloads(view, choice) {
+  const button = (text, work) => el("button", { type: "button", class: "btn btn-outline-secondary btn-sm", onclick: work }, icon("download"), ` ${text}`);
+  const buttons = [button("Picture", () => save(view.canvas, view, "overlay"))];
+  if (view.mask) buttons.push(button("Mask", () => save(view.mask(choice()), view, "mask")));
+  return el("div", { class: "view-downloads" }, ...buttons);
+}
+
 const KINDS = { segmentation: Segmentation, boxes: Boxes };
 
 export const start = async (scope = document) => {
@@ -180,6 +220,7 @@ export const start = async (scope = document) => {
       await view.load();
       loaded.push(view);
       view.draw(options(controls), colours, hiddenClasses(controls));
+      view.root.append(downloads(view, () => options(controls)));
       view.root.dataset.drawn = "yes";
     }
   }
