@@ -25,7 +25,7 @@ from digits.ingest.facts import LabelFacts
 from digits.ingest.label_checks import label_problems
 from digits.ingest.layout import Layout, decide
 from digits.ingest.pool import EncodePool, Setup
-from digits.ingest.problems import LISTED_DUPLICATES, SKIPPED, ProblemLog
+from digits.ingest.problems import LISTED_DUPLICATES, PROBLEM_WORDS, SKIPPED, ProblemLog
 from digits.ingest.progress import Progress
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, state_of, title_of
 from digits.storage.files import write_json
@@ -270,18 +270,13 @@ class Ingest:
         kept = isinstance(source, FileSource) and source.describe().get("keep_size") and self.spec.force_same_shape
         return {"keep_size": False, "height": shape[1], "width": shape[2]} if kept and shape else {}
 
-    def _one_size(self, source: DataIngestionInterface, shape: tuple[int, int, int] | None) -> dict[str, Any]:
-        """Pictures that keep their sizes but must be of one: those that are tested later are brought to it."""
-        kept = isinstance(source, FileSource) and source.describe().get("keep_size") and self.spec.force_same_shape
-        return {"keep_size": False, "height": shape[1], "width": shape[2]} if kept and shape else {}
-
     def _tell(self, info: DatasetInfo) -> None:
         if info.problems:
             self._warn("skipped", f"{counted(info.problems, 'entry', 'entries')} could not be used; skipped.", LOOK_AT_PROBLEMS)
         if info.duplicates:
             message = f"{counted(info.duplicates, 'exact copy', 'exact copies')} of pictures in another split."
             self._warn("duplicates", message, "Results on validation and test will look better than they are; remove the copies.")
-        for kind, words in _OTHER_PROBLEMS.items():
+        for kind, words in PROBLEM_WORDS.items():
             if count := self.problems.counts.get(kind):
                 self._warn(kind, words(count), LOOK_AT_PROBLEMS)
 
@@ -307,17 +302,3 @@ def _spread(items: Sequence[Any]) -> list[Any]:
     """A few entries from all parts of a stage first, then the next ones in order until one can be read."""
     rows = np.unique(np.linspace(0, len(items) - 1, min(PROBED_SAMPLES, len(items))).astype(int))
     return [items[int(row)] for row in rows] + [items[row] for row in range(min(len(items), 100))]
-
-
-_OTHER_PROBLEMS: dict[str, Callable[[int], str]] = {
-    "class": lambda count: f"{counted(count, 'class', 'classes')} left out.",
-    "line": lambda count: f"{counted(count, 'line')} of the text files without a path and the number of a class; skipped.",
-    "pair": lambda count: f"{counted(count, 'file')} without a partner of the same name; left out.",
-    "box": lambda count: f"{counted(count, 'box', 'boxes')} could not be used as they stand.",
-    "unknown-class": lambda count: f"{counted(count, 'class name')} not in the list of classes; such boxes do not count.",
-    "annotation": lambda count: f"{counted(count, 'annotation')} could not be used.",
-    "mask": lambda count: f"{counted(count, 'mask')} stand out.",
-    "empty": lambda count: f"{counted(count, 'picture')} without any object.",
-    "one-split": lambda count: f"{counted(count, 'class', 'classes')} in one part of the splits only.",
-    "depth": lambda count: "Some pictures have more than 8 bits; they are stored with their upper 8 bits.",
-}

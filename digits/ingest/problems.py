@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from digits.errors import DiskFull, StorageError
 from digits.storage.files import is_disk_full
+from digits.utils.words import counted
 
 LISTED_DUPLICATES = 1000
 SKIPPED, DUPLICATE = "skipped", "duplicate"
@@ -62,3 +64,18 @@ class ProblemLog:
 
     def close(self) -> None:
         self._handle.close()
+
+
+# Kind of problem -> what a warning says of so many of them.
+PROBLEM_WORDS: dict[str, Callable[[int], str]] = {
+    "class": lambda count: f"{counted(count, 'class', 'classes')} left out.",
+    "line": lambda count: f"{counted(count, 'line')} of the text files without a path and the number of a class; skipped.",
+    "pair": lambda count: f"{counted(count, 'file')} without a partner of the same name; left out.",
+    "box": lambda count: f"{counted(count, 'box', 'boxes')} could not be used as they stand.",
+    "unknown-class": lambda count: f"{counted(count, 'class name')} not in the list of classes; such boxes do not count.",
+    "annotation": lambda count: f"{counted(count, 'annotation')} could not be used.",
+    "mask": lambda count: f"{counted(count, 'mask')} stand out.",
+    "empty": lambda count: f"{counted(count, 'picture')} without any object.",
+    "one-split": lambda count: f"{counted(count, 'class', 'classes')} in one part of the splits only.",
+    "depth": lambda count: "Some pictures have more than 8 bits; they are stored with their upper 8 bits.",
+}

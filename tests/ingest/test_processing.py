@@ -119,3 +119,14 @@ def test_pairs_in_one_folder_are_told_apart_by_their_names(tmp_path: Path) -> No
     run = make(tmp_path, feature_folder=str(tmp_path), label_folder=str(tmp_path), folder_pct_val=0)
     assert run.entries() == {"train": 3}
     assert (run.reader().labels([1])[0] == np.asarray(picture(10)).transpose(2, 0, 1)).all()
+
+
+def test_a_second_start_tells_again_what_the_first_one_found(tmp_path: Path) -> None:
+    values = {"feature_folder": folder(tmp_path / "a", 4), "label_folder": folder(tmp_path / "b", 3), "folder_pct_val": 0}
+    job = make_job(tmp_path / "jobs", ID, values)
+    first = run_job(job).problems()
+    assert [Path(problem["entry"]).name for problem in first] == ["3.png"]
+    picture(77, (8, 6)).save(tmp_path / "b/1/3.png")
+    second = run_job(job)
+    assert second.problems() == first
+    assert second.entries() == {"train": 3}
