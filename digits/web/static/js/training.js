@@ -82,7 +82,7 @@ function drawSnapshots() {
   const box = one("[data-snapshots]");
   if (!box || !state.snapshots.length) return;
   const names = [...new Set(state.snapshots.flatMap((snapshot) => Object.keys(snapshot.metrics)))].filter((name) => !isOfClass(name));
-  const head = el("tr", {}, el("th", {}, "Epoch"), ...names.map((name) => el("th", { class: "num" }, name)), el("th"), el("th"));
+  const head = el("tr", {}, el("th", {}, "Epoch"), ...names.map((name) => el("th", { class: "num", title: name }, shortTitle(name))), el("th"), el("th"));
   const newest = [...state.snapshots].reverse();
   const rows = [...newest.filter((snapshot) => snapshot.best), ...newest.filter((snapshot) => !snapshot.best)].map((snapshot) => snapshotRow(snapshot, names));
   box.replaceChildren(el("div", { class: "table-scroll snapshot-list" }, el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows))));
