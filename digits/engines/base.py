@@ -45,6 +45,8 @@ class NetworkContext:
     `input_shape` is (C, H, W) after cropping. `label_shape` is () for a class index, (K,) for a vector, (C, H, W) for a map.
     `num_classes` is 0 where there are no classes. `pretrained` asks the text for its own pretrained weights. `box_sizes` are the
     sides of the training set's boxes in pixels (square root of the area) at the quantiles 5, 25, 50, 75 and 95 %; () unknown.
+    `input_scale` is what inputs were divided by: without mean subtraction, input × `input_scale` is the stored value, which
+    texts and other data of numbers that mean something need.
     """
 
     task: str
@@ -55,6 +57,7 @@ class NetworkContext:
     label_kind: str = "index"
     pretrained: bool = False
     box_sizes: tuple[float, ...] = ()
+    input_scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -75,4 +75,5 @@ def context_from(meta: dict[str, Any]) -> NetworkContext:
         class_labels=tuple(meta["class_labels"]),
         label_kind=meta["label_kind"],
         box_sizes=tuple(meta.get("box_sizes", ())),
+        input_scale=float((meta.get("preparation") or {}).get("std", 1.0)),
     )

@@ -41,6 +41,7 @@ def make_context(run: TrainingRun, preparation: Preparation) -> NetworkContext:
         label_kind=meta.label_kind,
         pretrained=run.spec.start.source == "pretrained",
         box_sizes=typical_sizes(run.train) if meta.label_kind == "boxes" else (),
+        input_scale=preparation.std,
     )
 
 

@@ -19,7 +19,7 @@ from digits.service.archives import TEMPLATES
 
 @pytest.fixture(scope="module")
 def script() -> dict[str, Any]:
-    return runpy.run_path(str(TEMPLATES / "predict.py"))
+    return runpy.run_path(str(TEMPLATES / "archive" / "predict.py"))
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,8 @@ def load_model(device="cpu"):
         label_shape=None if label_shape is None else tuple(label_shape),
         label_kind=meta.get("label_kind", "index"),
         pretrained=False,
+        box_sizes=tuple(meta.get("box_sizes", ())),
+        input_scale=float(meta["preparation"]["std"]),
     )
     module = network.build_network(context)
     module.load_state_dict(tensors)

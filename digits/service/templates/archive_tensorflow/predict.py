@@ -55,6 +55,8 @@ def build_network(meta):
         label_shape=None if label_shape is None else tuple(label_shape),
         label_kind=meta.get("label_kind", "index"),
         pretrained=False,
+        box_sizes=tuple(meta.get("box_sizes", ())),
+        input_scale=float(meta["preparation"]["std"]),
     )
     channels, height, width = context.input_shape
     model = network.build_network(context)
