@@ -57,6 +57,7 @@ class Studio:
     model: str = ""
     dataset: str = ""
     paths: dict[str, Path] = field(default_factory=dict)
+    by_mean: dict[str, str] = field(default_factory=dict)  # models like `model` (whose mean is "image") but for use_mean
 
     def get(self, path: str) -> Answer:
         return self._send(urllib.request.Request(self.server.url + path))
@@ -107,6 +108,8 @@ def studio(live_server: RunningServer) -> Studio:
     form = {"model_name": "<b>Tint</b>", "dataset": studio.dataset, "method": "standard", "standard_networks": "lenet"}
     form |= {"train_epochs": 4, "snapshot_interval": 2, "batch_size": 6, "learning_rate": 0.01, "random_seed": 1}
     studio.model = studio.post(f"{IMAGES}.json", **form).json["id"]
+    for mean in ("pixel", "none"):
+        studio.by_mean[mean] = studio.post(f"{IMAGES}.json", **{**form, "use_mean": mean}).json["id"]
     studio.until_done("models", studio.model)
     return studio
 
@@ -124,6 +127,15 @@ def test_one_picture_of_every_class_is_recognised(studio):
         assert len(predictions) == len(CLASSES)
         assert all(round(percent, 2) == percent for _, percent in predictions)
         assert sum(percent for _, percent in predictions) == pytest.approx(100, abs=0.05)
+
+
+@pytest.mark.parametrize("mean", ["pixel", "none"])
+def test_every_class_is_recognised_whatever_mean_was_subtracted(studio, mean):
+    model = studio.by_mean[mean]
+    studio.until_done("models", model)
+    for name, path in studio.paths.items():
+        answer = studio.post(f"{IMAGES}/classify_one.json", job_id=model, image_path=path)
+        assert answer.json["predictions"][0][0] == name
 
 
 def test_the_page_of_one_picture_lists_the_class_first(studio):
