@@ -151,7 +151,8 @@ def _network(service: Any, network: str, file: Path | None, previous: str) -> di
         return {"method": "custom", "custom_network": file.read_text()}
     if previous:
         job = find_job(service, previous, Kind.MODEL)
-        return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": find_snapshot(service, job).label}
+        snapshot = find_snapshot(service, job).label
+        return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": snapshot, "framework": job.framework}
     name = network or "alexnet"
     return {**sound_values(name), "method": "standard", "standard_networks": name}
 

@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
 from digits.domain.status import Status
+from digits.engines.base import available_frameworks
 from digits.service.models import create_models
 from digits.storage.events import EventWriter
 from digits.storage.jobs import Job
@@ -94,6 +95,39 @@ def test_a_network_is_customized_in_the_editor(
     expect(page.locator("#error-train_epochs")).to_contain_text("at least 1")
     assert text.input_value().startswith("def build_network(context):\n    return 1")
     expect(page.get_by_role("tab", name="Custom")).to_have_attribute("aria-selected", "true")
+
+
+def test_the_tab_of_tensorflow(page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job) -> None:
+    if "tensorflow" not in available_frameworks():
+        pytest.skip("TensorFlow is not installed")
+    name_yourself(context, web_server)
+    page.goto(f"{web_server.url}{NEW}?dataset={dataset.id}")
+    page.get_by_text("TensorFlow", exact=True).click()
+    cards = page.locator("#pane-standard .network-card:visible")
+    expect(cards).to_have_count(5)
+    expect(cards.filter(has_text="Siamese")).to_have_count(1)
+    page.get_by_role("tab", name="Library").click()
+    page.fill("#library-search", "resnet 50")
+    expect(page.get_by_label("keras/ResNet50", exact=True)).to_be_visible()
+    expect(page.get_by_label("torchvision/resnet50", exact=True)).to_have_count(0)
+
+    page.get_by_role("tab", name="Standard").click()
+    page.locator('[data-customize="lenet"]:visible').click()
+    expect(page.locator("#custom_network")).to_have_value(re.compile("import keras"))
+    expect(page.locator("[data-foreign]")).to_be_hidden()
+    page.fill("#custom_network", "from torch import nn\n\ndef build_network(context):\n    return nn.Flatten()\n")
+    page.get_by_role("button", name="Switch to PyTorch").click()
+    expect(page.locator("#framework-pytorch")).to_be_checked()
+    expect(page.locator("[data-foreign]")).to_be_hidden()
+
+    page.get_by_text("TensorFlow", exact=True).click()
+    page.get_by_role("tab", name="Standard").click()
+    cards.filter(has_text="LeNet").first.click()
+    page.fill("#model_name", "keras")
+    page.get_by_role("button", name="Create", exact=True).click()
+    page.wait_for_url(re.compile(r"/models/2"))
+    job = web_server.service.store.get(page.url.rsplit("/", 1)[1].split("?")[0])
+    assert (job.framework, job.network) == ("tensorflow", "lenet")
 
 
 def test_a_training_is_watched_live(page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job) -> None:

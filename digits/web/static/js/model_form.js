@@ -17,6 +17,7 @@ const touched = new Set(); // fields the user has set are not overwritten by a n
 let tab = all("[data-tab].active")[0].dataset.tab;
 let report = null; // what the last "Visualize" found
 const LIBRARIES = { pytorch: "torchvision, timm and smp", tensorflow: "keras.applications" };
+const IMPORTS = { pytorch: /^\s*(import|from)\s+(torch|torchvision|timm)\b/m, tensorflow: /^\s*(import|from)\s+(tensorflow|keras)\b/m };
 let library = new Map();
 
 const framework = () => form.querySelector('[name="framework"]:checked').value;
@@ -67,7 +68,18 @@ function showFramework() {
   }
   document.getElementById("library-search").placeholder = `Search ${LIBRARIES[framework()]}, e.g. resnet 50`;
   if (tab === "library") findNetworks();
+  offerSwitch();
   refresh();
+}
+
+function offerSwitch() {
+  const [own, other] = framework() === "pytorch" ? ["pytorch", "tensorflow"] : ["tensorflow", "pytorch"];
+  const text = control("custom_network").value;
+  const box = form.querySelector("[data-foreign]");
+  box.hidden = !IMPORTS[other].test(text) || IMPORTS[own].test(text);
+  const title = form.querySelector(`label[for="framework-${other}"]`).textContent;
+  const button = el("button", { class: "btn btn-sm btn-outline-primary ms-2", type: "button", "data-switch": other }, `Switch to ${title}`);
+  box.replaceChildren(`This text is written for ${title}.`, button);
 }
 
 // What does not go with the data set's task is hidden: networks, losses, fields. A data set of unknown sort takes everything.
@@ -175,6 +187,7 @@ async function customize(network) {
     editor.setText(text.network);
     control("custom_network_snapshot").value = text.snapshot || "";
     showTab("custom");
+    offerSwitch();
     control("custom_network").focus();
   } catch (error) { toast(error.message, "error"); }
 }
@@ -247,13 +260,14 @@ form.addEventListener("click", (event) => {
   else if (button.dataset.customize) customize(button.dataset.customize);
   else if ("example" in button.dataset) customize(data.standard[framework()][0]?.name || "lenet");
   else if ("visualize" in button.dataset) visualize();
+  else if (button.dataset.switch) { document.getElementById(`framework-${button.dataset.switch}`).checked = true; showFramework(); }
   else if (button.dataset.copyAs) copyAs(button.dataset.copyAs);
 });
 form.addEventListener("keydown", (event) => event.target.dataset?.tab && tabKeys(event));
 form.addEventListener("input", (event) => {
   if (event.target.name) touched.add(event.target.name);
   if (event.target.id === "library-search") searchSoon();
-  if (event.target.name === "custom_network") report = null;
+  if (event.target.name === "custom_network") { report = null; offerSwitch(); }
   showDependents();
   refresh();
 });
@@ -272,6 +286,7 @@ const searchSoon = debounced(findNetworks, 200);
 control("group_name").setAttribute("list", "groups");
 attachPreview(form);
 showTab(tab);
+offerSwitch();
 showTask();
 showDependents();
 drawAlways(() => plotRates());
