@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from flask import Blueprint, Response, send_file
@@ -123,7 +124,7 @@ def page_context(job: Job, result: dict[str, Any], spec: EvaluationSpec) -> dict
 
 def shown(name: str, value: float | None) -> str:
     """A metric as text: shares in percent."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.4g}" if name in NUMBERS else f"{100 * value:.2f} %"
 

@@ -103,14 +103,15 @@ export function drawBoxes(canvas, image, sample, boxes, { class_labels: names, c
     context.setLineDash([]);
   }
   const shown = boxes.filter((box) => box.score >= score);
-  context.globalAlpha = opacity;
+  context.globalAlpha = (1 + opacity) / 2; // lines are thin: never fainter than half
   for (const found of prediction ? shown : []) {
-    context.strokeStyle = context.fillStyle = `rgb(${(colours[found.class] ?? [230, 75, 53]).map((v) => Math.max(v, 30)).join(",")})`;
+    const colour = colours[found.class] ?? [230, 75, 53];
+    context.strokeStyle = context.fillStyle = `rgb(${colour.join(",")})`;
     stroke(context, found.box, zoom);
     const text = `${names[found.class] ?? found.class} ${found.score.toFixed(2)}`;
     const [x, y] = [found.box[0] * zoom, Math.max(14, found.box[1] * zoom)];
     context.fillRect(x, y - 14, context.measureText(text).width + 6, 14);
-    context.fillStyle = "#fff";
+    context.fillStyle = 2 * colour[0] + 5 * colour[1] + colour[2] > 1000 ? "#000" : "#fff";
     context.fillText(text, x + 3, y - 3);
   }
   context.globalAlpha = 1;
