@@ -96,12 +96,13 @@ def _clear(folder: JobFolder) -> None:
 def _split(folder: JobFolder, name: str, images: str, labels: str, spec: DatasetSpec, frame: Any) -> SplitInfo:
     frame.emit(LogEvent(message=f"Looking through {images}."))
     source = records_folder(Path(images))
+    ignored = bool(spec.extension_data.get("ignore_labels"))
     if source is not None:
         os.symlink(source, folder.path / name)
-        return _own_records(name, RecordReader(folder.path / name), spec)
+        return _own_records(name, RecordReader(folder.path / name), spec, ignored)
     with DatumDatabase(Path(images)) as database:
         scan = _scan(database, Path(labels) if labels else None, spec.force_same_shape, frame)
-    meta = _meta(scan, bool(labels))
+    meta = without_labels(_meta(scan, False)) if ignored else _meta(scan, bool(labels))
     _write(folder.path / name, scan, meta, images, labels)
     return SplitInfo(name, len(scan.keys), meta, bytes=tree_size(Path(images)))
 
@@ -114,12 +115,19 @@ def records_folder(path: Path) -> Path | None:
     return None
 
 
-def _own_records(name: str, reader: RecordReader, spec: DatasetSpec) -> SplitInfo:
+def without_labels(meta: RecordMeta) -> RecordMeta:
+    """The same features as records without labels."""
+    return replace(meta, label_kind="none", label_shape=(), label_dtype="int64", label_encoding="none", class_labels=())
+
+
+def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bool) -> SplitInfo:
     if spec.force_same_shape and reader.meta.feature_shape is None:
         raise DataError(
             f"The records of {reader.path} differ in shape.",
             advice="Choose not to enforce the same shape, and train without a mean.",
         )
+    if ignored:
+        return SplitInfo(name, len(reader), without_labels(reader.meta), bytes=tree_size(reader.path))
     counts: tuple[int, ...] = ()
     if reader.meta.label_kind == "index" and reader.meta.class_labels:
         counts = tuple(int(n) for n in reader.class_counts(len(reader.meta.class_labels)))

@@ -36,4 +36,6 @@ class Autoencoder(nn.Module):
 
 
 def build_network(context):
+    if len(context.label_shape or ()) != 3:
+        raise ValueError("the labels are no pictures; make a data set that leaves them out (Other: Leave labels out)")
     return Autoencoder(context.input_shape[0], context.label_shape[0])

@@ -33,6 +33,11 @@ class PrebuiltForm(FormModel):
     prebuilt_val_images: str = option("", "Validation pictures", _DB, widget="path")
     prebuilt_val_labels: str = option("", "Validation labels", _LABELS, widget="path")
     prebuilt_mean_file: str = option("", "Mean file", "A .binaryproto; blank: computed.", widget="path")
+    prebuilt_ignore_labels: bool = option(
+        False,
+        "Leave labels out",
+        "A network then learns to give back the picture itself, as auto-encoders do; numbers inside the records do not count.",
+    )
     force_same_shape: int = option(
         1, "Enforce same shape", "Refuse records of another shape than the first.", choices={"1": "Yes", "0": "No"}
     )
@@ -54,7 +59,7 @@ def create_dataset(service: Service, values: Mapping[str, Any], owner: str = "")
         spec=DatasetSpec(
             extension=EXTENSION,
             task=str(Task.GENERIC),
-            extension_data=paths,
+            extension_data={**paths, "ignore_labels": form.prebuilt_ignore_labels},
             feature_encoding="none",
             force_same_shape=bool(form.force_same_shape),
         ).to_json(),

@@ -58,6 +58,8 @@ class LmdbRecordReader(RecordReader):
 
     def labels(self, indices: Any) -> Any:
         rows = np.asarray(indices, np.int64)
+        if self.meta.label_kind == "none":
+            return None
         if self._label_database is None:
             return self._scalars[rows]
         found = [self._label_database.get(self._key(int(row))).array for row in rows]

@@ -78,8 +78,8 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
         folder=context.folder.path,
         dataset_folder=folder.path,
         info=info,
-        train=RecordReader(folder.path / TRAIN_DB),
-        val=RecordReader(folder.path / VAL_DB) if is_complete(folder.path / VAL_DB) else None,
+        train=open_records(folder, TRAIN_DB, info),
+        val=open_records(folder, VAL_DB, info) if is_complete(folder.path / VAL_DB) else None,
         emit=context.emit,
         offset=lambda: context.offset,
         should_stop=context.should_stop,
@@ -88,6 +88,15 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
         checkpoint_seconds=context.checkpoint_seconds,
         start_weights=start_weights(context, spec.start),
     )
+
+
+def open_records(folder: JobFolder, name: str, info: DatasetInfo) -> RecordReader:
+    """The records of a split; without their labels where the data set that uses them in place leaves labels out."""
+    reader = RecordReader(folder.path / name)
+    split = info.splits.get(name)
+    if split is not None and split.meta.label_kind == "none" != reader.meta.label_kind:
+        reader.meta = split.meta
+    return reader
 
 
 def dataset_info(folder: JobFolder) -> DatasetInfo:

@@ -1,0 +1,114 @@
+"""Recipes of the guide to plugins, done on real files: headlines by their letters, an auto-encoder on somebody else's records."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import start_server
+from tests.journeys.test_generic_models import GENERIC, Client
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAINED, VALIDATED = 1200, 200
+TRAINING = {"solver_type": "ADAM", "lr_policy": "fixed", "select_gpu": "cpu", "framework": "pytorch", "snapshot_interval": 0}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("recipes")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
+    ignored = shutil.ignore_patterns("build", "*.egg-info")
+    source = str(shutil.copytree(ROOT / "plugins" / "text_classification", folder / "source", ignore=ignored))
+    subprocess.run([*command, "--disable-pip-version-check", "--target", str(folder / "site"), source], check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        search = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("PYTHONPATH", search)
+        with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as server:
+            yield Client(server)
+
+
+def last_values(client: Client, model: str) -> dict[str, float]:
+    """Metrics of the last validation."""
+    rows = [row for row in csv.DictReader(client.page(f"/models/{model}/metrics.csv").splitlines()) if row["phase"] == "val"]
+    return {row["name"]: float(row["value"]) for row in rows if row["epoch"] == rows[-1]["epoch"]}
+
+
+def test_headlines_are_told_apart_by_their_letters(client: Client, shared_data: Path) -> None:
+    root = client.server.jobs_dir.parent
+    source = shared_data / "text" / "agnews"
+    with (source / "train.csv").open(encoding="utf-8", newline="") as lines:
+        rows = [(int(label) + 1, text) for text, label in itertools.islice(csv.reader(lines), TRAINED + VALIDATED)]
+    for name, part in (("train.csv", rows[:TRAINED]), ("val.csv", rows[TRAINED:])):
+        with (root / name).open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows(part)
+    shutil.copy(source / "class.txt", root / "class.txt")
+    files = {"train_data_file": root / "train.csv", "val_data_file": root / "val.csv", "class_labels_file": root / "class.txt"}
+    address = "/datasets/generic/create/text-classification.json"
+    made = client.json(address, dataset_name="news", max_chars_per_sample=200, dsopts_feature_encoding="none", **files)
+    client.done(made["id"])
+    training = {"learning_rate": 0.02, "train_epochs": 6, "use_mean": "none", **TRAINING}
+    network = (ROOT / "docs" / "samples" / "letters.py").read_text()
+    address = f"{GENERIC}.json"
+    values = {"model_name": "news", "dataset": made["id"], "method": "custom", "custom_network": network, **training}
+    model = client.done(client.json(address, **values)["id"])
+    assert last_values(client, model)["accuracy"] > 0.5  # four classes: chance is 0.25
+    asked = {"job_id": model, "snippet": "Striker scores twice as United win the cup final against City in extra time"}
+    outputs = client.json(f"{GENERIC}/infer_extension.json", **asked)["outputs"]
+    assert np.ravel(next(iter(next(iter(outputs.values())).values()))).argmax() == 1
+    page = client.page(f"{GENERIC}/infer_extension", **asked, view_extension_id="text-classification")
+    assert "sports" in page
+
+
+def test_an_autoencoder_learns_from_the_records_of_a_classification_data_set(client: Client, shared_data: Path) -> None:
+    root = client.server.jobs_dir.parent
+    pictures, labels = mnist(shared_data / "mnist", 300)
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        (root / "mnist" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(root / "mnist" / str(label) / f"{number}.png")
+    values = {"dataset_name": "mnist", "folder_train": root / "mnist", "folder_pct_val": 20, "resize_channels": 1}
+    address = "/datasets/images/classification.json"
+    classes = client.done(client.json(address, **values, resize_width=28, resize_height=28)["id"])
+    folder = client.server.jobs_dir / classes
+    other = {
+        "prebuilt_train_images": folder / "train_db",
+        "prebuilt_val_images": folder / "val_db",
+        "prebuilt_ignore_labels": "y",
+    }
+    made = client.json("/datasets/images/generic.json", method="prebuilt", dataset_name="again", **other)
+    client.done(made["id"])
+    training = {"learning_rate": 0.005, "train_epochs": 5, "use_mean": "none", "batch_size": 16, **TRAINING}
+    network = {"method": "standard", "standard_networks": "autoencoder"}
+    model = client.done(client.json(f"{GENERIC}.json", model_name="narrow", dataset=made["id"], **network, **training)["id"])
+    curves = client.json(f"/models/{model}/curves.json")
+    losses = [value for value in curves["curves"]["val"]["values"]["loss"] if value is not None]
+    assert losses[-1] < 0.5 * losses[0]
+    upload = {"image_file": ("digit.png", next((root / "mnist" / "3").iterdir()).read_bytes())}
+    made_again = client.json(f"{GENERIC}/infer_one.json", upload, job_id=model)["outputs"]
+    assert np.shape(next(iter(made_again.values()))) == (1, 1, 28, 28)
+    page = client.page(f"{GENERIC}/infer_one", upload, job_id=model, view_extension_id="image-image-output")
+    assert "data:image/png" in page
+
+
+def mnist(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first pictures (count, 28, 28) uint8 and labels of the training files, compressed or not."""
+    arrays = []
+    for name, header in (("train-images", 16), ("train-labels", 8)):
+        path = next(p for p in sorted(folder.rglob(f"{name}*")) if p.is_file())
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert struct.unpack(">I", data[:4])[0] in (2049, 2051)
+        arrays.append(np.frombuffer(data, np.uint8, offset=header))
+    return arrays[0].reshape(-1, 28, 28)[:count], arrays[1][:count]
