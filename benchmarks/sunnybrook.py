@@ -1,12 +1,12 @@
 """The small U-Net on cardiac MR pictures of five hearts, through a running server, as a person would do it in the page.
 
-    python benchmarks/sunnybrook.py DATA [--epochs 40] [--seeds 5] [--cases 5] [--size 128] [--threads 2] [--results FILE]
+    python benchmarks/sunnybrook.py DATA [--epochs 30] [--seeds 5] [--cases 5] [--size 96] [--set aug_rot=45] [--results FILE]
 
 DATA holds `challenge_training` and `…/TrainingDataContours`. The plugin of `plugins/sunnybrook` is installed into a temporary
 folder, a server is started on a free port with a temporary jobs directory, and per run a data set is made and a model
 trained with the standard network `unet`. First one run per seed with 10 % of the slices held out, then one per case with that
 heart held out. A line of JSON per run is printed and appended to the results file, a summary at the end; runs that the
-file has already, with the same epochs and size, are not repeated.
+file has already, made in the same way, are not repeated.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def run(url: str, chosen: argparse.Namespace, name: str, split: dict[str, Any], 
     wait(url, dataset["id"])
     training = {"model_name": name, "dataset": dataset["id"], "train_epochs": chosen.epochs, "random_seed": seed}
     began = time.monotonic()
-    model = post(url, "/models/images/generic.json", **RECIPE, **training, cpu_count=chosen.threads)
+    model = post(url, "/models/images/generic.json", **RECIPE, **dict(chosen.set), **training, cpu_count=chosen.threads)
     wait(url, model["id"])
     last = _last_values(url, model["id"])
     result = {
@@ -85,6 +85,7 @@ def run(url: str, chosen: argparse.Namespace, name: str, split: dict[str, Any], 
         "minutes": round((time.monotonic() - began) / 60, 1),
         "epochs": chosen.epochs,
         "size": chosen.size,
+        "set": dict(chosen.set),
     }
     _keep(chosen.results, json.dumps(result))
     return result
@@ -159,8 +160,9 @@ def _known(chosen: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Earlier runs of the results file that were made in the same way, by name."""
     if chosen.results is None or not chosen.results.is_file():
         return {}
+    same = (chosen.epochs, chosen.size, dict(chosen.set))
     rows = [json.loads(line) for line in chosen.results.read_text().splitlines()]
-    return {row["run"]: row for row in rows if (row["epochs"], row["size"]) == (chosen.epochs, chosen.size)}
+    return {row["run"]: row for row in rows if (row["epochs"], row["size"], row["set"]) == same}
 
 
 def _keep(file: Path | None, line: str) -> None:
@@ -187,14 +189,20 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("The server did not start.")
 
 
+def _field(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--cases", type=int, default=5)
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--set", type=_field, action="append", default=[], help="a field of the model's form: NAME=VALUE")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=None, help="where to put temporary files")
     parser.add_argument("--results", type=Path, default=None, help="a file to which each run's line is appended")
     chosen = parser.parse_args()
