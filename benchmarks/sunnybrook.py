@@ -60,7 +60,7 @@ def main() -> None:
     runs += [(f"without {case}", {"validation_cases": case}, 0) for case in CASES[: chosen.cases]]
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder, serving(Path(folder), chosen.data, chosen.threads) as url:
         known = _known(chosen)
-        found = [known.get(name) or run(url, chosen, name, *rest) for name, *rest in runs]
+        found = [known.get(name) or run(url, chosen, name, split, seed) for name, split, seed in runs]
     summary("split by slice", found[: chosen.seeds])
     summary("leave one case out", found[chosen.seeds :])
 
