@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.engines.base import available_frameworks
 from tests.conftest import RunningServer, start_server
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
@@ -32,6 +33,15 @@ BATCH_SIZE = 4
 
 def build_network(context):
     return nn.Sequential(nn.Conv2d(context.input_shape[0], 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, context.num_classes, 1))
+"""
+KERAS_NUMBERS = """
+import keras
+from keras import layers
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    label = layers.Reshape((1, 2, 1))  # the label is C, H, W = 1, 1, 2
+    return keras.Sequential([keras.Input((height, width, channels)), layers.Flatten(), layers.Dense(2), label])
 """
 NUMBERS = """
 import torch
@@ -157,7 +167,10 @@ def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data:
     assert "validation_record" in wrong[1]
 
 
-def test_gradients_are_learnt_and_asked_for(server: RunningServer) -> None:
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_gradients_are_learnt_and_asked_for(server: RunningServer, framework: str) -> None:
+    if framework not in available_frameworks():
+        pytest.skip(f"{framework} is not installed")
     counts = {"train_image_count": 400, "val_image_count": 40, "image_width": 8, "image_height": 8}
     made = get(server, "/datasets/generic/create/image-gradients.json", dataset_name="g", **counts)
     model = get(
@@ -166,12 +179,12 @@ def test_gradients_are_learnt_and_asked_for(server: RunningServer) -> None:
         model_name="gradients",
         dataset=made["id"],
         method="custom",
-        custom_network=NUMBERS,
+        custom_network=NUMBERS if framework == "pytorch" else KERAS_NUMBERS,
         train_epochs=12,
         solver_type="ADAM",
         learning_rate=0.01,
         lr_policy="fixed",
-        framework="pytorch",
+        framework=framework,
     )
     wait_until_done(server, model["id"])
     asked = {"job_id": model["id"], "gradient_x": 0.5, "gradient_y": -0.5}
