@@ -15,22 +15,19 @@ import argparse
 import csv
 import io
 import json
-import os
 import shutil
 import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from _server import install, post, serving, wait
 
 PLUGIN = Path(__file__).resolve().parents[1] / "plugins" / "sunnybrook"
 CASES = ("SC-HF-I-1", "SC-HF-I-2", "SC-HF-I-4", "SC-HF-I-5", "SC-HF-I-6")
@@ -58,11 +55,21 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the server ends as well
     runs = [(f"seed {seed}", {"split_by": "slice", "folder_pct_val": 10, "seed": seed}, seed) for seed in range(chosen.seeds)]
     runs += [(f"without {case}", {"validation_cases": case}, 0) for case in CASES[: chosen.cases]]
-    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder, serving(Path(folder), chosen.data, chosen.threads) as url:
-        known = _known(chosen)
+    known = _known(chosen)
+    with served(chosen) as url:
         found = [known.get(name) or run(url, chosen, name, split, seed) for name, split, seed in runs]
     summary("split by slice", found[: chosen.seeds])
     summary("leave one case out", found[chosen.seeds :])
+
+
+@contextmanager
+def served(chosen: argparse.Namespace) -> Iterator[str]:
+    """A server with the plugin."""
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as temporary:
+        folder = Path(temporary)
+        install(folder / "site", shutil.copytree(PLUGIN, folder / "plugin"))
+        with serving(folder, folder / "site", data_dirs=chosen.data, cpu_slots=chosen.threads) as url:
+            yield url
 
 
 def run(url: str, chosen: argparse.Namespace, name: str, split: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -96,48 +103,6 @@ def summary(name: str, found: list[dict[str, Any]]) -> None:
         values = [result[key] for result in found]
         if values:
             print(f"{name}, Dice {key}: mean {statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})", flush=True)
-
-
-@contextmanager
-def serving(folder: Path, data: Path, threads: int) -> Iterator[str]:
-    """A server with the plugin, on a free port, without log-in."""
-    folder = folder.resolve()  # the server's parts have working directories of their own
-    site, copy = folder / "site", shutil.copytree(PLUGIN, folder / "plugin")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
-    subprocess.run([*install, "--disable-pip-version-check", "--target", str(site), str(copy)], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    search = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
-    values = {"JOBS_DIR": folder / "jobs", "PORT": port, "AUTH": "false", "DATA_DIRS": data, "CPU_SLOTS": threads}
-    environment = {**os.environ, "PYTHONPATH": search, **{f"DIGITS_{name}": str(value) for name, value in values.items()}}
-    with subprocess.Popen([sys.executable, "-m", "digits", "serve", "--stop-jobs"], env=environment) as process:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _wait_until_it_answers(url, process)
-            yield url
-        finally:
-            process.terminate()
-
-
-def post(url: str, address: str, **fields: Any) -> Any:
-    body = urllib.parse.urlencode({"username": "bench", **fields}).encode()
-    try:
-        with urllib.request.urlopen(f"{url}{address}", body, timeout=120) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise SystemExit(f"{address}: {error.code} {error.read().decode()}") from error
-
-
-def wait(url: str, job_id: str) -> None:
-    while True:
-        with urllib.request.urlopen(f"{url}/jobs/{job_id}/status", timeout=120) as answer:
-            status = json.load(answer)
-        if status["status"] == "Done":
-            return
-        if status["status"] in ("Error", "Aborted"):
-            raise SystemExit(f"{job_id}: {status}")
-        time.sleep(1)
 
 
 def _last_values(url: str, model_id: str) -> dict[str, float]:
@@ -177,16 +142,6 @@ def _contours(data: Path) -> Path:
     if not found:
         raise SystemExit(f"{data} holds no folder TrainingDataContours.")
     return found[0]
-
-
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("The server did not start.")
 
 
 def _field(text: str) -> tuple[str, str]:
