@@ -80,7 +80,7 @@ def run(url: str, chosen: argparse.Namespace, name: str, split: dict[str, Any], 
     wait(url, dataset["id"])
     training = {"model_name": name, "dataset": dataset["id"], "train_epochs": chosen.epochs, "random_seed": seed}
     began = time.monotonic()
-    model = post(url, "/models/images/generic.json", **RECIPE, **dict(chosen.set), **training, cpu_count=chosen.threads)
+    model = post(url, "/models/images/generic.json", **{**RECIPE, **dict(chosen.set)}, **training, cpu_count=chosen.threads)
     wait(url, model["id"])
     last = _last_values(url, model["id"])
     result = {
