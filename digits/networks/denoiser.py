@@ -1,6 +1,6 @@
 """A small residual denoiser that a CPU can train (after Zhang et al., "DnCNN", 2017): it learns what is to be taken off.
 
-The output is the input minus what the convolutions find, so it starts as the unchanged picture. Any input size.
+The output is the input minus what the convolutions find, so with 8-bit pictures it starts as the unchanged picture. Any size.
 """
 
 from torch import nn
@@ -25,14 +25,14 @@ class Denoiser(nn.Module):
 
 
 class InUnits(nn.Module):
-    """From the network's units (mean 0, deviation 1) to those of the label picture, by one factor and offset a channel."""
+    """From the network's units (deviation 1) to those of the label picture, by one factor and offset a channel."""
 
-    def __init__(self, body, channels):
+    def __init__(self, body, channels, factor):
         super().__init__()
         self.body = body
         self.units = nn.Conv2d(channels, channels, 1, groups=channels)
-        nn.init.constant_(self.units.weight, 0.25)  # a picture's usual deviation, as part of full intensity
-        nn.init.constant_(self.units.bias, 0.0)  # right where no mean is subtracted (`use_mean` none)
+        nn.init.constant_(self.units.weight, factor)
+        nn.init.zeros_(self.units.bias)  # right where no mean is subtracted (`use_mean` none)
 
     def forward(self, x):
         return self.units(self.body(x))
@@ -42,4 +42,5 @@ def build_network(context):
     channels = context.input_shape[0]
     if context.label_shape[0] != channels:
         raise ValueError(f"The denoiser gives as many channels as it gets: {channels}, the label has {context.label_shape[0]}.")
-    return InUnits(Denoiser(channels), channels)
+    full = 255.0 if context.input_scale > 2 else 1.0  # targets of 8 bits are learnt as parts of full intensity
+    return InUnits(Denoiser(channels), channels, context.input_scale / full)
