@@ -9,13 +9,14 @@ const TITLES = {
   pixel_accuracy: "Pixel accuracy", psnr: "PSNR", ssim: "SSIM", mae: "Mean absolute error", rmse: "Root mean square error", r2: "R²",
   map: "mAP@[.5:.95]", map50: "mAP@.5", map75: "mAP@.75", precision: "Precision", recall: "Recall",
 };
+const SHORT = { accuracy_top5: "top-5 accuracy", mean_dice_pictures: "Dice per picture", mean_iou_pictures: "IoU per picture" };
 const COLUMNS = { dice: "Dice (pooled)", dice_pictures: "Dice (pictures)", iou: "IoU (pooled)", iou_pictures: "IoU (pictures)", ap: "AP@[.5:.95]", ap50: "AP@.5", precision: "Precision", recall: "Recall" };
 const ABBREVIATIONS = { iou: "IoU", psnr: "PSNR", ssim: "SSIM", map: "mAP", dice: "Dice" };
 const MOST_ROWS = 64;
 
 export const title = (name) => TITLES[name] ?? name;
-/** Without what stands in brackets, for tiles. */
-export const shortTitle = (name) => title(name).replace(/ \(.*/, "").toLowerCase().replace(/\b(iou|map|psnr|ssim|dice)\b/gi, (word) => ABBREVIATIONS[word] ?? word);
+/** Without what stands in brackets, for tiles and columns; two outputs never get the same. */
+export const shortTitle = (name) => SHORT[name] ?? title(name).replace(/ \(.*/, "").toLowerCase().replace(/\b(iou|map|psnr|ssim|dice)\b/gi, (word) => ABBREVIATIONS[word] ?? word);
 
 /** A value of an output as text. */
 export function shown(state, name, value) {
