@@ -43,9 +43,8 @@ def test_from_a_folder_to_an_archive(home: Path) -> None:
     assert made["ParseFolderTasks"][0]["label_count"] == 10
     assert sum(task["entries"] for task in made["CreateDbTasks"]) == 10 * PER_CLASS
 
-    trained = json.loads(
-        digits(home, "model", "train", "numbers", "--name", "lenet", "--network", "lenet", "--epochs", "4", "--seed", "3", "--json")
-    )
+    chosen = ("--name", "lenet", "--network", "lenet", "--epochs", "4", "--seed", "3")
+    trained = json.loads(digits(home, "model", "train", "numbers", *chosen, "--json"))
     assert trained[0]["status"] == "Done"
     assert trained[0]["snapshots"][-1] == 4
 
