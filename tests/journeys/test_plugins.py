@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from digits.engines.base import available_frameworks
 from tests.conftest import RunningServer, start_server
@@ -165,6 +166,53 @@ def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data:
     wrong = ask(server, "/models/images/generic/infer_extension.json", job_id=model["id"], validation_record=77)
     assert wrong[0] == 400
     assert "validation_record" in wrong[1]
+
+
+def test_the_same_story_with_the_built_in_dicom_source(server: RunningServer, shared_data: Path) -> None:
+    root = server.jobs_dir.parent / "dicom"
+    (root / "pictures").mkdir(parents=True)
+    (root / "masks").mkdir()
+    contours = shared_data / "sunnybrook" / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours" / "SC-HF-I-01"
+    by_number = {path.name.split("-")[2]: path for path in contours.rglob("*-icontour-manual.txt")}
+    found = [p for p in sorted((shared_data / "sunnybrook" / "challenge_training" / CASE).iterdir()) if number(p) in by_number]
+    for picture in found[:SLICES]:
+        (root / "pictures" / picture.name).write_bytes(picture.read_bytes())
+        mask = Image.new("L", (256, 256))
+        points = [tuple(map(float, line.split())) for line in by_number[number(picture)].read_text().splitlines()]
+        ImageDraw.Draw(mask).polygon(points, fill=1)
+        mask.save(root / "masks" / f"{picture.stem}.png")
+    made = get(
+        server,
+        "/datasets/generic/create/image-dicom.json",
+        dataset_name="slices",
+        dicom_folder=root / "pictures",
+        labels="masks",
+        mask_folder=root / "masks",
+        class_names="background, ventricle",
+        image_width=64,
+        image_height=64,
+        folder_pct_val=25,
+        split_by="picture",
+    )
+    wait_until_done(server, made["id"])
+    dataset = get(server, f"/datasets/{made['id']}.json")
+    assert [task["entry_count"] for task in dataset["create_db_tasks"]] == [6, 2, 0]
+    training = {"train_epochs": 1, "framework": "pytorch", "method": "standard", "standard_networks": "unet"}
+    model = get(server, "/models/images/generic.json", model_name="slices", dataset=made["id"], **training)
+    wait_until_done(server, model["id"])
+    assert '"dice/ventricle"' in (server.jobs_dir / model["id"] / "events.jsonl").read_text()
+    asked = {"job_id": model["id"], "view_extension_id": "image-segmentation"}
+    status, results = ask(server, "/models/images/generic/infer_extension", **asked, validation_record=1)
+    assert status == 200
+    assert 'data-truth="data:image/png' in results
+    answer = get(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path=root / "pictures")
+    assert len(answer["outputs"]) == SLICES
+    assert ask(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path="/etc")[0] == 400
+
+
+def number(picture: Path) -> str:
+    """Of a slice: `0048` in IM-1180-0048.dcm."""
+    return picture.stem.split("-")[-1]
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
