@@ -141,7 +141,7 @@ STANDARD = (
         parameters=911_319,
         note="A peak for every object; many small and crowded ones; trains on a CPU.",
         batch_size=8,
-        defaults=_values(60, "ADAMW", 0.003, 8, use_mean="pixel", aug_flip="fliplr", aug_scale=0.1, **_POLY),
+        defaults=_values(60, "ADAMW", 0.003, 8, use_mean="pixel", aug_flip="fliplr", aug_scale=0.1, score_threshold=0.4, **_POLY),
     ),
     Card(
         "denoiser",
