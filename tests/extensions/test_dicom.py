@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,16 @@ def test_patients_stay_on_one_side_and_leave_no_trace(tmp_path: Path) -> None:
     assert len(set.union(*sides.values())) == 6
     sample = found.encode_entry(found.itemize_entries("train_db")[0])
     assert SECRET not in repr((found.userdata, sample.group, str(found.itemize_entries("train_db")[0])))
+
+
+def test_odd_values_of_a_header_are_not_quoted_in_logs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    odd = {"PatientID": f"{SECRET} " * 12, "StudyInstanceUID": f"1.2.{SECRET}", "SOPInstanceUID": f"1.2.{SECRET}"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write(tmp_path / "a.dcm", np.zeros((2, 2)), **odd)
+    caplog.clear()
+    only(source(tmp_path))  # a warning would be an error here
+    assert SECRET not in caplog.text
 
 
 def test_one_class_per_folder(tmp_path: Path) -> None:

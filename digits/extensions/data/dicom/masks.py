@@ -12,7 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from digits.errors import DataError
-from digits.extensions.data.dicom.scan import SEGMENTATION, Slice, files_below, read_header
+from digits.extensions.data.dicom.scan import SEGMENTATION, Slice, files_below, read_header, without_remarks
 from digits.utils.image import load_array
 
 PICTURES = (".png", ".tif", ".tiff", ".npy")
@@ -23,6 +23,7 @@ SIZE_OF_HEADER = 348
 Index = dict[str, list[tuple[str, int, int]]]  # SOP instance -> file, frame, segment number
 
 
+@without_remarks()
 def index_masks(folder: Path) -> tuple[dict[str, str], Index]:
     """Mask files by base name, and frames of DICOM-SEG files by the instance they refer to."""
     by_name: dict[str, str] = {}

@@ -11,8 +11,10 @@ from PIL import Image
 from pydicom.pixels import apply_modality_lut, pixel_array
 
 from digits.errors import DataError
+from digits.extensions.data.dicom.scan import without_remarks
 
 
+@without_remarks()
 def read_frame(path: str, frame: int) -> NDArray[Any]:
     """(C, H, W): rescaled grey values as int16, uint16 or float32, or RGB as uint8. Raises DataError with the remedy."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
+from pydicom import config
 from pydicom.errors import InvalidDicomError
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -46,6 +48,17 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(root) / name for name in sorted(names))
 
 
+@contextlib.contextmanager
+def without_remarks() -> Iterator[None]:
+    """pydicom's remarks on odd values quote them, so in logs they would tell of patients."""
+    before = config.settings.reading_validation_mode
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        yield
+    finally:
+        config.settings.reading_validation_mode = before
+
+
 def read_header(path: Path) -> pydicom.Dataset | None:
     """The few tags that are needed; None for a file that is no DICOM."""
     try:
@@ -74,11 +87,12 @@ def _share(count: int, percent: float) -> int:
     return max(1, round(count * percent / 100)) if percent > 0 and count > 1 else 0
 
 
-def _slices(path: Path, salt: bytes) -> Iterator[Slice]:
+@without_remarks()
+def _slices(path: Path, salt: bytes) -> list[Slice]:
     header = read_header(path)
     if header is None or "Rows" not in header or header.get("SOPClassUID") == SEGMENTATION:
-        return
+        return []
     who = str(header.get("PatientID") or header.get("StudyInstanceUID") or path.parent)
     patient = hashlib.sha256(salt + who.encode()).hexdigest()[:16]
-    for frame in range(int(header.get("NumberOfFrames") or 1)):
-        yield Slice(str(path), frame, patient, int(header.Rows), int(header.Columns), str(header.get("SOPInstanceUID", "")))
+    size, uid = (int(header.Rows), int(header.Columns)), str(header.get("SOPInstanceUID", ""))
+    return [Slice(str(path), frame, patient, *size, uid) for frame in range(int(header.get("NumberOfFrames") or 1))]
