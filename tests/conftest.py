@@ -17,10 +17,15 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import settings
 
 from digits.config import Settings
 from digits.service import Service
 from digits.web.app import create_app
+
+# The same examples in every run: a test that fails, fails for everybody.
+settings.register_profile("digits", derandomize=True, deadline=None)
+settings.load_profile("digits")
 
 USER = "digits-testsuite"
 START_SECONDS = 60

@@ -16,7 +16,17 @@ CHUNK = 1 << 20
 
 
 def safe_name(text: str) -> str:
-    """One path component made of a sent name: no separators or control characters, at most 120 bytes, suffix kept."""
+    """One path component made of a sent name: no separators or control characters, at most 120 bytes, suffix kept.
+
+    A safe name stays as it is.
+    """
+    name = _cleaned(text)
+    while (again := _cleaned(name)) != name:  # cutting may have left a space or another suffix at the end
+        name = again
+    return name
+
+
+def _cleaned(text: str) -> str:
     text = unicodedata.normalize("NFC", text).replace("\\", "/").rsplit("/", 1)[-1]
     text = "".join(c if c.isprintable() else "_" for c in text)
     text = re.sub(r'[<>:"|?*]', "_", text).strip(" ").lstrip(".").rstrip(". ")

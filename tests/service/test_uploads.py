@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from digits.config import Settings
@@ -46,6 +46,8 @@ def files_below(folder: Path) -> list[str]:
 
 
 @given(st.text(max_size=300))
+@example("a" * 119 + " b")
+@example("a." + "b" * 20 + "." + " " * 20 + "x")
 def test_any_name_becomes_one_safe_component(text: str) -> None:
     name = safe_name(text)
     assert 0 < len(name.encode()) <= MAX_NAME_BYTES
