@@ -20,7 +20,7 @@ from digits.web.app import create_app
 from tests.plugin_host.hosts import running_host
 
 SOURCE = Path(__file__).parent / "old_style"
-VALUES = {"dataset_name": "old", "count": "8", "ratios": "[1, 2.5]", "low": "1", "high": "1", "seed": "4", "use_seed": "y"}
+VALUES = {"dataset_name": "old", "count": "40", "ratios": "[1, 2.5]", "low": "1", "high": "1", "seed": "4", "use_seed": "y"}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_from_form_to_records(
     monkeypatch.setenv("PYTHONPATH", str(site))
     subprocess.run(command, check=True)
     tasks = client.get(f"/datasets/{job_id}.json").json
-    assert [task["entry_count"] for task in tasks["create_db_tasks"]] == [8, 8, 0]
+    assert [task["entry_count"] for task in tasks["create_db_tasks"]] == [40, 40, 0]
     assert tasks["feature_dims"] == [4, 5, 3]
 
 
@@ -171,7 +171,7 @@ def test_its_static_files_are_served(client: FlaskClient) -> None:
 def test_a_clone_is_the_same_data_set(client: FlaskClient, place: Path) -> None:
     made = client.post("/datasets/generic/create/old-style.json", data=values(place)).json
     page = client.get(f"/datasets/generic/new/old-style?clone={made['id']}")
-    assert 'value="8"' in page.text
+    assert 'value="40"' in page.text
     again = client.post("/datasets/generic/create/old-style.json", data={"clone": made["id"], "dataset_name": "old"}).json
     assert {k: v for k, v in again.items() if k not in ("id", "directory")} == {
         k: v for k, v in made.items() if k not in ("id", "directory")
