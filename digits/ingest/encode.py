@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from digits.storage.records import HASH_BYTES, RecordChunk
 ENTRY_TEXT = 300  # characters of an entry that messages show
 TRACE_FRAMES = 5
 TRACE_TEXT = 2000
+Room = Callable[[tuple[int, ...], np.dtype], np.ndarray | None]
 _NONE_SKIPPED: tuple[str, str] = ("", "The source gave no sample for this entry.")
 
 
@@ -84,6 +85,7 @@ class EncodedChunk:
     sums: Sums = field(default_factory=Sums)
     facts: LabelFacts = field(default_factory=LabelFacts)
     seconds: float = 0.0
+    in_room: bool = False  # whether the features lie where the caller had room for them
 
 
 class Encoder:
@@ -92,8 +94,11 @@ class Encoder:
     def __init__(self, source: DataIngestionInterface, layout: Layout) -> None:
         self.source, self.layout = source, layout
 
-    def encode(self, start: int, entries: Sequence[Any], with_picture: bool) -> EncodedChunk:
-        """Encode entries `start`, `start` + 1, … Raises PluginError naming plugin and entry."""
+    def encode(self, start: int, entries: Sequence[Any], with_picture: bool, room: Room | None = None) -> EncodedChunk:
+        """Encode entries `start`, `start` + 1, … Raises PluginError naming plugin and entry.
+
+        `room(shape, dtype)` may offer an array that unencoded features are put into.
+        """
         began = time.perf_counter()
         rows = _Rows()
         skipped: list[tuple[str, str]] = []
@@ -112,7 +117,8 @@ class Encoder:
                 self._add(rows, f"{number:09d}", samples, entry)
         chunk = EncodedChunk(RecordChunk([], []), len(entries), skipped)
         if rows.keys:
-            chunk.records, chunk.sums = self._columns(rows, with_picture)
+            features, chunk.in_room = self._stacked(rows.features, room)
+            chunk.records, chunk.sums = self._columns(rows, features, with_picture)
             chunk.facts.add(self.layout.meta, rows.labels, chunk.records.shapes)
             chunk.notes = rows.notes
         chunk.seconds = time.perf_counter() - began
@@ -132,9 +138,19 @@ class Encoder:
         rows.digests.append(sample.digest if known else b"")
         rows.notes += [(entry_text(entry), kind, reason) for kind, reason in sample.notes] if known else []
 
-    def _columns(self, rows: _Rows, with_picture: bool) -> tuple[RecordChunk, Sums]:
+    def _stacked(self, features: list[np.ndarray], room: Room | None) -> tuple[np.ndarray | None, bool]:
+        """All features as one array where they are of one shape, and whether it is the one that `room` offered."""
         meta = self.layout.meta
-        features = np.stack(rows.features) if meta.feature_shape is not None else None
+        if meta.feature_shape is None:
+            return None, False
+        shape, dtype = (len(features), *features[0].shape), features[0].dtype
+        offered = room(shape, dtype) if room is not None and meta.feature_encoding == "none" else None
+        if offered is None:
+            return np.stack(features), False
+        return np.stack(features, out=offered), True
+
+    def _columns(self, rows: _Rows, features: np.ndarray | None, with_picture: bool) -> tuple[RecordChunk, Sums]:
+        meta = self.layout.meta
         self._check_finite(rows, features)
         chunk = RecordChunk(
             keys=rows.keys,

@@ -1,32 +1,37 @@
 """Runs the encoder over all entries: in spawned processes, in threads or in place, always handing the chunks back in order.
 
 Holds: only a few chunks are under way at a time, so memory does not grow with the data set; chunks grow until one takes
-about `CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one.
+about `CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one. What
+a chunk's features are is good only until the next chunk is asked for: they may lie in memory that is used again.
 """
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from digits.errors import JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import EncodedChunk, Encoder
 from digits.ingest.layout import Layout
+from digits.ingest.slots import SharedSlots, SlotPlace, Slots, join, share
 from digits.ingest.source import load_source
 from digits.utils.processes import die_with_parent
 
 CHUNK_SECONDS = 0.1
 CHUNK_ENTRIES = 1024
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 4 << 20
 AHEAD = 3  # chunks under way per process
 IN_PLACE_ENTRIES = 32  # so few are encoded faster than a process starts
 POLL_SECONDS = 0.2
@@ -40,9 +45,20 @@ class Setup:
     folder: Path
     layout: Layout
     state: bytes = b""  # see `source.state_of`
+    slots: SlotPlace | None = None
 
 
-_encoder: Encoder | None = None  # of a pool process; set once by its initializer
+@dataclass(frozen=True)
+class _InSlot:
+    """Stands for features that lie in a slot."""
+
+    slot: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+_encoder: Encoder | None = None  # of a pool process; set once by its initializer, like its slots
+_slots: Slots | None = None
 
 
 class EncodePool:
@@ -61,16 +77,22 @@ class EncodePool:
         self._plugin = setup.layout.plugin
         self._should_stop = should_stop
         self._workers = max(1, workers)
+        self._slots: SharedSlots | None = None
         self._executor, self._task = self._start(setup, source.encode_mode, entries)
         self._size = 4
 
     def _start(self, setup: Setup, mode: str, entries: int) -> tuple[Executor | None, Callable[..., EncodedChunk]]:
         if mode == "serial" or entries <= IN_PLACE_ENTRIES:
-            return None, self._encoder.encode
+            return None, self._encode
         if mode == "threads":
-            return ThreadPoolExecutor(self._workers, "encode"), self._encoder.encode
+            return ThreadPoolExecutor(self._workers, "encode"), self._encode
         context = multiprocessing.get_context("spawn")
+        self._slots = share(self._workers * AHEAD, 2 * CHUNK_BYTES)
+        setup = replace(setup, slots=self._slots.place if self._slots is not None else None)
         return ProcessPoolExecutor(self._workers, context, _start_process, (setup,)), _encode
+
+    def _encode(self, start: int, entries: Sequence[Any], with_picture: bool, _slot: int) -> EncodedChunk:
+        return self._encoder.encode(start, entries, with_picture)
 
     def __enter__(self) -> EncodePool:
         return self
@@ -81,21 +103,36 @@ class EncodePool:
         if kind is not None and isinstance(self._executor, ProcessPoolExecutor):
             _kill_processes(self._executor)
         self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._slots is not None:
+            self._slots.close()
 
     def run(self, entries: Sequence[Any], with_picture: bool) -> Iterator[EncodedChunk]:
         """Chunks in the order of the entries. Raises JobStopped when asked to stop, PluginError for a bad entry."""
         if self._executor is None:
             for start, part in self._tasks(entries):
-                yield self._checked(self._task(start, part, with_picture))
+                yield self._checked(self._task(start, part, with_picture, 0))
             return
-        waiting: deque[Future[EncodedChunk]] = deque()
+        waiting: deque[tuple[Future[EncodedChunk], int]] = deque()
+        free = list(range(self._workers * AHEAD))
         tasks = self._tasks(entries)
         while True:
-            for start, part in islice(tasks, self._workers * AHEAD - len(waiting)):
-                waiting.append(self._executor.submit(self._task, start, part, with_picture))
+            for start, part in islice(tasks, len(free)):
+                slot = free.pop()
+                waiting.append((self._executor.submit(self._task, start, part, with_picture, slot), slot))
             if not waiting:
                 return
-            yield self._checked(self._result(waiting.popleft()))
+            future, slot = waiting.popleft()
+            yield self._checked(self._taken(self._result(future)))
+            free.append(slot)
+
+    def _taken(self, chunk: EncodedChunk) -> EncodedChunk:
+        """The chunk with its features, also where they lie in a slot."""
+        place = chunk.records.features
+        if isinstance(place, _InSlot):
+            features = self._slots.array(place.slot, place.shape, place.dtype) if self._slots is not None else None
+            assert features is not None, "a slot is found where it was filled"
+            chunk.records.features = features
+        return chunk
 
     def _tasks(self, entries: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:
         start = 0
@@ -129,16 +166,22 @@ class EncodePool:
 
 
 def _start_process(setup: Setup) -> None:
-    global _encoder
+    global _encoder, _slots
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
         signal.signal(number, signal.SIG_IGN)
     _encoder = Encoder(load_source(setup.extension, setup.folder, setup.state), setup.layout)
+    _slots = join(setup.slots)
 
 
-def _encode(start: int, entries: Sequence[Any], with_picture: bool) -> EncodedChunk:
+def _encode(start: int, entries: Sequence[Any], with_picture: bool, slot: int) -> EncodedChunk:
     assert _encoder is not None
-    return _encoder.encode(start, entries, with_picture)
+    room = functools.partial(_slots.array, slot) if _slots is not None else None
+    chunk = _encoder.encode(start, entries, with_picture, room)
+    features = chunk.records.features
+    if chunk.in_room and isinstance(features, np.ndarray):
+        chunk.records.features = _InSlot(slot, features.shape, features.dtype)  # type: ignore[assignment]
+    return chunk
 
 
 def _kill_processes(executor: ProcessPoolExecutor) -> None:

@@ -42,6 +42,25 @@ def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> I
         raise
 
 
+@contextlib.contextmanager
+def in_place(path: Path, *, keep: int) -> Iterator[IO[bytes]]:
+    """Open a file that is there for writing into, from its start; synced at the end, cut back to `keep` bytes after an error.
+
+    Raises DiskFull when the disk has no room.
+    """
+    try:
+        with open(path, "r+b") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.truncate(path, keep)
+        if isinstance(error, OSError):
+            raise _translate(error, path) from error
+        raise
+
+
 def write_json(path: Path, value: Any, *, permissions: int | None = None) -> None:
     """Write `value` as indented JSON, atomically."""
     with atomic(path, "w", permissions=permissions) as handle:

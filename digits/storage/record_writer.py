@@ -1,4 +1,4 @@
-"""Writing records: rows are spooled to disk, column by column, and become the shards of a split at the end (see `records`)."""
+"""Writing records: rows are spooled to disk, column by column, and become the shards of a split at the end (see `shards`)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from digits.domain.datasets import RecordMeta
 from digits.errors import DiskFull, StorageError
-from digits.storage.files import atomic, is_disk_full, write_json
-from digits.storage.spool import BoxColumn, BytesColumn, Column, FixedColumn, HashColumn, Spool, SpoolSink
+from digits.storage.files import is_disk_full, write_json
+from digits.storage.shards import head_bytes, write_shard
+from digits.storage.spool import BoxColumn, BytesColumn, Column, FixedColumn, HashColumn, Spool
 
 MARKER = "records.json"
 SPOOL_FOLDER = "spool"
@@ -149,12 +150,7 @@ class RecordWriter:
 
     def _assemble(self, shard: _Shard, name: str) -> _Done:
         arrays = {column: values.array(shard.rows) for column, values in shard.columns.items()}
-        fields = [pa.field(column, array.type, nullable=False) for column, array in arrays.items()]
-        schema = pa.schema(fields, metadata={META_KEY: json.dumps(self.meta.to_json()).encode()})
-        batch = pa.RecordBatch.from_arrays(list(arrays.values()), schema=schema)
-        spools = {spool.address: spool for spool in shard.spools if spool.address}
-        with atomic(self.path / name) as out, pa.ipc.new_file(pa.PythonFile(SpoolSink(out, spools), "w"), schema) as writer:
-            writer.write_batch(batch)
+        write_shard(self.path / name, arrays, {META_KEY: json.dumps(self.meta.to_json()).encode()}, shard.spools)
         return _Done(name, shard.rows, (self.path / name).stat().st_size)
 
     def _drop(self, shard: _Shard) -> None:
@@ -188,7 +184,7 @@ def _checked(meta: RecordMeta) -> RecordMeta:
 
 
 def _columns(folder: Path, meta: RecordMeta, with_ignore: bool) -> dict[str, Column]:
-    columns: dict[str, Column] = {"key": BytesColumn(folder, "key", pa.string()), "feature": _feature_column(folder, meta)}
+    columns: dict[str, Column] = {"feature": _feature_column(folder, meta), "key": BytesColumn(folder, "key", pa.string())}
     label = _label_column(folder, meta)
     if label is not None:
         columns["label"] = label
@@ -206,7 +202,8 @@ def _columns(folder: Path, meta: RecordMeta, with_ignore: bool) -> dict[str, Col
 
 def _feature_column(folder: Path, meta: RecordMeta) -> Column:
     if meta.feature_encoding == "none" and meta.feature_shape is not None:
-        return FixedColumn(folder, "feature", np.dtype(meta.feature_dtype), math.prod(meta.feature_shape))
+        head = head_bytes(json.dumps(meta.to_json()).encode())
+        return FixedColumn(folder, "feature", np.dtype(meta.feature_dtype), math.prod(meta.feature_shape), head=head)
     return BytesColumn(folder, "feature", pa.binary())
 
 

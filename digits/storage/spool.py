@@ -1,22 +1,19 @@
-"""Columns that grow on disk: each Arrow buffer is a temporary file until a shard is put together from them.
+"""Columns that grow on disk: each Arrow buffer is a temporary file until a shard is put together from them (see `shards`).
 
-Holds: memory stays constant however many rows there are, and a shard becomes exactly one record batch, because the buffers
-are copied from file to file while pyarrow only writes the frame around them. A failed append leaves the columns as before.
+Holds: memory stays constant however many rows there are. A failed append leaves the columns as before.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-COPY_CHUNK = 1 << 20
-COPIED_BYTES = 1 << 16  # larger buffers are copied from their files, so that no page of them stays in memory
 BOX_DTYPE = np.dtype(
     [("x0", "<f4"), ("y0", "<f4"), ("x1", "<f4"), ("y1", "<f4"), ("class", "<i4"), ("flags", "u1")],
 )
@@ -27,13 +24,14 @@ BOX_DIFFICULT, BOX_CROWD, BOX_IGNORED = 1, 2, 4
 
 
 class Spool:
-    """One growing buffer in a file."""
+    """One growing buffer in a file, behind `head` bytes (a multiple of the memory map's granularity) that are left free."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, head: int = 0) -> None:
+        self.path, self.head = path, head
         self.size = 0
         self.address = 0  # of the last memory map
         self._handle = open(path, "wb", buffering=0)  # noqa: SIM115 - lives as long as the spool
+        self._handle.seek(head)
         self._map: mmap.mmap | None = None
 
     def write(self, data: Any) -> None:
@@ -45,8 +43,8 @@ class Spool:
 
     def rewind(self, size: int) -> None:
         """Forget what was written beyond `size`, also what a failed write left."""
-        os.ftruncate(self._handle.fileno(), size)
-        self._handle.seek(size)
+        os.ftruncate(self._handle.fileno(), self.head + size)
+        self._handle.seek(self.head + size)
         self.size = size
 
     def buffer(self) -> pa.Buffer:
@@ -54,7 +52,7 @@ class Spool:
         if self.size == 0:
             return pa.py_buffer(b"")
         with open(self.path, "rb") as handle:
-            self._map = mmap.mmap(handle.fileno(), self.size, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(handle.fileno(), self.size, access=mmap.ACCESS_READ, offset=self.head)
         buffer = pa.py_buffer(self._map)
         self.address = buffer.address
         return buffer
@@ -78,9 +76,9 @@ class Column(Protocol):
 class FixedColumn:
     """Rows of `items` numbers each (0: plain numbers) of one dtype."""
 
-    def __init__(self, folder: Path, name: str, dtype: np.dtype, items: int) -> None:
+    def __init__(self, folder: Path, name: str, dtype: np.dtype, items: int, *, head: int = 0) -> None:
         self.dtype, self.items = np.dtype(dtype), items
-        self.spools = [Spool(folder / f"{name}.data")]
+        self.spools = [Spool(folder / f"{name}.data", head)]
 
     def extend(self, values: Any) -> None:
         self.spools[0].write(np.ascontiguousarray(values, dtype=self.dtype).reshape(-1).view(np.uint8))
@@ -154,39 +152,6 @@ class BoxColumn:
         struct = pa.StructArray.from_arrays(children, fields=fields)
         kind = pa.list_(pa.field("item", struct.type, nullable=False))
         return pa.Array.from_buffers(kind, rows, [None, self.spools[0].buffer()], null_count=0, children=[struct])
-
-
-class SpoolSink:
-    """A file for pyarrow to write a batch to, in which the bytes of spooled buffers are copied from their files in pieces."""
-
-    def __init__(self, out: IO[bytes], spools: Mapping[int, Spool]) -> None:
-        self.out, self.spools = out, spools
-        self.closed = False
-
-    def write(self, data: Any) -> int:
-        buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
-        spool = self.spools.get(buffer.address)
-        if spool is not None and COPIED_BYTES < buffer.size <= spool.size:
-            self._copy(spool.path, buffer.size)
-        else:
-            self.out.write(buffer)
-        return buffer.size
-
-    def tell(self) -> int:
-        return self.out.tell()
-
-    def flush(self) -> None:
-        self.out.flush()
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _copy(self, path: Path, count: int) -> None:
-        with open(path, "rb") as handle:
-            while count > 0:
-                piece = handle.read(min(COPY_CHUNK, count))
-                self.out.write(piece)
-                count -= len(piece)
 
 
 def _valid_text(row: bytes) -> bytes:

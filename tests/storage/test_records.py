@@ -82,7 +82,7 @@ def test_pyarrow_alone_reads_a_shard_as_one_batch_without_nulls(tmp_path: Path) 
     with pa.memory_map(str(tmp_path / "s" / "shard-00000.arrow")) as source, pa.ipc.open_file(source) as file:
         assert file.num_record_batches == 1
         table = file.read_all()
-    assert table.column_names == ["key", "feature", "label", "shape", "source", "original_size", "group", "hash"]
+    assert table.column_names == ["feature", "key", "label", "shape", "source", "original_size", "group", "hash"]
     assert not any(field.nullable for field in table.schema)
     assert all(column.null_count == 0 for column in table.columns)
     rows = table.to_pylist()
