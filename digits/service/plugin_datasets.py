@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import DatasetSpec
@@ -15,7 +14,8 @@ from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service, plugins
 from digits.service.forms import FormModel, option, parse
 from digits.service.jobs import create_job, free_job_id, stored_form
-from digits.service.paths import allowed_roots, confine, readable_folder
+from digits.service.paths import allowed_roots, readable_folder
+from digits.service.plugin_paths import check_paths
 from digits.storage.jobs import Job
 
 TYPE_NAME = "Generic Dataset"
@@ -87,7 +87,7 @@ def create_dataset(service: Service, extension_id: str, values: Mapping[str, Any
     values = {**_cloned(service, extension_id, values), **values}
     form, errors = _read(values)
     own = plugin_values(values)
-    errors |= check_paths(service, own)
+    errors |= check_paths(service, own, lambda: form_fields(service, extension_id, own))
     job_id = free_job_id(service)
     folder = service.folder(job_id)
     try:
@@ -120,7 +120,7 @@ def preview(service: Service, extension_id: str, values: Mapping[str, Any]) -> d
     Nothing is kept. Raises FormErrors; PluginFailure with the source's message when it can make no data set of the files.
     """
     own = plugin_values(values)
-    if errors := check_paths(service, own):
+    if errors := check_paths(service, own, lambda: form_fields(service, extension_id, own)):
         raise FormErrors(errors)
     same_shape = str(values.get("dsopts_force_same_shape", "1")) != "0"
     header = {"values": own, "allowed_roots": _roots(service), "same_shape": same_shape}
@@ -142,30 +142,6 @@ def recognise(service: Service, folder: str) -> list[dict[str, Any]]:
 def plugin_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a posted form that is the plugin's."""
     return {name: value for name, value in values.items() if name not in OWN_FIELDS}
-
-
-def check_paths(service: Service, values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Messages for values that look like paths of the server outside the allowed folders.
-
-    Plugins open what they are given, so every line of text that starts at a root or climbs (`..`) counts as a path.
-    """
-    errors: dict[str, list[str]] = {}
-    for name, value in values.items():
-        for text in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(text, str) and looks_like_path(text):
-                try:
-                    confine(service, text.strip())
-                except (DigitsError, OSError, ValueError) as error:
-                    errors.setdefault(name, []).append(str(error))
-    return errors
-
-
-def looks_like_path(text: str) -> bool:
-    """Whether a plugin that opens `text` could leave its own (empty) working directory."""
-    text = text.strip()
-    if not text or "\n" in text:
-        return False
-    return text.startswith(("/", "~", "file:")) or ".." in Path(text).parts
 
 
 def inference_form(service: Service, dataset: Job, values: Mapping[str, Any] | None, nonce: str = "") -> PluginForm | None:
@@ -195,15 +171,24 @@ def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any])
 
     Raises FormErrors for a form that does not validate and PluginFailure for a plugin that fails.
     """
-    errors = check_paths(service, values)
-    if errors:
-        raise FormErrors(errors)
     header = {"job_id": dataset.id, "values": dict(values)}
+    if errors := check_paths(service, values, lambda: _inference_fields(service, dataset, header)):
+        raise FormErrors(errors)
     answer = plugins.ask(service, "inference-entries", dataset.extension, header, timeout=plugins.ENCODE_SECONDS)
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
     labels = [answer.arrays.get(f"{i}/label") for i in range(len(keys))]
     return EncodedEntries(keys, features, labels, list(answer.header["skipped"]))
+
+
+def form_fields(service: Service, extension_id: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The fields of a data set's form as `digits.plugin_host.binding.describe` gives them. Raises PluginFailure."""
+    header = {"values": dict(values), "mode": "refill"}
+    return list(plugins.ask(service, "dataset-form", extension_id, header).header["fields"])
+
+
+def _inference_fields(service: Service, dataset: Job, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(plugins.ask(service, "inference-form", dataset.extension, {**header, "mode": "refill"}).header["fields"])
 
 
 def _as_form(header: Mapping[str, Any]) -> PluginForm:

@@ -11,7 +11,8 @@ from digits.domain.datasets import DatasetInfo
 from digits.errors import DigitsError, FormErrors, NotFound, StorageError
 from digits.service import Service, plugins
 from digits.service.generic_facts import feature_dims
-from digits.service.plugin_datasets import PluginForm, check_paths
+from digits.service.plugin_datasets import PluginForm
+from digits.service.plugin_paths import check_paths
 from digits.storage.files import read_json
 from digits.storage.jobs import Job
 
@@ -23,12 +24,16 @@ MAX_SHOWN = 200
 
 @dataclass(frozen=True)
 class Sample:
-    """One tested sample: its `input` (C, H, W), outputs by name without batch axis, and the ground truth where it is known."""
+    """One tested sample: its `input` (C, H, W), outputs by name without batch axis, and the ground truth where it is known.
+
+    `candidates` are the boxes before suppression, where the network tells them (see `service.inference`).
+    """
 
     key: str
     input: np.ndarray
     outputs: Mapping[str, np.ndarray]
     truth: Any = None
+    candidates: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,10 @@ def render(
     """
     shown = samples[:MAX_SHOWN]
     view_id = view_id or plugins.DEFAULT_VIEW
-    errors = check_paths(service, values)
-    if errors:
+    if errors := check_paths(service, values, lambda: config_form(service, view_id, values).fields):
         raise FormErrors(errors)
     header = {"values": dict(values), "keys": [s.key for s in shown], "nonce": nonce, "dataset": _describe(service, dataset)}
+    header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in shown]
     try:
         answer = plugins.ask(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header
     except (FormErrors, NotFound):
@@ -126,6 +131,8 @@ def _arrays(samples: Sequence[Sample]) -> dict[str, Any]:
     for number, sample in enumerate(samples):
         arrays[f"{number}/input"] = np.ascontiguousarray(view_input(sample.input))
         arrays |= {f"{number}/output/{name}": np.asarray(array) for name, array in sample.outputs.items()}
+        if sample.candidates is not None:
+            arrays[f"{number}/candidates"] = sample.candidates["boxes"]
         truth = None if sample.truth is None else np.asarray(sample.truth)
         if truth is not None and truth.dtype.kind in "biuf":
             arrays[f"{number}/truth"] = truth

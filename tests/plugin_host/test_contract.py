@@ -19,11 +19,19 @@ from tests.plugin_host.packages import add_package, data_source, view_source
 OLD_FORM = """
 extra = wtforms.TextAreaField("Extra", validators=[wtforms.validators.Optional()])
 upload = wtforms.FileField("Upload")
-choice = wtforms.SelectField("Choice", choices=[("a", "A")], default="a")
+choice = wtforms.SelectField("Choice", choices=[("a", "A"), ("/etc", "A place of its own")], default="a")
+source = wtforms.StringField("Source")
+group_pattern = wtforms.StringField("Pattern")
 
 def __init__(self, *args, **kwargs):
     super().__init__(*args, **kwargs)
     self.choice.choices.append(("late", "Late"))
+"""
+
+SHOWN = """
+@staticmethod
+def get_dataset_template(form):
+    return '{{ form.count() }} {{ form.source(class="form-control autocomplete_path") }}', {"form": form}
 """
 
 ORDER = """
@@ -63,7 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def host(place: Path) -> Iterator[Service]:
     site = place / "site"
-    add_package(site, "goodplugin", data_source("good", form=OLD_FORM), data="Data", files={"static/x.js": "alert(1)"})
+    add_package(site, "goodplugin", data_source("good", SHOWN, form=OLD_FORM), data="Data", files={"static/x.js": "alert(1)"})
     add_package(
         site,
         "brokenforms",
@@ -143,7 +151,7 @@ def test_the_menu_has_its_category(host: Service) -> None:
 def test_a_form_shows_choices_that_were_appended_after_binding(host: Service) -> None:
     form = plugin_datasets.dataset_form(host, "good", {})
     fields = {field["name"]: field for field in form.fields}
-    assert fields["choice"]["choices"] == [["a", "A"], ["late", "Late"]]
+    assert [choice[0] for choice in fields["choice"]["choices"]] == ["a", "/etc", "late"]
     assert fields["count"]["default"] == 4
     assert 'name="count"' in form.html
 
@@ -201,11 +209,30 @@ def test_an_unknown_plugin_is_not_found(host: Service) -> None:
         plugin_datasets.dataset_form(host, "nobody", {})
 
 
-def test_paths_outside_the_allowed_folders_are_refused_before_the_plugin_sees_them(host: Service) -> None:
-    for text in ("/etc", "~/secrets", "x/../../../../etc"):
+@pytest.mark.parametrize("field", ["folder", "source", "upload"])
+@pytest.mark.parametrize("text", ["/etc", "~/secrets", "x/../../../../etc", "/not/there", "/"])
+def test_paths_outside_the_allowed_folders_are_refused_before_the_plugin_sees_them(host: Service, field: str, text: str) -> None:
+    with pytest.raises(FormErrors) as caught:
+        plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", field: text})
+    assert "DIGITS_DATA_DIRS" in caught.value.errors[field][0]
+
+
+@pytest.mark.parametrize("text", ["/IM-(\\d+)/", "/", "..", "~ 5 slices", "first line\n/(.*)/"])
+def test_other_texts_may_begin_as_paths_do(host: Service, text: str) -> None:
+    job = plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "group_pattern": text, "unknown": "/x"})
+    assert host.folder(job.id).request().spec["extension_data"]["group_pattern"] == text
+
+
+def test_other_texts_that_name_a_place_outside_are_refused(host: Service) -> None:
+    for text in ("/etc", "a\n/etc/passwd"):
         with pytest.raises(FormErrors) as caught:
-            plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "folder": text})
-        assert "folder" in caught.value.errors
+            plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "group_pattern": text})
+        assert "group_pattern" in caught.value.errors
+
+
+def test_a_choice_of_the_plugins_own_may_be_any_place(host: Service) -> None:
+    job = plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "choice": "/etc"})
+    assert host.folder(job.id).request().spec["extension_data"]["choice"] == "/etc"
 
 
 def test_an_upload_reaches_a_file_field_as_its_path(host: Service, place: Path) -> None:
