@@ -7,16 +7,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SOLVERS = ("SGD", "MOMENTUM", "NESTEROV", "ADAGRAD", "ADADELTA", "ADAM", "ADAMW", "RMSPROP", "FTRL", "ADAGRADDA")
-LR_POLICIES = ("fixed", "step", "multistep", "exp", "inv", "poly", "sigmoid")
+LR_POLICIES = ("fixed", "step", "multistep", "exp", "inv", "poly", "sigmoid", "cosine")
 
 
 @dataclass(frozen=True)
 class LearningRate:
-    """Base rate and policy; the parameters keep the names of the form (`step_size` in percent of the training, …)."""
+    """Base rate and policy; the parameters keep the names of the form (`step_size` in percent of the training, …). In the first
+    `warmup` percent of the training the rate rises evenly to what the policy says."""
 
     base: float = 0.01
     policy: str = "step"
     parameters: dict[str, Any] = field(default_factory=dict)
+    warmup: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Solver:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The fields of R 3.5. Angles in degrees; `scale`, `noise` and `contrast` are standard deviations."""
+    """The fields of R 3.5, and `shift`. Angles in degrees; `scale`, `noise` and `contrast` are standard deviations, `shift` the
+    most that a picture moves across and down, as part of its sides."""
 
     flip: str = "none"  # none | fliplr | flipud | fliplrud
     quad_rot: str = "none"  # none | rot90 | rot180 | rotall
@@ -44,6 +47,7 @@ class Augmentation:
     hsv_h: float = 0.02
     hsv_s: float = 0.04
     hsv_v: float = 0.06
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,8 @@ def _moved(found: np.ndarray, augmentation: Augmentation, draws: Draws, rows: np
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = zoom * (cos * x + sin * y), zoom * (cos * y - sin * x)
     half_x, half_y = zoom * np.hypot(half_x * cos, half_y * sin), zoom * np.hypot(half_x * sin, half_y * cos)
-    middle = np.array([width / 2, height / 2] * 2)
-    return np.stack([x - half_x, y - half_y, x + half_x, y + half_y], axis=1) + middle
+    x, y = x + width * (0.5 + draws.shift[rows, 0]), y + height * (0.5 + draws.shift[rows, 1])
+    return np.stack([x - half_x, y - half_y, x + half_x, y + half_y], axis=1)
 
 
 def _area(found: np.ndarray) -> np.ndarray:

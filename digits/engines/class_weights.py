@@ -8,15 +8,15 @@ from digits.domain.datasets import TRAIN_DB
 from digits.engines.base import TrainingRun
 from digits.errors import TrainingError
 
-FREQUENCY = "frequency"
+FREQUENCY, ROOT = "frequency", "root"
 LEAST, MOST = 0.1, 10.0  # so that a class of a few pixels does not decide alone
 SAMPLES = 2000  # maps that are counted, evenly spaced
 AT_ONCE = 16
 
 
 def weights_of(run: TrainingRun) -> list[float] | None:
-    """One weight a class, from `options["class_weights"]`: a list as it is, `frequency`: 1 / (K · share), within 0.1 and 10
-    (0.1 to 10 times what a class of average share counts); None without.
+    """One weight a class, from `options["class_weights"]`: a list as it is, `frequency`: 1 / (K · share), `root`: its square
+    root, both within 0.1 and 10 (0.1 to 10 times what a class of average share counts); None without.
 
     Raises TrainingError when a list does not fit the classes.
     """
@@ -24,8 +24,8 @@ def weights_of(run: TrainingRun) -> list[float] | None:
     classes = len(run.info.class_labels)
     if not wanted or not classes or run.train.meta.label_kind not in ("index", "map", "array"):
         return None
-    if wanted == FREQUENCY:
-        return by_frequency(counts_of(run))
+    if wanted in (FREQUENCY, ROOT):
+        return by_frequency(counts_of(run), power=0.5 if wanted == ROOT else 1.0)
     if len(wanted) != classes:
         raise TrainingError(
             f"{len(wanted)} class weights are given for {classes} classes.", advice="Give one for each class.", code="data"
@@ -33,11 +33,11 @@ def weights_of(run: TrainingRun) -> list[float] | None:
     return [float(weight) for weight in wanted]
 
 
-def by_frequency(counts: np.ndarray) -> list[float]:
-    """Weights of classes that occur so often (K,); a class that never occurs counts 1."""
+def by_frequency(counts: np.ndarray, power: float = 1.0) -> list[float]:
+    """Weights of classes that occur so often (K,), (1 / (K · share)) to the `power`; a class that never occurs counts 1."""
     share = counts / max(counts.sum(), 1)
     weights = np.divide(1.0, share * len(counts), out=np.ones(len(counts)), where=share > 0)
-    return [round(float(weight), 4) for weight in weights.clip(LEAST, MOST)]
+    return [round(float(weight), 4) for weight in (weights**power).clip(LEAST, MOST)]
 
 
 def counts_of(run: TrainingRun) -> np.ndarray:

@@ -14,7 +14,10 @@ from digits.domain.training import Augmentation
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _STREAMS = {
-    name: i for i, name in enumerate(("flip", "quad", "rot", "scale", "contrast", "hue", "saturation", "value", "y", "x"))
+    name: i
+    for i, name in enumerate(
+        ("flip", "quad", "rot", "scale", "contrast", "hue", "saturation", "value", "y", "x", "down", "across")
+    )
 }
 
 
@@ -30,6 +33,7 @@ class Draws:
     contrast: np.ndarray  # float64 factor
     hsv: np.ndarray  # float64 (N, 3): additions to hue (in turns), saturation and value
     noise_keys: np.ndarray  # uint64
+    shift: np.ndarray  # float64 (N, 2): how far the picture moves right and down, as part of its width and height
 
 
 def draw(augmentation: Augmentation, seed: int, epoch: int, samples: np.ndarray) -> Draws:
@@ -47,6 +51,7 @@ def draw(augmentation: Augmentation, seed: int, epoch: int, samples: np.ndarray)
         contrast=np.exp(augmentation.contrast * normal(keys, "contrast")),
         hsv=hsv,
         noise_keys=keys,
+        shift=augmentation.shift * (2 * np.stack([uniform(keys, "across"), uniform(keys, "down")], axis=1) - 1),
     )
 
 

@@ -18,7 +18,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "inv": {"inv_gamma": 0.1, "inv_power": 0.5},
     "poly": {"poly_power": 3.0},
     "sigmoid": {"sigmoid_step": 50.0, "sigmoid_gamma": 0.1},
+    "cosine": {},
 }
+FIRST = 0.01  # part of the rate that a warm-up begins with
 
 
 def rate_at(rate: LearningRate, percent: float) -> float:
@@ -28,7 +30,7 @@ def rate_at(rate: LearningRate, percent: float) -> float:
     """
     if rate.policy not in LR_POLICIES:
         raise BadRequest(f"There is no learning-rate policy {rate.policy!r}.", advice=f"Choose one of {', '.join(LR_POLICIES)}.")
-    return rate.base * _FACTORS[rate.policy](_parameters(rate), percent)
+    return rate.base * _FACTORS[rate.policy](_parameters(rate), percent) * _warm(rate.warmup, percent)
 
 
 def curve(rate: LearningRate, points: int = POINTS) -> list[float]:
@@ -60,6 +62,11 @@ def _number(name: str, value: Any) -> float:
         raise BadRequest(f"{name} is {value!r}, expected a number.") from error
 
 
+def _warm(warmup: float, percent: float) -> float:
+    """How warm the training is: rises evenly to 1 at `warmup` percent."""
+    return FIRST + (1 - FIRST) * percent / warmup if percent < warmup else 1.0
+
+
 def _step(p: Mapping[str, Any], i: float) -> float:
     if p["step_size"] <= 0:
         raise BadRequest(f"step_size is {p['step_size']}, expected more than 0 (percent of the training).")
@@ -83,4 +90,5 @@ _FACTORS = {
     "inv": lambda p, i: (1.0 + p["inv_gamma"] * i) ** -p["inv_power"],
     "poly": lambda p, i: (1.0 - min(i, 100.0) / 100.0) ** p["poly_power"],
     "sigmoid": _sigmoid,
+    "cosine": lambda p, i: (1.0 + math.cos(math.pi * min(i, 100.0) / 100.0)) / 2.0,
 }

@@ -1,7 +1,7 @@
 """Features and labels as tensors in Keras' layout: mean, scale and the augmentations of R 3.5, as a part of the compiled step.
 
-Order and meaning are those of `torch_inputs`: mirror, quarter turns, rotation and scale (one resampling, bilinear; index maps
-nearest; borders repeated), HSV, contrast (about the picture's mean), noise, then mean and scale, then whitening.
+Order and meaning are those of `torch_inputs`: mirror, quarter turns, rotation, scale and shift (one resampling, bilinear; index
+maps nearest; borders repeated), HSV, contrast (about the picture's mean), noise, then mean and scale, then whitening.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Augmenter:
     @property
     def active(self) -> bool:
         a = self.augmentation
-        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.noise, a.contrast))
+        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
 
     def draws(self, epoch: int, samples: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         """The random numbers of some samples whose features are (C, H, W): arrays for the step, none where nothing changes."""
@@ -83,8 +83,8 @@ class Augmenter:
             values["turns"] = drawn.quarter_turns
         elif a.quad_rot != "none":
             angle = angle + drawn.quarter_turns * (np.pi / 2)  # a picture that is not square turns within its frame
-        if a.rot or a.scale or (a.quad_rot != "none" and not square):
-            values["transform"] = transforms(angle, drawn.zoom, shape[1:])
+        if a.rot or a.scale or a.shift or (a.quad_rot != "none" and not square):
+            values["transform"] = transforms(angle, drawn.zoom, drawn.shift, shape[1:])
         if a.hsv_use and shape[0] == 3:
             values["hsv"] = drawn.hsv.astype(np.float32)
         if a.contrast:
@@ -158,12 +158,14 @@ def shift_hsv(rgb: Any, shift: Any) -> Any:
     return tf.image.hsv_to_rgb(tf.stack([tf.math.floormod(hue + added[..., 0], 1.0), saturation, value], axis=-1))
 
 
-def transforms(angle: np.ndarray, zoom: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Turns by `angle` and enlargements by `zoom` about the centre, float32 (N, 8): from output to input pixels."""
+def transforms(angle: np.ndarray, zoom: np.ndarray, shift: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Turns by `angle` and enlargements by `zoom` about the centre, then moves by `shift`, float32 (N, 8): from output to input
+    pixels."""
     y, x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    new_x, new_y = x + shift[:, 0] * size[1], y + shift[:, 1] * size[0]  # where the centre comes to lie
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     zero = np.zeros_like(cos)
-    rows = [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y, zero, zero]
+    rows = [cos, -sin, x - cos * new_x + sin * new_y, sin, cos, y - sin * new_x - cos * new_y, zero, zero]
     return np.stack(rows, axis=1).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """Features and labels as tensors: mean, scale and the augmentations of R 3.5, on whole batches on the device.
 
-Order: mirror, quarter turns, rotation and scale (one resampling, bilinear; index maps nearest; borders repeated), HSV, contrast
-(about the picture's mean), noise, then mean and scale, then whitening. Map labels follow what moves pixels.
+Order: mirror, quarter turns, rotation, scale and shift (one resampling, bilinear; index maps nearest; borders repeated), HSV,
+contrast (about the picture's mean), noise, then mean and scale, then whitening. Map labels follow what moves pixels.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Augmenter:
     @property
     def active(self) -> bool:
         a = self.augmentation
-        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.noise, a.contrast))
+        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
 
     def __call__(self, x: Tensor, y: Any, epoch: int, samples: np.ndarray) -> tuple[Tensor, Any]:
         """Augmented `x` (N, C, H, W) in stored units and its labels."""
@@ -96,8 +96,8 @@ class Augmenter:
                 x = _where(draws.quarter_turns == turns, x.rot90(turns, (-2, -1)), x)
         elif a.quad_rot != "none":
             angle = angle + draws.quarter_turns * (np.pi / 2)  # a picture that is not square turns within its frame
-        if angle.any() or (zoom != 1).any():
-            x = _resample(x, angle, zoom, nearest=nearest)
+        if angle.any() or (zoom != 1).any() or draws.shift.any():
+            x = _resample(x, angle, zoom, draws.shift, nearest=nearest)
         return x
 
     def _colour(self, x: Tensor, draws: Draws) -> Tensor:
@@ -161,12 +161,13 @@ def _where(mask: np.ndarray, changed: Tensor, x: Tensor) -> Tensor:
     return torch.where(chosen, changed, x)
 
 
-def _resample(x: Tensor, angle: np.ndarray, zoom: np.ndarray, *, nearest: bool) -> Tensor:
-    """Turn by `angle` and enlarge by `zoom` about the centre; aspect is kept in pixels."""
+def _resample(x: Tensor, angle: np.ndarray, zoom: np.ndarray, shift: np.ndarray, *, nearest: bool) -> Tensor:
+    """Turn by `angle` and enlarge by `zoom` about the centre, then move by `shift`; aspect is kept in pixels."""
     height, width = x.shape[-2:]
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
-    zero = np.zeros_like(cos)
-    rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]
-    theta = torch.as_tensor(np.array(rows).transpose(2, 0, 1), dtype=torch.float32, device=x.device)
+    turn = np.array([[cos, -sin * height / width], [sin * width / height, cos]])  # (2, 2, N), from output to input
+    back = -np.einsum("ijn,nj->in", turn, 2 * shift)  # the sides are 2 long
+    rows = np.concatenate([turn, back[:, None]], axis=1)
+    theta = torch.as_tensor(rows.transpose(2, 0, 1), dtype=torch.float32, device=x.device)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="nearest" if nearest else "bilinear", padding_mode="border", align_corners=False)

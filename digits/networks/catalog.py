@@ -131,6 +131,21 @@ STANDARD = (
         defaults=_values(30, "ADAMW", 0.002, 8, **_POLY),
     ),
     Card(
+        "segmenter",
+        "Segmenter (small, residual)",
+        tasks=("segmentation",),
+        authors="after Oršić et al.",
+        year=2019,
+        paper="https://arxiv.org/abs/1903.08469",
+        minimum_size=64,
+        parameters=2_126_923,
+        note="Sees the whole picture; for scenes with many classes; trains on a CPU.",
+        batch_size=8,
+        defaults=_values(
+            60, "ADAMW", 0.002, 8, use_mean="pixel", aug_flip="fliplr", aug_scale=0.2, class_weights="root", **_POLY
+        ),
+    ),
+    Card(
         "detector",
         "Detector (small, anchor-free)",
         tasks=("detection",),

@@ -42,6 +42,7 @@ POLICY_TITLES = {
     "inv": "Inverse decay",
     "poly": "Polynomial decay",
     "sigmoid": "Sigmoid decay",
+    "cosine": "Half a cosine",
 }
 LR_PARAMETERS = {
     "fixed": (),
@@ -51,6 +52,7 @@ LR_PARAMETERS = {
     "inv": ("lr_inv_gamma", "lr_inv_power"),
     "poly": ("lr_poly_power",),
     "sigmoid": ("lr_sigmoid_step", "lr_sigmoid_gamma"),
+    "cosine": (),
 }
 MAX_TEXT = 1_000_000
 MAX_NAME = 500
@@ -83,11 +85,15 @@ class LearningRateForm(FormModel):
     lr_poly_power: float = option(3.0, "Power", "Rate = base x (1 - percent / 100) ^ power.", ge=0, advanced=True)
     lr_sigmoid_step: float = option(50.0, "Middle (%)", "Where half of the base rate is reached.", ge=0, le=100, advanced=True)
     lr_sigmoid_gamma: float = option(0.1, "Steepness", "How fast the rate falls around the middle.", advanced=True)
+    lr_warmup: float = option(
+        0.0, "Warm-up (%)", "The rate rises from near 0 in this part of the training.", ge=0, le=100, advanced=True
+    )
 
     def schedule(self, base: float) -> LearningRate:
         """The policy for one base rate; the parameters lose the `lr_` of their field's name."""
         names = LR_PARAMETERS[self.lr_policy]
-        return LearningRate(base, self.lr_policy, {name.removeprefix("lr_"): getattr(self, name) for name in names})
+        parameters = {name.removeprefix("lr_"): getattr(self, name) for name in names}
+        return LearningRate(base, self.lr_policy, parameters, self.lr_warmup)
 
 
 class SolverForm(LearningRateForm):
@@ -181,6 +187,9 @@ class TransformForm(FormModel):
     )
     aug_rot: float = option(0.0, "Rotate (± degrees)", "By a random angle up to this.", ge=0, le=180, advanced=True)
     aug_scale: float = option(0.0, "Scale (std)", "Random zoom; 0.07 is a fair start.", ge=0, le=1, advanced=True)
+    aug_shift: float = option(
+        0.0, "Shift (± part)", "Moves across and down by up to this part of the sides.", ge=0, le=0.5, advanced=True
+    )
     aug_noise: float = option(0.0, "Noise (std)", "Random noise; 0.03 is a fair start.", ge=0, le=1, advanced=True)
     aug_contrast: float = option(0.0, "Contrast (std)", "Random contrast; 0.8 is a fair start.", ge=0, le=5, advanced=True)
     aug_whitening: bool = option(False, "Standardise each picture", "To mean 0 and deviation 1.", advanced=True)
@@ -207,8 +216,8 @@ class LossForm(FormModel):
     class_weights: str = option(
         "",
         "Class weights",
-        "By frequency: rare classes count more, common ones less, within 10 and 0.1.",
-        choices={"": "All alike", "frequency": "By frequency"},
+        "Rare classes count more, common ones less, within 10 and 0.1. By the root: less strongly, usually better for IoU.",
+        choices={"": "All alike", "frequency": "By frequency", "root": "By the root of the frequency"},
         advanced=True,
     )
     score_threshold: float = option(

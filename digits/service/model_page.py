@@ -164,7 +164,8 @@ def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
 def _rate_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
     rate = spec.learning_rate
     rows = [("Base rate", f"{rate.base:g}"), ("Policy", POLICY_TITLES.get(rate.policy, rate.policy))]
-    return rows + [(name.replace("_", " "), _value(value)) for name, value in rate.parameters.items()]
+    rows += [(name.replace("_", " "), _value(value)) for name, value in rate.parameters.items()]
+    return rows + ([("Warm-up", f"{rate.warmup:g} %")] if rate.warmup else [])
 
 
 def _picture_rows(spec: TrainingSpec) -> list[tuple[str, str]]:

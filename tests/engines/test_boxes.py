@@ -25,6 +25,8 @@ def boxes_of(*rows: tuple[float, ...]) -> np.ndarray:
     [
         (Augmentation(flip="fliplrud"), 0.01),
         (Augmentation(scale=0.2), 1.5),
+        (Augmentation(shift=0.2), 1.0),
+        (Augmentation(scale=0.1, shift=0.1, flip="fliplr", quad_rot="rot180"), 1.5),
         (Augmentation(flip="fliplr", quad_rot="rotall"), 1.5),
         (Augmentation(quad_rot="rot90", scale=0.1, flip="flipud"), 1.5),
     ],

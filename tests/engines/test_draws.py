@@ -10,13 +10,13 @@ from digits.engines.batches import share
 from digits.engines.draws import crop_offsets, draw, normal, pixel_noise, sample_keys, uniform
 from digits.engines.plan import make_plan, marks
 
-EVERY = Augmentation("fliplrud", "rotall", 30, 0.1, 0.1, 0.2, hsv_use=True)
+EVERY = Augmentation("fliplrud", "rotall", 30, 0.1, 0.1, 0.2, hsv_use=True, shift=0.3)
 
 
 def test_draws_depend_on_the_sample_and_not_on_its_batch() -> None:
     together = draw(EVERY, 5, 2, np.arange(10))
     alone = draw(EVERY, 5, 2, np.array([7]))
-    for name in ("flip_x", "flip_y", "quarter_turns", "angle", "zoom", "contrast", "hsv", "noise_keys"):
+    for name in ("flip_x", "flip_y", "quarter_turns", "angle", "zoom", "contrast", "hsv", "noise_keys", "shift"):
         np.testing.assert_array_equal(getattr(together, name)[7], getattr(alone, name)[0])
 
 
@@ -36,6 +36,9 @@ def test_distributions() -> None:
     assert normal(keys, "scale").mean() == pytest.approx(0, abs=0.03)
     assert normal(keys, "scale").std() == pytest.approx(1, abs=0.03)
     assert abs(np.corrcoef(uniform(keys, "y"), uniform(keys, "x"))[0, 1]) < 0.03
+    moves = draw(EVERY, 1, 0, np.arange(20_000)).shift
+    assert np.abs(moves).max() <= 0.3
+    assert moves.std(axis=0) == pytest.approx([0.3 * 3**-0.5] * 2, rel=0.02)
     assert np.bincount(draw(EVERY, 1, 0, np.arange(20_000)).quarter_turns).tolist() == pytest.approx([5000] * 4, rel=0.05)
 
 

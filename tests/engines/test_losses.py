@@ -76,6 +76,7 @@ def test_every_loss_has_a_task() -> None:
 def test_rare_classes_weigh_more() -> None:
     assert by_frequency(np.array([50.0, 25.0, 25.0, 0.0])) == [0.5, 1.0, 1.0, 1.0]
     assert by_frequency(np.array([99999.0, 1.0])) == [0.5, 10.0]
+    assert by_frequency(np.array([90.0, 10.0]), power=0.5) == pytest.approx([(1 / 1.8) ** 0.5, 5**0.5], abs=1e-4)
 
 
 @pytest.fixture
@@ -96,11 +97,11 @@ def test_a_training_reads_ignore_index_and_weights(striped_maps: Path, tmp_path:
     spec = TrainingSpec("x", "segmentation", network=PIXELS, epochs=2, batch_size=8, seed=1, loss="cross_entropy")
     spec = replace(spec, learning_rate=LearningRate(0.1, "fixed"))
     losses = {}
-    for name, weights in (("plain", None), ("same", [1.0, 1.0]), ("frequency", "frequency")):
+    for name, weights in (("plain", None), ("same", [1.0, 1.0]), ("frequency", "frequency"), ("root", "root")):
         events = train(striped_maps, tmp_path / name, replace(spec, options={"class_weights": weights}))
         losses[name] = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"]
     assert losses["plain"] == losses["same"]
-    assert losses["plain"][-1]["loss"] != losses["frequency"][-1]["loss"]
+    assert len({losses[name][-1]["loss"] for name in ("plain", "frequency", "root")}) == 3
     assert losses["frequency"][-1]["pixel_accuracy"] <= 1
 
 

@@ -24,10 +24,17 @@ from digits.errors import BadRequest
         ("inv", {}, lambda i: 0.01 * (1 + 0.1 * i) ** -0.5),
         ("poly", {}, lambda i: 0.01 * (1 - i / 100) ** 3),
         ("sigmoid", {}, lambda i: 0.01 / (1 + math.exp(0.1 * (i - 50)))),
+        ("cosine", {}, lambda i: 0.01 * math.cos(math.pi * i / 200) ** 2),
     ],
 )
 def test_rates_follow_the_formula(policy: str, parameters: dict[str, Any], formula: Any, percent: float) -> None:
     assert rate_at(LearningRate(0.01, policy, parameters), percent) == pytest.approx(formula(percent), abs=1e-15)
+
+
+def test_a_warm_up_rises_evenly_to_the_policy() -> None:
+    points = curve(LearningRate(1.0, "cosine", warmup=10))
+    assert points[:10] == pytest.approx([(0.01 + 0.99 * i / 10) * math.cos(math.pi * i / 200) ** 2 for i in range(10)])
+    assert points[10:] == curve(LearningRate(1.0, "cosine"))[10:]
 
 
 def test_a_curve_has_a_point_per_percent() -> None:

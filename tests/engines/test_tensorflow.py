@@ -144,6 +144,21 @@ class TestTensorflow(EngineContract):
         with pytest.raises(TrainingError, match="cannot be read as weights of Keras"):
             train(pictures, tmp_path / "m", self.spec(epochs=1), start_weights=tmp_path / "x.pth")
 
+    def test_pictures_move_as_in_pytorch(self) -> None:
+        import torch
+
+        from digits.engines import torch_inputs
+        from digits.engines.tensorflow_inputs import Augmenter
+        from digits.engines.tensorflow_start import tf
+
+        pictures = np.random.default_rng(0).random((8, 3, 12, 16)).astype(np.float32)
+        choice = Augmentation("fliplrud", rot=20, scale=0.2, shift=0.2)
+        ours = torch_inputs.Augmenter(choice, 1.0, 3, moves_labels=False, index_maps=False)
+        wanted, _ = ours(torch.from_numpy(pictures), None, 1, np.arange(8))
+        augmenter = Augmenter(choice, 1.0, 3, moves_labels=False, index_maps=False)
+        found, _ = augmenter(tf.constant(pictures.transpose(0, 2, 3, 1)), None, augmenter.draws(1, np.arange(8), (3, 12, 16)))
+        np.testing.assert_allclose(found.numpy().transpose(0, 3, 1, 2), wanted.numpy(), atol=1e-3)
+
     def test_augmentation_moves_pictures_and_maps_alike(self) -> None:
         from digits.engines.tensorflow_inputs import Augmenter
         from digits.engines.tensorflow_start import tf

@@ -53,7 +53,13 @@ def test_whitening() -> None:
 
 
 @pytest.mark.parametrize(
-    "augmentation", [Augmentation("fliplrud"), Augmentation(quad_rot="rotall"), Augmentation(rot=40, scale=0.1)]
+    "augmentation",
+    [
+        Augmentation("fliplrud"),
+        Augmentation(quad_rot="rotall"),
+        Augmentation(rot=40, scale=0.1),
+        Augmentation(scale=0.2, shift=0.2),
+    ],
 )
 def test_index_maps_move_with_the_picture(augmentation: Augmentation) -> None:
     truth = torch.zeros(16, 20, 20, dtype=torch.int64)
@@ -81,5 +87,5 @@ def test_a_quarter_turn_by_resampling_equals_rot90() -> None:
     from digits.engines.torch_inputs import _resample
 
     x = torch.rand(1, 1, 8, 8)
-    found = _resample(x, np.array([np.pi / 2]), np.array([1.0]), nearest=False)
+    found = _resample(x, np.array([np.pi / 2]), np.array([1.0]), np.zeros((1, 2)), nearest=False)
     assert any(torch.allclose(found, x.rot90(k, (-2, -1)), atol=1e-4) for k in (1, 3))

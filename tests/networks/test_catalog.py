@@ -78,8 +78,8 @@ def test_the_library_is_whole() -> None:
 
 
 def test_tasks_and_unknown_names() -> None:
-    for task, name in (("segmentation", "unet"), ("detection", "detector"), ("regression", "regressor")):
-        assert [c.name for c in catalog.standard_networks("pytorch", task)] == [name]
+    for task, names in (("segmentation", ["unet", "segmenter"]), ("detection", ["detector"]), ("regression", ["regressor"])):
+        assert [c.name for c in catalog.standard_networks("pytorch", task)] == names
     assert {c.name for c in catalog.standard_networks("pytorch", "processing")} == {"unet", "autoencoder", "denoiser"}
     with pytest.raises(NotFound, match="no network for segmentation"):
         catalog.text_for("lenet", "segmentation")
