@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,8 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
     header = message.header
     dataset = _facade(jobs_dir, header.get("dataset", {}))
     values, nonce = header.get("values", {}), header.get("nonce", "")
-    return view.render_samples(app, extension_id, values, dataset, list(header["keys"]), message.arrays, nonce), {}
+    keys, suppression = list(header["keys"]), header.get("suppression", ())
+    return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, suppression), {}
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -176,5 +177,10 @@ def _facade(jobs_dir: JobsDir, known: Mapping[str, Any]) -> view.DatasetFacade:
         extension_id=str(known.get("extension_id", "")),
         extension_userdata=kept,
         feature_dims=tuple(known.get("feature_dims", ())),
-        class_labels=tuple(kept.get("class_labels", ())),
+        class_labels=tuple(str(label) for label in _listed(kept.get("class_labels"))),
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    """A plugin's own list, tuple or array; nothing for anything else."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else []

@@ -10,13 +10,18 @@ from flask import Flask
 
 from digits.domain.datasets import TEST_DB
 from digits.domain.jobs import Task
-from digits.errors import BadRequest, FormErrors, PluginError
+from digits.errors import BadRequest, DigitsError, FormErrors, PluginError
 from digits.extensions import loader
-from digits.extensions.data import pairs, userdata
+from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
+from digits.ingest.checked import encoded
+from digits.ingest.encode import entry_text
+from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
+from digits.storage import box_arrays
+from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
 MAX_ENCODED_BYTES = 1 << 30
 Encoded = tuple[dict[str, Any], dict[str, Any]]  # what to say, and arrays
@@ -124,12 +129,10 @@ def _html(plugin: str, answer: Any, nonce: str) -> str:
 
 
 def _facts(instance: DataIngestionInterface) -> dict[str, Any]:
-    kept = instance.get_user_data()
-    kept = kept if isinstance(kept, Mapping) else {}
     own = type(instance).get_inference_form is not DataIngestionInterface.get_inference_form
     return {
-        "class_labels": [str(label) for label in kept.get("class_labels") or ()],
-        "color_palette": [int(value) for value in kept.get("color_palette") or ()],
+        "class_labels": list(class_labels_of(instance)),
+        "color_palette": kept_colours(instance).get(COLOR_PALETTE_ATTRIBUTE, []),
         "has_inference_form": own,
     }
 
@@ -143,12 +146,12 @@ def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
     skipped: list[dict[str, str]] = []
     arrays: dict[str, Any] = {}
     size = 0
-    for entry in pairs.entries_of(instance, TEST_DB):
+    title = title_of(plugin)
+    for entry in entries_of(instance, TEST_DB, title):
         try:
-            found = pairs.encoded(instance, entry)
-        except Exception as error:  # an entry that cannot be encoded is listed, the others go on
-            message = f"{type(error).__name__}: {error}"
-            skipped.append({"entry": str(entry)[:500], "message": message, "trace": loader.explain(error)})
+            found = encoded(instance, entry, title)
+        except DigitsError as error:  # an entry that cannot be encoded is listed, the others go on
+            skipped.append({"entry": entry_text(entry), "message": str(error), "trace": loader.explain(error)})
             continue
         for number, (feature, label) in enumerate(found):
             size += feature.nbytes
@@ -157,7 +160,7 @@ def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
                 raise PluginError(f"The test entries of {plugin} are larger than {limit}.", advice="Test fewer at once.")
             arrays[f"{len(keys)}/feature"] = feature
             if label is not None:
-                arrays[f"{len(keys)}/label"] = label
+                box_arrays.put(arrays, f"{len(keys)}/label", label)
             keys.append(_key(entry, number if len(found) > 1 else None))
     if not keys:
         advice = f"The first of them: {skipped[0]['message']}" if skipped else "Fill in its form."
@@ -166,5 +169,4 @@ def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
 
 
 def _key(entry: Any, number: int | None) -> str:
-    text = entry if isinstance(entry, str) else str(entry)
-    return text[:500] if number is None else f"{text[:500]}/{number}"
+    return entry_text(entry) if number is None else f"{entry_text(entry)}/{number}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ from digits.errors import DigitsError, FormErrors
 from digits.extensions import loader
 from digits.plugin_host import binding
 from digits.plugin_host.guard import failure
-from digits.plugin_host.rendering import render
+from digits.plugin_host.rendering import render, with_nonce
+from digits.storage import box_arrays
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ def render_samples(
     keys: list[str],
     arrays: Mapping[str, np.ndarray],
     nonce: str,
+    suppression: Sequence[Mapping[str, Any] | None] = (),
 ) -> dict[str, Any]:
     """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw).
 
-    `arrays` holds `<i>/input` (H, W[, C]), `<i>/output/<name>` and, where known, `<i>/truth`. Raises FormErrors for options
-    that do not validate.
+    `arrays` holds `<i>/input` (H, W[, C]), `<i>/output/<name>` and, where known, `<i>/truth` (as `box_arrays` puts it)
+    and `<i>/candidates`, the boxes before `suppression[i]`. Raises FormErrors for options that do not validate.
     """
     extension = loader.get("view", extension_id)
     with binding.request_with(app, values):
@@ -68,7 +70,8 @@ def render_samples(
         options = _options(extension.id, form, values)
         instance = extension.cls(dataset, **options)
         outputs = _outputs_by_sample(arrays)
-        samples = [_sample(extension, instance, i, key, outputs.get(i, {}), arrays, nonce) for i, key in enumerate(keys)]
+        known = [_known(i, arrays, suppression) for i in range(len(keys))]
+        samples = [_sample(extension, instance, key, outputs.get(i, {}), known[i], nonce) for i, key in enumerate(keys)]
         header = _part(extension.id, lambda: render(extension.id, *_pair(instance.get_header_template()), nonce))
         before, after = _ng(extension.id, instance, nonce)
     return {"header": header, "samples": samples, "before": before, "after": after, "title": extension.title}
@@ -82,27 +85,31 @@ def _options(plugin: str, form: Any, values: Mapping[str, Any]) -> dict[str, Any
         raise FormErrors({**error.errors, "view_extension_id": [f"Options of the view {plugin}: {named}"]}) from error
 
 
+def _known(number: int, arrays: Mapping[str, np.ndarray], suppression: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """What is known of a sample beside its outputs: `input_data`, `ground_truth`, `candidates`."""
+    boxes = arrays.get(f"{number}/candidates")
+    candidates = None if boxes is None else {"boxes": boxes, **(suppression[number] or {})}
+    truth = box_arrays.take(arrays, f"{number}/truth")
+    return {"input_data": arrays[f"{number}/input"], "ground_truth": truth, "candidates": candidates}
+
+
 def _sample(
-    extension: loader.Extension,
-    instance: Any,
-    number: int,
-    key: str,
-    outputs: dict[str, np.ndarray],
-    arrays: Mapping[str, np.ndarray],
-    nonce: str,
+    extension: loader.Extension, instance: Any, key: str, outputs: dict[str, np.ndarray], known: dict[str, Any], nonce: str
 ) -> dict[str, Any]:
     def work() -> str:
-        truth = {"ground_truth": arrays.get(f"{number}/truth")} if takes_truth(instance) else {}
-        data = instance.process_data(key, arrays[f"{number}/input"], outputs, **truth)
+        extra = {name: known[name] for name in accepted(instance)}
+        data = instance.process_data(key, known["input_data"], outputs, **extra)
         return render(extension.id, *_pair(instance.get_view_template(data)), nonce)
 
     return {"key": key, **_part(extension.id, work)}
 
 
-def takes_truth(instance: Any) -> bool:
-    """Whether `process_data` accepts `ground_truth` by name."""
+def accepted(instance: Any) -> list[str]:
+    """What `process_data` takes by name beside its three arguments: `ground_truth`, also through `**`, and `candidates`."""
     parameters = inspect.signature(instance.process_data).parameters.values()
-    return any(p.name == "ground_truth" or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    names = {p.name for p in parameters}
+    anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    return [name for name, given in (("ground_truth", anything), ("candidates", False)) if given or name in names]
 
 
 def _part(plugin: str, work: Any) -> dict[str, Any]:
@@ -132,8 +139,6 @@ def _ng(plugin: str, instance: Any, nonce: str) -> tuple[dict[str, Any], dict[st
 
 def render_raw(html: Any, nonce: str) -> str:
     """HTML as it is, with the page's nonce on its inline scripts."""
-    from digits.plugin_host.rendering import with_nonce
-
     return "" if html is None else with_nonce(str(html), nonce)
 
 

@@ -174,10 +174,12 @@ def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any])
     header = {"job_id": dataset.id, "values": dict(values)}
     if errors := check_paths(service, values, lambda: _inference_fields(service, dataset, header)):
         raise FormErrors(errors)
+    from digits.storage import box_arrays
+
     answer = plugins.ask(service, "inference-entries", dataset.extension, header, timeout=plugins.ENCODE_SECONDS)
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
-    labels = [answer.arrays.get(f"{i}/label") for i in range(len(keys))]
+    labels = [box_arrays.take(answer.arrays, f"{i}/label") for i in range(len(keys))]
     return EncodedEntries(keys, features, labels, list(answer.header["skipped"]))
 
 

@@ -127,15 +127,16 @@ def _describe(service: Service, dataset: Job | None) -> dict[str, Any]:
 def _arrays(samples: Sequence[Sample]) -> dict[str, Any]:
     import numpy as np
 
+    from digits.storage import box_arrays
+
     arrays: dict[str, Any] = {}
     for number, sample in enumerate(samples):
         arrays[f"{number}/input"] = np.ascontiguousarray(view_input(sample.input))
         arrays |= {f"{number}/output/{name}": np.asarray(array) for name, array in sample.outputs.items()}
         if sample.candidates is not None:
             arrays[f"{number}/candidates"] = sample.candidates["boxes"]
-        truth = None if sample.truth is None else np.asarray(sample.truth)
-        if truth is not None and truth.dtype.kind in "biuf":
-            arrays[f"{number}/truth"] = truth
+        if sample.truth is not None:
+            box_arrays.put(arrays, f"{number}/truth", sample.truth)
     return arrays
 
 

@@ -11,8 +11,10 @@ import pytest
 from flask import Flask
 
 from digits.domain.datasets import STAGES, TEST_DB
-from digits.extensions.data import pairs, userdata
+from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.ingest.checked import CheckedPair, encoded
+from digits.ingest.source import entries_of
 from digits.plugin_host import binding, rendering
 
 LOOKED_AT = 5
@@ -66,24 +68,24 @@ class DataSourceContract:
                 assert f'name="{field.name}"' in html, f"the template does not show the field {field.name}"
 
     def test_lists_entries_that_can_be_sent_to_other_processes(self, instance: DataIngestionInterface) -> None:
-        found = {stage: pairs.entries_of(instance, stage) for stage in STAGES}
+        found = {stage: entries_of(instance, stage, self.source.get_id()) for stage in STAGES}
         assert any(found.values()), "no split has an entry"
         for entries in found.values():
             pickle.dumps(entries[:LOOKED_AT])
 
     def test_encodes_entries_as_records_need_them(self, instance: DataIngestionInterface) -> None:
         for stage in STAGES:
-            for entry in islice(pairs.entries_of(instance, stage), LOOKED_AT):
-                pairs.encoded(instance, entry)
+            for entry in islice(entries_of(instance, stage, self.source.get_id()), LOOKED_AT):
+                encoded(instance, entry, self.source.get_id())
 
     def test_comes_back_as_it_was_frozen(self, instance: DataIngestionInterface) -> None:
         frozen = userdata.freeze(instance)
         again = userdata.thaw(self.source, frozen)
         for stage in STAGES:
-            first, second = (pairs.entries_of(source, stage)[:LOOKED_AT] for source in (instance, again))
+            first, second = (entries_of(source, stage, self.source.get_id())[:LOOKED_AT] for source in (instance, again))
             assert len(first) == len(second)
             for one, other in zip(first, second, strict=True):
-                _assert_same(pairs.encoded(instance, one), pairs.encoded(again, other))
+                _assert_same(encoded(instance, one, self.source.get_id()), encoded(again, other, self.source.get_id()))
 
     def test_shows_its_inference_form_and_makes_entries_of_it(
         self, app: Flask, instance: DataIngestionInterface, asked: dict[str, Any]
@@ -97,12 +99,12 @@ class DataSourceContract:
             checked = binding.check(form, asked) if asked else None
         if checked is not None:
             tester = userdata.for_inference(self.source, instance.get_user_data(), checked)
-            entries = pairs.entries_of(tester, TEST_DB)
+            entries = entries_of(tester, TEST_DB, self.source.get_id())
             assert entries
-            pairs.encoded(tester, entries[0])
+            encoded(tester, entries[0], self.source.get_id())
 
 
-def _assert_same(first: list[pairs.CheckedPair], second: list[pairs.CheckedPair]) -> None:
+def _assert_same(first: list[CheckedPair], second: list[CheckedPair]) -> None:
     for (feature, label), (other_feature, other_label) in zip(first, second, strict=True):
         np.testing.assert_array_equal(feature, other_feature)
         if label is not None:

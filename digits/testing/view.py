@@ -10,7 +10,7 @@ from flask import Flask
 
 from digits.extensions.view.interface import VisualizationInterface
 from digits.plugin_host import binding, rendering
-from digits.plugin_host.view import DatasetFacade, takes_truth
+from digits.plugin_host.view import DatasetFacade, accepted
 
 CLASSES = ("first", "second", "third")
 
@@ -62,7 +62,7 @@ class ViewContract:
         picture = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
         with binding.request_with(app, None):
             for key in ("one", "two"):
-                truth = {"ground_truth": None} if takes_truth(instance) else {}
+                truth = dict.fromkeys(accepted(instance))
                 data = instance.process_data(key, picture, dict(outputs), **truth)
                 assert rendering.render(self.view.get_id(), *instance.get_view_template(data), nonce="x").strip()
             rendering.render(self.view.get_id(), *instance.get_header_template(), nonce="x")
