@@ -9,7 +9,7 @@ import numpy as np
 from flask_wtf import FlaskForm
 from numpy.typing import NDArray
 
-from digits.extensions.view.interface import VisualizationInterface
+from digits.extensions.view.options import OptionsView
 from digits.extensions.view.support import first_output, picture, template
 from digits.utils import forms
 from digits.utils.image import embed_image_html
@@ -17,7 +17,7 @@ from digits.utils.image import embed_image_html
 NORMALIZE = "normalize"
 
 
-class ConfigForm(FlaskForm):
+class Options(FlaskForm):
     """How the numbers become colours."""
 
     channel_order = forms.SelectField(
@@ -37,10 +37,13 @@ class ConfigForm(FlaskForm):
     )
 
 
-class Visualization(VisualizationInterface):
+class Visualization(OptionsView):
     """Shows an array of one or three channels."""
 
+    Options = Options
+
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
+        super().__init__(dataset, **kwargs)
         self.bgr = kwargs.get("channel_order") == "bgr"
         self.hwc = kwargs.get("data_order") == "hwc"
         self.normalize = kwargs.get("pixel_conversion", NORMALIZE) == NORMALIZE
@@ -52,14 +55,6 @@ class Visualization(VisualizationInterface):
     @staticmethod
     def get_title() -> str:
         return "Image output"
-
-    @staticmethod
-    def get_config_form() -> ConfigForm:
-        return ConfigForm()
-
-    @staticmethod
-    def get_config_template(form: Any) -> tuple[str, dict[str, Any]]:
-        return template("options"), {"form": form}
 
     def get_view_template(self, data: Any) -> tuple[str, dict[str, Any]]:
         return template("image_output"), {"images": data}

@@ -10,24 +10,24 @@ from flask_wtf import FlaskForm
 from numpy.typing import NDArray
 from wtforms import validators
 
-from digits.extensions.view.interface import VisualizationInterface
+from digits.extensions.view.options import OptionsView
 from digits.extensions.view.support import class_names, first_output, picture, template
 from digits.utils import forms
-from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 
 
-class ConfigForm(FlaskForm):
+class Options(FlaskForm):
     """How many classes are shown."""
 
     top_k = forms.IntegerField("Classes to show", default=5, validators=[validators.NumberRange(1, 1000)])
 
 
-class Visualization(VisualizationInterface):
+class Visualization(OptionsView):
     """Takes probabilities, or scores and log-probabilities, which are put through softmax."""
 
+    Options = Options
+
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
-        userdata = getattr(dataset, "extension_userdata", None) or {}
-        self.labels = [str(label) for label in userdata.get(CLASS_LABELS_ATTRIBUTE) or ()]
+        super().__init__(dataset, **kwargs)
         self.count = int(kwargs.get("top_k") or 5)
 
     @staticmethod
@@ -37,14 +37,6 @@ class Visualization(VisualizationInterface):
     @staticmethod
     def get_title() -> str:
         return "Top classes"
-
-    @staticmethod
-    def get_config_form() -> ConfigForm:
-        return ConfigForm()
-
-    @staticmethod
-    def get_config_template(form: Any) -> tuple[str, dict[str, Any]]:
-        return template("options"), {"form": form}
 
     def get_view_template(self, data: Any) -> tuple[str, dict[str, Any]]:
         return template("top_k"), data
