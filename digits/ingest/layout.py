@@ -142,7 +142,7 @@ def feature_array(value: Any, plugin: str, entry: str) -> np.ndarray:
     """A feature as a numeric (C,H,W) array. Raises PluginError."""
     if value is None:
         raise _error(plugin, entry, "the feature is None", "Return an array, or an empty list to skip the entry.")
-    array = _numeric(np.asarray(value), "feature", plugin, entry)
+    array = _numeric(_array_of(value, "feature", plugin, entry), "feature", plugin, entry)
     if array.ndim != 3 or 0 in array.shape:
         raise _error(
             plugin, entry, f"the feature has the shape {array.shape}", "Return three dimensions: channels, height, width."
@@ -157,7 +157,7 @@ def label_array(value: Any, plugin: str, entry: str, task: str = "") -> tuple[st
     """
     if value is None:
         return "none", np.zeros(0)
-    array = np.asarray(value)
+    array = _array_of(value, "label", plugin, entry)
     if array.dtype == BOX_DTYPE and array.ndim == 1:
         return "boxes", array
     array = _numeric(array, "label", plugin, entry)
@@ -183,6 +183,14 @@ def check_finite(array: np.ndarray, what: str, plugin: str, entry: str) -> None:
 
 def _error(plugin: str, entry: str, found: str, remedy: str) -> PluginError:
     return PluginError(f"{plugin}, {entry}: {found}.", advice=remedy)
+
+
+def _array_of(value: Any, what: str, plugin: str, entry: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except Exception as error:  # lists of several lengths, or whatever an object's own __array__ raises
+        found = f"the {what}, a {type(value).__name__}, makes no array ({error})"
+        raise _error(plugin, entry, found, "Return a NumPy array; it cannot have rows of several lengths.") from error
 
 
 def _numeric(array: np.ndarray, what: str, plugin: str, entry: str) -> np.ndarray:

@@ -85,6 +85,10 @@ def test_entries_that_cannot_be_read_are_skipped(tmp_path: Path) -> None:
     [
         ("flat", "entry 0", r"shape \(4, 5\)"),
         ("object", "entry 0", "type object"),
+        ("ragged", "entry 0", "makes no array"),
+        ("ragged label", "entry 0", "makes no array"),
+        ("complex", "entry 0", "type complex128"),
+        ("word", "entry 0", "not numbers"),
         ("nan", "entry 0", "NaN"),
         ("shape", "entry 11", r"shape \(1, 4, 6\)"),
         ("none", "entry 0", "returned None"),
