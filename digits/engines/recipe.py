@@ -67,6 +67,7 @@ def metadata(run: TrainingRun, preparation: Preparation, context: NetworkContext
         "class_labels": list(context.class_labels),
         "input_shape": list(context.input_shape),
         "stored_shape": list(preparation.stored_shape),
+        "one_size": run.train.meta.feature_shape is not None,
         "label_kind": context.label_kind,
         "label_shape": None if context.label_shape is None else list(context.label_shape),
         "box_sizes": list(context.box_sizes),

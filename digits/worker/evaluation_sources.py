@@ -19,13 +19,15 @@ import numpy as np
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.inference import EvaluationSpec
-from digits.engines.pictures import prepare
+from digits.engines.pictures import Preparer
 from digits.errors import DataError, DigitsError, LoadImageError
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records import RecordReader
 from digits.utils.fetch import fetch
 from digits.utils.image import is_image_file
+from digits.utils.words import readable
+from digits.worker.evaluation_fitting import Fitting
 
 UNKNOWN = -1
 LINE = re.compile(r"^(?P<path>.*?)\s+(?P<label>[-+]?\d+)$")
@@ -34,13 +36,15 @@ URL = ("http://", "https://")
 
 @dataclass
 class Batch:
-    """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, -1 for unknown."""
+    """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, -1 for unknown. `sizes` (H, W) are
+    those before pictures were fitted to the model; empty where none was."""
 
     paths: list[str] = field(default_factory=list)
     features: Sequence[np.ndarray] | np.ndarray = field(default_factory=list)
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     records: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     problems: list[tuple[str, str]] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def seen(self) -> int:
@@ -61,7 +65,7 @@ class Source(Protocol):
 def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any]) -> Source:
     """The source an evaluation names. Raises DataError when it holds no picture."""
     if spec.source == "split":
-        source: Source = SplitSource(jobs_dir.folder(spec.dataset_id), spec, meta["class_labels"])
+        source: Source = SplitSource(jobs_dir.folder(spec.dataset_id), spec, meta)
     elif spec.source == "list":
         source = ListSource(folder.path / spec.list_file, spec, meta)
     else:
@@ -86,7 +90,7 @@ class ListSource:
         return _file_tasks(self._entries(), size, self._reader)
 
     def _entries(self) -> Iterator[tuple[str, int]]:
-        with open(self._file, encoding="utf-8", errors="surrogateescape") as lines:
+        with open(self._file, encoding="utf-8-sig", errors="surrogateescape") as lines:
             entries = (parse_line(line, self._spec.folder) for line in lines if line.strip())
             yield from islice(entries, self._spec.limit or None)
 
@@ -115,28 +119,50 @@ class FolderSource:
             yield from ((os.path.join(root, name), label) for name in sorted(names) if is_image_file(name))
 
     def _class(self, name: str) -> int:
+        name = readable(name)
         return self._classes.get(name, self._classes.get(name.replace("_", " "), UNKNOWN))
 
 
 class SplitSource:
-    """The records of one split, as they are stored. Classes of another data set are matched by name."""
+    """The records of one split, as they are stored. Classes of another data set are matched by name, its pictures brought to
+    the model's channels and size."""
 
-    def __init__(self, dataset: JobFolder, spec: EvaluationSpec, class_labels: Sequence[str]) -> None:
+    def __init__(self, dataset: JobFolder, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         self._reader = RecordReader(dataset.path / spec.split)
         info = DatasetInfo.from_json(read_json(dataset.dataset_file))
-        known = {label: number for number, label in enumerate(class_labels)}
+        known = {label: number for number, label in enumerate(meta["class_labels"])}
         self._classes = np.array([known.get(label, UNKNOWN) for label in info.class_labels] or [UNKNOWN], np.int64)
         self.total = min(len(self._reader), spec.limit or len(self._reader))
+        self._fitting = Fitting(meta)
 
     def tasks(self, size: int) -> Iterator[Task]:
         for start in range(0, self.total, size):
             yield functools.partial(self._read, np.arange(start, min(start + size, self.total)))
 
     def _read(self, rows: np.ndarray) -> Batch:
-        reader = self._reader
-        one_shape = reader.meta.feature_shape is not None
-        features = reader.features(rows) if one_shape else [reader.feature(int(row)) for row in rows]
-        return Batch([_text(path) for path in reader.column("source", rows)], features, self._labels(rows), rows)
+        reader, shape = self._reader, self._reader.meta.feature_shape
+        if shape is not None and self._fitting.takes(shape):
+            return Batch(self._paths(rows), reader.features(rows), self._labels(rows), rows)
+        return self._fitted(rows)
+
+    def _fitted(self, rows: np.ndarray) -> Batch:
+        """Record by record; one that the model cannot take becomes a problem."""
+        problems: list[tuple[str, str]] = []
+        features, sizes, kept = [], [], []
+        for row, path in zip(rows, self._paths(rows), strict=True):
+            feature = self._reader.feature(int(row))
+            try:
+                features.append(self._fitting.fitted(feature))
+            except DigitsError as error:
+                problems.append((path, str(error)))
+                continue
+            sizes.append((feature.shape[1], feature.shape[2]))
+            kept.append(int(row))
+        chosen = np.array(kept, np.int64)
+        return Batch(self._paths(chosen), features, self._labels(chosen), chosen, problems, sizes)
+
+    def _paths(self, rows: np.ndarray) -> list[str]:
+        return [readable(path) for path in self._reader.column("source", rows)]
 
     def _labels(self, rows: np.ndarray) -> np.ndarray:
         if self._reader.meta.label_kind != "index":
@@ -162,8 +188,7 @@ class _FileReader:
 
     def __init__(self, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         options = spec.options
-        self._meta = meta
-        self._dont_resize = spec.dont_resize
+        self._prepare = Preparer(meta, dont_resize=spec.dont_resize)
         self._roots = tuple(_prefix(root) for root in options.get("roots", ()))
         self._uploads = _prefix(options.get("uploads", ""))
         self._closed = _prefix(options.get("closed", ""))
@@ -179,9 +204,9 @@ class _FileReader:
             try:
                 features.append(self._feature(path))
             except DigitsError as error:
-                batch.problems.append((_text(path), str(error)))
+                batch.problems.append((readable(path), str(error)))
                 continue
-            batch.paths.append(_text(path))
+            batch.paths.append(readable(path))
             labels.append(label if 0 <= label < self._classes else UNKNOWN)
         batch.features = features
         batch.labels = np.array(labels, np.int64)
@@ -190,15 +215,15 @@ class _FileReader:
 
     def _feature(self, path: str) -> np.ndarray:
         if path.startswith(URL):
-            return prepare(self._fetched(path), self._meta, dont_resize=self._dont_resize)
-        return prepare(self._allowed(path), self._meta, dont_resize=self._dont_resize)
+            return self._prepare(self._fetched(path))
+        return self._prepare(self._allowed(path))
 
     def _fetched(self, url: str) -> bytes:
         if not self._allow_urls:
             raise LoadImageError(f"{url} is not fetched: the setting allow_urls is off.")
         return fetch(url)
 
-    def _allowed(self, path: str) -> Path:
+    def _allowed(self, path: str) -> str:
         if "\0" in path:
             raise LoadImageError("A path cannot contain a zero byte.")
         if not os.path.isabs(path):
@@ -210,7 +235,7 @@ class _FileReader:
         hidden = real.startswith(self._closed) and not real.startswith(self._uploads)
         if hidden or name == "userdata.pkl" or not real.startswith(self._roots):
             raise LoadImageError(f"{path} is outside the folders that digits may read (setting data_dirs).")
-        return Path(real)
+        return real
 
 
 def _file_tasks(entries: Iterable[tuple[str, int]], size: int, reader: _FileReader) -> Iterator[Task]:
@@ -221,8 +246,3 @@ def _file_tasks(entries: Iterable[tuple[str, int]], size: int, reader: _FileRead
 
 def _prefix(folder: str) -> str:
     return os.path.join(folder, "") if folder else "\0"
-
-
-def _text(path: str) -> str:
-    """A path that can be written as UTF-8 whatever bytes its name has."""
-    return path.encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,8 @@
 """Evaluations of segmentation, detection, image to image and regression: outputs and metrics of each picture and of all.
 
 Metrics of all pictures are those of a training's validation, in the same units; those of one picture are the same metrics of
-that picture alone. Records bring their truth; files have none, and then there are outputs only.
+that picture alone. Records bring their truth; files have none, and then there are outputs only. Outputs for records of another
+size than the model's are kept at the size of the records.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from digits.errors import DataError
 from digits.storage.files import read_json
 from digits.storage.outputs import FILE_NAME, writing
 from digits.storage.records import RecordReader
+from digits.worker.evaluation_fitting import Fitting
 from digits.worker.evaluation_rounds import Rounds
 from digits.worker.evaluation_sources import Batch
 from digits.worker.runtime import WorkerContext
@@ -38,10 +40,13 @@ def evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor,
     truths = Truths(context, spec, predictor, kind) if spec.source == "split" else None
     metrics = truths.metrics() if truths else []
     names = OF_ONE[kind] if truths else ()
+    fitting = Fitting(predictor.meta)
     labelled = 0
     with writing(context.folder.path / FILE_NAME, names) as writer:
         for batch in rounds:
             outputs = [_kept(output, kind) for output in _predict(predictor, batch.features)]
+            if batch.sizes:
+                outputs = [fitting.restored(output, size) for output, size in zip(outputs, batch.sizes, strict=True)]
             values: list[dict[str, float]] = [{} for _ in outputs]
             if truths is not None:
                 values = [truths.measure(output, truth, metrics) for output, truth in zip(outputs, truths.of(batch), strict=True)]
@@ -91,7 +96,7 @@ class Truths:
     def of(self, batch: Batch) -> Iterator[np.ndarray]:
         """The truth of each picture of a batch."""
         labels = self.reader.labels(batch.records)
-        for label in labels if labels is not None else batch.features:
+        for label in labels if labels is not None else map(self.reader.feature, batch.records.tolist()):
             yield self._renumbered(np.asarray(label))
 
     def measure(self, output: np.ndarray, truth: np.ndarray, totals: Sequence[Metric]) -> dict[str, float]:

@@ -125,6 +125,37 @@ def test_classes_of_another_data_set_are_matched_by_name(tmp_path: Path, monkeyp
     assert result["metrics"]["pixel_accuracy"] == pytest.approx(60 / 63)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_another_size_are_fitted_and_judged_at_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int
+) -> None:
+    """Cells of twice and three times the size, of which one has a bright corner that is no cell."""
+    features, masks = cells(2)
+    large = [array.repeat(2, axis=2).repeat(3, axis=3) for array in (features.repeat(channels, axis=1), masks)]
+    labels = ("background", "cell")
+    make_dataset(tmp_path / "jobs" / DATASET_ID, *large, task="segmentation", label_kind="map", class_labels=labels, validation=2)
+    result, rows = run(tmp_path, monkeypatch, SEGMENTATION, source="split", dataset_id=DATASET_ID, split=VAL_DB)
+    kept = rows.rows([0, 1])
+    assert [row.output.shape for row in kept] == [(16, 24)] * 2
+    assert np.array_equal(kept[0].output, large[1][0, 0])
+    wrong = (kept[1].output != large[1][1, 0]).mean()
+    assert wrong == pytest.approx(1 / 64)
+    assert result["metrics"]["pixel_accuracy"] == pytest.approx(1 - 1 / 128)
+
+
+def test_records_of_another_type_are_left_out_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, masks = cells(2)
+    labels = ("background", "cell")
+    deep = features.astype(np.uint16).repeat(2, axis=2)
+    make_dataset(
+        tmp_path / "jobs" / DATASET_ID, deep, masks, task="segmentation", label_kind="map", class_labels=labels, validation=2
+    )
+    with pytest.raises(
+        DataError, match=r"None of the 2 pictures could be read[^:]*: .*uint16 values, the model was trained on uint8"
+    ):
+        run(tmp_path, monkeypatch, SEGMENTATION, source="split", dataset_id=DATASET_ID, split=VAL_DB)
+
+
 def test_classes_that_the_model_does_not_know_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     features, masks = cells(4)
     make_dataset(
