@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,8 +14,12 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource, Report
+from digits.storage.events import read_lines
+from digits.storage.files import atomic
 from digits.storage.folders import JobFolder
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
+
+FOUND_FILE = ".found.jsonl"  # what a source reported while it looked at its files
 
 
 def open_source(
@@ -21,38 +27,35 @@ def open_source(
 ) -> DataIngestionInterface:
     """The source of a job, frozen. At the first start it looks at its files; later starts report again what was found then.
 
-    Raises JobStopped when `should_stop` says so meanwhile.
+    `report` writes the job's list of problems, which is empty at the call. Raises JobStopped when `should_stop` says so
+    meanwhile.
     """
     source = load_source(spec.extension, folder.path) if folder.userdata_file.is_file() else _build(spec)
     if isinstance(source, FileSource) and not source.prepared:
         _prepare(source, folder, report, should_stop)
         userdata.write(source, folder.userdata_file)
     elif isinstance(source, FileSource):
-        for problem in source.found:
-            report(problem)
+        for _, line in read_lines(folder.path / FOUND_FILE):
+            report(json.loads(line))
     elif not folder.userdata_file.is_file():
         userdata.write(source, folder.userdata_file)
     return source
 
 
 def _prepare(source: FileSource, folder: JobFolder, report: Report, should_stop: Callable[[], bool]) -> None:
-    found: list[dict[str, Any]] = []
-
     def check_stop() -> None:
         if should_stop():
             raise JobStopped("Stopped while looking at the files.")
 
-    def keep(problem: dict[str, Any]) -> None:
-        found.append(problem)
-        report(problem)
-
     source.job_folder = folder.path
     source.check_stop = check_stop  # type: ignore[method-assign]
     try:
-        source.prepare(keep)
+        source.prepare(report)
     finally:
         del source.check_stop
-    source.prepared, source.found = True, tuple(found)
+    source.prepared = True
+    with open(folder.problems_file, "rb") as problems, atomic(folder.path / FOUND_FILE) as kept:
+        shutil.copyfileobj(problems, kept)
 
 
 def state_of(source: DataIngestionInterface) -> bytes:

@@ -118,8 +118,9 @@ def open_split(folder: JobFolder, name: str) -> RecordReader:
 
 
 def page_window(page: int, pages: int) -> list[int]:
-    """The page numbers to link: the current one and five to either side."""
-    return list(range(max(0, page - WINDOW), min(pages, page + WINDOW + 1)))
+    """The page numbers to link: the current one (beyond the end: the last) and five to either side."""
+    middle = min(page, pages - 1)
+    return list(range(max(0, middle - WINDOW), min(pages, middle + WINDOW + 1)))
 
 
 def class_counts(info: DatasetInfo, split: SplitInfo) -> list[tuple[str, int]]:

@@ -7,10 +7,10 @@ is decoded; every failure to read is a LoadImageError that names the file. Nothi
 from __future__ import annotations
 
 import base64
-import functools
 import io
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import LoadImageError
+from digits.utils.modes import Picture, as_picture, eight_bits, with_channels
+from digits.utils.resizing import RESIZE_MODES, resize_image
 from digits.utils.show import COLOR_MAPS, display_image, get_color_map, upscale, vis_square
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLOR_MAPS",
-    "FLOAT_ADVICE",
     "MAX_PIXELS",
     "RESIZE_MODES",
     "SUPPORTED_EXTENSIONS",
@@ -36,6 +37,7 @@ __all__ = [
     "get_color_map",
     "image_to_array",
     "is_image_file",
+    "is_special",
     "load_array",
     "load_image",
     "resize_image",
@@ -44,17 +46,25 @@ __all__ = [
 ]
 
 SUPPORTED_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
-RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
+WITHOUT_EXIF = frozenset({"PNG", "PPM", "BMP", "GIF"})  # unless something in the file says otherwise
+WHERE_EXIF_IS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB; Pillow warns from here on
-FLOAT_ADVICE = "load_array() keeps such values; a picture of 8 bits is needed here."
 
 Source = str | os.PathLike[str] | bytes | io.IOBase
-Picture = Image.Image
 
 
 def is_image_file(name: str) -> bool:
     """Whether a file name ends like a picture this module reads."""
     return name.lower().endswith(SUPPORTED_EXTENSIONS)
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether something is there that is neither a file nor a folder: a pipe, a socket or a device, which must not be opened."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def load_image(source: Source, *, at_least: tuple[int, int] | None = None) -> Picture:
@@ -66,13 +76,15 @@ def load_image(source: Source, *, at_least: tuple[int, int] | None = None) -> Pi
     Raises LoadImageError.
     """
     name = _name(source)
+    _check_regular(source)
     try:
         with _open(source, name) as image:
             if at_least is not None and image.format == "JPEG":
                 image.draft(None, at_least)
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _eight_bits(image, name)
+            if _may_be_turned(image):
+                ImageOps.exif_transpose(image, in_place=True)
+            return eight_bits(image, name)
     except LoadImageError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -91,6 +103,7 @@ def load_array(source: str | os.PathLike[str]) -> NDArray[Any]:
     indices and a picture of one bit 0 and 1, so label maps arrive unchanged. Raises LoadImageError.
     """
     path = Path(source)
+    _check_regular(path)
     readers = {".npy": _load_npy, ".tif": _load_tiff, ".tiff": _load_tiff}
     reader = readers.get(path.suffix.lower(), _load_pillow)
     try:
@@ -106,41 +119,15 @@ def load_array(source: str | os.PathLike[str]) -> NDArray[Any]:
     return array
 
 
-def resize_image(
-    image: Picture | NDArray[Any],
-    height: int,
-    width: int,
-    channels: int | None = None,
-    resize_mode: str | None = None,
-) -> NDArray[np.uint8]:
-    """Bring a picture to `height` × `width`: uint8 (H, W) for one channel, (H, W, 3) for three.
-
-    `channels` None keeps those of the source. `resize_mode`: `squash` (default) scales both axes on their own, `crop` covers
-    the target and cuts the centre, `fill` fits inside and pads with noise, `half_crop` scales by the mean of both ratios,
-    then cuts one axis and pads the other. The noise depends on the size alone, so results repeat. Bilinear; a picture of
-    the right size is returned untouched. Raises ValueError for arguments that make no sense.
-    """
-    mode = resize_mode or "squash"
-    if mode not in RESIZE_MODES:
-        raise ValueError(f"resize_mode is {resize_mode!r}, expected one of {', '.join(RESIZE_MODES)}")
-    if height < 1 or width < 1:
-        raise ValueError(f"the target is {width}x{height} pixels, at least 1x1 is needed")
-    picture = _with_channels(_as_picture(image), channels)
-    if picture.size == (width, height):
-        return np.asarray(picture).copy()
-    scaled = picture.resize(_scaled_size(picture.size, (width, height), mode), Image.Resampling.BILINEAR)
-    return _cut_and_pad(np.asarray(scaled), height, width)
-
-
 def image_to_array(image: Picture | NDArray[Any], channels: int | None = None) -> NDArray[np.uint8]:
     """A picture as uint8 (H, W) or (H, W, 3); `channels` 1 or 3 converts, None keeps."""
-    return np.array(_with_channels(_as_picture(image), channels))
+    return np.array(with_channels(as_picture(image), channels))
 
 
 def embed_image_html(image: Picture | NDArray[Any]) -> str:
     """A `data:` address holding the picture as PNG, for the `src` of an `<img>`. Arrays: uint8 (H, W) or (H, W, 3)."""
     buffer = io.BytesIO()
-    _as_picture(image).save(buffer, format="png", compress_level=1)
+    as_picture(image).save(buffer, format="png", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -153,6 +140,12 @@ def _name(source: Any) -> str:
     return str(getattr(source, "name", "") or getattr(source, "filename", "") or "The uploaded file")
 
 
+def _check_regular(source: Any) -> None:
+    """A pipe would be waited for until somebody writes into it, a device may never end."""
+    if isinstance(source, str | os.PathLike) and is_special(source):
+        raise LoadImageError(f"{os.fspath(source)} is a pipe, a socket or a device, not a file.")
+
+
 def _open(source: Any, name: str) -> Picture:
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         from digits.utils.fetch import fetch_if_allowed
@@ -161,6 +154,11 @@ def _open(source: Any, name: str) -> Picture:
     image = Image.open(io.BytesIO(source) if isinstance(source, bytes | bytearray) else source)
     _check_size(image, name)
     return image
+
+
+def _may_be_turned(image: Picture) -> bool:
+    """Whether it is worth asking for the EXIF orientation, which takes longer than decoding a small PNG."""
+    return image.format not in WITHOUT_EXIF or not WHERE_EXIF_IS.isdisjoint(image.info)
 
 
 def _check_size(image: Picture, name: str) -> None:
@@ -179,38 +177,6 @@ def _too_large(name: str, found: str) -> LoadImageError:
     return LoadImageError(
         f"{name} is too large ({found}); at most {MAX_PIXELS:,} pixels are read.", advice="Cut or shrink it first."
     )
-
-
-def _eight_bits(image: Picture, name: str) -> Picture:
-    mode = image.mode
-    if mode in ("L", "RGB"):
-        return image
-    if mode == "1":
-        return image.convert("L")
-    if mode in ("P", "PA"):
-        return _on_white(image.convert("RGBA")).convert("RGB")
-    if mode in ("LA", "La"):
-        return _on_white(image.convert("RGBA")).convert("L")
-    if mode in ("RGBA", "RGBa"):
-        return _on_white(image.convert("RGBA")).convert("RGB")
-    if mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
-        return image.convert("RGB")
-    if mode.startswith("I"):
-        return _upper_bits(image, name)
-    raise LoadImageError(f"{name} has pixels of mode {mode}.", advice=FLOAT_ADVICE)
-
-
-def _on_white(image: Picture) -> Picture:
-    canvas = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    canvas.alpha_composite(image)
-    return canvas
-
-
-def _upper_bits(image: Picture, name: str) -> Picture:
-    values = np.asarray(image)
-    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
-        raise LoadImageError(f"{name} has whole numbers from {values.min()} to {values.max()}.", advice=FLOAT_ADVICE)
-    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def _load_npy(path: Path) -> NDArray[Any]:
@@ -267,56 +233,3 @@ def _load_deep_png(path: Path) -> NDArray[Any]:
         raise LoadImageError(f"{path} cannot be read as a PNG of 16 bits a channel.")
     order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
     return np.ascontiguousarray(array[..., order])
-
-
-# -- resizing -------------------------------------------------------------------------------------------------------
-
-
-def _as_picture(image: Picture | NDArray[Any]) -> Picture:
-    if isinstance(image, Image.Image):
-        return image if image.mode in ("L", "RGB") else _eight_bits(image, "The picture")
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"the array's shape is {array.shape}, expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
-    if array.dtype != np.uint8:
-        array = array.clip(0, 255).astype(np.uint8)
-    return _eight_bits(Image.fromarray(np.ascontiguousarray(array)), "The array")
-
-
-def _with_channels(picture: Picture, channels: int | None) -> Picture:
-    modes = {None: picture.mode, 1: "L", 3: "RGB"}
-    if channels not in modes:
-        raise ValueError(f"channels is {channels!r}, expected 1, 3 or None")
-    return picture if picture.mode == modes[channels] else picture.convert(modes[channels])
-
-
-def _scaled_size(size: tuple[int, int], target: tuple[int, int], mode: str) -> tuple[int, int]:
-    """Size (width, height) to scale to before cutting and padding."""
-    ratios = (size[0] / target[0], size[1] / target[1])
-    if mode == "squash" or ratios[0] == ratios[1]:
-        return target
-    ratio = {"crop": min(ratios), "fill": max(ratios), "half_crop": sum(ratios) / 2}[mode]
-    width, height = (max(1, round(side / ratio)) for side in size)
-    if mode == "crop":
-        return max(width, target[0]), max(height, target[1])
-    if mode == "fill":
-        return min(width, target[0]), min(height, target[1])
-    return width, height
-
-
-def _cut_and_pad(array: NDArray[Any], height: int, width: int) -> NDArray[np.uint8]:
-    top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
-    centre = array[top : top + height, left : left + width]
-    if centre.shape[:2] == (height, width):
-        return np.ascontiguousarray(centre)
-    result = _noise(height, width, *array.shape[2:]).copy()
-    top, left = (height - centre.shape[0]) // 2, (width - centre.shape[1]) // 2
-    result[top : top + centre.shape[0], left : left + centre.shape[1]] = centre
-    return result
-
-
-@functools.lru_cache(maxsize=8)
-def _noise(*shape: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(shape).integers(0, 256, shape, np.uint8)

@@ -7,6 +7,7 @@ import traceback
 from typing import Any
 
 from flask import Flask, jsonify, redirect, render_template, request, url_for
+from flask import Response as FlaskResponse
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -16,8 +17,16 @@ from digits.web.context import get_service, wants_json
 log = logging.getLogger("digits.web")
 
 
+class Answer(FlaskResponse):
+    """An answer whose text may hold file names of any bytes: what is no UTF-8 is shown as a question mark."""
+
+    def set_data(self, value: bytes | str) -> None:
+        super().set_data(value.encode(errors="replace") if isinstance(value, str) else value)
+
+
 def register(app: Flask) -> None:
     """Make one handler answer for everything that goes wrong."""
+    app.response_class = Answer
     app.register_error_handler(Exception, answer_error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from digits.domain.events import WarningEvent
 from digits.errors import DataError
-from tests.ingest.making import class_folder, make, picture
+from tests.ingest.making import class_folder, make, picture, run_job
 
 THREE = {"blue_to_left": 10, "green-to-top": 10, "red-to-right": 10}
 
@@ -170,3 +171,29 @@ def test_what_the_scan_leaves_out_is_counted_too(tmp_path: Path) -> None:
     assert run.info.problems == 1
     warnings = {event.code: event.message for event in run.events if isinstance(event, WarningEvent)}
     assert warnings == {"skipped": "1 entry could not be used; skipped.", "class": "1 class left out."}
+
+
+def test_names_of_any_bytes_pipes_and_line_breaks(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "in", {"plain": 4, "b": 4})
+    (root / "b").rename(os.fsdecode(os.fsencode(root) + b"/caf\xe9"))
+    (root / "plain" / "000.png").rename(os.fsdecode(os.fsencode(root) + b"/plain/\xff 0.png"))
+    (root / "plain" / "001.png").rename(root / "plain" / "two\nlines.png")
+    os.mkfifo(root / "plain" / "pipe.png")
+    run = make(tmp_path, folder_train=str(root), folder_pct_val=0)
+    assert run.info.class_labels == ("caf\\xe9", "plain")
+    assert run.entries() == {"train": 7}
+    assert run.lines("labels.txt") == ["caf\\xe9", "plain"]
+    reasons = " ".join(problem["reason"] for problem in run.problems())
+    assert "a line break" in reasons
+    assert "is a pipe" in reasons
+
+
+def test_a_later_start_reports_again_what_the_first_look_found(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "in", {"a": 4, "b": 4, "small": 1})
+    (root / "a" / "000.png").rename(root / "a" / "two\nlines.png")
+    run = make(tmp_path, folder_train=str(root))
+    first = run.problems()
+    assert [problem["kind"] for problem in first] == ["skipped", "class"]
+    again = run_job(run.folder)
+    assert again.problems() == first
+    assert again.info.problems == run.info.problems

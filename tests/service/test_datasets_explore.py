@@ -118,7 +118,8 @@ def test_thumbnails_keep_the_proportions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "pages", "window"), [(0, 3, [0, 1, 2]), (10, 400, list(range(5, 16))), (9, 10, list(range(4, 10)))]
+    ("page", "pages", "window"),
+    [(0, 3, [0, 1, 2]), (10, 400, list(range(5, 16))), (9, 10, list(range(4, 10))), (99, 3, [0, 1, 2])],
 )
 def test_five_pages_to_either_side(page: int, pages: int, window: list[int]) -> None:
     assert page_window(page, pages) == window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,20 @@ def test_addresses_are_off_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DIGITS_ALLOW_URLS", raising=False)
     with pytest.raises(LoadImageError, match="allow_urls"):
         load_image("https://example.org/x.png")
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 2)])
+def test_a_very_long_picture_covers_a_square_without_becoming_huge(size: tuple[int, int]) -> None:
+    long = max(size)
+    array = np.where(np.abs(np.arange(long) - long / 2) < 4, 200, 0).astype(np.uint8)
+    array = np.broadcast_to(array if size[0] == long else array[:, None], (size[1], size[0]))
+    scaled = resize_image(array, 512, 512, resize_mode="crop")
+    assert scaled.shape == (512, 512)
+    assert scaled.min() == scaled.max() == 200
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for read in (load_image, load_array):
+        with pytest.raises(LoadImageError, match="a pipe"):
+            read(tmp_path / "pipe.png")

@@ -133,3 +133,13 @@ def test_the_resize_example(client: FlaskClient) -> None:
 def test_creating_needs_a_name(client: FlaskClient, folder: Path) -> None:
     client.post("/logout")
     assert client.post(f"{ROUTE}.json", data={"dataset_name": "x", "folder_train": str(folder)}).status_code == 401
+
+
+def test_file_names_of_any_bytes_are_shown(client: FlaskClient, service: Service, folder: Path) -> None:
+    problem = {"kind": "skipped", "stage": "train_db", "entry": "/pictures/caf\udce9.png", "reason": "The file is empty."}
+    features, labels = np.zeros((6, 1, 4, 6), np.uint8), np.arange(6) % 3
+    job = finished_dataset(service, folder, {"train_db": features}, {"train_db": labels}, problems=(problem,))
+    page = client.get(f"/datasets/{job.id}")
+    assert page.status_code == 200
+    assert "/pictures/caf?.png" in page.get_data(as_text=True)
+    assert client.get(f"/datasets/{job.id}/problems.json").get_json()["problems"] == [problem]

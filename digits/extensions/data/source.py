@@ -47,13 +47,12 @@ class FileSource(DataIngestionInterface):
 
     `prepare` runs in the worker at the first start and keeps what it finds in `userdata` and in files of the job folder;
     `job_folder` is set before every call, so that a moved jobs directory does no harm. `allowed_roots` are the folders that
-    files may come from (empty: all). `prepared` and `found` say that it ran and what it reported.
+    files may come from (empty: all). `prepared` says that it ran.
     """
 
     job_folder = Path()
     allowed_roots: tuple[str, ...] = ()
     prepared = False
-    found: tuple[dict[str, Any], ...] = ()
 
     def prepare(self, report: Report) -> None:
         """Look at the files and write the lists. `report` takes one problem, a dictionary with `kind` and `reason`.

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from digits.errors import LoadImageError
+from digits.utils.resizing import centre_box, scaled_size
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
 
@@ -33,21 +34,12 @@ def resize_array(array: np.ndarray, height: int, width: int, mode: str = "squash
     """
     if array.shape[:2] == (height, width):
         return array
-    size = _scaled_size(array.shape[1], array.shape[0], width, height, mode)
+    box = centre_box((array.shape[1], array.shape[0]), (width, height), mode)
+    array = array if box is None else array[box[1] : box[3], box[0] : box[2]]
+    size = scaled_size((array.shape[1], array.shape[0]), (width, height), mode)
     planes = [_resize_plane(array[:, :, channel], size) for channel in range(array.shape[2])]
     scaled = _as_type(np.stack(planes, axis=2), array.dtype)
     return _centre(scaled, height, width)
-
-
-def _scaled_size(from_width: int, from_height: int, width: int, height: int, mode: str) -> tuple[int, int]:
-    ratios = (from_width / width, from_height / height)
-    if mode == "squash":
-        return width, height
-    ratio = {"crop": min(ratios), "fill": max(ratios), "half_crop": sum(ratios) / 2}[mode]
-    scaled = max(1, round(from_width / ratio)), max(1, round(from_height / ratio))
-    if mode == "crop":
-        return max(width, scaled[0]), max(height, scaled[1])
-    return scaled if mode == "half_crop" else (min(width, scaled[0]), min(height, scaled[1]))
 
 
 def _resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:

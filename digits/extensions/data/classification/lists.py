@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from digits.utils.words import readable
+
 LINE = re.compile(r"^(.*\S)\s+(\d+)$")
 BLOCK = 1 << 20
 ENCODING, ERRORS = "utf-8", "surrogateescape"  # names that are no UTF-8 survive
@@ -36,7 +38,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 def read_labels(path: Path) -> list[str]:
     """One class name a line; blank lines are skipped."""
-    return [line.strip() for line in read_lines(path) if line.strip()]
+    return [readable(line.strip()) for line in read_lines(path) if line.strip()]
 
 
 class ListFile(Sequence[Entry]):

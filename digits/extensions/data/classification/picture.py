@@ -16,7 +16,7 @@ from digits.errors import LoadImageError
 from digits.extensions.data.classification.arrays import resize_array, with_channels
 from digits.extensions.data.classification.lists import is_address
 from digits.utils.fetch import fetch_if_allowed
-from digits.utils.image import image_to_array, load_array, load_image, resize_image
+from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
 
 EIGHT_BIT = "8-bit"
 DIGEST_BYTES = 16
@@ -94,6 +94,8 @@ def _read_bytes(path: str) -> bytes:
     """The bytes of a file or, where the setting allow_urls permits it, of an http(s) address. Raises LoadImageError."""
     if is_address(path):
         return fetch_if_allowed(path)
+    if is_special(path):
+        raise LoadImageError(f"{path} is a pipe, a socket or a device, not a file.")
     try:
         with open(path, "rb") as handle:
             return handle.read()
@@ -116,6 +118,8 @@ class Format:
 
 def read_format(path: str) -> Format | None:
     """The format of a file from its header; None when it cannot be read."""
+    if is_special(path):
+        return None
     try:
         if os.path.splitext(path)[1].lower() in (".tif", ".tiff"):
             return _tiff_format(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from digits.errors import DataError
 from digits.utils.image import is_image_file
+from digits.utils.words import readable
 
 
 def class_folders(root: Path) -> dict[str, list[Path]]:
@@ -21,7 +22,7 @@ def class_folders(root: Path) -> dict[str, list[Path]]:
         raise DataError(f"The folder {root} cannot be read: {error.strerror or error}.") from error
     folders: dict[str, list[Path]] = {}
     for name in names:
-        folders.setdefault(name.replace("_", " "), []).append(root / name)
+        folders.setdefault(readable(name.replace("_", " ")), []).append(root / name)
     return folders
 
 
