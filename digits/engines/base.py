@@ -108,6 +108,25 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
+class Suppression:
+    """How a detection network lets go of overlapping boxes: of two boxes of a class whose intersection over union is beyond
+    `overlap` the worse one goes; at most `most` stay (0: all)."""
+
+    overlap: float
+    most: int = 0
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Detections of N pictures before suppression: `boxes` float32 (n, 6) each, best first, the most likely ones; `outputs` is
+    what `Predictor.predict` gives for them."""
+
+    outputs: dict[str, np.ndarray]
+    boxes: list[np.ndarray]
+    suppression: Suppression
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What an engine can do; the form hides or refuses the rest."""
 
@@ -175,6 +194,10 @@ class Predictor(ABC):
         Segmentation: `output` is (N, K, H, W) probabilities. Detection: `boxes` is (N, M, 6): left, top, right, bottom in pixels
         of the given picture, score, class; best first, rows of zeros fill up. Other tasks: raw outputs in the label's units.
         """
+
+    def candidates(self, batch: np.ndarray) -> Candidates | None:
+        """Detection: as `predict`, with the boxes before suppression; None where the network does not let itself be asked."""
+        return None
 
     @abstractmethod
     def layers(self, feature: np.ndarray) -> list[LayerReport]:

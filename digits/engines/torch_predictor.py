@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digits.engines.base import LayerReport, Predictor, array_report, names_of
+from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
+from digits.engines.boxes import stacked
 from digits.engines.fit import NETWORK_FILE, context_from
 from digits.engines.preparation import Preparation
-from digits.engines.torch_boxes import boxes_output
+from digits.engines.torch_boxes import boxes_output, detections_of
 from digits.engines.torch_build import build, is_leaf
+from digits.engines.torch_candidates import everything, kept_of, sent_of, suppressing_part
 from digits.engines.torch_inputs import Inputs, centre
 from digits.engines.torch_weights import read_snapshot
 from digits.errors import BadRequest, StorageError
@@ -33,19 +35,32 @@ class TorchPredictor(Predictor):
         with torch.inference_mode():
             outputs = self.module(self.prepare(batch))
         if self.meta["task"] == "detection":
-            return self._placed(boxes_output(outputs, len(self.meta["class_labels"])), batch.shape)
+            found = boxes_output(outputs, len(self.meta["class_labels"]))
+            return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
         return finish_outputs(
             outputs, self.meta["task"], len(self.meta["class_labels"]), self.preparation, self.meta["label_kind"]
         )
 
-    def _placed(self, outputs: dict[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """Boxes in the pixels of the picture that was given, of which the network saw the middle."""
+    def candidates(self, batch: np.ndarray) -> Candidates | None:
+        part = suppressing_part(self.module) if self.meta["task"] == "detection" else None
+        if part is None:
+            return None
+        with torch.inference_mode(), everything(part) as suppression:
+            rows = detections_of(self.module(self.prepare(batch)), len(self.meta["class_labels"]))
+        kept = [kept_of(one, suppression) for one in rows]
+        boxes = stacked([one[numbers] for one, numbers in zip(rows, kept, strict=True)])
+        sent = [sent_of(one, numbers) for one, numbers in zip(rows, kept, strict=True)]
+        placed = [one + self._offset(one, batch.shape) for one in sent]
+        return Candidates({"boxes": boxes + self._offset(boxes, batch.shape)}, placed, suppression)
+
+    def _offset(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """What brings rows of boxes (…, 6) into the pixels of the picture that was given, of which the network saw the middle."""
+        found = np.zeros_like(rows)
         if self._cuts(shape):
-            found = outputs["boxes"]
             size = self.preparation.input_shape[1:]
             offsets = [(shape[3] - size[1]) // 2, (shape[2] - size[0]) // 2] * 2
-            found[..., :4] += np.where(found[..., 4:5] > 0, np.array(offsets, np.float32), 0)
-        return outputs
+            found[..., :4] = np.where(rows[..., 4:5] > 0, np.array(offsets, np.float32), 0)
+        return found
 
     def _cuts(self, shape: tuple[int, ...]) -> bool:
         return self.preparation.crops and tuple(shape[2:]) == tuple(self.preparation.stored_shape[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import io
 from collections.abc import Sequence
 
@@ -11,11 +10,11 @@ from PIL import Image, ImageDraw
 
 from digits.storage.records import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 from digits.utils.image import display_image
+from digits.utils.palette import map_palette, object_colours
 
 LARGEST_SIDE = 480
 MASK_STRENGTH = 0.55
 GREY = (150, 150, 150)
-Colour = tuple[int, int, int]
 
 
 def overlay(feature: np.ndarray, kind: str, label: np.ndarray, names: Sequence[str], palette: Sequence[int]) -> bytes:
@@ -40,10 +39,11 @@ def _with_boxes(picture: Image.Image, boxes: np.ndarray, names: Sequence[str], p
     scale = max(1.0, LARGEST_SIDE / max(picture.size))
     drawn = picture.resize((round(picture.width * scale), round(picture.height * scale)))
     draw = ImageDraw.Draw(drawn)
+    colours = object_colours(max(len(names), int(boxes["class"].max(initial=0)) + 1), palette)
     for box in boxes:
         number = int(box["class"])
         ignored = bool(box["flags"] & (BOX_IGNORED | BOX_CROWD))
-        colour = GREY if ignored or number < 0 else _colour(number, palette)
+        colour = GREY if ignored or number < 0 else tuple(colours[number])
         corners = [float(box[name]) * scale for name in ("x0", "y0", "x1", "y1")]
         draw.rectangle(corners, outline=colour, width=1 if box["flags"] & BOX_DIFFICULT else 2)
         if 0 <= number < len(names) and not ignored:
@@ -52,9 +52,10 @@ def _with_boxes(picture: Image.Image, boxes: np.ndarray, names: Sequence[str], p
 
 
 def _with_map(picture: Image.Image, classes: np.ndarray, palette: Sequence[int]) -> Image.Image:
-    table = np.array([_colour(number, palette) for number in range(256)], np.float64)
-    colours = table[np.clip(classes, 0, 255).astype(int)]
-    shown = np.asarray(picture) * (1 - MASK_STRENGTH) + colours * MASK_STRENGTH
+    table = np.array(map_palette(palette), np.float64).reshape(256, 3)
+    strength = np.where(table.any(axis=1), MASK_STRENGTH, 0.0)[:, None]  # black stands for the background: the picture itself
+    numbers = np.clip(classes, 0, 255).astype(int)
+    shown = np.asarray(picture) * (1 - strength[numbers]) + table[numbers] * strength[numbers]
     return _beside(picture, Image.fromarray(shown.astype(np.uint8)))
 
 
@@ -63,13 +64,6 @@ def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
     out.paste(left, (0, 0))
     out.paste(right, (left.width + 4, 0))
     return out
-
-
-def _colour(number: int, palette: Sequence[int]) -> Colour:
-    if len(palette) >= 3 * number + 3:
-        return palette[3 * number], palette[3 * number + 1], palette[3 * number + 2]
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.75, 0.95)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _png(picture: Image.Image) -> bytes:

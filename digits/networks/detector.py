@@ -70,6 +70,7 @@ class Detector(nn.Module):
     def __init__(self, channels, classes, box_sizes):
         super().__init__()
         self.stride = 4 if box_sizes[0] < TINY else 8
+        self.nms_thresh = OVERLAP  # the pages set it to 1 to see all boxes
         self.reach = box_sizes[2] / 2  # a distance of e^0 in pixels: half of the middle object
         self.features = Features(channels, self.stride)
         self.peaks = nn.Sequential(convolution(NECK, NECK), nn.Conv2d(NECK, classes, 1))
@@ -157,7 +158,7 @@ class Detector(nn.Module):
         cells = scores[0].numel()
         labels, chosen = places // cells, boxes.flatten(1).T[places % cells]
         chosen = chosen.clamp(min=0).minimum(torch.tensor([size[1], size[0]] * 2, device=boxes.device))
-        kept = batched_nms(chosen, best, labels, OVERLAP)
+        kept = batched_nms(chosen, best, labels, self.nms_thresh)
         return {"boxes": chosen[kept], "scores": best[kept], "labels": labels[kept]}
 
 

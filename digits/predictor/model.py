@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from digits.engines.base import Engine, LayerReport, Predictor, get_engine
+from digits.engines.base import Candidates, Engine, LayerReport, Predictor, get_engine
 from digits.errors import StorageError
 from digits.storage.folders import JobFolder
 
@@ -44,6 +44,10 @@ class LoadedModel:
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         """As `Predictor.predict`; moves to the CPU for good when the GPU has no room left."""
         return self._use(lambda predictor: predictor.predict(batch))
+
+    def candidates(self, batch: np.ndarray) -> Candidates | None:
+        """As `Predictor.candidates`."""
+        return self._use(lambda predictor: predictor.candidates(batch))
 
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
         """As `Predictor.layers`."""

@@ -1,9 +1,10 @@
 """What a predictor answers: requests are `wire.Message`s with `op`, answers carry `results` or an `error`.
 
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
-((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input` are switches. The answer has `results` (per picture
-the names of its `outputs`, or an `error`), `meta`, `device`, `seconds`, `layers`; its arrays are `<i>/output/<name>`,
-`<i>/input`, and as PNG `<i>/image` and `layer/<j>`. `ping`: `meta`, `device`. An error has `type`, `message` and `advice`.
+((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates` are switches. The answer has `results`
+(per picture the names of its `outputs`, or an `error`; with `candidates`, where the network has them, `suppression`), `meta`,
+`device`, `seconds`, `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, and as PNG `<i>/image` and
+`layer/<j>`. `ping`: `meta`, `device`. An error has `type`, `message` and `advice`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from digits.engines.base import ArrayReport, LayerReport
+from digits.engines.base import ArrayReport, LayerReport, Suppression
 from digits.engines.pictures import check_feature, prepare
 from digits.errors import BadRequest, DigitsError
 from digits.predictor import tiles
@@ -63,10 +64,15 @@ def predict(model: LoadedModel, request: Message) -> Message:
     started = time.perf_counter()
     prepared = _prepare_all(model, request)
     ready = time.perf_counter()
-    outputs = _forward(model, prepared)
+    outputs, candidates = _forward(model, prepared, bool(header.get("candidates")))
     seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
     arrays = _arrays(prepared, outputs, image=bool(header.get("image")), inputs=bool(header.get("input")))
-    results = [{"error": str(p.error)} if p.error else {"outputs": list(outputs[i])} for i, p in enumerate(prepared)]
+    results: list[dict[str, Any]] = [
+        {"error": str(p.error)} if p.error else {"outputs": list(outputs[i])} for i, p in enumerate(prepared)
+    ]
+    for number, (boxes, suppression) in candidates.items():
+        results[number]["suppression"] = asdict(suppression)
+        arrays[f"{number}/candidates"] = boxes
     body = {"results": results, "meta": _meta(model), "device": model.device, "seconds": seconds}
     if header.get("layers") and prepared[0].feature is not None:
         body["layers"], drawn = _layers(model, prepared[0].feature)
@@ -109,18 +115,27 @@ def _feature(model: LoadedModel, entry: Any, request: Message) -> np.ndarray:
     return check_feature(array, model.meta, dont_resize=dont_resize)
 
 
-def _forward(model: LoadedModel, prepared: list[Prepared]) -> dict[int, dict[str, np.ndarray]]:
-    """Outputs without batch axis by the number of their picture."""
+Outputs = dict[int, dict[str, np.ndarray]]
+Boxes = dict[int, tuple[np.ndarray, Suppression]]
+
+
+def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool) -> tuple[Outputs, Boxes]:
+    """Outputs without batch axis by the number of their picture; boxes before suppression, where asked for and known."""
     features = {number: one.feature for number, one in enumerate(prepared) if one.feature is not None}
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, feature in features.items():
         groups.setdefault((feature.shape, feature.dtype.str), []).append(number)
-    outputs: dict[int, dict[str, np.ndarray]] = {}
+    outputs: Outputs = {}
+    boxes: Boxes = {}
     for numbers in groups.values():
-        batch = model.predict(np.stack([features[n] for n in numbers]))
+        batch = np.stack([features[n] for n in numbers])
+        found = model.candidates(batch) if candidates else None
+        named = model.predict(batch) if found is None else found.outputs
         for place, number in enumerate(numbers):
-            outputs[number] = {name: values[place] for name, values in batch.items()}
-    return outputs
+            outputs[number] = {name: values[place] for name, values in named.items()}
+            if found is not None:
+                boxes[number] = (found.boxes[place], found.suppression)
+    return outputs, boxes
 
 
 def _arrays(

@@ -19,11 +19,12 @@ from digits.domain.inference import output_kind
 from digits.errors import NotFound, StorageError
 from digits.service import Service
 from digits.service.explore import encode_picture
-from digits.service.label_pictures import palette_of
 from digits.service.models import info_of
 from digits.service.run_history import RunHistory
 from digits.storage.files import read_json
 from digits.storage.jobs import Job
+from digits.utils.palette import class_colours as palette_colours
+from digits.utils.palette import object_colours
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,9 +97,9 @@ def _meta(service: Service, job: Job) -> dict[str, Any]:
 def class_colours(service: Service, dataset_id: str, labels: Sequence[str], kind: str) -> list[list[int]]:
     """RGB of each class, as the data set's gallery has them; of boxes none is black, as there is no background among them."""
     info = info_of(service, dataset_id)
-    palette = palette_of(info.extra if info else {})
-    first = 3 if kind == "boxes" and palette[:3] == [0, 0, 0] else 0
-    return [palette[first + 3 * i : first + 3 * i + 3] for i in range(min(len(labels), MOST_COLOURS))]
+    palette = (info.extra.get("color_palette") if info else None) or ()
+    colours = object_colours if kind == "boxes" else palette_colours
+    return colours(min(len(labels), MOST_COLOURS), palette)
 
 
 def describe_truth(kind: str, label: np.ndarray, labels: Sequence[str]) -> Any:

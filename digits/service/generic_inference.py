@@ -23,6 +23,7 @@ LINE = re.compile(r"^(?P<path>.+?)\s+(?P<label>-?\d+)$")
 URL = ("http://", "https://")
 MAX_SAMPLES = 10_000
 CHUNK = 32
+ASKED = {"inputs": True, "candidates": True}  # what the views get beside the outputs
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,11 @@ def run_pictures(
     service: Service, model: Job, found: Sequence[tuple[str, Any]], snapshot: Snapshot, dont_resize: bool = False
 ) -> Tested:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
+    asked = {"dont_resize": dont_resize, **ASKED}
     if len(found) == 1:
-        answer = inference.infer(service, model, [found[0][1]], snapshot, dont_resize=dont_resize, inputs=True)
-        return _collect([found[0][0]], answer.results)
-    return _collect(
-        [key for key, _ in found],
-        inference.infer_many(service, model, [p for _, p in found], snapshot, dont_resize=dont_resize, inputs=True),
-    )
+        return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **asked).results)
+    results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **asked)
+    return _collect([key for key, _ in found], results)
 
 
 def run_list(
@@ -74,7 +73,7 @@ def run_database(service: Service, model: Job, path: str, limit: int, snapshot: 
     samples: list[Sample] = []
     skipped: list[dict[str, str]] = []
     for batch in _chunks(_records(confine(service, path), limit or MAX_SAMPLES)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, inputs=True)
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **ASKED)
         part = _collect([key for key, _, _ in batch], answer.results, [truth for *_, truth in batch])
         samples += part.samples
         skipped += part.skipped
@@ -87,7 +86,7 @@ def run_extension(service: Service, model: Job, dataset: Job, values: Mapping[st
     samples: list[Sample] = []
     skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
     for batch in _chunks(zip(entries.keys, entries.features, entries.labels, strict=True)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, inputs=True)
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **ASKED)
         part = _collect([key for key, *_ in batch], answer.results, [label for *_, label in batch])
         samples += part.samples
         skipped += part.skipped
@@ -118,7 +117,7 @@ def _collect(keys: Sequence[str], results: Iterable[inference.One], truths: Sequ
         if one.error or one.input is None:
             skipped.append({"entry": key, "message": one.error or "The predictor sent no input back."})
         else:
-            samples.append(Sample(key, one.input, one.outputs, truths[number] if truths else None))
+            samples.append(Sample(key, one.input, one.outputs, truths[number] if truths else None, one.candidates))
     return Tested(samples, skipped)
 
 

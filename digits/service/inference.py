@@ -78,6 +78,7 @@ class One:
     input: np.ndarray | None = None
     image: bytes = b""  # PNG of the prepared picture, when asked for
     error: str = ""
+    candidates: dict[str, Any] | None = None  # of a detection, when asked for; see `_candidates`
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,12 @@ def infer(
     layers: bool = False,
     image: bool = False,
     inputs: bool = False,
+    candidates: bool = False,
 ) -> Answer:
     """Raw outputs of a few pictures in one exchange; one unreadable picture alone raises, among several it has an `error`.
 
-    `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures.
+    `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures,
+    `candidates` the boxes of a detection before overlapping ones are suppressed.
     """
     asked: list[dict[str, str]] = []
     arrays: dict[str, Any] = {}
@@ -147,7 +150,8 @@ def infer(
         entry, payload = _entry(picture, f"p{number}")
         asked.append(entry)
         arrays.update(payload)
-    header = {"op": "predict", "pictures": asked, "dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs}
+    switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
+    header = {"op": "predict", "pictures": asked, **switches}
     return _answer(ask(service, model, snapshot, wire.Message(header, arrays)))
 
 
@@ -159,12 +163,14 @@ def infer_many(
     *,
     dont_resize: bool = False,
     inputs: bool = False,
+    candidates: bool = False,
 ) -> Iterator[One]:
     """As `infer` for any number of pictures, in their order and a few at a time; unreadable ones carry their `error`."""
     for start in range(0, len(pictures), CHUNK):
         chunk = pictures[start : start + CHUNK]
         try:
-            yield from infer(service, model, chunk, snapshot, dont_resize=dont_resize, inputs=inputs).results
+            asked = {"dont_resize": dont_resize, "inputs": inputs, "candidates": candidates}
+            yield from infer(service, model, chunk, snapshot, **asked).results
         except DataError as error:
             if len(chunk) > 1:
                 raise
@@ -239,7 +245,15 @@ def _one(number: int, entry: dict[str, Any], message: wire.Message) -> One:
         outputs={name: message.arrays[f"{number}/output/{name}"] for name in entry["outputs"]},
         input=message.arrays.get(f"{number}/input"),
         image=b"" if image is None else image.tobytes(),
+        candidates=_candidates(number, entry, message),
     )
+
+
+def _candidates(number: int, entry: dict[str, Any], message: wire.Message) -> dict[str, Any] | None:
+    """`boxes` float32 (n, 6), best first, and how the network suppresses: `overlap`, `most` (see `engines.base.Suppression`)."""
+    if "suppression" not in entry:
+        return None
+    return {"boxes": message.arrays[f"{number}/candidates"], **entry["suppression"]}
 
 
 def _layer(number: int, entry: dict[str, Any], message: wire.Message) -> LayerView:

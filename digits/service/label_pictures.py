@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from digits.domain.datasets import DatasetInfo
 from digits.errors import BadRequest, NotFound
@@ -11,13 +11,14 @@ from digits.service import Service
 from digits.service.datasets import SPLITS, dataset_info, require_done
 from digits.service.explore import encode_picture, open_split
 from digits.storage.jobs import Job
+from digits.utils.palette import map_palette
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
-    """PNG of one record's label: index maps in the data set's palette (see `palette_of`), boxes over the picture.
+    """PNG of one record's label: index maps in the colours of their classes, boxes over the picture.
 
     Raises NotFound, BadRequest.
     """
@@ -35,7 +36,7 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
         raise BadRequest(f"The labels of {job.name} are of the kind {reader.meta.label_kind}, which is no picture.")
     label = reader.labels([index])[0]
     if label.shape[0] == 1 and label.dtype.kind in "iub":
-        return _coloured(label[0], palette_of(info.extra))
+        return _coloured(label[0], map_palette(info.extra.get("color_palette") or ()))
     return encode_picture(label)[0]
 
 
@@ -43,17 +44,6 @@ def _boxed(feature: np.ndarray, boxes: np.ndarray, info: DatasetInfo) -> bytes:
     from digits.ingest.overlay import overlay
 
     return overlay(feature, "boxes", boxes, info.class_labels, info.extra.get("color_palette") or ())
-
-
-def palette_of(extra: dict[str, Any]) -> list[int]:
-    """768 numbers: the data set's own colours, else hues that can be told apart (class 0 black, 255 white)."""
-    own = [int(value) for value in extra.get("color_palette") or ()][:768]
-    if own:
-        return own + [0] * (768 - len(own))
-    import colorsys
-
-    hues = [[round(255 * v) for v in colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.75, 0.95)] for i in range(1, 255)]
-    return [0, 0, 0, *(value for hue in hues for value in hue), 255, 255, 255]
 
 
 def _coloured(classes: np.ndarray, palette: list[int]) -> bytes:

@@ -64,7 +64,12 @@ def render(
     view_id = view_id or plugins.DEFAULT_VIEW
     if errors := check_paths(service, values, lambda: config_form(service, view_id, values).fields):
         raise FormErrors(errors)
-    header = {"values": dict(values), "keys": [s.key for s in shown], "nonce": nonce, "dataset": _describe(service, dataset)}
+    header: dict[str, Any] = {
+        "values": dict(values),
+        "keys": [s.key for s in shown],
+        "nonce": nonce,
+        "dataset": _describe(service, dataset),
+    }
     header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in shown]
     try:
         answer = plugins.ask(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header

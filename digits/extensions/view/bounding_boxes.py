@@ -1,36 +1,53 @@
-"""Boxes over the picture, drawn in the page: line width, opacity, labels, score threshold, faded picture."""
+"""Boxes over the picture, drawn in the page: score threshold, overlap (NMS), classes, line width, opacity, faded picture.
+
+The page gets the boxes before suppression where the network tells them (`candidates`), as base64 of float32 rows, so that
+`static/js/suppression.js` finds to the bit what the network would have given at each place of the slider.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from flask_wtf import FlaskForm
 from numpy.typing import NDArray
+from wtforms import validators
 
-from digits.extensions.view.interface import VisualizationInterface
-from digits.extensions.view.support import class_colours, class_names, picture, template
+from digits.extensions.view.options import OptionsView
+from digits.extensions.view.support import class_names, picture, template
 from digits.utils import forms
-from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+from digits.utils.palette import object_colours
+
+COLUMNS = 6  # left, top, right, bottom, score, class
 
 
-class ConfigForm(FlaskForm):
+class Options(FlaskForm):
     """Where the sliders stand at first."""
 
     box_line_width = forms.IntegerField("Line width", default=2)
     box_opacity = forms.FloatField("Opacity", default=1.0)
     desaturation = forms.FloatField("Desaturation", default=0.0, tooltip="1 shows the picture in grey so that boxes stand out.")
     score_threshold = forms.FloatField("Score threshold", default=0.25)
+    overlap = forms.FloatField(
+        "Overlap (NMS)",
+        validators=[validators.Optional(), validators.NumberRange(0, 1)],
+        tooltip="Of two boxes of a class that share more than this part of their union the worse goes. Blank: the network's own.",
+    )
 
 
-class Visualization(VisualizationInterface):
+class Visualization(OptionsView):
     """Takes outputs with rows `[left, top, right, bottom, confidence]` or `[…, confidence, class]` in pixels of the input."""
 
+    Options = Options
+
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
-        userdata = getattr(dataset, "extension_userdata", None) or {}
-        self.labels = [str(label) for label in userdata.get(CLASS_LABELS_ATTRIBUTE) or ()]
+        super().__init__(dataset, **kwargs)
         self.options = {name: value for name, value in kwargs.items() if value is not None}
+        self.groups: list[str] = []
+        self.overlap: float | None = None  # the network's own
+        self.classes = 0
         self.images = 0
         self.boxes = 0
 
@@ -42,57 +59,64 @@ class Visualization(VisualizationInterface):
     def get_title() -> str:
         return "Bounding boxes"
 
-    @staticmethod
-    def get_config_form() -> ConfigForm:
-        return ConfigForm()
-
-    @staticmethod
-    def get_config_template(form: Any) -> tuple[str, dict[str, Any]]:
-        return template("options"), {"form": form}
-
     def get_header_template(self) -> tuple[str, dict[str, Any]]:
-        return template("bounding_boxes_header"), {"images": self.images, "boxes": self.boxes, "options": self.options}
+        names = self._names()
+        colours = object_colours(len(names), self.palette)
+        legend = [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)]
+        overlap = self.options.get("overlap", 1.0 if self.overlap is None else self.overlap)
+        shown = {"images": self.images, "boxes": self.boxes, "options": self.options, "legend": legend}
+        return template("bounding_boxes_header"), {**shown, "overlap": overlap, "own_overlap": self.overlap}
 
     def get_view_template(self, data: Any) -> tuple[str, dict[str, Any]]:
         return template("bounding_boxes"), data
 
     def process_data(
-        self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
+        self,
+        input_id: str,
+        input_data: NDArray[Any],
+        inference_data: Mapping[str, NDArray[Any]],
+        ground_truth: Any = None,
+        candidates: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        groups = list(inference_data)
-        boxes = [box for i, name in enumerate(groups) for box in read_boxes(np.asarray(inference_data[name]), i)]
+        self.groups = list(inference_data)
+        found = [read_boxes(np.asarray(inference_data[name]), i) for i, name in enumerate(self.groups)]
+        kept = np.concatenate([*found, np.zeros((0, COLUMNS), np.float32)])
+        if candidates is not None and len(self.groups) == 1:
+            self.overlap = float(candidates["overlap"])
+            rows, most = read_boxes(np.asarray(candidates["boxes"]), 0), int(candidates["most"])
+        else:
+            rows, most = kept[np.argsort(-kept[:, 4], kind="stable")], 0
         self.images += 1
-        self.boxes += len(boxes)
-        count = max([len(self.labels), len(groups), *(box["class"] + 1 for box in boxes)])
-        named = (
-            class_names(self.labels, count) if self.labels or len(groups) == 1 else groups + class_names([], count)[len(groups) :]
-        )
-        colours = class_colours(count + 1)[1:]
-        return {"input": picture(input_data), "boxes": boxes, "names": named, "colours": colours, "truth": _truth(ground_truth)}
+        self.boxes += len(kept)
+        self.classes = max(self.classes, int(rows[:, 5].max(initial=-1)) + 1)
+        packed = base64.b64encode(rows.astype("<f4").tobytes()).decode()
+        height, width = input_data.shape[:2]
+        shown = {"input": picture(input_data), "width": width, "height": height, "count": len(kept)}
+        return {**shown, "boxes": packed, "most": most, "truth": _truth(ground_truth)}
+
+    def _names(self) -> list[str]:
+        count = max(len(self.labels), len(self.groups), self.classes)
+        if self.labels or len(self.groups) <= 1:
+            return class_names(self.labels, count)
+        return self.groups + class_names([], count)[len(self.groups) :]
 
 
-def read_boxes(rows: NDArray[Any], group: int) -> list[dict[str, Any]]:
-    """Rows with a positive confidence; the class is the sixth number, else the number of the output.
+def read_boxes(rows: NDArray[Any], group: int) -> NDArray[np.float32]:
+    """Float32 (n, 6) of the rows with a positive confidence; the class is the sixth number, else the number of the output.
 
     Raises ValueError for an output that holds no boxes.
     """
-    table = rows.reshape(-1, rows.shape[-1]) if rows.ndim >= 1 and rows.size else np.zeros((0, 5))
-    if table.shape[1] < 5:
+    table = rows.reshape(-1, rows.shape[-1]) if rows.ndim >= 1 and rows.size else np.zeros((0, COLUMNS))
+    if table.shape[1] < COLUMNS - 1:
         raise ValueError(f"the output has shape {rows.shape}; boxes are rows of left, top, right, bottom, confidence (and class)")
-    return [
-        {
-            "box": [round(float(value), 2) for value in row[:4]],
-            "score": float(row[4]),
-            "class": int(row[5]) if table.shape[1] > 5 else group,
-        }
-        for row in table
-        if row[4] > 0
-    ]
+    classes = table[:, 5:6] if table.shape[1] >= COLUMNS else np.full((len(table), 1), group)
+    whole = np.concatenate([table[:, :5], classes], axis=1).astype(np.float32)
+    return whole[whole[:, 4] > 0]
 
 
-def _truth(truth: Any) -> list[list[float]]:
+def _truth(truth: Any) -> list[dict[str, Any]]:
     """Boxes of the ground truth, as the records hold them."""
     names = getattr(getattr(truth, "dtype", None), "names", None)
     if not names or "x0" not in names:
         return []
-    return [[float(row[name]) for name in ("x0", "y0", "x1", "y1")] for row in truth]
+    return [{"box": [float(row[name]) for name in ("x0", "y0", "x1", "y1")], "class": int(row["class"])} for row in truth]

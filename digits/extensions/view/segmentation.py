@@ -9,14 +9,14 @@ import numpy as np
 from flask_wtf import FlaskForm
 from numpy.typing import NDArray
 
-from digits.extensions.view.interface import VisualizationInterface
-from digits.extensions.view.support import class_colours, class_names, first_output, paired_colours, picture, template
+from digits.extensions.view.options import OptionsView
+from digits.extensions.view.support import class_names, first_output, picture, template
 from digits.utils import forms
-from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 from digits.utils.image import embed_image_html
+from digits.utils.palette import class_colours, paired_colours
 
 
-class ConfigForm(FlaskForm):
+class Options(FlaskForm):
     """Which colours the classes get."""
 
     colormap = forms.SelectField(
@@ -27,13 +27,13 @@ class ConfigForm(FlaskForm):
     )
 
 
-class Visualization(VisualizationInterface):
+class Visualization(OptionsView):
     """Takes class scores (K, H, W), a probability (1, H, W) or (H, W), or whole class numbers (1, H, W) or (H, W)."""
 
+    Options = Options
+
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
-        userdata = getattr(dataset, "extension_userdata", None) or {}
-        self.labels = [str(label) for label in userdata.get(CLASS_LABELS_ATTRIBUTE) or ()]
-        self.palette = list(userdata.get(COLOR_PALETTE_ATTRIBUTE) or ())
+        super().__init__(dataset, **kwargs)
         self.colormap = kwargs.get("colormap", "dataset")
         self.classes = 0
 
@@ -44,14 +44,6 @@ class Visualization(VisualizationInterface):
     @staticmethod
     def get_title() -> str:
         return "Image segmentation"
-
-    @staticmethod
-    def get_config_form() -> ConfigForm:
-        return ConfigForm()
-
-    @staticmethod
-    def get_config_template(form: Any) -> tuple[str, dict[str, Any]]:
-        return template("options"), {"form": form}
 
     def get_header_template(self) -> tuple[str, dict[str, Any]]:
         names = class_names(self.labels, self.classes)

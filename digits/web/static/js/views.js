@@ -1,10 +1,14 @@
 // The built-in views on canvases: segmentation overlays and bounding boxes, redrawn at once when a slider moves.
 
-import { grey } from "./film_draw.js";
+import { fileName, saveJson, savePicture } from "./downloads.js";
+import { borders, ColourLayer, compose, decoded, grey, NOTHING, pixel, scaled, table } from "./overlay_maps.js";
+import { drawBoxes } from "./overlay_boxes.js";
+import { Stage } from "./stage.js";
+import { chosen, unpack } from "./suppression.js";
 import { el, icon } from "./ui.js";
 
 const MISSED = 256; // in a difference: something true that was taken for class 0
-const NOTHING = 257;
+const CODES = 1 << 16; // true class × 256 + predicted class, or the foreground's probability
 
 const options = (controls) => {
   const found = {};
@@ -12,217 +16,190 @@ const options = (controls) => {
     if (input.type === "checkbox") found[input.dataset.option] = input.checked;
     else found[input.dataset.option] = input.type === "range" ? Number(input.value) : input.value;
   }
+  const boxes = [...(controls?.querySelectorAll("[data-class]") ?? [])];
+  found.hidden = new Set(boxes.filter((box) => !box.checked).map((box) => Number(box.dataset.class)));
   return found;
 };
 
-const hiddenClasses = (controls) =>
-  new Set([...(controls?.querySelectorAll("[data-class]") ?? [])].filter((box) => !box.checked).map((box) => Number(box.dataset.class)));
-
 class Segmentation {
-  constructor(root) {
+  constructor(root, { colours }) {
     this.root = root;
     this.canvas = root.querySelector("canvas");
+    this.colours = colours;
   }
 
   async load() {
     const { input, classes, foreground, truth } = this.root.dataset;
-    this.picture = new Image();
-    this.picture.src = input;
-    await this.picture.decode();
-    [this.classes, this.foreground, this.truth] = await Promise.all([classes, foreground, truth].map((address) => (address ? grey(address) : null)));
-    this.canvas.width = Math.max(this.classes.width, this.picture.naturalWidth);
-    this.canvas.height = Math.max(this.classes.height, this.picture.naturalHeight);
+    this.pictures = Object.fromEntries(await Promise.all(Object.entries({ input, classes, foreground, truth }).map(async ([name, address]) => [name, address && await decoded(address)])));
+    const made = this.pictures.classes, real = this.pictures.truth;
+    this.comparable = real && real.naturalWidth === made.naturalWidth && real.naturalHeight === made.naturalHeight;
+    this.natural = [Math.max(made.naturalWidth, this.pictures.input.naturalWidth), Math.max(made.naturalHeight, this.pictures.input.naturalHeight)];
+    this.canvas.style.width = `max(${this.natural[0]}px, 16rem)`;
+    this.canvas.style.aspectRatio = this.natural.join(" / ");
   }
 
-  // Class of every pixel under the present threshold.
-  predicted({ threshold }) {
-    const map = new Uint16Array(this.classes.values);
-    if (!this.foreground || threshold === undefined) return map;
-    const { values } = this.foreground, least = threshold * 255;
-    for (let i = 0; i < map.length; i += 1) map[i] = values[i] > least ? 1 : 0;
-    return map;
+  fit(width, height) {
+    this.canvas.width = width;
+    this.canvas.height = height;
+    this.made = this.prepare(width, height);
   }
 
-  // What is to be drawn under the present choice.
-  map(choice) {
-    if (choice.source !== "truth" && choice.source !== "difference") return this.predicted(choice);
-    const comparable = this.truth && this.truth.width === this.classes.width && this.truth.height === this.classes.height;
-    if (!comparable) return new Uint16Array(this.classes.values.length).fill(NOTHING);
-    const truth = this.truth.values;
-    if (choice.source === "truth") return new Uint16Array(truth);
-    const map = this.predicted(choice);
-    for (let i = 0; i < map.length; i += 1) map[i] = map[i] === truth[i] ? NOTHING : map[i] || MISSED;
-    return map;
+  // Everything in one size that no slider changes.
+  prepare(width, height) {
+    const { input, classes, foreground, truth } = this.pictures;
+    const values = grey(foreground || classes, width, height);
+    const real = this.comparable ? grey(truth, width, height) : new Uint8Array(values.length);
+    const codes = new Uint16Array(values.length);
+    for (let i = 0; i < codes.length; i += 1) codes[i] = (real[i] << 8) | values[i];
+    return { codes, width, height, picture: scaled(input, width, height), layer: new ColourLayer(width, height) };
   }
 
-  // The overlay is made anew only when something else than the opacity has changed.
-  draw(choice, colours, hidden) {
-    const { layer, source, threshold, width } = choice;
-    const key = JSON.stringify([layer, source, threshold, layer === "line" && width, [...hidden]]);
-    if (key !== this.key) this.overlay = this.make(choice, table(colours, hidden, layer === "mask"));
-    this.key = key;
-    this.paint(choice);
+  // What each code is shown as: a class, MISSED or NOTHING.
+  classOf({ source, threshold }) {
+    const least = threshold === undefined ? 127.5 : threshold * 255;
+    const predicted = this.pictures.foreground ? (value) => (value > least ? 1 : 0) : (value) => value;
+    if (source !== "truth" && source !== "difference") return (code) => predicted(code & 255);
+    if (!this.comparable) return () => NOTHING;
+    if (source === "truth") return (code) => code >> 8;
+    return (code) => {
+      const real = code >> 8, made = predicted(code & 255);
+      return real === NOTHING || made === real ? NOTHING : made || MISSED;
+    };
   }
 
-  make(choice, table) {
-    const { width, height } = this.classes;
-    const image = new ImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
-    const map = this.map(choice);
-    const line = choice.layer === "line";
-    for (let i = 0; i < map.length; i += 1) {
-      if (!line || isEdge(map, i, width, height, choice.width)) pixels[i] = table[map[i]];
+  draw(choice) {
+    this.paint(this.canvas, this.made, choice);
+    this.root.dataset.drawn = "yes";
+  }
+
+  paint(canvas, made, choice, fine = 1) {
+    const { layer, opacity } = choice;
+    if (layer !== "none") this.colour(made, choice, fine);
+    compose(canvas, layer === "mask" ? null : made.picture, layer === "none" ? [] : [[made.layer.canvas, layer === "fill" ? opacity : 1]]);
+  }
+
+  // The layer is made anew only when something else than the opacity has changed.
+  colour(made, choice, fine) {
+    const key = JSON.stringify([choice.layer, choice.source, choice.threshold, choice.layer === "line" && choice.width, [...choice.hidden]]);
+    if (key === made.key) return;
+    made.key = key;
+    const shown = this.classOf(choice);
+    const colours = new Uint32Array(MISSED + 1);
+    colours.set(table(this.colours, choice.hidden, choice.layer === "mask"));
+    if (!choice.hidden.has(0)) colours[MISSED] = pixel([255, 255, 255]);
+    if (choice.layer === "line") this.outline(made, shown, colours, choice, fine);
+    else made.layer.fill(made.codes, Uint32Array.from({ length: this.comparable ? CODES : 256 }, (_, code) => colours[shown(code)]));
+  }
+
+  outline(made, shown, colours, { source, threshold, width }, fine) {
+    const key = `${source} ${threshold}`;
+    if (made.outlined !== key) {
+      const classes = Uint16Array.from({ length: this.comparable ? CODES : 256 }, (_, code) => shown(code));
+      made.classes = made.codes.map((code) => classes[code]);
+      made.near = borders(made.classes, made.width, made.height);
+      made.outlined = key;
     }
-    const canvas = new OffscreenCanvas(width, height);
-    canvas.getContext("2d").putImageData(image, 0, 0);
-    return canvas;
+    made.layer.outline(made.classes, colours, made.near, width * fine);
   }
 
-  paint(choice) {
-    const context = this.canvas.getContext("2d");
-    context.globalAlpha = 1;
-    context.imageSmoothingEnabled = false;
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    if (choice.layer !== "mask") context.drawImage(this.picture, 0, 0, this.canvas.width, this.canvas.height);
-    if (choice.layer === "none") return;
-    context.globalAlpha = choice.layer === "fill" ? choice.opacity : 1;
-    context.drawImage(this.overlay, 0, 0, this.canvas.width, this.canvas.height);
+  // The overlay in the picture's own size.
+  whole(choice) {
+    const [width, height] = this.natural;
+    const canvas = el("canvas", { width, height });
+    this.paint(canvas, this.prepare(width, height), choice, width / this.canvas.width);
+    return canvas;
   }
 
   // A grey picture whose values are the classes, in the size of the prediction.
   mask(choice) {
-    const { width, height } = this.classes;
-    const image = new ImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
-    this.predicted(choice).forEach((value, i) => { pixels[i] = ((255 << 24) | (value << 16) | (value << 8) | value) >>> 0; });
+    const { naturalWidth: width, naturalHeight: height } = this.pictures.classes;
     const canvas = el("canvas", { width, height });
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    const shown = this.classOf({ ...choice, source: "classes" });
+    const layer = new ColourLayer(width, height);
+    layer.fill(grey(this.pictures.foreground || this.pictures.classes, width, height), Uint32Array.from({ length: 256 }, (_, value) => pixel([shown(value), shown(value), shown(value)])));
+    compose(canvas, null, [[layer.canvas, 1]]);
     return canvas;
   }
-}
 
-// Colour of each class as one number; transparent what is hidden and, but for masks, the background.
-function table(colours, hidden, withBackground) {
-  const found = new Uint32Array(NOTHING + 1);
-  for (let value = 0; value < MISSED - 1; value += 1) {
-    const [r, g, b] = colours[value] ?? [255, 255, 255];
-    if (!hidden.has(value) && (value || withBackground)) found[value] = ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  downloads(choice) {
+    return [
+      ["Picture", () => savePicture(this.whole(choice()), fileName(keyOf(this), "overlay.png"))],
+      ["Mask", () => savePicture(this.mask(choice()), fileName(keyOf(this), "mask.png"))],
+    ];
   }
-  if (!hidden.has(0)) found[MISSED] = 0xffffffff;
-  return found;
-}
-
-function isEdge(map, i, width, height, thickness) {
-  const x = i % width;
-  const y = Math.floor(i / width);
-  for (let d = 1; d <= thickness; d += 1) {
-    if (x >= d && map[i - d] !== map[i]) return true;
-    if (x + d < width && map[i + d] !== map[i]) return true;
-    if (y >= d && map[i - d * width] !== map[i]) return true;
-    if (y + d < height && map[i + d * width] !== map[i]) return true;
-  }
-  return false;
 }
 
 class Boxes {
-  constructor(root) {
+  constructor(root, { colours, names }) {
     this.root = root;
     this.canvas = root.querySelector("canvas");
-    for (const name of ["boxes", "names", "colours", "truth"]) this[name] = JSON.parse(root.dataset[name]);
+    this.sharp = true;
+    const { width, height, boxes, most, truth } = root.dataset;
+    this.natural = [Number(width), Number(height)];
+    this.scene = { boxes: unpack(boxes), most: Number(most), truth: JSON.parse(truth), names, colours, natural: this.natural };
+    this.canvas.style.width = `max(${width}px, 16rem)`;
+    this.canvas.style.aspectRatio = `${width} / ${height}`;
+    this.canvas.classList.add("sharp");
   }
 
   async load() {
-    this.picture = new Image();
-    this.picture.src = this.root.dataset.input;
-    await this.picture.decode();
-    this.canvas.width = this.picture.naturalWidth;
-    this.canvas.height = this.picture.naturalHeight;
+    this.image = await decoded(this.root.dataset.input);
+  }
+
+  fit(width, height) {
+    this.canvas.width = width;
+    this.canvas.height = height;
+    this.picture = scaled(this.image, width, height);
   }
 
   draw(choice) {
-    const context = this.canvas.getContext("2d");
-    context.globalAlpha = 1;
-    context.filter = `grayscale(${choice.desaturation})`;
-    context.drawImage(this.picture, 0, 0);
-    context.filter = "none";
-    context.lineWidth = choice.width;
-    if (choice.truth) this.drawTruth(context);
-    context.globalAlpha = choice.opacity;
-    const shown = this.boxes.filter((box) => box.score >= choice.threshold);
-    for (const box of shown) this.drawBox(context, box, choice.labels);
+    const shown = drawBoxes(this.canvas, this.picture, this.scene, { ...choice, score: choice.threshold });
     this.root.querySelector("[data-count]").textContent = shown.length;
+    this.root.dataset.drawn = "yes";
   }
 
-  drawTruth(context) {
-    context.setLineDash([6, 4]);
-    context.strokeStyle = "#fff";
-    for (const [left, top, right, bottom] of this.truth) context.strokeRect(left, top, right - left, bottom - top);
-    context.setLineDash([]);
+  whole(choice) {
+    const [width, height] = this.natural;
+    const canvas = el("canvas", { width, height });
+    drawBoxes(canvas, this.image, this.scene, { ...choice, score: choice.threshold, fine: 1 });
+    return canvas;
   }
 
-  drawBox(context, { box: [left, top, right, bottom], score, class: index }, labels) {
-    const colour = `rgb(${(this.colours[index] ?? [230, 75, 53]).join(",")})`;
-    context.strokeStyle = colour;
-    context.strokeRect(left, top, right - left, bottom - top);
-    if (!labels) return;
-    const text = `${this.names[index] ?? index} ${score.toFixed(2)}`;
-    const size = Math.max(11, Math.round(this.canvas.width / 60));
-    context.font = `${size}px system-ui, sans-serif`;
-    const width = context.measureText(text).width + 6;
-    const y = top > size + 4 ? top - size - 4 : top;
-    context.fillStyle = colour;
-    context.fillRect(left, y, width, size + 4);
-    context.fillStyle = "#fff";
-    context.fillText(text, left + 3, y + size);
+  // COCO's results of what is shown; the picture's name stands for its number.
+  results(choice) {
+    const { boxes, most, names } = this.scene;
+    const shown = chosen(boxes, { ...choice, score: choice.threshold }, most).filter((box) => !choice.hidden.has(box.class));
+    return shown.map(({ box: [x0, y0, x1, y1], score, class: label }) => ({ image_id: keyOf(this), category_id: label, category_name: names[label], bbox: [x0, y0, x1 - x0, y1 - y0], score }));
+  }
+
+  downloads(choice) {
+    return [
+      ["Picture", () => savePicture(this.whole(choice()), fileName(keyOf(this), "overlay.png"))],
+      ["Boxes", () => saveJson(this.results(choice()), fileName(keyOf(this), "coco.json"))],
+    ];
   }
 }
 
-// Hand a canvas over as a PNG file.
-function save(canvas, view, what) {
-  const sample = view.root.closest("[data-sample]")?.dataset.sample ?? "sample";
-  canvas.toBlob((blob) => {
-    const link = el("a", { href: URL.createObjectURL(blob), download: `${sample.split(/[\\/]/).pop().replace(/[^\w.-]+/g, "_")}_${what}.png` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  });
-}
+const keyOf = (view) => view.root.closest("[data-sample]")?.dataset.sample ?? "sample";
 
-function downloads(view, choice) {
-  const button = (text, work) => el("button", { type: "button", class: "btn btn-outline-secondary btn-sm", onclick: work }, icon("download"), ` ${text}`);
-  const buttons = [button("Picture", () => save(view.canvas, view, "overlay"))];
-  if (view.mask) buttons.push(button("Mask", () => save(view.mask(choice()), view, "mask")));
-  return el("div", { class: "view-downloads" }, ...buttons);
-}
+const buttons = (view, choice) => el("div", { class: "view-downloads" }, ...view.downloads(choice).map(([text, work]) =>
+  el("button", { type: "button", class: "btn btn-outline-secondary btn-sm", onclick: work }, icon("download"), ` ${text}`)));
 
 const KINDS = { segmentation: Segmentation, boxes: Boxes };
 
 export const start = async (scope = document) => {
   for (const [kind, View] of Object.entries(KINDS)) {
     const controls = scope.querySelector(`[data-view-controls="${kind}"]`);
-    const views = [...scope.querySelectorAll(`[data-view="${kind}"]`)].map((root) => new View(root));
-    if (!views.length) continue;
-    const colours = JSON.parse(controls?.dataset.colours ?? "[]");
-    const loaded = [];
-    let asked = false;
-    const draw = () => {
-      asked = false;
-      const choice = options(controls);
-      const hidden = hiddenClasses(controls);
-      for (const view of loaded) view.draw(choice, colours, hidden);
-    };
-    controls?.addEventListener("input", (event) => {
-      const output = event.target.parentElement.querySelector("output");
-      if (output) output.textContent = event.target.value;
-      if (!asked) requestAnimationFrame(draw);
-      asked = true;
+    const legend = { colours: JSON.parse(controls?.dataset.colours ?? "[]"), names: JSON.parse(controls?.dataset.names ?? "[]") };
+    const stage = new Stage(() => options(controls));
+    controls?.addEventListener("input", ({ target }) => {
+      const output = target.parentElement.querySelector("output");
+      if (output) output.textContent = target.value;
+      stage.redraw();
     });
-    for (const view of views) {
-      await view.load();
-      loaded.push(view);
-      view.draw(options(controls), colours, hiddenClasses(controls));
-      view.root.append(downloads(view, () => options(controls)));
-      view.root.dataset.drawn = "yes";
-    }
+    const views = [...scope.querySelectorAll(`[data-view="${kind}"]`)].map((root) => new View(root, legend));
+    for (const view of views) view.root.append(buttons(view, () => options(controls)));
+    await Promise.all(views.map((view) => stage.add(view)));
   }
 };
 

@@ -1,0 +1,60 @@
+"""All boxes of a detection network before overlapping ones are suppressed, for pages whose sliders do that anew.
+
+A network lets itself be asked when one of its parts has `nms_thresh` (the overlap beyond which the worse box goes) and, where
+there is a limit, `detections_per_img`, as torchvision's detectors have them. Region proposals are suppressed as before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.ops import batched_nms
+
+from digits.engines.base import Suppression
+
+MOST = 1000  # boxes of a picture, best first; those that the network itself keeps are among them in any case
+UNLIMITED = 1 << 30
+
+
+def suppressing_part(module: nn.Module) -> nn.Module | None:
+    """The one part of a network that suppresses overlapping boxes; None where none or several say so."""
+    parts = [part for part in module.modules() if _suppresses(part)]
+    return parts[0] if len(parts) == 1 else None
+
+
+@contextlib.contextmanager
+def everything(part: nn.Module) -> Iterator[Suppression]:
+    """The network gives all boxes; what it would have done is told."""
+    before = {name: getattr(part, name) for name in ("nms_thresh", "detections_per_img") if hasattr(part, name)}
+    part.nms_thresh = 1.0
+    if "detections_per_img" in before:
+        part.detections_per_img = UNLIMITED
+    try:
+        yield Suppression(float(before["nms_thresh"]), int(before.get("detections_per_img", 0)))
+    finally:
+        for name, value in before.items():
+            setattr(part, name, value)
+
+
+def kept_of(rows: np.ndarray, suppression: Suppression) -> np.ndarray:
+    """Numbers of the rows (n, 6) that the network itself would have given, best first."""
+    boxes, scores, labels = (torch.from_numpy(np.ascontiguousarray(rows[:, part])) for part in (slice(4), 4, 5))
+    kept = batched_nms(boxes, scores, labels.long(), suppression.overlap).numpy()
+    return kept[: suppression.most] if suppression.most else kept
+
+
+def sent_of(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The rows that a page gets, best first: the best `MOST`, and those that stay."""
+    chosen = np.zeros(len(rows), bool)
+    chosen[:MOST] = True
+    chosen[kept] = True
+    return rows[chosen]
+
+
+def _suppresses(part: nn.Module) -> bool:
+    return isinstance(getattr(part, "nms_thresh", None), float) and not isinstance(part, RegionProposalNetwork)

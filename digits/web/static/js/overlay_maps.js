@@ -1,0 +1,105 @@
+// Classes of every pixel over a picture. Everything that a slider does not change is made beforehand, in the size in which it
+// is shown: a slider's step is one look-up a pixel and two copies.
+
+export const NOTHING = 255; // a class number that is not drawn: pixels that do not count
+const FARTHEST = 64; // pixels from a border that an outline can reach
+
+/** A picture that is ready to be drawn. */
+export async function decoded(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return image;
+}
+
+/** A copy of a picture in another size, so that it need not be scaled again. */
+export function scaled(image, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d").drawImage(image, 0, 0, width, height);
+  return canvas;
+}
+
+/** Values (0 to 255) of a grey picture in any size; each is one of the picture's own. */
+export function grey(image, width, height) {
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingEnabled = false;
+  context.drawImage(image, 0, 0, width, height);
+  const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+  const values = new Uint8Array(pixels.length);
+  for (let i = 0; i < values.length; i += 1) values[i] = pixels[i]; // its lowest byte, red
+  return values;
+}
+
+export const pixel = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+
+/** What each class (0 to 255) is drawn as: 0, transparent, for what is hidden, what does not count and, but for masks, black. */
+export function table(colours, hidden = new Set(), withBlack = false) {
+  const found = new Uint32Array(256);
+  for (let value = 0; value < NOTHING; value += 1) {
+    const colour = colours[value] ?? [255, 255, 255];
+    if (!hidden.has(value) && (withBlack || colour.some((part) => part))) found[value] = pixel(colour);
+  }
+  return found;
+}
+
+/** How many pixels it is from each pixel to one of another class, up, down or sideways; 255 for farther than `FARTHEST`. */
+export function borders(classes, width, height) {
+  const near = new Uint8Array(classes.length).fill(255);
+  const above = new Uint8Array(width).fill(255), below = new Uint8Array(width).fill(255);
+  const next = (last, same) => (same ? (last < FARTHEST ? last + 1 : 255) : 1);
+  for (let y = 0, i = 0; y < height; y += 1) {
+    for (let x = 0, left = 255; x < width; x += 1, i += 1) {
+      if (x) left = next(left, classes[i] === classes[i - 1]);
+      if (y) above[x] = next(above[x], classes[i] === classes[i - width]);
+      near[i] = left < above[x] ? left : above[x];
+    }
+  }
+  for (let y = height - 1, i = classes.length - 1; y >= 0; y -= 1) {
+    for (let x = width - 1, right = 255; x >= 0; x -= 1, i -= 1) {
+      if (x < width - 1) right = next(right, classes[i] === classes[i + 1]);
+      if (y < height - 1) below[x] = next(below[x], classes[i] === classes[i + width]);
+      const least = right < below[x] ? right : below[x];
+      if (least < near[i]) near[i] = least;
+    }
+  }
+  return near;
+}
+
+/** A canvas that is coloured again and again. */
+export class ColourLayer {
+  constructor(width, height) {
+    this.canvas = new OffscreenCanvas(width, height);
+    this.context = this.canvas.getContext("2d");
+    this.image = new ImageData(width, height);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+  }
+
+  /** Each pixel as `colours` has its code. */
+  fill(codes, colours) {
+    const { pixels } = this;
+    for (let i = 0; i < pixels.length; i += 1) pixels[i] = colours[codes[i]];
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  /** The same only where a border is at most `width` pixels away. */
+  outline(codes, colours, near, width) {
+    const { pixels } = this;
+    for (let i = 0; i < pixels.length; i += 1) pixels[i] = near[i] <= width ? colours[codes[i]] : 0;
+    this.context.putImageData(this.image, 0, 0);
+  }
+}
+
+/** Lay a picture and layers ([canvas, opacity]) on one another. */
+export function compose(canvas, picture, layers) {
+  const context = canvas.getContext("2d");
+  const { width, height } = canvas;
+  context.globalAlpha = 1;
+  context.clearRect(0, 0, width, height);
+  if (picture) context.drawImage(picture, 0, 0, width, height);
+  context.imageSmoothingEnabled = false;
+  for (const [layer, opacity] of layers) {
+    context.globalAlpha = opacity;
+    context.drawImage(layer, 0, 0, width, height);
+  }
+  context.globalAlpha = 1;
+}

@@ -1,0 +1,38 @@
+// Of boxes of one class that overlap much only the best stays: what digits/engines/suppression.py does, on the same numbers.
+
+const COLUMNS = 6; // left, top, right, bottom, score, class
+const f32 = Math.fround;
+
+/** Rows of float32 numbers from base64, best first: what a slider may choose from. */
+export function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const numbers = new Float32Array(bytes.buffer);
+  return Array.from({ length: numbers.length / COLUMNS }, (_, i) => row(numbers.subarray(COLUMNS * i, COLUMNS * (i + 1))));
+}
+
+const row = ([x0, y0, x1, y1, score, label]) => ({ box: [x0, y0, x1, y1], score, class: label });
+
+/** Those of `boxes` that stay, best first; at most `most` of them (0: all). At an `overlap` of 1 all stay. */
+export function suppressed(boxes, overlap, most = 0) {
+  const sorted = boxes.every(({ score }, i) => !i || score <= boxes[i - 1].score) ? boxes : [...boxes].sort((a, b) => b.score - a.score);
+  const kept = [];
+  for (const box of sorted) {
+    if (most && kept.length >= most) break;
+    if (overlap >= 1 || !kept.some((better) => better.class === box.class && shared(better.box, box.box) > overlap)) kept.push(box);
+  }
+  return kept;
+}
+
+/** What is left of `boxes` under a choice of the sliders: `score`, the least, and `overlap`. */
+export const chosen = (boxes, { score, overlap = 1 }, most = 0) => suppressed(boxes.filter((box) => box.score >= score), overlap, most);
+
+// Intersection over union, rounded to float32 after each step as NumPy and torch do.
+function shared([ax0, ay0, ax1, ay1], [bx0, by0, bx1, by1]) {
+  const width = f32(Math.min(ax1, bx1) - Math.max(ax0, bx0)), height = f32(Math.min(ay1, by1) - Math.max(ay0, by0));
+  if (!(width > 0 && height > 0)) return 0;
+  const inside = f32(width * height);
+  const union = f32(f32(area(ax0, ay0, ax1, ay1) + area(bx0, by0, bx1, by1)) - inside);
+  return union > 0 ? f32(inside / union) : 0;
+}
+
+const area = (x0, y0, x1, y1) => f32(f32(x1 - x0) * f32(y1 - y0));
