@@ -49,9 +49,10 @@ def root(client: Client) -> Path:
     return client.server.jobs_dir.parent
 
 
-def write_yolo(folder: Path, count: int, seed: int) -> None:
-    """Pictures with squares, and a text file of boxes for each."""
+def write_yolo(folder: Path, count: int, seed: int, larger: int = 1) -> None:
+    """Pictures with squares, enlarged, and a text file of boxes for each."""
     pictures, boxes = squared_pictures(count, SIDE, seed)
+    pictures = pictures.repeat(larger, axis=2).repeat(larger, axis=3)
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
     for i, (picture, found) in enumerate(zip(pictures, boxes, strict=True)):
@@ -98,6 +99,22 @@ def test_boxes_of_a_picture_as_json(client: Client, model: str, root: Path) -> N
     wanted = boxes[number][0]
     assert found[:4] == pytest.approx([wanted[name] for name in ("x0", "y0", "x1", "y1")], abs=4)
     assert found[5] == wanted["class"]
+
+
+def test_another_data_set_of_larger_pictures_is_evaluated(client: Client, dataset: str, model: str, root: Path) -> None:
+    write_yolo(root / "larger", 16, seed=3, larger=2)
+    values = {"class_names_file": root / "names.txt", "annotation_format": "yolo"}
+    folders = {"train_image_folder": root / "larger" / "images", "train_label_folder": root / "larger" / "labels"}
+    made = client.json("/datasets/generic/create/image-object-detection.json", dataset_name="larger", **values, **folders)
+    results = []
+    for other in (f"{client.done(made['id'])}/train_db", f"{dataset}/val_db"):
+        job = client.done(client.json(f"/models/{model}/evaluate.json", other=other)["id"])
+        results.append(client.json(f"/evaluations/{job}.json")["result"])
+        samples = client.json(f"/evaluations/{job}/samples.json")["samples"]
+        sizes = {tuple(sample["size"]) for sample in samples}
+    assert sizes == {(SIDE, SIDE)}
+    assert results[0]["metrics"]["map50"] == pytest.approx(results[1]["metrics"]["map50"], abs=0.1)
+    assert results[0]["count"] == 16
 
 
 def test_a_network_for_other_data_is_refused(client: Client, dataset: str) -> None:
