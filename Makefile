@@ -51,6 +51,6 @@ $(DEMO_STAMP): $(BIN)/python $(SOURCES)
 	@touch $@
 
 $(TEST_STAMP): $(BIN)/python $(SOURCES)
-	$(PIP) install -c constraints.txt -e ".[dev,tensorflow]"
+	$(PIP) install -c constraints.txt -e ".[dev,tensorboard,tensorflow]"
 	$(if $(PLUGIN_DIRS),$(PIP) install -c constraints.txt --no-build-isolation --no-deps $(PLUGIN_DIRS),)
 	@touch $@

@@ -61,7 +61,7 @@ class TrainingLoop:
             self._epoch(epoch)
         self.progress.tell(self.plan.total, force=True)
         if self.summaries is not None:
-            self.summaries.graph(self.stepper.graph())
+            self.summaries.graph(self.stepper.graph)
         self._checkpoint()
 
     def _epoch(self, epoch: int) -> None:
@@ -117,6 +117,7 @@ class TrainingLoop:
         self.film.add(self.stepper, self.step, self.plan.epoch_of(self.step))
         if self.summaries is not None:
             self.summaries.samples(self.step)
+            self.summaries.graph(self.stepper.graph)
         return scores
 
     def _pulse(self) -> None:

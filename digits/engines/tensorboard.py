@@ -1,4 +1,4 @@
-"""Summaries for TensorBoard in the job folder's `tb/`: scalars, sample pictures and, where the engine has one, the graph.
+"""Summaries for TensorBoard in the job folder's `tb/`: scalars, sample pictures and the graph of the network.
 
 Written without TensorBoard being installed: an event file is a TFRecord file of `Event` messages, both of which are simple
 (tensorflow/core/util/event.proto, tensorflow/core/lib/io/record_writer). The files are for looking at only: nothing reads them
@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,23 @@ PICTURES = 4
 SESSION_START = b"\x08\x01"  # SessionLog.START: what an earlier attempt wrote at or beyond this step is void
 
 
+@dataclass(frozen=True)
+class GraphNode:
+    """A step of a computation: what it is, the names of the nodes it reads, the shapes of what it makes."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    shapes: Sequence[tuple[int, ...]]
+
+
 class Summaries:
     """The event file of one attempt. Does nothing but a log line once it cannot write."""
 
     def __init__(self, run: TrainingRun, step: int) -> None:
         self.run = run
         self.last = 0.0
+        self.has_graph = False
         self.path: Path | None = run.folder / FOLDER / f"events.out.tfevents.{time.time():.0f}.digits"
         self._write(0, 3, b"brain.Event:2")
         if step:
@@ -46,9 +58,17 @@ class Summaries:
         summary = b"".join(_bytes(1, _text(1, f"{phase}/{name}") + _float(2, value)) for name, value in values.items())
         self._write(step, 5, summary)
 
-    def graph(self, graph: bytes) -> None:
-        """A serialized GraphDef."""
+    def graph(self, make: Callable[[], bytes]) -> None:
+        """A serialized GraphDef (empty: there is none yet); once, and a network that cannot be drawn only costs a log line."""
+        if self.has_graph or self.path is None:
+            return
+        try:
+            graph = make()
+        except Exception as error:  # a network may do anything when it is called
+            graph, self.has_graph = b"", True
+            self.run.emit(LogEvent(message=f"TensorBoard gets no graph of the network: {type(error).__name__}: {error}"))
         if graph:
+            self.has_graph = True
             self._write(0, 4, graph)
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
@@ -80,6 +100,17 @@ class Summaries:
         except OSError as error:
             self.path = None
             self.run.emit(LogEvent(message=f"No more summaries for TensorBoard are written: {error.strerror or error}."))
+
+
+def graph_def(nodes: Sequence[GraphNode]) -> bytes:
+    """A GraphDef (tensorflow/core/framework/graph.proto) of nodes without values."""
+    return b"".join(_bytes(1, _node(node)) for node in nodes) + _bytes(4, b"\x08\x01")
+
+
+def _node(node: GraphNode) -> bytes:
+    shapes = b"".join(_bytes(7, b"".join(_bytes(2, b"\x08" + _varint(size)) for size in shape)) for shape in node.shapes)
+    shapes_entry = _text(1, "_output_shapes") + _bytes(2, _bytes(1, shapes))
+    return _text(1, node.name) + _text(2, node.kind) + b"".join(_text(3, name) for name in node.inputs) + _bytes(5, shapes_entry)
 
 
 def record(data: bytes) -> bytes:

@@ -22,7 +22,9 @@ from digits.engines.metrics import Metric
 from digits.engines.plan import Plan
 from digits.engines.recipe import metrics_of
 from digits.engines.stepper import Scores, Stepper, Totals
+from digits.engines.tensorboard import graph_def
 from digits.engines.torch_build import Network
+from digits.engines.torch_graph import graph_of
 from digits.engines.torch_inputs import Augmenter, Inputs
 from digits.engines.torch_losses import Loss
 from digits.engines.torch_predictor import finish_outputs
@@ -203,6 +205,18 @@ class TorchStepper(Stepper):
         return finish_outputs(
             outputs, self.run.spec.task, len(self.run.info.class_labels), self.inputs.preparation, self.run.train.meta.label_kind
         )
+
+    def graph(self) -> bytes:
+        """Drawn from one black picture; what the network draws at random meanwhile is drawn again afterwards."""
+        x = torch.zeros((1, *self.inputs.preparation.input_shape), device=self.fabric.device)
+        state = random_state(self.on_gpu)
+        self.module.eval()
+        try:
+            with torch.no_grad(), self.fabric.autocast():
+                return graph_def(graph_of(self.module, x))
+        finally:
+            self.module.train()
+            restore_random_state(state, self.on_gpu)
 
     # -- state --------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -22,14 +21,15 @@ from digits.service import Service
 from digits.storage.frames import pack, unpack
 from digits.storage.plugin_socket import socket_of
 from digits.storage.wire import Message
+from digits.utils.unix_http import UnixConnection
 
 FORM_SECONDS = 20.0
 CREATE_SECONDS = 300.0
 VIEW_SECONDS = 120.0
 ENCODE_SECONDS = 300.0
-CONNECT_SECONDS = 5.0
 RESTART_SECONDS = 20.0
 LIST_SECONDS = 5.0
+TABLE_SECONDS = 8.0
 MENU_SECONDS = 0.5
 POLL_SECONDS = 0.1
 SHOWS_ONLY = frozenset({"dataset-form", "inference-form", "view-form", "facts"})
@@ -57,32 +57,47 @@ class _Listing:
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     at: float = -LIST_SECONDS
+    good_for: float = LIST_SECONDS
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 _LISTINGS: dict[str, _Listing] = {}
 
 
-def table(service: Service, timeout: float = FORM_SECONDS) -> dict[str, list[dict[str, Any]]]:
-    """All plugins by kind (`data`, `view`), rows as `digits.extensions.loader.Extension.to_json`. Raises HostAway."""
-    status, _, body = _get(service, "/plugins", timeout)
-    if status != 200:
-        raise HostAway(f"The plugin host answered {status}.", advice="Its log says more.")
-    return dict(json.loads(body))
+def table(service: Service, timeout: float = TABLE_SECONDS) -> dict[str, list[dict[str, Any]]]:
+    """All plugins by kind (`data`, `view`), rows as `digits.extensions.loader.Extension.to_json`. Raises HostAway.
+
+    Those whose import takes longer than `timeout` are unusable rows that say so.
+    """
+    with contextlib.suppress(HostAway):
+        return _rows(_listing(service, "/plugins", timeout))
+    return _rows(_listing(service, "/plugins?now", timeout))
 
 
 def known(service: Service) -> dict[str, list[dict[str, Any]]]:
     """The table of plugins as it was at most a few seconds ago; never waits long, and is empty before the host's first answer."""
     listing = _LISTINGS.setdefault(str(service.jobs_dir.path), _Listing())
-    if time.monotonic() - listing.at < LIST_SECONDS or not listing.lock.acquire(blocking=False):
+    if time.monotonic() - listing.at < listing.good_for or not listing.lock.acquire(blocking=False):
         return listing.rows
     try:
         with contextlib.suppress(DigitsError):
-            listing.rows = table(service, MENU_SECONDS)
-            listing.at = time.monotonic()
+            found = _listing(service, "/plugins?now", MENU_SECONDS)
+            listing.good_for = LIST_SECONDS if found["complete"] else MENU_SECONDS
+            listing.rows, listing.at = _rows(found), time.monotonic()
     finally:
         listing.lock.release()
     return listing.rows
+
+
+def _listing(service: Service, address: str, timeout: float) -> dict[str, Any]:
+    status, _, body = _get(service, address, timeout)
+    if status != 200:
+        raise HostAway(f"The plugin host answered {status}.", advice="Its log says more.")
+    return dict(json.loads(body))
+
+
+def _rows(found: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    return {kind: found[kind] for kind in ("data", "view")}
 
 
 def forget(service: Service) -> None:
@@ -147,30 +162,12 @@ def static_file(service: Service, kind: str, extension_id: str, name: str) -> tu
     return body, content_type
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("plugins", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(CONNECT_SECONDS)
-        try:
-            self.sock.connect(self._path)
-        except OSError:
-            self.sock.close()
-            raise
-        self.sock.settimeout(self.timeout)
-
-
-def _wait_for_host(service: Service, timeout: float) -> contextlib.closing[_Connection]:
+def _wait_for_host(service: Service, timeout: float) -> contextlib.closing[UnixConnection]:
     """A connection, as soon as a host listens. Raises HostAway."""
     deadline = time.monotonic() + min(timeout, RESTART_SECONDS)
     while True:
         path = socket_of(service.jobs_dir)
-        connection = _Connection(path, timeout)
+        connection = UnixConnection(path, timeout)
         try:
             if not path:
                 raise FileNotFoundError("no plugin host has been started")

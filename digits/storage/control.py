@@ -1,8 +1,8 @@
 """How the web process and commands talk to the supervisor: one line of JSON each way over a Unix socket.
 
 The file `.digits/runtime.json` names the socket and the process; it is there while a supervisor runs. Requests have `op`:
-`ping`, `queue`, `gpus`, `problems`, `predictor`, `check-network`, `preview-augmentation`, `restart-plugin-host`; docs/jobs.md
-lists their answers.
+`ping`, `queue`, `gpus`, `problems`, `predictor`, `check-network`, `preview-augmentation`, `tensorboard`, `restart-plugin-host`;
+docs/jobs.md lists their answers.
 """
 
 from __future__ import annotations

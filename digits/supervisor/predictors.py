@@ -136,14 +136,14 @@ class Predictors:
         if predictor is None:
             self.running[key] = self._start(key)
             return None
-        if _answers(predictor.socket):
+        if answers_at(predictor.socket):
             predictor.ready, predictor.used = True, time.monotonic()
             return {"socket": str(predictor.socket)}
         if predictor.child.is_running():
             return None
         self._drop(key)
         return {
-            "error": f"The model could not be loaded: {_tail(predictor.log)}",
+            "error": f"The model could not be loaded: {tail_of(predictor.log)}",
             "advice": "The page of the model shows its log.",
         }
 
@@ -159,7 +159,7 @@ class Predictors:
             predictor.log.unlink(missing_ok=True)
 
 
-def _answers(path: Path) -> bool:
+def answers_at(path: Path) -> bool:
     """Whether somebody listens on a socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(0.2)
@@ -170,8 +170,8 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def _tail(log: Path) -> str:
-    """The end of what a predictor printed."""
+def tail_of(log: Path) -> str:
+    """The end of what a process printed."""
     try:
         text = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
     except OSError:

@@ -14,12 +14,14 @@ from types import FrameType
 from typing import Any
 
 from digits.config import Settings
+from digits.domain.jobs import Kind
 from digits.domain.status import FINISHED
 from digits.storage.control import runtime_file
 from digits.storage.folders import JobsDir
 from digits.storage.jobs import Job, JobStore
 from digits.storage.lock import ServerLock
 from digits.supervisor import logs
+from digits.supervisor.boards import Boards
 from digits.supervisor.checks import AugmentationPreviews, NetworkChecks
 from digits.supervisor.children import Service, ServiceKeeper, stop_all
 from digits.supervisor.control import Answer, ControlServer, Later
@@ -46,8 +48,9 @@ class Server:
         )
         self.checks = NetworkChecks(control.directory)
         self.previews = AugmentationPreviews(control.directory)
+        self.boards = Boards(supervisor.jobs_dir, control.directory, self._model_name)
         supervisor.queue.before_start = lambda grant: self.predictors.leave(grant.gpus)
-        supervisor.on_delete = self.predictors.forget
+        supervisor.on_delete = self._forget
         self.keepers = [ServiceKeeper(service, control.directory) for service in services]
         self._on_ready = on_ready
         control.handlers.update(self.handlers())
@@ -65,12 +68,14 @@ class Server:
             self._on_ready = None
         self.supervisor.tick()
         self.predictors.tick()
+        self.boards.tick()
         self.control.serve()
 
     def stop(self) -> None:
         """End services and predictors; workers are left alone."""
         stop_all([keeper.child for keeper in self.keepers if keeper.child is not None])
         self.predictors.stop()
+        self.boards.stop()
         self.checks.stop()
         self.previews.stop()
 
@@ -84,8 +89,18 @@ class Server:
             "predictor": self.predictors.request,
             "check-network": self.checks.request,
             "preview-augmentation": self.previews.request,
+            "tensorboard": self.boards.request,
             "restart-plugin-host": lambda _: self._restart(PLUGIN_HOST),
         }
+
+    def _model_name(self, job_id: str) -> str:
+        job = self.supervisor.store.find(job_id)
+        return job.name if job is not None and job.kind == Kind.MODEL else ""
+
+    def _forget(self, job_id: str) -> None:
+        """End what serves a job that is being deleted."""
+        self.predictors.forget(job_id)
+        self.boards.forget(job_id)
 
     def _restart(self, name: str) -> Answer:
         found = [keeper for keeper in self.keepers if keeper.service.name == name]

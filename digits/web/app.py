@@ -26,6 +26,7 @@ AREAS = (
     "models",
     "inference",
     "plugins",
+    "tensorboard",
     "api",
 )
 VENDORED = {

@@ -123,21 +123,23 @@ def check_host(host: str, known: frozenset[str]) -> None:
 
 def check_origin(*, needs_proof: bool) -> None:
     """Raises Forbidden when a changing request comes from another site, or (with `needs_proof`) cannot show that it does not."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     token = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
     if token and hmac.compare_digest(str(session.get("csrf", "")).encode(), token.encode()):
         return
-    if site is not None:
-        allowed = site in ("same-origin", "none")
-    elif origin is not None:
-        allowed = urlsplit(origin).netloc == request.host
-    else:
-        allowed = not needs_proof
-    if not allowed:
+    proven = "Sec-Fetch-Site" in request.headers or "Origin" in request.headers
+    if not comes_from_here() or (needs_proof and not proven):
         raise Forbidden(
             "The request does not come from a page of this server.",
             advice="Reload the page and try again; a script sends `Authorization: Bearer TOKEN` instead of a cookie.",
         )
+
+
+def comes_from_here() -> bool:
+    """Whether the browser says that a page of this server, or the user, sent the request; true where it says nothing."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site in ("same-origin", "none")
+    return origin is None or urlsplit(origin).netloc == request.host
 
 
 def _bearer() -> str:

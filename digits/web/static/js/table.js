@@ -213,6 +213,7 @@ export class JobTable {
     for (const button of this.pane.querySelectorAll("[data-page]")) button.addEventListener("click", () => this.turn(Number(button.dataset.page)));
     for (const chip of this.pane.querySelectorAll("[data-letters]")) chip.addEventListener("click", () => this.filter(chip));
     for (const button of this.pane.querySelectorAll("[data-bulk]")) button.addEventListener("click", () => this.bulk(button.dataset.bulk));
+    this.part("[data-board]")?.addEventListener("click", (event) => this.openBoard(event.currentTarget.dataset.board));
     this.table.addEventListener("click", (event) => this.click(event));
     this.table.addEventListener("keydown", (event) => this.key(event));
   }
@@ -304,6 +305,11 @@ export class JobTable {
 
   chosenRows() {
     return this.rows.filter((row) => this.selected.has(row.id));
+  }
+
+  openBoard(address) {
+    const ids = this.chosenRows().map((row) => row.id);
+    window.open(address + ids.join(","), "_blank", "noopener");
   }
 
   async bulk(action) {
