@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,12 +13,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from digits.engines.suppression import suppressed
 from digits.extensions.view.bounding_boxes import Visualization as Boxes
 from digits.extensions.view.segmentation import Visualization as Segmentation
 from digits.plugin_host import rendering
 from digits.plugin_host.view import DatasetFacade
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer, start_server
+from tests.engines.test_suppression import boxes_at_random
 from tests.plugin_host.packages import add_package
 
 OLD = Path(__file__).resolve().parents[1] / "plugin_host" / "old_style" / "oldStylePlugin"
@@ -52,7 +56,7 @@ def test_an_old_form_is_alive(page: Page, context: BrowserContext, server: Runni
     expect(page.locator("#title")).to_have_value("clicked")  # what was typed is still there
 
 
-def shown(name: str, view: object, output: np.ndarray, truth: np.ndarray | None = None) -> str:
+def shown(name: str, view: object, output: np.ndarray, truth: np.ndarray | None = None, **known: object) -> str:
     """The header and one sample of a view, as the results page holds them."""
     from flask import Flask
 
@@ -60,7 +64,7 @@ def shown(name: str, view: object, output: np.ndarray, truth: np.ndarray | None 
     rendering.prepare(app)
     picture = np.full((SIDE, SIDE), 100, np.uint8)
     with app.test_request_context("/"):
-        data = view.process_data("x", picture, {name: output}, truth)  # type: ignore[attr-defined]
+        data = view.process_data("x", picture, {name: output}, truth, **known)  # type: ignore[attr-defined]
         sample = rendering.render(name, *view.get_view_template(data), nonce="")  # type: ignore[attr-defined]
         return rendering.render(name, *view.get_header_template(), nonce="") + sample  # type: ignore[attr-defined]
 
@@ -119,3 +123,39 @@ def test_boxes_follow_the_score_threshold(page: Page, context: BrowserContext, s
     expect(page.locator("[data-count]")).to_have_text("2")
     slide(page, "threshold", "0.5")
     expect(page.locator("[data-count]")).to_have_text("1")
+
+
+def test_overlapping_boxes_come_and_go_as_in_python(page: Page, context: BrowserContext, server: RunningServer) -> None:
+    name_yourself(context, server)
+    rows = boxes_at_random(300, seed=5)
+    page.goto(f"{server.url}/plugins")
+    program = """async ([packed, overlap, score, most]) => {
+        const { chosen, unpack } = await import("/static/js/suppression.js");
+        return chosen(unpack(packed), { overlap, score }, most).map(({ box, score, class: label }) => [...box, score, label]);
+    }"""
+    packed = base64.b64encode(rows.tobytes()).decode()
+    for overlap, score, most in ((0.0, 0, 0), (0.3, 0.25, 0), (0.45, 0.5, 10), (0.6, 0, 100), (1.0, 0, 0)):
+        found = page.evaluate(program, [packed, overlap, score, most])
+        wanted = rows[rows[:, 4] >= score]
+        assert found == wanted[suppressed(wanted, overlap, most)].tolist()
+
+
+def test_the_overlap_slider_brings_boxes_back(page: Page, context: BrowserContext, server: RunningServer, tmp_path: Path) -> None:
+    name_yourself(context, server)
+    rows = np.array([[2, 2, 12, 12, 0.9, 0], [2, 2, 12, 10, 0.8, 0], [2, 2, 12, 9, 0.7, 1]], np.float32)
+    view = Boxes(DatasetFacade(extension_userdata={"class_labels": ["cell", "plate"]}), score_threshold=0.25)
+    candidates = {"boxes": rows, "overlap": 0.5, "most": 0}
+    put(page, server, shown("image-bounding-boxes", view, rows[[0, 2]], candidates=candidates))
+    count = page.locator("[data-count]")
+    expect(count).to_have_text("2")  # as the network does it: 80 of 100 pixels shared is too much
+    slide(page, "overlap", "0.85")
+    expect(count).to_have_text("3")
+    page.get_by_label("plate").uncheck()
+    expect(count).to_have_text("2")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Boxes").click()
+    waiting.value.save_as(tmp_path / "boxes.json")
+    found = json.loads((tmp_path / "boxes.json").read_text())
+    assert [(one["bbox"], one["category_id"]) for one in found] == [([2, 2, 10, 10], 0), ([2, 2, 10, 8], 0)]
+    slide(page, "overlap", "0")
+    expect(count).to_have_text("1")

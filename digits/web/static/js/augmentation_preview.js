@@ -1,9 +1,11 @@
 // A few training pictures as the augmentation of the form would change them; masks and boxes move along.
 
-import { drawBoxes, MapLayers } from "./film_draw.js";
+import { CARDS } from "./film_cards.js";
+import { Stage } from "./stage.js";
 import { el, request, root } from "./ui.js";
 
 const WAIT_MS = 500;
+const TRUTH_ONLY = { truth: true, prediction: false, opacity: 1, score: 0, hidden: new Set() };
 
 /** Wires the preview below the augmentation's fields of `form`. */
 export function attachPreview(form) {
@@ -39,29 +41,26 @@ export function attachPreview(form) {
 }
 
 async function show(place, found) {
-  const cards = await Promise.all(found.samples.map(async (sample) => {
-    const [before, after] = await Promise.all([sample.before, sample.after].map((moment) => drawn(moment, sample, found)));
-    return el("figure", { class: "film-card" }, el("div", { class: "film-pair" }, ...before, ...after), el("figcaption", {}, el("span", { class: "film-key" }, sample.key), el("span", {}, sample.label)));
-  }));
+  const stage = new Stage(() => TRUTH_ONLY);
+  const drawn = [];
+  const cards = found.samples.map((sample) => {
+    const pair = [sample.before, sample.after].flatMap((moment) => pictures(moment, sample, found, drawn));
+    return el("figure", { class: "film-card" }, el("div", { class: "film-pair" }, ...pair), el("figcaption", {}, el("span", { class: "film-key" }, sample.key), el("span", {}, sample.label)));
+  });
   place.dataset.kind = "pairs";
   place.replaceChildren(...cards);
+  await Promise.all(drawn.map((card) => stage.add(card)));
 }
 
-async function drawn(moment, sample, found) {
-  if (found.kind === "map" && moment.truth) {
-    const canvas = el("canvas", { role: "img", "aria-label": `${sample.key} with its mask` });
-    const layers = new MapLayers(canvas, found.colours);
-    await layers.load(moment.input, moment.truth, sample.size);
-    layers.paint({ opacity: 0, prediction: false, truth: true });
-    return [canvas];
+/** A sample at one moment: with its mask or boxes on a canvas, which is put on `drawn`, else as pictures. */
+function pictures(moment, sample, found, drawn) {
+  const truth = found.kind === "boxes" ? moment.boxes : moment.truth;
+  if (["map", "boxes"].includes(found.kind) && truth) {
+    const card = new CARDS[found.kind]({ key: sample.key, input: moment.input, truth, size: sample.size }, found);
+    drawn.push(card);
+    return [card.canvas];
   }
   const image = el("img", { src: moment.input, alt: sample.key });
-  await image.decode();
-  image.classList.toggle("pixelated", image.naturalWidth < 160);
-  if (found.kind === "boxes") {
-    const canvas = el("canvas", { role: "img", "aria-label": `${sample.key} with its boxes` });
-    drawBoxes(canvas, image, { size: sample.size, truth: moment.boxes }, [], found, { score: 0, truth: true, prediction: false, opacity: 1 });
-    return [canvas];
-  }
+  image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 160));
   return found.kind === "pictures" && moment.truth ? [image, el("img", { src: moment.truth, alt: `Target of ${sample.key}` })] : [image];
 }

@@ -1,6 +1,7 @@
 // The pictures of an evaluation with their outputs, page by page and worst first; overlays and masks can be taken away.
 
-import { CARDS, legend } from "./film.js";
+import { CardBoard } from "./card_board.js";
+import { fileName, savePicture } from "./downloads.js";
 import { el, icon, number, request, root, toast } from "./ui.js";
 
 const SIZE = 24;
@@ -13,7 +14,7 @@ class Gallery {
     this.sort?.addEventListener("change", () => this.go(0));
     box.querySelector("[data-previous]").addEventListener("click", () => this.go(this.page - 1));
     box.querySelector("[data-next]").addEventListener("click", () => this.go(this.page + 1));
-    for (const input of box.querySelectorAll("[data-film-option]")) input.addEventListener("input", () => this.paintSoon());
+    this.board = new CardBoard(box);
     this.go(0);
   }
 
@@ -30,20 +31,14 @@ class Gallery {
   }
 
   async draw(found) {
-    const Card = CARDS[found.kind];
-    this.cards = found.samples.map((sample) => new Card(sample, found));
-    for (const part of this.box.querySelectorAll("[data-film-for]")) part.hidden = !part.dataset.filmFor.split(" ").includes(found.kind);
-    this.box.querySelector("[data-film-legend]").replaceChildren(...(["map", "boxes"].includes(found.kind) ? legend(found) : []));
-    const cards = this.box.querySelector("[data-film-cards]");
-    cards.dataset.kind = found.kind;
-    cards.replaceChildren(...this.cards.map((card) => card.root));
-    await Promise.all(this.cards.map((card, i) => card.show(found.samples[i])));
-    this.cards.forEach((card, i) => {
+    const { board } = this;
+    board.build(found);
+    board.cards.forEach((card, i) => card.root.append(this.actions(card, found.samples[i])));
+    await board.show(found.samples);
+    board.cards.forEach((card, i) => {
       const dice = found.samples[i].metrics.mean_dice; // as it is sorted by: over all classes
       if (dice !== null && dice !== undefined) card.root.querySelector("[data-value]").textContent = `mean Dice ${number(Math.round(dice * 1000) / 10)} %`;
-      card.root.append(this.actions(card, found.samples[i]));
     });
-    this.paint();
     const pages = Math.max(1, Math.ceil(found.total / SIZE));
     this.box.querySelector("[data-place]").textContent = `Page ${this.page + 1} of ${number(pages)}, ${number(found.total)} pictures`;
     this.box.querySelector("[data-previous]").disabled = this.page === 0;
@@ -53,29 +48,10 @@ class Gallery {
 
   actions(card, sample) {
     const links = [];
-    if (card.canvas) links.push(el("button", { type: "button", class: "btn btn-link btn-sm p-0", title: "Download the picture with the overlay", onclick: () => download(card.canvas, sample) }, icon("image"), " overlay"));
+    if (card.canvas) links.push(el("button", { type: "button", class: "btn btn-link btn-sm p-0", title: "Download the picture with the overlay", onclick: async () => savePicture(await card.whole(this.board.choice()), fileName(sample.key, "overlay.png")) }, icon("image"), " overlay"));
     if (this.box.dataset.mask) links.push(el("a", { href: `${this.box.dataset.mask}${sample.row}.png`, download: true, title: "Class of each pixel as PNG" }, icon("download"), " mask"));
     return el("div", { class: "film-actions" }, ...links);
   }
-
-  paintSoon() {
-    this.asked ??= requestAnimationFrame(() => { this.asked = undefined; this.paint(); });
-  }
-
-  paint() {
-    const options = {};
-    for (const input of this.box.querySelectorAll("[data-film-option]")) options[input.dataset.filmOption] = input.type === "checkbox" ? input.checked : Number(input.value);
-    for (const card of this.cards ?? []) card.paint?.(options);
-  }
-}
-
-/** Hands the canvas over as a PNG file. */
-function download(canvas, sample) {
-  canvas.toBlob((blob) => {
-    const link = el("a", { href: URL.createObjectURL(blob), download: `${sample.key.replace(/[^\w.-]+/g, "_")}_overlay.png` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  });
 }
 
 for (const box of document.querySelectorAll("[data-gallery]")) new Gallery(box);

@@ -32,21 +32,26 @@ export class Stage {
     return known;
   }
 
-  /** Watch others instead of all these. */
-  clear() {
-    this.seeing.disconnect();
-    this.sizing.disconnect();
-    this.items.clear();
+  /** Watch an item no longer. */
+  remove({ canvas }) {
+    this.seeing.unobserve(canvas);
+    this.sizing.unobserve(canvas);
+    this.items.get(canvas)?.known();
+    this.items.delete(canvas);
   }
 
-  /** Draw everything anew that can be seen, at the next frame. */
+  /** Draw everything anew that can be seen, at the next frame; resolves when that is done. */
   redraw() {
     for (const state of this.items.values()) state.stale = true;
-    this.asked ??= requestAnimationFrame(() => {
-      this.asked = undefined;
-      const choice = this.choice();
-      for (const state of this.items.values()) this.draw(state, choice);
+    this.asked ??= new Promise((done) => {
+      requestAnimationFrame(() => {
+        this.asked = undefined;
+        const choice = this.choice();
+        for (const state of this.items.values()) this.draw(state, choice);
+        done();
+      });
     });
+    return this.asked;
   }
 
   async seen({ target, isIntersecting }) {

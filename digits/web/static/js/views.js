@@ -187,20 +187,32 @@ const buttons = (view, choice) => el("div", { class: "view-downloads" }, ...view
 
 const KINDS = { segmentation: Segmentation, boxes: Boxes };
 
+const drawn = new WeakMap(); // by root of a sample: when it is drawn
+
+/** Bring the samples below `scope` to life; resolves when those that can be seen are drawn. */
 export const start = async (scope = document) => {
   for (const [kind, View] of Object.entries(KINDS)) {
-    const controls = scope.querySelector(`[data-view-controls="${kind}"]`);
-    const legend = { colours: JSON.parse(controls?.dataset.colours ?? "[]"), names: JSON.parse(controls?.dataset.names ?? "[]") };
-    const stage = new Stage(() => options(controls));
-    controls?.addEventListener("input", ({ target }) => {
-      const output = target.parentElement.querySelector("output");
-      if (output) output.textContent = target.value;
-      stage.redraw();
-    });
-    const views = [...scope.querySelectorAll(`[data-view="${kind}"]`)].map((root) => new View(root, legend));
-    for (const view of views) view.root.append(buttons(view, () => options(controls)));
-    await Promise.all(views.map((view) => stage.add(view)));
+    const roots = [...scope.querySelectorAll(`[data-view="${kind}"]`)];
+    begin(View, roots.filter((root) => !drawn.has(root)), scope.querySelector(`[data-view-controls="${kind}"]`));
+    await Promise.all(roots.map((root) => drawn.get(root)));
   }
 };
+
+function begin(View, roots, controls) {
+  const legend = { colours: JSON.parse(controls?.dataset.colours ?? "[]"), names: JSON.parse(controls?.dataset.names ?? "[]") };
+  const choice = () => options(controls);
+  const stage = new Stage(choice);
+  for (const root of roots) {
+    const view = new View(root, legend);
+    root.append(buttons(view, choice));
+    drawn.set(root, stage.add(view));
+  }
+  if (!roots.length) return;
+  controls?.addEventListener("input", ({ target }) => {
+    const output = target.parentElement.querySelector("output");
+    if (output) output.textContent = target.value;
+    stage.redraw();
+  });
+}
 
 start();
