@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from digits.domain.training import Solver
+from digits.engines.tensorflow_averaging import FIRST_SQUARES, AdagradDualAveraging
 from digits.engines.tensorflow_start import keras
 from digits.errors import TrainingError
 
@@ -20,6 +21,7 @@ DEFAULTS: dict[str, tuple[float | None, float]] = {
     "ADAMW": (None, 0.01),
     "RMSPROP": (0.0, 0.0),
     "FTRL": (None, 0.0),
+    "ADAGRADDA": (None, 0.0),
 }
 SUPPORTED = tuple(DEFAULTS)
 
@@ -27,10 +29,10 @@ SUPPORTED = tuple(DEFAULTS)
 def make_optimizer(solver: Solver, rate: float, *, scaled: bool = False) -> tuple[Any, float]:
     """The optimizer, and the weight decay that is to be added to the gradients.
 
-    `scaled` wraps it for half precision. Raises TrainingError for solvers that Keras does not have.
+    `scaled` wraps it for half precision. Raises TrainingError for solvers that are not known.
     """
     if solver.type not in DEFAULTS:
-        raise TrainingError(f"Keras has no solver {solver.type}.", advice=f"Choose one of {', '.join(SUPPORTED)}.", code="solver")
+        raise TrainingError(f"There is no solver {solver.type}.", advice=f"Choose one of {', '.join(SUPPORTED)}.", code="solver")
     momentum, decay = DEFAULTS[solver.type]
     momentum = momentum if solver.momentum is None else solver.momentum
     decay = decay if solver.weight_decay is None else solver.weight_decay
@@ -61,5 +63,6 @@ _MAKERS: dict[str, Callable[[float, float, float, Solver], Any]] = {
     "ADAM": lambda rate, _m, _d, _s: keras.optimizers.Adam(rate, epsilon=1e-8),
     "ADAMW": _adamw,
     "RMSPROP": _rmsprop,
-    "FTRL": lambda rate, _m, _d, _s: keras.optimizers.Ftrl(rate),
+    "FTRL": lambda rate, _m, _d, _s: keras.optimizers.Adagrad(rate, initial_accumulator_value=FIRST_SQUARES, epsilon=1e-10),
+    "ADAGRADDA": lambda rate, _m, _d, _s: AdagradDualAveraging(rate),
 }

@@ -9,6 +9,7 @@ import torch
 from torch.optim import Optimizer
 
 from digits.domain.training import Solver
+from digits.engines.torch_averaging import FIRST_SQUARES, AdagradDualAveraging
 from digits.errors import TrainingError
 
 # momentum None: the solver has none; weight decay: the field's usual value for nets trained from scratch
@@ -21,6 +22,8 @@ DEFAULTS: dict[str, tuple[float | None, float]] = {
     "ADAM": (None, 0.0),
     "ADAMW": (None, 0.01),
     "RMSPROP": (0.0, 0.0),
+    "FTRL": (None, 0.0),
+    "ADAGRADDA": (None, 0.0),
 }
 SUPPORTED = tuple(DEFAULTS)
 
@@ -28,12 +31,10 @@ SUPPORTED = tuple(DEFAULTS)
 def make_optimizer(solver: Solver, rate: float, parameters: Iterable[torch.nn.Parameter], *, fused: bool) -> Optimizer:
     """The optimizer; `fused` asks for the kernel that updates all weights at once where there is one.
 
-    Raises TrainingError for solvers that torch does not have.
+    Raises TrainingError for solvers that are not known.
     """
     if solver.type not in DEFAULTS:
-        raise TrainingError(
-            f"PyTorch has no solver {solver.type}.", advice=f"Choose one of {', '.join(SUPPORTED)}.", code="solver"
-        )
+        raise TrainingError(f"There is no solver {solver.type}.", advice=f"Choose one of {', '.join(SUPPORTED)}.", code="solver")
     momentum, decay = DEFAULTS[solver.type]
     momentum = momentum if solver.momentum is None else solver.momentum
     decay = decay if solver.weight_decay is None else solver.weight_decay
@@ -47,6 +48,15 @@ def _sgd(parameters: list[Any], rate: float, momentum: float, decay: float, solv
 
 def _adagrad(parameters: list[Any], rate: float, _m: Any, decay: float, _s: Solver, fused: bool) -> Optimizer:
     return torch.optim.Adagrad(parameters, lr=rate, weight_decay=decay, fused=fused and not parameters[0].is_cuda)
+
+
+def _ftrl(parameters: list[Any], rate: float, _m: Any, decay: float, _s: Solver, _fused: bool) -> Optimizer:
+    """FTRL-Proximal without L1 and L2 terms, begun at the network's first weights, takes AdaGrad's steps (McMahan, 2011)."""
+    return torch.optim.Adagrad(parameters, lr=rate, weight_decay=decay, initial_accumulator_value=FIRST_SQUARES)
+
+
+def _adagradda(parameters: list[Any], rate: float, _m: Any, decay: float, _s: Solver, _fused: bool) -> Optimizer:
+    return AdagradDualAveraging(parameters, rate, decay)
 
 
 def _adadelta(parameters: list[Any], rate: float, _m: Any, decay: float, _s: Solver, _fused: bool) -> Optimizer:
@@ -74,4 +84,6 @@ _MAKERS: dict[str, Callable[..., Optimizer]] = {
     "ADAM": _adam,
     "ADAMW": _adamw,
     "RMSPROP": _rmsprop,
+    "FTRL": _ftrl,
+    "ADAGRADDA": _adagradda,
 }

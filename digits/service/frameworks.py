@@ -9,7 +9,6 @@ from digits.service.model_forms import FOREIGN_FRAMEWORKS, FRAMEWORKS, ModelForm
 
 DEFAULT = "pytorch"
 PACKAGES = {"pytorch": "torch", "tensorflow": "tensorflow"}
-MISSING_SOLVERS = {"pytorch": ("FTRL", "ADAGRADDA"), "tensorflow": ("ADAGRADDA",)}
 MISSING_TASKS = {"pytorch": (), "tensorflow": ("detection",)}
 
 
@@ -37,14 +36,10 @@ def choose_framework(form: ModelForm) -> tuple[str, list[str]]:
     raise FormErrors({"framework": [f"{form.framework!r} is not one of {', '.join(FRAMEWORKS)}."]})
 
 
-def missing_abilities(framework: str, solver: str, task: str) -> dict[str, list[str]]:
+def missing_abilities(framework: str, task: str) -> dict[str, list[str]]:
     """What a framework cannot do of what a form asks for, by field."""
-    title = FRAMEWORKS[framework]
-    errors: dict[str, list[str]] = {}
-    if solver in MISSING_SOLVERS[framework]:
-        others = [name for name in FRAMEWORKS if solver not in MISSING_SOLVERS[name]]
-        where = f" It exists in {FRAMEWORKS[others[0]]}." if others else ""
-        errors["solver_type"] = [f"{title} has no solver {solver}.{where} Choose SGD, ADAMW or another one."]
-    if task in MISSING_TASKS[framework]:
-        errors["framework"] = [f"{task.capitalize()} is not possible with {title} here. Choose {FRAMEWORKS[DEFAULT]}."]
-    return errors
+    if task not in MISSING_TASKS[framework]:
+        return {}
+    return {
+        "framework": [f"{task.capitalize()} is not possible with {FRAMEWORKS[framework]} here. Choose {FRAMEWORKS[DEFAULT]}."]
+    }

@@ -185,6 +185,10 @@ class EngineContract:
             spec = self.spec(epochs=1, solver=Solver(name), learning_rate=LearningRate(0.001, "poly"), val_interval=0)
             assert train(pictures, tmp_path / name, spec)
 
+    def test_a_solver_that_is_not_known_is_refused(self, pictures: Path, tmp_path: Path) -> None:
+        with pytest.raises(TrainingError, match="LBFGS"):
+            train(pictures, tmp_path, self.spec(solver=Solver("LBFGS")))
+
     def test_accumulated_batches_equal_one_large_batch(self, pictures: Path, tmp_path: Path) -> None:
         text = self.texts["numbers"]  # without dropout
         losses = []

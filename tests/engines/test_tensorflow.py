@@ -11,7 +11,7 @@ import pytest
 import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
 from digits.domain.events import WarningEvent
-from digits.domain.training import Augmentation, Solver
+from digits.domain.training import Augmentation
 from digits.engines.base import NetworkContext, available_frameworks, get_engine
 from digits.errors import NetworkError, StorageError, TrainingError
 from digits.testing.engines import EngineContract
@@ -93,10 +93,6 @@ class TestTensorflow(EngineContract):
         assert [e.code for e in events if isinstance(e, WarningEvent)] == ["precision"]
         predictor = get_engine("tensorflow").load(tmp_path / "snapshots" / "epoch_2.keras")
         assert predictor.predict(striped_pictures(2, 12, seed=1)[0])["output"].dtype == "float32"
-
-    def test_a_solver_that_keras_lacks_is_refused(self, pictures: Path, tmp_path: Path) -> None:
-        with pytest.raises(TrainingError, match="ADAGRADDA"):
-            train(pictures, tmp_path, self.spec(solver=Solver("ADAGRADDA")))
 
     def test_an_error_in_the_loss_names_the_line(self, pictures: Path, tmp_path: Path) -> None:
         text = TEXTS["classifier"] + "def loss(outputs, targets):\n    return outputs.nonsense()\n"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
 from digits.domain.events import MetricEvent, WarningEvent
-from digits.domain.training import LearningRate, Solver, StartWeights
+from digits.domain.training import LearningRate, StartWeights
 from digits.engines.base import NetworkContext, get_engine
+from digits.engines.torch_predictor import TorchPredictor
 from digits.errors import NetworkError, StorageError, TrainingError
 from digits.networks.catalog import network_text
 from digits.testing.engines import EngineContract
@@ -53,10 +55,6 @@ class TestTorch(EngineContract):
         events = train(pictures, tmp_path, self.spec(epochs=1, precision="16-mixed"))
         assert [e.code for e in events if isinstance(e, WarningEvent)] == ["precision"]
 
-    def test_a_solver_that_torch_lacks_is_refused(self, pictures: Path, tmp_path: Path) -> None:
-        with pytest.raises(TrainingError, match="FTRL"):
-            train(pictures, tmp_path, self.spec(solver=Solver("FTRL")))
-
     def test_a_network_that_needs_too_much_memory_gets_advice(self, pictures: Path, tmp_path: Path) -> None:
         text = TEXTS["classifier"] + "def loss(outputs, targets):\n    raise MemoryError('no room')\n"
         with pytest.raises(TrainingError, match="Lower the batch size") as caught:
@@ -81,6 +79,18 @@ class TestTorch(EngineContract):
         events = train(pictures, tmp_path / "b", spec, start_weights=tmp_path / "weights.pth")
         first = next(e for e in events if isinstance(e, MetricEvent) and e.phase == "val")
         assert first.values["accuracy"] == 1.0
+
+    def test_the_faster_layout_of_the_training_is_used_to_predict_as_well(self, pictures: Path, tmp_path: Path) -> None:
+        train(pictures, tmp_path, self.spec(epochs=1))
+        predictor = get_engine("pytorch").load(tmp_path / "snapshots" / "epoch_1.safetensors")
+        assert predictor.meta["channels_last"] is True
+        assert isinstance(predictor, TorchPredictor)
+        assert predictor.inputs.layout is torch.channels_last
+        batch = np.random.default_rng(0).integers(0, 255, (5, 1, 12, 12), np.uint8)
+        fast = predictor.predict(batch)["output"]
+        predictor.inputs.layout = torch.contiguous_format
+        predictor.module.to(memory_format=torch.contiguous_format)
+        np.testing.assert_allclose(predictor.predict(batch)["output"], fast, atol=1e-5)
 
     def test_weights_that_run_code_are_not_read(self, pictures: Path, tmp_path: Path) -> None:
         torch.save({"x": Path("/")}, tmp_path / "bad.pth")

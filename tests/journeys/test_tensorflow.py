@@ -111,5 +111,4 @@ def test_what_is_wrong_is_said_beside_the_field(studio: Studio) -> None:
     torch_text = "from torch import nn\ndef build_network(context):\n    return nn.Flatten()\n"
     assert "tab" in errors(method="custom", custom_network=torch_text)["custom_network"][0]
     assert "keras.Input" in errors(method="custom", custom_network=TOWER)["custom_network"][0]
-    assert "ADAGRADDA" in errors(solver_type="ADAGRADDA", standard_networks="lenet")["solver_type"][0]
     assert "network for pytorch" in errors(standard_networks="timm/resnet18")["standard_networks"][0]

@@ -109,7 +109,7 @@ def test_every_wrong_field_is_named_at_once(refused: Callable[..., dict[str, lis
         ("lr_policy", "sometimes"),
         ("lr_step_size", "0"),
         ("lr_multistep_values", "50, 150"),
-        ("solver_type", "FTRL"),
+        ("solver_type", "LBFGS"),
         ("momentum", "1"),
         ("aug_rot", "181"),
         ("use_mean", "median"),
