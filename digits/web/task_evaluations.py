@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, send_file
 
+from digits.domain.events import BaselineEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest
@@ -107,19 +108,25 @@ def page_context(job: Job, result: dict[str, Any], spec: EvaluationSpec) -> dict
     """What `inference/task_evaluation.html` needs beside what every job page has."""
     service = get_service()
     model = service.store.find(spec.model_id)
-    own = model is not None and spec.split == "val_db" and spec.dataset_id == model.dataset_id and not spec.limit
-    baseline = read_history(service.folder(spec.model_id)).baseline if model and own else None
     return {
         "spec": spec,
         "model": model,
         "result": result,
         "titles": TITLES,
         "shown": shown,
-        "baseline": baseline,
+        "baseline": _baseline(model, result, spec),
         "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
         "worst": "desc" if _worst_first(result, result["key"]) else "asc",
     }
+
+
+def _baseline(model: Job | None, result: dict[str, Any], spec: EvaluationSpec) -> BaselineEvent | None:
+    """What the trivial answer scores on the same pictures: measured with them, or by the training on its validation split."""
+    if result.get("baseline"):
+        return BaselineEvent(**result["baseline"])
+    own = model is not None and spec.split == "val_db" and spec.dataset_id == model.dataset_id and not spec.limit
+    return read_history(get_service().folder(spec.model_id)).baseline if own else None
 
 
 def shown(name: str, value: float | None) -> str:

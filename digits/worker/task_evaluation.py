@@ -21,6 +21,7 @@ from digits.errors import DataError
 from digits.storage.files import read_json
 from digits.storage.outputs import FILE_NAME, writing
 from digits.storage.records import RecordReader
+from digits.worker import evaluation_baseline
 from digits.worker.evaluation_fitting import Fitting
 from digits.worker.evaluation_rounds import Rounds
 from digits.worker.evaluation_sources import Batch
@@ -62,6 +63,7 @@ def evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor,
         "class_labels": list(predictor.meta["class_labels"]),
         "metrics": {name: _finite(value) for name, value in found.items() if "/" not in name},
         "per_class": _per_class(found),
+        "baseline": evaluation_baseline.measured(context, spec, predictor.meta),
         "columns": list(names),
         "key": best,
         "lower_is_better": is_lower_better(best),

@@ -69,6 +69,14 @@ def test_the_page_has_numbers_and_classes(client: FlaskClient, segmentation: Job
     assert client.get(f"/evaluations/{segmentation.id}.json").get_json()["result"]["metrics"]["mean_dice"] == 0.75
 
 
+def test_the_trivial_answer_stands_beside_the_numbers(service: Service, client: FlaskClient) -> None:
+    baseline = {"values": {"mean_dice": 0.125}, "description": "every pixel “background”"}
+    job = finished(service, "map", [np.zeros((4, 6), np.uint8)], baseline=baseline)
+    text = client.get(f"/evaluations/{job.id}").get_data(as_text=True)
+    assert "baseline 12.50 %" in text
+    assert "every pixel “background”" in text
+
+
 def test_the_worst_come_first(client: FlaskClient, segmentation: Job) -> None:
     address = f"/evaluations/{segmentation.id}/samples.json"
     found = client.get(f"{address}?size=2&page=1").get_json()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.domain.datasets import VAL_DB
+from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
 from digits.engines.base import LayerReport, Predictor
@@ -111,6 +111,7 @@ def test_metrics_are_those_of_a_validation_and_of_each_picture(tmp_path: Path, m
     worst = rows.rows([4])[0]
     assert np.array_equal(worst.output, features[5, 0] > 100)
     assert worst.values["pixel_accuracy"] == 1 - 5 / 64
+    assert result["baseline"] is None  # that of the validation split is the training's
 
 
 def test_classes_of_another_data_set_are_matched_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +124,19 @@ def test_classes_of_another_data_set_are_matched_by_name(tmp_path: Path, monkeyp
     )
     result, _ = run(tmp_path, monkeypatch, SEGMENTATION, source="split", dataset_id=DATASET_ID, split=VAL_DB)
     assert result["metrics"]["pixel_accuracy"] == pytest.approx(60 / 63)
+
+
+def test_the_trivial_answer_is_measured_on_other_splits_of_the_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, masks = cells(6)
+    labels = ("background", "cell")
+    make_dataset(
+        tmp_path / "jobs" / DATASET_ID, features, masks, task="segmentation", label_kind="map", class_labels=labels, validation=2
+    )
+    meta = {**SEGMENTATION, "dataset_id": DATASET_ID}
+    result, _ = run(tmp_path, monkeypatch, meta, source="split", dataset_id=DATASET_ID, split=TRAIN_DB)
+    assert result["baseline"]["description"] == "every pixel “background”"
+    assert result["baseline"]["values"]["pixel_accuracy"] == pytest.approx(1 - 9 / 64)
+    assert result["baseline"]["values"]["dice/cell"] == 0
 
 
 @pytest.mark.parametrize("channels", [1, 3])
