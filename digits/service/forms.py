@@ -18,6 +18,7 @@ from digits.errors import FormErrors
 
 TRUE_TEXTS = frozenset({"y", "yes", "true", "on", "1"})
 FALSE_TEXTS = frozenset({"n", "no", "false", "off", "0", ""})
+ZERO_BYTE = "A text cannot contain a zero byte."
 
 
 class FormModel(BaseModel):
@@ -65,6 +66,9 @@ def parse(model: type[M], values: Mapping[str, Any], *, absent_is_false: bool = 
             continue
         value = _clean(raw, info)
         if value is None and not _is_bool(info):
+            continue
+        if "\0" in str(value):
+            errors[name] = [ZERO_BYTE]
             continue
         choices = extra_of(info).get("choices") or {}
         if choices and any(str(v) not in choices for v in (value if isinstance(value, list) else [value])):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -54,8 +55,14 @@ def create_job(
         columns=columns,
     )
     user = UserColumns(name=name, group=group, owner=owner)
-    service.folder(request.id).create(request, user)
-    return service.store.insert(request, user)
+    folder = service.folder(request.id)
+    folder.create(request, user)
+    try:
+        return service.store.insert(request, user)
+    except BaseException:
+        if service.store.find(request.id) is None:  # else the supervisor would find the folder and do what was refused
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def free_job_id(service: Service) -> str:
@@ -83,6 +90,8 @@ def edit(service: Service, job: Job, *, name: str | None = None, notes: str | No
         raise BadRequest("name cannot be blank")
     changes: dict[str, Any] = {k: v.strip() for k, v in {"name": name, "notes": notes, "group": group}.items() if v is not None}
     for field, text in changes.items():
+        if "\0" in text:
+            raise BadRequest(f"{field} cannot contain a zero byte.")
         if len(text) > LONGEST[field]:
             raise BadRequest(f"{field} has {len(text):,} characters; at most {LONGEST[field]:,} are kept.", advice="Shorten it.")
     folder = service.folder(job.id)

@@ -12,6 +12,7 @@ from digits.errors import BadRequest
 
 MAX_NAME_BYTES = 120
 MAX_DEPTH = 40
+MOST_OF_ONE_NAME = 500
 CHUNK = 1 << 20
 
 
@@ -67,9 +68,11 @@ def _cut(text: str, size: int) -> str:
 
 
 def not_taken(path: Path) -> Path:
-    """`path`, or with a number in its name when that is taken: `a (2).png`."""
+    """`path`, or with a number in its name when that is taken: `a (2).png`. BadRequest when hundreds are."""
     candidate, number = path, 2
     while candidate.exists():
+        if number > MOST_OF_ONE_NAME:
+            raise BadRequest(f"More than {MOST_OF_ONE_NAME} files are called {path.name!r}.", advice="Give them different names.")
         candidate = path.with_name(f"{path.stem} ({number}){path.suffix}")
         number += 1
     return candidate

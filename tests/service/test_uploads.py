@@ -203,3 +203,9 @@ def test_an_upload_has_a_largest_size(service: Service) -> None:
 def test_an_empty_upload_is_refused(service: Service) -> None:
     with pytest.raises(BadRequest, match="no file"):
         uploads.finish(service, uploads.begin(service, "mine", "ada"))
+
+
+def test_thousands_of_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    tar_with(tmp_path / "same.tar", [("a.png", b"x")] * 600, mode="w")
+    with pytest.raises(BadRequest, match="More than 500 files are called 'a.png'"):
+        unpack_all(SETTINGS, tmp_path)
