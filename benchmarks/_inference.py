@@ -102,7 +102,7 @@ class BareModel:
         from digits.engines.torch_predictor import load_predictor
 
         predictor = load_predictor(server.snapshot, "cpu")
-        self.torch, self.module = torch, predictor.module
+        self.torch, self.module = torch, predictor.module.to(memory_format=torch.contiguous_format)  # as PyTorch makes them
         self.mean = predictor.inputs.image
         self.scale = 1.0 / predictor.preparation.std
 

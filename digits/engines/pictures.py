@@ -21,23 +21,36 @@ from digits.utils.image import load_array, load_image
 SUFFIXES = {b"\x93NUM": ".npy", b"II*\0": ".tif", b"MM\0*": ".tif", b"\x89PNG": ".png"}
 
 
-def prepare(source: Path | bytes, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
-    """The feature (C, H, W) of a picture file. Raises LoadImageError for what cannot be read, DataError for what does not fit.
+def prepare(source: Path | str | bytes, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
+    """The feature (C, H, W) of one picture file; see `Preparer`."""
+    return Preparer(meta, dont_resize=dont_resize)(source)
+
+
+class Preparer:
+    """Makes features (C, H, W) of picture files: call it with a path or the bytes of a file.
 
     With `dont_resize` the picture keeps its size; its channels are brought to those of the data set all the same. A picture
-    that keeps its size but is smaller than the network's input is enlarged.
+    that keeps its size but is smaller than the network's input is enlarged. A call raises LoadImageError for what cannot be
+    read, DataError for what does not fit.
     """
-    preparation = _preparation(meta)
-    picture = load_image(source) if preparation.dtype == EIGHT_BIT else _values(source)
-    if dont_resize:
-        return replace(preparation, keep_size=True).feature(picture)
-    feature = preparation.feature(picture)
-    least = tuple(int(n) for n in meta["input_shape"][1:])
-    if preparation.keep_size and (feature.shape[1] < least[0] or feature.shape[2] < least[1]):
-        scale = max(least[0] / feature.shape[1], least[1] / feature.shape[2])
-        height, width = (max(m, round(n * scale)) for m, n in zip(least, feature.shape[1:], strict=True))
-        return replace(preparation, keep_size=False, resize_mode="squash", height=height, width=width).feature(picture)
-    return feature
+
+    def __init__(self, meta: Mapping[str, Any], *, dont_resize: bool = False) -> None:
+        self._preparation = _preparation(meta)
+        self._least = tuple(int(n) for n in meta["input_shape"][1:])
+        self._enlarges = self._preparation.keep_size and not dont_resize
+        if dont_resize:
+            self._preparation = replace(self._preparation, keep_size=True)
+
+    def __call__(self, source: Path | str | bytes) -> np.ndarray:
+        picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else _values(source)
+        feature = self._preparation.feature(picture)
+        height, width = feature.shape[1:]
+        if self._enlarges and (height < self._least[0] or width < self._least[1]):
+            scale = max(self._least[0] / height, self._least[1] / width)
+            height, width = (max(m, round(n * scale)) for m, n in zip(self._least, (height, width), strict=True))
+            enlarged = replace(self._preparation, keep_size=False, resize_mode="squash", height=height, width=width)
+            return enlarged.feature(picture)
+        return feature
 
 
 def check_feature(feature: np.ndarray, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
@@ -68,9 +81,9 @@ def _preparation(meta: Mapping[str, Any]) -> Preparation:
     return replace(plain, **known)
 
 
-def _values(source: Path | bytes) -> np.ndarray:
+def _values(source: Path | str | bytes) -> np.ndarray:
     """Values as the file holds them, (H, W) or (H, W, C)."""
-    if isinstance(source, Path):
+    if isinstance(source, Path | str):
         return load_array(source)
     with tempfile.NamedTemporaryFile(suffix=SUFFIXES.get(source[:4], ".png")) as file:
         file.write(source)

@@ -17,6 +17,8 @@ from digits.domain.training import Augmentation
 from digits.engines.draws import Draws, draw, pixel_noise
 from digits.engines.preparation import Preparation
 
+CHANNELS_LAST = "channels_last"  # key of a snapshot's metadata: the network takes inputs whose channels lie innermost
+
 
 class Inputs:
     """Turns stored features (NumPy, N, C, H, W) into network inputs (float32) on a device."""

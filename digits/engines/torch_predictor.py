@@ -16,7 +16,7 @@ from digits.engines.preparation import Preparation
 from digits.engines.torch_boxes import boxes_output, detections_of
 from digits.engines.torch_build import build, is_leaf
 from digits.engines.torch_candidates import everything, kept_of, sent_of, suppressing_part
-from digits.engines.torch_inputs import Inputs, centre
+from digits.engines.torch_inputs import CHANNELS_LAST, Inputs, centre
 from digits.engines.torch_weights import read_snapshot
 from digits.errors import BadRequest, StorageError
 
@@ -30,6 +30,9 @@ class TorchPredictor(Predictor):
         self.device = device
         self.module = module.to(device).eval()
         self.inputs = Inputs(self.preparation, mean_image, device)
+        if meta.get(CHANNELS_LAST):  # the training found that the network takes it
+            self.inputs.layout = torch.channels_last
+            self.module.to(memory_format=torch.channels_last)
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
@@ -72,11 +75,11 @@ class TorchPredictor(Predictor):
             raise BadRequest(
                 f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
             )
-        x = self.inputs.raw(np.ascontiguousarray(batch).copy())
+        x = self.inputs.raw(np.array(batch, order="C"))
         size = self.preparation.input_shape[1:]
         if self._cuts(batch.shape):
             cut = centre(x, (size[0], size[1]))
-            x = x if cut is None else cut.contiguous()
+            x = x if cut is None else cut.contiguous(memory_format=self.inputs.layout)
         return self.inputs.normalize(x)
 
     def layers(self, feature: np.ndarray) -> list[LayerReport]:

@@ -25,7 +25,7 @@ from digits.engines.stepper import Scores, Stepper, Totals
 from digits.engines.tensorboard import graph_def
 from digits.engines.torch_build import Network
 from digits.engines.torch_graph import graph_of
-from digits.engines.torch_inputs import Augmenter, Inputs
+from digits.engines.torch_inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.torch_losses import Loss
 from digits.engines.torch_predictor import finish_outputs
 from digits.engines.torch_weights import pack
@@ -222,6 +222,7 @@ class TorchStepper(Stepper):
 
     def snapshot(self, metadata: dict[str, Any]) -> bytes:
         image = self.inputs.image
+        metadata = {**metadata, CHANNELS_LAST: self.inputs.layout is torch.channels_last}
         return pack(self.module, metadata, None if image is None else image.cpu().numpy())
 
     def state(self, loop: dict[str, Any]) -> bytes:
