@@ -186,13 +186,12 @@ def _address(settings: Settings) -> Iterator[Finding]:
 
 
 def _plugins(_settings: Settings) -> Iterator[Finding]:
-    from digits.extensions import loader
+    from digits.service.plugin_packages import installed
 
-    for kind in loader.GROUPS:
-        for row in loader.all_extensions(kind):
-            advice = row.error.strip().splitlines()[-1] if row.error else ""
-            origin = f"{row.distribution} {row.version}".strip()
-            yield Finding(f"{kind} plugin {row.id}", WRONG if row.error else OK, f"{row.title} ({origin})", advice)
+    for row in (row for rows in installed().values() for row in rows):
+        advice = row["error"].strip().splitlines()[-1] if row["error"] else ""
+        origin = f"{row['distribution']} {row['version']}".strip()
+        yield Finding(f"{row['kind']} plugin {row['id']}", WRONG if advice else OK, f"{row['title']} ({origin})", advice)
 
 
 def _version_of(*names: str) -> str:

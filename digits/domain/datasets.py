@@ -17,7 +17,8 @@ class DatasetSpec:
     """What ingest is told.
 
     `extension` is the id of the data extension that itemizes and encodes, `extension_data` the form values its `__init__`
-    gets (JSON types only; what the extension makes of them is frozen in `userdata.pkl` at the first start).
+    gets (JSON types only; what the extension makes of them is frozen in `userdata.pkl` at the first start). `entry_point` says
+    where the extension's class was then (`module:Class`), so that workers need not import all others to find it.
     Encodings are `auto`, `none`, `png` or `jpg`. `backend` and `compression` are kept to be echoed; the store is ours.
     """
 
@@ -32,6 +33,7 @@ class DatasetSpec:
     force_same_shape: bool = True
     backend: str = "lmdb"
     compression: str = "none"
+    entry_point: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

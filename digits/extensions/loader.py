@@ -2,7 +2,8 @@
 
 Holds: a plugin that cannot be imported, exits, hangs or is incomplete is a row with its traceback and disturbs no other;
 of two plugins with one id the first counts (built-ins first, then by distribution name) and the other is a row that says
-so. Entry points may have any name; `get_id()` is the key. Imports are done once per process.
+so. Entry points may have any name; `get_id()` is the key. Imports are done once per process, one after the other; a process
+that knows where a plugin is (`entry_point`) imports that one alone.
 """
 
 from __future__ import annotations
@@ -21,9 +22,15 @@ from digits import __version__
 from digits.errors import NotFound, PluginError
 from digits.extensions import data, view
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.journal import ImportJournal
 from digits.extensions.view.interface import VisualizationInterface
 
 IMPORT_SECONDS = 30.0
+STILL_IMPORTED = "It is being imported, or waits for others that are. Look again in a moment."
+CRASHED = (
+    "Importing {} has ended the process of the plugins twice, so it is left out until the server or `digits plugins install` "
+    "starts that anew. A compiled module that it loads may be broken, or it calls os._exit(); the server's log says more."
+)
 DEFAULT_VIEW = "all-raw-data"
 GROUPS = {"data": data.GROUP, "view": view.GROUP}
 BASES: dict[str, type] = {"data": DataIngestionInterface, "view": VisualizationInterface}
@@ -75,18 +82,62 @@ class Extension:
         return {name: value for name, value in vars(self).items() if name != "cls"} | {"ok": self.ok}
 
 
+class _Table:
+    """The rows of one kind, filled one after the other."""
+
+    def __init__(self, kind: str) -> None:
+        self.points = (*_builtin_points(kind), *_installed_points(kind))
+        self.rows: list[Extension] = []
+
+    def fill(self, kind: str) -> None:
+        for point in self.points[len(self.rows) :]:
+            self.rows.append(_check_duplicate(load(kind, point), self.rows))
+
+
+_LOCK = threading.RLock()  # one plugin is imported at a time
+_journal = ImportJournal()
+
+
 @functools.cache
+def _table(kind: str) -> _Table:
+    return _Table(kind)
+
+
 def all_extensions(kind: str) -> tuple[Extension, ...]:
     """Every data source or view, built-ins first; imports all of them."""
-    rows: list[Extension] = []
-    for entry_point in (*_builtin_points(kind), *_installed_points(kind)):
-        rows.append(_check_duplicate(load(kind, entry_point), rows))
-    return tuple(rows)
+    table = _table(kind)
+    with _LOCK:
+        table.fill(kind)
+    return tuple(table.rows)
 
 
-def get(kind: str, extension_id: str) -> Extension:
-    """The usable extension with this id. Raises NotFound when none has it, PluginError with the traceback when it is broken."""
-    found = _find(kind, extension_id)
+def extensions_so_far(kind: str) -> tuple[tuple[Extension, ...], bool]:
+    """The rows that are known by now, without waiting; the others as unusable ones that say so. And whether that is all."""
+    table = _table(kind)
+    rows = list(table.rows)
+    waiting = [replace(_describe(kind, point), error=STILL_IMPORTED) for point in table.points[len(rows) :]]
+    return (*rows, *waiting), not waiting
+
+
+def keep_journal(file: Path) -> ImportJournal:
+    """Note in `file` what is being imported, so that the next process leaves out what ended this one."""
+    global _journal
+    _journal = ImportJournal(file)
+    return _journal
+
+
+def forget() -> None:
+    """Look for plugins anew: something was installed or removed while this process runs."""
+    _table.cache_clear()
+    _load_known.cache_clear()
+
+
+def get(kind: str, extension_id: str, entry_point: str = "") -> Extension:
+    """The usable extension with this id; `entry_point` says where it was when it was last seen.
+
+    Raises NotFound when none has the id, PluginError with the traceback when it is broken.
+    """
+    found = _find(kind, extension_id, entry_point)
     if found is None:
         raise NotFound(
             f"There is no {kind} plugin with the id {extension_id!r}.",
@@ -97,26 +148,38 @@ def get(kind: str, extension_id: str) -> Extension:
     return found
 
 
-def _find(kind: str, extension_id: str) -> Extension | None:
+def _find(kind: str, extension_id: str, entry_point: str) -> Extension | None:
     if extension_id in BUILTINS[kind]:
-        return _load_builtin(kind, extension_id)
+        return _load_known(kind, BUILTINS[kind][extension_id])
+    if entry_point:
+        row = _load_known(kind, entry_point)
+        if row is not None and row.ok and row.id == extension_id:
+            return row
     rows = [row for row in all_extensions(kind) if row.id == extension_id]
     usable = [row for row in rows if row.ok]
     return next(iter(usable or rows), None)
 
 
 @functools.cache
-def _load_builtin(kind: str, extension_id: str) -> Extension:
-    return load(kind, metadata.EntryPoint(extension_id, BUILTINS[kind][extension_id], GROUPS[kind]))
+def _load_known(kind: str, entry_point: str) -> Extension | None:
+    """The built-in or installed plugin at `module:Class`; None where nothing says that there is one."""
+    points = (*_builtin_points(kind), *_installed_points(kind))
+    point = next((point for point in points if point.value == entry_point), None)
+    return None if point is None else load(kind, point)
 
 
 def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
     """Import one plugin and ask it who it is; whatever goes wrong becomes `error`."""
     row = _describe(kind, entry_point)
+    if row.builtin:
+        return _load(row, entry_point)
+    if _journal.is_refused(entry_point.value):
+        return replace(row, error=CRASHED.format(entry_point.value))
     result: list[Extension] = []
     thread = threading.Thread(target=lambda: result.append(_load(row, entry_point)), daemon=True, name=f"import {row.id}")
-    thread.start()
-    thread.join(IMPORT_SECONDS)
+    with _journal.importing(entry_point.value):
+        thread.start()
+        thread.join(IMPORT_SECONDS)
     if not result:
         return replace(row, error=f"Importing {entry_point.value} did not end within {IMPORT_SECONDS:.0f} seconds.")
     return result[0]
@@ -125,7 +188,7 @@ def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
 def _load(row: Extension, entry_point: metadata.EntryPoint) -> Extension:
     try:
         if not row.builtin:
-            _give_old_names()
+            _prepare_for_plugins()
         cls = entry_point.load()
         return _identify(row, cls)
     except BaseException as error:  # a plugin may also call sys.exit while it is imported
@@ -161,10 +224,12 @@ def _advice(error: BaseException) -> str:
     return advice_for(error)
 
 
-def _give_old_names() -> None:
-    from digits.utils.compatibility import install
+def _prepare_for_plugins() -> None:
+    """Old names get their meaning, and frameworks that plugins may import do not disturb each other."""
+    from digits.utils import compatibility, import_order
 
-    install()
+    compatibility.install()
+    import_order.install()
 
 
 def _builtin_points(kind: str) -> Iterable[metadata.EntryPoint]:

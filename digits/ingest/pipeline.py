@@ -72,7 +72,7 @@ class Ingest:
 
     def __init__(self, folder: JobFolder, spec: DatasetSpec, frame: Frame) -> None:
         self.folder, self.spec, self.frame = folder, spec, frame
-        self.plugin = title_of(spec.extension)
+        self.plugin = title_of(spec.extension, spec.entry_point)
         self.problems = ProblemLog(folder.problems_file)
         self._facts: dict[str, LabelFacts] = {}
 

@@ -73,8 +73,10 @@ def state_of(source: DataIngestionInterface) -> bytes:
 
 def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngestionInterface:
     """The source of a job folder, as it was frozen there or as `state_of` gave it. Raises PluginError."""
-    frozen = state or JobFolder(folder).userdata_file.read_bytes()
-    source = userdata.thaw(loader.get("data", extension).cls, frozen)
+    job = JobFolder(folder)
+    frozen = state or job.userdata_file.read_bytes()
+    entry_point = str(job.request().spec.get("entry_point", ""))
+    source = userdata.thaw(loader.get("data", extension, entry_point).cls, frozen)
     if isinstance(source, FileSource):
         source.job_folder = folder
     return source
@@ -113,19 +115,19 @@ def kept_colours(source: DataIngestionInterface) -> dict[str, Any]:
     return {COLOR_PALETTE_ATTRIBUTE: [int(value) for value in palette]} if palette is not None else {}
 
 
-def title_of(extension: str) -> str:
+def title_of(extension: str, entry_point: str = "") -> str:
     """The name that messages give the source."""
-    return f"Data plugin {loader.get('data', extension).title!r} ({extension})"
+    return f"Data plugin {loader.get('data', extension, entry_point).title!r} ({extension})"
 
 
 def _build(spec: DatasetSpec) -> DataIngestionInterface:
-    cls = loader.get("data", spec.extension).cls
+    cls = loader.get("data", spec.extension, spec.entry_point).cls
     try:
         return userdata.build(cls, spec.extension_data)
     except DigitsError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the message must say where
         raise PluginError(
-            f"{title_of(spec.extension)}: __init__ failed with {type(error).__name__}: {error}",
+            f"{title_of(spec.extension, spec.entry_point)}: __init__ failed with {type(error).__name__}: {error}",
             advice="Check the fields of the form against what the plugin expects.",
         ) from error

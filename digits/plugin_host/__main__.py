@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
     """Answer on `socket_path` until SIGTERM; while it listens, `.digits/plugin_host.json` says where."""
     socket_path.unlink(missing_ok=True)
+    journal = loader.keep_journal(socket_path.with_suffix(".imports"))
     watch = Watch()
     app = create_app(jobs_dir, watch)
     with _empty_folder():
@@ -58,6 +59,7 @@ def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
         threading.Thread(target=_preload, daemon=True, name="preload").start()
         try:
             server.serve_forever(poll_interval=0.1)
+            journal.forget()  # asked to stop: the next host tries all of them again
         finally:
             server.server_close()
             socket_path.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ def create_app(jobs_dir: JobsDir, watch: Watch) -> Flask:
     """The application over the plugins installed now."""
     app = Flask("digits.plugin_host")
     rendering.prepare(app)
-    lock = threading.Lock()
 
     @app.get("/ping")
     def ping() -> dict[str, Any]:
@@ -46,8 +44,14 @@ def create_app(jobs_dir: JobsDir, watch: Watch) -> Flask:
 
     @app.get("/plugins")
     def plugins() -> dict[str, Any]:
-        with lock, watch.request(DEFAULT_LIMIT * 10):
-            return {kind: [row.to_json() for row in loader.all_extensions(kind)] for kind in loader.GROUPS}
+        """The table; with `?now` what is known by now, and under `complete` whether that is all."""
+        if "now" not in request.args:
+            with watch.request(DEFAULT_LIMIT * 10):
+                for kind in loader.GROUPS:
+                    loader.all_extensions(kind)
+        found = {kind: loader.extensions_so_far(kind) for kind in loader.GROUPS}
+        rows = {kind: [row.to_json() for row in known] for kind, (known, _) in found.items()}
+        return {**rows, "complete": all(complete for _, complete in found.values())}
 
     @app.post("/do/<operation>/<extension_id>")
     def do(operation: str, extension_id: str) -> Response:

@@ -54,7 +54,8 @@ def create(
         instance.allowed_roots = tuple(allowed_roots)
     file.parent.mkdir(parents=True, exist_ok=True)
     userdata.write(instance, file)
-    return {"task": task_of(instance), "values": _json_values(checked), **_facts(instance)}
+    said = {"task": task_of(instance), "entry_point": extension.entry_point}
+    return {**said, "values": _json_values(checked), **_facts(instance)}
 
 
 def inference_form(

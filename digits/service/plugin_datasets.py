@@ -19,7 +19,7 @@ from digits.service.plugin_paths import check_paths
 from digits.storage.jobs import Job
 
 TYPE_NAME = "Generic Dataset"
-ENCODINGS = {"png": "PNG (lossless)", "jpg": "JPEG (lossy)", "none": "None"}
+ENCODINGS = {"auto": "Automatic", "png": "PNG (lossless)", "jpg": "JPEG (lossy)", "none": "None"}
 LABEL_ENCODINGS = {"none": "None", "png": "PNG (lossless)", "jpg": "JPEG (lossy)"}
 BACKENDS = {"lmdb": "LMDB"}
 
@@ -30,9 +30,9 @@ class GenericDatasetForm(FormModel):
     dataset_name: str = option(..., "Name", "How you will find it again.", min_length=1, max_length=255)
     group_name: str = option("", "Group", "Jobs of one group are shown together on the home page.", max_length=255)
     dsopts_feature_encoding: str = option(
-        "png",
+        "auto",
         "Feature encoding",
-        "PNG and JPEG need 8 bits; JPEG loses detail.",
+        "Automatic: PNG for large pictures of 8 bits, none for all else. PNG and JPEG need 8 bits; JPEG loses detail.",
         choices=ENCODINGS,
     )
     dsopts_label_encoding: str = option(
@@ -234,6 +234,7 @@ def _cloned(service: Service, extension_id: str, values: Mapping[str, Any]) -> d
 def _spec(extension_id: str, form: GenericDatasetForm, made: Mapping[str, Any]) -> DatasetSpec:
     return DatasetSpec(
         extension=extension_id,
+        entry_point=str(made.get("entry_point", "")),
         task=str(made["task"] or Task.GENERIC),
         extension_data=dict(made["values"]),
         feature_encoding=form.dsopts_feature_encoding,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import keyword
 import re
 import string
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,29 @@ STARTERS = Path(__file__).parent / "starters"
 KINDS = ("data", "view")
 INSTALL_SECONDS = 900
 TAIL_LINES = 20
+MAX_CRASHES = 12  # of processes that list plugins: two for each plugin that ends them
+LISTING = """
+import json, pathlib, sys
+from digits.extensions import loader
+loader.keep_journal(pathlib.Path(sys.argv[1]))
+rows = {kind: [row.to_json() for row in loader.all_extensions(kind)] for kind in loader.GROUPS}
+print()
+print(json.dumps(rows))
+"""
 NAME = re.compile(r"^[A-Za-z][A-Za-z0-9 _-]*$")
 
 
 def installed() -> dict[str, list[dict[str, Any]]]:
-    """The table of plugins, found in this process (which imports them): for commands that run without a server."""
-    from digits.extensions import loader
+    """The table of plugins, for commands that run without a server. Raises PluginError.
 
-    return {kind: [row.to_json() for row in loader.all_extensions(kind)] for kind in loader.GROUPS}
+    They are imported in a process of its own; one that ends it is a row that says so, as in the plugin host.
+    """
+    with tempfile.TemporaryDirectory(prefix="digits-plugins-") as folder:
+        for _ in range(MAX_CRASHES):
+            run = _python(LISTING, f"{folder}/imports")
+            if run.returncode == 0:
+                return dict(json.loads(run.stdout.strip().splitlines()[-1]))
+    raise PluginError(f"The plugins cannot be listed:\n{run.stderr.strip()}")
 
 
 def install(service: Service | None, target: str, echo: Callable[[str], object] = print) -> list[dict[str, Any]]:
@@ -41,7 +58,7 @@ def install(service: Service | None, target: str, echo: Callable[[str], object] 
     found = sorted(_distributions() - before) or [_name_of(target)]
     if service is not None:
         refresh(service, echo)
-    return [row for rows in _table_in_new_process().values() for row in rows if _same(str(row["distribution"]), found)]
+    return [row for rows in installed().values() for row in rows if _same(str(row["distribution"]), found)]
 
 
 def refresh(service: Service, echo: Callable[[str], object] = print) -> bool:
@@ -109,21 +126,12 @@ def _pip(target: str, echo: Callable[[str], object]) -> None:
 def _distributions() -> set[str]:
     """Names of the packages installed now, asked of a new process because this one may have read them before."""
     program = "from importlib import metadata; print('\\n'.join(sorted({d.name for d in metadata.distributions()})))"
-    return set(_output(program).split())
+    return set(_python(program).stdout.split())
 
 
-def _table_in_new_process() -> dict[str, list[dict[str, Any]]]:
-    import json
-
-    program = "import json; from digits.service.plugin_packages import installed; print('\\n' + json.dumps(installed()))"
-    return dict(json.loads(_output(program).strip().splitlines()[-1]))
-
-
-def _output(program: str) -> str:
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-    if run.returncode:
-        raise PluginError(f"The plugins cannot be listed:\n{run.stderr.strip()}")
-    return run.stdout
+def _python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
 
 
 def _name_of(target: str) -> str:

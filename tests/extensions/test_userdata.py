@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from digits.errors import PluginError
-from digits.extensions.data import pairs, userdata
+from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import override, subclass
 
@@ -100,52 +100,6 @@ def test_inference_values_lie_over_userdata_which_stays_as_it_is() -> None:
     assert tester.userdata["record"] == "3"
     assert tester.userdata["seed"] == 0.25  # though __init__ made another one
     assert stored == {"folder": "x", "seed": 0.25, "record": "none"}
-
-
-class Giver(DataIngestionInterface):
-    """Gives whatever it is asked to."""
-
-    answer: Any = None
-
-    @staticmethod
-    def get_id() -> str:
-        return "giver"
-
-    def encode_entry(self, entry: Any) -> Any:
-        return self.answer
-
-    def itemize_entries(self, stage: str) -> Any:
-        return self.answer
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (None, "gave NoneType"),
-        ([1, 2], "a list with int in it"),
-        (([[1, 2]], 0), r"shape \(1, 2\)"),
-        (([[[object()]]], 0), "type object"),
-        (([[[float("nan")]]], 0), "not finite"),
-        (([[[1]]], [1, 2]), r"label of entry 'e7' .* shape \(2,\)"),
-        (([[[1]]], "cat"), "type <U3"),
-    ],
-)
-def test_what_cannot_be_a_record_names_plugin_entry_and_remedy(answer: Any, words: str) -> None:
-    giver = Giver()
-    giver.answer = answer
-    with pytest.raises(PluginError, match=words) as caught:
-        pairs.encoded(giver, "e7")
-    assert "'e7'" in str(caught.value)
-    assert "the plugin giver" in str(caught.value)
-    assert caught.value.advice
-
-
-@pytest.mark.parametrize("answer", [None, "train", {"a": 1}, 7])
-def test_entries_that_are_no_list_are_refused(answer: Any) -> None:
-    giver = Giver()
-    giver.answer = answer
-    with pytest.raises(PluginError, match="itemize_entries"):
-        pairs.entries_of(giver, "train_db")
 
 
 def test_override_is_checked_when_the_class_is_made() -> None:

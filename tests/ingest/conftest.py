@@ -22,6 +22,6 @@ def plugin_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     (info / "entry_points.txt").write_text("[digits.plugins.data]\nclass = digits_test_source:DataIngestion\n")
     shutil.copyfile(plugin_source.__file__, site / "digits_test_source.py")
     monkeypatch.syspath_prepend(str(site))
-    loader.all_extensions.cache_clear()
+    loader.forget()
     yield site
-    loader.all_extensions.cache_clear()
+    loader.forget()

@@ -16,7 +16,15 @@ STOP_SECONDS = 20
 
 @contextmanager
 def running_host(service: Service, folder: Path, *sites: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a host that finds the packages in `sites`, wait until it answers, end it afterwards."""
+    """Start a host that finds the packages in `sites`, wait until it has imported them, end it afterwards."""
+    with started_host(service, folder, *sites) as process:
+        plugins.table(service)
+        yield process
+
+
+@contextmanager
+def started_host(service: Service, folder: Path, *sites: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The same without waiting."""
     path = os.pathsep.join([*map(str, sites), *filter(None, [os.environ.get("PYTHONPATH")])])
     arguments = ["--socket", str(folder / "host.sock"), "--jobs-dir", str(service.jobs_dir.path)]
     with (folder / "host.log").open("wb") as log:
@@ -27,7 +35,6 @@ def running_host(service: Service, folder: Path, *sites: Path) -> Iterator[subpr
             stderr=log,
         )
     try:
-        plugins.table(service)
         yield process
     finally:
         process.terminate()

@@ -1,0 +1,68 @@
+"""Entries that are encoded one by one are held to what the ingest asks of them, in its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits.errors import DataError, PluginError
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.ingest.checked import encoded
+from digits.storage.records import BOX_DTYPE
+
+
+class Giver(DataIngestionInterface):
+    """Gives whatever it is asked to."""
+
+    def __init__(self, answer: Any, task: str | None = None) -> None:
+        super().__init__()
+        self.answer, self.task = answer, task
+
+    def encode_entry(self, entry: Any) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def get_task(self) -> str | None:
+        return self.task
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "returned None"),
+        ([1, 2], "a list of 2 values"),
+        (([[1, 2]], 0), r"shape \(1, 2\)"),
+        (([[[object()]]], 0), "type object"),
+        (([[[float("nan")]]], 0), "NaN"),
+        (([[[1]]], [1, 2]), r"label has the shape \(2,\)"),
+        (([[[1]]], "cat"), "type <U3"),
+    ],
+)
+def test_what_cannot_be_a_record_names_plugin_entry_and_remedy(answer: Any, words: str) -> None:
+    with pytest.raises(PluginError, match=words) as caught:
+        encoded(Giver(answer), "e7", "giver")
+    assert "giver, entry e7: " in str(caught.value)
+    assert caught.value.advice
+
+
+def test_what_the_source_raises_comes_with_its_traceback() -> None:
+    with pytest.raises(DataError, match="encode_entry failed with KeyError") as caught:
+        encoded(Giver(KeyError("no such slice")), "e7", "giver")
+    assert "in encode_entry" in str(caught.value)
+
+
+def test_labels_are_told_apart() -> None:
+    feature = np.zeros((1, 2, 3), np.uint16)
+    rows = np.zeros((1, 2, 16), np.float32)
+    rows[0, 0, :2] = 1, 16  # one row, 16 numbers in it
+    rows[0, 1, :6] = 1, 2, 3, 4, 0, 1
+    found = [
+        encoded(Giver((feature, label), task), "e", "giver")[0][1]
+        for label, task in ((np.array([7]), None), (np.zeros((1, 2, 3)), None), (None, None), (rows, "detection"))
+    ]
+    assert [None if label is None else label.shape for label in found] == [(), (1, 2, 3), None, (1,)]
+    assert np.asarray(found[3]).dtype == BOX_DTYPE
+    assert encoded(Giver([]), "e", "giver") == []
