@@ -2,7 +2,7 @@
 // Cards with a canvas are items of a stage (see stage.js).
 
 import { drawBoxes } from "./overlay_boxes.js";
-import { borders, ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
+import { ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
 import { el, number } from "./ui.js";
 
 const KEPT_PIXELS = 8e6; // of a card's earlier predictions
@@ -103,7 +103,7 @@ class MapCard extends DrawnCard {
   prepare(width, height) {
     const truth = this.truth && grey(this.truth, width, height);
     const layers = { prediction: new ColourLayer(width, height), truth: truth && new ColourLayer(width, height) };
-    return { width, height, truth, near: truth && borders(truth, width, height), layers, picture: this.picture && scaled(this.picture, width, height) };
+    return { width, height, truth, layers, picture: this.picture && scaled(this.picture, width, height) };
   }
 
   show(sample) {
@@ -145,7 +145,7 @@ class MapCard extends DrawnCard {
     const colours = table(this.film.colours, hidden);
     if (made.codes) made.layers.prediction.fill(made.codes, colours);
     const thick = fine * Math.max(1, Math.round(Math.max(this.canvas.width, this.canvas.height) / 256));
-    if (made.truth) made.layers.truth.outline(made.truth, colours, made.near, thick);
+    if (made.truth) made.layers.truth.outline(made.truth, colours, thick);
   }
 
   /** The overlay in the picture's own size. */

@@ -2,7 +2,6 @@
 // is shown: a slider's step is one look-up a pixel and two copies.
 
 export const NOTHING = 255; // a class number that is not drawn: pixels that do not count
-const FARTHEST = 64; // pixels from a border that an outline can reach
 
 /** A picture that is ready to be drawn. */
 export async function decoded(address) {
@@ -42,27 +41,24 @@ export function table(colours, hidden = new Set(), withBlack = false) {
   return found;
 }
 
-/** How many pixels it is from each pixel to one of another class, up, down or sideways; 255 for farther than `FARTHEST`. */
-export function borders(classes, width, height) {
-  const near = new Uint8Array(classes.length).fill(255);
-  const above = new Uint8Array(width).fill(255), below = new Uint8Array(width).fill(255);
-  const next = (last, same) => (same ? (last < FARTHEST ? last + 1 : 255) : 1);
+/** `marks` (0 or 1) of the pixels that have one of another class at most `reach` pixels away, up, down or sideways. */
+export function borders(marks, classes, width, height, reach) {
+  marks.fill(0);
   for (let y = 0, i = 0; y < height; y += 1) {
-    for (let x = 0, left = 255; x < width; x += 1, i += 1) {
-      if (x) left = next(left, classes[i] === classes[i - 1]);
-      if (y) above[x] = next(above[x], classes[i] === classes[i - width]);
-      near[i] = left < above[x] ? left : above[x];
+    const start = y * width, end = start + width;
+    for (let x = 0; x < width; x += 1, i += 1) {
+      const own = classes[i];
+      if (x && classes[i - 1] !== own) {
+        const last = Math.min(end, i + reach);
+        for (let j = Math.max(start, i - reach); j < last; j += 1) marks[j] = 1;
+      }
+      if (y && classes[i - width] !== own) {
+        const last = Math.min(marks.length, i + reach * width);
+        for (let j = Math.max(x, i - reach * width); j < last; j += width) marks[j] = 1;
+      }
     }
   }
-  for (let y = height - 1, i = classes.length - 1; y >= 0; y -= 1) {
-    for (let x = width - 1, right = 255; x >= 0; x -= 1, i -= 1) {
-      if (x < width - 1) right = next(right, classes[i] === classes[i + 1]);
-      if (y < height - 1) below[x] = next(below[x], classes[i] === classes[i + width]);
-      const least = right < below[x] ? right : below[x];
-      if (least < near[i]) near[i] = least;
-    }
-  }
-  return near;
+  return marks;
 }
 
 /** A canvas that is coloured again and again. */
@@ -81,11 +77,13 @@ export class ColourLayer {
     this.context.putImageData(this.image, 0, 0);
   }
 
-  /** The same only where a border is at most `width` pixels away. */
-  outline(codes, colours, near, width) {
-    const { pixels } = this;
-    for (let i = 0; i < pixels.length; i += 1) pixels[i] = near[i] <= width ? colours[codes[i]] : 0;
-    this.context.putImageData(this.image, 0, 0);
+  /** The same only where a border is at most `reach` pixels away. */
+  outline(classes, colours, reach) {
+    const { pixels, image } = this;
+    this.marks = borders(this.marks ?? new Uint8Array(pixels.length), classes, image.width, image.height, Math.max(1, Math.round(reach)));
+    const { marks } = this;
+    for (let i = 0; i < pixels.length; i += 1) pixels[i] = marks[i] ? colours[classes[i]] : 0;
+    this.context.putImageData(image, 0, 0);
   }
 }
 

@@ -15,10 +15,15 @@ const row = ([x0, y0, x1, y1, score, label]) => ({ box: [x0, y0, x1, y1], score,
 /** Those of `boxes` that stay, best first; at most `most` of them (0: all). At an `overlap` of 1 all stay. */
 export function suppressed(boxes, overlap, most = 0) {
   const sorted = boxes.every(({ score }, i) => !i || score <= boxes[i - 1].score) ? boxes : [...boxes].sort((a, b) => b.score - a.score);
-  const kept = [];
+  if (overlap >= 1) return most ? sorted.slice(0, most) : sorted;
+  const kept = [], ofClass = new Map();
   for (const box of sorted) {
     if (most && kept.length >= most) break;
-    if (overlap >= 1 || !kept.some((better) => better.class === box.class && shared(better.box, box.box) > overlap)) kept.push(box);
+    const better = ofClass.get(box.class) ?? [];
+    if (better.some((other) => shared(other.box, box.box) > overlap)) continue;
+    better.push(box);
+    ofClass.set(box.class, better);
+    kept.push(box);
   }
   return kept;
 }
@@ -27,12 +32,12 @@ export function suppressed(boxes, overlap, most = 0) {
 export const chosen = (boxes, { score, overlap = 1 }, most = 0) => suppressed(boxes.filter((box) => box.score >= score), overlap, most);
 
 // Intersection over union, rounded to float32 after each step as NumPy and torch do.
-function shared([ax0, ay0, ax1, ay1], [bx0, by0, bx1, by1]) {
-  const width = f32(Math.min(ax1, bx1) - Math.max(ax0, bx0)), height = f32(Math.min(ay1, by1) - Math.max(ay0, by0));
+function shared(a, b) {
+  const width = f32(Math.min(a[2], b[2]) - Math.max(a[0], b[0])), height = f32(Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
   if (!(width > 0 && height > 0)) return 0;
   const inside = f32(width * height);
-  const union = f32(f32(area(ax0, ay0, ax1, ay1) + area(bx0, by0, bx1, by1)) - inside);
+  const union = f32(f32(area(a) + area(b)) - inside);
   return union > 0 ? f32(inside / union) : 0;
 }
 
-const area = (x0, y0, x1, y1) => f32(f32(x1 - x0) * f32(y1 - y0));
+const area = (box) => f32(f32(box[2] - box[0]) * f32(box[3] - box[1]));

@@ -1,7 +1,7 @@
 // The built-in views on canvases: segmentation overlays and bounding boxes, redrawn at once when a slider moves.
 
 import { fileName, saveJson, savePicture } from "./downloads.js";
-import { borders, ColourLayer, compose, decoded, grey, NOTHING, pixel, scaled, table } from "./overlay_maps.js";
+import { ColourLayer, compose, decoded, grey, NOTHING, pixel, scaled, table } from "./overlay_maps.js";
 import { drawBoxes } from "./overlay_boxes.js";
 import { Stage } from "./stage.js";
 import { chosen, unpack } from "./suppression.js";
@@ -49,9 +49,13 @@ class Segmentation {
     const { input, classes, foreground, truth } = this.pictures;
     const values = grey(foreground || classes, width, height);
     const real = this.comparable ? grey(truth, width, height) : new Uint8Array(values.length);
-    const codes = new Uint16Array(values.length);
-    for (let i = 0; i < codes.length; i += 1) codes[i] = (real[i] << 8) | values[i];
-    return { codes, width, height, picture: scaled(input, width, height), layer: new ColourLayer(width, height) };
+    const codes = new Uint16Array(values.length), occurs = new Uint8Array(CODES);
+    for (let i = 0; i < codes.length; i += 1) {
+      codes[i] = (real[i] << 8) | values[i];
+      occurs[codes[i]] = 1;
+    }
+    const used = Uint16Array.from(occurs.keys()).filter((code) => occurs[code]);
+    return { codes, used, picture: scaled(input, width, height), layer: new ColourLayer(width, height), table: new Uint32Array(CODES), classes: new Uint16Array(codes.length) };
   }
 
   // What each code is shown as: a class, MISSED or NOTHING.
@@ -88,18 +92,21 @@ class Segmentation {
     colours.set(table(this.colours, choice.hidden, choice.layer === "mask"));
     if (!choice.hidden.has(0)) colours[MISSED] = pixel([255, 255, 255]);
     if (choice.layer === "line") this.outline(made, shown, colours, choice, fine);
-    else made.layer.fill(made.codes, Uint32Array.from({ length: this.comparable ? CODES : 256 }, (_, code) => colours[shown(code)]));
+    else {
+      for (const code of made.used) made.table[code] = colours[shown(code)];
+      made.layer.fill(made.codes, made.table);
+    }
   }
 
   outline(made, shown, colours, { source, threshold, width }, fine) {
     const key = `${source} ${threshold}`;
     if (made.outlined !== key) {
-      const classes = Uint16Array.from({ length: this.comparable ? CODES : 256 }, (_, code) => shown(code));
-      made.classes = made.codes.map((code) => classes[code]);
-      made.near = borders(made.classes, made.width, made.height);
+      const { codes, classes, table: found } = made;
+      for (const code of made.used) found[code] = shown(code);
+      for (let i = 0; i < codes.length; i += 1) classes[i] = found[codes[i]];
       made.outlined = key;
     }
-    made.layer.outline(made.classes, colours, made.near, width * fine);
+    made.layer.outline(made.classes, colours, width * fine);
   }
 
   // The overlay in the picture's own size.
