@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -186,5 +187,6 @@ def delete(service: Service, job: Job) -> None:
         raise Forbidden(f"{job.name} is used by {len(dependents)} model(s), which must be deleted first: {names}.")
     for evaluation in service.store.query(JobQuery(kind=Kind.EVALUATION)).jobs if job.kind == Kind.MODEL else ():
         if evaluation.summary.get("model_id") == job.id:
-            service.store.request_action(evaluation.id, Action.DELETE)
+            with contextlib.suppress(NotFound):  # somebody else deletes it at the same moment
+                service.store.request_action(evaluation.id, Action.DELETE)
     service.store.request_action(job.id, Action.DELETE)

@@ -235,7 +235,7 @@ class Supervisor:
                     self._do_request(job)
 
     def _do_request(self, job: Job) -> None:
-        match job.requested_action:
+        match Action.DELETE if job.deleted else job.requested_action:
             case Action.ABORT:
                 self._abort(job)
             case Action.RESUME:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from digits.config import Settings
-from digits.domain.jobs import Kind, Resources
+from digits.domain.jobs import Action, Kind, Resources
 from digits.domain.status import Status
+from digits.errors import NotFound
 from digits.service import jobs as actions
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
@@ -159,6 +160,17 @@ def test_a_deleted_job_leaves_neither_row_nor_folder(world: World) -> None:
     assert not world.service.folder(done.id).path.exists()
     world.supervisor.close()
     assert list(world.service.jobs_dir.trash.iterdir()) == []
+
+
+def test_who_deletes_and_aborts_at_once_has_deleted(world: World) -> None:
+    job, orphan = world.job(duration=0.1), world.job(duration=0.1)
+    world.service.store.request_action(job.id, Action.DELETE)
+    with pytest.raises(NotFound):
+        world.service.store.request_action(job.id, Action.ABORT)
+    world.service.store.update(orphan.id, deleted=1.0)  # hidden, but nobody remembers why
+    world.supervise()
+    world.until(lambda: not world.service.store.ids())
+    world.until(lambda: not world.service.jobs_dir.folder(job.id).path.exists())
 
 
 def test_disk_usage_is_counted_in_the_background(world: World) -> None:
