@@ -9,6 +9,8 @@ from __future__ import annotations
 import bz2
 import io
 import json
+import re
+import sys
 import tarfile
 import time
 import zipfile
@@ -31,7 +33,17 @@ FORMATS = ("tar.gz", "tgz", "tar", "tar.bz2", "zip")
 MEDIA_TYPES = {"zip": "application/zip", "tar": "application/x-tar", "tar.bz2": "application/x-bzip2"}
 TEMPLATES = Path(__file__).parent / "templates"
 FOLDERS = {"pytorch": "archive", "tensorflow": "archive_tensorflow"}
-PICTURES = "from pictures import read_feature\n"  # stands in a script for the part of PyTorch's that reads pictures
+SHARED = ("pictures", "reports")  # parts of every script; `from <part> import …` stands for them
+HEADING = "# -- "
+IMPORT = re.compile(r"^(?:import|from) .*$", re.MULTILINE)
+IMPORTS = re.compile(r"^(?:(?:import|from) .*\n)+", re.MULTILINE)
+TASK_WORDS = {
+    "classification": "An image classification model",
+    "segmentation": "A segmentation model",
+    "detection": "An object detection model",
+    "regression": "A regression model",
+    "processing": "A model that turns pictures into pictures",
+}
 CHUNK = 1 << 20
 COMPRESSION = 1  # weights hardly shrink; a higher level only costs time
 
@@ -102,7 +114,7 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     if labels:
         members.append(_text(str(info.get("labels file") or "labels.txt"), "".join(f"{label}\n" for label in labels)))
     members += _mean_file(service, model, info)
-    if model.task == Task.CLASSIFICATION and model.framework in FOLDERS:
+    if model.framework in FOLDERS and meta:
         members += _script(model.framework, info, meta, snapshot)
     return members
 
@@ -224,22 +236,39 @@ def _mean_file(service: Service, model: Job, info: dict[str, Any]) -> list[Membe
 
 
 def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot: Snapshot) -> list[Member]:
-    folder = TEMPLATES / FOLDERS[framework]
+    task = str(meta.get("task", Task.CLASSIFICATION))
+    classes = len(meta.get("class_labels", ()))
     values = {
         "name": info["name"],
-        "network": meta.get("network_name", "custom"),
-        "classes": len(meta.get("class_labels", ())),
+        "task": TASK_WORDS.get(task, "A model"),
+        "network": f"{meta.get('network_name', 'custom')}, {classes} classes" if classes else meta.get("network_name", "custom"),
         "version": info["digits version"],
         "epoch": snapshot.label,
         "snapshot": info["snapshot file"],
     }
-    script = (folder / "predict.py").read_text(encoding="utf-8").replace(PICTURES, _reading_pictures())
-    readme = (folder / "README.md").read_text(encoding="utf-8").format(**values)
-    return [_text("predict.py", script), _text("README.md", readme)]
+    readme = (TEMPLATES / FOLDERS[framework] / "README.md").read_text(encoding="utf-8").format(**values)
+    return [_text("predict.py", script_text(framework)), _text("README.md", readme)]
 
 
-def _reading_pictures() -> str:
-    """The part of PyTorch's script that needs no framework, from its heading to the next."""
-    text = (TEMPLATES / FOLDERS["pytorch"] / "predict.py").read_text(encoding="utf-8")
-    start = text.index("# -- from a file")
-    return f"import sys\n\nfrom PIL import Image, ImageOps\n\n{text[start : text.index('# -- ', start + 1)].rstrip()}\n"
+def script_text(framework: str) -> str:
+    """The script `predict.py` of a framework, in one piece."""
+    script = (TEMPLATES / FOLDERS[framework] / "predict.py").read_text(encoding="utf-8")
+    for part in SHARED:
+        head, mark, body = (TEMPLATES / f"{part}.py").read_text(encoding="utf-8").partition(HEADING)
+        script = re.sub(rf"^from {part} import .*\n", "", script, flags=re.MULTILINE)
+        before, own, after = script.partition(f"{HEADING}from a feature")
+        script = _with_imports(f"{before}{mark}{body.rstrip()}\n\n\n{own}{after}", IMPORT.findall(head))
+    return script
+
+
+def _with_imports(script: str, lines: Sequence[str]) -> str:
+    """The script with more imports, each in the block (of the standard library or of NumPy and its like) where it belongs."""
+    for line in lines:
+        own = line.split()[1].partition(".")[0] in sys.stdlib_module_names
+        blocks = [found for found in IMPORTS.finditer(script) if own == ("import json\n" in found[0])]
+        known = blocks[0][0].splitlines()
+        if any(other.startswith(f"{line},") for other in known):
+            continue
+        ordered = sorted({*known, line}, key=lambda text: (text.startswith("from"), text))
+        script = script[: blocks[0].start()] + "\n".join(ordered) + "\n" + script[blocks[0].end() :]
+    return script

@@ -14,12 +14,14 @@ from PIL import Image
 from digits.engines.pictures import prepare
 from digits.engines.preparation import Preparation
 from digits.engines.torch_inputs import Inputs, centre
-from digits.service.archives import TEMPLATES
+from digits.service.archives import script_text
 
 
 @pytest.fixture(scope="module")
-def script() -> dict[str, Any]:
-    return runpy.run_path(str(TEMPLATES / "archive" / "predict.py"))
+def script(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("script") / "predict.py"
+    path.write_text(script_text("pytorch"))
+    return runpy.run_path(str(path))
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Classify pictures with this model: python predict.py PICTURE [PICTURE ...] [--top 5] [--json]
+"""Use this model on pictures: python predict.py PICTURE [PICTURE ...] [--top 5] [--json] [--save FOLDER]
 
 Needs TensorFlow and Pillow. It prepares a picture exactly as the training's data set did and gives the numbers that digits
 gave.
 """
 
-import argparse
 import importlib.util
 import io
 import json
@@ -21,35 +20,48 @@ import keras
 import numpy as np
 import tensorflow as tf
 from pictures import read_feature
+from reports import finish, parser_of, report
 
 HERE = Path(__file__).resolve().parent
 MEAN_IMAGE = "digits_mean.npy"
+AUXILIARY = "auxiliary"  # outputs whose names begin so served the loss only
 
 
 def load_model():
-    """The network with its weights, what is known about it, and the mean picture (C, H, W) or None."""
+    """What builds the network for a size of pictures, what is known about it, and the mean picture (C, H, W) or None."""
     info = json.loads((HERE / "info.json").read_text(encoding="utf-8"))
     meta = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
     snapshot = HERE / info["snapshot file"]
     with zipfile.ZipFile(snapshot) as archive:
         found = MEAN_IMAGE in archive.namelist()
         mean_image = np.load(io.BytesIO(archive.read(MEAN_IMAGE)), allow_pickle=False) if found else None
+    networks = {}
+
+    def network_for(height, width):
+        if (height, width) not in networks:
+            networks[height, width] = network_with_weights(meta, snapshot, height, width)
+        return networks[height, width]
+
+    return network_for, meta, mean_image
+
+
+def network_with_weights(meta, snapshot, height, width):
     try:
-        model = build_network(meta)
+        model = build_network(meta, height, width)
     except ImportError:  # the text needs what is not installed here; the file has the network too
-        return keras.models.load_model(snapshot, compile=False), meta, mean_image
+        return keras.models.load_model(snapshot, compile=False)
     model.load_weights(snapshot)
-    return model, meta, mean_image
+    return model
 
 
-def build_network(meta):
+def build_network(meta, height, width):
     spec = importlib.util.spec_from_file_location("network", HERE / "network.py")
     network = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(network)
     label_shape = meta.get("label_shape")
     context = SimpleNamespace(
         task=meta["task"],
-        input_shape=tuple(meta["input_shape"]),
+        input_shape=(meta["input_shape"][0], height, width),
         num_classes=len(meta["class_labels"]),
         class_labels=tuple(meta["class_labels"]),
         label_shape=None if label_shape is None else tuple(label_shape),
@@ -58,13 +70,14 @@ def build_network(meta):
         box_sizes=tuple(meta.get("box_sizes", ())),
         input_scale=float(meta["preparation"]["std"]),
     )
-    channels, height, width = context.input_shape
     model = network.build_network(context)
-    model(tf.zeros((1, height, width, channels)), training=False)  # a model of a class of its own has no weights before
+    model(
+        tf.zeros((1, height, width, context.input_shape[0])), training=False
+    )  # before, some have no weights
     return model
 
 
-# -- from a feature to probabilities ---------------------------------------------------------------------------------
+# -- from a feature to outputs ----------------------------------------------------------------------------------------
 
 
 def middle(x, height, width):
@@ -92,32 +105,22 @@ def prepare(feature, meta, mean_image):
     return tf.constant(x.transpose(1, 2, 0)[np.newaxis])
 
 
-def classify(path, model, meta, mean_image):
-    """Probabilities of one picture, one number per class."""
-    scores = model(prepare(read_feature(path, meta), meta, mean_image), training=False)
-    if isinstance(scores, dict):
-        scores = scores.get("output", next(iter(scores.values())))
-    elif isinstance(scores, (list, tuple)):
-        scores = scores[0]
-    return tf.nn.softmax(tf.cast(scores, tf.float32)[:, : len(meta["class_labels"])])[0].numpy().tolist()
+def predict(path, network_for, meta, mean_image):
+    """Outputs of one picture by name, NumPy arrays without batch axis, channels first."""
+    x = prepare(read_feature(path, meta), meta, mean_image)
+    found = network_for(x.shape[1], x.shape[2])(x, training=False)
+    if isinstance(found, (list, tuple)):
+        found = {f"output{place or ''}": value for place, value in enumerate(found)}
+    elif not isinstance(found, dict):
+        found = {"output": found}
+    values = {name: tf.cast(value, tf.float32)[0].numpy() for name, value in found.items() if not name.startswith(AUXILIARY)}
+    return {name: finish(v.transpose(2, 0, 1) if v.ndim == 3 else v, meta) for name, v in values.items()}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", nargs="+")
-    parser.add_argument("--top", type=int, default=5, help="how many classes to print (5)")
-    parser.add_argument("--json", action="store_true", help="print all probabilities as JSON")
-    options = parser.parse_args()
-    model, meta, mean_image = load_model()
-    labels = meta["class_labels"]
-    found = {path: classify(path, model, meta, mean_image) for path in options.pictures}
-    if options.json:
-        print(json.dumps({path: dict(zip(labels, scores, strict=True)) for path, scores in found.items()}, indent=1))
-        return
-    for path, scores in found.items():
-        print(path)
-        for score, label in sorted(zip(scores, labels, strict=True), reverse=True)[: options.top]:
-            print(f"  {score * 100:6.2f} %  {label}")
+    options = parser_of(__doc__.splitlines()[0]).parse_args()
+    network_for, meta, mean_image = load_model()
+    report({path: predict(path, network_for, meta, mean_image) for path in options.pictures}, meta, options)
 
 
 if __name__ == "__main__":
