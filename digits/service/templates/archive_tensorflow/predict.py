@@ -71,9 +71,7 @@ def build_network(meta, height, width):
         input_scale=float(meta["preparation"]["std"]),
     )
     model = network.build_network(context)
-    model(
-        tf.zeros((1, height, width, context.input_shape[0])), training=False
-    )  # before, some have no weights
+    model(tf.zeros((1, height, width, context.input_shape[0])), training=False)  # before, some have no weights
     return model
 
 
