@@ -17,6 +17,7 @@ from digits.domain.status import Status
 from digits.errors import BadRequest, Conflict, StorageError
 from digits.service import Service, jobs, paths
 from digits.service.snapshots import Snapshot, find_snapshot
+from digits.storage.control import ControlError, is_listening
 from digits.storage.events import read_lines
 from digits.storage.files import read_json
 from digits.storage.jobs import Job, JobQuery
@@ -31,6 +32,7 @@ TOP_N = 9
 MOST_TOP_N = 200
 POLL_SECONDS = 0.05
 SLOWEST_POLL_SECONDS = 0.5
+UNATTENDED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,23 @@ def model_evaluations(service: Service, model: Job, limit: int = 20) -> list[Job
 
 
 def wait(service: Service, job: Job, seconds: float | None = None) -> Job:
-    """Wait until the job has ended, or for so long; returns the row as it is then."""
+    """Wait until the job has ended, or for so long; returns the row as it is then.
+
+    Raises ControlError when it should wait for the end and for ten seconds nobody has been there to do the job.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
-    pause = POLL_SECONDS
+    pause, attended = POLL_SECONDS, time.monotonic()
     while job.status.is_running and (deadline is None or time.monotonic() < deadline):
         time.sleep(pause)
         pause = min(pause * 1.2, SLOWEST_POLL_SECONDS)
         job = service.store.get(job.id)
+        if is_listening(service.jobs_dir):
+            attended = time.monotonic()
+        elif seconds is None and time.monotonic() - attended > UNATTENDED_SECONDS:
+            raise ControlError(
+                f"No supervisor runs that could do {job.name}.",
+                advice=f"Start the server with `digits serve`; the job {job.id} waits for it.",
+            )
     return job
 
 

@@ -12,6 +12,7 @@ from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service, plugins
+from digits.service.form_files import keep_form_files
 from digits.service.forms import FormModel, option, parse
 from digits.service.jobs import create_job, free_job_id, stored_form
 from digits.service.paths import allowed_roots, readable_folder
@@ -94,6 +95,7 @@ def create_dataset(service: Service, extension_id: str, values: Mapping[str, Any
         if errors:
             raise FormErrors(_all_errors(service, extension_id, own, errors))
         assert form is not None
+        own = keep_form_files(service, own, folder.path)
         made = _make_instance(service, extension_id, own, job_id)
         return create_job(
             service,

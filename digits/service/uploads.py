@@ -22,7 +22,6 @@ from digits.service.safe_files import copy_limited, free_path, not_taken, safe_n
 from digits.service.unpacking import unpack_all
 from digits.storage.files import atomic, free_bytes, read_json, tree_size, write_json
 
-FORM_FILES = ".form"  # single files that came with a form lie below this folder
 PARTIAL = ".partial"  # uploads that are still being sent
 ABOUT = ".about"  # one JSON file per upload: owner, time, counts
 TOKEN = re.compile(r"^[0-9a-f]{16}$")
@@ -92,17 +91,6 @@ def cancel(service: Service, token: str) -> None:
     """Remove what was sent so far."""
     shutil.rmtree(_sending(service, token), ignore_errors=True)
     (_partial(service) / f"{token}.json").unlink(missing_ok=True)
-
-
-def save_form_file(service: Service, stream: IO[bytes], filename: str) -> Path:
-    """Keep a file that was sent with a form; the absolute path of the copy."""
-    folder = service.jobs_dir.uploads / FORM_FILES / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True)
-    path = folder / safe_name(filename)
-    limit = service.settings.max_upload_mb * 2**20
-    with atomic(path) as handle:
-        copy_limited(stream, handle, limit, f"The file is larger than {service.settings.max_upload_mb} MiB.", "max_upload_mb")
-    return path
 
 
 # -- what is there ------------------------------------------------------------------------------------------------

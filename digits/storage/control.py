@@ -18,6 +18,7 @@ from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 
 MAX_LINE = 1 << 20
+CONNECT_SECONDS = 1.0
 
 
 class ControlError(DigitsError):
@@ -38,6 +39,20 @@ def read_runtime(jobs_dir: JobsDir) -> dict[str, Any]:
     except StorageError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def is_listening(jobs_dir: JobsDir) -> bool:
+    """Whether a supervisor is there, however busy it is."""
+    path = str(read_runtime(jobs_dir).get("socket", ""))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(CONNECT_SECONDS)
+        try:
+            connection.connect(path)
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def call(jobs_dir: JobsDir, request: Mapping[str, Any], timeout: float = 10.0) -> dict[str, Any]:

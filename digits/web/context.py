@@ -14,8 +14,9 @@ from werkzeug.datastructures import FileStorage
 
 from digits.domain.status import StatusHistory
 from digits.errors import BadRequest, Unauthorized
-from digits.service import Service, uploads
+from digits.service import Service
 from digits.service import jobs as job_actions
+from digits.service.form_files import save_form_file
 from digits.storage.jobs import Job
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -175,4 +176,4 @@ def _flat(lists: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:
 
 
 def _save(file: FileStorage) -> Any:
-    return uploads.save_form_file(get_service(), file.stream, file.filename or "")
+    return save_form_file(get_service(), file.stream, file.filename or "")

@@ -7,18 +7,21 @@ for its result and removes it (`keep=1` keeps it, `wait=0` answers with the job)
 from __future__ import annotations
 
 import base64
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from digits.domain.jobs import Kind, Task
-from digits.errors import BadRequest
+from digits.domain.status import Status
+from digits.errors import BadRequest, DigitsError
 from digits.service import evaluations, inference, paths, pictures
 from digits.service import jobs as job_actions
 from digits.service.evaluations import evaluation_result, start_evaluation
+from digits.service.form_files import drop_form_file, save_form_file
 from digits.service.forms import TRUE_TEXTS
-from digits.service.uploads import save_form_file
 from digits.storage.jobs import Job
 from digits.web import downloads, evaluation_pages
 from digits.web.context import (
@@ -123,21 +126,21 @@ def evaluate(job_id: str) -> Any:
     service = get_service()
     model = service.store.get(job_id, Kind.MODEL)
     other, _, other_split = (argument("other") or argument("dataset") or "").partition("/")
-    listed = _list_file()
-    is_files = listed is not None or bool(_body("image_folder"))
-    job = start_evaluation(
-        service,
-        model,
-        snapshot_epoch=argument("snapshot_epoch"),
-        list_file=listed,
-        folder=_body("image_folder") or "",
-        limit=_whole("num_test_images", 0),
-        split="" if is_files else other_split or argument("split") or "val",
-        dataset=service.store.get(other, Kind.DATASET) if other else None,
-        dont_resize=_flag("dont_resize"),
-        top_n=_whole("top_n", evaluations.TOP_N),
-        owner=current_user(),
-    )
+    with _list_file() as listed:
+        is_files = listed is not None or bool(_body("image_folder"))
+        job = start_evaluation(
+            service,
+            model,
+            snapshot_epoch=argument("snapshot_epoch"),
+            list_file=listed,
+            folder=_body("image_folder") or "",
+            limit=_whole("num_test_images", 0),
+            split="" if is_files else other_split or argument("split") or "val",
+            dataset=service.store.get(other, Kind.DATASET) if other else None,
+            dont_resize=_flag("dont_resize"),
+            top_n=_whole("top_n", evaluations.TOP_N),
+            owner=current_user(),
+        )
     if argument("wait") == "1":
         job = evaluations.wait(service, job)
     if wants_json():
@@ -166,23 +169,26 @@ def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
     service = get_service()
     model = argument_job(Kind.MODEL)
     inference.check_task(model, Task.CLASSIFICATION)
-    job = start_evaluation(
-        service,
-        model,
-        snapshot_epoch=_body("snapshot_epoch"),
-        list_file=_list_file(),
-        folder=_body("image_folder") or "",
-        limit=_whole("num_test_images", 0),
-        top_n=_whole("top_n", evaluations.TOP_N),
-        owner=current_user(),
-        form={name: value for name in form if (value := _body(name))},
-    )
+    with _list_file() as listed:
+        job = start_evaluation(
+            service,
+            model,
+            snapshot_epoch=_body("snapshot_epoch"),
+            list_file=listed,
+            folder=_body("image_folder") or "",
+            limit=_whole("num_test_images", 0),
+            top_n=_whole("top_n", evaluations.TOP_N),
+            owner=current_user(),
+            form={name: value for name in form if (value := _body(name))},
+        )
     wait = argument("wait")
     if not wants_json():
         return _page(job, wait, anchor)
     if wait == "0":
         return json_answer(evaluation_pages.evaluation_dict(job))
     job = evaluations.wait(service, job)
+    if job.status == Status.ERROR:
+        raise DigitsError(job.error, advice=f"/evaluations/{job.id} says more.")
     value = answer(job)
     if argument("keep") == "1":
         value["job_id"] = job.id
@@ -229,13 +235,20 @@ def _picture(model: Job) -> tuple[inference.Picture, str]:
     raise BadRequest("Neither image_path nor image_file is given.", advice="Send one of them; the upload goes in image_file.")
 
 
-def _list_file() -> Path | None:
+@contextlib.contextmanager
+def _list_file() -> Iterator[Path | None]:
+    """The list that was sent or named; what was sent is gone afterwards."""
     service = get_service()
     file = request.files.get("image_list")
-    if file is not None and file.filename:
-        return save_form_file(service, file.stream, file.filename)
     text = (_body("image_list") or "").strip()
-    return paths.readable_file(service, text, "image_list") if text else None
+    if file is None or not file.filename:
+        yield paths.readable_file(service, text, "image_list") if text else None
+        return
+    path = save_form_file(service, file.stream, file.filename)
+    try:
+        yield path
+    finally:
+        drop_form_file(service, path)
 
 
 def _body(name: str) -> str | None:

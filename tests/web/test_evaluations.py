@@ -9,8 +9,9 @@ from PIL import Image
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
-from digits.service import Service
+from digits.service import Service, evaluations
 from digits.service.jobs import create_job
+from digits.storage.control import ControlError
 from digits.storage.files import write_json
 from digits.storage.jobs import Job
 from digits.storage.predictions import FILE_NAME, writing
@@ -121,3 +122,12 @@ def test_a_running_evaluation_has_a_page_but_no_result_yet(client, service):
 def test_what_is_no_evaluation_is_not_found(client):
     for address in ("/evaluations/nonsense", "/evaluations/20260101-000000-abcd.json", "/evaluations/x/confusion.csv"):
         assert client.get(address).status_code == 404
+
+
+def test_who_waits_for_a_result_that_nobody_works_on_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_evaluation(service, ["a", "b"], ["/x.png"], Status.RUN)
+    monkeypatch.setattr(evaluations, "UNATTENDED_SECONDS", 0.1)
+    with pytest.raises(ControlError, match="No supervisor") as caught:
+        evaluations.wait(service, job)
+    assert job.id in caught.value.advice
+    assert evaluations.wait(service, job, 0.2).status == Status.RUN, "a page shows the job instead"
