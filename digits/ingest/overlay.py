@@ -6,13 +6,14 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from digits.storage.records import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 from digits.utils.image import display_image
 from digits.utils.palette import map_palette, object_colours
 
 LARGEST_SIDE = 480
+LETTERS = 12
 MASK_STRENGTH = 0.55
 GREY = (150, 150, 150)
 
@@ -23,7 +24,7 @@ def overlay(feature: np.ndarray, kind: str, label: np.ndarray, names: Sequence[s
     if kind == "boxes":
         shown = _with_boxes(picture, label, names, palette)
     elif kind == "array" and label.shape[0] == 1 and label.shape[1:] == feature.shape[1:] and names:
-        shown = _with_map(picture, label[0], palette)
+        shown = _with_map(picture, label[0], map_palette(palette, names))
     elif kind == "array" and min(label.shape[1:]) > 1:
         shown = _beside(picture, _rgb(label))
     else:
@@ -47,12 +48,22 @@ def _with_boxes(picture: Image.Image, boxes: np.ndarray, names: Sequence[str], p
         corners = [float(box[name]) * scale for name in ("x0", "y0", "x1", "y1")]
         draw.rectangle(corners, outline=colour, width=1 if box["flags"] & BOX_DIFFICULT else 2)
         if 0 <= number < len(names) and not ignored:
-            draw.text((corners[0] + 3, corners[1] + 2), names[number], fill=colour, stroke_width=1, stroke_fill=(0, 0, 0))
+            _name(draw, corners, names[number], colours[number])
     return drawn
 
 
-def _with_map(picture: Image.Image, classes: np.ndarray, palette: Sequence[int]) -> Image.Image:
-    table = np.array(map_palette(palette), np.float64).reshape(256, 3)
+def _name(draw: ImageDraw.ImageDraw, corners: Sequence[float], name: str, colour: Sequence[int]) -> None:
+    """A name on the colour of its class: above the box where there is room, else inside it."""
+    font = ImageFont.load_default(LETTERS)
+    height = LETTERS + 3
+    x, y = corners[0], corners[1] - height if corners[1] >= height else corners[1]
+    draw.rectangle((x, y, x + draw.textlength(name, font) + 4, y + height), fill=tuple(colour))
+    bright = 2 * colour[0] + 5 * colour[1] + colour[2] > 1000
+    draw.text((x + 2, y), name, fill=(0, 0, 0) if bright else (255, 255, 255), font=font)
+
+
+def _with_map(picture: Image.Image, classes: np.ndarray, colours: Sequence[int]) -> Image.Image:
+    table = np.array(colours, np.float64).reshape(256, 3)
     strength = np.where(table.any(axis=1), MASK_STRENGTH, 0.0)[:, None]  # black stands for the background: the picture itself
     numbers = np.clip(classes, 0, 255).astype(int)
     shown = np.asarray(picture) * (1 - strength[numbers]) + table[numbers] * strength[numbers]

@@ -23,6 +23,7 @@ from digits.ingest.overlay import overlay
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
+from digits.utils.palette import class_colours, object_colours
 
 SAMPLES = 10
 LISTED_PROBLEMS = 50
@@ -50,11 +51,21 @@ def preview(
     answer = {
         "counts": {stage: len(items) for stage, items in entries.items()},
         "class_labels": list(class_labels_of(source)),
+        "colours": _colours(source, samples),
         "problems": problems[:LISTED_PROBLEMS],
         "problem_count": len(problems),
         "samples": samples,
     }
     return answer, arrays
+
+
+def _colours(source: DataIngestionInterface, samples: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """RGB of the classes where the pictures show them; black is not drawn."""
+    names, palette = class_labels_of(source), kept_colours(source).get(COLOR_PALETTE_ATTRIBUTE, [])
+    kinds = {sample.get("kind") for sample in samples}
+    if "boxes" in kinds:
+        return object_colours(len(names), palette)
+    return class_colours(len(names), palette, names) if "array" in kinds else []
 
 
 def _prepare(source: DataIngestionInterface, folder: Path, roots: Sequence[str]) -> list[dict[str, Any]]:
@@ -107,7 +118,8 @@ def _shown(source: DataIngestionInterface, sample: Any, plugin: str) -> tuple[by
     kind, label = label_array(sample[1], plugin, "entry", str(source.get_task() or ""))
     palette = kept_colours(source).get(COLOR_PALETTE_ATTRIBUTE, [])
     channels, height, width = feature.shape
-    facts = {"size": f"{width}×{height}, {channels} channels, {feature.dtype}", "label": _words(kind, label, labels)}
+    size = f"{width}×{height}, {channels} channel{'s' if channels > 1 else ''}, {feature.dtype}"
+    facts = {"kind": kind, "size": size, "label": _words(kind, label, labels)}
     return overlay(feature, kind, label, labels, palette), facts
 
 

@@ -98,8 +98,8 @@ def class_colours(service: Service, dataset_id: str, labels: Sequence[str], kind
     """RGB of each class, as the data set's gallery has them; of boxes none is black, as there is no background among them."""
     info = info_of(service, dataset_id)
     palette = (info.extra.get("color_palette") if info else None) or ()
-    colours = object_colours if kind == "boxes" else palette_colours
-    return colours(min(len(labels), MOST_COLOURS), palette)
+    count = min(len(labels), MOST_COLOURS)
+    return object_colours(count, palette) if kind == "boxes" else palette_colours(count, palette, labels)
 
 
 def describe_truth(kind: str, label: np.ndarray, labels: Sequence[str]) -> Any:

@@ -36,7 +36,7 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
         raise BadRequest(f"The labels of {job.name} are of the kind {reader.meta.label_kind}, which is no picture.")
     label = reader.labels([index])[0]
     if label.shape[0] == 1 and label.dtype.kind in "iub":
-        return _coloured(label[0], map_palette(info.extra.get("color_palette") or ()))
+        return _coloured(label[0], map_palette(info.extra.get("color_palette") or (), info.class_labels))
     return encode_picture(label)[0]
 
 

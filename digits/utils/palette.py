@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 BLACK = [0, 0, 0]
 VOID = 255  # pixels of an index map that do not count
+BACKGROUNDS = {"", "0", "_background_", "background", "back", "bg", "empty", "negative", "no", "none", "nothing", "other", "rest"}
 # Hues that can be told apart; from the class after the last one on, hues by the golden ratio.
 DISTINCT = (
     (230, 75, 53),
@@ -38,10 +39,19 @@ PAIRED = (
 )
 
 
-def class_colours(count: int, palette: Sequence[int] = ()) -> list[list[int]]:
-    """RGB of the classes of a map: the data set's palette (flat R, G, B, …), else class 0 black and hues for the others."""
+def class_colours(count: int, palette: Sequence[int] = (), names: Sequence[str] = ()) -> list[list[int]]:
+    """RGB of the classes of a map: the data set's palette (flat R, G, B, …), else hues that can be told apart.
+
+    Black, which pages do not draw, is class 0 without a palette, unless its name says that it is no background.
+    """
     own = [[int(value) for value in palette[i : i + 3]] for i in range(0, len(palette) - 2, 3)]
-    return [own[i] if i < len(own) else _hue(i - 1) if i else BLACK for i in range(count)]
+    first = 1 if begins_with_background(names) else 0
+    return [own[i] if i < len(own) else BLACK if i < first else _hue(i - first) for i in range(count)]
+
+
+def begins_with_background(names: Sequence[str]) -> bool:
+    """Whether class 0 is what is left over: of one or two classes, of unnamed ones, or by its name."""
+    return len(names) < 3 or names[0].strip().lower() in BACKGROUNDS
 
 
 def object_colours(count: int, palette: Sequence[int] = ()) -> list[list[int]]:
@@ -55,9 +65,9 @@ def paired_colours(count: int) -> list[list[int]]:
     return [BLACK, *(list(PAIRED[i % len(PAIRED)]) for i in range(count - 1))][:count]
 
 
-def map_palette(palette: Sequence[int] = ()) -> list[int]:
+def map_palette(palette: Sequence[int] = (), names: Sequence[str] = ()) -> list[int]:
     """The 768 numbers for a picture of class numbers; what does not count is white unless the palette says otherwise."""
-    colours = class_colours(VOID + 1, palette)
+    colours = class_colours(VOID + 1, palette, names)
     if len(palette) <= 3 * VOID:
         colours[VOID] = [255, 255, 255]
     return [value for colour in colours for value in colour]

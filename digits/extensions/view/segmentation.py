@@ -72,7 +72,7 @@ class Visualization(OptionsView):
     def _colours(self) -> list[list[int]]:
         if self.colormap == "paired":
             return paired_colours(self.classes)
-        return class_colours(self.classes, self.palette if self.colormap == "dataset" else ())
+        return class_colours(self.classes, self.palette if self.colormap == "dataset" else (), self.labels)
 
 
 def read_scores(output: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, int]:

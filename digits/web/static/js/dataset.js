@@ -99,13 +99,17 @@ async function drawHistogram(chart, name, title, say) {
     return {
       type: "bar",
       name: split,
-      x: counts.map((_, i) => `${say(bounds[i])} – ${say(bounds[i + 1])}`),
+      x: counts.map((_, i) => i),
       y: counts,
-      hovertemplate: `%{x}: %{y:,}<extra>${split}</extra>`,
+      customdata: counts.map((_, i) => `${say(bounds[i])} to ${say(bounds[i + 1])}`),
+      hovertemplate: `%{customdata}: %{y:,}<extra>${split}</extra>`,
       marker: { color },
     };
   });
-  const drawn = layout({ x: title, y: "boxes", xaxis: { showgrid: false }, barmode: "stack", bargap: 0.05, hovermode: "closest" });
+  const bounds = labelled()[0]?.counted[name].edges ?? [];
+  const at = bounds.map((_, i) => i).filter((i) => i % 3 === 0); // bin i lies between its edges i - ½ and i + ½
+  const xaxis = { showgrid: false, tickvals: at.map((i) => i - 0.5), ticktext: at.map((i) => say(bounds[i])) };
+  const drawn = layout({ x: title, y: "boxes", xaxis, barmode: "stack", bargap: 0.05, hovermode: "closest" });
   (await plotly()).react(target, traces, drawn, CONFIG);
 }
 

@@ -4,6 +4,8 @@ import { el, number, request, root } from "./ui.js";
 
 const STAGES = { train_db: "training", val_db: "validation", test_db: "test" };
 
+const MOST_CLASSES = 60;
+
 const FIRST_FOLDERS = new Set(["feature_folder", "train_image_folder", "image_folder"]);
 
 const below = (address) => address.slice(root.length);
@@ -32,10 +34,17 @@ function describe(found) {
   const counts = Object.entries(found.counts).filter(([, count]) => count);
   const parts = counts.map(([stage, count]) => `${number(count)} for ${STAGES[stage] ?? stage}`);
   const lines = [el("p", {}, `${parts.join(", ") || "Nothing found"}. Nothing has been written yet.`)];
-  if (found.class_labels.length) lines.push(el("p", {}, `Classes: ${found.class_labels.join(", ")}.`));
+  if (found.class_labels.length) lines.push(classes(found));
   if (found.problem_count) lines.push(problems(found));
   return lines;
 }
+
+const classes = ({ class_labels: names, colours = [] }) =>
+  colours.length
+    ? el("ul", { class: "film-legend preview-classes", "aria-label": "Classes" }, ...names.slice(0, MOST_CLASSES).map((name, i) => el("li", { class: "film-class" }, swatch(colours[i]), name)), names.length > MOST_CLASSES && el("li", {}, `and ${number(names.length - MOST_CLASSES)} more`))
+    : el("p", {}, `Classes: ${names.slice(0, MOST_CLASSES).join(", ")}${names.length > MOST_CLASSES ? ` and ${number(names.length - MOST_CLASSES)} more` : ""}.`);
+
+const swatch = (colour) => el("span", { class: "swatch", style: `background: rgb(${(colour ?? [0, 0, 0]).join(",")})` });
 
 const problems = (found) =>
   el(
@@ -90,7 +99,7 @@ function watchForm() {
 
 function proposals(list) {
   if (!list.length) return el("p", {}, "No known form of data set was recognised in this folder.");
-  return el("ul", { class: "proposals" }, ...list.map((one) => el("li", {}, el("a", { href: one.address }, one.title), ` ${one.reason}`)));
+  return el("ul", { class: "proposals" }, ...list.map((one, i) => el("li", {}, el("a", { href: one.address, class: `btn btn-sm ${i ? "btn-outline-secondary" : "btn-primary"}` }, one.title), el("span", {}, one.reason))));
 }
 
 async function paths() {

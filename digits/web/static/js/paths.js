@@ -54,7 +54,7 @@ class Completion {
     this.pending = new AbortController();
     try {
       const found = await request(`/autocomplete/path?query=${encodeURIComponent(query)}`, { signal: this.pending.signal });
-      if (this.input.value === query) this.show(found.suggestions, new Set(found.folders));
+      if (this.input.value === query && document.activeElement === this.input) this.show(found.suggestions, new Set(found.folders));
     } catch (error) {
       if (error.name !== "AbortError") this.hide();
     }

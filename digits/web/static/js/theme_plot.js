@@ -24,7 +24,7 @@ export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, ...more } = {})
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: FONT, color: variable("--ink-2"), size: 12 },
     margin: { l: 52, r: 14, t: 10, b: 40 }, hovermode: "x unified", showlegend: true,
     hoverlabel: { bgcolor: variable("--raised"), bordercolor: variable("--line-strong"), font: { color: variable("--ink") } },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", font: { size: 11 } },
     xaxis: axis(x, xaxis), yaxis: axis(y, yaxis), ...more,
   };
 }
