@@ -158,7 +158,9 @@ def test_boxes_that_cannot_be_are_left_out_or_clipped_and_listed(tmp_path: Path,
     assert reason in problem["reason"]
     assert rows(run, 1)[0] == (8, 3, 24, 12, 1, 0)
     assert len(rows(run, 1)) == (2 if "partly" in reason else 1)
-    if "outside" not in reason:
+    if "outside" in reason:
+        assert problem["reason"].startswith(f"{labels / 'b.txt'}, line 2: The box")
+    else:
         assert problem["entry"] == f"{labels / 'b.txt'}, line 2"
 
 
@@ -273,6 +275,24 @@ def test_no_objects_no_partners_and_unknown_formats_are_refused(tmp_path: Path) 
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="not recognised"):
         make(tmp_path, tmp_path / "nothing")
+
+
+def test_pictures_without_any_object_at_all(tmp_path: Path) -> None:
+    objects.pictures(tmp_path / "images")
+    labels = objects.yolo(tmp_path / "labels")
+    for file in objects.BOXES:
+        (labels / f"{file}.txt").write_text("\n")
+    with pytest.raises(DataError, match="text files that were looked at in .* are empty"):
+        make(tmp_path, labels)
+    with pytest.raises(DataError, match="None of the 4 training pictures has an object"):
+        make(tmp_path, labels, annotation_format="yolo")
+    coco = objects.coco(tmp_path / "coco.json")
+    content = json.loads(coco.read_text())
+    for annotation in content["annotations"]:
+        del annotation["image_id"]
+    coco.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="has an object. The first problem: .*coco.json: .*image_id"):
+        make(tmp_path, coco)
 
 
 def test_one_class_is_fine(tmp_path: Path) -> None:

@@ -28,11 +28,12 @@ from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
 PAD_TO = 32  # networks halve the picture five times
 LISTED_FAULTS = 3
+FAULTS = ("annotation", "box", "unknown-class")  # kinds of problems that take objects away
 Notes = list[tuple[str, str]]
 
 
 class DataIngestion(ImageSource):
-    """Entries are `(picture, rows, relative, smallest)`; a row is x0, y0, x1, y1, class, flags."""
+    """Entries are `(picture, rows, relative, smallest, annotation file)`; a row is x0, y0, x1, y1, class, flags, line."""
 
     FORM = "digits.extensions.data.image_object_detection.forms"
 
@@ -55,16 +56,16 @@ class DataIngestion(ImageSource):
         classes = class_map(str(self.option("custom_classes", "")), readings, findings)
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
         entries = {stage: self._entries(stage, reading, classes, findings) for stage, reading in readings.items()}
-        self._check(entries)
+        self._check(entries, findings)
         self._choose_padding(item.picture for reading in readings.values() for item in reading.pictures)
         return entries
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
-        path, rows, relative, smallest = entry
+        path, rows, relative, smallest, file = entry
         picture = read_picture(path, self.conversion)
         height, width = picture.shape[:2]
         place = self.fit.place(width, height)
-        boxes, notes = _in_picture(rows, (width, height), bool(relative))
+        boxes, notes = _in_picture(rows, (width, height), bool(relative), file)
         _ignore_small(boxes, smallest)
         return Sample(
             feature_of(place.picture(picture)),
@@ -142,13 +143,13 @@ class DataIngestion(ImageSource):
                 findings.add(
                     "empty", "It has no object: it teaches what is background, and cannot be found.", item.picture, stage
                 )
-            entries.append([item.picture, rows, int(item.relative), smallest])
+            entries.append([item.picture, rows, int(item.relative), smallest, item.source])
         return entries
 
-    def _check(self, entries: Entries) -> None:
+    def _check(self, entries: Entries, findings: Findings) -> None:
         if not any(row[4] != NONE for entry in entries[TRAIN_DB] for row in entry[1]):
             raise DataError(
-                f"None of the {len(entries[TRAIN_DB])} training pictures has an object.",
+                f"None of the {len(entries[TRAIN_DB])} training pictures has an object.{findings.first_of(FAULTS)}",
                 advice="Check the label folder, the format and the list of classes.",
             )
 
@@ -173,19 +174,19 @@ def _rows(item: Annotated, classes: ClassMap, stage: str, findings: Findings) ->
             continue
         number = NONE if box.does_not_count else classes.number(box)
         flags = box.flags | (BOX_IGNORED if number == NONE else 0)
-        rows.append([box.x0, box.y0, box.x1, box.y1, number, flags])
+        rows.append([box.x0, box.y0, box.x1, box.y1, number, flags, box.line])
     return rows
 
 
-def _in_picture(rows: list[list[float]], size: tuple[int, int], relative: bool) -> tuple[np.ndarray, Notes]:
+def _in_picture(rows: list[list[float]], size: tuple[int, int], relative: bool, file: str) -> tuple[np.ndarray, Notes]:
     """Boxes in pixels, clipped to the picture; those that lie outside of it are left out. Both are noted."""
-    table = np.array(rows, np.float64).reshape(-1, 6)
+    table = np.array(rows, np.float64).reshape(-1, 7)
     if relative:
         table[:, :4] *= np.array([*size, *size])
     clipped = np.clip(table[:, :4], 0, [*size, *size])
     kept = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
     beyond = np.abs(clipped - table[:, :4]).max(axis=1, initial=0) > OVERSHOOT
-    notes = [("box", _outside(row, size, bool(stays))) for row, stays in zip(table[beyond], kept[beyond], strict=True)]
+    notes = [("box", _outside(row, size, bool(stays), file)) for row, stays in zip(table[beyond], kept[beyond], strict=True)]
     boxes = np.zeros(int(kept.sum()), BOX_DTYPE)
     for place, name in enumerate(("x0", "y0", "x1", "y1")):
         boxes[name] = clipped[kept, place]
@@ -193,11 +194,14 @@ def _in_picture(rows: list[list[float]], size: tuple[int, int], relative: bool) 
     return boxes, notes[:LISTED_FAULTS] + ([("box", f"{len(notes) - LISTED_FAULTS} more.")] if len(notes) > LISTED_FAULTS else [])
 
 
-def _outside(row: np.ndarray, size: tuple[int, int], stays: bool) -> str:
+def _outside(row: np.ndarray, size: tuple[int, int], stays: bool, file: str) -> str:
     corners = ", ".join(f"{value:g}" for value in np.round(row[:4], 1))
     done = "clipped to it" if stays else "left out"
     where = "partly" if stays else "wholly"
-    return f"The box ({corners}) lies {where} outside the picture of {size[0]}x{size[1]} pixels; {done}. Check its coordinates."
+    line = f", line {int(row[6])}" if row[6] else ""
+    origin = f"{file}{line}: " if file else ""
+    text = f"The box ({corners}) lies {where} outside the picture of {size[0]}x{size[1]} pixels; {done}. Check its coordinates."
+    return origin + text
 
 
 def _ignore_small(boxes: np.ndarray, smallest: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from digits.extensions.data.source import Report
@@ -16,14 +17,21 @@ class Findings:
     def __init__(self, report: Report) -> None:
         self._report = report
         self.counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
 
     def add(self, kind: str, reason: str, entry: str = "", stage: str = "", line: int = 0) -> None:
         """Note one problem."""
         self.counts[kind] += 1
         if self.counts[kind] > LISTED:
             return
-        problem: dict[str, Any] = {"kind": kind, "stage": stage, "entry": f"{entry}, line {line}" if line else entry}
+        place = f"{entry}, line {line}" if line else entry
+        self._first.setdefault(kind, f" The first problem: {place}: {reason}")
+        problem: dict[str, Any] = {"kind": kind, "stage": stage, "entry": place}
         self._report({**problem, "reason": reason})
+
+    def first_of(self, kinds: Sequence[str]) -> str:
+        """The first problem of one of some kinds as a sentence to append; empty without one."""
+        return next((self._first[kind] for kind in kinds if kind in self._first), "")
 
     def finish(self) -> None:
         """Say how many problems of each kind are not listed."""

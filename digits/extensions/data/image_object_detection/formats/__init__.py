@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import Reading
 from digits.extensions.data.image_object_detection.formats import coco, csv_boxes, kitti, voc, yolo
-from digits.extensions.data.image_object_detection.formats.sources import Request, files_with
+from digits.extensions.data.image_object_detection.formats.sources import Request, files_with, lines_of
 
 FORMATS = {
     "kitti": ("KITTI text", kitti.read),
@@ -17,6 +17,7 @@ FORMATS = {
     "yolo": ("YOLO text", yolo.read),
     "csv": ("CSV", csv_boxes.read),
 }
+LOOKED_AT = 200  # files
 ENDINGS = {".xml": "voc", ".json": "coco", ".csv": "csv"}
 
 
@@ -29,6 +30,11 @@ def recognise(label_path: str) -> str:
     """The format of a label folder or file. Raises DataError when it is none of the known ones."""
     ending = os.path.splitext(label_path)[1].lower()
     found = ENDINGS.get(ending, "") if os.path.isfile(label_path) else _of_folder(label_path)
+    if not found and _are_empty(texts := files_with(label_path, (".txt",), most=LOOKED_AT)):
+        raise DataError(
+            f"The {len(texts)} text files that were looked at in {label_path} are empty: no picture has an object.",
+            advice="Check that this is the folder of the annotations, or choose their format in the form.",
+        )
     if not found:
         raise DataError(
             f"The format of the annotations in {label_path} is not recognised.",
@@ -41,7 +47,12 @@ def _of_folder(folder: str) -> str:
     for ending, name in ENDINGS.items():
         if files_with(folder, (ending,), most=1):
             return name
-    return _of_texts(files_with(folder, (".txt",), most=200))
+    return _of_texts(files_with(folder, (".txt",), most=LOOKED_AT))
+
+
+def _are_empty(files: Sequence[str]) -> bool:
+    read = [path for path in files if os.path.basename(path) not in yolo.NAMES_FILES]
+    return bool(read) and not any(line.strip() for path in read for line in lines_of(path))
 
 
 def _of_texts(files: Sequence[str]) -> str:
