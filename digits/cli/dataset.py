@@ -12,11 +12,10 @@ from digits.cli import print_json
 from digits.cli.follow import follow
 from digits.cli.many import remove
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
-from digits.cli.tables import find_job, job_table
+from digits.cli.tables import find_job, print_jobs
 from digits.domain.jobs import Kind
 from digits.service.dataset_forms import ClassificationDatasetForm
 from digits.service.datasets import create_classification_dataset, dataset_dict
-from digits.storage.jobs import JobQuery
 
 NAMES = {"dataset_name": "name", "group_name": "group", "folder_pct_val": "val", "folder_pct_test": "test"}
 
@@ -62,11 +61,7 @@ def create(folder: str | None, fields: dict[str, Any], owner: str, no_wait: bool
 def list_datasets(text: str, as_json: bool, jobs_dir: str | None) -> None:
     """Print all data sets, newest first."""
     with open_service(jobs_dir) as service:
-        page = service.store.query(JobQuery(kind=Kind.DATASET, text=text))
-        if as_json:
-            print_json([dataset_dict(service, job) for job in page.jobs])
-        else:
-            job_table(page.jobs)
+        print_jobs(service, Kind.DATASET, text, as_json, dataset_dict)
 
 
 @dataset.command("show")

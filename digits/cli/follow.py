@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from digits import supervisor
@@ -30,7 +32,7 @@ def follow(service: Service, job_ids: Collection[str], *, quiet: bool = False, u
         jobs = _work(service, job_ids, _Bars(progress).show)
     for job in jobs:
         colour = COLOURS[job.status.css]
-        console.print(f"[{colour}]{job.status.word}[/] {job.name}{_best(job)}", highlight=False)
+        console.print(f"[{colour}]{job.status.word}[/] {escape(job.name)}{escape(_best(job))}", highlight=False)
         if job.status == Status.ERROR:
             click.echo(job.error or job.message, err=True)
     return all(job.status == Status.DONE for job in jobs) and len(jobs) == len(job_ids)
@@ -45,9 +47,9 @@ class _Bars:
 
     def show(self, job: Job) -> None:
         if job.id not in self.bars:
-            self.bars[job.id] = self.progress.add_task(job.name, total=1.0, note="")
+            self.bars[job.id] = self.progress.add_task(escape(job.name), total=1.0, note="")
         note = " ".join(part for part in (job.status.word, _best(job).strip(), job.message) if part)
-        self.progress.update(self.bars[job.id], completed=job.progress, note=note)
+        self.progress.update(self.bars[job.id], completed=job.progress, note=escape(note))
 
 
 def _best(job: Job) -> str:
@@ -55,20 +57,22 @@ def _best(job: Job) -> str:
 
 
 def _work(service: Service, job_ids: Collection[str], show: Callable[[Job], None]) -> list[Job]:
-    try:
-        return supervisor.run_until(service.settings, job_ids, on_change=show)
-    except Locked:
-        return supervisor.follow(service.settings, job_ids, on_change=show)
+    """Do the jobs from here, or watch whoever has the jobs directory; when that one ends before them, do them after all."""
+    while True:
+        try:
+            return supervisor.run_until(service.settings, job_ids, on_change=show)
+        except Locked:
+            jobs = supervisor.follow(service.settings, job_ids, on_change=show)
+            if all(supervisor.has_ended(job) for job in jobs):
+                return jobs
 
 
 def _wait_until_gone(service: Service, job_ids: Collection[str]) -> bool:
     """A running server removes the folders; without one a supervisor is started just for that."""
-    try:
-        supervisor.run_until(service.settings, job_ids)
-    except Locked:
-        pass
     deadline = time.monotonic() + GONE_SECONDS
     while time.monotonic() < deadline:
+        with contextlib.suppress(Locked):
+            supervisor.run_until(service.settings, job_ids)
         if not any(service.folder(job_id).path.exists() for job_id in job_ids):
             return True
         time.sleep(POLL_SECONDS)

@@ -29,8 +29,7 @@ def remove(service: Service, jobs: Sequence[Job], yes: bool) -> None:
     gone: list[str] = []
 
     def delete(service: Service, job: Job) -> None:
-        actions.delete(service, job)
-        gone.append(job.id)
+        gone.extend(actions.delete(service, job))
 
     problems = actions.for_each(service, delete, chosen)
     if gone:

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from digits.cli import print_json
+from digits.cli.evaluate import evaluate
 from digits.cli.follow import follow
 from digits.cli.many import remove, stop
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
-from digits.cli.tables import find_job, job_table
+from digits.cli.tables import find_job, print_jobs
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest
 from digits.service import archives
@@ -21,7 +22,6 @@ from digits.service.model_forms import ModelForm
 from digits.service.models import create_models, model_dict
 from digits.service.snapshots import find_snapshot
 from digits.storage.files import atomic
-from digits.storage.jobs import JobQuery
 
 NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}
 SKIP = (
@@ -37,7 +37,7 @@ SKIP = (
 
 @click.group()
 def model() -> None:
-    """Train, list, show, abort, delete and download models."""
+    """Train, list, show, evaluate, abort, delete and download models."""
 
 
 @model.command("train")
@@ -88,11 +88,7 @@ def train(
 def list_models(text: str, as_json: bool, jobs_dir: str | None) -> None:
     """Print all models, newest first."""
     with open_service(jobs_dir) as service:
-        page = service.store.query(JobQuery(kind=Kind.MODEL, text=text))
-        if as_json:
-            print_json([model_dict(service, job) for job in page.jobs])
-        else:
-            job_table(page.jobs)
+        print_jobs(service, Kind.MODEL, text, as_json, model_dict)
 
 
 @model.command("show")
@@ -144,11 +140,14 @@ def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | 
     click.echo(str(target))
 
 
+model.add_command(evaluate)
+
+
 def _network(service: Any, network: str, file: Path | None, previous: str) -> dict[str, Any]:
     if sum(map(bool, (network, file, previous))) > 1:
         raise BadRequest("--network, --network-file and --previous exclude each other.", advice="Give one of them.")
     if file:
-        return {"method": "custom", "custom_network": file.read_text()}
+        return {"method": "custom", "custom_network": file.read_text(encoding="utf-8")}
     if previous:
         job = find_job(service, previous, Kind.MODEL)
         snapshot = find_snapshot(service, job).label

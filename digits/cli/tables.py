@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from digits.cli import print_json
+from digits.domain.jobs import Kind
 from digits.errors import NotFound
 from digits.service import Service
 from digits.storage.jobs import Job, JobQuery
@@ -24,9 +27,21 @@ def find_job(service: Service, name: str, kind: str = "") -> Job:
     return matches[0]
 
 
+def print_jobs(
+    service: Service, kind: Kind, text: str, as_json: bool, describe: Callable[[Service, Job], dict[str, Any]]
+) -> None:
+    """All jobs of a kind, newest first, whose name, id, group, network or notes contain `text`: a table or JSON."""
+    jobs = service.store.query(JobQuery(kind=kind, text=text)).jobs
+    if as_json:
+        print_json([describe(service, job) for job in jobs])
+    else:
+        job_table(jobs)
+
+
 def job_table(jobs: Sequence[Job]) -> None:
     """Print jobs as a table."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -34,10 +49,10 @@ def job_table(jobs: Sequence[Job]) -> None:
         table.add_column(title, no_wrap=title not in ("Name", "Best"))
     for job in jobs:
         colour = COLOURS[job.status.css]
-        best = f"{job.best_name} {job.best_value:.4g} @ {job.best_epoch:g}" if job.best_value is not None else ""
+        best = f"{escape(job.best_name)} {job.best_value:.4g} @ {job.best_epoch:g}" if job.best_value is not None else ""
         created = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created))
         status = f"[{colour}]{job.status.word}[/]"
-        table.add_row(job.id, job.name, job.kind, status, f"{job.progress:.0%}", best, duration(job.elapsed), created)
+        table.add_row(job.id, escape(job.name), job.kind, status, f"{job.progress:.0%}", best, duration(job.elapsed), created)
     Console(width=None if sys.stdout.isatty() else 160).print(table if jobs else "Nothing yet.")
 
 

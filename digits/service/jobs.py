@@ -176,8 +176,8 @@ def resume(service: Service, job: Job) -> None:
     service.store.request_action(job.id, Action.RESUME)
 
 
-def delete(service: Service, job: Job) -> None:
-    """Hide the job at once and ask for its folder to be removed; the evaluations of a model go with it.
+def delete(service: Service, job: Job) -> list[str]:
+    """Hide the job at once and ask for its folder to be removed; the evaluations of a model go with it. The ids of all of them.
 
     Forbidden while models need it.
     """
@@ -185,8 +185,11 @@ def delete(service: Service, job: Job) -> None:
     if job.kind == Kind.DATASET and dependents:
         names = ", ".join(child.name for child in dependents)
         raise Forbidden(f"{job.name} is used by {len(dependents)} model(s), which must be deleted first: {names}.")
+    gone = [job.id]
     for evaluation in service.store.query(JobQuery(kind=Kind.EVALUATION)).jobs if job.kind == Kind.MODEL else ():
         if evaluation.summary.get("model_id") == job.id:
             with contextlib.suppress(NotFound):  # somebody else deletes it at the same moment
                 service.store.request_action(evaluation.id, Action.DELETE)
+            gone.append(evaluation.id)
     service.store.request_action(job.id, Action.DELETE)
+    return gone

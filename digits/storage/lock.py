@@ -14,6 +14,8 @@ from typing import Any
 from digits.errors import StorageError
 from digits.storage.folders import JobsDir
 
+LOCK_PAUSES = (0.01, 0.02, 0.05)  # seconds
+
 
 class Locked(StorageError):
     """Another server has the jobs directory; `holder` is what it wrote about itself."""
@@ -40,12 +42,10 @@ class ServerLock:
 
     def __enter__(self) -> ServerLock:
         descriptor = os.open(self.jobs_dir.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(descriptor):
             holder_ = _read(descriptor)
             os.close(descriptor)
-            raise Locked(self.jobs_dir, holder_) from None
+            raise Locked(self.jobs_dir, holder_)
         self._descriptor = descriptor
         self._write()
         return self
@@ -75,6 +75,18 @@ def holder(jobs_dir: JobsDir) -> dict[str, Any] | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock; tried a few times, because whoever asks for the `holder` has it for a moment."""
+    for pause in (*LOCK_PAUSES, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return True
+    return False
 
 
 def _read(descriptor: int) -> dict[str, Any]:

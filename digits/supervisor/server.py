@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ from digits.domain.status import FINISHED
 from digits.storage.control import runtime_file
 from digits.storage.folders import JobsDir
 from digits.storage.jobs import Job, JobStore
-from digits.storage.lock import ServerLock
+from digits.storage.lock import ServerLock, holder
 from digits.supervisor import logs
 from digits.supervisor.boards import Boards
 from digits.supervisor.checks import AugmentationPreviews, NetworkChecks
@@ -31,6 +32,7 @@ from digits.supervisor.predictors import Predictors
 
 logger = logging.getLogger(__name__)
 
+TICKS_BETWEEN_LOOKS = 5  # so often who follows jobs looks whether somebody does them
 SECOND_INTERRUPT_SECONDS = 3.0  # how long the first Ctrl-C waits for a second one while jobs run
 PLUGIN_HOST = "plugin host"
 
@@ -183,9 +185,19 @@ def follow(
     on_change: Callable[[Job], None] = lambda job: None,
     tick: float = TICK_SECONDS,
 ) -> list[Job]:
-    """As `run_until`, for jobs that a running server does: only watch until they have ended."""
-    with _store(settings, JobsDir(settings.jobs_path)) as store:
-        return _follow(store, job_ids, on_change, lambda: None, tick)
+    """As `run_until`, for jobs that a running server does: watch until they have ended, or until no supervisor is there.
+
+    A command that does jobs of its own counts as one: it may end without having done these.
+    """
+    jobs_dir = JobsDir(settings.jobs_path)
+    looks = itertools.cycle([False] * (TICKS_BETWEEN_LOOKS - 1) + [True])
+    with _store(settings, jobs_dir) as store:
+        return _follow(store, job_ids, on_change, lambda: None, tick, lambda: next(looks) and holder(jobs_dir) is None)
+
+
+def has_ended(job: Job) -> bool:
+    """Whether nothing is left to do for the job."""
+    return job.status in FINISHED and not job.requested_action
 
 
 def crew_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> Crew:
@@ -195,9 +207,14 @@ def crew_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WOR
 
 
 def _follow(
-    store: JobStore, job_ids: Collection[str], on_change: Callable[[Job], None], work: Callable[[], None], tick: float
+    store: JobStore,
+    job_ids: Collection[str],
+    on_change: Callable[[Job], None],
+    work: Callable[[], None],
+    tick: float,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> list[Job]:
-    """Until all jobs have ended, and those that are being deleted are gone."""
+    """Until all jobs have ended, and those that are being deleted are gone; or until `is_over`."""
     seen: dict[str, int] = {}
     while True:
         work()
@@ -206,7 +223,7 @@ def _follow(
             if seen.get(job.id) != job.seq:
                 seen[job.id] = job.seq
                 on_change(job)
-        if all(job.status in FINISHED and not job.requested_action for job in jobs):
+        if all(has_ended(job) for job in jobs) or is_over():
             return jobs
         time.sleep(tick)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from digits.cli import group
+from digits.cli.follow import follow
 from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.errors import BadRequest
 from digits.service import Service
+from digits.service.datasets import create_classification_dataset
+from digits.storage.lock import ServerLock
 from tests.builders import make_job
+from tests.service.finished_dataset import class_folder
 
 
 def run(service: Service, *arguments: str, answers: str = "") -> Result:
@@ -52,3 +57,28 @@ def test_reindex_names_what_it_leaves_out(service: Service) -> None:
     result = run(service, "jobs", "reindex")
     assert result.exit_code == 0
     assert f"left out: {folder}: A job of the original" in result.output
+
+
+def test_a_model_goes_with_its_evaluations_and_waits_for_them(service: Service) -> None:
+    model = make_job(service, name="model", status=Status.DONE)
+    evaluation = make_job(service, Kind.EVALUATION, "evaluation", status=Status.DONE, summary={"model_id": model.id})
+    assert run(service, "model", "delete", model.id, "--yes").exit_code == 0
+    assert [service.folder(job.id).path.exists() for job in (model, evaluation)] == [False, False]
+    assert service.store.ids() == []
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(service: Service) -> None:
+    make_job(service, Kind.DATASET, "[/b] [red]x", status=Status.DONE)
+    assert "[/b] [red]x" in run(service, "dataset", "list").output
+
+
+def test_who_follows_a_job_does_it_when_the_other_command_ends(service: Service, tmp_path: Path) -> None:
+    folder = class_folder(tmp_path / "pictures", 3)
+    job = create_classification_dataset(service, {"dataset_name": "d", "folder_train": str(folder), "resize_width": "8"})
+    lock = ServerLock(service.jobs_dir)
+    lock.__enter__()
+    other = threading.Timer(0.5, lock.__exit__, (None, None, None))
+    other.start()
+    assert follow(service, [job.id], quiet=True)
+    other.join()
+    assert service.store.get(job.id).status == Status.DONE

@@ -55,6 +55,11 @@ def test_from_a_folder_to_an_archive(home: Path) -> None:
     assert classes[0][0] == "0"
     assert sum(percent for _, percent in classes) <= 100.05
 
+    rated = json.loads(digits(home, "model", "evaluate", "lenet", "digits/pictures", "--json"))
+    assert (rated["count"], rated["labelled"]) == (10 * PER_CLASS, 10 * PER_CLASS)
+    assert f"top-1: {rated['top1']:.2%}" in digits(home, "model", "evaluate", "lenet", "digits/pictures")
+    assert "top-1: " in digits(home, "model", "evaluate", "lenet", "--split", "val")
+
     target = digits(home, "model", "download", "lenet", "-o", "taken.zip").strip()
     assert {"predict.py", "info.json", "labels.txt"} <= set(zipfile.ZipFile(home / target).namelist())
 
