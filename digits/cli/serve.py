@@ -19,6 +19,10 @@ from digits.supervisor import Service as Child
 from digits.supervisor import run
 
 SOCKET_TIMEOUT = 0.2
+# "Bad ports" of https://fetch.spec.whatwg.org/#port-blocking, as far as a server that is not root may have them
+REFUSED_PORTS = frozenset(
+    {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, *range(6665, 6670), 6679, 6697, 10080}
+)
 
 
 @click.command()
@@ -43,6 +47,8 @@ def settings_from(no_auth: bool = False, debug: bool = False, **overrides: Any) 
 def start(settings: Settings, *, stop_jobs: bool = False, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve until told to stop. `on_ready` gets the address once pages are served; by default it is printed."""
     settings = replace(settings, port=free_port(settings))
+    if settings.port in REFUSED_PORTS:
+        click.echo(f"Browsers refuse to open port {settings.port}, which belongs to another service. Choose another.", err=True)
     address = prepare(settings)
     report = on_ready or _print_address
 

@@ -12,11 +12,13 @@ from flask import Blueprint, g, make_response, redirect, render_template, reques
 from digits.errors import BadRequest, DigitsError, Unauthorized
 from digits.service import accounts
 from digits.web.context import HOW_TO_GET_A_TOKEN, argument, describes, get_service, route, wants_json
-from digits.web.security import start_session
+from digits.web.security import came_by_https, start_session
 
 FREE_TRIES = 5
 LONGEST_PAUSE = 60.0
 COOKIE_DAYS = 30
+ACCOUNTS_NOW = "This server has accounts now, so the address with the token opens it no more. Log in with your name and password."
+OLD_TOKEN = "That token is not the one of this server: each start prints a new one."
 
 
 class TooManyTries(DigitsError):
@@ -77,7 +79,7 @@ def blueprint() -> Blueprint:
         if not get_service().settings.auth:
             return _name_yourself()
         if request.method == "GET":
-            return _page("")
+            return _page(_why())
         return _log_in(throttle)
 
     route(area, "/login", methods=("GET", "POST"))(login)
@@ -95,7 +97,7 @@ def logout() -> Any:
 
 def next_address() -> str:
     """The argument `next` when it is a path on this server, else home."""
-    text = argument("next") or ""
+    text = _without_token(argument("next") or "")
     parts = urlsplit(text)
     local = text.startswith("/") and not text.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return text if local and "\\" not in text and not any(ord(c) < 32 for c in text) else url_for("home.index")
@@ -113,7 +115,15 @@ def _name_yourself() -> Any:
         return _page(str(error), 400)
     response = make_response(redirect(next_address()))
     seconds = COOKIE_DAYS * 86400
-    response.set_cookie("username", name, max_age=seconds, httponly=True, samesite="Lax", path=request.script_root or "/")
+    response.set_cookie(
+        "username",
+        name,
+        max_age=seconds,
+        secure=came_by_https(),
+        httponly=True,
+        samesite="Lax",
+        path=request.script_root or "/",
+    )
     return response
 
 
@@ -140,6 +150,20 @@ def _credentials(name: str, password: str, token: str) -> tuple[str, str]:
     return accounts.fingerprint(service, name), name if accounts.verify(service, name, password) else ""
 
 
+def _why() -> str:
+    """What to tell somebody whom the printed address did not let in (any more)."""
+    sent_token = _without_token(argument("next") or "") != (argument("next") or "")
+    if accounts.any_users(get_service()):
+        return ACCOUNTS_NOW if sent_token or session.get("stamp") == "first" else ""
+    return OLD_TOKEN if sent_token else ""
+
+
+def _without_token(address: str) -> str:
+    path, mark, query = address.partition("?")
+    rest = "&".join(part for part in query.split("&") if not part.startswith("token="))
+    return f"{path}?{rest}" if mark and rest else path
+
+
 def _refuse(message: str) -> Any:
     if wants_json() or "password" not in request.form and "token" not in request.form:
         raise Unauthorized(message, advice=HOW_TO_GET_A_TOKEN)
@@ -150,5 +174,6 @@ def _page(message: str, status: int = 200) -> Any:
     settings = get_service().settings
     has_accounts = settings.auth and accounts.any_users(get_service())
     g.user = ""
-    page = render_template("login.html", message=message, has_accounts=has_accounts, next=argument("next") or "")
+    next_ = _without_token(argument("next") or "")
+    page = render_template("login.html", message=message, has_accounts=has_accounts, next=next_)
     return page, status

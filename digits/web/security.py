@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request, session
+from flask.sessions import SecureCookieSessionInterface
 
 from digits.config import Settings
 from digits.errors import BadRequest, Forbidden, Unauthorized
@@ -43,8 +44,16 @@ HEADERS = {
 }
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookie, for https only where a proxy says that the browser came that way."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return came_by_https()
+
+
 def register(app: Flask, service: Service) -> None:
     """Set up sessions, the check before each request and the headers after it."""
+    app.session_interface = Sessions()
     app.secret_key = accounts.secret_key(service)
     mark = hashlib.sha256(str(service.jobs_dir.path).encode()).hexdigest()[:8]
     app.config.update(
@@ -60,6 +69,12 @@ def register(app: Flask, service: Service) -> None:
     app.before_request(lambda: _before(hosts))
     app.after_request(add_headers)
     app.jinja_env.globals.update(csp_nonce=csp_nonce, csrf_token=csrf_token, current_user=lambda: g.get("user", ""))
+
+
+def came_by_https() -> bool:
+    """Whether the browser speaks TLS, to us or to a proxy. Who only claims so gets a cookie that is kept more strictly."""
+    forwarded = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip().lower()
+    return request.is_secure or forwarded == "https"
 
 
 def csp_nonce() -> str:

@@ -178,3 +178,25 @@ def test_log_in_and_out_as_the_originals_tests_do(service: Service) -> None:
     assert client.get("/info.json").json["user"] == "digits-testsuite"
     assert client.post("/logout").status_code == 302
     assert client.get("/info.json").json["user"] == ""
+
+
+def test_the_log_in_page_says_why_the_printed_address_does_not_open(guarded: Service, stranger: FlaskClient) -> None:
+    token = accounts.new_first_token(guarded)
+    page = stranger.get("/queue?a=b&token=of-yesterday", follow_redirects=True).get_data(as_text=True)
+    assert "each start prints a new one" in page
+    assert "of-yesterday" not in page
+    stranger.get(f"/?token={token}")
+    accounts.add_user(guarded, "ada", PASSWORD)
+    assert "has accounts now" in stranger.get("/", follow_redirects=True).get_data(as_text=True), "the open session ends"
+    page = stranger.application.test_client().get(f"/queue?a=b&token={token}", follow_redirects=True).get_data(as_text=True)
+    assert "has accounts now" in page
+    assert 'value="/queue?a=b"' in page
+    assert "has accounts now" not in stranger.application.test_client().get("/login").get_data(as_text=True)
+
+
+def test_cookies_are_secure_behind_https(guarded: Service, stranger: FlaskClient) -> None:
+    token = accounts.new_first_token(guarded)
+    plain = stranger.get(f"/?token={token}").headers["Set-Cookie"]
+    behind = stranger.get(f"/?token={token}", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
+    assert "Secure" not in plain
+    assert "Secure" in behind

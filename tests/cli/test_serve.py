@@ -1,0 +1,31 @@
+"""What `digits serve` checks and says before anything is started."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from digits.cli import serve
+from digits.config import Settings
+from digits.errors import ConfigError
+
+
+def test_a_port_that_browsers_refuse_is_warned_about(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "free_port", lambda settings: settings.port)
+    monkeypatch.setattr(serve, "run", lambda *arguments, **options: None)
+    for port in (5060, 5061):
+        serve.start(Settings(jobs_dir=f"{tmp_path}/jobs", port=port))
+    assert capsys.readouterr().err.count("Browsers refuse to open port") == 2
+    serve.start(Settings(jobs_dir=f"{tmp_path}/jobs", port=5062))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_port_in_use_is_named(tmp_path: object) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match=f"Port {taken.getsockname()[1]} of 127.0.0.1 cannot be used"):
+            serve.start(Settings(jobs_dir=f"{tmp_path}/jobs", port=taken.getsockname()[1]))
