@@ -79,7 +79,7 @@ def snapshot_row(event: SnapshotEvent) -> dict[str, Any]:
         "epoch": event.epoch,
         "step": event.step,
         "path": event.path,
-        "metrics": event.metrics,
+        "metrics": _finite(event.metrics),
         "best": event.best,
         "t": event.t,
     }

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 import digits
 from digits.service import Service
 from digits.web import answers, formatting, icons, security
+from digits.web.json_values import FiniteJson
 
 AREAS = (
     "home",
@@ -41,7 +42,7 @@ def create_app(service: Service) -> Flask:
     app = Flask("digits.web")
     app.extensions["digits"] = service
     app.config.update(BOOTSTRAP_SERVE_LOCAL=True, WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=service.settings.debug)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = FiniteJson(app)
     Bootstrap5(app)
     security.register(app, service)
     answers.register(app)

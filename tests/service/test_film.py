@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from digits.domain.events import BaselineEvent, SampleEvent
+from digits.domain.events import BaselineEvent, SampleEvent, SnapshotEvent
 from digits.domain.jobs import Kind
 from digits.domain.training import TrainingSpec
 from digits.service import Service
@@ -134,3 +135,13 @@ def test_the_page_knows_the_baseline(service: Service, model: Job) -> None:
     data = training_page(service, model).data
     assert data["baseline"] == {"values": {"accuracy": 0.5, "r2": None}, "description": "always the most frequent class, “a”"}
     assert data["deciding"] == "accuracy"
+
+
+def test_a_snapshot_without_a_number_does_not_break_the_page(service: Service, client: FlaskClient, model: Job) -> None:
+    writer = EventWriter(service.folder(model.id).events_file, 1)
+    writer.emit(SnapshotEvent(step=1, epoch=1, path="snapshots/epoch_1.safetensors", metrics={"precision": float("nan")}))
+    writer.close()
+    text = client.get(f"/models/{model.id}").get_data(as_text=True)
+    data = text.partition('id="training-data">')[2].partition("</script>")[0]
+    assert "NaN" not in data
+    assert json.loads(data)["snapshots"][0]["metrics"] == {"precision": None}

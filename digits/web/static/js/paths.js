@@ -62,6 +62,7 @@ class Completion {
 
   show(paths, folders) {
     this.active = -1;
+    if (paths.length === 1 && paths[0] === this.input.value) return this.hide(); // typed in full: nothing to add, nothing in the way
     this.list.replaceChildren(...paths.slice(0, 50).map((path, i) => {
       const text = folders.has(path) ? `${path}/` : path;
       return el("li", { role: "option", id: `${this.list.id}-${i}`, "data-value": text, onmousedown: (event) => { event.preventDefault(); this.take(text); } }, text);
