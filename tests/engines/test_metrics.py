@@ -42,9 +42,20 @@ def test_overlap_equals_torchmetrics() -> None:
     assert [found[f"iou/{c}"] for c in "abc"] == pytest.approx(iou.tolist())
     assert [found[f"dice/{c}"] for c in "abc"] == pytest.approx(dice.tolist())
     assert found["mean_iou"] == pytest.approx(float(iou.mean()))
-    pictures = [tm.f1_score(m, t, "multiclass", num_classes=3, average=None) for m, t in zip(made, labels, strict=True)]
-    assert found["mean_dice_pictures"] == pytest.approx(float(torch.stack(pictures).mean()))
+    for name, function in (("mean_dice_pictures", tm.f1_score), ("mean_iou_pictures", tm.jaccard_index)):
+        pictures = [function(m, t, "multiclass", num_classes=3, average=None) for m, t in zip(made, labels, strict=True)]
+        assert found[name] == pytest.approx(float(torch.stack(pictures).mean()))
     assert found["pixel_accuracy"] == pytest.approx(float((made == labels).float().mean()))
+
+
+def test_overlap_without_ignored_pixels_equals_torchmetrics() -> None:
+    made, truth = RNG.integers(0, 4, (5, 9, 7)), RNG.integers(0, 4, (5, 9, 7))
+    truth[RNG.random(truth.shape) < 0.3] = 255
+    found = measured(lambda: Overlap(list("abcd")), made, truth)
+    both = torch.from_numpy(made), torch.from_numpy(truth)
+    options = {"num_classes": 4, "average": None, "ignore_index": 255}
+    assert [found[f"iou/{c}"] for c in "abcd"] == pytest.approx(tm.jaccard_index(*both, "multiclass", **options).tolist())
+    assert [found[f"dice/{c}"] for c in "abcd"] == pytest.approx(tm.f1_score(*both, "multiclass", **options).tolist())
 
 
 def test_ignored_pixels_and_absent_classes_do_not_count() -> None:
