@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from digits.engines.base import NetworkContext
 from digits.errors import NetworkError
 
 NETWORK_FILE = "network.py"  # in a model's folder
+PROBABILITIES = "probabilities"  # key of a snapshot's metadata: the network ends in a softmax of its own
+SOFTMAX_NOTE = (
+    "The network ends in a softmax: its probabilities are taken as they are. Scores without it are a little more exact."
+)
 MAP_LAYOUT = "(N, context.num_classes, H, W)"
 
 
@@ -29,6 +35,33 @@ def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, m
             f"The network gives {found} per picture; the labels are {wanted}.",
             advice="Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
         )
+
+
+def gives_scores(task: str, classes: int, label_kind: str) -> bool:
+    """Whether outputs are scores of classes."""
+    return classes > 0 and (task == "segmentation" or (label_kind == "index" and task in ("classification", "generic")))
+
+
+def are_probabilities(values: np.ndarray) -> bool:
+    """Whether scores (…, K) look as after a softmax: none below 0, and they sum to 1."""
+    if values.ndim < 2 or values.shape[-1] < 2 or not np.isfinite(values).all():
+        return False
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3))
+
+
+def noise(shape: tuple[int, ...]) -> np.ndarray:
+    """Float32, the same each time: what is no softmax shows here, though its zeros for zeros may look like one."""
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def check_callables(names: dict[str, Any]) -> None:
+    """NetworkError for a `loss` or `metrics` that is no function."""
+    for name in ("loss", "metrics"):
+        if names.get(name) is not None and not callable(names[name]):
+            raise NetworkError(
+                f"{name} is {names[name]!r:.80}, expected a function {name}(outputs, targets).",
+                advice=f"Define the function, or leave {name} out: then the default for the data set's task is used.",
+            )
 
 
 def _check_map(shape: tuple[int, ...], found: str, context: NetworkContext, map_layout: str) -> None:

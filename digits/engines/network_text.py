@@ -33,6 +33,13 @@ TOWER_ADVICE = (
 _PROTOTXT = re.compile(r"^\s*(layers?\s*\{|name\s*:\s*\"[^\"]*\"\s*$)", re.MULTILINE)
 _LUA = re.compile(r"^\s*(local\s+\w+\s*=|require\s*[\"'(]|end\s*$|return\s+function\s*\()|nn\.Sequential\(\)\s*$", re.MULTILINE)
 _TF1 = re.compile(r"class\s+\w+\s*\(\s*Tower\s*\)|import\s+tensorflow\.contrib|tf\.contrib|\bslim\.")
+_OLD_CALLS = re.compile(
+    r"tensorflow\.contrib|tf_slim|name 'Tower'|name 'slim'|"
+    r"'tensorflow' has no attribute '(placeholder|layers|contrib|Session|get_variable|variable_scope|app|flags|truncated_normal"
+    r"|reset_default_graph|global_variables_initializer|ConfigProto)'"
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_KERAS_FRAME = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
 _IMPORTS = {
     "tensorflow": re.compile(r"^\s*(import|from)\s+(tensorflow|keras)\b", re.M),
     "pytorch": re.compile(r"^\s*(import|from)\s+(torch|torchvision|timm)\b", re.M),
@@ -97,6 +104,8 @@ def run_text(work: Callable[[], Any], seconds: float | None = None) -> Any:
 
 
 def _advice(error: BaseException) -> str:
+    if _OLD_CALLS.search(str(error)):
+        return f"That is TensorFlow 1, whose ways TensorFlow 2 does not have any more. {TOWER_ADVICE}"
     if any(words in str(error) for words in TOO_SMALL):
         return "The pictures are too small for this network: take larger pictures or a larger crop, or another network."
     return "Correct the network text."
@@ -104,7 +113,14 @@ def _advice(error: BaseException) -> str:
 
 def describe(error: BaseException) -> str:
     """`AttributeError: … (network.py, line 7: x = nn.Bogus())`."""
-    return f"The network text failed: {type(error).__name__}: {error}{_at_line(error)}"
+    return f"The network text failed: {type(error).__name__}: {_plain(error)}{_at_line(error)}"
+
+
+def _plain(error: BaseException) -> str:
+    """The message without the frame and the colours that Keras draws around it."""
+    text = str(error)
+    inner = _KERAS_FRAME.search(text)
+    return inner[1].strip() if inner else _COLOUR.sub("", text)
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:

@@ -13,13 +13,21 @@ from digits.engines.tensorflow_start import tf
 from digits.errors import NetworkError
 
 FOCAL_GAMMA = 2.0
+SMALLEST = 1e-7  # probability of which a logarithm is taken
 Loss = Callable[[Any, Any], dict[str, Any]]
 
 
-def make_loss(name: str, own: Callable[..., Any] | None, *, ignored: int = NONE_IGNORED, class_weights: Any = None) -> Loss:
+def make_loss(
+    name: str,
+    own: Callable[..., Any] | None,
+    *,
+    ignored: int = NONE_IGNORED,
+    class_weights: Any = None,
+    probabilities: bool = False,
+) -> Loss:
     """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output.
 
-    Targets of the value `ignored` do not count.
+    Targets of the value `ignored` do not count. `probabilities` says that outputs have been through a softmax.
     """
     if own is not None and not name:
         return lambda outputs, targets: _own_values(own(outputs, targets))
@@ -28,6 +36,8 @@ def make_loss(name: str, own: Callable[..., Any] | None, *, ignored: int = NONE_
 
     def loss(outputs: Any, targets: Any) -> dict[str, Any]:
         output = next(iter(names_of(outputs).values()))
+        if probabilities:
+            output = tf.math.log(tf.maximum(tf.cast(output, tf.float32), SMALLEST))
         return {"loss": function(output, targets, weights, ignored)}
 
     return loss

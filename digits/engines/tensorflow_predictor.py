@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
-from digits.engines.fit import NETWORK_FILE, context_from
+from digits.engines.fit import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
 from digits.engines.preparation import Preparation
 from digits.engines.tensorflow_build import Network, build, forward_zeros, leaves, recorded, wanted_outputs
 from digits.engines.tensorflow_inputs import Inputs, centre
@@ -37,9 +37,8 @@ class TensorflowPredictor(Predictor):
         x = self.prepare(batch)
         with tf.device(self.device):
             outputs = self._model((x.shape[1], x.shape[2]))(x, training=False)
-        return finish_outputs(
-            outputs, self.meta["task"], len(self.meta["class_labels"]), self.preparation, self.meta["label_kind"]
-        )
+        classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
+        return finish_outputs(outputs, self.meta["task"], classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
 
     def prepare(self, batch: np.ndarray) -> Any:
         """Network input (N, h, w, C): of a picture of the stored size the middle that training crops to, prepared."""
@@ -113,15 +112,25 @@ def load_predictor(snapshot: Path, device: str) -> TensorflowPredictor:
     return TensorflowPredictor(text_file.read_text(), snapshot, meta, mean_image, name)
 
 
-def finish_outputs(outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str) -> dict[str, np.ndarray]:
-    """Outputs as a predictor gives them: channels-first, probabilities where there are classes, the label's units elsewhere."""
+def finish_outputs(
+    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
+) -> dict[str, np.ndarray]:
+    """Outputs as a predictor gives them: channels-first, probabilities where there are classes, the label's units elsewhere.
+
+    `probabilities` says that they have been through a softmax already.
+    """
     named = {name: tf.cast(value, tf.float32) for name, value in wanted_outputs(outputs).items()}
-    scored = classes and (task == "segmentation" or (label_kind == "index" and task in ("classification", "generic")))
-    if scored:
-        named = {name: tf.nn.softmax(value[..., :classes]) if value.ndim > 1 else value for name, value in named.items()}
+    if gives_scores(task, classes, label_kind):
+        finish = _shares if probabilities else tf.nn.softmax
+        named = {name: finish(value[..., :classes]) if value.ndim > 1 else value for name, value in named.items()}
     elif preparation.label_scale != 1.0:
         named = {name: value * preparation.label_scale for name, value in named.items()}
     return {name: channels_first_array(value.numpy()) for name, value in named.items()}
+
+
+def _shares(probabilities: Any) -> Any:
+    """Of the classes alone, where there were more outputs."""
+    return probabilities / tf.reduce_sum(probabilities, axis=-1, keepdims=True)
 
 
 def channels_first_array(array: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.batches import Batch, BatchSource
+from digits.engines.fit import PROBABILITIES
 from digits.engines.loop import evaluation_parts, kind_of
 from digits.engines.metrics import Metric
 from digits.engines.plan import Plan
@@ -230,8 +231,8 @@ class TensorflowStepper(Stepper):
         features = np.ascontiguousarray(batch.features.astype(self.dtype, copy=False))
         with tf.device(self.device):
             outputs = self.model(self.inputs(tf.constant(features)), training=False)
-        spec, meta = self.run.spec, self.run.train.meta
-        return finish_outputs(outputs, spec.task, len(self.run.info.class_labels), self.inputs.preparation, meta.label_kind)
+        task, classes, kind = self.run.spec.task, len(self.run.info.class_labels), self.run.train.meta.label_kind
+        return finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
 
     def graph(self) -> bytes:
         function = self.functions.get("evaluate")
@@ -240,7 +241,7 @@ class TensorflowStepper(Stepper):
     # -- state --------------------------------------------------------------------------------------------------
 
     def snapshot(self, metadata: dict[str, Any]) -> bytes:
-        return pack(self.model, metadata, self.inputs.mean_image)
+        return pack(self.model, {**metadata, PROBABILITIES: self.network.probabilities}, self.inputs.mean_image)
 
     def state(self, loop: dict[str, Any]) -> bytes:
         words, arrays = random_state()

@@ -114,6 +114,7 @@ def _stepper(
         network.loss,
         ignored=ignored_index(spec.task, run.info),
         class_weights=weights_of(run),
+        probabilities=network.probabilities,
     )
     augmenter = Augmenter(
         spec.augmentation,

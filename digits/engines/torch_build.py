@@ -11,7 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
-from digits.engines.fit import batch_size_of, check_outputs, short
+from digits.engines.fit import (
+    SOFTMAX_NOTE,
+    are_probabilities,
+    batch_size_of,
+    check_callables,
+    check_outputs,
+    gives_scores,
+    noise,
+    short,
+)
 from digits.engines.network_text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
 from digits.engines.torch_boxes import probe_boxes, probe_targets, try_losses
 from digits.errors import NetworkError
@@ -28,11 +37,13 @@ class Network:
     metrics: Callable[..., Any] | None
     batch_size: int | None
     note: str = ""
+    probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
 
 
 def build(text: str, context: NetworkContext) -> Network:
     """Run the text and its `build_network`. Pretrained weights that cannot be had are random instead, said in `note`."""
     names = compile_text(text, "pytorch")
+    check_callables(names)
     note = ""
     if context.pretrained and "pretrained" not in text:
         note = "This network text has no pretrained weights"
@@ -51,10 +62,7 @@ def build(text: str, context: NetworkContext) -> Network:
 def report(text: str, context: NetworkContext) -> NetworkReport:
     """Build, probe and describe a network."""
     network = build(text, context)
-    rows, outputs = _probe(network.module, context)
-    shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
-    if network.loss is None and context.task != "detection":
-        check_outputs(shapes, context)
+    rows, shapes = _checked(network, context)
     return NetworkReport(
         parameters=sum(p.numel() for p in network.module.parameters()),
         output_shapes=shapes,
@@ -62,17 +70,37 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
         batch_size=network.batch_size,
         has_loss=network.loss is not None,
         has_metrics=network.metrics is not None,
-        warnings=(network.note,) if network.note else (),
+        warnings=tuple(filter(None, (network.note, SOFTMAX_NOTE if network.probabilities else ""))),
     )
 
 
 def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:
     """Feed zeros and hold the outputs against the labels; the shapes without the batch axis."""
-    _, outputs = _probe(network.module, context)
+    return _checked(network, context)[1]
+
+
+def _checked(network: Network, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:
+    rows, outputs = _probe(network.module, context)
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
     if network.loss is None and context.task != "detection":
         check_outputs(shapes, context)
-    return shapes
+    network.probabilities = gives_scores(context.task, context.num_classes, context.label_kind) and _ends_in_softmax(
+        network.module, outputs, context
+    )
+    return rows, shapes
+
+
+def _ends_in_softmax(module: nn.Module, outputs: dict[str, Tensor], context: NetworkContext) -> bool:
+    def first(values: dict[str, Tensor]) -> Any:
+        value = next(iter(values.values())).float()
+        return value.movedim(1, -1).numpy() if value.ndim > 1 else value.numpy()
+
+    if not are_probabilities(first(outputs)):
+        return False
+    with torch.no_grad():
+        found = run_text(lambda: module.eval()(torch.from_numpy(noise((PROBE, *context.input_shape)))))
+    module.train()
+    return are_probabilities(first(names_of(found)))
 
 
 def _module(names: dict[str, Any], context: NetworkContext, seconds: float | None = None) -> nn.Module:

@@ -14,15 +14,21 @@ from digits.engines.losses import IGNORED, NONE_IGNORED, check_loss
 from digits.errors import NetworkError
 
 FOCAL_GAMMA = 2.0
+SMALLEST = 1e-7  # probability of which a logarithm is taken
 Loss = Callable[[Any, Tensor], dict[str, Tensor]]
 
 
 def make_loss(
-    name: str, own: Callable[..., Any] | None, *, ignored: int = NONE_IGNORED, class_weights: Tensor | None = None
+    name: str,
+    own: Callable[..., Any] | None,
+    *,
+    ignored: int = NONE_IGNORED,
+    class_weights: Tensor | None = None,
+    probabilities: bool = False,
 ) -> Loss:
     """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output.
 
-    Targets of the value `ignored` do not count.
+    Targets of the value `ignored` do not count. `probabilities` says that outputs have been through a softmax.
     """
     if own is not None and not name:
         return lambda outputs, targets: _own_values(own(outputs, targets))
@@ -30,6 +36,8 @@ def make_loss(
 
     def loss(outputs: Any, targets: Tensor) -> dict[str, Tensor]:
         output = next(iter(names_of(outputs).values()))
+        if probabilities:
+            output = output.float().clamp(min=SMALLEST).log()
         return {"loss": function(output, targets, class_weights, ignored)}
 
     return loss

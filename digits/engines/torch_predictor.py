@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
 from digits.engines.boxes import stacked
-from digits.engines.fit import NETWORK_FILE, context_from
+from digits.engines.fit import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
 from digits.engines.preparation import Preparation
 from digits.engines.torch_boxes import boxes_output, detections_of
 from digits.engines.torch_build import build, is_leaf
@@ -40,9 +40,8 @@ class TorchPredictor(Predictor):
         if self.meta["task"] == "detection":
             found = boxes_output(outputs, len(self.meta["class_labels"]))
             return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
-        return finish_outputs(
-            outputs, self.meta["task"], len(self.meta["class_labels"]), self.preparation, self.meta["label_kind"]
-        )
+        classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
+        return finish_outputs(outputs, self.meta["task"], classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         part = suppressing_part(self.module) if self.meta["task"] == "detection" else None
@@ -124,15 +123,29 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
     return TorchPredictor(network.module, meta, mean_image, torch.device(device))
 
 
-def finish_outputs(outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str) -> dict[str, np.ndarray]:
-    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32."""
+def finish_outputs(
+    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
+) -> dict[str, np.ndarray]:
+    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32.
+
+    `probabilities` says that they have been through a softmax already.
+    """
     named = {name: value.float() for name, value in names_of(outputs).items()}
-    scored = classes and (task == "segmentation" or (label_kind == "index" and task in ("classification", "generic")))
-    if scored:
-        named = {name: value[:, :classes].softmax(dim=1) if value.ndim > 1 else value for name, value in named.items()}
+    if gives_scores(task, classes, label_kind):
+        finish = _shares if probabilities else _softmax
+        named = {name: finish(value[:, :classes]) if value.ndim > 1 else value for name, value in named.items()}
     elif preparation.label_scale != 1.0:
         named = {name: value * preparation.label_scale for name, value in named.items()}
     return {name: value.detach().cpu().numpy() for name, value in named.items()}
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    return scores.softmax(dim=1)
+
+
+def _shares(probabilities: Tensor) -> Tensor:
+    """Of the classes alone, where there were more outputs."""
+    return probabilities / probabilities.sum(dim=1, keepdim=True)
 
 
 def _keeper(activations: dict[str, np.ndarray], name: str) -> Any:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.batches import Batch, BatchSource
+from digits.engines.fit import PROBABILITIES
 from digits.engines.loop import evaluation_parts, kind_of
 from digits.engines.metrics import Metric
 from digits.engines.plan import Plan
@@ -202,9 +203,8 @@ class TorchStepper(Stepper):
         with torch.inference_mode():
             outputs = self._forward(self.inputs(batch.features))
         self.module.train()
-        return finish_outputs(
-            outputs, self.run.spec.task, len(self.run.info.class_labels), self.inputs.preparation, self.run.train.meta.label_kind
-        )
+        task, classes, kind = self.run.spec.task, len(self.run.info.class_labels), self.run.train.meta.label_kind
+        return finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
 
     def graph(self) -> bytes:
         """Drawn from one black picture; what the network draws at random meanwhile is drawn again afterwards."""
@@ -223,6 +223,7 @@ class TorchStepper(Stepper):
     def snapshot(self, metadata: dict[str, Any]) -> bytes:
         image = self.inputs.image
         metadata = {**metadata, CHANNELS_LAST: self.inputs.layout is torch.channels_last}
+        metadata[PROBABILITIES] = self.network.probabilities
         return pack(self.module, metadata, None if image is None else image.cpu().numpy())
 
     def state(self, loop: dict[str, Any]) -> bytes:

@@ -106,6 +106,7 @@ def _stepper(
         network.loss,
         ignored=ignored_index(spec.task, run.info),
         class_weights=_class_weights(run, fabric),
+        probabilities=network.probabilities,
     )
     augmenter = Augmenter(
         spec.augmentation,

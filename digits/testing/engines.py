@@ -31,7 +31,8 @@ class EngineContract:
 
     `texts` has by name: `classifier` (any input, `context.num_classes` scores, with dropout), `wide` (1,000 scores), `broken`
     (uses a layer `BogusCode`), `pixels` (segmentation), `numbers` (a vector of `context.label_shape`), `own` (a classifier with
-    `loss` giving `loss` and `extra_loss`, and `metrics` giving `extra_metric`), `picture` (as many channels as it gets).
+    `loss` giving `loss` and `extra_loss`, and `metrics` giving `extra_metric`), `picture` (as many channels as it gets),
+    `softmax` (the `classifier` with a softmax at its end).
     """
 
     framework: ClassVar[str]
@@ -173,6 +174,23 @@ class EngineContract:
             "output"
         ]
         assert output.shape == (3, 2)
+
+    def test_a_softmax_at_the_end_is_taken_as_it_is(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
+        context = NetworkContext("classification", (1, 12, 12), 2)
+        notes = [engine.check(self.texts[name], context).warnings for name in ("classifier", "softmax")]
+        assert [len(warnings) for warnings in notes] == [0, 1]
+        losses, outputs = [], []
+        for name in ("classifier", "softmax"):
+            events = train(pictures, tmp_path / name, self.spec(name, epochs=2))
+            losses.append([e.values["loss"] for e in events if isinstance(e, MetricEvent) and e.phase == "val"])
+            predictor = engine.load(tmp_path / name / "snapshots" / f"epoch_2.{self.suffix}")
+            outputs.append(predictor.predict(striped_pictures(6, 12, seed=3)[0])["output"])
+        assert losses[0] == pytest.approx(losses[1], rel=2e-2, abs=1e-3)
+        np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-2, atol=1e-3)
+
+    def test_a_loss_that_is_no_function_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(NetworkError, match="expected a function loss"):
+            engine.check(self.texts["classifier"] + "\nloss = 'mse'\n", NetworkContext("classification", (1, 12, 12), 2))
 
     def test_own_losses_and_metrics_are_charted(self, pictures: Path, tmp_path: Path) -> None:
         events = train(pictures, tmp_path, self.spec("own", epochs=1))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
-from digits.domain.events import WarningEvent
+from digits.domain.events import MetricEvent, WarningEvent
 from digits.domain.training import Augmentation
 from digits.engines.base import NetworkContext, available_frameworks, get_engine
 from digits.errors import NetworkError, StorageError, TrainingError
@@ -54,6 +54,26 @@ TEXTS = {
     + "    main = keras.ops.mean(keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True))\n"
     + "    return {'loss': main, 'extra_loss': 2 * main}\n"
     + "def metrics(outputs, targets):\n    return {'extra_metric': keras.ops.mean(outputs)}\n",
+}
+
+TEXTS["softmax"] = TEXTS["classifier"].replace("Dense(context.num_classes)", "Dense(context.num_classes, activation='softmax')")
+ODD_TEXTS = {  # of a picture of 8×6 pixels with one channel, and words of the answer
+    "other size": (
+        "    return keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(2, 3)])\n",
+        "takes 32×32×3; the pictures are 8×6×1",
+    ),
+    "channels first": (
+        "    return keras.Sequential([keras.Input((c, h, w)), layers.Conv2D(2, 1)])\n",
+        "takes 1×8×6; the pictures are 8×6×1",
+    ),
+    "two inputs": (
+        "    a = keras.Input((h, w, c))\n    return keras.Model([a, start], layers.Flatten()(a + start))\n",
+        "has 2 inputs",
+    ),
+    "no model": ("    return layers.Dense(2)\n", "gave Dense, expected a keras.Model"),
+    "whole numbers": ("    return keras.Model(start, keras.ops.cast(start, 'int32'))\n", "no tensor of floating-point"),
+    "placeholder": ("    x = tf.placeholder(tf.float32, (None, h, w, c))\n", "That is TensorFlow 1"),
+    "contrib": ("    import tensorflow.contrib.slim as slim\n", "That is TensorFlow 1"),
 }
 
 OWN_CLASS = """
@@ -106,6 +126,24 @@ class TestTensorflow(EngineContract):
         with pytest.raises(NetworkError, match="TensorFlow 1") as caught:
             get_engine("tensorflow").check("class UserModel(Tower):\n    x = slim.conv2d\n", context)
         assert "keras.layers.Conv2D" in str(caught.value)
+
+    @pytest.mark.parametrize("name", ODD_TEXTS)
+    def test_odd_texts_are_explained(self, name: str) -> None:
+        body, words = ODD_TEXTS[name]
+        with pytest.raises(NetworkError) as caught:
+            get_engine("tensorflow").check(
+                "import tensorflow as tf\n" + HEAD + body, NetworkContext("classification", (1, 8, 6), 2)
+            )
+        assert words in str(caught.value)
+        assert "\x1b" not in str(caught.value)
+
+    def test_a_loss_object_of_keras_gets_targets_and_outputs_in_its_order(self, pictures: Path, tmp_path: Path) -> None:
+        text = TEXTS["classifier"] + "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)\n"
+        curves = []
+        for name, spec in (("own", self.spec(network=text)), ("default", self.spec())):
+            events = train(pictures, tmp_path / name, spec)
+            curves.append([e.values["loss"] for e in events if isinstance(e, MetricEvent) and e.phase == "val"])
+        assert curves[0] == pytest.approx(curves[1], rel=1e-3)
 
     def test_a_map_of_the_wrong_size_says_the_layout(self) -> None:
         text = TEXTS["pixels"].replace("layers.Conv2D(context.num_classes, 1)", "layers.Conv2D(2, 3)")

@@ -37,6 +37,9 @@ TEXTS = {
 }
 
 
+TEXTS["softmax"] = TEXTS["classifier"].replace("context.num_classes))", "context.num_classes), nn.Softmax(1))")
+
+
 class TestTorch(EngineContract):
     framework: ClassVar[str] = "pytorch"
     texts: ClassVar[dict[str, str]] = TEXTS

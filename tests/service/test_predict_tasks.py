@@ -65,6 +65,9 @@ NETS = {
 
 def text_for(framework: str, task: str) -> str:
     text, pixels, numbers = NETS[framework]
+    if task == "softmax":
+        ends = {"pytorch": "nn.Sequential(PIXELS, nn.Softmax(1))", "tensorflow": "layers.Softmax()(PIXELS)"}
+        return text.replace("NET", ends[framework].replace("PIXELS", pixels.replace("CHANNELS", "3")))
     if task == "generic":
         return text.replace("NET", numbers).replace("SEVERAL = False", "SEVERAL = True")
     if task == "regression":
@@ -78,9 +81,9 @@ def dataset_for(folder: Path, task: str) -> tuple[Path, np.ndarray]:
         features, boxes = squared_pictures(24, 48, seed=1)
         return make_dataset(folder, features, boxes, task=task, label_kind="boxes", class_labels=("red", "blue")), features
     features, _ = striped_pictures(24, SIDE, seed=1)
-    if task == "segmentation":
+    if task in ("segmentation", "softmax"):
         maps = (features[:, 0] > 60).astype(np.uint8) + (features[:, 0] > 120)
-        return make_dataset(folder, features, maps, task=task, label_kind="map", class_labels=("a", "b", "c")), features
+        return make_dataset(folder, features, maps, task="segmentation", label_kind="map", class_labels=("a", "b", "c")), features
     if task == "processing":
         return make_dataset(folder, features, 255 - features, task=task, label_kind="map"), features
     labels = features.reshape(24, -1)[:, :2].astype(np.float32)
@@ -91,6 +94,7 @@ def trained(folder: Path, framework: str, task: str) -> tuple[Path, np.ndarray, 
     """A folder such as an archive is unpacked to, a picture of the data set, and a snapshot's outputs for it."""
     data, features = dataset_for(folder / "data", task)
     text = catalog.network_text("detector", framework) if task == "detection" else text_for(framework, task)
+    task = "segmentation" if task == "softmax" else task
     spec = TrainingSpec("x", task, framework=framework, network=text, epochs=1, batch_size=8, seed=2, val_interval=0)
     rate = LearningRate(1e-6 if task == "generic" else 1e-3, "fixed")
     (folder / "model").mkdir()
@@ -107,7 +111,11 @@ def trained(folder: Path, framework: str, task: str) -> tuple[Path, np.ndarray, 
     return archive, features[0], snapshot
 
 
-TASKS = [("pytorch", "detection"), *((f, t) for f in NETS for t in ("segmentation", "processing", "regression", "generic"))]
+TASKS = [
+    ("pytorch", "detection"),
+    *((f, "softmax") for f in NETS),
+    *((f, t) for f in NETS for t in ("segmentation", "processing", "regression", "generic")),
+]
 
 
 @pytest.mark.parametrize(("framework", "task"), TASKS)

@@ -15,8 +15,10 @@ def finish(values, meta):
     classes = len(meta["class_labels"])
     indexed = meta.get("label_kind", "index") == "index" and meta["task"] in ("classification", "generic")
     if classes and values.ndim and (meta["task"] == "segmentation" or indexed):
-        raised = np.exp(values[:classes] - values[:classes].max(axis=0))
-        return raised / raised.sum(axis=0)
+        values = values[:classes]
+        if not meta.get("probabilities"):  # the network ends in no softmax of its own
+            values = np.exp(values - values.max(axis=0))
+        return values / values.sum(axis=0)
     return values * np.float32(meta["preparation"].get("label_scale", 1.0))
 
 
