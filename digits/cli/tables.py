@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import click
+
 from digits.cli import print_json
 from digits.domain.jobs import Kind
 from digits.errors import NotFound
@@ -32,6 +34,8 @@ def print_jobs(
 ) -> None:
     """All jobs of a kind, newest first, whose name, id, group, network or notes contain `text`: a table or JSON."""
     jobs = service.store.query(JobQuery(kind=kind, text=text)).jobs
+    if not text and not service.store.counts() and (folders := len(service.jobs_dir.folders())):
+        click.echo(f"{folders} jobs lie in their folders, but not in the table: `digits jobs reindex` makes it again.", err=True)
     if as_json:
         print_json([describe(service, job) for job in jobs])
     else:

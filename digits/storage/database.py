@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, Engine, Float, ForeignKey, Index, Integer, String, Text, create_engine, event
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from digits.errors import ConfigError
 
 SQLITE_BUSY_SECONDS = 30
 RESERVED_BYTES = 6 * 2**20  # more than SQLite lets its write-ahead log grow before it begins again at its start
@@ -130,10 +133,20 @@ class CounterRow(Base):
 def open_engine(url: str, sqlite_file: Path) -> Engine:
     """Engine for `url`, or for the SQLite file in WAL mode when `url` is empty."""
     if url:
-        return create_engine(url, pool_pre_ping=True)
+        return _other_engine(url)
     engine = create_engine(f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     return engine
+
+
+def _other_engine(url: str) -> Engine:
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:  # no URL; a kind of database, or a driver, that is not there
+        raise ConfigError(
+            f"The setting database_url cannot be used: {error}.",
+            advice="Write e.g. postgresql+psycopg://user:password@host/name, and install the driver it names.",
+        ) from error
 
 
 def reserve_room(engine: Engine, size: int = RESERVED_BYTES) -> None:

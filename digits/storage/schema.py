@@ -31,10 +31,7 @@ def prepare(engine: Engine, lock_beside: Path) -> None:
         with _one_at_a_time(lock_beside), engine.begin() as connection:
             _bring_up(connection, _version(connection))
     except DatabaseError as error:
-        raise StorageError(
-            f"The database {_name(engine)} cannot be used: {error.orig}.",
-            advice="When the file is damaged, move it away and run `digits jobs reindex`: the jobs are in their folders.",
-        ) from error
+        raise StorageError(f"The database {_name(engine)} cannot be used: {error.orig}.", advice=_advice(engine)) from error
 
 
 def _bring_up(connection: Connection, version: str) -> None:
@@ -79,6 +76,12 @@ def _one_at_a_time(beside: Path) -> Iterator[None]:
     with open(beside.with_name(beside.name + LOCK_SUFFIX), "ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _advice(engine: Engine) -> str:
+    if engine.dialect.name != "sqlite":
+        return "Check the setting database_url, and that the database server runs and lets digits in."
+    return "When the file is damaged, move it away and run `digits jobs reindex`: the jobs are in their folders."
 
 
 def _name(engine: Engine) -> str:

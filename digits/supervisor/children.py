@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0  # after SIGTERM, before SIGKILL
 RESTART_SECONDS = (0.2, 1.0, 3.0, 10.0, 30.0)  # pauses between starts that fail in a row
+SETTLED_SECONDS = 3.0  # who was ready and lived so long is started again without a long pause
 STEADY_SECONDS = 60.0  # who lived so long starts afresh in that row
 
 
@@ -91,6 +92,7 @@ class ServiceKeeper:
         self.env = {name: value.replace("{runtime}", str(runtime)) for name, value in service.env.items()}
         self.child: Child | None = None
         self.was_ready = False
+        self._is_ready = False  # this child
         self._failures = 0
         self._next_start = 0.0
 
@@ -102,7 +104,7 @@ class ServiceKeeper:
         if self.child is not None:
             self._note_end(self.child)
         if time.monotonic() >= self._next_start:
-            self.child = Child(self.argv, self.env)
+            self.child, self._is_ready = Child(self.argv, self.env), False
 
     def restart(self) -> None:
         """End it; it starts again at the next tick."""
@@ -111,8 +113,8 @@ class ServiceKeeper:
         self.child, self._failures, self._next_start = None, 0, 0.0
 
     def _watch(self, child: Child) -> None:
-        if not self.was_ready and self.service.ready():
-            self.was_ready = True
+        if not self._is_ready and self.service.ready():
+            self._is_ready = self.was_ready = True
         if self._failures and time.monotonic() - child.started > STEADY_SECONDS:
             self._failures = 0
 
@@ -120,6 +122,8 @@ class ServiceKeeper:
         words = exit_words(child.process.returncode)
         signal_group(child.process.pid, signal.SIGKILL)
         self.child = None
+        if self._is_ready and time.monotonic() - child.started > SETTLED_SECONDS:
+            self._failures = min(self._failures, 1)  # it can start; what ended it came from outside
         if self._failures >= len(RESTART_SECONDS):
             self._failures = len(RESTART_SECONDS) - 1
             if self.service.essential and not self.was_ready:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from digits.errors import StorageError
+from digits.errors import ConfigError, StorageError
 from digits.storage import migrations, schema
 from digits.storage.jobs import JobStore
 
@@ -65,3 +65,9 @@ def test_the_scripts_lead_to_the_tables_of_the_models(tmp_path: Path) -> None:
     assert set(inspect(made).get_table_names()) == set(inspect(migrated).get_table_names())
     for engine in (made, migrated):
         engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["nonsense://x", "no address", "postgresql+nodriver://u:secret@127.0.0.1:1/x"])
+def test_an_address_of_no_database_names_the_setting(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="database_url"):
+        JobStore.open(url, tmp_path / "x.sqlite")

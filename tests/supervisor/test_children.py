@@ -165,3 +165,17 @@ def test_a_service_gets_the_runtime_folder(runtime: Path) -> None:
     assert keeper.child is not first
     assert keeper.child is not None
     keeper.child.stop()
+
+
+def test_a_service_that_is_killed_again_and_again_does_not_wait_longer_each_time(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("digits.supervisor.children.RESTART_SECONDS", (0.0, 0.01, 600.0))
+    monkeypatch.setattr("digits.supervisor.children.SETTLED_SECONDS", 0.0)
+    keeper = ServiceKeeper(Service("test", [sys.executable, "-c", "import time; time.sleep(60)"]), runtime)
+    for _ in range(5):
+        until(lambda: keeper.child is not None and keeper.child.is_running(), keeper.tick)
+        keeper.tick()
+        assert keeper.child is not None
+        keeper.child.process.kill()
+        keeper.child.process.wait()
