@@ -85,13 +85,15 @@ def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngesti
 def entries_of(source: DataIngestionInterface, stage: str, plugin: str) -> Sequence[Any]:
     """The entries of a stage; what is no sequence is made a list. Raises PluginError naming the plugin."""
     try:
-        entries = source.itemize_entries(stage)
-        if entries is None or isinstance(entries, str | bytes | Mapping):
-            raise PluginError(
-                f"{plugin}: itemize_entries({stage!r}) returned {'None' if entries is None else type(entries).__name__}.",
-                advice="Return a list; empty for no entries.",
-            )
-        return cast(Sequence[Any], entries) if hasattr(entries, "__getitem__") and hasattr(entries, "__len__") else list(entries)
+        with userdata.as_after_init(source):
+            entries = source.itemize_entries(stage)
+            if entries is None or isinstance(entries, str | bytes | Mapping):
+                raise PluginError(
+                    f"{plugin}: itemize_entries({stage!r}) returned {'None' if entries is None else type(entries).__name__}.",
+                    advice="Return a list; empty for no entries.",
+                )
+            is_sequence = hasattr(entries, "__getitem__") and hasattr(entries, "__len__")
+            return cast(Sequence[Any], entries) if is_sequence else list(entries)
     except DigitsError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the message must say where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,8 @@ def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
     arrays: dict[str, Any] = {}
     size = 0
     title = title_of(plugin)
-    for entry in entries_of(instance, TEST_DB, title):
+    names = _Keys()
+    for place, entry in enumerate(entries_of(instance, TEST_DB, title)):
         try:
             found = encoded(instance, entry, title)
         except DigitsError as error:  # an entry that cannot be encoded is listed, the others go on
@@ -162,12 +164,25 @@ def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
             arrays[f"{len(keys)}/feature"] = feature
             if label is not None:
                 box_arrays.put(arrays, f"{len(keys)}/label", label)
-            keys.append(_key(entry, number if len(found) > 1 else None))
+            keys.append(names.of(entry, place, number if len(found) > 1 else None))
     if not keys:
         advice = f"The first of them: {skipped[0]['message']}" if skipped else "Fill in its form."
         raise PluginError(f"The plugin {plugin} gave nothing to test ({len(skipped)} entries failed).", advice=advice)
     return {"keys": keys, "skipped": skipped}, arrays
 
 
-def _key(entry: Any, number: int | None) -> str:
-    return entry_text(entry) if number is None else f"{entry_text(entry)}/{number}"
+class _Keys:
+    """Names for records, each given once; entries that cannot say who they are get a number."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def of(self, entry: Any, place: int, part: int | None) -> str:
+        says = type(entry).__str__ is not object.__str__ or type(entry).__repr__ is not object.__repr__
+        name = entry_text(entry) if says else f"{place:09d}"
+        name = name if part is None else f"{name}/{part}"
+        self._counts[name] += 1
+        if (count := self._counts[name]) == 1:
+            return name
+        self._counts[f"{name} ({count})"] += 1
+        return f"{name} ({count})"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jinja2
@@ -13,6 +14,13 @@ from markupsafe import Markup
 
 from digits.errors import PluginError
 
+# Templates are text that no compiler looks at: what dictionaries had in Python 2 would be empty in them without a word.
+PYTHON_2_METHODS: dict[str, Callable[..., Any]] = {
+    "iteritems": lambda found: found.items(),
+    "itervalues": lambda found: found.values(),
+    "iterkeys": lambda found: found.keys(),
+    "has_key": lambda found, key: key in found,
+}
 INLINE = re.compile(r"<(script|style)\b(?![^>]*\bnonce=)", re.IGNORECASE)
 
 
@@ -35,6 +43,8 @@ class Forgiving(jinja2.Undefined):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._is_name():
             self._fail_with_undefined_error()
+        if isinstance(self._undefined_obj, Mapping) and self._undefined_name in PYTHON_2_METHODS:
+            return PYTHON_2_METHODS[self._undefined_name](self._undefined_obj, *args)
         return self
 
     def __str__(self) -> str:
@@ -56,6 +66,7 @@ def prepare(app: Flask) -> None:
     app.jinja_env.undefined = Forgiving
     app.jinja_env.globals.update(get_flashed_messages=get_flashed_messages)
     app.config.update(WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=False)
+    app.secret_key = secrets.token_bytes(32)  # `flash` keeps its messages in a session; nobody else sees it
 
 
 def render(plugin: str, template: str | None, context: Mapping[str, Any] | None, nonce: str) -> str:

@@ -9,6 +9,8 @@ import importlib
 import re
 import sys
 import threading
+import traceback
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -109,9 +111,19 @@ def _add_flask_ext(flask_wtf: ModuleType) -> None:
     sys.modules["flask.ext.wtf"] = flask_wtf
 
 
+def _lies_beside(error: ModuleNotFoundError) -> bool:
+    """Whether the module that was not found is a neighbour of the file that imports it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    sources = [Path(frame.filename) for frame in frames if not frame.filename.startswith("<")]
+    name = str(error.name)
+    return bool(sources) and any((sources[-1].parent / file).is_file() for file in (f"{name}.py", f"{name}/__init__.py"))
+
+
 def advice_for(error: BaseException) -> str:
     """What an author does about this error; empty where nothing special is known."""
     if isinstance(error, ModuleNotFoundError) and error.name:
+        if _lies_beside(error):
+            return f"Python 3 wants it said where a module of the same package is: write `from .{error.name} import …`."
         return (
             RENAMED_MODULES.get(error.name.split(".")[0]) or f"Install the package that provides {error.name} beside the plugin."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,18 @@ from digits.web.plugin_pages import allow_plugin_code
 from digits.web.security import csp_nonce
 
 GENERIC = "/models/images/generic"
-OWN_ARGUMENTS = frozenset(
-    {
-        "job_id",
-        "snapshot_epoch",
-        "view_extension_id",
-        "image_path",
-        "image_file",
-        "image_list",
-        "image_folder",
-        "num_test_images",
-        "dont_resize",
-        "db_path",
-        "record",
-        "username",
-        "csrf_token",
-        "show_visualizations",
-    }
-)
+ALWAYS_OURS = frozenset({"job_id", "snapshot_epoch", "view_extension_id", "username", "csrf_token"})
+OWN_ARGUMENTS = ALWAYS_OURS | {
+    "image_path",
+    "image_file",
+    "image_list",
+    "image_folder",
+    "num_test_images",
+    "dont_resize",
+    "db_path",
+    "record",
+    "show_visualizations",
+}
 COMMON = {
     "job_id": "The model.",
     "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
@@ -112,24 +107,27 @@ def infer_extension() -> Any:
     dataset = _dataset(model)
     if dataset is None or not dataset.extension:
         raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
-    tested = generic_inference.run_extension(get_service(), model, dataset, plugin_values(_fields()), snapshot)
-    return _answer(model, snapshot, tested)
+    values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
+    tested = generic_inference.run_extension(get_service(), model, dataset, values, snapshot)
+    return _answer(model, snapshot, tested, values)
 
 
-def _answer(model: Job, snapshot: Snapshot, tested: Tested) -> Any:
+def _answer(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, Any] | None = None) -> Any:
     if wants_json():
         outputs = {
             sample.key: {name: plugin_views.plain(array) for name, array in sample.outputs.items()} for sample in tested.samples
         }
         return json_answer({"outputs": outputs, "skipped": tested.skipped})
-    return _page(model, snapshot, tested)
+    return _page(model, snapshot, tested, values)
 
 
-def _page(model: Job, snapshot: Snapshot, tested: Tested) -> Any:
+def _page(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, Any] | None = None) -> Any:
+    """The samples through the chosen view; `values` are its options, by default what was sent beside the route's own."""
     service = get_service()
+    options = plugin_values(_fields(OWN_ARGUMENTS)) if values is None else values
     view_id = argument("view_extension_id") or plugins.DEFAULT_VIEW
     try:
-        results = plugin_views.render(service, _dataset(model), tested.samples, view_id, plugin_values(_fields()), csp_nonce())
+        results = plugin_views.render(service, _dataset(model), tested.samples, view_id, options, csp_nonce())
     except FormErrors as error:
         raise BadRequest(str(error), advice="Change the view's options.") from error
     allow_plugin_code()
@@ -163,15 +161,15 @@ def _one(model: Job) -> tuple[str, Any]:
 def _list_text() -> str:
     file = request.files.get("image_list")
     if file is not None and file.filename:
-        return file.stream.read().decode("utf-8", "replace")
+        return file.stream.read().decode("utf-8-sig", "replace")
     if path := (argument("image_list") or "").strip():
-        return Path(paths.readable_file(get_service(), path, "image_list")).read_text("utf-8", "replace")
+        return Path(paths.readable_file(get_service(), path, "image_list")).read_text("utf-8-sig", "replace")
     raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line.")
 
 
-def _fields() -> dict[str, Any]:
-    """What was sent for plugins: all but the arguments of the routes themselves."""
-    return {name: value for name, value in form_values().items() if name not in OWN_ARGUMENTS}
+def _fields(ours: Set[str]) -> dict[str, Any]:
+    """What was sent for plugins: all but the arguments of the route itself."""
+    return {name: value for name, value in form_values().items() if name not in ours}
 
 
 def _flag(name: str) -> bool:

@@ -18,15 +18,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 from digits.engines.base import available_frameworks
 from tests.conftest import RunningServer, start_server
+from tests.hearts import SLICES, copy_hearts
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 DEADLINE = 120.0
-CASE = "SC-HF-I-1"
-SLICES = 8
 PIXELS = """
 from torch import nn
 
@@ -108,24 +106,14 @@ def wait_until_done(server: RunningServer, job_id: str) -> None:
 
 
 def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data: Path) -> None:
-    root = server.jobs_dir.parent / "hearts"
-    real = shared_data / "sunnybrook"
-    (root / "pictures" / CASE).mkdir(parents=True)
-    contours = real / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours" / "SC-HF-I-01"
-    own = root / "contours" / "SC-HF-I-01" / "contours-manual" / "IRCCI-expert"
-    own.mkdir(parents=True)
-    for picture in sorted((real / "challenge_training" / CASE).iterdir())[:SLICES]:
-        (root / "pictures" / CASE / picture.name).write_bytes(picture.read_bytes())
-        number = picture.stem.split("-")[-1]
-        for contour in contours.rglob(f"IM-0001-{number}-icontour-manual.txt"):
-            (own / contour.name).write_bytes(contour.read_bytes())
+    hearts = copy_hearts(shared_data, server.jobs_dir.parent / "hearts")
     assert "/datasets/generic/new/image-sunnybrook" in ask(server, "/")[1]
     made = get(
         server,
         "/datasets/generic/create/image-sunnybrook.json",
         dataset_name="hearts",
-        image_folder=root / "pictures",
-        contour_folder=root / "contours",
+        image_folder=hearts.pictures,
+        contour_folder=hearts.contours,
         channel_conversion="L",
         folder_pct_val=25,
     )
@@ -169,25 +157,14 @@ def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data:
 
 
 def test_the_same_story_with_the_built_in_dicom_source(server: RunningServer, shared_data: Path) -> None:
-    root = server.jobs_dir.parent / "dicom"
-    (root / "pictures").mkdir(parents=True)
-    (root / "masks").mkdir()
-    contours = shared_data / "sunnybrook" / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours" / "SC-HF-I-01"
-    by_number = {path.name.split("-")[2]: path for path in contours.rglob("*-icontour-manual.txt")}
-    found = [p for p in sorted((shared_data / "sunnybrook" / "challenge_training" / CASE).iterdir()) if number(p) in by_number]
-    for picture in found[:SLICES]:
-        (root / "pictures" / picture.name).write_bytes(picture.read_bytes())
-        mask = Image.new("L", (256, 256))
-        points = [tuple(map(float, line.split())) for line in by_number[number(picture)].read_text().splitlines()]
-        ImageDraw.Draw(mask).polygon(points, fill=1)
-        mask.save(root / "masks" / f"{picture.stem}.png")
+    hearts = copy_hearts(shared_data, server.jobs_dir.parent / "dicom")
     made = get(
         server,
         "/datasets/generic/create/image-dicom.json",
         dataset_name="slices",
-        dicom_folder=root / "pictures",
+        dicom_folder=hearts.pictures,
         labels="masks",
-        mask_folder=root / "masks",
+        mask_folder=hearts.masks,
         class_names="background, ventricle",
         image_width=64,
         image_height=64,
@@ -205,14 +182,9 @@ def test_the_same_story_with_the_built_in_dicom_source(server: RunningServer, sh
     status, results = ask(server, "/models/images/generic/infer_extension", **asked, validation_record=1)
     assert status == 200
     assert 'data-truth="data:image/png' in results
-    answer = get(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path=root / "pictures")
+    answer = get(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path=hearts.pictures)
     assert len(answer["outputs"]) == SLICES
     assert ask(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path="/etc")[0] == 400
-
-
-def number(picture: Path) -> str:
-    """Of a slice: `0048` in IM-1180-0048.dcm."""
-    return picture.stem.split("-")[-1]
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])

@@ -2,21 +2,29 @@
 
 The frozen file is a pickle of mode 0600. It is written and read only by the plugin host and by workers, in a job's own
 folder; nothing that was uploaded is ever read this way.
+
+A plugin may seed the global generators in `__init__` and shuffle with them later. Their states as `__init__` left them belong
+to the instance, and `as_after_init` puts them back, so that every split is listed under the same chance.
 """
 
 from __future__ import annotations
 
 import inspect
 import pickle
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from digits.errors import PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.storage.files import atomic
 
 FLAG = "is_inference_db"
+CHANCE = "_chance_after_init"  # attribute of an instance
 NEVER_PASSED = frozenset({"csrf_token"})
 SCHEMA = 1
 
@@ -38,7 +46,23 @@ def build(cls: type[DataIngestionInterface], values: Mapping[str, Any], is_infer
             keywords[FLAG] = is_inference_db
         instance = cls(**keywords)
     instance.is_inference_db = is_inference_db
+    vars(instance)[CHANCE] = _chance()
     return instance
+
+
+@contextmanager
+def as_after_init(instance: DataIngestionInterface) -> Iterator[None]:
+    """The global random generators (`random`, `numpy.random`) are as `__init__` left them; afterwards as they were before."""
+    kept = vars(instance).get(CHANCE)
+    if kept is None:
+        yield
+        return
+    before = _chance()
+    _set_chance(kept)
+    try:
+        yield
+    finally:
+        _set_chance(before)
 
 
 def freeze(instance: DataIngestionInterface) -> bytes:
@@ -99,6 +123,15 @@ def for_inference(
             if name in vars(instance):
                 setattr(instance, name, value)
     return instance
+
+
+def _chance() -> tuple[Any, Any]:
+    return random.getstate(), np.random.get_state()
+
+
+def _set_chance(state: tuple[Any, Any]) -> None:
+    random.setstate(state[0])
+    np.random.set_state(state[1])
 
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:

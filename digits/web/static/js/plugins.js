@@ -42,6 +42,18 @@ const attachPaths = async (root) => {
   attachAll(root);
 };
 
+// Bootstrap 3 said data-toggle where Bootstrap 5 says data-bs-toggle, and its tabs had no classes of their own.
+const modernise = (root) => {
+  for (const area of root.querySelectorAll("[data-plugin-form], [data-view-options], [data-results]")) {
+    for (const name of ["toggle", "target", "dismiss", "parent", "placement"]) {
+      for (const found of area.querySelectorAll(`[data-${name}]`)) found.setAttribute(`data-bs-${name}`, found.getAttribute(`data-${name}`));
+    }
+    for (const item of area.querySelectorAll(".nav > li")) item.classList.add("nav-item");
+    for (const link of area.querySelectorAll(".nav > li > a")) link.classList.add("nav-link", ...(link.parentElement.matches(".active") ? ["active"] : []));
+    for (const pane of area.querySelectorAll(".tab-pane.in")) pane.classList.add("show");
+  }
+};
+
 // Inputs without Bootstrap's class look right all the same.
 const dress = (root) => {
   for (const input of root.querySelectorAll("[data-plugin-form] input, [data-plugin-form] select, [data-plugin-form] textarea, [data-view-options] input, [data-view-options] select")) {
@@ -54,15 +66,29 @@ const dress = (root) => {
   }
 };
 
-// Scripts put in with innerHTML do not run by themselves.
-const runScripts = (root) => {
+// Scripts put in with innerHTML do not run by themselves. Only those do that the server marked: they stand in the template's
+// source, what came in with data has no mark.
+const runScripts = (root, mark) => {
   for (const old of root.querySelectorAll("script")) {
+    if (!mark || old.nonce !== mark) continue;
     const script = document.createElement("script");
     for (const { name, value } of old.attributes) script.setAttribute(name, value);
     script.nonce = nonce();
     script.textContent = old.textContent;
     old.replaceWith(script);
   }
+};
+
+const markOf = (answer) => /'nonce-([^']+)'/.exec(answer.headers.get("Content-Security-Policy") ?? "")?.[1] ?? "";
+
+// Each way to test sends its own fields alone, although all stand in one form: names of a plugin's fields may be ours as well.
+const ownFieldsOnly = (form) => {
+  form.addEventListener("submit", (event) => {
+    const used = event.submitter?.closest("fieldset");
+    const others = [...form.querySelectorAll("fieldset")].filter((set) => used && set !== used && !set.disabled);
+    for (const set of others) set.disabled = true;
+    setTimeout(() => others.forEach((set) => (set.disabled = false)), 0);
+  });
 };
 
 const viewOptions = (testing) => {
@@ -78,13 +104,19 @@ const viewOptions = (testing) => {
     }
     place.innerHTML = await answer.text();
     place.dataset.view = asked;
-    runScripts(place);
     dress(testing);
+    modernise(testing);
+    await attachPaths(place);
+    runScripts(place, markOf(answer));
   };
   select.addEventListener("change", load);
   load();
 };
 
 dress(document);
+modernise(document);
 attachPaths(document);
-for (const testing of document.querySelectorAll("[data-testing]")) viewOptions(testing);
+for (const testing of document.querySelectorAll("[data-testing]")) {
+  viewOptions(testing);
+  testing.querySelectorAll("[data-test-form]").forEach(ownFieldsOnly);
+}

@@ -1,0 +1,1 @@
+window.chart_after = window.chart_names.length;
