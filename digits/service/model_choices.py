@@ -11,7 +11,7 @@ from digits.errors import NotFound
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.datasets import summary_dict
-from digits.service.frameworks import install_command, is_installed
+from digits.service.frameworks import MISSING_TASKS, install_command, is_installed
 from digits.service.model_forms import FRAMEWORKS
 from digits.service.snapshots import list_snapshots
 from digits.storage.jobs import Job, JobQuery
@@ -36,9 +36,15 @@ def previous_choices(service: Service, task: str) -> list[dict[str, Any]]:
 
 
 def framework_choices() -> list[dict[str, Any]]:
-    """Every framework: `id`, `title`, whether it is `installed`, and the `command` that installs it."""
+    """Every framework: `id`, `title`, whether it is `installed`, the `command` that installs it, `missing_tasks`."""
     return [
-        {"id": name, "title": title, "installed": is_installed(name), "command": install_command(name)}
+        {
+            "id": name,
+            "title": title,
+            "installed": is_installed(name),
+            "command": install_command(name),
+            "missing_tasks": MISSING_TASKS[name],
+        }
         for name, title in FRAMEWORKS.items()
     ]
 

@@ -11,13 +11,15 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
+from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.engines.base import available_frameworks
+from digits.service.jobs import create_job
 from digits.service.models import create_models
 from digits.storage.events import EventWriter
 from digits.storage.jobs import Job
 from tests.browser.conftest import name_yourself
-from tests.conftest import RunningServer
+from tests.conftest import USER, RunningServer
 from tests.service.finished_dataset import class_folder, finished_dataset
 
 NEW = "/models/images/classification/new"
@@ -128,6 +130,32 @@ def test_the_tab_of_tensorflow(page: Page, context: BrowserContext, web_server: 
     page.wait_for_url(re.compile(r"/models/2"))
     job = web_server.service.store.get(page.url.rsplit("/", 1)[1].split("?")[0])
     assert (job.framework, job.network) == ("tensorflow", "lenet")
+
+
+def test_a_task_that_tensorflow_lacks_is_said_at_once(page: Page, context: BrowserContext, web_server: RunningServer) -> None:
+    if "tensorflow" not in available_frameworks():
+        pytest.skip("TensorFlow is not installed")
+    job = create_job(
+        web_server.service,
+        kind=Kind.DATASET,
+        task=Task.DETECTION,
+        type_name="Object Detection Dataset",
+        name="cars",
+        form={},
+        spec={},
+        resources=Resources("create_db"),
+        owner=USER,
+        extension="image-object-detection",
+    )
+    name_yourself(context, web_server)
+    page.goto(f"{web_server.url}/models/images/generic/new?dataset={job.id}")
+    notice = page.locator("[data-impossible]")
+    expect(notice).to_be_hidden()
+    page.get_by_text("TensorFlow", exact=True).click()
+    expect(notice).to_contain_text("Object detection is not possible with TensorFlow here.")
+    page.get_by_role("button", name="Switch to PyTorch").click()
+    expect(page.locator("#framework-pytorch")).to_be_checked()
+    expect(notice).to_be_hidden()
 
 
 def test_a_training_is_watched_live(page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job) -> None:

@@ -82,6 +82,16 @@ function offerSwitch() {
   box.replaceChildren(`This text is written for ${title}.`, button);
 }
 
+// A task that the chosen framework cannot do is said at once, with the way out.
+function offerOther() {
+  const own = data.frameworks.find((f) => f.id === framework());
+  const other = data.frameworks.find((f) => !f.missing_tasks.includes(dataset()?.task));
+  const box = form.querySelector("[data-impossible]");
+  box.hidden = !own.missing_tasks.includes(dataset()?.task);
+  const button = el("button", { class: "btn btn-sm btn-outline-primary ms-2", type: "button", "data-switch": other.id }, `Switch to ${other.title}`);
+  box.replaceChildren(`${dataset()?.task === "detection" ? "Object detection" : "This task"} is not possible with ${own.title} here.`, button);
+}
+
 // What does not go with the data set's task is hidden: networks, losses, fields. A data set of unknown sort takes everything.
 function showTask() {
   const task = dataset()?.task || data.area;
@@ -93,6 +103,7 @@ function showTask() {
     cards[0].checked = true;
     soundValues();
   }
+  offerOther();
   if (tab === "library") findNetworks();
 }
 
@@ -260,7 +271,7 @@ form.addEventListener("click", (event) => {
   else if (button.dataset.customize) customize(button.dataset.customize);
   else if ("example" in button.dataset) customize(data.standard[framework()][0]?.name || "lenet");
   else if ("visualize" in button.dataset) visualize();
-  else if (button.dataset.switch) { document.getElementById(`framework-${button.dataset.switch}`).checked = true; showFramework(); }
+  else if (button.dataset.switch) { document.getElementById(`framework-${button.dataset.switch}`).checked = true; showFramework(); showTask(); }
   else if (button.dataset.copyAs) copyAs(button.dataset.copyAs);
 });
 form.addEventListener("keydown", (event) => event.target.dataset?.tab && tabKeys(event));
