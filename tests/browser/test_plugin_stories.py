@@ -148,7 +148,8 @@ def test_packages_of_the_originals_time(page: Page, server: RunningServer) -> No
     create(page, remark="/IM-(.*)/")
     expect(page.get_by_text("Ready", exact=True)).to_be_visible(timeout=LONG)
     dataset = page.url.rsplit("/", 1)[1]
-    training = {"train_epochs": "1", "method": "custom", "custom_network": NETWORK, "dataset": dataset, "model_name": "Waves"}
+    network: dict[str, str | float | bool] = {"method": "custom", "custom_network": NETWORK}
+    training = {**network, "train_epochs": "1", "dataset": dataset, "model_name": "Waves"}
     made = page.context.request.post(f"{server.url}/models/images/generic.json", form=training).json()
     page.goto(f"{server.url}/models/{made['id']}")
     expect(page.locator("[data-job-status]")).to_have_text("Done", timeout=LONG)

@@ -6,6 +6,7 @@ import random
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 from digits.errors import PluginError
@@ -100,6 +101,27 @@ def test_inference_values_lie_over_userdata_which_stays_as_it_is() -> None:
     assert tester.userdata["record"] == "3"
     assert tester.userdata["seed"] == 0.25  # though __init__ made another one
     assert stored == {"folder": "x", "seed": 0.25, "record": "none"}
+
+
+class Seeded(DataIngestionInterface):
+    """Seeds the global generators when it is made, as old sources do, and shuffles later."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        random.seed(5)
+        np.random.seed(5)
+
+
+def test_every_stage_starts_from_the_chance_that_init_left() -> None:
+    made = userdata.thaw(Seeded, userdata.freeze(userdata.build(Seeded, {})))
+    random.seed(99)
+    found = []
+    for _ in range(2):
+        with userdata.as_after_init(made):
+            found.append((random.random(), float(np.random.random())))
+    random_after = random.random()
+    assert found == [(random.Random(5).random(), float(np.random.RandomState(5).random()))] * 2
+    assert random_after == random.Random(99).random()
 
 
 def test_override_is_checked_when_the_class_is_made() -> None:

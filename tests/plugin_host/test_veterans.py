@@ -1,4 +1,4 @@
-"""A data and a view package as authors wrote them for the original install with pip and work from the form to the results."""
+"""Data and view packages as authors wrote them for the original install with pip and work from the form to the results."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from flask.testing import FlaskClient
 
 from digits.config import Settings
 from digits.domain.datasets import DatasetInfo
+from digits.errors import FormErrors
 from digits.service import Service, plugin_datasets, plugin_views, plugins
 from digits.service.plugin_views import Sample
 from digits.storage.files import read_json
+from digits.storage.jobs import Job
 from digits.storage.records import RecordReader
 from digits.web.app import create_app
 from tests.plugin_host.hosts import running_host
@@ -34,6 +36,20 @@ class Harbour:
     site: Path
     folder: Path
 
+    def waves(self) -> Job:
+        """A data set of the time series."""
+        upload = self.service.jobs_dir.uploads / "labels.txt"
+        shutil.copyfile(self.folder / "labels.txt", upload)
+        values = {"train_data_file": str(self.folder / "waves.csv"), "class_labels_file": str(upload), "window": "[0, 16]"}
+        sent = {**values, "split": "share", "folder_pct_val": "20", "scale": "1", "columns": ["a", "c"], "dataset_name": "waves"}
+        return plugin_datasets.create_dataset(self.service, "signal-waves", sent)
+
+    def ingest(self, job: Job) -> list[RecordReader]:
+        """Training and validation records, made by a worker."""
+        command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(self.service.jobs_dir.path), "--attempt", "1", job.id]
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(self.site)}, check=True)
+        return [RecordReader(self.service.folder(job.id).path / name) for name in ("train_db", "val_db")]
+
     def values(self, **changes: str) -> dict[str, str]:
         return {"dataset_name": "fleets", "fleet_file": str(self.folder / "fleets.txt"), "side": "6", "pct_val": "20", **changes}
 
@@ -41,10 +57,13 @@ class Harbour:
 @pytest.fixture(scope="module")
 def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
     folder = tmp_path_factory.mktemp("veterans")
-    sources = [str(shutil.copytree(VETERANS / name, folder / name)) for name in ("ships", "meter")]
+    sources = [str(shutil.copytree(VETERANS / name, folder / name)) for name in ("ships", "meter", "waves", "chart")]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
     site = folder / "site"
     subprocess.run([*command, "--disable-pip-version-check", "--target", str(site), *sources], check=True)
+    rows = [[i % 3, *(i + t for t in range(20))] for i in range(30)]
+    (folder / "waves.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    (folder / "labels.txt").write_text("slow\nmiddle\nfast\n")
     (folder / "fleets.txt").write_text("".join(f"{i % 10}\n" for i in range(40)))
     service = Service.open(Settings(jobs_dir=str(folder / "jobs"), auth=False, data_dirs=str(folder)))
     with running_host(service, folder, site):
@@ -79,14 +98,12 @@ def test_a_form_with_arguments_shows_all_its_choices_and_its_texts(client: Flask
 
 def test_from_the_form_to_records_in_another_process(harbour: Harbour) -> None:
     job = plugin_datasets.create_dataset(harbour.service, "image-ships", harbour.values(weights="[0.5, 1]"))
-    command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(harbour.service.jobs_dir.path), "--attempt", "1", job.id]
-    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(harbour.site)}, check=True)
+    both = harbour.ingest(job)
     folder = harbour.service.folder(job.id)
     info = DatasetInfo.from_json(read_json(folder.dataset_file))
     assert {name: split.entries for name, split in info.splits.items()} == {"train_db": 32, "val_db": 8}
     assert info.task == "classification"
     assert info.feature_shape == (3, 6, 6)
-    both = [RecordReader(folder.path / name) for name in ("train_db", "val_db")]
     ships = [int(reader.features([i])[0, 2, 0, 0]) for reader in both for i in range(len(reader))]
     labels = [int(reader.labels([i])[0]) for reader in both for i in range(len(reader))]
     assert ships == labels
@@ -126,3 +143,39 @@ def test_its_options_are_shown(client: FlaskClient) -> None:
     page = client.get("/models/view-config/all-meter").text
     assert "Knots" in page
     assert 'name="digits"' in page
+
+
+def test_a_shuffle_at_each_stage_under_the_seed_of_init_gives_every_entry_to_one_split(harbour: Harbour) -> None:
+    train, val = harbour.ingest(harbour.waves())
+    first = [float(value) for reader in (train, val) for value in reader.features(np.arange(len(reader)))[:, 0, 0, 0]]
+    assert (len(train), len(val)) == (24, 6)
+    assert sorted(first) == list(range(30))
+    assert first != sorted(first)
+    assert train.meta.feature_dtype == "float64"
+    assert train.meta.class_labels == ("slow", "middle", "fast")  # its userdata has them as a NumPy array
+
+
+def test_entries_that_cannot_say_who_they_are_are_numbered(harbour: Harbour) -> None:
+    job = harbour.waves()
+    form = plugin_datasets.inference_form(harbour.service, job, None)
+    assert form is not None
+    assert "wave 29" in form.html
+    entries = plugin_datasets.inference_entries(harbour.service, job, {"record": "4", "count": "2"})
+    assert entries.keys == ["000000000", "000000001"]
+    assert [feature.shape for feature in entries.features] == [(1, 1, 16)] * 2
+    assert [int(label) for label in entries.labels] == [1, 1]
+    upload = harbour.service.jobs_dir.uploads / "three.csv"
+    upload.write_text("".join((harbour.folder / "waves.csv").read_text().splitlines(keepends=True)[:3]))
+    assert len(plugin_datasets.inference_entries(harbour.service, job, {"test_file": str(upload)}).keys) == 3
+
+
+def test_a_template_of_python_2_loses_nothing(harbour: Harbour) -> None:
+    sample = Sample("s", np.zeros((1, 1, 16)), {"scores": np.array([0.125, 0.25, 0.625], np.float32)}, truth=np.array(1))
+    results = plugin_views.render(harbour.service, harbour.waves(), [sample], "signal-chart", {"height": "40"}, "")
+    assert [f"width: {share}%" in results.samples[0]["html"] for share in (12.5, 25.0, 62.5)] == [True] * 3
+    assert '<span class="label label-info">middle</span>' in results.samples[0]["html"]
+    assert "{[ untouched ]}" in results.before["html"]
+    outside = {"height": "40", "legend_file": "/etc/hostname"}
+    with pytest.raises(FormErrors) as caught:
+        plugin_views.render(harbour.service, None, [sample], "signal-chart", outside, "")
+    assert "legend_file" in caught.value.errors
