@@ -142,7 +142,18 @@ STANDARD = (
         note="Sees the whole picture; for scenes with many classes; trains on a CPU.",
         batch_size=8,
         defaults=_values(
-            60, "ADAMW", 0.002, 8, use_mean="pixel", aug_flip="fliplr", aug_scale=0.2, class_weights="root", **_POLY
+            45,
+            "ADAMW",
+            0.003,
+            8,
+            lr_policy="cosine",
+            lr_warmup=4,
+            class_weights="root",
+            use_mean="pixel",
+            aug_flip="fliplr",
+            aug_scale=0.25,
+            aug_shift=0.1,
+            aug_contrast=0.2,
         ),
     ),
     Card(
