@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -44,6 +45,8 @@ from digits.engines.torch_solvers import make_optimizer
 from digits.engines.torch_stepper import TorchStepper
 from digits.engines.torch_weights import last_layer, read_snapshot, read_weights, same_labels, take_over
 from digits.errors import DigitsError, NetworkError
+
+OUT_OF_MEMORY = re.compile("allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 def train(run: TrainingRun) -> None:
@@ -152,7 +155,7 @@ def _advised(run: TrainingRun) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise out_of_memory(run, error) from error
     except Exception as error:
-        if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+        if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
             raise out_of_memory(run, error) from error
         if "out of bounds" in str(error) and isinstance(error, IndexError | RuntimeError):
             raise label_range(run, error) from error

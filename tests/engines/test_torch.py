@@ -58,11 +58,21 @@ class TestTorch(EngineContract):
         events = train(pictures, tmp_path, self.spec(epochs=1, precision="16-mixed"))
         assert [e.code for e in events if isinstance(e, WarningEvent)] == ["precision"]
 
-    def test_a_network_that_needs_too_much_memory_gets_advice(self, pictures: Path, tmp_path: Path) -> None:
-        text = TEXTS["classifier"] + "def loss(outputs, targets):\n    raise MemoryError('no room')\n"
-        with pytest.raises(TrainingError, match="Lower the batch size") as caught:
-            train(pictures, tmp_path, self.spec(network=text))
+    @pytest.mark.parametrize(
+        "error",
+        [
+            "MemoryError('no room')",
+            "torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')",
+            "RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`')",
+            "RuntimeError('[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can\\'t allocate memory')",
+        ],
+    )
+    def test_a_step_that_needs_too_much_memory_says_what_to_lower(self, pictures: Path, tmp_path: Path, error: str) -> None:
+        text = TEXTS["classifier"] + f"import torch\ndef loss(outputs, targets):\n    raise {error}\n"
+        with pytest.raises(TrainingError, match=r"memory of the machine is too small") as caught:
+            train(pictures, tmp_path, self.spec(network=text, batch_size=7))
         assert caught.value.code == "out-of-memory"
+        assert "Lower the batch size (now 7)" in caught.value.advice
 
     def test_an_error_in_forward_names_the_line(self, pictures: Path, tmp_path: Path) -> None:
         text = TEXTS["classifier"] + "def loss(outputs, targets):\n    return outputs.nonsense()\n"
