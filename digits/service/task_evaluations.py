@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits.domain.inference import EvaluationSpec
+from digits.domain.inference import EvaluationSpec, class_places
 from digits.errors import BadRequest, DigitsError, NotFound
 from digits.service import Service, paths, pictures
 from digits.service.evaluations import evaluation_result
-from digits.service.film import class_colours, describe_output, describe_truth, picture_address
+from digits.service.film import META_FILE, class_colours, describe_output, describe_truth, picture_address
 from digits.service.models import info_of
 from digits.service.safe_files import safe_name
-from digits.storage.files import atomic
+from digits.storage.files import atomic, read_json
 from digits.storage.jobs import Job
+from digits.utils.palette import VOID
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from digits.storage.outputs import Output, OutputReader
 
 MASKS_FILE = "masks.zip"
-SHOWN_SIDE = 640
 
 
 def is_of_task(result: dict[str, Any]) -> bool:
@@ -53,13 +52,13 @@ def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str =
     chosen = reader.order(sort, descending)[page * size : (page + 1) * size]
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
     kind, labels = result["kind"], result["class_labels"]
-    truths = _Truths(service, spec)
+    found = _Pictures(service, spec, kind, labels)
     return {
         "kind": kind,
         "class_labels": labels,
         "colours": class_colours(service, job.dataset_id, labels, kind),
         "total": len(reader),
-        "samples": [_sample(service, row, kind, labels, truths) for row in reader.rows(chosen)],
+        "samples": [_sample(row, kind, labels, found) for row in reader.rows(chosen)],
     }
 
 
@@ -108,51 +107,76 @@ def mask_png(classes: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-class _Truths:
-    """Features and labels of the split that was evaluated; none where files were."""
+class _Pictures:
+    """What the network saw and what is true: of the records of a split, or of files, which bring no truth."""
 
-    def __init__(self, service: Service, spec: EvaluationSpec) -> None:
+    def __init__(self, service: Service, spec: EvaluationSpec, kind: str, labels: list[str]) -> None:
         from digits.storage.records import RecordReader, is_complete
 
         folder = service.jobs_dir.path / spec.dataset_id / spec.split if spec.source == "split" else None
+        self.service, self.spec, self.kind = service, spec, kind
         self.reader = RecordReader(folder) if folder is not None and is_complete(folder) else None
         self.split = spec.split.removesuffix("_db")
         info = info_of(service, spec.dataset_id) if self.reader else None
         self.class_labels = list(info.class_labels) if info else []
+        self.places = class_places(self.class_labels, labels)
 
     def feature(self, row: Output) -> np.ndarray | None:
-        return self.reader.feature(row.record) if self.reader is not None and 0 <= row.record < len(self.reader) else None
+        """(C, H, W) as the network got it; None where it is not there (any more)."""
+        if self.reader is not None:
+            return self.reader.feature(row.record) if 0 <= row.record < len(self.reader) else None
+        return self._prepared(row.path) if row.path and not row.path.startswith(pictures.URL) else None
 
     def label(self, row: Output) -> Any:
+        """The label with the numbers of the model's classes."""
         labels = self.reader.labels([row.record]) if self.reader is not None and 0 <= row.record < len(self.reader) else None
-        return None if labels is None else labels[0]
+        return None if labels is None else self._renumbered(labels[0])
+
+    def _prepared(self, path: str) -> np.ndarray | None:
+        from digits.engines.pictures import Preparer
+
+        try:
+            meta = read_json(self.service.folder(self.spec.model_id).path / META_FILE)
+            return Preparer(meta, dont_resize=self.spec.dont_resize)(paths.readable_file(self.service, path, "path"))
+        except DigitsError:
+            return None
+
+    def _renumbered(self, label: Any) -> Any:
+        import numpy as np
+
+        if self.places == list(range(len(self.places))) or self.kind not in ("map", "boxes"):
+            return label
+        table = np.array([place if place >= 0 else VOID for place in self.places], np.int64)
+        if self.kind == "map":
+            known = label < len(table)
+            return np.where(known, table[np.where(known, label, 0)], label)
+        kept = label[table[label["class"]] != VOID].copy()
+        kept["class"] = table[kept["class"]]
+        return kept
 
 
-def _sample(service: Service, row: Output, kind: str, labels: list[str], truths: _Truths) -> dict[str, Any]:
+def _sample(row: Output, kind: str, labels: list[str], found: _Pictures) -> dict[str, Any]:
     import numpy as np
 
-    feature, label = truths.feature(row), truths.label(row)
+    feature, label = found.feature(row), found.label(row)
     real = None if label is None else np.asarray(label)
-    size = list(feature.shape[:0:-1]) if feature is not None else list(row.output.shape[:-3:-1])
-    shown = picture_address(feature) if feature is not None and min(feature.shape[1:]) > 1 else _file_picture(service, row.path)
+    shown = picture_address(feature) if feature is not None and min(feature.shape[1:]) > 1 else ""
     return {
         "row": row.index,
         "path": row.path,
-        "key": f"{truths.split}:{row.record}" if row.record >= 0 else Path(row.path).name,
+        "key": f"{found.split}:{row.record}" if row.record >= 0 else Path(row.path).name,
         "input": shown,
-        "size": size,
-        "truth": None if real is None else describe_truth(kind, real, truths.class_labels),
+        "size": _size(feature, row.output, kind),
+        "truth": None if real is None else describe_truth(kind, real, labels if kind in ("map", "boxes") else found.class_labels),
         "metrics": row.values,
         **describe_output(kind, row.output, real, labels),
     }
 
 
-def _file_picture(service: Service, path: str) -> str:
-    """The picture file as it lies on the server; empty when it cannot be shown (any more)."""
-    if not path or path.startswith(pictures.URL):
-        return ""
-    try:
-        data = pictures.thumbnail(paths.readable_file(service, path, "path"), SHOWN_SIDE)
-    except DigitsError:
-        return ""
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+def _size(feature: np.ndarray | None, output: np.ndarray, kind: str) -> list[int]:
+    """Width and height of a picture; where it is gone, as far as its output tells."""
+    if feature is not None:
+        return list(feature.shape[:0:-1])
+    if kind == "boxes":
+        return [max(1, int(output[:, column].max(initial=0)) + 1) for column in (2, 3)]
+    return list(output.shape[:-3:-1])

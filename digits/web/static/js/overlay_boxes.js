@@ -63,7 +63,8 @@ function stroke(context, boxes, style, scale) {
 
 function drawName(context, { box, score, class: label }, { names, colours }, scale, fine) {
   const colour = colours[label] ?? UNKNOWN;
-  const text = `${names[label] ?? label} ${score.toFixed(2)}`;
+  const whole = `${names[label] ?? label} ${score.toFixed(2)}`;
+  const text = widthOf(context, whole) > 1.2 * (box[2] - box[0]) * scale ? score.toFixed(2) : whole; // a long name would hide others
   const height = (LETTERS + 3) * fine;
   const x = box[0] * scale, top = box[1] * scale, y = top >= height ? top - height : top;
   context.fillStyle = css(colour);

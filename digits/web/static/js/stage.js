@@ -1,6 +1,6 @@
 // Canvases that are drawn as large as they are shown, at the next frame, and only while they can be seen.
 
-const NEAR = "300px"; // what is so close to the window counts as seen
+const NEAR = "1500px"; // what is so close to the window counts as seen
 const LARGEST = 4096; // pixels of a side that a page draws; downloads have all
 
 /** The size in which a canvas is to be drawn: as shown, but of a `natural` size no more than that, unless lines are `sharp`. */

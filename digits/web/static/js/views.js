@@ -21,6 +21,13 @@ const options = (controls) => {
   return found;
 };
 
+// As wide as there is room for, but no higher than the window.
+function place(canvas, [width, height]) {
+  canvas.style.setProperty("--natural", `${width}px`);
+  canvas.style.setProperty("--shape", width / height);
+  canvas.style.aspectRatio = `${width} / ${height}`;
+}
+
 class Segmentation {
   constructor(root, { colours }) {
     this.root = root;
@@ -34,8 +41,7 @@ class Segmentation {
     const made = this.pictures.classes, real = this.pictures.truth;
     this.comparable = real && real.naturalWidth === made.naturalWidth && real.naturalHeight === made.naturalHeight;
     this.natural = [Math.max(made.naturalWidth, this.pictures.input.naturalWidth), Math.max(made.naturalHeight, this.pictures.input.naturalHeight)];
-    this.canvas.style.width = `max(${this.natural[0]}px, 16rem)`;
-    this.canvas.style.aspectRatio = this.natural.join(" / ");
+    place(this.canvas, this.natural);
   }
 
   fit(width, height) {
@@ -144,8 +150,7 @@ class Boxes {
     const { width, height, boxes, most, truth } = root.dataset;
     this.natural = [Number(width), Number(height)];
     this.scene = { boxes: unpack(boxes), most: Number(most), truth: JSON.parse(truth), names, colours, natural: this.natural };
-    this.canvas.style.width = `max(${width}px, 16rem)`;
-    this.canvas.style.aspectRatio = `${width} / ${height}`;
+    place(this.canvas, this.natural);
     this.canvas.classList.add("sharp");
   }
 
