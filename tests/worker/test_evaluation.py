@@ -112,12 +112,13 @@ def test_a_folder_knows_the_classes_by_the_names_of_its_folders(jobs_dir, pictur
 
 def make_dataset(jobs_dir: JobsDir, labels: tuple[str, ...], features: np.ndarray, classes: np.ndarray) -> None:
     folder = jobs_dir.folder(DATASET_ID)
-    meta = RecordMeta("classification", (1, 8, 8), class_labels=labels)
+    shape = features.shape[1:]
+    meta = RecordMeta("classification", shape, class_labels=labels)
     writer = RecordWriter(folder.path / "val_db", meta)
     keys = [f"{i:08d}" for i in range(len(features))]
     writer.append(RecordChunk(keys, features, classes, sources=[f"/pictures/{k}.png" for k in keys]))
     writer.finish()
-    info = DatasetInfo("classification", labels, {"val_db": SplitInfo("val_db", len(features), meta)}, (1, 8, 8))
+    info = DatasetInfo("classification", labels, {"val_db": SplitInfo("val_db", len(features), meta)}, shape)
     write_json(folder.dataset_file, info.to_json())
 
 
@@ -128,6 +129,15 @@ def test_a_split_is_predicted_from_its_records(jobs_dir):
     assert (result["count"], result["top1"], result["skipped"]) == (900, 1.0, 0)
     row = rows.rows([899])[0]
     assert (row.record, row.path, row.label, row.top[0][0]) == (899, "/pictures/00000899.png", 2, 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 12), (3, 8, 8), (3, 5, 30)])
+def test_pictures_of_another_data_set_are_brought_to_the_models_size_and_channels(jobs_dir, shape):
+    levels = np.array([10, 120, 250], np.uint8)
+    make_dataset(jobs_dir, LABELS, np.tile(levels[:, None, None, None], (1, *shape)), np.arange(3))
+    result, rows = run(context_for(jobs_dir, source="split", split="val_db", dataset_id=DATASET_ID))
+    assert (result["count"], result["top1"], result["skipped"]) == (3, 1.0, 0)
+    assert rows.labels().tolist() == [0, 1, 2]
 
 
 def test_classes_of_another_data_set_are_matched_by_name(jobs_dir):
