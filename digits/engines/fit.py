@@ -14,6 +14,9 @@ PROBABILITIES = "probabilities"  # key of a snapshot's metadata: the network end
 SOFTMAX_NOTE = (
     "The network ends in a softmax: its probabilities are taken as they are. Scores without it are a little more exact."
 )
+NUMBERS_ADVICE = (
+    " Where the whole numbers are no classes, give the labels as floats, or write a loss(outputs, targets) of your own."
+)
 MAP_LAYOUT = "(N, context.num_classes, H, W)"
 
 
@@ -27,7 +30,8 @@ def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, m
         if len(shape) != 1 or shape[0] < context.num_classes:
             raise NetworkError(
                 f"The network gives {found} per picture; the data set has {context.num_classes} classes.",
-                advice="Let the last layer give context.num_classes scores.",
+                advice="Let the last layer give context.num_classes scores."
+                + (NUMBERS_ADVICE if context.task == "generic" and _volume(shape) == 1 else ""),
             )
     elif context.label_shape is not None and _volume(shape) != _volume(context.label_shape):
         wanted = "×".join(map(str, context.label_shape)) or "1"

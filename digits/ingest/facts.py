@@ -6,15 +6,17 @@ logarithmic bins so that parts of a split can be added up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import RecordMeta
-from digits.storage.records import BOX_IGNORED
+from digits.domain.datasets import RecordMeta, SplitInfo
+from digits.storage.records import BOX_IGNORED, RecordReader
 
 IGNORED_PIXEL = 255
+MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes
 SIZE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 256, 1, 17), 5))
 SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
 
@@ -108,6 +110,27 @@ class LabelFacts:
         self.objects = [a + int(b) for a, b in zip(self.objects, counts, strict=True)]
         self.images = [a + int(b > 0) for a, b in zip(self.images, counts, strict=True)]
         self.empty += int(not np.any(has_object))
+
+
+def numbered_classes(labels: np.ndarray) -> tuple[str, ...]:
+    """Names for whole numbers that look like classes: 0 to the highest; none where they do not."""
+    low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+    return tuple(str(i) for i in range(high + 1)) if low >= 0 and 0 < high < MAX_NUMBERED else ()
+
+
+def with_numbers(
+    infos: Mapping[str, SplitInfo], readers: Mapping[str, RecordReader]
+) -> tuple[tuple[str, ...], dict[str, SplitInfo]]:
+    """Whole numbers that the source gave no names for are classes by their numbers, where they look like that.
+
+    Returns the names (none: they do not) and the splits with their counts.
+    """
+    numbers = {name: np.asarray(reader.labels(np.arange(len(reader)))) for name, reader in readers.items()}
+    labels = numbered_classes(np.concatenate(list(numbers.values())))
+    if not labels:
+        return (), dict(infos)
+    counts = {name: np.bincount(found, minlength=len(labels)).tolist() for name, found in numbers.items()}
+    return labels, {name: replace(info, class_counts=tuple(counts[name])) for name, info in infos.items()}
 
 
 def _added(before: list[int], values: np.ndarray, edges: tuple[float, ...]) -> list[int]:

@@ -21,7 +21,7 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest import quality
 from digits.ingest.encode import EncodedChunk, Sums, entry_text, named, samples_of
-from digits.ingest.facts import LabelFacts
+from digits.ingest.facts import LabelFacts, with_numbers
 from digits.ingest.label_checks import label_problems
 from digits.ingest.layout import Layout, decide
 from digits.ingest.pool import EncodePool, Setup
@@ -225,11 +225,14 @@ class Ingest:
         mean_image = ""
         if TRAIN_DB in splits:
             mean_image = quality.write_mean(self.folder.path, splits[TRAIN_DB][1], infos[TRAIN_DB].entries)
+        labels = layout.meta.class_labels
+        if layout.meta.label_kind == "index" and not labels:
+            labels, infos = with_numbers(infos, readers)
         shapes = {info.meta.feature_shape for info in infos.values()}
         shape = shapes.pop() if len(shapes) == 1 else None
         return DatasetInfo(
             task=layout.meta.task,
-            class_labels=layout.meta.class_labels,
+            class_labels=labels,
             splits=infos,
             feature_shape=shape,
             sizes=quality.size_histogram(readers),

@@ -17,6 +17,7 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, R
 from digits.domain.events import LogEvent
 from digits.domain.jobs import Task
 from digits.errors import DataError, JobStopped
+from digits.ingest.facts import numbered_classes
 from digits.ingest.progress import Progress
 from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
@@ -25,7 +26,6 @@ from digits.storage.record_writer import MARKER, remove_split
 from digits.storage.records import RecordReader, is_complete
 
 EXTENSION = "prebuilt"
-MAX_CLASSES = 100_000
 IGNORED = 255
 
 
@@ -172,7 +172,7 @@ def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
         std=std,
     )
     if not with_labels:
-        return replace(meta, class_labels=_numbered(scan.labels))
+        return replace(meta, class_labels=numbered_classes(np.array(scan.labels)))
     label_shape = next(iter(scan.label_shapes)) if len(scan.label_shapes) == 1 else None
     is_map = shape is not None and label_shape == (1, *shape[1:]) and scan.label_dtypes == {"uint8"}
     return replace(
@@ -182,12 +182,6 @@ def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
         label_dtype=next(iter(scan.label_dtypes)) if len(scan.label_dtypes) == 1 else "float32",
         label_encoding="raw",
     )
-
-
-def _numbered(labels: list[int]) -> tuple[str, ...]:
-    """Names for the numbers inside the records, where they look like classes."""
-    low, high = min(labels), max(labels)
-    return tuple(str(i) for i in range(high + 1)) if low >= 0 and 0 < high < MAX_CLASSES else ()
 
 
 def _write(split: Path, scan: Scan, meta: RecordMeta, images: str, labels: str) -> None:

@@ -16,6 +16,8 @@ CASES: dict[str, Any] = {
     "pair": lambda x: (np.full((1, 4, 5), x % 256, np.uint8), x % 2),
     "list": lambda x: [(np.full((1, 4, 5), x, np.uint8), i) for i in range(x % 3)],
     "numpy scalar": lambda x: (np.zeros((1, 4, 5)), np.int32(x)),
+    "mark": lambda x: (np.zeros((1, 4, 5)), 1_000_000 + x),
+    "sign": lambda x: (np.zeros((1, 4, 5)), (-1) ** x),
     "size one": lambda x: (np.zeros((1, 4, 5)), np.array([[[x]]])),
     "float": lambda x: (np.zeros((1, 4, 5)), x + 0.5),
     "array": lambda x: (np.zeros((1, 4, 5)), np.full((1, 1, 2), x, np.float32)),

@@ -74,6 +74,14 @@ def test_class_labels_make_it_classification_or_segmentation(tmp_path: Path) -> 
     assert (image.reader().labels([1]) == 1).all()
 
 
+def test_whole_numbers_without_names_are_classes_by_their_numbers(tmp_path: Path) -> None:
+    run = make(tmp_path / "a", "pair", count=5, val_count=3)
+    assert (run.info.task, run.info.class_labels) == ("generic", ("0", "1"))
+    assert {name: split.class_counts for name, split in run.info.splits.items()} == {"train_db": (3, 2), "val_db": (2, 1)}
+    assert make(tmp_path / "b", "mark").info.class_labels == ()  # numbers far beyond those of classes
+    assert make(tmp_path / "c", "sign").info.class_labels == ()  # negative ones
+
+
 def test_entries_that_cannot_be_read_are_skipped(tmp_path: Path) -> None:
     run = make(tmp_path, "unreadable")
     assert run.entries() == {"train": 11}
