@@ -87,7 +87,7 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSer
 @contextmanager
 def start_server(folder: Path, *arguments: str, **variables: str) -> Iterator[RunningServer]:
     """Run a Python command that serves, wait until it answers, and end it afterwards. `variables` are `DIGITS_*` settings."""
-    port = free_port()
+    port = int(variables.get("port") or free_port())
     values = {"jobs_dir": str(folder / "jobs"), "port": str(port), "auth": "false", "data_dirs": str(folder), **variables}
     environment = {**os.environ, **{f"DIGITS_{name.upper()}": value for name, value in values.items()}}
     log = folder / "server.log"

@@ -19,6 +19,7 @@ from gunicorn.arbiter import Arbiter
 
 from digits import config
 from digits.config import Settings
+from digits.utils.processes import die_with_parent
 
 GRACE_SECONDS = 4  # the supervisor kills the web process after 5
 LOG_FORMAT = "%(asctime)s [web] [%(levelname)s] %(message)s"
@@ -58,8 +59,14 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_line": 8190,
         "proc_name": "digits-web",
         "loglevel": settings.logfile_level.lower(),
+        "post_fork": die_with_arbiter,
         "post_worker_init": end_streams_with,
     }
+
+
+def die_with_arbiter(_arbiter: Any, _worker: Any) -> None:
+    """When the server is killed, its port must be free at once for the next one."""
+    die_with_parent()
 
 
 def end_streams_with(worker: Any) -> None:

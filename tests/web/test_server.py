@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from pathlib import Path
 from typing import Any
 
-from tests.conftest import RunningServer
+from tests.conftest import RunningServer, free_port, start_server
 
 
 def get(server: RunningServer, path: str) -> tuple[Any, bytes]:
@@ -35,3 +36,15 @@ def test_everything_a_page_needs_comes_from_the_server_itself(live_server: Runni
         assert len(content) > 100, path
         assert headers["X-Content-Type-Options"] == "nosniff"
     assert b"://" not in get(live_server, "/")[1].replace(b"http://www.w3.org", b""), "nothing is fetched from elsewhere"
+
+
+def test_a_killed_server_can_be_started_again_at_once(tmp_path: Path) -> None:
+    port = str(free_port())
+    arguments = ("-m", "digits", "serve", "--stop-jobs")
+    with start_server(tmp_path, *arguments, port=port) as killed, urllib.request.urlopen(f"{killed.url}/events"):
+        killed.process.kill()
+        killed.process.wait()
+        with start_server(tmp_path, *arguments, port=port) as server:
+            holder = json.loads((server.jobs_dir / ".digits" / "runtime.json").read_text())
+            assert holder["pid"] == server.process.pid
+            assert json.loads(get(server, "/index.json")[1])["models"] == []
