@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from digits.domain.datasets import DatasetInfo
+from digits.domain.datasets import TRAIN_DB, DatasetInfo
 from digits.errors import BadRequest
 
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
@@ -38,6 +38,12 @@ def default_loss(task: str, label_kind: str) -> str:
     if task == "segmentation":
         return "cross_entropy_dice"
     return "cross_entropy" if label_kind == "index" else "mse"
+
+
+def usual_loss(task: str, info: DatasetInfo) -> str:
+    """The default loss for the labels of a data set; without names or numbers of classes they are plain numbers."""
+    train = info.splits.get(TRAIN_DB)
+    return default_loss(task, train.meta.label_kind if train is not None and info.class_labels else "vector")
 
 
 def ignored_index(task: str, info: DatasetInfo) -> int:

@@ -14,7 +14,7 @@ from digits.engines.base import NetworkContext, TrainingRun
 from digits.engines.batches import BatchSource
 from digits.engines.class_weights import weights_of
 from digits.engines.loop import TrainingLoop
-from digits.engines.losses import default_loss, ignored_index
+from digits.engines.losses import ignored_index, usual_loss
 from digits.engines.network_text import describe, own_frames
 from digits.engines.plan import Plan, seed_for
 from digits.engines.preparation import preparation_for, with_measured
@@ -108,7 +108,7 @@ def _stepper(
         raise NetworkError("The network has no parameters to train.", advice="Add a layer with weights.")
     scaled = _policy_name(run) == "mixed_float16"
     optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
-    name = spec.loss or default_loss(spec.task, run.train.meta.label_kind if run.info.class_labels else "vector")
+    name = spec.loss or usual_loss(spec.task, run.info)
     loss = make_loss(
         spec.loss if network.loss else name,
         network.loss,

@@ -9,6 +9,7 @@ from typing import Any
 
 from digits.domain.datasets import TEST_DB, TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, SplitInfo
 from digits.domain.jobs import TYPE_NAMES, Kind, Resources, Task
+from digits.engines.losses import LOSSES, usual_loss
 from digits.errors import FormErrors, StorageError
 from digits.service import Service
 from digits.service.dataset_checks import check
@@ -147,6 +148,7 @@ def summary_dict(service: Service, job: Job) -> dict[str, Any]:
         "backend": form.get("backend"),
         "class_count": len(info.class_labels) if info else 0,
         "class_labels": list(info.class_labels) if info else [],
+        "usual_loss": LOSSES[usual_loss(job.task, info)] if info and job.task != Task.DETECTION else "",
         **counts,
         "total_count": sum(counts.values()),
     }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
+from digits.domain.jobs import Task
 from digits.domain.metrics import DECIDING
 from digits.domain.training import StartWeights, TrainingSpec
+from digits.engines.losses import LOSSES, usual_loss
 from digits.errors import StorageError
 from digits.service import Service
 from digits.service.charts import page_curves
@@ -22,6 +25,7 @@ from digits.storage.folders import JobFolder
 from digits.storage.jobs import Job
 
 KEPT_LINES = 400
+OWN_LOSS = re.compile(r"^(def loss\b|loss\s*=)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def log_lines(history: RunHistory, limit: int = KEPT_LINES) -> list[dict[str, An
 def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
     """Every setting of a training as titled tables of names and values."""
     tables = {
-        "Training": _training_rows(spec),
+        "Training": [*_training_rows(spec), ("Loss", loss_text(spec, info))],
         "Learning rate": _rate_rows(spec),
         "Pictures": _picture_rows(spec),
         "Made with": [(name, text or "unknown") for name, text in versions.items()],
@@ -125,6 +129,15 @@ def start_text(start: StartWeights) -> str:
         "path": start.path,
     }
     return words.get(start.source, start.source)
+
+
+def loss_text(spec: TrainingSpec, info: DatasetInfo | None) -> str:
+    """What the training makes small, in words."""
+    if spec.loss:
+        return LOSSES.get(spec.loss, spec.loss)
+    if spec.task == Task.DETECTION or OWN_LOSS.search(spec.network):
+        return "the network's own"
+    return f"{LOSSES[usual_loss(spec.task, info)]} (usual for these labels)" if info is not None else "usual for the labels"
 
 
 def _start_text(start: AttemptEvent) -> str:

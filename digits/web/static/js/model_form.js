@@ -97,6 +97,8 @@ function showTask() {
   const task = dataset()?.task || data.area;
   for (const part of all("[data-tasks]")) part.hidden = task !== "generic" && !part.dataset.tasks.split(" ").includes(task);
   for (const option of control("loss").options) option.hidden = Boolean(option.value) && !data.losses[task]?.includes(option.value);
+  const usual = dataset()?.usual_loss;
+  control("loss").options[0].textContent = usual ? `Usual: ${usual}` : "Usual for the task";
   if (control("loss").selectedOptions[0]?.hidden) control("loss").value = "";
   const cards = all(`#pane-standard [data-framework-only="${framework()}"] .network-card:not([hidden]) [name="standard_networks"]`);
   if (tab === "standard" && cards.length && !cards.some((radio) => radio.checked)) {
