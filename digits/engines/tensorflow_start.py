@@ -49,6 +49,7 @@ def start(threads: int = 0, *, gpu: bool = False, repeatable: bool = False) -> N
     GPU memory grows as needed; without `gpu` no GPU is touched. `repeatable` makes operations give the same bits each time.
     """
     _once(lambda: tf.config.threading.set_intra_op_parallelism_threads(threads))
+    _once(lambda: tf.config.threading.set_inter_op_parallelism_threads(threads))
     devices = tf.config.list_physical_devices("GPU")
     if gpu:
         for device in devices:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -204,3 +206,25 @@ class TestTensorflow(EngineContract):
         x, y = augmenter(tf.constant(pictures.transpose(0, 2, 3, 1), tf.float32), tf.constant(maps), drawn)
         np.testing.assert_array_equal(x.numpy()[..., 0], y.numpy() * 200)
         assert (y.numpy() != maps).any()
+
+    def test_its_threads_are_those_of_the_slot(self) -> None:
+        program = (
+            "from digits.engines.tensorflow_start import start, tf\nstart(3)\n"
+            "t = tf.config.threading\n"
+            "print(t.get_intra_op_parallelism_threads(), t.get_inter_op_parallelism_threads())\n"
+        )
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert run.stdout.split() == ["3", "3"]
+
+    @pytest.mark.parametrize(("gpu", "grows", "visible"), [(True, ["GPU:0", "GPU:1"], None), (False, [], [])])
+    def test_memory_of_gpus_grows_and_is_left_alone_without_need(
+        self, monkeypatch: pytest.MonkeyPatch, gpu: bool, grows: list[str], visible: list[str] | None
+    ) -> None:
+        from digits.engines.tensorflow_start import start, tf
+
+        asked: dict[str, Any] = {"grows": [], "visible": None}
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"] if kind == "GPU" else [])
+        monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda device, on: on and asked["grows"].append(device))
+        monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: asked.update(visible=devices))
+        start(1, gpu=gpu)
+        assert asked == {"grows": grows, "visible": visible}

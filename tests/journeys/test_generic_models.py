@@ -1,4 +1,4 @@
-"""Generic models on a whole server: every way to test them, means, several outputs, sizes of all kinds (R 5, 9.6)."""
+"""Generic models on a whole server, with both engines: every way to test them, means, several outputs, all sizes (R 5, 9.6)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits.engines.base import available_frameworks
 from tests.conftest import RunningServer, start_server
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "image_gradients"
@@ -69,6 +70,42 @@ def build_network(context):
     return layer
 """
 
+KERAS_GRADIENT = """
+import keras
+from keras import layers
+
+BATCH_SIZE = 16
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    label = layers.Reshape((1, 2, 1))  # of one channel, one row, two columns
+    return keras.Sequential([keras.Input((height, width, channels)), layers.Flatten(), layers.Dense(2), label])
+"""
+KERAS_SEVERAL = """
+import keras
+from keras import layers
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    x = keras.Input((height, width, channels))
+    gradient = layers.Reshape((1, 2, 1))(layers.Dense(2)(layers.Flatten()(x)))
+    return keras.Model(x, {"gradient": gradient, "plane": x * 2})
+"""
+KERAS_PIXELS = """
+import keras
+
+def build_network(context):
+    channels = context.input_shape[0]
+    layer = keras.layers.Conv2D(channels, 1)
+    model = keras.Sequential([keras.Input((None, None, channels)), layer])
+    layer.kernel.assign(keras.ops.eye(channels)[None, None])
+    return model
+"""
+TEXTS = {
+    "pytorch": {"gradient": GRADIENT, "several": SEVERAL, "pixels": PIXELS},
+    "tensorflow": {"gradient": KERAS_GRADIENT, "several": KERAS_SEVERAL, "pixels": KERAS_PIXELS},
+}
+
 pytestmark = pytest.mark.slow
 
 
@@ -102,8 +139,10 @@ class Client:
         assert status == 200, text
         return text
 
-    def train(self, dataset: str, network: str, **fields: Any) -> str:
-        values = {"model_name": "m", "method": "custom", "custom_network": network, "train_epochs": 1, "framework": "pytorch"}
+    def train(self, dataset: str, framework: str, network: str, **fields: Any) -> str:
+        """Start a model; `network` names one of the texts."""
+        text = TEXTS[framework].get(network, "")
+        values = {"model_name": "m", "method": "custom", "custom_network": text, "train_epochs": 1, "framework": framework}
         return str(self.json(f"{GENERIC}.json", **{**values, "dataset": dataset, "select_gpu": "cpu", **fields})["id"])
 
     def done(self, job_id: str, status: str = "Done") -> str:
@@ -146,6 +185,13 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             yield Client(server)
 
 
+@pytest.fixture(scope="module", params=list(TEXTS))
+def framework(request: pytest.FixtureRequest) -> str:
+    if request.param not in available_frameworks():
+        pytest.skip(f"{request.param} is not installed")
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def root(client: Client) -> Path:
     """A folder that the server may read."""
@@ -164,10 +210,10 @@ def dataset(client: Client) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(client: Client, dataset: str) -> str:
+def model(client: Client, dataset: str, framework: str) -> str:
     """Learns the gradients well enough for their signs."""
     training = {"train_epochs": 10, "solver_type": "ADAM", "learning_rate": 0.01, "lr_policy": "fixed", "use_mean": "none"}
-    return client.done(client.train(dataset, GRADIENT, **training))
+    return client.done(client.train(dataset, framework, "gradient", **training))
 
 
 def pairs(root: Path, name: str, sizes: list[tuple[int, int]]) -> Path:
@@ -202,7 +248,7 @@ def test_one_picture_by_path_and_by_upload(client: Client, model: str, root: Pat
 
 
 def test_many_pictures(client: Client, model: str, root: Path) -> None:
-    (root / "many").mkdir()
+    (root / "many").mkdir(exist_ok=True)
     for number in range(3):
         (root / "many" / f"{number}.png").write_bytes(gradient_picture(0.5, -0.5))
     lines = ["0.png 3", "0.png", "1.png -1", "2.png", "missing.png"]
@@ -241,16 +287,17 @@ def test_the_plugins_own_form(client: Client, model: str) -> None:
     assert client.page("/models/view-config/all-raw-data") is not None
 
 
-@pytest.mark.parametrize("mean", ["image", "pixel"])
-def test_means_and_training_on_from_another_model(client: Client, dataset: str, model: str, mean: str) -> None:
+def test_means_and_training_on_from_another_model(client: Client, dataset: str, model: str, framework: str) -> None:
     previous = {"method": "previous", "previous_networks": model, f"{model}-snapshot": 10, "learning_rate": 0.0001}
-    trained = client.done(client.train(dataset, "", use_mean=mean, lr_policy="fixed", **previous))
+    started = [client.train(dataset, framework, "", use_mean=mean, lr_policy="fixed", **previous) for mean in ("image", "pixel")]
     sent = {"image_file": ("x.png", gradient_picture(0.5, 0.5))}
-    assert (output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)) > 0).all()
+    for trained in started:
+        client.done(trained)
+        assert (output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)) > 0).all()
 
 
-def test_without_validation_pictures_and_with_several_outputs_of_a_crop(client: Client) -> None:
-    trained = client.done(client.train(gradients(client, 20, 0), SEVERAL, crop_size=8, snapshot_interval=1))
+def test_without_validation_pictures_and_with_several_outputs_of_a_crop(client: Client, framework: str) -> None:
+    trained = client.done(client.train(gradients(client, 20, 0), framework, "several", crop_size=8, snapshot_interval=1))
     sent = {"image_file": ("x.png", gradient_picture(0.5, 0.5))}
     outputs = client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)["outputs"]
     assert {name: np.shape(values) for name, values in outputs.items()} == {"gradient": (1, 1, 1, 2), "plane": (1, 1, 8, 8)}
@@ -263,9 +310,9 @@ def test_without_validation_pictures_and_with_several_outputs_of_a_crop(client: 
     client.done(again["id"])
 
 
-def test_a_network_of_pixels_keeps_the_size_or_the_pictures_own(client: Client, root: Path) -> None:
-    folder = pairs(root, "alike", [(SIDE, 8)] * 8)
-    trained = client.done(client.train(processing(client, folder), PIXELS, use_mean="none", learning_rate=0.0001))
+def test_a_network_of_pixels_keeps_the_size_or_the_pictures_own(client: Client, root: Path, framework: str) -> None:
+    folder = pairs(root, f"alike-{framework}", [(SIDE, 8)] * 8)
+    trained = client.done(client.train(processing(client, folder), framework, "pixels", use_mean="none", learning_rate=0.0001))
     large = io.BytesIO()
     Image.fromarray(np.full((5 * 8, 10 * SIDE, 3), 90, np.uint8)).save(large, "PNG")
     sent = {"image_file": ("large.png", large.getvalue())}
@@ -276,16 +323,16 @@ def test_a_network_of_pixels_keeps_the_size_or_the_pictures_own(client: Client, 
     assert "data:image/png" in page
 
 
-def test_pictures_of_several_sizes(client: Client, root: Path) -> None:
-    folder = pairs(root, "mixed", [(SIDE + i, 8 + i % 3) for i in range(8)])
+def test_pictures_of_several_sizes(client: Client, root: Path, framework: str) -> None:
+    folder = pairs(root, f"mixed-{framework}", [(SIDE + i, 8 + i % 3) for i in range(8)])
     dataset = processing(client, folder, dsopts_force_same_shape=0)
-    trained = client.done(client.train(dataset, PIXELS, use_mean="none", batch_size=1, learning_rate=0.0001))
+    trained = client.done(client.train(dataset, framework, "pixels", use_mean="none", batch_size=1, learning_rate=0.0001))
     picture = io.BytesIO()
     Image.fromarray(np.full((21, 33, 3), 90, np.uint8)).save(picture, "PNG")
     sent = {"image_file": ("other.png", picture.getvalue())}
     assert output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)).shape == (1, 3, 21, 33)
 
 
-def test_a_rate_that_is_far_too_large_is_explained(client: Client, dataset: str) -> None:
-    failed = client.done(client.train(dataset, GRADIENT, learning_rate=1e15, train_epochs=3), "Error")
+def test_a_rate_that_is_far_too_large_is_explained(client: Client, dataset: str, framework: str) -> None:
+    failed = client.done(client.train(dataset, framework, "gradient", learning_rate=1e15, train_epochs=3), "Error")
     assert "Try decreasing your learning rate" in client.page(f"/models/{failed}")
