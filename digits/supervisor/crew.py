@@ -6,6 +6,7 @@ children. When the leader has died, what is left of its group is killed before i
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
@@ -19,17 +20,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 import digits
 from digits.errors import StorageError
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.supervisor.planning import Grant
-from digits.utils.processes import group_members, is_alive, signal_group, signal_process, start_time
+from digits.utils.processes import boot_identity, group_members, is_alive, signal_group, signal_process, start_time
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "digits.worker")
-BOOT_TOLERANCE_SECONDS = 10.0
 # Threads of OpenMP wait for each other by spinning; with more threads than processors that makes a training five times slower.
 # This many turns (the default is 300,000) are as fast on an idle machine.
 BRIEF_SPINS = {"GOMP_SPINCOUNT": "2000"}
@@ -124,13 +122,25 @@ class Crew:
         """Take over the worker that `worker.json` names, where it still runs on this machine."""
         identity = self.identity(job_id)
         pid, started = int(identity.get("pid", 0)), float(identity.get("start", 0.0))
-        if identity.get("host") != socket.gethostname() or not is_alive(pid, started):
+        is_here = identity.get("host") == socket.gethostname() and not self.was_rebooted(job_id)
+        if not is_here or not is_alive(pid, started):
             return None
         gpus = tuple(str(gpu) for gpu in identity.get("gpus", ()))
         grant = Grant(job_id, pool, int(identity.get("cpus", 1)), gpus)
         worker = Worker(job_id, pid, started, int(identity.get("attempt", 1)), grant, beat_seen=time.monotonic())
         self.workers[job_id] = worker
         return worker
+
+    def is_busy(self, job_id: str) -> bool:
+        """Whether a worker has the job, even one that did not come to writing who it is."""
+        try:
+            with open(self.jobs_dir.folder(job_id).lock_file, "ab") as handle:
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def identity(self, job_id: str) -> dict[str, Any]:
         """What the newest worker wrote about itself; empty where it did not come so far."""
@@ -142,8 +152,8 @@ class Crew:
 
     def was_rebooted(self, job_id: str) -> bool:
         """Whether the machine was started again since the job's newest worker began."""
-        boot = float(self.identity(job_id).get("boot", 0.0))
-        return bool(boot) and abs(psutil.boot_time() - boot) > BOOT_TOLERANCE_SECONDS
+        boot = self.identity(job_id).get("boot", "")
+        return bool(boot) and boot != boot_identity()
 
     def stop(self, worker: Worker, reason: Stop) -> None:
         """Begin (once) to end a worker: the first step of the ladder."""

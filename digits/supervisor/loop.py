@@ -22,10 +22,10 @@ from digits.domain.status import FINISHED, Status
 from digits.errors import DigitsError, NotFound
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir
-from digits.storage.folding import JobFold, best_metric_of
 from digits.storage.jobs import Job, JobStore
 from digits.supervisor.crew import Crew, Stop, Worker
-from digits.supervisor.endings import again, ending, exit_words, facts, resumed_words
+from digits.supervisor.endings import again, ending, exit_words, facts
+from digits.supervisor.folds import Folds
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.ledger import Ledger
 from digits.supervisor.queueing import Queue
@@ -66,10 +66,11 @@ class Supervisor:
         self.ledger = Ledger(jobs_dir, store)
         self.crew = crew or Crew(jobs_dir, checkpoint_seconds=settings.checkpoint_seconds)
         self.queue = Queue(settings, jobs_dir, self.ledger, self.crew, gpus, only)
-        self.folds: dict[str, JobFold] = {}
+        self.folds = Folds(jobs_dir, store, self.ledger)
         self._due: dict[str, float] = {}
         self._sequence = -1
         self._late: dict[str, Worker] = {}  # ended workers whose rows could not be changed yet
+        self._unnamed: set[str] = set()  # jobs of workers that live, but did not write yet who they are
         self._only = only
         self._stopping = False
         self.usage = DiskUsage(jobs_dir, store)
@@ -106,6 +107,7 @@ class Supervisor:
         """Do what is due now."""
         with self._guard():
             self.crew.climb()
+        self._name_workers()
         for worker in [*self._late.values(), *self.crew.reap()]:
             self._late.pop(worker.job_id, None)
             with self._guard(worker.job_id, on_failure=partial(self._keep, worker)):
@@ -113,7 +115,7 @@ class Supervisor:
         for job_id in list(self.crew.workers):
             if self._is_due(f"fold {job_id}", FOLD_SECONDS):
                 with self._guard(job_id):
-                    self._fold(job_id)
+                    self.folds.bring(job_id)
         if self._is_due("beat", BEAT_SECONDS):
             self._check_beats()
         with self._guard():
@@ -133,12 +135,25 @@ class Supervisor:
     # -- workers --------------------------------------------------------------------------------------------------
 
     def _take_over(self, job: Job) -> None:
+        self._unnamed.discard(job.id)
         worker = self.crew.adopt(job.id, job.pool)
+        if worker is None and self.crew.is_busy(job.id):
+            self._unnamed.add(job.id)
+            return
         if worker is None:
             self._judge(job, Stop.NO, self._absence(job))
             return
         self.store.update(job.id, pid=worker.pid, pid_start=worker.started, attempt=worker.attempt)
         logger.info("Adopted the worker with pid %d, which goes on.", worker.pid, extra={"job_id": job.id})
+
+    def _name_workers(self) -> None:
+        for job_id in list(self._unnamed):
+            job = self.store.find(job_id, with_deleted=True)
+            if job is None or job.status != Status.RUN:
+                self._unnamed.discard(job_id)
+                continue
+            with self._guard(job_id):
+                self._take_over(job)
 
     def _absence(self, job: Job) -> str:
         return "the machine was started again" if self.crew.was_rebooted(job.id) else exit_words(None)
@@ -165,13 +180,14 @@ class Supervisor:
         if worker is not None:
             self.store.update(job.id, pid=worker.pid, pid_start=worker.started, attempt=worker.attempt)
             return
+        if self.crew.is_busy(job.id):
+            self._unnamed.add(job.id)
+            return
         result = again(job, "Another worker had the job; it starts again.", "another worker had it")
         self.ledger.transition(job.id, result.status, **result.columns)
 
     def _judge(self, job: Job, stop: Stop, reason: str) -> None:
-        self._fold(job.id)
-        fold = self.folds.pop(job.id)
-        result = ending(job, fold, self.jobs_dir.folder(job.id), stop, reason)
+        result = ending(job, self.folds.finish(job.id), self.jobs_dir.folder(job.id), stop, reason)
         columns = {**result.columns, **facts(job, self.jobs_dir.folder(job.id), result.status)}
         row = self.ledger.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
@@ -185,36 +201,6 @@ class Supervisor:
         for worker in self.crew.silent(self.settings.heartbeat_seconds):
             logger.warning("No sign of life for %d s.", self.settings.heartbeat_seconds, extra={"job_id": worker.job_id})
             self.crew.kill(worker, Stop.SILENT)
-
-    # -- events ---------------------------------------------------------------------------------------------------
-
-    def _fold(self, job_id: str) -> None:
-        """Bring what a job's events say into its row."""
-        fold = self._fold_of(job_id)
-        attempt = fold.attempt
-        if not fold.read(self.jobs_dir.folder(job_id).events_file):
-            return
-        columns = fold.columns()
-        if fold.attempt != attempt and fold.attempt > 1:
-            columns["message"] = resumed_words(self._row(job_id), fold)
-        try:
-            self.ledger.fold(job_id, columns, fold.outputs.values(), replace=fold.rebuilt)
-        except BaseException:
-            del self.folds[job_id]  # its offset is ahead of the row's: fold again from the start
-            raise
-        fold.rebuilt = False
-
-    def _row(self, job_id: str) -> Job:
-        job = self.store.find(job_id, with_deleted=True)
-        if job is None:
-            raise NotFound("Job not found")
-        return job
-
-    def _fold_of(self, job_id: str) -> JobFold:
-        if job_id not in self.folds:
-            spec = self.jobs_dir.folder(job_id).request().spec
-            self.folds[job_id] = JobFold(job_id, best_metric_of(spec), rebuilt=True)
-        return self.folds[job_id]
 
     # -- queue and requests ---------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Facts about processes that survive a restart of whoever started them: identity, life, parenthood.
 
 Holds: a process is named by its pid *and* its start time, so that a pid that the system gave away again is never taken
-for the old process. Nothing here raises when a process disappears meanwhile.
+for the old process. A wall clock that is set plays no part. Nothing here raises when a process disappears meanwhile.
 """
 
 from __future__ import annotations
@@ -10,20 +10,30 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
 START_TOLERANCE_SECONDS = 0.05
 PR_SET_PDEATHSIG = 1
 OOM_SCORE = 500
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux
 
 
 def start_time(pid: int) -> float:
-    """When process `pid` started, in seconds since the epoch; 0.0 when there is none."""
+    """When process `pid` started, in seconds since the machine did; 0.0 when there is none."""
     try:
-        return float(psutil.Process(pid).create_time())
+        return _since_boot(psutil.Process(pid))
     except psutil.Error:
         return 0.0
+
+
+def boot_identity() -> str:
+    """Names this run of the machine: another text after each restart."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return str(int(psutil.boot_time()))
 
 
 def is_alive(pid: int, started: float) -> bool:
@@ -32,10 +42,15 @@ def is_alive(pid: int, started: float) -> bool:
         return False
     try:
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < START_TOLERANCE_SECONDS
+        same = abs(_since_boot(process) - started) < START_TOLERANCE_SECONDS
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _since_boot(process: psutil.Process) -> float:
+    """Both times are the wall clock's, but their difference is not: it stays when the clock is set."""
+    return float(process.create_time() - psutil.boot_time())
 
 
 def group_members(group: int) -> list[int]:

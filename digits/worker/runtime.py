@@ -24,8 +24,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
 from digits.domain.events import AttemptEvent, Event, StatusEvent, WarningEvent
 from digits.domain.jobs import JobRequest, Kind
 from digits.domain.status import Status
@@ -33,7 +31,7 @@ from digits.errors import DiskFull, JobStopped
 from digits.storage.events import EventWriter
 from digits.storage.files import is_disk_full, with_room, write_json
 from digits.storage.folders import JobFolder, JobsDir
-from digits.utils.processes import offer_to_oom_killer, start_time
+from digits.utils.processes import boot_identity, offer_to_oom_killer, start_time
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
 from digits.worker.output import capture_output
@@ -257,7 +255,7 @@ def _write_identity(context: WorkerContext) -> None:
         "start": start_time(pid),
         "attempt": context.attempt,
         "host": socket.gethostname(),
-        "boot": psutil.boot_time(),
+        "boot": boot_identity(),
         "gpus": list(context.gpus),
         "cpus": context.cpus,
     }

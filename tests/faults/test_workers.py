@@ -161,6 +161,28 @@ def test_a_second_worker_on_the_same_job_writes_nothing(world: World) -> None:
     assert attempts == {1}
 
 
+def test_a_worker_that_did_not_say_yet_who_it_is_is_waited_for(world: World) -> None:
+    job = world.job(steps=20, seconds=0.1)
+    first = world.supervise()
+    world.until(lambda: world.get(job).progress > 0.1)
+    process = first.crew.workers[job.id].process
+    file = world.service.folder(job.id).worker_file
+    identity = file.read_text()
+    file.unlink()
+    first.close()
+    second = world.supervise()
+    for _ in range(5):
+        second.tick()
+    assert second.crew.workers == {}
+    assert (world.get(job).status, world.get(job).attempt) == (Status.RUN, 1)
+    file.write_text(identity)
+    (row,) = world.until_ended(job)
+    assert process is not None
+    process.wait()
+    assert (row.status, row.attempt, row.message) == (Status.DONE, 1, "")
+    assert steps_of(world, job.id) == list(range(1, 21))
+
+
 def test_the_data_set_of_a_killed_worker_starts_again_and_its_model_waits(world: World) -> None:
     dataset = world.job(Kind.DATASET, steps=3, die_at={"1": 1})
     model = world.job(parents=(dataset.id,), steps=1)
@@ -180,7 +202,7 @@ def test_after_a_restart_of_the_machine_jobs_go_on(world: World) -> None:
     worker.process.wait()
     file = world.service.folder(job.id).worker_file
     identity = json.loads(file.read_text())
-    file.write_text(json.dumps({**identity, "boot": identity["boot"] - 3600}))
+    file.write_text(json.dumps({**identity, "boot": "an earlier one"}))
     first.close()
     world.supervise()
     (row,) = world.until_ended(job)
