@@ -192,7 +192,8 @@ class Predictor(ABC):
 
         Classification: `output` is softmax probabilities (N, K), K the number of class labels (scores beyond are dropped).
         Segmentation: `output` is (N, K, H, W) probabilities. Detection: `boxes` is (N, M, 6): left, top, right, bottom in pixels
-        of the given picture, score, class; best first, rows of zeros fill up. Other tasks: raw outputs in the label's units.
+        of the given picture, score, class; best first, rows of zeros fill up. Other tasks: raw outputs in the label's units; of
+        image to image without labels in those of the picture, which is learnt itself.
         """
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:

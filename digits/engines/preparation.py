@@ -82,6 +82,34 @@ def with_measured(preparation: Preparation, records: Records) -> tuple[Preparati
     return replace(preparation, pixel_mean=kept), picture.astype(np.float32) if needs_picture else None
 
 
+def in_stored_units(
+    outputs: Mapping[str, np.ndarray], task: str, label_kind: str, preparation: Preparation, mean_image: Any
+) -> dict[str, np.ndarray]:
+    """Outputs of a network that learnt the picture itself (image to image without labels) as `(x − mean) / std` undone.
+
+    Other outputs, those of whitened pictures and those that are no pictures (N, C, H, W) of the input's channels stay.
+    """
+    if task != "processing" or label_kind != "none" or preparation.whitening:
+        return dict(outputs)
+    return {name: _restored(value, preparation, mean_image) for name, value in outputs.items()}
+
+
+def _restored(value: np.ndarray, preparation: Preparation, mean_image: Any) -> np.ndarray:
+    if value.ndim != 4 or value.shape[1] != preparation.stored_shape[0]:
+        return value
+    scaled = value * np.float32(preparation.std)
+    return scaled if preparation.mean_kind == "none" else scaled + _mean_for(value.shape[2:], preparation, mean_image)
+
+
+def _mean_for(size: tuple[int, ...], preparation: Preparation, mean_image: Any) -> np.ndarray:
+    """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
+    if preparation.mean_kind == "image" and mean_image is not None:
+        y, x = ((have - want) // 2 for have, want in zip(mean_image.shape[1:], size, strict=True))
+        if min(y, x) >= 0:
+            return np.asarray(mean_image, np.float32)[:, y : y + size[0], x : x + size[1]]
+    return np.array(preparation.pixel_mean, np.float32).reshape(-1, 1, 1)
+
+
 def mean_picture(records: Records) -> np.ndarray:
     """Mean of the features, float64 (C, H, W); for features of several sizes the mean per channel as (C, 1, 1)."""
     indices = np.unique(np.linspace(0, len(records) - 1, min(len(records), MEAN_SAMPLES)).astype(np.int64))

@@ -101,9 +101,15 @@ def _label(label: Any) -> np.ndarray:
 def _small(output: np.ndarray, run: TrainingRun) -> np.ndarray:
     if run.spec.task == "segmentation" and output.ndim == 4:
         return output.argmax(axis=1).astype(np.uint8 if output.shape[1] <= 256 else np.int32)
-    if run.train.meta.label_dtype == "uint8" and output.ndim == 4 and min(output.shape[2:]) > 1:
+    if _wanted_dtype(run) == "uint8" and output.ndim == 4 and min(output.shape[2:]) > 1:
         return np.nan_to_num(output).round().clip(0, 255).astype(np.uint8)
     return output.astype(np.float32)
+
+
+def _wanted_dtype(run: TrainingRun) -> str:
+    """What the output is compared with: the label, or the picture itself."""
+    meta = run.train.meta
+    return meta.feature_dtype if meta.label_kind == "none" else meta.label_dtype
 
 
 def _thin(folder: Path) -> None:

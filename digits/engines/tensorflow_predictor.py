@@ -11,7 +11,7 @@ import numpy as np
 
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
 from digits.engines.fit import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
-from digits.engines.preparation import Preparation
+from digits.engines.preparation import Preparation, in_stored_units
 from digits.engines.tensorflow_build import Network, build, forward_zeros, leaves, recorded, wanted_outputs
 from digits.engines.tensorflow_inputs import Inputs, centre
 from digits.engines.tensorflow_start import start, tf
@@ -38,7 +38,9 @@ class TensorflowPredictor(Predictor):
         with tf.device(self.device):
             outputs = self._model((x.shape[1], x.shape[2]))(x, training=False)
         classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
-        return finish_outputs(outputs, self.meta["task"], classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
+        task, mean_image = self.meta["task"], self.inputs.mean_image
+        found = finish_outputs(outputs, task, classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, task, kind, self.preparation, mean_image)
 
     def prepare(self, batch: np.ndarray) -> Any:
         """Network input (N, h, w, C): of a picture of the stored size the middle that training crops to, prepared."""

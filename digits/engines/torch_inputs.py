@@ -25,6 +25,7 @@ class Inputs:
 
     def __init__(self, preparation: Preparation, mean_image: np.ndarray | None, device: torch.device) -> None:
         self.preparation = preparation
+        self.mean_image = mean_image  # (C, H, W)
         self.device = device
         self.layout = torch.contiguous_format  # or channels_last, where the network takes it
         self.pixel = torch.tensor(preparation.pixel_mean, dtype=torch.float32, device=device).reshape(-1, 1, 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
 from digits.engines.boxes import stacked
 from digits.engines.fit import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
-from digits.engines.preparation import Preparation
+from digits.engines.preparation import Preparation, in_stored_units
 from digits.engines.torch_boxes import boxes_output, detections_of
 from digits.engines.torch_build import build, is_leaf
 from digits.engines.torch_candidates import everything, kept_of, sent_of, suppressing_part
@@ -41,7 +41,9 @@ class TorchPredictor(Predictor):
             found = boxes_output(outputs, len(self.meta["class_labels"]))
             return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
         classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
-        return finish_outputs(outputs, self.meta["task"], classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
+        task, mean_image = self.meta["task"], self.inputs.mean_image
+        found = finish_outputs(outputs, task, classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, task, kind, self.preparation, mean_image)
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         part = suppressing_part(self.module) if self.meta["task"] == "detection" else None

@@ -21,6 +21,7 @@ from digits.engines.fit import PROBABILITIES
 from digits.engines.loop import evaluation_parts, kind_of
 from digits.engines.metrics import Metric
 from digits.engines.plan import Plan
+from digits.engines.preparation import in_stored_units
 from digits.engines.recipe import metrics_of
 from digits.engines.stepper import Scores, Stepper, Totals
 from digits.engines.tensorboard import graph_def
@@ -204,7 +205,8 @@ class TorchStepper(Stepper):
             outputs = self._forward(self.inputs(batch.features))
         self.module.train()
         task, classes, kind = self.run.spec.task, len(self.run.info.class_labels), self.run.train.meta.label_kind
-        return finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
+        found = finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
+        return in_stored_units(found, task, kind, self.inputs.preparation, self.inputs.mean_image)
 
     def graph(self) -> bytes:
         """Drawn from one black picture; what the network draws at random meanwhile is drawn again afterwards."""

@@ -169,8 +169,17 @@ def _sample(row: Output, kind: str, labels: list[str], found: _Pictures) -> dict
         "size": _size(feature, row.output, kind),
         "truth": None if real is None else describe_truth(kind, real, labels if kind in ("map", "boxes") else found.class_labels),
         "metrics": row.values,
-        **describe_output(kind, row.output, real, labels),
+        **describe_output(kind, _shown(row.output, kind, feature if real is None else real), real, labels),
     }
+
+
+def _shown(output: np.ndarray, kind: str, like: np.ndarray | None) -> np.ndarray:
+    """An output picture in the values of 8 bits, where that is what it stands for."""
+    import numpy as np
+
+    if kind != "pictures" or like is None or like.dtype != np.uint8:
+        return output
+    return np.nan_to_num(output).round().clip(0, 255).astype(np.uint8)
 
 
 def _size(feature: np.ndarray | None, output: np.ndarray, kind: str) -> list[int]:

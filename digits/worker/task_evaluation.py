@@ -80,17 +80,25 @@ class Truths:
         self.meta = predictor.meta
         self.reader = RecordReader(folder.path / spec.split)
         self.ignored = int(info.extra.get("ignore_index", IGNORED))
-        self.scale = float(self.meta["preparation"].get("label_scale", 1.0))
+        self.itself = kind == "pictures" and self.reader.meta.label_kind == "none"  # a picture is its own label
+        self.scale = self._scale()
         self.places = np.array(class_places(info.class_labels, self.meta["class_labels"]), np.int64)
         self._check(info)
+
+    def _scale(self) -> float:
+        """Full scale of pictures of integers, 1 for everything else."""
+        dtype = np.dtype(self.reader.meta.feature_dtype)
+        if self.itself and np.issubdtype(dtype, np.integer):
+            return float(np.iinfo(dtype).max)
+        return float(self.meta["preparation"].get("label_scale", 1.0))
 
     def metrics(self) -> list[Metric]:
         shape = self.meta.get("label_shape")
         meta = self.reader.meta
         return metrics_for(
             self.meta["task"],
-            meta.label_kind,
-            tuple(shape) if shape else meta.label_shape,
+            "array" if self.itself else meta.label_kind,
+            meta.feature_shape if self.itself else tuple(shape) if shape else meta.label_shape,
             self.meta["class_labels"],
             self.ignored,
         )

@@ -1,0 +1,54 @@
+"""A network that learns the picture itself gives pictures in the units of the records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits.domain.training import TrainingSpec
+from digits.engines.base import get_engine
+from digits.engines.preparation import Preparation, in_stored_units
+from digits.testing.runs import make_dataset, train
+
+# What goes in comes out: in the units of the network's input, (x − mean) / std.
+UNCHANGED = """
+from torch import nn
+
+class Unchanged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.factor = nn.Conv2d(3, 3, 1, bias=False)
+        nn.init.dirac_(self.factor.weight)
+
+    def forward(self, x):
+        return self.factor(x)
+
+def build_network(context):
+    return Unchanged()
+"""
+
+
+@pytest.mark.parametrize("use_mean", ["image", "pixel", "none"])
+def test_pictures_come_back_as_they_went_in(tmp_path: Path, use_mean: str) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 3, 10, 14), np.uint8)
+    data = make_dataset(tmp_path / "d", pictures, None, task="processing", label_kind="none", validation=4)
+    spec = TrainingSpec("x", "processing", network=UNCHANGED, epochs=1, batch_size=4, use_mean=use_mean)
+    train(data, tmp_path / "m", replace(spec, learning_rate=replace(spec.learning_rate, base=1e-9)))
+    given = get_engine("pytorch").load(tmp_path / "m" / "snapshots" / "epoch_1.safetensors").predict(pictures[:2])
+    assert next(iter(given.values())) == pytest.approx(pictures[:2].astype(np.float32), abs=0.5)
+    film = np.load(tmp_path / "m" / "samples" / "step_0.npz")
+    shown = np.load(tmp_path / "m" / "samples" / "inputs.npz")
+    assert film["0/output"].dtype == np.uint8
+    assert np.array_equal(film["0/output"], shown["0/feature"])
+
+
+def test_other_outputs_stay() -> None:
+    preparation = Preparation((3, 4, 4), (3, 4, 4), "pixel", (1.0, 2.0, 3.0), std=2.0)
+    outputs = {"output": np.ones((1, 3, 4, 4), np.float32), "code": np.ones((1, 5), np.float32)}
+    assert in_stored_units(outputs, "processing", "array", preparation, None)["output"].max() == 1
+    found = in_stored_units(outputs, "processing", "none", preparation, None)
+    assert found["output"][0, :, 0, 0].tolist() == [3, 4, 5]
+    assert found["code"].max() == 1
