@@ -30,6 +30,8 @@ export class CardBoard {
     place.dataset.kind = found.kind;
     place.replaceChildren(...this.cards.map((card) => card.root));
     for (const part of this.root.querySelectorAll("[data-film-for]")) part.hidden = !part.dataset.filmFor.split(" ").includes(found.kind);
+    const truth = this.root.querySelector("[data-film-option=truth]");
+    if (truth) truth.parentElement.hidden = !found.samples.some((sample) => sample.truth);
     this.legend(found);
     this.drawn().forEach((card) => {
       card.canvas.title = "Enlarge";

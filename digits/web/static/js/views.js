@@ -220,6 +220,8 @@ function begin(View, roots, controls) {
     drawn.set(root, stage.add(view));
   }
   if (!roots.length) return;
+  const truth = controls?.querySelector("input[data-option=truth]");
+  if (truth) truth.parentElement.hidden = roots.every((root) => root.dataset.truth === "[]");
   controls?.addEventListener("input", ({ target }) => {
     const output = target.parentElement.querySelector("output");
     if (output) output.textContent = target.value;
