@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, jsonify, redirect, render_template, url_for
@@ -10,7 +11,7 @@ from flask import Blueprint, jsonify, redirect, render_template, url_for
 import digits
 from digits.domain.jobs import Kind
 from digits.domain.status import RUNNING
-from digits.errors import BadRequest
+from digits.errors import BadRequest, DigitsError
 from digits.service import plugins, rows
 from digits.storage.jobs import Job, JobQuery
 from digits.web.context import argument, arguments, describes, get_service, route, wants_json
@@ -50,8 +51,8 @@ def index_dict() -> dict[str, Any]:
     value: dict[str, Any] = {"version": digits.__version__, "jobs_dir": str(service.jobs_dir.path)}
     if service.settings.server_name:
         value["server_name"] = service.settings.server_name
-    value["datasets"] = [_dataset_dict(job) for job in _running_first(Kind.DATASET)]
-    value["models"] = [_model_dict(job) for job in _running_first(Kind.MODEL)]
+    value["datasets"] = [_readable(_dataset_dict, job) for job in _running_first(Kind.DATASET)]
+    value["models"] = [_readable(_model_dict, job) for job in _running_first(Kind.MODEL)]
     return value
 
 
@@ -143,6 +144,14 @@ def _running_first(kind: Kind) -> list[Job]:
 
 def _dataset_dict(job: Job) -> dict[str, Any]:
     return importlib.import_module("digits.service.datasets").dataset_dict(get_service(), job)
+
+
+def _readable(describe: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
+    """What `describe` says of a job; of one whose folder is damaged what the table knows, and why."""
+    try:
+        return describe(job)
+    except DigitsError as error:
+        return {"id": job.id, "name": job.name, "status": job.status.word, "error": str(error)}
 
 
 def _model_dict(job: Job) -> dict[str, Any]:

@@ -144,3 +144,17 @@ def test_the_machine_and_what_runs_here(client: FlaskClient) -> None:
     assert "flask" in info["packages"]
     assert client.get("/info").status_code == 200
     assert client.get("/health").json == {"ok": True}
+
+
+@pytest.mark.parametrize("damage", ['{"broken', "[]", '{"schema": 99}', None])
+def test_one_damaged_job_leaves_the_lists_of_the_others_alone(client: FlaskClient, service: Service, damage: str | None) -> None:
+    whole, broken = (make_job(service, name=name, status=Status.DONE) for name in ("whole", "broken"))
+    file = service.folder(broken.id).request_file
+    file.unlink() if damage is None else file.write_text(damage)
+    models = {model["id"]: model for model in client.get("/index.json").json["models"]}
+    assert models[whole.id]["framework"] == ""
+    assert models[broken.id]["name"] == "broken"
+    assert "job.json" in models[broken.id]["error"]
+    assert len(client.get("/completed_jobs.json").json["models"]) == 2
+    assert client.get("/").status_code == 200
+    assert client.delete(f"/models/{broken.id}").status_code == 200
