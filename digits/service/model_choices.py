@@ -7,7 +7,7 @@ from typing import Any
 
 from digits.domain.jobs import Kind, Task
 from digits.domain.status import Status
-from digits.errors import NotFound
+from digits.errors import NotFound, StorageError
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.datasets import summary_dict
@@ -26,7 +26,8 @@ def dataset_choices(service: Service, task: str, extension: str = "") -> list[di
     """Data sets a new model may learn from, newest first: those that are whole or being made and suit the form."""
     found = service.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(s) for s in USABLE])).jobs
     suiting = [job for job in found if (job.task == Task.CLASSIFICATION) == (task == Task.CLASSIFICATION)]
-    return [_dataset(service, job) for job in suiting if not extension or job.extension == extension]
+    offered = [_dataset(service, job) for job in suiting if not extension or job.extension == extension]
+    return [dataset for dataset in offered if dataset is not None]
 
 
 def previous_choices(service: Service, task: str) -> list[dict[str, Any]]:
@@ -71,8 +72,12 @@ def library_choices(
     return {"total": len(found), "networks": [asdict(card) for card in found[:limit]]}
 
 
-def _dataset(service: Service, job: Job) -> dict[str, Any]:
-    summary = {k: v for k, v in summary_dict(service, job).items() if k != "class_labels"}
+def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
+    """None for a data set whose folder is damaged."""
+    try:
+        summary = {k: v for k, v in summary_dict(service, job).items() if k != "class_labels"}
+    except StorageError:
+        return None
     return {**summary, "created": job.created, "letter": str(job.status)}
 
 

@@ -156,5 +156,8 @@ def test_one_damaged_job_leaves_the_lists_of_the_others_alone(client: FlaskClien
     assert models[broken.id]["name"] == "broken"
     assert "job.json" in models[broken.id]["error"]
     assert len(client.get("/completed_jobs.json").json["models"]) == 2
-    assert client.get("/").status_code == 200
+    data = make_job(service, Kind.DATASET, "broken data", status=Status.DONE)
+    service.folder(data.id).request_file.write_text(damage or "")
+    for address in ("/", "/models/images/classification/new", "/queue"):
+        assert client.get(address).status_code == 200, address
     assert client.delete(f"/models/{broken.id}").status_code == 200
