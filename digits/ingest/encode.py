@@ -19,6 +19,7 @@ from digits.ingest.facts import LabelFacts
 from digits.ingest.layout import Layout, check_finite
 from digits.storage.codec import encode
 from digits.storage.records import HASH_BYTES, RecordChunk
+from digits.utils.compatibility import advice_for
 
 ENTRY_TEXT = 300  # characters of an entry that messages show
 TRACE_FRAMES = 5
@@ -226,7 +227,8 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything: the entry is skipped, the reason says where
         where = "".join(traceback.format_exception(error, limit=-TRACE_FRAMES)).rstrip()
-        raise DataError(f"{plugin}: encode_entry failed with {type(error).__name__}: {error}\n{where[-TRACE_TEXT:]}") from error
+        text = f"{plugin}: encode_entry failed with {type(error).__name__}: {error}\n{where[-TRACE_TEXT:]}"
+        raise DataError("\n".join(filter(None, (text, advice_for(error))))) from error
     if isinstance(result, tuple) and len(result) == 2:
         return result
     if isinstance(result, list) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in result):

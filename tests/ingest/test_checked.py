@@ -54,6 +54,11 @@ def test_what_the_source_raises_comes_with_its_traceback() -> None:
     assert "in encode_entry" in str(caught.value)
 
 
+def test_a_module_that_has_another_name_now_is_named() -> None:
+    with pytest.raises(DataError, match="import pydicom as dicom"):
+        encoded(Giver(ModuleNotFoundError("No module named 'dicom'", name="dicom")), "e7", "giver")
+
+
 def test_labels_are_told_apart() -> None:
     feature = np.zeros((1, 2, 3), np.uint16)
     rows = np.zeros((1, 2, 16), np.float32)

@@ -24,6 +24,7 @@ from tests.conftest import RunningServer, start_server
 from tests.hearts import SLICES, copy_hearts
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+VETERANS = Path(__file__).resolve().parents[1] / "plugin_host" / "veterans"
 DEADLINE = 120.0
 PIXELS = """
 from torch import nn
@@ -105,6 +106,21 @@ def wait_until_done(server: RunningServer, job_id: str) -> None:
     pytest.fail(f"{job_id} did not end")
 
 
+def test_a_plugin_is_installed_into_the_running_server(server: RunningServer, tmp_path: Path) -> None:
+    source = shutil.copytree(VETERANS / "ships", tmp_path / "ships")
+    assert "/datasets/generic/new/image-ships" not in ask(server, "/")[1]
+    target = {"PIP_TARGET": str(server.jobs_dir.parent / "site"), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1"}
+    command = [sys.executable, "-m", "digits", "plugins", "install", str(source), "--jobs-dir", str(server.jobs_dir)]
+    run = subprocess.run(command, env={**os.environ, **target}, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "image-ships" in run.stdout
+    deadline = time.monotonic() + DEADLINE
+    while "/datasets/generic/new/image-ships" not in ask(server, "/")[1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "Ships" in ask(server, "/datasets/generic/new/image-ships?username=me")[1]
+
+
 def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data: Path) -> None:
     hearts = copy_hearts(shared_data, server.jobs_dir.parent / "hearts")
     assert "/datasets/generic/new/image-sunnybrook" in ask(server, "/")[1]
@@ -136,6 +152,10 @@ def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data:
     assert '"dice/left ventricle"' in events  # validation Dice of the class, live
     page = ask(server, f"/models/{model['id']}")[1]
     assert "Record from validation set" in page
+    assert "Cross-entropy plus soft Dice of class scores per pixel (usual for these labels)" in page
+    mine = ask(server, "/models/images/generic/new/image-sunnybrook?username=me")[1]
+    assert made["id"] in mine
+    assert made["id"] not in ask(server, "/models/images/generic/new/image-gradients?username=me")[1]
     assert 'value="image-segmentation" selected' in page
     outputs = get(server, "/models/images/generic/infer_extension.json", job_id=model["id"], validation_record=1)["outputs"]
     (scores,) = next(iter(outputs.values())).values()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +108,8 @@ def host(place: Path) -> Iterator[Service]:
     add_package(site, "noimport", "import dicom\n", data="Data")
     add_package(site, "oldnumpy", "import numpy as np\nkind = np.int\n", data="Data")
     add_package(site, "quitter", "import sys\nsys.exit(4)\n", data="Data")
+    hidden = "@staticmethod\ndef get_default_visibility():\n    return False\n"
+    add_package(site, "hidden", data_source("hidden", hidden), data="Data")
     add_package(site, "zdoubled", data_source("good"), data="Data")
     service = Service.open(Settings(jobs_dir=str(place / "jobs"), auth=False, data_dirs=str(place)))
     with running_host(service, place, site):
@@ -146,6 +150,21 @@ def test_a_plugin_that_cannot_be_used_is_a_row_with_the_reason_and_the_remedy(
 def test_the_menu_has_its_category(host: Service) -> None:
     plugins.forget(host)
     assert [row["id"] for row in plugins.menu(host)["Tests"]][0:2] == ["bad-init", "broken-form"]
+
+
+def test_what_hides_itself_is_in_no_menu_but_works_by_its_address(host: Service) -> None:
+    assert "hidden" not in [row["id"] for row in plugins.menu(host)["Tests"]]
+    assert plugin_datasets.dataset_form(host, "hidden", {}).failure is None
+    everything = Service.open(Settings(jobs_dir=str(host.jobs_dir.path), auth=False, all_extensions=True))
+    assert "hidden" in [row["id"] for row in plugins.menu(everything)["Tests"]]
+    everything.close()
+
+
+def test_setup_files_import_the_group_without_flask() -> None:
+    program = "import sys; from digits.extensions.{0} import GROUP; print(GROUP, 'flask' in sys.modules, 'numpy' in sys.modules)"
+    for kind in ("data", "view"):
+        run = subprocess.run([sys.executable, "-c", program.format(kind)], capture_output=True, text=True, check=True)
+        assert run.stdout.split() == [f"digits.plugins.{kind}", "False", "False"]
 
 
 def test_a_form_shows_choices_that_were_appended_after_binding(host: Service) -> None:
