@@ -117,7 +117,8 @@ def create_dataset(service: Service, extension_id: str, values: Mapping[str, Any
 
 
 def preview(service: Service, extension_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a posted form would make: `counts`, `class_labels`, `problems`, ten random `samples` (`picture`: bytes of a PNG).
+    """What a posted form would make: `counts`, `class_labels` and their `colours`, `problems`, ten random `samples` (`picture`:
+    bytes of a PNG).
 
     Nothing is kept. Raises FormErrors; PluginFailure with the source's message when it can make no data set of the files.
     """
@@ -127,7 +128,7 @@ def preview(service: Service, extension_id: str, values: Mapping[str, Any]) -> d
     same_shape = str(values.get("dsopts_force_same_shape", "1")) != "0"
     header = {"values": own, "allowed_roots": _roots(service), "same_shape": same_shape}
     answer = plugins.ask(service, "preview", extension_id, header, timeout=plugins.CREATE_SECONDS)
-    found = {name: answer.header[name] for name in ("counts", "class_labels", "problems", "problem_count", "samples")}
+    found = {name: answer.header[name] for name in ("counts", "class_labels", "colours", "problems", "problem_count", "samples")}
     for number, sample in enumerate(found["samples"]):
         picture = answer.arrays.get(f"{number}/picture")
         sample["picture"] = picture.tobytes() if picture is not None else b""
