@@ -72,7 +72,7 @@ def run_database(service: Service, model: Job, path: str, limit: int, snapshot: 
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
     samples: list[Sample] = []
     skipped: list[dict[str, str]] = []
-    for batch in _chunks(_records(confine(service, path), limit or MAX_SAMPLES)):
+    for batch in _chunks(_records(confine(service, path), limit)):
         answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **ASKED)
         part = _collect([key for key, _, _ in batch], answer.results, [truth for *_, truth in batch])
         samples += part.samples
@@ -122,21 +122,34 @@ def _collect(keys: Sequence[str], results: Iterable[inference.One], truths: Sequ
 
 
 def _records(path: Path, limit: int) -> Iterator[tuple[str, np.ndarray, Any]]:
-    """Key, feature and label of each record below `path`. Raises BadRequest when there is no database."""
+    """Key, feature and label of each record below `path`, of the first `limit` where it is not 0.
+
+    Raises BadRequest when there is no database, or one that is too large to be tested whole.
+    """
     from digits.storage.records import RecordReader, is_complete
 
     split = path.parent if path.name in ("features", "labels") and is_complete(path.parent) else path
     if is_complete(split):
         reader = RecordReader(split)
-        for index in range(min(len(reader), limit)):
+        for index in range(_count(len(reader), limit)):
             labels = reader.labels([index])
             yield str(reader.column("key", [index])[0]), reader.feature(index), None if labels is None else labels[0]
         return
     from digits.storage.lmdb_datum import DatumDatabase
 
     with DatumDatabase(path) as database:
-        for key, datum in database.items(limit):
+        for key, datum in database.items(_count(len(database), limit)):
             yield key, datum.array, datum.label
+
+
+def _count(records: int, limit: int) -> int:
+    """How many of a database's records are tested; never fewer than asked for without a word."""
+    if not limit and records > MAX_SAMPLES:
+        raise BadRequest(
+            f"The database has {records} records; at most {MAX_SAMPLES} are tested at once.",
+            advice="Set num_test_images to test the first ones, or evaluate the model on the split, which has no such limit.",
+        )
+    return min(records, limit or records)
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -86,7 +86,11 @@ def infer_many() -> Any:
 
 
 @describes(
-    form={**COMMON, "db_path": "A folder: an LMDB with Datum records, or a split of a data set."},
+    form={
+        **COMMON,
+        "db_path": "A folder: an LMDB with Datum records, or a split of a data set.",
+        "num_test_images": "Only the first N.",
+    },
     answer="`outputs`: key → name → list.",
 )
 def infer_db() -> Any:
