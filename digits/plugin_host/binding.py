@@ -73,9 +73,15 @@ def refill(form: Any, values: Mapping[str, Any]) -> None:
     for field in form:
         if isinstance(field, wtforms.FileField):
             continue
-        if field.name in sent or (isinstance(field, wtforms.BooleanField) and values):
+        if _was_sent(field, sent) or (isinstance(field, wtforms.BooleanField) and values):
             field.process(sent)
             field.errors = ()
+
+
+def _was_sent(field: Any, sent: Mapping[str, Any]) -> bool:
+    """Whether there is a value for a field, or for a part of one that has parts (`name-0`, `name-part`)."""
+    has_parts = isinstance(field, wtforms.FieldList | wtforms.FormField)
+    return field.name in sent or (has_parts and any(name.startswith(f"{field.name}-") for name in sent))
 
 
 def check(form: Any, values: Mapping[str, Any]) -> dict[str, Any]:

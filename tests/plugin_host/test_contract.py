@@ -24,6 +24,7 @@ upload = wtforms.FileField("Upload")
 choice = wtforms.SelectField("Choice", choices=[("a", "A"), ("/etc", "A place of its own")], default="a")
 source = wtforms.StringField("Source")
 group_pattern = wtforms.StringField("Pattern")
+names = wtforms.FieldList(wtforms.StringField("Name"), min_entries=2)
 
 def __init__(self, *args, **kwargs):
     super().__init__(*args, **kwargs)
@@ -33,7 +34,7 @@ def __init__(self, *args, **kwargs):
 SHOWN = """
 @staticmethod
 def get_dataset_template(form):
-    return '{{ form.count() }} {{ form.source(class="form-control autocomplete_path") }}', {"form": form}
+    return '{{ form.count() }} {{ form.names() }} {{ form.source(class="form-control autocomplete_path") }}', {"form": form}
 """
 
 ORDER = """
@@ -176,7 +177,9 @@ def test_a_form_shows_choices_that_were_appended_after_binding(host: Service) ->
 
 
 def test_stored_values_refill_a_form(host: Service) -> None:
-    assert 'value="17"' in plugin_datasets.dataset_form(host, "good", {"count": 17, "dataset_name": "x"}, "refill").html
+    stored = {"count": 17, "names-0": "first", "names-1": "second", "dataset_name": "x"}
+    html = plugin_datasets.dataset_form(host, "good", stored, "refill").html
+    assert [f'value="{value}"' in html for value in ("17", "first", "second")] == [True] * 3
 
 
 @pytest.mark.parametrize(
