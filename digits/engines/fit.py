@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -59,13 +61,37 @@ def noise(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def check_callables(names: dict[str, Any]) -> None:
-    """NetworkError for a `loss` or `metrics` that is no function."""
+    """NetworkError for a `loss` or `metrics` that is no function of outputs and targets."""
     for name in ("loss", "metrics"):
-        if names.get(name) is not None and not callable(names[name]):
+        value = names.get(name)
+        if value is not None and not _takes_two(value):
+            found = f"{name}{inspect.signature(value)}" if inspect.isfunction(value) else f"{name} is {value!r:.80}"
             raise NetworkError(
-                f"{name} is {names[name]!r:.80}, expected a function {name}(outputs, targets).",
+                f"{found} was found, expected a function {name}(outputs, targets).",
                 advice=f"Define the function, or leave {name} out: then the default for the data set's task is used.",
             )
+
+
+def _takes_two(value: Any) -> bool:
+    if not callable(value):
+        return False
+    try:
+        inspect.signature(value).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a function of C without a signature
+        return True
+    return True
+
+
+def named_values(found: Any) -> dict[str, Any]:
+    """What a text's `metrics` gave. NetworkError when it is no dictionary."""
+    if not isinstance(found, Mapping):
+        raise NetworkError(
+            f"metrics(outputs, targets) gave {type(found).__name__}.",
+            advice='Return a dictionary of scalars, such as {"name": value}.',
+        )
+    return dict(found)
 
 
 def _check_map(shape: tuple[int, ...], found: str, context: NetworkContext, map_layout: str) -> None:

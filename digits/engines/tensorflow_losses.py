@@ -51,7 +51,7 @@ def _own_values(value: Any) -> dict[str, Any]:
         raise NetworkError(
             f"loss(outputs, targets) gave {type(value).__name__}.", advice="Return a scalar tensor or a dictionary of them."
         )
-    values = dict(value)
+    values = {name: tf.reduce_mean(tf.cast(part, tf.float32)) for name, part in value.items()}
     return values if "loss" in values else {"loss": tf.add_n(list(values.values())), **values}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.batches import Batch, BatchSource
-from digits.engines.fit import PROBABILITIES
+from digits.engines.fit import PROBABILITIES, named_values
 from digits.engines.loop import evaluation_parts, kind_of
 from digits.engines.metrics import Metric
 from digits.engines.plan import Plan
@@ -219,7 +219,8 @@ class TensorflowStepper(Stepper):
         outputs = self.model(x, training=False)
         values = self._losses(outputs, y)
         if self.network.metrics is not None:
-            values |= self.network.metrics(_float(outputs), y)
+            found = named_values(self.network.metrics(_float(outputs), y))
+            values |= {name: tf.reduce_mean(tf.cast(value, tf.float32)) for name, value in found.items()}
         output = tf.cast(next(iter(names_of(outputs).values())), tf.float32)
         if len(y.shape) == 3 and len(output.shape) == 4:
             output = tf.argmax(output[..., : len(self.run.info.class_labels)], axis=-1)

@@ -105,7 +105,10 @@ def _stepper(
 ) -> TensorflowStepper:
     spec = run.spec
     if not network.model.trainable_variables:
-        raise NetworkError("The network has no parameters to train.", advice="Add a layer with weights.")
+        raise NetworkError(
+            "The network has no parameters to train.",
+            advice="Add a layer with weights; of layers of your own only those made with add_weight count, no tf.Variable.",
+        )
     scaled = _policy_name(run) == "mixed_float16"
     optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
     name = spec.loss or usual_loss(spec.task, run.info)
@@ -164,5 +167,14 @@ def _advised(run: TrainingRun) -> Iterator[None]:
         if "out of bounds" in str(error) and isinstance(error, tf.errors.InvalidArgumentError):
             raise label_range(run, ValueError(str(error).splitlines()[0])) from error
         if own_frames(error):
-            raise NetworkError(describe(error), advice="Correct the network text.") from error
+            raise NetworkError(describe(error), advice=_advice(error)) from error
         raise
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, tf.errors.OperatorNotAllowedInGraphError) or "SymbolicTensor" in str(error):
+        return (
+            "loss and metrics are compiled with the step, so tensors have no values yet: write keras.ops.where instead of `if`, "
+            "and functions of keras.ops instead of those of NumPy."
+        )
+    return "Correct the network text."

@@ -46,13 +46,18 @@ def make_loss(
 def _own_values(value: Any) -> dict[str, Tensor]:
     """What a text's loss gave: a scalar, or a mapping whose `loss` is the total (else the sum of all)."""
     if isinstance(value, Tensor):
-        return {"loss": value}
+        return {"loss": _scalar(value)}
     if not isinstance(value, Mapping) or not value:
         raise NetworkError(
             f"loss(outputs, targets) gave {type(value).__name__}.", advice="Return a scalar tensor or a dictionary of them."
         )
-    values = dict(value)
+    values = {name: _scalar(part) for name, part in value.items()}
     return values if "loss" in values else {"loss": sum(values.values()), **values}
+
+
+def _scalar(value: Any) -> Any:
+    """A scalar as it is, else the mean."""
+    return value.mean() if isinstance(value, Tensor) and value.numel() > 1 else value
 
 
 def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.batches import Batch, BatchSource
-from digits.engines.fit import PROBABILITIES
+from digits.engines.fit import PROBABILITIES, named_values
 from digits.engines.loop import evaluation_parts, kind_of
 from digits.engines.metrics import Metric
 from digits.engines.plan import Plan
@@ -162,7 +162,8 @@ class TorchStepper(Stepper):
         outputs = self._forward(x)
         values = {name: float(value) for name, value in self.loss(outputs, y).items()}
         if self.network.metrics is not None:
-            values |= {name: float(value) for name, value in self.network.metrics(outputs, y).items()}
+            found = named_values(self.network.metrics(outputs, y))
+            values |= {name: float(torch.as_tensor(value).float().mean()) for name, value in found.items()}
         self._update_metrics(metrics, next(iter(names_of(outputs).values())), y)
         return Totals({name: value * len(batch) for name, value in values.items()}, len(batch))
 

@@ -188,9 +188,22 @@ class EngineContract:
         assert losses[0] == pytest.approx(losses[1], rel=2e-2, abs=1e-3)
         np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-2, atol=1e-3)
 
-    def test_a_loss_that_is_no_function_is_refused(self, engine: Engine) -> None:
-        with pytest.raises(NetworkError, match="expected a function loss"):
-            engine.check(self.texts["classifier"] + "\nloss = 'mse'\n", NetworkContext("classification", (1, 12, 12), 2))
+    @pytest.mark.parametrize("line", ["loss = 'mse'", "loss = lambda outputs: outputs", "metrics = 3"])
+    def test_a_loss_that_is_no_function_of_outputs_and_targets_is_refused(self, engine: Engine, line: str) -> None:
+        with pytest.raises(NetworkError, match="expected a function"):
+            engine.check(f"{self.texts['classifier']}\n{line}\n", NetworkContext("classification", (1, 12, 12), 2))
+
+    def test_a_metric_of_every_sample_counts_as_its_mean(self, pictures: Path, tmp_path: Path) -> None:
+        text = self.texts["classifier"] + "\ndef metrics(outputs, targets):\n    return {'score': outputs[:, 0], 'one': 1.0}\n"
+        events = train(pictures, tmp_path, self.spec(network=text, epochs=1))
+        last = [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1]
+        assert last.values["one"] == 1.0
+        assert np.isfinite(last.values["score"])
+
+    def test_metrics_that_are_no_dictionary_are_explained(self, pictures: Path, tmp_path: Path) -> None:
+        text = self.texts["classifier"] + "\ndef metrics(outputs, targets):\n    return outputs[0, 0]\n"
+        with pytest.raises(NetworkError, match="Return a dictionary of scalars"):
+            train(pictures, tmp_path, self.spec(network=text))
 
     def test_own_losses_and_metrics_are_charted(self, pictures: Path, tmp_path: Path) -> None:
         events = train(pictures, tmp_path, self.spec("own", epochs=1))

@@ -121,6 +121,13 @@ class TestTensorflow(EngineContract):
         with pytest.raises(NetworkError, match="line 10"):
             train(pictures, tmp_path, self.spec(network=text))
 
+    def test_a_python_if_on_a_tensor_is_explained(self, pictures: Path, tmp_path: Path) -> None:
+        text = (
+            TEXTS["classifier"] + "def loss(outputs, targets):\n    return outputs if keras.ops.mean(outputs) > 0 else targets\n"
+        )
+        with pytest.raises(NetworkError, match="keras.ops.where"):
+            train(pictures, tmp_path, self.spec(network=text))
+
     def test_a_text_for_pytorch_is_recognised_and_a_tower_explained(self) -> None:
         context = NetworkContext("classification", (1, 4, 4), 2)
         with pytest.raises(NetworkError, match="written for pytorch"):
