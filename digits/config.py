@@ -109,7 +109,7 @@ def _read_toml(file: Path, environ: Mapping[str, str]) -> Mapping[str, Any]:
             raise ConfigError(f"DIGITS_CONFIG names {file}, which does not exist.")
         return {}
     try:
-        values = tomllib.loads(file.read_text())
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}.") from error
     unknown = sorted(set(values) - {f.name for f in fields(Settings)})

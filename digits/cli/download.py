@@ -119,7 +119,7 @@ def write_tree(folder: Path, labels: list[str], splits: dict[str, Pictures]) -> 
     with Progress() as progress:
         for split, pictures in splits.items():
             bar = progress.add_task(split, total=len(pictures.classes))
-            with open(folder / f"{split}.txt", "w") as listing:
+            with open(folder / f"{split}.txt", "w", encoding="utf-8") as listing:
                 for path, number in _write_split(folder / split, labels, pictures):
                     listing.write(f"{path.absolute()} {number}\n")
                     progress.advance(bar)

@@ -241,6 +241,8 @@ def _message(item: Any) -> str:
         return f"{given} is not allowed: it must be {words} {context[key]}."
     if kind == "string_too_long":
         return f"This has {len(str(given)):,} characters; at most {context['max_length']:,} are allowed."
+    if kind == "string_unicode":
+        return "This holds bytes that are no UTF-8 text."
     if kind == "value_error":
         return str(context.get("error", item["msg"]))
     return f"{item['msg']}."

@@ -62,9 +62,10 @@ def in_place(path: Path, *, keep: int) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, value: Any, *, permissions: int | None = None) -> None:
-    """Write `value` as indented JSON, atomically."""
-    with atomic(path, "w", permissions=permissions) as handle:
-        json.dump(value, handle, indent=1, ensure_ascii=False)
+    """Write `value` as indented JSON, atomically; in UTF-8 whatever the locale, and texts of any characters come back."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    with atomic(path, permissions=permissions) as handle:
+        handle.write(text.encode(errors="surrogatepass"))
 
 
 def read_json(path: Path) -> Any:
