@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from digits.config import Settings
 from digits.errors import FormErrors, NotFound
 from digits.service import Service, plugin_datasets, plugin_views, plugins
 from digits.service.plugin_views import Sample
+from digits.storage.records import BOX_DTYPE
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package, data_source, view_source
 
@@ -178,8 +180,8 @@ def test_a_form_shows_choices_that_were_appended_after_binding(host: Service) ->
 
 def test_stored_values_refill_a_form(host: Service) -> None:
     stored = {"count": 17, "names-0": "first", "names-1": "second", "dataset_name": "x"}
-    html = plugin_datasets.dataset_form(host, "good", stored, "refill").html
-    assert [f'value="{value}"' in html for value in ("17", "first", "second")] == [True] * 3
+    shown = plugin_datasets.dataset_form(host, "good", stored, "refill").html
+    assert [f'value="{value}"' in shown for value in ("17", "first", "second")] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -277,6 +279,13 @@ def test_a_view_is_asked_in_the_order_of_the_contract(host: Service) -> None:
     assert '<style nonce="N0nce">' in results.header["html"]
     assert results.before["html"] == "<div ng-app='x'>"
     assert results.after["html"] == '</div><script nonce="N0nce">done()</script>'
+
+
+def test_boxes_of_the_ground_truth_reach_a_view_as_the_records_hold_them(host: Service) -> None:
+    truth = np.array([(1.5, 2, 3, 4, 0, 0)], BOX_DTYPE)
+    sample = Sample("one", np.zeros((1, 8, 8), np.uint8), {"boxes": np.array([[1, 1, 2, 2, 0.9]], np.float32)}, truth)
+    results = plugin_views.render(host, None, [sample], "image-bounding-boxes", {}, "")
+    assert "[1.5, 2.0, 3.0, 4.0]" in html.unescape(results.samples[0]["html"])
 
 
 def test_a_sample_that_fails_costs_its_own_box(host: Service) -> None:
