@@ -94,12 +94,7 @@ class Boards:
             ended = board.ready and not board.child.is_running()
             if ended or now - board.used > max(self.idle_seconds, 0 if board.ready else STARTING_SECONDS):
                 self._drop(key)
-        for board, since in self._ending:
-            if now - since > STOP_SECONDS:
-                board.child.stop(0)
-        for board in [board for board, _ in self._ending if not board.child.is_running()]:
-            _remove(board)
-        self._ending = [item for item in self._ending if item[0].child.is_running()]
+        self._ending = [(board, since) for board, since in self._ending if not self._has_gone(board, now - since)]
 
     def forget(self, job_id: str) -> None:
         """End those that show a model that is being deleted."""
@@ -161,6 +156,15 @@ class Boards:
             names[job_id] = STRANGE.sub("_", name)[:NAME_LENGTH].strip(" .") or job_id
         values = list(names.values())
         return {job_id: name if values.count(name) == 1 else f"{name} ({job_id})" for job_id, name in names.items()}
+
+    def _has_gone(self, board: Board, waited: float) -> bool:
+        """Whether one that was told to go has; after a while it is made to. What it left is removed then."""
+        if waited > STOP_SECONDS:
+            board.child.stop(0)
+        if board.child.is_running():
+            return False
+        _remove(board)
+        return True
 
     def _make_room(self) -> None:
         """Drop those used least recently until one more is allowed."""
