@@ -51,7 +51,8 @@ export class CardBoard {
 
   /** Have the pictures of other samples at hand. */
   ahead(samples) {
-    return Promise.all(this.cards.map((card, i) => card.ahead?.(samples[i])));
+    const { large } = this;
+    return Promise.all([...this.cards.map((card, i) => card.ahead?.(samples[i])), large?.card.ahead?.(samples[large.at])]);
   }
 
   choice() {

@@ -74,7 +74,7 @@ export class Film {
       if (this.frames[this.at]?.step !== step) return;
       this.one("note").textContent = "";
       this.root.dataset.shown = step;
-      for (const next of [at + 1, at - 1]) if (this.frames[next]) await this.ahead(this.frames[next].step);
+      for (const next of [at + 1, at - 1, at + 2, at - 2]) if (this.at === at && this.frames[next]) await this.ahead(this.frames[next].step);
     } catch (error) {
       this.samples = null;
       this.one("note").textContent = error.message;

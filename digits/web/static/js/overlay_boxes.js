@@ -21,7 +21,7 @@ export function drawBoxes(canvas, picture, scene, choice) {
   context.filter = "none";
   context.lineWidth = (choice.width ?? 2) * fine;
   context.font = `${LETTERS * fine}px system-ui, sans-serif`;
-  if (choice.truth) drawTruth(context, scene.truth ?? [], scale, fine, choice.hidden);
+  if (choice.truth) drawTruth(context, scene, scale, fine, choice);
   const shown = choice.prediction === false ? [] : chosen(scene.boxes, choice, scene.most).filter((box) => !choice.hidden?.has(box.class));
   context.globalAlpha = choice.opacity;
   drawLines(context, shown, scene.colours, scale);
@@ -30,9 +30,11 @@ export function drawBoxes(canvas, picture, scene, choice) {
   return shown;
 }
 
-function drawTruth(context, truth, scale, fine, hidden) {
-  const shown = truth.filter((box) => !hidden?.has(box.class));
-  for (const [dash, colour] of [[[], "#000a"], [[5 * fine, 3 * fine], "#fff"]]) { // white on dark: seen on any picture
+// Dashed beside predictions, white on dark so that it is seen on any picture; alone in the colours of the classes.
+function drawTruth(context, { truth, colours }, scale, fine, { hidden, prediction }) {
+  const shown = (truth ?? []).filter((box) => !hidden?.has(box.class));
+  if (prediction === false) return drawLines(context, shown, colours, scale);
+  for (const [dash, colour] of [[[], "#000a"], [[5 * fine, 3 * fine], "#fff"]]) {
     context.setLineDash(dash);
     stroke(context, shown, colour, scale);
   }
