@@ -16,7 +16,8 @@ from digits.domain.datasets import RecordMeta, SplitInfo
 from digits.storage.records import BOX_IGNORED, RecordReader
 
 IGNORED_PIXEL = 255
-MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes
+MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes,
+SURELY_NUMBERED = 1000  # up to here they are taken for classes even where few records have each
 SIZE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 256, 1, 17), 5))
 SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
 
@@ -115,7 +116,8 @@ class LabelFacts:
 def numbered_classes(labels: np.ndarray) -> tuple[str, ...]:
     """Names for whole numbers that look like classes: 0 to the highest; none where they do not."""
     low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
-    return tuple(str(i) for i in range(high + 1)) if low >= 0 and 0 < high < MAX_NUMBERED else ()
+    most = SURELY_NUMBERED if 2 * (high + 1) > len(labels) else MAX_NUMBERED
+    return tuple(str(i) for i in range(high + 1)) if low >= 0 and 0 < high < most else ()
 
 
 def with_numbers(

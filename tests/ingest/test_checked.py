@@ -10,6 +10,7 @@ import pytest
 from digits.errors import DataError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.checked import encoded
+from digits.ingest.facts import numbered_classes
 from digits.storage.records import BOX_DTYPE
 
 
@@ -57,6 +58,22 @@ def test_what_the_source_raises_comes_with_its_traceback() -> None:
 def test_a_module_that_has_another_name_now_is_named() -> None:
     with pytest.raises(DataError, match="import pydicom as dicom"):
         encoded(Giver(ModuleNotFoundError("No module named 'dicom'", name="dicom")), "e7", "giver")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.arange(12), 12),
+        (np.arange(999), 999),
+        (np.arange(5000), 0),  # each number once: they rather count the records
+        (np.arange(5000).repeat(2), 5000),
+        (np.array([0, 0]), 0),
+        (np.array([-1, 1]), 0),
+        (np.array([], np.int64), 0),
+    ],
+)
+def test_which_numbers_look_like_classes(labels: np.ndarray, classes: int) -> None:
+    assert numbered_classes(labels) == tuple(map(str, range(classes)))
 
 
 def test_labels_are_told_apart() -> None:
