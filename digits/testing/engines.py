@@ -287,12 +287,14 @@ class EngineContract:
         told = [e.message for e in events if isinstance(e, LogEvent) and "start anew" in e.message]
         assert len(told) == 1
 
-    def test_a_stopped_training_goes_on_where_it_was(self, pictures: Path, tmp_path: Path) -> None:
-        train_logged(pictures, tmp_path / "whole", self.spec())
+    @pytest.mark.parametrize("solver", ["SGD", "ADAMW", "ADAGRADDA"])
+    def test_a_stopped_training_goes_on_where_it_was(self, pictures: Path, tmp_path: Path, solver: str) -> None:
+        spec = self.spec(solver=Solver(solver))
+        train_logged(pictures, tmp_path / "whole", spec)
         asked = iter([False] * 7 + [True])
         with pytest.raises(JobStopped):
-            train_logged(pictures, tmp_path / "parts", self.spec(), should_stop=lambda: next(asked))
-        train_logged(pictures, tmp_path / "parts", self.spec())
+            train_logged(pictures, tmp_path / "parts", spec, should_stop=lambda: next(asked))
+        train_logged(pictures, tmp_path / "parts", spec)
         assert metric_lines(tmp_path / "parts") == metric_lines(tmp_path / "whole")
 
     @pytest.mark.parametrize("interval", [1, 0])
