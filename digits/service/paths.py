@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from digits.errors import Forbidden, FormErrors
+from digits.errors import BadRequest, Forbidden, FormErrors
 from digits.service import Service
 
 
@@ -16,7 +16,12 @@ def allowed_roots(service: Service) -> tuple[Path, ...]:
 
 
 def confine(service: Service, text: str) -> Path:
-    """The resolved path behind `text` (`~` allowed; relative ones start at `/`). Raises Forbidden outside the allowed folders."""
+    """The resolved path behind `text` (`~` allowed; relative ones start at `/`).
+
+    Raises Forbidden outside the allowed folders, BadRequest for what can be no path.
+    """
+    if "\0" in text:
+        raise BadRequest("A path cannot contain a zero byte.")
     path = Path(os.path.expanduser(text))
     resolved = Path(os.path.realpath(path if path.is_absolute() else Path("/") / path))
     if not is_allowed(service, resolved):
@@ -63,11 +68,9 @@ def readable_file(service: Service, text: str, field: str) -> Path:
 
 
 def _confined(service: Service, text: str, field: str) -> Path:
-    if "\0" in text:
-        raise FormErrors({field: ["A path cannot contain a zero byte."]})
     try:
         return confine(service, text)
-    except Forbidden as error:
+    except (BadRequest, Forbidden) as error:
         raise FormErrors({field: [str(error)]}) from error
     except OSError as error:
         raise FormErrors({field: [f"Not a usable path: {error.strerror}."]}) from error

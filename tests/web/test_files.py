@@ -108,6 +108,7 @@ def test_browsing(client: FlaskClient, tmp_path: Path) -> None:
     ]
     assert folder["parent"] == str(tmp_path)
     assert client.get("/browse.json", query_string={"path": str(tmp_path)}).json["parent"] is None
+    assert client.get("/browse.json", query_string={"path": "a\0b"}).status_code == 400
     refused = client.get("/browse.json?path=/etc")
     assert refused.status_code == 403
     assert "DIGITS_DATA_DIRS" in refused.json["error"]["description"]

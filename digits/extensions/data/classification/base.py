@@ -28,6 +28,8 @@ PROBES = 200  # files whose headers decide on type and channels
 class ClassificationSource(FileSource):
     """Entries are `(path, class number)`; `train.txt`, `val.txt`, `test.txt` and `labels.txt` stand in the job folder."""
 
+    first_refusal = ""
+
     @staticmethod
     def get_category() -> str:
         return "Images"
@@ -91,6 +93,11 @@ class ClassificationSource(FileSource):
         if "\n" in path or "\r" in path:
             return "The file name contains a line break."
         return "" if is_address(path) or allowed.allows(path) else OUTSIDE
+
+    def refuse(self, path: str, reason: str, report: Report, **more: Any) -> None:
+        """Report a picture that cannot be taken; the first of them explains why there may be none at all."""
+        self.first_refusal = self.first_refusal or f" The first that cannot be taken is {path}: {reason}"
+        report({"kind": "skipped", **more, "entry": path, "reason": reason})
 
     def keep_labels(self, labels: Sequence[str]) -> None:
         """Remember the class names and write `labels.txt`."""

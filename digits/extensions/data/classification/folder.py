@@ -75,7 +75,7 @@ class FolderIngestion(ClassificationSource):
             raise DataError(f"{root} holds {len(folders)} sub-folder{'s' * (len(folders) != 1)}.", advice=LAYOUT)
         scan = self._scan(TRAIN_DB, folders, {label: number for number, label in enumerate(folders)}, report)
         if not scan.classes:
-            raise DataError(f"No pictures below {root}.", advice=LAYOUT)
+            raise DataError(f"No pictures below {root}.{self.first_refusal}", advice=LAYOUT)
         splits = 1 + sum(share > 0 for share in shares)
         kept = self._limited(TRAIN_DB, scan, list(folders), splits, report)
         labels = [label for number, label in enumerate(folders) if (kept & (np.asarray(scan.classes) == number)).any()]
@@ -136,7 +136,7 @@ class FolderIngestion(ClassificationSource):
         for label, paths in folders.items():
             for path in (path for folder in paths for path in pictures(folder)):
                 if reason := self.refusal(path, allowed):
-                    report({"kind": "skipped", "entry": path, "reason": reason})
+                    self.refuse(path, reason, report)
                     continue
                 scan.classes.append(numbers[label])
                 if grouped:

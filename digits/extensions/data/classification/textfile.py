@@ -63,7 +63,7 @@ class TextFileIngestion(ClassificationSource):
         target = self.job_folder / LIST_FILES[stage]
         scan = target.with_name(f".scan-{SHORT[stage]}.txt")
         if not self.write_lines(scan, self._lines(source, stage, classes, report)):
-            raise DataError(f"{source.name} has no valid line.", advice=GRAMMAR)
+            raise DataError(f"{source.name} has no valid line.{self.first_refusal}", advice=GRAMMAR)
         if self.option("textfile_shuffle", True):
             self._shuffle(scan, target, stage)
             scan.unlink()
@@ -87,7 +87,7 @@ class TextFileIngestion(ClassificationSource):
                 )
             path = entry[0] if is_address(entry[0]) else os.path.join(base, os.path.expanduser(entry[0]))
             if reason := self.refusal(path, allowed):
-                report({"kind": "skipped", "stage": stage, "entry": path, "reason": reason})
+                self.refuse(path, reason, report, stage=stage)
             else:
                 yield f"{path} {entry[1]}"
 
