@@ -108,6 +108,10 @@ def host(place: Path) -> Iterator[Service]:
         data="Data",
     )
     add_package(site, "goodview", view_source("good-view", ORDER), view="View")
+    summary = "from digits.utils import override\n" + view_source(
+        "old-summary", "@override\ndef get_summary_template(self):\n    return '<b>{{ seen }} in all</b>', {'seen': self.seen}\n"
+    )
+    add_package(site, "oldsummary", summary, view="View")
     add_package(site, "noimport", "import dicom\n", data="Data")
     add_package(site, "oldnumpy", "import numpy as np\nkind = np.int\n", data="Data")
     add_package(site, "quitter", "import sys\nsys.exit(4)\n", data="Data")
@@ -294,6 +298,11 @@ def test_a_sample_that_fails_costs_its_own_box(host: Service) -> None:
     assert "no good" in results.samples[1]["error"]["message"]
     assert "Traceback" in results.samples[1]["error"]["trace"]
     assert results.header["html"].startswith("<b>4 seen")
+
+
+def test_a_summary_of_old_is_the_header(host: Service) -> None:
+    results = plugin_views.render(host, None, samples("one", "two"), "old-summary", {}, "")
+    assert results.header["html"] == "<b>2 in all</b>"
 
 
 def test_wrong_options_name_their_field(host: Service) -> None:

@@ -56,6 +56,10 @@ class VisualizationInterface:
 
     def get_header_template(self) -> tuple[str | None, dict[str, Any]]:
         """Jinja text above the results and the names it uses; asked for last, so it can show totals."""
+        return self.get_summary_template()
+
+    def get_summary_template(self) -> tuple[str | None, dict[str, Any]]:
+        """The older name of `get_header_template`, kept for old views."""
         return None, {}
 
     def get_ng_templates(self) -> tuple[str | None, str | None]:
