@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,16 @@ def test_a_text_for_tensorflow_1(client: FlaskClient, dataset: Job, framework: s
     for words in ("TensorFlow 1", "keras.Input((height, width, channels))", "self.nclasses is context.num_classes"):
         assert words in errors["custom_network"][0]
     assert "keras.layers.Dense" in page.split('id="error-custom_network"')[1].split("</div>")[0]
+
+
+def test_without_tensorflow_the_tab_and_the_answer_say_how_to_get_it(
+    client: FlaskClient, dataset: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "tensorflow" else find(name, *rest))
+    page = client.get(f"{CLASSIFICATION}/new?dataset={dataset.id}").get_data(as_text=True)
+    tab = page.split('<div class="alert alert-info" data-framework-only="tensorflow"')[1].split("</div>")[0]
+    assert "TensorFlow is not installed here." in tab
+    assert "pip install &#39;digits[tensorflow]&#39;" in tab
+    errors, _ = both(client, CLASSIFICATION, dataset=dataset.id, framework="tensorflow", standard_networks="lenet")
+    assert "pip install 'digits[tensorflow]'" in errors["framework"][0]
