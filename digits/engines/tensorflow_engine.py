@@ -9,7 +9,10 @@ from digits.engines.tensorflow_build import report
 from digits.engines.tensorflow_predictor import load_predictor
 from digits.engines.tensorflow_solvers import SUPPORTED
 from digits.engines.tensorflow_start import start, tf
-from digits.errors import BadRequest
+from digits.errors import BadRequest, NetworkError, TrainingError
+
+NO_DETECTION = "Object detection is not possible with TensorFlow here."
+CHOOSE = "Choose PyTorch."
 
 
 class TensorflowEngine(Engine):
@@ -24,10 +27,14 @@ class TensorflowEngine(Engine):
     )
 
     def check(self, network_text: str, context: NetworkContext) -> NetworkReport:
+        if context.task == "detection":
+            raise NetworkError(NO_DETECTION, advice=CHOOSE)
         start()
         return report(network_text, context)
 
     def train(self, run: TrainingRun) -> None:
+        if run.spec.task == "detection":
+            raise TrainingError(NO_DETECTION, advice=CHOOSE, code="task")
         from digits.engines.tensorflow_training import train  # a predictor has no need of it
 
         train(run)

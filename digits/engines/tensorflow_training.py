@@ -50,8 +50,6 @@ def train(run: TrainingRun) -> None:
     run.threads = (found["threads"] if found else 0) or run.spec.threads or run.threads or os.cpu_count() or 1
     start(run.threads, gpu=bool(run.devices), repeatable=not run.devices)
     check_devices(run)
-    if run.spec.task == "detection":
-        raise TrainingError("Object detection is not possible with TensorFlow here.", advice="Choose PyTorch.", code="task")
     with _advised(run):
         _train(run)
 

@@ -17,7 +17,7 @@ from digits.domain.training import Augmentation
 from digits.engines.base import NetworkContext, available_frameworks, get_engine
 from digits.errors import NetworkError, StorageError, TrainingError
 from digits.testing.engines import EngineContract
-from digits.testing.runs import make_dataset, striped_pictures, train
+from digits.testing.runs import make_dataset, squared_pictures, striped_pictures, train
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"),
@@ -120,6 +120,17 @@ class TestTensorflow(EngineContract):
         text = TEXTS["classifier"] + "def loss(outputs, targets):\n    return outputs.nonsense()\n"
         with pytest.raises(NetworkError, match="line 10"):
             train(pictures, tmp_path, self.spec(network=text))
+
+    def test_detection_is_refused_with_the_way_out(self, tmp_path: Path) -> None:
+        features, boxes = squared_pictures(8, 24, seed=1)
+        data = make_dataset(
+            tmp_path / "d", features, boxes, task="detection", label_kind="boxes", class_labels=("a",), validation=0
+        )
+        with pytest.raises(TrainingError, match=r"not possible with TensorFlow here. Choose PyTorch\.") as caught:
+            train(data, tmp_path / "m", self.spec(task="detection"))
+        assert caught.value.code == "task"
+        with pytest.raises(NetworkError, match="Choose PyTorch"):
+            get_engine("tensorflow").check(TEXTS["classifier"], NetworkContext("detection", (3, 24, 24), 1, label_kind="boxes"))
 
     def test_a_python_if_on_a_tensor_is_explained(self, pictures: Path, tmp_path: Path) -> None:
         text = (
