@@ -21,6 +21,7 @@ from digits.web.context import argument, describes, get_service, json_answer
 PAGE_SIZE = 24
 LARGEST_PAGE = 200
 SHOWN_PROBLEMS = 200
+NAMED = 5  # classes that a sentence names
 SELECTION = {
     "page": "From 0.",
     "size": f"Pictures per page ({PAGE_SIZE}).",
@@ -114,7 +115,8 @@ def page_context(job: Job, result: dict[str, Any], spec: EvaluationSpec) -> dict
         "result": result,
         "titles": TITLES,
         "shown": shown,
-        "baseline": _baseline(model, result, spec),
+        "baseline": baseline,
+        "verdict": verdict(result, baseline),
         "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
         "worst": "desc" if _worst_first(result, result["key"]) else "asc",
@@ -134,6 +136,21 @@ def shown(name: str, value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.4g}" if name in NUMBERS else f"{100 * value:.2f} %"
+
+
+def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]:
+    """What has to be said about the numbers: no better than the trivial answer, or classes that were not found at all."""
+    key, said = result["key"], []
+    own, trivial = result["metrics"].get(key), baseline.values.get(key) if baseline else None
+    if baseline and own is not None and trivial is not None and math.isfinite(trivial):
+        if not (own < trivial if result["lower_is_better"] else own > trivial):
+            compared = f"{TITLES.get(key, key)} {shown(key, own)} against {shown(key, trivial)}"
+            said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
+    missing = [f"“{row['label']}”" for row in result["per_class"] if row.get("dice", row.get("ap50")) == 0]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        said.append(f"{', '.join(missing[:NAMED])}{more} {'is' if len(missing) == 1 else 'are'} not found in any picture.")
+    return said
 
 
 def _worst_first(result: dict[str, Any], sort: str) -> bool:

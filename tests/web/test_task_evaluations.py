@@ -147,3 +147,12 @@ def test_a_folder_of_any_size_is_predicted_as_a_job(service: Service, client: Fl
     spec = EvaluationSpec.from_json(service.folder(job_id).spec())
     assert (spec.source, spec.folder, spec.limit, spec.dont_resize) == ("folder", str(tmp_path), 3, True)
     assert client.get(f"/evaluations/{job_id}/samples.json").status_code == 409
+
+
+def test_a_model_that_finds_nothing_is_told_so(service: Service, client: FlaskClient) -> None:
+    baseline = {"values": {"mean_dice": 0.8}, "description": "every pixel “background”"}
+    per_class = [{"label": "background", "dice": 0.9}, {"label": "cell", "dice": 0.0}]
+    job = finished(service, "map", [np.zeros((4, 6), np.uint8)], baseline=baseline, per_class=per_class)
+    text = client.get(f"/evaluations/{job.id}").get_data(as_text=True)
+    assert "no better than the trivial answer (every pixel “background”): Mean Dice (pooled) 75.00 % against 80.00 %" in text
+    assert "“cell” is not found in any picture." in text

@@ -81,12 +81,12 @@ function advice(state) {
 
 const isRunning = (state) => ["I", "W", "R"].includes(state.status);
 
-/** Classes that are there and that the newest validation did not find at all, while most pixels are right. */
+/** Classes that are there and that the newest validation did not find at all, perhaps while most pixels are right. */
 function notFound(state) {
   const { values } = state.curves.val;
-  const missing = Object.keys(values).filter((name) => name.startsWith("dice/") && state.last("val", name) === 0).map((name) => split(name)[1]);
+  const missing = Object.keys(values).filter((name) => /^(dice|ap50)\//.test(name) && state.last("val", name) === 0).map((name) => split(name)[1]);
   const accuracy = state.last("val", "pixel_accuracy");
-  if (!missing.length || accuracy === null) return [];
+  if (!missing.length) return [];
   const names = missing.slice(0, 5).map((name) => `“${name}”`).join(", ") + (missing.length > 5 ? ` and ${missing.length - 5} more` : "");
   const high = accuracy > 0.8 ? `${number(accuracy * 100)} % of all pixels are right, but the thing itself is not found: ` : "";
   return [`${high}${names} ${missing.length === 1 ? "is" : "are"} not found in any validation picture. ${advice(state)}`];
