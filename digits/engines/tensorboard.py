@@ -2,7 +2,7 @@
 
 Written without TensorBoard being installed: an event file is a TFRecord file of `Event` messages, both of which are simple
 (tensorflow/core/util/event.proto, tensorflow/core/lib/io/record_writer). The files are for looking at only: nothing reads them
-back, lines between two of the training's validations are thinned by the clock, and a disk that is full only ends them.
+back, lines within an epoch are thinned by the clock, and a disk that is full only ends them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Summaries:
     def __init__(self, run: TrainingRun, step: int) -> None:
         self.run = run
         self.last = 0.0
+        self.due = True
         self.has_graph = False
         self.path: Path | None = run.folder / FOLDER / f"events.out.tfevents.{time.time():.0f}.digits"
         self._write(0, 3, b"brain.Event:2")
@@ -50,11 +51,12 @@ class Summaries:
             self._write(step, 7, SESSION_START)
 
     def scalars(self, phase: str, step: int, values: Mapping[str, float]) -> None:
-        """Scalars of a moment as `<phase>/<name>`."""
-        now = time.monotonic()
-        if phase != "val" and now - self.last < SECONDS:
+        """Scalars of a moment as `<phase>/<name>`. Those of training are thinned, but for the last of an epoch."""
+        if phase == "train":
+            self.due = time.monotonic() - self.last >= SECONDS or any(name.startswith("epoch_") for name in values)
+        if phase != "val" and not self.due:
             return
-        self.last = now if phase == "lr" else self.last  # the learning rate is told last
+        self.last = time.monotonic() if phase != "val" else self.last
         summary = b"".join(_bytes(1, _text(1, f"{phase}/{name}") + _float(2, value)) for name, value in values.items())
         self._write(step, 5, summary)
 

@@ -57,6 +57,8 @@ def test_a_training_writes_scalars_and_sample_pictures(tmp_path: Path) -> None:
     scalars = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value if v.HasField("simple_value")}
     assert {step for step, tag in scalars if tag == "val/loss"} == {0, 2, 4}
     assert scalars[0, "val/loss"] > scalars[4, "val/loss"]
+    for tag in ("train/epoch_loss", "lr/learning_rate"):
+        assert {2, 4} <= {step for step, other in scalars if other == tag}, "each epoch has its last point"
     pictures = {v.tag: v.image for e in events for v in e.summary.value if v.HasField("image")}
     assert {"samples/0/feature", "samples/0/output"} <= set(pictures)
     assert (pictures["samples/0/feature"].height, pictures["samples/0/feature"].width) == (16, 16)
