@@ -109,6 +109,7 @@ def page_context(job: Job, result: dict[str, Any], spec: EvaluationSpec) -> dict
     """What `inference/task_evaluation.html` needs beside what every job page has."""
     service = get_service()
     model = service.store.find(spec.model_id)
+    baseline = _baseline(model, result, spec)
     return {
         "spec": spec,
         "model": model,
@@ -142,15 +143,19 @@ def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]
     """What has to be said about the numbers: no better than the trivial answer, or classes that were not found at all."""
     key, said = result["key"], []
     own, trivial = result["metrics"].get(key), baseline.values.get(key) if baseline else None
-    if baseline and own is not None and trivial is not None and math.isfinite(trivial):
-        if not (own < trivial if result["lower_is_better"] else own > trivial):
-            compared = f"{TITLES.get(key, key)} {shown(key, own)} against {shown(key, trivial)}"
-            said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
+    if baseline and own is not None and trivial is not None and not _better(own, trivial, result["lower_is_better"]):
+        compared = f"{TITLES.get(key, key)} {shown(key, own)} against {shown(key, trivial)}"
+        said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
     missing = [f"“{row['label']}”" for row in result["per_class"] if row.get("dice", row.get("ap50")) == 0]
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         said.append(f"{', '.join(missing[:NAMED])}{more} {'is' if len(missing) == 1 else 'are'} not found in any picture.")
     return said
+
+
+def _better(own: float, trivial: float, lower: bool) -> bool:
+    """Whether a metric beats the trivial answer's, or that one is not known."""
+    return not math.isfinite(trivial) or (own < trivial if lower else own > trivial)
 
 
 def _worst_first(result: dict[str, Any], sort: str) -> bool:
