@@ -15,7 +15,7 @@ from digits.service import Service
 from digits.service.dataset_checks import check
 from digits.service.dataset_forms import ClassificationDatasetForm, read
 from digits.service.generic_facts import generic_dict
-from digits.service.jobs import create_job, free_job_id, stored_form
+from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.paths import allowed_roots, confine
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
@@ -38,24 +38,23 @@ def create_classification_dataset(service: Service, values: Mapping[str, Any], o
     errors = {**check(service, form), **errors}
     if errors:
         raise FormErrors(errors)
-    job_id = free_job_id(service)
-    folder = service.folder(job_id)
-    stored, paths = _keep_uploads(service, form, folder)
-    return create_job(
-        service,
-        job_id=job_id,
-        kind=Kind.DATASET,
-        task=Task.CLASSIFICATION,
-        type_name=TYPE_NAMES[Kind.DATASET, Task.CLASSIFICATION],
-        name=form.dataset_name,
-        group=form.group_name,
-        owner=owner,
-        form=stored,
-        spec=_spec(service, form, paths).to_json(),
-        resources=Resources("create_db", cpus=_cpus(service)),
-        extension=EXTENSIONS[form.method],
-        summary=_request_summary(form),
-    )
+    with claimed_job_id(service) as job_id:
+        stored, paths = _keep_uploads(service, form, service.folder(job_id))
+        return create_job(
+            service,
+            job_id=job_id,
+            kind=Kind.DATASET,
+            task=Task.CLASSIFICATION,
+            type_name=TYPE_NAMES[Kind.DATASET, Task.CLASSIFICATION],
+            name=form.dataset_name,
+            group=form.group_name,
+            owner=owner,
+            form=stored,
+            spec=_spec(service, form, paths).to_json(),
+            resources=Resources("create_db", cpus=_cpus(service)),
+            extension=EXTENSIONS[form.method],
+            summary=_request_summary(form),
+        )
 
 
 def form_values(service: Service, job: Job) -> dict[str, Any]:
@@ -170,7 +169,6 @@ def _keep_uploads(service: Service, form: ClassificationDatasetForm, folder: Job
     paths: dict[str, str] = {}
     if form.method != "textfile" or form.textfile_use_local_files:
         return stored, paths
-    folder.path.mkdir(parents=True, exist_ok=True)
     for name in UPLOAD_FIELDS:
         source = getattr(form, name)
         if source and name in form.path_fields():

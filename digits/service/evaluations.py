@@ -73,20 +73,19 @@ def start_evaluation(
     """
     snapshot = find_snapshot(service, model, snapshot_epoch)
     base = str(paths.readable_folder(service, folder, "image_folder")) if folder.strip() else ""
-    job_id = jobs.free_job_id(service)
-    chosen = _source(service, model, job_id, list_file, base, split, dataset)
-    spec = EvaluationSpec(
-        model_id=model.id,
-        snapshot=snapshot.path,
-        epoch=snapshot.epoch,
-        folder=base,
-        limit=max(0, limit),
-        top_n=min(max(1, top_n), MOST_TOP_N),
-        dont_resize=dont_resize,
-        options=_options(service, model),
-        **chosen,
-    )
-    return _create(service, model, job_id, spec, snapshot, owner, form or {})
+    with jobs.claimed_job_id(service) as job_id:
+        spec = EvaluationSpec(
+            model_id=model.id,
+            snapshot=snapshot.path,
+            epoch=snapshot.epoch,
+            folder=base,
+            limit=max(0, limit),
+            top_n=min(max(1, top_n), MOST_TOP_N),
+            dont_resize=dont_resize,
+            options=_options(service, model),
+            **_source(service, model, job_id, list_file, base, split, dataset),
+        )
+        return _create(service, model, job_id, spec, snapshot, owner, form or {})
 
 
 def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
@@ -191,9 +190,7 @@ def _source(
     if split:
         return _split_source(service, model, split, dataset)
     if list_file is not None:
-        target = service.folder(job_id).path
-        target.mkdir(parents=True)
-        shutil.copyfile(list_file, target / LIST_FILE)
+        shutil.copyfile(list_file, service.folder(job_id).path / LIST_FILE)
         return {"source": "list", "list_file": LIST_FILE}
     if folder:
         return {"source": "folder"}

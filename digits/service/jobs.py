@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,39 +38,48 @@ def create_job(
 ) -> Job:
     """Write the job's folder, then its row in state `I`; the supervisor starts it when it can.
 
-    `job_id` may be one that the caller took from `new_job_id` because it put files (uploads, a network text) into the
-    folder first. `columns` are further columns of the row: `extension`, `framework`, `network`, `dataset_id`, `summary`.
+    `job_id` is one of `claimed_job_id`, for who puts files into the folder first. `columns` are further columns of the
+    row: `extension`, `framework`, `network`, `dataset_id`, `summary`.
     """
-    now = time.time()
-    request = JobRequest(
-        id=job_id or free_job_id(service),
-        kind=kind,
-        type_name=type_name,
-        task=task,
-        created=now,
-        form=dict(form),
-        spec=dict(spec),
-        parents=parents,
-        resources=resources,
-        digits_version=digits.__version__,
-        columns=columns,
-    )
     user = UserColumns(name=name, group=group, owner=owner)
-    folder = service.folder(request.id)
-    folder.create(request, user)
-    try:
+    with contextlib.nullcontext(job_id) if job_id else claimed_job_id(service) as own_id:
+        request = JobRequest(
+            id=own_id,
+            kind=kind,
+            type_name=type_name,
+            task=task,
+            created=time.time(),
+            form=dict(form),
+            spec=dict(spec),
+            parents=parents,
+            resources=resources,
+            digits_version=digits.__version__,
+            columns=columns,
+        )
+        service.folder(own_id).create(request, user)
         return service.store.insert(request, user)
+
+
+@contextlib.contextmanager
+def claimed_job_id(service: Service) -> Iterator[str]:
+    """A job id of now that is nobody else's: its folder is made, and removed when no job comes of it.
+
+    The block puts files (uploads, a network text) into the folder and calls `create_job`.
+    """
+    job_id = _claim(service)
+    try:
+        yield job_id
     except BaseException:
-        if service.store.find(request.id) is None:  # else the supervisor would find the folder and do what was refused
-            shutil.rmtree(folder.path, ignore_errors=True)
+        if service.store.find(job_id) is None:  # else the supervisor would find the folder and do what was refused
+            shutil.rmtree(service.folder(job_id).path, ignore_errors=True)
         raise
 
 
-def free_job_id(service: Service) -> str:
-    """A job id of now that no folder has yet."""
+def _claim(service: Service) -> str:
     while True:
         job_id = new_job_id()
-        if not service.folder(job_id).path.exists():
+        with contextlib.suppress(FileExistsError):
+            service.folder(job_id).path.mkdir()
             return job_id
 
 

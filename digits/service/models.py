@@ -20,7 +20,7 @@ from digits.service.datasets import dataset_info
 from digits.service.forms import parse
 from digits.service.frameworks import choose_framework
 from digits.service.gpus import resources
-from digits.service.jobs import create_job, free_job_id, stored_form
+from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.model_checks import check
 from digits.service.model_forms import DEFAULT_ON, MAX_NAME, ModelForm, form_values
 from digits.service.model_networks import NETWORK_FILE, Network, resolve
@@ -257,27 +257,25 @@ def _spec(
 
 
 def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Job:
-    job_id = free_job_id(service)
-    folder = service.folder(job_id)
-    folder.path.mkdir(parents=True)
-    with atomic(folder.path / NETWORK_FILE, "w") as handle:
-        handle.write(model.spec.network)
     task = Task(plan.dataset.task)
-    return create_job(
-        service,
-        job_id=job_id,
-        kind=Kind.MODEL,
-        task=task,
-        type_name=TYPE_NAMES.get((Kind.MODEL, task), TYPE_NAMES[Kind.MODEL, Task.GENERIC]),
-        name=model.name,
-        group=plan.group,
-        owner=owner,
-        form=model.form,
-        spec=model.spec.to_json(),
-        resources=plan.resources,
-        parents=(plan.dataset.id,),
-        framework=model.spec.framework,
-        network=model.spec.network_name,
-        dataset_id=plan.dataset.id,
-        extension=plan.dataset.extension,
-    )
+    with claimed_job_id(service) as job_id:
+        with atomic(service.folder(job_id).path / NETWORK_FILE) as handle:
+            handle.write(model.spec.network.encode(errors="surrogatepass"))
+        return create_job(
+            service,
+            job_id=job_id,
+            kind=Kind.MODEL,
+            task=task,
+            type_name=TYPE_NAMES.get((Kind.MODEL, task), TYPE_NAMES[Kind.MODEL, Task.GENERIC]),
+            name=model.name,
+            group=plan.group,
+            owner=owner,
+            form=model.form,
+            spec=model.spec.to_json(),
+            resources=plan.resources,
+            parents=(plan.dataset.id,),
+            framework=model.spec.framework,
+            network=model.spec.network_name,
+            dataset_id=plan.dataset.id,
+            extension=plan.dataset.extension,
+        )

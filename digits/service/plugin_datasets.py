@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service, plugins
 from digits.service.form_files import keep_form_files
 from digits.service.forms import FormModel, option, parse
-from digits.service.jobs import create_job, free_job_id, stored_form
+from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.paths import allowed_roots, readable_folder
 from digits.service.plugin_paths import check_paths
 from digits.storage.jobs import Job
@@ -89,13 +88,11 @@ def create_dataset(service: Service, extension_id: str, values: Mapping[str, Any
     form, errors = _read(values)
     own = plugin_values(values)
     errors |= check_paths(service, own, lambda: form_fields(service, extension_id, own))
-    job_id = free_job_id(service)
-    folder = service.folder(job_id)
-    try:
-        if errors:
-            raise FormErrors(_all_errors(service, extension_id, own, errors))
-        assert form is not None
-        own = keep_form_files(service, own, folder.path)
+    if errors:
+        raise FormErrors(_all_errors(service, extension_id, own, errors))
+    assert form is not None
+    with claimed_job_id(service) as job_id:
+        own = keep_form_files(service, own, service.folder(job_id).path)
         made = _make_instance(service, extension_id, own, job_id)
         return create_job(
             service,
@@ -111,9 +108,6 @@ def create_dataset(service: Service, extension_id: str, values: Mapping[str, Any
             resources=Resources("create_db", cpus=_cpus(service, form.dsopts_num_threads)),
             extension=extension_id,
         )
-    except BaseException:
-        shutil.rmtree(folder.path, ignore_errors=True)
-        raise
 
 
 def preview(service: Service, extension_id: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def test_frameworks_of_the_original_become_pytorch_with_a_warning(service: Servi
         ("x = 1\n", "defines no build_network"),
         ("def build_network():\n    return 1\n", "one argument"),
         ("(" * 5000, "Line"),
-        ("\0", "cannot be read"),
+        ("\0", "zero byte"),
     ],
 )
 def test_texts_that_are_no_network_get_advice(refused: Any, text: str, words: str) -> None:

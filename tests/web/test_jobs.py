@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.service import Service
-from digits.storage.jobs import Job
+from digits.storage.jobs import Job, JobStore
 from tests.builders import make_job
 
 UNKNOWN = "20200101-000000-abcd"
@@ -158,3 +158,21 @@ def test_names_and_notes_have_a_longest(client: FlaskClient, service: Service, j
         assert f"{length:,} characters" in answer.get_json()["error"]["message"]
     assert service.store.get(job.id).name == "before"
     assert client.put(f"/jobs/{job.id}", data={"job_name": "x" * 500}).status_code == 200
+
+
+def test_two_jobs_of_one_moment_never_share_a_folder(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = iter(["20260101-000000-aaaa", "20260101-000000-aaaa", "20260101-000000-bbbb"])
+    monkeypatch.setattr("digits.service.jobs.new_job_id", lambda: next(ids))
+    jobs = [make_job(service, name=name) for name in ("one", "two")]
+    assert [job.id[-4:] for job in jobs] == ["aaaa", "bbbb"]
+    assert [service.folder(job.id).user().name for job in jobs] == ["one", "two"]
+
+
+def test_a_job_that_is_refused_leaves_no_folder(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def insert(*_: object, **__: object) -> None:
+        raise RuntimeError("the database is locked")
+
+    monkeypatch.setattr(JobStore, "insert", insert)
+    with pytest.raises(RuntimeError):
+        make_job(service)
+    assert [path.name for path in service.jobs_dir.path.iterdir()] == [".digits"]
