@@ -8,9 +8,13 @@ import torch
 from torch import nn
 from torchvision.ops import batched_nms
 
-from digits.engines.base import Suppression
+from digits.engines.base import NetworkContext, Suppression
+from digits.engines.boxes import unstacked
 from digits.engines.suppression import suppressed
+from digits.engines.torch_build import build
 from digits.engines.torch_candidates import everything, kept_of, sent_of, suppressing_part
+from digits.engines.torch_predictor import TorchPredictor
+from digits.networks.catalog import network_text
 
 
 def boxes_at_random(count: int, seed: int) -> np.ndarray:
@@ -66,3 +70,26 @@ def test_what_the_network_keeps_is_always_sent() -> None:
     assert {tuple(row) for row in rows[kept]} <= {tuple(row) for row in sent}
     again = suppressed(sent, 0.2)
     assert sorted(map(tuple, sent[again])) == sorted(map(tuple, rows[kept]))
+
+
+@pytest.mark.parametrize("name", ["detector", "torchvision/ssdlite320_mobilenet_v3_large", "torchvision/fasterrcnn_resnet18_fpn"])
+def test_candidates_come_with_what_the_network_gives(name: str) -> None:
+    text = network_text(name)
+    context = NetworkContext("detection", (3, 96, 128), 2, None, ("a", "b"), "boxes", box_sizes=(10, 15, 20, 30, 40))
+    torch.manual_seed(3)
+    module = build(text, context).module
+    if name == "detector":
+        torch.nn.init.constant_(module.peaks[1].bias, 0.0)  # objects everywhere
+    else:
+        suppressing_part(module).score_thresh = -1.0
+    shape = {"stored_shape": [3, 96, 128], "input_shape": [3, 96, 128], "pixel_mean": []}
+    meta = {"task": "detection", "class_labels": ["a", "b"], "preparation": shape}
+    predictor = TorchPredictor(module, meta, None, torch.device("cpu"))
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 128), np.uint8)
+    given, candidates = predictor.predict(pictures)["boxes"], predictor.candidates(pictures)
+    assert candidates is not None
+    assert np.array_equal(candidates.outputs["boxes"], given)
+    suppression = candidates.suppression
+    for rows, kept in zip(candidates.boxes, unstacked(given), strict=True):
+        assert len(rows) >= len(kept) > 0
+        assert np.array_equal(rows[suppressed(rows, suppression.overlap, suppression.most)], kept)

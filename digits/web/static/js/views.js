@@ -177,11 +177,12 @@ class Boxes {
     return canvas;
   }
 
-  // COCO's results of what is shown; the picture's name stands for its number.
+  // COCO's results of what is shown; a picture's number is its place on the page.
   results(choice) {
     const { boxes, most, names } = this.scene;
     const shown = chosen(boxes, { ...choice, score: choice.threshold }, most).filter((box) => !choice.hidden.has(box.class));
-    return shown.map(({ box: [x0, y0, x1, y1], score, class: label }) => ({ image_id: keyOf(this), category_id: label, category_name: names[label], bbox: [x0, y0, x1 - x0, y1 - y0], score }));
+    const number = [...document.querySelectorAll('[data-view="boxes"]')].indexOf(this.root);
+    return shown.map(({ box: [x0, y0, x1, y1], score, class: label }) => ({ image_id: number, file_name: keyOf(this), category_id: label, category_name: names[label], bbox: [x0, y0, x1 - x0, y1 - y0], score }));
   }
 
   downloads(choice) {
