@@ -35,7 +35,9 @@ export class CardBoard {
     this.legend(found);
     this.drawn().forEach((card) => {
       card.canvas.title = "Enlarge";
+      card.canvas.tabIndex = 0;
       card.canvas.addEventListener("click", () => this.enlarge(card));
+      card.canvas.addEventListener("keydown", ({ key }) => key === "Enter" && this.enlarge(card));
     });
     this.known = Promise.all(this.drawn().map((card) => this.stage.add(card)));
   }
