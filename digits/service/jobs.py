@@ -12,7 +12,7 @@ from typing import Any
 import digits
 from digits.domain.jobs import Action, JobRequest, Kind, Resources, Task, UserColumns, new_job_id
 from digits.domain.status import Status
-from digits.errors import BadRequest, Forbidden, NotFound
+from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.storage.jobs import Job, JobQuery
 from digits.utils.words import counted
@@ -105,7 +105,11 @@ def edit(service: Service, job: Job, *, name: str | None = None, notes: str | No
         if len(text) > LONGEST[field]:
             raise BadRequest(f"{field} has {len(text):,} characters; at most {LONGEST[field]:,} are kept.", advice="Shorten it.")
     folder = service.folder(job.id)
-    folder.write_user(replace(folder.user(), **changes))
+    try:
+        folder.write_user(replace(folder.user(), **changes))
+    except StorageError:
+        service.store.get(job.id)  # NotFound where somebody deletes it at this moment
+        raise
     return service.store.update(job.id, **changes)
 
 

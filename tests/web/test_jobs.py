@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from flask.testing import FlaskClient
 
-from digits.domain.jobs import Kind
+from digits.domain.jobs import Action, Kind
 from digits.domain.status import Status
+from digits.errors import NotFound
 from digits.service import Service
+from digits.service import jobs as actions
 from digits.storage.jobs import Job, JobStore
 from tests.builders import make_job
 
@@ -176,3 +180,13 @@ def test_a_job_that_is_refused_leaves_no_folder(service: Service, monkeypatch: p
     with pytest.raises(RuntimeError):
         make_job(service)
     assert [path.name for path in service.jobs_dir.path.iterdir()] == [".digits"]
+
+
+def test_who_renames_what_is_being_deleted_hears_that_it_is_gone(service: Service, client: FlaskClient) -> None:
+    job = make_job(service)
+    shutil.rmtree(service.folder(job.id).path)
+    damaged = client.put(f"/jobs/{job.id}", data={"job_name": "new"}, headers={"Accept": "application/json"})
+    assert (damaged.status_code, damaged.json["error"]["type"]) == (500, "StorageError")
+    service.store.request_action(job.id, Action.DELETE)
+    with pytest.raises(NotFound):
+        actions.edit(service, job, name="new")
