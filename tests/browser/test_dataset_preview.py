@@ -26,7 +26,7 @@ def test_from_a_typed_folder_to_the_charts_of_its_boxes(page: Page, context: Bro
     shown = page.locator("[data-preview-answer]")
     expect(shown.locator("img")).to_have_count(4)
     expect(shown).to_contain_text("4 for training")
-    expect(shown).to_contain_text("Classes: cat, dog.")
+    expect(shown.get_by_role("list", name="Classes").get_by_role("listitem")).to_have_text(["cat", "dog"])
     expect(shown).to_contain_text("1 problem in the files")
     page.locator("[name=dataset_name]").fill("animals")
     page.get_by_role("button", name="Create").click()
