@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?=
+TEST_PROCESSES ?= 2
 PIP := $(BIN)/pip --disable-pip-version-check
 comma := ,
 SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
@@ -23,10 +24,10 @@ serve: $(DEMO_STAMP) ## install into .venv and start the server
 	$(BIN)/digits serve
 
 test: $(TEST_STAMP) ## install what the tests need and run all of them
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 test-fast: $(TEST_STAMP) ## the tests without the browser and the slow ones
-	$(BIN)/python -m pytest -m "not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not browser and not slow" $(ARGS)
 
 check: $(TEST_STAMP) ## style and types
 	$(BIN)/ruff check .
