@@ -22,7 +22,7 @@ from digits.web import live
 from tests.builders import make_job
 from tests.conftest import RunningServer
 
-DEADLINE = 20
+DEADLINE = 60
 
 
 class Stream:
