@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from digits.utils.finite import finite
+
 EVENT_TYPES: dict[str, type[Event]] = {}
 
 
@@ -164,7 +166,7 @@ class ErrorEvent(Event):
 def to_line(event: Event) -> str:
     """One JSON object without a line break."""
     value = {"type": event.type, **vars(event)}
-    return json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def from_line(line: str | bytes) -> Event | None:
@@ -192,13 +194,3 @@ def from_json(value: Mapping[str, Any]) -> Event | None:
         return cls(**known)
     except TypeError:
         return None
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return value

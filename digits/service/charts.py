@@ -12,6 +12,7 @@ from digits.domain.events import MetricEvent
 from digits.domain.training import LearningRate
 from digits.engines.schedules import curve
 from digits.service.run_history import RunHistory
+from digits.utils.finite import finite
 
 MISSING = "none"  # what scripts expect where a series has no value
 MAX_POINTS = 4000  # of one training curve on the page; validation curves are never thinned
@@ -101,7 +102,7 @@ def preview(rates: Iterable[LearningRate]) -> list[list[float]]:
 
 def _series(events: Sequence[MetricEvent]) -> dict[str, Any]:
     names = list(dict.fromkeys(name for event in events for name in event.values))
-    values = {name: [_number(event.values.get(name)) for event in events] for name in names}
+    values = {name: [finite(event.values.get(name)) for event in events] for name in names}
     return {"epoch": [event.epoch for event in events], "step": [event.step for event in events], "values": values}
 
 
@@ -115,12 +116,8 @@ def _add_column(graph: dict[str, Any], name: str, phase: str, kind: str, events:
 
 
 def _cell(value: float | None, factor: float = 1) -> float | str:
-    number = _number(value)
+    number = finite(value)
     return MISSING if number is None else number * factor
-
-
-def _number(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _line(cells: Iterable[Any]) -> str:

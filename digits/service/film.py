@@ -23,6 +23,7 @@ from digits.service.models import info_of
 from digits.service.run_history import RunHistory
 from digits.storage.files import read_json
 from digits.storage.jobs import Job
+from digits.utils.finite import finite
 from digits.utils.palette import class_colours as palette_colours
 from digits.utils.palette import object_colours
 
@@ -120,7 +121,7 @@ def describe_output(kind: str, output: np.ndarray, truth: np.ndarray | None, lab
     if kind == "classes":
         scores = output.ravel()[: len(labels)]
         best = (-scores).argsort(kind="stable")[:TOP]
-        top = [[labels[i], _finite(100 * float(scores[i]))] for i in best]
+        top = [[labels[i], finite(100 * float(scores[i]))] for i in best]
         return {"top": top, "correct": truth is None or bool(best[0] == int(truth))}
     if kind == "map":
         return {"map": _map(output), "dice": _dice(output, truth)}
@@ -173,15 +174,11 @@ def _boxes(output: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:
-    return [_finite(float(value)) for value in values.ravel()[:MOST_NUMBERS]]
+    return [finite(float(value)) for value in values.ravel()[:MOST_NUMBERS]]
 
 
 def _name(index: int, labels: Sequence[str]) -> str:
     return labels[index] if 0 <= index < len(labels) else f"class {index}"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def picture_address(array: np.ndarray) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from digits.service.run_history import RunHistory, current_snapshots, read_histo
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs import Job
+from digits.utils.finite import finite
 
 KEPT_LINES = 400
 OWN_LOSS = re.compile(r"^(def loss\b|loss\s*=)", re.MULTILINE)
@@ -62,7 +62,7 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
         "best_name": job.best_name,
         "deciding": DECIDING.get(info.task if info else spec.task, ""),
         "class_labels": list(info.class_labels) if info else [],
-        "baseline": {"values": _finite(history.baseline.values), "description": history.baseline.description}
+        "baseline": {"values": finite(history.baseline.values), "description": history.baseline.description}
         if history.baseline
         else None,
         "frames": frames(history, folder.path),
@@ -83,7 +83,7 @@ def snapshot_row(event: SnapshotEvent) -> dict[str, Any]:
         "epoch": event.epoch,
         "step": event.step,
         "path": event.path,
-        "metrics": _finite(event.metrics),
+        "metrics": finite(event.metrics),
         "best": event.best,
         "t": event.t,
     }
@@ -195,10 +195,6 @@ def _picture_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
         + [(name.replace("_", " "), _value(value)) for name, value in used.items()]
         + ([] if used else [("Augmentation", "none")])
     )
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _epochs(interval: float, never: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from digits.service.plugin_datasets import PluginForm
 from digits.service.plugin_paths import check_paths
 from digits.storage.files import read_json
 from digits.storage.jobs import Job
+from digits.utils.finite import finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,7 @@ def plain(array: Any) -> Any:
 
     values = np.asarray(array)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        return _finite(values.tolist())
+        return finite(values.tolist())
     return values.tolist()
 
 
@@ -143,9 +143,3 @@ def _arrays(samples: Sequence[Sample]) -> dict[str, Any]:
         if sample.truth is not None:
             box_arrays.put(arrays, f"{number}/truth", sample.truth)
     return arrays
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return value if math.isfinite(value) else None

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from digits.errors import StorageError
 from digits.storage.files import atomic
+from digits.utils.finite import finite
 
 FILE_NAME = "outputs.arrow"
 OWN = ("path", "record", "output")
@@ -108,7 +109,7 @@ class OutputReader:
             yield from (list(row.values()) for row in table.slice(start, size).to_pylist())
 
     def _row(self, number: int, row: Mapping[str, Any]) -> Output:
-        values = {name: row[name] if math.isfinite(row[name]) else None for name in self.metrics}
+        values = finite({name: row[name] for name in self.metrics})
         return Output(number, row["path"], row["record"], _unpack(row["output"]), values)
 
 

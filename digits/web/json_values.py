@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from flask.json.provider import DefaultJSONProvider
+
+from digits.utils.finite import finite
 
 
 class FiniteJson(DefaultJSONProvider):
@@ -20,14 +21,3 @@ class FiniteJson(DefaultJSONProvider):
             return json.dumps(obj, allow_nan=False, **options)
         except ValueError:
             return json.dumps(finite(obj), allow_nan=False, **options)
-
-
-def finite(value: Any) -> Any:
-    """A copy with None for each float that is not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
