@@ -11,16 +11,14 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
-from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.engines.base import available_frameworks
-from digits.service.jobs import create_job
 from digits.service.models import create_models
 from digits.storage.events import EventWriter
 from digits.storage.jobs import Job
 from tests.browser.conftest import name_yourself
-from tests.conftest import USER, RunningServer
-from tests.service.finished_dataset import class_folder, finished_dataset
+from tests.conftest import RunningServer
+from tests.service.finished_dataset import boxes_to_come, class_folder, finished_dataset
 
 NEW = "/models/images/classification/new"
 WAIT_SECONDS = 20.0
@@ -135,18 +133,7 @@ def test_the_tab_of_tensorflow(page: Page, context: BrowserContext, web_server: 
 def test_a_task_that_tensorflow_lacks_is_said_at_once(page: Page, context: BrowserContext, web_server: RunningServer) -> None:
     if "tensorflow" not in available_frameworks():
         pytest.skip("TensorFlow is not installed")
-    job = create_job(
-        web_server.service,
-        kind=Kind.DATASET,
-        task=Task.DETECTION,
-        type_name="Object Detection Dataset",
-        name="cars",
-        form={},
-        spec={},
-        resources=Resources("create_db"),
-        owner=USER,
-        extension="image-object-detection",
-    )
+    job = boxes_to_come(web_server.service)
     name_yourself(context, web_server)
     page.goto(f"{web_server.url}/models/images/generic/new?dataset={job.id}")
     notice = page.locator("[data-impossible]")

@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import name_yourself
 from tests.conftest import start_server
-from tests.journeys.test_generic_models import GENERIC, Client
+from tests.journeys.client import GENERIC, Client
 from tests.journeys.test_real_tasks import SOLVER, TRAINING, angles, cells, noise, streets, take
 
 pytestmark = pytest.mark.slow

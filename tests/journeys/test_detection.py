@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ from PIL import Image
 from digits.domain.events import BaselineEvent, MetricEvent
 from digits.storage.events import valid_events
 from digits.testing.runs import squared_pictures
-from tests.conftest import start_server
-from tests.journeys.test_generic_models import GENERIC, Client
+from tests.journeys.client import GENERIC, Client
 
 pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -35,18 +33,6 @@ TRAINING = {
     "random_seed": 1,
     "score_threshold": 0.3,
 }
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with start_server(tmp_path_factory.mktemp("server"), "-m", "digits", "serve", "--stop-jobs") as server:
-        yield Client(server)
-
-
-@pytest.fixture(scope="module")
-def root(client: Client) -> Path:
-    """A folder that the server may read."""
-    return client.server.jobs_dir.parent
 
 
 def write_yolo(folder: Path, count: int, seed: int, larger: int = 1) -> None:

@@ -3,15 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import shutil
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +12,10 @@ import pytest
 from PIL import Image
 
 from digits.engines.base import available_frameworks
-from tests.conftest import RunningServer, start_server
+from tests.journeys.client import GENERIC, Client, server_with
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "image_gradients"
-DEADLINE = 180.0
 SIDE = 12
-GENERIC = "/models/images/generic"
 GRADIENT = """
 from torch import nn
 
@@ -109,59 +98,11 @@ TEXTS = {
 pytestmark = pytest.mark.slow
 
 
-class Client:
-    """Talks to the server as a script does; jobs that were made run side by side."""
-
-    def __init__(self, server: RunningServer) -> None:
-        self.server = server
-
-    def ask(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> tuple[int, str]:
-        """POST where there are fields, else GET; `upload` maps fields to file name and content."""
-        request = urllib.request.Request(f"{self.server.url}{address}")
-        if upload:
-            request.data, kind = multipart(fields, upload)
-            request.add_header("Content-Type", kind)
-        elif fields:
-            request.data = urllib.parse.urlencode({"username": "me", **fields}).encode()
-        try:
-            with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def json(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> Any:
-        status, text = self.ask(address, upload, **fields)
-        assert status == 200, text
-        return json.loads(text)
-
-    def page(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> str:
-        status, text = self.ask(address, upload, **fields)
-        assert status == 200, text
-        return text
-
-    def train(self, dataset: str, framework: str, network: str, **fields: Any) -> str:
-        """Start a model; `network` names one of the texts."""
-        text = TEXTS[framework].get(network, "")
-        values = {"model_name": "m", "method": "custom", "custom_network": text, "train_epochs": 1, "framework": framework}
-        return str(self.json(f"{GENERIC}.json", **{**values, "dataset": dataset, "select_gpu": "cpu", **fields})["id"])
-
-    def done(self, job_id: str, status: str = "Done") -> str:
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            found = self.json(f"/jobs/{job_id}/status")
-            if found["status"] in ("Done", "Error", "Aborted"):
-                assert found["status"] == status, found
-                return job_id
-            time.sleep(0.1)
-        pytest.fail(f"{job_id} did not end")
-
-
-def multipart(fields: dict[str, Any], upload: dict[str, tuple[str, bytes]]) -> tuple[bytes, str]:
-    parts = [f'--X\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'.encode() for n, v in fields.items()]
-    for name, (file, content) in upload.items():
-        head = f'--X\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n\r\n'
-        parts.append(head.encode() + content + b"\r\n")
-    return b"".join(parts) + b"--X--\r\n", "multipart/form-data; boundary=X"
+def train(client: Client, dataset: str, framework: str, network: str, **fields: Any) -> str:
+    """Start a model; `network` names one of the texts."""
+    text = TEXTS[framework].get(network, "")
+    values = {"model_name": "m", "method": "custom", "custom_network": text, "train_epochs": 1, "framework": framework}
+    return str(client.json(f"{GENERIC}.json", **{**values, "dataset": dataset, "select_gpu": "cpu", **fields})["id"])
 
 
 def gradient_picture(x: float, y: float, width: int = SIDE, height: int = SIDE) -> bytes:
@@ -174,15 +115,8 @@ def gradient_picture(x: float, y: float, width: int = SIDE, height: int = SIDE) 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("generic")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
-    source = str(shutil.copytree(PLUGIN, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info")))
-    subprocess.run([*command, "--disable-pip-version-check", "--target", str(folder / "site"), source], check=True)
-    with pytest.MonkeyPatch.context() as patch:
-        search = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))
-        patch.setenv("PYTHONPATH", search)
-        with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as server:
-            yield Client(server)
+    with server_with(PLUGIN, tmp_path_factory.mktemp("generic")) as client:
+        yield client
 
 
 @pytest.fixture(scope="module", params=list(TEXTS))
@@ -213,7 +147,7 @@ def dataset(client: Client) -> str:
 def model(client: Client, dataset: str, framework: str) -> str:
     """Learns the gradients well enough for their signs."""
     training = {"train_epochs": 10, "solver_type": "ADAM", "learning_rate": 0.01, "lr_policy": "fixed", "use_mean": "none"}
-    return client.done(client.train(dataset, framework, "gradient", **training))
+    return client.done(train(client, dataset, framework, "gradient", **training))
 
 
 def pairs(root: Path, name: str, sizes: list[tuple[int, int]]) -> Path:
@@ -289,7 +223,7 @@ def test_the_plugins_own_form(client: Client, model: str) -> None:
 
 def test_means_and_training_on_from_another_model(client: Client, dataset: str, model: str, framework: str) -> None:
     previous = {"method": "previous", "previous_networks": model, f"{model}-snapshot": 10, "learning_rate": 0.0001}
-    started = [client.train(dataset, framework, "", use_mean=mean, lr_policy="fixed", **previous) for mean in ("image", "pixel")]
+    started = [train(client, dataset, framework, "", use_mean=mean, lr_policy="fixed", **previous) for mean in ("image", "pixel")]
     sent = {"image_file": ("x.png", gradient_picture(0.5, 0.5))}
     for trained in started:
         client.done(trained)
@@ -297,7 +231,7 @@ def test_means_and_training_on_from_another_model(client: Client, dataset: str, 
 
 
 def test_without_validation_pictures_and_with_several_outputs_of_a_crop(client: Client, framework: str) -> None:
-    trained = client.done(client.train(gradients(client, 20, 0), framework, "several", crop_size=8, snapshot_interval=1))
+    trained = client.done(train(client, gradients(client, 20, 0), framework, "several", crop_size=8, snapshot_interval=1))
     sent = {"image_file": ("x.png", gradient_picture(0.5, 0.5))}
     outputs = client.json(f"{GENERIC}/infer_one.json", sent, job_id=trained)["outputs"]
     assert {name: np.shape(values) for name, values in outputs.items()} == {"gradient": (1, 1, 1, 2), "plane": (1, 1, 8, 8)}
@@ -312,7 +246,7 @@ def test_without_validation_pictures_and_with_several_outputs_of_a_crop(client: 
 
 def test_a_network_of_pixels_keeps_the_size_or_the_pictures_own(client: Client, root: Path, framework: str) -> None:
     folder = pairs(root, f"alike-{framework}", [(SIDE, 8)] * 8)
-    trained = client.done(client.train(processing(client, folder), framework, "pixels", use_mean="none", learning_rate=0.0001))
+    trained = client.done(train(client, processing(client, folder), framework, "pixels", use_mean="none", learning_rate=0.0001))
     large = io.BytesIO()
     Image.fromarray(np.full((5 * 8, 10 * SIDE, 3), 90, np.uint8)).save(large, "PNG")
     sent = {"image_file": ("large.png", large.getvalue())}
@@ -326,7 +260,7 @@ def test_a_network_of_pixels_keeps_the_size_or_the_pictures_own(client: Client, 
 def test_pictures_of_several_sizes(client: Client, root: Path, framework: str) -> None:
     folder = pairs(root, f"mixed-{framework}", [(SIDE + i, 8 + i % 3) for i in range(8)])
     dataset = processing(client, folder, dsopts_force_same_shape=0)
-    trained = client.done(client.train(dataset, framework, "pixels", use_mean="none", batch_size=1, learning_rate=0.0001))
+    trained = client.done(train(client, dataset, framework, "pixels", use_mean="none", batch_size=1, learning_rate=0.0001))
     picture = io.BytesIO()
     Image.fromarray(np.full((21, 33, 3), 90, np.uint8)).save(picture, "PNG")
     sent = {"image_file": ("other.png", picture.getvalue())}
@@ -334,5 +268,5 @@ def test_pictures_of_several_sizes(client: Client, root: Path, framework: str) -
 
 
 def test_a_rate_that_is_far_too_large_is_explained(client: Client, dataset: str, framework: str) -> None:
-    failed = client.done(client.train(dataset, framework, "gradient", learning_rate=1e15, train_epochs=3), "Error")
+    failed = client.done(train(client, dataset, framework, "gradient", learning_rate=1e15, train_epochs=3), "Error")
     assert "Try decreasing your learning rate" in client.page(f"/models/{failed}")

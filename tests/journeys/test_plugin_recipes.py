@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
-import os
 import shutil
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import start_server
-from tests.journeys.test_generic_models import GENERIC, Client
+from tests.journeys.client import GENERIC, Client, server_with
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINED, VALIDATED = 1200, 200
@@ -29,16 +25,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("recipes")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
-    ignored = shutil.ignore_patterns("build", "*.egg-info")
-    source = str(shutil.copytree(ROOT / "plugins" / "text_classification", folder / "source", ignore=ignored))
-    subprocess.run([*command, "--disable-pip-version-check", "--target", str(folder / "site"), source], check=True)
-    with pytest.MonkeyPatch.context() as patch:
-        search = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))
-        patch.setenv("PYTHONPATH", search)
-        with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as server:
-            yield Client(server)
+    with server_with(ROOT / "plugins" / "text_classification", tmp_path_factory.mktemp("recipes")) as client:
+        yield client
 
 
 def last_values(client: Client, model: str) -> dict[str, float]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import start_server
-from tests.journeys.test_generic_models import GENERIC, Client
+from tests.journeys.client import GENERIC, Client
 from tests.journeys.test_plugin_recipes import mnist
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -25,18 +23,6 @@ SMALL_BOXES = {"resize_image_width": 96, "resize_image_height": 64, "val_min_box
 METRICS = {"segmenter": "mean_iou", "detector": "map50", "denoiser": "psnr", "regressor": "mae"}
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with start_server(tmp_path_factory.mktemp("server"), "-m", "digits", "serve", "--stop-jobs") as server:
-        yield Client(server)
-
-
-@pytest.fixture(scope="module")
-def root(client: Client) -> Path:
-    """A folder that the server may read."""
-    return client.server.jobs_dir.parent
 
 
 def take(folder: Path, target: Path, count: int) -> Path:

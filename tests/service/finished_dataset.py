@@ -10,12 +10,15 @@ import numpy as np
 from PIL import Image
 
 from digits.domain.datasets import DatasetInfo, RecordMeta, SplitInfo
+from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.service import Service
 from digits.service.datasets import create_classification_dataset
+from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs import Job
 from digits.storage.records import RecordChunk, RecordWriter
+from tests.conftest import USER
 
 CLASSES = ("red-to-right", "green-to-top", "blue-to-left")
 
@@ -93,3 +96,20 @@ def _split(folder: Path, name: str, features: np.ndarray, labels: np.ndarray, cl
     )
     counts = tuple(int(n) for n in np.bincount(labels, minlength=len(class_labels)))
     return SplitInfo(name, count, meta, class_counts=counts, bytes=writer.finish())
+
+
+def boxes_to_come(service: Service) -> Job:
+    """A data set of boxes that is still being made."""
+    job = create_job(
+        service,
+        kind=Kind.DATASET,
+        task=Task.DETECTION,
+        type_name="Object Detection Dataset",
+        name="cars",
+        form={},
+        spec={},
+        resources=Resources("create_db"),
+        owner=USER,
+        extension="image-object-detection",
+    )
+    return service.store.transition(job.id, Status.WAIT)

@@ -10,14 +10,10 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
 from digits.service import Service
 from digits.service.frameworks import is_installed
-from digits.service.jobs import create_job
 from digits.storage.jobs import Job
-from tests.conftest import USER
-from tests.service.finished_dataset import class_folder, finished_dataset
+from tests.service.finished_dataset import boxes_to_come, class_folder, finished_dataset
 
 pytestmark = pytest.mark.skipif(not is_installed("tensorflow"), reason="TensorFlow is not installed")
 
@@ -48,20 +44,7 @@ def dataset(service: Service, tmp_path: Path) -> Job:
 
 @pytest.fixture
 def objects(service: Service) -> Job:
-    """A data set of boxes that is still being made."""
-    job = create_job(
-        service,
-        kind=Kind.DATASET,
-        task=Task.DETECTION,
-        type_name="Object Detection Dataset",
-        name="cars",
-        form={},
-        spec={},
-        resources=Resources("create_db"),
-        owner=USER,
-        extension="image-object-detection",
-    )
-    return service.store.transition(job.id, Status.WAIT)
+    return boxes_to_come(service)
 
 
 def both(client: FlaskClient, address: str, **values: Any) -> tuple[dict[str, list[str]], str]:
