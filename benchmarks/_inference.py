@@ -99,7 +99,7 @@ class BareModel:
     def __init__(self, server: Server) -> None:
         import torch
 
-        from digits.engines.torch_predictor import load_predictor
+        from digits.engines.pytorch.predictor import load_predictor
 
         predictor = load_predictor(server.snapshot, "cpu")
         self.torch, self.module = torch, predictor.module.to(memory_format=torch.contiguous_format)  # as PyTorch makes them

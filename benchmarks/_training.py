@@ -15,7 +15,7 @@ from train_lenet import DIGITS, Times, Turns, spread
 
 from digits.domain.training import LearningRate, Solver, TrainingSpec
 from digits.engines.base import NetworkContext, get_engine
-from digits.engines.torch_build import build
+from digits.engines.pytorch.build import build
 from digits.errors import JobStopped
 from digits.networks.catalog import network_text
 from digits.storage.events import EventWriter

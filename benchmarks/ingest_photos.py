@@ -25,7 +25,7 @@ import numpy as np
 from _ingest import cpu_seconds, make_job, options, run_worker, tell, tell_ratio
 from PIL import Image
 
-from digits.storage.codec import PNG_OPTIONS
+from digits.storage.records.codec import PNG_OPTIONS
 
 SIZE, SIDE = (500, 375), 256
 DISTINCT = 200  # the others are copies: decoding knows no difference

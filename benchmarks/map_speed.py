@@ -18,9 +18,9 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from digits.engines.box_metrics import BoxPrecision, coco_detections, coco_truth
-from digits.engines.boxes import coordinates
-from digits.storage.records import BOX_DTYPE
+from digits.metrics.average_precision import BoxPrecision, coco_detections, coco_truth
+from digits.storage.records.boxes import coordinates
+from digits.storage.records.reader import BOX_DTYPE
 
 LABELS = tuple("abcdefgh")
 OBJECTS = 30

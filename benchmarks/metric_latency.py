@@ -32,7 +32,7 @@ from digits.domain.status import Status
 from digits.service import Service
 from digits.service.jobs import create_job
 from digits.storage.events import EventWriter
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 
 PROMISE_MS = 500.0
 PAUSE = 0.25

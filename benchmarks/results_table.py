@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from digits.config import Settings
 from digits.service import Service
 from digits.service.rows import rows
-from digits.storage.database import JobRow, OutputRow
-from digits.storage.jobs import JobQuery
+from digits.storage.jobs.store import JobQuery
+from digits.storage.jobs.tables import JobRow, OutputRow
 
 PROMISE_MS = 100.0
 PAGE = 100

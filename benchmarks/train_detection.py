@@ -16,7 +16,7 @@ from _training import Batches, arguments, compare
 from torch import Tensor, nn
 
 from digits.engines.base import NetworkContext
-from digits.engines.torch_boxes import targets_of
+from digits.engines.pytorch.boxes import targets_of
 from digits.testing.runs import make_dataset, squared_pictures
 
 COUNT, SIDE, BATCH = 160, 192, 8

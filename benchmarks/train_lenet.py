@@ -32,7 +32,7 @@ from torchvision import datasets, transforms
 
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.engines.base import NetworkContext, get_engine
-from digits.engines.torch_build import build
+from digits.engines.pytorch.build import build
 from digits.errors import JobStopped
 from digits.networks.catalog import network_text
 from digits.storage.events import EventWriter

@@ -17,7 +17,7 @@ from _training import Batches, arguments, compare
 from torch import Tensor, nn
 
 from digits.engines.base import NetworkContext
-from digits.engines.torch_losses import make_loss
+from digits.engines.pytorch.losses import make_loss
 from digits.testing.runs import make_dataset
 
 COUNT, HEIGHT, WIDTH, BATCH = 160, 120, 160, 8

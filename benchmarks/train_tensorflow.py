@@ -140,7 +140,7 @@ def train_with_fit(spec: TrainingSpec, features: np.ndarray, labels: np.ndarray,
     """What a user would write, with the same network text."""
     import keras
 
-    from digits.engines.tensorflow_build import build
+    from digits.engines.tensorflow.build import build
 
     classes = int(labels.max()) + 1
     turns.wait("fit")

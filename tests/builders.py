@@ -8,7 +8,7 @@ from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.service import Service
 from digits.service.jobs import create_job
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.conftest import USER
 
 TYPE_NAMES = {

@@ -15,8 +15,8 @@ from digits.cli.tables import find_job
 from digits.domain.jobs import Kind
 from digits.errors import DigitsError
 from digits.service import Service
-from digits.service.evaluations import evaluation_result, predictions, start_evaluation
-from digits.storage.jobs import Job
+from digits.service.evaluations.results import evaluation_result, predictions, start_evaluation
+from digits.storage.jobs.store import Job
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 

@@ -19,7 +19,7 @@ from digits.domain.status import Status
 from digits.errors import DigitsError
 from digits.service import Service
 from digits.storage.files import atomic
-from digits.storage.jobs import Job, JobQuery
+from digits.storage.jobs.store import Job, JobQuery
 
 NAME = "Handwritten digits (demo)"
 EPOCHS = 10
@@ -72,8 +72,8 @@ def write_pictures(folder: Path) -> Path:
 
 def make_jobs(service: Service) -> Job:
     """The demo's model: the one that is there, else a new one on a new data set."""
-    from digits.service.datasets import create_classification_dataset
-    from digits.service.models import create_models
+    from digits.service.datasets.classification import create_classification_dataset
+    from digits.service.models.create import create_models
 
     found = _existing(service, Kind.MODEL)
     if found is not None:

@@ -186,7 +186,7 @@ def _address(settings: Settings) -> Iterator[Finding]:
 
 
 def _plugins(_settings: Settings) -> Iterator[Finding]:
-    from digits.service.plugin_packages import installed
+    from digits.service.plugins.packages import installed
 
     for row in (row for rows in installed().values() for row in rows):
         advice = row["error"].strip().splitlines()[-1] if row["error"] else ""

@@ -13,7 +13,7 @@ from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job
 from digits.domain.jobs import Kind
 from digits.errors import DigitsError
-from digits.service.evaluations import evaluation_result, start_evaluation
+from digits.service.evaluations.results import evaluation_result, start_evaluation
 
 
 @click.command("evaluate")

@@ -15,7 +15,7 @@ from digits import supervisor
 from digits.cli.tables import COLOURS
 from digits.domain.status import Status
 from digits.service import Service
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from digits.storage.lock import Locked
 
 GONE_SECONDS = 30.0

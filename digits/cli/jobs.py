@@ -10,7 +10,7 @@ from digits.cli import print_json
 from digits.cli.many import stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job, job_table
-from digits.storage.jobs import JobQuery
+from digits.storage.jobs.store import JobQuery
 
 
 @click.group()
@@ -45,7 +45,7 @@ def abort(names: tuple[str, ...], jobs_dir: str | None) -> None:
 @jobs_dir_option
 def reindex(jobs_dir: str | None) -> None:
     """Make the table of jobs again from the job folders. Accounts and tokens stay."""
-    from digits.storage.reindex import reindex as rebuild
+    from digits.storage.jobs.reindex import reindex as rebuild
 
     with open_service(jobs_dir) as service:
         report = rebuild(service.jobs_dir, service.store)

@@ -10,7 +10,7 @@ from digits.cli.follow import follow
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service import jobs as actions
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 
 
 def stop(service: Service, jobs: Sequence[Job]) -> None:

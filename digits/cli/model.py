@@ -16,11 +16,11 @@ from digits.cli.options import absolute_paths, form_options, jobs_dir_option, js
 from digits.cli.tables import find_job, print_jobs
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest
-from digits.service import archives
-from digits.service.model_choices import sound_values
-from digits.service.model_forms import ModelForm
-from digits.service.models import create_models, model_dict
-from digits.service.snapshots import find_snapshot
+from digits.service.models import archives
+from digits.service.models.choices import sound_values
+from digits.service.models.create import create_models, model_dict
+from digits.service.models.form import ModelForm
+from digits.service.models.snapshots import find_snapshot
 from digits.storage.files import atomic
 
 NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}

@@ -10,7 +10,7 @@ import click
 
 from digits.cli import print_json
 from digits.cli.options import jobs_dir_option, json_option, open_service
-from digits.service import plugin_packages
+from digits.service.plugins import packages as plugin_packages
 
 
 @click.group(invoke_without_command=True)

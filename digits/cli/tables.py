@@ -13,7 +13,7 @@ from digits.cli import print_json
 from digits.domain.jobs import Kind
 from digits.errors import NotFound
 from digits.service import Service
-from digits.storage.jobs import Job, JobQuery
+from digits.storage.jobs.store import Job, JobQuery
 
 COLOURS = {"success": "green", "info": "cyan", "warning": "yellow", "danger": "red"}
 

@@ -6,10 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from digits.errors import BadRequest
+
 TRAIN_DB = "train_db"
 VAL_DB = "val_db"
 TEST_DB = "test_db"
 STAGES = (TRAIN_DB, VAL_DB, TEST_DB)
+IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
+
+
+def split_name(text: str) -> str:
+    """`val` or `val_db` → `val_db`. BadRequest for any other text."""
+    name = text if text.endswith("_db") else f"{text}_db"
+    if name not in STAGES:
+        raise BadRequest(f"There is no split {text!r}.", advice="Choose train, val or test.")
+    return name
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FRAMEWORKS = {
     # framework: (module to look for, module of the engine, class)
-    "pytorch": ("torch", "digits.engines.torch_engine", "TorchEngine"),
-    "tensorflow": ("tensorflow", "digits.engines.tensorflow_engine", "TensorflowEngine"),
+    "pytorch": ("torch", "digits.engines.pytorch.engine", "TorchEngine"),
+    "tensorflow": ("tensorflow", "digits.engines.tensorflow.engine", "TensorflowEngine"),
 }
 DEFAULT_BATCH_SIZE = 16  # when neither the form nor the text (`BATCH_SIZE`) says one
 

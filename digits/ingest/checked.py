@@ -1,6 +1,6 @@
 """Entries encoded one by one, outside a data set: for testing a model with them, and for the tests of plugins' authors.
 
-Holds: the checks and the words are those of the ingest (`digits.ingest.layout`), so what passes here can become a record.
+Holds: the checks and the words are those of the ingest (`digits.ingest.record_schema`), so what passes here can become a record.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import named, samples_of
-from digits.ingest.layout import check_finite, feature_array, label_array
+from digits.ingest.record_schema import check_finite, feature_array, label_array
 
 CheckedPair = tuple[NDArray[Any], NDArray[Any] | None]
 

@@ -15,10 +15,10 @@ import numpy as np
 from digits.errors import DataError, DigitsError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
-from digits.ingest.facts import LabelFacts
-from digits.ingest.layout import Layout, check_finite
-from digits.storage.codec import encode
-from digits.storage.records import HASH_BYTES, RecordChunk
+from digits.ingest.label_statistics import LabelFacts
+from digits.ingest.record_schema import Layout, check_finite
+from digits.storage.records.codec import encode
+from digits.storage.records.reader import HASH_BYTES, RecordChunk
 from digits.utils.compatibility import advice_for
 
 ENTRY_TEXT = 300  # characters of an entry that messages show

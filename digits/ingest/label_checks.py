@@ -8,7 +8,7 @@ from typing import Any
 from digits.domain.datasets import TRAIN_DB, RecordMeta
 from digits.domain.jobs import Task
 from digits.errors import DataError
-from digits.ingest.facts import LabelFacts
+from digits.ingest.label_statistics import LabelFacts
 
 
 def label_problems(meta: RecordMeta, facts: Mapping[str, LabelFacts]) -> Iterator[dict[str, Any]]:

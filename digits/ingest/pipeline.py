@@ -21,16 +21,16 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest import quality
 from digits.ingest.encode import EncodedChunk, Sums, entry_text, named, samples_of
-from digits.ingest.facts import LabelFacts, with_numbers
 from digits.ingest.label_checks import label_problems
-from digits.ingest.layout import Layout, decide
+from digits.ingest.label_statistics import LabelFacts, with_numbers
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.problems import LISTED_DUPLICATES, PROBLEM_WORDS, SKIPPED, ProblemLog
 from digits.ingest.progress import Progress
+from digits.ingest.record_schema import Layout, decide
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, state_of, title_of
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
-from digits.storage.records import RecordReader, RecordWriter, remove_split
+from digits.storage.records.reader import RecordReader, RecordWriter, remove_split
 from digits.utils.words import counted
 
 PROBED_SAMPLES = 8

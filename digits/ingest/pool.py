@@ -24,8 +24,8 @@ import numpy as np
 from digits.errors import JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import EncodedChunk, Encoder
-from digits.ingest.layout import Layout
-from digits.ingest.slots import SharedSlots, SlotPlace, Slots, join, share
+from digits.ingest.record_schema import Layout
+from digits.ingest.shared_memory import SharedSlots, SlotPlace, Slots, join, share
 from digits.ingest.source import load_source
 from digits.utils.processes import die_with_parent
 

@@ -17,13 +17,13 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, R
 from digits.domain.events import LogEvent
 from digits.domain.jobs import Task
 from digits.errors import DataError, JobStopped
-from digits.ingest.facts import numbered_classes
+from digits.ingest.label_statistics import numbered_classes
 from digits.ingest.progress import Progress
 from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
-from digits.storage.lmdb_datum import Datum, DatumDatabase, parse_mean
-from digits.storage.record_writer import MARKER, remove_split
-from digits.storage.records import RecordReader, is_complete
+from digits.storage.records.caffe_datum import Datum, DatumDatabase, parse_mean
+from digits.storage.records.reader import RecordReader, is_complete
+from digits.storage.records.writer import MARKER, remove_split
 
 EXTENSION = "prebuilt"
 IGNORED = 255

@@ -13,7 +13,7 @@ from PIL import Image
 from digits.ingest.encode import Sums
 from digits.ingest.problems import DUPLICATE
 from digits.storage.files import atomic
-from digits.storage.records import RecordReader
+from digits.storage.records.reader import RecordReader
 from digits.utils.constants import MEAN_FILE_IMAGE
 
 MEAN_ARRAY_FILE = "mean.npy"

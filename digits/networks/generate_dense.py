@@ -80,7 +80,7 @@ def wanted_rows() -> list[dict[str, Any]]:
 def counted(row: dict[str, Any]) -> dict[str, Any] | None:
     """The row with its number of parameters; None for a network that cannot be built."""
     from digits.engines.base import NetworkContext
-    from digits.engines.torch_build import build
+    from digits.engines.pytorch.build import build
     from digits.errors import NetworkError
     from digits.networks.catalog import network_text
 

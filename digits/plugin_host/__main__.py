@@ -16,11 +16,11 @@ from pathlib import Path
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from digits.extensions import loader
+from digits.ipc.plugin_host_client import address_file
 from digits.plugin_host.app import create_app
 from digits.plugin_host.guard import Watch
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
-from digits.storage.plugin_socket import address_file
 
 
 class QuietHandler(WSGIRequestHandler):

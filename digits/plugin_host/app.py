@@ -1,6 +1,6 @@
 """The host's small Flask application: one JSON answer per question, whatever the plugin does.
 
-Every POST body is a frame (`digits.storage.wire`): a JSON header and arrays. Every answer is one too, except static files.
+Every POST body is a frame (`digits.ipc.messages`): a JSON header and arrays. Every answer is one too, except static files.
 `limit` in a header is how many seconds the caller waits.
 """
 
@@ -18,11 +18,10 @@ from flask import Flask, Response, abort, request, send_from_directory
 from digits.errors import BadRequest
 from digits.extensions import loader
 from digits.extensions.data.recognise import recognise
+from digits.ipc.messages import Message, pack, unpack
 from digits.plugin_host import data, preview, rendering, view
 from digits.plugin_host.guard import Watch, guarded
 from digits.storage.folders import JobsDir
-from digits.storage.frames import pack, unpack
-from digits.storage.wire import Message
 
 DEFAULT_LIMIT = 60.0
 FRAME = "application/x-digits-frame"

@@ -21,7 +21,7 @@ from digits.ingest.encode import entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
-from digits.storage import box_arrays
+from digits.storage.records import boxes as box_arrays
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
 MAX_ENCODED_BYTES = 1 << 30

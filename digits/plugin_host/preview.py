@@ -17,13 +17,13 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
+from digits.images.overlay import overlay
+from digits.images.palette import class_colours, object_colours
 from digits.ingest.encode import entry_text, samples_of
-from digits.ingest.layout import feature_array, label_array
-from digits.ingest.overlay import overlay
+from digits.ingest.record_schema import feature_array, label_array
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
-from digits.utils.palette import class_colours, object_colours
 
 SAMPLES = 10
 LISTED_PROBLEMS = 50

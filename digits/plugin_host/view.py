@@ -15,7 +15,7 @@ from digits.extensions import loader
 from digits.plugin_host import binding
 from digits.plugin_host.guard import failure
 from digits.plugin_host.rendering import render, with_nonce
-from digits.storage import box_arrays
+from digits.storage.records import boxes as box_arrays
 
 
 @dataclass(frozen=True)

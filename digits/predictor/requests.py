@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from digits.engines.base import ArrayReport, LayerReport, Suppression
-from digits.engines.pictures import check_feature, prepare
 from digits.errors import BadRequest, DigitsError
-from digits.predictor import tiles
+from digits.images import tiles
+from digits.images.prepare_for_model import check_feature, prepare
+from digits.ipc.messages import Message
 from digits.predictor.model import LoadedModel
-from digits.storage.wire import Message
 
 logger = logging.getLogger(__name__)
 MAX_PICTURES = 1024

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from digits.errors import DigitsError
+from digits.ipc.messages import WireError, receive_or_end, send
 from digits.predictor.model import LoadedModel
 from digits.predictor.requests import answer
 from digits.storage.folders import JobFolder
-from digits.storage.wire import WireError, receive_or_end, send
 
 logger = logging.getLogger(__name__)
 ACCEPT_SECONDS = 0.5

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from digits.config import Settings
 from digits.storage.folders import JobFolder, JobsDir
-from digits.storage.jobs import JobStore
+from digits.storage.jobs.store import JobStore
 
 
 @dataclass(frozen=True)

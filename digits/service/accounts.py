@@ -24,8 +24,8 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from digits.config import Settings, is_loopback
 from digits.errors import BadRequest, ConfigError, NotFound
 from digits.service import Service
-from digits.storage.database import TokenRow, UserRow
 from digits.storage.files import atomic
+from digits.storage.jobs.tables import TokenRow, UserRow
 
 NAME_RULE = re.compile(r"[a-z][a-z0-9.\-_]*")  # R 8.4
 MAX_NAME = 80

@@ -14,7 +14,7 @@ from digits.domain.jobs import Action, JobRequest, Kind, Resources, Task, UserCo
 from digits.domain.status import Status
 from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
-from digits.storage.jobs import Job, JobQuery
+from digits.storage.jobs.store import Job, JobQuery
 from digits.utils.words import counted
 
 LONGEST = {"name": 500, "group": 500, "notes": 100_000}  # characters

@@ -7,7 +7,7 @@ from typing import Any
 
 from digits.domain.jobs import Action, Kind
 from digits.service import Service
-from digits.storage.jobs import Job, Output
+from digits.storage.jobs.store import Job, Output
 
 BEST = ("last", "min", "max")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest
+from digits.ipc.supervisor_client import call
 from digits.service import Service
-from digits.storage.control import call
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 
 MOST_MODELS = 50
 INSTALL = "pip install 'digits[tensorboard]'"

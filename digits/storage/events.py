@@ -12,16 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from digits.domain.events import (
-    AttemptEvent,
-    Event,
-    MetricEvent,
-    ProgressEvent,
-    SampleEvent,
-    SnapshotEvent,
-    from_line,
-    to_line,
-)
+from digits.domain.events import AttemptEvent, Event, MetricEvent, ProgressEvent, SampleEvent, SnapshotEvent, from_line, to_line
 from digits.errors import DiskFull
 from digits.storage.files import is_disk_full
 

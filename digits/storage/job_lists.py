@@ -9,8 +9,8 @@ from sqlalchemy import Select, String, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from digits.errors import BadRequest
-from digits.storage.database import JobRow, OutputRow
-from digits.storage.job_copies import JOB_FIELDS, JobQuery
+from digits.storage.jobs.rows import JOB_FIELDS, JobQuery
+from digits.storage.jobs.tables import JobRow, OutputRow
 
 SHORTEST_ID_PART = 4  # shorter words are not looked for in ids
 

@@ -1,4 +1,4 @@
-"""Questions to the table of jobs. See `digits.storage.jobs` for what holds."""
+"""Questions to the table of jobs. See `digits.storage.jobs.store` for what holds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from digits.domain.status import RUNNING, Status
 from digits.errors import NotFound
-from digits.storage.database import DependencyRow, JobRow, OutputRow
-from digits.storage.job_copies import JOB_FIELDS, Job, JobQuery, Output, Page, Parent
 from digits.storage.job_lists import conditions, ordered
-from digits.storage.schema import SEQUENCE_ID
+from digits.storage.jobs.migrate import SEQUENCE_ID
+from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent
+from digits.storage.jobs.tables import DependencyRow, JobRow, OutputRow
 
 
 class JobReader:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from digits.errors import NotFound
 from digits.storage.folders import JobsDir
-from digits.storage.folding import JobFold, best_metric_of
-from digits.storage.jobs import Job, JobStore
-from digits.supervisor.endings import resumed_words
-from digits.supervisor.ledger import Ledger
+from digits.storage.jobs.store import Job, JobStore
+from digits.storage.run_summary import JobFold, best_metric_of
+from digits.supervisor.job_rows import Ledger
+from digits.supervisor.outcomes import resumed_words
 
 
 class Folds:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import BadRequest
+from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.folders import JobsDir
-from digits.supervisor.children import STOP_SECONDS, Child, stop_all
-from digits.supervisor.control import Answer, Later
+from digits.supervisor.child_processes import STOP_SECONDS, Child, stop_all
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from digits.storage.folders import JobFolder, JobsDir
-from digits.storage.jobs import JobStore
-from digits.storage.reindex import Report, foreign_problems, restore
+from digits.storage.jobs.reindex import Report, foreign_problems, restore
+from digits.storage.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 

@@ -17,18 +17,18 @@ from typing import Any
 from digits.config import Settings
 from digits.domain.jobs import Kind
 from digits.domain.status import FINISHED
-from digits.storage.control import runtime_file
+from digits.ipc.supervisor_client import runtime_file
+from digits.ipc.supervisor_server import Answer, ControlServer, Later
 from digits.storage.folders import JobsDir
-from digits.storage.jobs import Job, JobStore
+from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import ServerLock, holder
 from digits.supervisor import logs
-from digits.supervisor.boards import Boards
-from digits.supervisor.checks import AugmentationPreviews, NetworkChecks
-from digits.supervisor.children import Service, ServiceKeeper, stop_all
-from digits.supervisor.control import Answer, ControlServer, Later
-from digits.supervisor.crew import WORKER_COMMAND, Crew
+from digits.supervisor.child_processes import Service, ServiceKeeper, stop_all
+from digits.supervisor.local_executor import WORKER_COMMAND, Crew
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
 from digits.supervisor.predictors import Predictors
+from digits.supervisor.probes import AugmentationPreviews, NetworkChecks
+from digits.supervisor.tensorboards import Boards
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from digits.errors import NotFound
 from digits.storage.files import tree_size
 from digits.storage.folders import JobsDir
-from digits.storage.jobs import JobStore
+from digits.storage.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 

@@ -85,7 +85,7 @@ class EngineContract:
             engine.check(text, NetworkContext("classification", (1, 12, 12), 5))
 
     def test_an_endless_loop_is_stopped(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("digits.engines.network_text.BUILD_SECONDS", 0.3)
+        monkeypatch.setattr("digits.engines.network.text.BUILD_SECONDS", 0.3)
         swallow = "try:\n            pass\n        except Exception:\n            pass\n"
         text = f"def build_network(context):\n    while True:\n        {swallow}"
         with pytest.raises(NetworkError, match="still running"):

@@ -16,12 +16,12 @@ import numpy as np
 from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, RecordMeta, SplitInfo
 from digits.domain.events import AttemptEvent, Event, MetricEvent
 from digits.domain.training import TrainingSpec
-from digits.engines import checkpoint
 from digits.engines.base import TrainingRun, get_engine
-from digits.storage.codec import encode
+from digits.engines.training import checkpoint
 from digits.storage.events import EventWriter, valid_events
 from digits.storage.files import read_json, write_json
-from digits.storage.records import BOX_DTYPE, RecordChunk, RecordReader, RecordWriter
+from digits.storage.records.codec import encode
+from digits.storage.records.reader import BOX_DTYPE, RecordChunk, RecordReader, RecordWriter
 
 
 def striped_pictures(count: int, size: int, seed: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -13,22 +13,23 @@ from werkzeug.wrappers import Response
 
 import digits
 from digits.service import Service
-from digits.web import answers, formatting, icons, security
-from digits.web.json_values import FiniteJson
+from digits.web.http import errors as answers
+from digits.web.http import formatting, icons, security
+from digits.web.http.json import FiniteJson
 
 AREAS = (
-    "home",
-    "jobs",
-    "auth",
+    "jobs.home",
+    "jobs.jobs",
+    "http.login",
     "files",
-    "streams",
+    "jobs.streams",
     "system",
-    "datasets",
-    "models",
-    "inference",
-    "plugins",
-    "tensorboard",
-    "api",
+    "datasets.classification",
+    "models.pages",
+    "evaluations.predict",
+    "plugins.pages",
+    "models.tensorboard",
+    "http.openapi",
 )
 VENDORED = {
     "plotly.min.js": ("plotly", "package_data/plotly.min.js"),

@@ -8,10 +8,11 @@ from flask import Blueprint, Response, jsonify, render_template, request, send_f
 
 from digits.domain.jobs import JOB_ID
 from digits.errors import BadRequest, NotFound
-from digits.service import browsing, uploads
-from digits.service.safe_files import safe_name
-from digits.service.unpacking import TAR, ZIP
-from digits.web.context import argument, describes, get_service, require_user, route, wants_json
+from digits.service.files import browse as browsing
+from digits.service.files import uploads
+from digits.service.files.names import safe_name
+from digits.service.files.unpack import TAR, ZIP
+from digits.web.http.request import argument, describes, get_service, require_user, route, wants_json
 
 # What a browser may show in place; anything else is handed over as a download. Nothing of it may run scripts.
 SHOWN = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".txt", ".log", ".json", ".jsonl", ".csv", ".py"})

@@ -16,9 +16,9 @@ from flask import Blueprint, current_app, jsonify, render_template
 import digits
 from digits.domain.status import Status
 from digits.errors import DigitsError
+from digits.ipc.supervisor_client import call
 from digits.service import Service, accounts, rows
-from digits.storage.control import call
-from digits.web.context import current_user, describes, get_service, may_edit, route, wants_json
+from digits.web.http.request import current_user, describes, get_service, may_edit, route, wants_json
 
 ASK_SECONDS = 2.0
 KEEP_SECONDS = 1.5

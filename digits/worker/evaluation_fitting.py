@@ -13,7 +13,7 @@ import numpy as np
 
 from digits.domain.inference import output_kind
 from digits.errors import DataError
-from digits.extensions.data.classification.arrays import resize_array, with_channels
+from digits.images.arrays import resize_array, with_channels
 
 OF_PLACES = ("map", "boxes", "pictures")
 

@@ -39,7 +39,7 @@ from digits.worker.output import capture_output
 RUNNERS: Mapping[str, str] = {
     Kind.DATASET: "digits.worker.dataset",
     Kind.MODEL: "digits.worker.training",
-    Kind.EVALUATION: "digits.worker.evaluation",
+    Kind.EVALUATION: "digits.worker.evaluation.run",
 }
 HEARTBEAT_SECONDS = 5.0
 EXIT_DONE = 0

@@ -13,12 +13,12 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo
 from digits.domain.events import WarningEvent
 from digits.domain.jobs import Task
 from digits.domain.training import StartWeights, TrainingSpec
-from digits.engines import checkpoint
 from digits.engines.base import TrainingRun, get_engine
+from digits.engines.training import checkpoint
 from digits.errors import StorageError, TrainingError
 from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobFolder
-from digits.storage.records import RecordReader, is_complete
+from digits.storage.records.reader import RecordReader, is_complete
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.jobs import Kind
 from digits.domain.status import Status
-from digits.storage.jobs import JobQuery, Output
+from digits.storage.jobs.store import JobQuery, Output
 from tests.browser.conftest import name_yourself
 from tests.builders import make_job
 from tests.conftest import RunningServer

@@ -13,9 +13,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
 from digits.domain.status import Status
 from digits.engines.base import available_frameworks
-from digits.service.models import create_models
+from digits.service.models.create import create_models
 from digits.storage.events import EventWriter
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
 from tests.service.finished_dataset import boxes_to_come, class_folder, finished_dataset

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
 from tests.web.test_task_evaluations import finished

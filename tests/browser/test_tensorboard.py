@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
-from digits.engines.tensorboard import Summaries
+from digits.engines.training.tensorboard import Summaries
 from digits.service import Service
 from digits.service.tensorboard import is_installed
 from digits.testing.runs import make_dataset, make_run, striped_pictures

@@ -12,10 +12,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, SampleEvent, SnapshotEvent
 from digits.domain.status import Status
-from digits.service.models import create_models
+from digits.service.models.create import create_models
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
 from tests.service.finished_dataset import class_folder, finished_dataset

@@ -14,7 +14,7 @@ from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.errors import BadRequest
 from digits.service import Service
-from digits.service.datasets import create_classification_dataset
+from digits.service.datasets.classification import create_classification_dataset
 from digits.storage.lock import ServerLock
 from tests.builders import make_job
 from tests.service.finished_dataset import class_folder

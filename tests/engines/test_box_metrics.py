@@ -12,9 +12,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchmetrics.detection import MeanAveragePrecision
 
-from digits.engines.box_metrics import BoxPrecision, coco_detections, coco_truth
-from digits.engines.boxes import CUT, coordinates
-from digits.storage.records import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
+from digits.metrics.average_precision import BoxPrecision, coco_detections, coco_truth
+from digits.storage.records.boxes import CUT, coordinates
+from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
 
 LABELS = ("a", "b", "c")
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from digits.domain.training import Augmentation
-from digits.engines.boxes import CUT, cropped, moved, stacked, typical_sizes, unstacked
-from digits.engines.draws import draw
-from digits.engines.torch_inputs import Augmenter
-from digits.storage.records import BOX_DTYPE
+from digits.engines.pytorch.inputs import Augmenter
+from digits.engines.training.augmentation import draw
+from digits.engines.training.boxes import cropped, moved, stacked, typical_sizes, unstacked
+from digits.storage.records.boxes import CUT
+from digits.storage.records.reader import BOX_DTYPE
 
 SEED, EPOCH = 3, 2
 

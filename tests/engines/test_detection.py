@@ -12,11 +12,11 @@ import torch
 from digits.domain.events import MetricEvent
 from digits.domain.training import Augmentation, LearningRate, Solver, TrainingSpec
 from digits.engines.base import NetworkContext, get_engine
-from digits.engines.torch_boxes import targets_of
-from digits.engines.torch_build import build
+from digits.engines.pytorch.boxes import targets_of
+from digits.engines.pytorch.build import build
 from digits.errors import JobStopped, NetworkError
 from digits.networks.catalog import FOLDER
-from digits.storage.records import BOX_CROWD, BOX_DTYPE
+from digits.storage.records.reader import BOX_CROWD, BOX_DTYPE
 from digits.testing.runs import make_dataset, metric_lines, squared_pictures, train, train_logged
 
 LABELS = ("red", "blue")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from digits.domain.training import Augmentation, TrainingSpec
-from digits.engines.batches import share
-from digits.engines.draws import crop_offsets, draw, normal, pixel_noise, sample_keys, uniform
-from digits.engines.plan import make_plan, marks
+from digits.engines.training.augmentation import crop_offsets, draw, normal, pixel_noise, sample_keys, uniform
+from digits.engines.training.batches import share
+from digits.engines.training.calendar import make_plan, marks
 
 EVERY = Augmentation("fliplrud", "rotall", 30, 0.1, 0.1, 0.2, hsv_use=True, shift=0.3)
 

@@ -13,9 +13,9 @@ from torchvision.ops import sigmoid_focal_loss
 
 from digits.domain.events import MetricEvent
 from digits.domain.training import LearningRate, TrainingSpec
-from digits.engines.class_weights import by_frequency
-from digits.engines.losses import LOSSES, TASK_LOSSES
-from digits.engines.torch_losses import make_loss
+from digits.engines.network.losses import LOSSES, TASK_LOSSES
+from digits.engines.pytorch.losses import make_loss
+from digits.engines.training.class_weights import by_frequency
 from digits.errors import TrainingError
 from digits.storage.files import read_json, write_json
 from digits.testing.runs import make_dataset, train

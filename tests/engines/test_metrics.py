@@ -10,7 +10,7 @@ import torch
 import torchmetrics.functional as tm
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from digits.engines.metrics import Accuracy, Errors, Metric, Overlap, PictureQuality, better, default_best_metric, metrics_for
+from digits.metrics.metrics import Accuracy, Errors, Metric, Overlap, PictureQuality, better, default_best_metric, metrics_for
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from digits.domain.training import LearningRate
-from digits.engines.schedules import curve, multistep_values, rate_at
+from digits.engines.training.learning_rate import curve, multistep_values, rate_at
 from digits.errors import BadRequest
 
 

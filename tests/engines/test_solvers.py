@@ -10,7 +10,7 @@ import torch
 import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
 from digits.domain.training import SOLVERS, Solver
-from digits.engines import torch_solvers
+from digits.engines.pytorch import optimizers as torch_solvers
 
 RATES = (0.1, 0.1, 0.02, 0.02, 0.004, 0.004)
 STEADY = (0.1,) * len(RATES)
@@ -41,8 +41,8 @@ def torch_steps(solver: Solver, start: np.ndarray, rates: tuple[float, ...] = RA
 
 
 def keras_steps(solver: Solver, start: np.ndarray, rates: tuple[float, ...]) -> list[np.ndarray]:
-    from digits.engines.tensorflow_solvers import make_optimizer
-    from digits.engines.tensorflow_start import keras
+    from digits.engines.tensorflow.optimizers import make_optimizer
+    from digits.engines.tensorflow.start import keras
 
     weights = keras.Variable(start)
     optimizer, decay = make_optimizer(solver, rates[0])

@@ -10,7 +10,7 @@ import pytest
 
 from digits.domain.training import TrainingSpec
 from digits.engines.base import get_engine
-from digits.engines.preparation import Preparation, in_stored_units
+from digits.engines.training.preprocessing import Preparation, in_stored_units
 from digits.testing.runs import make_dataset, train
 
 # What goes in comes out: in the units of the network's input, (x − mean) / std.

@@ -9,11 +9,11 @@ from torch import nn
 from torchvision.ops import batched_nms
 
 from digits.engines.base import NetworkContext, Suppression
-from digits.engines.boxes import unstacked
+from digits.engines.pytorch.build import build
+from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
+from digits.engines.pytorch.predictor import TorchPredictor
 from digits.engines.suppression import suppressed
-from digits.engines.torch_build import build
-from digits.engines.torch_candidates import everything, kept_of, sent_of, suppressing_part
-from digits.engines.torch_predictor import TorchPredictor
+from digits.engines.training.boxes import unstacked
 from digits.networks.catalog import network_text
 
 

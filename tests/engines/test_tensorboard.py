@@ -13,7 +13,7 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 from digits.domain.events import LogEvent, MetricEvent
 from digits.domain.training import TrainingSpec
 from digits.engines.base import available_frameworks
-from digits.engines.tensorboard import Summaries, masked_crc
+from digits.engines.training.tensorboard import Summaries, masked_crc
 from digits.testing.runs import make_dataset, make_run, striped_pictures, train
 
 TEXT = """
@@ -27,7 +27,7 @@ def build_network(context):
 def _one_thread() -> None:
     """As many threads as the contract's trainings have: a process cannot change them later."""
     if "tensorflow" in available_frameworks():
-        from digits.engines.tensorflow_start import start
+        from digits.engines.tensorflow.start import start
 
         start(1)
 
@@ -36,7 +36,7 @@ def read(folder: Path) -> list[Any]:
     pytest.importorskip("tensorflow", reason="TensorFlow reads the files")
     from tensorflow.core.util import event_pb2  # type: ignore[import-not-found]
 
-    from digits.engines.tensorflow_start import tf
+    from digits.engines.tensorflow.start import tf
 
     (file,) = (folder / "tb").iterdir()
     return [event_pb2.Event.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(file))]
@@ -91,7 +91,7 @@ def test_a_training_writes_the_graph_of_its_network_once(tmp_path: Path, framewo
 def test_the_graph_of_pytorch_follows_tensors_through_modules_and_functions() -> None:
     from torch import nn
 
-    from digits.engines.torch_graph import graph_of
+    from digits.engines.pytorch.graph import graph_of
 
     class Twice(nn.Module):
         def __init__(self) -> None:
@@ -129,7 +129,7 @@ def test_drawing_the_graph_changes_no_number_of_the_training(tmp_path: Path, mon
     data = make_dataset(tmp_path / "data", features, labels, class_labels=("a", "b"))
     spec = TrainingSpec("x", "classification", network=RANDOM_TEXT, epochs=1, batch_size=8, seed=1)
     with_graph = [e.values for e in train(data, tmp_path / "one", spec) if isinstance(e, MetricEvent)]
-    monkeypatch.setattr("digits.engines.torch_stepper.TorchStepper.graph", lambda self: b"")
+    monkeypatch.setattr("digits.engines.pytorch.step.TorchStepper.graph", lambda self: b"")
     assert with_graph == [e.values for e in train(data, tmp_path / "two", spec) if isinstance(e, MetricEvent)]
 
 

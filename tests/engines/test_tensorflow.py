@@ -30,7 +30,7 @@ pytestmark = [
 def _one_thread() -> None:
     """As many threads as the contract's trainings have: a process cannot change them later."""
     if "tensorflow" in available_frameworks():
-        from digits.engines.tensorflow_start import start
+        from digits.engines.tensorflow.start import start
 
         start(1)
 
@@ -102,7 +102,7 @@ class TestTensorflow(EngineContract):
     texts: ClassVar[dict[str, str]] = TEXTS
 
     def test_each_form_of_the_step_is_traced_once(self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from digits.engines.tensorflow_stepper import TensorflowStepper
+        from digits.engines.tensorflow.step import TensorflowStepper
 
         steppers: list[TensorflowStepper] = []
         monkeypatch.setattr(TensorflowStepper, "agree", lambda self, wishes: steppers.append(self) or wishes)
@@ -201,9 +201,9 @@ class TestTensorflow(EngineContract):
     def test_pictures_move_as_in_pytorch(self) -> None:
         import torch
 
-        from digits.engines import torch_inputs
-        from digits.engines.tensorflow_inputs import Augmenter
-        from digits.engines.tensorflow_start import tf
+        from digits.engines.pytorch import inputs as torch_inputs
+        from digits.engines.tensorflow.inputs import Augmenter
+        from digits.engines.tensorflow.start import tf
 
         pictures = np.random.default_rng(0).random((8, 3, 12, 16)).astype(np.float32)
         choice = Augmentation("fliplrud", rot=20, scale=0.2, shift=0.2)
@@ -214,8 +214,8 @@ class TestTensorflow(EngineContract):
         np.testing.assert_allclose(found.numpy().transpose(0, 3, 1, 2), wanted.numpy(), atol=1e-3)
 
     def test_augmentation_moves_pictures_and_maps_alike(self) -> None:
-        from digits.engines.tensorflow_inputs import Augmenter
-        from digits.engines.tensorflow_start import tf
+        from digits.engines.tensorflow.inputs import Augmenter
+        from digits.engines.tensorflow.start import tf
 
         maps = np.random.default_rng(0).integers(0, 2, (6, 16, 16))
         pictures = (maps[:, None] * 200).astype(np.uint8)
@@ -227,7 +227,7 @@ class TestTensorflow(EngineContract):
 
     def test_its_threads_are_those_of_the_slot(self) -> None:
         program = (
-            "from digits.engines.tensorflow_start import start, tf\nstart(3)\n"
+            "from digits.engines.tensorflow.start import start, tf\nstart(3)\n"
             "t = tf.config.threading\n"
             "print(t.get_intra_op_parallelism_threads(), t.get_inter_op_parallelism_threads())\n"
         )
@@ -238,7 +238,7 @@ class TestTensorflow(EngineContract):
     def test_memory_of_gpus_grows_and_is_left_alone_without_need(
         self, monkeypatch: pytest.MonkeyPatch, gpu: bool, grows: list[str], visible: list[str] | None
     ) -> None:
-        from digits.engines.tensorflow_start import start, tf
+        from digits.engines.tensorflow.start import start, tf
 
         asked: dict[str, Any] = {"grows": [], "visible": None}
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"] if kind == "GPU" else [])

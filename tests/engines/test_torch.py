@@ -12,7 +12,7 @@ import torch
 from digits.domain.events import MetricEvent, WarningEvent
 from digits.domain.training import LearningRate, StartWeights
 from digits.engines.base import NetworkContext, get_engine
-from digits.engines.torch_predictor import TorchPredictor
+from digits.engines.pytorch.predictor import TorchPredictor
 from digits.errors import NetworkError, StorageError, TrainingError
 from digits.networks.catalog import network_text
 from digits.testing.engines import EngineContract

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from digits.domain.training import Augmentation
-from digits.engines.preparation import Preparation
-from digits.engines.torch_inputs import Augmenter, Inputs, shift_hsv, whiten
+from digits.engines.pytorch.inputs import Augmenter, Inputs, shift_hsv, whiten
+from digits.engines.training.preprocessing import Preparation
 
 CPU = torch.device("cpu")
 
@@ -84,7 +84,7 @@ def test_a_flip_is_a_flip() -> None:
 
 
 def test_a_quarter_turn_by_resampling_equals_rot90() -> None:
-    from digits.engines.torch_inputs import _resample
+    from digits.engines.pytorch.inputs import _resample
 
     x = torch.rand(1, 1, 8, 8)
     found = _resample(x, np.array([np.pi / 2]), np.array([1.0]), np.zeros((1, 2)), nearest=False)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.extensions.data.classification.arrays import resize_array, with_channels
 from digits.extensions.data.classification.split import by_group, split_counts, stratified
+from digits.images.arrays import resize_array, with_channels
 from digits.utils.image import resize_image
 
 percentages = st.tuples(st.integers(0, 49), st.integers(0, 49))

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from digits.domain.status import Status
+from digits.ipc.supervisor_client import ControlError, call, read_runtime
 from digits.service import jobs as actions
-from digits.storage.control import ControlError, call, read_runtime
 from digits.storage.folders import JobsDir
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from digits.storage.lock import Locked, ServerLock, holder
 from digits.supervisor import follow, run_until
 from digits.utils.processes import is_alive, start_time

@@ -16,7 +16,7 @@ from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.service import jobs as actions
 from digits.storage.events import valid_events
-from digits.supervisor.crew import Ladder
+from digits.supervisor.local_executor import Ladder
 from tests.supervisor.conftest import World
 
 

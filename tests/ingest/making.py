@@ -17,7 +17,7 @@ from digits.domain.events import Event
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
 from digits.ingest.pipeline import Frame, ingest
 from digits.storage.folders import JobFolder, JobsDir
-from digits.storage.records import RecordReader
+from digits.storage.records.reader import RecordReader
 
 FOLDER, TEXTFILE = "image-classification-folder", "image-classification-textfile"
 

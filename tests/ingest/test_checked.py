@@ -10,8 +10,8 @@ import pytest
 from digits.errors import DataError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.checked import encoded
-from digits.ingest.facts import numbered_classes
-from digits.storage.records import BOX_DTYPE
+from digits.ingest.label_statistics import numbered_classes
+from digits.storage.records.reader import BOX_DTYPE
 
 
 class Giver(DataIngestionInterface):

@@ -12,8 +12,8 @@ import pytest
 
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection import DataIngestion
-from digits.ingest.layout import label_array
-from digits.storage.records import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
+from digits.ingest.record_schema import label_array
+from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 from tests.ingest import objects
 from tests.ingest.making import Run, make_job, picture, run_job
 

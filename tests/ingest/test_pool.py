@@ -17,8 +17,8 @@ from digits.errors import DataError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest import pool
 from digits.ingest.encode import Encoder
-from digits.ingest.layout import Layout
-from digits.ingest.slots import join, share
+from digits.ingest.record_schema import Layout
+from digits.ingest.shared_memory import join, share
 
 SHAPE = (3, 64, 48)
 ENTRIES = list(range(300))

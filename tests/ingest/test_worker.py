@@ -18,7 +18,7 @@ from digits.domain.events import ProgressEvent, StatusEvent
 from digits.storage.events import read_events
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
-from digits.storage.records import RecordReader
+from digits.storage.records.reader import RecordReader
 from digits.utils.processes import group_members
 from tests.ingest.making import FOLDER, class_folder, make_job
 

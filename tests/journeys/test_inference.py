@@ -367,6 +367,6 @@ def test_inference_works_while_a_training_runs(studio):
 
 
 def _evaluations() -> Any:
-    from digits.storage.jobs import JobQuery
+    from digits.storage.jobs.store import JobQuery
 
     return JobQuery(kind="evaluation")

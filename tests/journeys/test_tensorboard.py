@@ -20,10 +20,10 @@ import pytest
 
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
-from digits.engines.tensorboard import Summaries
+from digits.engines.training.tensorboard import Summaries
 from digits.service import Service, accounts
 from digits.service.tensorboard import is_installed
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from digits.testing.runs import make_dataset, make_run, striped_pictures
 from tests.builders import make_job
 from tests.conftest import RunningServer, start_server

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from digits.service import Service, plugins
+from digits.service import Service
+from digits.service.plugins import host as plugins
 
 STOP_SECONDS = 20
 

@@ -14,9 +14,12 @@ import pytest
 
 from digits.config import Settings
 from digits.errors import FormErrors, NotFound
-from digits.service import Service, plugin_datasets, plugin_views, plugins
-from digits.service.plugin_views import Sample
-from digits.storage.records import BOX_DTYPE
+from digits.service import Service
+from digits.service.datasets import from_source as plugin_datasets
+from digits.service.plugins import host as plugins
+from digits.service.plugins import views as plugin_views
+from digits.service.plugins.views import Sample
+from digits.storage.records.reader import BOX_DTYPE
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package, data_source, view_source
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from digits.domain.datasets import DatasetInfo
-from digits.service import Service, plugin_datasets
+from digits.service import Service
+from digits.service.datasets import from_source as plugin_datasets
 from digits.storage.files import read_json
-from digits.storage.records import RecordReader
+from digits.storage.records.reader import RecordReader
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package, data_source
 

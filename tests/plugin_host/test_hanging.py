@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from digits.plugin_host.guard import EXIT_STUCK
-from digits.service import Service, plugin_datasets, plugins
+from digits.service import Service
+from digits.service.datasets import from_source as plugin_datasets
+from digits.service.plugins import host as plugins
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package, data_source
 

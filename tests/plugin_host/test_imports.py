@@ -14,8 +14,12 @@ import pytest
 
 from digits.domain.datasets import DatasetInfo
 from digits.extensions.journal import PATIENCE, ImportJournal
-from digits.service import Service, plugin_datasets, plugin_packages, plugin_views, plugins
-from digits.service.plugin_views import Sample
+from digits.service import Service
+from digits.service.datasets import from_source as plugin_datasets
+from digits.service.plugins import host as plugins
+from digits.service.plugins import packages as plugin_packages
+from digits.service.plugins import views as plugin_views
+from digits.service.plugins.views import Sample
 from digits.storage.files import read_json
 from tests.conftest import RunningServer
 from tests.plugin_host.hosts import running_host, started_host

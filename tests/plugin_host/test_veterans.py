@@ -17,11 +17,14 @@ from flask.testing import FlaskClient
 from digits.config import Settings
 from digits.domain.datasets import DatasetInfo
 from digits.errors import FormErrors
-from digits.service import Service, plugin_datasets, plugin_views, plugins
-from digits.service.plugin_views import Sample
+from digits.service import Service
+from digits.service.datasets import from_source as plugin_datasets
+from digits.service.plugins import host as plugins
+from digits.service.plugins import views as plugin_views
+from digits.service.plugins.views import Sample
 from digits.storage.files import read_json
-from digits.storage.jobs import Job
-from digits.storage.records import RecordReader
+from digits.storage.jobs.store import Job
+from digits.storage.records.reader import RecordReader
 from digits.web.app import create_app
 from tests.plugin_host.hosts import running_host
 

@@ -14,7 +14,7 @@ import pytest
 from digits.errors import BadRequest, Conflict
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.view import bounding_boxes, image_output, raw_data, segmentation, top_k
-from digits.service.plugin_packages import new_plugin
+from digits.service.plugins.packages import new_plugin
 from digits.testing import DataSourceContract, ViewContract
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits.ipc import messages as wire
 from digits.predictor import server
 from digits.predictor.model import LoadedModel
-from digits.storage import wire
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
 
 

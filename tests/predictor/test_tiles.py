@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.predictor import tiles
+from digits.images import tiles
 
 
 def size_of(png: bytes) -> tuple[int, int]:

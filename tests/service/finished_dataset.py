@@ -13,11 +13,11 @@ from digits.domain.datasets import DatasetInfo, RecordMeta, SplitInfo
 from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.service import Service
-from digits.service.datasets import create_classification_dataset
+from digits.service.datasets.classification import create_classification_dataset
 from digits.service.jobs import create_job
 from digits.storage.files import write_json
-from digits.storage.jobs import Job
-from digits.storage.records import RecordChunk, RecordWriter
+from digits.storage.jobs.store import Job
+from digits.storage.records.reader import RecordChunk, RecordWriter
 from tests.conftest import USER
 
 CLASSES = ("red-to-right", "green-to-top", "blue-to-left")

@@ -15,9 +15,9 @@ import pytest
 from digits.domain.status import Status
 from digits.errors import BadRequest, NotFound, StorageError
 from digits.service import Service
-from digits.service.archives import FORMATS, Member, model_archive, tar_chunks
-from digits.service.snapshots import find_snapshot, list_snapshots
-from digits.storage.jobs import Job
+from digits.service.models.archives import FORMATS, Member, model_archive, tar_chunks
+from digits.service.models.snapshots import find_snapshot, list_snapshots
+from digits.storage.jobs.store import Job
 from tests.builders import make_job
 
 MIB = 2**20

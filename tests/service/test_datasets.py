@@ -9,15 +9,15 @@ import pytest
 
 from digits.errors import FormErrors
 from digits.service import Service
-from digits.service.dataset_checks import SUFFIXES, scan_folder, scan_list
-from digits.service.dataset_forms import ClassificationDatasetForm, read
-from digits.service.datasets import (
+from digits.service.datasets.classification import (
     create_classification_dataset,
     dataset_dict,
     form_values,
     parse_folder_tasks,
     summary_dict,
 )
+from digits.service.datasets.classification_checks import SUFFIXES, scan_folder, scan_list
+from digits.service.datasets.classification_form import ClassificationDatasetForm, read
 from digits.utils.image import SUPPORTED_EXTENSIONS
 from tests.service.finished_dataset import CLASSES, class_folder
 

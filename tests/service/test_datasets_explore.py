@@ -11,8 +11,8 @@ from PIL import Image
 
 from digits.errors import BadRequest, NotFound
 from digits.service import Service
-from digits.service.datasets import NotReady, create_classification_dataset
-from digits.service.explore import (
+from digits.service.datasets.classification import NotReady, create_classification_dataset
+from digits.service.datasets.explore import (
     GalleryQuery,
     encode_picture,
     gallery,
@@ -23,7 +23,7 @@ from digits.service.explore import (
     statistics,
     to_uint8,
 )
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import CLASSES, class_folder, finished_dataset, gradient
 
 

@@ -17,10 +17,10 @@ from digits.domain.events import BaselineEvent, SampleEvent, SnapshotEvent
 from digits.domain.jobs import Kind
 from digits.domain.training import TrainingSpec
 from digits.service import Service
-from digits.service.model_page import training_page
+from digits.service.models.page import training_page
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.builders import make_job
 
 LABELS = ["background", "cell"]

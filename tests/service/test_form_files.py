@@ -8,7 +8,14 @@ import time
 from pathlib import Path
 
 from digits.service import Service
-from digits.service.form_files import FORM_FILES, LOOK_SECONDS, STALE_SECONDS, drop_form_file, keep_form_files, save_form_file
+from digits.service.files.form_files import (
+    FORM_FILES,
+    LOOK_SECONDS,
+    STALE_SECONDS,
+    drop_form_file,
+    keep_form_files,
+    save_form_file,
+)
 
 
 def test_a_job_gets_its_own_copy_of_what_was_sent(service: Service, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from digits.errors import BadRequest
-from digits.service import generic_inference
-from digits.storage.lmdb_datum import make_datum
+from digits.service.evaluations import test as generic_inference
+from digits.storage.records.caffe_datum import make_datum
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
-from digits.service import Service, gpus
+from digits.service import Service
 from digits.service import jobs as actions
-from digits.service.models import create_models, model_dict, plan_models
-from digits.storage.jobs import Job
+from digits.service.models import gpus
+from digits.service.models.create import create_models, model_dict, plan_models
+from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import class_folder, finished_dataset
 
 TEXT = "from torch import nn\n\n\ndef build_network(context):\n    return nn.Flatten()\n"

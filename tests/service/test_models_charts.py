@@ -10,10 +10,10 @@ import pytest
 
 from digits.domain.events import AttemptEvent, ErrorEvent, HardwareEvent, LogEvent, MetricEvent, SnapshotEvent
 from digits.domain.training import LR_POLICIES, LearningRate
-from digits.service.charts import combined_graph, lr_graph, metrics_csv, page_curves, preview, thin
 from digits.service.forms import parse
-from digits.service.model_forms import LearningRateForm
-from digits.service.run_history import RunHistory, current_snapshots, read_history
+from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, page_curves, preview, thin
+from digits.service.models.form import LearningRateForm
+from digits.service.models.history import RunHistory, current_snapshots, read_history
 from digits.storage.events import EventWriter
 from digits.storage.folders import JobFolder
 

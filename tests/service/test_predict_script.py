@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from digits.engines.pictures import prepare
-from digits.engines.preparation import Preparation
-from digits.engines.torch_inputs import Inputs, centre
-from digits.service.archives import script_text
+from digits.engines.pytorch.inputs import Inputs, centre
+from digits.engines.training.preprocessing import Preparation
+from digits.images.prepare_for_model import prepare
+from digits.service.models.archives import script_text
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from PIL import Image
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.engines.base import available_frameworks, get_engine
 from digits.networks import catalog
-from digits.service.archives import script_text
-from digits.storage.snapshot_files import snapshot_metadata
+from digits.service.models.archives import script_text
+from digits.storage.snapshots import snapshot_metadata
 from digits.testing.runs import make_dataset, squared_pictures, striped_pictures, train
 
 SIDE = 16

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from digits.config import Settings
 from digits.errors import BadRequest, NotFound
-from digits.service import Service, uploads
-from digits.service.safe_files import MAX_NAME_BYTES, free_path, safe_name
-from digits.service.unpacking import is_archive, unpack_all
+from digits.service import Service
+from digits.service.files import uploads
+from digits.service.files.names import MAX_NAME_BYTES, free_path, safe_name
+from digits.service.files.unpack import is_archive, unpack_all
 
 SETTINGS = Settings()
 

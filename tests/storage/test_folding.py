@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent
 from digits.storage.events import EventWriter, valid_events
-from digits.storage.folding import JobFold, furthest, is_smaller_better
+from digits.storage.run_summary import JobFold, furthest, is_smaller_better
 
 KINDS = {"loss": "loss", "accuracy": "accuracy"}
 

@@ -13,8 +13,8 @@ import pytest
 
 from digits.domain.datasets import RecordMeta
 from digits.errors import DiskFull, StorageError
-from digits.storage import codec
-from digits.storage.records import BOX_DTYPE, RecordChunk, RecordReader, RecordWriter, is_complete
+from digits.storage.records import codec
+from digits.storage.records.reader import BOX_DTYPE, RecordChunk, RecordReader, RecordWriter, is_complete
 
 LABELS = ("cat", "dog", "owl")
 
@@ -168,7 +168,7 @@ def test_writing_anew_takes_the_old_split_away(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_neither_loses_nor_doubles_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from digits.storage.spool import Spool
+    from digits.storage.records.columns import Spool
 
     features = np.random.default_rng(0).integers(0, 255, (9, 1, 4, 5), np.uint8)
     writer = RecordWriter(tmp_path / "s", indexed())

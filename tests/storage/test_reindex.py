@@ -13,9 +13,9 @@ from digits.domain.jobs import Kind
 from digits.errors import StorageError
 from digits.service import jobs as actions
 from digits.storage.folders import JobFolder
-from digits.storage.jobs import JobQuery, JobStore
+from digits.storage.jobs.reindex import reindex
+from digits.storage.jobs.store import JobQuery, JobStore
 from digits.storage.lock import ServerLock
-from digits.storage.reindex import reindex
 from digits.supervisor.scan import scan
 from tests.supervisor.conftest import World
 

@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from digits.errors import ConfigError, StorageError
-from digits.storage import migrations, schema
-from digits.storage.jobs import JobStore
+from digits.storage import migrations
+from digits.storage.jobs import migrate as schema
+from digits.storage.jobs.store import JobStore
 
 OPEN = """
 import sys
 from pathlib import Path
-from digits.storage.jobs import JobStore
+from digits.storage.jobs.store import JobStore
 store = JobStore.open("", Path(sys.argv[1]))
 print(store.sequence())
 store.close()

@@ -12,8 +12,8 @@ import pytest
 
 from digits.domain.datasets import RecordMeta
 from digits.errors import DiskFull
-from digits.storage import shards
-from digits.storage.records import RecordChunk, RecordReader, RecordWriter
+from digits.storage.records import shards
+from digits.storage.records.reader import RecordChunk, RecordReader, RecordWriter
 
 ROWS, SHAPE = 50, (3, 24, 20)
 FEATURES = np.random.default_rng(0).integers(0, 255, (ROWS, *SHAPE), np.uint8)

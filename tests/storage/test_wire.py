@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from digits.storage import wire
+from digits.ipc import messages as wire
 
 DTYPES = ("<u1", "<u2", "<i4", "<i8", "<f4", "<f8", "?")
 

@@ -16,8 +16,8 @@ from digits.config import Settings
 from digits.domain.jobs import Kind, Resources, Task
 from digits.service import Service
 from digits.service.jobs import create_job
-from digits.storage.jobs import Job
-from digits.supervisor.crew import Crew, Ladder
+from digits.storage.jobs.store import Job
+from digits.supervisor.local_executor import Crew, Ladder
 from digits.supervisor.loop import Supervisor
 from digits.utils.processes import signal_group
 
@@ -82,7 +82,7 @@ class World:
 
     def jobs(self) -> list[Job]:
         """All rows."""
-        from digits.storage.jobs import JobQuery
+        from digits.storage.jobs.store import JobQuery
 
         return self.service.store.query(JobQuery()).jobs
 

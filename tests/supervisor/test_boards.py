@@ -14,7 +14,7 @@ import pytest
 
 from digits.errors import BadRequest, DigitsError
 from digits.storage.folders import JobsDir
-from digits.supervisor.boards import Boards
+from digits.supervisor.tensorboards import Boards
 from tests.supervisor.test_children import runtime, until  # noqa: F401 - a fixture
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_board.py")))

@@ -14,9 +14,9 @@ import pytest
 
 from digits.errors import BadRequest, ConfigError
 from digits.storage.folders import JobsDir
-from digits.supervisor.checks import NetworkChecks
-from digits.supervisor.children import Service, ServiceKeeper
+from digits.supervisor.child_processes import Service, ServiceKeeper
 from digits.supervisor.predictors import Predictors
+from digits.supervisor.probes import NetworkChecks
 
 MODEL = "20260101-000000-aaaa"
 PREDICTOR = (sys.executable, str(Path(__file__).with_name("fake_predictor.py")))
@@ -146,7 +146,7 @@ def test_an_endless_network_text_is_ended(runtime: Path) -> None:
 
 
 def test_an_essential_service_that_never_comes_up_ends_the_server(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("digits.supervisor.children.RESTART_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("digits.supervisor.child_processes.RESTART_SECONDS", (0.01, 0.01))
     keeper = ServiceKeeper(
         Service("web server", [sys.executable, "-c", "raise SystemExit(9)"], ready=lambda: False, essential=True), runtime
     )
@@ -170,8 +170,8 @@ def test_a_service_gets_the_runtime_folder(runtime: Path) -> None:
 def test_a_service_that_is_killed_again_and_again_does_not_wait_longer_each_time(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("digits.supervisor.children.RESTART_SECONDS", (0.0, 0.01, 600.0))
-    monkeypatch.setattr("digits.supervisor.children.SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr("digits.supervisor.child_processes.RESTART_SECONDS", (0.0, 0.01, 600.0))
+    monkeypatch.setattr("digits.supervisor.child_processes.SETTLED_SECONDS", 0.0)
     keeper = ServiceKeeper(Service("test", [sys.executable, "-c", "import time; time.sleep(60)"]), runtime)
     for _ in range(5):
         until(lambda: keeper.child is not None and keeper.child.is_running(), keeper.tick)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digits.supervisor.gpus import Gpu, visible
-from digits.supervisor.planning import Demand, Grant, Machine, plan
+from digits.supervisor.scheduling import Demand, Grant, Machine, plan
 
 TWO_GPUS = Machine(cpus=8, gpus=("0", "1"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from digits.utils.palette import BLACK, class_colours, map_palette, object_colours, paired_colours
+from digits.images.palette import BLACK, class_colours, map_palette, object_colours, paired_colours
 
 OWN = [0, 0, 0, 10, 20, 30, 40, 50, 60]
 

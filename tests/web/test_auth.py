@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from digits.config import Settings
 from digits.service import Service, accounts
 from digits.web.app import create_app
-from digits.web.auth import Throttle, TooManyTries
+from digits.web.http.login import Throttle, TooManyTries
 from tests.builders import make_job
 
 PASSWORD = "correct horse"

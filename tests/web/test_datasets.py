@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from digits.service import Service
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import class_folder, finished_dataset
 
 ROUTE = "/datasets/images/classification"

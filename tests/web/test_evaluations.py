@@ -9,13 +9,14 @@ from PIL import Image
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
-from digits.service import Service, evaluations
+from digits.ipc.supervisor_client import ControlError
+from digits.metrics.classification_report import Tally
+from digits.service import Service
+from digits.service.evaluations import results as evaluations
 from digits.service.jobs import create_job
-from digits.storage.control import ControlError
 from digits.storage.files import write_json
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from digits.storage.predictions import FILE_NAME, writing
-from digits.worker.tally import Tally
 
 EVIL = "<script>alert(1)</script>"
 

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.service import Service
-from digits.storage.jobs import Output
+from digits.storage.jobs.store import Output
 from tests.builders import make_job
 from tests.conftest import USER
 

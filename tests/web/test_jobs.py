@@ -12,7 +12,7 @@ from digits.domain.status import Status
 from digits.errors import NotFound
 from digits.service import Service
 from digits.service import jobs as actions
-from digits.storage.jobs import Job, JobStore
+from digits.storage.jobs.store import Job, JobStore
 from tests.builders import make_job
 
 UNKNOWN = "20200101-000000-abcd"

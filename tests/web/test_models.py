@@ -16,7 +16,7 @@ from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, Snapshot
 from digits.domain.status import Status
 from digits.service import Service
 from digits.storage.events import EventWriter
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from digits.web.app import create_app
 from tests.service.finished_dataset import class_folder, finished_dataset
 

@@ -17,7 +17,7 @@ from digits.domain.jobs import Kind, Task
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
 from digits.service import Service
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from tests.builders import make_job
 from tests.conftest import USER, RunningServer
 

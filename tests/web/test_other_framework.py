@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from digits.service import Service
-from digits.service.frameworks import is_installed
-from digits.storage.jobs import Job
+from digits.service.models.frameworks import is_installed
+from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import boxes_to_come, class_folder, finished_dataset
 
 pytestmark = pytest.mark.skipif(not is_installed("tensorflow"), reason="TensorFlow is not installed")

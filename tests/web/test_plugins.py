@@ -17,9 +17,10 @@ from PIL import Image
 
 from digits.config import Settings
 from digits.domain.status import Status
-from digits.service import Service, plugins
-from digits.storage.lmdb_datum import make_datum
-from digits.storage.records import RecordReader
+from digits.service import Service
+from digits.service.plugins import host as plugins
+from digits.storage.records.caffe_datum import make_datum
+from digits.storage.records.reader import RecordReader
 from digits.web.app import create_app
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package

@@ -17,8 +17,8 @@ from digits.domain.events import LogEvent
 from digits.domain.status import Status
 from digits.service import Service
 from digits.storage.events import EventWriter
-from digits.storage.jobs import Job
-from digits.web import live
+from digits.storage.jobs.store import Job
+from digits.web.jobs import live
 from tests.builders import make_job
 from tests.conftest import RunningServer
 

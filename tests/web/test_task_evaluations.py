@@ -17,11 +17,11 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.service import Service
-from digits.service.evaluations import comparable_datasets
+from digits.service.evaluations.results import comparable_datasets
 from digits.service.jobs import create_job
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json
-from digits.storage.jobs import Job
+from digits.storage.jobs.store import Job
 from digits.storage.outputs import FILE_NAME, writing
 from digits.testing.runs import make_dataset
 from tests.builders import make_job

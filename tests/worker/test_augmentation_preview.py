@@ -16,7 +16,7 @@ from PIL import Image
 
 from digits.domain.training import Augmentation
 from digits.testing.runs import make_dataset, striped_pictures
-from digits.worker.augmentation_preview import answer, preview
+from digits.worker.probes.augmentation_preview import answer, preview
 
 
 def decoded(address: str) -> np.ndarray:
@@ -71,6 +71,6 @@ def test_what_cannot_be_previewed_is_said(tmp_path: Path) -> None:
 
 def test_the_command(segmentation: Path, tmp_path: Path) -> None:
     request = {"folder": str(segmentation), "augmentation": {"flip": "fliplr"}, "crop_size": None, "epoch": 0}
-    command = [sys.executable, "-m", "digits.worker.augmentation_preview", "--out", str(tmp_path / "out.json")]
+    command = [sys.executable, "-m", "digits.worker.probes.augmentation_preview", "--out", str(tmp_path / "out.json")]
     subprocess.run(command, input=json.dumps(request), text=True, check=True, timeout=120)
     assert json.loads((tmp_path / "out.json").read_text())["samples"][0]["key"].startswith("train:")

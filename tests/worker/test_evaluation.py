@@ -16,15 +16,15 @@ from digits.domain.events import ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
 from digits.errors import DataError, JobStopped, StorageError
+from digits.metrics.classification_report import Tally
 from digits.storage.events import read_events
 from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import FILE_NAME, PredictionReader
-from digits.storage.records import RecordChunk, RecordWriter
-from digits.worker import evaluation
-from digits.worker.evaluation_sources import parse_line
+from digits.storage.records.reader import RecordChunk, RecordWriter
+from digits.worker.evaluation import run as evaluation
+from digits.worker.evaluation.sources import parse_line
 from digits.worker.runtime import WorkerContext
-from digits.worker.tally import Tally
 from tests.predictor.fake_engine import LABELS, FakeEngine, write_snapshot
 
 MODEL_ID = "20260101-000000-aaaa"

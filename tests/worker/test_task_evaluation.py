@@ -14,13 +14,13 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
 from digits.engines.base import LayerReport, Predictor
-from digits.engines.metrics import Overlap
 from digits.errors import DataError
+from digits.metrics.metrics import Overlap
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.storage.outputs import FILE_NAME, OutputReader
 from digits.testing.runs import make_dataset
-from digits.worker import evaluation
+from digits.worker.evaluation import run as evaluation
 from digits.worker.runtime import WorkerContext
 
 MODEL_ID, JOB_ID, DATASET_ID = "20260101-000000-aaaa", "20260101-000001-bbbb", "20260101-000002-cccc"

@@ -17,8 +17,8 @@ from wtforms import validators
 
 from digits.extensions.view.options import OptionsView
 from digits.extensions.view.support import class_names, picture, template
+from digits.images.palette import object_colours
 from digits.utils import forms
-from digits.utils.palette import object_colours
 
 COLUMNS = 6  # left, top, right, bottom, score, class
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from digits.extensions.view.options import OptionsView
 from digits.extensions.view.support import class_names, first_output, picture, template
+from digits.images.palette import class_colours, paired_colours
 from digits.utils import forms
 from digits.utils.image import embed_image_html
-from digits.utils.palette import class_colours, paired_colours
 
 
 class Options(FlaskForm):

@@ -14,9 +14,9 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.confine import OUTSIDE, Confinement
-from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile, is_address
-from digits.extensions.data.classification.picture import EIGHT_BIT, Format, Preparation, read_format
+from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
 from digits.extensions.data.source import FileSource, Report, Sample
+from digits.images.prepare import EIGHT_BIT, Format, Preparation, is_address, read_format
 from digits.storage.files import atomic
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, LABELS_FILE, TEST_FILE, TRAIN_FILE, VAL_FILE
 

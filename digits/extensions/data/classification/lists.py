@@ -24,11 +24,6 @@ def parse_line(line: str) -> Entry | None:
     return (match[1], int(match[2])) if match else None
 
 
-def is_address(path: str) -> bool:
-    """Whether a path is an http(s) address."""
-    return path.lower().startswith(("http://", "https://"))
-
-
 def read_lines(path: Path) -> Iterator[str]:
     """Lines without their ends; a byte order mark is dropped."""
     with open(path, encoding="utf-8-sig", errors=ERRORS) as handle:

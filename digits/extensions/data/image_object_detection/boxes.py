@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from digits.storage.records import BOX_IGNORED
+from digits.storage.records.reader import BOX_IGNORED
 
 DONT_CARE = "dontcare"
 OVERSHOOT = 1.0  # pixels that a box may stick out of its picture without being worth a word

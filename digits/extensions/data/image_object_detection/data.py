@@ -18,11 +18,11 @@ from digits.extensions.data.image_object_detection.classes import NONE, ClassMap
 from digits.extensions.data.image_object_detection.formats.sources import Request
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.fit import Fit
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
 from digits.extensions.data.source import Sample
-from digits.storage.records import BOX_DTYPE, BOX_IGNORED
+from digits.images.place import Fit
+from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}

@@ -11,14 +11,7 @@ import numpy as np
 from digits.errors import DataError, LoadImageError
 from digits.extensions.data.classification.lists import read_labels, read_lines
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour
-from digits.extensions.data.image_segmentation.masks import (
-    MOST_CLASSES,
-    VOID,
-    MaskRules,
-    colour_code,
-    read_palette,
-    read_values,
-)
+from digits.extensions.data.image_segmentation.masks import MOST_CLASSES, VOID, MaskRules, colour_code, read_palette, read_values
 from digits.extensions.data.images.findings import Findings
 
 VOID_COLOUR = (255, 255, 255)

@@ -15,8 +15,8 @@ from digits.errors import DataError, LoadImageError
 from digits.extensions.data.classification.confine import OUTSIDE, Confinement
 from digits.extensions.data.classification.scan import pictures
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.fit import Fit
 from digits.extensions.data.source import FileSource, Report
+from digits.images.place import Fit
 from digits.storage.files import atomic
 
 Entries = dict[str, list[list[Any]]]  # split -> entries, JSON values; the first is the picture's path

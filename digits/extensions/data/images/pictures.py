@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 
 from digits.errors import LoadImageError
-from digits.extensions.data.classification.arrays import with_channels
-from digits.extensions.data.classification.picture import DIGEST_BYTES, NamedBytes, read_format
+from digits.images.arrays import with_channels
+from digits.images.prepare import DIGEST_BYTES, NamedBytes, read_format
 from digits.utils.image import load_array, load_image
 
 CONVERSIONS = {"none": 0, "RGB": 3, "L": 1}

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from digits.storage.database import Base
+from digits.storage.jobs.tables import Base
 
 revision = "0001"
 down_revision = None

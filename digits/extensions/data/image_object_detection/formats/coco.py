@@ -11,7 +11,7 @@ from digits.extensions.data.image_object_detection.formats.sources import Reques
 from digits.extensions.data.images.coco import CocoFile, read_coco
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.names import PictureNames
-from digits.storage.records import BOX_CROWD
+from digits.storage.records.reader import BOX_CROWD
 
 ADVICE = "Name the picture folder that belongs to this file."
 

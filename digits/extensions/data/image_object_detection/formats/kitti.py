@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from digits.extensions.data.image_object_detection.boxes import DONT_CARE, Annotated, RawBox, Reading
 from digits.extensions.data.image_object_detection.formats.sources import Request, lines_of, partners
-from digits.storage.records import BOX_IGNORED
+from digits.storage.records.reader import BOX_IGNORED
 
 COLUMNS = 15
 FORM = "Expected are 15 columns: type truncated occluded alpha left top right bottom and seven more."

@@ -10,7 +10,7 @@ from xml.parsers import expat
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
 from digits.extensions.data.image_object_detection.formats.sources import Request, partners
-from digits.storage.records import BOX_DIFFICULT
+from digits.storage.records.reader import BOX_DIFFICULT
 
 LARGEST_FILE = 16 << 20
 CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -1,0 +1,105 @@
+"""What detection networks take and give in torch, and whether a network keeps to it.
+
+In training `module(images, targets)` gives a dictionary of losses; otherwise `module(images)` gives for each image a dictionary
+`boxes` (n, 4: left, top, right, bottom in pixels of the image), `scores` (n,) and `labels` (n,). A target is a dictionary
+`boxes` (n, 4) float32, `labels` (n,) int64, and `ignored` (m, 4): regions in which the network is neither right nor wrong.
+Labels are class numbers from 0.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from digits.engines.base import NetworkContext
+from digits.engines.training.boxes import Boxes, asked, stacked
+from digits.errors import NetworkError
+from digits.storage.records.boxes import coordinates
+
+CONTRACT = "docs/networks.md tells what a detection network takes and gives."
+PROBE = 2
+
+
+def targets_of(boxes: Boxes, device: torch.device) -> list[dict[str, Tensor]]:
+    """Targets of pictures: what is flagged goes into `ignored`."""
+    targets = []
+    for one in boxes:
+        wanted = asked(one)
+        targets.append(
+            {
+                "boxes": torch.from_numpy(coordinates(one[wanted])).to(device),
+                "labels": torch.from_numpy(one["class"][wanted].astype(np.int64)).to(device),
+                "ignored": torch.from_numpy(coordinates(one[one["flags"] != 0])).to(device),
+            }
+        )
+    return targets
+
+
+def detections_of(outputs: Sequence[Mapping[str, Tensor]], classes: int) -> list[np.ndarray]:
+    """Float32 (n, 6) of each picture, best first: left, top, right, bottom, score, class. NetworkError for anything else."""
+    _check_detections(outputs)
+    rows = []
+    for one in outputs:
+        labels = one["labels"].float().unsqueeze(1)
+        table = torch.cat([one["boxes"].float(), one["scores"].float().unsqueeze(1), labels], dim=1)
+        table = table[(table[:, 5] >= 0) & (table[:, 5] < max(classes, 1)) & (table[:, 4] > 0)]
+        rows.append(table[table[:, 4].argsort(descending=True, stable=True)].detach().cpu().numpy())
+    return rows
+
+
+def boxes_output(outputs: Any, classes: int) -> dict[str, np.ndarray]:
+    """The output `boxes` of a predictor: float32 (N, M, 6), rows of zeros fill up."""
+    return {"boxes": stacked(detections_of(outputs, classes))}
+
+
+def total_of(losses: Any) -> dict[str, Tensor]:
+    """The losses with their sum as `loss`, unless there is one. NetworkError for what is no dictionary of scalars."""
+    if not isinstance(losses, Mapping) or not losses or any(not isinstance(v, Tensor) or v.numel() != 1 for v in losses.values()):
+        raise NetworkError(f"In training the network gave {_kind(losses)}, expected a dictionary of losses.", advice=CONTRACT)
+    values = dict(losses)
+    return values if "loss" in values else {"loss": torch.stack([v.reshape(()) for v in values.values()]).sum(), **values}
+
+
+def try_losses(module: nn.Module, context: NetworkContext) -> None:
+    """Feed zeros as in training, to a copy: the module's state stays as it is."""
+    with torch.no_grad():
+        total_of(copy.deepcopy(module).train()(torch.zeros(PROBE, *context.input_shape), probe_targets(context)))
+
+
+def probe_boxes(module: nn.Module, context: NetworkContext) -> dict[str, Tensor]:
+    """Feed zeros; `boxes` (N, M, 6) as a predictor gives them."""
+    with torch.no_grad():
+        outputs = module.eval()(torch.zeros(PROBE, *context.input_shape))
+    return {"boxes": torch.from_numpy(boxes_output(outputs, context.num_classes)["boxes"])}
+
+
+def probe_targets(context: NetworkContext) -> list[dict[str, Tensor]]:
+    """One picture with an object and one without any."""
+    _, height, width = context.input_shape
+    middle = torch.tensor([[width / 4, height / 4, width * 3 / 4, height * 3 / 4]])
+    none = torch.zeros(0, 4)
+    return [
+        {"boxes": middle, "labels": torch.zeros(1, dtype=torch.int64), "ignored": none},
+        {"boxes": none, "labels": torch.zeros(0, dtype=torch.int64), "ignored": none},
+    ]
+
+
+def _check_detections(outputs: Any) -> None:
+    names = {"boxes", "scores", "labels"}
+    whole = isinstance(outputs, list | tuple) and all(isinstance(one, Mapping) and names <= set(one) for one in outputs)
+    if not whole:
+        raise NetworkError(
+            f"The network gave {_kind(outputs)}, expected for each picture a dictionary of boxes, scores and labels.",
+            advice=CONTRACT,
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list | tuple) and value:
+        return f"a list of {type(value[0]).__name__}"
+    return f"a {type(value).__name__}"

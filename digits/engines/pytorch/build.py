@@ -1,0 +1,168 @@
+"""From a network text to a torch module that was fed zeros and found to fit the data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
+from digits.engines.network.checks import (
+    SOFTMAX_NOTE,
+    are_probabilities,
+    batch_size_of,
+    check_callables,
+    check_outputs,
+    gives_scores,
+    noise,
+    short,
+)
+from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
+from digits.errors import NetworkError
+
+PROBE = 2  # pictures of zeros; one would hide a missing batch axis
+
+
+@dataclass
+class Network:
+    """A built network with what its text says beside it. `note` tells why pretrained weights are missing, if they are."""
+
+    module: nn.Module
+    loss: Callable[..., Any] | None
+    metrics: Callable[..., Any] | None
+    batch_size: int | None
+    note: str = ""
+    probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
+
+
+def build(text: str, context: NetworkContext) -> Network:
+    """Run the text and its `build_network`. Pretrained weights that cannot be had are random instead, said in `note`."""
+    names = compile_text(text, "pytorch")
+    check_callables(names)
+    note = ""
+    if context.pretrained and "pretrained" not in text:
+        note = "This network text has no pretrained weights"
+        context = replace(context, pretrained=False)
+    module = None
+    if context.pretrained:
+        try:
+            module = _module(names, context, DOWNLOAD_SECONDS)
+        except NetworkError as error:
+            note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
+            context = replace(context, pretrained=False)
+    module = module or _module(names, context)
+    return Network(module, names.get("loss"), names.get("metrics"), batch_size_of(names), note)
+
+
+def report(text: str, context: NetworkContext) -> NetworkReport:
+    """Build, probe and describe a network."""
+    network = build(text, context)
+    rows, shapes = _checked(network, context)
+    return NetworkReport(
+        parameters=sum(p.numel() for p in network.module.parameters()),
+        output_shapes=shapes,
+        layers=tuple(rows),
+        batch_size=network.batch_size,
+        has_loss=network.loss is not None,
+        has_metrics=network.metrics is not None,
+        warnings=tuple(filter(None, (network.note, SOFTMAX_NOTE if network.probabilities else ""))),
+    )
+
+
+def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:
+    """Feed zeros and hold the outputs against the labels; the shapes without the batch axis."""
+    return _checked(network, context)[1]
+
+
+def _checked(network: Network, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:
+    rows, outputs = _probe(network.module, context)
+    shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
+    if network.loss is None and context.task != "detection":
+        check_outputs(shapes, context)
+    network.probabilities = gives_scores(context.task, context.num_classes, context.label_kind) and _ends_in_softmax(
+        network.module, outputs, context
+    )
+    return rows, shapes
+
+
+def _ends_in_softmax(module: nn.Module, outputs: dict[str, Tensor], context: NetworkContext) -> bool:
+    def first(values: dict[str, Tensor]) -> Any:
+        value = next(iter(values.values())).float()
+        return value.movedim(1, -1).numpy() if value.ndim > 1 else value.numpy()
+
+    if not are_probabilities(first(outputs)):
+        return False
+    with torch.no_grad():
+        found = run_text(lambda: module.eval()(torch.from_numpy(noise((PROBE, *context.input_shape)))))
+    module.train()
+    return are_probabilities(first(names_of(found)))
+
+
+def _module(names: dict[str, Any], context: NetworkContext, seconds: float | None = None) -> nn.Module:
+    module = run_text(lambda: names["build_network"](context), seconds)
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"build_network gave {type(module).__name__}, expected a torch.nn.Module.", advice=RECIPE)
+    return module
+
+
+def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], dict[str, Tensor]]:
+    """Rows of the layers in the order of their work, and the outputs, for zeros in evaluation mode."""
+    if context.task == "detection":
+        run_text(lambda: try_losses(module, context))
+    rows: list[LayerRow] = []
+    handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in module.named_modules() if is_leaf(child)]
+    training = module.training
+    try:
+        outputs = names_of(run_text(lambda: forward_zeros(module, context)))
+    finally:
+        for handle in handles:
+            handle.remove()
+        module.train(training)
+    wrong = [name for name, value in outputs.items() if not isinstance(value, Tensor)]
+    if wrong or not outputs:
+        raise NetworkError(
+            f"The network's output {', '.join(wrong)} is no tensor.", advice="Return a tensor or a dictionary of them."
+        )
+    return rows, outputs
+
+
+def forward_zeros(module: nn.Module, context: NetworkContext) -> Any:
+    if context.task == "detection":
+        return probe_boxes(module, context)
+    module.eval()
+    with torch.no_grad():
+        return module(torch.zeros(PROBE, *context.input_shape))
+
+
+def takes_channels_last(module: nn.Module, context: NetworkContext) -> bool:
+    """Whether the network works with channels as the innermost axis in memory, which is faster: a third for LeNet on a CPU.
+
+    Tried on a copy in training mode; a `view` in its text is what may forbid it.
+    """
+    try:
+        trial = copy.deepcopy(module).train().to(memory_format=torch.channels_last)
+        zeros = torch.zeros(PROBE, *context.input_shape).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            trial(zeros, probe_targets(context)) if context.task == "detection" else trial(zeros)
+            trial.eval()(zeros)
+    except (RuntimeError, TypeError, ValueError, AssertionError):
+        return False
+    return True
+
+
+def is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _recorder(rows: list[LayerRow], name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+        own = sum(p.numel() for p in module.parameters(recurse=False))
+        rows.append(LayerRow(name or "network", type(module).__name__, shape, own))
+
+    return hook

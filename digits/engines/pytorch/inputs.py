@@ -1,0 +1,176 @@
+"""Features and labels as tensors: mean, scale and the augmentations of R 3.5, on whole batches on the device.
+
+Order: mirror, quarter turns, rotation, scale and shift (one resampling, bilinear; index maps nearest; borders repeated), HSV,
+contrast (about the picture's mean), noise, then mean and scale, then whitening. Map labels follow what moves pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from digits.domain.training import Augmentation
+from digits.engines.training.augmentation import Draws, draw, pixel_noise
+from digits.engines.training.preprocessing import Preparation
+
+CHANNELS_LAST = "channels_last"  # key of a snapshot's metadata: the network takes inputs whose channels lie innermost
+
+
+class Inputs:
+    """Turns stored features (NumPy, N, C, H, W) into network inputs (float32) on a device."""
+
+    def __init__(self, preparation: Preparation, mean_image: np.ndarray | None, device: torch.device) -> None:
+        self.preparation = preparation
+        self.mean_image = mean_image  # (C, H, W)
+        self.device = device
+        self.layout = torch.contiguous_format  # or channels_last, where the network takes it
+        self.pixel = torch.tensor(preparation.pixel_mean, dtype=torch.float32, device=device).reshape(-1, 1, 1)
+        self.image = None if mean_image is None else torch.as_tensor(np.ascontiguousarray(mean_image), device=device).float()
+        self._means: dict[tuple[int, ...], Tensor] = {}
+
+    def __call__(self, features: np.ndarray) -> Tensor:
+        return self.normalize(self.raw(features))
+
+    def raw(self, features: np.ndarray) -> Tensor:
+        """Float32 on the device, in stored units. 16-bit integers, which torch cannot compute with, are converted first."""
+        if features.dtype not in (np.uint8, np.float32):
+            features = features.astype(np.float32)
+        tensor = torch.from_numpy(features)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(torch.float32, memory_format=self.layout)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on. May write into `x`."""
+        if self.preparation.mean_kind != "none":
+            x = x.sub_(self._mean(tuple(x.shape[-2:])))
+        if self.preparation.std != 1.0:
+            x = x.mul_(1.0 / self.preparation.std)
+        return whiten(x) if self.preparation.whitening else x
+
+    def _mean(self, size: tuple[int, ...]) -> Tensor:
+        """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
+        if size not in self._means:
+            middle = None if self.preparation.mean_kind != "image" or self.image is None else centre(self.image, size)
+            self._means[size] = self.pixel if middle is None else middle
+        return self._means[size]
+
+
+class Augmenter:
+    """The random changes of a training. `moves_labels`: labels are maps of the feature's size and move with it."""
+
+    def __init__(self, augmentation: Augmentation, unit: float, seed: int, *, moves_labels: bool, index_maps: bool) -> None:
+        self.augmentation = augmentation
+        self.unit = unit
+        self.seed = seed
+        self.moves_labels = moves_labels
+        self.index_maps = index_maps
+
+    @property
+    def active(self) -> bool:
+        a = self.augmentation
+        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
+
+    def __call__(self, x: Tensor, y: Any, epoch: int, samples: np.ndarray) -> tuple[Tensor, Any]:
+        """Augmented `x` (N, C, H, W) in stored units and its labels."""
+        draws = draw(self.augmentation, self.seed, epoch, samples)
+        x = self._move(x, draws, nearest=False)
+        if self.moves_labels:
+            y = self._move_labels(y, draws)
+        return self._colour(x, draws), y
+
+    def _move_labels(self, y: Tensor, draws: Draws) -> Tensor:
+        if not self.index_maps:
+            return self._move(y, draws, nearest=False)
+        return self._move(y.unsqueeze(1).float(), draws, nearest=True).squeeze(1).round().long()
+
+    def _move(self, x: Tensor, draws: Draws, *, nearest: bool) -> Tensor:
+        a = self.augmentation
+        if a.flip != "none":
+            x = _where(draws.flip_x, x.flip(-1), x)
+            x = _where(draws.flip_y, x.flip(-2), x)
+        angle, zoom = draws.angle, draws.zoom
+        if a.quad_rot != "none" and x.shape[-1] == x.shape[-2]:
+            for turns in (1, 2, 3):
+                x = _where(draws.quarter_turns == turns, x.rot90(turns, (-2, -1)), x)
+        elif a.quad_rot != "none":
+            angle = angle + draws.quarter_turns * (np.pi / 2)  # a picture that is not square turns within its frame
+        if angle.any() or (zoom != 1).any() or draws.shift.any():
+            x = _resample(x, angle, zoom, draws.shift, nearest=nearest)
+        return x
+
+    def _colour(self, x: Tensor, draws: Draws) -> Tensor:
+        a = self.augmentation
+        if a.hsv_use and x.shape[1] == 3:
+            x = shift_hsv(x / self.unit, torch.as_tensor(draws.hsv, dtype=torch.float32, device=x.device)) * self.unit
+        if a.contrast:
+            factor = torch.as_tensor(draws.contrast, dtype=torch.float32, device=x.device).reshape(-1, 1, 1, 1)
+            middle = x.mean(dim=(1, 2, 3), keepdim=True)
+            x = (x - middle) * factor + middle
+        if a.noise:
+            noise = torch.from_numpy(pixel_noise(draws.noise_keys, tuple(x.shape[1:]))).to(x.device)
+            x = x + noise * (a.noise * self.unit)
+        return x
+
+
+def whiten(x: Tensor) -> Tensor:
+    """Each picture to mean 0 and standard deviation 1 (at least 1/sqrt(n), as a flat picture has none)."""
+    count = x[0].numel()
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    std = x.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp(min=count**-0.5)
+    return (x - mean) / std
+
+
+def centre(image: Tensor, size: tuple[int, ...]) -> Tensor | None:
+    """The middle of an image (C, H, W); None when it is smaller than `size`."""
+    room = (image.shape[-2] - size[0], image.shape[-1] - size[1])
+    if min(room) < 0:
+        return None
+    y, x = room[0] // 2, room[1] // 2
+    return image[..., y : y + size[0], x : x + size[1]]
+
+
+def shift_hsv(rgb: Tensor, shift: Tensor) -> Tensor:
+    """Add `shift` (N, 3) to hue (in turns, wraps), saturation and value of RGB in [0, 1] (N, 3, H, W); the rest is clipped."""
+    top, _ = rgb.max(dim=1)
+    span = top - rgb.min(dim=1).values
+    r, g, b = rgb.unbind(dim=1)
+    safe = torch.where(span > 0, span, torch.ones_like(span))
+    hue = torch.where(top == r, ((g - b) / safe) % 6, torch.where(top == g, (b - r) / safe + 2, (r - g) / safe + 4)) / 6
+    saturation = torch.where(top > 0, span / top.clamp(min=1e-8), torch.zeros_like(top))
+    hue = (hue + shift[:, 0, None, None]) % 1.0
+    saturation = torch.where(span > 0, (saturation + shift[:, 1, None, None]).clamp(0, 1), saturation)
+    value = (top + shift[:, 2, None, None]).clamp(0, 1)
+    return _from_hsv(hue, saturation, value)
+
+
+def _from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """Smith's formula f(n) = v − v·s·max(0, min(k, 4 − k, 1)) with k = (n + 6h) mod 6 for n = 5, 3, 1."""
+    channels = []
+    for n in (5.0, 3.0, 1.0):
+        k = (n + hue * 6) % 6
+        channels.append(value - value * saturation * torch.minimum(k, 4 - k).clamp(0, 1))
+    return torch.stack(channels, dim=1)
+
+
+def _where(mask: np.ndarray, changed: Tensor, x: Tensor) -> Tensor:
+    if not mask.any():
+        return x
+    chosen = torch.from_numpy(mask).to(x.device).reshape(-1, *[1] * (x.ndim - 1))
+    return torch.where(chosen, changed, x)
+
+
+def _resample(x: Tensor, angle: np.ndarray, zoom: np.ndarray, shift: np.ndarray, *, nearest: bool) -> Tensor:
+    """Turn by `angle` and enlarge by `zoom` about the centre, then move by `shift`; aspect is kept in pixels."""
+    height, width = x.shape[-2:]
+    cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
+    turn = np.array([[cos, -sin * height / width], [sin * width / height, cos]])  # (2, 2, N), from output to input
+    back = -np.einsum("ijn,nj->in", turn, 2 * shift)  # the sides are 2 long
+    rows = np.concatenate([turn, back[:, None]], axis=1)
+    theta = torch.as_tensor(rows.transpose(2, 0, 1), dtype=torch.float32, device=x.device)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="nearest" if nearest else "bilinear", padding_mode="border", align_corners=False)

@@ -1,0 +1,169 @@
+"""A snapshot ready to predict, and its layers for looking inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
+from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
+from digits.engines.pytorch.boxes import boxes_output, detections_of
+from digits.engines.pytorch.build import build, is_leaf
+from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
+from digits.engines.pytorch.inputs import CHANNELS_LAST, Inputs, centre
+from digits.engines.pytorch.weights import read_snapshot
+from digits.engines.training.boxes import stacked
+from digits.engines.training.preprocessing import Preparation, in_stored_units
+from digits.errors import BadRequest, StorageError
+
+
+class TorchPredictor(Predictor):
+    """See `Predictor`. Bigger pictures than the training's are taken as they are when the network accepts them."""
+
+    def __init__(self, module: nn.Module, meta: dict[str, Any], mean_image: np.ndarray | None, device: torch.device) -> None:
+        self.meta = meta
+        self.preparation = Preparation.from_json(meta["preparation"])
+        self.device = device
+        self.module = module.to(device).eval()
+        self.inputs = Inputs(self.preparation, mean_image, device)
+        if meta.get(CHANNELS_LAST):  # the training found that the network takes it
+            self.inputs.layout = torch.channels_last
+            self.module.to(memory_format=torch.channels_last)
+
+    def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            outputs = self.module(self.prepare(batch))
+        if self.meta["task"] == "detection":
+            found = boxes_output(outputs, len(self.meta["class_labels"]))
+            return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
+        classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
+        task, mean_image = self.meta["task"], self.inputs.mean_image
+        found = finish_outputs(outputs, task, classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, task, kind, self.preparation, mean_image)
+
+    def candidates(self, batch: np.ndarray) -> Candidates | None:
+        part = suppressing_part(self.module) if self.meta["task"] == "detection" else None
+        if part is None:
+            return None
+        with torch.inference_mode(), everything(part) as suppression:
+            rows = detections_of(self.module(self.prepare(batch)), len(self.meta["class_labels"]))
+        kept = [kept_of(one, suppression) for one in rows]
+        boxes = stacked([one[numbers] for one, numbers in zip(rows, kept, strict=True)])
+        sent = [sent_of(one, numbers) for one, numbers in zip(rows, kept, strict=True)]
+        placed = [one + self._offset(one, batch.shape) for one in sent]
+        return Candidates({"boxes": boxes + self._offset(boxes, batch.shape)}, placed, suppression)
+
+    def _offset(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """What brings rows of boxes (…, 6) into the pixels of the picture that was given, of which the network saw the middle."""
+        found = np.zeros_like(rows)
+        if self._cuts(shape):
+            size = self.preparation.input_shape[1:]
+            offsets = [(shape[3] - size[1]) // 2, (shape[2] - size[0]) // 2] * 2
+            found[..., :4] = np.where(rows[..., 4:5] > 0, np.array(offsets, np.float32), 0)
+        return found
+
+    def _cuts(self, shape: tuple[int, ...]) -> bool:
+        return self.preparation.crops and tuple(shape[2:]) == tuple(self.preparation.stored_shape[1:])
+
+    def prepare(self, batch: np.ndarray) -> Tensor:
+        """Network input (N, C, h, w): of a picture of the stored size the middle that training crops to, prepared."""
+        if batch.ndim != 4 or batch.shape[1] != self.preparation.stored_shape[0]:
+            wanted = self.preparation.stored_shape[0]
+            raise BadRequest(
+                f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
+            )
+        x = self.inputs.raw(np.array(batch, order="C"))
+        size = self.preparation.input_shape[1:]
+        if self._cuts(batch.shape):
+            cut = centre(x, (size[0], size[1]))
+            x = x if cut is None else cut.contiguous(memory_format=self.inputs.layout)
+        return self.inputs.normalize(x)
+
+    def layers(self, feature: np.ndarray) -> list[LayerReport]:
+        activations: dict[str, np.ndarray] = {}
+        leaves = [(name, child) for name, child in self.module.named_modules() if is_leaf(child)]
+        handles = [child.register_forward_hook(_keeper(activations, name)) for name, child in leaves]
+        try:
+            with torch.inference_mode():
+                x = self.prepare(feature[None])
+                self.module(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        data = LayerReport("data", "Input", 0, None, array_report(x[0].cpu().numpy()))
+        return [data, *(_layer(name, child, activations.get(name)) for name, child in leaves)]
+
+    def export(self, path: Path, kind: str) -> None:
+        """`torch-export`: a program of torch.export (`.pt2`) for any batch size."""
+        if kind != "torch-export":
+            raise BadRequest(f"There is no export {kind!r}.", advice="Choose torch-export.")
+        example = torch.zeros(2, *self.preparation.input_shape, device=self.device)
+        program = torch.export.export(self.module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        torch.export.save(program, path)
+
+    def close(self) -> None:
+        del self.module
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
+    """The predictor of a snapshot in a model's folder, whose `network.py` is run. Foreign weights raise StorageError."""
+    weights, meta, mean_image = read_snapshot(snapshot)
+    text_file = snapshot.parent.parent / NETWORK_FILE
+    if not meta or not text_file.is_file():
+        raise StorageError(f"{snapshot} is no snapshot of a model of digits.", advice="Choose a snapshot in a model's folder.")
+    network = build(text_file.read_text(), context_from(meta))
+    try:
+        network.module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise StorageError(f"{snapshot} does not fit {NETWORK_FILE}: {str(error).splitlines()[0]}") from error
+    return TorchPredictor(network.module, meta, mean_image, torch.device(device))
+
+
+def finish_outputs(
+    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
+) -> dict[str, np.ndarray]:
+    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32.
+
+    `probabilities` says that they have been through a softmax already.
+    """
+    named = {name: value.float() for name, value in names_of(outputs).items()}
+    if gives_scores(task, classes, label_kind):
+        finish = _shares if probabilities else _softmax
+        named = {name: finish(value[:, :classes]) if value.ndim > 1 else value for name, value in named.items()}
+    elif preparation.label_scale != 1.0:
+        named = {name: value * preparation.label_scale for name, value in named.items()}
+    return {name: value.detach().cpu().numpy() for name, value in named.items()}
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    return scores.softmax(dim=1)
+
+
+def _shares(probabilities: Tensor) -> Tensor:
+    """Of the classes alone, where there were more outputs."""
+    return probabilities / probabilities.sum(dim=1, keepdim=True)
+
+
+def _keeper(activations: dict[str, np.ndarray], name: str) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            activations[name] = output[0].detach().float().cpu().numpy()
+
+    return hook
+
+
+def _layer(name: str, module: nn.Module, activation: np.ndarray | None) -> LayerReport:
+    weight = getattr(module, "weight", None)
+    return LayerReport(
+        name=name or "network",
+        kind=type(module).__name__,
+        parameters=sum(p.numel() for p in module.parameters(recurse=False)),
+        weights=array_report(weight.detach().float().cpu().numpy()) if isinstance(weight, Tensor) else None,
+        activations=None if activation is None else array_report(activation),
+    )

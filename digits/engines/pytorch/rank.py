@@ -1,0 +1,60 @@
+"""One of the further processes of a data-parallel training: reads the run from stdin, trains along, tells nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo
+from digits.domain.training import TrainingSpec
+from digits.engines.base import TrainingRun
+from digits.engines.pytorch.train import train_rank
+from digits.errors import JobStopped
+from digits.storage.files import read_json
+from digits.storage.records.reader import RecordReader, is_complete
+
+PARENT_POLL_SECONDS = 1.0
+
+
+def main() -> int:
+    value = json.load(sys.stdin)
+    threading.Thread(target=_end_with, args=(value["parent"],), daemon=True).start()
+    try:
+        train_rank(run_from(value))
+    except JobStopped:
+        return 0
+    return 0
+
+
+def run_from(value: dict[str, Any]) -> TrainingRun:
+    """The run of a description, with readers of its own and nobody to tell."""
+    folder = Path(value["dataset_folder"])
+    return TrainingRun(
+        spec=TrainingSpec.from_json(value["spec"]),
+        folder=Path(value["folder"]),
+        dataset_folder=folder,
+        info=DatasetInfo.from_json(read_json(folder / "dataset.json")),
+        train=RecordReader(folder / TRAIN_DB),
+        val=RecordReader(folder / VAL_DB) if is_complete(folder / VAL_DB) else None,
+        emit=lambda event: 0,
+        devices=tuple(value["devices"]),
+        threads=value["threads"],
+        checkpoint_seconds=value["checkpoint_seconds"],
+        start_weights=Path(value["start_weights"]) if value["start_weights"] else None,
+        processes=value["processes"],
+    )
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_SECONDS)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,297 @@
+"""One network on its device: a training step, a validation, its state. The loop that calls it is `engines.loop`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from digits.engines.base import TrainingRun, names_of
+from digits.engines.network.checks import PROBABILITIES, named_values
+from digits.engines.pytorch.build import Network
+from digits.engines.pytorch.graph import graph_of
+from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
+from digits.engines.pytorch.losses import Loss
+from digits.engines.pytorch.predictor import finish_outputs
+from digits.engines.pytorch.weights import pack
+from digits.engines.training.batches import Batch, BatchSource
+from digits.engines.training.calendar import Plan
+from digits.engines.training.loop import evaluation_parts, kind_of
+from digits.engines.training.preprocessing import in_stored_units
+from digits.engines.training.setup import metrics_of
+from digits.engines.training.step import Scores, Stepper, Totals
+from digits.engines.training.tensorboard import graph_def
+from digits.errors import JobStopped
+from digits.metrics.metrics import Metric
+
+
+class TorchStepper(Stepper):
+    """See `Stepper`. `validation` may be None: then nothing is ever evaluated."""
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        plan: Plan,
+        fabric: Fabric,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss,
+        inputs: Inputs,
+        augmenter: Augmenter,
+        validation: BatchSource | None,
+    ) -> None:
+        self.run, self.plan, self.fabric, self.network = run, plan, fabric, network
+        self.rank, self.world = fabric.global_rank, fabric.world_size
+        self.module: nn.Module = network.module
+        # Fabric's wrappers cost 0.3 ms a step; one process in full precision needs none of what they do
+        self.plain = self.world == 1 and run.spec.precision == "32-true"
+        self.model, self.optimizer = (network.module, optimizer) if self.plain else fabric.setup(network.module, optimizer)
+        self.loss, self.inputs, self.augmenter, self.validation = loss, inputs, augmenter, validation
+        self.classes = len(run.info.class_labels) if run.train.meta.label_kind == "index" else 0
+        self.sums: dict[str, Any] = {}
+        self.count = 0
+        self.on_gpu = fabric.device.type == "cuda"
+        self.module.train()
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
+        x = self.inputs.raw(batch.features)
+        y = self.targets(batch.labels, x)
+        if self.augmenter.active:
+            x, y = self.augmenter(x, y, epoch, batch.indices)
+        x = self.inputs.normalize(x)
+        y = x.clone() if y is None else y
+        with self._no_sync(not update):
+            outputs = self.model(x)
+            values = self.loss(outputs, y)
+            self._backward(values["loss"] * weight if weight != 1.0 else values["loss"])
+        if update:
+            self._update(rate)
+        self._count(values, outputs, y, len(batch) if weight > 0 else 0)
+
+    def _backward(self, loss: Tensor) -> None:
+        if self.plain:
+            loss.backward()
+        else:
+            self.fabric.backward(loss)
+
+    def _update(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _no_sync(self, enabled: bool) -> contextlib.AbstractContextManager[None]:
+        return self.fabric.no_backward_sync(self.model) if enabled and self.world > 1 else contextlib.nullcontext()
+
+    def _count(self, values: dict[str, Tensor], outputs: Any, y: Tensor, samples: int) -> None:
+        for name, value in values.items():
+            number = value.detach()
+            self._add(name, number * samples if self.on_gpu else float(number) * samples)
+        if self.classes:
+            self._add("accuracy", self._hits(next(iter(names_of(outputs).values())).detach()[:, : self.classes], y))
+        self.count += samples
+
+    def _hits(self, scores: Tensor, y: Tensor) -> Any:
+        """How many have their highest score at their class; on a GPU as a tensor, so that nothing waits for it."""
+        if self.on_gpu:
+            return (scores.argmax(1) == y).sum()
+        return float(np.count_nonzero(scores.float().numpy().argmax(1) == y.numpy()))
+
+    def _add(self, name: str, value: Any) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take(self) -> Totals:
+        sums = {name: float(value) for name, value in self.sums.items()}
+        totals = Totals(sums, self.count)
+        self.sums, self.count = {}, 0
+        if self.world == 1:
+            return totals
+        joined = self._reduce(np.array([*sums.values(), totals.count], dtype=np.float64))
+        return Totals(dict(zip(sums, map(float, joined[:-1]), strict=True)), int(joined[-1]))
+
+    def healthy(self) -> bool:
+        own = all(math.isfinite(float(value)) for value in self.sums.values())
+        return own if self.world == 1 else bool(self._reduce(np.array([0.0 if own else 1.0]))[0] == 0)
+
+    def targets(self, labels: Any, x: Tensor) -> Any:
+        """Labels on the device: indices int64, everything else float32 and scaled; None where the label is the picture."""
+        if labels is None:
+            return None
+        array = np.asarray(labels)
+        meta = self.run.train.meta
+        if self.run.spec.task == "segmentation":
+            return torch.from_numpy(array.reshape(len(array), *array.shape[-2:]).astype(np.int64)).to(x.device)
+        if meta.label_kind == "index" and self.run.info.class_labels:
+            return torch.from_numpy(array.astype(np.int64, copy=False)).to(x.device)
+        return torch.from_numpy(array.astype(np.float32)).to(x.device) / self.inputs.preparation.label_scale
+
+    # -- validation ---------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> Scores:
+        if self.validation is None:
+            return Scores({}, {})
+        totals, metrics = Totals(), self._metrics()
+        self.module.eval()
+        with torch.inference_mode():
+            for batch in self.validation.stream(self._parts()):
+                if self.run.should_stop() and self.world == 1:
+                    raise JobStopped("The training was stopped during a validation.")
+                totals.add(self._evaluate_batch(batch, metrics))
+        self.module.train()
+        return self._scores(totals, metrics)
+
+    def _parts(self) -> list[np.ndarray]:
+        assert self.validation is not None
+        return list(evaluation_parts(len(self.validation.records), self.plan.batch_size, self.rank, self.world))
+
+    def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
+        x = self.inputs(batch.features)
+        y = self.targets(batch.labels, x)
+        y = x if y is None else y
+        outputs = self._forward(x)
+        values = {name: float(value) for name, value in self.loss(outputs, y).items()}
+        if self.network.metrics is not None:
+            found = named_values(self.network.metrics(outputs, y))
+            values |= {name: float(torch.as_tensor(value).float().mean()) for name, value in found.items()}
+        self._update_metrics(metrics, next(iter(names_of(outputs).values())), y)
+        return Totals({name: value * len(batch) for name, value in values.items()}, len(batch))
+
+    def _forward(self, x: Tensor) -> Any:
+        """Forward of the bare module in the run's precision: no exchange between processes."""
+        with self.fabric.autocast():
+            outputs = self.module(x)
+        return {name: value.float() for name, value in outputs.items()} if isinstance(outputs, dict) else _float(outputs)
+
+    def _update_metrics(self, metrics: list[Metric], output: Tensor, y: Tensor) -> None:
+        if not metrics:
+            return
+        made = output[:, : len(self.run.info.class_labels)].argmax(1) if y.ndim == 3 and output.ndim == 4 else output
+        truth = y.cpu().numpy()
+        for metric in metrics:
+            if metric.kind == "accuracy" or made.numel() == y.numel():
+                metric.update(made.cpu().numpy(), truth)
+
+    def _metrics(self) -> list[Metric]:
+        return metrics_of(self.run)
+
+    def _scores(self, totals: Totals, metrics: list[Metric]) -> Scores:
+        names = list(totals.sums)
+        if self.world > 1:
+            numbers = self._reduce(np.array([*totals.sums.values(), totals.count], dtype=np.float64))
+            totals = Totals(dict(zip(names, map(float, numbers[:-1]), strict=True)), int(numbers[-1]))
+            for metric in metrics:
+                metric.totals = self._reduce(metric.totals)
+        values = totals.means()
+        kinds = {name: kind_of(name) for name in values}
+        for metric in metrics:
+            found = metric.compute()
+            values |= found
+            kinds |= dict.fromkeys(found, metric.kind)
+        return Scores(values, kinds)
+
+    def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
+        self.module.eval()
+        with torch.inference_mode():
+            outputs = self._forward(self.inputs(batch.features))
+        self.module.train()
+        task, classes, kind = self.run.spec.task, len(self.run.info.class_labels), self.run.train.meta.label_kind
+        found = finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
+        return in_stored_units(found, task, kind, self.inputs.preparation, self.inputs.mean_image)
+
+    def graph(self) -> bytes:
+        """Drawn from one black picture; what the network draws at random meanwhile is drawn again afterwards."""
+        x = torch.zeros((1, *self.inputs.preparation.input_shape), device=self.fabric.device)
+        state = random_state(self.on_gpu)
+        self.module.eval()
+        try:
+            with torch.no_grad(), self.fabric.autocast():
+                return graph_def(graph_of(self.module, x))
+        finally:
+            self.module.train()
+            restore_random_state(state, self.on_gpu)
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def snapshot(self, metadata: dict[str, Any]) -> bytes:
+        image = self.inputs.image
+        metadata = {**metadata, CHANNELS_LAST: self.inputs.layout is torch.channels_last}
+        metadata[PROBABILITIES] = self.network.probabilities
+        return pack(self.module, metadata, None if image is None else image.cpu().numpy())
+
+    def state(self, loop: dict[str, Any]) -> bytes:
+        own = {"random": random_state(self.on_gpu), "sums": {n: float(v) for n, v in self.sums.items()}, "count": self.count}
+        processes: list[Any] = [own]
+        if self.world > 1:
+            processes = [None] * self.world
+            dist.all_gather_object(processes, own)
+        if self.rank != 0:
+            return b""
+        buffer = io.BytesIO()  # and not the file itself: a full disk must show as an OSError of our own write
+        state = {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "processes": processes,
+            "loop": loop,
+        }
+        torch.save(state, buffer)
+        return buffer.getvalue()
+
+    def load_state(self, path: Path) -> dict[str, Any]:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        own = state["processes"][self.rank % len(state["processes"])]
+        self.sums, self.count = dict(own["sums"]), int(own["count"])
+        restore_random_state(own["random"], self.on_gpu)
+        return state["loop"]
+
+    def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
+        if self.world == 1:
+            return wishes
+        numbers = np.array([float(wish and self.rank == 0) for wish in wishes])
+        return tuple(bool(number) for number in self._reduce(numbers))
+
+    def _reduce(self, numbers: np.ndarray) -> np.ndarray:
+        tensor = torch.from_numpy(np.ascontiguousarray(numbers)).to(self.fabric.device)
+        dist.all_reduce(tensor)
+        return tensor.cpu().numpy()
+
+
+def random_state(gpu: bool) -> dict[str, Any]:
+    """All random states as tensors and plain values, so that they load without unpickling code."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": [[version, list(words), following] for version, words, following in [random.getstate()]][0],
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(gauss)],
+    }
+    return state | ({"cuda": torch.cuda.get_rng_state()} if gpu else {})
+
+
+def restore_random_state(state: dict[str, Any], gpu: bool) -> None:
+    torch.set_rng_state(state["torch"])
+    version, words, following = state["python"]
+    random.setstate((version, tuple(words), following))
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    if gpu and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _float(outputs: Any) -> Any:
+    if isinstance(outputs, list | tuple):
+        return [_float(value) for value in outputs]
+    return outputs.float() if outputs.is_floating_point() else outputs

@@ -1,0 +1,87 @@
+"""Training a detection network: boxes move with their pictures, the network itself gives the losses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from digits.engines.pytorch.boxes import boxes_output, detections_of, targets_of, total_of
+from digits.engines.pytorch.step import TorchStepper
+from digits.engines.training.augmentation import draw
+from digits.engines.training.batches import Batch
+from digits.engines.training.boxes import Boxes, moved
+from digits.engines.training.step import Scores, Totals
+from digits.metrics.average_precision import SCORE, BoxPrecision
+from digits.metrics.metrics import Metric
+
+
+class DetectionStepper(TorchStepper):
+    """See `Stepper` and `torch_boxes` for what the network is asked."""
+
+    def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
+        x, boxes = self._augmented(batch, epoch)
+        x = self.inputs.normalize(x)
+        with self._no_sync(not update):
+            values = total_of(self.model(x, targets_of(boxes, x.device)))
+            self._backward(values["loss"] * weight if weight != 1.0 else values["loss"])
+        if update:
+            self._update(rate)
+        self._count(values, None, x, len(batch) if weight > 0 else 0)
+
+    def _augmented(self, batch: Batch, epoch: int) -> tuple[Tensor, Boxes]:
+        x = self.inputs.raw(batch.features)
+        if not self.augmenter.active:
+            return x, batch.labels
+        x, _ = self.augmenter(x, None, epoch, batch.indices)
+        draws = draw(self.augmenter.augmentation, self.augmenter.seed, epoch, batch.indices)
+        return x, moved(batch.labels, self.augmenter.augmentation, draws, (x.shape[-2], x.shape[-1]))
+
+    def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
+        x = self.inputs(batch.features)
+        with self.fabric.autocast():
+            outputs = self.module(x)
+            with losses_of(self.module):
+                values = total_of(self.module(x, targets_of(batch.labels, x.device)))
+        found = detections_of(outputs, len(self.run.info.class_labels))
+        for metric in metrics:
+            if isinstance(metric, BoxPrecision):
+                metric.update(found, batch.labels)
+        return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
+
+    def _metrics(self) -> list[Metric]:
+        threshold = float(self.run.spec.options.get("score_threshold") or SCORE)
+        return [BoxPrecision(self.run.info.class_labels, threshold)]
+
+    def _scores(self, totals: Totals, metrics: list[Metric]) -> Scores:
+        for metric in metrics:
+            if self.world > 1 and isinstance(metric, BoxPrecision):
+                parts: list = [None] * self.world
+                dist.all_gather_object(parts, metric.parts())
+                metric.join(parts)
+        return super()._scores(totals, metrics)
+
+    def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
+        self.module.eval()
+        with torch.inference_mode(), self.fabric.autocast():
+            outputs = self.module(self.inputs(batch.features))
+        self.module.train()
+        return boxes_output(outputs, len(self.run.info.class_labels))
+
+
+@contextlib.contextmanager
+def losses_of(module: nn.Module) -> Iterator[None]:
+    """The network gives losses, as in training, but learns nothing: normalisation keeps its statistics, nothing drops out."""
+    module.train()
+    for child in module.modules():
+        if isinstance(child, _BatchNorm | nn.Dropout | nn.Dropout2d):
+            child.eval()
+    try:
+        yield
+    finally:
+        module.eval()

@@ -1,0 +1,164 @@
+"""A training in PyTorch as a recipe: prepare the data, build the network, join the parts, loop."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+from digits.domain.events import WarningEvent
+from digits.engines.base import TrainingRun
+from digits.engines.network.losses import ignored_index, usual_loss
+from digits.engines.network.text import describe, own_frames
+from digits.engines.pytorch.build import Network, build, check_module, takes_channels_last
+from digits.engines.pytorch.devices import check_devices, companions, make_fabric, set_threads
+from digits.engines.pytorch.inputs import Augmenter, Inputs
+from digits.engines.pytorch.losses import make_loss
+from digits.engines.pytorch.optimizers import make_optimizer
+from digits.engines.pytorch.step import TorchStepper
+from digits.engines.pytorch.step_detection import DetectionStepper
+from digits.engines.pytorch.weights import last_layer, read_snapshot, read_weights, same_labels, take_over
+from digits.engines.training import checkpoint
+from digits.engines.training.batches import BatchSource
+from digits.engines.training.calendar import Plan, seed_for
+from digits.engines.training.class_weights import weights_of
+from digits.engines.training.loop import TrainingLoop
+from digits.engines.training.preprocessing import preparation_for, with_measured
+from digits.engines.training.setup import (
+    follows_feature,
+    label_range,
+    make_context,
+    make_keeper,
+    metadata,
+    open_sources,
+    out_of_memory,
+    plan_of,
+    tell_note,
+    tell_start,
+    write_files,
+)
+from digits.engines.training.validation_samples import SampleFilm
+from digits.errors import DigitsError, NetworkError
+
+OUT_OF_MEMORY = re.compile("allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
+
+
+def train(run: TrainingRun) -> None:
+    """Train as rank 0, with the other processes if there are several devices."""
+    check_devices(run)
+    found = checkpoint.read(run.folder / "checkpoint")
+    set_threads(run, found["threads"] if found else None)
+    with companions(run):
+        train_rank(run)
+
+
+def train_rank(run: TrainingRun) -> None:
+    """This process's part of a training."""
+    torch.set_num_threads(run.threads)
+    with _advised(run):
+        fabric, remark = make_fabric(run)
+        if remark:
+            run.emit(WarningEvent(code="precision", message=remark))
+        _train(run, fabric)
+
+
+def _train(run: TrainingRun, fabric: Fabric) -> None:
+    seed = seed_for(run.spec, run.folder.name)
+    _seed(seed)
+    stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
+    preparation, mean_image = with_measured(preparation_for(run.spec, run.train.meta, stored), run.train)
+    context = make_context(run, preparation)
+    network = build(run.spec.network, context)
+    tell_note(run, network.note)
+    check_module(network, context)
+    _start_weights(run, network.module)
+    channels_last = takes_channels_last(network.module, context)
+    plan = plan_of(run, network.batch_size, seed)
+    _seed(seed + fabric.global_rank)
+    with ExitStack() as stack:
+        source, validation = open_sources(run, preparation, stack)
+        inputs = Inputs(preparation, mean_image, fabric.device)
+        if channels_last:
+            inputs.layout = torch.channels_last
+            network.module.to(memory_format=torch.channels_last)
+        stepper = _stepper(run, plan, fabric, network, inputs, validation)
+        keeper = make_keeper(run, stepper, preparation, context, "safetensors")
+        if fabric.global_rank == 0:
+            write_files(run, metadata(run, preparation, context))
+        TrainingLoop(run, plan, stepper, source, keeper, SampleFilm(run, validation)).run()
+
+
+def _stepper(
+    run: TrainingRun, plan: Plan, fabric: Fabric, network: Network, inputs: Inputs, validation: BatchSource | None
+) -> TorchStepper:
+    spec = run.spec
+    trained = [p for p in network.module.parameters() if p.requires_grad]
+    if not trained:
+        raise NetworkError("The network has no parameters to train.", advice="Add a layer with weights.")
+    network.module.to(fabric.device)
+    optimizer = make_optimizer(spec.solver, spec.learning_rate.base, trained, fused=True)
+    name = spec.loss or usual_loss(spec.task, run.info)
+    loss = make_loss(
+        spec.loss if network.loss else name,
+        network.loss,
+        ignored=ignored_index(spec.task, run.info),
+        class_weights=_class_weights(run, fabric),
+        probabilities=network.probabilities,
+    )
+    augmenter = Augmenter(
+        spec.augmentation,
+        inputs.preparation.unit,
+        plan.seed,
+        moves_labels=follows_feature(run),
+        index_maps=spec.task == "segmentation",
+    )
+    stepper = DetectionStepper if spec.task == "detection" else TorchStepper
+    return stepper(run, plan, fabric, network, optimizer, loss, inputs, augmenter, validation)
+
+
+def _class_weights(run: TrainingRun, fabric: Fabric) -> torch.Tensor | None:
+    weights = weights_of(run)
+    return torch.tensor(weights, dtype=torch.float32, device=fabric.device) if weights else None
+
+
+def _start_weights(run: TrainingRun, module: nn.Module) -> None:
+    """Copy what fits of the weights to start from, and say what did and what did not."""
+    path = run.start_weights
+    if path is None or checkpoint.read(run.folder / "checkpoint"):
+        return
+    weights = read_weights(path)
+    if path.suffix == ".safetensors" and not same_labels(read_snapshot(path)[1], tuple(run.info.class_labels)):
+        weights = {name: value for name, value in weights.items() if name not in last_layer(module)}
+    taken, new = take_over(module, weights)
+    tell_start(run, path, len(taken), new)
+
+
+def _seed(seed: int) -> None:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+@contextmanager
+def _advised(run: TrainingRun) -> Iterator[None]:
+    """Failures inside the training as errors that say what to do."""
+    try:
+        yield
+    except DigitsError:
+        raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise out_of_memory(run, error) from error
+    except Exception as error:
+        if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
+            raise out_of_memory(run, error) from error
+        if "out of bounds" in str(error) and isinstance(error, IndexError | RuntimeError):
+            raise label_range(run, error) from error
+        if own_frames(error):
+            raise NetworkError(describe(error), advice="Correct the network text.") from error
+        raise

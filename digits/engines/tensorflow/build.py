@@ -1,0 +1,214 @@
+"""From a network text to a Keras model that was fed zeros and found to fit the data.
+
+Keras' layout is (N, H, W, C); shapes and arrays that leave the engine are channels-first, as everywhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
+from digits.engines.network.checks import (
+    SOFTMAX_NOTE,
+    are_probabilities,
+    batch_size_of,
+    check_callables,
+    check_outputs,
+    gives_scores,
+    noise,
+    short,
+)
+from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.engines.tensorflow.start import keras, tf
+from digits.errors import NetworkError
+
+PROBE = 2  # pictures of zeros; one would hide a missing batch axis
+MAP_LAYOUT = "(N, H, W, context.num_classes)"
+AUXILIARY = "auxiliary"  # outputs whose names begin so serve the loss only
+
+
+@dataclass
+class Network:
+    """A built model with what its text says beside it. `note` tells why pretrained weights are missing, if they are."""
+
+    model: Any
+    loss: Callable[..., Any] | None
+    metrics: Callable[..., Any] | None
+    batch_size: int | None
+    note: str = ""
+    probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
+
+
+def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "float32") -> Network:
+    """Run the text and its `build_network`. Pretrained weights that cannot be had are random instead, said in `note`.
+
+    `seed` decides the first weights; `policy` is Keras' name of a precision.
+    """
+    names = compile_text(text, "tensorflow")
+    check_callables(names)
+    _check_eager()
+    note, model = "", None
+    if context.pretrained and "pretrained" not in text:
+        note = "This network text has no pretrained weights"
+    elif context.pretrained:
+        try:
+            model = _model(names, context, seed, policy, DOWNLOAD_SECONDS)
+        except NetworkError as error:
+            note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
+    if model is None:
+        model = _model(names, replace(context, pretrained=False), seed, policy)
+    return Network(model, _own_loss(names.get("loss")), names.get("metrics"), batch_size_of(names), note)
+
+
+def report(text: str, context: NetworkContext) -> NetworkReport:
+    """Build, probe and describe a network."""
+    network = build(text, context)
+    rows: list[LayerRow] = []
+    with recorded(network.model, lambda layer, output: rows.append(_row(layer, output))):
+        shapes = check_model(network, context)
+    return NetworkReport(
+        parameters=network.model.count_params(),
+        output_shapes=shapes,
+        layers=tuple(rows),
+        batch_size=network.batch_size,
+        has_loss=network.loss is not None,
+        has_metrics=network.metrics is not None,
+        warnings=tuple(filter(None, (network.note, SOFTMAX_NOTE if network.probabilities else ""))),
+    )
+
+
+def check_model(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:
+    """Feed zeros of `context.input_shape` and hold the outputs against the labels; shapes without the batch axis."""
+    outputs = names_of(_probed(network.model, context))
+    wrong = [name for name, value in outputs.items() if not tf.is_tensor(value) or not value.dtype.is_floating]
+    if wrong or not outputs:
+        raise NetworkError(
+            f"The network's output {', '.join(wrong)} is no tensor of floating-point numbers.",
+            advice="Return a tensor or a dictionary of them.",
+        )
+    shapes = {name: channels_first(tuple(value.shape[1:])) for name, value in outputs.items()}
+    if network.loss is None:
+        check_outputs(shapes, context, MAP_LAYOUT)
+    if gives_scores(context.task, context.num_classes, context.label_kind):
+        network.probabilities = _ends_in_softmax(network.model, next(iter(outputs.values())), context)
+    return {name: shape for name, shape in shapes.items() if not name.startswith(AUXILIARY)}
+
+
+def _probed(model: Any, context: NetworkContext) -> Any:
+    """Outputs for zeros; what a network of another layout or of several inputs fails with is explained."""
+    try:
+        return run_text(lambda: forward_zeros(model, context))
+    except NetworkError as error:
+        channels, height, width = context.input_shape
+        wanted = [tuple(shape)[1:] for shape in _input_shapes(model)]
+        if len(wanted) > 1:
+            raise NetworkError(
+                f"The network has {len(wanted)} inputs; a data set gives it one picture.",
+                advice="Begin with one keras.Input((height, width, channels)) and take it apart in the network.",
+            ) from error
+        if wanted and not _fits((height, width, channels), wanted[0]):
+            found = "×".join("any" if n is None else str(n) for n in wanted[0])
+            raise NetworkError(
+                f"The network takes {found}; the pictures are {height}×{width}×{channels} (height, width, channels).",
+                advice="context.input_shape is (channels, height, width): begin with keras.Input((height, width, channels)).",
+            ) from error
+        raise
+
+
+def _input_shapes(model: Any) -> list[Any]:
+    """Of a model whose inputs are known before it works."""
+    try:
+        return [value.shape for value in model.inputs or ()]
+    except AttributeError:
+        return []
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
+
+
+def _ends_in_softmax(model: Any, output: Any, context: NetworkContext) -> bool:
+    if not are_probabilities(tf.cast(output, tf.float32).numpy()):
+        return False
+    channels, height, width = context.input_shape
+    found = run_text(lambda: model(noise((PROBE, height, width, channels)), training=False))
+    return are_probabilities(tf.cast(next(iter(names_of(found).values())), tf.float32).numpy())
+
+
+def _own_loss(loss: Any) -> Callable[..., Any] | None:
+    """A loss object of Keras takes the targets first."""
+    return (lambda outputs, targets: loss(targets, outputs)) if isinstance(loss, keras.losses.Loss) else loss
+
+
+def _check_eager() -> None:
+    if not tf.executing_eagerly():
+        raise NetworkError(
+            "The network text switched TensorFlow 2's own way of working off (disable_eager_execution).",
+            advice="Remove that line; build_network(context) returns a keras.Model and needs no session.",
+        )
+
+
+def forward_zeros(model: Any, context: NetworkContext) -> Any:
+    """What the model gives for zeros; it has all its weights afterwards."""
+    channels, height, width = context.input_shape
+    return model(tf.zeros((PROBE, height, width, channels)), training=False)
+
+
+def wanted_outputs(outputs: Any) -> dict[str, Any]:
+    """Outputs by name, without those that serve the loss only."""
+    return {name: value for name, value in names_of(outputs).items() if not name.startswith(AUXILIARY)}
+
+
+def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(H, W, C) as (C, H, W); other ranks as they are."""
+    return (shape[2], *shape[:2]) if len(shape) == 3 else shape
+
+
+def leaves(model: Any) -> list[Any]:
+    """The layers without layers of their own, inputs left out."""
+    layers = model._flatten_layers(include_self=False)
+    return [x for x in layers if not isinstance(x, keras.layers.InputLayer) and not list(x._flatten_layers(include_self=False))]
+
+
+@contextlib.contextmanager
+def recorded(model: Any, tell: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Call `tell(layer, output)` whenever a leaf layer has worked in the block."""
+    changed = leaves(model)
+    for layer in changed:
+        object.__setattr__(layer, "call", _telling(layer, layer.call, tell))
+    try:
+        yield
+    finally:
+        for layer in changed:
+            object.__delattr__(layer, "call")
+
+
+def _telling(layer: Any, call: Callable[..., Any], tell: Callable[[Any, Any], None]) -> Callable[..., Any]:
+    def telling(*arguments: Any, **options: Any) -> Any:
+        output = call(*arguments, **options)
+        tell(layer, output)
+        return output
+
+    return telling
+
+
+def _model(names: Mapping[str, Any], context: NetworkContext, seed: int, policy: str, seconds: float | None = None) -> Any:
+    keras.utils.clear_session(free_memory=False)  # layer names count from the start again
+    keras.utils.set_random_seed(seed % 2**32)
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_image_data_format("channels_last")  # a text may have changed it, this one or one before
+    try:
+        model = run_text(lambda: names["build_network"](context), seconds)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    if not isinstance(model, keras.Model):
+        raise NetworkError(f"build_network gave {type(model).__name__}, expected a keras.Model.", advice=RECIPE)
+    return model
+
+
+def _row(layer: Any, output: Any) -> LayerRow:
+    shape = tuple(output.shape[1:]) if tf.is_tensor(output) else ()
+    return LayerRow(layer.name, type(layer).__name__, shape, layer.count_params())

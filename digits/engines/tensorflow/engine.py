@@ -1,0 +1,45 @@
+"""The TensorFlow engine. Importing this imports TensorFlow: only workers and predictors do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from digits.engines.base import Capabilities, Engine, NetworkContext, NetworkReport, Predictor, TrainingRun
+from digits.engines.tensorflow.build import report
+from digits.engines.tensorflow.optimizers import SUPPORTED
+from digits.engines.tensorflow.predictor import load_predictor
+from digits.engines.tensorflow.start import start, tf
+from digits.errors import BadRequest, NetworkError, TrainingError
+
+NO_DETECTION = "Object detection is not possible with TensorFlow here."
+CHOOSE = "Choose PyTorch."
+
+
+class TensorflowEngine(Engine):
+    name = "tensorflow"
+    capabilities = Capabilities(
+        framework="tensorflow",
+        solvers=SUPPORTED,
+        tasks=("classification", "segmentation", "regression", "processing", "generic"),
+        precisions=("32-true", "16-mixed", "bf16-mixed"),
+        augmentations=("flip", "quad_rot", "rot", "scale", "noise", "contrast", "whitening", "hsv"),
+        multi_gpu=False,
+    )
+
+    def check(self, network_text: str, context: NetworkContext) -> NetworkReport:
+        if context.task == "detection":
+            raise NetworkError(NO_DETECTION, advice=CHOOSE)
+        start()
+        return report(network_text, context)
+
+    def train(self, run: TrainingRun) -> None:
+        if run.spec.task == "detection":
+            raise TrainingError(NO_DETECTION, advice=CHOOSE, code="task")
+        from digits.engines.tensorflow.train import train  # a predictor has no need of it
+
+        train(run)
+
+    def load(self, snapshot: Path, device: str = "cpu") -> Predictor:
+        if device != "cpu" and not tf.config.list_physical_devices("GPU"):
+            raise BadRequest(f"TensorFlow sees no GPU for {device}.", advice="Predict on the CPU.")
+        return load_predictor(snapshot, device)

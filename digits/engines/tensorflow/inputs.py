@@ -1,0 +1,173 @@
+"""Features and labels as tensors in Keras' layout: mean, scale and the augmentations of R 3.5, as a part of the compiled step.
+
+Order and meaning are those of `torch_inputs`: mirror, quarter turns, rotation, scale and shift (one resampling, bilinear; index
+maps nearest; borders repeated), HSV, contrast (about the picture's mean), noise, then mean and scale, then whitening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from digits.domain.training import Augmentation
+from digits.engines.tensorflow.start import tf
+from digits.engines.training.augmentation import draw, pixel_noise
+from digits.engines.training.preprocessing import Preparation
+
+FEW = 4  # channels
+
+
+class Inputs:
+    """Turns stored features, a tensor (N, C, H, W), into network inputs, float32 (N, H, W, C)."""
+
+    def __init__(self, preparation: Preparation, mean_image: np.ndarray | None) -> None:
+        self.preparation = preparation
+        self.mean_image = mean_image  # (C, H, W)
+        self.pixel = np.asarray(preparation.pixel_mean, dtype=np.float32)
+
+    def __call__(self, features: Any) -> Any:
+        return self.normalize(self.raw(features))
+
+    def raw(self, features: Any) -> Any:
+        """Float32 (N, H, W, C) in stored units."""
+        if features.shape[1] <= FEW:  # oneDNN cannot transpose bytes everywhere, and says so in the log
+            return tf.cast(tf.stack(tf.unstack(features, axis=1), axis=-1), tf.float32)
+        return tf.transpose(tf.cast(features, tf.float32), (0, 2, 3, 1))
+
+    def normalize(self, x: Any) -> Any:
+        """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on."""
+        mean = self._mean(x)
+        if mean is not None:
+            x = x - mean
+        if self.preparation.std != 1.0:
+            x = x * np.float32(1.0 / self.preparation.std)
+        return whiten(x) if self.preparation.whitening else x
+
+    def _mean(self, x: Any) -> Any:
+        kind = self.preparation.mean_kind
+        if kind == "none":
+            return None
+        if kind == "image" and self.mean_image is not None:
+            cropped = centre(self.mean_image, (x.shape[1], x.shape[2]))
+            if cropped is not None:
+                return np.ascontiguousarray(cropped.transpose(1, 2, 0), dtype=np.float32)
+        return self.pixel
+
+
+class Augmenter:
+    """The random changes of a training. `moves_labels`: labels are maps of the feature's size and move with it."""
+
+    def __init__(self, augmentation: Augmentation, unit: float, seed: int, *, moves_labels: bool, index_maps: bool) -> None:
+        self.augmentation = augmentation
+        self.unit = unit
+        self.seed = seed
+        self.moves_labels = moves_labels
+        self.index_maps = index_maps
+
+    @property
+    def active(self) -> bool:
+        a = self.augmentation
+        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
+
+    def draws(self, epoch: int, samples: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """The random numbers of some samples whose features are (C, H, W): arrays for the step, none where nothing changes."""
+        a = self.augmentation
+        drawn = draw(a, self.seed, epoch, samples)
+        values: dict[str, np.ndarray] = {}
+        if a.flip != "none":
+            values |= {"flip_x": drawn.flip_x, "flip_y": drawn.flip_y}
+        angle, square = drawn.angle, shape[1] == shape[2]
+        if a.quad_rot != "none" and square:
+            values["turns"] = drawn.quarter_turns
+        elif a.quad_rot != "none":
+            angle = angle + drawn.quarter_turns * (np.pi / 2)  # a picture that is not square turns within its frame
+        if a.rot or a.scale or a.shift or (a.quad_rot != "none" and not square):
+            values["transform"] = transforms(angle, drawn.zoom, drawn.shift, shape[1:])
+        if a.hsv_use and shape[0] == 3:
+            values["hsv"] = drawn.hsv.astype(np.float32)
+        if a.contrast:
+            values["contrast"] = drawn.contrast.astype(np.float32)
+        if a.noise:
+            values["noise"] = pixel_noise(drawn.noise_keys, shape).transpose(0, 2, 3, 1)
+        return values
+
+    def __call__(self, x: Any, y: Any, draws: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Augmented `x` (N, H, W, C) in stored units and its labels: index maps (N, H, W), or pictures (N, H, W, C)."""
+        moved = self._move(x, draws, "BILINEAR")
+        if self.moves_labels and self.index_maps:
+            y = tf.cast(tf.round(self._move(tf.cast(y, tf.float32)[..., None], draws, "NEAREST")), y.dtype)[..., 0]
+        elif self.moves_labels:
+            y = self._move(y, draws, "BILINEAR")
+        return self._colour(moved, draws), y
+
+    def _move(self, x: Any, draws: Mapping[str, Any], interpolation: str) -> Any:
+        if "flip_x" in draws:
+            x = _where(draws["flip_x"], tf.reverse(x, [2]), x)
+            x = _where(draws["flip_y"], tf.reverse(x, [1]), x)
+        if "turns" in draws:
+            for turns in (1, 2, 3):
+                x = _where(draws["turns"] == turns, tf.image.rot90(x, turns), x)
+        if "transform" in draws:
+            x = tf.raw_ops.ImageProjectiveTransformV3(
+                images=x,
+                transforms=draws["transform"],
+                output_shape=tf.shape(x)[1:3],
+                fill_value=0.0,
+                interpolation=interpolation,
+                fill_mode="NEAREST",
+            )
+        return x
+
+    def _colour(self, x: Any, draws: Mapping[str, Any]) -> Any:
+        if "hsv" in draws:
+            x = shift_hsv(x / self.unit, draws["hsv"]) * self.unit
+        if "contrast" in draws:
+            middle = tf.reduce_mean(x, (1, 2, 3), keepdims=True)
+            x = (x - middle) * draws["contrast"][:, None, None, None] + middle
+        if "noise" in draws:
+            x = x + draws["noise"] * (self.augmentation.noise * self.unit)
+        return x
+
+
+def whiten(x: Any) -> Any:
+    """Each picture to mean 0 and standard deviation 1 (at least 1/sqrt(n), as a flat picture has none)."""
+    count = tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float32)
+    mean, variance = tf.nn.moments(x, (1, 2, 3), keepdims=True)
+    return (x - mean) / tf.maximum(tf.sqrt(variance), tf.math.rsqrt(count))
+
+
+def centre(image: Any, size: tuple[int | None, int | None]) -> Any:
+    """The middle of an array (…, H, W); None when it is smaller than `size` or `size` is not known."""
+    if size[0] is None or size[1] is None:
+        return None
+    y, x = image.shape[-2] - size[0], image.shape[-1] - size[1]
+    if min(y, x) < 0:
+        return None
+    return image[..., y // 2 : y // 2 + size[0], x // 2 : x // 2 + size[1]]
+
+
+def shift_hsv(rgb: Any, shift: Any) -> Any:
+    """Add `shift` (N, 3) to hue (in turns, wraps), saturation and value of RGB in [0, 1] (N, H, W, 3); the rest is clipped."""
+    hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv(rgb), axis=-1)
+    added = shift[:, None, None, :]
+    coloured = saturation > 0
+    saturation = tf.where(coloured, tf.clip_by_value(saturation + added[..., 1], 0.0, 1.0), saturation)
+    value = tf.clip_by_value(value + added[..., 2], 0.0, 1.0)
+    return tf.image.hsv_to_rgb(tf.stack([tf.math.floormod(hue + added[..., 0], 1.0), saturation, value], axis=-1))
+
+
+def transforms(angle: np.ndarray, zoom: np.ndarray, shift: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Turns by `angle` and enlargements by `zoom` about the centre, then moves by `shift`, float32 (N, 8): from output to input
+    pixels."""
+    y, x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    new_x, new_y = x + shift[:, 0] * size[1], y + shift[:, 1] * size[0]  # where the centre comes to lie
+    cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
+    zero = np.zeros_like(cos)
+    rows = [cos, -sin, x - cos * new_x + sin * new_y, sin, cos, y - sin * new_x - cos * new_y, zero, zero]
+    return np.stack(rows, axis=1).astype(np.float32)
+
+
+def _where(mask: Any, changed: Any, x: Any) -> Any:
+    return tf.where(tf.reshape(mask, (-1, *[1] * (len(x.shape) - 1))), changed, x)

@@ -1,0 +1,156 @@
+"""A snapshot of a Keras model ready to predict, and its layers for looking inside."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
+from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
+from digits.engines.tensorflow.build import Network, build, forward_zeros, leaves, recorded, wanted_outputs
+from digits.engines.tensorflow.inputs import Inputs, centre
+from digits.engines.tensorflow.start import start, tf
+from digits.engines.tensorflow.weights import load_into, read_metadata
+from digits.engines.training.preprocessing import Preparation, in_stored_units
+from digits.errors import BadRequest, NetworkError, StorageError
+
+SIZES = 4  # picture sizes for which a network is kept; a network of Keras is built for one
+
+
+class TensorflowPredictor(Predictor):
+    """See `Predictor`. Bigger pictures than the training's are taken as they are when the network can be built for them."""
+
+    def __init__(self, text: str, snapshot: Path, meta: dict[str, Any], mean_image: np.ndarray | None, device: str) -> None:
+        self.meta = meta
+        self.preparation = Preparation.from_json(meta["preparation"])
+        self.inputs = Inputs(self.preparation, mean_image)
+        self.device = device
+        self._text, self._snapshot = text, snapshot
+        self._networks: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self.model = self._model((self.preparation.input_shape[1], self.preparation.input_shape[2]))
+
+    def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        x = self.prepare(batch)
+        with tf.device(self.device):
+            outputs = self._model((x.shape[1], x.shape[2]))(x, training=False)
+        classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
+        task, mean_image = self.meta["task"], self.inputs.mean_image
+        found = finish_outputs(outputs, task, classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, task, kind, self.preparation, mean_image)
+
+    def prepare(self, batch: np.ndarray) -> Any:
+        """Network input (N, h, w, C): of a picture of the stored size the middle that training crops to, prepared."""
+        if batch.ndim != 4 or batch.shape[1] != self.preparation.stored_shape[0]:
+            wanted = self.preparation.stored_shape[0]
+            raise BadRequest(
+                f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
+            )
+        size = (self.preparation.input_shape[1], self.preparation.input_shape[2])
+        if self.preparation.crops and tuple(batch.shape[2:]) == tuple(self.preparation.stored_shape[1:]):
+            cut = centre(batch, size)
+            batch = batch if cut is None else cut
+        return self.inputs(tf.constant(np.ascontiguousarray(batch)))
+
+    def layers(self, feature: np.ndarray) -> list[LayerReport]:
+        activations: dict[int, np.ndarray] = {}
+
+        def keep(layer: Any, output: Any) -> None:
+            if tf.is_tensor(output):
+                activations[id(layer)] = channels_first_array(tf.cast(output, tf.float32).numpy())[0]
+
+        x = self.prepare(feature[None])
+        model = self._model((x.shape[1], x.shape[2]))
+        with tf.device(self.device), recorded(model, keep):
+            model(x, training=False)
+        data = LayerReport("data", "Input", 0, None, array_report(channels_first_array(x.numpy())[0]))
+        return [data, *(_layer(layer, activations.get(id(layer))) for layer in leaves(model))]
+
+    def export(self, path: Path, kind: str) -> None:
+        """`saved-model`: a folder that TensorFlow Serving takes."""
+        if kind != "saved-model":
+            raise BadRequest(f"There is no export {kind!r}.", advice="Choose saved-model.")
+        self.model.export(str(path), verbose=False)
+
+    def close(self) -> None:
+        self._networks.clear()
+        self.model = None
+
+    def _model(self, size: tuple[int, int]) -> Any:
+        """The network for pictures of a size (H, W), with the snapshot's weights."""
+        if size in self._networks:
+            self._networks.move_to_end(size)
+            return self._networks[size]
+        context = context_from(self.meta)
+        with tf.device(self.device):
+            network = self._built(replace(context, input_shape=(context.input_shape[0], *size)))
+            load_into(network.model, self._snapshot)
+        self._networks[size] = network.model
+        if len(self._networks) > SIZES:
+            self._networks.popitem(last=False)
+        return network.model
+
+    def _built(self, context: NetworkContext) -> Network:
+        network = build(self._text, context)
+        try:
+            forward_zeros(network.model, context)
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            size = "×".join(str(n) for n in context.input_shape[1:])
+            raise NetworkError(f"The network does not take pictures of {size}: {error}") from error
+        return network
+
+
+def load_predictor(snapshot: Path, device: str) -> TensorflowPredictor:
+    """The predictor of a snapshot in a model's folder, whose `network.py` is run. Foreign weights raise StorageError."""
+    meta, mean_image = read_metadata(snapshot)
+    text_file = snapshot.parent.parent / NETWORK_FILE
+    if not meta or not text_file.is_file():
+        raise StorageError(f"{snapshot} is no snapshot of a model of digits.", advice="Choose a snapshot in a model's folder.")
+    start(gpu=device != "cpu")
+    name = "/CPU:0" if device == "cpu" else f"/GPU:{device.partition(':')[2] or 0}"
+    return TensorflowPredictor(text_file.read_text(), snapshot, meta, mean_image, name)
+
+
+def finish_outputs(
+    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
+) -> dict[str, np.ndarray]:
+    """Outputs as a predictor gives them: channels-first, probabilities where there are classes, the label's units elsewhere.
+
+    `probabilities` says that they have been through a softmax already.
+    """
+    named = {name: tf.cast(value, tf.float32) for name, value in wanted_outputs(outputs).items()}
+    if gives_scores(task, classes, label_kind):
+        finish = _shares if probabilities else tf.nn.softmax
+        named = {name: finish(value[..., :classes]) if value.ndim > 1 else value for name, value in named.items()}
+    elif preparation.label_scale != 1.0:
+        named = {name: value * preparation.label_scale for name, value in named.items()}
+    return {name: channels_first_array(value.numpy()) for name, value in named.items()}
+
+
+def _shares(probabilities: Any) -> Any:
+    """Of the classes alone, where there were more outputs."""
+    return probabilities / tf.reduce_sum(probabilities, axis=-1, keepdims=True)
+
+
+def channels_first_array(array: np.ndarray) -> np.ndarray:
+    """(N, H, W, C) as (N, C, H, W); other ranks as they are."""
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array
+
+
+def _layer(layer: Any, activation: np.ndarray | None) -> LayerReport:
+    return LayerReport(
+        name=layer.name,
+        kind=type(layer).__name__,
+        parameters=layer.count_params(),
+        weights=array_report(_outputs_first(layer.weights[0].numpy())) if layer.weights else None,
+        activations=None if activation is None else array_report(activation),
+    )
+
+
+def _outputs_first(kernel: np.ndarray) -> np.ndarray:
+    """A kernel (H, W, in, out) as (out, in, H, W), a matrix (in, out) as (out, in)."""
+    axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(kernel.ndim)
+    return kernel if axes is None else kernel.transpose(axes)

@@ -1,0 +1,307 @@
+"""One Keras model on its device: a compiled training step, a validation, its state. The loop that calls it is `engines.loop`.
+
+The step is a `tf.function` with an open batch axis, traced once for each of its three forms (whole, accumulating, closing a
+group of accumulated batches); a smaller last batch is no new trace. Records go in as they lie in the memory map; layout, mean
+and augmentation are part of the step.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.engines.base import TrainingRun, names_of
+from digits.engines.network.checks import PROBABILITIES, named_values
+from digits.engines.tensorflow.build import Network
+from digits.engines.tensorflow.inputs import Augmenter, Inputs
+from digits.engines.tensorflow.losses import Loss
+from digits.engines.tensorflow.predictor import channels_first_array, finish_outputs
+from digits.engines.tensorflow.start import tf
+from digits.engines.tensorflow.weights import pack
+from digits.engines.training.batches import Batch, BatchSource
+from digits.engines.training.calendar import Plan
+from digits.engines.training.loop import evaluation_parts, kind_of
+from digits.engines.training.preprocessing import in_stored_units
+from digits.engines.training.setup import metrics_of
+from digits.engines.training.step import Scores, Stepper, Totals
+from digits.errors import JobStopped
+from digits.metrics.metrics import Metric
+
+HITS = "accuracy"  # its value in the step is a number of samples, not a mean
+
+
+class TensorflowStepper(Stepper):
+    """See `Stepper`. `validation` may be None: then nothing is ever evaluated. `decay` is added to the gradients."""
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        plan: Plan,
+        network: Network,
+        optimizer: Any,
+        decay: float,
+        loss: Loss,
+        inputs: Inputs,
+        augmenter: Augmenter,
+        sources: tuple[BatchSource, BatchSource | None],
+    ) -> None:
+        self.run, self.plan, self.network, self.model = run, plan, network, network.model
+        self.optimizer, self.decay, self.loss = optimizer, decay, loss
+        self.inputs, self.augmenter = inputs, augmenter
+        self.source, self.validation = sources
+        self.device = "/GPU:0" if run.devices else "/CPU:0"
+        self.classes = len(run.info.class_labels) if run.train.meta.label_kind == "index" else 0
+        self.dtype = np.dtype(run.train.meta.feature_dtype)
+        self.names: tuple[str, ...] = ()  # of the values of a step, known when it is traced
+        self.pending: list[tuple[Any, int]] = []  # values of steps and their numbers of samples
+        self.functions: dict[str, Any] = {}
+        self.variables = self.model.trainable_variables
+        self.optimizer.build(self.variables)
+        self.accumulators = [tf.Variable(tf.zeros_like(v)) for v in self.variables] if plan.accumulation > 1 else []
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
+        data = self._data(batch)
+        drawn = self.augmenter.draws(epoch, batch.indices, batch.features.shape[1:]) if self.augmenter.active else {}
+        with tf.device(self.device):
+            if not self.accumulators:
+                values = self._function("whole", self._whole, data, drawn)(data, drawn, np.float32(rate))
+            elif update:
+                values = self._function("close", self._close, data, drawn)(data, drawn, np.float32(rate), np.float32(weight))
+            else:
+                values = self._function("add", self._add, data, drawn)(data, drawn, np.float32(rate), np.float32(weight))
+        self.pending.append((values, len(batch)))
+
+    def _whole(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
+        gradients, values = self._gradients(data, drawn, 1.0)
+        self._apply(gradients, rate)
+        return values
+
+    def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any, weight: Any) -> Any:
+        gradients, values = self._gradients(data, drawn, weight)
+        for accumulator, gradient in zip(self.accumulators, gradients, strict=True):
+            accumulator.assign_add(gradient)
+        return values
+
+    def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any, weight: Any) -> Any:
+        values = self._add(data, drawn, rate, weight)
+        self._apply([accumulator.read_value() for accumulator in self.accumulators], rate)
+        for accumulator in self.accumulators:
+            accumulator.assign(tf.zeros_like(accumulator))
+        return values
+
+    def _gradients(self, data: dict[str, Any], drawn: dict[str, Any], weight: Any) -> tuple[list[Any], Any]:
+        x, y = self.inputs.raw(data["features"]), self._targets(data)
+        if drawn:
+            x, y = self.augmenter(x, y, drawn)
+        x = self.inputs.normalize(x)
+        y = x if y is None else y
+        with tf.GradientTape() as tape:
+            outputs = self.model(x, training=True)
+            values = self._losses(outputs, y)
+            total = self.optimizer.scale_loss(values["loss"] * weight)
+        found = tape.gradient(total, [v.value for v in self.variables])
+        gradients = [_dense(gradient, variable) for gradient, variable in zip(found, self.variables, strict=True)]
+        if self.classes:
+            values[HITS] = self._hits(outputs, y)
+        return gradients, self._joined(values)
+
+    def _losses(self, outputs: Any, y: Any) -> dict[str, Any]:
+        """The loss, with what layers add to it (regularization)."""
+        values = dict(self.loss(_float(outputs), y))
+        if self.model.losses:
+            values["loss"] = values["loss"] + tf.add_n(self.model.losses)
+        return values
+
+    def _apply(self, gradients: list[Any], rate: Any) -> None:
+        if self.decay:
+            gradients = [g + self.decay * tf.cast(v.value, g.dtype) for g, v in zip(gradients, self.variables, strict=True)]
+        self.optimizer.learning_rate.assign(rate)
+        self.optimizer.apply(gradients, self.variables)
+
+    def _hits(self, outputs: Any, y: Any) -> Any:
+        scores = next(iter(names_of(outputs).values()))[:, : self.classes]
+        return tf.reduce_sum(tf.cast(tf.argmax(scores, axis=1, output_type=y.dtype) == y, tf.float32))
+
+    def _joined(self, values: dict[str, Any]) -> Any:
+        self.names = tuple(values)
+        return tf.stack([tf.reshape(tf.cast(value, tf.float32), []) for value in values.values()])
+
+    def take(self) -> Totals:
+        totals = Totals()
+        for values, samples in self.pending:
+            totals.add(self._weighted(values, samples))
+        self.pending = []
+        return totals
+
+    def _weighted(self, values: Any, samples: int) -> Totals:
+        numbers = zip(self.names, np.asarray(memoryview(values.numpy()), dtype=np.float64), strict=True)
+        return Totals({name: float(n) * (1 if name == HITS else samples) for name, n in numbers}, samples)
+
+    def healthy(self) -> bool:
+        return all(bool(np.isfinite(values.numpy()).all()) for values, _ in self.pending)
+
+    # -- data ---------------------------------------------------------------------------------------------------
+
+    def _data(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What a step is given: `features` (N, C, H, W) as stored and, where there are any, `labels`."""
+        features = np.ascontiguousarray(batch.features.astype(self.dtype, copy=False))
+        return {"features": features} if batch.labels is None else {"features": features, "labels": self._labels(batch.labels)}
+
+    def _labels(self, labels: Any) -> np.ndarray:
+        """Class indices as int64 (N,) or (N, H, W), everything else as float32."""
+        array = np.asarray(labels)
+        if self.run.spec.task == "segmentation":
+            return array.reshape(len(array), *array.shape[-2:]).astype(np.int64)
+        if self.run.train.meta.label_kind == "index" and self.run.info.class_labels:
+            return array.astype(np.int64, copy=False)
+        return array.astype(np.float32)
+
+    def _targets(self, data: dict[str, Any]) -> Any:
+        """Labels in Keras' layout, numbers scaled; None where the label is the picture."""
+        if "labels" not in data:
+            return None
+        y = data["labels"]
+        if y.dtype.is_integer:
+            return y
+        y = tf.transpose(y, (0, 2, 3, 1)) if len(y.shape) == 4 else y
+        return y / np.float32(self.inputs.preparation.label_scale)
+
+    def _function(self, name: str, work: Callable[..., Any], data: dict[str, Any], drawn: dict[str, Any]) -> Any:
+        """`work` compiled for any number of samples such as these."""
+        if name not in self.functions:
+            free = self.source.size is None
+            specs = [{key: _spec(value, free) for key, value in values.items()} for values in (data, drawn)]
+            scalars = {"whole": 1, "add": 2, "close": 2, "evaluate": 0}[name]
+            signature = [*specs[: 1 if name == "evaluate" else 2], *[tf.TensorSpec([], tf.float32)] * scalars]
+            self.functions[name] = tf.function(work, input_signature=signature, autograph=False)
+        return self.functions[name]
+
+    # -- validation ---------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> Scores:
+        if self.validation is None:
+            return Scores({}, {})
+        totals, metrics = Totals(), self._metrics()
+        for batch in self.validation.stream(list(evaluation_parts(len(self.validation.records), self.plan.batch_size, 0, 1))):
+            if self.run.should_stop():
+                raise JobStopped("The training was stopped during a validation.")
+            totals.add(self._evaluate_batch(batch, metrics))
+        values = totals.means()
+        kinds = {name: kind_of(name) for name in values}
+        for metric in metrics:
+            found = metric.compute()
+            values |= found
+            kinds |= dict.fromkeys(found, metric.kind)
+        return Scores(values, kinds)
+
+    def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
+        data = self._data(batch)
+        with tf.device(self.device):
+            values, output, y = self._function("evaluate", self._evaluation, data, {})(data)
+        made, truth = channels_first_array(output.numpy()), channels_first_array(y.numpy())
+        for metric in metrics:
+            if metric.kind == "accuracy" or made.size == truth.size:
+                metric.update(made, truth)
+        return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
+
+    def _evaluation(self, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
+        """Losses and metrics, the first output (of maps the classes), and the targets."""
+        x, y = self.inputs(data["features"]), self._targets(data)
+        y = x if y is None else y
+        outputs = self.model(x, training=False)
+        values = self._losses(outputs, y)
+        if self.network.metrics is not None:
+            found = named_values(self.network.metrics(_float(outputs), y))
+            values |= {name: tf.reduce_mean(tf.cast(value, tf.float32)) for name, value in found.items()}
+        output = tf.cast(next(iter(names_of(outputs).values())), tf.float32)
+        if len(y.shape) == 3 and len(output.shape) == 4:
+            output = tf.argmax(output[..., : len(self.run.info.class_labels)], axis=-1)
+        return {name: tf.cast(value, tf.float32) for name, value in values.items()}, output, y
+
+    def _metrics(self) -> list[Metric]:
+        return metrics_of(self.run)
+
+    def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
+        features = np.ascontiguousarray(batch.features.astype(self.dtype, copy=False))
+        with tf.device(self.device):
+            outputs = self.model(self.inputs(tf.constant(features)), training=False)
+        task, classes, kind = self.run.spec.task, len(self.run.info.class_labels), self.run.train.meta.label_kind
+        found = finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
+        return in_stored_units(found, task, kind, self.inputs.preparation, self.inputs.mean_image)
+
+    def graph(self) -> bytes:
+        function = self.functions.get("evaluate")
+        return function.get_concrete_function().graph.as_graph_def().SerializeToString() if function else b""
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def snapshot(self, metadata: dict[str, Any]) -> bytes:
+        return pack(self.model, {**metadata, PROBABILITIES: self.network.probabilities}, self.inputs.mean_image)
+
+    def state(self, loop: dict[str, Any]) -> bytes:
+        words, arrays = random_state()
+        arrays |= {f"variable{i}": variable.numpy() for i, variable in enumerate(self._state_variables())}
+        arrays |= {f"pending{i}": values.numpy() for i, (values, _) in enumerate(self.pending)}
+        rest = {"loop": loop, "names": self.names, "samples": [n for _, n in self.pending], "random": words}
+        arrays["rest"] = np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    def load_state(self, path: Path) -> dict[str, Any]:
+        with np.load(path, allow_pickle=False) as arrays:
+            rest = json.loads(arrays["rest"].tobytes())
+            for i, variable in enumerate(self._state_variables()):
+                variable.assign(arrays[f"variable{i}"])
+            self.pending = [(tf.constant(arrays[f"pending{i}"]), n) for i, n in enumerate(rest["samples"])]
+            restore_random_state(rest["random"], arrays["numpy"])
+        self.names = tuple(rest["names"])
+        return rest["loop"]
+
+    def _state_variables(self) -> list[Any]:
+        """Weights, statistics, the counters of random layers and the optimizer's own numbers, in a fixed order."""
+        return [*self.model.variables, *self.optimizer.variables]
+
+
+def random_state() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The states of Python's and NumPy's generators as JSON values and arrays. Keras' lie in variables."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    words = {"python": random.getstate(), "numpy": [str(kind), int(position), int(has_gauss), float(gauss)]}
+    return words, {"numpy": np.asarray(keys)}
+
+
+def restore_random_state(words: dict[str, Any], keys: np.ndarray) -> None:
+    version, numbers, following = words["python"]
+    random.setstate((version, tuple(numbers), following))
+    kind, position, has_gauss, gauss = words["numpy"]
+    np.random.set_state((kind, keys.astype(np.uint32), position, has_gauss, gauss))
+
+
+def _spec(array: np.ndarray, free: bool) -> Any:
+    """Any number of samples of the array's shape; `free` leaves the sizes of pictures open too."""
+    shape = [None] * (array.ndim - 1) if free and array.ndim > 2 else list(array.shape[1:])
+    if free and array.ndim == 4:
+        shape[0] = array.shape[1]
+    return tf.TensorSpec([None, *shape], array.dtype)
+
+
+def _dense(gradient: Any, variable: Any) -> Any:
+    """A gradient as one tensor; zeros where the variable has no part in the loss."""
+    return tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)
+
+
+def _float(outputs: Any) -> Any:
+    """Outputs as float32, whatever the precision of the layers."""
+    if isinstance(outputs, dict):
+        return {name: _float(value) for name, value in outputs.items()}
+    if isinstance(outputs, list | tuple):
+        return [_float(value) for value in outputs]
+    return tf.cast(outputs, tf.float32) if outputs.dtype.is_floating else outputs

@@ -1,0 +1,178 @@
+"""A training in TensorFlow as a recipe: prepare the data, build the network, join the parts, loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from digits.domain.events import WarningEvent
+from digits.engines.base import NetworkContext, TrainingRun
+from digits.engines.network.losses import ignored_index, usual_loss
+from digits.engines.network.text import describe, own_frames
+from digits.engines.tensorflow.build import Network, build, check_model
+from digits.engines.tensorflow.inputs import Augmenter, Inputs
+from digits.engines.tensorflow.losses import make_loss
+from digits.engines.tensorflow.optimizers import make_optimizer
+from digits.engines.tensorflow.start import start, tf
+from digits.engines.tensorflow.step import TensorflowStepper
+from digits.engines.tensorflow.weights import SUFFIX, read_metadata, read_weights, take_over
+from digits.engines.training import checkpoint
+from digits.engines.training.batches import BatchSource
+from digits.engines.training.calendar import Plan, seed_for
+from digits.engines.training.class_weights import weights_of
+from digits.engines.training.loop import TrainingLoop
+from digits.engines.training.preprocessing import preparation_for, with_measured
+from digits.engines.training.setup import (
+    follows_feature,
+    label_range,
+    make_context,
+    make_keeper,
+    metadata,
+    open_sources,
+    out_of_memory,
+    plan_of,
+    tell_note,
+    tell_start,
+    write_files,
+)
+from digits.engines.training.validation_samples import SampleFilm
+from digits.errors import DigitsError, NetworkError, TrainingError
+
+POLICIES = {"32-true": "float32", "16-mixed": "mixed_float16", "bf16-mixed": "mixed_bfloat16"}
+
+
+def train(run: TrainingRun) -> None:
+    """Train on the CPU or on one GPU."""
+    found = checkpoint.read(run.folder / "checkpoint")
+    run.threads = (found["threads"] if found else 0) or run.spec.threads or run.threads or os.cpu_count() or 1
+    start(run.threads, gpu=bool(run.devices), repeatable=not run.devices)
+    check_devices(run)
+    with _advised(run):
+        _train(run)
+
+
+def check_devices(run: TrainingRun) -> None:
+    """TrainingError for GPUs that this process does not see, and for more than one."""
+    wanted = max(len(run.devices), run.spec.gpu_count)
+    seen = len(tf.config.list_physical_devices("GPU"))
+    if wanted > 1:
+        raise TrainingError(
+            f"The training asks for {wanted} GPUs; with TensorFlow it uses one.",
+            advice="Choose one GPU, or PyTorch for several.",
+            code="no-gpu",
+        )
+    if wanted > seen:
+        raise TrainingError(
+            f"The training asks for a GPU; TensorFlow sees {seen or 'none'}.",
+            advice="Train on the CPU (0 GPUs), or install a build of TensorFlow for your GPU; `digits doctor` tells more.",
+            code="no-gpu",
+        )
+
+
+def _train(run: TrainingRun) -> None:
+    seed = seed_for(run.spec, run.folder.name)
+    stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
+    preparation, mean_image = with_measured(preparation_for(run.spec, run.train.meta, stored), run.train)
+    context = make_context(run, preparation)
+    network = build(run.spec.network, _open_size(run, context), seed=seed, policy=_policy(run))
+    tell_note(run, network.note)
+    check_model(network, context)
+    _start_weights(run, network.model)
+    plan = plan_of(run, network.batch_size, seed)
+    with ExitStack() as stack:
+        sources = open_sources(run, preparation, stack)
+        stepper = _stepper(run, plan, network, Inputs(preparation, mean_image), sources)
+        keeper = make_keeper(run, stepper, preparation, context, SUFFIX)
+        write_files(run, metadata(run, preparation, context))
+        TrainingLoop(run, plan, stepper, sources[0], keeper, SampleFilm(run, sources[1])).run()
+
+
+def _open_size(run: TrainingRun, context: NetworkContext) -> NetworkContext:
+    """Where pictures differ in size and are not cropped, height and width are None, as Keras has it."""
+    if run.train.meta.feature_shape is not None or run.spec.crop_size:
+        return context
+    shape: Any = (context.input_shape[0], None, None)
+    return replace(context, input_shape=shape)
+
+
+def _stepper(
+    run: TrainingRun, plan: Plan, network: Network, inputs: Inputs, sources: tuple[BatchSource, BatchSource | None]
+) -> TensorflowStepper:
+    spec = run.spec
+    if not network.model.trainable_variables:
+        raise NetworkError(
+            "The network has no parameters to train.",
+            advice="Add a layer with weights; of layers of your own only those made with add_weight count, no tf.Variable.",
+        )
+    scaled = _policy_name(run) == "mixed_float16"
+    optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
+    name = spec.loss or usual_loss(spec.task, run.info)
+    loss = make_loss(
+        spec.loss if network.loss else name,
+        network.loss,
+        ignored=ignored_index(spec.task, run.info),
+        class_weights=weights_of(run),
+        probabilities=network.probabilities,
+    )
+    augmenter = Augmenter(
+        spec.augmentation,
+        inputs.preparation.unit,
+        plan.seed,
+        moves_labels=follows_feature(run),
+        index_maps=spec.task == "segmentation",
+    )
+    return TensorflowStepper(run, plan, network, optimizer, decay, loss, inputs, augmenter, sources)
+
+
+def _policy(run: TrainingRun) -> str:
+    """Keras' name of the run's precision; a remark where the one asked for does not exist."""
+    name = _policy_name(run)
+    if name != POLICIES[run.spec.precision]:
+        message = "Half precision (16-mixed) exists on GPUs only; bf16-mixed is used instead."
+        run.emit(WarningEvent(code="precision", message=message))
+    return name
+
+
+def _policy_name(run: TrainingRun) -> str:
+    wanted = POLICIES[run.spec.precision]
+    return "mixed_bfloat16" if wanted == "mixed_float16" and not run.devices else wanted
+
+
+def _start_weights(run: TrainingRun, model: Any) -> None:
+    """Copy what fits of the weights to start from, and say what did and what did not."""
+    path = run.start_weights
+    if path is None or checkpoint.read(run.folder / "checkpoint"):
+        return
+    before = read_metadata(path)[0] if path.suffix == f".{SUFFIX}" else {}
+    other = bool(before) and tuple(before.get("class_labels", ())) != tuple(run.info.class_labels)
+    taken, new = take_over(model, read_weights(path), but_last=other)
+    tell_start(run, path, len(taken), new)
+
+
+@contextmanager
+def _advised(run: TrainingRun) -> Iterator[None]:
+    """Failures inside the training as errors that say what to do."""
+    try:
+        yield
+    except DigitsError:
+        raise
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise out_of_memory(run, error) from error
+    except Exception as error:
+        if "out of bounds" in str(error) and isinstance(error, tf.errors.InvalidArgumentError):
+            raise label_range(run, ValueError(str(error).splitlines()[0])) from error
+        if own_frames(error):
+            raise NetworkError(describe(error), advice=_advice(error)) from error
+        raise
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, tf.errors.OperatorNotAllowedInGraphError) or "SymbolicTensor" in str(error):
+        return (
+            "loss and metrics are compiled with the step, so tensors have no values yet: write keras.ops.where instead of `if`, "
+            "and functions of keras.ops instead of those of NumPy."
+        )
+    return "Correct the network text."

@@ -1,0 +1,1 @@
+"""The training that all engines share: the loop, its calendar, learning rate, batches, checkpoints and snapshots."""

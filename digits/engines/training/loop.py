@@ -1,0 +1,221 @@
+"""The training loop of every engine: batches, learning rate, events, validations, snapshots, checkpoints; no framework here.
+
+Metric events are a function of the request and the data alone: they are told at fixed steps, never by the clock, so that a
+resumed run writes the same lines. Progress and checkpoints go by the clock.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent
+from digits.engines.base import TrainingRun
+from digits.engines.room import wait_for_room
+from digits.engines.training import baseline, checkpoint
+from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
+from digits.engines.training.calendar import Plan
+from digits.engines.training.learning_rate import rate_at
+from digits.engines.training.snapshots import SnapshotKeeper
+from digits.engines.training.step import Scores, Stepper, Totals
+from digits.engines.training.tensorboard import Summaries
+from digits.engines.training.validation_samples import SampleFilm
+from digits.errors import JobStopped, TrainingError
+
+PROGRESS_SECONDS = 1.0
+AGREE_EVERY = 8  # steps between exchanges of wishes among several processes
+LOSS = "loss"
+
+
+class TrainingLoop:
+    """One training from its start or its checkpoint to its end."""
+
+    def __init__(
+        self, run: TrainingRun, plan: Plan, stepper: Stepper, source: BatchSource, keeper: SnapshotKeeper, film: SampleFilm
+    ) -> None:
+        self.run_ = run
+        self.plan = plan
+        self.stepper = stepper
+        self.source = source
+        self.keeper = keeper
+        self.film = film
+        self.step = 0
+        self.epoch_totals = Totals()
+        self.progress = Progress(run, plan)
+        self.summaries: Summaries | None = None
+        self.last_checkpoint = time.monotonic()
+
+    def run(self) -> None:
+        """Train. Raises JobStopped (after a checkpoint) when asked to stop, TrainingError when the loss is no number."""
+        self._restore()
+        if self.stepper.rank == 0:
+            self.summaries = Summaries(self.run_, self.step)
+        self.progress.start(self.step)
+        if self.step == 0 and self.plan.validations:
+            self._tell_baseline()
+            self._validate()
+        for epoch in range(self.step // self.plan.steps_per_epoch, self.plan.epochs):
+            self._epoch(epoch)
+        self.progress.tell(self.plan.total, force=True)
+        if self.summaries is not None:
+            self.summaries.graph(self.stepper.graph)
+        self._checkpoint()
+
+    def _epoch(self, epoch: int) -> None:
+        plan = self.plan
+        batches = split_batches(epoch_order(len(self.source.records), plan.seed, epoch, self.run_.spec.shuffle), plan.batch_size)
+        sizes = [len(batch) for batch in batches]
+        first = self.step % plan.steps_per_epoch
+        own = [share(batch, self.stepper.rank, self.stepper.world) for batch in batches]
+        stream = self.source.stream([indices for indices, _ in own[first:]], plan.seed, epoch)
+        for position, batch in enumerate(stream, start=first):
+            group = sum(sizes[i] for i in plan.group_of(position))
+            self._train(batch, epoch, own[position][1] * sizes[position] / group)
+
+    def _train(self, batch: Batch, epoch: int, weight: float) -> None:
+        rate = rate_at(self.run_.spec.learning_rate, self.plan.percent_of(self.step))
+        update = self.plan.updates_at(self.step + 1)
+        self.stepper.train_batch(batch, epoch, rate, weight, update)
+        self.step += 1
+        if self.plan.logs_at(self.step):
+            self._tell_training(rate)
+        self._after_step()
+        if update:
+            self._pulse()
+        self.progress.tell(self.step)
+
+    def _tell_training(self, rate: float) -> None:
+        window = self.stepper.take()
+        means = window.means()
+        self._check_finite(means)
+        self.epoch_totals.add(window)
+        if self.step % self.plan.steps_per_epoch == 0:
+            means |= {f"epoch_{name}": value for name, value in self.epoch_totals.means().items()}
+            self.epoch_totals = Totals()
+        self._emit_metrics("train", means, {name: kind_of(name) for name in means})
+        self._emit_metrics("lr", {"learning_rate": rate}, {"learning_rate": "other"})
+
+    def _after_step(self) -> None:
+        interval = self.plan.snapshots.get(self.step)
+        metrics = self._validate().values if self.step in self.plan.validations else {}
+        if self.stepper.rank == 0 and (metrics or interval is not None):
+            self.keeper.after(self.step, self.plan.epoch_of(self.step), interval, metrics)
+        if interval is not None and self.plan.updates_at(self.step):
+            self._checkpoint()
+
+    def _tell_baseline(self) -> None:
+        found = baseline.measure(self.run_, self.film.source) if self.stepper.rank == 0 else None
+        if found is not None:
+            self.run_.emit(BaselineEvent(values=found.values, description=found.description))
+
+    def _validate(self) -> Scores:
+        scores = self.stepper.evaluate()
+        self._emit_metrics("val", scores.values, scores.kinds)
+        self.film.add(self.stepper, self.step, self.plan.epoch_of(self.step))
+        if self.summaries is not None:
+            self.summaries.samples(self.step)
+            self.summaries.graph(self.stepper.graph)
+        return scores
+
+    def _pulse(self) -> None:
+        """Stop or save when it is time; several processes agree on it now and then."""
+        if self.stepper.world > 1 and self.step % AGREE_EVERY:
+            return
+        due = time.monotonic() - self.last_checkpoint >= self.run_.checkpoint_seconds
+        stop, save = self.stepper.agree((self.run_.should_stop(), due))
+        if stop or save:
+            self._checkpoint()
+        if stop:
+            raise JobStopped("The training was stopped; it can be resumed from where it was.")
+
+    def _checkpoint(self) -> None:
+        if not self.stepper.healthy():
+            self._check_finite({LOSS: math.nan})
+        loop = {
+            "step": self.step,
+            "sums": self.epoch_totals.sums,
+            "count": self.epoch_totals.count,
+            "snapshots": self.keeper.dump(),
+        }
+        offset = self.run_.offset()
+        folder = self.run_.folder / "checkpoint"
+        data = self.stepper.state(loop)
+        if self.stepper.rank == 0:
+            wait_for_room(self.run_, lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
+        self.last_checkpoint = time.monotonic()
+
+    def _restore(self) -> None:
+        found = checkpoint.read(self.run_.folder / "checkpoint")
+        if found is None:
+            return
+        loop = self.stepper.load_state(found["path"])
+        self.step = int(loop["step"])
+        self.epoch_totals = Totals(dict(loop["sums"]), int(loop["count"]))
+        self.keeper.restore(loop["snapshots"])
+
+    def _check_finite(self, means: dict[str, float]) -> None:
+        if not math.isfinite(means.get(LOSS, 0.0)):
+            raise TrainingError(
+                f"The loss became {means[LOSS]} (not a number or infinite) by step {self.step}, epoch "
+                f"{self.plan.epoch_of(self.step):.2f}.",
+                advice="Try decreasing your learning rate.",
+                code="diverged",
+            )
+
+    def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str]) -> None:
+        epoch = self.plan.epoch_of(self.step)
+        self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds))
+        if self.summaries is not None:
+            self.summaries.scalars(phase, self.step, values)
+
+
+class Progress:
+    """Tells speed and time left about once a second. Both are estimates from this attempt's pace, validations included."""
+
+    def __init__(self, run: TrainingRun, plan: Plan) -> None:
+        self.run, self.plan = run, plan
+        self.start(0)
+
+    def start(self, step: int) -> None:
+        self.first = self.last_step = step
+        self.began = self.last = time.monotonic()
+
+    def tell(self, step: int, force: bool = False) -> None:
+        now = time.monotonic()
+        if now - self.last < PROGRESS_SECONDS and not force:
+            return
+        done = step - self.first
+        rate = (step - self.last_step) * self.plan.batch_size / max(now - self.last, 1e-6)
+        eta = (now - self.began) / done * (self.plan.total - step) if done else None
+        self.run.emit(
+            ProgressEvent(
+                fraction=step / self.plan.total,
+                stage="train",
+                done=step,
+                total=self.plan.total,
+                unit="images",
+                rate=rate,
+                eta=eta,
+                step=step,
+                epoch=self.plan.epoch_of(step),
+            )
+        )
+        self.last, self.last_step = now, step
+
+
+def kind_of(name: str) -> str:
+    """The kind of a scalar by its name."""
+    if "loss" in name:
+        return "loss"
+    return "accuracy" if any(word in name for word in ("accuracy", "dice", "iou", "top")) else "other"
+
+
+def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> Iterator[np.ndarray]:
+    """A process's share of the validation batches, in order; every record is in exactly one share."""
+    for batch in split_batches(np.arange(length, dtype=np.int64), batch_size):
+        own = batch[rank::world]
+        if len(own):
+            yield own

@@ -1,0 +1,183 @@
+"""The parts of a training that are the same in every framework: context, plan, sources, snapshots, files beside the weights."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.domain.events import LogEvent, WarningEvent
+from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
+from digits.engines.network.checks import NETWORK_FILE
+from digits.engines.network.losses import ignored_index
+from digits.engines.room import wait_for_room
+from digits.engines.training.batches import BatchSource
+from digits.engines.training.boxes import typical_sizes
+from digits.engines.training.calendar import Plan, make_plan
+from digits.engines.training.preprocessing import Preparation
+from digits.engines.training.snapshots import SnapshotKeeper
+from digits.engines.training.step import Stepper
+from digits.errors import TrainingError
+from digits.metrics.metrics import Metric, default_best_metric, metrics_for
+from digits.storage.files import atomic, write_json
+
+PREPARATION_FILE = "preprocessing.json"
+
+
+def make_context(run: TrainingRun, preparation: Preparation) -> NetworkContext:
+    meta = run.train.meta
+    label_shape = meta.label_shape
+    if follows_feature(run) and label_shape is not None and len(label_shape) == 3:
+        label_shape = (label_shape[0], *preparation.input_shape[1:])
+    return NetworkContext(
+        task=run.spec.task,
+        input_shape=preparation.input_shape,
+        num_classes=len(run.info.class_labels),
+        label_shape=preparation.input_shape if meta.label_kind == "none" else label_shape,
+        class_labels=tuple(run.info.class_labels),
+        label_kind=meta.label_kind,
+        pretrained=run.spec.start.source == "pretrained",
+        box_sizes=typical_sizes(run.train) if meta.label_kind == "boxes" else (),
+        input_scale=preparation.std,
+    )
+
+
+def follows_feature(run: TrainingRun) -> bool:
+    """Whether labels are pictures of the feature's size that must be cropped and moved with it."""
+    meta = run.train.meta
+    if meta.label_kind not in ("map", "array") or meta.label_shape is None or len(meta.label_shape) != 3:
+        return meta.label_kind == "map"
+    return (
+        run.spec.task in ("segmentation", "processing")
+        and meta.feature_shape is not None
+        and meta.label_shape[1:] == meta.feature_shape[1:]
+    )
+
+
+def metadata(run: TrainingRun, preparation: Preparation, context: NetworkContext) -> dict[str, Any]:
+    """What travels with the weights: enough to prepare a new picture and to name what comes out."""
+    return {
+        "version": 1,
+        "framework": run.spec.framework,
+        "task": context.task,
+        "network_name": run.spec.network_name,
+        "class_labels": list(context.class_labels),
+        "input_shape": list(context.input_shape),
+        "stored_shape": list(preparation.stored_shape),
+        "one_size": run.train.meta.feature_shape is not None,
+        "label_kind": context.label_kind,
+        "label_shape": None if context.label_shape is None else list(context.label_shape),
+        "box_sizes": list(context.box_sizes),
+        "preparation": preparation.to_json(),
+        "image": dict(run.info.extra),
+        "job_id": run.folder.name,
+        "dataset_id": run.spec.dataset_id,
+    }
+
+
+def plan_of(run: TrainingRun, own_batch_size: int | None, seed: int) -> Plan:
+    """The plan; `own_batch_size` is the network text's. TrainingError when the records cannot be trained on in batches."""
+    spec = run.spec
+    if len(run.train) == 0:
+        raise TrainingError("The training split of the data set is empty.", advice="Create the data set again.", code="data")
+    wanted = spec.batch_size or own_batch_size or DEFAULT_BATCH_SIZE
+    if run.train.meta.feature_shape is None and not spec.crop_size and wanted > 1:
+        raise TrainingError(
+            f"The pictures differ in size, so they cannot be trained in batches of {wanted}.",
+            advice="Set the batch size to 1, give a crop size, or resize the pictures in the data set.",
+            code="data",
+        )
+    if wanted > len(run.train):
+        message = f"The batch size of {wanted} is larger than the data set; batches have {len(run.train)} pictures."
+        run.emit(WarningEvent(code="batch-size", message=message, advice="Choose a smaller batch size."))
+    has_val = run.val is not None and len(run.val) > 0
+    return make_plan(spec if has_val else replace(spec, val_interval=0), len(run.train), wanted, seed)
+
+
+def open_sources(run: TrainingRun, preparation: Preparation, stack: ExitStack) -> tuple[BatchSource, BatchSource | None]:
+    """Batches for training and, where there are records for it, for validation; closed with `stack`."""
+    size = (preparation.input_shape[1], preparation.input_shape[2])
+    variable = run.train.meta.feature_shape is None and not run.spec.crop_size
+
+    def source(records: Any) -> BatchSource:
+        threads = max(1, run.threads)
+        return stack.enter_context(
+            BatchSource(records, None if variable else size, crop_labels=follows_feature(run), threads=threads)
+        )
+
+    return source(run.train), source(run.val) if run.val is not None and len(run.val) else None
+
+
+def make_keeper(
+    run: TrainingRun, stepper: Stepper, preparation: Preparation, context: NetworkContext, suffix: str
+) -> SnapshotKeeper:
+    """Who writes the snapshots, as files that end in `.suffix`."""
+    names = [name for metric in metrics_of(run) for name in metric.compute()]
+    base = metadata(run, preparation, context)
+
+    def make(epoch: float, metrics: dict[str, float]) -> bytes:
+        finite = {name: value for name, value in metrics.items() if np.isfinite(value)}
+        return stepper.snapshot({**base, "epoch": epoch, "metrics": finite})
+
+    metric = run.spec.best_metric or default_best_metric(run.spec.task, [*names, "loss"])
+    return SnapshotKeeper(
+        run.folder, metric, run.spec.keep_snapshots, make, run.emit, lambda work: wait_for_room(run, work), suffix
+    )
+
+
+def metrics_of(run: TrainingRun) -> list[Metric]:
+    """New metrics for the training's task and labels."""
+    meta, info = run.train.meta, run.info
+    ignored = ignored_index(run.spec.task, info)
+    return metrics_for(run.spec.task, meta.label_kind, meta.label_shape, info.class_labels, ignored)
+
+
+def write_files(run: TrainingRun, base: dict[str, Any]) -> None:
+    """The network text and the metadata, where a predictor and a reader find them."""
+
+    def work() -> None:
+        write_json(run.folder / PREPARATION_FILE, base)
+        with atomic(run.folder / NETWORK_FILE, "w") as handle:
+            handle.write(run.spec.network)
+
+    wait_for_room(run, work)
+
+
+def tell_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None:
+    """Say how many tensors came from an earlier model's weights and which start anew."""
+    message = f"Weights of {taken} tensors were taken from {'/'.join(path.parts[-3:])}."
+    if new:
+        message += f" These start anew: {', '.join(new[:20])}{' …' if len(new) > 20 else ''}."
+    run.emit(LogEvent(message=message))
+
+
+def tell_note(run: TrainingRun, note: str) -> None:
+    """Say why the pretrained weights that were asked for are not used, if there is a reason."""
+    if note:
+        message = f"{note}: the training starts from random weights."
+        run.emit(
+            WarningEvent(code="no-pretrained-weights", message=message, advice="Give a file of weights instead, if you have one.")
+        )
+
+
+def out_of_memory(run: TrainingRun, error: BaseException) -> TrainingError:
+    """The error of a training that memory was too small for."""
+    place = "the GPU" if run.devices else "the machine"
+    batch = f" (now {run.spec.batch_size})" if run.spec.batch_size else ""
+    return TrainingError(
+        f"The memory of {place} is too small for this training: {str(error).splitlines()[0] if str(error) else 'out of memory'}",
+        advice=f"Lower the batch size{batch} and accumulate batches instead, crop the pictures or take a smaller network.",
+        code="out-of-memory",
+    )
+
+
+def label_range(run: TrainingRun, error: BaseException) -> TrainingError:
+    """The error of a class index that the network has no score for."""
+    return TrainingError(
+        f"A label is outside the {len(run.info.class_labels)} classes of the data set: {error}.",
+        advice="Correct the labels or the list of class labels, and create the data set again.",
+        code="data",
+    )

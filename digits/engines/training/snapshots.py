@@ -1,0 +1,99 @@
+"""Which snapshots a training keeps: one at each interval, the last, the best; and what is deleted as it goes on.
+
+An interval snapshot is `snapshots/epoch_<E>.<suffix>` (`safetensors` or `keras`). When a validation between two of them is the
+best so far, the weights go to `snapshots/best.<suffix>`; there is never more than one best, and it may be an interval snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from digits.domain.events import Event, SnapshotEvent
+from digits.metrics.metrics import better
+from digits.storage.files import atomic
+
+FOLDER = "snapshots"
+
+
+@dataclass
+class SnapshotState:
+    """What must survive a restart: `kept` are interval snapshots, oldest first."""
+
+    kept: list[str] = field(default_factory=list)
+    best_value: float | None = None
+    best_path: str = ""
+
+
+class SnapshotKeeper:
+    """Writes and deletes snapshots of one training; the bytes come from `make(epoch, metrics)`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        metric: str,
+        keep: int,
+        make: Callable[[float, dict[str, float]], bytes],
+        emit: Callable[[Event], int],
+        with_room: Callable[[Callable[[], None]], None],
+        suffix: str = "safetensors",
+    ) -> None:
+        self.folder = folder
+        self.metric = metric
+        self.keep = keep
+        self.suffix = suffix
+        self.best = f"{FOLDER}/best.{suffix}"
+        self.state = SnapshotState()
+        self._make, self._emit, self._with_room = make, emit, with_room
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+
+    def dump(self) -> dict[str, Any]:
+        return asdict(self.state)
+
+    def restore(self, value: dict[str, Any]) -> None:
+        self.state = SnapshotState(**value)
+
+    def after(self, step: int, epoch: float, interval: float | None, metrics: dict[str, float]) -> None:
+        """What a step's validation `metrics` (empty: none took place) and interval mark (its epoch, None: none) lead to."""
+        value = metrics.get(self.metric)
+        best = value is not None and step > 0 and better(self.metric, value, self.state.best_value)
+        if interval is None and not best:
+            return
+        path = self.best if interval is None else f"{FOLDER}/epoch_{interval:g}.{self.suffix}"
+        shown = epoch if interval is None else interval
+        self._write(path, shown, metrics)
+        self._emit(SnapshotEvent(step=step, epoch=shown, path=path, metrics=metrics, best=best))
+        if best:
+            self._new_best(step, epoch, path, value)
+        if interval is not None:
+            self.state.kept = [p for p in self.state.kept if p != path] + [path]
+        self._prune(step, epoch)
+
+    def _new_best(self, step: int, epoch: float, path: str, value: float | None) -> None:
+        old = self.state.best_path
+        self.state.best_value, self.state.best_path = value, path
+        if old == self.best and path != self.best:
+            self._remove(step, epoch, old)
+
+    def _prune(self, step: int, epoch: float) -> None:
+        if self.keep <= 0:
+            return
+        spared = {*self.state.kept[-self.keep :], self.state.best_path}
+        for path in [p for p in self.state.kept if p not in spared]:
+            self.state.kept.remove(path)
+            self._remove(step, epoch, path)
+
+    def _remove(self, step: int, epoch: float, path: str) -> None:
+        (self.folder / path).unlink(missing_ok=True)
+        self._emit(SnapshotEvent(step=step, epoch=epoch, path=path, removed=True))
+
+    def _write(self, path: str, epoch: float, metrics: dict[str, float]) -> None:
+        data = self._make(epoch, metrics)
+
+        def work() -> None:
+            with atomic(self.folder / path) as handle:
+                handle.write(data)
+
+        self._with_room(work)

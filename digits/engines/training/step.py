@@ -1,0 +1,87 @@
+"""What the training loop needs of a framework: one step, one validation, and its state in bytes.
+
+Holds: with several processes every method is called by all of them in the same order; only rank 0's results are used, and
+only rank 0 writes files.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.engines.training.batches import Batch
+
+
+@dataclass
+class Totals:
+    """Sums of scalars weighted by the number of samples, and that number."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, other: Totals) -> None:
+        for name, value in other.sums.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += other.count
+
+    def means(self) -> dict[str, float]:
+        return {name: value / self.count for name, value in self.sums.items()} if self.count else {}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Values of a validation and their kinds (`loss`, `accuracy`, `other`)."""
+
+    values: dict[str, float]
+    kinds: dict[str, str]
+
+
+class Stepper(ABC):
+    """A network with its optimizer on its device."""
+
+    rank: int = 0
+    world: int = 1
+
+    @abstractmethod
+    def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
+        """Forward and backward with the mean loss times `weight`; with `update` the optimizer steps at learning rate `rate`."""
+
+    @abstractmethod
+    def take(self) -> Totals:
+        """Scalars of the batches since the last call, over all processes."""
+
+    @abstractmethod
+    def healthy(self) -> bool:
+        """Whether the loss since the last `take` is a finite number."""
+
+    @abstractmethod
+    def evaluate(self) -> Scores:
+        """Loss and metrics over the whole validation set. Raises JobStopped when asked to stop meanwhile."""
+
+    @abstractmethod
+    def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Outputs of a few records as a predictor would give them."""
+
+    @abstractmethod
+    def snapshot(self, metadata: dict[str, Any]) -> bytes:
+        """The file of a snapshot: weights with `metadata` as JSON."""
+
+    @abstractmethod
+    def state(self, loop: dict[str, Any]) -> bytes:
+        """Everything that the next step depends on, with `loop` (JSON values), as a file's bytes; b"" on other ranks than 0."""
+
+    @abstractmethod
+    def load_state(self, path: Path) -> dict[str, Any]:
+        """Go back to a saved state; gives the `loop` that was saved."""
+
+    def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
+        """Rank 0's wishes, known to all processes."""
+        return wishes
+
+    def graph(self) -> bytes:
+        """The computation as a serialized GraphDef; empty where the framework has none."""
+        return b""

@@ -1,0 +1,1 @@
+"""Pictures: the one place that reads, resizes, crops, pads and draws over them."""

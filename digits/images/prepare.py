@@ -1,0 +1,163 @@
+"""How a picture file becomes a feature. A model prepares new pictures with the same object, so they never differ."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from digits.errors import LoadImageError
+from digits.images.arrays import resize_array, with_channels
+from digits.utils.fetch import fetch_if_allowed
+from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
+
+EIGHT_BIT = "8-bit"
+DIGEST_BYTES = 16
+
+
+def is_address(path: str) -> bool:
+    """Whether a path is an http(s) address."""
+    return path.lower().startswith(("http://", "https://"))
+
+
+class NamedBytes(io.BytesIO):
+    """The bytes of a file that still know its name, for error messages."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Size, channels and type of a feature.
+
+    `channels` is 1, 3, or any other number that the source has. `dtype` `8-bit` reads every picture as uint8 grey or RGB;
+    a NumPy name (`uint16`, `float32`, …) keeps the values of the file. With `keep_size` nothing is resized. A picture
+    whose shorter side is below `min_side` is refused.
+    """
+
+    width: int = 256
+    height: int = 256
+    channels: int = 3
+    resize_mode: str = "squash"
+    keep_size: bool = False
+    min_side: int = 0
+    dtype: str = EIGHT_BIT
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Preparation:
+        """From `DatasetInfo.extra`; other keys are ignored."""
+        names = {f.name for f in fields(cls)}
+        return cls(**{name: v for name, v in value.items() if name in names})
+
+    def read(self, path: str) -> tuple[np.ndarray, tuple[int, int], bytes]:
+        """Feature (C,H,W), original (width, height) and digest of a file. Raises LoadImageError."""
+        data = _read_bytes(path)
+        digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+        if not data:
+            raise LoadImageError(f"{path} is an empty file (0 bytes).")
+        if self.dtype == EIGHT_BIT:
+            image = load_image(NamedBytes(data, path))
+            return self.feature(image), image.size, digest
+        array = load_array(path)
+        return self.feature(array), (array.shape[1], array.shape[0]), digest
+
+    def feature(self, picture: Image.Image | np.ndarray) -> np.ndarray:
+        """A loaded picture (Pillow image, or array (H,W) or (H,W,C)) as a feature (C,H,W), a view that may not be contiguous."""
+        height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else (picture.height, picture.width)
+        if min(height, width) < self.min_side:
+            raise LoadImageError(f"It is {width}x{height} pixels; the shorter side must have at least {self.min_side}.")
+        array = self._eight_bit(picture) if self.dtype == EIGHT_BIT else self._wide(np.asarray(picture))
+        array = array[:, :, np.newaxis] if array.ndim == 2 else array
+        return array.transpose(2, 0, 1)
+
+    def _eight_bit(self, picture: Image.Image | np.ndarray) -> np.ndarray:
+        channels = self.channels or None
+        if self.keep_size:
+            return image_to_array(picture, channels)
+        return resize_image(picture, self.height, self.width, channels, self.resize_mode)
+
+    def _wide(self, array: np.ndarray) -> np.ndarray:
+        if array.dtype != np.dtype(self.dtype):
+            raise LoadImageError(f"It holds {array.dtype} values, the data set {self.dtype}.", advice="Convert it to that type.")
+        array = with_channels(array, self.channels)
+        return array if self.keep_size else resize_array(array, self.height, self.width, self.resize_mode)
+
+
+def _read_bytes(path: str) -> bytes:
+    """The bytes of a file or, where the setting allow_urls permits it, of an http(s) address. Raises LoadImageError."""
+    if is_address(path):
+        return fetch_if_allowed(path)
+    if is_special(path):
+        raise LoadImageError(f"{path} is a pipe, a socket or a device, not a file.")
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except OSError as error:
+        raise LoadImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the header of a picture file says: NumPy type and channels as `load_array` would give them."""
+
+    dtype: str
+    channels: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether 8-bit grey or RGB would lose something."""
+        return self.dtype not in ("uint8", "bool") or self.channels not in (1, 3, 4)
+
+
+def read_format(path: str) -> Format | None:
+    """The format of a file from its header; None when it cannot be read."""
+    if is_special(path):
+        return None
+    try:
+        if os.path.splitext(path)[1].lower() in (".tif", ".tiff"):
+            return _tiff_format(path)
+        deep = _deep_png_format(path)
+        if deep is not None:
+            return deep
+        with Image.open(path) as image:
+            return _pillow_format(image)
+    except (OSError, ValueError, SyntaxError, TypeError, IndexError, Image.DecompressionBombError):
+        return None
+
+
+def _tiff_format(path: str) -> Format:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        samples = int(getattr(page, "samplesperpixel", 1))
+        return Format(str(page.dtype), 3 if getattr(page, "photometric", None) == 3 else samples)
+
+
+def _deep_png_format(path: str) -> Format | None:
+    """16 bits in several channels, which Pillow reports as 8. Bytes 24 and 25 of a PNG are bit depth and colour type."""
+    with open(path, "rb") as handle:
+        header = handle.read(26)
+    if not header.startswith(b"\x89PNG") or len(header) < 26 or header[24] != 16:
+        return None
+    channels = {2: 3, 4: 2, 6: 4}.get(header[25])
+    return Format("uint16", channels) if channels else None
+
+
+def _pillow_format(image: Image.Image) -> Format:
+    wide = {"I;16": "uint16", "I;16B": "uint16", "I;16L": "uint16", "I": "int32", "F": "float32"}
+    if image.mode in wide:
+        return Format(wide[image.mode], 1)
+    channels = 1 if image.mode in ("1", "L", "LA") else 3
+    return Format("uint8", channels)

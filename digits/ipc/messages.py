@@ -1,0 +1,229 @@
+"""How a predictor and its callers talk: one frame is a JSON header and the raw bytes of NumPy arrays, over a Unix socket.
+
+Holds: a frame is `DGW1`, the header's length (4 bytes) and the body's length (8 bytes), both big-endian, then the header (UTF-8
+JSON) and the body. `header["arrays"]` lists name, dtype and shape of each array in the order of their bytes. Only numbers
+and booleans of at most 8 bytes travel, little-endian and C-ordered; nothing is ever unpickled. Lengths are checked before
+memory is taken for them. NumPy is imported with the first frame, so that an idle web process stays small.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import math
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from digits.errors import DigitsError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAGIC = b"DGW1"
+PREFIX = struct.Struct(">4sIQ")
+MAX_HEADER = 16 * 2**20
+MAX_BODY = 2 * 2**30
+MAX_ARRAYS = 65536
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 300.0
+READ_CHUNK = 1 << 20
+
+
+class WireError(DigitsError):
+    """The other side went away, took too long or sent what is no frame."""
+
+    status = 503
+
+
+@dataclass(frozen=True)
+class Message:
+    """A frame: `header` (JSON types only) and `arrays` by name."""
+
+    header: dict[str, Any]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def connect(path: Path | str, timeout: float = CONNECT_SECONDS) -> socket.socket:
+    """A connected socket. Raises WireError when nobody listens at `path`."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        raise WireError(f"No predictor listens at {path}: {error.strerror or error}.") from error
+    return connection
+
+
+def call(path: Path | str, message: Message, timeout: float = ANSWER_SECONDS) -> Message:
+    """Send one request over a new connection and wait for its answer. Raises WireError."""
+    with connect(path) as connection:
+        connection.settimeout(timeout)
+        send(connection, message)
+        return receive(connection)
+
+
+def send(connection: socket.socket, message: Message) -> None:
+    """Write one frame. Raises WireError when the other side is gone, ValueError for an array that cannot travel."""
+    import numpy as np
+
+    arrays = {name: _plain(np.asarray(array)) for name, array in message.arrays.items()}
+    described = [{"name": n, "dtype": a.dtype.str, "shape": list(a.shape)} for n, a in arrays.items()]
+    header = json.dumps({**message.header, "arrays": described}, separators=(",", ":")).encode()
+    size = sum(a.nbytes for a in arrays.values())
+    if len(header) > MAX_HEADER or size > MAX_BODY:
+        raise ValueError(f"a message of {len(header)} + {size} bytes is larger than a frame may be")
+    try:
+        connection.sendall(PREFIX.pack(MAGIC, len(header), size) + header)
+        for array in arrays.values():
+            if array.nbytes:
+                connection.sendall(array.reshape(-1).view(np.uint8).data)
+    except OSError as error:
+        raise WireError(f"The other side stopped listening: {error}.") from error
+
+
+def receive(connection: socket.socket, max_body: int = MAX_BODY) -> Message:
+    """Read one frame. Raises WireError for an end in the middle, a time-out or bytes that are no frame."""
+    message = receive_or_end(connection, max_body)
+    if message is None:
+        raise WireError("The other side closed the connection without an answer.")
+    return message
+
+
+def receive_or_end(connection: socket.socket, max_body: int = MAX_BODY) -> Message | None:
+    """As `receive`, but None where the other side closed the connection between two frames."""
+    first = _read_some(connection, PREFIX.size)
+    if not first:
+        return None
+    magic, header_size, body_size = PREFIX.unpack(first + _read(connection, PREFIX.size - len(first)))
+    if magic != MAGIC:
+        raise WireError("What arrived is no message of digits.")
+    if header_size > MAX_HEADER or body_size > max_body:
+        raise WireError(f"A message announces {header_size} + {body_size} bytes; at most {MAX_HEADER} + {max_body} are read.")
+    header = _parse(_read(connection, header_size))
+    described = _describe(header.pop("arrays", []), body_size)
+    return Message(header, _arrays(described, _read(connection, body_size)))
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """C-ordered, little-endian; ValueError unless it holds plain numbers."""
+    import numpy as np
+
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise ValueError(f"arrays of {array.dtype} cannot be sent")
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
+
+
+def _parse(raw: bytes | bytearray) -> dict[str, Any]:
+    try:
+        header = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"The header of a message is not JSON: {error}.") from error
+    if not isinstance(header, dict):
+        raise WireError("The header of a message is not a JSON object.")
+    return header
+
+
+def _describe(entries: Any, body_size: int) -> list[tuple[str, np.dtype, tuple[int, ...], int]]:
+    """Name, dtype, shape and size in bytes of each array; WireError unless together they fill the body."""
+    if not isinstance(entries, list) or len(entries) > MAX_ARRAYS:
+        raise WireError("A message lists its arrays in a way that is not understood.")
+    described = [_describe_one(entry) for entry in entries]
+    if sum(size for *_, size in described) != body_size:
+        raise WireError("The arrays of a message do not fill its body.")
+    return described
+
+
+def _describe_one(entry: Any) -> tuple[str, np.dtype, tuple[int, ...], int]:
+    import numpy as np
+
+    if not isinstance(entry, Mapping):
+        raise WireError("A message describes an array in a way that is not understood.")
+    shape = entry.get("shape")
+    if not isinstance(shape, list) or len(shape) > 32 or not all(type(n) is int and 0 <= n <= MAX_BODY for n in shape):
+        raise WireError(f"A message has an array of shape {str(shape)[:100]}.")
+    try:
+        dtype = np.dtype(str(entry.get("dtype")))
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise WireError(f"A message has an array of an unknown type: {error}.") from error
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
+        raise WireError(f"A message has an array of {dtype}, which is not read.")
+    return str(entry.get("name")), dtype, tuple(shape), math.prod(shape) * dtype.itemsize
+
+
+def _arrays(described: list[tuple[str, np.dtype, tuple[int, ...], int]], body: bytearray) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    arrays: dict[str, np.ndarray] = {}
+    start = 0
+    for name, dtype, shape, size in described:
+        part = np.frombuffer(body, dtype=np.uint8, count=size, offset=start)
+        arrays[name] = np.frombuffer(part.tobytes(), dtype=dtype).reshape(shape) if start % 8 else part.view(dtype).reshape(shape)
+        start += size
+    return arrays
+
+
+def _read(connection: socket.socket, size: int) -> bytearray:
+    """Exactly `size` bytes; memory grows with what arrives, not with what was announced."""
+    data = bytearray()
+    while len(data) < size:
+        chunk = _read_some(connection, min(READ_CHUNK, size - len(data)))
+        if not chunk:
+            raise WireError(f"The other side stopped after {len(data)} of {size} bytes.")
+        data += chunk
+    return data
+
+
+def _read_some(connection: socket.socket, size: int) -> bytes:
+    try:
+        return connection.recv(size)
+    except TimeoutError as error:
+        raise WireError(f"No answer within {connection.gettimeout():g} s.") from error
+    except OSError as error:
+        raise WireError(f"The connection broke: {error}.") from error
+
+
+class _Buffer(io.BytesIO):
+    """Bytes behind the two calls that `send` and `receive` make of a socket."""
+
+    def sendall(self, data: Any) -> None:
+        self.write(data)
+
+    def recv(self, size: int) -> bytes:
+        return self.read(size)
+
+
+def pack(message: Message) -> bytes:
+    """One frame as bytes."""
+    buffer = _Buffer()
+    send(cast(Any, buffer), message)
+    return buffer.getvalue()
+
+
+def unpack(body: bytes) -> Message:
+    """The frame in `body`. Raises WireError."""
+    return receive(cast(Any, _Buffer(body)))
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to the socket at `path`; `timeout` seconds for each read and write, `connect_timeout` for the connection."""
+
+    def __init__(self, path: str, timeout: float, connect_timeout: float = 5.0) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+        self._connect_timeout = connect_timeout
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._connect_timeout)
+        try:
+            self.sock.connect(self._path)
+        except OSError:
+            self.sock.close()
+            raise
+        self.sock.settimeout(self.timeout)

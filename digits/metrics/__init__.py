@@ -1,0 +1,1 @@
+"""The counting behind every number: training and evaluation use the same classes."""

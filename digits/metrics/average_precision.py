@@ -1,0 +1,193 @@
+"""How well boxes are found: COCO's average precision, and precision and recall at one threshold.
+
+Average precision comes from faster-coco-eval (pycocotools' algorithm in C++). Crowds and ignored regions match any number of
+detections, difficult and cut objects one each; neither they nor those detections count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from digits.metrics.metrics import MAX_CLASSES_SHOWN, Metric
+from digits.storage.records.boxes import CUT, coordinates
+from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
+
+SCORE = 0.5  # the threshold of `precision` and `recall` unless another is asked for
+IOU = 0.5
+LEAST_DETECTIONS = 100  # per picture that count, as COCO has it; more where a picture has more objects
+REGION = BOX_CROWD | BOX_IGNORED
+UNASKED = BOX_DIFFICULT | CUT
+NO_AREA = -1.0  # outside COCO's range of areas, so the object is matched but does not count
+ANY_AREA = [[0.0, 1e10]]
+
+
+class BoxPrecision(Metric):
+    """`map` (mean over classes and IoU .5, .55, … .95), `map50`, `map75`, `ap/<label>`, `ap50/<label>`; `precision` and `recall`
+    of detections with a score of at least `threshold` at IoU 0.5, over all classes. NaN where there is nothing to find.
+
+    Detections are kept until the end, for average precision is no sum: `parts` of several processes are joined by `join`.
+    """
+
+    def __init__(self, class_labels: Sequence[str], threshold: float = SCORE) -> None:
+        self.labels = list(class_labels)
+        self.threshold = threshold
+        self.totals = np.zeros(1)
+        self.pictures: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def update(self, outputs: Any, labels: Any) -> None:
+        """Add pictures: `outputs` detections (n, 6) of each (left, top, right, bottom, score, class; rows of score 0 do not
+        count), `labels` its structured boxes."""
+        for found, truth in zip(outputs, labels, strict=True):
+            found = np.asarray(found, np.float64).reshape(-1, 6)
+            self.pictures.append((found[found[:, 4] > 0], np.asarray(truth)))
+
+    def parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return self.pictures
+
+    def join(self, parts: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]) -> None:
+        """Take the pictures of all processes."""
+        self.pictures = [picture for part in parts for picture in part]
+
+    def compute(self) -> dict[str, float]:
+        precision = self._coco()  # (thresholds of IoU, classes), NaN for classes without objects
+        values = {"map": _mean(precision), "map50": _mean(precision[0]), "map75": _mean(precision[5])}
+        values |= self._at_threshold()
+        if len(self.labels) <= MAX_CLASSES_SHOWN:
+            for position, label in enumerate(self.labels):
+                values[f"ap/{label}"] = _mean(precision[:, position])
+                values[f"ap50/{label}"] = float(precision[0, position])
+        return values
+
+    def _coco(self) -> np.ndarray:
+        from faster_coco_eval.core.coco import COCO  # only where boxes are judged
+        from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+
+        truth = COCO()
+        truth.dataset = coco_truth([boxes for _, boxes in self.pictures], self.labels)
+        truth.createIndex()
+        rows = coco_detections([found for found, _ in self.pictures])
+        if not len(rows):
+            has = np.array([any(_counts(boxes, k).any() for _, boxes in self.pictures) for k in range(len(self.labels))])
+            return np.tile(np.where(has, 0.0, np.nan), (10, 1))
+        judge = COCOeval_faster(truth, truth.loadRes(rows), "bbox", print_function=_say_nothing)
+        judge.params.areaRng, judge.params.areaRngLbl = ANY_AREA, ["all"]
+        judge.params.maxDets = [max([LEAST_DETECTIONS, *(len(boxes) for _, boxes in self.pictures)])]
+        judge.evaluate()
+        judge.accumulate()
+        precision = np.asarray(judge.eval["precision"])[:, :, :, 0, 0].astype(np.float64)  # (IoU, recall, class); -1: nothing
+        known = (precision > -1).any(axis=(0, 1))
+        return np.where(known, precision.mean(axis=1), np.nan)
+
+    def _at_threshold(self) -> dict[str, float]:
+        hits = misses = total = 0
+        for found, boxes in self.pictures:
+            kept = found[found[:, 4] >= self.threshold]
+            for k in range(len(self.labels)):
+                counted = _counts(boxes, k)
+                one_hits, one_misses = matches(kept[kept[:, 5] == k], boxes, k)
+                hits, misses, total = hits + one_hits, misses + one_misses, total + int(counted.sum())
+        found_any = hits + misses
+        return {
+            "precision": hits / found_any if found_any else float("nan"),
+            "recall": hits / total if total else float("nan"),
+        }
+
+
+def matches(found: np.ndarray, boxes: np.ndarray, k: int) -> tuple[int, int]:
+    """How many detections (n, 6) of class `k` in a picture are right and wrong at IoU 0.5, each object matched once, the best
+    detection first; detections on what does not count are neither."""
+    found = found[np.argsort(-found[:, 4], kind="stable")]
+    of_class = boxes["class"] == k
+    regions = (boxes["flags"] & REGION != 0) & (of_class | (boxes["flags"] & BOX_IGNORED != 0))
+    single = of_class & (boxes["flags"] & REGION == 0)
+    overlaps = iou(found[:, :4], coordinates(boxes[single]))
+    in_regions = covered(found[:, :4], coordinates(boxes[regions])).max(axis=1, initial=0)
+    counts = np.asarray(boxes[single]["flags"] & UNASKED == 0)
+    hits = misses = 0
+    free = np.ones(len(counts), bool)
+    for row, in_region in zip(overlaps, in_regions.tolist(), strict=True):
+        best = _best(row, free, counts)
+        if best is None or (not counts[best] and in_region > row[best]):
+            misses += int(in_region < IOU)
+        else:
+            free[best] = False
+            hits += int(counts[best])
+    return hits, misses
+
+
+def _best(row: np.ndarray, free: np.ndarray, counts: np.ndarray) -> int | None:
+    """Which object a detection that overlaps by `row` (m,) is matched with: the nearest free one, those that count first."""
+    fitting = free & (row >= IOU)
+    candidates = fitting & counts if (fitting & counts).any() else fitting
+    return int(np.where(candidates, row, -1).argmax()) if candidates.any() else None
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (n, 4) and (m, 4): (n, m)."""
+    inter, area = _intersections(a, b), _areas(a)[:, None] + _areas(b)[None]
+    return inter / np.maximum(area - inter, 1e-12)
+
+
+def covered(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which share of each box `a` (n, 4) lies in each region `b` (m, 4): (n, m)."""
+    return _intersections(a, b) / np.maximum(_areas(a)[:, None], 1e-12)
+
+
+def coco_truth(boxes: Sequence[np.ndarray], class_labels: Sequence[str]) -> dict[str, Any]:
+    """A COCO data set of the boxes of pictures 1, 2, …; categories count from 1 in the order of the labels."""
+    annotations = [
+        {"id": number, **row}
+        for number, row in enumerate(
+            (row for picture, one in enumerate(boxes, 1) for row in _annotations(picture, one, len(class_labels))), 1
+        )
+    ]
+    return {
+        "info": {},
+        "images": [{"id": picture} for picture in range(1, len(boxes) + 1)],
+        "categories": [{"id": k, "name": label} for k, label in enumerate(class_labels, 1)],
+        "annotations": annotations,
+    }
+
+
+def coco_detections(found: Sequence[np.ndarray]) -> np.ndarray:
+    """Detections as `COCO.loadRes` takes them: (T, 7) of picture, x, y, width, height, score, category."""
+    pictures = np.repeat(np.arange(1, len(found) + 1), [len(one) for one in found])
+    rows = np.concatenate([*found, np.zeros((0, 6))])
+    sizes = rows[:, 2:4] - rows[:, :2]
+    return np.column_stack([pictures, rows[:, :2], sizes, rows[:, 4], rows[:, 5] + 1])
+
+
+def _annotations(picture: int, boxes: np.ndarray, classes: int) -> Iterator[dict[str, Any]]:
+    for place, box in zip(coordinates(boxes).astype(float).tolist(), boxes, strict=True):
+        flags = int(box["flags"])
+        width, height = place[2] - place[0], place[3] - place[1]
+        area = NO_AREA if flags & UNASKED and not flags & REGION else width * height
+        row = {"image_id": picture, "bbox": [place[0], place[1], width, height], "area": area}
+        row["iscrowd"] = int(flags & REGION != 0)
+        categories = range(1, classes + 1) if flags & BOX_IGNORED else [int(box["class"]) + 1]
+        yield from ({**row, "category_id": category} for category in categories)
+
+
+def _counts(boxes: np.ndarray, k: int) -> np.ndarray:
+    return (boxes["class"] == k) & (boxes["flags"] & (REGION | UNASKED) == 0)
+
+
+def _intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    corner = np.minimum(a[:, None, 2:4], b[None, :, 2:4]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    return np.maximum(corner, 0).prod(axis=-1)
+
+
+def _areas(a: np.ndarray) -> np.ndarray:
+    return (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _say_nothing(*_: Any) -> None:
+    """The evaluation prints its progress."""

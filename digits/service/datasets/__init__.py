@@ -1,0 +1,1 @@
+"""Data sets: forms, checks, creation, exploring."""

@@ -1,0 +1,242 @@
+"""What can be known of a folder or a list of pictures before any picture is read: used by the form and its live check."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from digits.errors import FormErrors
+from digits.service import Service
+from digits.service.datasets.classification_form import ClassificationDatasetForm
+from digits.service.files.confine import readable_file, readable_folder
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif"})
+SCAN_SECONDS = 1.5
+MAX_CLASSES_LISTED = 1000
+LIST_LINES = 200_000
+LINE = re.compile(r"^(.*\S)\s+([0-9]{1,9})$")
+Errors = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class FolderScan:
+    """Classes (sub-folder names with `_` as a space, sorted) and their numbers of pictures.
+
+    `complete` is False when time ran out: the counts are then lower bounds and None stands for a class not looked at.
+    """
+
+    path: str
+    classes: list[tuple[str, int | None]] = field(default_factory=list)
+    loose: int = 0
+    complete: bool = True
+
+    @property
+    def total(self) -> int:
+        return sum(count or 0 for _, count in self.classes)
+
+    def to_json(self) -> dict[str, Any]:
+        listed = [{"label": label, "count": count} for label, count in self.classes[:MAX_CLASSES_LISTED]]
+        return {**asdict(self), "classes": listed, "class_count": len(self.classes), "total": self.total}
+
+
+def scan_folder(path: Path, seconds: float = SCAN_SECONDS) -> FolderScan:
+    """Count the pictures (by suffix, following links) in each sub-folder of `path`, for at most `seconds`."""
+    deadline = time.monotonic() + seconds
+    names, loose = _entries(path)
+    classes: list[tuple[str, int | None]] = []
+    complete = True
+    for name in names:
+        count, whole = _count_pictures(path / name, deadline) if complete else (None, False)
+        complete = complete and whole
+        classes.append((name.replace("_", " "), count))
+    return FolderScan(str(path), classes, loose, complete)
+
+
+@dataclass(frozen=True)
+class ListScan:
+    """The valid lines of a text file, the others (skipped when the data set is made), and pictures per class number."""
+
+    path: str
+    valid: int = 0
+    other: int = 0
+    classes: dict[int, int] = field(default_factory=dict)
+    complete: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:
+    """Read at most `most` lines of a list of pictures."""
+    valid = other = 0
+    classes: dict[int, int] = {}
+    for number, line in enumerate(read_lines(path)):
+        if number >= most:
+            return ListScan(str(path), valid, other, dict(sorted(classes.items())), complete=False)
+        match = LINE.match(line.strip())
+        if match is None:
+            other += bool(line.strip())
+            continue
+        valid += 1
+        classes[int(match[2])] = classes.get(int(match[2]), 0) + 1
+    return ListScan(str(path), valid, other, dict(sorted(classes.items())))
+
+
+def check(service: Service, form: ClassificationDatasetForm) -> Errors:
+    """Everything wrong with a form that its single fields do not show: paths, and rules between fields."""
+    return _check_folders(service, form) if form.method == "folder" else _check_lists(service, form)
+
+
+def _check_folders(service: Service, form: ClassificationDatasetForm) -> Errors:
+    errors = _check_percentages(form)
+    for stage in form.folder_stages():
+        low, high = getattr(form, f"folder_{stage}_min_per_class"), getattr(form, f"folder_{stage}_max_per_class")
+        if high is not None and high < low:
+            errors[f"folder_{stage}_max_per_class"] = [f"{high} is less than the fewest pictures per class ({low})."]
+        if messages := _check_folder(service, f"folder_{stage}", getattr(form, f"folder_{stage}"), low):
+            errors[f"folder_{stage}"] = messages
+    return errors
+
+
+def _check_percentages(form: ClassificationDatasetForm) -> Errors:
+    shares = form.percentages()
+    total = sum(shares.values())
+    if total < 100:
+        return {}
+    field_name = "folder_pct_val" if shares["val"] else "folder_pct_test"
+    return {field_name: [f"Validation and test take {total:g} %, which leaves nothing to train on. Stay below 100 %."]}
+
+
+def _check_folder(service: Service, name: str, text: str, fewest: int) -> list[str]:
+    if not text:
+        return ["This field is required."]
+    if text.lower().startswith(("http://", "https://")):
+        return [
+            f"{text} is a web address; folders are not fetched from the web. Supported are a folder on the server and an upload: "
+            "download the pictures (for example with wget -r) and name the folder, or upload them."
+        ]
+    try:
+        path = readable_folder(service, text, name)
+    except FormErrors as error:
+        return error.errors[name]
+    return _check_classes(scan_folder(path), fewest)
+
+
+def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
+    layout = "Expected is one sub-folder per class with pictures in it, at least two."
+    if len(scan.classes) < 2:
+        found = f"{scan.loose} pictures and " if scan.loose else ""
+        return [f"{scan.path} holds {found}{_number(len(scan.classes), 'sub-folder')}. {layout}"]
+    if not scan.complete:
+        return []
+    enough = [label for label, count in scan.classes if (count or 0) >= fewest]
+    if not scan.total:
+        return [f"No pictures below {scan.path}. {layout} Known suffixes: {', '.join(sorted(SUFFIXES))}."]
+    if len(enough) < 2:
+        counts = ", ".join(f"{label} ({count})" for label, count in scan.classes[:5])
+        return [
+            f"Only {_number(len(enough), 'class', 'classes')} in {scan.path} with at least {_number(fewest, 'picture')}; "
+            f"two are needed. Found: {counts}. Add pictures or lower the fewest pictures per class."
+        ]
+    return []
+
+
+def _check_lists(service: Service, form: ClassificationDatasetForm) -> Errors:
+    errors: Errors = {}
+    labels = _check_labels(service, form, errors)
+    for stage in form.list_stages():
+        list_name, folder_name = form.list_field(f"{stage}_images"), f"textfile_{stage}_folder"
+        try:
+            path = _list_file(service, form, list_name)
+            if messages := _check_lines(path, labels):
+                errors[list_name] = messages
+        except FormErrors as error:
+            errors.update(error.errors)
+        if base := getattr(form, folder_name):
+            try:
+                readable_folder(service, base, folder_name)
+            except FormErrors as error:
+                errors.update(error.errors)
+    return errors
+
+
+def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Errors) -> int | None:
+    """Number of classes in the labels file, None (and a message in `errors`) when it cannot be used."""
+    name = form.list_field("labels_file")
+    try:
+        path = _list_file(service, form, name)
+    except FormErrors as error:
+        errors.update(error.errors)
+        return None
+    count = sum(1 for line in read_lines(path) if line.strip())
+    if count < 2:
+        errors[name] = [f"{path.name} names {_number(count, 'class', 'classes')}; at least two are needed, one a line."]
+        return None
+    return count
+
+
+def _list_file(service: Service, form: ClassificationDatasetForm, name: str) -> Path:
+    text = getattr(form, name)
+    if not text:
+        raise FormErrors({name: ["This field is required."]})
+    return readable_file(service, text, name)
+
+
+def _check_lines(path: Path, labels: int | None) -> list[str]:
+    valid = 0
+    for number, line in enumerate(read_lines(path), start=1):
+        match = LINE.match(line.strip())
+        if match is None:
+            continue
+        valid += 1
+        if labels is not None and int(match[2]) >= labels:
+            return [
+                f"Line {number} of {path.name} has class {match[2]}, but the labels file has {labels} lines "
+                f"(classes 0 to {labels - 1}). Add the missing labels or correct the line."
+            ]
+        if number >= LIST_LINES:
+            break
+    if valid:
+        return []
+    return [f"{path.name} has no valid line. Expected is a path, a space and the number of a class, e.g. cats/1.jpg 0."]
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Lines of a text file without their ends; bytes that are not UTF-8 come as surrogates, a byte order mark is dropped."""
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as handle:
+        for line in handle:
+            yield line.rstrip("\r\n")
+
+
+def _entries(path: Path) -> tuple[list[str], int]:
+    """Sorted names of the sub-folders (links followed, hidden ones left out) and the number of pictures beside them."""
+    with os.scandir(path) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    return sorted(e.name for e in visible if e.is_dir()), sum(_is_picture(e.name) for e in visible if not e.is_dir())
+
+
+def _count_pictures(folder: Path, deadline: float) -> tuple[int, bool]:
+    count, seen = 0, set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        place = os.stat(root)
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        count += sum(map(_is_picture, names))
+        if time.monotonic() > deadline:
+            return count, False
+    return count, True
+
+
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,1 @@
+"""Predictions of one picture or many, and evaluations kept as jobs."""

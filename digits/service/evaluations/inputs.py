@@ -1,0 +1,72 @@
+"""Pictures that come from outside to be classified or shown: uploads, server paths, addresses, records of a data set."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from digits.domain.datasets import split_name
+from digits.errors import BadRequest, LoadImageError, NotFound
+from digits.service import Service
+from digits.service.files import confine as paths
+from digits.storage.jobs.store import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_UPLOAD = 64 * 2**20
+THUMB_SIDE = 128
+URL = ("http://", "https://")
+
+
+def read_upload(stream: IO[bytes], name: str) -> bytes:
+    """The bytes of an uploaded picture. LoadImageError when it is empty or larger than 64 MiB."""
+    data = stream.read(MAX_UPLOAD + 1)
+    if not data:
+        raise LoadImageError(f"{name} is empty.", advice="Choose a picture file.")
+    if len(data) > MAX_UPLOAD:
+        raise LoadImageError(
+            f"{name} is larger than {MAX_UPLOAD >> 20} MiB.", advice="Shrink it, or give its path on the server."
+        )
+    return data
+
+
+def from_path(service: Service, text: str) -> Path | bytes:
+    """A picture on the server, confined to the allowed folders, or behind an address where the settings permit it."""
+    if not text.lower().startswith(URL):
+        return paths.readable_file(service, text, "image_path")
+    if not service.settings.allow_urls:
+        raise BadRequest(
+            f"{text} is not fetched: addresses are switched off.",
+            advice="Upload the picture, or start the server with the setting allow_urls (DIGITS_ALLOW_URLS=1).",
+        )
+    from digits.utils.fetch import fetch
+
+    return fetch(text)
+
+
+def from_record(service: Service, model: Job, text: str) -> np.ndarray:
+    """The feature of a record `split:index` of the model's data set. BadRequest or NotFound when there is none."""
+    from digits.storage.records.reader import RecordReader
+
+    split, _, number = text.partition(":")
+    if not number.isdecimal():
+        raise BadRequest(f"record is {text!r}; something like val:17 is needed.")
+    reader = RecordReader(service.folder(model.dataset_id).path / split_name(split))
+    if int(number) >= len(reader):
+        raise NotFound(f"There is no record {number} in the split {split}; it has {len(reader)}.")
+    return reader.feature(int(number))
+
+
+def thumbnail(path: Path, side: int = THUMB_SIDE) -> bytes:
+    """A picture file as PNG, shrunk to fit `side` pixels. Raises LoadImageError."""
+    from PIL import Image
+
+    from digits.utils.image import load_image
+
+    image = load_image(path, at_least=(side, side))
+    image.thumbnail((side, side), Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,270 @@
+"""Predicting at once: asks the predictor that keeps a model loaded (see `storage.wire`), which makes no job.
+
+A picture is a path of this server (already confined by the caller), the bytes of a file, or a feature (C, H, W) in the units
+that the records store. Pictures are decoded and prepared in the predictor, never in the caller's process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from digits import errors
+from digits.domain.jobs import Task
+from digits.errors import BadRequest, DataError, DigitsError
+from digits.ipc import messages as wire
+from digits.ipc import supervisor_client as control
+from digits.service import Service
+from digits.service.evaluations.results import evaluation_result, start_evaluation
+from digits.service.models.snapshots import Snapshot, find_snapshot, list_snapshots
+from digits.storage.jobs.store import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Picture = Path | bytes | np.ndarray
+
+__all__ = [
+    "Answer",
+    "Classification",
+    "LayerView",
+    "Prediction",
+    "Snapshot",
+    "classify_one",
+    "evaluation_result",
+    "find_snapshot",
+    "infer",
+    "infer_many",
+    "list_snapshots",
+    "start_evaluation",
+]
+
+START_SECONDS = 120.0  # importing torch on a busy machine takes its time
+CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class with its probability in [0, 1]."""
+
+    index: int
+    label: str
+    score: float
+
+    @property
+    def percent(self) -> float:
+        """The probability in percent with two decimals, as the JSON has it."""
+        return round(self.score * 100, 2)
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """One row of the visualisation: `statistics` has shape, mean, stddev, min, max and histogram (20 bins); `image` is a PNG."""
+
+    name: str
+    vis_type: str  # Weights | Activation
+    layer_type: str
+    param_count: int
+    statistics: dict[str, Any]
+    image: bytes = b""
+
+
+@dataclass(frozen=True)
+class One:
+    """What came of one picture: `outputs` without batch axis and `input` (C, H, W) as the network got it, or `error`."""
+
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    input: np.ndarray | None = None
+    image: bytes = b""  # PNG of the prepared picture, when asked for
+    error: str = ""
+    candidates: dict[str, Any] | None = None  # of a detection, when asked for; see `_candidates`
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a predictor said. `meta` is the Predictor's (task, class_labels, …), `seconds` has `prepare` and `forward`."""
+
+    results: list[One]
+    meta: dict[str, Any]
+    device: str
+    seconds: dict[str, float]
+    layers: list[LayerView] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The best classes of one picture, best first; `image` is the prepared picture as PNG."""
+
+    predictions: list[Prediction]
+    image: bytes
+    snapshot: Snapshot
+    device: str
+    seconds: dict[str, float]
+    layers: list[LayerView] = field(default_factory=list)
+
+
+def classify_one(
+    service: Service,
+    model: Job,
+    picture: Picture,
+    snapshot_epoch: float | str | None = None,
+    top: int = 5,
+    layers: bool = False,
+) -> Classification:
+    """Classify one picture. Raises BadRequest for a model of another task, LoadImageError for what is no picture."""
+    check_task(model, Task.CLASSIFICATION)
+    snapshot = find_snapshot(service, model, snapshot_epoch)
+    answer = infer(service, model, [picture], snapshot, layers=layers, image=True)
+    one = answer.results[0]
+    return Classification(
+        predictions=best(one.outputs, answer.meta.get("class_labels", ()), top),
+        image=one.image,
+        snapshot=snapshot,
+        device=answer.device,
+        seconds=answer.seconds,
+        layers=answer.layers,
+    )
+
+
+def infer(
+    service: Service,
+    model: Job,
+    pictures: Sequence[Picture],
+    snapshot: Snapshot,
+    *,
+    dont_resize: bool = False,
+    layers: bool = False,
+    image: bool = False,
+    inputs: bool = False,
+    candidates: bool = False,
+) -> Answer:
+    """Raw outputs of a few pictures in one exchange; one unreadable picture alone raises, among several it has an `error`.
+
+    `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures,
+    `candidates` the boxes of a detection before overlapping ones are suppressed.
+    """
+    asked: list[dict[str, str]] = []
+    arrays: dict[str, Any] = {}
+    for number, picture in enumerate(pictures):
+        entry, payload = _entry(picture, f"p{number}")
+        asked.append(entry)
+        arrays.update(payload)
+    switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
+    header = {"op": "predict", "pictures": asked, **switches}
+    return _answer(ask(service, model, snapshot, wire.Message(header, arrays)))
+
+
+def infer_many(
+    service: Service,
+    model: Job,
+    pictures: Sequence[Picture],
+    snapshot: Snapshot,
+    *,
+    dont_resize: bool = False,
+    inputs: bool = False,
+    candidates: bool = False,
+) -> Iterator[One]:
+    """As `infer` for any number of pictures, in their order and a few at a time; unreadable ones carry their `error`."""
+    for start in range(0, len(pictures), CHUNK):
+        chunk = pictures[start : start + CHUNK]
+        try:
+            asked = {"dont_resize": dont_resize, "inputs": inputs, "candidates": candidates}
+            yield from infer(service, model, chunk, snapshot, **asked).results
+        except DataError as error:
+            if len(chunk) > 1:
+                raise
+            yield One(error=str(error))
+
+
+def ask(service: Service, model: Job, snapshot: Snapshot, message: wire.Message) -> wire.Message:
+    """Send a message to the model's predictor, starting it where there is none.
+
+    A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with.
+    """
+    try:
+        answer = wire.call(_predictor(service, model, snapshot), message)
+    except wire.WireError:
+        answer = wire.call(_predictor(service, model, snapshot), message)
+    failure = answer.header.get("error")
+    if failure:
+        raise _error(failure)
+    return answer
+
+
+def check_task(model: Job, task: Task) -> None:
+    """Raises BadRequest unless the model is of that task."""
+    if model.task != task:
+        raise BadRequest(
+            f"{model.name} is a model of the task {model.task}, not of {task}.",
+            advice="Use /models/images/generic/infer_one and its neighbours for it.",
+        )
+
+
+def best(outputs: dict[str, np.ndarray], labels: Sequence[str], top: int) -> list[Prediction]:
+    """The `top` most probable classes, best first, of the output named `output`, or else of the last one.
+
+    Scores beyond the number of labels are dropped.
+    """
+    scores = outputs.get("output", list(outputs.values())[-1]).reshape(-1)[: len(labels)]
+    order = (-scores).argsort(kind="stable")[:top]
+    return [Prediction(int(i), labels[int(i)], float(scores[i])) for i in order]
+
+
+def _predictor(service: Service, model: Job, snapshot: Snapshot) -> str:
+    request = {"op": "predictor", "model_id": model.id, "snapshot": snapshot.path, "device": "auto"}
+    return str(control.call(service.jobs_dir, request, START_SECONDS)["socket"])
+
+
+def _entry(picture: Picture, name: str) -> tuple[dict[str, str], dict[str, Any]]:
+    import numpy as np
+
+    if isinstance(picture, Path):
+        return {"path": str(picture)}, {}
+    if isinstance(picture, bytes):
+        return {"file": name}, {name: np.frombuffer(picture, dtype=np.uint8)}
+    return {"feature": name}, {name: picture}
+
+
+def _answer(message: wire.Message) -> Answer:
+    header = message.header
+    return Answer(
+        results=[_one(i, entry, message) for i, entry in enumerate(header["results"])],
+        meta=header["meta"],
+        device=header["device"],
+        seconds=header["seconds"],
+        layers=[_layer(i, entry, message) for i, entry in enumerate(header.get("layers", []))],
+    )
+
+
+def _one(number: int, entry: dict[str, Any], message: wire.Message) -> One:
+    if entry.get("error"):
+        return One(error=str(entry["error"]))
+    image = message.arrays.get(f"{number}/image")
+    return One(
+        outputs={name: message.arrays[f"{number}/output/{name}"] for name in entry["outputs"]},
+        input=message.arrays.get(f"{number}/input"),
+        image=b"" if image is None else image.tobytes(),
+        candidates=_candidates(number, entry, message),
+    )
+
+
+def _candidates(number: int, entry: dict[str, Any], message: wire.Message) -> dict[str, Any] | None:
+    """`boxes` float32 (n, 6), best first, and how the network suppresses: `overlap`, `most` (see `engines.base.Suppression`)."""
+    if "suppression" not in entry:
+        return None
+    return {"boxes": message.arrays[f"{number}/candidates"], **entry["suppression"]}
+
+
+def _layer(number: int, entry: dict[str, Any], message: wire.Message) -> LayerView:
+    image = message.arrays.get(f"layer/{number}")
+    return LayerView(**entry, image=b"" if image is None else image.tobytes())
+
+
+def _error(failure: dict[str, Any]) -> DigitsError:
+    """The predictor's error as the class of the same name, so that it leaves the server with the same code."""
+    kind = getattr(errors, str(failure.get("type")), None)
+    if not (isinstance(kind, type) and issubclass(kind, DigitsError)) or kind is errors.FormErrors:
+        kind = DigitsError
+    return kind(str(failure.get("message", "")), advice=str(failure.get("advice", "")))

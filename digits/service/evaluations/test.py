@@ -1,0 +1,165 @@
+"""Testing generic models: one picture, a list, a database, or entries that the data set's plugin encodes (R 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from digits.errors import BadRequest, DataError, DigitsError
+from digits.service import Service
+from digits.service.datasets.from_source import inference_entries
+from digits.service.evaluations import inputs as pictures
+from digits.service.evaluations import predict as inference
+from digits.service.files.confine import confine, readable_folder
+from digits.service.models.snapshots import Snapshot
+from digits.service.plugins.views import Sample
+from digits.storage.jobs.store import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LINE = re.compile(r"^(?P<path>.+?)\s+(?P<label>-?\d+)$")
+URL = ("http://", "https://")
+MAX_SAMPLES = 10_000
+CHUNK = 32
+ASKED = {"inputs": True, "candidates": True}  # what the views get beside the outputs
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What came of a request: samples in order, and what could not be read (`entry`, `message`)."""
+
+    samples: list[Sample]
+    skipped: list[dict[str, str]]
+
+
+def run_pictures(
+    service: Service, model: Job, found: Sequence[tuple[str, Any]], snapshot: Snapshot, dont_resize: bool = False
+) -> Tested:
+    """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
+    asked = {"dont_resize": dont_resize, **ASKED}
+    if len(found) == 1:
+        return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **asked).results)
+    results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **asked)
+    return _collect([key for key, _ in found], results)
+
+
+def run_list(
+    service: Service, model: Job, text: str, folder: str, limit: int, snapshot: Snapshot, dont_resize: bool = False
+) -> Tested:
+    """Run the pictures of a list, `path [label]` a line; relative paths start at `folder`."""
+    base = readable_folder(service, folder, "image_folder") if folder else None
+    lines = list_lines(text, limit)
+    if len(lines) > MAX_SAMPLES:
+        raise BadRequest(
+            f"The list has {len(lines)} pictures; at most {MAX_SAMPLES} are tested at once.", advice="Set num_test_images."
+        )
+    found: list[tuple[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    for name in lines:
+        try:
+            found.append((name, _picture(service, name, base)))
+        except DigitsError as error:
+            skipped.append({"entry": name, "message": str(error)})
+    if not found:
+        raise DataError("None of the listed pictures could be read.", advice=skipped[0]["message"] if skipped else "")
+    tested = run_pictures(service, model, found, snapshot, dont_resize)
+    return Tested(tested.samples, [*skipped, *tested.skipped])
+
+
+def run_database(service: Service, model: Job, path: str, limit: int, snapshot: Snapshot) -> Tested:
+    """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
+    samples: list[Sample] = []
+    skipped: list[dict[str, str]] = []
+    for batch in _chunks(_records(confine(service, path), limit)):
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **ASKED)
+        part = _collect([key for key, _, _ in batch], answer.results, [truth for *_, truth in batch])
+        samples += part.samples
+        skipped += part.skipped
+    return Tested(samples, skipped)
+
+
+def run_extension(service: Service, model: Job, dataset: Job, values: Mapping[str, Any], snapshot: Snapshot) -> Tested:
+    """Run what the data set's plugin encodes for its own inference form. Raises FormErrors."""
+    entries = inference_entries(service, dataset, values)
+    samples: list[Sample] = []
+    skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
+    for batch in _chunks(zip(entries.keys, entries.features, entries.labels, strict=True)):
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **ASKED)
+        part = _collect([key for key, *_ in batch], answer.results, [label for *_, label in batch])
+        samples += part.samples
+        skipped += part.skipped
+    return Tested(samples, skipped)
+
+
+def list_lines(text: str, limit: int = 0) -> list[str]:
+    """The paths of a list; a last word that is a whole number is a label and left out. `limit` keeps the first N (0 all)."""
+    names = []
+    for line in text.splitlines():
+        line = line.strip()
+        if line:
+            found = LINE.match(line)
+            names.append(found["path"] if found else line)
+    return names[:limit] if limit else names
+
+
+def _picture(service: Service, name: str, base: Path | None) -> Any:
+    if base is not None and not name.startswith(URL) and not Path(name).is_absolute():
+        name = str(base / name)
+    return pictures.from_path(service, name)
+
+
+def _collect(keys: Sequence[str], results: Iterable[inference.One], truths: Sequence[Any] | None = None) -> Tested:
+    samples: list[Sample] = []
+    skipped: list[dict[str, str]] = []
+    for number, (key, one) in enumerate(zip(keys, results, strict=True)):
+        if one.error or one.input is None:
+            skipped.append({"entry": key, "message": one.error or "The predictor sent no input back."})
+        else:
+            samples.append(Sample(key, one.input, one.outputs, truths[number] if truths else None, one.candidates))
+    return Tested(samples, skipped)
+
+
+def _records(path: Path, limit: int) -> Iterator[tuple[str, np.ndarray, Any]]:
+    """Key, feature and label of each record below `path`, of the first `limit` where it is not 0.
+
+    Raises BadRequest when there is no database, or one that is too large to be tested whole.
+    """
+    from digits.storage.records.reader import RecordReader, is_complete
+
+    split = path.parent if path.name in ("features", "labels") and is_complete(path.parent) else path
+    if is_complete(split):
+        reader = RecordReader(split)
+        for index in range(_count(len(reader), limit)):
+            labels = reader.labels([index])
+            yield str(reader.column("key", [index])[0]), reader.feature(index), None if labels is None else labels[0]
+        return
+    from digits.storage.records.caffe_datum import DatumDatabase
+
+    with DatumDatabase(path) as database:
+        for key, datum in database.items(_count(len(database), limit)):
+            yield key, datum.array, datum.label
+
+
+def _count(records: int, limit: int) -> int:
+    """How many of a database's records are tested; never fewer than asked for without a word."""
+    if not limit and records > MAX_SAMPLES:
+        raise BadRequest(
+            f"The database has {records} records; at most {MAX_SAMPLES} are tested at once.",
+            advice="Set num_test_images to test the first ones, or evaluate the model on the split, which has no such limit.",
+        )
+    return min(records, limit or records)
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == CHUNK:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Files of users: confined paths, uploads, archives that are unpacked, the folder browser."""

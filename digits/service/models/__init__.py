@@ -1,0 +1,1 @@
+"""Models: form, creation, page, charts, snapshots, archives."""

@@ -1,0 +1,126 @@
+"""Curves of a training: for our page (every validation point kept), for scripts (R 4.4) and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from digits.domain.events import MetricEvent
+from digits.domain.training import LearningRate
+from digits.engines.training.learning_rate import curve
+from digits.service.models.history import RunHistory
+from digits.utils.finite import finite
+
+MISSING = "none"  # what scripts expect where a series has no value
+MAX_POINTS = 4000  # of one training curve on the page; validation curves are never thinned
+
+
+def output_kinds(history: RunHistory) -> dict[str, str]:
+    """Kind (`loss`, `accuracy` or `other`) of every output, in the order of first appearance."""
+    kinds: dict[str, str] = {}
+    for phase in ("train", "val"):
+        for event in history.metrics[phase]:
+            for name in event.values:
+                kinds.setdefault(name, event.kinds.get(name, "other"))
+    return kinds
+
+
+def page_curves(history: RunHistory, limit: int = MAX_POINTS) -> dict[str, Any]:
+    """Curves for the page: `kinds`, and for `train`, `val` and `lr` the lists `epoch`, `step` and `values[name]`.
+
+    A value that is missing or no number is null. Training points beyond `limit` are thinned evenly (the first and the last
+    stay); `thinned` says whether they were.
+    """
+    train = history.metrics["train"]
+    shown = thin(train, limit)
+    return {
+        "kinds": output_kinds(history),
+        "train": _series(shown),
+        "val": _series(history.metrics["val"]),
+        "lr": _series(thin(history.metrics["lr"], limit)),
+        "thinned": len(shown) < len(train),
+    }
+
+
+def thin(events: Sequence[MetricEvent], limit: int) -> list[MetricEvent]:
+    """At most `limit` events, evenly chosen, the first and the last among them."""
+    if len(events) <= limit:
+        return list(events)
+    stride = (len(events) - 1) / (limit - 1)
+    return [events[round(i * stride)] for i in range(limit)]
+
+
+def combined_graph(history: RunHistory) -> dict[str, Any] | None:
+    """The graph as scripts know it: `columns`, `xs`, `axes`, `names`; None while there is no training value.
+
+    Outputs of kind accuracy are in percent on axis `y2`, all others on `y`. A value that is missing or not finite is `"none"`.
+    """
+    if not history.metrics["train"]:
+        return None
+    graph: dict[str, Any] = {"columns": [], "xs": {}, "axes": {}, "names": {}}
+    kinds = output_kinds(history)
+    for phase in ("train", "val"):
+        events = history.metrics[phase]
+        names = [name for name in kinds if any(name in event.values for event in events)]
+        if names:
+            graph["columns"].append([f"{phase}_epochs", *(event.epoch for event in events)])
+        for name in names:
+            _add_column(graph, name, phase, kinds[name], events)
+    return graph
+
+
+def lr_graph(history: RunHistory) -> dict[str, Any] | None:
+    """The learning rate over the epochs as scripts know it; None before the first value."""
+    events = history.metrics["lr"]
+    if not events:
+        return None
+    rates = [_cell(next(iter(event.values.values()), math.nan)) for event in events]
+    return {
+        "columns": [["epoch", *(event.epoch for event in events)], ["lr", *rates]],
+        "xs": {"lr": "epoch"},
+        "names": {"lr": "Learning Rate"},
+    }
+
+
+def metrics_csv(history: RunHistory) -> Iterator[str]:
+    """Every metric of the run as CSV, a line each: `step, epoch, phase, name, kind, value, time, attempt`; header first."""
+    yield _line(("step", "epoch", "phase", "name", "kind", "value", "time", "attempt"))
+    events = sorted((e for phase in history.metrics.values() for e in phase), key=lambda e: (e.step, e.epoch, e.phase))
+    for event in events:
+        for name, value in event.values.items():
+            kind = event.kinds.get(name, "rate" if event.phase == "lr" else "other")
+            yield _line((event.step, event.epoch, event.phase, name, kind, value, round(event.t, 3), event.attempt))
+
+
+def preview(rates: Iterable[LearningRate]) -> list[list[float]]:
+    """For each policy 101 rates, at 0 to 100 % of the training."""
+    return [curve(rate) for rate in rates]
+
+
+def _series(events: Sequence[MetricEvent]) -> dict[str, Any]:
+    names = list(dict.fromkeys(name for event in events for name in event.values))
+    values = {name: [finite(event.values.get(name)) for event in events] for name in names}
+    return {"epoch": [event.epoch for event in events], "step": [event.step for event in events], "values": values}
+
+
+def _add_column(graph: dict[str, Any], name: str, phase: str, kind: str, events: Sequence[MetricEvent]) -> None:
+    is_accuracy = kind == "accuracy"
+    column = f"{name}-{phase}"
+    graph["columns"].append([column, *(_cell(event.values.get(name), 100 if is_accuracy else 1) for event in events)])
+    graph["xs"][column] = f"{phase}_epochs"
+    graph["axes"][column] = "y2" if is_accuracy else "y"
+    graph["names"][column] = f"{name} ({phase})"
+
+
+def _cell(value: float | None, factor: float = 1) -> float | str:
+    number = finite(value)
+    return MISSING if number is None else number * factor
+
+
+def _line(cells: Iterable[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()

@@ -1,0 +1,55 @@
+"""Fields of a new model's form that are wrong together, or for the data set that was chosen."""
+
+from __future__ import annotations
+
+from digits.domain.datasets import DatasetInfo
+from digits.domain.jobs import Task
+from digits.engines.network.losses import losses_for
+from digits.errors import NotFound
+from digits.networks import catalog
+from digits.service.models.form import ModelForm
+from digits.service.models.frameworks import missing_abilities
+from digits.storage.jobs.store import Job
+
+MAX_SWEEP = 200
+Errors = dict[str, list[str]]
+
+
+def check(form: ModelForm, framework: str, dataset: Job | None, info: DatasetInfo | None) -> Errors:
+    """Messages by field. `info` is what the data set holds, None while that is not known."""
+    errors: Errors = missing_abilities(framework, dataset.task if dataset else "")
+    combinations = len(form.learning_rate) * max(1, len(form.batch_size or ()))
+    if combinations > MAX_SWEEP:
+        errors["learning_rate"] = [f"{combinations} models would be made of these lists; at most {MAX_SWEEP} at once."]
+    if dataset is not None:
+        errors |= _check_loss(form, dataset.task) | _check_network(form, framework, dataset.task) | _check_crop(form, info)
+    return errors
+
+
+def _check_loss(form: ModelForm, task: str) -> Errors:
+    losses = losses_for(task)
+    if not form.loss or form.loss in losses:
+        return {}
+    return {"loss": [f"{form.loss} is no loss for {task}. Choose {', '.join(losses) or 'none: the network brings its own'}."]}
+
+
+def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
+    """A ready network for another sort of data; data of unknown sort (`generic`) takes any."""
+    if form.method != "standard" or task == Task.GENERIC:
+        return {}
+    try:
+        card = catalog.card(form.standard_networks)
+    except NotFound:
+        return {}  # told where the network is looked up
+    if catalog.suits(card, task):
+        return {}
+    others = ", ".join(found.name for found in catalog.standard_networks(framework, task)) or "or write a custom network"
+    return {"standard_networks": [f"{card.title} is for {', '.join(card.tasks)}, the data set for {task}. Choose {others}."]}
+
+
+def _check_crop(form: ModelForm, info: DatasetInfo | None) -> Errors:
+    shape = info.feature_shape if info else None
+    if shape is None or form.crop_size is None or form.crop_size <= min(shape[1:]):
+        return {}
+    found = f"{shape[2]}×{shape[1]}"
+    return {"crop_size": [f"{form.crop_size} is more than the pictures have ({found}). Choose at most {min(shape[1:])}."]}

@@ -1,0 +1,96 @@
+"""What the form of a new model offers: data sets, networks of the catalog, earlier models with their snapshots, frameworks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from digits.domain.jobs import Kind, Task
+from digits.domain.status import Status
+from digits.errors import NotFound, StorageError
+from digits.networks import catalog
+from digits.service import Service
+from digits.service.datasets.classification import summary_dict
+from digits.service.models.form import FRAMEWORKS
+from digits.service.models.frameworks import MISSING_TASKS, install_command, is_installed
+from digits.service.models.snapshots import list_snapshots
+from digits.storage.jobs.store import Job, JobQuery
+
+USABLE = (Status.DONE, Status.INIT, Status.WAIT, Status.RUN)
+MAX_PREVIOUS = 200
+MAX_FOUND = 60
+EVERY = 10**6
+
+
+def dataset_choices(service: Service, task: str, extension: str = "") -> list[dict[str, Any]]:
+    """Data sets a new model may learn from, newest first: those that are whole or being made and suit the form."""
+    found = service.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(s) for s in USABLE])).jobs
+    suiting = [job for job in found if (job.task == Task.CLASSIFICATION) == (task == Task.CLASSIFICATION)]
+    offered = [_dataset(service, job) for job in suiting if not extension or job.extension == extension]
+    return [dataset for dataset in offered if dataset is not None]
+
+
+def previous_choices(service: Service, task: str) -> list[dict[str, Any]]:
+    """Models whose network (and weights) may be the start of a new one, newest first."""
+    found = service.store.query(JobQuery(kind=Kind.MODEL, limit=MAX_PREVIOUS)).jobs
+    return [_previous(service, job) for job in found if (job.task == Task.CLASSIFICATION) == (task == Task.CLASSIFICATION)]
+
+
+def framework_choices() -> list[dict[str, Any]]:
+    """Every framework: `id`, `title`, whether it is `installed`, the `command` that installs it, `missing_tasks`."""
+    return [
+        {
+            "id": name,
+            "title": title,
+            "installed": is_installed(name),
+            "command": install_command(name),
+            "missing_tasks": MISSING_TASKS[name],
+        }
+        for name, title in FRAMEWORKS.items()
+    ]
+
+
+def standard_choices(framework: str, task: str) -> list[dict[str, Any]]:
+    """The networks with a readable text of ours, with the sound defaults of each."""
+    return [asdict(card) for card in catalog.standard_networks(framework, task)]
+
+
+def sound_values(name: str) -> dict[str, Any]:
+    """What the page fills in for a network of the catalog, by field; empty for a name it does not have."""
+    try:
+        return dict(catalog.card(name).defaults)
+    except NotFound:
+        return {}
+
+
+def library_choices(
+    text: str, framework: str = "pytorch", task: str = Task.CLASSIFICATION, limit: int = MAX_FOUND
+) -> dict[str, Any]:
+    """Library networks of a framework for a task whose name has every word of `text`: `total` and the first `limit` as
+    `networks`."""
+    found = catalog.search(text, limit=EVERY, framework=framework, task=task)
+    return {"total": len(found), "networks": [asdict(card) for card in found[:limit]]}
+
+
+def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
+    """None for a data set whose folder is damaged."""
+    try:
+        summary = {k: v for k, v in summary_dict(service, job).items() if k != "class_labels"}
+    except StorageError:
+        return None
+    return {**summary, "created": job.created, "letter": str(job.status)}
+
+
+def _previous(service: Service, job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "network": job.network,
+        "framework": job.framework,
+        "status": str(job.status),
+        "created": job.created,
+        "best_name": job.best_name,
+        "best_value": job.best_value,
+        "best_epoch": job.best_epoch,
+        "epochs": [snapshot.epoch for snapshot in reversed(list_snapshots(service, job))],
+    }

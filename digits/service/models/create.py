@@ -1,0 +1,281 @@
+"""Models: making one (or a sweep of them) from a form, and what pages, JSON and commands say about them."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import digits
+from digits.domain.datasets import TRAIN_DB, DatasetInfo
+from digits.domain.jobs import TYPE_NAMES, Kind, Resources, Task
+from digits.domain.status import Status
+from digits.domain.training import TrainingSpec
+from digits.errors import FormErrors
+from digits.service import Service
+from digits.service.datasets.classification import dataset_info
+from digits.service.forms import parse
+from digits.service.jobs import claimed_job_id, create_job, stored_form
+from digits.service.models.checks import check
+from digits.service.models.form import DEFAULT_ON, MAX_NAME, ModelForm, form_values
+from digits.service.models.frameworks import choose_framework
+from digits.service.models.gpus import resources
+from digits.service.models.networks import NETWORK_FILE, Network, resolve
+from digits.service.models.snapshots import list_snapshots
+from digits.storage.files import atomic
+from digits.storage.jobs.store import Job
+
+LABELS_FILE = "labels.txt"
+Errors = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """One model of a sweep: its name, the form that would make just this one, and what its worker is told."""
+
+    name: str
+    form: dict[str, Any]
+    spec: TrainingSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A form that has passed every check. `warnings` are for the one who asked; they do not stop anything."""
+
+    dataset: Job
+    models: tuple[PlannedModel, ...]
+    resources: Resources
+    group: str
+    warnings: tuple[str, ...] = ()
+
+
+def create_models(service: Service, task: str, values: Mapping[str, Any], owner: str = "") -> list[Job]:
+    """Make one model, or one for each combination of the listed rates and batch sizes. Raises FormErrors.
+
+    `task` is `classification` or, for every other sort of data set, `generic`. `values["clone"]` may name a model whose
+    stored form stands in for what `values` leaves out.
+    """
+    return create_planned(service, plan_models(service, task, values), owner)
+
+
+def create_planned(service: Service, plan: Plan, owner: str = "") -> list[Job]:
+    """Make the jobs of a plan, in its order."""
+    return [_create(service, plan, model, owner) for model in plan.models]
+
+
+def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
+    """Check a form and say what would be made of it, without making it. Raises FormErrors with everything that is wrong."""
+    values = {**dict.fromkeys(DEFAULT_ON, True), **_cloned(service, values), **values}
+    form, errors = read(values)
+    framework, warnings = _collect(errors, lambda: choose_framework(form), ("pytorch", []))
+    dataset = _collect(errors, lambda: usable_dataset(service, task, form.dataset), None) if "dataset" not in errors else None
+    dataset = dataset and replace(dataset, task=records_task(service, dataset))
+    network = _collect(errors, lambda: resolve(service, form, values, framework), None)
+    needs = _collect(errors, lambda: resources(service, form), None)
+    info = info_of(service, dataset.id) if dataset else None
+    errors.update({k: v for k, v in check(form, framework, dataset, info).items() if k not in errors})
+    if errors or dataset is None or network is None or needs is None:
+        raise FormErrors(errors)
+    models = tuple(_sweep(form, values, framework, dataset, network, needs))
+    return Plan(dataset, models, needs, form.group_name, (*warnings, *_warnings(service, form, dataset)))
+
+
+def read(values: Mapping[str, Any]) -> tuple[ModelForm, Errors]:
+    """The form with the fields that could be understood, and messages for those that could not (they keep their defaults)."""
+    try:
+        return parse(ModelForm, values), {}
+    except FormErrors as error:
+        errors = dict(error.errors)
+    kept = {name: value for name, value in values.items() if name not in errors}
+    return parse(ModelForm, {"model_name": "?", "dataset": "?", **kept}), errors
+
+
+def usable_dataset(service: Service, task: str, dataset_id: str) -> Job:
+    """The data set to train on: one that is there, is or will be whole, and suits the form. FormErrors otherwise."""
+    job = service.store.find(dataset_id)
+    if job is None or job.kind != Kind.DATASET:
+        raise FormErrors({"dataset": [f"There is no data set {dataset_id!r} (any more). Choose one of the list."]})
+    if job.status in (Status.ABORT, Status.ERROR):
+        word = "was aborted" if job.status == Status.ABORT else "failed"
+        raise FormErrors(
+            {"dataset": [f"{job.name} {word}, so it has no pictures to learn from. Make it again or choose another."]}
+        )
+    suits = job.task == Task.CLASSIFICATION if task == Task.CLASSIFICATION else job.task != Task.CLASSIFICATION
+    if not suits:
+        where = "images/generic" if task == Task.CLASSIFICATION else "images/classification"
+        raise FormErrors({"dataset": [f"{job.name} is a {job.task} data set. Make its model at /models/{where}/new."]})
+    return job
+
+
+def clone_values(service: Service, job: Job) -> dict[str, Any]:
+    """The stored form of a model, ready to be sent again."""
+    return stored_form(service, job)
+
+
+def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
+    """The JSON of a model, which is also the archive's `info.json` (R 7.1); `verbose` adds directory and snapshots."""
+    folder = service.folder(job.id)
+    request = folder.request()
+    snapshots = list_snapshots(service, job)
+    value: dict[str, Any] = {
+        "id": job.id,
+        "job id": job.id,
+        "name": job.name,
+        "status": job.status.word,
+        "username": job.owner,
+        "creation time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.created)),
+        "framework": request.spec.get("framework", ""),
+        "digits version": request.digits_version or digits.__version__,
+        "dataset_id": job.dataset_id,
+        "task": job.task,
+        "network": job.network,
+        "network file": NETWORK_FILE,
+        "mean subtraction": request.spec.get("use_mean", ""),
+        "snapshot file": snapshots[-1].path.rsplit("/", 1)[-1] if snapshots else "no snapshots",
+        **_dataset_keys(service, job),
+    }
+    if verbose:
+        value |= {"directory": str(folder.path), "snapshots": [snapshot.epoch for snapshot in snapshots]}
+    return value
+
+
+def records_task(service: Service, dataset: Job) -> str:
+    """The task that the records of a data set turned out to be for; what was asked for while they are not whole."""
+    info = info_of(service, dataset.id)
+    return info.task if info and dataset.task == Task.GENERIC else dataset.task
+
+
+def info_of(service: Service, dataset_id: str) -> DatasetInfo | None:
+    """What the records of a data set hold; None while it is not whole or when its folder is gone."""
+    return dataset_info(service.folder(dataset_id)) if dataset_id else None
+
+
+def _dataset_keys(service: Service, job: Job) -> dict[str, Any]:
+    info = info_of(service, job.dataset_id)
+    if info is None:
+        return {}
+    value: dict[str, Any] = {}
+    if info.feature_shape is not None:
+        channels, height, width = info.feature_shape
+        value["image dimensions"] = [height, width, channels]
+    if job.task == Task.CLASSIFICATION:
+        value |= {"image resize mode": info.extra.get("resize_mode", ""), "labels file": LABELS_FILE}
+    if info.mean_image:
+        value["mean file"] = info.mean_image
+    return value
+
+
+def _cloned(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
+    source = values.get("clone")
+    if not source:
+        return {}
+    job = service.store.find(str(source))
+    if job is None or job.kind != Kind.MODEL:
+        raise FormErrors({"clone": [f"{source!r} is not a model that could be cloned."]})
+    return clone_values(service, job)
+
+
+def _collect(errors: Errors, work: Any, otherwise: Any) -> Any:
+    """The result of `work`; where it finds fields wrong, they are added to `errors` and `otherwise` stands in."""
+    try:
+        return work()
+    except FormErrors as error:
+        for name, messages in error.errors.items():
+            errors.setdefault(name, []).extend(messages)
+        return otherwise
+
+
+def _warnings(service: Service, form: ModelForm, dataset: Job) -> list[str]:
+    found: list[str] = []
+    info = info_of(service, dataset.id)
+    split = info.splits.get(TRAIN_DB) if info else None
+    largest = max(form.batch_size or [0])
+    if split and largest > split.entries:
+        found.append(f"A batch of {largest} is more than the {split.entries} training pictures: each epoch is a single step.")
+    if form.python_layer_client_file or form.python_layer_server_file:
+        found.append("Python layer files are ignored: layers of your own belong into the text of a custom network.")
+    if form.traces_interval:
+        found.append("traces_interval is ignored: execution traces are not recorded.")
+    return found
+
+
+def _sweep(
+    form: ModelForm, values: Mapping[str, Any], framework: str, dataset: Job, network: Network, needs: Resources
+) -> list[PlannedModel]:
+    """One model per combination of rate and batch size; names tell them apart when there are several."""
+    seed = secrets.randbelow(2**31) if form.random_seed is None else form.random_seed
+    rates = form.learning_rate
+    batches: list[int] | list[None] = form.batch_size or [None]
+    planned = []
+    for rate, batch in itertools.product(rates, batches):
+        name = form.model_name
+        name += f" learning_rate:{rate:g}" if len(rates) > 1 else ""
+        name += f" batch_size:{batch}" if len(batches) > 1 else ""
+        update = {"model_name": name[:MAX_NAME], "learning_rate": [rate], "batch_size": None if batch is None else [batch]}
+        stored = form_values(form.model_copy(update=update)) | _snapshot_choice(form, values)
+        planned.append(PlannedModel(name[:MAX_NAME], stored, _spec(form, framework, dataset, network, needs, rate, batch, seed)))
+    return planned
+
+
+def _snapshot_choice(form: ModelForm, values: Mapping[str, Any]) -> dict[str, Any]:
+    field = f"{form.previous_networks}-snapshot"
+    return {field: str(values[field])} if form.method == "previous" and values.get(field) is not None else {}
+
+
+def _spec(
+    form: ModelForm, framework: str, dataset: Job, network: Network, needs: Resources, rate: float, batch: int | None, seed: int
+) -> TrainingSpec:
+    return TrainingSpec(
+        dataset_id=dataset.id,
+        task=dataset.task,
+        framework=framework,
+        network=network.text,
+        network_name=network.name,
+        epochs=form.train_epochs,
+        batch_size=batch,
+        batch_accumulation=form.batch_accumulation or 1,
+        snapshot_interval=form.snapshot_interval,
+        val_interval=form.val_interval,
+        seed=seed,
+        shuffle=form.shuffle,
+        crop_size=form.crop_size,
+        use_mean=form.use_mean,
+        solver=form.solver(),
+        learning_rate=form.schedule(rate),
+        augmentation=form.augmentation(),
+        start=network.start,
+        precision=form.precision,
+        gpu_count=needs.gpus,
+        keep_snapshots=form.keep_snapshots,
+        best_metric=form.best_metric,
+        loss=form.loss,
+        options=form.options(dataset.task),
+    )
+
+
+def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Job:
+    task = Task(plan.dataset.task)
+    with claimed_job_id(service) as job_id:
+        with atomic(service.folder(job_id).path / NETWORK_FILE) as handle:
+            handle.write(model.spec.network.encode(errors="surrogatepass"))
+        return create_job(
+            service,
+            job_id=job_id,
+            kind=Kind.MODEL,
+            task=task,
+            type_name=TYPE_NAMES.get((Kind.MODEL, task), TYPE_NAMES[Kind.MODEL, Task.GENERIC]),
+            name=model.name,
+            group=plan.group,
+            owner=owner,
+            form=model.form,
+            spec=model.spec.to_json(),
+            resources=plan.resources,
+            parents=(plan.dataset.id,),
+            framework=model.spec.framework,
+            network=model.spec.network_name,
+            dataset_id=plan.dataset.id,
+            extension=plan.dataset.extension,
+        )

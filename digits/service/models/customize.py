@@ -1,0 +1,117 @@
+"""Texts of networks for the editor, and a look at what a text builds: done by the supervisor in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from digits.domain.jobs import Kind, Task
+from digits.errors import FormErrors, NotFound
+from digits.ipc.supervisor_client import call
+from digits.service import Service
+from digits.service.datasets.classification import dataset_info, summary_dict
+from digits.service.forms import FormModel, option
+from digits.service.models.form import FOREIGN_FRAMEWORKS
+from digits.service.models.frameworks import DEFAULT
+from digits.service.models.network_text import problems
+from digits.service.models.networks import model_spec, standard_text, start_weights
+from digits.storage.folders import JobFolder
+from digits.storage.jobs.store import Job
+
+MAX_CHECKED = 400_000
+CHECK_SECONDS = 100.0
+UNKNOWN_CLASSES = 10  # shown while the data set is still being made
+
+
+class CheckForm(FormModel):
+    """What `visualize-network` reads. `solver_type`, `use_mean` and `num_gpus` of the original do not change the layers."""
+
+    custom_network: str = option(..., "Network text", "Python with build_network(context).", max_length=MAX_CHECKED)
+    dataset_id: str = option("", "Data set", "Its pictures and classes shape the network; 3×224×224 and 10 classes without one.")
+    crop_size: int | None = option(None, "Crop size", ge=1)
+    framework: str = option("", "Framework", "pytorch or tensorflow.")
+
+
+def customize_text(service: Service, network: str, framework: str, epoch: Any = None) -> dict[str, Any]:
+    """`network`, the text of a standard network or of the model with that id, and, where `epoch` chooses weights, `snapshot`.
+
+    Raises NotFound when there is no such network, FormErrors when the model has no snapshot of that epoch.
+    """
+    job = service.store.find(network)
+    if job is None or job.kind != Kind.MODEL:
+        return {"network": _standard(network, framework)}
+    spec = model_spec(service, job)
+    start = start_weights(service, job, spec, epoch, "snapshot_epoch")
+    if start.source == "snapshot":
+        return {"network": spec.network, "snapshot": str(service.folder(start.job_id).path / start.snapshot)}
+    return {"network": spec.network, **({"snapshot": start.path} if start.source == "path" else {})}
+
+
+def check_network(service: Service, form: CheckForm) -> dict[str, Any]:
+    """Build the text and feed it zeros: `parameters`, `layers`, `output_shapes`, `batch_size`, `warnings`.
+
+    Raises FormErrors at `custom_network` when the text is wrong and ControlError when no supervisor runs.
+    """
+    framework = known_framework(form.framework)
+    found = problems(form.custom_network, framework)
+    if found:
+        raise FormErrors({"custom_network": found})
+    request = {
+        "op": "check-network",
+        "framework": framework,
+        "text": form.custom_network,
+        "context": _context(service, form),
+    }
+    answer = call(service.jobs_dir, request, timeout=CHECK_SECONDS)
+    if answer.get("problem"):
+        raise FormErrors({"custom_network": [str(answer["problem"])]})
+    return dict(answer["report"])
+
+
+def known_framework(name: str) -> str:
+    """The framework a script means; those of the original mean the default."""
+    return DEFAULT if not name or name.lower() in FOREIGN_FRAMEWORKS else name.lower()
+
+
+def _standard(network: str, framework: str) -> str:
+    try:
+        return standard_text(network, known_framework(framework))
+    except FormErrors as error:
+        raise NotFound(" ".join(message for messages in error.errors.values() for message in messages)) from error
+
+
+def _context(service: Service, form: CheckForm) -> dict[str, Any]:
+    """The arguments of the engine's NetworkContext."""
+    job = service.store.find(form.dataset_id) if form.dataset_id else None
+    if form.dataset_id and (job is None or job.kind != Kind.DATASET):
+        raise FormErrors({"dataset_id": [f"There is no data set {form.dataset_id!r} (any more)."]})
+    if job is None:
+        return {
+            "task": str(Task.CLASSIFICATION),
+            "input_shape": _cropped((3, 224, 224), form.crop_size),
+            "num_classes": UNKNOWN_CLASSES,
+        }
+    return _dataset_context(service, job, service.folder(job.id), form.crop_size)
+
+
+def _dataset_context(service: Service, job: Job, folder: JobFolder, crop: int | None) -> dict[str, Any]:
+    info = dataset_info(folder)
+    summary = summary_dict(service, job)
+    shape = tuple(int(summary[f"image_{side}"] or crop or 0) for side in ("channels", "height", "width"))
+    if 0 in shape:
+        raise FormErrors({"crop_size": ["The pictures of this data set differ in size: give a crop size."]})
+    context: dict[str, Any] = {"task": job.task, "input_shape": _cropped(shape, crop)}
+    if info is None:
+        return {**context, "num_classes": UNKNOWN_CLASSES}
+    meta = next(iter(info.splits.values())).meta
+    label_shape = None if meta.label_shape is None else list(meta.label_shape)
+    return {
+        **context,
+        "num_classes": len(info.class_labels),
+        "class_labels": list(info.class_labels),
+        "label_shape": label_shape,
+        "label_kind": meta.label_kind,
+    }
+
+
+def _cropped(shape: tuple[int, ...], crop: int | None) -> list[int]:
+    return list(shape) if crop is None else [shape[0], min(crop, shape[1]), min(crop, shape[2])]

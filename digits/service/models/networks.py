@@ -1,0 +1,147 @@
+"""From the form to a network: its text, its name, and where its first weights come from."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from digits.domain.jobs import Kind
+from digits.domain.training import StartWeights, TrainingSpec
+from digits.errors import BadRequest, FormErrors, NetworkError, NotFound
+from digits.networks import catalog
+from digits.service import Service
+from digits.service.files.confine import readable_file
+from digits.service.models.form import ModelForm
+from digits.service.models.network_text import problems
+from digits.service.models.snapshots import find_snapshot
+from digits.storage.jobs.store import Job
+
+NETWORK_FILE = "network.py"
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".keras", ".h5")
+INITIAL = -1.0
+RANDOM = 0.0
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network text that looks like one, with its name and the weights to start from."""
+
+    text: str
+    name: str
+    start: StartWeights
+
+
+def resolve(service: Service, form: ModelForm, values: Mapping[str, Any], framework: str) -> Network:
+    """What the form asks for. Raises FormErrors at the field that is wrong."""
+    if form.method == "standard":
+        return standard(form.standard_networks, framework, pretrained=form.use_pretrained_weights)
+    if form.method == "previous":
+        return _previous(service, form.previous_networks, values, framework)
+    if form.method == "pretrained":
+        return _pretrained(service, form.pretrained_networks, framework)
+    return _custom(service, form, framework)
+
+
+def standard(name: str, framework: str, *, pretrained: bool = False, field: str = "standard_networks") -> Network:
+    """A network of the catalog. Raises FormErrors when there is none of that name."""
+    text = standard_text(name, framework, field)
+    return Network(text, name, StartWeights("pretrained") if pretrained else StartWeights())
+
+
+def standard_text(name: str, framework: str, field: str = "standard_networks") -> str:
+    """The text of a network of the catalog; FormErrors at `field` when there is none."""
+    try:
+        return catalog.network_text(name, framework)
+    except (BadRequest, NetworkError, NotFound) as error:
+        raise FormErrors({field: [str(error)]}) from error
+
+
+def previous_model(service: Service, job_id: str, field: str = "previous_networks") -> Job:
+    """The model named; FormErrors at `field` when there is none."""
+    job = service.store.find(job_id)
+    if job is None or job.kind != Kind.MODEL:
+        raise FormErrors({field: [f"There is no model {job_id!r} (any more). Choose one of the list."]})
+    return job
+
+
+def model_spec(service: Service, job: Job) -> TrainingSpec:
+    """What a model was told at its start."""
+    return TrainingSpec.from_json(service.folder(job.id).spec())
+
+
+def _previous(service: Service, job_id: str, values: Mapping[str, Any], framework: str) -> Network:
+    if not job_id:
+        raise FormErrors({"previous_networks": ["Choose the model to start from."]})
+    job = previous_model(service, job_id)
+    spec = model_spec(service, job)
+    if spec.framework != framework:
+        raise FormErrors({"previous_networks": [f"{job.name} is a {spec.framework} model; this one is for {framework}."]})
+    field = f"{job_id}-snapshot"
+    return Network(spec.network, spec.network_name, start_weights(service, job, spec, values.get(field), field))
+
+
+def start_weights(service: Service, job: Job, spec: TrainingSpec, epoch: Any, field: str) -> StartWeights:
+    """Weights of an earlier model: none for 0 or blank, its own initial ones for -1, else those of a snapshot."""
+    wanted = _epoch(epoch, field)
+    if wanted == RANDOM:
+        return StartWeights()
+    if wanted == INITIAL:
+        return spec.start
+    try:
+        snapshot = find_snapshot(service, job, wanted)
+    except (BadRequest, NotFound) as error:
+        raise FormErrors({field: [str(error)]}) from error
+    return StartWeights("snapshot", job_id=job.id, snapshot=snapshot.path)
+
+
+def _epoch(value: Any, field: str) -> float:
+    try:
+        number = float(value or 0)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise FormErrors(
+            {field: [f"{value!r} is no epoch: a number is needed, 0 for none, -1 for the model's own initial weights."]}
+        )
+    return number
+
+
+def _pretrained(service: Service, choice: str, framework: str) -> Network:
+    """`choice` is a trained model (its newest snapshot) or a network of the catalog with its published weights."""
+    field = "pretrained_networks"
+    if not choice:
+        raise FormErrors({field: ["Choose the network to start from."]})
+    job = service.store.find(choice)
+    if job is None or job.kind != Kind.MODEL:
+        return standard(choice, framework, pretrained=True, field=field)
+    try:
+        snapshot = find_snapshot(service, job)
+    except BadRequest as error:
+        raise FormErrors({field: [str(error)]}) from error
+    spec = model_spec(service, job)
+    return Network(spec.network, spec.network_name, StartWeights("snapshot", job_id=job.id, snapshot=snapshot.path))
+
+
+def _custom(service: Service, form: ModelForm, framework: str) -> Network:
+    found = problems(form.custom_network, framework)
+    if found:
+        raise FormErrors({"custom_network": found})
+    return Network(form.custom_network, "custom", _weights_file(service, form.custom_network_snapshot))
+
+
+def _weights_file(service: Service, text: str) -> StartWeights:
+    field = "custom_network_snapshot"
+    if not text:
+        return StartWeights()
+    paths = [part for part in text.split(os.pathsep) if part.strip()]
+    if len(paths) > 1:
+        raise FormErrors(
+            {field: [f"{len(paths)} files are named, but weights are read from one. Keep the one that fits the text."]}
+        )
+    path = readable_file(service, paths[0].strip(), field)
+    if path.suffix.lower() not in WEIGHT_SUFFIXES:
+        raise FormErrors({field: [f"{path.name} is no file of weights; expected one of {', '.join(WEIGHT_SUFFIXES)}."]})
+    return StartWeights("path", path=str(path))

@@ -1,0 +1,209 @@
+"""Everything the page of a training shows, put together once per view."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from digits.domain.datasets import DatasetInfo
+from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
+from digits.domain.jobs import Task
+from digits.domain.metrics import DECIDING
+from digits.domain.training import StartWeights, TrainingSpec
+from digits.engines.network.losses import LOSSES, usual_loss
+from digits.errors import StorageError
+from digits.service import Service
+from digits.service.models.charts import page_curves
+from digits.service.models.create import info_of
+from digits.service.models.form import POLICY_TITLES, SOLVER_TITLES
+from digits.service.models.history import RunHistory, current_snapshots, read_history
+from digits.service.models.validation_samples import frames
+from digits.storage.files import read_json
+from digits.storage.folders import JobFolder
+from digits.storage.jobs.store import Job
+from digits.utils.finite import finite
+
+KEPT_LINES = 400
+OWN_LOSS = re.compile(r"^(def loss\b|loss\s*=)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class TrainingPage:
+    """What the template draws: `data` goes to the page's code as JSON, the rest is written into the page."""
+
+    spec: TrainingSpec
+    history: RunHistory
+    info: DatasetInfo | None
+    dataset: Job | None
+    config: dict[str, list[tuple[str, str]]]
+    data: dict[str, Any]
+
+
+def training_page(service: Service, job: Job) -> TrainingPage:
+    """Read a model's folder for its page."""
+    folder = service.folder(job.id)
+    request = folder.request()
+    spec = TrainingSpec.from_json(request.spec)
+    history = read_history(folder)
+    info = info_of(service, job.dataset_id)
+    config = config_tables(spec, info, _versions(folder) or {"digits": request.digits_version})
+    data = page_data(job, spec, history, info, folder)
+    return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, data)
+
+
+def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetInfo | None, folder: JobFolder) -> dict[str, Any]:
+    """State of a training for the page's code; events from `offset` on keep it up to date."""
+    return {
+        "id": job.id,
+        "status": str(job.status),
+        "epochs": spec.epochs,
+        "best_metric": spec.best_metric,
+        "best_name": job.best_name,
+        "deciding": DECIDING.get(info.task if info else spec.task, ""),
+        "class_labels": list(info.class_labels) if info else [],
+        "baseline": {"values": finite(history.baseline.values), "description": history.baseline.description}
+        if history.baseline
+        else None,
+        "frames": frames(history, folder.path),
+        "offset": history.offset,
+        "elapsed": job.elapsed,
+        "curves": page_curves(history),
+        "snapshots": [snapshot_row(event) for event in current_snapshots(history)],
+        "progress": asdict(history.progress) if history.progress else None,
+        "hardware": asdict(history.hardware) if history.hardware else None,
+        "attempts": [asdict(attempt) for attempt in history.attempts],
+        "log": log_lines(history),
+    }
+
+
+def snapshot_row(event: SnapshotEvent) -> dict[str, Any]:
+    """One line of the table of snapshots."""
+    return {
+        "epoch": event.epoch,
+        "step": event.step,
+        "path": event.path,
+        "metrics": finite(event.metrics),
+        "best": event.best,
+        "t": event.t,
+    }
+
+
+def log_lines(history: RunHistory, limit: int = KEPT_LINES) -> list[dict[str, Any]]:
+    """What happened, in the order of time: starts, validations, warnings, errors and what the worker noted; the last `limit`."""
+    lines = [(line.t, line.level, line.message) for line in history.log]
+    lines += [(start.t, "info", _start_text(start)) for start in history.attempts]
+    lines += [(found.t, "info", _validation_text(found)) for found in history.metrics["val"]]
+    lines += [(warning.t, "warning", f"Warning: {warning.message}") for warning in history.warnings]
+    lines += [(error.t, "error", f"Error: {error.message}") for error in history.errors]
+    return [{"t": t, "level": level, "message": message} for t, level, message in sorted(lines)[-limit:]]
+
+
+def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """Every setting of a training as titled tables of names and values."""
+    tables = {
+        "Training": [*_training_rows(spec), ("Loss", loss_text(spec, info))],
+        "Learning rate": _rate_rows(spec),
+        "Pictures": _picture_rows(spec),
+        "Made with": [(name, text or "unknown") for name, text in versions.items()],
+    }
+    if info is not None:
+        tables["Made with"].append(("Data set hash", info.content_hash or "unknown"))
+    return tables
+
+
+def _versions(folder: JobFolder) -> dict[str, str]:
+    """What the worker found installed when it trained; empty before."""
+    try:
+        return dict(read_json(folder.versions_file))
+    except (StorageError, ValueError):
+        return {}
+
+
+def start_text(start: StartWeights) -> str:
+    """Where the first weights come from, in words."""
+    words = {
+        "none": "random",
+        "pretrained": "the network's published weights",
+        "snapshot": f"{start.snapshot} of {start.job_id}",
+        "path": start.path,
+    }
+    return words.get(start.source, start.source)
+
+
+def loss_text(spec: TrainingSpec, info: DatasetInfo | None) -> str:
+    """What the training makes small, in words."""
+    if spec.loss:
+        return LOSSES.get(spec.loss, spec.loss)
+    if spec.task == Task.DETECTION or OWN_LOSS.search(spec.network):
+        return "the network's own"
+    return f"{LOSSES[usual_loss(spec.task, info)]} (usual for these labels)" if info is not None else "usual for the labels"
+
+
+def _start_text(start: AttemptEvent) -> str:
+    return f"Attempt {start.attempt}: " + (f"goes on from step {start.resumed_step}" if start.resumed_step >= 0 else "starts")
+
+
+def _validation_text(found: MetricEvent) -> str:
+    values = ", ".join(f"{name} = {value:.5g}" for name, value in found.values.items() if "/" not in name)
+    return f"Validation (epoch {found.epoch:.4g}): {values}"
+
+
+def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    solver = spec.solver
+    default = "the default"
+    return [
+        ("Network", spec.network_name),
+        ("First weights", start_text(spec.start)),
+        ("Framework", spec.framework),
+        ("Epochs", str(spec.epochs)),
+        ("Batch size", str(spec.batch_size or "the network's own")),
+        ("Accumulated batches", str(spec.batch_accumulation)),
+        ("Solver", SOLVER_TITLES.get(solver.type, solver.type)),
+        ("Momentum", default if solver.momentum is None else f"{solver.momentum:g}"),
+        ("Weight decay", default if solver.weight_decay is None else f"{solver.weight_decay:g}"),
+        *([("RMS decay", f"{solver.rms_decay:g}")] if solver.type == "RMSPROP" else []),
+        ("Validation every", _epochs(spec.val_interval, "never")),
+        ("Snapshot every", _epochs(spec.snapshot_interval, "only the last and the best")),
+        ("Snapshots kept", str(spec.keep_snapshots or "all")),
+        ("Best by", spec.best_metric or "the task's own metric"),
+        ("Seed", str(spec.seed)),
+        ("Shuffle", "yes" if spec.shuffle else "no"),
+        ("Precision", spec.precision),
+        ("GPUs", str(spec.gpu_count or "none (CPU)")),
+    ]
+
+
+def _rate_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    rate = spec.learning_rate
+    rows = [("Base rate", f"{rate.base:g}"), ("Policy", POLICY_TITLES.get(rate.policy, rate.policy))]
+    rows += [(name.replace("_", " "), _value(value)) for name, value in rate.parameters.items()]
+    return rows + ([("Warm-up", f"{rate.warmup:g} %")] if rate.warmup else [])
+
+
+def _picture_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    shown = {"none": "none", "image": "mean image", "pixel": "mean pixel"}
+    rows = [
+        ("Crop", f"{spec.crop_size}×{spec.crop_size}" if spec.crop_size else "none"),
+        ("Mean taken off", shown[spec.use_mean]),
+    ]
+    used = {k: v for k, v in asdict(spec.augmentation).items() if v not in ("none", 0.0, False)}
+    if not spec.augmentation.hsv_use:
+        used = {k: v for k, v in used.items() if not k.startswith("hsv")}
+    return (
+        rows
+        + [(name.replace("_", " "), _value(value)) for name, value in used.items()]
+        + ([] if used else [("Augmentation", "none")])
+    )
+
+
+def _epochs(interval: float, never: str) -> str:
+    return f"{interval:g} epoch{'' if interval == 1 else 's'}" if interval else never
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,99 @@
+"""The snapshots of a model as its folder holds them: `snapshots/epoch_<E>.<extension>`, where E may be a fraction, and
+`snapshots/best.<extension>` where the best weights fell between two of them (its metadata knows the epoch)."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits.errors import BadRequest, NotFound, StorageError
+from digits.service import Service
+from digits.storage.jobs.store import Job
+from digits.storage.snapshots import SUFFIXES, snapshot_metadata
+
+PREFIX = "epoch_"
+BEST = tuple(f"best{suffix}" for suffix in SUFFIXES)
+NEWEST = (None, -1.0, 0.0)
+
+
+@dataclass(frozen=True, order=True)
+class Snapshot:
+    """One saved state of the weights: `path` is relative to the model's folder."""
+
+    epoch: float
+    path: str
+
+    @property
+    def best(self) -> bool:
+        """Whether it is kept only because it was the best at its moment."""
+        return self.path.endswith(BEST)
+
+    @property
+    def label(self) -> str:
+        """The epoch as people write it: `3`, `0.5`."""
+        return f"{self.epoch:g}"
+
+
+def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> list[Snapshot]:
+    """The snapshots that the training's interval asked for, by ascending epoch; `with_best` also the best one between them."""
+    folder = service.folder(model.id)
+    if not folder.snapshots.is_dir():
+        return []
+    found = sorted(s for path in folder.snapshots.iterdir() if (s := _snapshot(folder.path, path)) is not None)
+    return [snapshot for snapshot in found if with_best or not snapshot.best]
+
+
+def find_snapshot(service: Service, model: Job, epoch: float | str | None = None) -> Snapshot:
+    """The snapshot of `epoch`; the newest for -1, 0, an empty text or None (R 11.7).
+
+    Raises BadRequest for a text that is no number or a model without snapshots, NotFound for an epoch it does not have.
+    """
+    wanted = _number(epoch)
+    found = list_snapshots(service, model, with_best=True)
+    if not found:
+        raise BadRequest(
+            f"{model.name} has no snapshot yet.",
+            advice="Wait until the training has written its first one." if model.status.is_running else "Train it again.",
+        )
+    if wanted in NEWEST:
+        return next((s for s in reversed(found) if not s.best), found[-1])
+    for snapshot in found:
+        if math.isclose(snapshot.epoch, wanted or 0.0, rel_tol=1e-6):
+            return snapshot
+    known = ", ".join(s.label for s in found)
+    raise NotFound(f"{model.name} has no snapshot of epoch {wanted:g}; there are {known}.")
+
+
+def _snapshot(root: Path, path: Path) -> Snapshot | None:
+    if path.name in BEST:
+        epoch = _epoch_in_header(path)
+        return None if epoch is None else Snapshot(epoch, str(path.relative_to(root)))
+    if not path.name.startswith(PREFIX):
+        return None
+    for text in (path.stem, path.name.split(".", 1)[0]):
+        try:
+            return Snapshot(float(text.removeprefix(PREFIX)), str(path.relative_to(root)))
+        except ValueError:
+            continue
+    return None
+
+
+def _epoch_in_header(path: Path) -> float | None:
+    """The epoch that a snapshot's metadata tell; None where they do not."""
+    with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
+        return float(snapshot_metadata(path)["epoch"])
+    return None
+
+
+def _number(epoch: float | str | None) -> float | None:
+    if epoch is None or (isinstance(epoch, str) and not epoch.strip()):
+        return None
+    try:
+        value = float(epoch)
+    except ValueError as error:
+        raise BadRequest(f"snapshot_epoch is {epoch!r}; a number is needed, or -1 for the newest.") from error
+    if not math.isfinite(value):
+        raise BadRequest(f"snapshot_epoch is {epoch!r}; a number is needed, or -1 for the newest.")
+    return value

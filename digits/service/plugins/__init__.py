@@ -1,0 +1,1 @@
+"""Plugins: their host, their packages, their paths and views."""

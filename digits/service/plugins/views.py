@@ -1,0 +1,146 @@
+"""Results of generic models: outputs as JSON, and rendered through a view of the plugin host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from digits.domain.datasets import DatasetInfo
+from digits.errors import DigitsError, FormErrors, NotFound, StorageError
+from digits.service import Service
+from digits.service.datasets.from_source import PluginForm
+from digits.service.generic_facts import feature_dims
+from digits.service.plugins import host as plugins
+from digits.service.plugins.paths import check_paths
+from digits.storage.files import read_json
+from digits.storage.jobs.store import Job
+from digits.utils.finite import finite
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One tested sample: its `input` (C, H, W), outputs by name without batch axis, and the ground truth where it is known.
+
+    `candidates` are the boxes before suppression, where the network tells them (see `service.inference`).
+    """
+
+    key: str
+    input: np.ndarray
+    outputs: Mapping[str, np.ndarray]
+    truth: Any = None
+    candidates: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """A rendered document: parts have `html` or `error` (message, advice, trace). `failure`: the view as a whole failed."""
+
+    title: str = ""
+    header: dict[str, Any] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    hidden: int = 0
+    failure: DigitsError | None = None
+
+    @property
+    def trace(self) -> str:
+        return str(getattr(self.failure, "trace", ""))
+
+
+def render(
+    service: Service, dataset: Job | None, samples: Sequence[Sample], view_id: str, values: Mapping[str, Any], nonce: str
+) -> Results:
+    """The samples through a view; the first `MAX_SHOWN` of them.
+
+    Raises FormErrors for options that do not validate and NotFound for an unknown view; a view that fails is `failure`.
+    """
+    shown = samples[:MAX_SHOWN]
+    view_id = view_id or plugins.DEFAULT_VIEW
+    if errors := check_paths(service, values, lambda: config_form(service, view_id, values).fields):
+        raise FormErrors(errors)
+    header: dict[str, Any] = {
+        "values": dict(values),
+        "keys": [s.key for s in shown],
+        "nonce": nonce,
+        "dataset": _describe(service, dataset),
+    }
+    header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in shown]
+    try:
+        answer = plugins.ask(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header
+    except (FormErrors, NotFound):
+        raise
+    except DigitsError as error:
+        return Results(title=view_id, failure=error, hidden=len(samples) - len(shown))
+    parts = {name: answer[name] for name in ("title", "header", "samples", "before", "after")}
+    return Results(**parts, hidden=len(samples) - len(shown))
+
+
+def config_form(service: Service, view_id: str, values: Mapping[str, Any] | None = None, nonce: str = "") -> PluginForm:
+    """The options of a view. Raises NotFound for an unknown one."""
+    header = {"values": dict(values or {}), "mode": "refill" if values else "new", "nonce": nonce}
+    try:
+        found = plugins.ask(service, "view-form", view_id, header).header
+    except NotFound:
+        raise
+    except DigitsError as error:
+        return PluginForm(title=view_id, failure=error)
+    return PluginForm(found["title"], "", found["html"], found["fields"])
+
+
+def view_input(feature: np.ndarray) -> np.ndarray:
+    """A feature (C, H, W) as views get it: (H, W) for one channel, else (H, W, C)."""
+    return feature[0] if feature.shape[0] == 1 else feature.transpose(1, 2, 0)
+
+
+def plain(array: Any) -> Any:
+    """An array as nested lists; what is not finite becomes None, so that the JSON is valid."""
+    import numpy as np
+
+    values = np.asarray(array)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return finite(values.tolist())
+    return values.tolist()
+
+
+def dataset_info(service: Service, dataset: Job) -> DatasetInfo | None:
+    """What a finished data set is; None while it is made."""
+    try:
+        return DatasetInfo.from_json(read_json(service.folder(dataset.id).dataset_file))
+    except StorageError:
+        return None
+
+
+def _describe(service: Service, dataset: Job | None) -> dict[str, Any]:
+    if dataset is None:
+        return {}
+    info = dataset_info(service, dataset)
+    return {
+        "id": dataset.id,
+        "name": dataset.name,
+        "extension_id": dataset.extension,
+        "feature_dims": feature_dims(info) or [],
+        "class_labels": list(info.class_labels) if info else [],
+    }
+
+
+def _arrays(samples: Sequence[Sample]) -> dict[str, Any]:
+    import numpy as np
+
+    from digits.storage.records import boxes as box_arrays
+
+    arrays: dict[str, Any] = {}
+    for number, sample in enumerate(samples):
+        arrays[f"{number}/input"] = np.ascontiguousarray(view_input(sample.input))
+        arrays |= {f"{number}/output/{name}": np.asarray(array) for name, array in sample.outputs.items()}
+        if sample.candidates is not None:
+            arrays[f"{number}/candidates"] = sample.candidates["boxes"]
+        if sample.truth is not None:
+            box_arrays.put(arrays, f"{number}/truth", sample.truth)
+    return arrays

@@ -1,0 +1,190 @@
+"""The table of jobs: insert, find, change by compare-and-set, list with sort and filter done by the database.
+
+Holds: every method is one transaction and may be called from any thread or process. A `Job` is a frozen copy, never
+stale-bound to a session. Each change of a job gives it the next number of one global sequence (`seq`), so a reader that
+remembers the last number it saw asks for exactly what has changed since.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from digits.domain.jobs import Action, JobRequest, UserColumns
+from digits.domain.status import LEGAL_MOVES, Status, StatusHistory
+from digits.errors import Conflict, NotFound
+from digits.storage.job_reader import JobReader, copy
+from digits.storage.jobs import migrate as schema
+from digits.storage.jobs.migrate import SEQUENCE_ID
+from digits.storage.jobs.rows import Job, JobQuery, Output, Page, Parent
+from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_room
+
+__all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
+
+
+class JobStore(JobReader):
+    """All access to the table of jobs."""
+
+    @classmethod
+    def open(cls, url: str, sqlite_file: Path) -> JobStore:
+        """Open; make the tables where there are none yet, migrate older ones. Raises StorageError for newer ones."""
+        store = cls(open_engine(url, sqlite_file))
+        schema.prepare(store.engine, sqlite_file)
+        return store
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def reserve_room(self) -> None:
+        """Make sure that rows can still be changed, and jobs be deleted, when the disk is full (see `database.reserve_room`)."""
+        reserve_room(self.engine)
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def insert(self, request: JobRequest, user: UserColumns, **columns: Any) -> Job:
+        """A new row in state `I`. `columns` are further columns of `JobRow` beside those of the request (status, history, …)."""
+        columns = {"status": "I", "history": [["I", request.created]], **request.columns, **columns}
+        with Session(self.engine) as session, session.begin():
+            row = JobRow(
+                seq=_next_sequence(session),
+                id=request.id,
+                kind=str(request.kind),
+                type_name=request.type_name,
+                task=str(request.task),
+                created=request.created,
+                pool=request.resources.pool,
+                cpus=request.resources.cpus,
+                gpus=request.resources.gpus,
+                gpu_ids=list(request.resources.gpu_ids),
+                name=user.name,
+                group=user.group,
+                notes=user.notes,
+                tags=list(user.tags),
+                owner=user.owner,
+                priority=user.priority,
+                **columns,
+            )
+            session.add(row)
+            session.flush()
+            session.add_all(DependencyRow(job_id=request.id, parent_id=parent) for parent in request.parents)
+            return copy(row)
+
+    def update(self, job_id: str, **columns: Any) -> Job:
+        """Set columns of one job. Raises NotFound."""
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            row = self._row(session, job_id)
+            _assign(row, columns, sequence)
+            return copy(row)
+
+    def transition(
+        self, job_id: str, to: Status, *, expected: Iterable[Status] = (), at: float | None = None, **columns: Any
+    ) -> Job:
+        """Move to another state and set `columns` with it.
+
+        Raises Conflict when the job is not in one of `expected` (default: any state from which the move is legal).
+        `started` is set by the first run, `finished` by every final state, progress becomes 1 with `D`.
+        """
+        at = time.time() if at is None else at
+        allowed = set(expected) or {s for s, moves in LEGAL_MOVES.items() if to in moves}
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            row = self._row(session, job_id)
+            before = Status(row.status)
+            if before not in allowed or to not in LEGAL_MOVES[before]:
+                raise Conflict(f"Job {job_id} is {before.word}; it cannot become {to.word} now.")
+            history = StatusHistory.from_json(row.history)
+            history.add(to, at)
+            columns = {"status": str(to), "history": history.to_json(), **_times(row, to, at), **columns}
+            _assign(row, columns, sequence)
+            return copy(row)
+
+    def request_action(self, job_id: str, action: Action) -> Job:
+        """Ask the supervisor for something. A deletion hides the job at once, and nothing else can be asked for after it.
+
+        Raises NotFound.
+        """
+        extra = {"deleted": time.time()} if action == Action.DELETE else {}
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            row = self._row(session, job_id)
+            if row.deleted is not None:
+                raise NotFound("Job not found")
+            _assign(row, {"requested_action": str(action), **extra}, sequence)
+            return copy(row)
+
+    def put_outputs(self, job_id: str, outputs: Iterable[Output]) -> None:
+        """Replace the given outputs of a job."""
+        with Session(self.engine) as session, session.begin():
+            for output in outputs:
+                session.merge(OutputRow(**{f.name: getattr(output, f.name) for f in dataclass_fields(Output)}))
+
+    def clear_outputs(self, job_id: str) -> None:
+        with Session(self.engine) as session, session.begin():
+            session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
+
+    def fold(self, job_id: str, columns: Mapping[str, Any], outputs: Iterable[Output], *, replace: bool = False) -> Job:
+        """Set what was read from a job's events: columns and outputs in one transaction, so that a crash leaves both or none.
+
+        With `replace`, outputs that are not given are removed. Raises NotFound.
+        """
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            row = self._row(session, job_id)
+            _assign(row, columns, sequence)
+            if replace:
+                session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
+            for output in outputs:
+                session.merge(OutputRow(**{f.name: getattr(output, f.name) for f in dataclass_fields(Output)}))
+            return copy(row)
+
+    def clear_action(self, job_id: str, action: str) -> bool:
+        """Forget a user's request once it is done; False when the user has asked for something else meanwhile."""
+        statement = update(JobRow).where(JobRow.id == job_id, JobRow.requested_action == action)
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            cleared = session.execute(statement.values(requested_action="", seq=sequence).returning(JobRow.id))
+            return cleared.first() is not None
+
+    def purge(self, job_id: str) -> None:
+        """Remove the row and what belongs to it, once the folder is gone."""
+        with Session(self.engine) as session, session.begin():
+            session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
+            session.execute(delete(DependencyRow).where(DependencyRow.job_id == job_id))
+            session.execute(delete(JobRow).where(JobRow.id == job_id))
+
+    def _row(self, session: Session, job_id: str) -> JobRow:
+        statement = select(JobRow).where(JobRow.id == job_id).with_for_update()
+        row = session.scalars(statement).one_or_none()
+        if row is None:
+            raise NotFound("Job not found")
+        return row
+
+
+def _assign(row: JobRow, columns: Mapping[str, Any], sequence: int) -> None:
+    for name, value in columns.items():
+        if not hasattr(JobRow, name):
+            raise AttributeError(f"jobs has no column {name}")
+        setattr(row, name, value)
+    row.seq = sequence
+
+
+def _times(row: JobRow, to: Status, at: float) -> dict[str, Any]:
+    if to == Status.RUN:
+        return {"started": row.started or at, "finished": None}
+    if to == Status.WAIT:
+        return {"finished": None}
+    return {"finished": at, "eta": None, **({"progress": 1.0} if to == Status.DONE else {})}
+
+
+def _next_sequence(session: Session) -> int:
+    """Take the next number. Always the first statement of a transaction that writes: it takes SQLite's write lock
+    before anything is read, so that two processes wait for each other instead of failing on a stale read."""
+    statement = update(CounterRow).where(CounterRow.id == SEQUENCE_ID).values(value=CounterRow.value + 1)
+    return int(session.execute(statement.returning(CounterRow.value)).scalar_one())

@@ -1,0 +1,1 @@
+"""Records: what ingest writes and training reads."""

@@ -1,0 +1,188 @@
+"""From a job's events to the columns of its row.
+
+Holds: folding the same file from the start always gives the same columns, however often it was interrupted; what a resumed
+attempt made void (see `AttemptEvent`) leaves no trace in them. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent
+from digits.domain.metrics import DECIDING, is_lower_better
+from digits.storage.events import read_events, valid_events
+from digits.storage.jobs.store import Output
+
+SPARKLINE_POINTS = 64  # once there are so many, every second one goes
+FOLDED_PHASES = ("train", "val")
+
+
+@dataclass
+class Sparkline:
+    """A series that keeps its shape in a bounded number of points."""
+
+    values: list[float] = field(default_factory=list)
+    stride: int = 1
+    seen: int = 0
+
+    def add(self, value: float) -> None:
+        """Take a finite value; four digits are enough for a line of 64 points and keep rows short."""
+        if self.seen % self.stride == 0:
+            self.values.append(float(f"{value:.4g}"))
+        self.seen += 1
+        if len(self.values) >= SPARKLINE_POINTS:
+            self.values = self.values[::2]
+            self.stride *= 2
+
+
+@dataclass
+class JobFold:
+    """What the events up to byte `offset` say.
+
+    `best_metric` names the validation output that decides (empty: the first accuracy, else the first loss). `status` is the
+    last word of the newest attempt, None while it works or when it died without one.
+    """
+
+    job_id: str
+    best_metric: str = ""
+    offset: int = 0
+    attempt: int = 0
+    resumed_step: int = -1
+    progress: ProgressEvent | None = None
+    status: StatusEvent | None = None
+    error: ErrorEvent | None = None
+    outputs: dict[tuple[str, str], Output] = field(default_factory=dict)
+    sparkline: Sparkline = field(default_factory=Sparkline)
+    sparkline_name: str = ""
+    rebuilt: bool = False  # outputs that were told before may be void: replace them all
+
+    def read(self, path: Path) -> bool:
+        """Fold what was added to `path` since the last call; whether there was anything."""
+        before = self.offset
+        for end, event in read_events(path, self.offset):
+            if isinstance(event, AttemptEvent) and self.attempt:
+                self._rebuild(path, end)
+            else:
+                self.apply(event)
+            self.offset = end
+        return self.offset != before
+
+    def apply(self, event: Event) -> None:
+        """Take one valid event into account."""
+        match event:
+            case AttemptEvent():
+                self.attempt, self.resumed_step = event.attempt, event.resumed_step
+                self.status = self.error = None
+            case ProgressEvent():
+                self.progress = event
+            case MetricEvent() if event.phase in FOLDED_PHASES:
+                self._measure(event)
+            case ErrorEvent():
+                self.error = event
+            case StatusEvent():
+                self.status = event if event.status != "R" else None
+
+    def columns(self) -> dict[str, Any]:
+        """Columns of `JobRow` that follow from the events."""
+        progress = self.progress
+        best = self.best()
+        return {
+            "event_offset": self.offset,
+            "progress": min(1.0, max(0.0, progress.fraction)) if progress else 0.0,
+            "eta": progress.eta if progress else None,
+            "error": self.error_text(),
+            "sparkline": list(self.sparkline.values),
+            "best_name": best[0] if best else "",
+            "best_value": best[1] if best else None,
+            "best_epoch": best[2] if best else None,
+        }
+
+    def error_text(self) -> str:
+        """Message and advice of the newest attempt's error, or nothing."""
+        return f"{self.error.message} {self.error.advice}".strip() if self.error else ""
+
+    def best(self) -> tuple[str, float, float | None] | None:
+        """Name, value and epoch of the best value of the deciding validation output."""
+        output = self._deciding()
+        if output is None:
+            return None
+        smaller = is_smaller_better(output.name, output.kind)
+        value, epoch = (output.min, output.min_epoch) if smaller else (output.max, output.max_epoch)
+        return None if value is None else (output.name, value, epoch)
+
+    def _deciding(self) -> Output | None:
+        measured = {name: output for (name, phase), output in self.outputs.items() if phase == "val"}
+        if self.best_metric in measured:
+            return measured[self.best_metric]
+        for kind in ("accuracy", "loss"):
+            found = [output for output in measured.values() if output.kind == kind]
+            if found:
+                return found[0]
+        return next(iter(measured.values()), None)
+
+    def _measure(self, event: MetricEvent) -> None:
+        for name, value in event.values.items():
+            key = (name, event.phase)
+            old = self.outputs.get(key) or Output(self.job_id, name, event.phase, "other", None, None, None, None, None)
+            kind = event.kinds.get(name, old.kind)
+            self.outputs[key] = _with_value(replace(old, kind=kind), value, event.epoch)
+        self._draw(event)
+
+    def _draw(self, event: MetricEvent) -> None:
+        """The sparkline is the first loss of the training, or its first output where there is no loss."""
+        if event.phase != "train" or not event.values:
+            return
+        if not self.sparkline_name:
+            losses = [name for name in event.values if event.kinds.get(name) == "loss"]
+            self.sparkline_name = losses[0] if losses else next(iter(event.values))
+        value = event.values.get(self.sparkline_name, math.nan)
+        if math.isfinite(value):
+            self.sparkline.add(value)
+
+    def _rebuild(self, path: Path, until: int) -> None:
+        fresh = JobFold(self.job_id, self.best_metric)
+        for _, event in valid_events(path, until):
+            fresh.apply(event)
+        self.__dict__.update(fresh.__dict__ | {"rebuilt": True})
+
+
+def furthest(path: Path) -> dict[int, float]:
+    """How far each attempt got, as the greatest fraction it told, void or not."""
+    reached: dict[int, float] = {}
+    for event in _events(path):
+        if isinstance(event, AttemptEvent):
+            reached.setdefault(event.attempt, 0.0)
+        elif isinstance(event, ProgressEvent):
+            reached[event.attempt] = max(reached.get(event.attempt, 0.0), event.fraction)
+    return reached
+
+
+def is_smaller_better(name: str, kind: str) -> bool:
+    """Whether a smaller value of an output is the better one."""
+    if kind in ("loss", "accuracy"):
+        return kind == "loss"
+    return is_lower_better(name)
+
+
+def best_metric_of(spec: Mapping[str, Any]) -> str:
+    """The validation output that a job's spec says decides, else its task's own; empty where it says neither."""
+    return str(spec.get("best_metric") or DECIDING.get(str(spec.get("task")), ""))
+
+
+def _with_value(output: Output, value: float, epoch: float) -> Output:
+    if not math.isfinite(value):
+        return replace(output, last=None)
+    changes: dict[str, Any] = {"last": value}
+    if output.min is None or value < output.min:
+        changes |= {"min": value, "min_epoch": epoch}
+    if output.max is None or value > output.max:
+        changes |= {"max": value, "max_epoch": epoch}
+    return replace(output, **changes)
+
+
+def _events(path: Path) -> Iterator[Event]:
+    return (event for _, event in read_events(path))

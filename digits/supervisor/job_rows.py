@@ -1,0 +1,66 @@
+"""The supervisor's changes of rows, each kept beside the job as well so that the database can be made again.
+
+Holds: the row changes first, then `state.json`. A file that could not be written (full disk) is written later by `flush`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from digits.domain.status import Status
+from digits.errors import StorageError
+from digits.storage.folders import JobsDir
+from digits.storage.jobs.reindex import state_of
+from digits.storage.jobs.store import Job, JobStore, Output
+
+logger = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Rows of jobs as the supervisor changes them."""
+
+    def __init__(self, jobs_dir: JobsDir, store: JobStore) -> None:
+        self.jobs_dir = jobs_dir
+        self.store = store
+        self.unsaved: set[str] = set()
+
+    def transition(self, job_id: str, to: Status, *, expected: Iterable[Status] = (), **columns: Any) -> Job:
+        """`JobStore.transition`, kept in the folder too."""
+        job = self.store.transition(job_id, to, expected=expected, **columns)
+        self._save(job)
+        return job
+
+    def update(self, job_id: str, **columns: Any) -> Job:
+        """`JobStore.update`, kept in the folder too."""
+        job = self.store.update(job_id, **columns)
+        self._save(job)
+        return job
+
+    def say(self, job: Job, message: str) -> None:
+        """Set the job's message where it is another one; a message is not worth a file."""
+        if job.message != message:
+            self.store.update(job.id, message=message)
+
+    def fold(self, job_id: str, columns: dict[str, Any], outputs: Iterable[Output], *, replace: bool) -> Job:
+        """`JobStore.fold`; the events themselves are in the folder."""
+        return self.store.fold(job_id, columns, outputs, replace=replace)
+
+    def flush(self) -> None:
+        """Write the `state.json` files that found no room before."""
+        for job_id in sorted(self.unsaved):
+            job = self.store.find(job_id)
+            self.unsaved.discard(job_id)
+            if job is not None:
+                self._save(job)
+
+    def _save(self, job: Job) -> None:
+        folder = self.jobs_dir.folder(job.id)
+        if not folder.exists():
+            return
+        try:
+            folder.write_state(state_of(job))
+        except StorageError as error:
+            self.unsaved.add(job.id)
+            logger.warning("%s", error, extra={"job_id": job.id})

@@ -1,0 +1,140 @@
+"""What becomes of a job whose worker has ended: done, aborted, failed, or started again from its checkpoint."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from digits.domain.datasets import DatasetInfo
+from digits.domain.jobs import Kind
+from digits.domain.status import Status
+from digits.errors import StorageError
+from digits.storage.files import read_json
+from digits.storage.folders import JobFolder
+from digits.storage.jobs.store import Job
+from digits.storage.run_summary import JobFold, furthest
+from digits.supervisor.local_executor import Stop
+
+MAX_FAILED_RESUMES = 3
+TAIL_LINES = 20
+TAIL_BYTES = 16 * 2**10
+
+_SIGNALS = {
+    signal.SIGKILL: "often the system's way when memory runs out; lower the batch size or free memory",
+    signal.SIGSEGV: "a crash inside a compiled library",
+    signal.SIGBUS: "a file it had mapped into memory became shorter, or a disk or shared memory is full",
+    signal.SIGABRT: "a compiled library gave up",
+    signal.SIGFPE: "a division by zero inside a compiled library",
+    signal.SIGILL: "a compiled library uses instructions that this processor does not have",
+    signal.SIGTERM: "somebody or the system asked it to end",
+    signal.SIGHUP: "somebody or the system asked it to end",
+}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The state to move to, with the columns that go with it."""
+
+    status: Status
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+def ending(job: Job, fold: JobFold, folder: JobFolder, stop: Stop, reason: str) -> Ending:
+    """Judge the end of attempt `job.attempt`. `reason` says in words how the process ended."""
+    said = fold.status.status if fold.status and fold.attempt == job.attempt else ""
+    if said == Status.DONE:
+        return Ending(Status.DONE, {"message": resumed_words(job, fold), "error": "", "failures": 0})
+    if stop in (Stop.ABORT, Stop.DELETE) or job.requested_action == "abort":
+        return Ending(Status.ABORT, {"message": "Aborted by the user.", "error": ""})
+    if said == Status.ERROR:
+        return Ending(Status.ERROR, {"message": "", "error": fold.error_text() or _text(fold)})
+    if stop == Stop.SERVER:
+        return again(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
+    if said == Status.WAIT:
+        return again(job, _text(fold), "the disk was full")
+    return _died(job, folder, reason)
+
+
+def again(job: Job, message: str, after: str) -> Ending:
+    """Back to the queue; `after` is what the page says once the job goes on."""
+    return Ending(Status.WAIT, {"message": message, "error": "", "summary": {**job.summary, "interrupted": after}})
+
+
+def resumed_words(job: Job, fold: JobFold) -> str:
+    """What the page says about a job that goes, or went, on after an interruption; empty in its first attempt."""
+    if fold.attempt <= 1:
+        return ""
+    after = job.summary.get("interrupted", "")
+    tail = f" after: {after}" if after else ""
+    if fold.resumed_step >= 0:
+        return f"Resumed from checkpoint (step {fold.resumed_step}){tail}."
+    return f"Started again from the beginning{tail}."
+
+
+def facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
+    """What lists show of a finished data set, from its `dataset.json`: classes, entries of the splits, image shape, problems."""
+    if status != Status.DONE or job.kind != Kind.DATASET:
+        return {}
+    try:
+        info = DatasetInfo.from_json(read_json(folder.dataset_file))
+    except (StorageError, KeyError, TypeError, ValueError):
+        return {}
+    counts = {name: split.entries for name, split in info.splits.items()}
+    found = {"classes": len(info.class_labels), "entries": sum(counts.values()), "splits": counts, "problems": info.problems}
+    return {"summary": {**job.summary, **found, "feature_shape": list(info.feature_shape or ())}}
+
+
+def _died(job: Job, folder: JobFolder, reason: str) -> Ending:
+    failures = 1 if has_progressed(furthest(folder.events_file), job.attempt) else job.failures + 1
+    if failures > MAX_FAILED_RESUMES:
+        return Ending(Status.ERROR, {"failures": failures, "message": "", "error": _gave_up(folder, reason)})
+    result = again(job, f"The worker ended: {reason}. The job starts again.", reason)
+    return Ending(result.status, {**result.columns, "failures": failures})
+
+
+def has_progressed(reached: Mapping[int, float], attempt: int) -> bool:
+    """Whether `attempt` got further than every attempt before it."""
+    earlier = [fraction for number, fraction in reached.items() if number < attempt]
+    return reached.get(attempt, 0.0) > max(earlier, default=0.0)
+
+
+def exit_words(code: int | None) -> str:
+    """How a process ended, for people: `code` as `subprocess` has it, None where nobody saw it end."""
+    if code is None:
+        return "it disappeared while no server was watching"
+    if code >= 0:
+        return f"it ended with exit code {code} and no word about why"
+    try:
+        number = signal.Signals(-code)
+    except ValueError:
+        return f"it was killed by signal {-code}"
+    hint = _SIGNALS.get(number)
+    return f"it was killed by signal {-code} ({number.name}{': ' + hint if hint else ''})"
+
+
+def log_tail(folder: JobFolder, lines: int = TAIL_LINES) -> str:
+    """The last lines of `worker.log`; empty where there is none."""
+    try:
+        with open(folder.log_file, "rb") as handle:
+            size = handle.seek(0, os.SEEK_END)
+            handle.seek(max(0, size - TAIL_BYTES))
+            text = handle.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+def _gave_up(folder: JobFolder, reason: str) -> str:
+    tail = log_tail(folder)
+    told = f" The last lines of its log:\n{tail}" if tail else ""
+    return (
+        f"The job was started again {MAX_FAILED_RESUMES} times in a row and got no further: {reason}."
+        f" Correct the cause, then press Resume.{told}"
+    )
+
+
+def _text(fold: JobFold) -> str:
+    return fold.status.message if fold.status else ""

@@ -1,0 +1,192 @@
+"""Testing generic models over HTTP: one picture, many, a database, the plugin's own form; results in a view or as JSON (R 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from digits.domain.jobs import Kind
+from digits.errors import BadRequest, FormErrors
+from digits.service.datasets.from_source import plugin_values
+from digits.service.evaluations import inputs as pictures
+from digits.service.evaluations import predict as inference
+from digits.service.evaluations import test as generic_inference
+from digits.service.evaluations.test import Tested
+from digits.service.files import confine as paths
+from digits.service.forms import TRUE_TEXTS
+from digits.service.models.snapshots import Snapshot
+from digits.service.plugins import host as plugins
+from digits.service.plugins import views as plugin_views
+from digits.storage.jobs.store import Job
+from digits.web.http.request import argument, argument_job, describes, form_values, get_service, json_answer, wants_json
+from digits.web.http.security import csp_nonce
+from digits.web.plugins.policy import allow_plugin_code
+
+GENERIC = "/models/images/generic"
+ALWAYS_OURS = frozenset({"job_id", "snapshot_epoch", "view_extension_id", "username", "csrf_token"})
+OWN_ARGUMENTS = ALWAYS_OURS | {
+    "image_path",
+    "image_file",
+    "image_list",
+    "image_folder",
+    "num_test_images",
+    "dont_resize",
+    "db_path",
+    "record",
+    "show_visualizations",
+}
+COMMON = {
+    "job_id": "The model.",
+    "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
+    "view_extension_id": "The view that shows the results (page only); its options are sent beside it.",
+}
+ONE = {**COMMON, "image_path": "A picture on the server.", "image_file": "An uploaded picture.", "dont_resize": "Keep its size."}
+MANY = {
+    **COMMON,
+    "image_list": "A text file: `path [label]` a line.",
+    "image_folder": "Where relative paths start.",
+    "num_test_images": "Only the first N.",
+    "dont_resize": "Keep the pictures' sizes.",
+}
+
+
+def register(area: Blueprint) -> None:
+    """Add the routes to the area of plugins."""
+    for name, handler in (
+        ("infer_one", infer_one),
+        ("infer_many", infer_many),
+        ("infer_db", infer_db),
+        ("infer_extension", infer_extension),
+    ):
+        area.add_url_rule(f"{GENERIC}/{name}", name, handler, methods=["GET", "POST"])
+        area.add_url_rule(f"{GENERIC}/{name}.json", f"{name}_json", handler, methods=["POST"])
+
+
+@describes(form=ONE, answer="`outputs`: name → nested list with batch axis.")
+def infer_one() -> Any:
+    """Run one picture through a model."""
+    model, snapshot = _model()
+    name, picture = _one(model)
+    tested = generic_inference.run_pictures(get_service(), model, [(name, picture)], snapshot, _flag("dont_resize"))
+    if wants_json():
+        outputs = tested.samples[0].outputs
+        return json_answer({"outputs": {key: [plugin_views.plain(array)] for key, array in outputs.items()}})
+    return _page(model, snapshot, tested)
+
+
+@describes(form=MANY, answer="`outputs`: path → name → list without batch axis; `skipped`.")
+def infer_many() -> Any:
+    """Run the pictures of a list through a model."""
+    model, snapshot = _model()
+    text = _list_text()
+    folder, limit = argument("image_folder") or "", _whole("num_test_images")
+    return _answer(
+        model,
+        snapshot,
+        generic_inference.run_list(get_service(), model, text, folder, limit, snapshot, _flag("dont_resize")),
+    )
+
+
+@describes(
+    form={
+        **COMMON,
+        "db_path": "A folder: an LMDB with Datum records, or a split of a data set.",
+        "num_test_images": "Only the first N.",
+    },
+    answer="`outputs`: key → name → list.",
+)
+def infer_db() -> Any:
+    """Run the records of a database through a model."""
+    model, snapshot = _model()
+    path = argument("db_path") or ""
+    if not path:
+        raise BadRequest("db_path is a required field.", advice="Name the folder of an LMDB or of a data set's split.")
+    return _answer(
+        model, snapshot, generic_inference.run_database(get_service(), model, path, _whole("num_test_images"), snapshot)
+    )
+
+
+@describes(form=COMMON, answer="`outputs`: key → name → list; `skipped`.")
+def infer_extension() -> Any:
+    """Run what the data set's plugin makes of its own inference form through a model."""
+    model, snapshot = _model()
+    dataset = _dataset(model)
+    if dataset is None or not dataset.extension:
+        raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
+    values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
+    tested = generic_inference.run_extension(get_service(), model, dataset, values, snapshot)
+    return _answer(model, snapshot, tested, values)
+
+
+def _answer(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, Any] | None = None) -> Any:
+    if wants_json():
+        outputs = {
+            sample.key: {name: plugin_views.plain(array) for name, array in sample.outputs.items()} for sample in tested.samples
+        }
+        return json_answer({"outputs": outputs, "skipped": tested.skipped})
+    return _page(model, snapshot, tested, values)
+
+
+def _page(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, Any] | None = None) -> Any:
+    """The samples through the chosen view; `values` are its options, by default what was sent beside the route's own."""
+    service = get_service()
+    options = plugin_values(_fields(OWN_ARGUMENTS)) if values is None else values
+    view_id = argument("view_extension_id") or plugins.DEFAULT_VIEW
+    try:
+        results = plugin_views.render(service, _dataset(model), tested.samples, view_id, options, csp_nonce())
+    except FormErrors as error:
+        raise BadRequest(str(error), advice="Change the view's options.") from error
+    allow_plugin_code()
+    return render_template(
+        "plugins/results.html", model=model, snapshot=snapshot, results=results, skipped=tested.skipped, count=len(tested.samples)
+    )
+
+
+def _model() -> tuple[Job, Snapshot]:
+    model = argument_job(Kind.MODEL)
+    return model, inference.find_snapshot(get_service(), model, argument("snapshot_epoch"))
+
+
+def _dataset(model: Job) -> Job | None:
+    return get_service().store.find(model.dataset_id) if model.dataset_id else None
+
+
+def _one(model: Job) -> tuple[str, Any]:
+    """Name and picture of a request for one. BadRequest when it brings none."""
+    service = get_service()
+    file = request.files.get("image_file")
+    if file is not None and file.filename:
+        return file.filename, pictures.read_upload(file.stream, file.filename)
+    if path := (argument("image_path") or "").strip():
+        return path, pictures.from_path(service, path)
+    if record := argument("record"):
+        return record, pictures.from_record(service, model, record)
+    raise BadRequest("Must provide image_path or image_file.", advice="Send one of the two, or a record such as val:0.")
+
+
+def _list_text() -> str:
+    file = request.files.get("image_list")
+    if file is not None and file.filename:
+        return file.stream.read().decode("utf-8-sig", "replace")
+    if path := (argument("image_list") or "").strip():
+        return Path(paths.readable_file(get_service(), path, "image_list")).read_text("utf-8-sig", "replace")
+    raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line.")
+
+
+def _fields(ours: Set[str]) -> dict[str, Any]:
+    """What was sent for plugins: all but the arguments of the route itself."""
+    return {name: value for name, value in form_values().items() if name not in ours}
+
+
+def _flag(name: str) -> bool:
+    return (argument(name) or "").strip().lower() in TRUE_TEXTS
+
+
+def _whole(name: str) -> int:
+    text = (argument(name) or "").strip()
+    if text and not text.isdecimal():
+        raise BadRequest(f"{name} is {text!r}; expected is a whole number.")
+    return int(text or 0)

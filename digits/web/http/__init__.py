@@ -1,0 +1,1 @@
+"""What every page shares: request, arguments, errors, security, login, JSON, OpenAPI."""

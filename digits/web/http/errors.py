@@ -1,0 +1,97 @@
+"""How errors leave the server: JSON for scripts, a page for people (R 1.0)."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+from flask import Flask, jsonify, redirect, render_template, request, url_for
+from flask import Response as FlaskResponse
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from digits.errors import DigitsError, FormErrors, Unauthorized
+from digits.web.http.request import get_service, wants_json
+
+log = logging.getLogger("digits.web")
+
+
+class Answer(FlaskResponse):
+    """An answer whose text may hold file names of any bytes: what is no UTF-8 is shown as a question mark."""
+
+    def set_data(self, value: bytes | str) -> None:
+        super().set_data(value.encode(errors="replace") if isinstance(value, str) else value)
+
+
+def register(app: Flask) -> None:
+    """Make one handler answer for everything that goes wrong."""
+    app.response_class = Answer
+    app.register_error_handler(Exception, answer_error)
+
+
+def answer_error(error: Exception) -> Any:
+    """The answer to any exception, with the code it carries (500 otherwise)."""
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 400:
+        return error
+    if isinstance(error, FormErrors):
+        return _form_errors(error)
+    if isinstance(error, Unauthorized) and not wants_json() and _is_page():
+        return redirect(url_for("auth.login", next=_address()))
+    status = _status(error)
+    if status >= 500 and not isinstance(error, DigitsError | HTTPException):
+        log.exception("%s %s failed", request.method, request.path)
+    return _answer(error, status)
+
+
+def _answer(error: Exception, status: int) -> Any:
+    body = error_body(error, get_service().settings.debug)
+    response: Response
+    if wants_json():
+        response = jsonify({"error": body})
+    else:
+        response = Response(render_template("error.html", error=body, status=status), mimetype="text/html")
+    response.status_code = status
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="digits"'
+    return response
+
+
+def error_body(error: Exception, debug: bool) -> dict[str, Any]:
+    """`message`, `type`, where there is more to say `description`, and in debug mode `trace`."""
+    if isinstance(error, DigitsError):
+        body: dict[str, Any] = {"message": error.message or type(error).__name__, "type": type(error).__name__}
+        description = error.advice
+    elif isinstance(error, HTTPException):
+        body = {"message": error.name, "type": type(error).__name__}
+        description = error.description or ""
+    else:
+        body = {"message": str(error) or type(error).__name__, "type": type(error).__name__}
+        description = "This is a fault of digits itself; the server's log holds the details."
+    if description:
+        body["description"] = description
+    if debug:
+        body["trace"] = traceback.format_exception(error)
+    return body
+
+
+def _form_errors(error: FormErrors) -> Any:
+    if wants_json():
+        return jsonify({"errors": error.errors}), 400
+    body = {"message": "Some fields need another value", "type": "FormErrors", "description": str(error)}
+    return render_template("error.html", error=body, status=400, fields=error.errors), 400
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, DigitsError):
+        return error.status
+    return error.code or 500 if isinstance(error, HTTPException) else 500
+
+
+def _is_page() -> bool:
+    """Whether a person with a browser asked, so that the log-in page helps; a failed log-in itself answers 401."""
+    return not request.headers.get("Authorization") and request.blueprint != "auth"
+
+
+def _address() -> str:
+    return request.full_path.rstrip("?") if request.method == "GET" else url_for("home.index")

@@ -1,0 +1,113 @@
+"""Template filters and helpers: times, durations, sizes, versioned addresses of static files."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, url_for
+from markupsafe import Markup
+
+from digits.domain.status import Status
+from digits.web.http.request import may_edit
+
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+def register(app: Flask) -> None:
+    """Add the filters; the names of R 1.0 stay because plugin templates use them."""
+    filters = {
+        "print_time": print_time,
+        "print_time_diff": print_time_diff,
+        "print_time_since": print_time_since,
+        "sizeof_fmt": sizeof_fmt,
+        "has_permission": has_permission,
+        "ago": ago,
+        "duration": duration,
+        "pill": pill,
+    }
+    app.jinja_env.filters.update(filters)
+    app.jinja_env.globals["asset"] = asset
+
+
+def print_time(seconds: float) -> str:
+    """Local date and time; the date is left out today, the year within this year."""
+    moment, now = datetime.fromtimestamp(seconds), datetime.now()
+    if moment.date() == now.date():
+        return moment.strftime("%I:%M:%S %p")
+    return moment.strftime("%a %b %d, %I:%M:%S %p" if moment.year == now.year else "%a %b %d %Y, %I:%M:%S %p")
+
+
+def print_time_diff(seconds: float | None) -> str:
+    """The two largest units: `1 day, 2 hours`, `0 seconds`, `Negative Time`, `?` for None."""
+    if seconds is None:
+        return "?"
+    rest = int(seconds)
+    if rest < 0:
+        return "Negative Time"
+    parts = []
+    for word, size in UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {word}{'s' if count != 1 else ''}")
+    return ", ".join(parts[:2]) or "0 seconds"
+
+
+def print_time_since(seconds: float) -> str:
+    return print_time_diff(time.time() - seconds)
+
+
+def sizeof_fmt(size: float | None) -> str:
+    """A size in bytes with a binary unit; `?` when it is not known."""
+    if size is None:
+        return "?"
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.3g} {unit}"
+        amount /= 1024
+    return f"{amount:.3g} TiB"
+
+
+def duration(seconds: float | None) -> str:
+    """Compact duration: `12 s`, `3:05`, `1:02:03`, `2 d 3 h`."""
+    if seconds is None:
+        return ""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02}"
+    if whole < 86400:
+        return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    return f"{whole // 86400} d {whole // 3600 % 24} h"
+
+
+def ago(seconds: float | None) -> Markup:
+    """A `<time>` that reads as a relative time, is kept up to date by the page and shows the absolute one on hover."""
+    if not seconds:
+        return Markup("")
+    moment = datetime.fromtimestamp(seconds).astimezone()
+    text = f"{print_time_diff(max(0, time.time() - seconds)).split(',')[0]} ago"
+    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
+        moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S"), text
+    )
+
+
+def pill(status: Status | str) -> Markup:
+    """The coloured word of a status."""
+    value = Status(str(status))
+    return Markup('<span class="pill pill-{}" data-status="{}">{}</span>').format(value.word.lower(), value, value.word)
+
+
+def has_permission(job: Any, action: str = "edit") -> bool:
+    """Whether the current user may edit or delete the job."""
+    return may_edit(job)
+
+
+def asset(filename: str) -> str:
+    """Address of one of our static files, with its age in it so that a browser may keep it for ever."""
+    path = Path(__file__).parents[1] / "static" / filename
+    return url_for("static", filename=filename, v=f"{path.stat().st_mtime_ns // 10**6:x}")

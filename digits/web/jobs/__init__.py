@@ -1,0 +1,1 @@
+"""Pages, JSON and streams of jobs of every kind."""

@@ -1,0 +1,170 @@
+"""Routes every job has: redirect, edit, status, abort, delete, clone, groups, order in the queue (R 1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, jsonify, redirect, request
+
+from digits.domain.jobs import Kind
+from digits.errors import BadRequest
+from digits.service import Service, rows
+from digits.service import jobs as job_actions
+from digits.storage.jobs.store import Job
+from digits.web.http.request import argument, arguments, check_edit, describes, get_service, require_user, route, wants_json
+
+AREAS = ("jobs", "datasets", "models")
+EDIT_FIELDS = {"job_name": "A new name.", "job_notes": "Notes; blank: none.", "group_name": "The group; blank: none."}
+KINDS = {"datasets": Kind.DATASET, "models": Kind.MODEL}
+
+
+def blueprint() -> Blueprint:
+    """The routes of R 1.1 that begin with `/jobs`, and their twins below `/datasets` and `/models`."""
+    area = Blueprint("jobs", __name__)
+    for prefix in AREAS:
+        _add(area, f"/{prefix}/<job_id>", f"edit_{prefix}", _edit, "PUT", KINDS.get(prefix, ""))
+        _add(area, f"/{prefix}/<job_id>", f"delete_{prefix}", _delete, "DELETE", KINDS.get(prefix, ""))
+        _add(area, f"/{prefix}/<job_id>/abort", f"abort_{prefix}", _abort, "POST", KINDS.get(prefix, ""))
+        _add(area, f"/{prefix}/<job_id>/resume", f"resume_{prefix}", _resume, "POST", KINDS.get(prefix, ""))
+        area.add_url_rule(f"/{prefix}/<job_id>/status", f"status_{prefix}", status)
+    route(area, "/jobs/<job_id>")(show)
+    route(area, "/clone/<job_id>", methods=("GET", "POST"), json_twin=False)(clone)
+    area.add_url_rule("/jobs", "delete_many", delete_many, methods=["DELETE"])
+    area.add_url_rule("/abort_jobs", "abort_many", abort_many, methods=["POST"])
+    area.add_url_rule("/group", "group", group, methods=["GET", "POST"])
+    area.add_url_rule("/jobs/<job_id>/table_data.json", "table_data", table_data)
+    area.add_url_rule("/jobs/<job_id>/priority", "priority", priority, methods=["POST"])
+    return area
+
+
+def show(job_id: str) -> Any:
+    """The page of any job: a redirect to the page of its kind."""
+    job = get_service().store.get(job_id)
+    return redirect(job_address(job, json=wants_json()))
+
+
+def job_address(job: Job, json: bool = False) -> str:
+    """Path of a job's page or of its JSON twin."""
+    kind = {Kind.DATASET: "datasets", Kind.MODEL: "models", Kind.EVALUATION: "evaluations"}[Kind(job.kind)]
+    return f"{request.script_root}/{kind}/{job.id}" + (".json" if json else "")
+
+
+@describes(json=True, answer="`error`, `status` (a word), `name`, `type`.")
+def status(job_id: str) -> Any:
+    """`{error, status, name, type}`; of an unknown job HTTP 200 with the error "Job not found." (R 11.3)."""
+    job = get_service().store.find(job_id)
+    if job is None:
+        return jsonify({"error": "Job not found.", "status": "", "name": "", "type": ""})
+    return jsonify({"error": job.error, "status": job.status.word, "name": job.name, "type": job.type_name})
+
+
+@describes(json=True, answer="`job`: the row as in /jobs.json.")
+def table_data(job_id: str) -> Any:
+    """The row of one job."""
+    service = get_service()
+    return jsonify({"job": rows.rows(service, [service.store.get(job_id)])[0]})
+
+
+def clone(job_id: str) -> Any:
+    """To the *new* page of the job's sort, filled with what made this job."""
+    job = get_service().store.get(job_id)
+    return redirect(clone_address(job))
+
+
+def clone_address(job: Job) -> str:
+    """Path of the form that makes a job like this one."""
+    root = request.script_root
+    if job.kind == Kind.EVALUATION:
+        raise BadRequest("An evaluation cannot be cloned; start another one on the page of its model.")
+    if job.kind == Kind.DATASET:
+        if job.task == "classification" and job.extension.startswith("image-classification"):
+            return f"{root}/datasets/images/classification/new?clone={job.id}"
+        if not job.extension or job.extension == "prebuilt":
+            return f"{root}/datasets/images/generic/new?clone={job.id}"
+        return f"{root}/datasets/generic/new/{job.extension}?clone={job.id}"
+    if job.task == "classification" and (not job.extension or job.extension.startswith("image-classification")):
+        return f"{root}/models/images/classification/new?clone={job.id}"
+    extension = f"/{job.extension}" if job.extension else ""
+    return f"{root}/models/images/generic/new{extension}?clone={job.id}"
+
+
+@describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
+def delete_many() -> Any:
+    """Delete several jobs; what could not be deleted is said in one message."""
+    return _for_many(job_actions.delete, "Jobs deleted.")
+
+
+@describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
+def abort_many() -> Any:
+    """Abort several jobs; those that have ended already are counted in the message."""
+    return _for_many(job_actions.abort, "Jobs aborted.")
+
+
+@describes(json=True, form={"job_ids[]": "Ids of jobs, repeated.", "group_name": "The group; blank: none."})
+def group() -> Any:
+    """Put several jobs into the group `group_name` (blank: into none)."""
+    name = argument("group_name", "") or ""
+    return _for_many(lambda service, job: job_actions.edit(service, job, group=name), "Jobs regrouped.")
+
+
+@describes(json=True, form={"move": "top, up, down, bottom or a whole number."})
+def priority(job_id: str) -> Any:
+    """Move a waiting job in the queue: `move` is `top`, `up`, `down` or a whole number that becomes its priority."""
+    service = get_service()
+    job = service.store.get(job_id)
+    check_edit(job)
+    job_actions.reprioritize(service, job, argument("move", "top") or "top")
+    return "Queue changed."
+
+
+def _add(area: Blueprint, rule: str, endpoint: str, action: Callable[[Job], str], method: str, kind: str) -> None:
+    @describes(json=True, form=EDIT_FIELDS if action is _edit else None)
+    def handler(job_id: str) -> Any:
+        job = get_service().store.get(job_id, kind)
+        check_edit(job)
+        return _text(action(job))
+
+    handler.__doc__ = action.__doc__
+    area.add_url_rule(rule, endpoint, handler, methods=[method])
+
+
+def _text(message: str) -> Any:
+    return jsonify({"message": message}) if wants_json() else message
+
+
+def _edit(job: Job) -> str:
+    """Change name, notes or group of a job."""
+    name, notes = argument("job_name"), argument("job_notes")
+    group_name = argument("group_name")
+    if name is None and notes is None and group_name is None:
+        raise BadRequest("Nothing to change was sent.", advice="Send job_name, job_notes or group_name.")
+    job_actions.edit(get_service(), job, name=name, notes=notes, group=group_name)
+    return f"{job.type_name} updated."
+
+
+def _delete(job: Job) -> str:
+    """Delete a job with everything it made; refused while models need it."""
+    job_actions.delete(get_service(), job)
+    return "Job deleted."
+
+
+def _abort(job: Job) -> str:
+    """Stop a job that waits or runs."""
+    job_actions.abort(get_service(), job)
+    return "Job aborted."
+
+
+def _resume(job: Job) -> str:
+    """Let an aborted or failed job go on from its checkpoint."""
+    job_actions.resume(get_service(), job)
+    return "Job goes on."
+
+
+def _for_many(action: Callable[[Service, Job], object], done: str) -> Any:
+    service, user = get_service(), require_user()
+    jobs, problems = job_actions.choose(service, arguments("job_ids[]") or arguments("job_ids"), user)
+    problems += job_actions.for_each(service, action, jobs)
+    if problems:
+        raise BadRequest(" ".join(problems))
+    return _text(done)

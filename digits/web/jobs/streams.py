@@ -1,0 +1,167 @@
+"""Server-sent events: one job (`/jobs/<id>/events`), or lists and several jobs in one connection (`/events`)."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+
+from flask import Blueprint, Response, current_app, request
+from flask.blueprints import BlueprintSetupState
+
+from digits.errors import BadRequest
+from digits.storage.jobs.store import Job
+from digits.web.http.request import get_service
+from digits.web.jobs.live import MOST_CHANGES, RESET, Lines, Live, Message, RowChange, Watcher, line_start, pieces, row_changes
+
+KEEP_ALIVE = b": still here\n\n"
+KEEP_ALIVE_SECONDS = 10.0
+WAKE_SECONDS = 1.0
+END = b"event: end\ndata: {}\n\n"
+LINGER_SECONDS = 1.0  # after the row says that a job has ended, its last lines may still come
+MOST_JOBS = 50
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+def blueprint() -> Blueprint:
+    """Both streams; the `Live` they share becomes `app.extensions["digits-live"]`."""
+    area = Blueprint("streams", __name__)
+    area.record_once(_install)
+    area.add_url_rule("/jobs/<job_id>/events", "job_events", job_events)
+    area.add_url_rule("/events", "events", events)
+    return area
+
+
+def job_events(job_id: str) -> Response:
+    """The event log of one job from `Last-Event-ID` (or the argument `offset`) on, then live.
+
+    Each message is one raw line with the byte offset after it as id; `job` messages carry the job's row when it changed;
+    `end` says that the job has ended and everything was sent.
+    """
+    job = get_service().store.get(job_id)
+    offset = _whole(request.headers.get("Last-Event-ID") or request.args.get("offset", "0"))
+    return _stream(_job_stream(get_live(), job, offset))
+
+
+def events() -> Response:
+    """Changed rows of all jobs and, for each argument `job=ID:OFFSET`, that job's lines.
+
+    `job` messages carry a row and its sequence number as id; they begin after `Last-Event-ID` or the argument `list`
+    (default: now). `line` messages hold `job_id`, `offset` and `event`. `reset` says that more rows changed than are sent.
+    """
+    since = request.headers.get("Last-Event-ID") or request.args.get("list", "")
+    offsets = dict(_job_offset(text) for text in request.args.getlist("job")[:MOST_JOBS])
+    known = get_service().store.find_many(set(offsets))
+    offsets = {job_id: offset for job_id, offset in offsets.items() if job_id in known}
+    return _stream(_shared_stream(get_live(), offsets, _whole(since) if since else None))
+
+
+def get_live() -> Live:
+    """The watchers and feeding threads of this application."""
+    live: Live = current_app.extensions["digits-live"]
+    return live
+
+
+def _install(state: BlueprintSetupState) -> None:
+    state.app.extensions["digits-live"] = Live(state.app.extensions["digits"])
+
+
+def _stream(messages: Iterator[bytes]) -> Response:
+    return Response(messages, mimetype="text/event-stream", headers=HEADERS)
+
+
+class Ending:
+    """Whether a job's stream is over: its row says that it ended, and its last lines had time to come."""
+
+    def __init__(self, running: bool) -> None:
+        self.running(running)
+
+    def running(self, running: bool) -> None:
+        self._ended = None if running else time.monotonic()
+
+    def is_over(self) -> bool:
+        return self._ended is not None and time.monotonic() - self._ended > LINGER_SECONDS
+
+
+def _job_stream(live: Live, job: Job, offset: int) -> Iterator[bytes]:
+    watcher, offsets, _ = live.watch(frozenset({job.id}), lists=False)
+    try:
+        yield b"retry: 1000\n\n"
+        for piece in _backlog(live, job.id, offset, offsets[job.id]):
+            yield piece.plain
+        ending = Ending(live.service.store.get(job.id).status.is_running)
+        for message in _messages(watcher, ending.is_over):
+            if isinstance(message, RowChange):
+                ending.running(message.row["running"])
+                yield message.plain
+            elif isinstance(message, Lines):
+                left = message.after(offset)
+                yield left.plain if left else b""
+            else:
+                yield message or END
+    finally:
+        live.leave(watcher)
+
+
+def _shared_stream(live: Live, wanted: dict[str, int], since: int | None) -> Iterator[bytes]:
+    watcher, offsets, sequence = live.watch(frozenset(wanted), lists=True)
+    try:
+        yield b"retry: 1000\n\n"
+        if since is not None and since < sequence:
+            yield from _missed_rows(live, since)
+        for job_id, offset in wanted.items():
+            for piece in _backlog(live, job_id, offset, offsets[job_id]):
+                yield piece.tagged
+        for message in _messages(watcher, lambda: False):
+            if isinstance(message, RowChange):
+                yield message.listed
+            elif isinstance(message, Lines):
+                left = message.after(wanted[message.job_id])
+                yield left.tagged if left else b""
+            elif message:
+                yield message
+    finally:
+        live.leave(watcher)
+
+
+def _messages(watcher: Watcher, is_over: Callable[[], bool]) -> Iterator[Message]:
+    """What comes to the watcher, with keep-alives in quiet times; ends when the server stops, and with None when `is_over`."""
+    sent = time.monotonic()
+    while not watcher.lost.is_set():
+        try:
+            message = watcher.messages.get(timeout=WAKE_SECONDS)
+        except queue.Empty:
+            if is_over():
+                yield None
+                return
+            if time.monotonic() - sent < KEEP_ALIVE_SECONDS:
+                continue
+            message = KEEP_ALIVE
+        if message is None:
+            return
+        sent = time.monotonic()
+        yield message
+
+
+def _backlog(live: Live, job_id: str, offset: int, until: int) -> Iterator[Lines]:
+    path = live.service.folder(job_id).events_file
+    return pieces(job_id, path, line_start(path, offset), until)
+
+
+def _missed_rows(live: Live, since: int) -> Iterator[bytes]:
+    changes = row_changes(live.service, since)
+    if len(changes) == MOST_CHANGES:
+        yield RESET
+    else:
+        yield from (change.listed for change in changes)
+
+
+def _job_offset(text: str) -> tuple[str, int]:
+    job_id, _, offset = text.partition(":")
+    return job_id, _whole(offset or "0")
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadRequest(f"{text[:40]!r} is no offset, expected a whole number of bytes.")
+    return int(text)

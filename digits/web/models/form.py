@@ -1,0 +1,97 @@
+"""The page with the form of a new model: what it offers and what it is filled with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask import flash, render_template
+
+from digits.domain.jobs import Kind, Task
+from digits.engines.network.losses import losses_for
+from digits.service.forms import BoundForm
+from digits.service.models import choices as model_choices
+from digits.service.models.create import clone_values
+from digits.service.models.form import LR_PARAMETERS, ModelForm
+from digits.service.models.gpus import machine_gpus
+from digits.storage.jobs.store import JobQuery
+from digits.web.http.request import argument, get_service
+
+TITLES = {Task.CLASSIFICATION: "New Image Classification Model", Task.GENERIC: "New Image Model"}
+
+
+def render(
+    task: Task, values: Mapping[str, Any] | None = None, errors: Mapping[str, list[str]] | None = None, extension: str = ""
+) -> str:
+    """The form: as sent when `values` are given, else as a clone or with sound values for the first network."""
+    service = get_service()
+    datasets = model_choices.dataset_choices(service, task, extension)
+    frameworks = model_choices.framework_choices()
+    standard = {f["id"]: model_choices.standard_choices(f["id"], task) for f in frameworks}
+    source = argument("clone") if values is None else None
+    if source:
+        values = clone_values(service, service.store.get(source, Kind.MODEL))
+    groups = sorted({job.group for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs if job.group})
+    return render_template(
+        "models/new.html",
+        form=BoundForm(
+            ModelForm, values if values is not None else fresh_values(task, datasets, standard["pytorch"]), errors or {}
+        ),
+        title=TITLES[task] + (f" ({extension})" if extension else ""),
+        form_area="classification" if task == Task.CLASSIFICATION else "generic",
+        extension=extension,
+        task=str(task),
+        datasets=datasets,
+        standard=standard,
+        frameworks=frameworks,
+        previous=model_choices.previous_choices(service, task),
+        gpus=machine_gpus(service),
+        groups=groups,
+        lr_parameters=LR_PARAMETERS,
+        form_defaults=defaults(),
+        task_losses={str(t): list(losses_for(t)) for t in Task},
+        is_fresh=values is None,
+        sent=values or {},
+    )
+
+
+def fresh_values(task: Task, datasets: list[dict[str, Any]], standard: list[dict[str, Any]]) -> dict[str, Any]:
+    """What an untouched form holds: the data set asked for (or the only one) and the first network's sound values."""
+    asked = argument("dataset")
+    chosen = next((d for d in datasets if d["id"] == asked), datasets[0] if len(datasets) == 1 else None)
+    card = fitting(standard, chosen)
+    values: dict[str, Any] = {"framework": "pytorch", "method": "standard" if card else "custom"}
+    if chosen:
+        values["dataset"] = chosen["id"]
+    if card:
+        values |= {"standard_networks": card["name"], **card["defaults"]}
+    return values
+
+
+def defaults() -> dict[str, str]:
+    """What the server takes for each field that is left out, as the form writes it."""
+    form = BoundForm(ModelForm)
+    return {view.name: ("y" if view.value else "false") if view.widget == "checkbox" else str(view.value) for view in form}
+
+
+def fitting(standard: list[dict[str, Any]], dataset: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The network to propose: one for the data set's task, the largest input that the pictures still fill, then the fewest
+    weights."""
+    if dataset and dataset.get("task") != Task.GENERIC:
+        standard = [card for card in standard if dataset.get("task") in card["tasks"]]
+    if not standard or not dataset or not dataset.get("image_height"):
+        return standard[0] if standard else None
+    side = min(int(dataset["image_height"]), int(dataset["image_width"]))
+    inside = [card for card in standard if card["input_size"] <= side]
+    return min(inside, key=lambda card: (-card["input_size"] // 100, card["parameters"])) if inside else standard[0]
+
+
+def render_plain(template: str, **values: Any) -> str:
+    """A template that needs nothing but its values."""
+    return render_template(template, **values)
+
+
+def tell(warnings: Iterable[str]) -> None:
+    """Show warnings on the next page."""
+    for text in warnings:
+        flash(text, "warning")

@@ -1,0 +1,202 @@
+"""Models over HTTP: the form, the page that shows a training live, and their JSON (R 1.3, 3, 4.4, 7.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, redirect, url_for
+
+from digits.domain.jobs import Kind, Task
+from digits.errors import BadRequest, FormErrors
+from digits.service.forms import parse
+from digits.service.models import choices as model_choices
+from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, preview
+from digits.service.models.create import create_planned, model_dict, plan_models
+from digits.service.models.customize import CheckForm, check_network, customize_text
+from digits.service.models.form import LearningRateForm, ModelForm
+from digits.service.models.history import read_history
+from digits.service.models.page import training_page
+from digits.storage.jobs.store import JobQuery
+from digits.web.http import request as context
+from digits.web.http.request import (
+    argument,
+    argument_job,
+    describes,
+    get_service,
+    json_answer,
+    render_job,
+    require_user,
+    route,
+    wants_json,
+)
+from digits.web.models import augmentation_preview as augmentation
+from digits.web.models import form as model_form_page
+from digits.web.models import validation_samples as film
+
+IMAGES = "/models/images"
+AREAS = {"classification": Task.CLASSIFICATION, "generic": Task.GENERIC}
+
+
+def blueprint() -> Blueprint:
+    """All routes of models but those that every job has, downloads and inference."""
+    area = Blueprint("models", __name__)
+    route(area, "/models")(index)
+    route(area, f"{IMAGES}/<any(classification, generic):kind>/new", json_twin=False)(new)
+    route(area, f"{IMAGES}/generic/new/<extension_id>", json_twin=False)(new_for_extension)
+    route(area, f"{IMAGES}/<any(classification, generic):kind>", methods=("POST",))(create)
+    route(area, f"{IMAGES}/generic/<extension_id>", methods=("POST",))(create_for_extension)
+    area.add_url_rule(f"{IMAGES}/generic<extension_id>", "create_old", create_for_extension, methods=["POST"])
+    route(area, f"{IMAGES}/<any(classification, generic):kind>/large_graph", json_twin=False)(large_graph)
+    route(area, "/models/customize", methods=("POST",), json_twin=False)(customize)
+    route(area, "/models/visualize-network", methods=("POST",))(visualize_network)
+    route(area, "/models/visualize-lr", methods=("POST",), json_twin=False)(visualize_lr)
+    route(area, "/models/networks")(networks)
+    route(area, "/models/<job_id>")(show)
+    route(area, "/models/<job_id>/curves")(curves)
+    area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
+    film.register(area)
+    augmentation.register(area)
+    return area
+
+
+@describes(answer="`models`: each as at /models/{job_id}.json, newest first.")
+def index() -> Any:
+    """All models."""
+    if not wants_json():
+        return redirect(url_for("home.index", tab=2))
+    service = get_service()
+    return json_answer({"models": [model_dict(service, job) for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs]})
+
+
+@describes(arguments={"clone": "A model whose values fill the form.", "dataset": "The data set to choose at first."})
+def new(kind: str) -> Any:
+    """The form of a new model."""
+    require_user()
+    return model_form_page.render(AREAS[kind])
+
+
+@describes(arguments={"clone": "A model whose values fill the form."})
+def new_for_extension(extension_id: str) -> Any:
+    """The form of a new model on data sets of one extension."""
+    require_user()
+    return model_form_page.render(Task.GENERIC, extension=extension_id)
+
+
+@describes(form=ModelForm, answer="The model, as at /models/{job_id}.json, or `jobs`: one for each combination of a sweep.")
+def create(kind: str) -> Any:
+    """Create a model, or one for each combination of the listed learning rates and batch sizes.
+
+    `clone` may name a model whose stored form stands in for the fields that are left out.
+    """
+    return _create(AREAS[kind])
+
+
+@describes(form=ModelForm, answer="The model, as at /models/{job_id}.json, or `jobs`: one for each combination of a sweep.")
+def create_for_extension(extension_id: str) -> Any:
+    """Create a model on a data set of one extension."""
+    return _create(Task.GENERIC, extension_id.removesuffix(".json"))  # the old rule without a slash also takes `generic.json`
+
+
+@describes(answer="The model: see docs/rest.md.")
+def show(job_id: str) -> Any:
+    """A model."""
+    service = get_service()
+    job = service.store.get(job_id, Kind.MODEL)
+    if wants_json():
+        return json_answer(model_dict(service, job, verbose=True))
+    page = training_page(service, job)
+    return render_job(
+        "models/show.html", job, page=page, event_offset=page.history.offset, details=model_dict(service, job, verbose=True)
+    )
+
+
+@describes(answer="`combined` and `lr` as the original drew them; `curves`, `snapshots` and more; `offset` for a stream.")
+def curves(job_id: str) -> Any:
+    """The curves of a training."""
+    service = get_service()
+    job = service.store.get(job_id, Kind.MODEL)
+    page = training_page(service, job)
+    return json_answer({"combined": combined_graph(page.history), "lr": lr_graph(page.history), **page.data})
+
+
+@describes(json=True, answer="CSV: step, epoch, phase, name, kind, value, time, attempt.")
+def metrics(job_id: str) -> Any:
+    """Every metric of a training."""
+    service = get_service()
+    job = service.store.get(job_id, Kind.MODEL)
+    history = read_history(service.folder(job.id))
+    headers = {"Content-Disposition": f'attachment; filename="{job.id}_metrics.csv"'}
+    return Response(metrics_csv(history), mimetype="text/csv", headers=headers)
+
+
+@describes(arguments={"job_id": "The model."})
+def large_graph(kind: str) -> Any:
+    """The chart of a training on a page of its own."""
+    job = argument_job(Kind.MODEL)
+    page = training_page(get_service(), job)
+    return model_form_page.render_plain("models/large_graph.html", job=job, page=page)
+
+
+@describes(
+    arguments={"network": "A standard network or a model's id.", "framework": "pytorch or tensorflow."},
+    form={"snapshot_epoch": "0 none, -1 the model's own initial weights, else an epoch."},
+    json=True,
+    answer="`network`: the text; `snapshot`: the file of weights, where one was chosen.",
+)
+def customize() -> Any:
+    """The text of a network, to be edited."""
+    network = context.required_argument("network")
+    return json_answer(customize_text(get_service(), network, argument("framework") or "", argument("snapshot_epoch")))
+
+
+@describes(form=CheckForm, answer="`layers` (name, kind, output_shape, parameters), `parameters`, `output_shapes`, `warnings`.")
+def visualize_network() -> Any:
+    """Build a network in a process of its own and show its layers."""
+    require_user()
+    form = parse(CheckForm, {**context.form_values(), "framework": argument("framework") or ""})
+    report = check_network(get_service(), form)
+    return json_answer(report) if wants_json() else model_form_page.render_plain("models/network_table.html", report=report)
+
+
+@describes(form=LearningRateForm, json=True, answer='`data.columns`: one `["Learning Rate i", 101 numbers]` per rate.')
+def visualize_lr() -> Any:
+    """The learning rate over the training."""
+    form = parse(LearningRateForm, context.form_values())
+    drawn = preview([form.schedule(rate) for rate in form.learning_rate])
+    return json_answer({"data": {"columns": [[f"Learning Rate {i}", *values] for i, values in enumerate(drawn)]}})
+
+
+@describes(
+    arguments={
+        "q": "Words that the name has.",
+        "framework": "pytorch (torchvision, timm, segmentation-models-pytorch) or tensorflow (keras.applications).",
+        "task": "classification, segmentation, detection, processing or regression.",
+    },
+    answer="`total` and the first `networks` (name, parameters, input size).",
+)
+def networks() -> Any:
+    """The networks of the libraries."""
+    task = argument("task") or str(Task.CLASSIFICATION)
+    return json_answer(model_choices.library_choices(argument("q") or "", argument("framework") or "pytorch", task))
+
+
+def _create(task: Task, extension: str = "") -> Any:
+    owner = require_user()
+    service = get_service()
+    values = context.form_values()
+    try:
+        plan = plan_models(service, task, values)
+    except FormErrors as error:
+        if wants_json():
+            raise
+        return model_form_page.render(task, values, error.errors, extension), 400
+    if extension and plan.dataset.extension != extension:
+        raise BadRequest(f"{plan.dataset.name} is no data set of {extension}.")
+    jobs = create_planned(service, plan, owner)
+    if not wants_json():
+        model_form_page.tell(plan.warnings)
+        return redirect(url_for("models.show", job_id=jobs[0].id) if len(jobs) == 1 else url_for("home.index"))
+    notes = {"warnings": list(plan.warnings)} if plan.warnings else {}
+    if len(jobs) == 1:
+        return json_answer({**model_dict(service, jobs[0], verbose=True), **notes})
+    return json_answer({"jobs": [model_dict(service, job, verbose=True) for job in jobs], **notes})

@@ -1,0 +1,248 @@
+"""Where the pictures of an evaluation come from: a list file, a folder, or a split's records; each gives tasks that read a batch.
+
+Holds: a task may run in any thread and depends on no other; what cannot be read becomes a problem of its batch, never an
+error; files are read only below the folders that the server may read.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from digits.domain.datasets import DatasetInfo
+from digits.domain.inference import EvaluationSpec
+from digits.errors import DataError, DigitsError, LoadImageError
+from digits.images.prepare_for_model import Preparer
+from digits.storage.files import read_json
+from digits.storage.folders import JobFolder, JobsDir
+from digits.storage.records.reader import RecordReader
+from digits.utils.fetch import fetch
+from digits.utils.image import is_image_file
+from digits.utils.words import readable
+from digits.worker.evaluation_fitting import Fitting
+
+UNKNOWN = -1
+LINE = re.compile(r"^(?P<path>.*?)\s+(?P<label>[-+]?\d+)$")
+URL = ("http://", "https://")
+
+
+@dataclass
+class Batch:
+    """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, -1 for unknown. `sizes` (H, W) are
+    those before pictures were fitted to the model; empty where none was."""
+
+    paths: list[str] = field(default_factory=list)
+    features: Sequence[np.ndarray] | np.ndarray = field(default_factory=list)
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    records: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def seen(self) -> int:
+        return len(self.paths) + len(self.problems)
+
+
+Task = Callable[[], Batch]
+
+
+class Source(Protocol):
+    """`total` pictures, and tasks that read `size` of them each, in order."""
+
+    total: int
+
+    def tasks(self, size: int) -> Iterator[Task]: ...
+
+
+def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any]) -> Source:
+    """The source an evaluation names. Raises DataError when it holds no picture."""
+    if spec.source == "split":
+        source: Source = SplitSource(jobs_dir.folder(spec.dataset_id), spec, meta)
+    elif spec.source == "list":
+        source = ListSource(folder.path / spec.list_file, spec, meta)
+    else:
+        source = FolderSource(Path(spec.folder), spec, meta)
+    if not source.total:
+        raise DataError(
+            "There is no picture to classify.", advice="A list holds one path a line; a folder pictures at any depth."
+        )
+    return source
+
+
+class ListSource:
+    """Lines `path [label]`; relative paths start at the given folder."""
+
+    def __init__(self, file: Path, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
+        self._file = file
+        self._spec = spec
+        self._reader = _FileReader(spec, meta)
+        self.total = sum(1 for _ in self._entries())
+
+    def tasks(self, size: int) -> Iterator[Task]:
+        return _file_tasks(self._entries(), size, self._reader)
+
+    def _entries(self) -> Iterator[tuple[str, int]]:
+        with open(self._file, encoding="utf-8-sig", errors="surrogateescape") as lines:
+            entries = (parse_line(line, self._spec.folder) for line in lines if line.strip())
+            yield from islice(entries, self._spec.limit or None)
+
+
+class FolderSource:
+    """Every picture below a folder, sorted; a sub-folder named like a class gives the true class of its pictures."""
+
+    def __init__(self, folder: Path, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._reader = _FileReader(spec, meta)
+        self._classes = {label: number for number, label in enumerate(meta["class_labels"])}
+        self.total = sum(1 for _ in self._entries())
+
+    def tasks(self, size: int) -> Iterator[Task]:
+        return _file_tasks(self._entries(), size, self._reader)
+
+    def _entries(self) -> Iterator[tuple[str, int]]:
+        return islice(self._walk(), self._spec.limit or None)
+
+    def _walk(self) -> Iterator[tuple[str, int]]:
+        for root, folders, names in os.walk(self._folder):
+            folders.sort()
+            parts = Path(root).relative_to(self._folder).parts
+            label = next((c for p in parts if (c := self._class(p)) != UNKNOWN), UNKNOWN)
+            yield from ((os.path.join(root, name), label) for name in sorted(names) if is_image_file(name))
+
+    def _class(self, name: str) -> int:
+        name = readable(name)
+        return self._classes.get(name, self._classes.get(name.replace("_", " "), UNKNOWN))
+
+
+class SplitSource:
+    """The records of one split, as they are stored. Classes of another data set are matched by name, its pictures brought to
+    the model's channels and size."""
+
+    def __init__(self, dataset: JobFolder, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
+        self._reader = RecordReader(dataset.path / spec.split)
+        info = DatasetInfo.from_json(read_json(dataset.dataset_file))
+        known = {label: number for number, label in enumerate(meta["class_labels"])}
+        self._classes = np.array([known.get(label, UNKNOWN) for label in info.class_labels] or [UNKNOWN], np.int64)
+        self.total = min(len(self._reader), spec.limit or len(self._reader))
+        self._fitting = Fitting(meta)
+
+    def tasks(self, size: int) -> Iterator[Task]:
+        for start in range(0, self.total, size):
+            yield functools.partial(self._read, np.arange(start, min(start + size, self.total)))
+
+    def _read(self, rows: np.ndarray) -> Batch:
+        reader, shape = self._reader, self._reader.meta.feature_shape
+        if shape is not None and self._fitting.takes(shape):
+            return Batch(self._paths(rows), reader.features(rows), self._labels(rows), rows)
+        return self._fitted(rows)
+
+    def _fitted(self, rows: np.ndarray) -> Batch:
+        """Record by record; one that the model cannot take becomes a problem."""
+        problems: list[tuple[str, str]] = []
+        features, sizes, kept = [], [], []
+        for row, path in zip(rows, self._paths(rows), strict=True):
+            feature = self._reader.feature(int(row))
+            try:
+                features.append(self._fitting.fitted(feature))
+            except DigitsError as error:
+                problems.append((path, str(error)))
+                continue
+            sizes.append((feature.shape[1], feature.shape[2]))
+            kept.append(int(row))
+        chosen = np.array(kept, np.int64)
+        return Batch(self._paths(chosen), features, self._labels(chosen), chosen, problems, sizes)
+
+    def _paths(self, rows: np.ndarray) -> list[str]:
+        return [readable(path) for path in self._reader.column("source", rows)]
+
+    def _labels(self, rows: np.ndarray) -> np.ndarray:
+        if self._reader.meta.label_kind != "index":
+            return np.full(len(rows), UNKNOWN, np.int64)
+        labels = self._reader.labels(rows)
+        known = (labels >= 0) & (labels < len(self._classes))
+        return np.where(known, self._classes[np.where(known, labels, 0)], UNKNOWN)
+
+
+def parse_line(line: str, folder: str) -> tuple[str, int]:
+    """Path (joined with `folder` when relative) and label of a list line; -1 without one. Only a last word that is an integer
+    is a label."""
+    text = line.strip()
+    found = LINE.match(text)
+    path, label = (found["path"], int(found["label"])) if found else (text, UNKNOWN)
+    if folder and not path.startswith(URL):
+        path = os.path.join(folder, path)
+    return path, label
+
+
+class _FileReader:
+    """Reads picture files of the allowed folders."""
+
+    def __init__(self, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
+        options = spec.options
+        self._prepare = Preparer(meta, dont_resize=spec.dont_resize)
+        self._roots = tuple(_prefix(root) for root in options.get("roots", ()))
+        self._uploads = _prefix(options.get("uploads", ""))
+        self._closed = _prefix(options.get("closed", ""))
+        self._allow_urls = bool(options.get("allow_urls"))
+        self._classes = len(meta["class_labels"])
+        self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
+
+    def read(self, entries: Sequence[tuple[str, int]]) -> Batch:
+        batch = Batch(features=[])
+        labels: list[int] = []
+        features: list[np.ndarray] = []
+        for path, label in entries:
+            try:
+                features.append(self._feature(path))
+            except DigitsError as error:
+                batch.problems.append((readable(path), str(error)))
+                continue
+            batch.paths.append(readable(path))
+            labels.append(label if 0 <= label < self._classes else UNKNOWN)
+        batch.features = features
+        batch.labels = np.array(labels, np.int64)
+        batch.records = np.full(len(labels), UNKNOWN, np.int64)
+        return batch
+
+    def _feature(self, path: str) -> np.ndarray:
+        if path.startswith(URL):
+            return self._prepare(self._fetched(path))
+        return self._prepare(self._allowed(path))
+
+    def _fetched(self, url: str) -> bytes:
+        if not self._allow_urls:
+            raise LoadImageError(f"{url} is not fetched: the setting allow_urls is off.")
+        return fetch(url)
+
+    def _allowed(self, path: str) -> str:
+        if "\0" in path:
+            raise LoadImageError("A path cannot contain a zero byte.")
+        if not os.path.isabs(path):
+            raise LoadImageError(f"{path} is a relative path; give the folder it starts at (image_folder).")
+        folder, name = os.path.split(path)
+        real = os.path.join(self._real_folder(folder), name)
+        if os.path.islink(real):
+            real = os.path.realpath(real)
+        hidden = real.startswith(self._closed) and not real.startswith(self._uploads)
+        if hidden or name == "userdata.pkl" or not real.startswith(self._roots):
+            raise LoadImageError(f"{path} is outside the folders that digits may read (setting data_dirs).")
+        return real
+
+
+def _file_tasks(entries: Iterable[tuple[str, int]], size: int, reader: _FileReader) -> Iterator[Task]:
+    iterator = iter(entries)
+    while chunk := list(islice(iterator, size)):
+        yield functools.partial(reader.read, chunk)
+
+
+def _prefix(folder: str) -> str:
+    return os.path.join(folder, "") if folder else "\0"

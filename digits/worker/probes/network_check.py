@@ -1,0 +1,68 @@
+"""`python -m digits.worker.probes.network_check --framework NAME --out FILE`: build a network text once and write what came out.
+
+Reads `{"text", "context"}` as JSON from stdin and writes `{"report": …}` or `{"problem": text}` to FILE. The text is code: this
+process has limits on its time and memory, and what it prints goes nowhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from digits.engines.base import NetworkContext, get_engine
+from digits.errors import DigitsError
+from digits.storage.files import write_json
+from digits.utils.processes import die_with_parent
+from digits.worker.failures import error_event
+
+CPU_SECONDS = 90
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do one check; the exit code is 0 whenever FILE was written."""
+    parser = argparse.ArgumentParser(prog="python -m digits.worker.probes.network_check", description="Check a network text.")
+    parser.add_argument("--framework", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(argv)
+    die_with_parent()
+    request = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    _silence()
+    write_json(options.out, check(options.framework, str(request["text"]), request["context"]))
+    return 0
+
+
+def check(framework: str, text: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine's report as JSON types, or the problem in words."""
+    try:
+        report = get_engine(framework).check(text, _context(context))
+    except DigitsError as error:
+        return {"problem": str(error)}
+    except Exception as error:  # whatever the text throws is the answer
+        event = error_event(error)
+        return {"problem": f"{event.message} {event.advice}".strip()}
+    return {"report": asdict(report)}
+
+
+def _context(values: Mapping[str, Any]) -> NetworkContext:
+    """Lists of JSON as the tuples that the context has."""
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return NetworkContext(**fields)
+
+
+def _silence() -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
