@@ -39,7 +39,7 @@ PAUSE = 0.25
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
             "--disable-component-update", "--disable-sync"]  # fmt: skip
 FOLLOW = """async ([root, id]) => {
-  const { jobStream } = await import(`${root}/static/js/live.js`);
+  const { jobStream } = await import(`${root}/static/js/live/live.js`);
   window.seen = [];
   jobStream(id, { onEvent: (event) => event.type === "metric" && window.seen.push([event.step, Date.now() / 1000 - event.t]) });
 }"""

@@ -39,7 +39,7 @@ PUT = """async (html) => {
   const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: "/static/css/plugins.css" });
   await new Promise((done) => { style.onload = done; document.head.append(style); });
   document.querySelector("main").innerHTML = html;
-  await (await import("/static/js/views.js")).start();
+  await (await import("/static/js/pages/views.js")).start();
 }"""
 # Each step is given to the page by a frame's callback, as a hand on a slider does.
 STEPS = """async ([selector, values]) => {

@@ -1,6 +1,6 @@
 """Of boxes of one class that overlap much only the best stays: greedy, best first, as torchvision's `batched_nms` does it.
 
-The page's sliders do the same in `static/js/suppression.js`, on the same float32 numbers; tests compare the three.
+The page's sliders do the same in `static/js/overlay/suppression.js`, on the same float32 numbers; tests compare the three.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def put(page: Page, server: RunningServer, html: str) -> None:
     page.evaluate(
         """async (html) => {
             document.querySelector("main").innerHTML = html;
-            const { start } = await import("/static/js/views.js");
+            const { start } = await import("/static/js/pages/views.js");
             await start();
         }""",
         html,
@@ -130,7 +130,7 @@ def test_overlapping_boxes_come_and_go_as_in_python(page: Page, context: Browser
     rows = boxes_at_random(300, seed=5)
     page.goto(f"{server.url}/plugins")
     program = """async ([packed, overlap, score, most]) => {
-        const { chosen, unpack } = await import("/static/js/suppression.js");
+        const { chosen, unpack } = await import("/static/js/overlay/suppression.js");
         return chosen(unpack(packed), { overlap, score }, most).map(({ box, score, class: label }) => [...box, score, label]);
     }"""
     packed = base64.b64encode(rows.tobytes()).decode()

@@ -1,7 +1,7 @@
 """Boxes over the picture, drawn in the page: score threshold, overlap (NMS), classes, line width, opacity, faded picture.
 
 The page gets the boxes before suppression where the network tells them (`candidates`), as base64 of float32 rows, so that
-`static/js/suppression.js` finds to the bit what the network would have given at each place of the slider.
+`static/js/overlay/suppression.js` finds to the bit what the network would have given at each place of the slider.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 // What every page has: colours, menu, relative times, copying, and path fields.
 
-import { agoText, toast } from "./ui.js";
+import { agoText, toast } from "./parts/ui.js";
 
 function applyTheme(value) {
   const dark = value === "dark" || (value === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
@@ -60,7 +60,7 @@ function copying() {
 
 async function pathFields(root) {
   if (root.querySelector("[data-path-field], [data-upload-page]")) {
-    const { attachAll } = await import("./paths.js");
+    const { attachAll } = await import("./parts/paths.js");
     attachAll(root);
   }
 }

@@ -1,8 +1,8 @@
 // A few training pictures as the augmentation of the form would change them; masks and boxes move along.
 
-import { CARDS } from "./film_cards.js";
-import { Stage } from "./stage.js";
-import { el, request, root } from "./ui.js";
+import { CARDS } from "../overlay/film_cards.js";
+import { Stage } from "../overlay/stage.js";
+import { el, request, root } from "../parts/ui.js";
 
 const WAIT_MS = 500;
 const TRUTH_ONLY = { truth: true, prediction: false, opacity: 1, score: 0, hidden: new Set() };

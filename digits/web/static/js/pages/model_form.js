@@ -1,10 +1,10 @@
 // The form of a new model: networks, sound values for the one that is chosen, the learning rate drawn live, a summary.
 
 import { attachPreview } from "./augmentation_preview.js";
-import { attach } from "./code_editor.js";
-import { describe, readForm } from "./model_summary.js";
-import { CONFIG, colour, drawAlways, layout, plotly } from "./theme_plot.js";
-import { el, number, request, root, toast } from "./ui.js";
+import { attach } from "../parts/code_editor.js";
+import { describe, readForm } from "../parts/model_summary.js";
+import { CONFIG, colour, drawAlways, layout, plotly } from "../charts/theme_plot.js";
+import { el, number, request, root, toast } from "../parts/ui.js";
 
 const form = document.getElementById("model-form");
 const data = JSON.parse(document.getElementById("model-data").textContent);

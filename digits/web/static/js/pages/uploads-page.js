@@ -1,7 +1,7 @@
 // The page of uploads: a field to drop files on, and removing what is not needed any more.
 
-import { confirmDialog, request, toast } from "./ui.js";
-import { dropZone, progressBar, sendAll } from "./uploads.js";
+import { confirmDialog, request, toast } from "../parts/ui.js";
+import { dropZone, progressBar, sendAll } from "../parts/uploads.js";
 
 const zone = dropZone();
 const status = document.querySelector("[data-progress]");

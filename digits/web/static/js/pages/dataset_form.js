@@ -1,7 +1,7 @@
 // The form of a new image classification data set: tabs, what is in the chosen folder, and how a picture is resized.
 
-import { toast } from "./ui.js";
-import { dropZone, progressBar, sendAll } from "./uploads.js";
+import { toast } from "../parts/ui.js";
+import { dropZone, progressBar, sendAll } from "../parts/uploads.js";
 
 const form = document.getElementById("dataset-form");
 const control = (name) => form.elements.namedItem(name);

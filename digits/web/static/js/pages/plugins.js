@@ -1,6 +1,6 @@
 // Plugins' forms in the page: paths are completed, old tooltips speak, a view's options follow the choice of the view.
 
-import { toast } from "./ui.js";
+import { toast } from "../parts/ui.js";
 
 const nonce = () => document.querySelector("script[nonce]")?.nonce ?? "";
 
@@ -38,7 +38,7 @@ const attachPaths = async (root) => {
   const inputs = pathInputs(root);
   if (!inputs.length) return;
   inputs.forEach(wrapPath);
-  const { attachAll } = await import("./paths.js");
+  const { attachAll } = await import("../parts/paths.js");
   attachAll(root);
 };
 

@@ -1,7 +1,7 @@
 // The queue page: meters of the machine, and moving jobs that wait.
 
-import { listStream } from "./live.js";
-import { el, fileSize, request, toast } from "./ui.js";
+import { listStream } from "../live/live.js";
+import { el, fileSize, request, toast } from "../parts/ui.js";
 
 const METER_MS = 2000;
 const REDRAW_MS = 300;

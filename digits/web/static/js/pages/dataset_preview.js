@@ -1,6 +1,6 @@
 // The form of a data set through a plugin: what a folder may be, and ten samples before anything is written.
 
-import { el, number, request, root } from "./ui.js";
+import { el, number, request, root } from "../parts/ui.js";
 
 const STAGES = { train_db: "training", val_db: "validation", test_db: "test" };
 
@@ -103,7 +103,7 @@ function proposals(list) {
 }
 
 async function paths() {
-  const { attachAll } = await import("./paths.js");
+  const { attachAll } = await import("../parts/paths.js");
   attachAll(document.querySelector("[data-recognise]") ?? document);
 }
 

@@ -1,13 +1,13 @@
 // The page of a training: curves, figures, snapshots, hardware and log, live from the job's event stream.
 
-import { highlight } from "./code_editor.js";
+import { highlight } from "../parts/code_editor.js";
 import { Film } from "./film.js";
-import { jobStream } from "./live.js";
-import { drawAlways } from "./theme_plot.js";
-import { TrainingCharts } from "./training_charts.js";
-import { classTable, metricsTable, shortTitle, shown as shownOf, verdict } from "./training_metrics.js";
-import { isOfClass, TrainingState } from "./training_state.js";
-import { duration, el, fileSize, icon, number, request, root } from "./ui.js";
+import { jobStream } from "../live/live.js";
+import { drawAlways } from "../charts/theme_plot.js";
+import { TrainingCharts } from "../charts/training_charts.js";
+import { classTable, metricsTable, shortTitle, shown as shownOf, verdict } from "../parts/training_metrics.js";
+import { isOfClass, TrainingState } from "../parts/training_state.js";
+import { duration, el, fileSize, icon, number, request, root } from "../parts/ui.js";
 
 const page = document.querySelector("[data-training]");
 const id = page.dataset.job;

@@ -2,7 +2,7 @@
 
 import { CARDS } from "./film_cards.js";
 import { Stage } from "./stage.js";
-import { el, openDialog } from "./ui.js";
+import { el, openDialog } from "../parts/ui.js";
 
 const MOST_CLASSES = 40;
 

@@ -4,7 +4,7 @@
 //   const stop = listStream({ sequence, onJob(row), onReset() });
 
 import { LiveConnection } from "./live-core.js";
-import { el, icon, root } from "./ui.js";
+import { el, icon, root } from "../parts/ui.js";
 
 const PING_MS = 20000;
 let transport = null;

@@ -1,8 +1,8 @@
 // The curves of a training, one chart for each kind of output: losses, accuracies, others, the learning rate.
 
 import { CONFIG, colour, layout, plotly } from "./theme_plot.js";
-import { MEAN } from "./training_state.js";
-import { el } from "./ui.js";
+import { MEAN } from "../parts/training_state.js";
+import { el } from "../parts/ui.js";
 
 const UNITS = { mae: ["errors", "Error"], rmse: ["errors", "Error"], psnr: ["psnr", "PSNR (dB)"], ssim: ["ssim", "SSIM"], r2: ["r2", "R²"] };
 

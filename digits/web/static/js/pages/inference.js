@@ -1,6 +1,6 @@
 // Trying a model on its page: a picture that is dropped, pasted, chosen or clicked is classified at once.
 
-import { el, request } from "./ui.js";
+import { el, request } from "../parts/ui.js";
 
 const start = (root) => { for (const form of root.querySelectorAll("[data-classify-one]")) setUp(form); };
 start(document);

@@ -1,6 +1,6 @@
 // An evaluation's page: shows the result when the job ends, draws large confusion matrices, sorts the table of classes.
 
-import { request } from "./ui.js";
+import { request } from "../parts/ui.js";
 
 const MOST_TICKS = 40;
 const job = document.getElementById("job");

@@ -1,11 +1,11 @@
 // The built-in views on canvases: segmentation overlays and bounding boxes, redrawn at once when a slider moves.
 
-import { fileName, saveJson, savePicture } from "./downloads.js";
-import { ColourLayer, compose, decoded, grey, NOTHING, pixel, scaled, table } from "./overlay_maps.js";
-import { drawBoxes } from "./overlay_boxes.js";
-import { Stage } from "./stage.js";
-import { chosen, unpack } from "./suppression.js";
-import { el, icon } from "./ui.js";
+import { fileName, saveJson, savePicture } from "../parts/downloads.js";
+import { ColourLayer, compose, decoded, grey, NOTHING, pixel, scaled, table } from "../overlay/overlay_maps.js";
+import { drawBoxes } from "../overlay/overlay_boxes.js";
+import { Stage } from "../overlay/stage.js";
+import { chosen, unpack } from "../overlay/suppression.js";
+import { el, icon } from "../parts/ui.js";
 
 const MISSED = 256; // in a difference: something true that was taken for class 0
 const CODES = 1 << 16; // true class × 256 + predicted class, or the foreground's probability

@@ -1,7 +1,7 @@
 // The film strip of a training: the same few validation samples at every validation, with a slider over the validations.
 
-import { CardBoard } from "./card_board.js";
-import { icon, number, request } from "./ui.js";
+import { CardBoard } from "../overlay/card_board.js";
+import { icon, number, request } from "../parts/ui.js";
 
 const PLAY_MS = 600;
 const KEPT_FRAMES = 60;

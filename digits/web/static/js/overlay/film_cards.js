@@ -3,7 +3,7 @@
 
 import { drawBoxes } from "./overlay_boxes.js";
 import { ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
-import { el, number } from "./ui.js";
+import { el, number } from "../parts/ui.js";
 
 const KEPT_PIXELS = 8e6; // of a card's earlier predictions
 const share = (value) => (value === null || value === undefined ? "–" : `${number(Math.round(value * 1000) / 10)} %`);

@@ -1,9 +1,9 @@
 // Home: the running strip, the machine, and the tables, all live.
 
-import { pageOf } from "./columns.js";
-import { listStream } from "./live.js";
-import { JobTable } from "./table.js";
-import { duration, el, icon, pill, request, sparkline, confirmDialog, toast } from "./ui.js";
+import { pageOf } from "../parts/columns.js";
+import { listStream } from "../live/live.js";
+import { JobTable } from "../parts/table.js";
+import { duration, el, icon, pill, request, sparkline, confirmDialog, toast } from "../parts/ui.js";
 
 const MACHINE_MS = 10000;
 const data = JSON.parse(document.getElementById("home-data").textContent);

@@ -1,8 +1,8 @@
 // The pictures of an evaluation with their outputs, page by page and worst first; overlays and masks can be taken away.
 
-import { CardBoard } from "./card_board.js";
-import { fileName, savePicture } from "./downloads.js";
-import { el, icon, number, request, root, toast } from "./ui.js";
+import { CardBoard } from "../overlay/card_board.js";
+import { fileName, savePicture } from "../parts/downloads.js";
+import { el, icon, number, request, root, toast } from "../parts/ui.js";
 
 const SIZE = 24;
 

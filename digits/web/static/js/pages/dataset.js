@@ -1,7 +1,7 @@
 // The page of a data set: progress while it is made, charts when it is done.
 
-import { CONFIG, colour, drawAlways, layout, plotly } from "./theme_plot.js";
-import { duration, number } from "./ui.js";
+import { CONFIG, colour, drawAlways, layout, plotly } from "../charts/theme_plot.js";
+import { duration, number } from "../parts/ui.js";
 
 const page = document.getElementById("dataset");
 const figures = JSON.parse(document.getElementById("dataset-figures").textContent);
@@ -144,7 +144,7 @@ function showProgress(event) {
 async function follow() {
   if (!page.querySelector("[data-making]")) return;
   document.addEventListener("digits:status", ({ detail }) => !detail.running && location.reload());
-  const { jobStream } = await import("./live.js");
+  const { jobStream } = await import("../live/live.js");
   jobStream(page.dataset.jobId, { onEvent: (event) => event.type === "progress" && showProgress(event) });
 }
 

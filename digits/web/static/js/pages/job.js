@@ -1,7 +1,7 @@
 // The parts every job page has: live status, progress, rename, notes, abort, resume, delete.
 
-import { jobStream } from "./live.js";
-import { ago, confirmDialog, duration, fileSize, pill, promptDialog, request, toast, url } from "./ui.js";
+import { jobStream } from "../live/live.js";
+import { ago, confirmDialog, duration, fileSize, pill, promptDialog, request, toast, url } from "../parts/ui.js";
 
 const page = document.getElementById("job");
 const id = page.dataset.jobId;
