@@ -42,8 +42,7 @@ class DataIngestionInterface:
         """Make one entry a `(feature, label)` pair, a list of such pairs, or an empty list (the entry is skipped and counted).
 
         `feature`: array (C, H, W). `label`: a number, an array of size 1, an array (C, H, W), or None; boxes of a detection
-        source (n,) of `digits.storage.records.reader.BOX_DTYPE` or the original's 1×N×16, numbers of a regression source
-        also (K,).
+        source (n,) of `digits.storage.records.BOX_DTYPE` or the original's 1×N×16, numbers of a regression source also (K,).
         """
         raise NotImplementedError(f"{type(self).__name__} does not define encode_entry(self, entry).")
 

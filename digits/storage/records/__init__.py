@@ -1,1 +1,14 @@
-"""Records: what ingest writes and training reads."""
+"""Records: what ingest writes and training reads. What plugins and scripts import from here loads with its first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+PUBLIC = ("BOX_CROWD", "BOX_DIFFICULT", "BOX_DTYPE", "BOX_IGNORED", "RecordReader")
+
+
+def __getattr__(name: str) -> Any:
+    if name in PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.reader"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
