@@ -28,7 +28,7 @@ def test_everything_a_page_needs_comes_from_the_server_itself(live_server: Runni
         "/bootstrap/static/css/bootstrap.min.css",
         "/bootstrap/static/umd/popper.min.js",
         "/static/css/digits.css",
-        "/static/js/live/live-worker.js",
+        "/static/js/live/live_worker.js",
         "/vendor/plotly.min.js",
         "/icons/trash.svg",
     ):

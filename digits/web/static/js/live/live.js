@@ -3,7 +3,7 @@
 //   const stop = jobStream(jobId, { offset, onEvent(event, offset), onJob(row) });
 //   const stop = listStream({ sequence, onJob(row), onReset() });
 
-import { LiveConnection } from "./live-core.js";
+import { LiveConnection } from "./live_core.js";
 import { el, icon, root } from "../parts/ui.js";
 
 const PING_MS = 20000;
@@ -82,7 +82,7 @@ class WorkerTransport {
   }
 
   connect() {
-    const address = new URL("./live-worker.js", import.meta.url);
+    const address = new URL("./live_worker.js", import.meta.url);
     address.searchParams.set("root", root);
     this.worker = new SharedWorker(address, { type: "module", name: "digits-live" });
     this.worker.onerror = () => this.fallBack();

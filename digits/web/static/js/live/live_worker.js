@@ -1,6 +1,6 @@
 // The SharedWorker that holds the one event stream of all tabs. Tabs say every now and then that they still exist.
 
-import { LiveConnection } from "./live-core.js";
+import { LiveConnection } from "./live_core.js";
 
 const FORGET_AFTER_MS = 150000; // a tab in the background may run its timers once a minute only
 const connection = new LiveConnection(new URL(self.location.href).searchParams.get("root") || "");
