@@ -1,5 +1,5 @@
 """The encoding half of ingest: entries become columns of records, a chunk at a time. Runs in pool processes (spawned),
-threads, or in place; nothing here writes files."""
+threads, or in place; nothing here writes files. `encoded` does the same to one entry outside a data set."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digits.errors import DataError, DigitsError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
 from digits.ingest.label_statistics import LabelFacts
-from digits.ingest.record_schema import Layout, check_finite
+from digits.ingest.record_schema import Layout, check_finite, feature_array, label_array
 from digits.storage.records.codec import encode
 from digits.storage.records.reader import HASH_BYTES, RecordChunk
 from digits.utils.compatibility import advice_for
@@ -24,6 +25,7 @@ from digits.utils.compatibility import advice_for
 ENTRY_TEXT = 300  # characters of an entry that messages show
 TRACE_FRAMES = 5
 TRACE_TEXT = 2000
+CheckedPair = tuple[NDArray[Any], NDArray[Any] | None]
 Room = Callable[[tuple[int, ...], np.dtype], np.ndarray | None]
 _NONE_SKIPPED: tuple[str, str] = ("", "The source gave no sample for this entry.")
 
@@ -279,3 +281,24 @@ def _squares(values: np.ndarray) -> float:
         flat = plane.reshape(-1).astype(np.float32 if values.dtype.itemsize == 1 else np.float64)
         total += float(np.dot(flat, flat))
     return total
+
+
+def encoded(source: DataIngestionInterface, entry: Any, plugin: str) -> list[CheckedPair]:
+    """What a source makes of one entry: features (C, H, W); labels (), (C, H, W), boxes (n,) of `BOX_DTYPE`, (K,) in
+    regression, or None. An empty list means that the source skips the entry.
+
+    Raises DataError where `encode_entry` fails and PluginError for what cannot be a record; `plugin` is its name in messages.
+    """
+    found = samples_of(source, entry, plugin)
+    pairs = found if isinstance(found, list) else [found]
+    return [_checked(source, pair, plugin, named(entry)) for pair in pairs]
+
+
+def _checked(source: DataIngestionInterface, pair: Any, plugin: str, entry: str) -> CheckedPair:
+    feature = feature_array(pair[0], plugin, entry)
+    kind, label = label_array(pair[1], plugin, entry, str(source.get_task() or ""))
+    for what, array in (("feature", feature), ("label", label)):
+        check_finite(array, what, plugin, entry)
+    if kind == "none":
+        return feature, None
+    return feature, label.reshape(()) if kind == "scalar" else label

@@ -16,8 +16,7 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
-from digits.ingest.checked import encoded
-from digits.ingest.encode import entry_text
+from digits.ingest.encode import encoded, entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render

@@ -1,4 +1,5 @@
-"""Deleting jobs: the folder is renamed into the trash, the row goes, and a thread removes the files."""
+"""Chores around the folders of jobs: deleted ones are renamed into the trash and removed by a thread, the disk that each takes is
+counted by another, and rows are compared with folders (the folder is the job, the row its index entry)."""
 
 from __future__ import annotations
 
@@ -8,10 +9,18 @@ import os
 import queue
 import shutil
 import threading
+import time
 from pathlib import Path
 
-from digits.storage.folders import JobsDir
+from sqlalchemy.exc import SQLAlchemyError
+
+from digits.errors import NotFound
+from digits.storage.files import tree_size
+from digits.storage.folders import JobFolder, JobsDir
+from digits.storage.jobs.reindex import Report, foreign_problems, restore
 from digits.storage.jobs.store import Job, JobStore
+
+SETTLED_SECONDS = 30.0  # a younger folder without a row is being made right now
 
 logger = logging.getLogger(__name__)
 
@@ -68,3 +77,77 @@ def _free_name(path: Path) -> Path:
         path.lstat()
         return _free_name(path.with_name(path.name + "~"))
     return path
+
+
+class DiskUsage:
+    """Counts one job after the other in a thread of its own, which starts with the first."""
+
+    def __init__(self, jobs_dir: JobsDir, store: JobStore) -> None:
+        self.jobs_dir = jobs_dir
+        self.store = store
+        self._jobs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._asked: set[str] = set()
+        self._thread: threading.Thread | None = None
+
+    def count(self, job_id: str) -> None:
+        """Count a job's files soon; asking twice before it is done counts once."""
+        if job_id in self._asked:
+            return
+        self._asked.add(job_id)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="disk usage", daemon=True)
+            self._thread.start()
+        self._jobs.put(job_id)
+
+    def close(self) -> None:
+        """Count what was asked for and end."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (job_id := self._jobs.get()) is not None:
+            self._asked.discard(job_id)
+            try:
+                self._count(job_id)
+            except (OSError, ValueError, NotFound, SQLAlchemyError) as error:
+                logger.debug("Not counted: %s", error, extra={"job_id": job_id})
+
+    def _count(self, job_id: str) -> None:
+        size = tree_size(self.jobs_dir.folder(job_id).path)
+        job = self.store.find(job_id)
+        if job is not None and job.disk_bytes != size:
+            self.store.update(job_id, disk_bytes=size)
+
+
+def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -> Report:
+    """Make rows for folders that have none and remove rows whose folder is gone; folders that cannot be read are problems."""
+    rows = set(store.ids())
+    folders = {folder.id: folder for folder in jobs_dir.folders()}
+    report = Report(problems=foreign_problems(jobs_dir))
+    for job_id in sorted(rows - folders.keys()):
+        job = store.find(job_id)
+        if job is not None and not jobs_dir.folder(job_id).path.exists():
+            logger.warning("The folder is gone; the job is forgotten.", extra={"job_id": job_id})
+            store.purge(job_id)
+    for job_id in sorted(folders.keys() - rows):
+        if _is_settled(folders[job_id], settled):
+            restore(folders[job_id], store, report)
+    return report
+
+
+def tell(report: Report, known: set[Path]) -> None:
+    """Log what a scan found; problems that are in `known` are not told again."""
+    if report.restored:
+        logger.info("Found %d job folders without a row: %s.", len(report.restored), ", ".join(report.restored[:10]))
+    for path, reason in report.problems:
+        if path not in known:
+            logger.warning("%s is left out: %s", path, reason)
+            known.add(path)
+
+
+def _is_settled(folder: JobFolder, seconds: float) -> bool:
+    try:
+        return time.time() - folder.request_file.stat().st_mtime > seconds
+    except OSError:
+        return False

@@ -23,15 +23,12 @@ from digits.errors import DigitsError, NotFound
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, JobStore
-from digits.supervisor.folds import Folds
 from digits.supervisor.gpus import Gpu, list_gpus
-from digits.supervisor.housekeeping import Remover
-from digits.supervisor.job_rows import Ledger
+from digits.supervisor.housekeeping import DiskUsage, Remover, scan, tell
+from digits.supervisor.job_rows import Folds, Ledger
 from digits.supervisor.local_executor import Crew, Stop, Worker
 from digits.supervisor.outcomes import again, ending, exit_words, facts
 from digits.supervisor.queue import Queue
-from digits.supervisor.scan import scan, tell
-from digits.supervisor.usage import DiskUsage
 
 logger = logging.getLogger(__name__)
 

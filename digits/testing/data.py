@@ -13,7 +13,7 @@ from flask import Flask
 from digits.domain.datasets import STAGES, TEST_DB
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.ingest.checked import CheckedPair, encoded
+from digits.ingest.encode import CheckedPair, encoded
 from digits.ingest.source import entries_of
 from digits.plugin_host import binding, rendering
 

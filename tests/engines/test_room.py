@@ -8,8 +8,8 @@ import pytest
 
 from digits.domain.events import Event, WarningEvent
 from digits.domain.training import TrainingSpec
-from digits.engines.room import wait_for_room
 from digits.engines.training import checkpoint
+from digits.engines.training.checkpoint import wait_for_room
 from digits.errors import DiskFull, JobStopped
 from digits.testing.runs import make_dataset, make_run, striped_pictures
 

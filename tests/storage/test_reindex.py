@@ -16,7 +16,7 @@ from digits.storage.folders import JobFolder
 from digits.storage.jobs.reindex import reindex
 from digits.storage.jobs.store import JobQuery, JobStore
 from digits.storage.lock import ServerLock
-from digits.supervisor.scan import scan
+from digits.supervisor.housekeeping import scan
 from tests.supervisor.conftest import World
 
 NOT_KEPT = {"seq", "pid", "pid_start", "disk_bytes", "requested_action"}

@@ -16,7 +16,7 @@ from digits.service.evaluations import results as evaluations
 from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
-from digits.storage.predictions import FILE_NAME, writing
+from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
 
 EVIL = "<script>alert(1)</script>"
 
@@ -42,7 +42,7 @@ def make_evaluation(service: Service, labels: list[str], paths: list[str], statu
     scores[np.arange(count), predicted] += 0.9
     tally = Tally(labels, 3)
     tally.add(scores, true)
-    with writing(folder.path / FILE_NAME, len(labels), 10) as writer:
+    with writing_predictions(folder.path / PREDICTIONS_FILE, len(labels), 10) as writer:
         writer.append(paths, np.full(count, -1), true, scores)
     write_json(folder.result_file, {**tally.summary(), "model_id": "x", "epoch": 1.0, "skipped": 0, "seconds": 1.0})
     for step in (Status.WAIT, Status.RUN) if status == Status.RUN else (Status.WAIT, Status.RUN, Status.DONE):

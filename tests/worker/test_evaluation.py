@@ -20,7 +20,7 @@ from digits.metrics.classification_report import Tally
 from digits.storage.events import read_events
 from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobsDir
-from digits.storage.predictions import FILE_NAME, PredictionReader
+from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
 from digits.storage.records.reader import RecordChunk, RecordWriter
 from digits.worker.evaluation import run as evaluation
 from digits.worker.evaluation.sources import parse_line
@@ -69,7 +69,7 @@ def run(context: WorkerContext) -> tuple[dict, PredictionReader]:
         evaluation.run(context)
     finally:
         context.writer.close()
-    return read_json(context.folder.result_file), PredictionReader(context.folder.path / FILE_NAME)
+    return read_json(context.folder.result_file), PredictionReader(context.folder.path / PREDICTIONS_FILE)
 
 
 def write_list(context: WorkerContext, lines: list[str]) -> None:
@@ -205,7 +205,7 @@ def test_a_stop_leaves_no_result(jobs_dir, pictures):
     context.stop.set()
     with pytest.raises(JobStopped):
         run(context)
-    assert not (context.folder.path / FILE_NAME).exists()
+    assert not (context.folder.path / PREDICTIONS_FILE).exists()
 
 
 @pytest.mark.parametrize(
@@ -251,10 +251,10 @@ def test_the_numbers_are_those_of_scikit_learn():
 
 
 def test_predictions_are_filtered_and_sorted(jobs_dir, tmp_path):
-    from digits.storage.predictions import writing
+    from digits.storage.predictions import writing_predictions
 
     scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.55, 0.45]], np.float32)
-    with writing(tmp_path / "p.arrow", 2, 10) as writer:
+    with writing_predictions(tmp_path / "p.arrow", 2, 10) as writer:
         writer.append(list("abc"), np.full(3, -1), np.array([0, 0, 1]), scores[:3])
         writer.append(["d"], np.array([-1]), np.array([-1]), scores[3:])
     reader = PredictionReader(Path(tmp_path / "p.arrow"))

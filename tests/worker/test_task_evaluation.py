@@ -18,7 +18,7 @@ from digits.errors import DataError
 from digits.metrics.metrics import Overlap
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
-from digits.storage.outputs import FILE_NAME, OutputReader
+from digits.storage.predictions import OUTPUTS_FILE, OutputReader
 from digits.testing.runs import make_dataset
 from digits.worker.evaluation import run as evaluation
 from digits.worker.runtime import WorkerContext
@@ -81,7 +81,7 @@ def run(
         evaluation.run(context)
     finally:
         context.writer.close()
-    return read_json(folder.result_file), OutputReader(folder.path / FILE_NAME)
+    return read_json(folder.result_file), OutputReader(folder.path / OUTPUTS_FILE)
 
 
 def cells(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,10 @@ import numpy as np
 
 from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent
 from digits.engines.base import TrainingRun
-from digits.engines.room import wait_for_room
 from digits.engines.training import baseline, checkpoint
 from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
 from digits.engines.training.calendar import Plan
+from digits.engines.training.checkpoint import wait_for_room
 from digits.engines.training.learning_rate import rate_at
 from digits.engines.training.snapshots import SnapshotKeeper
 from digits.engines.training.step import Scores, Stepper, Totals

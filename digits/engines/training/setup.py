@@ -13,10 +13,10 @@ from digits.domain.events import LogEvent, WarningEvent
 from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
 from digits.engines.network.checks import NETWORK_FILE
 from digits.engines.network.losses import ignored_index
-from digits.engines.room import wait_for_room
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
 from digits.engines.training.calendar import Plan, make_plan
+from digits.engines.training.checkpoint import wait_for_room
 from digits.engines.training.preprocessing import Preparation
 from digits.engines.training.snapshots import SnapshotKeeper
 from digits.engines.training.step import Stepper

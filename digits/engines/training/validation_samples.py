@@ -15,8 +15,8 @@ import numpy as np
 
 from digits.domain.events import SampleEvent
 from digits.engines.base import TrainingRun
-from digits.engines.room import wait_for_room
 from digits.engines.training.batches import Batch, BatchSource
+from digits.engines.training.checkpoint import wait_for_room
 from digits.engines.training.step import Stepper
 from digits.storage.files import atomic
 

@@ -110,9 +110,9 @@ def _require_done(job: Job) -> None:
 def predictions(service: Service, job: Job) -> PredictionReader:
     """The predictions of a finished evaluation. Raises Conflict like `evaluation_result`."""
     _require_done(job)
-    from digits.storage.predictions import FILE_NAME, PredictionReader
+    from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
 
-    return PredictionReader(service.folder(job.id).path / FILE_NAME)
+    return PredictionReader(service.folder(job.id).path / PREDICTIONS_FILE)
 
 
 def prediction_page(service: Service, job: Job, *, page: int = 0, size: int = 50, **selection: Any) -> RowsPage:

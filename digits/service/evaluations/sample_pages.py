@@ -24,7 +24,7 @@ from digits.storage.jobs.store import Job
 if TYPE_CHECKING:
     import numpy as np
 
-    from digits.storage.outputs import Output, OutputReader
+    from digits.storage.predictions import Output, OutputReader
 
 MASKS_FILE = "masks.zip"
 
@@ -36,9 +36,9 @@ def is_of_task(result: dict[str, Any]) -> bool:
 
 def outputs(service: Service, job: Job) -> OutputReader:
     """The outputs of a finished evaluation."""
-    from digits.storage.outputs import FILE_NAME, OutputReader
+    from digits.storage.predictions import OUTPUTS_FILE, OutputReader
 
-    return OutputReader(service.folder(job.id).path / FILE_NAME)
+    return OutputReader(service.folder(job.id).path / OUTPUTS_FILE)
 
 
 def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str = "", descending: bool = False) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from digits.engines.base import Predictor
 from digits.errors import DataError
 from digits.metrics.metrics import Metric, metrics_for
 from digits.storage.files import read_json
-from digits.storage.outputs import FILE_NAME, writing
+from digits.storage.predictions import OUTPUTS_FILE, writing_outputs
 from digits.storage.records.reader import RecordReader
 from digits.worker.evaluation import baseline as evaluation_baseline
 from digits.worker.evaluation.batches import Rounds
@@ -43,7 +43,7 @@ def evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor,
     names = OF_ONE[kind] if truths else ()
     fitting = Fitting(predictor.meta)
     labelled = 0
-    with writing(context.folder.path / FILE_NAME, names) as writer:
+    with writing_outputs(context.folder.path / OUTPUTS_FILE, names) as writer:
         for batch in rounds:
             outputs = [_kept(output, kind) for output in _predict(predictor, batch.features)]
             if batch.sizes:

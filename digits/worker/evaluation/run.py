@@ -17,7 +17,7 @@ from digits.engines.base import Predictor, get_engine
 from digits.errors import StorageError
 from digits.metrics.classification_report import Tally
 from digits.storage.files import write_json
-from digits.storage.predictions import FILE_NAME, writing
+from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
 from digits.worker.evaluation import metrics as task_evaluation
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import open_source
@@ -64,7 +64,7 @@ def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
 def _classify(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, rounds: Rounds) -> dict[str, Any]:
     labels = predictor.meta["class_labels"]
     tally = Tally(labels, spec.top_n)
-    with writing(context.folder.path / FILE_NAME, len(labels), TOP_KEPT) as writer:
+    with writing_predictions(context.folder.path / PREDICTIONS_FILE, len(labels), TOP_KEPT) as writer:
         for batch in rounds:
             probabilities = _forward(predictor, batch.features, labels)
             tally.add(probabilities, batch.labels)
