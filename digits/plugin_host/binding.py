@@ -67,13 +67,17 @@ def make_form(plugin: str, maker: Callable[[], Any]) -> Any:
     return form
 
 
-def refill(form: Any, values: Mapping[str, Any]) -> None:
-    """Show stored values (a clone) in a form that was just opened."""
+def refill(form: Any, values: Mapping[str, Any], whole: bool = True) -> None:
+    """Show values in a form that was just opened.
+
+    `whole`: they are all that was sent once (a clone), so a box that is not among them is not ticked. Otherwise they are a few
+    that the address asks for, and every other field keeps its default.
+    """
     sent = multi_dict(values)
     for field in form:
         if isinstance(field, wtforms.FileField):
             continue
-        if _was_sent(field, sent) or (isinstance(field, wtforms.BooleanField) and values):
+        if _was_sent(field, sent) or (whole and isinstance(field, wtforms.BooleanField) and values):
             field.process(sent)
             field.errors = ()
 

@@ -1,7 +1,9 @@
 """Forms: one definition (a pydantic model) gives the page's fields, the checks, the error messages and the OpenAPI schema.
 
 Values arrive as the original's clients send them: everything is text, blank means "not given", booleans are `y`, `true`,
-`on` or `1`, lists are `a, b` or `[a, b]`, fields that the form does not know are ignored.
+`on` or `1`, lists are `a, b` or `[a, b]`, fields that the form does not know are ignored. A page names the boxes it shows
+(`boxes[]`, see `web.http.request.form_values`), so one that is not ticked arrives as `false`; what a box means that a script
+leaves out says the field's `unsent`.
 """
 
 from __future__ import annotations
@@ -35,34 +37,41 @@ def option(
     choices: Mapping[str, str] | None = None,
     widget: str = "",
     advanced: bool = False,
+    unsent: bool = False,
     **constraints: Any,
 ) -> Any:
     """One field: its label, the sentence that explains it, and how it is shown.
 
     `choices` maps each value to its label (checked when the form is read). `widget` is `text`, `number`, `checkbox`,
     `select`, `path` (server path with completion and Browse), `upload`, `textarea`, `code` or `hidden`; empty: by type.
+    `unsent` is the value of a boolean that a script does not send at all (HTML forms leave out what is not ticked).
     Constraints (`ge`, `le`, `gt`, `lt`, `min_length`, …) are pydantic's.
     """
-    extra: dict[str, Any] = {"help": help, "widget": widget, "advanced": advanced, "choices": dict(choices or {})}
+    extra: dict[str, Any] = {
+        "help": help,
+        "widget": widget,
+        "advanced": advanced,
+        "choices": dict(choices or {}),
+        "unsent": unsent,
+    }
     return Field(default, title=title, description=help, json_schema_extra=extra, **constraints)
 
 
 M = TypeVar("M", bound=FormModel)
 
 
-def parse(model: type[M], values: Mapping[str, Any], *, absent_is_false: bool = True) -> M:
+def parse(model: type[M], values: Mapping[str, Any]) -> M:
     """Read and check a form. Raises FormErrors with one list of messages per wrong field.
 
-    A boolean that is not sent is False (as HTML forms do it) unless `absent_is_false` is off, which a command uses to
-    keep the defaults. A repeated field may come as a list.
+    A boolean that is not sent takes its `unsent` value. Of a repeated field that holds one value the last counts.
     """
     errors: dict[str, list[str]] = {}
     cleaned: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         raw = values.get(name)
         if raw is None:
-            if _is_bool(info) and absent_is_false:
-                cleaned[name] = False
+            if _is_bool(info):
+                cleaned[name] = bool(extra_of(info).get("unsent"))
             continue
         value = _clean(raw, info)
         if value is None and not _is_bool(info):
@@ -119,7 +128,9 @@ class BoundForm:
         default = None if info.is_required() else info.get_default(call_default_factory=True)
         value = self.values.get(name, default)
         if _is_bool(info):
-            value = value if isinstance(value, bool) else str(value or "").lower() in TRUE_TEXTS
+            value = _clean("" if value is None else value, info) is True
+        elif isinstance(value, list | tuple) and not _is_list(info):
+            value = value[-1] if value else ""
         if isinstance(value, list | tuple) and not extra.get("choices"):
             value = ", ".join(str(_short(v)) for v in value)
         return FieldView(

@@ -20,7 +20,7 @@ from digits.service.datasets.classification import dataset_info
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.models.checks import check
-from digits.service.models.form import DEFAULT_ON, MAX_NAME, ModelForm, form_values
+from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
 from digits.service.models.gpus import resources
 from digits.service.models.networks import NETWORK_FILE, Network, resolve
@@ -68,7 +68,7 @@ def create_planned(service: Service, plan: Plan, owner: str = "") -> list[Job]:
 
 def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
     """Check a form and say what would be made of it, without making it. Raises FormErrors with everything that is wrong."""
-    values = {**dict.fromkeys(DEFAULT_ON, True), **_cloned(service, values), **values}
+    values = {**_cloned(service, values), **values}
     form, errors = read(values)
     framework, warnings = _collect(errors, lambda: choose_framework(form), ("pytorch", []))
     dataset = _collect(errors, lambda: usable_dataset(service, task, form.dataset), None) if "dataset" not in errors else None

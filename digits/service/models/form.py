@@ -151,7 +151,7 @@ class SolverForm(LearningRateForm):
         le=2**32 - 1,
         advanced=True,
     )
-    shuffle: bool = option(True, "Shuffle", "Draw the training pictures in a new order each epoch.", advanced=True)
+    shuffle: bool = option(True, "Shuffle", "Draw the training pictures in a new order each epoch.", advanced=True, unsent=True)
     traces_interval: int = option(0, "Traces interval", widget="hidden", ge=0)
 
     def solver(self) -> Solver:
@@ -279,10 +279,6 @@ class ModelForm(NetworkForm, SolverForm, LossForm, TransformForm, DeviceForm):
     model_name: str = option(..., "Model name", min_length=1, max_length=MAX_NAME)
     group_name: str = option("", "Group name", "Models of one group are listed together.", max_length=MAX_NAME)
     dataset: str = option(..., "Data set", "What the network learns from.", min_length=1, max_length=40)
-
-
-# Booleans that are on by default: a script that leaves them out means "on", so the page sends "false" for an empty box.
-DEFAULT_ON = tuple(name for name, info in ModelForm.model_fields.items() if info.annotation is bool and info.default is True)
 
 
 def form_values(form: ModelForm) -> dict[str, Any]:

@@ -49,8 +49,9 @@ def register(area: Blueprint) -> None:
 def new(extension_id: str) -> Any:
     """The form of a new data set through a data plugin."""
     require_user()
-    values = _clone_values() or {name: value for name, value in request.args.items() if name != "username"}
-    form = plugin_datasets.dataset_form(get_service(), extension_id, values, "refill" if values else "new", csp_nonce())
+    stored = _clone_values()
+    values = stored or {name: value for name, value in request.args.items() if name != "username"}
+    form = plugin_datasets.dataset_form(get_service(), extension_id, values, "refill" if stored else "fill", csp_nonce())
     return _form_page(extension_id, form, values, {})
 
 

@@ -24,6 +24,7 @@ HOW_TO_GET_A_TOKEN = (
     "Log in at /login, or send `Authorization: Bearer TOKEN`; `digits token add NAME` on the server prints a token "
     "and `digits serve` prints an address that opens the first session."
 )
+BOXES = "boxes[]"  # the macro `field` sends it beside each box
 NAME_YOURSELF = "Send `username`, or POST it to /login once and keep the cookie."
 
 
@@ -102,14 +103,16 @@ def argument_job(kind: str = "") -> Job:
 def form_values() -> dict[str, Any]:
     """All values sent: query string beneath the form (or JSON body); a repeated field is a list.
 
-    Uploaded files are written below the uploads folder; their field holds the file's absolute path (a list for several).
+    A page names its boxes in `boxes[]`: those that are not ticked, which browsers do not send, are `false`. Uploaded files
+    are written below the uploads folder; their field holds the file's absolute path (a list for several).
     """
     values: dict[str, Any] = {**_flat(request.args.lists()), **_flat(request.form.lists()), **_json_body()}
     for name, files in request.files.lists():
         paths = [str(_save(file)) for file in files if file.filename]
         if paths:
             values[name] = paths[0] if len(paths) == 1 else paths
-    return values
+    values.pop(BOXES, None)
+    return {**dict.fromkeys(request.form.getlist(BOXES), "false"), **values}
 
 
 def route(

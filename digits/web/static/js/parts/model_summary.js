@@ -2,7 +2,7 @@
 
 import { number } from "./ui.js";
 
-const SKIPPED = new Set(["csrf_token", "dataset", "model_name", "method", "custom_network"]);
+const SKIPPED = new Set(["csrf_token", "boxes[]", "dataset", "model_name", "method", "custom_network"]);
 
 const NO_OPTION = new Set(["standard_networks", "previous_networks"]);
 const OPTION_NAMES = { model_name: "name", group_name: "group", train_epochs: "epochs", random_seed: "seed", solver_type: "solver" };
@@ -64,6 +64,7 @@ function hints({ dataset, card, batch, crop, report }) {
 export function readForm(form, data, tab) {
   const fields = new Map();
   for (const [name, value] of new FormData(form)) fields.set(name, [...(name === "select_gpus" ? fields.get(name) || [] : []), value]);
+  for (const name of new FormData(form).getAll("boxes[]")) if (!fields.has(name)) fields.set(name, ["false"]);
   const written = [...fields].map(([name, values]) => [name, values.join(",")]).filter(([name, value]) => keep(name, value, data, tab));
   const value = (name) => fields.get(name)?.[0] || "";
   return { curl: () => asRequest(form, data, tab, value, written), cli: () => asCommand(tab, value, written) };
