@@ -28,7 +28,8 @@ Encoded = tuple[dict[str, Any], dict[str, Any]]  # what to say, and arrays
 
 
 def dataset_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None, mode: str, nonce: str) -> dict[str, Any]:
-    """HTML and fields of the form: `new`, `fill` (with some `values`), `refill` (with all) or `check` (as posted, with messages at the fields)."""
+    """HTML and fields of the form: `new`, `fill` (with some `values`), `refill` (with all that were sent once) or `check` (as
+    posted, with messages at the fields)."""
     extension = loader.get("data", extension_id)
     with binding.request_with(app, values if mode == "check" else None):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)

@@ -39,8 +39,12 @@ CHANGE = """([form, name]) => {
   }
 }"""
 STATE = """(form) => [...form.elements]
-  .filter((field) => field.name && !["csrf_token", "boxes[]"].includes(field.name) && field.type !== "file" && field.type !== "submit")
-  .map((field) => [field.name, field.type === "radio" ? field.value : "", ["checkbox", "radio"].includes(field.type) ? field.checked : field.value])"""
+  .filter((field) => field.name && !["csrf_token", "boxes[]"].includes(field.name) && !["file", "submit"].includes(field.type))
+  .map((field) => [
+    field.name,
+    field.type === "radio" ? field.value : "",
+    ["checkbox", "radio"].includes(field.type) ? field.checked : field.value,
+  ])"""
 MARKED = "form.dataset-form, form.plugin-dataset-form, form.model-form, main form"
 
 

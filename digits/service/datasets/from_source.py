@@ -70,7 +70,10 @@ class PluginForm:
 def dataset_form(
     service: Service, extension_id: str, values: Mapping[str, Any], mode: str = "new", nonce: str = ""
 ) -> PluginForm:
-    """The plugin's form: `new`, `fill` with a few values, `refill` with stored ones, or `check` with what was posted. Raises NotFound only."""
+    """The plugin's form: `new`, `fill` with a few values, `refill` with stored ones, or `check` with what was posted.
+
+    Raises NotFound only.
+    """
     header = {"values": plugin_values(values), "mode": mode, "nonce": nonce}
     try:
         return _as_form(plugins.ask(service, "dataset-form", extension_id, header).header)
