@@ -1,0 +1,79 @@
+// @ts-check
+// The server: addresses below its prefix, and requests that carry the form token.
+
+/** @param {string} name */
+const meta = (name) =>
+  /** @type {HTMLMetaElement | null} */ (globalThis.document?.querySelector(`meta[name="${name}"]`))?.content ?? "";
+
+/** The prefix below which the server answers, "" or as "/digits". */
+export const root = meta("digits-root");
+
+/**
+ * Path of the server below its prefix.
+ * @param {string} path
+ */
+export const url = (path) => root + path;
+
+/**
+ * The opposite of `url`: what a template wrote as an address, as a path for `request`.
+ * @param {string} address
+ */
+export const below = (address) => address.slice(root.length);
+
+/** What proves that a request comes from one of our own pages. */
+export const tokenHeader = () => ({ "X-CSRF-Token": meta("csrf-token") });
+
+/** The server's refusal: its message, the HTTP status and the whole answer. */
+export class RequestError extends Error {
+  /**
+   * @param {number} status
+   * @param {any} value
+   */
+  constructor(status, value) {
+    super(messageOf(value) || `The server answered ${status}.`);
+    this.status = status;
+    this.value = value;
+  }
+}
+
+/**
+ * fetch that sends the form token, reads JSON or text, and throws a RequestError with the server's message.
+ * @param {string} path below the prefix
+ * @param {{method?: string, data?: Record<string, any>, body?: BodyInit, signal?: AbortSignal}} [options]
+ *   `data` is sent as a form; a list sends its name once for each item
+ * @returns {Promise<any>}
+ */
+export async function request(path, { method = "GET", data, body, signal } = {}) {
+  const headers = { Accept: "application/json", ...tokenHeader() };
+  const response = await fetch(url(path), {
+    method,
+    headers,
+    body: data ? formOf(data) : body,
+    signal,
+    credentials: "same-origin",
+  });
+  const json = (response.headers.get("Content-Type") || "").includes("json");
+  const value = json ? await response.json() : await response.text();
+  if (response.ok) return value;
+  throw new RequestError(response.status, value);
+}
+
+/** @param {Record<string, any>} data */
+function formOf(data) {
+  const form = new URLSearchParams();
+  for (const [key, value] of Object.entries(data)) {
+    for (const item of Array.isArray(value) ? value : [value]) form.append(key, item);
+  }
+  return form;
+}
+
+/**
+ * What an answer says, in one line.
+ * @param {any} value
+ * @returns {string}
+ */
+export function messageOf(value) {
+  if (value?.errors) return Object.entries(value.errors).map(([name, texts]) => `${name}: ${texts.join(" ")}`).join(" ");
+  if (value?.error) return [value.error.message, value.error.description].filter(Boolean).join(" ");
+  return typeof value === "string" ? value.slice(0, 300) : "";
+}
