@@ -26,7 +26,7 @@ ENTRY_TEXT = 300  # characters of an entry that messages show
 TRACE_FRAMES = 5
 TRACE_TEXT = 2000
 CheckedPair = tuple[NDArray[Any], NDArray[Any] | None]
-Room = Callable[[tuple[int, ...], np.dtype], np.ndarray | None]
+Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray | None]
 _NONE_SKIPPED: tuple[str, str] = ("", "The source gave no sample for this entry.")
 
 
@@ -88,7 +88,7 @@ class EncodedChunk:
     sums: Sums = field(default_factory=Sums)
     facts: LabelFacts = field(default_factory=LabelFacts)
     seconds: float = 0.0
-    in_room: bool = False  # whether the features lie where the caller had room for them
+    in_shared_memory: bool = False  # whether the features lie where the caller had room for them
 
 
 class Encoder:
@@ -97,10 +97,10 @@ class Encoder:
     def __init__(self, source: DataIngestionInterface, layout: Layout) -> None:
         self.source, self.layout = source, layout
 
-    def encode(self, start: int, entries: Sequence[Any], with_picture: bool, room: Room | None = None) -> EncodedChunk:
+    def encode(self, start: int, entries: Sequence[Any], with_picture: bool, allocate: Allocate | None = None) -> EncodedChunk:
         """Encode entries `start`, `start` + 1, … Raises PluginError naming plugin and entry.
 
-        `room(shape, dtype)` may offer an array that unencoded features are put into.
+        `allocate(shape, dtype)` may offer an array that unencoded features are put into.
         """
         began = time.perf_counter()
         rows = _Rows()
@@ -120,7 +120,7 @@ class Encoder:
                 self._add(rows, f"{number:09d}", samples, entry)
         chunk = EncodedChunk(RecordChunk([], []), len(entries), skipped)
         if rows.keys:
-            features, chunk.in_room = self._stacked(rows.features, room)
+            features, chunk.in_shared_memory = self._stacked(rows.features, allocate)
             chunk.records, chunk.sums = self._columns(rows, features, with_picture)
             chunk.facts.add(self.layout.meta, rows.labels, chunk.records.shapes)
             chunk.notes = rows.notes
@@ -141,13 +141,13 @@ class Encoder:
         rows.digests.append(sample.digest if known else b"")
         rows.notes += [(entry_text(entry), kind, reason) for kind, reason in sample.notes] if known else []
 
-    def _stacked(self, features: list[np.ndarray], room: Room | None) -> tuple[np.ndarray | None, bool]:
-        """All features as one array where they are of one shape, and whether it is the one that `room` offered."""
+    def _stacked(self, features: list[np.ndarray], allocate: Allocate | None) -> tuple[np.ndarray | None, bool]:
+        """All features as one array where they are of one shape, and whether it is the one that `allocate` offered."""
         meta = self.layout.meta
         if meta.feature_shape is None:
             return None, False
         shape, dtype = (len(features), *features[0].shape), features[0].dtype
-        offered = room(shape, dtype) if room is not None and meta.feature_encoding == "none" else None
+        offered = allocate(shape, dtype) if allocate is not None and meta.feature_encoding == "none" else None
         if offered is None:
             return np.stack(features), False
         return np.stack(features, out=offered), True

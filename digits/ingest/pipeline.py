@@ -39,12 +39,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Frame:
+class IngestContext:
     """What the job gives the work: where it is told, when to stop, how to wait for room, how many may encode at once."""
 
     emit: Callable[[Event], object]
     should_stop: Callable[[], bool]
-    with_room: Callable[[Callable[[], Any]], Any]
+    retry_when_disk_full: Callable[[Callable[[], Any]], Any]
     workers: int
 
 
@@ -70,8 +70,8 @@ class _Split:
 class Ingest:
     """One run of `ingest`. The steps are in the order of its methods."""
 
-    def __init__(self, folder: JobFolder, spec: DatasetSpec, frame: Frame) -> None:
-        self.folder, self.spec, self.frame = folder, spec, frame
+    def __init__(self, folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> None:
+        self.folder, self.spec, self.context = folder, spec, context
         self.plugin = title_of(spec.extension, spec.entry_point)
         self.problems = ProblemLog(folder.problems_file)
         self._facts: dict[str, LabelFacts] = {}
@@ -79,15 +79,15 @@ class Ingest:
     def run(self) -> DatasetInfo:
         self._remove_splits()
         try:
-            source = self.frame.with_room(self._open_source)
+            source = self.context.retry_when_disk_full(self._open_source)
             entries = {stage: entries_of(source, stage, self.plugin) for stage in STAGES}
             self._check_entries(entries)
             layout = self._layout(source, entries)
             splits = self._write_splits(source, layout, entries)
             mark = self.problems.mark()
-            info = self.frame.with_room(lambda: self._conclude(source, layout, splits, mark))
+            info = self.context.retry_when_disk_full(lambda: self._conclude(source, layout, splits, mark))
             self._tell(info)
-            self.frame.with_room(lambda: write_json(self.folder.dataset_file, info.to_json()))
+            self.context.retry_when_disk_full(lambda: write_json(self.folder.dataset_file, info.to_json()))
             return info
         except BaseException:
             self._remove_splits()
@@ -102,12 +102,12 @@ class Ingest:
 
     def _open_source(self) -> DataIngestionInterface:
         self.problems.clear()
-        self.frame.emit(LogEvent(message="Looking at the files."))
-        return open_source(self.spec, self.folder, self.problems.add, self.frame.should_stop)
+        self.context.emit(LogEvent(message="Looking at the files."))
+        return open_source(self.spec, self.folder, self.problems.add, self.context.should_stop)
 
     def _check_entries(self, entries: dict[str, Sequence[Any]]) -> None:
         counts = ", ".join(f"{stage}: {len(items)}" for stage, items in entries.items())
-        self.frame.emit(LogEvent(message=f"Entries found: {counts}."))
+        self.context.emit(LogEvent(message=f"Entries found: {counts}."))
         if not any(len(items) for items in entries.values()):
             raise DataError(f"{self.plugin} found no entries for any split.", advice="Check the folders and files of the form.")
 
@@ -124,7 +124,7 @@ class Ingest:
             pairs += [(named(entry), pair) for pair in (samples if isinstance(samples, list) else [samples])]
             if len(pairs) >= PROBED_SAMPLES:
                 break
-            if self.frame.should_stop():
+            if self.context.should_stop():
                 raise JobStopped("Stopped while looking at the data.")
         if not pairs:
             first = f" The first: {reasons[0]}" if reasons else ""
@@ -138,10 +138,10 @@ class Ingest:
     ) -> dict[str, tuple[SplitInfo, Sums]]:
         total = sum(len(items) for items in entries.values())
         unit = "images" if layout.meta.task == Task.CLASSIFICATION else "entries"
-        progress = Progress(self.frame.emit, total, unit)
+        progress = Progress(self.context.emit, total, unit)
         setup = Setup(self.spec.extension, self.folder.path, layout, state_of(source))
         done: dict[str, tuple[SplitInfo, Sums]] = {}
-        with EncodePool(setup, source, self.frame.workers, entries=total, should_stop=self.frame.should_stop) as pool:
+        with EncodePool(setup, source, self.context.workers, entries=total, should_stop=self.context.should_stop) as pool:
             for stage in STAGES:
                 if len(entries[stage]):
                     progress.stage(stage)
@@ -156,7 +156,7 @@ class Ingest:
         self, pool: EncodePool, stage: str, layout: Layout, entries: Sequence[Any], progress: Progress
     ) -> tuple[SplitInfo, Sums] | None:
         with_picture = stage == TRAIN_DB and layout.meta.feature_shape is not None
-        writer = self.frame.with_room(lambda: RecordWriter(self.folder.path / stage, layout.meta))
+        writer = self.context.retry_when_disk_full(lambda: RecordWriter(self.folder.path / stage, layout.meta))
         split = _Split(stage, writer)
         try:
             seen = 0
@@ -173,7 +173,7 @@ class Ingest:
 
     def _store(self, split: _Split, chunk: EncodedChunk) -> None:
         if len(chunk.records):
-            self.frame.with_room(lambda: split.writer.append(chunk.records))
+            self.context.retry_when_disk_full(lambda: split.writer.append(chunk.records))
             split.sums.merge(chunk.sums)
             split.note_shapes(chunk.records.shapes)
             split.facts.merge(chunk.facts)
@@ -181,7 +181,7 @@ class Ingest:
         split.skipped += len(lines)
         lines += [{"kind": k, "stage": split.name, "entry": e, "reason": r} for e, k, r in chunk.notes]
         if lines:
-            self.frame.with_room(lambda: self.problems.add_all(lines))
+            self.context.retry_when_disk_full(lambda: self.problems.add_all(lines))
 
     def _finish(self, split: _Split) -> tuple[SplitInfo, Sums] | None:
         if not split.writer.rows:
@@ -194,7 +194,7 @@ class Ingest:
         meta = replace(split.writer.meta, mean=mean, std=std)
         if meta.feature_shape is None and split.one_shape and split.shape is not None:
             meta = replace(meta, feature_shape=split.shape)
-        size = self.frame.with_room(lambda: split.writer.finish(meta))
+        size = self.context.retry_when_disk_full(lambda: split.writer.finish(meta))
         counts = tuple(split.facts.images)
         if meta.class_labels and meta.label_kind == "index":
             reader = RecordReader(self.folder.path / split.name)
@@ -285,12 +285,12 @@ class Ingest:
 
     def _warn(self, code: str, message: str, advice: str = "") -> None:
         logger.warning("%s", message)
-        self.frame.emit(WarningEvent(code=code, message=message, advice=advice))
+        self.context.emit(WarningEvent(code=code, message=message, advice=advice))
 
 
-def ingest(folder: JobFolder, spec: DatasetSpec, frame: Frame) -> DatasetInfo:
+def ingest(folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> DatasetInfo:
     """Make the records of a data set. Raises DataError, PluginError, StorageError, JobStopped."""
-    return Ingest(folder, spec, frame).run()
+    return Ingest(folder, spec, context).run()
 
 
 def _preparation(described: dict[str, Any], meta: RecordMeta) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from digits.errors import JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import EncodedChunk, Encoder
 from digits.ingest.record_schema import Layout
-from digits.ingest.shared_memory import SharedSlots, SlotPlace, Slots, join, share
+from digits.ingest.shared_memory import CreatedMemory, MemoryAddress, SharedMemory, attach, create
 from digits.ingest.source import load_source
 from digits.utils.processes import die_with_parent
 
@@ -45,7 +45,7 @@ class Setup:
     folder: Path
     layout: Layout
     state: bytes = b""  # see `source.state_of`
-    slots: SlotPlace | None = None
+    memory: MemoryAddress | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class _InSlot:
 
 
 _encoder: Encoder | None = None  # of a pool process; set once by its initializer, like its slots
-_slots: Slots | None = None
+_memory: SharedMemory | None = None
 
 
 class EncodePool:
@@ -77,7 +77,7 @@ class EncodePool:
         self._plugin = setup.layout.plugin
         self._should_stop = should_stop
         self._workers = max(1, workers)
-        self._slots: SharedSlots | None = None
+        self._memory: CreatedMemory | None = None
         self._executor, self._task = self._start(setup, source.encode_mode, entries)
         self._size = 4
 
@@ -87,8 +87,8 @@ class EncodePool:
         if mode == "threads":
             return ThreadPoolExecutor(self._workers, "encode"), self._encode
         context = multiprocessing.get_context("spawn")
-        self._slots = share(self._workers * AHEAD, 2 * CHUNK_BYTES)
-        setup = replace(setup, slots=self._slots.place if self._slots is not None else None)
+        self._memory = create(self._workers * AHEAD, 2 * CHUNK_BYTES)
+        setup = replace(setup, memory=self._memory.place if self._memory is not None else None)
         return ProcessPoolExecutor(self._workers, context, _start_process, (setup,)), _encode
 
     def _encode(self, start: int, entries: Sequence[Any], with_picture: bool, _slot: int) -> EncodedChunk:
@@ -103,8 +103,8 @@ class EncodePool:
         if kind is not None and isinstance(self._executor, ProcessPoolExecutor):
             _kill_processes(self._executor)
         self._executor.shutdown(wait=True, cancel_futures=True)
-        if self._slots is not None:
-            self._slots.close()
+        if self._memory is not None:
+            self._memory.close()
 
     def run(self, entries: Sequence[Any], with_picture: bool) -> Iterator[EncodedChunk]:
         """Chunks in the order of the entries. Raises JobStopped when asked to stop, PluginError for a bad entry."""
@@ -129,7 +129,7 @@ class EncodePool:
         """The chunk with its features, also where they lie in a slot."""
         place = chunk.records.features
         if isinstance(place, _InSlot):
-            features = self._slots.array(place.slot, place.shape, place.dtype) if self._slots is not None else None
+            features = self._memory.array(place.slot, place.shape, place.dtype) if self._memory is not None else None
             assert features is not None, "a slot is found where it was filled"
             chunk.records.features = features
         return chunk
@@ -166,20 +166,20 @@ class EncodePool:
 
 
 def _start_process(setup: Setup) -> None:
-    global _encoder, _slots
+    global _encoder, _memory
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
         signal.signal(number, signal.SIG_IGN)
     _encoder = Encoder(load_source(setup.extension, setup.folder, setup.state), setup.layout)
-    _slots = join(setup.slots)
+    _memory = attach(setup.memory)
 
 
 def _encode(start: int, entries: Sequence[Any], with_picture: bool, slot: int) -> EncodedChunk:
     assert _encoder is not None
-    room = functools.partial(_slots.array, slot) if _slots is not None else None
-    chunk = _encoder.encode(start, entries, with_picture, room)
+    allocate = functools.partial(_memory.array, slot) if _memory is not None else None
+    chunk = _encoder.encode(start, entries, with_picture, allocate)
     features = chunk.records.features
-    if chunk.in_room and isinstance(features, np.ndarray):
+    if chunk.in_shared_memory and isinstance(features, np.ndarray):
         chunk.records.features = _InSlot(slot, features.shape, features.dtype)  # type: ignore[assignment]
     return chunk
 

@@ -67,16 +67,16 @@ class Scan:
         return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, frame: Any) -> DatasetInfo:
+def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, context: Any) -> DatasetInfo:
     """Make the splits of a job point at their databases and write `dataset.json`. Raises DataError for what cannot be used."""
     data = spec.extension_data
     _clear(folder)
     try:
-        splits = {TRAIN_DB: _split(folder, TRAIN_DB, data["train_images"], data.get("train_labels", ""), spec, frame)}
+        splits = {TRAIN_DB: _split(folder, TRAIN_DB, data["train_images"], data.get("train_labels", ""), spec, context)}
         if data.get("val_images"):
-            splits[VAL_DB] = _split(folder, VAL_DB, data["val_images"], data.get("val_labels", ""), spec, frame)
+            splits[VAL_DB] = _split(folder, VAL_DB, data["val_images"], data.get("val_labels", ""), spec, context)
         info = _info(folder, splits, data)
-        frame.with_room(lambda: write_json(folder.dataset_file, info.to_json()))
+        context.retry_when_disk_full(lambda: write_json(folder.dataset_file, info.to_json()))
         return info
     except BaseException:
         _clear(folder)
@@ -93,15 +93,15 @@ def _clear(folder: JobFolder) -> None:
             remove_split(path)
 
 
-def _split(folder: JobFolder, name: str, images: str, labels: str, spec: DatasetSpec, frame: Any) -> SplitInfo:
-    frame.emit(LogEvent(message=f"Looking through {images}."))
+def _split(folder: JobFolder, name: str, images: str, labels: str, spec: DatasetSpec, context: Any) -> SplitInfo:
+    context.emit(LogEvent(message=f"Looking through {images}."))
     source = records_folder(Path(images))
     ignored = bool(spec.extension_data.get("ignore_labels"))
     if source is not None:
         os.symlink(source, folder.path / name)
         return _own_records(name, RecordReader(folder.path / name), spec, ignored)
     with DatumDatabase(Path(images)) as database:
-        scan = _scan(database, Path(labels) if labels else None, spec.force_same_shape, frame)
+        scan = _scan(database, Path(labels) if labels else None, spec.force_same_shape, context)
     meta = without_labels(_meta(scan, False)) if ignored else _meta(scan, bool(labels))
     _write(folder.path / name, scan, meta, images, labels)
     return SplitInfo(name, len(scan.keys), meta, bytes=tree_size(Path(images)))
@@ -134,9 +134,9 @@ def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bo
     return SplitInfo(name, len(reader), reader.meta, class_counts=counts, bytes=tree_size(reader.path))
 
 
-def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, frame: Any) -> Scan:
+def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, context: Any) -> Scan:
     scan = Scan()
-    progress = Progress(frame.emit, len(database), "entries")
+    progress = Progress(context.emit, len(database), "entries")
     label_database = DatumDatabase(labels) if labels else None
     if label_database is not None and len(label_database) != len(database):
         raise DataError(
@@ -151,7 +151,7 @@ def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, frame:
                 advice="Choose not to enforce the same shape, or make them equal.",
             )
         progress.advance(1)
-        if frame.should_stop():
+        if context.should_stop():
             raise JobStopped("Stopped while looking through a database.")
     if not scan.keys:
         raise DataError(f"{database.path} holds no records.", advice="Name an LMDB with Datum records.")

@@ -16,7 +16,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class SlotPlace:
+class MemoryAddress:
     """Where another process finds the memory."""
 
     path: str
@@ -24,10 +24,10 @@ class SlotPlace:
     size: int
 
 
-class Slots:
+class SharedMemory:
     """`count` pieces of `size` bytes each."""
 
-    def __init__(self, place: SlotPlace) -> None:
+    def __init__(self, place: MemoryAddress) -> None:
         self.place = place
         descriptor = os.open(place.path, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -44,14 +44,14 @@ class Slots:
         return np.frombuffer(self._map, dtype, count, slot * self.place.size).reshape(shape)
 
 
-class SharedSlots(Slots):
+class CreatedMemory(SharedMemory):
     """The pieces as their maker holds them. `close` when no array of them is in use any more."""
 
     def __init__(self, count: int, size: int) -> None:
         self._descriptor = os.memfd_create("digits-encode", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self._descriptor, count * size)
-            super().__init__(SlotPlace(f"/proc/{os.getpid()}/fd/{self._descriptor}", count, size))
+            super().__init__(MemoryAddress(f"/proc/{os.getpid()}/fd/{self._descriptor}", count, size))
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -60,15 +60,15 @@ class SharedSlots(Slots):
         os.close(self._descriptor)
 
 
-def share(count: int, size: int) -> SharedSlots | None:
-    """Slots for other processes of this user, or None where there can be none."""
+def create(count: int, size: int) -> CreatedMemory | None:
+    """Memory for other processes of this user, or None where there can be none."""
     with contextlib.suppress(OSError, AttributeError, ValueError):
-        return SharedSlots(count, size)
+        return CreatedMemory(count, size)
     return None
 
 
-def join(place: SlotPlace | None) -> Slots | None:
-    """The slots of another process, or None where they cannot be reached."""
+def attach(place: MemoryAddress | None) -> SharedMemory | None:
+    """The memory of another process, or None where they cannot be reached."""
     with contextlib.suppress(OSError, ValueError):
-        return Slots(place) if place is not None else None
+        return SharedMemory(place) if place is not None else None
     return None

@@ -34,7 +34,7 @@ ANSWER_SECONDS = 300.0
 READ_CHUNK = 1 << 20
 
 
-class WireError(DigitsError):
+class CommunicationError(DigitsError):
     """The other side went away, took too long or sent what is no frame."""
 
     status = 503
@@ -49,19 +49,19 @@ class Message:
 
 
 def connect(path: Path | str, timeout: float = CONNECT_SECONDS) -> socket.socket:
-    """A connected socket. Raises WireError when nobody listens at `path`."""
+    """A connected socket. Raises CommunicationError when nobody listens at `path`."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
     try:
         connection.connect(str(path))
     except OSError as error:
         connection.close()
-        raise WireError(f"No predictor listens at {path}: {error.strerror or error}.") from error
+        raise CommunicationError(f"No predictor listens at {path}: {error.strerror or error}.") from error
     return connection
 
 
 def call(path: Path | str, message: Message, timeout: float = ANSWER_SECONDS) -> Message:
-    """Send one request over a new connection and wait for its answer. Raises WireError."""
+    """Send one request over a new connection and wait for its answer. Raises CommunicationError."""
     with connect(path) as connection:
         connection.settimeout(timeout)
         send(connection, message)
@@ -69,7 +69,7 @@ def call(path: Path | str, message: Message, timeout: float = ANSWER_SECONDS) ->
 
 
 def send(connection: socket.socket, message: Message) -> None:
-    """Write one frame. Raises WireError when the other side is gone, ValueError for an array that cannot travel."""
+    """Write one frame. Raises CommunicationError when the other side is gone, ValueError for an array that cannot travel."""
     import numpy as np
 
     arrays = {name: _plain(np.asarray(array)) for name, array in message.arrays.items()}
@@ -84,14 +84,14 @@ def send(connection: socket.socket, message: Message) -> None:
             if array.nbytes:
                 connection.sendall(array.reshape(-1).view(np.uint8).data)
     except OSError as error:
-        raise WireError(f"The other side stopped listening: {error}.") from error
+        raise CommunicationError(f"The other side stopped listening: {error}.") from error
 
 
 def receive(connection: socket.socket, max_body: int = MAX_BODY) -> Message:
-    """Read one frame. Raises WireError for an end in the middle, a time-out or bytes that are no frame."""
+    """Read one frame. Raises CommunicationError for an end in the middle, a time-out or bytes that are no frame."""
     message = receive_or_end(connection, max_body)
     if message is None:
-        raise WireError("The other side closed the connection without an answer.")
+        raise CommunicationError("The other side closed the connection without an answer.")
     return message
 
 
@@ -102,9 +102,11 @@ def receive_or_end(connection: socket.socket, max_body: int = MAX_BODY) -> Messa
         return None
     magic, header_size, body_size = PREFIX.unpack(first + _read(connection, PREFIX.size - len(first)))
     if magic != MAGIC:
-        raise WireError("What arrived is no message of digits.")
+        raise CommunicationError("What arrived is no message of digits.")
     if header_size > MAX_HEADER or body_size > max_body:
-        raise WireError(f"A message announces {header_size} + {body_size} bytes; at most {MAX_HEADER} + {max_body} are read.")
+        raise CommunicationError(
+            f"A message announces {header_size} + {body_size} bytes; at most {MAX_HEADER} + {max_body} are read."
+        )
     header = _parse(_read(connection, header_size))
     described = _describe(header.pop("arrays", []), body_size)
     return Message(header, _arrays(described, _read(connection, body_size)))
@@ -123,19 +125,19 @@ def _parse(raw: bytes | bytearray) -> dict[str, Any]:
     try:
         header = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise WireError(f"The header of a message is not JSON: {error}.") from error
+        raise CommunicationError(f"The header of a message is not JSON: {error}.") from error
     if not isinstance(header, dict):
-        raise WireError("The header of a message is not a JSON object.")
+        raise CommunicationError("The header of a message is not a JSON object.")
     return header
 
 
 def _describe(entries: Any, body_size: int) -> list[tuple[str, np.dtype, tuple[int, ...], int]]:
-    """Name, dtype, shape and size in bytes of each array; WireError unless together they fill the body."""
+    """Name, dtype, shape and size in bytes of each array; CommunicationError unless together they fill the body."""
     if not isinstance(entries, list) or len(entries) > MAX_ARRAYS:
-        raise WireError("A message lists its arrays in a way that is not understood.")
+        raise CommunicationError("A message lists its arrays in a way that is not understood.")
     described = [_describe_one(entry) for entry in entries]
     if sum(size for *_, size in described) != body_size:
-        raise WireError("The arrays of a message do not fill its body.")
+        raise CommunicationError("The arrays of a message do not fill its body.")
     return described
 
 
@@ -143,16 +145,16 @@ def _describe_one(entry: Any) -> tuple[str, np.dtype, tuple[int, ...], int]:
     import numpy as np
 
     if not isinstance(entry, Mapping):
-        raise WireError("A message describes an array in a way that is not understood.")
+        raise CommunicationError("A message describes an array in a way that is not understood.")
     shape = entry.get("shape")
     if not isinstance(shape, list) or len(shape) > 32 or not all(type(n) is int and 0 <= n <= MAX_BODY for n in shape):
-        raise WireError(f"A message has an array of shape {str(shape)[:100]}.")
+        raise CommunicationError(f"A message has an array of shape {str(shape)[:100]}.")
     try:
         dtype = np.dtype(str(entry.get("dtype")))
     except (TypeError, ValueError, SyntaxError) as error:
-        raise WireError(f"A message has an array of an unknown type: {error}.") from error
+        raise CommunicationError(f"A message has an array of an unknown type: {error}.") from error
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
-        raise WireError(f"A message has an array of {dtype}, which is not read.")
+        raise CommunicationError(f"A message has an array of {dtype}, which is not read.")
     return str(entry.get("name")), dtype, tuple(shape), math.prod(shape) * dtype.itemsize
 
 
@@ -174,7 +176,7 @@ def _read(connection: socket.socket, size: int) -> bytearray:
     while len(data) < size:
         chunk = _read_some(connection, min(READ_CHUNK, size - len(data)))
         if not chunk:
-            raise WireError(f"The other side stopped after {len(data)} of {size} bytes.")
+            raise CommunicationError(f"The other side stopped after {len(data)} of {size} bytes.")
         data += chunk
     return data
 
@@ -183,9 +185,9 @@ def _read_some(connection: socket.socket, size: int) -> bytes:
     try:
         return connection.recv(size)
     except TimeoutError as error:
-        raise WireError(f"No answer within {connection.gettimeout():g} s.") from error
+        raise CommunicationError(f"No answer within {connection.gettimeout():g} s.") from error
     except OSError as error:
-        raise WireError(f"The connection broke: {error}.") from error
+        raise CommunicationError(f"The connection broke: {error}.") from error
 
 
 class _Buffer(io.BytesIO):
@@ -206,7 +208,7 @@ def pack(message: Message) -> bytes:
 
 
 def unpack(body: bytes) -> Message:
-    """The frame in `body`. Raises WireError."""
+    """The frame in `body`. Raises CommunicationError."""
     return receive(cast(Any, _Buffer(body)))
 
 

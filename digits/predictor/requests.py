@@ -1,4 +1,4 @@
-"""What a predictor answers: requests are `wire.Message`s with `op`, answers carry `results` or an `error`.
+"""What a predictor answers: requests are `messages.Message`s with `op`, answers carry `results` or an `error`.
 
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
 ((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates` are switches. The answer has `results`

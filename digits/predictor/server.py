@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from digits.errors import DigitsError
-from digits.ipc.messages import WireError, receive_or_end, send
+from digits.ipc.messages import CommunicationError, receive_or_end, send
 from digits.predictor.model import LoadedModel
 from digits.predictor.requests import answer
 from digits.storage.folders import JobFolder
@@ -89,7 +89,7 @@ def _talk(connection: socket.socket, model: LoadedModel, slots: threading.Bounde
             connection.settimeout(SILENT_SECONDS)
             while (request := receive_or_end(connection, MAX_REQUEST)) is not None:
                 send(connection, answer(model, request))
-    except WireError as error:
+    except CommunicationError as error:
         logger.info("A connection ended: %s", error)
     except ValueError as error:
         logger.warning("An answer cannot be sent: %s", error)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from digits.errors import DiskFull, StorageError
 
-ROOM_POLL_SECONDS = 2.0
+DISK_POLL_SECONDS = 2.0
 DEFAULT_MIN_FREE = 32 * 2**20
 
 
@@ -92,14 +92,14 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def with_room(
+def retry_when_disk_full(
     work: Callable[[], Any],
     folder: Path,
     *,
     on_wait: Callable[[], None],
     should_stop: Callable[[], bool],
     min_free: int = DEFAULT_MIN_FREE,
-    poll: float = ROOM_POLL_SECONDS,
+    poll: float = DISK_POLL_SECONDS,
 ) -> Any:
     """Do `work`; while the disk of `folder` is full, call `on_wait` and try again when there is room.
 

@@ -18,7 +18,7 @@ from digits.storage.events import read_events, valid_events
 from digits.storage.jobs.store import Output
 
 SPARKLINE_POINTS = 64  # once there are so many, every second one goes
-FOLDED_PHASES = ("train", "val")
+SUMMARIZED_PHASES = ("train", "val")
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Sparkline:
 
 
 @dataclass
-class JobFold:
+class RunSummary:
     """What the events up to byte `offset` say.
 
     `best_metric` names the validation output that decides (empty: the first accuracy, else the first loss). `status` is the
@@ -79,7 +79,7 @@ class JobFold:
                 self.status = self.error = None
             case ProgressEvent():
                 self.progress = event
-            case MetricEvent() if event.phase in FOLDED_PHASES:
+            case MetricEvent() if event.phase in SUMMARIZED_PHASES:
                 self._measure(event)
             case ErrorEvent():
                 self.error = event
@@ -144,7 +144,7 @@ class JobFold:
             self.sparkline.add(value)
 
     def _rebuild(self, path: Path, until: int) -> None:
-        fresh = JobFold(self.job_id, self.best_metric)
+        fresh = RunSummary(self.job_id, self.best_metric)
         for _, event in valid_events(path, until):
             fresh.apply(event)
         self.__dict__.update(fresh.__dict__ | {"rebuilt": True})

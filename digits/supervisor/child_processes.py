@@ -48,7 +48,7 @@ class Service:
     essential: bool = False
 
 
-class Child:
+class ChildProcess:
     """One process, with its output in the file `log` (where the supervisor's goes without one) and its input from `stdin`."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path | None = None, stdin: Path | None = None) -> None:
@@ -83,14 +83,14 @@ class Child:
         self.process.wait()
 
 
-class ServiceKeeper:
+class ServiceProcess:
     """Keeps one service alive."""
 
     def __init__(self, service: Service, runtime: Path) -> None:
         self.service = service
         self.argv = [part.replace("{runtime}", str(runtime)) for part in service.argv]
         self.env = {name: value.replace("{runtime}", str(runtime)) for name, value in service.env.items()}
-        self.child: Child | None = None
+        self.child: ChildProcess | None = None
         self.was_ready = False
         self._is_ready = False  # this child
         self._failures = 0
@@ -104,7 +104,7 @@ class ServiceKeeper:
         if self.child is not None:
             self._note_end(self.child)
         if time.monotonic() >= self._next_start:
-            self.child, self._is_ready = Child(self.argv, self.env), False
+            self.child, self._is_ready = ChildProcess(self.argv, self.env), False
 
     def restart(self) -> None:
         """End it; it starts again at the next tick."""
@@ -112,13 +112,13 @@ class ServiceKeeper:
             self.child.stop()
         self.child, self._failures, self._next_start = None, 0, 0.0
 
-    def _watch(self, child: Child) -> None:
+    def _watch(self, child: ChildProcess) -> None:
         if not self._is_ready and self.service.ready():
             self._is_ready = self.was_ready = True
         if self._failures and time.monotonic() - child.started > STEADY_SECONDS:
             self._failures = 0
 
-    def _note_end(self, child: Child) -> None:
+    def _note_end(self, child: ChildProcess) -> None:
         words = exit_words(child.process.returncode)
         signal_group(child.process.pid, signal.SIGKILL)
         self.child = None
@@ -134,7 +134,7 @@ class ServiceKeeper:
         logger.warning("The %s ended: %s. It starts again in %g s.", self.service.name, words, pause)
 
 
-def stop_all(children: Sequence[Child]) -> None:
+def stop_all(children: Sequence[ChildProcess]) -> None:
     """End several children, all asked at once."""
     for child in children:
         child.ask_to_stop()

@@ -25,7 +25,7 @@ SETTLED_SECONDS = 30.0  # a younger folder without a row is being made right now
 logger = logging.getLogger(__name__)
 
 
-class Remover:
+class FolderRemover:
     """Removes folders of jobs that nobody works on any more."""
 
     def __init__(self, jobs_dir: JobsDir, store: JobStore) -> None:
@@ -136,7 +136,7 @@ def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -
     return report
 
 
-def tell(report: Report, known: set[Path]) -> None:
+def log_report(report: Report, known: set[Path]) -> None:
     """Log what a scan found; problems that are in `known` are not told again."""
     if report.restored:
         logger.info("Found %d job folders without a row: %s.", len(report.restored), ", ".join(report.restored[:10]))

@@ -15,13 +15,13 @@ from digits.errors import NotFound, StorageError
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.reindex import state_of
 from digits.storage.jobs.store import Job, JobStore, Output
-from digits.storage.run_summary import JobFold, best_metric_of
-from digits.supervisor.outcomes import resumed_words
+from digits.storage.run_summary import RunSummary, best_metric_of
+from digits.supervisor.outcomes import resumption_words
 
 logger = logging.getLogger(__name__)
 
 
-class Ledger:
+class JobRows:
     """Rows of jobs as the supervisor changes them."""
 
     def __init__(self, jobs_dir: JobsDir, store: JobStore) -> None:
@@ -41,7 +41,7 @@ class Ledger:
         self._save(job)
         return job
 
-    def say(self, job: Job, message: str) -> None:
+    def set_message(self, job: Job, message: str) -> None:
         """Set the job's message where it is another one; a message is not worth a file."""
         if job.message != message:
             self.store.update(job.id, message=message)
@@ -69,35 +69,35 @@ class Ledger:
             logger.warning("%s", error, extra={"job_id": job.id})
 
 
-class Folds:
-    """One fold for each job that is looked after; it remembers how far the events were read."""
+class RunSummaries:
+    """One summary for each job that is looked after; it remembers how far the events were read."""
 
-    def __init__(self, jobs_dir: JobsDir, store: JobStore, ledger: Ledger) -> None:
+    def __init__(self, jobs_dir: JobsDir, store: JobStore, rows: JobRows) -> None:
         self.jobs_dir = jobs_dir
         self.store = store
-        self.ledger = ledger
-        self._folds: dict[str, JobFold] = {}
+        self.rows = rows
+        self._runs: dict[str, RunSummary] = {}
 
-    def bring(self, job_id: str) -> None:
+    def update(self, job_id: str) -> None:
         """Bring what a job's events say into its row. Raises NotFound where there is none."""
-        fold = self._fold_of(job_id)
-        attempt = fold.attempt
-        if not fold.read(self.jobs_dir.folder(job_id).events_file):
+        run = self._run_of(job_id)
+        attempt = run.attempt
+        if not run.read(self.jobs_dir.folder(job_id).events_file):
             return
-        columns = fold.columns()
-        if fold.attempt != attempt and fold.attempt > 1:
-            columns["message"] = resumed_words(self._row(job_id), fold)
+        columns = run.columns()
+        if run.attempt != attempt and run.attempt > 1:
+            columns["message"] = resumption_words(self._row(job_id), run)
         try:
-            self.ledger.fold(job_id, columns, fold.outputs.values(), replace=fold.rebuilt)
+            self.rows.fold(job_id, columns, run.outputs.values(), replace=run.rebuilt)
         except BaseException:
-            del self._folds[job_id]  # its offset is ahead of the row's: fold again from the start
+            del self._runs[job_id]  # its offset is ahead of the row's: fold again from the start
             raise
-        fold.rebuilt = False
+        run.rebuilt = False
 
-    def finish(self, job_id: str) -> JobFold:
+    def finish(self, job_id: str) -> RunSummary:
         """Bring the last of it, and forget the job."""
-        self.bring(job_id)
-        return self._folds.pop(job_id)
+        self.update(job_id)
+        return self._runs.pop(job_id)
 
     def _row(self, job_id: str) -> Job:
         job = self.store.find(job_id, with_deleted=True)
@@ -105,8 +105,8 @@ class Folds:
             raise NotFound("Job not found")
         return job
 
-    def _fold_of(self, job_id: str) -> JobFold:
-        if job_id not in self._folds:
+    def _run_of(self, job_id: str) -> RunSummary:
+        if job_id not in self._runs:
             spec = self.jobs_dir.folder(job_id).request().spec
-            self._folds[job_id] = JobFold(job_id, best_metric_of(spec), rebuilt=True)
-        return self._folds[job_id]
+            self._runs[job_id] = RunSummary(job_id, best_metric_of(spec), rebuilt=True)
+        return self._runs[job_id]

@@ -24,7 +24,7 @@ import digits
 from digits.errors import StorageError
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder, JobsDir
-from digits.supervisor.scheduling import Grant
+from digits.supervisor.scheduling import Allocation
 from digits.utils.processes import boot_identity, group_members, is_alive, signal_group, signal_process, start_time
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "digits.worker")
@@ -64,7 +64,7 @@ class Worker:
     pid: int
     started: float
     attempt: int
-    grant: Grant
+    allocation: Allocation
     process: subprocess.Popen[bytes] | None = None
     stop_reason: Stop = Stop.NO
     stop_since: float = 0.0
@@ -78,7 +78,7 @@ class Worker:
         return self.process.returncode if self.process else None
 
 
-class Crew:
+class LocalExecutor:
     """All running workers, by job id."""
 
     def __init__(
@@ -96,26 +96,26 @@ class Crew:
         self.environ = dict(os.environ if environ is None else environ)
         self.workers: dict[str, Worker] = {}
 
-    def grants(self) -> list[Grant]:
+    def allocations(self) -> list[Allocation]:
         """What the running workers hold."""
-        return [worker.grant for worker in self.workers.values()]
+        return [worker.allocation for worker in self.workers.values()]
 
-    def start(self, grant: Grant, attempt: int) -> Worker:
+    def start(self, allocation: Allocation, attempt: int) -> Worker:
         """Start a worker. Raises OSError when the system refuses."""
-        folder = self.jobs_dir.folder(grant.job_id)
+        folder = self.jobs_dir.folder(allocation.job_id)
         process = subprocess.Popen(
-            [*self.command, *self._arguments(grant, attempt)],
+            [*self.command, *self._arguments(allocation, attempt)],
             stdin=subprocess.DEVNULL,
             stdout=(log := _open_log(folder)),
             stderr=log,
-            env=self._environment(grant),
+            env=self._environment(allocation),
             cwd=folder.path,
             start_new_session=True,
         )
         os.close(log)
-        worker = Worker(grant.job_id, process.pid, start_time(process.pid), attempt, grant, process)
+        worker = Worker(allocation.job_id, process.pid, start_time(process.pid), attempt, allocation, process)
         worker.beat_seen = time.monotonic()
-        self.workers[grant.job_id] = worker
+        self.workers[allocation.job_id] = worker
         return worker
 
     def adopt(self, job_id: str, pool: str) -> Worker | None:
@@ -126,8 +126,8 @@ class Crew:
         if not is_here or not is_alive(pid, started):
             return None
         gpus = tuple(str(gpu) for gpu in identity.get("gpus", ()))
-        grant = Grant(job_id, pool, int(identity.get("cpus", 1)), gpus)
-        worker = Worker(job_id, pid, started, int(identity.get("attempt", 1)), grant, beat_seen=time.monotonic())
+        allocation = Allocation(job_id, pool, int(identity.get("cpus", 1)), gpus)
+        worker = Worker(job_id, pid, started, int(identity.get("attempt", 1)), allocation, beat_seen=time.monotonic())
         self.workers[job_id] = worker
         return worker
 
@@ -168,7 +168,7 @@ class Crew:
         worker.stop_step = 2
         signal_group(worker.pid, signal.SIGKILL)
 
-    def climb(self) -> None:
+    def escalate(self) -> None:
         """The next step for each worker that was given its time."""
         now = time.monotonic()
         for worker in self.workers.values():
@@ -215,17 +215,17 @@ class Crew:
             worker.beat, worker.beat_seen = beat, now
         return worker.beat_seen
 
-    def _arguments(self, grant: Grant, attempt: int) -> list[str]:
-        arguments = ["--jobs-dir", str(self.jobs_dir.path), "--attempt", str(attempt), "--cpus", str(grant.cpus)]
+    def _arguments(self, allocation: Allocation, attempt: int) -> list[str]:
+        arguments = ["--jobs-dir", str(self.jobs_dir.path), "--attempt", str(attempt), "--cpus", str(allocation.cpus)]
         arguments += ["--checkpoint-seconds", str(self.checkpoint_seconds)]
-        if grant.gpus:
-            arguments += ["--gpus", ",".join(grant.gpus)]
-        return [*arguments, grant.job_id]
+        if allocation.gpus:
+            arguments += ["--gpus", ",".join(allocation.gpus)]
+        return [*arguments, allocation.job_id]
 
-    def _environment(self, grant: Grant) -> dict[str, str]:
+    def _environment(self, allocation: Allocation) -> dict[str, str]:
         """The server's environment with the job's devices and threads; a job without GPUs sees none."""
-        threads = {name: str(grant.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        devices = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(grant.gpus)}
+        threads = {name: str(allocation.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        devices = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(allocation.gpus)}
         return {
             **BRIEF_SPINS,
             **self.environ,

@@ -24,10 +24,10 @@ from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, JobStore
 from digits.supervisor.gpus import Gpu, list_gpus
-from digits.supervisor.housekeeping import DiskUsage, Remover, scan, tell
-from digits.supervisor.job_rows import Folds, Ledger
-from digits.supervisor.local_executor import Crew, Stop, Worker
-from digits.supervisor.outcomes import again, ending, exit_words, facts
+from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
+from digits.supervisor.job_rows import JobRows, RunSummaries
+from digits.supervisor.local_executor import LocalExecutor, Stop, Worker
+from digits.supervisor.outcomes import dataset_facts, exit_words, outcome_of, requeued
 from digits.supervisor.queue import Queue
 
 logger = logging.getLogger(__name__)
@@ -53,17 +53,17 @@ class Supervisor:
         jobs_dir: JobsDir,
         store: JobStore,
         *,
-        crew: Crew | None = None,
+        executor: LocalExecutor | None = None,
         gpus: Callable[[], list[Gpu]] = list_gpus,
         only: Collection[str] | None = None,
     ) -> None:
         self.settings = settings
         self.jobs_dir = jobs_dir
         self.store = store
-        self.ledger = Ledger(jobs_dir, store)
-        self.crew = crew or Crew(jobs_dir, checkpoint_seconds=settings.checkpoint_seconds)
-        self.queue = Queue(settings, jobs_dir, self.ledger, self.crew, gpus, only)
-        self.folds = Folds(jobs_dir, store, self.ledger)
+        self.rows = JobRows(jobs_dir, store)
+        self.executor = executor or LocalExecutor(jobs_dir, checkpoint_seconds=settings.checkpoint_seconds)
+        self.queue = Queue(settings, jobs_dir, self.rows, self.executor, gpus, only)
+        self.summaries = RunSummaries(jobs_dir, store, self.rows)
         self._due: dict[str, float] = {}
         self._sequence = -1
         self._late: dict[str, Worker] = {}  # ended workers whose rows could not be changed yet
@@ -71,9 +71,9 @@ class Supervisor:
         self._only = only
         self._stopping = False
         self.usage = DiskUsage(jobs_dir, store)
-        self.remover = Remover(jobs_dir, store)
+        self.remover = FolderRemover(jobs_dir, store)
         self.on_delete: Callable[[str], None] = lambda job_id: None
-        self._told: set[Path] = set()
+        self._reported: set[Path] = set()
         self._problems: list[tuple[Path, str]] = []
 
     # -- life -----------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ class Supervisor:
     def open(self) -> None:
         """Take over what an earlier supervisor left: adopt living workers, judge dead ones, scan the folders."""
         with self._guard():
-            self.store.reserve_room()
+            self.store.reserve_disk_space()
         self._scan()
         self.remover.empty_trash()
         for job in {job.id: job for job in [*self.store.active(), *self.store.requested()]}.values():
@@ -103,16 +103,16 @@ class Supervisor:
     def tick(self) -> None:
         """Do what is due now."""
         with self._guard():
-            self.crew.climb()
+            self.executor.escalate()
         self._name_workers()
-        for worker in [*self._late.values(), *self.crew.reap()]:
+        for worker in [*self._late.values(), *self.executor.reap()]:
             self._late.pop(worker.job_id, None)
             with self._guard(worker.job_id, on_failure=partial(self._keep, worker)):
                 self._ended(worker)
-        for job_id in list(self.crew.workers):
+        for job_id in list(self.executor.workers):
             if self._is_due(f"fold {job_id}", FOLD_SECONDS):
                 with self._guard(job_id):
-                    self.folds.bring(job_id)
+                    self.summaries.update(job_id)
         if self._is_due("beat", BEAT_SECONDS):
             self._check_beats()
         with self._guard():
@@ -122,19 +122,19 @@ class Supervisor:
     def stop_jobs(self) -> None:
         """Ask every worker to end and start none any more; the jobs wait for the next supervisor in the queue."""
         self._stopping = True
-        for worker in self.crew.workers.values():
-            self.crew.stop(worker, Stop.SERVER)
+        for worker in self.executor.workers.values():
+            self.executor.stop(worker, Stop.SERVER)
 
     def is_idle(self) -> bool:
         """Whether no worker runs."""
-        return not self.crew.workers and not self._late
+        return not self.executor.workers and not self._late
 
     # -- workers --------------------------------------------------------------------------------------------------
 
     def _take_over(self, job: Job) -> None:
         self._unnamed.discard(job.id)
-        worker = self.crew.adopt(job.id, job.pool)
-        if worker is None and self.crew.is_busy(job.id):
+        worker = self.executor.adopt(job.id, job.pool)
+        if worker is None and self.executor.is_busy(job.id):
             self._unnamed.add(job.id)
             return
         if worker is None:
@@ -153,7 +153,7 @@ class Supervisor:
                 self._take_over(job)
 
     def _absence(self, job: Job) -> str:
-        return "the machine was started again" if self.crew.was_rebooted(job.id) else exit_words(None)
+        return "the machine was started again" if self.executor.was_rebooted(job.id) else exit_words(None)
 
     def _keep(self, worker: Worker) -> None:
         """The row of an ended worker could not be changed: judge it again at the next tick."""
@@ -173,20 +173,20 @@ class Supervisor:
 
     def _meet_other(self, job: Job) -> None:
         """A worker of an earlier supervisor has the job: adopt it, or queue the job again where that one just ended."""
-        worker = self.crew.adopt(job.id, job.pool)
+        worker = self.executor.adopt(job.id, job.pool)
         if worker is not None:
             self.store.update(job.id, pid=worker.pid, pid_start=worker.started, attempt=worker.attempt)
             return
-        if self.crew.is_busy(job.id):
+        if self.executor.is_busy(job.id):
             self._unnamed.add(job.id)
             return
-        result = again(job, "Another worker had the job; it starts again.", "another worker had it")
-        self.ledger.transition(job.id, result.status, **result.columns)
+        result = requeued(job, "Another worker had the job; it starts again.", "another worker had it")
+        self.rows.transition(job.id, result.status, **result.columns)
 
     def _judge(self, job: Job, stop: Stop, reason: str) -> None:
-        result = ending(job, self.folds.finish(job.id), self.jobs_dir.folder(job.id), stop, reason)
-        columns = {**result.columns, **facts(job, self.jobs_dir.folder(job.id), result.status)}
-        row = self.ledger.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
+        result = outcome_of(job, self.summaries.finish(job.id), self.jobs_dir.folder(job.id), stop, reason)
+        columns = {**result.columns, **dataset_facts(job, self.jobs_dir.folder(job.id), result.status)}
+        row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
             self.store.clear_action(job.id, Action.ABORT)
         logger.info("Ended: %s. %s", row.status.word, row.error or row.message, extra={"job_id": job.id})
@@ -195,9 +195,9 @@ class Supervisor:
         self.usage.count(job.id)
 
     def _check_beats(self) -> None:
-        for worker in self.crew.silent(self.settings.heartbeat_seconds):
+        for worker in self.executor.silent(self.settings.heartbeat_seconds):
             logger.warning("No sign of life for %d s.", self.settings.heartbeat_seconds, extra={"job_id": worker.job_id})
-            self.crew.kill(worker, Stop.SILENT)
+            self.executor.kill(worker, Stop.SILENT)
 
     # -- queue and requests ---------------------------------------------------------------------------------------
 
@@ -227,24 +227,24 @@ class Supervisor:
                 self._delete(job)
 
     def _abort(self, job: Job) -> None:
-        worker = self.crew.workers.get(job.id)
+        worker = self.executor.workers.get(job.id)
         if worker is not None:
-            self.crew.stop(worker, Stop.ABORT)
+            self.executor.stop(worker, Stop.ABORT)
             return
         if job.status.is_running:
-            self.ledger.transition(job.id, Status.ABORT, message="Aborted by the user.")
+            self.rows.transition(job.id, Status.ABORT, message="Aborted by the user.")
         self.store.clear_action(job.id, Action.ABORT)
 
     def _resume(self, job: Job) -> None:
         if job.status in FINISHED:
             summary = {**job.summary, "interrupted": f"it was {job.status.word.lower()} and resumed by the user"}
-            self.ledger.transition(job.id, Status.WAIT, failures=0, error="", message="Resumes.", summary=summary)
+            self.rows.transition(job.id, Status.WAIT, failures=0, error="", message="Resumes.", summary=summary)
         self.store.clear_action(job.id, Action.RESUME)
 
     def _delete(self, job: Job) -> None:
-        worker = self.crew.workers.get(job.id)
+        worker = self.executor.workers.get(job.id)
         if worker is not None:
-            self.crew.stop(worker, Stop.DELETE)
+            self.executor.stop(worker, Stop.DELETE)
             return
         self.on_delete(job.id)
         self.remover.remove(job)
@@ -256,29 +256,29 @@ class Supervisor:
             self._scan()
             self.queue.refresh_gpus()
         if self._is_due("usage", USAGE_SECONDS):
-            for job_id in self.crew.workers:
+            for job_id in self.executor.workers:
                 self.usage.count(job_id)
         if self._is_due("disk", DISK_SECONDS):
             with self._guard():
-                self._tell_full_disk()
-                self.ledger.flush()
+                self._report_full_disk()
+                self.rows.flush()
 
     def _scan(self) -> None:
         self._due["scan"] = time.monotonic() + SCAN_SECONDS
         with self._guard():
             report = scan(self.jobs_dir, self.store)
-            tell(report, self._told)
+            log_report(report, self._reported)
             self._problems = report.problems
 
-    def _tell_full_disk(self) -> None:
+    def _report_full_disk(self) -> None:
         """Running jobs pause by themselves while the disk is full; their rows say so."""
         full = free_bytes(self.jobs_dir.path) < DEFAULT_MIN_FREE
-        for job_id in self.crew.workers:
+        for job_id in self.executor.workers:
             job = self.store.find(job_id)
             if job is not None and full:
-                self.ledger.say(job, DISK_FULL)
+                self.rows.set_message(job, DISK_FULL)
             elif job is not None and job.message == DISK_FULL:
-                self.ledger.say(job, "")
+                self.rows.set_message(job, "")
 
     # -- small things ---------------------------------------------------------------------------------------------
 

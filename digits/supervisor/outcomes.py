@@ -15,7 +15,7 @@ from digits.errors import StorageError
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
-from digits.storage.run_summary import JobFold, furthest
+from digits.storage.run_summary import RunSummary, furthest
 from digits.supervisor.local_executor import Stop
 
 MAX_FAILED_RESUMES = 3
@@ -35,46 +35,46 @@ _SIGNALS = {
 
 
 @dataclass(frozen=True)
-class Ending:
+class Outcome:
     """The state to move to, with the columns that go with it."""
 
     status: Status
     columns: dict[str, Any] = field(default_factory=dict)
 
 
-def ending(job: Job, fold: JobFold, folder: JobFolder, stop: Stop, reason: str) -> Ending:
+def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason: str) -> Outcome:
     """Judge the end of attempt `job.attempt`. `reason` says in words how the process ended."""
-    said = fold.status.status if fold.status and fold.attempt == job.attempt else ""
+    said = run.status.status if run.status and run.attempt == job.attempt else ""
     if said == Status.DONE:
-        return Ending(Status.DONE, {"message": resumed_words(job, fold), "error": "", "failures": 0})
+        return Outcome(Status.DONE, {"message": resumption_words(job, run), "error": "", "failures": 0})
     if stop in (Stop.ABORT, Stop.DELETE) or job.requested_action == "abort":
-        return Ending(Status.ABORT, {"message": "Aborted by the user.", "error": ""})
+        return Outcome(Status.ABORT, {"message": "Aborted by the user.", "error": ""})
     if said == Status.ERROR:
-        return Ending(Status.ERROR, {"message": "", "error": fold.error_text() or _text(fold)})
+        return Outcome(Status.ERROR, {"message": "", "error": run.error_text() or _text(run)})
     if stop == Stop.SERVER:
-        return again(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
+        return requeued(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
     if said == Status.WAIT:
-        return again(job, _text(fold), "the disk was full")
+        return requeued(job, _text(run), "the disk was full")
     return _died(job, folder, reason)
 
 
-def again(job: Job, message: str, after: str) -> Ending:
+def requeued(job: Job, message: str, after: str) -> Outcome:
     """Back to the queue; `after` is what the page says once the job goes on."""
-    return Ending(Status.WAIT, {"message": message, "error": "", "summary": {**job.summary, "interrupted": after}})
+    return Outcome(Status.WAIT, {"message": message, "error": "", "summary": {**job.summary, "interrupted": after}})
 
 
-def resumed_words(job: Job, fold: JobFold) -> str:
+def resumption_words(job: Job, run: RunSummary) -> str:
     """What the page says about a job that goes, or went, on after an interruption; empty in its first attempt."""
-    if fold.attempt <= 1:
+    if run.attempt <= 1:
         return ""
     after = job.summary.get("interrupted", "")
     tail = f" after: {after}" if after else ""
-    if fold.resumed_step >= 0:
-        return f"Resumed from checkpoint (step {fold.resumed_step}){tail}."
+    if run.resumed_step >= 0:
+        return f"Resumed from checkpoint (step {run.resumed_step}){tail}."
     return f"Started again from the beginning{tail}."
 
 
-def facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
+def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
     """What lists show of a finished data set, from its `dataset.json`: classes, entries of the splits, image shape, problems."""
     if status != Status.DONE or job.kind != Kind.DATASET:
         return {}
@@ -87,12 +87,12 @@ def facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
     return {"summary": {**job.summary, **found, "feature_shape": list(info.feature_shape or ())}}
 
 
-def _died(job: Job, folder: JobFolder, reason: str) -> Ending:
+def _died(job: Job, folder: JobFolder, reason: str) -> Outcome:
     failures = 1 if has_progressed(furthest(folder.events_file), job.attempt) else job.failures + 1
     if failures > MAX_FAILED_RESUMES:
-        return Ending(Status.ERROR, {"failures": failures, "message": "", "error": _gave_up(folder, reason)})
-    result = again(job, f"The worker ended: {reason}. The job starts again.", reason)
-    return Ending(result.status, {**result.columns, "failures": failures})
+        return Outcome(Status.ERROR, {"failures": failures, "message": "", "error": _gave_up(folder, reason)})
+    result = requeued(job, f"The worker ended: {reason}. The job starts again.", reason)
+    return Outcome(result.status, {**result.columns, "failures": failures})
 
 
 def has_progressed(reached: Mapping[int, float], attempt: int) -> bool:
@@ -136,5 +136,5 @@ def _gave_up(folder: JobFolder, reason: str) -> str:
     )
 
 
-def _text(fold: JobFold) -> str:
-    return fold.status.message if fold.status else ""
+def _text(run: RunSummary) -> str:
+    return run.status.message if run.status else ""

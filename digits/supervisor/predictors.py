@@ -14,7 +14,7 @@ from typing import Any
 from digits.errors import BadRequest
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.folders import JobsDir
-from digits.supervisor.child_processes import STOP_SECONDS, Child, stop_all
+from digits.supervisor.child_processes import STOP_SECONDS, ChildProcess, stop_all
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ Key = tuple[str, str, str]
 class Predictor:
     """One process that has, or is getting, a model."""
 
-    child: Child
+    child: ChildProcess
     socket: Path
     log: Path
     gpu: str  # empty: on the CPU
@@ -57,7 +57,7 @@ class Predictors:
         self.command = tuple(command)
         self.limit = limit
         self.running: dict[Key, Predictor] = {}
-        self._ending: list[tuple[Child, float]] = []
+        self._ending: list[tuple[ChildProcess, float]] = []
         self._number = 0
 
     def request(self, request: Mapping[str, Any]) -> Answer | Later:
@@ -65,7 +65,7 @@ class Predictors:
         key = self._key(request)
         found = self.running.get(key)
         if found is None or not found.child.is_running():
-            self._make_room()
+            self._evict()
             found = self.running[key] = self._start(key)
         found.used = time.monotonic()
         return {"socket": str(found.socket)} if found.ready else lambda: self._answer(key)
@@ -82,7 +82,7 @@ class Predictors:
                 child.stop(0)
         self._ending = [item for item in self._ending if item[0].is_running()]
 
-    def leave(self, gpus: Collection[str]) -> None:
+    def release(self, gpus: Collection[str]) -> None:
         """Give up the given devices at once: a training needs them."""
         for key, predictor in list(self.running.items()):
             if predictor.gpu and predictor.gpu in gpus:
@@ -117,7 +117,7 @@ class Predictors:
         arguments += ["--device", "cuda:0" if gpu else "cpu"]
         environ = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": gpu}
         log = base.with_suffix(".log")
-        child = Child([*self.command, *arguments], environ, log)
+        child = ChildProcess([*self.command, *arguments], environ, log)
         where = f"GPU {gpu}" if gpu else "the CPU"
         logger.info("Loads %s on %s (pid %d).", snapshot, where, child.process.pid, extra={"job_id": model_id})
         return Predictor(child, base.with_suffix(".sock"), log, gpu, time.monotonic())
@@ -147,7 +147,7 @@ class Predictors:
             "advice": "The page of the model shows its log.",
         }
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         while len(self.running) >= self.limit:
             self._drop(min(self.running, key=lambda key: (not self.running[key].ready, self.running[key].used)))
 

@@ -16,7 +16,7 @@ from typing import Any
 from digits.errors import BadRequest, Conflict, StorageError
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.files import read_json
-from digits.supervisor.child_processes import Child
+from digits.supervisor.child_processes import ChildProcess
 from digits.supervisor.outcomes import exit_words
 
 CHECK_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.network_check")
@@ -26,8 +26,8 @@ AT_ONCE = 2
 
 
 @dataclass
-class _Check:
-    child: Child
+class _Probe:
+    child: ChildProcess
     out: Path
     stdin: Path
     deadline: float
@@ -46,7 +46,7 @@ class NetworkChecks:
         self.directory = directory
         self.command = tuple(command)
         self.seconds = seconds
-        self.running: list[_Check] = []
+        self.running: list[_Probe] = []
         self._number = 0
 
     def request(self, request: Mapping[str, Any]) -> Answer | Later:
@@ -64,24 +64,24 @@ class NetworkChecks:
         for check in list(self.running):
             self._end(check)
 
-    def _start(self, request: Mapping[str, Any]) -> _Check:
+    def _start(self, request: Mapping[str, Any]) -> _Probe:
         self._number += 1
         out = self.directory / f"{self.name}{self._number}.json"
         stdin = out.with_suffix(".in")
         stdin.write_text(json.dumps({name: request[name] for name in self.fields}))
-        child = Child(
+        child = ChildProcess(
             [*self.command, *self.arguments(request), "--out", str(out)],
             {"CUDA_VISIBLE_DEVICES": ""},
             stdin=stdin,
             log=Path("/dev/null"),
         )
-        return _Check(child, out, stdin, time.monotonic() + self.seconds)
+        return _Probe(child, out, stdin, time.monotonic() + self.seconds)
 
     def arguments(self, request: Mapping[str, Any]) -> list[str]:
         """Of the command, beside `--out`."""
         return ["--framework", str(request.get("framework") or "pytorch")]
 
-    def _answer(self, check: _Check) -> Answer | None:
+    def _answer(self, check: _Probe) -> Answer | None:
         if check.child.is_running():
             if time.monotonic() < check.deadline:
                 return None
@@ -91,14 +91,14 @@ class NetworkChecks:
         self._end(check)
         return answer
 
-    def _read(self, check: _Check) -> Answer:
+    def _read(self, check: _Probe) -> Answer:
         try:
             return dict(read_json(check.out))
         except StorageError:
             words = exit_words(check.child.process.returncode)
             return {"problem": self.failed.format(words=words)}
 
-    def _end(self, check: _Check) -> None:
+    def _end(self, check: _Probe) -> None:
         if check in self.running:
             self.running.remove(check)
         check.child.stop(0 if check.child.is_running() else 1)

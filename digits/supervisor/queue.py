@@ -15,9 +15,9 @@ from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, Parent
 from digits.supervisor.gpus import Gpu
-from digits.supervisor.job_rows import Ledger
-from digits.supervisor.local_executor import Crew
-from digits.supervisor.scheduling import Demand, Grant, Machine, plan
+from digits.supervisor.job_rows import JobRows
+from digits.supervisor.local_executor import LocalExecutor
+from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, schedule
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +32,18 @@ class Queue:
         self,
         settings: Settings,
         jobs_dir: JobsDir,
-        ledger: Ledger,
-        crew: Crew,
+        rows: JobRows,
+        executor: LocalExecutor,
         gpus: Callable[[], list[Gpu]],
         only: Collection[str] | None = None,
     ) -> None:
         self.settings = settings
         self.jobs_dir = jobs_dir
-        self.ledger = ledger
-        self.crew = crew
+        self.rows = rows
+        self.executor = executor
         self.gpus = gpus()
         self.only = only
-        self.before_start: Callable[[Grant], None] = lambda grant: None
+        self.before_start: Callable[[Allocation], None] = lambda allocation: None
         self._list_gpus = gpus
 
     @property
@@ -58,18 +58,18 @@ class Queue:
             return []
         paused = self._paused()
         if paused:
-            self._tell(waiting, dict.fromkeys((job.id for job in waiting), paused))
+            self._report(waiting, dict.fromkeys((job.id for job in waiting), paused))
             return []
-        result = plan([demand_of(job) for job in waiting], self.crew.grants(), self.machine)
+        result = schedule([request_of(job) for job in waiting], self.executor.allocations(), self.machine)
         for job_id, refusal in result.impossible.items():
-            self.ledger.transition(job_id, Status.ERROR, error=refusal, message="")
-        self._tell(waiting, result.reasons)
+            self.rows.transition(job_id, Status.ERROR, error=refusal, message="")
+        self._report(waiting, result.reasons)
         jobs = {job.id: job for job in waiting}
-        return [started for grant in result.starts if (started := self._start(jobs[grant.job_id], grant))]
+        return [started for allocation in result.starts if (started := self._start(jobs[allocation.job_id], allocation))]
 
     def free_gpus(self) -> list[str]:
         """Devices that no job has reserved."""
-        used = {gpu for grant in self.crew.grants() for gpu in grant.gpus}
+        used = {gpu for allocation in self.executor.allocations() for gpu in allocation.gpus}
         return [gpu.id for gpu in self.gpus if gpu.id not in used]
 
     def refresh_gpus(self) -> None:
@@ -78,26 +78,26 @@ class Queue:
 
     def describe_gpus(self) -> list[dict[str, Any]]:
         """All devices, each with the job that has it (or an empty text)."""
-        jobs = {gpu: grant.job_id for grant in self.crew.grants() for gpu in grant.gpus}
+        jobs = {gpu: allocation.job_id for allocation in self.executor.allocations() for gpu in allocation.gpus}
         return [{**asdict(gpu), "job": jobs.get(gpu.id, "")} for gpu in self.gpus]
 
     def describe(self) -> dict[str, Any]:
         """What runs, what waits and what there is to give: the answer to the control operation `queue`."""
-        active = self.ledger.store.active()
+        active = self.rows.store.active()
         waiting = [{"id": job.id, "name": job.name, "message": job.message} for job in active if job.status != Status.RUN]
-        running = [asdict(grant) for grant in self.crew.grants()]
+        running = [asdict(allocation) for allocation in self.executor.allocations()]
         return {"waiting": waiting, "running": running, "cpu_slots": self.machine.cpus, "gpus": self.describe_gpus()}
 
     def _claimed(self) -> list[Job]:
         """All jobs that have not run yet, in order of priority and age; new ones become waiting ones."""
-        jobs = [job for job in self.ledger.store.active() if job.status != Status.RUN and not job.requested_action]
+        jobs = [job for job in self.rows.store.active() if job.status != Status.RUN and not job.requested_action]
         if self.only is not None:
             jobs = [job for job in jobs if job.id in self.only]
-        return [self.ledger.transition(job.id, Status.WAIT) if job.status == Status.INIT else job for job in jobs]
+        return [self.rows.transition(job.id, Status.WAIT) if job.status == Status.INIT else job for job in jobs]
 
     def _ready(self, jobs: list[Job]) -> list[Job]:
         """Those whose parents are done; the others wait on, or end when a parent is lost."""
-        parents = self.ledger.store.dependencies([job.id for job in jobs])
+        parents = self.rows.store.dependencies([job.id for job in jobs])
         ready = []
         for job in jobs:
             needed = parents.get(job.id, [])
@@ -107,22 +107,22 @@ class Queue:
             elif all(parent.status == Status.DONE for parent in needed):
                 ready.append(job)
             else:
-                self._tell_parents(job, needed)
+                self._report_parents(job, needed)
         return ready
 
     def _abandon(self, job: Job, parent: Parent) -> None:
         message = f"Aborted, because {parent.name} ({parent.id}) {_LOST[parent.status]}."
-        self.ledger.transition(job.id, Status.ABORT, message=message)
+        self.rows.transition(job.id, Status.ABORT, message=message)
 
-    def _tell_parents(self, job: Job, parents: Iterable[Parent]) -> None:
+    def _report_parents(self, job: Job, parents: Iterable[Parent]) -> None:
         names = ", ".join(parent.name for parent in parents if parent.status != Status.DONE)
-        self.ledger.say(job, f"Waits until {names} is done.")
+        self.rows.set_message(job, f"Waits until {names} is done.")
 
-    def _tell(self, waiting: list[Job], reasons: dict[str, str]) -> None:
+    def _report(self, waiting: list[Job], reasons: dict[str, str]) -> None:
         told = [job for job in waiting if job.id in reasons]
         for position, job in enumerate(told, 1):
             text = reasons[job.id]
-            self.ledger.say(job, f"Position {position} of {len(told)} in the queue; {text}.")
+            self.rows.set_message(job, f"Position {position} of {len(told)} in the queue; {text}.")
 
     def _paused(self) -> str:
         """Why nothing may start at all; empty where something may."""
@@ -132,31 +132,31 @@ class Queue:
             return ""
         return f"the queue is paused: {free // MIB} MiB are free on the disk of the jobs, {needed // MIB} MiB are needed"
 
-    def _start(self, job: Job, grant: Grant) -> Job | None:
+    def _start(self, job: Job, allocation: Allocation) -> Job | None:
         """The row changes before the process starts: a crash between the two costs a resume, never a second worker."""
         attempt = job.attempt + 1
         try:
-            row = self.ledger.transition(
-                job.id, Status.RUN, expected=[Status.WAIT], attempt=attempt, used_gpus=list(grant.gpus), message="", error=""
+            row = self.rows.transition(
+                job.id, Status.RUN, expected=[Status.WAIT], attempt=attempt, used_gpus=list(allocation.gpus), message="", error=""
             )
         except Conflict:
             return None
-        self.before_start(grant)
+        self.before_start(allocation)
         try:
-            worker = self.crew.start(grant, attempt)
+            worker = self.executor.start(allocation, attempt)
         except OSError as error:
             text = f"The worker could not be started: {error}. Correct the cause, then press Resume."
-            self.ledger.transition(job.id, Status.ERROR, error=text)
+            self.rows.transition(job.id, Status.ERROR, error=text)
             return None
-        logger.info("Started attempt %d (pid %d)%s.", attempt, worker.pid, _with(grant), extra={"job_id": job.id})
-        self.ledger.store.update(job.id, pid=worker.pid, pid_start=worker.started)
+        logger.info("Started attempt %d (pid %d)%s.", attempt, worker.pid, _with(allocation), extra={"job_id": job.id})
+        self.rows.store.update(job.id, pid=worker.pid, pid_start=worker.started)
         return row
 
 
-def demand_of(job: Job) -> Demand:
+def request_of(job: Job) -> ResourceRequest:
     """What a row asks for."""
-    return Demand(job.id, job.pool, job.cpus, job.gpus, tuple(str(gpu) for gpu in job.gpu_ids))
+    return ResourceRequest(job.id, job.pool, job.cpus, job.gpus, tuple(str(gpu) for gpu in job.gpu_ids))
 
 
-def _with(grant: Grant) -> str:
-    return f" with GPU {', '.join(grant.gpus)}" if grant.gpus else ""
+def _with(allocation: Allocation) -> str:
+    return f" with GPU {', '.join(allocation.gpus)}" if allocation.gpus else ""

@@ -20,7 +20,7 @@ INFERENCE_POOL = "inference"
 
 
 @dataclass(frozen=True)
-class Demand:
+class ResourceRequest:
     """What a waiting job needs. `cpus` 0 means all slots; more than there are is cut to what there is."""
 
     job_id: str
@@ -31,7 +31,7 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Grant:
+class Allocation:
     """What a job was given: CPU threads to compute with, and devices for itself alone."""
 
     job_id: str
@@ -50,107 +50,109 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """Jobs to start, in order; why each other one waits; why some can never start on this machine."""
 
-    starts: list[Grant]
+    starts: list[Allocation]
     reasons: dict[str, str]
     impossible: dict[str, str]
 
 
-def plan(queue: Sequence[Demand], running: Iterable[Grant], machine: Machine) -> Plan:
+def schedule(queue: Sequence[ResourceRequest], running: Iterable[Allocation], machine: Machine) -> Schedule:
     """Apply the rule to `queue`, which is in order of priority and age."""
-    room = _Room(machine, list(running))
-    result = Plan([], {}, {})
-    for demand in queue:
-        refusal = impossible(demand, machine)
+    available = _Available(machine, list(running))
+    result = Schedule([], {}, {})
+    for request in queue:
+        refusal = impossible(request, machine)
         if refusal:
-            result.impossible[demand.job_id] = refusal
+            result.impossible[request.job_id] = refusal
             continue
-        reason = room.wait_reason(demand)
+        reason = available.wait_reason(request)
         if reason:
-            result.reasons[demand.job_id] = reason
+            result.reasons[request.job_id] = reason
         else:
-            result.starts.append(room.take(demand))
+            result.starts.append(available.take(request))
     return result
 
 
-def impossible(demand: Demand, machine: Machine) -> str:
+def impossible(request: ResourceRequest, machine: Machine) -> str:
     """Why this machine can never run the job, with the next step; empty where it can."""
-    if demand.pool == INFERENCE_POOL:
+    if request.pool == INFERENCE_POOL:
         return ""
     has = f"this machine has {len(machine.gpus) or 'none'}" + (f" ({', '.join(machine.gpus)})" if machine.gpus else "")
     advice = "Clone the job and choose other devices, or none to train on the CPU; `digits doctor` shows what is found."
-    missing = [gpu for gpu in demand.gpu_ids if gpu not in machine.gpus]
+    missing = [gpu for gpu in request.gpu_ids if gpu not in machine.gpus]
     if missing:
         return f"The job asks for GPU {', '.join(missing)}; {has}. {advice}"
-    if demand.gpus > len(machine.gpus):
-        return f"The job asks for {demand.gpus} GPU{'s' if demand.gpus > 1 else ''}; {has}. {advice}"
+    if request.gpus > len(machine.gpus):
+        return f"The job asks for {request.gpus} GPU{'s' if request.gpus > 1 else ''}; {has}. {advice}"
     return ""
 
 
-class _Room:
+class _Available:
     """What is left while the queue is gone through."""
 
-    def __init__(self, machine: Machine, running: list[Grant]) -> None:
+    def __init__(self, machine: Machine, running: list[Allocation]) -> None:
         self.machine = machine
-        self.pools = {name: places - sum(grant.pool == name for grant in running) for name, places in machine.pools.items()}
-        self.cpus = machine.cpus - sum(grant.cpus for grant in running if _takes_slots(grant))
-        used = {gpu for grant in running for gpu in grant.gpus}
+        self.pools = {
+            name: places - sum(allocation.pool == name for allocation in running) for name, places in machine.pools.items()
+        }
+        self.cpus = machine.cpus - sum(allocation.cpus for allocation in running if _takes_slots(allocation))
+        used = {gpu for allocation in running for gpu in allocation.gpus}
         self.gpus = [gpu for gpu in machine.gpus if gpu not in used]
         self.kept_cpus = False
         self.kept_gpus: set[str] = set()
 
-    def wait_reason(self, demand: Demand) -> str:
+    def wait_reason(self, request: ResourceRequest) -> str:
         """Why the job cannot start now, empty when it can; keeps what it waits for."""
-        if self.pools.get(demand.pool, 1) <= 0:
-            return f"waits for a place: {self.machine.pools[demand.pool]} such jobs run at once"
-        if demand.pool == INFERENCE_POOL:
+        if self.pools.get(request.pool, 1) <= 0:
+            return f"waits for a place: {self.machine.pools[request.pool]} such jobs run at once"
+        if request.pool == INFERENCE_POOL:
             return ""
-        if demand.gpus or demand.gpu_ids:
-            return self._gpu_reason(demand)
-        if demand.pool == TRAIN_POOL and not self._fits(demand):
+        if request.gpus or request.gpu_ids:
+            return self._gpu_reason(request)
+        if request.pool == TRAIN_POOL and not self._fits(request):
             self.kept_cpus = True
             free = max(0, self.cpus)
-            return f"waits for {self._slots(demand)} CPU slots: {free} of {self.machine.cpus} are free"
+            return f"waits for {self._slots(request)} CPU slots: {free} of {self.machine.cpus} are free"
         return ""
 
-    def take(self, demand: Demand) -> Grant:
-        if demand.pool in self.pools:
-            self.pools[demand.pool] -= 1
+    def take(self, request: ResourceRequest) -> Allocation:
+        if request.pool in self.pools:
+            self.pools[request.pool] -= 1
         free = [gpu for gpu in self.gpus if gpu not in self.kept_gpus]
-        gpus = demand.gpu_ids or tuple(free[: demand.gpus])
+        gpus = request.gpu_ids or tuple(free[: request.gpus])
         self.gpus = [gpu for gpu in self.gpus if gpu not in gpus]
-        grant = Grant(demand.job_id, demand.pool, self._threads(demand, gpus), gpus)
-        if _takes_slots(grant):
-            self.cpus -= grant.cpus
-        return grant
+        allocation = Allocation(request.job_id, request.pool, self._threads(request, gpus), gpus)
+        if _takes_slots(allocation):
+            self.cpus -= allocation.cpus
+        return allocation
 
-    def _gpu_reason(self, demand: Demand) -> str:
+    def _gpu_reason(self, request: ResourceRequest) -> str:
         free = [gpu for gpu in self.gpus if gpu not in self.kept_gpus]
-        if demand.gpu_ids:
-            if set(demand.gpu_ids) <= set(free):
+        if request.gpu_ids:
+            if set(request.gpu_ids) <= set(free):
                 return ""
-            self.kept_gpus |= set(demand.gpu_ids)
-            return f"waits for GPU {', '.join(demand.gpu_ids)}"
-        if demand.gpus <= len(free):
+            self.kept_gpus |= set(request.gpu_ids)
+            return f"waits for GPU {', '.join(request.gpu_ids)}"
+        if request.gpus <= len(free):
             return ""
         self.kept_gpus |= set(self.machine.gpus)
-        wanted = "a GPU" if demand.gpus == 1 else f"{demand.gpus} GPUs"
+        wanted = "a GPU" if request.gpus == 1 else f"{request.gpus} GPUs"
         return f"waits for {wanted}: {len(self.gpus)} of {len(self.machine.gpus)} are free"
 
-    def _fits(self, demand: Demand) -> bool:
-        return not self.kept_cpus and self._slots(demand) <= self.cpus
+    def _fits(self, request: ResourceRequest) -> bool:
+        return not self.kept_cpus and self._slots(request) <= self.cpus
 
-    def _slots(self, demand: Demand) -> int:
-        return min(demand.cpus, self.machine.cpus) if demand.cpus > 0 else self.machine.cpus
+    def _slots(self, request: ResourceRequest) -> int:
+        return min(request.cpus, self.machine.cpus) if request.cpus > 0 else self.machine.cpus
 
-    def _threads(self, demand: Demand, gpus: Sequence[str]) -> int:
+    def _threads(self, request: ResourceRequest, gpus: Sequence[str]) -> int:
         """A job with GPUs gets its share of the processor beside them; any other what it asked for."""
         if gpus:
             return max(1, self.machine.cpus * len(gpus) // max(1, len(self.machine.gpus)))
-        return self._slots(demand)
+        return self._slots(request)
 
 
-def _takes_slots(grant: Grant) -> bool:
-    return grant.pool == TRAIN_POOL and not grant.gpus
+def _takes_slots(allocation: Allocation) -> bool:
+    return allocation.pool == TRAIN_POOL and not allocation.gpus

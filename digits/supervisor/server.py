@@ -23,12 +23,12 @@ from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import ServerLock, holder
 from digits.supervisor import logs
-from digits.supervisor.child_processes import Service, ServiceKeeper, stop_all
-from digits.supervisor.local_executor import WORKER_COMMAND, Crew
+from digits.supervisor.child_processes import Service, ServiceProcess, stop_all
+from digits.supervisor.local_executor import WORKER_COMMAND, LocalExecutor
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
 from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import AugmentationPreviews, NetworkChecks
-from digits.supervisor.tensorboards import Boards
+from digits.supervisor.tensorboards import TensorBoards
 
 logger = logging.getLogger(__name__)
 
@@ -50,34 +50,34 @@ class Server:
         )
         self.checks = NetworkChecks(control.directory)
         self.previews = AugmentationPreviews(control.directory)
-        self.boards = Boards(supervisor.jobs_dir, control.directory, self._model_name)
-        supervisor.queue.before_start = lambda grant: self.predictors.leave(grant.gpus)
+        self.tensorboards = TensorBoards(supervisor.jobs_dir, control.directory, self._model_name)
+        supervisor.queue.before_start = lambda allocation: self.predictors.release(allocation.gpus)
         supervisor.on_delete = self._forget
-        self.keepers = [ServiceKeeper(service, control.directory) for service in services]
+        self.services = [ServiceProcess(service, control.directory) for service in services]
         self._on_ready = on_ready
         control.handlers.update(self.handlers())
 
     def start_services(self) -> None:
         """Start the services, or start again those that ended."""
-        for keeper in self.keepers:
-            keeper.tick()
+        for service in self.services:
+            service.tick()
 
     def tick(self) -> None:
         """Everything that is due now."""
         self.start_services()
-        if self._on_ready is not None and all(keeper.was_ready for keeper in self.keepers):
+        if self._on_ready is not None and all(service.was_ready for service in self.services):
             self._on_ready()
             self._on_ready = None
         self.supervisor.tick()
         self.predictors.tick()
-        self.boards.tick()
+        self.tensorboards.tick()
         self.control.serve()
 
     def stop(self) -> None:
         """End services and predictors; workers are left alone."""
-        stop_all([keeper.child for keeper in self.keepers if keeper.child is not None])
+        stop_all([service.child for service in self.services if service.child is not None])
         self.predictors.stop()
-        self.boards.stop()
+        self.tensorboards.stop()
         self.checks.stop()
         self.previews.stop()
 
@@ -91,7 +91,7 @@ class Server:
             "predictor": self.predictors.request,
             "check-network": self.checks.request,
             "preview-augmentation": self.previews.request,
-            "tensorboard": self.boards.request,
+            "tensorboard": self.tensorboards.request,
             "restart-plugin-host": lambda _: self._restart(PLUGIN_HOST),
         }
 
@@ -102,12 +102,12 @@ class Server:
     def _forget(self, job_id: str) -> None:
         """End what serves a job that is being deleted."""
         self.predictors.forget(job_id)
-        self.boards.forget(job_id)
+        self.tensorboards.forget(job_id)
 
     def _restart(self, name: str) -> Answer:
-        found = [keeper for keeper in self.keepers if keeper.service.name == name]
-        for keeper in found:
-            keeper.restart()
+        found = [service for service in self.services if service.service.name == name]
+        for service in found:
+            service.restart()
         return {"ok": True} if found else {"error": f"No {name} runs here."}
 
 
@@ -132,7 +132,7 @@ def run(
     jobs_dir.prepare()
     with ServerLock(jobs_dir, address), _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
         logs.configure(settings, jobs_dir)
-        supervisor = Supervisor(settings, jobs_dir, store, crew=crew_for(settings, jobs_dir, worker_command))
+        supervisor = Supervisor(settings, jobs_dir, store, executor=executor_for(settings, jobs_dir, worker_command))
         server = Server(supervisor, control, services, on_ready)
         with _Signals(control.wake, stop) as signals:
             try:
@@ -163,8 +163,8 @@ def run_until(
     jobs_dir = JobsDir(settings.jobs_path)
     jobs_dir.prepare()
     with ServerLock(jobs_dir), _store(settings, jobs_dir) as store:
-        crew = crew_for(settings, jobs_dir, worker_command)
-        supervisor = Supervisor(settings, jobs_dir, store, crew=crew, only=_with_parents(store, job_ids))
+        executor = executor_for(settings, jobs_dir, worker_command)
+        supervisor = Supervisor(settings, jobs_dir, store, executor=executor, only=_with_parents(store, job_ids))
         try:
             supervisor.open()
             return _follow(store, job_ids, on_change, supervisor.tick, tick)
@@ -200,10 +200,10 @@ def has_ended(job: Job) -> bool:
     return job.status in FINISHED and not job.requested_action
 
 
-def crew_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> Crew:
-    """A crew whose workers know what the settings say about addresses, wherever that was set."""
+def executor_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> LocalExecutor:
+    """An executor whose workers know what the settings say about addresses, wherever that was set."""
     environ = {**os.environ, "DIGITS_ALLOW_URLS": str(settings.allow_urls)}
-    return Crew(jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds, environ=environ)
+    return LocalExecutor(jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds, environ=environ)
 
 
 def _follow(
@@ -246,7 +246,7 @@ def _loop(tick: Callable[[], None], wake: threading.Event, is_over: Callable[[],
 
 def _leave(supervisor: Supervisor, stop_jobs: bool, signals: _Signals) -> None:
     """What happens to the workers when the server ends."""
-    running = len(supervisor.crew.workers)
+    running = len(supervisor.executor.workers)
     if running and not stop_jobs and signals.interrupts == 1 and sys.stdin.isatty():
         logger.warning("%s. Press Ctrl-C again to stop what runs.", _going_on(running))
         deadline = time.monotonic() + SECOND_INTERRUPT_SECONDS

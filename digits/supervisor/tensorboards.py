@@ -18,15 +18,15 @@ from typing import Any
 from digits.errors import BadRequest, DigitsError
 from digits.ipc.supervisor_server import Answer
 from digits.storage.folders import JobsDir
-from digits.supervisor.child_processes import STOP_SECONDS, Child, stop_all
+from digits.supervisor.child_processes import STOP_SECONDS, ChildProcess, stop_all
 from digits.supervisor.outcomes import exit_words
 from digits.supervisor.predictors import answers_at, tail_of
 
 logger = logging.getLogger(__name__)
 
-BOARD_COMMAND = (sys.executable, "-P", "-m", "digits.worker.tensorboard_server")
+TENSORBOARD_COMMAND = (sys.executable, "-P", "-m", "digits.worker.tensorboard_server")
 SUMMARIES = "tb"  # as digits.engines.training.tensorboard: the folder of a model's event files
-MOST_BOARDS = 4
+MAX_TENSORBOARDS = 4
 IDLE_SECONDS = 900.0
 STARTING_SECONDS = 60.0  # who is not ready by then is given up
 NAME_LENGTH = 80
@@ -36,10 +36,10 @@ Key = tuple[str, ...]
 
 
 @dataclass
-class Board:
+class TensorBoard:
     """One process with the folder it reads: a link to each model's event files, named like the model."""
 
-    child: Child
+    child: ChildProcess
     folder: Path
     socket: Path
     log: Path
@@ -47,7 +47,7 @@ class Board:
     ready: bool = False
 
 
-class Boards:
+class TensorBoards:
     """All TensorBoards, by the ids of their models. `name_of(job_id)` is what a run is called; `""`: there is no such job."""
 
     def __init__(
@@ -57,8 +57,8 @@ class Boards:
         name_of: Callable[[str], str],
         *,
         idle_seconds: float = IDLE_SECONDS,
-        command: Sequence[str] = BOARD_COMMAND,
-        limit: int = MOST_BOARDS,
+        command: Sequence[str] = TENSORBOARD_COMMAND,
+        limit: int = MAX_TENSORBOARDS,
     ) -> None:
         self.jobs_dir = jobs_dir
         self.directory = directory
@@ -66,8 +66,8 @@ class Boards:
         self.idle_seconds = idle_seconds
         self.command = tuple(command)
         self.limit = limit
-        self.running: dict[Key, Board] = {}
-        self._ending: list[tuple[Board, float]] = []
+        self.running: dict[Key, TensorBoard] = {}
+        self._ending: list[tuple[TensorBoard, float]] = []
         self._number = 0
 
     def request(self, request: Mapping[str, Any]) -> Answer:
@@ -75,26 +75,28 @@ class Boards:
         where it does not run and `start` is set. `socket` is empty while there is none. `{"error": why}` once when it failed.
         """
         key = self._key(request)
-        board = self.running.get(key)
-        if board is not None:
-            self._look(key, board)
-            board = self.running.get(key)
-        if board is None and request.get("start"):
-            self._make_room()
-            board = self.running[key] = self._start(key)
-        if board is None:
+        tensorboard = self.running.get(key)
+        if tensorboard is not None:
+            self._look(key, tensorboard)
+            tensorboard = self.running.get(key)
+        if tensorboard is None and request.get("start"):
+            self._evict()
+            tensorboard = self.running[key] = self._start(key)
+        if tensorboard is None:
             return {"socket": "", "ready": False}
-        board.used = time.monotonic()
-        return {"socket": str(board.socket), "ready": board.ready}
+        tensorboard.used = time.monotonic()
+        return {"socket": str(tensorboard.socket), "ready": tensorboard.ready}
 
     def tick(self) -> None:
         """End who is idle, forget who has ended, kill who was told to go and did not."""
         now = time.monotonic()
-        for key, board in list(self.running.items()):
-            ended = board.ready and not board.child.is_running()
-            if ended or now - board.used > max(self.idle_seconds, 0 if board.ready else STARTING_SECONDS):
+        for key, tensorboard in list(self.running.items()):
+            ended = tensorboard.ready and not tensorboard.child.is_running()
+            if ended or now - tensorboard.used > max(self.idle_seconds, 0 if tensorboard.ready else STARTING_SECONDS):
                 self._drop(key)
-        self._ending = [(board, since) for board, since in self._ending if not self._has_gone(board, now - since)]
+        self._ending = [
+            (tensorboard, since) for tensorboard, since in self._ending if not self._has_gone(tensorboard, now - since)
+        ]
 
     def forget(self, job_id: str) -> None:
         """End those that show a model that is being deleted."""
@@ -103,10 +105,10 @@ class Boards:
 
     def stop(self) -> None:
         """End all."""
-        boards = [*self.running.values(), *(board for board, _ in self._ending)]
-        stop_all([board.child for board in boards])
-        for board in boards:
-            _remove(board)
+        tensorboards = [*self.running.values(), *(tensorboard for tensorboard, _ in self._ending)]
+        stop_all([tensorboard.child for tensorboard in tensorboards])
+        for tensorboard in tensorboards:
+            _remove(tensorboard)
         self.running.clear()
         self._ending.clear()
 
@@ -116,22 +118,24 @@ class Boards:
             raise BadRequest("tensorboard needs `job_ids`, a list of models.")
         return tuple(sorted(set(ids)))
 
-    def _look(self, key: Key, board: Board) -> None:
+    def _look(self, key: Key, tensorboard: TensorBoard) -> None:
         """Note whether it listens by now. Raises DigitsError when it ended or hung before it ever did."""
-        if not board.ready and answers_at(board.socket):
-            board.ready = True
-        if board.child.is_running() and (board.ready or time.monotonic() - board.child.started < STARTING_SECONDS):
+        if not tensorboard.ready and answers_at(tensorboard.socket):
+            tensorboard.ready = True
+        if tensorboard.child.is_running() and (
+            tensorboard.ready or time.monotonic() - tensorboard.child.started < STARTING_SECONDS
+        ):
             return
-        was_ready, running = board.ready, board.child.is_running()
-        said = tail_of(board.log)
+        was_ready, running = tensorboard.ready, tensorboard.child.is_running()
+        said = tail_of(tensorboard.log)
         self._drop(key)
         if was_ready:
-            logger.info("A TensorBoard ended: %s.", exit_words(board.child.process.returncode))
+            logger.info("A TensorBoard ended: %s.", exit_words(tensorboard.child.process.returncode))
             return
-        why = f"it was not ready after {STARTING_SECONDS:g} s" if running else exit_words(board.child.process.returncode)
+        why = f"it was not ready after {STARTING_SECONDS:g} s" if running else exit_words(tensorboard.child.process.returncode)
         raise DigitsError(f"TensorBoard did not start: {why}.", advice=f"It said last: {said}")
 
-    def _start(self, key: Key) -> Board:
+    def _start(self, key: Key) -> TensorBoard:
         self._number += 1
         folder = self.directory / f"b{self._number}"
         names = self._names(key)
@@ -142,9 +146,9 @@ class Boards:
         socket, log = folder.with_suffix(".sock"), folder.with_suffix(".log")
         title = f"{next(iter(names.values()))} · TensorBoard" if len(names) == 1 else f"{len(names)} models · TensorBoard"
         arguments = ["--logdir", str(folder), "--socket", str(socket), "--title", title]
-        child = Child([*self.command, *arguments], {"CUDA_VISIBLE_DEVICES": ""}, log)
+        child = ChildProcess([*self.command, *arguments], {"CUDA_VISIBLE_DEVICES": ""}, log)
         logger.info("Starts TensorBoard for %s (pid %d).", title.partition(" · ")[0], child.process.pid)
-        return Board(child, folder, socket, log, time.monotonic())
+        return TensorBoard(child, folder, socket, log, time.monotonic())
 
     def _names(self, key: Key) -> dict[str, str]:
         """Names of runs by job: names of models without what paths cannot have, with the id where two are alike."""
@@ -157,28 +161,28 @@ class Boards:
         values = list(names.values())
         return {job_id: name if values.count(name) == 1 else f"{name} ({job_id})" for job_id, name in names.items()}
 
-    def _has_gone(self, board: Board, waited: float) -> bool:
+    def _has_gone(self, tensorboard: TensorBoard, waited: float) -> bool:
         """Whether one that was told to go has; after a while it is made to. What it left is removed then."""
         if waited > STOP_SECONDS:
-            board.child.stop(0)
-        if board.child.is_running():
+            tensorboard.child.stop(0)
+        if tensorboard.child.is_running():
             return False
-        _remove(board)
+        _remove(tensorboard)
         return True
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         """Drop those used least recently until one more is allowed."""
         while len(self.running) >= self.limit:
             self._drop(min(self.running, key=lambda key: self.running[key].used))
 
     def _drop(self, key: Key) -> None:
-        board = self.running.pop(key)
-        board.child.ask_to_stop()
-        self._ending.append((board, time.monotonic()))
+        tensorboard = self.running.pop(key)
+        tensorboard.child.ask_to_stop()
+        self._ending.append((tensorboard, time.monotonic()))
 
 
-def _remove(board: Board) -> None:
+def _remove(tensorboard: TensorBoard) -> None:
     """Its links, socket and log; never what the links lead to."""
-    shutil.rmtree(board.folder, ignore_errors=True)
-    for path in (board.socket, board.log):
+    shutil.rmtree(tensorboard.folder, ignore_errors=True)
+    for path in (tensorboard.socket, tensorboard.log):
         path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from digits.domain.datasets import DatasetSpec
-from digits.ingest.pipeline import Frame, ingest
+from digits.ingest.pipeline import IngestContext, ingest
 from digits.ingest.prebuilt import EXTENSION, ingest_prebuilt
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def run(context: WorkerContext) -> None:
     """Make the records. A job that was stopped in the middle starts again from nothing: half a split cannot be trusted."""
     spec = DatasetSpec.from_json(context.request.spec)
-    frame = Frame(
+    ingest_context = IngestContext(
         emit=context.emit,
         should_stop=context.should_stop,
-        with_room=context.with_room,
+        retry_when_disk_full=context.retry_when_disk_full,
         workers=max(1, context.cpus),
     )
     if spec.extension == EXTENSION:
-        ingest_prebuilt(context.folder, spec, frame)
+        ingest_prebuilt(context.folder, spec, ingest_context)
     else:
-        ingest(context.folder, spec, frame)
+        ingest(context.folder, spec, ingest_context)

@@ -29,7 +29,7 @@ from digits.domain.jobs import JobRequest, Kind
 from digits.domain.status import Status
 from digits.errors import DiskFull, JobStopped
 from digits.storage.events import EventWriter
-from digits.storage.files import is_disk_full, with_room, write_json
+from digits.storage.files import is_disk_full, retry_when_disk_full, write_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.utils.processes import boot_identity, offer_to_oom_killer, start_time
 from digits.worker.failures import error_event
@@ -79,7 +79,7 @@ class WorkerContext:
 
         Waits while the disk is full and says so afterwards. Raises JobStopped when asked to stop while it waits.
         """
-        return int(self.with_room(lambda: self.writer.emit(event)))
+        return int(self.retry_when_disk_full(lambda: self.writer.emit(event)))
 
     def should_stop(self) -> bool:
         """Whether the supervisor has asked the job to end."""
@@ -90,7 +90,7 @@ class WorkerContext:
         """Length of `events.jsonl` in bytes."""
         return self.writer.offset
 
-    def with_room(self, work: Callable[[], Any]) -> Any:
+    def retry_when_disk_full(self, work: Callable[[], Any]) -> Any:
         """Do `work`, which may be repeated; where it fails because the disk is full, wait for room and do it again.
 
         The pause is told by a warning event afterwards. Raises JobStopped when asked to stop while it waits.
@@ -103,7 +103,7 @@ class WorkerContext:
                 logger.warning("The disk of %s is full; the work waits for room.", self.folder.path)
 
         try:
-            result = with_room(work, self.folder.path, on_wait=note, should_stop=self.should_stop)
+            result = retry_when_disk_full(work, self.folder.path, on_wait=note, should_stop=self.should_stop)
         except DiskFull as error:
             if self.should_stop():
                 raise JobStopped("Stopped while waiting for room on the disk.") from error
@@ -190,7 +190,7 @@ def _work(context: WorkerContext, runners: Mapping[str, str]) -> int:
         signal.signal(number, lambda *_: context.stop.set())
     threading.Thread(target=_beat, args=(context.folder.heartbeat_file,), name="heartbeat", daemon=True).start()
     try:
-        context.with_room(lambda: _write_identity(context))
+        context.retry_when_disk_full(lambda: _write_identity(context))
         status, message = _run(context, runners), ""
     except JobStopped as error:
         status, message = Status.ABORT, error.message
@@ -215,7 +215,7 @@ def _run(context: WorkerContext, runners: Mapping[str, str]) -> Status:
 def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
     logger.exception("The job failed.")
     if is_disk_full(error):
-        context.with_room(_wait_once(error))
+        context.retry_when_disk_full(_wait_once(error))
         return Status.WAIT, "The disk was full; the job starts again now that there is room."
     event = error_event(error)
     try:
@@ -226,7 +226,7 @@ def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
 
 
 def _wait_once(error: Exception) -> Callable[[], None]:
-    """Work that fails once for want of room: `with_room` then waits until there is some."""
+    """Work that fails once for want of room: `retry_when_disk_full` then waits until there is some."""
     failures = [DiskFull(str(error))]
 
     def work() -> None:

@@ -9,7 +9,7 @@ import pytest
 from digits.domain.events import Event, WarningEvent
 from digits.domain.training import TrainingSpec
 from digits.engines.training import checkpoint
-from digits.engines.training.checkpoint import wait_for_room
+from digits.engines.training.checkpoint import retry_when_disk_full_in
 from digits.errors import DiskFull, JobStopped
 from digits.testing.runs import make_dataset, make_run, striped_pictures
 
@@ -29,7 +29,7 @@ def test_work_is_done_again_when_there_is_room(data: Path, tmp_path: Path) -> No
             raise failures.pop()
 
     run = make_run(data, tmp_path / "model", TrainingSpec("x", "classification"), lambda event: told.append(event) or 0)
-    wait_for_room(run, work)
+    retry_when_disk_full_in(run, work)
     assert [event.code for event in told if isinstance(event, WarningEvent)] == ["disk-full"]
 
 
@@ -41,7 +41,7 @@ def test_a_stop_ends_the_wait(data: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
     run = make_run(data, tmp_path / "m", TrainingSpec("x", "classification"), lambda event: 0, should_stop=lambda: True)
     with pytest.raises(JobStopped):
-        wait_for_room(run, work)
+        retry_when_disk_full_in(run, work)
 
 
 def test_a_checkpoint_that_is_not_whole_is_none(tmp_path: Path) -> None:

@@ -78,5 +78,5 @@ def test_a_paused_job_can_be_aborted(small_world: World, small_disk: Path) -> No
     (row,) = small_world.until_ended(job)
     assert row.status == Status.ABORT
     ballast.unlink()
-    small_world.until(lambda: not small_world.supervisor.ledger.unsaved)
+    small_world.until(lambda: not small_world.supervisor.rows.unsaved)
     assert small_world.service.folder(job.id).state()["status"] == "A"

@@ -165,7 +165,7 @@ def test_a_worker_that_did_not_say_yet_who_it_is_is_waited_for(world: World) -> 
     job = world.job(steps=20, seconds=0.1)
     first = world.supervise()
     world.until(lambda: world.get(job).progress > 0.1)
-    process = first.crew.workers[job.id].process
+    process = first.executor.workers[job.id].process
     file = world.service.folder(job.id).worker_file
     identity = file.read_text()
     file.unlink()
@@ -173,7 +173,7 @@ def test_a_worker_that_did_not_say_yet_who_it_is_is_waited_for(world: World) -> 
     second = world.supervise()
     for _ in range(5):
         second.tick()
-    assert second.crew.workers == {}
+    assert second.executor.workers == {}
     assert (world.get(job).status, world.get(job).attempt) == (Status.RUN, 1)
     file.write_text(identity)
     (row,) = world.until_ended(job)
@@ -196,7 +196,7 @@ def test_after_a_restart_of_the_machine_jobs_go_on(world: World) -> None:
     job = world.job(steps=10, seconds=0.1)
     first = world.supervise()
     world.until(lambda: world.get(job).progress > 0.2)
-    worker = first.crew.workers[job.id]
+    worker = first.executor.workers[job.id]
     os.killpg(worker.pid, signal.SIGKILL)
     assert worker.process is not None
     worker.process.wait()
@@ -215,12 +215,12 @@ def test_a_job_deleted_while_no_server_ran_is_gone_when_one_runs(world: World) -
     job = world.job(steps=1000, seconds=0.05)
     first = world.supervise()
     world.until(lambda: world.get(job).progress > 0)
-    worker = first.crew.workers[job.id]
+    worker = first.executor.workers[job.id]
     actions.delete(world.service, world.get(job))
     first.close()
     world.supervise()
     assert world.supervisor is not None
-    assert job.id in world.supervisor.crew.workers, "it must be adopted to be ended"
+    assert job.id in world.supervisor.executor.workers, "it must be adopted to be ended"
     world.until(lambda: is_gone(worker.pid) and not world.service.store.ids())
     assert worker.process is not None
     worker.process.wait()

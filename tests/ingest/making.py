@@ -15,7 +15,7 @@ from PIL import Image
 from digits.domain.datasets import DatasetInfo, DatasetSpec
 from digits.domain.events import Event
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
-from digits.ingest.pipeline import Frame, ingest
+from digits.ingest.pipeline import IngestContext, ingest
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.reader import RecordReader
 
@@ -90,8 +90,10 @@ def make_job(jobs: Path, extension: str, data: dict[str, Any], **spec: Any) -> J
 def run_job(folder: JobFolder, *, workers: int = 1, should_stop: Callable[[], bool] = lambda: False) -> Run:
     """Do the job in this process."""
     events: list[Event] = []
-    frame = Frame(emit=events.append, should_stop=should_stop, with_room=lambda work: work(), workers=workers)
-    info = ingest(folder, DatasetSpec.from_json(folder.spec()), frame)
+    context = IngestContext(
+        emit=events.append, should_stop=should_stop, retry_when_disk_full=lambda work: work(), workers=workers
+    )
+    info = ingest(folder, DatasetSpec.from_json(folder.spec()), context)
     return Run(folder, info, events)
 
 

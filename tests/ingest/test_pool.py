@@ -18,7 +18,7 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest import pool
 from digits.ingest.encode import Encoder
 from digits.ingest.record_schema import Layout
-from digits.ingest.shared_memory import join, share
+from digits.ingest.shared_memory import attach, create
 
 SHAPE = (3, 64, 48)
 ENTRIES = list(range(300))
@@ -71,9 +71,9 @@ def numbers_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("way", ["slots", "too small", "no slots"])
 def test_pictures_come_back_the_same_by_every_way(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     if way == "too small":
-        monkeypatch.setattr(pool, "share", lambda count, _size: share(count, 100_000))  # the longer chunks do not fit
+        monkeypatch.setattr(pool, "create", lambda count, _size: create(count, 100_000))  # the longer chunks do not fit
     if way == "no slots":
-        monkeypatch.setattr(pool, "share", lambda *_: None)
+        monkeypatch.setattr(pool, "create", lambda *_: None)
     monkeypatch.setattr(pool, "CHUNK_BYTES", 200_000)
     found, keys = features_of(3)
     features, expected_keys = expected()
@@ -89,9 +89,9 @@ def test_encoded_pictures_need_no_slots() -> None:
 
 
 def test_a_slot_is_seen_from_both_sides_and_never_overrun() -> None:
-    shared = share(3, 1000)
+    shared = create(3, 1000)
     assert shared is not None
-    other = join(shared.place)
+    other = attach(shared.place)
     assert other is not None
     for slot, value in itertools.product(range(3), (1, 200)):
         written = other.array(slot, (10, 100), np.dtype(np.uint8))
@@ -105,8 +105,8 @@ def test_a_slot_is_seen_from_both_sides_and_never_overrun() -> None:
     assert shared.array(3, (1,), np.dtype(np.uint8)) is None
     place = shared.place
     shared.close()
-    assert join(place) is None
-    assert join(None) is None
+    assert attach(place) is None
+    assert attach(None) is None
 
 
 def test_without_memory_to_share_there_are_no_slots(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,4 +114,4 @@ def test_without_memory_to_share_there_are_no_slots(monkeypatch: pytest.MonkeyPa
         raise OSError("not permitted")
 
     monkeypatch.setattr(os, "memfd_create", refused, raising=False)
-    assert share(2, 100) is None
+    assert create(2, 100) is None

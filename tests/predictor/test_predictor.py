@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.ipc import messages as wire
+from digits.ipc import messages
 from digits.predictor import server
 from digits.predictor.model import LoadedModel
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
@@ -51,17 +51,17 @@ def encoded(array, format="PNG", mode=None, **options) -> bytes:
     return buffer.getvalue()
 
 
-def ask_files(address, *files: bytes, **switches) -> wire.Message:
+def ask_files(address, *files: bytes, **switches) -> messages.Message:
     arrays = {f"p{i}": np.frombuffer(f, dtype=np.uint8) for i, f in enumerate(files)}
     header = {"op": "predict", "pictures": [{"file": name} for name in arrays], **switches}
-    return wire.call(address, wire.Message(header, arrays), timeout=30)
+    return messages.call(address, messages.Message(header, arrays), timeout=30)
 
 
 def grey(level: int, size: int = 8) -> np.ndarray:
     return np.full((size, size), level, dtype=np.uint8)
 
 
-def best(answer: wire.Message, number: int = 0) -> int:
+def best(answer: messages.Message, number: int = 0) -> int:
     return int(answer.arrays[f"{number}/output/output"].argmax())
 
 
@@ -80,7 +80,7 @@ def test_a_path_and_a_feature_are_taken_too(address, tmp_path):
     path = tmp_path / "ä b.png"
     path.write_bytes(encoded(grey(200)))
     header = {"op": "predict", "pictures": [{"path": str(path)}, {"feature": "f"}]}
-    answer = wire.call(address, wire.Message(header, {"f": grey(0)[None]}))
+    answer = messages.call(address, messages.Message(header, {"f": grey(0)[None]}))
     assert (best(answer, 0), best(answer, 1)) == (2, 0)
 
 
@@ -166,19 +166,19 @@ def test_layers_come_with_statistics_and_pictures(address):
     ids=range(7),
 )
 def test_requests_that_make_no_sense_are_answered(address, header):
-    assert wire.call(address, wire.Message(header)).header["error"]["message"]
+    assert messages.call(address, messages.Message(header)).header["error"]["message"]
 
 
 def test_a_feature_of_the_wrong_size_says_what_is_needed(address):
     header = {"op": "predict", "pictures": [{"feature": "f"}]}
-    error = wire.call(address, wire.Message(header, {"f": grey(0, 9)[None]})).header["error"]
+    error = messages.call(address, messages.Message(header, {"f": grey(0, 9)[None]})).header["error"]
     assert "9×9" in error["message"]
     assert "8×8" in error["message"]
 
 
 def test_garbage_on_the_socket_costs_only_its_connection(address):
-    for raw in (b"GET / HTTP/1.0\r\n\r\n", b"DGW1", os.urandom(500), wire.PREFIX.pack(wire.MAGIC, 2, 2**40) + b"{}"):
-        with wire.connect(address) as connection:
+    for raw in (b"GET / HTTP/1.0\r\n\r\n", b"DGW1", os.urandom(500), messages.PREFIX.pack(messages.MAGIC, 2, 2**40) + b"{}"):
+        with messages.connect(address) as connection:
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
             connection.settimeout(10)
@@ -195,10 +195,10 @@ def test_many_may_ask_at_once_and_each_gets_its_own_answer(address):
 
 
 def test_one_connection_carries_several_requests(address):
-    with wire.connect(address) as connection:
+    with messages.connect(address) as connection:
         for _ in range(3):
-            wire.send(connection, wire.Message({"op": "ping"}))
-            assert wire.receive(connection).header["device"] == "cpu"
+            messages.send(connection, messages.Message({"op": "ping"}))
+            assert messages.receive(connection).header["device"] == "cpu"
 
 
 def test_only_this_user_may_connect(address):

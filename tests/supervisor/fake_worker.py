@@ -71,9 +71,9 @@ def _step(context: WorkerContext, spec: dict, step: int) -> None:
     context.emit(MetricEvent(step=step + 1, epoch=epoch, phase="val", values=value, kinds=kinds))
     offset = context.emit(ProgressEvent(fraction=epoch, step=step + 1, epoch=epoch, eta=1.0))
     if spec.get("fill"):
-        context.with_room(lambda: _fill(context.folder.path / f"part-{step}", spec["fill"]))
+        context.retry_when_disk_full(lambda: _fill(context.folder.path / f"part-{step}", spec["fill"]))
     if (step + 1) % spec.get("checkpoint_every", 1) == 0:
-        context.with_room(lambda: _save(context, step + 1, offset))
+        context.retry_when_disk_full(lambda: _save(context, step + 1, offset))
 
 
 def _save(context: WorkerContext, step: int, offset: int) -> None:

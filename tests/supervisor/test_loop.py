@@ -14,7 +14,7 @@ from digits.service import jobs as actions
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.supervisor.gpus import Gpu
-from digits.supervisor.server import crew_for
+from digits.supervisor.server import executor_for
 from digits.utils.fetch import TRUE_TEXTS
 from tests.supervisor.conftest import World
 
@@ -194,5 +194,5 @@ def test_what_a_job_prints_is_bounded_and_keeps_its_end(world: World) -> None:
 def test_workers_know_whether_addresses_may_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DIGITS_ALLOW_URLS", raising=False)
     for allowed in (False, True):  # as a configuration file may say it
-        crew = crew_for(Settings(jobs_dir=str(tmp_path), allow_urls=allowed), JobsDir(tmp_path))
-        assert (crew.environ["DIGITS_ALLOW_URLS"].lower() in TRUE_TEXTS) == allowed
+        executor = executor_for(Settings(jobs_dir=str(tmp_path), allow_urls=allowed), JobsDir(tmp_path))
+        assert (executor.environ["DIGITS_ALLOW_URLS"].lower() in TRUE_TEXTS) == allowed

@@ -15,7 +15,7 @@ from typing import Any
 from digits.domain.events import WarningEvent
 from digits.engines.base import TrainingRun
 from digits.errors import DiskFull, JobStopped, StorageError
-from digits.storage.files import atomic, read_json, with_room, write_json
+from digits.storage.files import atomic, read_json, retry_when_disk_full, write_json
 
 NAME = "checkpoint.json"
 
@@ -45,14 +45,14 @@ def read(folder: Path) -> dict[str, Any] | None:
     return {**value, "path": state}
 
 
-def wait_for_room(run: TrainingRun, work: Callable[[], None]) -> None:
+def retry_when_disk_full_in(run: TrainingRun, work: Callable[[], None]) -> None:
     """Do `work`, which writes below the run's folder and may be repeated; where the disk is full, wait for room.
 
     A pause is told by a warning. Raises JobStopped when asked to stop meanwhile.
     """
     waits: list[float] = []
     try:
-        with_room(work, run.folder, on_wait=lambda: waits.append(time.monotonic()), should_stop=run.should_stop)
+        retry_when_disk_full(work, run.folder, on_wait=lambda: waits.append(time.monotonic()), should_stop=run.should_stop)
     except DiskFull as error:
         raise JobStopped("The training was stopped while it waited for room on the disk.") from error
     if waits:

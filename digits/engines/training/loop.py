@@ -17,7 +17,7 @@ from digits.engines.base import TrainingRun
 from digits.engines.training import baseline, checkpoint
 from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
 from digits.engines.training.calendar import Plan
-from digits.engines.training.checkpoint import wait_for_room
+from digits.engines.training.checkpoint import retry_when_disk_full_in
 from digits.engines.training.learning_rate import rate_at
 from digits.engines.training.snapshots import SnapshotKeeper
 from digits.engines.training.step import Scores, Stepper, Totals
@@ -144,7 +144,7 @@ class TrainingLoop:
         folder = self.run_.folder / "checkpoint"
         data = self.stepper.state(loop)
         if self.stepper.rank == 0:
-            wait_for_room(self.run_, lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
+            retry_when_disk_full_in(self.run_, lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
         self.last_checkpoint = time.monotonic()
 
     def _restore(self) -> None:

@@ -16,7 +16,7 @@ from digits.engines.network.losses import ignored_index
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
 from digits.engines.training.calendar import Plan, make_plan
-from digits.engines.training.checkpoint import wait_for_room
+from digits.engines.training.checkpoint import retry_when_disk_full_in
 from digits.engines.training.preprocessing import Preparation
 from digits.engines.training.snapshots import SnapshotKeeper
 from digits.engines.training.step import Stepper
@@ -124,7 +124,7 @@ def make_keeper(
 
     metric = run.spec.best_metric or default_best_metric(run.spec.task, [*names, "loss"])
     return SnapshotKeeper(
-        run.folder, metric, run.spec.keep_snapshots, make, run.emit, lambda work: wait_for_room(run, work), suffix
+        run.folder, metric, run.spec.keep_snapshots, make, run.emit, lambda work: retry_when_disk_full_in(run, work), suffix
     )
 
 
@@ -143,7 +143,7 @@ def write_files(run: TrainingRun, base: dict[str, Any]) -> None:
         with atomic(run.folder / NETWORK_FILE, "w") as handle:
             handle.write(run.spec.network)
 
-    wait_for_room(run, work)
+    retry_when_disk_full_in(run, work)
 
 
 def tell_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None:

@@ -37,7 +37,7 @@ class SnapshotKeeper:
         keep: int,
         make: Callable[[float, dict[str, float]], bytes],
         emit: Callable[[Event], int],
-        with_room: Callable[[Callable[[], None]], None],
+        retry_when_disk_full: Callable[[Callable[[], None]], None],
         suffix: str = "safetensors",
     ) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class SnapshotKeeper:
         self.suffix = suffix
         self.best = f"{FOLDER}/best.{suffix}"
         self.state = SnapshotState()
-        self._make, self._emit, self._with_room = make, emit, with_room
+        self._make, self._emit, self._retry_when_disk_full = make, emit, retry_when_disk_full
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
 
     def dump(self) -> dict[str, Any]:
@@ -96,4 +96,4 @@ class SnapshotKeeper:
             with atomic(self.folder / path) as handle:
                 handle.write(data)
 
-        self._with_room(work)
+        self._retry_when_disk_full(work)

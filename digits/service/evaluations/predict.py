@@ -1,4 +1,4 @@
-"""Predicting at once: asks the predictor that keeps a model loaded (see `storage.wire`), which makes no job.
+"""Predicting at once: asks the predictor that keeps a model loaded (see `digits.ipc.messages`), which makes no job.
 
 A picture is a path of this server (already confined by the caller), the bytes of a file, or a feature (C, H, W) in the units
 that the records store. Pictures are decoded and prepared in the predictor, never in the caller's process.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from digits import errors
 from digits.domain.jobs import Task
 from digits.errors import BadRequest, DataError, DigitsError
-from digits.ipc import messages as wire
+from digits.ipc import messages
 from digits.ipc import supervisor_client as control
 from digits.service import Service
 from digits.service.evaluations.results import evaluation_result, start_evaluation
@@ -153,7 +153,7 @@ def infer(
         arrays.update(payload)
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
     header = {"op": "predict", "pictures": asked, **switches}
-    return _answer(ask(service, model, snapshot, wire.Message(header, arrays)))
+    return _answer(ask(service, model, snapshot, messages.Message(header, arrays)))
 
 
 def infer_many(
@@ -178,15 +178,15 @@ def infer_many(
             yield One(error=str(error))
 
 
-def ask(service: Service, model: Job, snapshot: Snapshot, message: wire.Message) -> wire.Message:
+def ask(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
     """Send a message to the model's predictor, starting it where there is none.
 
     A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with.
     """
     try:
-        answer = wire.call(_predictor(service, model, snapshot), message)
-    except wire.WireError:
-        answer = wire.call(_predictor(service, model, snapshot), message)
+        answer = messages.call(_predictor(service, model, snapshot), message)
+    except messages.CommunicationError:
+        answer = messages.call(_predictor(service, model, snapshot), message)
     failure = answer.header.get("error")
     if failure:
         raise _error(failure)
@@ -227,7 +227,7 @@ def _entry(picture: Picture, name: str) -> tuple[dict[str, str], dict[str, Any]]
     return {"feature": name}, {name: picture}
 
 
-def _answer(message: wire.Message) -> Answer:
+def _answer(message: messages.Message) -> Answer:
     header = message.header
     return Answer(
         results=[_one(i, entry, message) for i, entry in enumerate(header["results"])],
@@ -238,7 +238,7 @@ def _answer(message: wire.Message) -> Answer:
     )
 
 
-def _one(number: int, entry: dict[str, Any], message: wire.Message) -> One:
+def _one(number: int, entry: dict[str, Any], message: messages.Message) -> One:
     if entry.get("error"):
         return One(error=str(entry["error"]))
     image = message.arrays.get(f"{number}/image")
@@ -250,14 +250,14 @@ def _one(number: int, entry: dict[str, Any], message: wire.Message) -> One:
     )
 
 
-def _candidates(number: int, entry: dict[str, Any], message: wire.Message) -> dict[str, Any] | None:
+def _candidates(number: int, entry: dict[str, Any], message: messages.Message) -> dict[str, Any] | None:
     """`boxes` float32 (n, 6), best first, and how the network suppresses: `overlap`, `most` (see `engines.base.Suppression`)."""
     if "suppression" not in entry:
         return None
     return {"boxes": message.arrays[f"{number}/candidates"], **entry["suppression"]}
 
 
-def _layer(number: int, entry: dict[str, Any], message: wire.Message) -> LayerView:
+def _layer(number: int, entry: dict[str, Any], message: messages.Message) -> LayerView:
     image = message.arrays.get(f"layer/{number}")
     return LayerView(**entry, image=b"" if image is None else image.tobytes())
 

@@ -11,7 +11,7 @@ from digits.errors import StorageError
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import ServerLock
-from digits.storage.run_summary import JobFold, best_metric_of
+from digits.storage.run_summary import RunSummary, best_metric_of
 
 STATE_COLUMNS = ("status", "history", "started", "finished", "message", "error", "attempt", "failures", "used_gpus", "summary")
 
@@ -58,14 +58,14 @@ def restore(folder: JobFolder, store: JobStore, report: Report) -> None:
         report.problems.append((folder.path, str(error)))
         return
     user = folder.user()
-    fold = JobFold(folder.id, best_metric_of(request.spec))
-    fold.read(folder.events_file)
-    columns = {**fold.columns(), **_state(folder)}
+    run = RunSummary(folder.id, best_metric_of(request.spec))
+    run.read(folder.events_file)
+    columns = {**run.columns(), **_state(folder)}
     if columns.get("status") == "D":
         columns |= {"progress": 1.0, "eta": None}
     store.purge(folder.id)
     store.insert(request, user, **columns)
-    store.put_outputs(folder.id, fold.outputs.values())
+    store.put_outputs(folder.id, run.outputs.values())
     report.restored.append(folder.id)
 
 

@@ -22,7 +22,7 @@ from digits.errors import Conflict, NotFound
 from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.migrate import SEQUENCE_ID
 from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent, conditions, ordered
-from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_room
+from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_disk_space
 
 __all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
 
@@ -181,9 +181,9 @@ class JobStore(JobReader):
     def close(self) -> None:
         self.engine.dispose()
 
-    def reserve_room(self) -> None:
-        """Make sure that rows can still be changed, and jobs be deleted, when the disk is full (see `database.reserve_room`)."""
-        reserve_room(self.engine)
+    def reserve_disk_space(self) -> None:
+        """Rows can then be changed, and jobs be deleted, also when the disk is full (see `tables.reserve_disk_space`)."""
+        reserve_disk_space(self.engine)
 
     # -- writing ------------------------------------------------------------------------------------------------
 

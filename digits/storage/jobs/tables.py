@@ -149,7 +149,7 @@ def _other_engine(url: str) -> Engine:
         ) from error
 
 
-def reserve_room(engine: Engine, size: int = RESERVED_BYTES) -> None:
+def reserve_disk_space(engine: Engine, size: int = RESERVED_BYTES) -> None:
     """Let SQLite's files grow by `size` bytes that stay theirs: free pages inside the database, and a write-ahead log as long.
 
     Both are used again before the files grow, so small changes still succeed on a full disk. Other databases care for

@@ -14,35 +14,35 @@ import pytest
 
 from digits.errors import BadRequest, DigitsError
 from digits.storage.folders import JobsDir
-from digits.supervisor.tensorboards import Boards
-from tests.supervisor.test_children import runtime, until  # noqa: F401 - a fixture
+from digits.supervisor.tensorboards import TensorBoards
+from tests.supervisor.test_child_processes import runtime, until  # noqa: F401 - a fixture
 
-FAKE = (sys.executable, str(Path(__file__).with_name("fake_board.py")))
+FAKE = (sys.executable, str(Path(__file__).with_name("fake_tensorboard.py")))
 A, BROKEN, C, D = (f"20260101-000000-000{letter}" for letter in "abcd")
 NAMES = {A: "LeNet/../1", BROKEN: "broken", C: "LeNet/../1", D: "two\nlines"}
 
 
 class Desk:
-    """Boards of some models."""
+    """TensorBoards of some models."""
 
     def __init__(self, folder: Path, runtime: Path, **options: Any) -> None:  # noqa: F811
         for job_id in NAMES:
             (folder / job_id / "tb").mkdir(parents=True)
-        self.boards = Boards(JobsDir(folder), runtime, lambda job_id: NAMES.get(job_id, ""), command=FAKE, **options)
+        self.tensorboards = TensorBoards(JobsDir(folder), runtime, lambda job_id: NAMES.get(job_id, ""), command=FAKE, **options)
 
     def ask(self, *ids: str, start: bool = True) -> dict[str, Any]:
-        return self.boards.request({"job_ids": list(ids), "start": start})
+        return self.tensorboards.request({"job_ids": list(ids), "start": start})
 
     def ready(self, *ids: str) -> str:
         """The socket, once it is ready."""
-        until(lambda: self.ask(*ids)["ready"], self.boards.tick)
+        until(lambda: self.ask(*ids)["ready"], self.tensorboards.tick)
         return str(self.ask(*ids)["socket"])
 
     def pid(self, socket: str) -> int:
         return int(Path(socket).with_suffix("").joinpath("pid").read_text())
 
     def gone(self, pid: int) -> None:
-        until(lambda: not psutil.pid_exists(pid), self.boards.tick)
+        until(lambda: not psutil.pid_exists(pid), self.tensorboards.tick)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:  # noq
 
     yield make
     for one in made:
-        one.boards.stop()
+        one.tensorboards.stop()
     assert list(runtime.iterdir()) == []
 
 
@@ -72,13 +72,13 @@ def test_one_for_each_selection_whatever_its_order(desk: Callable[..., Desk]) ->
 def test_who_only_looks_starts_nothing(desk: Callable[..., Desk]) -> None:
     one = desk()
     assert one.ask(A, start=False) == {"socket": "", "ready": False}
-    assert one.boards.running == {}
+    assert one.tensorboards.running == {}
 
 
 @pytest.mark.parametrize("ids", [[], ["missing"], A, [1], None])
 def test_requests_that_name_no_model_are_refused(desk: Callable[..., Desk], ids: Any) -> None:
     with pytest.raises(BadRequest):
-        desk().boards.request({"job_ids": ids, "start": True})
+        desk().tensorboards.request({"job_ids": ids, "start": True})
 
 
 def test_one_that_does_not_start_says_why_and_can_be_tried_again(desk: Callable[..., Desk]) -> None:
@@ -92,15 +92,15 @@ def test_one_that_does_not_start_says_why_and_can_be_tried_again(desk: Callable[
         return ""
 
     for _ in range(2):
-        assert "exit code 4" in (said := until(failed, one.boards.tick))
-        assert "no such thing as a board" in said
+        assert "exit code 4" in (said := until(failed, one.tensorboards.tick))
+        assert "no such thing as a tensorboard" in said
 
 
 def test_one_that_was_killed_is_started_again(desk: Callable[..., Desk]) -> None:
     one = desk()
     first = one.ready(A)
     os.kill(one.pid(first), signal.SIGKILL)
-    until(lambda: one.ask(A)["socket"] != first, one.boards.tick)
+    until(lambda: one.ask(A)["socket"] != first, one.tensorboards.tick)
     assert one.pid(one.ready(A)) > 0
 
 
@@ -112,16 +112,16 @@ def test_the_idle_are_ended_and_the_least_used_make_room(desk: Callable[..., Des
     one.ready(D)
     one.gone(pid)
     assert one.ready(A) == first
-    one.boards.idle_seconds = 0.0
+    one.tensorboards.idle_seconds = 0.0
     one.gone(one.pid(first))
-    assert one.boards.running == {}
+    assert one.tensorboards.running == {}
 
 
 def test_a_deleted_model_takes_its_boards_along(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk()
     pid = one.pid(one.ready(A, C))
     one.ready(D)
-    one.boards.forget(C)
+    one.tensorboards.forget(C)
     one.gone(pid)
-    assert list(one.boards.running) == [(D,)]
+    assert list(one.tensorboards.running) == [(D,)]
     assert (tmp_path / "jobs" / A / "tb").is_dir(), "what links led to stays"

@@ -14,7 +14,7 @@ import pytest
 
 from digits.errors import BadRequest, ConfigError
 from digits.storage.folders import JobsDir
-from digits.supervisor.child_processes import Service, ServiceKeeper
+from digits.supervisor.child_processes import Service, ServiceProcess
 from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import NetworkChecks
 
@@ -111,7 +111,7 @@ def test_a_training_gets_the_gpu_and_the_next_request_the_cpu(desk: Callable[...
     answer = one.ask("a")
     assert one.about(answer)[1:] == ["cuda:0", "0"]
     one.gpus.clear()
-    one.predictors.leave(["0"])
+    one.predictors.release(["0"])
     until(lambda: not psutil.pid_exists(int(one.about(answer)[0])), one.predictors.tick)
     assert one.about(one.ask("a"))[1:] == ["cpu", ""]
 
@@ -147,24 +147,24 @@ def test_an_endless_network_text_is_ended(runtime: Path) -> None:
 
 def test_an_essential_service_that_never_comes_up_ends_the_server(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("digits.supervisor.child_processes.RESTART_SECONDS", (0.01, 0.01))
-    keeper = ServiceKeeper(
+    service = ServiceProcess(
         Service("web server", [sys.executable, "-c", "raise SystemExit(9)"], ready=lambda: False, essential=True), runtime
     )
     with pytest.raises(ConfigError, match="web server does not start: it ended with exit code 9"):
-        until(lambda: False, keeper.tick)
+        until(lambda: False, service.tick)
 
 
 def test_a_service_gets_the_runtime_folder(runtime: Path) -> None:
     code = "import sys, pathlib, time; pathlib.Path(sys.argv[1]).write_text('here'); time.sleep(60)"
-    keeper = ServiceKeeper(Service("test", [sys.executable, "-c", code, "{runtime}/file"]), runtime)
-    keeper.tick()
+    service = ServiceProcess(Service("test", [sys.executable, "-c", code, "{runtime}/file"]), runtime)
+    service.tick()
     until(lambda: (runtime / "file").exists() and (runtime / "file").read_text() == "here")
-    first = keeper.child
-    keeper.restart()
-    keeper.tick()
-    assert keeper.child is not first
-    assert keeper.child is not None
-    keeper.child.stop()
+    first = service.child
+    service.restart()
+    service.tick()
+    assert service.child is not first
+    assert service.child is not None
+    service.child.stop()
 
 
 def test_a_service_that_is_killed_again_and_again_does_not_wait_longer_each_time(
@@ -172,10 +172,10 @@ def test_a_service_that_is_killed_again_and_again_does_not_wait_longer_each_time
 ) -> None:
     monkeypatch.setattr("digits.supervisor.child_processes.RESTART_SECONDS", (0.0, 0.01, 600.0))
     monkeypatch.setattr("digits.supervisor.child_processes.SETTLED_SECONDS", 0.0)
-    keeper = ServiceKeeper(Service("test", [sys.executable, "-c", "import time; time.sleep(60)"]), runtime)
+    service = ServiceProcess(Service("test", [sys.executable, "-c", "import time; time.sleep(60)"]), runtime)
     for _ in range(5):
-        until(lambda: keeper.child is not None and keeper.child.is_running(), keeper.tick)
-        keeper.tick()
-        assert keeper.child is not None
-        keeper.child.process.kill()
-        keeper.child.process.wait()
+        until(lambda: service.child is not None and service.child.is_running(), service.tick)
+        service.tick()
+        assert service.child is not None
+        service.child.process.kill()
+        service.child.process.wait()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent
 from digits.storage.events import EventWriter, valid_events
-from digits.storage.run_summary import JobFold, furthest, is_smaller_better
+from digits.storage.run_summary import RunSummary, furthest, is_smaller_better
 
 KINDS = {"loss": "loss", "accuracy": "accuracy"}
 
@@ -27,10 +27,10 @@ def write(path: Path, attempts: list[list[Event]]) -> None:
         writer.close()
 
 
-def folded(path: Path, **options: str) -> JobFold:
-    fold = JobFold("job", **options)
-    fold.read(path)
-    return fold
+def folded(path: Path, **options: str) -> RunSummary:
+    run = RunSummary("job", **options)
+    run.read(path)
+    return run
 
 
 def test_smallest_and_largest_with_their_epochs(tmp_path: Path) -> None:
@@ -43,9 +43,9 @@ def test_smallest_and_largest_with_their_epochs(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
     path = tmp_path / "e"
     write(path, [[AttemptEvent(), metric(1, loss=1.0), metric(2, loss=math.nan)]])
-    fold = folded(path)
-    assert fold.best() == ("loss", 1.0, 0.1)
-    assert fold.outputs["loss", "val"].last is None
+    run = folded(path)
+    assert run.best() == ("loss", 1.0, 0.1)
+    assert run.outputs["loss", "val"].last is None
 
 
 def test_the_best_metric_is_the_wanted_one_else_an_accuracy_else_a_loss(tmp_path: Path) -> None:
@@ -64,17 +64,17 @@ def test_a_resumed_attempt_voids_what_lies_beyond_its_checkpoint(tmp_path: Path)
     writer.emit(metric(2, loss=0.001))
     writer.emit(ProgressEvent(fraction=0.9))
     writer.close()
-    fold = folded(path)
-    assert fold.outputs["loss", "val"].min == 0.001
+    run = folded(path)
+    assert run.outputs["loss", "val"].min == 0.001
     write_more = EventWriter(path, 2)
     write_more.emit(AttemptEvent(resumed_step=1, resumed_offset=checkpoint))
     write_more.emit(metric(2, loss=4.0))
     write_more.close()
-    fold.read(path)
-    assert fold.outputs["loss", "val"].min == 4.0
-    assert fold.outputs["loss", "val"].max == 5.0
-    assert fold.progress is None
-    assert fold.rebuilt
+    run.read(path)
+    assert run.outputs["loss", "val"].min == 4.0
+    assert run.outputs["loss", "val"].max == 5.0
+    assert run.progress is None
+    assert run.rebuilt
     assert furthest(path) == {1: 0.9, 2: 0.0}
 
 
@@ -83,10 +83,10 @@ def test_a_new_attempt_forgets_the_error_of_the_last(tmp_path: Path) -> None:
     write(path, [[AttemptEvent(), ErrorEvent(code="x", message="Broken.", advice="Mend it."), StatusEvent(status="E")]])
     assert folded(path).error_text() == "Broken. Mend it."
     write(path, [[], [AttemptEvent(), StatusEvent(status="D")]])
-    fold = folded(path)
-    assert fold.error_text() == ""
-    assert fold.status is not None
-    assert fold.status.status == "D"
+    run = folded(path)
+    assert run.error_text() == ""
+    assert run.status is not None
+    assert run.status.status == "D"
 
 
 def test_a_torn_line_is_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_a_torn_line_is_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
     write(path, [[AttemptEvent(), metric(1, loss=1.0)]])
     with open(path, "ab") as handle:
         handle.write(b'{"type":"metric","st')
-    fold = folded(path)
-    assert fold.outputs["loss", "val"].last == 1.0
-    write(path, [[], [AttemptEvent(resumed_step=1, resumed_offset=fold.offset), metric(2, loss=0.5)]])
-    fold.read(path)
-    assert fold.outputs["loss", "val"].last == 0.5
+    run = folded(path)
+    assert run.outputs["loss", "val"].last == 1.0
+    write(path, [[], [AttemptEvent(resumed_step=1, resumed_offset=run.offset), metric(2, loss=0.5)]])
+    run.read(path)
+    assert run.outputs["loss", "val"].last == 0.5
 
 
 def test_a_long_series_keeps_a_bounded_sparkline(tmp_path: Path) -> None:
@@ -117,19 +117,19 @@ EVENTS = st.one_of(
 
 @given(st.lists(st.tuples(st.lists(EVENTS, max_size=8), st.floats(0, 1)), min_size=1, max_size=4))
 def test_reading_line_by_line_equals_reading_what_is_valid_at_once(tmp_path_factory, attempts) -> None:
-    path = tmp_path_factory.mktemp("fold") / "e"
-    fold = JobFold("job")
+    path = tmp_path_factory.mktemp("run") / "e"
+    run = RunSummary("job")
     for number, (events, back) in enumerate(attempts, 1):
         writer = EventWriter(path, number)
         writer.emit(AttemptEvent(resumed_step=0, resumed_offset=int(writer.offset * back)))
-        fold.read(path)
+        run.read(path)
         for event in events:
             writer.emit(event)
-            fold.read(path)
+            run.read(path)
         writer.close()
-    expected = JobFold("job")
+    expected = RunSummary("job")
     for _, event in valid_events(path):
         expected.apply(event)
     expected.offset = path.stat().st_size
-    assert fold.columns() == expected.columns()
-    assert fold.outputs == expected.outputs
+    assert run.columns() == expected.columns()
+    assert run.outputs == expected.outputs

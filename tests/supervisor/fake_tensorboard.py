@@ -15,7 +15,7 @@ for name in ("--logdir", "--socket", "--title"):
 options = parser.parse_args()
 runs = sorted(os.listdir(options.logdir))
 if any("broken" in run for run in runs):
-    print("no such thing as a board", file=sys.stderr)
+    print("no such thing as a tensorboard", file=sys.stderr)
     sys.exit(4)
 time.sleep(0.1)
 Path(options.logdir, "pid").write_text(str(os.getpid()))

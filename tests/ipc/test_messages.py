@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from digits.ipc import messages as wire
+from digits.ipc import messages
 
 DTYPES = ("<u1", "<u2", "<i4", "<i8", "<f4", "<f8", "?")
 
@@ -26,33 +26,33 @@ def pair():
     right.close()
 
 
-def exchange(message: wire.Message) -> wire.Message:
+def exchange(message: messages.Message) -> messages.Message:
     left, right = socket.socketpair()
     with left, right:
         left.settimeout(10)
         right.settimeout(10)
-        sender = threading.Thread(target=wire.send, args=(left, message))
+        sender = threading.Thread(target=messages.send, args=(left, message))
         sender.start()
         try:
-            return wire.receive(right)
+            return messages.receive(right)
         finally:
             sender.join()
 
 
-def answer_to(raw: bytes) -> wire.WireError:
+def answer_to(raw: bytes) -> messages.CommunicationError:
     left, right = socket.socketpair()
     with left, right:
         right.settimeout(5)
         left.sendall(raw)
         left.shutdown(socket.SHUT_WR)
-        with pytest.raises(wire.WireError) as caught:
-            wire.receive(right, max_body=1 << 20)
+        with pytest.raises(messages.CommunicationError) as caught:
+            messages.receive(right, max_body=1 << 20)
     return caught.value
 
 
 def frame(header: object, body: bytes = b"") -> bytes:
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return wire.PREFIX.pack(wire.MAGIC, len(raw), len(body)) + raw + body
+    return messages.PREFIX.pack(messages.MAGIC, len(raw), len(body)) + raw + body
 
 
 @settings(max_examples=60, deadline=None)
@@ -64,7 +64,7 @@ def frame(header: object, body: bytes = b"") -> bytes:
 )
 def test_arrays_come_out_as_they_went_in(arrays):
     sent = {f"array {i}": array for i, array in enumerate(arrays)}
-    received = exchange(wire.Message({"op": "x", "text": "ä\n"}, sent))
+    received = exchange(messages.Message({"op": "x", "text": "ä\n"}, sent))
     assert received.header == {"op": "x", "text": "ä\n"}
     assert list(received.arrays) == list(sent)
     for name, array in sent.items():
@@ -75,14 +75,14 @@ def test_arrays_come_out_as_they_went_in(arrays):
 
 def test_big_endian_and_strided_arrays_arrive_with_their_values():
     array = np.arange(24, dtype=">f4").reshape(4, 6)[::2, ::3]
-    received = exchange(wire.Message({}, {"a": array})).arrays["a"]
+    received = exchange(messages.Message({}, {"a": array})).arrays["a"]
     np.testing.assert_array_equal(received, array)
     assert received.dtype == np.dtype("<f4")
 
 
 def test_objects_are_not_sent(pair):
     with pytest.raises(ValueError, match="cannot be sent"):
-        wire.send(pair[0], wire.Message({}, {"a": np.array([{"a": 1}], dtype=object)}))
+        messages.send(pair[0], messages.Message({}, {"a": np.array([{"a": 1}], dtype=object)}))
 
 
 @pytest.mark.parametrize(
@@ -119,28 +119,28 @@ def test_garbage_is_refused(raw):
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes_are_refused_without_another_error(raw, with_magic):
-    assert str(answer_to((wire.MAGIC + raw) if with_magic else b"x" + raw))
+    assert str(answer_to((messages.MAGIC + raw) if with_magic else b"x" + raw))
 
 
 def test_a_body_that_is_announced_but_never_comes_takes_no_memory():
     header = json.dumps({"arrays": [{"name": "a", "dtype": "|u1", "shape": [1 << 20]}]}).encode()
-    assert "stopped after 0 of" in str(answer_to(wire.PREFIX.pack(wire.MAGIC, len(header), 1 << 20) + header))
+    assert "stopped after 0 of" in str(answer_to(messages.PREFIX.pack(messages.MAGIC, len(header), 1 << 20) + header))
 
 
 def test_an_end_between_frames_is_no_error(pair):
     left, right = pair
-    wire.send(left, wire.Message({"n": 1}))
+    messages.send(left, messages.Message({"n": 1}))
     left.shutdown(socket.SHUT_WR)
-    assert wire.receive_or_end(right).header == {"n": 1}
-    assert wire.receive_or_end(right) is None
+    assert messages.receive_or_end(right).header == {"n": 1}
+    assert messages.receive_or_end(right) is None
 
 
 def test_silence_ends_in_a_time_out(pair):
     pair[1].settimeout(0.05)
-    with pytest.raises(wire.WireError, match=r"within 0\.05 s"):
-        wire.receive(pair[1])
+    with pytest.raises(messages.CommunicationError, match=r"within 0\.05 s"):
+        messages.receive(pair[1])
 
 
 def test_nobody_listening_says_where(tmp_path):
-    with pytest.raises(wire.WireError, match="No predictor listens"):
-        wire.call(tmp_path / "no.sock", wire.Message({}))
+    with pytest.raises(messages.CommunicationError, match="No predictor listens"):
+        messages.call(tmp_path / "no.sock", messages.Message({}))
