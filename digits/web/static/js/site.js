@@ -1,12 +1,18 @@
+// @ts-check
 // What every page has: colours, menu, relative times, copying, and path fields.
 
-import { agoText, toast } from "./parts/ui.js";
+import { copyText } from "./parts/dialogs.js";
+import { all, find } from "./parts/elements.js";
+import { agoText } from "./parts/format.js";
 
+const TIMES_MS = 15000;
+
+/** @param {string} value "light", "dark" or "auto" */
 function applyTheme(value) {
   const dark = value === "dark" || (value === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.bsTheme = dark ? "dark" : "light";
   document.documentElement.dataset.theme = value;
-  for (const button of document.querySelectorAll("[data-theme-value]")) {
+  for (const button of all("[data-theme-value]")) {
     button.setAttribute("aria-pressed", String(button.dataset.themeValue === value));
   }
   document.dispatchEvent(new CustomEvent("digits:theme", { detail: { dark } }));
@@ -14,10 +20,11 @@ function applyTheme(value) {
 
 function themeSwitch() {
   const stored = () => localStorage.getItem("digits-theme") || "auto";
-  for (const button of document.querySelectorAll("[data-theme-value]")) {
+  for (const button of all("[data-theme-value]")) {
     button.addEventListener("click", () => {
-      localStorage.setItem("digits-theme", button.dataset.themeValue);
-      applyTheme(button.dataset.themeValue);
+      const value = button.dataset.themeValue ?? "auto";
+      localStorage.setItem("digits-theme", value);
+      applyTheme(value);
     });
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => applyTheme(stored()));
@@ -26,42 +33,37 @@ function themeSwitch() {
 }
 
 function menu() {
-  const rail = document.getElementById("rail");
-  const toggle = document.querySelector(".rail-toggle");
-  const show = (open) => {
+  const rail = find("#rail");
+  const toggle = find(".rail-toggle");
+  const show = (/** @type {boolean} */ open) => {
     rail.classList.toggle("open", open);
     toggle.setAttribute("aria-expanded", String(open));
   };
   toggle.addEventListener("click", () => show(!rail.classList.contains("open")));
-  document.addEventListener("click", (event) => {
-    if (!rail.contains(event.target) && !toggle.contains(event.target)) show(false);
+  document.addEventListener("click", ({ target }) => {
+    if (target instanceof Node && !rail.contains(target) && !toggle.contains(target)) show(false);
   });
   document.addEventListener("keydown", (event) => event.key === "Escape" && show(false));
 }
 
-function refreshTimes(root = document) {
-  for (const time of root.querySelectorAll("time[data-ago]")) {
+function refreshTimes() {
+  for (const time of all("time[data-ago]", document, HTMLTimeElement)) {
     time.textContent = agoText((Date.now() - Date.parse(time.dateTime)) / 1000);
   }
 }
 
 function copying() {
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (!button) return;
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-      toast("Copied.", "success");
-    } catch {
-      toast("The browser does not allow copying here; select the text instead.", "error");
-    }
+  document.addEventListener("click", ({ target }) => {
+    const button = target instanceof Element && target.closest("[data-copy]");
+    if (button instanceof HTMLElement) copyText(button.dataset.copy ?? "", "Copied.");
   });
 }
 
-async function pathFields(root) {
-  if (root.querySelector("[data-path-field], [data-upload-page]")) {
+/** @param {ParentNode} scope */
+async function pathFields(scope) {
+  if (scope.querySelector("[data-path-field], [data-upload-page]")) {
     const { attachAll } = await import("./parts/paths.js");
-    attachAll(root);
+    attachAll(scope);
   }
 }
 
@@ -69,6 +71,7 @@ themeSwitch();
 menu();
 copying();
 refreshTimes();
-setInterval(() => refreshTimes(), 15000);
+setInterval(refreshTimes, TIMES_MS);
 pathFields(document);
-document.addEventListener("digits:content", (event) => pathFields(event.detail)); // parts that a page fetched later
+// parts that a page fetched later
+document.addEventListener("digits:content", (event) => pathFields(/** @type {CustomEvent} */ (event).detail));

@@ -1,16 +1,30 @@
+// @ts-check
 // Live pages: rows of the lists and event logs of jobs, over one connection for all tabs where the browser can.
 //
 //   const stop = jobStream(jobId, { offset, onEvent(event, offset), onJob(row) });
 //   const stop = listStream({ sequence, onJob(row), onReset() });
 
+import { el, icon } from "../parts/elements.js";
+import { root } from "../parts/request.js";
 import { LiveConnection } from "./live_core.js";
-import { el, icon, root } from "../parts/ui.js";
 
 const PING_MS = 20000;
+
+/** @typedef {import("./live_core.js").Wanted} Wanted */
+/** @typedef {import("./live_core.js").Deliver} Deliver */
+/** @typedef {{subscribe: (wanted: Wanted, deliver: Deliver) => () => void}} Transport */
+
+/** @type {Transport | null} */
 let transport = null;
 
-/** Follow one job: every line of its event log beyond `offset` (bytes), and its row whenever it changes after `sequence`. */
+/**
+ * Follow one job: every line of its event log beyond `offset` (bytes), and its row whenever it changes after `sequence`.
+ * @param {string} jobId
+ * @param {{offset?: number, sequence?: number, onEvent?: (event: any, offset: number) => void, onJob?: (row: any) => void,
+ *   onReset?: () => void}} [options]
+ */
 export function jobStream(jobId, { offset = 0, sequence, onEvent, onJob, onReset } = {}) {
+  /** @type {Wanted} */
   const wanted = { list: false, jobs: { [jobId]: Number(offset) }, sequence };
   return subscribe(wanted, (message) => {
     if (message.type === "line" && message.event) {
@@ -24,8 +38,12 @@ export function jobStream(jobId, { offset = 0, sequence, onEvent, onJob, onReset
   });
 }
 
-/** Follow the rows of all jobs changed after `sequence` (default: from now on); `onReset` when the list must be loaded anew. */
+/**
+ * Follow the rows of all jobs changed after `sequence` (default: from now on); `onReset` when the list must be loaded anew.
+ * @param {{sequence?: number, onJob?: (row: any) => void, onReset?: () => void}} [options]
+ */
 export function listStream({ sequence, onJob, onReset } = {}) {
+  /** @type {Wanted} */
   const wanted = { list: true, jobs: {}, sequence };
   return subscribe(wanted, (message) => {
     if (message.type === "job") {
@@ -37,6 +55,10 @@ export function listStream({ sequence, onJob, onReset } = {}) {
   });
 }
 
+/**
+ * @param {Wanted} wanted
+ * @param {Deliver} deliver
+ */
 function subscribe(wanted, deliver) {
   transport ??= makeTransport();
   return transport.subscribe(wanted, (message) => {
@@ -45,6 +67,7 @@ function subscribe(wanted, deliver) {
   });
 }
 
+/** @returns {Transport} */
 function makeTransport() {
   if (typeof SharedWorker === "function") {
     try {
@@ -64,6 +87,10 @@ class PageTransport {
     addEventListener("pageshow", (event) => event.persisted && this.connection.schedule(0));
   }
 
+  /**
+   * @param {Wanted} wanted
+   * @param {Deliver} deliver
+   */
   subscribe(wanted, deliver) {
     const id = ++this.count;
     this.connection.subscribe(id, wanted, deliver);
@@ -73,9 +100,10 @@ class PageTransport {
 
 class WorkerTransport {
   constructor() {
+    /** @type {Map<string, {wanted: Wanted, deliver: Deliver}>} */
     this.subscriptions = new Map();
     this.count = 0;
-    this.connect();
+    this.port = this.connect();
     setInterval(() => this.port.postMessage({ type: "ping" }), PING_MS);
     addEventListener("pagehide", () => this.port.postMessage({ type: "bye" }));
     addEventListener("pageshow", (event) => event.persisted && this.again());
@@ -84,24 +112,29 @@ class WorkerTransport {
   connect() {
     const address = new URL("./live_worker.js", import.meta.url);
     address.searchParams.set("root", root);
-    this.worker = new SharedWorker(address, { type: "module", name: "digits-live" });
-    this.worker.onerror = () => this.fallBack();
-    this.port = this.worker.port;
-    this.port.onmessage = ({ data }) => this.subscriptions.get(data.key)?.deliver(data.value);
-    this.port.start();
+    const worker = new SharedWorker(address, { type: "module", name: "digits-live" });
+    worker.onerror = () => this.fallBack();
+    worker.port.onmessage = ({ data }) => this.subscriptions.get(data.key)?.deliver(data.value);
+    worker.port.start();
+    return worker.port;
   }
 
   again() {
-    this.connect();
+    this.port = this.connect();
     for (const [key, { wanted }] of this.subscriptions) this.port.postMessage({ type: "subscribe", key, wanted });
   }
 
   fallBack() {
-    transport = new PageTransport();
-    for (const { wanted, deliver } of this.subscriptions.values()) transport.subscribe(wanted, deliver);
+    const own = new PageTransport();
+    transport = own;
+    for (const { wanted, deliver } of this.subscriptions.values()) own.subscribe(wanted, deliver);
     this.subscriptions.clear();
   }
 
+  /**
+   * @param {Wanted} wanted
+   * @param {Deliver} deliver
+   */
   subscribe(wanted, deliver) {
     const key = `k${++this.count}`;
     this.subscriptions.set(key, { wanted, deliver });
@@ -113,7 +146,11 @@ class WorkerTransport {
   }
 }
 
+/** @param {boolean} online */
 function showOnline(online) {
   document.querySelector(".offline")?.remove();
-  if (!online) document.body.append(el("div", { class: "offline", role: "status" }, icon("wifi-off"), " The server does not answer; trying again …"));
+  if (online) return;
+  document.body.append(
+    el("div", { class: "offline", role: "status" }, icon("wifi-off"), " The server does not answer; trying again …"),
+  );
 }

@@ -1,42 +1,65 @@
+// @ts-check
 // A table of jobs: sorted, filtered and paged by the server, kept live, with selection by mouse and keys.
 
+import { BULK_ACTIONS } from "./bulk_actions.js";
 import { columnsOf, pageOf } from "./columns.js";
-import { confirmDialog, el, icon, promptDialog, request, toast } from "./ui.js";
+import { toast } from "./dialogs.js";
+import { all, el, find, icon } from "./elements.js";
+import { number } from "./format.js";
+import { request } from "./request.js";
+import { Selection } from "./selection.js";
+import { sortedBy, tableQuery } from "./table_query.js";
+import { debounced } from "./timing.js";
+
+/** @typedef {import("./columns.js").Row} Row */
+/** @typedef {import("./columns.js").Column} Column */
+/** @typedef {import("./table_query.js").TableState} TableState */
 
 const SEARCH_MS = 200;
 const RELOAD_MS = 400;
+const MOVING = ["status", "best", "name", "group"]; // columns whose change may move a row
+/** @type {TableState} */
 const DEFAULTS = { sort: [["submitted", true]], size: 50, grouped: false, shown: null };
 
 export class JobTable {
+  /**
+   * @param {HTMLElement} pane
+   * @param {{outputs: [string, string][], onCount: (kind: string, total: number) => void}} options
+   */
   constructor(pane, { outputs, onCount }) {
     this.pane = pane;
-    this.kind = pane.dataset.table;
+    this.kind = pane.dataset.table ?? "";
     this.columns = columnsOf(this.kind, outputs);
     this.onCount = onCount;
     this.state = { ...DEFAULTS, ...this.stored() };
+    /** @type {Row[]} */
     this.rows = [];
     this.total = 0;
     this.offset = 0;
     this.text = "";
     this.letters = "";
-    this.selected = new Set();
-    this.anchor = null;
+    this.selection = new Selection();
+    /** @type {Set<string>} */
     this.collapsed = new Set();
-    this.table = pane.querySelector("table");
+    this.table = find("table", pane, HTMLTableElement);
+    this.head = /** @type {HTMLTableSectionElement} */ (this.table.tHead);
+    this.reload = debounced(() => this.load(), RELOAD_MS);
     this.wire();
     this.drawColumnMenu();
   }
 
-  // -- state ------------------------------------------------------------------------------------------------------
+  // -- state ----------------------------------------------------------------------------------------------------------
 
+  /** @returns {Partial<TableState>} */
   stored() {
     try {
-      return JSON.parse(localStorage.getItem(`digits-table-${this.kind}`)) || {};
+      return JSON.parse(localStorage.getItem(`digits-table-${this.kind}`) ?? "{}") || {};
     } catch {
       return {};
     }
   }
 
+  /** @param {Partial<TableState>} changes */
   remember(changes) {
     Object.assign(this.state, changes);
     localStorage.setItem(`digits-table-${this.kind}`, JSON.stringify(this.state));
@@ -47,61 +70,43 @@ export class JobTable {
     return [...this.columns.values()].filter((column) => column.fixed || (chosen ? chosen.includes(column.key) : !column.hidden));
   }
 
-  // -- data -------------------------------------------------------------------------------------------------------
-
-  query() {
-    const query = new URLSearchParams({ kind: this.kind, offset: this.offset, limit: this.state.size });
-    if (this.text) query.set("text", this.text);
-    if (this.letters) query.set("status", this.letters);
-    if (this.state.grouped) query.append("sort", "group");
-    for (const [key, descending] of this.state.sort) {
-      const sort = this.columns.get(key)?.sort;
-      if (sort) query.append("sort", (descending ? "-" : "") + sort);
-    }
-    return query;
-  }
+  // -- data -----------------------------------------------------------------------------------------------------------
 
   async load() {
-    const query = this.query().toString();
+    const query = tableQuery(this.state, this.columns, this);
     this.loading = query;
     try {
       const page = await request(`/jobs.json?${query}`);
       if (this.loading !== query) return;
       this.rows = page.rows;
       this.total = page.total;
-      if (!this.rows.length && this.total && this.offset) return this.turn(-1);
-      this.draw();
+      if (!this.rows.length && this.total && this.offset) this.turn(-1);
+      else this.draw();
     } catch (error) {
-      toast(error.message, "error");
+      toast(/** @type {Error} */ (error).message, "error");
     }
   }
 
-  reload() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.load(), RELOAD_MS);
-  }
-
-  /** A row changed somewhere: redraw it in place, or load the page again when it came or went. */
+  /**
+   * A row changed somewhere: redraw it in place, or load the page again when it came or went.
+   * @param {Row} row
+   */
   onRow(row) {
     if (row.type !== this.kind) return;
     const at = this.rows.findIndex((known) => known.id === row.id);
-    if (row.deleted) {
-      this.selected.delete(row.id);
-      return this.reload();
-    }
-    if (at < 0) return this.reload();
-    const moved = this.state.sort.some(([key]) => ["status", "best", "name", "group"].includes(key) && this.rows[at][key] !== row[key]);
+    if (row.deleted) this.selection.ids.delete(row.id);
+    if (row.deleted || at < 0) return this.reload();
+    const old = this.rows[at];
     this.rows[at] = row;
-    const old = this.table.tBodies[0].querySelector(`tr[data-id="${row.id}"]`);
-    old?.replaceWith(this.drawRow(row));
-    if (moved || this.letters) this.reload();
+    this.lineOf(row.id)?.replaceWith(this.drawRow(row));
+    if (this.letters || this.state.sort.some(([key]) => MOVING.includes(key) && old[key] !== row[key])) this.reload();
   }
 
-  // -- drawing ----------------------------------------------------------------------------------------------------
+  // -- drawing --------------------------------------------------------------------------------------------------------
 
   draw() {
     const columns = this.visible();
-    this.table.tHead.replaceChildren(el("tr", {}, this.allBox(), ...columns.map((column) => this.drawHead(column))));
+    this.head.replaceChildren(el("tr", {}, this.allBox(), ...columns.map((column) => this.drawHead(column))));
     const body = document.createDocumentFragment();
     let group = null;
     for (const row of this.rows) {
@@ -115,39 +120,53 @@ export class JobTable {
     this.drawAround();
   }
 
+  /** @param {Column} column */
   drawHead(column) {
-    const place = this.state.sort.findIndex(([key]) => key === column.key);
-    const descending = place >= 0 && this.state.sort[place][1];
-    const order = place < 0 ? "none" : descending ? "descending" : "ascending";
-    const arrow = place >= 0 && icon(descending ? "arrow-down-short" : "arrow-up-short");
-    const label = column.sort
-      ? el("button", { type: "button", title: "Sort; with Shift as a further key", onclick: (event) => this.sortBy(column.key, event.shiftKey) }, column.title, arrow)
-      : column.title;
+    const found = this.state.sort.find(([key]) => key === column.key);
+    const order = found ? (found[1] ? "descending" : "ascending") : "none";
+    const arrow = found && icon(found[1] ? "arrow-down-short" : "arrow-up-short");
+    const sort = (/** @type {MouseEvent} */ event) => this.sortBy(column.key, event.shiftKey);
+    const hint = "Sort; with Shift as a further key";
+    const label = column.sort ? el("button", { type: "button", title: hint, onclick: sort }, column.title, arrow) : column.title;
     return el("th", { class: column.css, scope: "col", "aria-sort": column.sort ? order : null }, label);
   }
 
+  /**
+   * @param {Row} row
+   * @param {Column[]} [columns]
+   */
   drawRow(row, columns = this.visible()) {
-    const chosen = this.selected.has(row.id);
-    const box = el("input", { type: "checkbox", class: "form-check-input", checked: chosen, "aria-label": `Select ${row.name}` });
-    const line = el("tr", { "data-id": row.id, "aria-selected": String(chosen) }, el("td", { class: "select" }, box));
-    for (const column of columns) line.append(el("td", { class: column.css }, column.cell(row)));
-    return line;
+    const checked = this.selection.ids.has(row.id);
+    const box = el("input", { type: "checkbox", class: "form-check-input", checked, "aria-label": `Select ${row.name}` });
+    const cells = columns.map((column) => el("td", { class: column.css }, column.cell(row)));
+    return el("tr", { "data-id": row.id, "aria-selected": String(checked) }, el("td", { class: "select" }, box), ...cells);
   }
 
+  /**
+   * @param {string} group
+   * @param {number} width in columns
+   */
   drawGroup(group, width) {
     const closed = this.collapsed.has(group);
     const toggle = () => {
       if (!this.collapsed.delete(group)) this.collapsed.add(group);
       this.draw();
     };
-    const count = this.rows.filter((row) => row.group === group).length;
-    const button = el("button", { type: "button", "aria-expanded": String(!closed), onclick: toggle }, icon(closed ? "chevron-right" : "chevron-down"), ` ${group || "Ungrouped"} `, el("span", { class: "minor" }, `${count}`));
-    return el("tr", { class: "group-row" }, el("td", { colspan: width }, button));
+    const count = el("span", { class: "minor" }, String(this.rows.filter((row) => row.group === group).length));
+    const arrow = icon(closed ? "chevron-right" : "chevron-down");
+    const state = { type: "button", "aria-expanded": String(!closed), onclick: toggle };
+    return el(
+      "tr",
+      { class: "group-row" },
+      el("td", { colspan: width }, el("button", state, arrow, ` ${group || "Ungrouped"} `, count)),
+    );
   }
 
   allBox() {
-    const all = this.rows.length > 0 && this.rows.every((row) => this.selected.has(row.id));
-    const box = el("input", { type: "checkbox", class: "form-check-input", checked: all, "aria-label": "Select all", onchange: () => this.select(all ? [] : this.rows.map((row) => row.id)) });
+    const ids = this.shownIds();
+    const checked = ids.length > 0 && ids.every((id) => this.selection.ids.has(id));
+    const onchange = () => this.select(checked ? [] : ids);
+    const box = el("input", { type: "checkbox", class: "form-check-input", checked, "aria-label": "Select all", onchange });
     return el("th", { class: "select", scope: "col" }, box);
   }
 
@@ -159,187 +178,197 @@ export class JobTable {
     this.table.hidden = none;
     this.part(".toolbar").hidden = none && !filtered;
     this.part(".table-foot").hidden = none;
-    this.part("[data-range]").textContent = none ? "" : `${this.offset + 1}–${this.offset + this.rows.length} of ${this.total.toLocaleString("en")}`;
-    this.part('[data-page="-1"]').disabled = !this.offset;
-    this.part('[data-page="1"]').disabled = this.offset + this.rows.length >= this.total;
+    const last = this.offset + this.rows.length;
+    this.part("[data-range]").textContent = none ? "" : `${this.offset + 1}–${last} of ${number(this.total)}`;
+    this.part('[data-page="-1"]', HTMLButtonElement).disabled = !this.offset;
+    this.part('[data-page="1"]', HTMLButtonElement).disabled = last >= this.total;
     this.onCount(this.kind, this.total);
     this.drawSelection();
   }
 
   drawSelection() {
-    const present = new Set(this.rows.map((row) => row.id));
-    for (const id of this.selected) if (!present.has(id)) this.selected.delete(id);
-    this.part("[data-selection]").hidden = !this.selected.size;
-    this.part("[data-selected]").textContent = `${this.selected.size} selected`;
-    this.part('[data-bulk="abort"]').disabled = !this.chosenRows().some((row) => row.running);
-    for (const line of this.table.tBodies[0].querySelectorAll("tr[data-id]")) {
-      const chosen = this.selected.has(line.dataset.id);
+    this.selection.keep(this.shownIds());
+    const { ids } = this.selection;
+    this.part("[data-selection]").hidden = !ids.size;
+    this.part("[data-selected]").textContent = `${ids.size} selected`;
+    this.part('[data-bulk="abort"]', HTMLButtonElement).disabled = !this.chosenRows().some((row) => row.running);
+    for (const line of all("tbody tr[data-id]", this.table)) {
+      const chosen = ids.has(line.dataset.id ?? "");
       line.setAttribute("aria-selected", String(chosen));
-      line.querySelector("input").checked = chosen;
+      find("input", line, HTMLInputElement).checked = chosen;
     }
   }
 
   drawColumnMenu() {
-    const items = [...this.columns.values()].filter((column) => !column.fixed).map((column) => this.drawColumnItem(column));
-    const first = items.findIndex(({ output }) => output);
-    const menu = items.map(({ item }) => item);
-    if (first >= 0) menu.splice(first, 0, el("li", { class: "dropdown-header" }, "Outputs"));
-    this.part("[data-columns]").replaceChildren(...menu);
+    const columns = [...this.columns.values()].filter((column) => !column.fixed);
+    const items = columns.map((column) => this.drawColumnItem(column));
+    const first = columns.findIndex(({ output }) => output);
+    if (first >= 0) items.splice(first, 0, el("li", { class: "dropdown-header" }, "Outputs"));
+    this.part("[data-columns]").replaceChildren(...items);
   }
 
-  drawColumnItem(column) {
+  /**
+   * @param {Column} column
+   * @returns {HTMLElement}
+   */
+  drawColumnItem({ key, title }) {
     const keys = () => this.visible().map((shown) => shown.key);
-    const change = (event) => {
-      this.remember({ shown: event.target.checked ? [...keys(), column.key] : keys().filter((key) => key !== column.key) });
+    const change = (/** @type {any} */ event) => {
+      this.remember({ shown: event.target.checked ? [...keys(), key] : keys().filter((other) => other !== key) });
       this.draw();
     };
-    const box = el("input", { type: "checkbox", class: "form-check-input me-2", checked: keys().includes(column.key), onchange: change });
-    return { output: column.output, item: el("label", { class: "dropdown-item" }, box, column.title) };
+    const box = el("input", {
+      type: "checkbox",
+      class: "form-check-input me-2",
+      checked: keys().includes(key),
+      onchange: change,
+    });
+    return el("li", {}, el("label", { class: "dropdown-item" }, box, title));
   }
 
-  // -- what the user does -----------------------------------------------------------------------------------------
+  // -- what the user does ---------------------------------------------------------------------------------------------
 
-  part(selector) {
-    return this.pane.querySelector(selector);
+  /**
+   * @template {Element} [Kind=HTMLElement]
+   * @param {string} selector
+   * @param {abstract new (...values: any[]) => Kind} [kind]
+   */
+  part(selector, kind) {
+    return find(selector, this.pane, kind);
   }
 
   wire() {
-    this.part("[data-size]").value = String(this.state.size);
-    this.part("[data-grouped]").checked = this.state.grouped;
-    this.part("[data-search]").addEventListener("input", (event) => this.search(event.target.value));
-    this.part("[data-size]").addEventListener("change", (event) => { this.remember({ size: Number(event.target.value) }); this.first(); });
-    this.part("[data-grouped]").addEventListener("change", (event) => { this.remember({ grouped: event.target.checked }); this.first(); });
+    const search = this.part("[data-search]", HTMLInputElement);
+    const size = this.part("[data-size]", HTMLSelectElement);
+    const grouped = this.part("[data-grouped]", HTMLInputElement);
+    size.value = String(this.state.size);
+    grouped.checked = this.state.grouped;
+    const searchSoon = debounced(() => this.show({ text: search.value.trim() }), SEARCH_MS);
+    search.addEventListener("input", () => searchSoon());
+    size.addEventListener("change", () => this.show({}, { size: Number(size.value) }));
+    grouped.addEventListener("change", () => this.show({}, { grouped: grouped.checked }));
     this.part("[data-clear]").addEventListener("click", () => this.clear());
-    for (const button of this.pane.querySelectorAll("[data-page]")) button.addEventListener("click", () => this.turn(Number(button.dataset.page)));
-    for (const chip of this.pane.querySelectorAll("[data-letters]")) chip.addEventListener("click", () => this.filter(chip));
-    for (const button of this.pane.querySelectorAll("[data-bulk]")) button.addEventListener("click", () => this.bulk(button.dataset.bulk));
-    this.part("[data-board]")?.addEventListener("click", (event) => this.openBoard(event.currentTarget.dataset.board));
+    for (const button of all("[data-page]", this.pane)) {
+      button.addEventListener("click", () => this.turn(Number(button.dataset.page)));
+    }
+    for (const chip of all("[data-letters]", this.pane)) chip.addEventListener("click", () => this.filter(chip));
+    for (const button of all("[data-bulk]", this.pane)) {
+      button.addEventListener("click", () => this.bulk(button.dataset.bulk ?? ""));
+    }
+    const board = this.pane.querySelector("[data-board]");
+    if (board instanceof HTMLElement) board.addEventListener("click", () => this.openBoard(board.dataset.board ?? ""));
     this.table.addEventListener("click", (event) => this.click(event));
     this.table.addEventListener("keydown", (event) => this.key(event));
   }
 
-  first() {
-    this.offset = 0;
+  /**
+   * Load the first page of something else.
+   * @param {{text?: string, letters?: string}} filters
+   * @param {Partial<TableState>} [changes] remembered by the browser
+   */
+  show(filters, changes) {
+    if (changes) this.remember(changes);
+    Object.assign(this, filters, { offset: 0 });
     this.load();
   }
 
+  /** @param {number} step 1 or -1 */
   turn(step) {
     this.offset = Math.max(0, this.offset + step * this.state.size);
     this.load();
   }
 
-  search(text) {
-    clearTimeout(this.searching);
-    this.searching = setTimeout(() => { this.text = text.trim(); this.first(); }, SEARCH_MS);
-  }
-
+  /** @param {HTMLElement} chip */
   filter(chip) {
     chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
-    this.letters = [...this.pane.querySelectorAll('[data-letters][aria-pressed="true"]')].map((other) => other.dataset.letters).join("");
-    this.first();
+    const pressed = all('[data-letters][aria-pressed="true"]', this.pane);
+    this.show({ letters: pressed.map((other) => other.dataset.letters).join("") });
   }
 
   clear() {
-    this.part("[data-search]").value = this.text = this.letters = "";
-    for (const chip of this.pane.querySelectorAll("[data-letters]")) chip.setAttribute("aria-pressed", "false");
-    this.first();
+    this.part("[data-search]", HTMLInputElement).value = "";
+    for (const chip of all("[data-letters]", this.pane)) chip.setAttribute("aria-pressed", "false");
+    this.show({ text: "", letters: "" });
   }
 
+  /**
+   * @param {string} key
+   * @param {boolean} further
+   */
   sortBy(key, further) {
-    const known = this.state.sort.find(([other]) => other === key);
-    const entry = [key, known ? !known[1] : key !== "name"];
-    const rest = further ? this.state.sort.filter(([other]) => other !== key) : [];
-    this.remember({ sort: [...rest, entry] });
-    this.first();
+    this.show({}, { sort: sortedBy(this.state.sort, key, further) });
   }
 
+  /** @param {string[]} ids */
   select(ids) {
-    this.selected = new Set(ids);
+    this.selection.set(ids);
     this.drawSelection();
   }
 
+  /** @param {MouseEvent} event */
   click(event) {
-    const line = event.target.closest("tr[data-id]");
-    if (!line || event.target.closest("a, button")) return;
-    const id = line.dataset.id;
-    const toggles = event.ctrlKey || event.metaKey || event.target.matches("input");
-    if (event.shiftKey && this.anchor) this.select(this.between(this.anchor, id));
-    else if (toggles) this.select(this.selected.has(id) ? [...this.selected].filter((other) => other !== id) : [...this.selected, id]);
-    else this.select(this.selected.size === 1 && this.selected.has(id) ? [] : [id]);
-    if (!event.shiftKey) this.anchor = id;
-    if (event.shiftKey) getSelection().removeAllRanges();
+    const target = /** @type {Element} */ (event.target);
+    const line = target.closest("tr[data-id]");
+    if (!(line instanceof HTMLElement) || target.closest("a, button")) return;
+    const toggle = event.ctrlKey || event.metaKey || target.matches("input");
+    this.selection.click(line.dataset.id ?? "", this.shownIds(), { extend: event.shiftKey, toggle });
+    this.drawSelection();
+    if (event.shiftKey) getSelection()?.removeAllRanges();
   }
 
-  between(first, last) {
-    const ids = this.rows.map((row) => row.id);
-    const [from, to] = [ids.indexOf(first), ids.indexOf(last)].sort((a, b) => a - b);
-    return ids.slice(Math.max(0, from), to + 1);
-  }
-
+  /** @param {KeyboardEvent} event */
   key(event) {
-    const ids = this.rows.map((row) => row.id);
-    const control = event.ctrlKey || event.metaKey;
-    const actions = { a: () => ids, d: () => [], i: () => ids.filter((id) => !this.selected.has(id)) };
-    if (control && actions[event.key]) {
+    const ids = this.shownIds();
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      a: () => this.selection.set(ids),
+      d: () => this.selection.set([]),
+      i: () => this.selection.invert(ids),
+    };
+    if ((event.ctrlKey || event.metaKey) && actions[event.key]) {
       event.preventDefault();
-      this.select(actions[event.key]());
+      actions[event.key]();
+      this.drawSelection();
     } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      this.arrow(ids, event.key === "ArrowDown" ? 1 : -1, event.shiftKey);
-    } else if (event.key === "Enter" && this.selected.size === 1 && event.target === this.table) {
+      const next = this.selection.arrow(event.key === "ArrowDown" ? 1 : -1, ids, event.shiftKey);
+      this.drawSelection();
+      this.lineOf(next)?.scrollIntoView({ block: "nearest" });
+    } else if (event.key === "Enter" && this.selection.ids.size === 1 && event.target === this.table) {
       location.href = pageOf(this.chosenRows()[0]);
-    } else if (event.key === "Delete" && this.selected.size) {
+    } else if (event.key === "Delete" && this.selection.ids.size) {
       this.bulk("delete");
     }
   }
 
-  arrow(ids, step, extend) {
-    const at = ids.indexOf(this.cursor ?? this.anchor);
-    const next = ids[Math.min(ids.length - 1, Math.max(0, at + step))];
-    if (!next) return;
-    this.cursor = next;
-    if (extend && this.anchor) this.select(this.between(this.anchor, next));
-    else { this.anchor = next; this.select([next]); }
-    this.table.querySelector(`tr[data-id="${next}"]`)?.scrollIntoView({ block: "nearest" });
+  shownIds() {
+    return this.rows.map((row) => row.id);
+  }
+
+  /** @param {string} id */
+  lineOf(id) {
+    return this.table.tBodies[0].querySelector(`tr[data-id="${id}"]`);
   }
 
   chosenRows() {
-    return this.rows.filter((row) => this.selected.has(row.id));
+    return this.rows.filter((row) => this.selection.ids.has(row.id));
   }
 
+  /** @param {string} address */
   openBoard(address) {
-    const ids = this.chosenRows().map((row) => row.id);
-    window.open(address + ids.join(","), "_blank", "noopener");
+    open(address + this.chosenRows().map((row) => row.id).join(","), "_blank", "noopener");
   }
 
+  /** @param {string} action */
   async bulk(action) {
-    const rows = this.chosenRows();
-    const call = await { delete: () => this.askDelete(rows), abort: () => this.askAbort(rows), group: () => this.askGroup(rows) }[action]();
+    const call = await BULK_ACTIONS[action](this.chosenRows(), this.rows);
     if (!call) return;
     try {
-      await request(call.path, { method: call.method, data: { "job_ids[]": call.ids, ...call.data } });
+      await request(call.path, { method: call.method, data: call.data });
       toast(call.done, "success");
     } catch (error) {
-      toast(error.message, "error");
+      toast(/** @type {Error} */ (error).message, "error");
     }
     this.load();
-  }
-
-  async askDelete(rows) {
-    const what = rows.length === 1 ? `“${rows[0].name}”` : `${rows.length} jobs`;
-    const sure = await confirmDialog(`Delete ${what}?`, "Everything they made will be removed.", { action: "Delete", danger: true });
-    return sure && { path: "/jobs", method: "DELETE", ids: rows.map((row) => row.id), done: `Deleted ${what}.` };
-  }
-
-  async askAbort(rows) {
-    const ids = rows.filter((row) => row.running).map((row) => row.id);
-    const sure = await confirmDialog(`Abort ${ids.length} job${ids.length === 1 ? "" : "s"}?`, "The work stops; what was saved so far stays.", { action: "Abort", danger: true });
-    return sure && { path: "/abort_jobs", method: "POST", ids, done: "The jobs are being stopped." };
-  }
-
-  async askGroup(rows) {
-    const groups = [...new Set(this.rows.map((row) => row.group).filter(Boolean))];
-    const name = await promptDialog("Group jobs", rows[0].group, { label: "Name of the group (empty: none)", action: "Group", suggestions: groups });
-    return name !== null && { path: "/group", method: "POST", ids: rows.map((row) => row.id), data: { group_name: name.trim() }, done: "Jobs regrouped." };
   }
 }
