@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import ConfigError
+from digits.utils.values import boolean
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -125,12 +126,11 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
 def _convert(name: str, raw: Any, origin: str) -> Any:
     wanted = type(getattr(Settings, name))
     try:
-        if wanted is bool and isinstance(raw, str):
-            return _BOOLEANS[raw.strip().lower()]
-        if isinstance(raw, bool) != (wanted is bool):
+        value = boolean(raw) if wanted is bool and isinstance(raw, str) else raw
+        if isinstance(value, bool) != (wanted is bool):
             raise ValueError(raw)
-        return wanted(raw)
-    except (KeyError, ValueError, TypeError) as error:
+        return wanted(value)
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"{origin}: {name} is {raw!r}, expected {_EXPECTED[wanted]}.") from error
 
 
@@ -146,5 +146,4 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(f"{sources['url_prefix']}: url_prefix is {prefix!r}, expected something like /digits.")
 
 
-_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
 _EXPECTED = {bool: "true or false", int: "a whole number", str: "a text"}

@@ -11,15 +11,14 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from digits.errors import FormErrors
+from digits.utils.values import TRUE_TEXTS, boolean, is_number, shown
 
-TRUE_TEXTS = frozenset({"y", "yes", "true", "on", "1"})
-FALSE_TEXTS = frozenset({"n", "no", "false", "off", "0", ""})
 ZERO_BYTE = "A text cannot contain a zero byte."
 
 
@@ -78,6 +77,9 @@ def parse(model: type[M], values: Mapping[str, Any]) -> M:
             continue
         if "\0" in str(value):
             errors[name] = [ZERO_BYTE]
+            continue
+        if problem := _number_problem(value, info):
+            errors[name] = [problem]
             continue
         choices = extra_of(info).get("choices") or {}
         if choices and any(str(v) not in choices for v in (value if isinstance(value, list) else [value])):
@@ -197,6 +199,22 @@ def _clean(raw: Any, info: FieldInfo) -> Any:
     return raw
 
 
+def _number_problem(value: Any, info: FieldInfo) -> str:
+    """What is wrong with the texts of a field of numbers: they are read as everywhere else (`digits.utils.values`)."""
+    wanted = {a for t in _types(info) for a in (_bare(t), *(_bare(x) for x in get_args(t)))}
+    if not wanted & {int, float} or wanted & {str, bool}:
+        return ""
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str) and not is_number(item.strip()):
+            return f"{shown(item)} is not a {'' if float in wanted else 'whole '}number."
+    return ""
+
+
+def _bare(annotation: Any) -> Any:
+    """The type behind `Annotated`."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
 def _clean_list(raw: Any) -> list[Any] | None:
     items = raw if isinstance(raw, list | tuple) else [raw]
     parts: list[Any] = []
@@ -209,10 +227,8 @@ def _clean_list(raw: Any) -> list[Any] | None:
 
 
 def _boolean(text: str) -> Any:
-    lowered = text.strip().lower()
-    if lowered in TRUE_TEXTS:
-        return True
-    return False if lowered in FALSE_TEXTS else text
+    value = boolean(text)
+    return text if value is None else value
 
 
 def _default_widget(info: FieldInfo, extra: Mapping[str, Any]) -> str:

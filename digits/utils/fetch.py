@@ -10,15 +10,15 @@ import ssl
 from urllib.parse import urlsplit
 
 from digits.errors import LoadImageError
+from digits.utils.values import boolean
 
 TIMEOUT_SECONDS = 6.0
 MAX_BYTES = 64 * 2**20
-TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
 
 
 def fetch_if_allowed(url: str) -> bytes:
     """`fetch(url)` where the variable DIGITS_ALLOW_URLS permits it, else a LoadImageError that names the setting."""
-    if os.environ.get("DIGITS_ALLOW_URLS", "").strip().lower() not in TRUE_TEXTS:
+    if not boolean(os.environ.get("DIGITS_ALLOW_URLS", "")):
         raise LoadImageError(
             f"{url} is not fetched: addresses are switched off.",
             advice="Upload the picture, or start the server with the setting allow_urls (DIGITS_ALLOW_URLS=1).",

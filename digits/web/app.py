@@ -15,6 +15,7 @@ import digits
 from digits.service import Service
 from digits.web.http import errors as answers
 from digits.web.http import formatting, icons, security
+from digits.web.http.arguments import WholeNumber
 from digits.web.http.json import FiniteJson
 
 AREAS = (
@@ -44,6 +45,7 @@ def create_app(service: Service) -> Flask:
     app.extensions["digits"] = service
     app.config.update(BOOTSTRAP_SERVE_LOCAL=True, WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=service.settings.debug)
     app.json = FiniteJson(app)
+    app.url_map.converters["int"] = WholeNumber
     Bootstrap5(app)
     security.register(app, service)
     answers.register(app)

@@ -12,7 +12,8 @@ from digits.service.files import browse as browsing
 from digits.service.files import uploads
 from digits.service.files.names import safe_name
 from digits.service.files.unpack import TAR, ZIP
-from digits.web.http.request import argument, describes, get_service, require_user, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, require_user, route, wants_json
 
 # What a browser may show in place; anything else is handed over as a download. Nothing of it may run scripts.
 SHOWN = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".txt", ".log", ".json", ".jsonl", ".csv", ".py"})
@@ -58,14 +59,14 @@ def job_file(path: str) -> Response:
 @describes(json=True, arguments={"query": "How the paths begin."}, answer="`suggestions` and `folders`: lists of paths.")
 def autocomplete() -> Any:
     """`suggestions`: absolute paths on the server that begin with `query`, sorted; `folders`: those that are folders."""
-    found, folders = browsing.suggestions(get_service(), argument("query", "") or "")
+    found, folders = browsing.suggestions(get_service(), arguments.given("query") or "")
     return jsonify(suggestions=found, folders=folders)
 
 
 @describes(json=True, arguments={"path": "A folder; empty: only the places where one may look."})
 def browse() -> Any:
     """One folder of the server for the Browse dialog."""
-    return jsonify(browsing.browse(get_service(), argument("path", "") or ""))
+    return jsonify(browsing.browse(get_service(), arguments.given("path") or ""))
 
 
 def uploads_page() -> Any:
@@ -86,7 +87,7 @@ def upload() -> Any:
     files = [file for _, found in request.files.lists() for file in found if file.filename]
     if not files:
         raise BadRequest("No file was sent.", advice="Send one or more files as multipart form data, e.g. curl -F files=@a.zip.")
-    token = uploads.begin(service, argument("name") or _default_name(files[0].filename or ""), user)
+    token = uploads.begin(service, arguments.text("name") or _default_name(files[0].filename or ""), user)
     try:
         for file in files:
             uploads.add_file(service, token, file.filename or "", file.stream)
@@ -99,7 +100,7 @@ def upload() -> Any:
 @describes(json=True, form={"name": "What the upload will be called."}, answer="`token`.")
 def begin() -> Any:
     """Start an upload of many requests; answers the `token` of its address `/uploads/sending/<token>`."""
-    name = _default_name(argument("name") or "upload")
+    name = _default_name(arguments.text("name") or "upload")
     return jsonify(token=uploads.begin(get_service(), name, require_user()))
 
 
@@ -114,7 +115,7 @@ def send(token: str) -> Any:
     require_user()
     service = get_service()
     if request.method == "PUT":
-        uploads.add_file(service, token, request.args.get("path", ""), request.stream)
+        uploads.add_file(service, token, arguments.given("path") or "", request.stream)
         return jsonify(files=1)
     files = [file for _, found in request.files.lists() for file in found]
     for file in files:

@@ -15,7 +15,7 @@ from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.supervisor.gpus import Gpu
 from digits.supervisor.server import executor_for
-from digits.utils.fetch import TRUE_TEXTS
+from digits.utils.values import TRUE_TEXTS
 from tests.supervisor.conftest import World
 
 

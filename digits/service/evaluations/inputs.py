@@ -11,6 +11,7 @@ from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import Service
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
+from digits.utils.values import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,12 +52,11 @@ def from_record(service: Service, model: Job, text: str) -> np.ndarray:
     from digits.storage.records.reader import RecordReader
 
     split, _, number = text.partition(":")
-    if not number.isdecimal():
-        raise BadRequest(f"record is {text!r}; something like val:17 is needed.")
+    index = whole(number, "the number of record")
     reader = RecordReader(service.folder(model.dataset_id).path / split_name(split))
-    if int(number) >= len(reader):
-        raise NotFound(f"There is no record {number} in the split {split}; it has {len(reader)}.")
-    return reader.feature(int(number))
+    if index >= len(reader):
+        raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
+    return reader.feature(index)
 
 
 def thumbnail(path: Path, side: int = THUMB_SIDE) -> bytes:

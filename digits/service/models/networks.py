@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from digits.service.models.form import ModelForm
 from digits.service.models.network_text import problems
 from digits.service.models.snapshots import find_snapshot
 from digits.storage.jobs.store import Job
+from digits.utils.values import is_number, shown
 
 NETWORK_FILE = "network.py"
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".keras", ".h5")
@@ -98,15 +98,12 @@ def start_weights(service: Service, job: Job, spec: TrainingSpec, epoch: Any, fi
 
 
 def _epoch(value: Any, field: str) -> float:
-    try:
-        number = float(value or 0)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise FormErrors(
-            {field: [f"{value!r} is no epoch: a number is needed, 0 for none, -1 for the model's own initial weights."]}
-        )
-    return number
+    """A field's epoch; blank: 0."""
+    text = str(value or 0).strip() or "0"
+    if not is_number(text):
+        advice = "a number is needed, 0 for none, -1 for the model's own initial weights."
+        raise FormErrors({field: [f"{shown(text)} is no epoch: {advice}"]})
+    return float(text)
 
 
 def _pretrained(service: Service, choice: str, framework: str) -> Network:

@@ -12,6 +12,7 @@ from digits.errors import BadRequest, NotFound, StorageError
 from digits.service import Service
 from digits.storage.jobs.store import Job
 from digits.storage.snapshots import SUFFIXES, snapshot_metadata
+from digits.utils.values import decimal
 
 PREFIX = "epoch_"
 BEST = tuple(f"best{suffix}" for suffix in SUFFIXES)
@@ -88,12 +89,5 @@ def _epoch_in_header(path: Path) -> float | None:
 
 
 def _number(epoch: float | str | None) -> float | None:
-    if epoch is None or (isinstance(epoch, str) and not epoch.strip()):
-        return None
-    try:
-        value = float(epoch)
-    except ValueError as error:
-        raise BadRequest(f"snapshot_epoch is {epoch!r}; a number is needed, or -1 for the newest.") from error
-    if not math.isfinite(value):
-        raise BadRequest(f"snapshot_epoch is {epoch!r}; a number is needed, or -1 for the newest.")
-    return value
+    text = "" if epoch is None else str(epoch).strip()
+    return decimal(text, "snapshot_epoch") if text else None

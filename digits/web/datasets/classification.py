@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from markupsafe import Markup
 
 from digits.domain.jobs import Kind, Task
-from digits.errors import BadRequest, DigitsError, FormErrors
+from digits.errors import DigitsError, FormErrors
 from digits.service.datasets import explore
 from digits.service.datasets.classification import (
     create_classification_dataset,
@@ -24,10 +24,8 @@ from digits.service.datasets.resize_example import ResizeExampleForm, resize_exa
 from digits.service.files.confine import readable_file, readable_folder
 from digits.service.forms import BoundForm
 from digits.storage.jobs.store import Job, JobQuery
-from digits.web.http import request as context
+from digits.web.http import arguments
 from digits.web.http.request import (
-    argument,
-    argument_job,
     describes,
     get_service,
     json_answer,
@@ -39,7 +37,6 @@ from digits.web.http.request import (
 
 CLASSIFICATION = "/datasets/images/classification"
 PROBLEMS_SIZE = 50
-LONGEST_NUMBER = 18
 EXPLORE_ARGUMENTS = {
     "job_id": "The data set.",
     "db": "train, val or test.",
@@ -70,8 +67,8 @@ def new() -> Any:
     """The form of a new image classification data set; `?clone=` fills it from another one."""
     require_user()
     service = get_service()
-    values: dict[str, Any] = {n: v for n, v in request.args.items() if n in ClassificationDatasetForm.model_fields}
-    if source := argument("clone"):
+    values: dict[str, Any] = {n: v for n, v in arguments.query_values().items() if n in ClassificationDatasetForm.model_fields}
+    if source := arguments.text("clone"):
         values = form_values(service, service.store.get(source, Kind.DATASET))
     return _form_page(values, {})
 
@@ -83,7 +80,7 @@ def create() -> Any:
     `clone` may name a data set whose stored form stands in for the fields that are left out.
     """
     owner = require_user()
-    values = context.form_values()
+    values = arguments.form_values()
     try:
         job = create_classification_dataset(get_service(), values, owner)
     except FormErrors as error:
@@ -122,7 +119,7 @@ def show(job_id: str) -> Any:
 @describes(arguments={"job_id": "The data set."}, answer="Name, size, type, backend and counts.")
 def summary() -> Any:
     """A data set in a few lines, for the form and the page of a model."""
-    job = argument_job(Kind.DATASET)
+    job = arguments.job(Kind.DATASET)
     value = summary_dict(get_service(), job)
     return json_answer(value) if wants_json() else render_template("datasets/summary.html", job=job, summary=value)
 
@@ -139,7 +136,7 @@ def problems(job_id: str) -> Any:
     """What was skipped, and copies of one picture in two splits."""
     service = get_service()
     job = service.store.get(job_id, Kind.DATASET)
-    offset, limit = _number("offset", 0, 2**53), _number("limit", PROBLEMS_SIZE, 1000)
+    offset, limit = arguments.whole("offset", 0), arguments.whole("limit", PROBLEMS_SIZE, most=1000)
     found = explore.problems(service.folder(job.id), offset, limit)
     if wants_json():
         return json_answer(found)
@@ -152,7 +149,7 @@ def problems(job_id: str) -> Any:
 def explore_page() -> Any:
     """A page of a data set's gallery."""
     service = get_service()
-    job = argument_job(Kind.DATASET)
+    job = arguments.job(Kind.DATASET)
     found = explore.gallery(service, job, _gallery_query())
     for record in found["records"]:
         address = {"job_id": job.id, "db": found["db"], "index": record["index"]}
@@ -171,8 +168,8 @@ def picture(job_id: str) -> Any:
     """One record's picture."""
     service = get_service()
     job = service.store.get(job_id, Kind.DATASET)
-    thumb = argument("size") == "thumb"
-    data, kind = explore.picture(service, job, argument("db") or "train", _number("index", 0, 2**53), thumb)
+    thumb = arguments.choice("size", ("thumb", "full"), "full") == "thumb"
+    data, kind = explore.picture(service, job, arguments.text("db", "train"), arguments.whole("index", 0), thumb)
     response = Response(data, mimetype=kind)
     response.cache_control.private = True
     response.cache_control.max_age = 31536000
@@ -185,7 +182,7 @@ def picture(job_id: str) -> Any:
 def check_folder() -> Any:
     """What a folder would give as a data set; counting stops after a second and a half."""
     require_user()
-    path = readable_folder(get_service(), argument("path") or "", "path")
+    path = readable_folder(get_service(), arguments.given("path") or "", "path")
     return json_answer(scan_folder(path).to_json())
 
 
@@ -193,7 +190,7 @@ def check_folder() -> Any:
 def check_list() -> Any:
     """What a text file would give as a list of pictures."""
     require_user()
-    path = readable_file(get_service(), argument("path") or "", "path")
+    path = readable_file(get_service(), arguments.given("path") or "", "path")
     return json_answer(scan_list(path).to_json())
 
 
@@ -201,7 +198,7 @@ def check_list() -> Any:
 def resize() -> Any:
     """How a picture looks after resizing."""
     try:
-        address, size = resize_example(context.form_values())
+        address, size = resize_example(arguments.form_values())
     except DigitsError as error:
         return make_response(f"{type(error).__name__}: {error}", 200, {"Content-Type": "text/plain; charset=utf-8"})
     return Markup('<img src="{}" alt="The example after resizing" class="example"><br><i>Image size: {}</i>').format(
@@ -214,7 +211,9 @@ def _form_page(values: dict[str, Any], errors: dict[str, list[str]]) -> str:
     ordered = dict(sorted(errors.items(), key=lambda item: names.index(item[0]) if item[0] in names else -1))
     form = BoundForm(ClassificationDatasetForm, values, ordered)
     groups = sorted({job.group for job in get_service().store.query(JobQuery(kind=Kind.DATASET)).jobs if job.group})
-    return render_template("datasets/classification_new.html", form=form, title=TITLE, groups=groups, clone=argument("clone"))
+    return render_template(
+        "datasets/classification_new.html", form=form, title=TITLE, groups=groups, clone=arguments.text("clone")
+    )
 
 
 def _train_address(job: Job) -> str:
@@ -229,23 +228,12 @@ def _explore_address(job: Job, split: str) -> str:
 
 
 def _gallery_query() -> explore.GalleryQuery:
-    label = argument("label")
     return explore.GalleryQuery(
-        split=(argument("db") or "train").removesuffix("_db"),
-        page=_number("page", 0, 2**31),
-        size=max(1, _number("size", explore.DEFAULT_SIZE, explore.MAX_SIZE)),
-        label=None if label in (None, "") else _number("label", 0, 2**31),
+        split=arguments.text("db", "train").removesuffix("_db"),
+        page=arguments.whole("page", 0, most=2**31),
+        size=arguments.whole("size", explore.DEFAULT_SIZE, least=1, most=explore.MAX_SIZE),
+        label=arguments.whole("label", None, most=2**31),
     )
-
-
-def _number(name: str, default: int, most: int) -> int:
-    """A whole number of the query, at most `most`. BadRequest when it is none."""
-    text = argument(name)
-    if text in (None, ""):
-        return default
-    if not str(text).isdecimal():
-        raise BadRequest(f"{name} is {text!r}; expected is a whole number from 0 on.")
-    return min(int(str(text)), most) if len(str(text)) < LONGEST_NUMBER else most
 
 
 def _text_files(folder: Path) -> list[str]:

@@ -19,8 +19,8 @@ from digits.service.datasets.from_source import GenericDatasetForm
 from digits.service.forms import BoundForm
 from digits.service.jobs import stored_form
 from digits.storage.jobs.store import Job
-from digits.web.http import request as context
-from digits.web.http.request import argument, argument_job, describes, get_service, json_answer, require_user, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, json_answer, require_user, route, wants_json
 from digits.web.http.security import csp_nonce
 from digits.web.plugins.policy import allow_plugin_code
 
@@ -50,7 +50,7 @@ def new(extension_id: str) -> Any:
     """The form of a new data set through a data plugin."""
     require_user()
     stored = _clone_values()
-    values = stored or {name: value for name, value in request.args.items() if name != "username"}
+    values = stored or {name: value for name, value in arguments.query_values().items() if name != "username"}
     form = plugin_datasets.dataset_form(get_service(), extension_id, values, "refill" if stored else "fill", csp_nonce())
     return _form_page(extension_id, form, values, {})
 
@@ -59,7 +59,7 @@ def new(extension_id: str) -> Any:
 def create(extension_id: str) -> Any:
     """Create a data set through a data plugin; its own form's fields are sent beside the ones listed here."""
     owner = require_user()
-    values = context.form_values()
+    values = arguments.form_values()
 
     def again(errors: Mapping[str, list[str]]) -> str:
         form = plugin_datasets.dataset_form(get_service(), extension_id, values, "check", csp_nonce())
@@ -78,7 +78,7 @@ def create(extension_id: str) -> Any:
 def preview(extension_id: str) -> Any:
     """What a form would make, before anything is written; the plugin's own form's fields are sent."""
     require_user()
-    found = plugin_datasets.preview(get_service(), extension_id, context.form_values())
+    found = plugin_datasets.preview(get_service(), extension_id, arguments.form_values())
     for sample in found["samples"]:
         picture = base64.b64encode(sample["picture"]).decode()
         sample["picture"] = f"data:image/png;base64,{picture}" if picture else ""
@@ -91,7 +91,7 @@ def preview(extension_id: str) -> Any:
 def recognise() -> Any:
     """What kind of data set lies in a folder, the likeliest first."""
     require_user()
-    found = plugin_datasets.recognise(get_service(), argument("folder") or "")
+    found = plugin_datasets.recognise(get_service(), arguments.given("folder") or "")
     for proposal in found:
         proposal["address"] = _address_of(proposal)
     return json_answer({"proposals": found})
@@ -116,7 +116,7 @@ def new_other() -> Any:
 def create_other() -> Any:
     """Create a data set out of databases that exist already; they are used in place."""
     owner = require_user()
-    values = context.form_values()
+    values = arguments.form_values()
     return _created(
         lambda: prebuilt_datasets.create_dataset(get_service(), values, owner), lambda errors: _other_page(values, errors)
     )
@@ -126,9 +126,13 @@ def create_other() -> Any:
 def explore_page() -> Any:
     """A page of the features or labels of a data set."""
     service = get_service()
-    job = argument_job(Kind.DATASET)
-    split, what = _database(argument("db") or "train_db/features")
-    query = explore.GalleryQuery(split, _number("page", 0), min(max(1, _number("size", explore.DEFAULT_SIZE)), explore.MAX_SIZE))
+    job = arguments.job(Kind.DATASET)
+    split, what = _database(arguments.text("db", "train_db/features"))
+    query = explore.GalleryQuery(
+        split,
+        arguments.whole("page", 0, most=2**31),
+        arguments.whole("size", explore.DEFAULT_SIZE, least=1, most=explore.MAX_SIZE),
+    )
     found = explore.gallery(service, job, query)
     endpoint = "plugins.label" if what == "labels" else "datasets.picture"
     for record in found["records"]:
@@ -153,7 +157,7 @@ def label(job_id: str) -> Any:
     """A record's label as a picture, in the data set's colours."""
     service = get_service()
     job = service.store.get(job_id, Kind.DATASET)
-    data = label_pictures.label_picture(service, job, argument("db") or "train", _number("index", 0))
+    data = label_pictures.label_picture(service, job, arguments.text("db", "train"), arguments.whole("index", 0))
     response = Response(data, mimetype="image/png")
     response.cache_control.private = True
     response.cache_control.max_age = 31536000
@@ -197,16 +201,16 @@ def _form_page(
         form=BoundForm(GenericDatasetForm, values, errors),
         failure=failure,
         trace=getattr(failure, "trace", ""),
-        clone=argument("clone"),
+        clone=arguments.text("clone"),
     )
 
 
 def _other_page(values: Mapping[str, Any], errors: Mapping[str, list[str]]) -> str:
-    return render_template("plugins/other_new.html", form=BoundForm(PrebuiltForm, values, errors), clone=argument("clone"))
+    return render_template("plugins/other_new.html", form=BoundForm(PrebuiltForm, values, errors), clone=arguments.text("clone"))
 
 
 def _clone_values() -> dict[str, Any]:
-    source = argument("clone")
+    source = arguments.text("clone")
     service = get_service()
     return stored_form(service, service.store.get(source, Kind.DATASET)) if source else {}
 
@@ -227,12 +231,3 @@ def _databases(info: Any) -> list[str]:
             found.append(f"{name}/features")
             found += [f"{name}/labels"] if split.meta.label_kind in ("map", "array", "boxes") else []
     return found
-
-
-def _number(name: str, default: int) -> int:
-    text = argument(name)
-    if text in (None, ""):
-        return default
-    if not str(text).isdecimal():
-        raise BadRequest(f"{name} is {text!r}; expected is a whole number from 0 on.")
-    return min(int(str(text)), 2**31)

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request, url_for
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind
 from digits.domain.status import Status
-from digits.errors import BadRequest, LoadImageError, NotFound
+from digits.errors import LoadImageError, NotFound
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations.results import evaluation_result
@@ -19,13 +19,15 @@ from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import csv as evaluation_csv
 from digits.web.evaluations import sample_pages as task_evaluations
-from digits.web.http.request import argument, describes, get_service, json_answer, render_job, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, json_answer, render_job, route, wants_json
 
 PAGE_SIZES = (25, 50, 100, 200)
 LARGEST_PAGE = 1000
 TOP_CATEGORIES = 40  # rows of the gallery on one page
 TABLE_CLASSES = 24  # up to so many classes the matrix is a table; beyond it a chart
 SHOWN_PROBLEMS = 200
+ORDERS = ("asc", "desc")
 SORTS = {"index": "List order", "confidence": "Confidence", "loss": "Loss", "label": "True class", "predicted": "Predicted class"}
 SELECTION = {
     "page": "From 0.",
@@ -64,9 +66,7 @@ def rows(job_id: str) -> Any:
     """A page of an evaluation's predictions."""
     job = _job(job_id)
     labels = evaluation_result(get_service(), job)["class_labels"]
-    found = evaluations.prediction_page(
-        get_service(), job, page=_number("page", 0), size=_number("size", 50, LARGEST_PAGE), **_selection()
-    )
+    found = evaluations.prediction_page(get_service(), job, **_page_of(50), **_selection())
     return json_answer({"total": found.total, "rows": [_row_dict(job, row, labels) for row in found.rows]})
 
 
@@ -110,7 +110,7 @@ def picture(job_id: str, row: int) -> Response:
     path = found.rows([row])[0].path
     if path.startswith(pictures.URL):
         raise LoadImageError(f"{path} is not fetched again to be shown.")
-    side = pictures.THUMB_SIDE if argument("size") != "full" else 2048
+    side = pictures.THUMB_SIDE if arguments.choice("size", ("thumb", "full"), "thumb") == "thumb" else 2048
     data = pictures.thumbnail(paths.readable_file(get_service(), path, "path"), side)
     response = Response(data, mimetype="image/png")
     response.cache_control.private = True
@@ -153,9 +153,9 @@ def page_context(job: Job) -> dict[str, Any]:
     if job.status != Status.DONE:
         return context
     result = evaluation_result(service, job)
-    query = {"page": _number("page", 0), "size": _number("size", PAGE_SIZES[0], LARGEST_PAGE)}
+    query = _page_of(PAGE_SIZES[0])
     found = evaluations.prediction_page(service, job, **query, **_selection())
-    labels, top_page = result["class_labels"], _number("top_page", 0)
+    labels, top_page = result["class_labels"], arguments.whole("top_page", 0, most=2**31)
     return {
         **context,
         "result": result,
@@ -163,7 +163,7 @@ def page_context(job: Job) -> dict[str, Any]:
         "rows": [_row_dict(job, row, labels) for row in found.rows],
         "total": found.total,
         "pages": max(1, -(-found.total // query["size"])),
-        "query": {**query, **{name: argument(name) or "" for name in ("only", "label", "predicted", "sort", "order")}},
+        "query": {**query, **{name: arguments.text(name) for name in ("only", "label", "predicted", "sort", "order")}},
         "sorts": SORTS,
         "page_sizes": PAGE_SIZES,
         "top": top_pictures(job, top_page * TOP_CATEGORIES, TOP_CATEGORIES),
@@ -211,27 +211,23 @@ def _job(job_id: str) -> Job:
     return get_service().store.get(job_id, Kind.EVALUATION)
 
 
-def _selection() -> dict[str, Any]:
-    sort = argument("sort") or "index"
-    if sort not in SORTS:
-        raise BadRequest(f"sort is {sort!r}; it may be {', '.join(SORTS)}.")
-    label, predicted = argument("label"), argument("predicted")
+def _page_of(size: int) -> dict[str, int]:
+    """The page that is asked for and its size, by default `size`."""
     return {
-        "only": argument("only") or "",
-        "label": _number("label", 0) if label else None,
-        "predicted": _number("predicted", 0) if predicted else None,
-        "sort": sort,
-        "descending": argument("order") == "desc",
+        "page": arguments.whole("page", 0, most=2**31),
+        "size": arguments.whole("size", size, least=1, most=LARGEST_PAGE),
     }
 
 
-def _number(name: str, default: int, most: int = 2**31) -> int:
-    text = argument(name)
-    if text in (None, ""):
-        return default
-    if not str(text).isdecimal():
-        raise BadRequest(f"{name} is {text!r}; a whole number from 0 on is needed.")
-    return max(1 if name == "size" else 0, min(int(str(text)), most))
+def _selection() -> dict[str, Any]:
+    """Which rows are asked for, and in which order."""
+    return {
+        "only": arguments.choice("only", ("wrong", "right"), ""),
+        "label": arguments.whole("label", None, most=2**31),
+        "predicted": arguments.whole("predicted", None, most=2**31),
+        "sort": arguments.choice("sort", SORTS, "index"),
+        "descending": arguments.choice("order", ORDERS, "asc") == "desc",
+    }
 
 
 def _row_dict(job: Job, row: Any, labels: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, url_for
 
 from digits.domain.jobs import Kind, Task
 from digits.domain.status import Status
@@ -24,10 +24,10 @@ from digits.service.evaluations import results as evaluations
 from digits.service.evaluations.results import evaluation_result, start_evaluation
 from digits.service.files import confine as paths
 from digits.service.files.form_files import drop_form_file, save_form_file
-from digits.service.forms import TRUE_TEXTS
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import pages as evaluation_pages
-from digits.web.http.request import argument, argument_job, current_user, describes, get_service, json_answer, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import current_user, describes, get_service, json_answer, route, wants_json
 from digits.web.models import downloads
 
 CLASSIFICATION = "/models/images/classification"
@@ -70,11 +70,11 @@ def blueprint() -> Blueprint:
 def classify_one() -> Any:
     """Classify one picture."""
     service = get_service()
-    model = argument_job(Kind.MODEL)
+    model = arguments.job(Kind.MODEL)
     inference.check_task(model, Task.CLASSIFICATION)
     picture, name = _picture(model)
-    layers = _flag("show_visualizations") and not wants_json()
-    result = inference.classify_one(service, model, picture, _body("snapshot_epoch"), layers=layers)
+    layers = arguments.flag("show_visualizations") and not wants_json()
+    result = inference.classify_one(service, model, picture, arguments.text("snapshot_epoch"), layers=layers)
     if wants_json():
         return json_answer(
             {
@@ -120,23 +120,23 @@ def evaluate(job_id: str) -> Any:
     """Evaluate a model on a split of its data set or another one, or predict the pictures of a list or a folder."""
     service = get_service()
     model = service.store.get(job_id, Kind.MODEL)
-    other, _, other_split = (argument("other") or argument("dataset") or "").partition("/")
+    other, _, other_split = (arguments.text("other") or arguments.text("dataset")).partition("/")
     with _list_file() as listed:
-        is_files = listed is not None or bool(_body("image_folder"))
+        is_files = listed is not None or bool(arguments.text("image_folder"))
         job = start_evaluation(
             service,
             model,
-            snapshot_epoch=argument("snapshot_epoch"),
+            snapshot_epoch=arguments.text("snapshot_epoch"),
             list_file=listed,
-            folder=_body("image_folder") or "",
-            limit=_whole("num_test_images", 0),
-            split="" if is_files else other_split or argument("split") or "val",
+            folder=arguments.given("image_folder") or "",
+            limit=arguments.whole("num_test_images", 0, most=2**31),
+            split="" if is_files else other_split or arguments.text("split", "val"),
             dataset=service.store.get(other, Kind.DATASET) if other else None,
-            dont_resize=_flag("dont_resize"),
-            top_n=_whole("top_n", evaluations.TOP_N),
+            dont_resize=arguments.flag("dont_resize"),
+            top_n=arguments.whole("top_n", evaluations.TOP_N, most=2**31),
             owner=current_user(),
         )
-    if argument("wait") == "1":
+    if arguments.flag("wait"):
         job = evaluations.wait(service, job)
     if wants_json():
         return json_answer(evaluation_pages.evaluation_dict(job))
@@ -162,38 +162,38 @@ def inference_forms(model: Job) -> dict[str, Any]:
 
 def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
     service = get_service()
-    model = argument_job(Kind.MODEL)
+    model = arguments.job(Kind.MODEL)
     inference.check_task(model, Task.CLASSIFICATION)
     with _list_file() as listed:
         job = start_evaluation(
             service,
             model,
-            snapshot_epoch=_body("snapshot_epoch"),
+            snapshot_epoch=arguments.text("snapshot_epoch"),
             list_file=listed,
-            folder=_body("image_folder") or "",
-            limit=_whole("num_test_images", 0),
-            top_n=_whole("top_n", evaluations.TOP_N),
+            folder=arguments.given("image_folder") or "",
+            limit=arguments.whole("num_test_images", 0, most=2**31),
+            top_n=arguments.whole("top_n", evaluations.TOP_N, most=2**31),
             owner=current_user(),
-            form={name: value for name in form if (value := _body(name))},
+            form={name: value for name in form if (value := arguments.text(name))},
         )
-    wait = argument("wait")
+    wait = arguments.flag("wait", True)
     if not wants_json():
         return _page(job, wait, anchor)
-    if wait == "0":
+    if not wait:
         return json_answer(evaluation_pages.evaluation_dict(job))
     job = evaluations.wait(service, job)
     if job.status == Status.ERROR:
         raise DigitsError(job.error, advice=f"/evaluations/{job.id} says more.")
     value = answer(job)
-    if argument("keep") == "1":
+    if arguments.flag("keep"):
         value["job_id"] = job.id
     else:
         job_actions.delete(service, job)
     return json_answer(value)
 
 
-def _page(job: Job, wait: str | None, anchor: str) -> Any:
-    if wait == "0":
+def _page(job: Job, wait: bool, anchor: str) -> Any:
+    if not wait:
         return redirect(url_for("inference.show_evaluation", job_id=job.id, _anchor=anchor or None), 303)
     job = evaluations.wait(get_service(), job, PAGE_WAIT_SECONDS)
     return evaluation_pages.render_page(job)
@@ -218,14 +218,11 @@ def _base64(data: bytes) -> str:
 def _picture(model: Job) -> tuple[inference.Picture, str]:
     """The picture of the request and the name to show for it."""
     service = get_service()
-    file = request.files.get("image_file")
-    if file is not None and file.filename:
-        return pictures.read_upload(file.stream, file.filename), file.filename
-    text = (_body("image_path") or "").strip()
-    if text:
+    if file := arguments.file("image_file"):
+        return pictures.read_upload(file.stream, file.filename or ""), file.filename or ""
+    if text := arguments.text("image_path"):
         return pictures.from_path(service, text), text
-    record = argument("record")
-    if record:
+    if record := arguments.text("record"):
         return pictures.from_record(service, model, record), record
     raise BadRequest("Neither image_path nor image_file is given.", advice="Send one of them; the upload goes in image_file.")
 
@@ -234,31 +231,12 @@ def _picture(model: Job) -> tuple[inference.Picture, str]:
 def _list_file() -> Iterator[Path | None]:
     """The list that was sent or named; what was sent is gone afterwards."""
     service = get_service()
-    file = request.files.get("image_list")
-    text = (_body("image_list") or "").strip()
-    if file is None or not file.filename:
+    file, text = arguments.file("image_list"), arguments.text("image_list")
+    if file is None:
         yield paths.readable_file(service, text, "image_list") if text else None
         return
-    path = save_form_file(service, file.stream, file.filename)
+    path = save_form_file(service, file.stream, file.filename or "")
     try:
         yield path
     finally:
         drop_form_file(service, path)
-
-
-def _body(name: str) -> str | None:
-    """An option of inference: from the form (R 1.0), else from the query, where the original did not look."""
-    return request.form[name] if name in request.form else argument(name)
-
-
-def _flag(name: str) -> bool:
-    return (_body(name) or "").strip().lower() in TRUE_TEXTS
-
-
-def _whole(name: str, default: int) -> int:
-    text = (_body(name) or "").strip()
-    if not text:
-        return default
-    if not text.isdecimal():
-        raise BadRequest(f"{name} is {text!r}; a whole number is needed.")
-    return min(int(text), 2**31)

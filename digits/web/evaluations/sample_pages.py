@@ -17,7 +17,8 @@ from digits.service.evaluations.results import evaluation_result
 from digits.service.models.history import read_history
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import csv as evaluation_csv
-from digits.web.http.request import argument, describes, get_service, json_answer
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, json_answer
 
 PAGE_SIZE = 24
 LARGEST_PAGE = 200
@@ -68,10 +69,11 @@ def samples(job_id: str) -> Any:
     """A page of an evaluation's pictures with outputs and ground truth; by default the worst first."""
     job = _job(job_id)
     result = evaluation_result(get_service(), job)
-    sort = argument("sort")
+    sort = arguments.given("sort")
     sort = (result["key"] if result["columns"] else "") if sort is None else sort
-    descending = argument("order") == "desc" if argument("order") else _worst_first(result, sort)
-    page, size = _whole("page", 0), max(1, min(_whole("size", PAGE_SIZE), LARGEST_PAGE))
+    usual = "desc" if _worst_first(result, sort) else "asc"
+    descending = arguments.choice("order", ("asc", "desc"), usual) == "desc"
+    page, size = arguments.whole("page", 0, most=2**31), arguments.whole("size", PAGE_SIZE, least=1, most=LARGEST_PAGE)
     return json_answer(task_evaluations.sample_page(get_service(), job, page=page, size=size, sort=sort, descending=descending))
 
 
@@ -169,10 +171,3 @@ def _job(job_id: str) -> Job:
     if not task_evaluations.is_of_task(evaluation_result(get_service(), job)):
         raise BadRequest(f"{job.name} is an evaluation of classes.", advice="Ask /evaluations/ID/predictions.json.")
     return job
-
-
-def _whole(name: str, default: int) -> int:
-    text = argument(name) or ""
-    if text and not text.isdecimal():
-        raise BadRequest(f"{name} is {text!r}; a whole number from 0 on is needed.")
-    return int(text) if text else default

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest, FormErrors
@@ -16,12 +16,12 @@ from digits.service.evaluations import predict as inference
 from digits.service.evaluations import test as generic_inference
 from digits.service.evaluations.test import Tested
 from digits.service.files import confine as paths
-from digits.service.forms import TRUE_TEXTS
 from digits.service.models.snapshots import Snapshot
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
-from digits.web.http.request import argument, argument_job, describes, form_values, get_service, json_answer, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, json_answer, wants_json
 from digits.web.http.security import csp_nonce
 from digits.web.plugins.policy import allow_plugin_code
 
@@ -70,7 +70,7 @@ def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
     name, picture = _one(model)
-    tested = generic_inference.run_pictures(get_service(), model, [(name, picture)], snapshot, _flag("dont_resize"))
+    tested = generic_inference.run_pictures(get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"))
     if wants_json():
         outputs = tested.samples[0].outputs
         return json_answer({"outputs": {key: [plugin_views.plain(array)] for key, array in outputs.items()}})
@@ -82,11 +82,11 @@ def infer_many() -> Any:
     """Run the pictures of a list through a model."""
     model, snapshot = _model()
     text = _list_text()
-    folder, limit = argument("image_folder") or "", _whole("num_test_images")
+    folder, limit = arguments.given("image_folder") or "", _limit()
     return _answer(
         model,
         snapshot,
-        generic_inference.run_list(get_service(), model, text, folder, limit, snapshot, _flag("dont_resize")),
+        generic_inference.run_list(get_service(), model, text, folder, limit, snapshot, arguments.flag("dont_resize")),
     )
 
 
@@ -101,12 +101,10 @@ def infer_many() -> Any:
 def infer_db() -> Any:
     """Run the records of a database through a model."""
     model, snapshot = _model()
-    path = argument("db_path") or ""
+    path = arguments.given("db_path") or ""
     if not path:
         raise BadRequest("db_path is a required field.", advice="Name the folder of an LMDB or of a data set's split.")
-    return _answer(
-        model, snapshot, generic_inference.run_database(get_service(), model, path, _whole("num_test_images"), snapshot)
-    )
+    return _answer(model, snapshot, generic_inference.run_database(get_service(), model, path, _limit(), snapshot))
 
 
 @describes(form=COMMON, answer="`outputs`: key → name → list; `skipped`.")
@@ -134,7 +132,7 @@ def _page(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, A
     """The samples through the chosen view; `values` are its options, by default what was sent beside the route's own."""
     service = get_service()
     options = plugin_values(_fields(OWN_ARGUMENTS)) if values is None else values
-    view_id = argument("view_extension_id") or plugins.DEFAULT_VIEW
+    view_id = arguments.text("view_extension_id", plugins.DEFAULT_VIEW)
     try:
         results = plugin_views.render(service, _dataset(model), tested.samples, view_id, options, csp_nonce())
     except FormErrors as error:
@@ -146,8 +144,8 @@ def _page(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, A
 
 
 def _model() -> tuple[Job, Snapshot]:
-    model = argument_job(Kind.MODEL)
-    return model, inference.find_snapshot(get_service(), model, argument("snapshot_epoch"))
+    model = arguments.job(Kind.MODEL)
+    return model, inference.find_snapshot(get_service(), model, arguments.text("snapshot_epoch"))
 
 
 def _dataset(model: Job) -> Job | None:
@@ -157,36 +155,28 @@ def _dataset(model: Job) -> Job | None:
 def _one(model: Job) -> tuple[str, Any]:
     """Name and picture of a request for one. BadRequest when it brings none."""
     service = get_service()
-    file = request.files.get("image_file")
-    if file is not None and file.filename:
-        return file.filename, pictures.read_upload(file.stream, file.filename)
-    if path := (argument("image_path") or "").strip():
+    if file := arguments.file("image_file"):
+        return file.filename or "", pictures.read_upload(file.stream, file.filename or "")
+    if path := arguments.text("image_path"):
         return path, pictures.from_path(service, path)
-    if record := argument("record"):
+    if record := arguments.text("record"):
         return record, pictures.from_record(service, model, record)
     raise BadRequest("Must provide image_path or image_file.", advice="Send one of the two, or a record such as val:0.")
 
 
 def _list_text() -> str:
-    file = request.files.get("image_list")
-    if file is not None and file.filename:
+    if file := arguments.file("image_list"):
         return file.stream.read().decode("utf-8-sig", "replace")
-    if path := (argument("image_list") or "").strip():
+    if path := arguments.text("image_list"):
         return Path(paths.readable_file(get_service(), path, "image_list")).read_text("utf-8-sig", "replace")
     raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line.")
 
 
 def _fields(ours: Set[str]) -> dict[str, Any]:
     """What was sent for plugins: all but the arguments of the route itself."""
-    return {name: value for name, value in form_values().items() if name not in ours}
+    return {name: value for name, value in arguments.form_values().items() if name not in ours}
 
 
-def _flag(name: str) -> bool:
-    return (argument(name) or "").strip().lower() in TRUE_TEXTS
-
-
-def _whole(name: str) -> int:
-    text = (argument(name) or "").strip()
-    if text and not text.isdecimal():
-        raise BadRequest(f"{name} is {text!r}; expected is a whole number.")
-    return int(text or 0)
+def _limit() -> int:
+    """How many samples are wanted at most; 0: all."""
+    return arguments.whole("num_test_images", 0, most=2**31)

@@ -11,7 +11,8 @@ from flask import Blueprint, g, make_response, redirect, render_template, reques
 
 from digits.errors import BadRequest, DigitsError, Unauthorized
 from digits.service import accounts
-from digits.web.http.request import HOW_TO_GET_A_TOKEN, argument, describes, get_service, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import HOW_TO_GET_A_TOKEN, describes, get_service, route, wants_json
 from digits.web.http.security import came_by_https, start_session
 
 FREE_TRIES = 5
@@ -97,14 +98,14 @@ def logout() -> Any:
 
 def next_address() -> str:
     """The argument `next` when it is a path on this server, else home."""
-    text = _without_token(argument("next") or "")
+    text = _without_token(arguments.given("next") or "")
     parts = urlsplit(text)
     local = text.startswith("/") and not text.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return text if local and "\\" not in text and not any(ord(c) < 32 for c in text) else url_for("home.index")
 
 
 def _name_yourself() -> Any:
-    name = argument("username")
+    name = arguments.given("username")
     if name is None:
         return _page("")
     try:
@@ -152,7 +153,7 @@ def _credentials(name: str, password: str, token: str) -> tuple[str, str]:
 
 def _why() -> str:
     """What to tell somebody whom the printed address did not let in (any more)."""
-    sent_token = _without_token(argument("next") or "") != (argument("next") or "")
+    sent_token = _without_token(arguments.given("next") or "") != (arguments.given("next") or "")
     if accounts.any_users(get_service()):
         return ACCOUNTS_NOW if sent_token or session.get("stamp") == "first" else ""
     return OLD_TOKEN if sent_token else ""
@@ -174,6 +175,6 @@ def _page(message: str, status: int = 200) -> Any:
     settings = get_service().settings
     has_accounts = settings.auth and accounts.any_users(get_service())
     g.user = ""
-    next_ = _without_token(argument("next") or "")
+    next_ = _without_token(arguments.given("next") or "")
     page = render_template("login.html", message=message, has_accounts=has_accounts, next=next_)
     return page, status

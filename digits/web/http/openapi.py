@@ -20,7 +20,7 @@ import digits
 from digits.service.forms import FormModel, extra_of
 from digits.web.http.request import get_service
 
-CONVERTERS = {"IntegerConverter": "integer", "FloatConverter": "number"}
+CONVERTERS = {"WholeNumber": "integer", "FloatConverter": "number"}
 ERROR = {"$ref": "#/components/schemas/Error"}
 FORM_ERRORS = {"$ref": "#/components/schemas/FormErrors"}
 HIDDEN = ("static", "bootstrap.static", "vendor")

@@ -22,7 +22,8 @@ from flask.sessions import SecureCookieSessionInterface
 from digits.config import Settings
 from digits.errors import BadRequest, Forbidden, Unauthorized
 from digits.service import Service, accounts
-from digits.web.http.request import HOW_TO_GET_A_TOKEN, argument, get_service, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import HOW_TO_GET_A_TOKEN, get_service, wants_json
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_ENDPOINTS = frozenset(
@@ -182,7 +183,7 @@ def _named_user() -> str:
     """Without log-in: the argument `username`, else the cookie of that name (R 8.4)."""
     if request.endpoint in OPEN_ENDPOINTS:
         return request.cookies.get("username", "")
-    name = argument("username") or request.cookies.get("username", "")
+    name = arguments.given("username") or request.cookies.get("username", "")
     return accounts.check_name(name) if name else ""
 
 

@@ -11,11 +11,12 @@ from flask import Blueprint, jsonify, redirect, render_template, url_for
 import digits
 from digits.domain.jobs import Kind
 from digits.domain.status import RUNNING
-from digits.errors import BadRequest, DigitsError
+from digits.errors import DigitsError
 from digits.service import rows
 from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job, JobQuery
-from digits.web.http.request import argument, arguments, describes, get_service, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, route, wants_json
 
 MOST_ROWS = 1000
 COLUMNS = {"submitted": "created", "username": "owner", "type": "kind", "best": "best_value"}  # row key -> column
@@ -39,7 +40,7 @@ def index() -> Any:
     return render_template(
         "home.html",
         counts=service.store.counts(),
-        tab=argument("tab", "2"),
+        tab=arguments.text("tab", "2"),
         outputs=service.store.output_names(),
         sources=plugins.menu(service),
         sequence=service.store.sequence(),
@@ -103,24 +104,24 @@ def job_query() -> JobQuery:
     keys = _sort_keys() or ["-created"]
     first, *more = keys
     return JobQuery(
-        kind=argument("kind", "") or "",
-        statuses=tuple("".join(arguments("status"))),
-        task=argument("task", "") or "",
-        group=argument("group"),
-        dataset_id=argument("dataset_id", "") or "",
-        owner=argument("owner", "") or "",
-        text=argument("text", "") or "",
+        kind=arguments.text("kind"),
+        statuses=tuple("".join(arguments.texts("status"))),
+        task=arguments.text("task"),
+        group=arguments.given("group"),
+        dataset_id=arguments.text("dataset_id"),
+        owner=arguments.text("owner"),
+        text=arguments.text("text"),
         sort=_column(first)[0],
         descending=_column(first)[1],
         then=tuple(_column(key) for key in more),
-        offset=_number("offset", 0),
-        limit=min(_number("limit", 100), MOST_ROWS) or MOST_ROWS,
+        offset=arguments.whole("offset", 0),
+        limit=arguments.whole("limit", 100, most=MOST_ROWS) or MOST_ROWS,
     )
 
 
 def _sort_keys() -> list[str]:
     keys: list[str] = []
-    for text in arguments("sort"):
+    for text in arguments.texts("sort"):
         keys += [text] if text.removeprefix("-").startswith("output:") else text.split(",")
     return [key for key in keys if key.strip("-")][:4]
 
@@ -129,13 +130,6 @@ def _column(key: str) -> tuple[str, bool]:
     """The column of the database behind a sort key, and whether it descends."""
     name = key.removeprefix("-")
     return COLUMNS.get(name, name), key.startswith("-")
-
-
-def _number(name: str, default: int) -> int:
-    text = argument(name) or str(default)
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadRequest(f"{name} is {text[:40]!r}, expected a whole number of 0 or more.")
-    return int(text)
 
 
 def _running_first(kind: Kind) -> list[Job]:

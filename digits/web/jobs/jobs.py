@@ -12,7 +12,8 @@ from digits.errors import BadRequest
 from digits.service import Service, rows
 from digits.service import jobs as job_actions
 from digits.storage.jobs.store import Job
-from digits.web.http.request import argument, arguments, check_edit, describes, get_service, require_user, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import check_edit, describes, get_service, require_user, route, wants_json
 
 AREAS = ("jobs", "datasets", "models")
 EDIT_FIELDS = {"job_name": "A new name.", "job_notes": "Notes; blank: none.", "group_name": "The group; blank: none."}
@@ -104,7 +105,7 @@ def abort_many() -> Any:
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated.", "group_name": "The group; blank: none."})
 def group() -> Any:
     """Put several jobs into the group `group_name` (blank: into none)."""
-    name = argument("group_name", "") or ""
+    name = arguments.given("group_name") or ""
     return _for_many(lambda service, job: job_actions.edit(service, job, group=name), "Jobs regrouped.")
 
 
@@ -114,7 +115,7 @@ def priority(job_id: str) -> Any:
     service = get_service()
     job = service.store.get(job_id)
     check_edit(job)
-    job_actions.reprioritize(service, job, argument("move", "top") or "top")
+    job_actions.reprioritize(service, job, arguments.text("move", "top"))
     return "Queue changed."
 
 
@@ -135,8 +136,8 @@ def _text(message: str) -> Any:
 
 def _edit(job: Job) -> str:
     """Change name, notes or group of a job."""
-    name, notes = argument("job_name"), argument("job_notes")
-    group_name = argument("group_name")
+    name, notes = arguments.given("job_name"), arguments.given("job_notes")
+    group_name = arguments.given("group_name")
     if name is None and notes is None and group_name is None:
         raise BadRequest("Nothing to change was sent.", advice="Send job_name, job_notes or group_name.")
     job_actions.edit(get_service(), job, name=name, notes=notes, group=group_name)
@@ -163,7 +164,7 @@ def _resume(job: Job) -> str:
 
 def _for_many(action: Callable[[Service, Job], object], done: str) -> Any:
     service, user = get_service(), require_user()
-    jobs, problems = job_actions.choose(service, arguments("job_ids[]") or arguments("job_ids"), user)
+    jobs, problems = job_actions.choose(service, arguments.texts("job_ids[]") or arguments.texts("job_ids"), user)
     problems += job_actions.for_each(service, action, jobs)
     if problems:
         raise BadRequest(" ".join(problems))

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
-from digits.errors import BadRequest
 from digits.storage.jobs.store import Job
+from digits.utils.values import whole
+from digits.web.http import arguments
 from digits.web.http.request import get_service
 from digits.web.jobs.live import MOST_CHANGES, RESET, Lines, Live, Message, RowChange, Watcher, line_start, pieces, row_changes
 
@@ -39,7 +40,8 @@ def job_events(job_id: str) -> Response:
     `end` says that the job has ended and everything was sent.
     """
     job = get_service().store.get(job_id)
-    offset = _whole(request.headers.get("Last-Event-ID") or request.args.get("offset", "0"))
+    resumed = _resumed()
+    offset = arguments.whole("offset", 0) if resumed is None else resumed
     return _stream(_job_stream(get_live(), job, offset))
 
 
@@ -49,11 +51,12 @@ def events() -> Response:
     `job` messages carry a row and its sequence number as id; they begin after `Last-Event-ID` or the argument `list`
     (default: now). `line` messages hold `job_id`, `offset` and `event`. `reset` says that more rows changed than are sent.
     """
-    since = request.headers.get("Last-Event-ID") or request.args.get("list", "")
-    offsets = dict(_job_offset(text) for text in request.args.getlist("job")[:MOST_JOBS])
+    resumed = _resumed()
+    since = arguments.whole("list", None) if resumed is None else resumed
+    offsets = dict(_job_offset(text) for text in arguments.texts("job")[:MOST_JOBS])
     known = get_service().store.find_many(set(offsets))
     offsets = {job_id: offset for job_id, offset in offsets.items() if job_id in known}
-    return _stream(_shared_stream(get_live(), offsets, _whole(since) if since else None))
+    return _stream(_shared_stream(get_live(), offsets, since))
 
 
 def get_live() -> Live:
@@ -158,10 +161,10 @@ def _missed_rows(live: Live, since: int) -> Iterator[bytes]:
 
 def _job_offset(text: str) -> tuple[str, int]:
     job_id, _, offset = text.partition(":")
-    return job_id, _whole(offset or "0")
+    return job_id, whole(offset or "0", "job")
 
 
-def _whole(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise BadRequest(f"{text[:40]!r} is no offset, expected a whole number of bytes.")
-    return int(text)
+def _resumed() -> int | None:
+    """Where a browser that lost its connection goes on; None when it opens the stream for the first time."""
+    last = request.headers.get("Last-Event-ID", "").strip()
+    return whole(last, "Last-Event-ID") if last else None

@@ -8,7 +8,8 @@ from flask import Blueprint
 
 from digits.service.forms import parse
 from digits.service.models.augmentation_preview import PreviewForm, preview
-from digits.web.http.request import describes, form_values, get_service, json_answer, require_user
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, json_answer, require_user
 
 
 def register(area: Blueprint) -> None:
@@ -20,4 +21,4 @@ def register(area: Blueprint) -> None:
 def preview_augmentation() -> Any:
     """What the augmentation of a form does to a few training pictures."""
     require_user()
-    return json_answer(preview(get_service(), parse(PreviewForm, form_values())))
+    return json_answer(preview(get_service(), parse(PreviewForm, arguments.form_values())))

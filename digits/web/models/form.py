@@ -15,7 +15,8 @@ from digits.service.models.create import clone_values
 from digits.service.models.form import LR_PARAMETERS, ModelForm
 from digits.service.models.gpus import machine_gpus
 from digits.storage.jobs.store import JobQuery
-from digits.web.http.request import argument, get_service
+from digits.web.http import arguments
+from digits.web.http.request import get_service
 
 TITLES = {Task.CLASSIFICATION: "New Image Classification Model", Task.GENERIC: "New Image Model"}
 
@@ -28,7 +29,7 @@ def render(
     datasets = model_choices.dataset_choices(service, task, extension)
     frameworks = model_choices.framework_choices()
     standard = {f["id"]: model_choices.standard_choices(f["id"], task) for f in frameworks}
-    source = argument("clone") if values is None else None
+    source = arguments.text("clone") if values is None else ""
     if source:
         values = clone_values(service, service.store.get(source, Kind.MODEL))
     groups = sorted({job.group for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs if job.group})
@@ -57,7 +58,7 @@ def render(
 
 def fresh_values(task: Task, datasets: list[dict[str, Any]], standard: list[dict[str, Any]]) -> dict[str, Any]:
     """What an untouched form holds: the data set asked for (or the only one) and the first network's sound values."""
-    asked = argument("dataset")
+    asked = arguments.text("dataset")
     chosen = next((d for d in datasets if d["id"] == asked), datasets[0] if len(datasets) == 1 else None)
     card = fitting(standard, chosen)
     values: dict[str, Any] = {"framework": "pytorch", "method": "standard" if card else "custom"}

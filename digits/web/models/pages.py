@@ -17,10 +17,8 @@ from digits.service.models.form import LearningRateForm, ModelForm
 from digits.service.models.history import read_history
 from digits.service.models.page import training_page
 from digits.storage.jobs.store import JobQuery
-from digits.web.http import request as context
+from digits.web.http import arguments
 from digits.web.http.request import (
-    argument,
-    argument_job,
     describes,
     get_service,
     json_answer,
@@ -132,7 +130,7 @@ def metrics(job_id: str) -> Any:
 @describes(arguments={"job_id": "The model."})
 def large_graph(kind: str) -> Any:
     """The chart of a training on a page of its own."""
-    job = argument_job(Kind.MODEL)
+    job = arguments.job(Kind.MODEL)
     page = training_page(get_service(), job)
     return model_form_page.render_plain("models/large_graph.html", job=job, page=page)
 
@@ -145,15 +143,15 @@ def large_graph(kind: str) -> Any:
 )
 def customize() -> Any:
     """The text of a network, to be edited."""
-    network = context.required_argument("network")
-    return json_answer(customize_text(get_service(), network, argument("framework") or "", argument("snapshot_epoch")))
+    network = arguments.required("network")
+    return json_answer(customize_text(get_service(), network, arguments.text("framework"), arguments.text("snapshot_epoch")))
 
 
 @describes(form=CheckForm, answer="`layers` (name, kind, output_shape, parameters), `parameters`, `output_shapes`, `warnings`.")
 def visualize_network() -> Any:
     """Build a network in a process of its own and show its layers."""
     require_user()
-    form = parse(CheckForm, {**context.form_values(), "framework": argument("framework") or ""})
+    form = parse(CheckForm, {**arguments.form_values(), "framework": arguments.text("framework")})
     report = check_network(get_service(), form)
     return json_answer(report) if wants_json() else model_form_page.render_plain("models/network_table.html", report=report)
 
@@ -161,7 +159,7 @@ def visualize_network() -> Any:
 @describes(form=LearningRateForm, json=True, answer='`data.columns`: one `["Learning Rate i", 101 numbers]` per rate.')
 def visualize_lr() -> Any:
     """The learning rate over the training."""
-    form = parse(LearningRateForm, context.form_values())
+    form = parse(LearningRateForm, arguments.form_values())
     drawn = preview([form.schedule(rate) for rate in form.learning_rate])
     return json_answer({"data": {"columns": [[f"Learning Rate {i}", *values] for i, values in enumerate(drawn)]}})
 
@@ -176,14 +174,14 @@ def visualize_lr() -> Any:
 )
 def networks() -> Any:
     """The networks of the libraries."""
-    task = argument("task") or str(Task.CLASSIFICATION)
-    return json_answer(model_choices.library_choices(argument("q") or "", argument("framework") or "pytorch", task))
+    task = arguments.text("task", str(Task.CLASSIFICATION))
+    return json_answer(model_choices.library_choices(arguments.text("q"), arguments.text("framework", "pytorch"), task))
 
 
 def _create(task: Task, extension: str = "") -> Any:
     owner = require_user()
     service = get_service()
-    values = context.form_values()
+    values = arguments.form_values()
     try:
         plan = plan_models(service, task, values)
     except FormErrors as error:

@@ -14,7 +14,8 @@ from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
 from digits.web.datasets import from_source as generic_datasets
 from digits.web.evaluations import test as generic_inference
-from digits.web.http.request import describes, form_values, get_service, json_answer, route, wants_json
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, json_answer, route, wants_json
 from digits.web.http.security import csp_nonce
 from digits.web.plugins.policy import allow_plugin_code
 
@@ -48,7 +49,7 @@ def index() -> Any:
 @describes(answer="`title`, `html` and `fields` of the options.")
 def view_config(extension_id: str) -> Any:
     """The options of a view, as a piece of HTML."""
-    form = plugin_views.config_form(get_service(), extension_id, form_values(), csp_nonce())
+    form = plugin_views.config_form(get_service(), extension_id, arguments.form_values(), csp_nonce())
     if wants_json():
         return json_answer({"title": form.title, "html": form.html, "fields": form.fields})
     return render_template("plugins/piece.html", form=form)

@@ -1,0 +1,129 @@
+"""The arguments of a request: texts, whole numbers, decimals, flags, choices, lists, files, the job that is meant.
+
+Holds for every route: an argument is looked up in the query string, then in the form, then in a JSON body (R 1.0). Of an
+argument that is sent several times the last one counts, as in forms; what is blank counts as not sent. Numbers are read by
+`digits.utils.values`. What cannot be read is a BadRequest that says what was found, what is expected and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, TypeVar
+
+from flask import request
+from werkzeug.datastructures import FileStorage
+from werkzeug.routing import IntegerConverter
+
+from digits.errors import BadRequest
+from digits.service.files.form_files import save_form_file
+from digits.storage.jobs.store import Job
+from digits.utils import values
+from digits.utils.values import LARGEST, shown
+from digits.web.http.request import get_service
+
+N = TypeVar("N")
+BOXES = "boxes[]"  # the macro `field` sends it beside each box
+
+
+class WholeNumber(IntegerConverter):
+    """`<int:name>` in an address: as many ASCII digits as a whole number has; no other address matches (404)."""
+
+    regex = "[0-9]{1,15}"
+
+
+def given(name: str) -> str | None:
+    """The text of an argument as it was sent, blank ones too; None when it was not sent."""
+    found = texts(name)
+    return found[-1] if found else None
+
+
+def text(name: str, default: str = "") -> str:
+    """An argument without the blanks around it; `default` when it is blank or was not sent."""
+    return (given(name) or "").strip() or default
+
+
+def required(name: str) -> str:
+    """An argument that must be there: BadRequest names it when it is not."""
+    found = text(name)
+    if not found:
+        raise BadRequest(f"{name} is a required field.", advice=f"Send {name} in the address or in the form.")
+    return found
+
+
+def texts(name: str) -> list[str]:
+    """All values of a repeated argument, e.g. `job_ids[]`; a JSON body may hold a list."""
+    for sent in (request.args, request.form):
+        if name in sent:
+            return sent.getlist(name)
+    value = _json_body().get(name)
+    return [] if value is None else [str(item) for item in (value if isinstance(value, list) else [value])]
+
+
+def whole(name: str, default: N, *, least: int = 0, most: int = LARGEST) -> int | N:
+    """A whole number from `least` on; what is larger than `most` counts as `most`."""
+    found = text(name)
+    return values.whole(found, name, least=least, most=most) if found else default
+
+
+def decimal(name: str, default: N, **bounds: float) -> float | N:
+    """A finite number between `least` and `most`."""
+    found = text(name)
+    return values.decimal(found, name, **bounds) if found else default
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """Yes (`1`, `true`, `yes`, `y`, `on`) or no (`0`, `false`, `no`, `n`, `off`)."""
+    found = text(name)
+    value = values.boolean(found) if found else default
+    if value is None:
+        raise BadRequest(f"{name} is {shown(found)}, expected yes or no.", advice=f"Send {name}=1 or {name}=0.")
+    return value
+
+
+def choice(name: str, choices: Collection[str], default: str) -> str:
+    """One of `choices`."""
+    found = text(name, default)
+    if found != default and found not in choices:
+        advice = f"Leave it out for {default}." if default else "Leave it out for all."
+        raise BadRequest(f"{name} is {shown(found)}, expected one of {', '.join(choices)}.", advice=advice)
+    return found
+
+
+def file(name: str) -> FileStorage | None:
+    """An uploaded file; None when none was chosen."""
+    found = request.files.get(name)
+    return found if found is not None and found.filename else None
+
+
+def job(kind: str = "") -> Job:
+    """The job named by the argument `job_id`: 400 when the argument is missing, 404 when there is no such job (R 1.0)."""
+    return get_service().store.get(required("job_id"), kind)
+
+
+def form_values() -> dict[str, Any]:
+    """All values sent: query string beneath the form (or JSON body); a repeated field is a list.
+
+    A page names its boxes in `boxes[]`: those that are not ticked, which browsers do not send, are `false`. Uploaded files
+    are written below the uploads folder; their field holds the file's absolute path (a list for several).
+    """
+    found: dict[str, Any] = {**_flat(request.args.lists()), **_flat(request.form.lists()), **_json_body()}
+    for name, files in request.files.lists():
+        paths = [str(save_form_file(get_service(), sent.stream, sent.filename)) for sent in files if sent.filename]
+        if paths:
+            found[name] = paths[0] if len(paths) == 1 else paths
+    found.pop(BOXES, None)
+    return {**dict.fromkeys(request.form.getlist(BOXES), "false"), **found}
+
+
+def query_values() -> dict[str, str]:
+    """The arguments of the query string; of a repeated one the last value."""
+    return {name: found[-1] for name, found in request.args.lists()}
+
+
+def _json_body() -> dict[str, Any]:
+    value = request.get_json(silent=True) if request.is_json else None
+    return value if isinstance(value, dict) else {}
+
+
+def _flat(lists: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:
+    return {name: found[0] if len(found) == 1 else found for name, found in lists}
