@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from digits.errors import FormErrors
-from digits.utils.values import TRUE_TEXTS, boolean, is_number, shown
+from digits.utils.values import boolean, is_number, shown
 
 ZERO_BYTE = "A text cannot contain a zero byte."
 
