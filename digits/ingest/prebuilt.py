@@ -22,7 +22,9 @@ from digits.ingest.progress import Progress
 from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.caffe_datum import Datum, DatumDatabase, parse_mean
-from digits.storage.records.reader import RecordReader, is_complete
+from digits.storage.records.lmdb_reader import KEYS_FILE
+from digits.storage.records.open import is_complete, open_records
+from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER, remove_split
 
 EXTENSION = "prebuilt"
@@ -99,7 +101,7 @@ def _split(folder: JobFolder, name: str, images: str, labels: str, spec: Dataset
     ignored = bool(spec.extension_data.get("ignore_labels"))
     if source is not None:
         os.symlink(source, folder.path / name)
-        return _own_records(name, RecordReader(folder.path / name), spec, ignored)
+        return _own_records(name, open_records(folder.path / name), spec, ignored)
     with DatumDatabase(Path(images)) as database:
         scan = _scan(database, Path(labels) if labels else None, spec.force_same_shape, context)
     meta = without_labels(_meta(scan, False)) if ignored else _meta(scan, bool(labels))
@@ -186,7 +188,7 @@ def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
 
 def _write(split: Path, scan: Scan, meta: RecordMeta, images: str, labels: str) -> None:
     split.mkdir()
-    np.save(split / "keys.npy", np.array(scan.keys))
+    np.save(split / KEYS_FILE, np.array(scan.keys))
     np.save(split / "labels.npy", np.array(scan.labels, np.int64))
     np.save(split / "shapes.npy", np.array(scan.shapes, np.int32))
     write_json(split / MARKER, {"meta": meta.to_json(), "shards": [], "external": {"images": images, "labels": labels}})

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, UserColumns
 from digits.errors import StorageError
 from digits.storage.files import read_json, write_json
@@ -80,6 +81,27 @@ class JobFolder:
         except StorageError:
             return {}
         return value if isinstance(value, dict) else {}
+
+    def dataset_info(self) -> DatasetInfo:
+        """What a finished data set holds. Raises StorageError while it is not whole, or when its file is broken."""
+        info = self.find_dataset_info()
+        if info is None:
+            raise StorageError(
+                f"The data set {self.id} is not there or not finished.", advice="Create it again, or choose another."
+            )
+        return info
+
+    def find_dataset_info(self) -> DatasetInfo | None:
+        """As `dataset_info`; None while the data set is not whole, or when its folder is gone."""
+        if not self.dataset_file.is_file():
+            return None
+        value = read_json(self.dataset_file)
+        try:
+            return DatasetInfo.from_json(value)
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
+            raise StorageError(
+                f"{self.dataset_file} cannot be understood: {error}.", advice="Create the data set again."
+            ) from error
 
     def spec(self) -> dict[str, Any]:
         return self.request().spec

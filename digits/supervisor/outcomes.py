@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.errors import StorageError
-from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.storage.run_summary import RunSummary, furthest
@@ -79,8 +77,8 @@ def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]
     if status != Status.DONE or job.kind != Kind.DATASET:
         return {}
     try:
-        info = DatasetInfo.from_json(read_json(folder.dataset_file))
-    except (StorageError, KeyError, TypeError, ValueError):
+        info = folder.dataset_info()
+    except StorageError:
         return {}
     counts = {name: split.entries for name, split in info.splits.items()}
     found = {"classes": len(info.class_labels), "entries": sum(counts.values()), "splits": counts, "problems": info.problems}

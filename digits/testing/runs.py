@@ -19,9 +19,11 @@ from digits.domain.training import TrainingSpec
 from digits.engines.base import TrainingRun, get_engine
 from digits.engines.training import checkpoint
 from digits.storage.events import EventWriter, valid_events
-from digits.storage.files import read_json, write_json
+from digits.storage.files import write_json
+from digits.storage.folders import JobFolder
 from digits.storage.records.codec import encode
-from digits.storage.records.reader import BOX_DTYPE, RecordChunk, RecordReader, RecordWriter
+from digits.storage.records.open import find_split, open_split
+from digits.storage.records.reader import BOX_DTYPE, RecordChunk, RecordWriter
 
 
 def striped_pictures(count: int, size: int, seed: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -100,14 +102,14 @@ def make_dataset(
 def make_run(dataset: Path, folder: Path, spec: TrainingSpec, emit: Callable[[Event], int], **options: Any) -> TrainingRun:
     """A run of `spec` on a data set made by `make_dataset`."""
     folder.mkdir(parents=True, exist_ok=True)
-    has_val = (dataset / VAL_DB).is_dir()
+    info = JobFolder(dataset).dataset_info()
     return TrainingRun(
         spec=spec,
         folder=folder,
         dataset_folder=dataset,
-        info=DatasetInfo.from_json(read_json(dataset / "dataset.json")),
-        train=RecordReader(dataset / TRAIN_DB),
-        val=RecordReader(dataset / VAL_DB) if has_val else None,
+        info=info,
+        train=open_split(dataset, TRAIN_DB, info),
+        val=find_split(dataset, VAL_DB, info),
         emit=emit,
         threads=options.pop("threads", 1),
         **options,

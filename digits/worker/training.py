@@ -9,16 +9,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo
+from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.events import WarningEvent
 from digits.domain.jobs import Task
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.base import TrainingRun, get_engine
 from digits.engines.training import checkpoint
-from digits.errors import StorageError, TrainingError
+from digits.errors import TrainingError
 from digits.storage.files import read_json, write_json
-from digits.storage.folders import JobFolder
-from digits.storage.records.reader import RecordReader, is_complete
+from digits.storage.records.open import find_split, open_split
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
@@ -70,7 +69,7 @@ def resume_point(context: WorkerContext) -> tuple[int, int] | None:
 def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
     """What the engine gets. GPUs are numbered from 0 here: the supervisor shows the process only those of its slot."""
     folder = context.jobs_dir.folder(spec.dataset_id)
-    info = dataset_info(folder)
+    info = folder.dataset_info()
     if spec.task == Task.GENERIC:  # asked for before the records showed what they are for
         spec = replace(spec, task=info.task)
     return TrainingRun(
@@ -78,8 +77,8 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
         folder=context.folder.path,
         dataset_folder=folder.path,
         info=info,
-        train=open_records(folder, TRAIN_DB, info),
-        val=open_records(folder, VAL_DB, info) if is_complete(folder.path / VAL_DB) else None,
+        train=open_split(folder, TRAIN_DB, info),
+        val=find_split(folder, VAL_DB, info),
         emit=context.emit,
         offset=lambda: context.offset,
         should_stop=context.should_stop,
@@ -88,23 +87,6 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
         checkpoint_seconds=context.checkpoint_seconds,
         start_weights=start_weights(context, spec.start),
     )
-
-
-def open_records(folder: JobFolder, name: str, info: DatasetInfo) -> RecordReader:
-    """The records of a split; without their labels where the data set that uses them in place leaves labels out."""
-    reader = RecordReader(folder.path / name)
-    split = info.splits.get(name)
-    if split is not None and split.meta.label_kind == "none" != reader.meta.label_kind:
-        reader.meta = split.meta
-    return reader
-
-
-def dataset_info(folder: JobFolder) -> DatasetInfo:
-    if not folder.dataset_file.is_file():
-        raise StorageError(
-            f"The data set {folder.id} is not there or not finished.", advice="Create it again, or choose another."
-        )
-    return DatasetInfo.from_json(read_json(folder.dataset_file))
 
 
 def start_weights(context: WorkerContext, start: StartWeights) -> Path | None:

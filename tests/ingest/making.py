@@ -17,6 +17,7 @@ from digits.domain.events import Event
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
 from digits.ingest.pipeline import IngestContext, ingest
 from digits.storage.folders import JobFolder, JobsDir
+from digits.storage.records.open import open_records
 from digits.storage.records.reader import RecordReader
 
 FOLDER, TEXTFILE = "image-classification-folder", "image-classification-textfile"
@@ -54,7 +55,7 @@ class Run:
     events: list[Event] = field(default_factory=list)
 
     def reader(self, split: str = "train") -> RecordReader:
-        return RecordReader(self.folder.path / f"{split}_db")
+        return open_records(self.folder.path / f"{split}_db")
 
     def lines(self, name: str) -> list[str]:
         return (self.folder.path / name).read_text().splitlines()

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from digits.domain.datasets import DatasetInfo
 from digits.domain.events import ProgressEvent, StatusEvent
 from digits.storage.events import read_events
-from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
-from digits.storage.records.reader import RecordReader
+from digits.storage.records.open import open_records
 from digits.utils.processes import group_members
 from tests.ingest.making import FOLDER, class_folder, make_job
 
@@ -61,9 +59,9 @@ def test_a_job_tells_its_progress_and_leaves_a_whole_data_set(tmp_path: Path) ->
     assert (progress[-1].done, progress[-1].total, progress[-1].fraction, progress[-1].unit) == (80, 80, 1.0, "images")
     assert isinstance(events[-1], StatusEvent)
     assert events[-1].status == "D"
-    info = DatasetInfo.from_json(read_json(folder.dataset_file))
+    info = folder.dataset_info()
     assert {name: split.entries for name, split in info.splits.items()} == {"train_db": 60, "val_db": 20}
-    assert len(RecordReader(folder.path / "train_db")) == 60
+    assert len(open_records(folder.path / "train_db")) == 60
 
 
 def test_abort_leaves_nothing_that_looks_whole(tmp_path: Path, plugin_site: Path) -> None:
@@ -87,9 +85,9 @@ def test_a_killed_job_starts_again_without_doubles(tmp_path: Path, plugin_site: 
         wait_for(lambda: not group_members(process.pid))  # the pool dies with its worker
     assert not folder.dataset_file.exists()
     with pytest.raises(Exception, match="no finished records"):
-        RecordReader(folder.path / "val_db")
+        open_records(folder.path / "val_db")
     with worker(folder, plugin_site, attempt=2) as process:
         assert process.wait(PATIENCE_SECONDS) == 0
     for name, count in (("train_db", 120), ("val_db", 30)):
-        reader = RecordReader(folder.path / name)
+        reader = open_records(folder.path / name)
         assert reader.column("key", range(len(reader))) == [f"{i:09d}" for i in range(count)]

@@ -14,8 +14,7 @@ import pytest
 from digits.domain.datasets import DatasetInfo
 from digits.service import Service
 from digits.service.datasets import from_source as plugin_datasets
-from digits.storage.files import read_json
-from digits.storage.records.reader import RecordReader
+from digits.storage.records.open import open_records
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package, data_source
 
@@ -56,13 +55,13 @@ def ingest(service: Service, folder: Path, source: str, count: int) -> tuple[int
 
 
 def info(service: Service, job_id: str) -> DatasetInfo:
-    return DatasetInfo.from_json(read_json(service.folder(job_id).dataset_file))
+    return service.folder(job_id).dataset_info()
 
 
 def test_marks_left_while_listing_reach_the_encoding_processes_and_order_stays(service: Service, tmp_path: Path) -> None:
     code, job_id = ingest(service, tmp_path, data_source("encoder", MARKED), 120)
     assert code == 0
-    reader = RecordReader(service.folder(job_id).path / "train_db")
+    reader = open_records(service.folder(job_id).path / "train_db")
     values = reader.features(np.arange(120)).ravel()
     assert values.tolist() == [100 + i for i in range(120)]
 
@@ -74,7 +73,7 @@ def test_failing_entries_are_listed_with_their_traceback_and_lists_give_several_
     assert split.entries == 2 * 16  # 2 of 20 raise, 2 are skipped, the others give two records each
     problems = [json.loads(line) for line in service.folder(job_id).problems_file.read_text().splitlines()]
     assert any("entry 13 is bad" in json.dumps(problem) for problem in problems)
-    keys = RecordReader(service.folder(job_id).path / "train_db").column("key", [0, 1])
+    keys = open_records(service.folder(job_id).path / "train_db").column("key", [0, 1])
     assert [str(key).split("/")[-1] for key in keys] == ["0", "1"]
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digits.domain.datasets import DatasetInfo
 from digits.extensions.journal import PATIENCE, ImportJournal
 from digits.service import Service
 from digits.service.datasets import from_source as plugin_datasets
@@ -20,7 +19,6 @@ from digits.service.plugins import host as plugins
 from digits.service.plugins import packages as plugin_packages
 from digits.service.plugins import views as plugin_views
 from digits.service.plugins.views import Sample
-from digits.storage.files import read_json
 from tests.conftest import RunningServer
 from tests.plugin_host.hosts import running_host, started_host
 from tests.plugin_host.packages import add_package, data_source, view_source
@@ -59,7 +57,7 @@ def test_plugins_that_need_a_framework_work_and_the_web_process_never_loads_it(w
         assert len(loaded(host.pid)) == len(ids)
     for job_id in jobs:
         encode(service, job_id, site)
-        info = DatasetInfo.from_json(read_json(service.folder(job_id).dataset_file))
+        info = service.folder(job_id).dataset_info()
         split = info.splits["train_db"]
         assert (split.entries, split.meta.feature_shape, split.meta.feature_dtype) == (6, (1, 2, 3), "float32")
     assert loaded(web_server.process.pid) == set()

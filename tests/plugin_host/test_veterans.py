@@ -15,15 +15,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from digits.config import Settings
-from digits.domain.datasets import DatasetInfo
 from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets import from_source as plugin_datasets
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.service.plugins.views import Sample
-from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
+from digits.storage.records.open import open_records
 from digits.storage.records.reader import RecordReader
 from digits.web.app import create_app
 from tests.plugin_host.hosts import running_host
@@ -51,7 +50,7 @@ class Harbour:
         """Training and validation records, made by a worker."""
         command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(self.service.jobs_dir.path), "--attempt", "1", job.id]
         subprocess.run(command, env={**os.environ, "PYTHONPATH": str(self.site)}, check=True)
-        return [RecordReader(self.service.folder(job.id).path / name) for name in ("train_db", "val_db")]
+        return [open_records(self.service.folder(job.id).path / name) for name in ("train_db", "val_db")]
 
     def values(self, **changes: str) -> dict[str, str]:
         return {"dataset_name": "fleets", "fleet_file": str(self.folder / "fleets.txt"), "side": "6", "pct_val": "20", **changes}
@@ -103,7 +102,7 @@ def test_from_the_form_to_records_in_another_process(harbour: Harbour) -> None:
     job = plugin_datasets.create_dataset(harbour.service, "image-ships", harbour.values(weights="[0.5, 1]"))
     both = harbour.ingest(job)
     folder = harbour.service.folder(job.id)
-    info = DatasetInfo.from_json(read_json(folder.dataset_file))
+    info = folder.dataset_info()
     assert {name: split.entries for name, split in info.splits.items()} == {"train_db": 32, "val_db": 8}
     assert info.task == "classification"
     assert info.feature_shape == (3, 6, 6)

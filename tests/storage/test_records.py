@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from digits.domain.datasets import RecordMeta
+from digits.domain.datasets import DatasetInfo, RecordMeta, SplitInfo
 from digits.errors import DiskFull, StorageError
+from digits.storage.files import write_json
 from digits.storage.records import codec
+from digits.storage.records.open import find_split, open_records, open_split
 from digits.storage.records.reader import BOX_DTYPE, RecordChunk, RecordReader, RecordWriter, is_complete
 
 LABELS = ("cat", "dog", "owl")
@@ -221,3 +224,22 @@ def test_jpeg_is_close_and_refuses_what_it_cannot_hold() -> None:
     assert np.abs(codec.decode(codec.encode(ramp, "jpg")).astype(int) - ramp).max() < 8
     with pytest.raises(StorageError, match="uint16"):
         codec.encode(np.zeros((3, 2, 2), np.uint16), "jpg")
+
+
+def test_a_data_set_that_leaves_labels_out_is_opened_without_them_by_everyone(tmp_path: Path) -> None:
+    """One function opens the split of a data set: for training, its ranks, evaluations and pages alike."""
+    meta = RecordMeta(task="classification", feature_shape=(1, 2, 2), class_labels=("a", "b"))
+    writer = RecordWriter(tmp_path / "train_db", meta)
+    writer.append(RecordChunk(["0", "1"], np.zeros((2, 1, 2, 2), np.uint8), np.array([0, 1])))
+    writer.finish()
+    unlabelled = replace(meta, label_kind="none", label_shape=(), class_labels=())
+    info = DatasetInfo("processing", (), {"train_db": SplitInfo("train_db", 2, unlabelled)}, (1, 2, 2))
+    with pytest.raises(StorageError, match="not there or not finished"):
+        open_split(tmp_path, "train_db")
+    write_json(tmp_path / "dataset.json", info.to_json())
+    assert open_split(tmp_path, "train_db").labels([0]) is None
+    assert open_records(tmp_path / "train_db").labels([1]).tolist() == [1]
+    assert find_split(tmp_path, "val_db") is None
+    (tmp_path / "dataset.json").write_text('{"splits": 3}')
+    with pytest.raises(StorageError, match="cannot be understood"):
+        open_split(tmp_path, "train_db")

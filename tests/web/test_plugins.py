@@ -20,7 +20,7 @@ from digits.domain.status import Status
 from digits.service import Service
 from digits.service.plugins import host as plugins
 from digits.storage.records.caffe_datum import make_datum
-from digits.storage.records.reader import RecordReader
+from digits.storage.records.open import open_records
 from digits.web.app import create_app
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package
@@ -148,7 +148,7 @@ class TestImageProcessing:
         found = make(address, feature_folder=features, label_folder=labels, folder_pct_val=10)
         assert [task["entry_count"] for task in found["create_db_tasks"]] == [18, 2, 0]
         assert found["feature_dims"] == [16, 64, 3]
-        reader = RecordReader(Path(found["directory"]) / "train_db")
+        reader = open_records(Path(found["directory"]) / "train_db")
         rows = np.arange(len(reader))
         np.testing.assert_array_equal(np.asarray(reader.features(rows)) + 1, reader.labels(rows))
 
@@ -199,7 +199,7 @@ class TestPrebuilt:
 
     def test_databases_are_read_in_place(self, make: Any, databases: dict[str, str], place: Path) -> None:
         found = make("/datasets/images/generic.json", **databases)
-        reader = RecordReader(Path(found["directory"]) / "train_db")
+        reader = open_records(Path(found["directory"]) / "train_db")
         rows = np.array([3, 0, 11])
         np.testing.assert_array_equal(reader.features(rows), np.load(place / "lmdb" / "train.npy")[rows])
         np.testing.assert_array_equal(reader.labels(rows), np.load(place / "lmdb" / "train_labels.npy")[rows])
@@ -212,7 +212,7 @@ class TestPrebuilt:
     def test_without_label_databases_the_number_in_the_record_counts(self, make: Any, databases: dict[str, str]) -> None:
         sent = {name: path for name, path in databases.items() if name.endswith("images")}
         found = make("/datasets/images/generic.json", **sent, force_same_shape=0, resize_channels=7)
-        reader = RecordReader(Path(found["directory"]) / "train_db")
+        reader = open_records(Path(found["directory"]) / "train_db")
         assert reader.labels(np.arange(4)).tolist() == [0, 1, 2, 0]
 
     def test_records_of_another_data_set(self, make: Any, gradients: dict[str, Any], client: FlaskClient) -> None:

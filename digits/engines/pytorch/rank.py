@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo
+from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.training import TrainingSpec
 from digits.engines.base import TrainingRun
 from digits.engines.pytorch.train import train_rank
 from digits.errors import JobStopped
-from digits.storage.files import read_json
-from digits.storage.records.reader import RecordReader, is_complete
+from digits.storage.folders import JobFolder
+from digits.storage.records.open import find_split, open_split
 
 PARENT_POLL_SECONDS = 1.0
 
@@ -34,13 +34,14 @@ def main() -> int:
 def run_from(value: dict[str, Any]) -> TrainingRun:
     """The run of a description, with readers of its own and nobody to tell."""
     folder = Path(value["dataset_folder"])
+    info = JobFolder(folder).dataset_info()
     return TrainingRun(
         spec=TrainingSpec.from_json(value["spec"]),
         folder=Path(value["folder"]),
         dataset_folder=folder,
-        info=DatasetInfo.from_json(read_json(folder / "dataset.json")),
-        train=RecordReader(folder / TRAIN_DB),
-        val=RecordReader(folder / VAL_DB) if is_complete(folder / VAL_DB) else None,
+        info=info,
+        train=open_split(folder, TRAIN_DB, info),
+        val=find_split(folder, VAL_DB, info),
         emit=lambda event: 0,
         devices=tuple(value["devices"]),
         threads=value["threads"],

@@ -17,7 +17,6 @@ from digits.service.datasets.classification_form import ClassificationDatasetFor
 from digits.service.files.confine import allowed_roots, confine
 from digits.service.generic_facts import generic_dict
 from digits.service.jobs import claimed_job_id, create_job, stored_form
-from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 
@@ -68,16 +67,6 @@ def form_values(service: Service, job: Job) -> dict[str, Any]:
     return values
 
 
-def dataset_info(folder: JobFolder) -> DatasetInfo | None:
-    """The contents of `dataset.json`; None while the data set is not whole."""
-    if not folder.dataset_file.is_file():
-        return None
-    try:
-        return DatasetInfo.from_json(read_json(folder.dataset_file))
-    except (TypeError, KeyError, ValueError) as error:
-        raise StorageError(f"{folder.dataset_file} cannot be understood: {error}.") from error
-
-
 def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
     """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory and what each stage found."""
     value: dict[str, Any] = {"id": job.id, "name": job.name, "status": job.status.word}
@@ -87,11 +76,11 @@ def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str,
     value["directory"] = str(folder.path)
     if is_classification(job):
         form = folder.request().form
-        info = dataset_info(folder)
+        info = folder.find_dataset_info()
         value["ParseFolderTasks"] = parse_folder_tasks(form, info)
         value["CreateDbTasks"] = create_db_tasks(form, info)
     else:
-        value |= generic_dict(dataset_info(folder))
+        value |= generic_dict(folder.find_dataset_info())
     return value
 
 
@@ -130,7 +119,7 @@ def is_classification(job: Job) -> bool:
 
 def summary_dict(service: Service, job: Job) -> dict[str, Any]:
     """A data set in a few figures; `image_*` are None and counts 0 while they are not known."""
-    info = dataset_info(service.folder(job.id))
+    info = service.folder(job.id).find_dataset_info()
     form = service.folder(job.id).request().form
     shape = info.feature_shape if info else None
     channels, height, width = shape or _asked_shape(form)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from digits.domain.datasets import DatasetInfo, SplitInfo
 from digits.errors import BadRequest, NotFound
 from digits.service import Service
-from digits.service.datasets.classification import SPLITS, dataset_info, require_done
+from digits.service.datasets.classification import SPLITS, require_done
 from digits.storage.events import read_lines
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
@@ -54,7 +54,7 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
     labels = [{"index": i, "name": name, "count": n} for i, (name, n) in enumerate(class_counts(info, split))]
     if query.label is not None and not 0 <= query.label < len(labels):
         raise BadRequest(f"There is no class {query.label}; {job.name} has classes 0 to {len(labels) - 1}.")
-    reader = open_split(service.folder(job.id), split.name)
+    reader = split_reader(service.folder(job.id), split.name)
     indices, total = _page_indices(reader, query)
     return {
         "job_id": job.id,
@@ -73,7 +73,7 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
 def picture(service: Service, job: Job, split: str, index: int, thumb: bool) -> tuple[bytes, str]:
     """One record's picture and its content type. Raises NotFound when there is no such record."""
     _, found = _split(service, job, split)
-    reader = open_split(service.folder(job.id), found.name)
+    reader = split_reader(service.folder(job.id), found.name)
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
     return encode_picture(reader.feature(index), THUMB_SIDE if thumb else 0)
@@ -110,11 +110,11 @@ def to_uint8(feature: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(shown[0] if shown.shape[0] == 1 else shown.transpose(1, 2, 0))
 
 
-def open_split(folder: JobFolder, name: str) -> RecordReader:
+def split_reader(folder: JobFolder, name: str) -> RecordReader:
     """The reader of one split (`train_db`, …)."""
-    from digits.storage.records.reader import RecordReader
+    from digits.storage.records.open import open_split
 
-    return RecordReader(folder.path / name)
+    return open_split(folder, name)
 
 
 def page_window(page: int, pages: int) -> list[int]:
@@ -141,7 +141,7 @@ def problems(folder: JobFolder, offset: int = 0, limit: int = 50) -> dict[str, A
 
 def statistics(service: Service, job: Job) -> dict[str, Any]:
     """All figures of a data set that is done, ready for JSON; empty before."""
-    info = dataset_info(service.folder(job.id))
+    info = service.folder(job.id).find_dataset_info()
     if info is None:
         return {}
     total = sum(split.entries for split in info.splits.values())
@@ -179,7 +179,7 @@ def short_name(name: str) -> str:
 
 def _split(service: Service, job: Job, name: str) -> tuple[DatasetInfo, SplitInfo]:
     require_done(job)
-    info = dataset_info(service.folder(job.id))
+    info = service.folder(job.id).find_dataset_info()
     if info is None:
         raise NotFound(f"The records of {job.name} are gone: {service.folder(job.id).dataset_file} does not exist.")
     split = info.splits.get(SPLITS.get(name, name))

@@ -9,8 +9,8 @@ from digits.domain.datasets import DatasetInfo
 from digits.errors import BadRequest, NotFound
 from digits.images.palette import map_palette
 from digits.service import Service
-from digits.service.datasets.classification import SPLITS, dataset_info, require_done
-from digits.service.datasets.explore import encode_picture, open_split
+from digits.service.datasets.classification import SPLITS, require_done
+from digits.service.datasets.explore import encode_picture, split_reader
 from digits.storage.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
     """
     require_done(job)
     name = SPLITS.get(split, split)
-    info = dataset_info(service.folder(job.id))
+    info = service.folder(job.id).find_dataset_info()
     if info is None or name not in info.splits:
         raise NotFound(f"{job.name} has no split {split!r}.")
-    reader = open_split(service.folder(job.id), name)
+    reader = split_reader(service.folder(job.id), name)
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
     if reader.meta.label_kind == "boxes":

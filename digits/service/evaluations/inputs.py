@@ -49,11 +49,11 @@ def from_path(service: Service, text: str) -> Path | bytes:
 
 def from_record(service: Service, model: Job, text: str) -> np.ndarray:
     """The feature of a record `split:index` of the model's data set. BadRequest or NotFound when there is none."""
-    from digits.storage.records.reader import RecordReader
+    from digits.storage.records.open import open_split
 
     split, _, number = text.partition(":")
     index = whole(number, "the number of record")
-    reader = RecordReader(service.folder(model.dataset_id).path / split_name(split))
+    reader = open_split(service.folder(model.dataset_id), split_name(split))
     if index >= len(reader):
         raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
     return reader.feature(index)

@@ -152,7 +152,7 @@ def wait(service: Service, job: Job, seconds: float | None = None) -> Job:
 def dataset_info(service: Service, dataset: Job) -> DatasetInfo | None:
     """What a finished data set is; None while it is made or when its file is lost."""
     try:
-        return DatasetInfo.from_json(read_json(service.folder(dataset.id).dataset_file))
+        return service.folder(dataset.id).find_dataset_info()
     except StorageError:
         return None
 

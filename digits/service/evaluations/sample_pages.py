@@ -113,11 +113,10 @@ class _Pictures:
     """What the network saw and what is true: of the records of a split, or of files, which bring no truth."""
 
     def __init__(self, service: Service, spec: EvaluationSpec, kind: str, labels: list[str]) -> None:
-        from digits.storage.records.reader import RecordReader, is_complete
+        from digits.storage.records.open import find_split
 
-        folder = service.jobs_dir.path / spec.dataset_id / spec.split if spec.source == "split" else None
         self.service, self.spec, self.kind = service, spec, kind
-        self.reader = RecordReader(folder) if folder is not None and is_complete(folder) else None
+        self.reader = find_split(service.folder(spec.dataset_id), spec.split) if spec.source == "split" else None
         self.split = spec.split.removesuffix("_db")
         info = info_of(service, spec.dataset_id) if self.reader else None
         self.class_labels = list(info.class_labels) if info else []

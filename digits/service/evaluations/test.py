@@ -128,11 +128,11 @@ def _records(path: Path, limit: int) -> Iterator[tuple[str, np.ndarray, Any]]:
 
     Raises BadRequest when there is no database, or one that is too large to be tested whole.
     """
-    from digits.storage.records.reader import RecordReader, is_complete
+    from digits.storage.records.open import is_complete, open_records
 
     split = path.parent if path.name in ("features", "labels") and is_complete(path.parent) else path
     if is_complete(split):
-        reader = RecordReader(split)
+        reader = open_records(split)
         for index in range(_count(len(reader), limit)):
             labels = reader.labels([index])
             yield str(reader.column("key", [index])[0]), reader.feature(index), None if labels is None else labels[0]

@@ -16,7 +16,6 @@ from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
 from digits.service import Service
-from digits.service.datasets.classification import dataset_info
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.models.checks import check
@@ -150,7 +149,7 @@ def records_task(service: Service, dataset: Job) -> str:
 
 def info_of(service: Service, dataset_id: str) -> DatasetInfo | None:
     """What the records of a data set hold; None while it is not whole or when its folder is gone."""
-    return dataset_info(service.folder(dataset_id)) if dataset_id else None
+    return service.folder(dataset_id).find_dataset_info() if dataset_id else None
 
 
 def _dataset_keys(service: Service, job: Job) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from digits.domain.jobs import Kind, Task
 from digits.errors import FormErrors, NotFound
 from digits.ipc.supervisor_client import call
 from digits.service import Service
-from digits.service.datasets.classification import dataset_info, summary_dict
+from digits.service.datasets.classification import summary_dict
 from digits.service.forms import FormModel, option
 from digits.service.models.form import FOREIGN_FRAMEWORKS
 from digits.service.models.frameworks import DEFAULT
@@ -94,7 +94,7 @@ def _context(service: Service, form: CheckForm) -> dict[str, Any]:
 
 
 def _dataset_context(service: Service, job: Job, folder: JobFolder, crop: int | None) -> dict[str, Any]:
-    info = dataset_info(folder)
+    info = folder.find_dataset_info()
     summary = summary_dict(service, job)
     shape = tuple(int(summary[f"image_{side}"] or crop or 0) for side in ("channels", "height", "width"))
     if 0 in shape:

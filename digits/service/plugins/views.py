@@ -13,7 +13,6 @@ from digits.service.datasets.from_source import PluginForm
 from digits.service.generic_facts import feature_dims
 from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import check_paths
-from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.utils.finite import finite
 
@@ -112,7 +111,7 @@ def plain(array: Any) -> Any:
 def dataset_info(service: Service, dataset: Job) -> DatasetInfo | None:
     """What a finished data set is; None while it is made."""
     try:
-        return DatasetInfo.from_json(read_json(service.folder(dataset.id).dataset_file))
+        return service.folder(dataset.id).find_dataset_info()
     except StorageError:
         return None
 

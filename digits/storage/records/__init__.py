@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-PUBLIC = ("BOX_CROWD", "BOX_DIFFICULT", "BOX_DTYPE", "BOX_IGNORED", "RecordReader")
+PUBLIC = {"BOX_CROWD": "columns", "BOX_DIFFICULT": "columns", "BOX_DTYPE": "columns", "BOX_IGNORED": "columns"}
+PUBLIC |= {"RecordReader": "reader", "open_records": "open"}
 
 
 def __getattr__(name: str) -> Any:
     if name in PUBLIC:
-        return getattr(importlib.import_module(f"{__name__}.reader"), name)
+        return getattr(importlib.import_module(f"{__name__}.{PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

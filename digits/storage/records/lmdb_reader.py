@@ -17,6 +17,8 @@ from digits.storage.records.caffe_datum import DatumDatabase
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER
 
+KEYS_FILE = "keys.npy"
+
 
 class LmdbRecordReader(RecordReader):
     """Reads one split in place. Raises StorageError when a database is gone."""
@@ -31,7 +33,7 @@ class LmdbRecordReader(RecordReader):
             self._label_database = DatumDatabase(Path(external["labels"])) if external.get("labels") else None
         except DataError as error:
             raise StorageError(f"A database that the data set uses in place is gone: {error}", advice="Put it back.") from error
-        self._keys = np.load(self.path / "keys.npy", allow_pickle=False)
+        self._keys = np.load(self.path / KEYS_FILE, allow_pickle=False)
         self._scalars = np.load(self.path / "labels.npy", allow_pickle=False)
         self._shapes = np.load(self.path / "shapes.npy", allow_pickle=False)
 

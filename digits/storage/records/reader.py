@@ -23,7 +23,7 @@ from digits.errors import StorageError
 from digits.storage.files import read_json
 from digits.storage.records.codec import decode
 from digits.storage.records.columns import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
-from digits.storage.records.writer import HASH_BYTES, MARKER, META_KEY, RecordChunk, RecordWriter, remove_split
+from digits.storage.records.writer import HASH_BYTES, MARKER, META_KEY, RecordChunk, RecordWriter, is_complete, remove_split
 
 __all__ = [
     "BOX_CROWD",
@@ -41,20 +41,16 @@ __all__ = [
 
 
 class RecordReader:
-    """Reads one finished split. Raises StorageError when the split is missing or not whole."""
-
-    def __new__(cls, split_dir: Path) -> RecordReader:
-        if cls is RecordReader and (Path(split_dir) / "keys.npy").is_file():  # databases of others, used in place
-            from digits.storage.records.lmdb_reader import LmdbRecordReader
-
-            return super().__new__(LmdbRecordReader)
-        return super().__new__(cls)
+    """Reads one finished split of ours (`records.open` opens those of others too). Raises StorageError when it is not whole."""
 
     def __init__(self, split_dir: Path) -> None:
         self.path = Path(split_dir)
         if not is_complete(self.path):
             raise StorageError(f"{self.path} holds no finished records.", advice="Create the data set again.")
         marker = read_json(self.path / MARKER)
+        if "shards" not in marker:
+            advice = "Open it with digits.storage.records.open_records."
+            raise StorageError(f"{self.path} is a database of others that is used in place.", advice=advice)
         self.meta = RecordMeta.from_json(marker["meta"])
         self._files = [self.path / shard["file"] for shard in marker["shards"]]
         self._starts = np.cumsum([0] + [shard["rows"] for shard in marker["shards"]])
@@ -66,7 +62,7 @@ class RecordReader:
         return int(self._starts[-1])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RecordReader, (self.path,)
+        return type(self), (self.path,)
 
     @property
     def columns(self) -> list[str]:
@@ -208,11 +204,6 @@ class RecordReader:
             hits = np.flatnonzero(column.values.field(BOX_DTYPE.names.index("class")).to_numpy() == class_index)  # type: ignore[union-attr]
             return np.unique(np.searchsorted(column.offsets.to_numpy(), hits, side="right") - 1)
         raise StorageError(f"Records with labels of kind {kind} cannot be searched by class.")
-
-
-def is_complete(split_dir: Path) -> bool:
-    """Whether a split was written to its end."""
-    return (Path(split_dir) / MARKER).is_file()
 
 
 def _open_batch(file: Path) -> pa.RecordBatch:

@@ -169,6 +169,11 @@ class RecordWriter:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}.") from error
 
 
+def is_complete(split_dir: Path) -> bool:
+    """Whether a split was written to its end."""
+    return (Path(split_dir) / MARKER).is_file()
+
+
 def remove_split(folder: Path) -> None:
     """Take a split away, its marker first, so that it never looks whole in between."""
     (folder / MARKER).unlink(missing_ok=True)

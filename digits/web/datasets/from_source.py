@@ -13,7 +13,7 @@ from digits.errors import BadRequest, DigitsError, FormErrors
 from digits.service.datasets import explore, label_pictures
 from digits.service.datasets import from_database as prebuilt_datasets
 from digits.service.datasets import from_source as plugin_datasets
-from digits.service.datasets.classification import EXTENSIONS, dataset_dict, dataset_info
+from digits.service.datasets.classification import EXTENSIONS, dataset_dict
 from digits.service.datasets.from_database import PrebuiltForm
 from digits.service.datasets.from_source import GenericDatasetForm
 from digits.service.forms import BoundForm
@@ -139,7 +139,7 @@ def explore_page() -> Any:
         record["picture"] = url_for(endpoint, job_id=job.id, db=split, index=record["index"])
     if wants_json():
         return json_answer(found)
-    info = dataset_info(service.folder(job.id))
+    info = service.folder(job.id).find_dataset_info()
     window = explore.page_window(found["page"], found["pages"])
     return render_template(
         "plugins/explore.html",

@@ -17,9 +17,8 @@ from digits.engines.base import TrainingRun
 from digits.engines.training import baseline
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.setup import follows_feature
-from digits.storage.records.reader import is_complete
+from digits.storage.records.open import is_complete, open_split
 from digits.worker.runtime import WorkerContext
-from digits.worker.training import dataset_info, open_records
 
 
 def measured(context: WorkerContext, spec: EvaluationSpec, meta: dict[str, Any]) -> dict[str, Any] | None:
@@ -42,14 +41,14 @@ def measured(context: WorkerContext, spec: EvaluationSpec, meta: dict[str, Any])
 def _run(context: WorkerContext, spec: EvaluationSpec, meta: dict[str, Any]) -> TrainingRun:
     """The training of the model as far as a guess needs it, judged on the evaluated split."""
     folder = context.jobs_dir.folder(spec.dataset_id)
-    info = dataset_info(folder)
+    info = folder.dataset_info()
     return TrainingRun(
         spec=TrainingSpec(spec.dataset_id, meta["task"]),
         folder=context.folder.path,
         dataset_folder=folder.path,
         info=info,
-        train=open_records(folder, TRAIN_DB, info),
-        val=open_records(folder, spec.split, info),
+        train=open_split(folder, TRAIN_DB, info),
+        val=open_split(folder, spec.split, info),
         emit=context.emit,
         should_stop=context.should_stop,
     )

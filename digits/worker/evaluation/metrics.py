@@ -18,9 +18,8 @@ from digits.domain.metrics import default_best_metric, is_lower_better
 from digits.engines.base import Predictor
 from digits.errors import DataError
 from digits.metrics.metrics import Metric, metrics_for
-from digits.storage.files import read_json
 from digits.storage.predictions import OUTPUTS_FILE, writing_outputs
-from digits.storage.records.reader import RecordReader
+from digits.storage.records.open import open_split
 from digits.worker.evaluation import baseline as evaluation_baseline
 from digits.worker.evaluation.batches import Rounds
 from digits.worker.evaluation.sources import Batch
@@ -75,10 +74,10 @@ class Truths:
 
     def __init__(self, context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, kind: str) -> None:
         folder = context.jobs_dir.folder(spec.dataset_id)
-        info = DatasetInfo.from_json(read_json(folder.dataset_file))
+        info = folder.dataset_info()
         self.kind = kind
         self.meta = predictor.meta
-        self.reader = RecordReader(folder.path / spec.split)
+        self.reader = open_split(folder, spec.split, info)
         self.ignored = int(info.extra.get("ignore_index", IGNORED))
         self.itself = kind == "pictures" and self.reader.meta.label_kind == "none"  # a picture is its own label
         self.scale = self._scale()

@@ -17,13 +17,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from digits.domain.datasets import DatasetInfo
 from digits.domain.inference import EvaluationSpec
 from digits.errors import DataError, DigitsError, LoadImageError
 from digits.images.prepare_for_model import Preparer
-from digits.storage.files import read_json
 from digits.storage.folders import JobFolder, JobsDir
-from digits.storage.records.reader import RecordReader
+from digits.storage.records.open import open_split
 from digits.utils.fetch import fetch
 from digits.utils.image import is_image_file
 from digits.utils.words import readable
@@ -128,8 +126,8 @@ class SplitSource:
     the model's channels and size."""
 
     def __init__(self, dataset: JobFolder, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
-        self._reader = RecordReader(dataset.path / spec.split)
-        info = DatasetInfo.from_json(read_json(dataset.dataset_file))
+        info = dataset.dataset_info()
+        self._reader = open_split(dataset, spec.split, info)
         known = {label: number for number, label in enumerate(meta["class_labels"])}
         self._classes = np.array([known.get(label, UNKNOWN) for label in info.class_labels] or [UNKNOWN], np.int64)
         self.total = min(len(self._reader), spec.limit or len(self._reader))

@@ -26,8 +26,9 @@ from digits.engines.training.batches import BatchSource
 from digits.engines.training.preprocessing import preparation_for
 from digits.engines.training.setup import follows_feature
 from digits.errors import DigitsError
-from digits.storage.files import read_json, write_json
-from digits.storage.records.reader import RecordReader
+from digits.storage.files import write_json
+from digits.storage.folders import JobFolder
+from digits.storage.records.open import open_split
 from digits.utils.image import display_image, embed_image_html
 from digits.utils.processes import die_with_parent
 from digits.worker.failures import error_event
@@ -70,8 +71,8 @@ def preview(folder: Path, augmentation: Augmentation, crop_size: int | None, epo
     from digits.engines.pytorch.inputs import Augmenter, Inputs
 
     torch.set_num_threads(1)
-    records = RecordReader(folder / TRAIN_DB)
-    info = DatasetInfo.from_json(read_json(folder / "dataset.json"))
+    info = JobFolder(folder).dataset_info()
+    records = open_split(folder, TRAIN_DB, info)
     spec = TrainingSpec("", info.task, crop_size=crop_size, use_mean="none", augmentation=augmentation)
     moves = follows_feature(SimpleNamespace(spec=spec, train=records))  # type: ignore[arg-type]
     indices = np.sort(np.random.default_rng(0).permutation(len(records))[:COUNT])
