@@ -69,7 +69,7 @@ class StorageError(DigitsError):
 
 
 class DiskFull(StorageError):
-    """There is no room left on a disk; work pauses until there is."""
+    """A disk is full; work pauses until there is free space."""
 
 
 class DataError(DigitsError):

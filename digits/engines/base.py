@@ -20,16 +20,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from digits.domain.datasets import DatasetInfo, RecordMeta
 from digits.domain.events import Event
 from digits.domain.training import TrainingSpec
 from digits.errors import BadRequest
+from digits.storage.files import retry_when_disk_full
 
 if TYPE_CHECKING:
     import numpy as np  # the web process reads the contract too and has no need of it
 
+T = TypeVar("T")
 FRAMEWORKS = {
     # framework: (module to look for, module of the engine, class)
     "pytorch": ("torch", "digits.engines.pytorch.engine", "TorchEngine"),
@@ -175,6 +177,10 @@ class TrainingRun:
     checkpoint_seconds: float = 60.0
     start_weights: Path | None = None
     processes: int = 0  # CPU processes of data-parallel training; 0 or 1: one
+
+    def retry_when_disk_full(self, work: Callable[[], T]) -> T:
+        """Do `work`, which writes below `folder` and may be repeated; see `storage.files.retry_when_disk_full`."""
+        return retry_when_disk_full(work, self.folder, emit=self.emit, should_stop=self.should_stop)
 
 
 class Predictor(ABC):

@@ -34,12 +34,12 @@ class ProblemLog:
         data, before = "".join(lines).encode(), self._handle.tell()
         try:
             if self._handle.write(data) != len(data):
-                raise DiskFull(f"No room left for {self.path}.")
+                raise DiskFull(f"No space left for {self.path}.")
         except (OSError, DiskFull) as error:
             self._handle.truncate(before)
             self._handle.seek(before)
             if is_disk_full(error):
-                raise DiskFull(f"No room left for {self.path}.") from error
+                raise DiskFull(f"No space left for {self.path}.") from error
             raise StorageError(f"{self.path} cannot be written: {error}.") from error
         for problem in problems:
             kind = str(problem.get("kind", SKIPPED))

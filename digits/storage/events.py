@@ -50,11 +50,11 @@ class EventWriter:
             written = self._handle.write(line)
         except OSError as error:
             if is_disk_full(error):
-                raise DiskFull(f"No room left for {self.path}.") from error
+                raise DiskFull(f"No space left for {self.path}.") from error
             raise
         if written != len(line):
             os.ftruncate(self._handle.fileno(), before)
-            raise DiskFull(f"No room left for {self.path}.")
+            raise DiskFull(f"No space left for {self.path}.")
         return before + written
 
     def _end_torn_line(self) -> None:

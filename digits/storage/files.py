@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from digits.errors import DiskFull, StorageError
+from digits.domain.events import Event, WarningEvent
+from digits.errors import DiskFull, JobStopped, StorageError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 DISK_POLL_SECONDS = 2.0
 DEFAULT_MIN_FREE = 32 * 2**20
@@ -93,29 +98,49 @@ def free_bytes(path: Path) -> int:
 
 
 def retry_when_disk_full(
-    work: Callable[[], Any],
+    work: Callable[[], T],
     folder: Path,
     *,
-    on_wait: Callable[[], None],
+    emit: Callable[[Event], object],
     should_stop: Callable[[], bool],
     min_free: int = DEFAULT_MIN_FREE,
     poll: float = DISK_POLL_SECONDS,
-) -> Any:
-    """Do `work`; while the disk of `folder` is full, call `on_wait` and try again when there is room.
+) -> T:
+    """Do `work` (repeatable); while the disk of `folder` is full, wait until `min_free` bytes are free and try again.
 
-    `work` must be repeatable. Raises DiskFull when asked to stop while waiting.
+    Afterwards a warning event says how long the pause was. Raises JobStopped when asked to stop while waiting.
     """
+    paused_since = 0.0
     while True:
         try:
-            return work()
-        except DiskFull:
-            on_wait()
-            while True:
-                if should_stop():
-                    raise
-                time.sleep(poll)
-                if free_bytes(folder) >= min_free:
-                    break
+            result = work()
+            break
+        except DiskFull as error:
+            if not paused_since:
+                paused_since = time.monotonic()
+                logger.warning("The disk of %s is full; the work waits for free space.", folder)
+            _wait_for_disk_space(folder, error, should_stop, min_free, poll)
+    if paused_since:
+        _report_pause(time.monotonic() - paused_since, emit)
+    return result
+
+
+def _wait_for_disk_space(folder: Path, error: DiskFull, should_stop: Callable[[], bool], min_free: int, poll: float) -> None:
+    while True:
+        if should_stop():
+            raise JobStopped("Stopped while waiting for free space on the disk.") from error
+        time.sleep(poll)
+        if free_bytes(folder) >= min_free:
+            return
+
+
+def _report_pause(seconds: float, emit: Callable[[Event], object]) -> None:
+    logger.warning("There is free space again after %.0f s.", seconds)
+    message = f"The disk was full: the work paused for {seconds:.0f} seconds."
+    try:
+        emit(WarningEvent(code="disk-full", message=message, advice="Delete what you no longer need."))
+    except DiskFull:
+        logger.warning("The disk is full again; the pause is not in the events.")
 
 
 def tree_size(folder: Path) -> int:
@@ -144,5 +169,5 @@ def is_disk_full(error: BaseException) -> bool:
 
 def _translate(error: OSError, path: Path) -> StorageError:
     if is_disk_full(error):
-        return DiskFull(f"No room left on the disk of {path.parent}.", advice="Free some space; the work goes on by itself.")
+        return DiskFull(f"No space left on the disk of {path.parent}.", advice="Free some space; the work goes on by itself.")
     return StorageError(f"{path} cannot be written: {error.strerror or error}.")

@@ -22,9 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
-from digits.domain.events import AttemptEvent, Event, StatusEvent, WarningEvent
+from digits.domain.events import AttemptEvent, Event, StatusEvent
 from digits.domain.jobs import JobRequest, Kind
 from digits.domain.status import Status
 from digits.errors import DiskFull, JobStopped
@@ -49,6 +49,7 @@ EXIT_ABORTED = 4
 EXIT_AGAIN = 75  # as sysexits.h: a temporary failure, start again
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass
@@ -79,7 +80,7 @@ class WorkerContext:
 
         Waits while the disk is full and says so afterwards. Raises JobStopped when asked to stop while it waits.
         """
-        return int(self.retry_when_disk_full(lambda: self.writer.emit(event)))
+        return self.retry_when_disk_full(lambda: self.writer.emit(event))
 
     def should_stop(self) -> bool:
         """Whether the supervisor has asked the job to end."""
@@ -90,35 +91,9 @@ class WorkerContext:
         """Length of `events.jsonl` in bytes."""
         return self.writer.offset
 
-    def retry_when_disk_full(self, work: Callable[[], Any]) -> Any:
-        """Do `work`, which may be repeated; where it fails because the disk is full, wait for room and do it again.
-
-        The pause is told by a warning event afterwards. Raises JobStopped when asked to stop while it waits.
-        """
-        paused: list[float] = []
-
-        def note() -> None:
-            if not paused:
-                paused.append(time.time())
-                logger.warning("The disk of %s is full; the work waits for room.", self.folder.path)
-
-        try:
-            result = retry_when_disk_full(work, self.folder.path, on_wait=note, should_stop=self.should_stop)
-        except DiskFull as error:
-            if self.should_stop():
-                raise JobStopped("Stopped while waiting for room on the disk.") from error
-            raise
-        if paused:
-            self._tell_pause(time.time() - paused[0])
-        return result
-
-    def _tell_pause(self, seconds: float) -> None:
-        logger.warning("There is room again after %.0f s.", seconds)
-        message = f"The disk was full: the work paused for {seconds:.0f} seconds."
-        try:
-            self.writer.emit(WarningEvent(code="disk-full", message=message, advice="Delete what you no longer need."))
-        except DiskFull:
-            logger.warning("The disk is full again; the pause is not in the events.")
+    def retry_when_disk_full(self, work: Callable[[], T]) -> T:
+        """As `storage.files.retry_when_disk_full`, on the disk of the job's folder."""
+        return retry_when_disk_full(work, self.folder.path, emit=self.writer.emit, should_stop=self.should_stop)
 
 
 def main(argv: Sequence[str] | None = None, runners: Mapping[str, str] = RUNNERS) -> int:
@@ -215,8 +190,8 @@ def _run(context: WorkerContext, runners: Mapping[str, str]) -> Status:
 def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
     logger.exception("The job failed.")
     if is_disk_full(error):
-        context.retry_when_disk_full(_wait_once(error))
-        return Status.WAIT, "The disk was full; the job starts again now that there is room."
+        context.retry_when_disk_full(_fail_once(error))
+        return Status.WAIT, "The disk was full; the job starts again now that there is free space."
     event = error_event(error)
     try:
         context.emit(event)
@@ -225,8 +200,8 @@ def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
     return Status.ERROR, event.message
 
 
-def _wait_once(error: Exception) -> Callable[[], None]:
-    """Work that fails once for want of room: `retry_when_disk_full` then waits until there is some."""
+def _fail_once(error: Exception) -> Callable[[], None]:
+    """Work that fails once for want of free space: `retry_when_disk_full` then waits until there is some."""
     failures = [DiskFull(str(error))]
 
     def work() -> None:
@@ -263,7 +238,7 @@ def _write_identity(context: WorkerContext) -> None:
 
 
 def _beat(file: Path) -> None:
-    """Show a sign of life for as long as the process lives; needs no room on the disk once the file is there."""
+    """Show a sign of life for as long as the process lives; needs no disk space once the file is there."""
     while True:
         try:
             file.touch()

@@ -17,7 +17,6 @@ from digits.engines.base import TrainingRun
 from digits.engines.training import baseline, checkpoint
 from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
 from digits.engines.training.calendar import Plan
-from digits.engines.training.checkpoint import retry_when_disk_full_in
 from digits.engines.training.learning_rate import rate_at
 from digits.engines.training.snapshots import SnapshotKeeper
 from digits.engines.training.step import Scores, Stepper, Totals
@@ -144,7 +143,7 @@ class TrainingLoop:
         folder = self.run_.folder / "checkpoint"
         data = self.stepper.state(loop)
         if self.stepper.rank == 0:
-            retry_when_disk_full_in(self.run_, lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
+            self.run_.retry_when_disk_full(lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
         self.last_checkpoint = time.monotonic()
 
     def _restore(self) -> None:

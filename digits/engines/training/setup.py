@@ -16,7 +16,6 @@ from digits.engines.network.losses import ignored_index
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
 from digits.engines.training.calendar import Plan, make_plan
-from digits.engines.training.checkpoint import retry_when_disk_full_in
 from digits.engines.training.preprocessing import Preparation
 from digits.engines.training.snapshots import SnapshotKeeper
 from digits.engines.training.step import Stepper
@@ -123,9 +122,7 @@ def make_keeper(
         return stepper.snapshot({**base, "epoch": epoch, "metrics": finite})
 
     metric = run.spec.best_metric or default_best_metric(run.spec.task, [*names, "loss"])
-    return SnapshotKeeper(
-        run.folder, metric, run.spec.keep_snapshots, make, run.emit, lambda work: retry_when_disk_full_in(run, work), suffix
-    )
+    return SnapshotKeeper(run.folder, metric, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix)
 
 
 def metrics_of(run: TrainingRun) -> list[Metric]:
@@ -143,7 +140,7 @@ def write_files(run: TrainingRun, base: dict[str, Any]) -> None:
         with atomic(run.folder / NETWORK_FILE, "w") as handle:
             handle.write(run.spec.network)
 
-    retry_when_disk_full_in(run, work)
+    run.retry_when_disk_full(work)
 
 
 def tell_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None:

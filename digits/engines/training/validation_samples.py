@@ -16,7 +16,6 @@ import numpy as np
 from digits.domain.events import SampleEvent
 from digits.engines.base import TrainingRun
 from digits.engines.training.batches import Batch, BatchSource
-from digits.engines.training.checkpoint import retry_when_disk_full_in
 from digits.engines.training.step import Stepper
 from digits.storage.files import atomic
 
@@ -66,7 +65,7 @@ class SampleFilm:
             with atomic(path) as handle:
                 np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]
 
-        retry_when_disk_full_in(self.run, work)
+        self.run.retry_when_disk_full(work)
 
 
 def _choose(source: BatchSource) -> list[Batch]:

@@ -164,7 +164,7 @@ class RecordWriter:
         except OSError as error:
             if is_disk_full(error):
                 raise DiskFull(
-                    f"No room left on the disk of {self.path}.", advice="Free some space; the work goes on."
+                    f"No space left on the disk of {self.path}.", advice="Free some space; the work goes on."
                 ) from error
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}.") from error
 

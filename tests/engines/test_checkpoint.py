@@ -9,7 +9,6 @@ import pytest
 from digits.domain.events import Event, WarningEvent
 from digits.domain.training import TrainingSpec
 from digits.engines.training import checkpoint
-from digits.engines.training.checkpoint import retry_when_disk_full_in
 from digits.errors import DiskFull, JobStopped
 from digits.testing.runs import make_dataset, make_run, striped_pictures
 
@@ -20,7 +19,7 @@ def data(tmp_path: Path) -> Path:
     return make_dataset(tmp_path / "data", features, labels, class_labels=("a", "b"), validation=2)
 
 
-def test_work_is_done_again_when_there_is_room(data: Path, tmp_path: Path) -> None:
+def test_work_is_done_again_when_there_is_free_space(data: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     failures = [DiskFull("full")]
 
@@ -29,7 +28,7 @@ def test_work_is_done_again_when_there_is_room(data: Path, tmp_path: Path) -> No
             raise failures.pop()
 
     run = make_run(data, tmp_path / "model", TrainingSpec("x", "classification"), lambda event: told.append(event) or 0)
-    retry_when_disk_full_in(run, work)
+    run.retry_when_disk_full(work)
     assert [event.code for event in told if isinstance(event, WarningEvent)] == ["disk-full"]
 
 
@@ -41,7 +40,7 @@ def test_a_stop_ends_the_wait(data: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
     run = make_run(data, tmp_path / "m", TrainingSpec("x", "classification"), lambda event: 0, should_stop=lambda: True)
     with pytest.raises(JobStopped):
-        retry_when_disk_full_in(run, work)
+        run.retry_when_disk_full(work)
 
 
 def test_a_checkpoint_that_is_not_whole_is_none(tmp_path: Path) -> None:
