@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from digits.utils.finite import finite
 
 EVENT_TYPES: dict[str, type[Event]] = {}
+LEFT_OUT = ("declared", "decides")  # of a line, where they are empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,9 @@ class ProgressEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricEvent(Event):
-    """Scalars of one moment. `phase` is `train`, `val` or `lr`; `kinds` says `loss`, `accuracy` or `other` per name."""
+    """Scalars of one moment. `phase` is `train`, `val` or `lr`; `kinds` says `loss`, `accuracy` or `other` per name. Of a
+    validation, `declared` is what the network text says of its own metrics (`better`, `unit`, `title`), and `decides` names the
+    one that decides which snapshot is best (empty: none, or written before there was this field)."""
 
     type: ClassVar[str] = "metric"
     step: int
@@ -85,6 +88,8 @@ class MetricEvent(Event):
     phase: str
     values: dict[str, float]
     kinds: dict[str, str] = field(default_factory=dict)
+    declared: dict[str, dict[str, str]] = field(default_factory=dict)
+    decides: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +170,7 @@ class ErrorEvent(Event):
 
 def to_line(event: Event) -> str:
     """One JSON object without a line break."""
-    value = {"type": event.type, **vars(event)}
+    value = {"type": event.type, **{name: v for name, v in vars(event).items() if v or name not in LEFT_OUT}}
     return json.dumps(finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

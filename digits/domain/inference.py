@@ -36,22 +36,6 @@ class EvaluationSpec:
         return cls(**value)
 
 
-def output_kind(meta: Mapping[str, Any]) -> str:
-    """What a sample of a model is, by the metadata of its snapshot (`task`, `label_kind`, `label_shape`, `class_labels`).
-
-    `classes` (scores of a class index), `map` (a class per pixel), `boxes`, `pictures` (image to image) or `numbers`.
-    """
-    label, shape = meta.get("label_kind", "index"), meta.get("label_shape")
-    if meta.get("task") == "segmentation":
-        return "map"
-    if label == "boxes":
-        return "boxes"
-    if label == "index":
-        return "classes" if meta.get("class_labels") else "numbers"
-    is_picture = label != "vector" and (shape is None or (len(shape) == 3 and min(shape[1:]) > 1))
-    return "pictures" if is_picture else "numbers"
-
-
 def class_places(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
     """Where each class of another data set stands among a model's, by name; -1 for those it does not know."""
     known = {label: number for number, label in enumerate(ours)}

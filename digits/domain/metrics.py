@@ -1,10 +1,73 @@
-"""Names of validation outputs: which direction is better, and which one decides for a task."""
+"""What the numbers of a training are: title, unit, which direction is better, and which one decides for a task.
+
+The only home of these facts: engines, rows, evaluations, pages and their code ask here or get them from here as data. Nothing
+is concluded from how a name looks. A network text says for metrics of its own what they are (`METRICS`, docs/networks.md);
+without that they are charted, but cannot decide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-ERRORS = frozenset({"mae", "rmse", "mse"})
+HIGHER, LOWER = "higher", "lower"
+PERCENT = "%"  # a fraction in [0, 1], shown times 100
+LOSS = "loss"
+EPOCH_MEAN = "epoch_"  # before the name of an output: its mean over the epoch, told at its end
+
+Declared = Mapping[str, Mapping[str, str]]  # own metrics of a network text: `better`, `unit`, `title` by name
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """One metric. `better` is `higher`, `lower` or empty (not known, so it cannot decide). `short` is the title in tiles and
+    columns, `column` that of a table with a row for each class. Metrics of one `chart` share a chart of that title."""
+
+    title: str
+    better: str = HIGHER
+    unit: str = ""
+    short: str = ""
+    chart: str = ""
+    column: str = ""
+
+
+_ERROR, _SHARE = "Error", "Accuracy (%)"
+
+
+def _share(title: str, short: str = "", column: str = "") -> MetricFacts:
+    return MetricFacts(title, HIGHER, PERCENT, short or title, _SHARE, column)
+
+
+METRICS: dict[str, MetricFacts] = {
+    LOSS: MetricFacts("Loss", LOWER, "", "loss", "Loss"),
+    "accuracy": _share("Accuracy (top 1)", "accuracy"),
+    "accuracy_top5": _share("Accuracy (top 5)", "top-5 accuracy"),
+    "mean_dice": _share("Mean Dice (pooled over all pixels)", "mean Dice"),
+    "mean_dice_pictures": _share("Mean Dice (mean over pictures)", "Dice per picture"),
+    "mean_iou": _share("Mean IoU (pooled over all pixels)", "mean IoU"),
+    "mean_iou_pictures": _share("Mean IoU (mean over pictures)", "IoU per picture"),
+    "pixel_accuracy": _share("Pixel accuracy", "pixel accuracy"),
+    "psnr": MetricFacts("PSNR", HIGHER, "dB", "PSNR", "PSNR (dB)"),
+    "ssim": MetricFacts("SSIM", HIGHER, "", "SSIM", "SSIM"),
+    "mae": MetricFacts("Mean absolute error", LOWER, "", "mean absolute error", _ERROR),
+    "rmse": MetricFacts("Root mean square error", LOWER, "", "root mean square error", _ERROR),
+    "r2": MetricFacts("R²", HIGHER, "", "R²", "R²"),
+    "map": _share("mAP@[.5:.95]", "mAP@[.5:.95]"),
+    "map50": _share("mAP@.5", "mAP@.5"),
+    "map75": _share("mAP@.75", "mAP@.75"),
+    "precision": _share("Precision", "precision", "Precision"),
+    "recall": _share("Recall", "recall", "Recall"),
+    # of one class: `<name>/<label>`
+    "dice": _share("Dice", column="Dice (pooled)"),
+    "dice_pictures": _share("Dice (mean over pictures)", column="Dice (pictures)"),
+    "iou": _share("IoU", column="IoU (pooled)"),
+    "iou_pictures": _share("IoU (mean over pictures)", column="IoU (pictures)"),
+    "ap": _share("AP@[.5:.95]", column="AP@[.5:.95]"),
+    "ap50": _share("AP@.5", column="AP@.5"),
+}
+
 DECIDING = {
     "classification": "accuracy",
     "segmentation": "mean_dice",
@@ -12,16 +75,58 @@ DECIDING = {
     "regression": "mae",
     "detection": "map50",
 }
+OTHERWISE = ("accuracy", LOSS)  # decide where a task has no metric of its own, or it was not measured
 
 
-def is_lower_better(name: str) -> bool:
-    """Whether a smaller value is the better one: of losses and errors."""
-    return "loss" in name.lower() or "error" in name.lower() or name in ERRORS
+def facts(name: str, kind: str = "", declared: Declared | None = None) -> MetricFacts:
+    """The facts of an output. `kind` is what its event says: parts of a loss are losses whatever they are called."""
+    base = name.removeprefix(EPOCH_MEAN)
+    known = METRICS.get(base) or METRICS.get(base.partition("/")[0])
+    if known is not None:
+        return known
+    own = (declared or {}).get(base)
+    if own is not None:
+        unit = own.get("unit", "")
+        chart = _SHARE if unit == PERCENT else ""
+        return MetricFacts(own.get("title") or base, own.get("better", ""), unit, own.get("title") or base, chart)
+    if kind == LOSS:
+        return MetricFacts(base, LOWER, "", base, "Loss")
+    return MetricFacts(base, "", PERCENT if kind == "accuracy" else "", base)
 
 
-def default_best_metric(task: str, names: Sequence[str]) -> str:
-    """The validation output that decides which snapshot is best, of those there are; the first one where nothing is known."""
-    for name in (DECIDING.get(task, "loss"), "accuracy", "loss"):
-        if name in names:
+def kind_of(name: str, declared: Declared | None = None, kind: str = "") -> str:
+    """`loss`, `accuracy` (a share, in percent on pages) or `other`: the word of events, curves and scripts."""
+    found = facts(name, kind, declared)
+    if found.chart == METRICS[LOSS].chart:
+        return LOSS
+    return "accuracy" if found.unit == PERCENT else "other"
+
+
+def is_lower_better(name: str, kind: str = "", declared: Declared | None = None) -> bool:
+    """Whether a smaller value is the better one. False too where nobody has said."""
+    return facts(name, kind, declared).better == LOWER
+
+
+def deciding_metric(
+    task: str, names: Iterable[str], wished: str = "", declared: Declared | None = None, kinds: Mapping[str, str] | None = None
+) -> str:
+    """The validation output that decides which snapshot is best: the wished one, else the task's own, else the accuracy, else
+    the loss; of those that were measured and whose direction is known. Empty where there is none."""
+    measured = set(names)
+    for name in (wished, DECIDING.get(task, ""), *OTHERWISE):
+        if name in measured and facts(name, (kinds or {}).get(name, ""), declared).better:
             return name
-    return next(iter(names), "")
+    return ""
+
+
+def beats(value: float | None, best: float | None, lower: bool) -> bool:
+    """Whether a value is better than the best one so far; what is no number never is."""
+    if value is None or math.isnan(value):
+        return False
+    return best is None or (value < best if lower else value > best)
+
+
+def as_json(declared: Declared | None = None, kinds: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+    """The facts of all metrics that a page may show, by name."""
+    names = [*METRICS, *(declared or {}), *(kinds or {})]
+    return {name: asdict(facts(name, (kinds or {}).get(name, ""), declared)) for name in dict.fromkeys(names)}

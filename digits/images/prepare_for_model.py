@@ -1,4 +1,5 @@
-"""From a picture file to the feature a network expects: as the data set prepared its own pictures, told by the snapshot.
+"""What a network expects of a picture, told by its snapshot: made of a file as the data set prepared its own pictures, or of a
+record of another data set.
 
 `meta["image"]` is the data set's preparation (see `extensions.data.classification.picture.Preparation`); a snapshot of other
 data says size, channels and type by `stored_shape` and `meta["preparation"]`. Features are (C, H, W) in stored units.
@@ -10,11 +11,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from digits.errors import DataError
+from digits.images.arrays import resize_array, with_channels
 from digits.images.prepare import EIGHT_BIT, Preparation
 from digits.utils.image import load_array, load_image
 
@@ -67,6 +69,83 @@ def check_feature(feature: np.ndarray, meta: Mapping[str, Any], *, dont_resize: 
             advice="Resize it first, or choose a network that takes any size.",
         )
     return feature
+
+
+class Restores(Protocol):
+    """The part of a task that says how an output lies in a picture of another size (`digits.tasks.base.Task`)."""
+
+    of_places: ClassVar[bool]
+
+    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray: ...
+
+
+class Fitting:
+    """Records of another data set as a model wants them, and what it makes of them back at their own size; `wanted` is (C, H, W).
+
+    Where an output belongs to places of the picture, sizes are squashed: a place at x of a width w comes to lie at x · W / w.
+    Other models get the picture as their own data set would have resized it.
+    """
+
+    def __init__(self, meta: Mapping[str, Any], task: Restores) -> None:
+        how = meta.get("image") or {}
+        self.task = task
+        self.wanted = tuple(int(n) for n in meta.get("stored_shape") or meta["input_shape"])
+        self.least = tuple(int(n) for n in meta["input_shape"][1:])
+        self.any_size = bool(how.get("keep_size")) or not meta.get("one_size", True)
+        self.mode = "squash" if task.of_places else str(how.get("resize_mode") or "squash")
+        self.dtype = np.dtype((meta.get("preparation") or {}).get("dtype") or "uint8")
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether pictures of a shape need no fitting."""
+        if self.any_size and shape[0] == self.wanted[0]:
+            return shape[1] >= self.least[0] and shape[2] >= self.least[1]
+        return tuple(shape) == self.wanted
+
+    def fitted(self, feature: np.ndarray) -> np.ndarray:
+        """A feature (C, H, W) with the model's channels and size. DataError for other types, LoadImageError for channels that
+        cannot be converted."""
+        if self.takes(feature.shape):
+            return feature
+        if feature.dtype != self.dtype:
+            raise DataError(
+                f"The records hold {feature.dtype} values, the model was trained on {self.dtype}.",
+                advice="Choose a data set of the same type.",
+            )
+        picture = with_channels(feature.transpose(1, 2, 0), self.wanted[0])
+        return resize_array(picture, *self._size(feature.shape), self.mode).transpose(2, 0, 1)
+
+    def restored(self, output: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """A kept output of a picture that had `size` (H, W) before it was fitted, as it would lie in that picture."""
+        if not self.task.of_places:
+            return output
+        y, x = (own / used for own, used in zip(size, self._size((0, *size)), strict=True))
+        return self.task.restored(output, y, x)
+
+    def _size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width that a picture of a shape is given."""
+        if not self.any_size:
+            return self.wanted[1], self.wanted[2]
+        enough = max(1.0, *(least / side for least, side in zip(self.least, shape[1:], strict=True)))
+        height, width = (max(least, round(side * enough)) for least, side in zip(self.least, shape[1:], strict=True))
+        return height, width
+
+
+def nearest(used: int, wanted: int) -> np.ndarray:
+    """Which of `used` places is the nearest to each of `wanted` (int64)."""
+    return ((np.arange(wanted) + 0.5) * used / wanted).astype(np.int64)
+
+
+def centre_of(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The middle of a larger label, as the crop of the picture is its middle. Raises DataError when sizes cannot match."""
+    room = [have - want for have, want in zip(array.shape[-2:], shape[-2:], strict=True)]
+    if min(room) < 0:
+        raise DataError(
+            f"The model gives outputs of {shape[-1]}×{shape[-2]} pixels, the labels of this data set have "
+            f"{array.shape[-1]}×{array.shape[-2]}.",
+            advice="The output of the network must have the size of the label.",
+        )
+    y, x = room[0] // 2, room[1] // 2
+    return array[..., y : y + shape[-2], x : x + shape[-1]]
 
 
 def _preparation(meta: Mapping[str, Any]) -> Preparation:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.metrics.metrics import MAX_CLASSES_SHOWN, Metric
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known
 from digits.storage.records.boxes import CUT, coordinates
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
@@ -53,11 +53,11 @@ class BoxPrecision(Metric):
 
     def compute(self) -> dict[str, float]:
         precision = self._coco()  # (thresholds of IoU, classes), NaN for classes without objects
-        values = {"map": _mean(precision), "map50": _mean(precision[0]), "map75": _mean(precision[5])}
+        values = {"map": mean_known(precision), "map50": mean_known(precision[0]), "map75": mean_known(precision[5])}
         values |= self._at_threshold()
         if len(self.labels) <= MAX_CLASSES_SHOWN:
             for position, label in enumerate(self.labels):
-                values[f"ap/{label}"] = _mean(precision[:, position])
+                values[f"ap/{label}"] = mean_known(precision[:, position])
                 values[f"ap50/{label}"] = float(precision[0, position])
         return values
 
@@ -182,11 +182,6 @@ def _intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _areas(a: np.ndarray) -> np.ndarray:
     return (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
 
 
 def _say_nothing(*_: Any) -> None:

@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from digits.metrics.accuracy import Accuracy, predicted
 from digits.storage.predictions import true_scores
 
 LEAST_PROBABILITY = 1e-12
 
 
-class Tally:
-    """Add batches, then ask for the `summary`."""
+class ClassificationReport:
+    """Add batches, then ask for the `summary`. Ranks and ties are those of `metrics.accuracy`."""
 
     def __init__(self, class_labels: Sequence[str], top_n: int) -> None:
         self.class_labels = list(class_labels)
         self.count = 0
         self.labelled = 0
-        self._top5 = 0
+        self._accuracy = Accuracy(len(self.class_labels))
         self._loss = 0.0
         self._pairs: Counter[int] = Counter()
         self._best = _BestOfClass(len(self.class_labels), top_n)
@@ -38,23 +39,21 @@ class Tally:
         self.labelled += len(true)
         if not len(true):
             return
-        predicted = scores.argmax(axis=1)
+        self._accuracy.update(scores, true)
         own = true_scores(scores, true)
-        better = (scores > own[:, np.newaxis]).sum(axis=1)
-        self._top5 += int((better < 5).sum())
         self._loss -= float(np.log(np.maximum(own.astype(np.float64), LEAST_PROBABILITY)).sum())
-        keys, counts = np.unique(true.astype(np.int64) * len(self.class_labels) + predicted, return_counts=True)
+        keys, counts = np.unique(true.astype(np.int64) * len(self.class_labels) + predicted(scores, true), return_counts=True)
         self._pairs.update(dict(zip(keys.tolist(), counts.tolist(), strict=True)))
 
     def summary(self) -> dict[str, Any]:
         """See `service.evaluations.evaluation_result`."""
         pairs = [(*divmod(key, len(self.class_labels)), count) for key, count in sorted(self._pairs.items())]
-        correct = sum(count for true, predicted, count in pairs if true == predicted)
+        _, first, five = self._accuracy.totals
         return {
             "count": self.count,
             "labelled": self.labelled,
-            "top1": _ratio(correct, self.labelled),
-            "top5": _ratio(self._top5, self.labelled),
+            "top1": _ratio(first, self.labelled),
+            "top5": _ratio(five, self.labelled),
             "loss": _ratio(self._loss, self.labelled),
             "class_labels": self.class_labels,
             "confusion": [list(pair) for pair in pairs],

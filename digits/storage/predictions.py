@@ -64,7 +64,7 @@ class PredictionWriter:
 
     def append(self, paths: Sequence[str], records: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> None:
         """Add N pictures: `records` and `labels` (N,) integers, `probabilities` (N, K) float32."""
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top]
+        order = best_first(probabilities, labels)[:, : self.top]
         scores = np.take_along_axis(probabilities, order, axis=1)
         columns = [
             pa.array(list(paths), pa.string()),
@@ -159,6 +159,16 @@ class PredictionReader:
         """All rows in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.rows(range(start, min(start + size, len(self))))
+
+
+def best_first(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Classes of each picture by their probability, int64 (N, K). Equal ones keep their order, but that the true class comes
+    last among them: a tie is broken against the model, as the accuracies of the report count it."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    own = true_scores(probabilities, labels)[:, np.newaxis]
+    for row in np.flatnonzero((probabilities == own).sum(axis=1) > 1):
+        order[row] = np.lexsort((np.arange(probabilities.shape[1]) == labels[row], -probabilities[row]))
+    return order
 
 
 def true_scores(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -13,11 +13,12 @@ from torchvision.ops import sigmoid_focal_loss
 
 from digits.domain.events import MetricEvent
 from digits.domain.training import LearningRate, TrainingSpec
-from digits.engines.network.losses import LOSSES, TASK_LOSSES
+from digits.engines.network.losses import LOSSES
 from digits.engines.pytorch.losses import make_loss
 from digits.engines.training.class_weights import by_frequency
 from digits.errors import TrainingError
 from digits.storage.files import read_json, write_json
+from digits.tasks import TASKS, get
 from digits.testing.runs import make_dataset, train
 
 PIXELS = (
@@ -59,7 +60,7 @@ def test_sums_are_sums() -> None:
         assert value(whole, output, target, ignored=255) == pytest.approx(wanted, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", TASK_LOSSES["segmentation"])
+@pytest.mark.parametrize("name", get("segmentation").losses)
 @pytest.mark.parametrize("ignored", [255, 7])
 def test_ignored_pixels_do_not_count(name: str, ignored: int) -> None:
     output, target = maps()
@@ -70,7 +71,7 @@ def test_ignored_pixels_do_not_count(name: str, ignored: int) -> None:
 
 
 def test_every_loss_has_a_task() -> None:
-    assert {name for names in TASK_LOSSES.values() for name in names} == set(LOSSES)
+    assert {name for task in TASKS for name in task.losses} == set(LOSSES)
 
 
 def test_rare_classes_weigh_more() -> None:

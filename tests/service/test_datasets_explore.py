@@ -10,18 +10,17 @@ import pytest
 from PIL import Image
 
 from digits.errors import BadRequest, NotFound
+from digits.images.addresses import encode_picture, to_uint8
 from digits.service import Service
 from digits.service.datasets.classification import NotReady, create_classification_dataset
 from digits.service.datasets.explore import (
     GalleryQuery,
-    encode_picture,
     gallery,
     page_window,
     picture,
     problems,
     size_map,
     statistics,
-    to_uint8,
 )
 from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import CLASSES, class_folder, finished_dataset, gradient

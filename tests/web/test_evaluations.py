@@ -10,7 +10,7 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.ipc.supervisor_client import ControlError
-from digits.metrics.classification_report import Tally
+from digits.metrics.classification_report import ClassificationReport
 from digits.service import Service
 from digits.service.evaluations import results as evaluations
 from digits.service.jobs import create_job
@@ -40,11 +40,11 @@ def make_evaluation(service: Service, labels: list[str], paths: list[str], statu
     predicted = np.where(np.arange(count) % 7 == 6, (true + 1) % len(labels), true)
     scores = np.full((count, len(labels)), 0.1 / len(labels), np.float32)
     scores[np.arange(count), predicted] += 0.9
-    tally = Tally(labels, 3)
-    tally.add(scores, true)
+    report = ClassificationReport(labels, 3)
+    report.add(scores, true)
     with writing_predictions(folder.path / PREDICTIONS_FILE, len(labels), 10) as writer:
         writer.append(paths, np.full(count, -1), true, scores)
-    write_json(folder.result_file, {**tally.summary(), "model_id": "x", "epoch": 1.0, "skipped": 0, "seconds": 1.0})
+    write_json(folder.result_file, {**report.summary(), "model_id": "x", "epoch": 1.0, "skipped": 0, "seconds": 1.0})
     for step in (Status.WAIT, Status.RUN) if status == Status.RUN else (Status.WAIT, Status.RUN, Status.DONE):
         job = service.store.transition(job.id, step)
     return job

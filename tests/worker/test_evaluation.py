@@ -16,7 +16,7 @@ from digits.domain.events import ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
 from digits.errors import DataError, JobStopped, StorageError
-from digits.metrics.classification_report import Tally
+from digits.metrics.classification_report import ClassificationReport
 from digits.storage.events import read_events
 from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobsDir
@@ -230,10 +230,10 @@ def test_the_numbers_are_those_of_scikit_learn():
     labels = random.integers(0, 12, 500)
     logits[np.arange(500), labels] += 1.0
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    tally = Tally([f"c{i}" for i in range(12)], 9)
+    report = ClassificationReport([f"c{i}" for i in range(12)], 9)
     for start in range(0, 500, 64):
-        tally.add(scores[start : start + 64], labels[start : start + 64])
-    summary = tally.summary()
+        report.add(scores[start : start + 64], labels[start : start + 64])
+    summary = report.summary()
     predicted = scores.argmax(axis=1)
     assert summary["top1"] == pytest.approx(metrics.accuracy_score(labels, predicted))
     assert summary["top5"] == pytest.approx(metrics.top_k_accuracy_score(labels, scores, k=5))

@@ -15,7 +15,7 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
 from digits.engines.base import LayerReport, Predictor
 from digits.errors import DataError
-from digits.metrics.metrics import Overlap
+from digits.metrics.segmentation import Overlap
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import OUTPUTS_FILE, OutputReader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from digits.engines.base import NetworkContext
 from digits.errors import NetworkError
+from digits.tasks import Labels, Task, get, of
 
 NETWORK_FILE = "network.py"  # in a model's folder
 PROBABILITIES = "probabilities"  # key of a snapshot's metadata: the network ends in a softmax of its own
@@ -22,30 +24,34 @@ NUMBERS_ADVICE = (
 MAP_LAYOUT = "(N, context.num_classes, H, W)"
 
 
+def labels_of(context: NetworkContext) -> Labels:
+    """The labels that a context tells of."""
+    names = context.class_labels or tuple(str(i) for i in range(context.num_classes))
+    return Labels(context.label_kind, context.label_shape, class_labels=names)
+
+
+def task_of(context: NetworkContext) -> Task:
+    """The task of a context, as its labels make it."""
+    return of(context.task, labels_of(context))
+
+
 def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, map_layout: str = MAP_LAYOUT) -> None:
     """NetworkError where a default loss cannot compare the first output with the labels. More scores than classes are fine."""
     shape = next(iter(shapes.values()))
+    task = task_of(context)
+    problem = task.output_problem(shape, labels_of(context), context.input_shape[1:])
+    if problem is None:
+        return
     found = "×".join(map(str, shape)) or "a single number"
-    if context.task == "segmentation":
-        _check_map(shape, found, context, map_layout)
-    elif context.label_kind == "index" and context.num_classes:
-        if len(shape) != 1 or shape[0] < context.num_classes:
-            raise NetworkError(
-                f"The network gives {found} per picture; the data set has {context.num_classes} classes.",
-                advice="Let the last layer give context.num_classes scores."
-                + (NUMBERS_ADVICE if context.task == "generic" and _volume(shape) == 1 else ""),
-            )
-    elif context.label_shape is not None and _volume(shape) != _volume(context.label_shape):
-        wanted = "×".join(map(str, context.label_shape)) or "1"
-        raise NetworkError(
-            f"The network gives {found} per picture; the labels are {wanted}.",
-            advice="Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
-        )
+    advice = problem[1] or f"Let the output be {map_layout}."
+    if task is not get(context.task) and math.prod(shape) == 1:
+        advice += NUMBERS_ADVICE
+    raise NetworkError(f"The network gives {found} per picture; {problem[0]}.", advice=advice)
 
 
-def gives_scores(task: str, classes: int, label_kind: str) -> bool:
-    """Whether outputs are scores of classes."""
-    return classes > 0 and (task == "segmentation" or (label_kind == "index" and task in ("classification", "generic")))
+def activation(context: NetworkContext) -> str:
+    """How outputs become probabilities of classes (see `Task.activation`)."""
+    return task_of(context).activation(labels_of(context))
 
 
 def are_probabilities(values: np.ndarray) -> bool:
@@ -94,16 +100,6 @@ def named_values(found: Any) -> dict[str, Any]:
     return dict(found)
 
 
-def _check_map(shape: tuple[int, ...], found: str, context: NetworkContext, map_layout: str) -> None:
-    size = context.input_shape[1:]
-    if len(shape) != 3 or shape[0] < context.num_classes or shape[1:] != size:
-        raise NetworkError(
-            f"The network gives {found} per picture; a score for each of {context.num_classes} classes at each of "
-            f"{size[0]}×{size[1]} pixels is needed.",
-            advice=f"Let the output be {map_layout}.",
-        )
-
-
 def batch_size_of(names: dict[str, Any]) -> int | None:
     """The text's own `BATCH_SIZE`."""
     value = names.get("BATCH_SIZE")
@@ -118,13 +114,6 @@ def short(error: BaseException) -> str:
     """Type and first line of an error."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
-
-
-def _volume(shape: tuple[int, ...]) -> int:
-    volume = 1
-    for size in shape:
-        volume *= size
-    return volume
 
 
 def context_from(meta: dict[str, Any]) -> NetworkContext:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
     SOFTMAX_NOTE,
+    activation,
     are_probabilities,
     batch_size_of,
     check_callables,
     check_outputs,
-    gives_scores,
     noise,
     short,
+    task_of,
 )
+from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
 from digits.errors import NetworkError
@@ -38,6 +40,7 @@ class Network:
     batch_size: int | None
     note: str = ""
     probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
+    declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
 
 
 def build(text: str, context: NetworkContext) -> Network:
@@ -56,7 +59,7 @@ def build(text: str, context: NetworkContext) -> Network:
             note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
             context = replace(context, pretrained=False)
     module = module or _module(names, context)
-    return Network(module, names.get("loss"), names.get("metrics"), batch_size_of(names), note)
+    return Network(module, names.get("loss"), names.get("metrics"), batch_size_of(names), note, False, declared_in(names))
 
 
 def report(text: str, context: NetworkContext) -> NetworkReport:
@@ -82,11 +85,9 @@ def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[i
 def _checked(network: Network, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:
     rows, outputs = _probe(network.module, context)
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
-    if network.loss is None and context.task != "detection":
+    if network.loss is None:
         check_outputs(shapes, context)
-    network.probabilities = gives_scores(context.task, context.num_classes, context.label_kind) and _ends_in_softmax(
-        network.module, outputs, context
-    )
+    network.probabilities = bool(activation(context)) and _ends_in_softmax(network.module, outputs, context)
     return rows, shapes
 
 
@@ -112,7 +113,7 @@ def _module(names: dict[str, Any], context: NetworkContext, seconds: float | Non
 
 def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], dict[str, Tensor]]:
     """Rows of the layers in the order of their work, and the outputs, for zeros in evaluation mode."""
-    if context.task == "detection":
+    if gives_losses(context):
         run_text(lambda: try_losses(module, context))
     rows: list[LayerRow] = []
     handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in module.named_modules() if is_leaf(child)]
@@ -131,8 +132,13 @@ def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], 
     return rows, outputs
 
 
+def gives_losses(context: NetworkContext) -> bool:
+    """Whether the network takes the targets and gives its losses itself, as those of detection do (`pytorch.boxes`)."""
+    return not task_of(context).default_loss
+
+
 def forward_zeros(module: nn.Module, context: NetworkContext) -> Any:
-    if context.task == "detection":
+    if gives_losses(context):
         return probe_boxes(module, context)
     module.eval()
     with torch.no_grad():
@@ -148,7 +154,7 @@ def takes_channels_last(module: nn.Module, context: NetworkContext) -> bool:
         trial = copy.deepcopy(module).train().to(memory_format=torch.channels_last)
         zeros = torch.zeros(PROBE, *context.input_shape).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            trial(zeros, probe_targets(context)) if context.task == "detection" else trial(zeros)
+            trial(zeros, probe_targets(context)) if gives_losses(context) else trial(zeros)
             trial.eval()(zeros)
     except (RuntimeError, TypeError, ValueError, AssertionError):
         return False

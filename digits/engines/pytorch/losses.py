@@ -27,12 +27,13 @@ def make_loss(
     class_weights: Tensor | None = None,
     probabilities: bool = False,
 ) -> Loss:
-    """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output.
+    """`(outputs, targets) -> {"loss": total, …}`: the named loss on the first output; without a name the text's own or, where it
+    has none, what the network gave, as networks of detection do.
 
     Targets of the value `ignored` do not count. `probabilities` says that outputs have been through a softmax.
     """
-    if own is not None and not name:
-        return lambda outputs, targets: _own_values(own(outputs, targets))
+    if not name:
+        return lambda outputs, targets: _own_values(outputs if own is None else own(outputs, targets))
     function = _FUNCTIONS[check_loss(name)]
 
     def loss(outputs: Any, targets: Tensor) -> dict[str, Tensor]:

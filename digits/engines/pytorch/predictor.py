@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
-from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
+from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.pytorch.boxes import boxes_output, detections_of
 from digits.engines.pytorch.build import build, is_leaf
 from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
@@ -19,6 +19,7 @@ from digits.engines.pytorch.weights import read_snapshot
 from digits.engines.training.boxes import stacked
 from digits.engines.training.preprocessing import Preparation, in_stored_units
 from digits.errors import BadRequest, StorageError
+from digits.tasks import Labels, Task, of
 
 
 class TorchPredictor(Predictor):
@@ -26,6 +27,8 @@ class TorchPredictor(Predictor):
 
     def __init__(self, module: nn.Module, meta: dict[str, Any], mean_image: np.ndarray | None, device: torch.device) -> None:
         self.meta = meta
+        self.labels = Labels.of_snapshot(meta)
+        self.task = of(meta["task"], self.labels)
         self.preparation = Preparation.from_json(meta["preparation"])
         self.device = device
         self.module = module.to(device).eval()
@@ -37,16 +40,14 @@ class TorchPredictor(Predictor):
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
             outputs = self.module(self.prepare(batch))
-        if self.meta["task"] == "detection":
+        if self.task.moves == "boxes":
             found = boxes_output(outputs, len(self.meta["class_labels"]))
             return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
-        classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
-        task, mean_image = self.meta["task"], self.inputs.mean_image
-        found = finish_outputs(outputs, task, classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
-        return in_stored_units(found, task, kind, self.preparation, mean_image)
+        found = finish_outputs(outputs, self.task, self.labels, self.preparation, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, self.task, self.labels, self.preparation, self.inputs.mean_image)
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
-        part = suppressing_part(self.module) if self.meta["task"] == "detection" else None
+        part = suppressing_part(self.module) if self.task.moves == "boxes" else None
         if part is None:
             return None
         with torch.inference_mode(), everything(part) as suppression:
@@ -126,19 +127,24 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
 
 
 def finish_outputs(
-    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
+    outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
 ) -> dict[str, np.ndarray]:
     """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32.
 
-    `probabilities` says that they have been through a softmax already.
+    `probabilities` says that they are probabilities already.
     """
+    classes = len(labels.class_labels)
     named = {name: value.float() for name, value in names_of(outputs).items()}
-    if gives_scores(task, classes, label_kind):
-        finish = _shares if probabilities else _softmax
+    if task.activation(labels):
+        finish = FINISH[task.activation(labels), probabilities]
         named = {name: finish(value[:, :classes]) if value.ndim > 1 else value for name, value in named.items()}
     elif preparation.label_scale != 1.0:
         named = {name: value * preparation.label_scale for name, value in named.items()}
     return {name: value.detach().cpu().numpy() for name, value in named.items()}
+
+
+def _same(probabilities: Tensor) -> Tensor:
+    return probabilities
 
 
 def _softmax(scores: Tensor) -> Tensor:
@@ -148,6 +154,9 @@ def _softmax(scores: Tensor) -> Tensor:
 def _shares(probabilities: Tensor) -> Tensor:
     """Of the classes alone, where there were more outputs."""
     return probabilities / probabilities.sum(dim=1, keepdim=True)
+
+
+FINISH = {("softmax", False): _softmax, ("softmax", True): _shares, ("sigmoid", False): torch.sigmoid, ("sigmoid", True): _same}
 
 
 def _keeper(activations: dict[str, np.ndarray], name: str) -> Any:

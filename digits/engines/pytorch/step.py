@@ -21,17 +21,17 @@ from digits.engines.pytorch.build import Network
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss
-from digits.engines.pytorch.predictor import finish_outputs
+from digits.engines.pytorch.predictor import FINISH, finish_outputs
 from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Plan
-from digits.engines.training.loop import evaluation_parts, kind_of
+from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.preprocessing import in_stored_units
-from digits.engines.training.setup import metrics_of
-from digits.engines.training.step import Scores, Stepper, Totals
+from digits.engines.training.setup import labels_of, metrics_of, task_of
+from digits.engines.training.step import Scores, Stepper, Totals, scores_of
 from digits.engines.training.tensorboard import graph_def
 from digits.errors import JobStopped
-from digits.metrics.metrics import Metric
+from digits.metrics.base import Metric
 
 
 class TorchStepper(Stepper):
@@ -56,7 +56,9 @@ class TorchStepper(Stepper):
         self.plain = self.world == 1 and run.spec.precision == "32-true"
         self.model, self.optimizer = (network.module, optimizer) if self.plain else fabric.setup(network.module, optimizer)
         self.loss, self.inputs, self.augmenter, self.validation = loss, inputs, augmenter, validation
-        self.classes = len(run.info.class_labels) if run.train.meta.label_kind == "index" else 0
+        self.labels, self.task = labels_of(run), task_of(run)
+        self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
+        self.loss_names: tuple[str, ...] = ()  # of what the loss gave in the last validation
         self.sums: dict[str, Any] = {}
         self.count = 0
         self.on_gpu = fabric.device.type == "cuda"
@@ -103,10 +105,10 @@ class TorchStepper(Stepper):
         self.count += samples
 
     def _hits(self, scores: Tensor, y: Tensor) -> Any:
-        """How many have their highest score at their class; on a GPU as a tensor, so that nothing waits for it."""
-        if self.on_gpu:
-            return (scores.argmax(1) == y).sum()
-        return float(np.count_nonzero(scores.float().numpy().argmax(1) == y.numpy()))
+        """How many have their one highest score at their class (see `metrics.accuracy.rank`); on a GPU as a tensor, so that
+        nothing waits for it."""
+        hits = ((scores >= scores.gather(1, y[:, None])).sum(1) == 1).sum()
+        return hits if self.on_gpu else float(hits)
 
     def _add(self, name: str, value: Any) -> None:
         self.sums[name] = self.sums.get(name, 0.0) + value
@@ -128,19 +130,14 @@ class TorchStepper(Stepper):
         """Labels on the device: indices int64, everything else float32 and scaled; None where the label is the picture."""
         if labels is None:
             return None
-        array = np.asarray(labels)
-        meta = self.run.train.meta
-        if self.run.spec.task == "segmentation":
-            return torch.from_numpy(array.reshape(len(array), *array.shape[-2:]).astype(np.int64)).to(x.device)
-        if meta.label_kind == "index" and self.run.info.class_labels:
-            return torch.from_numpy(array.astype(np.int64, copy=False)).to(x.device)
-        return torch.from_numpy(array.astype(np.float32)).to(x.device) / self.inputs.preparation.label_scale
+        targets = torch.from_numpy(self.task.targets(labels)).to(x.device)
+        return targets if self.task.index_targets else targets / self.inputs.preparation.label_scale
 
     # -- validation ---------------------------------------------------------------------------------------------
 
     def evaluate(self) -> Scores:
         if self.validation is None:
-            return Scores({}, {})
+            return Scores({}, {}, {})
         totals, metrics = Totals(), self._metrics()
         self.module.eval()
         with torch.inference_mode():
@@ -161,6 +158,7 @@ class TorchStepper(Stepper):
         y = x if y is None else y
         outputs = self._forward(x)
         values = {name: float(value) for name, value in self.loss(outputs, y).items()}
+        self.loss_names = tuple(values)
         if self.network.metrics is not None:
             found = named_values(self.network.metrics(outputs, y))
             values |= {name: float(torch.as_tensor(value).float().mean()) for name, value in found.items()}
@@ -176,11 +174,21 @@ class TorchStepper(Stepper):
     def _update_metrics(self, metrics: list[Metric], output: Tensor, y: Tensor) -> None:
         if not metrics:
             return
-        made = output[:, : len(self.run.info.class_labels)].argmax(1) if y.ndim == 3 and output.ndim == 4 else output
+        made = self._judged(output).cpu().numpy()
         truth = y.cpu().numpy()
         for metric in metrics:
-            if metric.kind == "accuracy" or made.numel() == y.numel():
-                metric.update(made.cpu().numpy(), truth)
+            if metric.takes(made, truth):
+                metric.update(made, truth)
+
+    def _judged(self, output: Tensor) -> Tensor:
+        """What metrics are given: of maps the class of each pixel, of other scores the probabilities that a predictor gives (so
+        that an evaluation counts the same), everything else as it is."""
+        activation, classes = self.task.activation(self.labels), len(self.labels.class_labels)
+        if not activation:
+            return output
+        if output.ndim == 4:
+            return output[:, :classes].argmax(1)
+        return FINISH[activation, self.network.probabilities](output[:, :classes])
 
     def _metrics(self) -> list[Metric]:
         return metrics_of(self.run)
@@ -192,22 +200,16 @@ class TorchStepper(Stepper):
             totals = Totals(dict(zip(names, map(float, numbers[:-1]), strict=True)), int(numbers[-1]))
             for metric in metrics:
                 metric.totals = self._reduce(metric.totals)
-        values = totals.means()
-        kinds = {name: kind_of(name) for name in values}
-        for metric in metrics:
-            found = metric.compute()
-            values |= found
-            kinds |= dict.fromkeys(found, metric.kind)
-        return Scores(values, kinds)
+        return scores_of(totals.means(), metrics, self.loss_names, self.network.declared)
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         self.module.eval()
         with torch.inference_mode():
             outputs = self._forward(self.inputs(batch.features))
         self.module.train()
-        task, classes, kind = self.run.spec.task, len(self.run.info.class_labels), self.run.train.meta.label_kind
-        found = finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
-        return in_stored_units(found, task, kind, self.inputs.preparation, self.inputs.mean_image)
+        preparation = self.inputs.preparation
+        found = finish_outputs(outputs, self.task, self.labels, preparation, self.network.probabilities)
+        return in_stored_units(found, self.task, self.labels, preparation, self.inputs.mean_image)
 
     def graph(self) -> bytes:
         """Drawn from one black picture; what the network draws at random meanwhile is drawn again afterwards."""

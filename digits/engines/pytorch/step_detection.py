@@ -17,8 +17,8 @@ from digits.engines.training.augmentation import draw
 from digits.engines.training.batches import Batch
 from digits.engines.training.boxes import Boxes, moved
 from digits.engines.training.step import Scores, Totals
-from digits.metrics.average_precision import SCORE, BoxPrecision
-from digits.metrics.metrics import Metric
+from digits.metrics.average_precision import BoxPrecision
+from digits.metrics.base import Metric
 
 
 class DetectionStepper(TorchStepper):
@@ -48,15 +48,12 @@ class DetectionStepper(TorchStepper):
             outputs = self.module(x)
             with losses_of(self.module):
                 values = total_of(self.module(x, targets_of(batch.labels, x.device)))
+        self.loss_names = tuple(values)
         found = detections_of(outputs, len(self.run.info.class_labels))
         for metric in metrics:
             if isinstance(metric, BoxPrecision):
                 metric.update(found, batch.labels)
         return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
-
-    def _metrics(self) -> list[Metric]:
-        threshold = float(self.run.spec.options.get("score_threshold") or SCORE)
-        return [BoxPrecision(self.run.info.class_labels, threshold)]
 
     def _scores(self, totals: Totals, metrics: list[Metric]) -> Scores:
         for metric in metrics:

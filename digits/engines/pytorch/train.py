@@ -14,7 +14,6 @@ from torch import nn
 
 from digits.domain.events import WarningEvent
 from digits.engines.base import TrainingRun
-from digits.engines.network.losses import ignored_index, usual_loss
 from digits.engines.network.text import describe, own_frames
 from digits.engines.pytorch.build import Network, build, check_module, takes_channels_last
 from digits.engines.pytorch.devices import check_devices, companions, make_fabric, set_threads
@@ -33,12 +32,14 @@ from digits.engines.training.preprocessing import preparation_for, with_measured
 from digits.engines.training.setup import (
     follows_feature,
     label_range,
+    labels_of,
     make_context,
     make_keeper,
     metadata,
     open_sources,
     out_of_memory,
     plan_of,
+    task_of,
     tell_note,
     tell_start,
     write_files,
@@ -103,11 +104,11 @@ def _stepper(
         raise NetworkError("The network has no parameters to train.", advice="Add a layer with weights.")
     network.module.to(fabric.device)
     optimizer = make_optimizer(spec.solver, spec.learning_rate.base, trained, fused=True)
-    name = spec.loss or usual_loss(spec.task, run.info)
+    task, labels = task_of(run), labels_of(run)
     loss = make_loss(
-        spec.loss if network.loss else name,
+        spec.loss or ("" if network.loss else task.default_loss),
         network.loss,
-        ignored=ignored_index(spec.task, run.info),
+        ignored=task.ignored_index(labels),
         class_weights=_class_weights(run, fabric),
         probabilities=network.probabilities,
     )
@@ -116,9 +117,9 @@ def _stepper(
         inputs.preparation.unit,
         plan.seed,
         moves_labels=follows_feature(run),
-        index_maps=spec.task == "segmentation",
+        index_maps=task.moves == "map",
     )
-    stepper = DetectionStepper if spec.task == "detection" else TorchStepper
+    stepper = DetectionStepper if task.moves == "boxes" else TorchStepper
     return stepper(run, plan, fabric, network, optimizer, loss, inputs, augmenter, validation)
 
 

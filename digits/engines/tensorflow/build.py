@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
     SOFTMAX_NOTE,
+    activation,
     are_probabilities,
     batch_size_of,
     check_callables,
     check_outputs,
-    gives_scores,
     noise,
     short,
 )
+from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
 from digits.engines.tensorflow.start import keras, tf
 from digits.errors import NetworkError
@@ -40,6 +41,7 @@ class Network:
     batch_size: int | None
     note: str = ""
     probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
+    declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
 
 
 def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "float32") -> Network:
@@ -60,7 +62,9 @@ def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "f
             note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
     if model is None:
         model = _model(names, replace(context, pretrained=False), seed, policy)
-    return Network(model, _own_loss(names.get("loss")), names.get("metrics"), batch_size_of(names), note)
+    return Network(
+        model, _own_loss(names.get("loss")), names.get("metrics"), batch_size_of(names), note, declared=declared_in(names)
+    )
 
 
 def report(text: str, context: NetworkContext) -> NetworkReport:
@@ -92,7 +96,7 @@ def check_model(network: Network, context: NetworkContext) -> dict[str, tuple[in
     shapes = {name: channels_first(tuple(value.shape[1:])) for name, value in outputs.items()}
     if network.loss is None:
         check_outputs(shapes, context, MAP_LAYOUT)
-    if gives_scores(context.task, context.num_classes, context.label_kind):
+    if activation(context):
         network.probabilities = _ends_in_softmax(network.model, next(iter(outputs.values())), context)
     return {name: shape for name, shape in shapes.items() if not name.startswith(AUXILIARY)}
 

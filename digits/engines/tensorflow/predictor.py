@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
-from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from, gives_scores
+from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.tensorflow.build import Network, build, forward_zeros, leaves, recorded, wanted_outputs
 from digits.engines.tensorflow.inputs import Inputs, centre
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.tensorflow.weights import load_into, read_metadata
 from digits.engines.training.preprocessing import Preparation, in_stored_units
 from digits.errors import BadRequest, NetworkError, StorageError
+from digits.tasks import Labels, Task, of
 
 SIZES = 4  # picture sizes for which a network is kept; a network of Keras is built for one
 
@@ -26,6 +27,8 @@ class TensorflowPredictor(Predictor):
 
     def __init__(self, text: str, snapshot: Path, meta: dict[str, Any], mean_image: np.ndarray | None, device: str) -> None:
         self.meta = meta
+        self.labels = Labels.of_snapshot(meta)
+        self.task = of(meta["task"], self.labels)
         self.preparation = Preparation.from_json(meta["preparation"])
         self.inputs = Inputs(self.preparation, mean_image)
         self.device = device
@@ -37,10 +40,8 @@ class TensorflowPredictor(Predictor):
         x = self.prepare(batch)
         with tf.device(self.device):
             outputs = self._model((x.shape[1], x.shape[2]))(x, training=False)
-        classes, kind = len(self.meta["class_labels"]), self.meta["label_kind"]
-        task, mean_image = self.meta["task"], self.inputs.mean_image
-        found = finish_outputs(outputs, task, classes, self.preparation, kind, self.meta.get(PROBABILITIES, False))
-        return in_stored_units(found, task, kind, self.preparation, mean_image)
+        found = finish_outputs(outputs, self.task, self.labels, self.preparation, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, self.task, self.labels, self.preparation, self.inputs.mean_image)
 
     def prepare(self, batch: np.ndarray) -> Any:
         """Network input (N, h, w, C): of a picture of the stored size the middle that training crops to, prepared."""
@@ -115,15 +116,16 @@ def load_predictor(snapshot: Path, device: str) -> TensorflowPredictor:
 
 
 def finish_outputs(
-    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
+    outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
 ) -> dict[str, np.ndarray]:
     """Outputs as a predictor gives them: channels-first, probabilities where there are classes, the label's units elsewhere.
 
-    `probabilities` says that they have been through a softmax already.
+    `probabilities` says that they are probabilities already.
     """
+    classes = len(labels.class_labels)
     named = {name: tf.cast(value, tf.float32) for name, value in wanted_outputs(outputs).items()}
-    if gives_scores(task, classes, label_kind):
-        finish = _shares if probabilities else tf.nn.softmax
+    if task.activation(labels):
+        finish = FINISH[task.activation(labels), probabilities]
         named = {name: finish(value[..., :classes]) if value.ndim > 1 else value for name, value in named.items()}
     elif preparation.label_scale != 1.0:
         named = {name: value * preparation.label_scale for name, value in named.items()}
@@ -133,6 +135,14 @@ def finish_outputs(
 def _shares(probabilities: Any) -> Any:
     """Of the classes alone, where there were more outputs."""
     return probabilities / tf.reduce_sum(probabilities, axis=-1, keepdims=True)
+
+
+FINISH = {
+    ("softmax", False): tf.nn.softmax,
+    ("softmax", True): _shares,
+    ("sigmoid", False): tf.math.sigmoid,
+    ("sigmoid", True): tf.identity,
+}
 
 
 def channels_first_array(array: np.ndarray) -> np.ndarray:

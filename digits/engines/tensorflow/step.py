@@ -21,19 +21,17 @@ from digits.engines.network.checks import PROBABILITIES, named_values
 from digits.engines.tensorflow.build import Network
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss
-from digits.engines.tensorflow.predictor import channels_first_array, finish_outputs
+from digits.engines.tensorflow.predictor import FINISH, channels_first_array, finish_outputs
 from digits.engines.tensorflow.start import tf
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Plan
-from digits.engines.training.loop import evaluation_parts, kind_of
+from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.preprocessing import in_stored_units
-from digits.engines.training.setup import metrics_of
-from digits.engines.training.step import Scores, Stepper, Totals
+from digits.engines.training.setup import labels_of, metrics_of, task_of
+from digits.engines.training.step import HITS, Scores, Stepper, Totals, scores_of
 from digits.errors import JobStopped
-from digits.metrics.metrics import Metric
-
-HITS = "accuracy"  # its value in the step is a number of samples, not a mean
+from digits.metrics.base import Metric
 
 
 class TensorflowStepper(Stepper):
@@ -56,7 +54,9 @@ class TensorflowStepper(Stepper):
         self.inputs, self.augmenter = inputs, augmenter
         self.source, self.validation = sources
         self.device = "/GPU:0" if run.devices else "/CPU:0"
-        self.classes = len(run.info.class_labels) if run.train.meta.label_kind == "index" else 0
+        self.labels, self.task = labels_of(run), task_of(run)
+        self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
+        self.loss_names: tuple[str, ...] = ()  # of what the loss gives, known when a validation is traced
         self.dtype = np.dtype(run.train.meta.feature_dtype)
         self.names: tuple[str, ...] = ()  # of the values of a step, known when it is traced
         self.pending: list[tuple[Any, int]] = []  # values of steps and their numbers of samples
@@ -127,8 +127,10 @@ class TensorflowStepper(Stepper):
         self.optimizer.apply(gradients, self.variables)
 
     def _hits(self, outputs: Any, y: Any) -> Any:
+        """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
         scores = next(iter(names_of(outputs).values()))[:, : self.classes]
-        return tf.reduce_sum(tf.cast(tf.argmax(scores, axis=1, output_type=y.dtype) == y, tf.float32))
+        own = tf.gather(scores, y, batch_dims=1)[:, None]
+        return tf.reduce_sum(tf.cast(tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1) == 1, tf.float32))
 
     def _joined(self, values: dict[str, Any]) -> Any:
         self.names = tuple(values)
@@ -157,12 +159,7 @@ class TensorflowStepper(Stepper):
 
     def _labels(self, labels: Any) -> np.ndarray:
         """Class indices as int64 (N,) or (N, H, W), everything else as float32."""
-        array = np.asarray(labels)
-        if self.run.spec.task == "segmentation":
-            return array.reshape(len(array), *array.shape[-2:]).astype(np.int64)
-        if self.run.train.meta.label_kind == "index" and self.run.info.class_labels:
-            return array.astype(np.int64, copy=False)
-        return array.astype(np.float32)
+        return self.task.targets(labels)
 
     def _targets(self, data: dict[str, Any]) -> Any:
         """Labels in Keras' layout, numbers scaled; None where the label is the picture."""
@@ -188,19 +185,13 @@ class TensorflowStepper(Stepper):
 
     def evaluate(self) -> Scores:
         if self.validation is None:
-            return Scores({}, {})
+            return Scores({}, {}, {})
         totals, metrics = Totals(), self._metrics()
         for batch in self.validation.stream(list(evaluation_parts(len(self.validation.records), self.plan.batch_size, 0, 1))):
             if self.run.should_stop():
                 raise JobStopped("The training was stopped during a validation.")
             totals.add(self._evaluate_batch(batch, metrics))
-        values = totals.means()
-        kinds = {name: kind_of(name) for name in values}
-        for metric in metrics:
-            found = metric.compute()
-            values |= found
-            kinds |= dict.fromkeys(found, metric.kind)
-        return Scores(values, kinds)
+        return scores_of(totals.means(), metrics, self.loss_names, self.network.declared)
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
         data = self._data(batch)
@@ -208,7 +199,7 @@ class TensorflowStepper(Stepper):
             values, output, y = self._function("evaluate", self._evaluation, data, {})(data)
         made, truth = channels_first_array(output.numpy()), channels_first_array(y.numpy())
         for metric in metrics:
-            if metric.kind == "accuracy" or made.size == truth.size:
+            if metric.takes(made, truth):
                 metric.update(made, truth)
         return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
 
@@ -218,13 +209,22 @@ class TensorflowStepper(Stepper):
         y = x if y is None else y
         outputs = self.model(x, training=False)
         values = self._losses(outputs, y)
+        self.loss_names = tuple(values)
         if self.network.metrics is not None:
             found = named_values(self.network.metrics(_float(outputs), y))
             values |= {name: tf.reduce_mean(tf.cast(value, tf.float32)) for name, value in found.items()}
-        output = tf.cast(next(iter(names_of(outputs).values())), tf.float32)
-        if len(y.shape) == 3 and len(output.shape) == 4:
-            output = tf.argmax(output[..., : len(self.run.info.class_labels)], axis=-1)
+        output = self._judged(tf.cast(next(iter(names_of(outputs).values())), tf.float32))
         return {name: tf.cast(value, tf.float32) for name, value in values.items()}, output, y
+
+    def _judged(self, output: Any) -> Any:
+        """What metrics are given: of maps the class of each pixel, of other scores the probabilities that a predictor gives (so
+        that an evaluation counts the same), everything else as it is."""
+        activation, classes = self.task.activation(self.labels), len(self.labels.class_labels)
+        if not activation:
+            return output
+        if len(output.shape) == 4:
+            return tf.argmax(output[..., :classes], axis=-1)
+        return FINISH[activation, self.network.probabilities](output[:, :classes])
 
     def _metrics(self) -> list[Metric]:
         return metrics_of(self.run)
@@ -233,9 +233,9 @@ class TensorflowStepper(Stepper):
         features = np.ascontiguousarray(batch.features.astype(self.dtype, copy=False))
         with tf.device(self.device):
             outputs = self.model(self.inputs(tf.constant(features)), training=False)
-        task, classes, kind = self.run.spec.task, len(self.run.info.class_labels), self.run.train.meta.label_kind
-        found = finish_outputs(outputs, task, classes, self.inputs.preparation, kind, self.network.probabilities)
-        return in_stored_units(found, task, kind, self.inputs.preparation, self.inputs.mean_image)
+        preparation = self.inputs.preparation
+        found = finish_outputs(outputs, self.task, self.labels, preparation, self.network.probabilities)
+        return in_stored_units(found, self.task, self.labels, preparation, self.inputs.mean_image)
 
     def graph(self) -> bytes:
         function = self.functions.get("evaluate")

@@ -10,7 +10,6 @@ from typing import Any
 
 from digits.domain.events import WarningEvent
 from digits.engines.base import NetworkContext, TrainingRun
-from digits.engines.network.losses import ignored_index, usual_loss
 from digits.engines.network.text import describe, own_frames
 from digits.engines.tensorflow.build import Network, build, check_model
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
@@ -28,12 +27,14 @@ from digits.engines.training.preprocessing import preparation_for, with_measured
 from digits.engines.training.setup import (
     follows_feature,
     label_range,
+    labels_of,
     make_context,
     make_keeper,
     metadata,
     open_sources,
     out_of_memory,
     plan_of,
+    task_of,
     tell_note,
     tell_start,
     write_files,
@@ -109,11 +110,11 @@ def _stepper(
         )
     scaled = _policy_name(run) == "mixed_float16"
     optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
-    name = spec.loss or usual_loss(spec.task, run.info)
+    task, labels = task_of(run), labels_of(run)
     loss = make_loss(
-        spec.loss if network.loss else name,
+        spec.loss or ("" if network.loss else task.default_loss),
         network.loss,
-        ignored=ignored_index(spec.task, run.info),
+        ignored=task.ignored_index(labels),
         class_weights=weights_of(run),
         probabilities=network.probabilities,
     )
@@ -122,7 +123,7 @@ def _stepper(
         inputs.preparation.unit,
         plan.seed,
         moves_labels=follows_feature(run),
-        index_maps=spec.task == "segmentation",
+        index_maps=task.moves == "map",
     )
     return TensorflowStepper(run, plan, network, optimizer, decay, loss, inputs, augmenter, sources)
 

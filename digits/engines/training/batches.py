@@ -19,6 +19,7 @@ from digits.engines.base import Records
 from digits.engines.training.augmentation import crop_offsets, permutation
 from digits.engines.training.boxes import cropped
 from digits.errors import TrainingError
+from digits.storage.records.columns import BOX_DTYPE
 
 AHEAD = 4  # batches read ahead when decoding
 MAX_THREADS = 8
@@ -85,7 +86,7 @@ class BatchSource:
         self._check_room(room, indices, size)
         corners = room // 2 if moment is None else crop_offsets(*moment, indices, room)
         pieces = np.stack([_cut(f, corner, size) for f, corner in zip(features, corners, strict=True)])
-        if self.records.meta.label_kind == "boxes":
+        if isinstance(labels, list) and labels and labels[0].dtype == BOX_DTYPE:
             labels = [cropped(one, (int(y), int(x)), size) for one, (y, x) in zip(labels, corners, strict=True)]
         elif self.crop_labels and labels is not None:
             labels = np.stack([_cut(np.asarray(m), corner, size) for m, corner in zip(labels, corners, strict=True)])

@@ -6,6 +6,7 @@ import numpy as np
 
 from digits.domain.datasets import TRAIN_DB
 from digits.engines.base import TrainingRun
+from digits.engines.training.setup import task_of
 from digits.errors import TrainingError
 
 FREQUENCY, ROOT = "frequency", "root"
@@ -22,7 +23,7 @@ def weights_of(run: TrainingRun) -> list[float] | None:
     """
     wanted = run.spec.options.get("class_weights")
     classes = len(run.info.class_labels)
-    if not wanted or not classes or run.train.meta.label_kind not in ("index", "map", "array"):
+    if not wanted or not classes or not task_of(run).weighs_classes:
         return None
     if wanted in (FREQUENCY, ROOT):
         return by_frequency(counts_of(run), power=0.5 if wanted == ROOT else 1.0)
@@ -44,10 +45,11 @@ def counts_of(run: TrainingRun) -> np.ndarray:
     """How many records, or pixels of a sample of records, have each class: float64 (K,)."""
     classes = len(run.info.class_labels)
     split = run.info.splits.get(TRAIN_DB)
-    if run.train.meta.label_kind == "index" and split and len(split.class_counts) == classes:
+    whole = not task_of(run).of_places  # one label a record
+    if whole and split and len(split.class_counts) == classes:
         return np.array(split.class_counts, np.float64)
     counts = np.zeros(classes)
-    count = len(run.train) if run.train.meta.label_kind == "index" else min(len(run.train), SAMPLES)
+    count = len(run.train) if whole else min(len(run.train), SAMPLES)
     chosen = np.unique(np.linspace(0, len(run.train) - 1, count).astype(np.int64))
     for start in range(0, len(chosen), AT_ONCE):
         for label in run.train.labels(chosen[start : start + AT_ONCE]):

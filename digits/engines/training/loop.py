@@ -9,17 +9,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent
+from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent, WarningEvent
+from digits.domain.metrics import EPOCH_MEAN, deciding_metric
 from digits.engines.base import TrainingRun
+from digits.engines.network.own_metrics import no_direction
 from digits.engines.training import baseline, checkpoint
 from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
 from digits.engines.training.calendar import Plan
 from digits.engines.training.learning_rate import rate_at
+from digits.engines.training.setup import task_of
 from digits.engines.training.snapshots import SnapshotKeeper
-from digits.engines.training.step import Scores, Stepper, Totals
+from digits.engines.training.step import HITS, Scores, Stepper, Totals, kinds_of
 from digits.engines.training.tensorboard import Summaries
 from digits.engines.training.validation_samples import SampleFilm
 from digits.errors import JobStopped, TrainingError
@@ -46,6 +51,7 @@ class TrainingLoop:
         self.progress = Progress(run, plan)
         self.summaries: Summaries | None = None
         self.last_checkpoint = time.monotonic()
+        self.missing = ""  # a metric of which it was said that it cannot decide
 
     def run(self) -> None:
         """Train. Raises JobStopped (after a checkpoint) when asked to stop, TrainingError when the loss is no number."""
@@ -92,16 +98,17 @@ class TrainingLoop:
         self._check_finite(means)
         self.epoch_totals.add(window)
         if self.step % self.plan.steps_per_epoch == 0:
-            means |= {f"epoch_{name}": value for name, value in self.epoch_totals.means().items()}
+            means |= {f"{EPOCH_MEAN}{name}": value for name, value in self.epoch_totals.means().items()}
             self.epoch_totals = Totals()
-        self._emit_metrics("train", means, {name: kind_of(name) for name in means})
+        measured = [name for name in means if name.removeprefix(EPOCH_MEAN) != HITS]
+        self._emit_metrics("train", means, kinds_of(means, (name.removeprefix(EPOCH_MEAN) for name in measured), {}))
         self._emit_metrics("lr", {"learning_rate": rate}, {"learning_rate": "other"})
 
     def _after_step(self) -> None:
         interval = self.plan.snapshots.get(self.step)
-        metrics = self._validate().values if self.step in self.plan.validations else {}
-        if self.stepper.rank == 0 and (metrics or interval is not None):
-            self.keeper.after(self.step, self.plan.epoch_of(self.step), interval, metrics)
+        scores = self._validate() if self.step in self.plan.validations else Scores({}, {})
+        if self.stepper.rank == 0 and (scores.values or interval is not None):
+            self.keeper.after(self.step, self.plan.epoch_of(self.step), interval, scores)
         if interval is not None and self.plan.updates_at(self.step):
             self._checkpoint()
 
@@ -111,13 +118,27 @@ class TrainingLoop:
             self.run_.emit(BaselineEvent(values=found.values, description=found.description))
 
     def _validate(self) -> Scores:
-        scores = self.stepper.evaluate()
-        self._emit_metrics("val", scores.values, scores.kinds)
+        scores = self._deciding(self.stepper.evaluate())
+        self._emit_metrics("val", scores.values, scores.kinds, scores)
         self.film.add(self.stepper, self.step, self.plan.epoch_of(self.step))
         if self.summaries is not None:
             self.summaries.samples(self.step)
             self.summaries.graph(self.stepper.graph)
         return scores
+
+    def _deciding(self, scores: Scores) -> Scores:
+        """The scores with the one that decides. NetworkError at the start where it was wished and cannot."""
+        wished, declared = self.run_.spec.best_metric, scores.declared
+        decides = deciding_metric(task_of(self.run_).name, scores.values, wished, declared, scores.kinds)
+        if wished and decides != wished and scores.values:
+            if self.step == 0 and wished in scores.values:
+                raise no_direction(wished)
+            if wished != self.missing:
+                self.missing = wished
+                message = f"{wished} was to decide which snapshot is best, but cannot; {decides or 'nothing'} decides."
+                advice = f"These are measured: {', '.join(name for name in scores.values if '/' not in name)}."
+                self.run_.emit(WarningEvent(code="best-metric", message=message, advice=advice))
+        return replace(scores, decides=decides)
 
     def _pulse(self) -> None:
         """Stop or save when it is time; several processes agree on it now and then."""
@@ -164,9 +185,10 @@ class TrainingLoop:
                 code="diverged",
             )
 
-    def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str]) -> None:
+    def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str], scores: Scores | None = None) -> None:
         epoch = self.plan.epoch_of(self.step)
-        self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds))
+        more: dict[str, Any] = {"declared": dict(scores.declared), "decides": scores.decides} if scores is not None else {}
+        self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds, **more))
         if self.summaries is not None:
             self.summaries.scalars(phase, self.step, values)
 
@@ -203,13 +225,6 @@ class Progress:
             )
         )
         self.last, self.last_step = now, step
-
-
-def kind_of(name: str) -> str:
-    """The kind of a scalar by its name."""
-    if "loss" in name:
-        return "loss"
-    return "accuracy" if any(word in name for word in ("accuracy", "dice", "iou", "top")) else "other"
 
 
 def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> Iterator[np.ndarray]:

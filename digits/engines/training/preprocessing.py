@@ -15,6 +15,7 @@ import numpy as np
 from digits.domain.datasets import RecordMeta
 from digits.domain.training import TrainingSpec
 from digits.engines.base import Records
+from digits.tasks import Labels, Task, of
 
 MEAN_SAMPLES = 10_000  # of larger sets the mean picture is taken of so many, evenly spaced
 CHUNK = 256
@@ -65,7 +66,7 @@ def preparation_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[in
         std=_one_std(meta),
         unit=_unit(meta),
         whitening=spec.augmentation.whitening,
-        label_scale=label_scale(spec.task, meta),
+        label_scale=_label_scale(spec, meta),
         dtype=meta.feature_dtype,
     )
 
@@ -82,14 +83,19 @@ def with_measured(preparation: Preparation, records: Records) -> tuple[Preparati
     return replace(preparation, pixel_mean=kept), picture.astype(np.float32) if needs_picture else None
 
 
+def _label_scale(spec: TrainingSpec, meta: RecordMeta) -> float:
+    labels = Labels.of_records(meta)
+    return of(spec.task, labels).label_scale(labels)
+
+
 def in_stored_units(
-    outputs: Mapping[str, np.ndarray], task: str, label_kind: str, preparation: Preparation, mean_image: Any
+    outputs: Mapping[str, np.ndarray], task: Task, labels: Labels, preparation: Preparation, mean_image: Any
 ) -> dict[str, np.ndarray]:
     """Outputs of a network that learnt the picture itself (image to image without labels) as `(x − mean) / std` undone.
 
     Other outputs, those of whitened pictures and those that are no pictures (N, C, H, W) of the input's channels stay.
     """
-    if task != "processing" or label_kind != "none" or preparation.whitening:
+    if not task.restores_input or task.has_labels(labels) or preparation.whitening:
         return dict(outputs)
     return {name: _restored(value, preparation, mean_image) for name, value in outputs.items()}
 
@@ -131,11 +137,3 @@ def _unit(meta: RecordMeta) -> float:
     if meta.feature_dtype == "uint8":
         return 255.0
     return 4.0 * _one_std(meta)  # the range of data of unknown units: about four standard deviations
-
-
-def label_scale(task: str, meta: RecordMeta) -> float:
-    """Full scale of targets that are pictures of integers; 1 for everything else."""
-    is_picture = meta.label_kind in ("map", "array") and meta.label_shape is not None and len(meta.label_shape) == 3
-    if task == "segmentation" or not is_picture or not np.issubdtype(np.dtype(meta.label_dtype), np.integer):
-        return 1.0
-    return float(np.iinfo(np.dtype(meta.label_dtype)).max)

@@ -12,7 +12,6 @@ import numpy as np
 from digits.domain.events import LogEvent, WarningEvent
 from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
 from digits.engines.network.checks import NETWORK_FILE
-from digits.engines.network.losses import ignored_index
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
 from digits.engines.training.calendar import Plan, make_plan
@@ -20,10 +19,21 @@ from digits.engines.training.preprocessing import Preparation
 from digits.engines.training.snapshots import SnapshotKeeper
 from digits.engines.training.step import Stepper
 from digits.errors import TrainingError
-from digits.metrics.metrics import Metric, default_best_metric, metrics_for
+from digits.metrics.base import Metric
 from digits.storage.files import atomic, write_json
+from digits.tasks import Labels, Task, of
 
 PREPARATION_FILE = "preprocessing.json"
+
+
+def labels_of(run: TrainingRun) -> Labels:
+    """What is known of the labels of a training."""
+    return Labels.of_records(run.train.meta, run.info)
+
+
+def task_of(run: TrainingRun) -> Task:
+    """The task of a training, as its labels make it."""
+    return of(run.spec.task, labels_of(run))
 
 
 def make_context(run: TrainingRun, preparation: Preparation) -> NetworkContext:
@@ -35,25 +45,18 @@ def make_context(run: TrainingRun, preparation: Preparation) -> NetworkContext:
         task=run.spec.task,
         input_shape=preparation.input_shape,
         num_classes=len(run.info.class_labels),
-        label_shape=preparation.input_shape if meta.label_kind == "none" else label_shape,
+        label_shape=label_shape if task_of(run).has_labels(labels_of(run)) else preparation.input_shape,
         class_labels=tuple(run.info.class_labels),
         label_kind=meta.label_kind,
         pretrained=run.spec.start.source == "pretrained",
-        box_sizes=typical_sizes(run.train) if meta.label_kind == "boxes" else (),
+        box_sizes=typical_sizes(run.train) if task_of(run).moves == "boxes" else (),
         input_scale=preparation.std,
     )
 
 
 def follows_feature(run: TrainingRun) -> bool:
-    """Whether labels are pictures of the feature's size that must be cropped and moved with it."""
-    meta = run.train.meta
-    if meta.label_kind not in ("map", "array") or meta.label_shape is None or len(meta.label_shape) != 3:
-        return meta.label_kind == "map"
-    return (
-        run.spec.task in ("segmentation", "processing")
-        and meta.feature_shape is not None
-        and meta.label_shape[1:] == meta.feature_shape[1:]
-    )
+    """Whether labels are arrays of the feature's size that must be cropped and moved with it."""
+    return task_of(run).follows_picture(labels_of(run))
 
 
 def metadata(run: TrainingRun, preparation: Preparation, context: NetworkContext) -> dict[str, Any]:
@@ -114,22 +117,18 @@ def make_keeper(
     run: TrainingRun, stepper: Stepper, preparation: Preparation, context: NetworkContext, suffix: str
 ) -> SnapshotKeeper:
     """Who writes the snapshots, as files that end in `.suffix`."""
-    names = [name for metric in metrics_of(run) for name in metric.compute()]
     base = metadata(run, preparation, context)
 
     def make(epoch: float, metrics: dict[str, float]) -> bytes:
         finite = {name: value for name, value in metrics.items() if np.isfinite(value)}
         return stepper.snapshot({**base, "epoch": epoch, "metrics": finite})
 
-    metric = run.spec.best_metric or default_best_metric(run.spec.task, [*names, "loss"])
-    return SnapshotKeeper(run.folder, metric, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix)
+    return SnapshotKeeper(run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix)
 
 
 def metrics_of(run: TrainingRun) -> list[Metric]:
     """New metrics for the training's task and labels."""
-    meta, info = run.train.meta, run.info
-    ignored = ignored_index(run.spec.task, info)
-    return metrics_for(run.spec.task, meta.label_kind, meta.label_shape, info.class_labels, ignored)
+    return task_of(run).metrics(labels_of(run), run.spec.options)
 
 
 def write_files(run: TrainingRun, base: dict[str, Any]) -> None:

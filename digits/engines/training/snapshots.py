@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.events import Event, SnapshotEvent
-from digits.metrics.metrics import better
+from digits.domain.metrics import beats, is_lower_better
+from digits.engines.training.step import Scores
 from digits.storage.files import atomic
 
 FOLDER = "snapshots"
@@ -33,7 +34,6 @@ class SnapshotKeeper:
     def __init__(
         self,
         folder: Path,
-        metric: str,
         keep: int,
         make: Callable[[float, dict[str, float]], bytes],
         emit: Callable[[Event], int],
@@ -41,7 +41,6 @@ class SnapshotKeeper:
         suffix: str = "safetensors",
     ) -> None:
         self.folder = folder
-        self.metric = metric
         self.keep = keep
         self.suffix = suffix
         self.best = f"{FOLDER}/best.{suffix}"
@@ -55,10 +54,12 @@ class SnapshotKeeper:
     def restore(self, value: dict[str, Any]) -> None:
         self.state = SnapshotState(**value)
 
-    def after(self, step: int, epoch: float, interval: float | None, metrics: dict[str, float]) -> None:
-        """What a step's validation `metrics` (empty: none took place) and interval mark (its epoch, None: none) lead to."""
-        value = metrics.get(self.metric)
-        best = value is not None and step > 0 and better(self.metric, value, self.state.best_value)
+    def after(self, step: int, epoch: float, interval: float | None, scores: Scores) -> None:
+        """What a step's validation (no values: none took place) and interval mark (its epoch, None: none) lead to."""
+        metrics, name = scores.values, scores.decides
+        value = metrics.get(name)
+        lower = is_lower_better(name, scores.kinds.get(name, ""), scores.declared)
+        best = step > 0 and beats(value, self.state.best_value, lower)
         if interval is None and not best:
             return
         path = self.best if interval is None else f"{FOLDER}/epoch_{interval:g}.{self.suffix}"

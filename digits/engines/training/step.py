@@ -7,13 +7,18 @@ only rank 0 writes files.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from digits.domain.metrics import EPOCH_MEAN, LOSS, Declared, kind_of
 from digits.engines.training.batches import Batch
+from digits.metrics.base import Metric
+
+HITS = "accuracy"  # what steppers count while they train
 
 
 @dataclass
@@ -34,10 +39,26 @@ class Totals:
 
 @dataclass(frozen=True)
 class Scores:
-    """Values of a validation and their kinds (`loss`, `accuracy`, `other`)."""
+    """Values of a validation, their kinds (`loss`, `accuracy`, `other`), and what the network text says of its own metrics."""
 
     values: dict[str, float]
     kinds: dict[str, str]
+    declared: Declared = field(default_factory=dict)
+    decides: str = ""  # which of them decides what is best
+
+
+def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequence[str], declared: Declared) -> Scores:
+    """`means` are those of the loss (its names are `losses`) and of the text's own metrics."""
+    values = dict(means)
+    for metric in metrics:
+        values |= metric.compute()
+    return Scores(values, kinds_of(values, losses, declared), declared)
+
+
+def kinds_of(values: Iterable[str], losses: Iterable[str], declared: Declared) -> dict[str, str]:
+    """The kind of each output: what a loss gives is a loss, unless its name is that of a known metric."""
+    parts = set(losses)
+    return {name: kind_of(name, declared, LOSS if name.removeprefix(EPOCH_MEAN) in parts else "") for name in values}
 
 
 class Stepper(ABC):

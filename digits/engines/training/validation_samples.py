@@ -16,6 +16,7 @@ import numpy as np
 from digits.domain.events import SampleEvent
 from digits.engines.base import TrainingRun
 from digits.engines.training.batches import Batch, BatchSource
+from digits.engines.training.setup import labels_of, task_of
 from digits.engines.training.step import Stepper
 from digits.storage.files import atomic
 
@@ -55,8 +56,7 @@ class SampleFilm:
         first = 0
         for batch, outputs in zip(self.batches, predicted, strict=True):
             for name, value in outputs.items():
-                small = _small(value, self.run)
-                found |= {f"{first + i}/{name}": small[i] for i in range(len(batch))}
+                found |= {f"{first + i}/{name}": _small(value[i], self.run) for i in range(len(batch))}
             first += len(batch)
         return found
 
@@ -98,17 +98,11 @@ def _label(label: Any) -> np.ndarray:
 
 
 def _small(output: np.ndarray, run: TrainingRun) -> np.ndarray:
-    if run.spec.task == "segmentation" and output.ndim == 4:
-        return output.argmax(axis=1).astype(np.uint8 if output.shape[1] <= 256 else np.int32)
-    if _wanted_dtype(run) == "uint8" and output.ndim == 4 and min(output.shape[2:]) > 1:
-        return np.nan_to_num(output).round().clip(0, 255).astype(np.uint8)
-    return output.astype(np.float32)
-
-
-def _wanted_dtype(run: TrainingRun) -> str:
-    """What the output is compared with: the label, or the picture itself."""
-    meta = run.train.meta
-    return meta.feature_dtype if meta.label_kind == "none" else meta.label_dtype
+    """One output of one picture, as small as it can be shown."""
+    meta, task = run.train.meta, task_of(run)
+    dtype = np.dtype(meta.label_dtype if task.has_labels(labels_of(run)) else meta.feature_dtype)
+    small = task.shown(output, dtype)
+    return small if small is not output else output.astype(np.float32)
 
 
 def _thin(folder: Path) -> None:

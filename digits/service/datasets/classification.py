@@ -136,7 +136,7 @@ def summary_dict(service: Service, job: Job) -> dict[str, Any]:
         "backend": form.get("backend"),
         "class_count": len(info.class_labels) if info else 0,
         "class_labels": list(info.class_labels) if info else [],
-        "usual_loss": LOSSES[usual_loss(job.task, info)] if info and job.task != Task.DETECTION else "",
+        "usual_loss": LOSSES.get(usual_loss(job.task, info), "") if info else "",
         **counts,
         "total_count": sum(counts.values()),
     }

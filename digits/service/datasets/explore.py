@@ -6,7 +6,6 @@ PNG or JPEG: wider data are stretched from their 1st to their 99th percentile, w
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import DatasetInfo, SplitInfo
 from digits.errors import BadRequest, NotFound
+from digits.images.addresses import encode_picture
 from digits.service import Service
 from digits.service.datasets.classification import SPLITS, require_done
 from digits.storage.events import read_lines
@@ -30,7 +30,6 @@ DEFAULT_SIZE = 25
 MAX_SIZE = 500
 WINDOW = 5
 THUMB_SIDE = 192
-PERCENTILES = (1.0, 99.0)
 HEAT_BINS = 32
 LISTED_NUMBERS = 8
 
@@ -77,37 +76,6 @@ def picture(service: Service, job: Job, split: str, index: int, thumb: bool) -> 
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
     return encode_picture(reader.feature(index), THUMB_SIDE if thumb else 0)
-
-
-def encode_picture(feature: np.ndarray, side: int = 0) -> tuple[bytes, str]:
-    """A (C,H,W) array of any type as PNG or JPEG bytes and their content type; shrunk to fit `side` pixels unless that is 0."""
-    from PIL import Image
-
-    image = Image.fromarray(to_uint8(feature))
-    if side and max(image.size) > side:
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    if side and image.mode == "RGB" and max(image.size) > 64:
-        image.save(out, "JPEG", quality=88)
-        return out.getvalue(), "image/jpeg"
-    image.save(out, "PNG", compress_level=3)
-    return out.getvalue(), "image/png"
-
-
-def to_uint8(feature: np.ndarray) -> np.ndarray:
-    """A (C,H,W) array as uint8 (H,W) or (H,W,3) for the eye.
-
-    Two channels show the first; of more than three the first three are stretched one by one. Other types than uint8 are
-    stretched from the 1st to the 99th percentile of their finite values; what is not finite is black.
-    """
-    import numpy as np
-
-    channels = feature.shape[0]
-    shown = feature[:3] if channels >= 3 else feature[:1]
-    if feature.dtype != np.uint8:
-        parts = [shown] if channels <= 3 else [channel[None] for channel in shown]
-        shown = np.concatenate([_stretch(part) for part in parts])
-    return np.ascontiguousarray(shown[0] if shown.shape[0] == 1 else shown.transpose(1, 2, 0))
 
 
 def split_reader(folder: JobFolder, name: str) -> RecordReader:
@@ -233,20 +201,6 @@ def _split_dict(split: SplitInfo, total: int) -> dict[str, Any]:
         "encoding": meta.feature_encoding,
         "shape": list(meta.feature_shape) if meta.feature_shape else None,
     }
-
-
-def _stretch(part: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    values = part.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros(part.shape, np.uint8)
-    low, high = np.percentile(values[finite], PERCENTILES)
-    if high <= low:
-        low, high = values[finite].min(), values[finite].max()
-    scaled = (np.where(finite, values, low) - low) / (high - low or 1.0)
-    return (np.clip(scaled, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
 def _edges(values: list[int]) -> list[int]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from digits.domain.datasets import DatasetInfo
 from digits.errors import BadRequest, NotFound
+from digits.images.addresses import encode_picture
 from digits.images.palette import map_palette
 from digits.service import Service
 from digits.service.datasets.classification import SPLITS, require_done
-from digits.service.datasets.explore import encode_picture, split_reader
+from digits.service.datasets.explore import split_reader
 from digits.storage.jobs.store import Job
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.inference import EvaluationSpec, class_places
 from digits.errors import BadRequest, DigitsError, NotFound
+from digits.images.addresses import picture_address
 from digits.images.palette import VOID
 from digits.service import Service
 from digits.service.evaluations import inputs as pictures
@@ -17,9 +18,10 @@ from digits.service.evaluations.results import evaluation_result
 from digits.service.files import confine as paths
 from digits.service.files.names import safe_name
 from digits.service.models.create import info_of
-from digits.service.models.validation_samples import META_FILE, class_colours, describe_output, describe_truth, picture_address
+from digits.service.models.validation_samples import META_FILE, class_colours
 from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
+from digits.tasks import Task, of_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +47,7 @@ def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str =
     """A page of pictures as the film strip has them: `kind`, `class_labels`, `colours`, `total`, `samples`.
 
     A sample has `row`, `path`, `key`, `input`, `truth` (null for files), `size`, `values` of its metrics under `metrics`, and
-    what `film.frame` gives for its kind. `sort` is a metric of one picture; empty: the order of the list. Raises BadRequest.
+    what `Task.describe_output` gives. `sort` is a metric of one picture; empty: the order of the list. Raises BadRequest.
     """
     result = evaluation_result(service, job)
     reader = outputs(service, job)
@@ -53,14 +55,14 @@ def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str =
         raise BadRequest(f"sort is {sort!r}; it may be {', '.join(reader.metrics) or 'left out'}.")
     chosen = reader.order(sort, descending)[page * size : (page + 1) * size]
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
-    kind, labels = result["kind"], result["class_labels"]
-    found = _Pictures(service, spec, kind, labels)
+    task, labels = of_output(result["kind"], result.get("task", "")), result["class_labels"]
+    found = _Pictures(service, spec, task, labels)
     return {
-        "kind": kind,
+        "kind": task.output_kind,
         "class_labels": labels,
-        "colours": class_colours(service, job.dataset_id, labels, kind),
+        "colours": class_colours(service, job.dataset_id, labels, task),
         "total": len(reader),
-        "samples": [_sample(row, kind, labels, found) for row in reader.rows(chosen)],
+        "samples": [_sample(row, task, labels, found) for row in reader.rows(chosen)],
     }
 
 
@@ -112,10 +114,10 @@ def mask_png(classes: np.ndarray) -> bytes:
 class _Pictures:
     """What the network saw and what is true: of the records of a split, or of files, which bring no truth."""
 
-    def __init__(self, service: Service, spec: EvaluationSpec, kind: str, labels: list[str]) -> None:
+    def __init__(self, service: Service, spec: EvaluationSpec, task: Task, labels: list[str]) -> None:
         from digits.storage.records.open import find_split
 
-        self.service, self.spec, self.kind = service, spec, kind
+        self.service, self.spec, self.task = service, spec, task
         self.reader = find_split(service.folder(spec.dataset_id), spec.split) if spec.source == "split" else None
         self.split = spec.split.removesuffix("_db")
         info = info_of(service, spec.dataset_id) if self.reader else None
@@ -145,48 +147,24 @@ class _Pictures:
     def _renumbered(self, label: Any) -> Any:
         import numpy as np
 
-        if self.places == list(range(len(self.places))) or self.kind not in ("map", "boxes"):
+        if self.places == list(range(len(self.places))):
             return label
-        table = np.array([place if place >= 0 else VOID for place in self.places], np.int64)
-        if self.kind == "map":
-            known = label < len(table)
-            return np.where(known, table[np.where(known, label, 0)], label)
-        kept = label[table[label["class"]] != VOID].copy()
-        kept["class"] = table[kept["class"]]
-        return kept
+        return self.task.renumbered(label, np.array(self.places, np.int64), VOID)
 
 
-def _sample(row: Output, kind: str, labels: list[str], found: _Pictures) -> dict[str, Any]:
+def _sample(row: Output, task: Task, labels: list[str], found: _Pictures) -> dict[str, Any]:
     import numpy as np
 
     feature, label = found.feature(row), found.label(row)
     real = None if label is None else np.asarray(label)
-    shown = picture_address(feature) if feature is not None and min(feature.shape[1:]) > 1 else ""
+    like = feature if real is None else real
     return {
         "row": row.index,
         "path": row.path,
         "key": f"{found.split}:{row.record}" if row.record >= 0 else Path(row.path).name,
-        "input": shown,
-        "size": _size(feature, row.output, kind),
-        "truth": None if real is None else describe_truth(kind, real, labels if kind in ("map", "boxes") else found.class_labels),
+        "input": picture_address(feature) if feature is not None and min(feature.shape[1:]) > 1 else "",
+        "size": task.size_of(row.output) if feature is None else list(feature.shape[:0:-1]),
+        "truth": None if real is None else task.describe_label(real, labels),
         "metrics": row.values,
-        **describe_output(kind, _shown(row.output, kind, feature if real is None else real), real, labels),
+        **task.describe_output(row.output if like is None else task.shown(row.output, like.dtype), real, labels),
     }
-
-
-def _shown(output: np.ndarray, kind: str, like: np.ndarray | None) -> np.ndarray:
-    """An output picture in the values of 8 bits, where that is what it stands for."""
-    import numpy as np
-
-    if kind != "pictures" or like is None or like.dtype != np.uint8:
-        return output
-    return np.nan_to_num(output).round().clip(0, 255).astype(np.uint8)
-
-
-def _size(feature: np.ndarray | None, output: np.ndarray, kind: str) -> list[int]:
-    """Width and height of a picture; where it is gone, as far as its output tells."""
-    if feature is not None:
-        return list(feature.shape[:0:-1])
-    if kind == "boxes":
-        return [max(1, int(output[:, column].max(initial=0)) + 1) for column in (2, 3)]
-    return list(output.shape[:-3:-1])

@@ -13,6 +13,7 @@ from digits.service.forms import option
 from digits.service.models.create import info_of
 from digits.service.models.form import TransformForm
 from digits.service.models.validation_samples import class_colours
+from digits.tasks import Labels, of
 
 PREVIEW_SECONDS = 100.0
 
@@ -44,7 +45,11 @@ def preview(service: Service, form: PreviewForm) -> dict[str, Any]:
     answer = call(service.jobs_dir, request, timeout=PREVIEW_SECONDS)
     if answer.get("problem"):
         raise DigitsError(str(answer["problem"]), advice="Change the augmentation.")
-    kind = {"segmentation": "map", "processing": "pictures", "detection": "boxes"}.get(info.task, "")
-    labels = list(info.class_labels)
-    colours = class_colours(service, job.id, labels, kind)
-    return {"kind": kind, "class_labels": labels, "colours": colours, "samples": answer["samples"]}
+    task, labels = of(info.task, Labels.of_dataset(info)), list(info.class_labels)
+    colours = class_colours(service, job.id, labels, task)
+    return {
+        "kind": task.output_kind if task.moves else "",
+        "class_labels": labels,
+        "colours": colours,
+        "samples": answer["samples"],
+    }

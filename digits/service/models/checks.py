@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import Task
-from digits.engines.network.losses import losses_for
 from digits.errors import NotFound
 from digits.networks import catalog
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.storage.jobs.store import Job
+from digits.tasks import get
 
 MAX_SWEEP = 200
 Errors = dict[str, list[str]]
@@ -27,7 +27,7 @@ def check(form: ModelForm, framework: str, dataset: Job | None, info: DatasetInf
 
 
 def _check_loss(form: ModelForm, task: str) -> Errors:
-    losses = losses_for(task)
+    losses = get(task).losses
     if not form.loss or form.loss in losses:
         return {}
     return {"loss": [f"{form.loss} is no loss for {task}. Choose {', '.join(losses) or 'none: the network brings its own'}."]}

@@ -8,7 +8,6 @@ from typing import Any
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
-from digits.domain.jobs import Task
 from digits.domain.metrics import DECIDING
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.network.losses import LOSSES, usual_loss
@@ -22,6 +21,7 @@ from digits.service.models.validation_samples import frames
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.tasks import get
 from digits.utils.finite import finite
 
 KEPT_LINES = 400
@@ -135,9 +135,10 @@ def loss_text(spec: TrainingSpec, info: DatasetInfo | None) -> str:
     """What the training makes small, in words."""
     if spec.loss:
         return LOSSES.get(spec.loss, spec.loss)
-    if spec.task == Task.DETECTION or OWN_LOSS.search(spec.network):
+    usual = usual_loss(spec.task, info) if info is not None else get(spec.task).default_loss
+    if not usual or OWN_LOSS.search(spec.network):
         return "the network's own"
-    return f"{LOSSES[usual_loss(spec.task, info)]} (usual for these labels)" if info is not None else "usual for the labels"
+    return f"{LOSSES[usual]} (usual for these labels)" if info is not None else "usual for the labels"
 
 
 def _start_text(start: AttemptEvent) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 from flask import flash, render_template
 
 from digits.domain.jobs import Kind, Task
-from digits.engines.network.losses import losses_for
 from digits.service.forms import BoundForm
 from digits.service.models import choices as model_choices
 from digits.service.models.create import clone_values
 from digits.service.models.form import LR_PARAMETERS, ModelForm
 from digits.service.models.gpus import machine_gpus
 from digits.storage.jobs.store import JobQuery
+from digits.tasks import TASKS
 from digits.web.http import arguments
 from digits.web.http.request import get_service
 
@@ -50,7 +50,7 @@ def render(
         groups=groups,
         lr_parameters=LR_PARAMETERS,
         form_defaults=defaults(),
-        task_losses={str(t): list(losses_for(t)) for t in Task},
+        task_losses={task.name: list(task.losses) for task in TASKS},
         is_fresh=values is None,
         sent=values or {},
     )

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from digits.domain.events import LogEvent, ProgressEvent
-from digits.domain.inference import EvaluationSpec, output_kind
+from digits.domain.inference import EvaluationSpec
 from digits.engines.base import Predictor, get_engine
 from digits.errors import StorageError
-from digits.metrics.classification_report import Tally
+from digits.metrics.classification_report import ClassificationReport
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
+from digits.tasks import Labels, of
+from digits.tasks.base import CLASSES
 from digits.worker.evaluation import metrics as task_evaluation
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import open_source
@@ -36,10 +38,9 @@ def run(context: WorkerContext) -> None:
         context.emit(LogEvent(message=f"Predicting {source.total:,} pictures with the snapshot of epoch {spec.epoch:g}."))
         started = time.time()
         rounds = Rounds(context, source, batch_size(predictor))
-        classes = output_kind(predictor.meta) == "classes"
-        summary = (
-            _classify(context, spec, predictor, rounds) if classes else task_evaluation.evaluate(context, spec, predictor, rounds)
-        )
+        task = of(predictor.meta["task"], Labels.of_snapshot(predictor.meta))
+        work = _classify if task.output_kind == CLASSES else task_evaluation.evaluate
+        summary = work(context, spec, predictor, rounds)
         rounds.finish()
         described = {
             "model_id": spec.model_id,
@@ -63,13 +64,13 @@ def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
 
 def _classify(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, rounds: Rounds) -> dict[str, Any]:
     labels = predictor.meta["class_labels"]
-    tally = Tally(labels, spec.top_n)
+    report = ClassificationReport(labels, spec.top_n)
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, len(labels), TOP_KEPT) as writer:
         for batch in rounds:
             probabilities = _forward(predictor, batch.features, labels)
-            tally.add(probabilities, batch.labels)
+            report.add(probabilities, batch.labels)
             writer.append(batch.paths, batch.records, batch.labels, probabilities)
-    return tally.summary()
+    return report.summary()
 
 
 def _forward(predictor: Predictor, features: Any, labels: list[str]) -> np.ndarray:

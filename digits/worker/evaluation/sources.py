@@ -19,13 +19,13 @@ import numpy as np
 
 from digits.domain.inference import EvaluationSpec
 from digits.errors import DataError, DigitsError, LoadImageError
-from digits.images.prepare_for_model import Preparer
+from digits.images.prepare_for_model import Fitting, Preparer
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.open import open_split
+from digits.tasks import Labels, of
 from digits.utils.fetch import fetch
 from digits.utils.image import is_image_file
 from digits.utils.words import readable
-from digits.worker.evaluation_fitting import Fitting
 
 UNKNOWN = -1
 LINE = re.compile(r"^(?P<path>.*?)\s+(?P<label>[-+]?\d+)$")
@@ -131,7 +131,7 @@ class SplitSource:
         known = {label: number for number, label in enumerate(meta["class_labels"])}
         self._classes = np.array([known.get(label, UNKNOWN) for label in info.class_labels] or [UNKNOWN], np.int64)
         self.total = min(len(self._reader), spec.limit or len(self._reader))
-        self._fitting = Fitting(meta)
+        self._fitting = Fitting(meta, of(meta["task"], Labels.of_snapshot(meta)))
 
     def tasks(self, size: int) -> Iterator[Task]:
         for start in range(0, self.total, size):

@@ -10,7 +10,13 @@ import torch
 import torchmetrics.functional as tm
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from digits.metrics.metrics import Accuracy, Errors, Metric, Overlap, PictureQuality, better, default_best_metric, metrics_for
+from digits.metrics.accuracy import Accuracy, predicted, rank
+from digits.metrics.base import Metric
+from digits.metrics.classification_report import ClassificationReport
+from digits.metrics.regression import Errors, PictureQuality
+from digits.metrics.segmentation import Overlap
+from digits.storage.predictions import best_first
+from digits.tasks import Labels, get
 
 RNG = np.random.default_rng(0)
 
@@ -92,16 +98,47 @@ def test_nothing_measured_is_not_a_number() -> None:
     assert np.isnan(Overlap(["a"]).compute()["mean_iou"])
 
 
-def test_what_is_better() -> None:
-    assert better("loss", 0.1, 0.2)
-    assert not better("accuracy", 0.1, 0.2)
-    assert better("mae", 1.0, None)
-    assert not better("loss", float("nan"), None)
-    assert default_best_metric("segmentation", ["mean_dice", "loss"]) == "mean_dice"
-    assert default_best_metric("generic", ["loss"]) == "loss"
-
-
 def test_another_ignore_index_counts_nowhere() -> None:
     truth, made = np.array([[[0, 9], [1, 1]]]), np.array([[[0, 0], [1, 1]]])
-    found = measured(lambda: metrics_for("segmentation", "map", (1, 2, 2), ["a", "b"], 9)[0], made, truth)
+    labels = Labels("map", (1, 2, 2), class_labels=("a", "b"), ignored=9)
+    found = measured(lambda: get("segmentation").metrics(labels)[0], made, truth)
     assert found["pixel_accuracy"] == found["mean_iou"] == 1.0
+
+
+def saturated() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of 12 classes that a softmax of far scores made 0 and 1, some equal, and some no number."""
+    scores = RNG.normal(size=(300, 12)).astype(np.float32) * np.float32(200)
+    scores[:20] = 0
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found = shifted / shifted.sum(axis=1, keepdims=True)
+    found[20:25] = np.nan
+    return found.astype(np.float32), RNG.integers(0, 12, 300)
+
+
+def test_training_and_evaluation_count_ties_alike_and_against_the_model() -> None:
+    scores, labels = saturated()
+    trained = measured(lambda: Accuracy(12), scores, labels)
+    report = ClassificationReport([f"c{i}" for i in range(12)], 3)
+    report.add(scores, labels)
+    evaluated = report.summary()
+    assert (evaluated["top1"], evaluated["top5"]) == (trained["accuracy"], trained["accuracy_top5"])
+    sure = [int((row >= row[label]).sum()) for row, label in zip(scores, labels, strict=True)]  # of no number: none
+    assert trained["accuracy"] == np.mean([n == 1 for n in sure])
+    assert trained["accuracy_top5"] == np.mean([1 <= n <= 5 for n in sure])
+    assert trained["accuracy_top5"] < 0.2  # most true classes share a zero with ten others
+    assert sum(row["correct"] for row in evaluated["per_class"]) == round(evaluated["top1"] * len(labels))
+
+
+def test_a_network_that_gives_all_classes_one_score_is_never_right() -> None:
+    scores, labels = np.full((9, 7), 1 / 7, np.float32), np.arange(9) % 7
+    assert rank(scores, labels).tolist() == [6] * 9
+    assert (predicted(scores, labels) != labels).all()
+    assert (best_first(scores, labels)[:, -1] == labels).all()
+
+
+def test_the_order_of_predictions_agrees_with_the_ranks() -> None:
+    scores, labels = saturated()
+    scores, labels = scores[25:], labels[25:]
+    places = (best_first(scores, labels) == labels[:, None]).argmax(axis=1)
+    assert (places == rank(scores, labels)).all()
+    assert (best_first(scores, labels)[:, 0] == predicted(scores, labels)).all()

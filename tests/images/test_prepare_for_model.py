@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from digits.errors import DataError, LoadImageError
-from digits.worker.evaluation_fitting import Fitting, nearest
+from digits.images.prepare_for_model import Fitting, nearest
+from digits.tasks import Labels, of
 
 BOXES: dict[str, Any] = {
     "task": "detection",
@@ -21,6 +22,10 @@ BOXES: dict[str, Any] = {
 }
 PICTURES = {**BOXES, "task": "processing", "label_kind": "array", "label_shape": [3, 30, 40], "class_labels": []}
 CLASSES = {**BOXES, "task": "classification", "label_kind": "index"}
+
+
+def fitting_of(meta: dict[str, Any]) -> Fitting:
+    return Fitting(meta, of(meta["task"], Labels.of_snapshot(meta)))
 
 
 def bright(size: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
@@ -37,7 +42,7 @@ def found(picture: np.ndarray) -> list[int]:
 @pytest.mark.parametrize("size", [(90, 80), (15, 20), (30, 120)])
 def test_boxes_come_back_to_where_they_lie(size: tuple[int, int]) -> None:
     box = (size[1] // 4, size[0] // 5, size[1] // 2, size[0] // 5 * 3)
-    fitting = Fitting(BOXES)
+    fitting = fitting_of(BOXES)
     seen = fitting.fitted(bright(size, box))
     assert seen.shape == (3, 30, 40)
     rows = np.array([[*found(seen), 0.9, 0]], np.float32)
@@ -46,28 +51,28 @@ def test_boxes_come_back_to_where_they_lie(size: tuple[int, int]) -> None:
 
 def test_what_fits_is_untouched() -> None:
     picture = bright((30, 40), (3, 3, 9, 9))
-    assert Fitting(BOXES).fitted(picture) is picture
-    several = Fitting({**BOXES, "one_size": False, "input_shape": [3, 16, 16]})
+    assert fitting_of(BOXES).fitted(picture) is picture
+    several = fitting_of({**BOXES, "one_size": False, "input_shape": [3, 16, 16]})
     larger = bright((50, 70), (3, 3, 9, 9))
     assert several.fitted(larger) is larger
     assert several.fitted(bright((8, 40), (1, 1, 4, 4))).shape == (3, 16, 80)
 
 
 def test_pictures_come_back_at_their_size_and_classes_keep_their_way_of_resizing() -> None:
-    assert Fitting(PICTURES).restored(np.zeros((3, 30, 40), np.float32), (60, 20)).shape == (3, 60, 20)
+    assert fitting_of(PICTURES).restored(np.zeros((3, 30, 40), np.float32), (60, 20)).shape == (3, 60, 20)
     wide = np.full((3, 30, 120), 200, np.uint8)
-    assert Fitting(PICTURES).fitted(wide).min() == 200
-    filled = Fitting(CLASSES).fitted(np.concatenate([wide, wide // 2], axis=1)[:, :30])
+    assert fitting_of(PICTURES).fitted(wide).min() == 200
+    filled = fitting_of(CLASSES).fitted(np.concatenate([wide, wide // 2], axis=1)[:, :30])
     assert filled.shape == (3, 30, 40)
 
 
 def test_channels_and_types() -> None:
     grey = np.full((1, 8, 8), 7, np.uint8)
-    assert Fitting(BOXES).fitted(grey).shape == (3, 30, 40)
+    assert fitting_of(BOXES).fitted(grey).shape == (3, 30, 40)
     with pytest.raises(LoadImageError, match="5 channels"):
-        Fitting(BOXES).fitted(grey.repeat(5, axis=0))
+        fitting_of(BOXES).fitted(grey.repeat(5, axis=0))
     with pytest.raises(DataError, match="float32 values, the model was trained on uint8"):
-        Fitting(BOXES).fitted(grey.astype(np.float32))
+        fitting_of(BOXES).fitted(grey.astype(np.float32))
 
 
 def test_the_nearest_place_is_that_of_the_middle() -> None:

@@ -1,0 +1,48 @@
+"""Top-1 and top-5 accuracy, of trainings and evaluations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from digits.metrics.base import Metric, ratio
+
+TOP = 5
+
+
+class Accuracy(Metric):
+    """`accuracy` (top-1) and, with more than five classes, `accuracy_top5`: the share of samples whose class has a score
+    among the highest one or five (see `rank`). Scores beyond `classes` do not count."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.totals = np.zeros(3)
+
+    def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        found = rank(outputs[:, : self.classes].reshape(len(outputs), -1), labels)
+        self.totals += (len(labels), (found < 1).sum(), (found < TOP).sum())
+
+    def compute(self) -> dict[str, float]:
+        count, first, five = self.totals
+        values = {"accuracy": ratio(first, count)}
+        return values | ({"accuracy_top5": ratio(five, count)} if self.classes > TOP else {})
+
+
+def rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many other classes have a score at least as high as the true class: int64 (N,), 0 where it alone is the highest.
+
+    `scores` (N, K), `labels` (N,) int in [0, K). Ties are broken against the model: a class that shares its score with others
+    comes after them, so that equal scores for all are never right. A true class whose score is no number is beyond all.
+    """
+    own = scores[np.arange(len(labels)), labels]
+    others = (scores >= own[:, None]).sum(axis=1) - 1
+    return np.where(np.isnan(own), max(scores.shape[1], TOP), others)
+
+
+def predicted(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The class of the highest score, int64 (N,): where the true class shares it with others, one of these (see `rank`)."""
+    found = scores.argmax(axis=1)
+    unsure = np.flatnonzero((found == labels) & (rank(scores, labels) > 0))
+    rest = scores[unsure].copy()
+    rest[np.arange(len(unsure)), labels[unsure]] = -np.inf
+    found[unsure] = rest.argmax(axis=1)
+    return found

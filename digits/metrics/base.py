@@ -1,0 +1,45 @@
+"""What metrics have in common: sums over a whole set, in NumPy, the same for every engine, training and evaluation.
+
+Each metric keeps `totals`, a float64 vector of plain sums: adding the vectors of several processes gives the metric of all
+their samples. Shares such as accuracies, Dice and IoU are fractions in [0, 1]; errors are in the label's units. Which value is
+better, its title and its unit stand in `digits.domain.metrics`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+MAX_CLASSES_SHOWN = 32  # per-class values of more classes would drown the charts
+
+
+class Metric(ABC):
+    """Sums over samples."""
+
+    totals: np.ndarray
+
+    @abstractmethod
+    def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Add a batch: raw outputs (N, …) float32 and labels (N, …), both in the units of the labels."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """The metrics of everything added; NaN where nothing was."""
+
+    def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
+        """Whether outputs of this shape can be compared with labels of that."""
+        return True
+
+
+def ratio(top: float, bottom: float) -> float:
+    return float(top / bottom) if bottom else float("nan")
+
+
+def ratios(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    return np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
+
+
+def mean_known(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

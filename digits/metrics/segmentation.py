@@ -1,0 +1,64 @@
+"""Dice and IoU of index maps, pooled over all pixels and as mean over pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from digits.domain.datasets import IGNORED
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known, ratio, ratios
+
+
+class Overlap(Metric):
+    """Dice and IoU of index maps, pooled over all pixels and as mean over pictures, and `pixel_accuracy`.
+
+    A class that is neither in a picture nor in its prediction does not count for that picture. `mean_dice`, `mean_iou` are
+    means over classes of the pooled values, `…_pictures` means over classes of the means over pictures; `dice/<label>`,
+    `iou/<label>`, `dice_pictures/<label>` are those of one class. Pixels labelled `ignored` do not count.
+    """
+
+    def __init__(self, class_labels: Sequence[str], ignored: int = IGNORED) -> None:
+        self.labels = list(class_labels)
+        self.ignored = ignored
+        k = len(self.labels)
+        self.totals = np.zeros(k * k + 3 * k)
+
+    def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """`outputs`: scores (N, K, H, W) or predicted classes (N, H, W); `labels`: (N, H, W)."""
+        k = len(self.labels)
+        predicted = outputs[:, :k].argmax(axis=1) if outputs.ndim == 4 else outputs
+        for picture, truth in zip(predicted, labels, strict=True):
+            counts = self._confusion(picture.ravel(), truth.ravel())
+            inter, sizes = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
+            seen = sizes > 0
+            dice = np.where(seen, 2 * inter / np.maximum(sizes, 1), 0)
+            iou = np.where(seen, inter / np.maximum(sizes - inter, 1), 0)
+            self.totals += np.concatenate([counts.ravel(), seen, dice, iou])
+
+    def compute(self) -> dict[str, float]:
+        k = len(self.labels)
+        counts = self.totals[: k * k].reshape(k, k)
+        seen, dice_sum, iou_sum = self.totals[k * k :].reshape(3, k)
+        inter, sizes = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
+        pooled_dice, pooled_iou = ratios(2 * inter, sizes), ratios(inter, sizes - inter)
+        dice_pictures, iou_pictures = ratios(dice_sum, seen), ratios(iou_sum, seen)
+        values = {
+            "mean_iou": mean_known(pooled_iou),
+            "mean_iou_pictures": mean_known(iou_pictures),
+            "mean_dice": mean_known(pooled_dice),
+            "mean_dice_pictures": mean_known(dice_pictures),
+            "pixel_accuracy": ratio(inter.sum(), counts.sum()),
+        }
+        if k <= MAX_CLASSES_SHOWN:
+            for i, label in enumerate(self.labels):
+                values[f"dice/{label}"] = float(pooled_dice[i])
+                values[f"dice_pictures/{label}"] = float(dice_pictures[i])
+                values[f"iou/{label}"] = float(pooled_iou[i])
+        return values
+
+    def _confusion(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        k = len(self.labels)
+        kept = (truth != self.ignored) & (truth >= 0) & (truth < k)
+        joined = truth[kept].astype(np.int64) * k + predicted[kept].astype(np.int64)
+        return np.bincount(joined, minlength=k * k).reshape(k, k).astype(np.float64)

@@ -1,0 +1,49 @@
+"""What a data set or model is about: one module a task, all behind the contract of `tasks.base`.
+
+`get` gives a task by its name (or an older one), `of` the task that labels make of it, `infer` that of samples whose source
+names none. Nothing else compares a task's name or a label's kind.
+"""
+
+from __future__ import annotations
+
+from digits.errors import BadRequest
+from digits.tasks.base import Labels, Task
+from digits.tasks.classification import Classification
+from digits.tasks.detection import Detection
+from digits.tasks.generic import Generic
+from digits.tasks.image_to_image import ImageToImage
+from digits.tasks.regression import Regression
+from digits.tasks.segmentation import Segmentation
+
+__all__ = ["TASKS", "Labels", "Task", "get", "infer", "of", "of_output"]
+
+TASKS: tuple[Task, ...] = (Classification(), Segmentation(), Detection(), Regression(), ImageToImage(), Generic())
+GENERIC = TASKS[-1]
+_BY_NAME = {name: task for task in TASKS for name in (task.name, *task.aliases)}
+
+
+def get(name: str) -> Task:
+    """The task of a name, or of another name that is understood for it. BadRequest for any other text."""
+    found = _BY_NAME.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))
+    if found is None:
+        raise BadRequest(f"There is no task {name!r}.", advice=f"Tasks are {', '.join(task.name for task in TASKS)}.")
+    return found
+
+
+def of(name: str, labels: Labels) -> Task:
+    """The task as these labels make it: the named one where they fit it, else the one whose labels they are."""
+    named = get(name)
+    if named.fits(labels):
+        return named
+    return next((task for task in TASKS if task is not GENERIC and task.adopts(labels)), GENERIC)
+
+
+def of_output(kind: str, name: str = "") -> Task:
+    """The task whose outputs are of this kind, as a result has it; the named one where several are."""
+    named = get(name)
+    return named if named.output_kind == kind else next((task for task in TASKS if task.output_kind == kind), GENERIC)
+
+
+def infer(kind: str, has_classes: bool) -> Task:
+    """The task of samples whose source names none, by the kind of their labels."""
+    return next((task for task in TASKS if task.claims(kind, has_classes)), GENERIC)

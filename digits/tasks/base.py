@@ -1,0 +1,274 @@
+"""The contract of a task: the one home of what "segmentation" or "regression" means.
+
+Holds for every task:
+
+* An instance has no state and is shared by threads; importing a task loads neither NumPy's users nor a framework, for the web
+  process reads its facts on every page. What computes imports when it is called.
+* `name` is what job folders, records, snapshots, plugins (`get_task()`) and network texts (`context.task`) store and never
+  changes; `title` is the word on pages. `aliases` are other names that are understood wherever one is read.
+* A method that depends on the data gets `Labels`. Labels that a task cannot be about (a regression on boxes, classes without
+  names) make another task of it: ask `digits.tasks.of(name, labels)`, never a label's kind.
+* Arrays are NumPy: outputs as a predictor gives them, labels as `RecordReader.labels` gives them. One picture has no batch axis.
+* Metrics hand up sums and weights; the mean is taken once, over a whole split and all processes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digits.metrics.base import Metric
+
+NONE_IGNORED = -100  # a label that never occurs, for tasks in which every label counts
+CLASSES, MAP, BOXES, PICTURES, NUMBERS = "classes", "map", "boxes", "pictures", "numbers"  # what an output is, in JSON
+
+
+@dataclass(frozen=True)
+class Guess:
+    """An answer without learning: `answer(features, targets)` gives outputs for a batch; `words` say what it answers. Features
+    are given only to a guess that `sees_pictures`."""
+
+    answer: Callable[[Any, Any], Any]
+    words: str
+    sees_pictures: bool = False
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a data set as its records store them, or those that a snapshot was trained on.
+
+    `kind`, `shape` and `dtype` are those of `RecordMeta`; `feature_shape` is (C, H, W), None where pictures differ. `ignored` is
+    the class index of what counts nowhere.
+    """
+
+    kind: str = "index"
+    shape: tuple[int, ...] | None = ()
+    dtype: str = "int64"
+    class_labels: tuple[str, ...] = ()
+    feature_shape: tuple[int, ...] | None = None
+    feature_dtype: str = "uint8"
+    ignored: int = IGNORED
+
+    @classmethod
+    def of_records(cls, meta: RecordMeta, info: DatasetInfo | None = None) -> Labels:
+        """Of a split; the data set knows the classes also where the records only have numbers."""
+        return cls(
+            kind=meta.label_kind,
+            shape=meta.label_shape,
+            dtype=meta.label_dtype,
+            class_labels=tuple(info.class_labels if info is not None else meta.class_labels),
+            feature_shape=meta.feature_shape,
+            feature_dtype=meta.feature_dtype,
+            ignored=int(info.extra.get("ignore_index", IGNORED)) if info is not None else IGNORED,
+        )
+
+    @classmethod
+    def of_dataset(cls, info: DatasetInfo) -> Labels:
+        """Of the training split; of plain numbers where there is none."""
+        train = info.splits.get(TRAIN_DB)
+        return cls.of_records(train.meta, info) if train is not None else cls(class_labels=tuple(info.class_labels))
+
+    @classmethod
+    def of_snapshot(cls, meta: Mapping[str, Any]) -> Labels:
+        """Of what travels with the weights of a model (`preprocessing.json`); empty before the training has begun."""
+        shape, stored = meta.get("label_shape", ()), meta.get("stored_shape")
+        return cls(
+            kind=str(meta.get("label_kind", "index")),
+            shape=None if shape is None else tuple(shape),
+            class_labels=tuple(meta.get("class_labels", ())),
+            feature_shape=tuple(stored) if stored else None,
+            feature_dtype=str((meta.get("preparation") or {}).get("dtype", "uint8")),
+        )
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a label has height and width: (C, H, W), or of several sizes."""
+        return self.shape is None or (len(self.shape) == 3 and min(self.shape[1:]) > 1)
+
+
+class Task(ABC):
+    """One task. The facts come first, then what is asked for in the order of a job's life."""
+
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    title: ClassVar[str]  # on pages, e.g. "Object detection"
+    model_words: ClassVar[str]  # a model of this task, at the start of a sentence
+    dataset_type: ClassVar[str] = ""  # R's `type_name` of a data set; empty: the title of its source
+    model_type: ClassVar[str] = "Generic Image Model"  # R's `type_name` of a model
+    area: ClassVar[str] = "generic"  # R's part of the addresses: /datasets/images/<area>, /models/images/<area>
+    unit: ClassVar[str] = "entries"  # what progress counts while records are made
+    label_kinds: ClassVar[tuple[str, ...]]  # kinds of labels in records that fit, the usual one first
+    output_kind: ClassVar[str]  # what an output is: one of the five words above, in JSON and in the pages' code
+    views: ClassVar[tuple[str, ...]]  # view extensions that fit, the one to propose first
+    losses: ClassVar[tuple[str, ...]] = ()  # names of `engines.network.losses`, the default first; (): the network brings its own
+    picture_metrics: ClassVar[tuple[str, ...]] = ()  # columns of an evaluation: metrics of one picture
+    of_places: ClassVar[bool] = False  # an output belongs to places of the picture, so sizes are squashed and results restored
+    has_background: ClassVar[bool] = True  # the first class may be what is not looked for, drawn black
+    scores: ClassVar[str] = ""  # how scores of classes become probabilities: "softmax", "sigmoid", "" (no scores)
+    index_targets: ClassVar[bool] = False  # targets are class indices, not numbers
+    moves: ClassVar[str] = ""  # how augmentation moves a label with its picture: "map" (nearest class), "picture", "boxes", ""
+    counts_hits: ClassVar[bool] = False  # accuracy is told while training too
+    weighs_classes: ClassVar[bool] = False  # the loss can weigh classes
+    restores_input: ClassVar[bool] = False  # without labels the picture itself is learnt, so outputs are in its units
+    options: ClassVar[tuple[str, ...]] = ()  # fields of the model form that only this task has
+
+    def fits(self, labels: Labels) -> bool:
+        """Whether these labels are what the task is about."""
+        return labels.kind in self.label_kinds
+
+    def has_labels(self, labels: Labels) -> bool:
+        """Whether there are labels; without them a picture is compared with itself."""
+        return labels.kind != "none"
+
+    def adopts(self, labels: Labels) -> bool:
+        """Whether labels that do not fit the task they were given are this one's."""
+        return False
+
+    def takes_network(self, tasks: Sequence[str]) -> bool:
+        """Whether a network made for these tasks (names) can be trained for this one."""
+        return self.name in tasks
+
+    # -- ingest -------------------------------------------------------------------------------------------------
+
+    def claims(self, kind: str, has_classes: bool) -> bool:
+        """Whether samples whose source names no task are this task's, by the kind of their labels."""
+        return False
+
+    def label_of(self, array: np.ndarray) -> tuple[str, np.ndarray] | None:
+        """(kind, array) of a source's label where this task reads it in its own way; None: by its shape alone."""
+        return None
+
+    def nothing_to_learn(self, class_labels: Sequence[str], counts: Sequence[int]) -> tuple[str, str] | None:
+        """(message, advice) where the objects (or pixels, labels) of each class in the training split leave nothing to learn."""
+        return None
+
+    def label_problem(self, class_labels: Sequence[str], seen: Sequence[int]) -> tuple[str, str, str] | None:
+        """(kind, entry, reason) of a problem that only the counts over all splits show; `seen` follows the classes."""
+        return None
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    @property
+    def default_loss(self) -> str:
+        """The loss of a network text that brings none; empty where the network must."""
+        return self.losses[0] if self.losses else ""
+
+    def ignored_index(self, labels: Labels) -> int:
+        """The class index that counts neither in the loss nor in metrics."""
+        return NONE_IGNORED
+
+    def follows_picture(self, labels: Labels) -> bool:
+        """Whether labels are arrays of the picture's size, cropped and moved with it."""
+        return False
+
+    def label_scale(self, labels: Labels) -> float:
+        """What targets are divided by and outputs multiplied: full scale of arrays (C, H, W) of integers, 1 for all else."""
+        import numpy as np
+
+        dtype = np.dtype(labels.dtype)
+        whole = labels.shape is not None and len(labels.shape) == 3 and np.issubdtype(dtype, np.integer)
+        return float(np.iinfo(dtype).max) if whole else 1.0
+
+    def targets(self, labels: Any) -> np.ndarray:
+        """Labels of a batch as the loss takes them: int64 class indices, or float32 (not yet scaled)."""
+        import numpy as np
+
+        return np.asarray(labels).astype(np.float32)
+
+    def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
+        """(what is needed, advice) where an output (without batch axis) cannot be compared with the labels; `size` is (H, W) of
+        the input. None where it can."""
+        if labels.shape is None or _volume(shape) == _volume(labels.shape):
+            return None
+        wanted = "×".join(map(str, labels.shape)) or "1"
+        return (
+            f"the labels are {wanted}",
+            "Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
+        )
+
+    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+        """New metrics of outputs against labels. `options` are those of the training."""
+        return []
+
+    def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
+        """Trivial answers made from the training labels alone, of which the best is the baseline.
+
+        `training()` gives arrays (n, …) of some training labels, `counts` the records of each class where they were counted.
+        """
+        return []
+
+    def activation(self, labels: Labels) -> str:
+        """How outputs become probabilities of the classes: "softmax", "sigmoid", or empty where they are no scores of classes."""
+        return self.scores if labels.class_labels else ""
+
+    # -- outputs ------------------------------------------------------------------------------------------------
+
+    def kept(self, output: np.ndarray) -> np.ndarray:
+        """What is kept of an output of one picture."""
+        return output
+
+    def shown(self, output: np.ndarray, dtype: Any) -> np.ndarray:
+        """An output of one picture as the film strip keeps it; `dtype` is the type of what it is compared with."""
+        return output
+
+    def size_of(self, output: np.ndarray) -> list[int]:
+        """Width and height of the picture, as far as a kept output tells."""
+        return list(output.shape[:-3:-1])
+
+    @abstractmethod
+    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> Any:
+        """A label for a page, as JSON."""
+
+    @abstractmethod
+    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+        """A kept output for a page, as JSON, with what only a truth tells."""
+
+    # -- evaluation ---------------------------------------------------------------------------------------------
+
+    def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
+        """A label of a data set with other classes as the model's; `places` (K,) tells where each stands there, -1: nowhere."""
+        return label
+
+    def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        """A kept output and its truth as batches of one for the metrics. DataError where they cannot be compared."""
+        import numpy as np
+
+        from digits.errors import DataError
+
+        if output.size != truth.size:
+            raise DataError(
+                f"The model gives outputs of shape {output.shape}, the labels of this data set have {truth.shape}.",
+                advice="Evaluate on a data set whose labels have the shape of those the model was trained on.",
+            )
+        return (output / scale)[None], (truth.astype(np.float64).reshape(output.shape) / scale)[None]
+
+    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+        """A kept output as it would lie in a picture `y` times as high and `x` times as wide."""
+        return output
+
+    # -- tests --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
+        """Labels with a perfect output (N, …) and the truth (N, …) that it is for, as metrics take them."""
+
+
+def lies_over(labels: Labels) -> bool:
+    """Whether labels are arrays of their picture's height and width."""
+    if labels.shape is None or len(labels.shape) != 3:
+        return labels.kind == "map"
+    return labels.feature_shape is not None and labels.shape[1:] == labels.feature_shape[1:]
+
+
+def _volume(shape: Iterable[int]) -> int:
+    volume = 1
+    for size in shape:
+        volume *= size
+    return volume

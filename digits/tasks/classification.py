@@ -1,0 +1,103 @@
+"""Classification: one class for each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from digits.tasks.base import CLASSES, Guess, Labels, Task
+from digits.utils.finite import finite
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digits.metrics.base import Metric
+
+TOP = 3  # classes that a description of an output names
+
+
+class Classification(Task):
+    """A label is the index of a class (int64), an output scores of the classes (N, K); scores beyond them do not count."""
+
+    name = "classification"
+    title = "Classification"
+    model_words = "An image classification model"
+    dataset_type = "Image Classification Dataset"
+    model_type = "Image Classification Model"
+    area = "classification"
+    unit = "images"
+    label_kinds = ("index",)
+    output_kind = CLASSES
+    views = ("all-top-k", "all-raw-data")
+    losses = ("cross_entropy", "focal")
+    scores = "softmax"
+    index_targets = True
+    counts_hits = True
+    weighs_classes = True
+
+    def fits(self, labels: Labels) -> bool:
+        return labels.kind == "index" and bool(labels.class_labels)
+
+    def adopts(self, labels: Labels) -> bool:
+        return self.fits(labels)
+
+    def claims(self, kind: str, has_classes: bool) -> bool:
+        return kind == "index" and has_classes
+
+    def targets(self, labels: Any) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray(labels).astype(np.int64, copy=False)
+
+    def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
+        if len(shape) == 1 and shape[0] >= len(labels.class_labels):
+            return None
+        return f"the data set has {len(labels.class_labels)} classes", "Let the last layer give context.num_classes scores."
+
+    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+        from digits.metrics.accuracy import Accuracy
+
+        return [Accuracy(len(labels.class_labels))]
+
+    def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
+        """The scores are the shares of the classes, so the first guess is the most frequent one."""
+        import numpy as np
+
+        names, shares = labels.class_labels, np.array(counts, np.float64)
+        if len(shares) != len(names):
+            shares = class_counts(training(), len(names))
+        best = names[int(np.argmax(shares))]
+        return [
+            Guess(lambda _, truth: np.broadcast_to(shares, (len(truth), len(names))), f"always the most frequent class, “{best}”")
+        ]
+
+    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
+        """The name of its class."""
+        return class_name(int(label), class_labels)
+
+    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+        """`top` (`[label, percent]`, best first) and `correct`."""
+        scores = output.ravel()[: len(class_labels)]
+        best = (-scores).argsort(kind="stable")[:TOP]
+        top = [[class_labels[i], finite(100 * float(scores[i]))] for i in best]
+        return {"top": top, "correct": truth is None or bool(best[0] == int(truth))}
+
+    def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
+        import numpy as np
+
+        truth = np.arange(7)
+        return Labels(class_labels=tuple("abcdefg")), np.eye(7, dtype=np.float32), truth
+
+
+def class_name(index: int, class_labels: Sequence[str]) -> str:
+    return class_labels[index] if 0 <= index < len(class_labels) else f"class {index}"
+
+
+def class_counts(parts: Iterable[np.ndarray], classes: int) -> np.ndarray:
+    """How often each class index is among arrays of labels: float64 (K,)."""
+    import numpy as np
+
+    counts = np.zeros(classes)
+    for part in parts:
+        counts += np.bincount(part[(part >= 0) & (part < classes)].astype(np.int64), minlength=classes)
+    return counts

@@ -1,0 +1,113 @@
+"""Object detection: boxes with a class each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from digits.tasks.base import BOXES, Guess, Labels, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digits.metrics.base import Metric
+
+
+class Detection(Task):
+    """A label is a structured array of `BOX_DTYPE`, an output rows (M, 6): left, top, right, bottom in pixels, score, class."""
+
+    name = "detection"
+    aliases = ("object_detection",)
+    title = "Object detection"
+    model_words = "An object detection model"
+    label_kinds = ("boxes",)
+    output_kind = BOXES
+    views = ("image-bounding-boxes", "all-raw-data")
+    picture_metrics = ("map50", "precision", "recall")
+    of_places = True
+    has_background = False
+    moves = "boxes"
+    options = ("score_threshold",)
+
+    def adopts(self, labels: Labels) -> bool:
+        return self.fits(labels)
+
+    def claims(self, kind: str, has_classes: bool) -> bool:
+        return kind == "boxes"
+
+    def label_of(self, array: np.ndarray) -> tuple[str, np.ndarray] | None:
+        """An array 1×N×16 is the original's form of boxes."""
+        from digits.extensions.data.digits_boxes import boxes_of_rows, is_rows
+
+        return ("boxes", boxes_of_rows(array)) if is_rows(array) else None
+
+    def nothing_to_learn(self, class_labels: Sequence[str], counts: Sequence[int]) -> tuple[str, str] | None:
+        if sum(counts):
+            return None
+        return (
+            f"None of the training pictures has an object of the classes {', '.join(class_labels[:10])}.",
+            "Check the label folder, the class names in the files and the list of classes.",
+        )
+
+    def targets(self, labels: Any) -> Any:
+        """As they are: a list of structured arrays."""
+        return labels
+
+    def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
+        return None  # the network compares for itself; what it takes and gives is checked where it is built
+
+    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+        from digits.metrics.average_precision import SCORE, BoxPrecision
+
+        return [BoxPrecision(labels.class_labels, float((options or {}).get("score_threshold") or SCORE))]
+
+    def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
+        import numpy as np
+
+        return [Guess(lambda _, truth: [np.zeros((0, 6))] * len(truth), "no box anywhere")]
+
+    def kept(self, output: np.ndarray) -> np.ndarray:
+        """Boxes with a score; rows of zeros filled up."""
+        return output[output[:, 4] > 0]
+
+    def size_of(self, output: np.ndarray) -> list[int]:
+        return [max(1, int(output[:, column].max(initial=0)) + 1) for column in (2, 3)]
+
+    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> list[dict[str, Any]]:
+        """`box` (x0, y0, x1, y1 in pixels) and `class` of each."""
+        return [{"box": [float(value) for value in list(row)[:4]], "class": int(row[4])} for row in label]
+
+    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+        """`boxes` of `box`, `class` and `score`. Rows without a score are padding."""
+        rows = output.reshape(-1, output.shape[-1]) if output.ndim and output.shape[-1] >= 5 else output.reshape(0, 5)
+        return {
+            "boxes": [
+                {"box": row[:4].tolist(), "score": float(row[4]), "class": int(row[5]) if len(row) > 5 else 0}
+                for row in rows
+                if row[4] > 0
+            ]
+        }
+
+    def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
+        import numpy as np
+
+        kept = label[places[np.clip(label["class"], 0, len(places) - 1)] >= 0].copy()
+        kept["class"] = places[kept["class"]]
+        return kept
+
+    def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        return [output], [truth]
+
+    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+        import numpy as np
+
+        return output * np.array([x, y, x, y, 1, 1], output.dtype)
+
+    def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
+        import numpy as np
+
+        from digits.storage.records.reader import BOX_DTYPE
+
+        truth = np.array([[(2, 3, 9, 11, 0, 0), (12, 1, 20, 8, 1, 0)], [(0, 0, 6, 6, 1, 0), (8, 8, 15, 19, 0, 0)]], BOX_DTYPE)
+        rows = [[[*(float(box[n]) for n in ("x0", "y0", "x1", "y1")), 1.0, float(box["class"])] for box in one] for one in truth]
+        return Labels("boxes", None, class_labels=("cat", "dog"), feature_shape=(3, 24, 24)), np.array(rows), truth

@@ -1,0 +1,88 @@
+"""Regression: one or more numbers for each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from digits.tasks.base import NUMBERS, Guess, Labels, Task
+from digits.utils.finite import finite
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digits.metrics.base import Metric
+
+MOST_NUMBERS = 64  # that a description shows
+
+
+class Regression(Task):
+    """A label is a vector (K,) of float32, or a whole number that names no class; an output as many numbers."""
+
+    name = "regression"
+    title = "Regression"
+    model_words = "A regression model"
+    label_kinds = ("vector", "index", "array")
+    output_kind = NUMBERS
+    views = ("all-raw-data",)
+    losses = ("mse", "l1", "smooth_l1")
+    picture_metrics = ("mae", "rmse")
+
+    def fits(self, labels: Labels) -> bool:
+        if labels.kind in ("map", "array"):
+            return not labels.is_picture
+        return labels.kind == "vector" or (labels.kind == "index" and not labels.class_labels)
+
+    def adopts(self, labels: Labels) -> bool:
+        return self.fits(labels)
+
+    def claims(self, kind: str, has_classes: bool) -> bool:
+        return kind == "vector"
+
+    def label_of(self, array: np.ndarray) -> tuple[str, np.ndarray] | None:
+        """Any array with one axis longer than 1 is a vector, and a whole number is a number like others."""
+        if array.size == 1:
+            return "vector", array
+        return ("vector", array) if array.size and array.size == max(array.shape) else None
+
+    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+        from digits.metrics.regression import Errors
+
+        return [Errors()]
+
+    def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
+        import numpy as np
+
+        mean = mean_of(part.astype(np.float64) for part in training())
+        words = "always the mean of the training labels"
+        return [Guess(lambda _, truth: np.broadcast_to(mean, truth.shape).astype(np.float32), words)]
+
+    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> list[float | None]:
+        """The first numbers."""
+        return numbers(label)
+
+    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+        """`values`: the first numbers."""
+        return {"values": numbers(output)}
+
+    def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
+        import numpy as np
+
+        truth = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+        return Labels("vector", (2,), "float32"), truth.copy(), truth
+
+
+def numbers(values: np.ndarray) -> list[float | None]:
+    return [finite(float(value)) for value in values.ravel()[:MOST_NUMBERS]]
+
+
+def mean_of(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean of arrays (n, …) over their first axes."""
+    import numpy as np
+
+    total: Any = 0.0
+    count = 0
+    for part in parts:
+        total = total + part.sum(axis=0)
+        count += len(part)
+    return np.asarray(total / count)

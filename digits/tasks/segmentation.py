@@ -1,0 +1,152 @@
+"""Segmentation: a class for each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from digits.domain.datasets import IGNORED
+from digits.tasks.base import MAP, Guess, Labels, Task, lies_over
+from digits.tasks.classification import class_counts
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digits.metrics.base import Metric
+
+
+class Segmentation(Task):
+    """A label is a map of class indices (1, H, W), an output scores (N, K, H, W), of which the class of each pixel is kept."""
+
+    name = "segmentation"
+    title = "Segmentation"
+    model_words = "A segmentation model"
+    label_kinds = ("map", "array")
+    output_kind = MAP
+    views = ("image-segmentation", "image-image-output", "all-raw-data")
+    losses = ("cross_entropy_dice", "cross_entropy", "dice", "focal", "focal_dice")
+    picture_metrics = ("mean_dice", "mean_iou", "pixel_accuracy")
+    of_places = True
+    scores = "softmax"
+    index_targets = True
+    moves = "map"
+    weighs_classes = True
+
+    def fits(self, labels: Labels) -> bool:
+        return True  # what else they are shows when the first batch is trained
+
+    def adopts(self, labels: Labels) -> bool:
+        return labels.kind == "map" and bool(labels.class_labels)
+
+    def claims(self, kind: str, has_classes: bool) -> bool:
+        return kind == "map"
+
+    def nothing_to_learn(self, class_labels: Sequence[str], counts: Sequence[int]) -> tuple[str, str] | None:
+        if sum(counts):
+            return None
+        return "Every pixel of every training mask is left out (void).", "Check the colour map and the values that do not count."
+
+    def label_problem(self, class_labels: Sequence[str], seen: Sequence[int]) -> tuple[str, str, str] | None:
+        """One class alone teaches nothing but that class."""
+        names = [name for name, count in zip(class_labels, seen, strict=True) if count]
+        if len(names) != 1:
+            return None
+        reason = f"All masks hold the class {names[0]!r} alone: a network will learn to answer just that. Check the masks."
+        return "mask", names[0], reason
+
+    def ignored_index(self, labels: Labels) -> int:
+        return labels.ignored
+
+    def follows_picture(self, labels: Labels) -> bool:
+        return lies_over(labels)
+
+    def label_scale(self, labels: Labels) -> float:
+        return 1.0
+
+    def targets(self, labels: Any) -> np.ndarray:
+        """Class indices int64 (N, H, W)."""
+        import numpy as np
+
+        array = np.asarray(labels)
+        return array.reshape(len(array), *array.shape[-2:]).astype(np.int64)
+
+    def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
+        classes = len(labels.class_labels)
+        if len(shape) == 3 and shape[0] >= classes and shape[1:] == size:
+            return None
+        return f"a score for each of {classes} classes at each of {size[0]}×{size[1]} pixels is needed", ""
+
+    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+        from digits.metrics.regression import Errors
+        from digits.metrics.segmentation import Overlap
+
+        return [Overlap(labels.class_labels, labels.ignored)] if labels.class_labels else [Errors()]
+
+    def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
+        """The most frequent class for every pixel."""
+        import numpy as np
+
+        best = int(np.argmax(class_counts(training(), len(labels.class_labels))))
+        return [Guess(lambda _, truth: np.full(truth.shape, best), f"every pixel “{labels.class_labels[best]}”")]
+
+    def kept(self, output: np.ndarray) -> np.ndarray:
+        """The class of each pixel: uint8 (H, W), int32 of more than 256 classes."""
+        import numpy as np
+
+        return output.argmax(axis=0).astype(np.uint8 if output.shape[0] <= 256 else np.int32) if output.ndim == 3 else output
+
+    def shown(self, output: np.ndarray, dtype: Any) -> np.ndarray:
+        return self.kept(output)
+
+    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
+        """The classes as a grey picture's address."""
+        from digits.images.addresses import map_address
+
+        return map_address(label)
+
+    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+        """`map` and `dice`: mean over the classes but 0 that are in the picture or its prediction; None: no such class."""
+        from digits.images.addresses import map_address
+
+        return {"map": map_address(output), "dice": None if truth is None else _dice(output, truth)}
+
+    def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
+        """What the model does not know does not count."""
+        import numpy as np
+
+        table = np.full(max(256, len(places)), ignored, np.int64)
+        table[: len(places)] = np.where(places < 0, ignored, places)
+        return table[np.clip(label.astype(np.int64), 0, len(table) - 1)]
+
+    def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        from digits.images.prepare_for_model import centre_of
+
+        return output[None], centre_of(truth.reshape(truth.shape[-2:]), output.shape)[None]
+
+    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+        from digits.images.prepare_for_model import nearest
+
+        height, width = (max(1, round(side * by)) for side, by in zip(output.shape[-2:], (y, x), strict=True))
+        return output[nearest(output.shape[0], height)][:, nearest(output.shape[1], width)]
+
+    def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
+        import numpy as np
+
+        truth = np.random.default_rng(0).integers(0, 3, (4, 8, 8))
+        labels = Labels("map", (1, 8, 8), "uint8", ("back", "cell", "edge"), (3, 8, 8))
+        return labels, np.eye(3, dtype=np.float32)[truth].transpose(0, 3, 1, 2), truth
+
+
+def _dice(output: np.ndarray, truth: np.ndarray) -> float | None:
+    import numpy as np
+
+    made, real = output.reshape(output.shape[-2:]), truth.reshape(truth.shape[-2:])
+    if made.shape != real.shape:
+        return None
+    kept = real != IGNORED
+    classes = set(np.unique(made[kept]).tolist()) | set(np.unique(real[kept]).tolist())
+    values = []
+    for c in classes - {0}:
+        a, b = (made == c) & kept, (real == c) & kept
+        values.append(2 * int((a & b).sum()) / int(a.sum() + b.sum()))
+    return sum(values) / len(values) if values else None
