@@ -15,8 +15,10 @@ from digits.domain.status import Status
 from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.storage.jobs.store import Job, JobQuery
+from digits.utils.values import WHOLE, shown, whole
 from digits.utils.words import counted
 
+LARGEST_PRIORITY = 10**7
 LONGEST = {"name": 500, "group": 500, "notes": 100_000}  # characters
 
 
@@ -135,14 +137,14 @@ def reprioritize(service: Service, job: Job, move: str) -> Job:
     """Move a waiting job in the queue. `move` is `top`, `up`, `down`, `bottom` or a whole number that becomes its priority."""
     if not job.status.is_running:
         raise Forbidden(f"{job.name} is {job.status.word}; only a job that waits has a place in the queue.")
-    if move.lstrip("-").isdigit() and len(move) < 8:
-        return _set_priority(service, job, int(move))
+    if WHOLE.fullmatch(move):
+        return _set_priority(service, job, whole(move, "move", least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY))
     queue = [other for other in service.store.active() if other.status != Status.RUN or other.id == job.id]
     places = {"top": 0, "bottom": len(queue) - 1}
     at = [other.id for other in queue].index(job.id)
     to = places.get(move, at + {"up": -1, "down": 1}.get(move, 0))
     if move not in ("top", "bottom", "up", "down"):
-        raise BadRequest(f"move is {move[:40]!r}, expected top, up, down, bottom or a whole number.")
+        raise BadRequest(f"move is {shown(move)}, expected top, up, down, bottom or a whole number.")
     queue.insert(max(0, min(to, len(queue) - 1)), queue.pop(at))
     return _number_queue(service, queue, job.id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -252,3 +253,24 @@ class TestPages:
         text = client.get("/").text
         assert "/datasets/generic/new/image-gradients" in text
         assert "/datasets/images/generic/new" in text
+
+
+@pytest.mark.parametrize("extension", ["image-segmentation", "image-object-detection", "image-processing", "image-regression"])
+def test_no_number_of_a_plugins_form_breaks_the_server(client: FlaskClient, extension: str) -> None:
+    """The form's fields are WTForms' own; what they refuse comes back as a message at the field."""
+    names = re.findall(
+        r'<input[^>]*name="([^"]+)"[^>]*type="number"|<input[^>]*type="number"[^>]*name="([^"]+)"', page_of(client, extension)
+    )
+    fields = [first or second for first, second in names]
+    assert fields
+    for value in ("x", "1_0", "٣", "²", "nan", "-inf", "9" * 4000, "9" * 5000, "-1", "1e999"):
+        answer = client.post(
+            f"/datasets/generic/create/{extension}.json", data={"dataset_name": "x", **dict.fromkeys(fields, value)}
+        )
+        assert answer.status_code == 400, (value[:20], answer.text[:300])
+
+
+def page_of(client: FlaskClient, extension: str) -> str:
+    answer = client.get(f"/datasets/generic/new/{extension}")
+    assert answer.status_code == 200
+    return answer.text

@@ -52,7 +52,10 @@ def register(area: Blueprint) -> None:
     task_evaluations.register(area)
 
 
-@describes(answer="id, name, status, model_id, snapshot_epoch and, when it is done, `result`.")
+@describes(
+    arguments={**SELECTION, "top_page": "Page of the most confident pictures (page only), from 0."},
+    answer="id, name, status, model_id, snapshot_epoch and, when it is done, `result`.",
+)
 def show_evaluation(job_id: str) -> Any:
     """An evaluation."""
     job = _job(job_id)

@@ -12,7 +12,7 @@ from flask.blueprints import BlueprintSetupState
 from digits.storage.jobs.store import Job
 from digits.utils.values import whole
 from digits.web.http import arguments
-from digits.web.http.request import get_service
+from digits.web.http.request import describes, get_service
 from digits.web.jobs.live import MOST_CHANGES, RESET, Lines, Live, Message, RowChange, Watcher, line_start, pieces, row_changes
 
 KEEP_ALIVE = b": still here\n\n"
@@ -33,6 +33,7 @@ def blueprint() -> Blueprint:
     return area
 
 
+@describes(arguments={"offset": "Byte of the log after which the lines begin; the header `Last-Event-ID` comes before it."})
 def job_events(job_id: str) -> Response:
     """The event log of one job from `Last-Event-ID` (or the argument `offset`) on, then live.
 
@@ -45,6 +46,7 @@ def job_events(job_id: str) -> Response:
     return _stream(_job_stream(get_live(), job, offset))
 
 
+@describes(arguments={"list": "Sequence number after which changed rows are sent.", "job": "ID:OFFSET, repeated."})
 def events() -> Response:
     """Changed rows of all jobs and, for each argument `job=ID:OFFSET`, that job's lines.
 
