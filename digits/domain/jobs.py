@@ -49,6 +49,15 @@ TYPE_NAMES = {
 }
 
 
+TASK_TITLES = {
+    Task.CLASSIFICATION: "Classification",
+    Task.SEGMENTATION: "Segmentation",
+    Task.DETECTION: "Object detection",
+    Task.PROCESSING: "Image to image",
+    Task.REGRESSION: "Regression",
+}  # what is not among them is not known, or just arrays
+
+
 def new_job_id(now: float | None = None) -> str:
     """`YYYYmmdd-HHMMSS-xxxx`: local time and four random hexadecimal digits."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
@@ -71,7 +80,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """The contents of `job.json`.
+    """The contents of `job.json`. `task` of a data set is settled when its records show it (`JobFolder.settle_task`).
 
     `form` is what the user sent (kept to clone the job), `spec` what it was validated to (a dataclass of
     `domain.datasets`, `domain.training` or `domain.inference` as a dictionary). `columns` are facts for lists (`extension`,

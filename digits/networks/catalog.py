@@ -117,6 +117,16 @@ STANDARD = (
         defaults=_values(30, "SGD", 0.01, 32, aug_flip="fliplr", **_POLY),
     ),
     Card(
+        "small_cnn",
+        "Small CNN (any size)",
+        minimum_size=1,
+        channels=1,
+        parameters=226_392,
+        note="For pictures that are too small for the others, or a single row; trains on a CPU.",
+        batch_size=32,
+        defaults=_values(30, "ADAMW", 0.002, 32, use_mean="pixel", **_POLY),
+    ),
+    Card(
         "unet",
         "U-Net (small)",
         tasks=PICTURES,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
-from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, UserColumns
+from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, Kind, Task, UserColumns
 from digits.errors import StorageError
 from digits.storage.files import read_json, write_json
 
@@ -59,6 +61,23 @@ class JobFolder:
             return JobRequest.from_json(value)
         except (KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{self.request_file} cannot be understood: {error}.") from error
+
+    def settle_task(self) -> JobRequest:
+        """The request with the task that a data set turned out to be for: `dataset.json` says it, and `job.json` from now on.
+
+        Only the records show what a plugin's data set is for, so this is the one thing of a request that changes. Any other job
+        and a data set that is not whole are as they were asked for. Raises StorageError.
+        """
+        request = self.request()
+        if request.kind != Kind.DATASET or not self.dataset_file.is_file():
+            return request
+        with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
+            task = Task(read_json(self.dataset_file)["task"])
+            if task != request.task:
+                spec = {**request.spec, "task": str(task)} if "task" in request.spec else request.spec
+                request = replace(request, task=task, spec=spec)
+                write_json(self.request_file, request.to_json())
+        return request
 
     def user(self) -> UserColumns:
         """Name, notes and so on; the job's id as its name where the file is lost."""

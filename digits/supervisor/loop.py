@@ -17,12 +17,12 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.config import Settings
-from digits.domain.jobs import Action
+from digits.domain.jobs import Action, Kind, Task
 from digits.domain.status import FINISHED, Status
 from digits.errors import DigitsError, NotFound
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir
-from digits.storage.jobs.store import Job, JobStore
+from digits.storage.jobs.store import Job, JobQuery, JobStore
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
@@ -90,6 +90,10 @@ class Supervisor:
                     self._take_over(job)
         for job_id in self.store.uncounted():
             self.usage.count(job_id)
+        for job in self.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(Status.DONE)])).jobs:
+            if job.task == Task.GENERIC:  # an earlier version left it at what was known before the records
+                with self._guard(job.id):
+                    self._settle(job)
 
     def close(self) -> None:
         """End the threads; workers are left alone."""
@@ -193,6 +197,11 @@ class Supervisor:
         self._due.pop(f"fold {job.id}", None)
         self._due.pop("queue", None)
         self.usage.count(job.id)
+
+    def _settle(self, job: Job) -> None:
+        task = self.jobs_dir.folder(job.id).settle_task().task
+        if task != job.task:
+            self.store.update(job.id, task=str(task))
 
     def _check_beats(self) -> None:
         for worker in self.executor.silent(self.settings.heartbeat_seconds):

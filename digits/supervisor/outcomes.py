@@ -73,7 +73,7 @@ def resumption_words(job: Job, run: RunSummary) -> str:
 
 
 def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
-    """What lists show of a finished data set, from its `dataset.json`: classes, entries of the splits, image shape, problems."""
+    """What a finished data set turned out to be: its task; for lists classes, entries of the splits, image shape, problems."""
     if status != Status.DONE or job.kind != Kind.DATASET:
         return {}
     try:
@@ -82,7 +82,8 @@ def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]
         return {}
     counts = {name: split.entries for name, split in info.splits.items()}
     found = {"classes": len(info.class_labels), "entries": sum(counts.values()), "splits": counts, "problems": info.problems}
-    return {"summary": {**job.summary, **found, "feature_shape": list(info.feature_shape or ())}}
+    summary = {**job.summary, **found, "feature_shape": list(info.feature_shape or ())}
+    return {"task": folder.settle_task().task, "summary": summary}
 
 
 def _died(job: Job, folder: JobFolder, reason: str) -> Outcome:

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Client:
             request.data, kind = multipart(fields, upload)
             request.add_header("Content-Type", kind)
         elif fields:
-            request.data = urllib.parse.urlencode({"username": "me", **fields}).encode()
+            request.data = urllib.parse.urlencode({"username": "me", **fields}, doseq=True).encode()
         try:
             with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
                 return answer.status, answer.read().decode()
@@ -74,11 +74,14 @@ def multipart(fields: dict[str, Any], upload: dict[str, tuple[str, bytes]]) -> t
 
 
 @contextmanager
-def server_with(plugin: Path, folder: Path) -> Iterator[Client]:
-    """A client of a server below `folder` that has the package `plugin` installed."""
+def server_with(plugins: Path | Sequence[Path], folder: Path) -> Iterator[Client]:
+    """A client of a server below `folder` that has the package (or packages) `plugins` installed."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
-    source = str(shutil.copytree(plugin, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info")))
-    subprocess.run([*command, "--disable-pip-version-check", "--target", str(folder / "site"), source], check=True)
+    for plugin in [plugins] if isinstance(plugins, Path) else plugins:
+        source = folder / "source" / plugin.name
+        shutil.copytree(plugin, source, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+        target = ["--disable-pip-version-check", "--target", str(folder / "site"), str(source)]
+        subprocess.run([*command, *target], check=True)
     with pytest.MonkeyPatch.context() as patch:
         search = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("PYTHONPATH", search)

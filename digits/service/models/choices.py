@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from digits.domain.datasets import TRAIN_DB, DatasetInfo
+from digits.domain.inference import output_kind
 from digits.domain.jobs import Kind, Task
 from digits.domain.status import Status
 from digits.errors import NotFound, StorageError
 from digits.networks import catalog
 from digits.service import Service
-from digits.service.datasets.classification import summary_dict
+from digits.service.datasets.classification import EXTENSIONS, summary_dict
 from digits.service.models.form import FRAMEWORKS
 from digits.service.models.frameworks import MISSING_TASKS, install_command, is_installed
 from digits.service.models.snapshots import list_snapshots
@@ -20,12 +22,32 @@ USABLE = (Status.DONE, Status.INIT, Status.WAIT, Status.RUN)
 MAX_PREVIOUS = 200
 MAX_FOUND = 60
 EVERY = 10**6
+NETWORKS_FOR = {
+    "classes": Task.CLASSIFICATION,
+    "map": Task.SEGMENTATION,
+    "boxes": Task.DETECTION,
+    "pictures": Task.PROCESSING,
+    "numbers": Task.REGRESSION,
+}  # what a network gives -> the task that has networks for it
+
+
+def suits_form(job: Job, task: str) -> bool:
+    """Whether a data set, or a model for one, belongs to the form of classification or to the other (every other `task`).
+
+    What a plugin made for classification belongs to both: scripts of the original train on all plugins' data sets by the other.
+    """
+    if task == Task.CLASSIFICATION:
+        return job.task == Task.CLASSIFICATION
+    return job.task != Task.CLASSIFICATION or job.extension not in EXTENSIONS.values()
 
 
 def dataset_choices(service: Service, task: str, extension: str = "") -> list[dict[str, Any]]:
-    """Data sets a new model may learn from, newest first: those that are whole or being made and suit the form."""
+    """Data sets a new model may learn from, newest first: those that are whole or being made and suit the form.
+
+    Each says under `networks` for which task a network fits it, and under `proposed` which one by framework.
+    """
     found = service.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(s) for s in USABLE])).jobs
-    suiting = [job for job in found if (job.task == Task.CLASSIFICATION) == (task == Task.CLASSIFICATION)]
+    suiting = [job for job in found if suits_form(job, task)]
     offered = [_dataset(service, job) for job in suiting if not extension or job.extension == extension]
     return [dataset for dataset in offered if dataset is not None]
 
@@ -33,7 +55,7 @@ def dataset_choices(service: Service, task: str, extension: str = "") -> list[di
 def previous_choices(service: Service, task: str) -> list[dict[str, Any]]:
     """Models whose network (and weights) may be the start of a new one, newest first."""
     found = service.store.query(JobQuery(kind=Kind.MODEL, limit=MAX_PREVIOUS)).jobs
-    return [_previous(service, job) for job in found if (job.task == Task.CLASSIFICATION) == (task == Task.CLASSIFICATION)]
+    return [_previous(service, job) for job in found if suits_form(job, task)]
 
 
 def framework_choices() -> list[dict[str, Any]]:
@@ -51,8 +73,34 @@ def framework_choices() -> list[dict[str, Any]]:
 
 
 def standard_choices(framework: str, task: str) -> list[dict[str, Any]]:
-    """The networks with a readable text of ours, with the sound defaults of each."""
-    return [asdict(card) for card in catalog.standard_networks(framework, task)]
+    """The networks with a readable text of ours that a form offers, with the sound defaults of each."""
+    return [asdict(card) for card in catalog.standard_networks(framework, task if task == Task.CLASSIFICATION else "")]
+
+
+def networks_task(task: str, info: DatasetInfo | None) -> str:
+    """The task whose networks fit the records of a data set; `task` while they are not known.
+
+    For a plugin's arrays and for databases the labels decide: pictures want another network than two numbers.
+    """
+    train = info.splits.get(TRAIN_DB) if info else None
+    if info is None or train is None:
+        return task
+    meta = train.meta
+    shape = None if meta.label_kind == "none" else meta.label_shape  # without labels a picture is its own
+    labels = {"label_kind": meta.label_kind, "label_shape": shape, "class_labels": info.class_labels}
+    return NETWORKS_FOR[output_kind({"task": task, **labels})]
+
+
+def fitting(task: str, shape: tuple[int, int, int] | None, framework: str) -> catalog.Card | None:
+    """The network to propose for a task: the largest input that pictures (C, H, W) still fill, then the fewest weights."""
+    cards = catalog.standard_networks(framework, task)
+    if not cards or shape is None:
+        return cards[0] if cards else None
+    side = min(shape[1:])
+    inside = [card for card in cards if max(card.input_size, card.minimum_size) <= side]
+    if not inside:
+        return min(cards, key=lambda card: card.minimum_size)
+    return min(inside, key=lambda card: (-card.input_size // 100, card.parameters))
 
 
 def sound_values(name: str) -> dict[str, Any]:
@@ -78,7 +126,16 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
         summary = {k: v for k, v in summary_dict(service, job).items() if k != "class_labels"}
     except StorageError:
         return None
-    return {**summary, "created": job.created, "letter": str(job.status)}
+    info = service.folder(job.id).find_dataset_info()
+    task, shape = networks_task(job.task, info), info.feature_shape if info else None
+    cards = {name: fitting(task, shape, name) for name in FRAMEWORKS}
+    return {
+        **summary,
+        "created": job.created,
+        "letter": str(job.status),
+        "networks": task,
+        "proposed": {name: card.name if card else "" for name, card in cards.items()},
+    }
 
 
 def _previous(service: Service, job: Job) -> dict[str, Any]:

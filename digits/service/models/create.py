@@ -6,7 +6,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import digits
@@ -19,6 +19,7 @@ from digits.service import Service
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.models.checks import check
+from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
 from digits.service.models.gpus import resources
@@ -71,7 +72,6 @@ def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
     form, errors = read(values)
     framework, warnings = _collect(errors, lambda: choose_framework(form), ("pytorch", []))
     dataset = _collect(errors, lambda: usable_dataset(service, task, form.dataset), None) if "dataset" not in errors else None
-    dataset = dataset and replace(dataset, task=records_task(service, dataset))
     network = _collect(errors, lambda: resolve(service, form, values, framework), None)
     needs = _collect(errors, lambda: resources(service, form), None)
     info = info_of(service, dataset.id) if dataset else None
@@ -102,8 +102,7 @@ def usable_dataset(service: Service, task: str, dataset_id: str) -> Job:
         raise FormErrors(
             {"dataset": [f"{job.name} {word}, so it has no pictures to learn from. Make it again or choose another."]}
         )
-    suits = job.task == Task.CLASSIFICATION if task == Task.CLASSIFICATION else job.task != Task.CLASSIFICATION
-    if not suits:
+    if not suits_form(job, task):
         where = "images/generic" if task == Task.CLASSIFICATION else "images/classification"
         raise FormErrors({"dataset": [f"{job.name} is a {job.task} data set. Make its model at /models/{where}/new."]})
     return job
@@ -139,12 +138,6 @@ def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, A
     if verbose:
         value |= {"directory": str(folder.path), "snapshots": [snapshot.epoch for snapshot in snapshots]}
     return value
-
-
-def records_task(service: Service, dataset: Job) -> str:
-    """The task that the records of a data set turned out to be for; what was asked for while they are not whole."""
-    info = info_of(service, dataset.id)
-    return info.task if info and dataset.task == Task.GENERIC else dataset.task
 
 
 def info_of(service: Service, dataset_id: str) -> DatasetInfo | None:

@@ -104,6 +104,8 @@ def _dataset_context(service: Service, job: Job, folder: JobFolder, crop: int | 
         return {**context, "num_classes": UNKNOWN_CLASSES}
     meta = next(iter(info.splits.values())).meta
     label_shape = None if meta.label_shape is None else list(meta.label_shape)
+    if meta.label_kind == "none":  # a picture is its own label
+        label_shape = context["input_shape"]
     return {
         **context,
         "num_classes": len(info.class_labels),

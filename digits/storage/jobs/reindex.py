@@ -53,7 +53,7 @@ def reindex(jobs_dir: JobsDir, store: JobStore, *, on_job: Callable[[int, int], 
 def restore(folder: JobFolder, store: JobStore, report: Report) -> None:
     """Make (again) the row of one folder; a folder that cannot be understood becomes a problem of the report."""
     try:
-        request = folder.request()
+        request = folder.settle_task()
     except StorageError as error:
         report.problems.append((folder.path, str(error)))
         return

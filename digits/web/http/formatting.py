@@ -10,7 +10,9 @@ from typing import Any
 from flask import Flask, url_for
 from markupsafe import Markup
 
+from digits.domain.jobs import TASK_TITLES, Kind, Task
 from digits.domain.status import Status
+from digits.storage.jobs.store import Job
 from digits.web.http.request import may_edit
 
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
@@ -27,9 +29,17 @@ def register(app: Flask) -> None:
         "ago": ago,
         "duration": duration,
         "pill": pill,
+        "sort_of": sort_of,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals["asset"] = asset
+
+
+def sort_of(job: Job) -> str:
+    """What a job makes and for which task, in words for people: `Segmentation model`."""
+    noun = {Kind.DATASET: "data set"}.get(Kind(job.kind), str(job.kind))
+    title = TASK_TITLES.get(Task(job.task)) if job.task else None
+    return f"{title} {noun}" if title else noun.capitalize()
 
 
 def print_time(seconds: float) -> str:

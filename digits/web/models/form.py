@@ -11,7 +11,7 @@ from digits.domain.jobs import Kind, Task
 from digits.service.forms import BoundForm
 from digits.service.models import choices as model_choices
 from digits.service.models.create import clone_values
-from digits.service.models.form import LR_PARAMETERS, ModelForm
+from digits.service.models.form import LR_PARAMETERS, MAX_NAME, ModelForm
 from digits.service.models.gpus import machine_gpus
 from digits.storage.jobs.store import JobQuery
 from digits.tasks import TASKS
@@ -35,9 +35,7 @@ def render(
     groups = sorted({job.group for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs if job.group})
     return render_template(
         "models/new.html",
-        form=BoundForm(
-            ModelForm, values if values is not None else fresh_values(task, datasets, standard["pytorch"]), errors or {}
-        ),
+        form=BoundForm(ModelForm, values if values is not None else fresh_values(datasets, standard["pytorch"]), errors or {}),
         title=TITLES[task] + (f" ({extension})" if extension else ""),
         form_area="classification" if task == Task.CLASSIFICATION else "generic",
         extension=extension,
@@ -56,16 +54,18 @@ def render(
     )
 
 
-def fresh_values(task: Task, datasets: list[dict[str, Any]], standard: list[dict[str, Any]]) -> dict[str, Any]:
-    """What an untouched form holds: the data set asked for (or the only one) and the first network's sound values."""
+def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]]) -> dict[str, Any]:
+    """What an untouched form holds: the data set asked for (or the only one), a name, and the sound values of the network that
+    fits."""
     asked = arguments.text("dataset")
     chosen = next((d for d in datasets if d["id"] == asked), datasets[0] if len(datasets) == 1 else None)
-    card = fitting(standard, chosen)
+    name = chosen["proposed"]["pytorch"] if chosen else ""
+    card = next((card for card in standard if card["name"] == name), None if chosen else standard[0])
     values: dict[str, Any] = {"framework": "pytorch", "method": "standard" if card else "custom"}
-    if chosen:
-        values["dataset"] = chosen["id"]
     if card:
         values |= {"standard_networks": card["name"], **card["defaults"]}
+    if chosen:
+        values |= {"dataset": chosen["id"], "model_name": f"{chosen['name']} {card['title'] if card else 'custom'}"[:MAX_NAME]}
     return values
 
 
@@ -73,18 +73,6 @@ def defaults() -> dict[str, str]:
     """What the server takes for each field that is left out, as the form writes it."""
     form = BoundForm(ModelForm)
     return {view.name: ("y" if view.value else "false") if view.widget == "checkbox" else str(view.value) for view in form}
-
-
-def fitting(standard: list[dict[str, Any]], dataset: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The network to propose: one for the data set's task, the largest input that the pictures still fill, then the fewest
-    weights."""
-    if dataset and dataset.get("task") != Task.GENERIC:
-        standard = [card for card in standard if dataset.get("task") in card["tasks"]]
-    if not standard or not dataset or not dataset.get("image_height"):
-        return standard[0] if standard else None
-    side = min(int(dataset["image_height"]), int(dataset["image_width"]))
-    inside = [card for card in standard if card["input_size"] <= side]
-    return min(inside, key=lambda card: (-card["input_size"] // 100, card["parameters"])) if inside else standard[0]
 
 
 def render_plain(template: str, **values: Any) -> str:

@@ -94,7 +94,7 @@ function offerOther() {
 
 // What does not go with the data set's task is hidden: networks, losses, fields. A data set of unknown sort takes everything.
 function showTask() {
-  const task = dataset()?.task || data.area;
+  const task = dataset()?.networks || data.area;
   for (const part of all("[data-tasks]")) part.hidden = task !== "generic" && !part.dataset.tasks.split(" ").includes(task);
   for (const option of control("loss").options) option.hidden = Boolean(option.value) && !data.losses[task]?.includes(option.value);
   const usual = dataset()?.usual_loss;
@@ -102,9 +102,10 @@ function showTask() {
   if (control("loss").selectedOptions[0]?.hidden) control("loss").value = "";
   const cards = all(`#pane-standard [data-framework-only="${framework()}"] .network-card:not([hidden]) [name="standard_networks"]`);
   if (tab === "standard" && cards.length && !cards.some((radio) => radio.checked)) {
-    cards[0].checked = true;
+    (cards.find((radio) => radio.value === dataset()?.proposed[framework()]) || cards[0]).checked = true;
     soundValues();
   }
+  suggestName();
   offerOther();
   if (tab === "library") findNetworks();
 }
@@ -113,6 +114,7 @@ function showTask() {
 
 function soundValues() {
   const values = card()?.defaults;
+  suggestName();
   if (!values || !form.hasAttribute("data-fresh")) return;
   for (const [name, value] of Object.entries(values)) {
     const field = control(name);
@@ -121,6 +123,13 @@ function soundValues() {
     else field.value = value ?? "";
   }
   showDependents();
+}
+
+// "Pets LeNet", until the user writes a name.
+function suggestName() {
+  if (!form.hasAttribute("data-fresh") || touched.has("model_name") || !dataset()) return;
+  const network = tab === "custom" ? "custom" : tab === "previous" ? previous()?.network : card()?.title || chosenName();
+  control("model_name").value = `${dataset().name} ${network || ""}`.trim();
 }
 
 function showDependents() {
@@ -159,7 +168,7 @@ async function plotRates() {
 // -- library ------------------------------------------------------------------------------------------------------
 
 async function findNetworks() {
-  const task = dataset()?.task || data.area;
+  const task = dataset()?.networks || data.area;
   const box = form.querySelector("[data-library]");
   const search = document.getElementById("library-search");
   const wanted = search.value.trim();

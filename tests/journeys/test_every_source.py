@@ -1,0 +1,204 @@
+"""Every source and bundled plugin by its own page: form, records, *Train*, *Create* without touching a field, a trained model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits.storage.records.caffe_datum import make_datum
+from tests.extensions.test_dicom import write as write_dicom
+from tests.ingest import objects
+from tests.journeys.client import Client, server_with
+from tests.journeys.forms import form_of, shown_text
+from tests.service.finished_dataset import class_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSIFICATION = "/datasets/images/classification/new"
+DATABASES = "/datasets/images/generic/new"
+SIDE = 24
+
+pytestmark = pytest.mark.slow
+
+
+def pictures(folder: Path, count: int = 10, channels: int = 3) -> Path:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 256, (SIDE, SIDE, channels), np.uint8)
+        Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(folder / f"{number}.png")
+    return folder
+
+
+def classes(root: Path) -> dict[str, Any]:
+    return {"folder_train": class_folder(root / "classes"), "resize_width": 10, "resize_height": 10}
+
+
+def lists(root: Path) -> dict[str, Any]:
+    folder = class_folder(root / "classes")
+    paths = [(path, number) for number, name in enumerate(sorted(folder.iterdir())) for path in sorted(name.iterdir())]
+    for name, rows in (("train", paths[::2]), ("val", paths[1::2])):
+        (root / f"{name}.txt").write_text("".join(f"{path} {number}\n" for path, number in rows))
+    (root / "labels.txt").write_text("a\nb\nc\n")
+    local = {"train_images": "train.txt", "val_images": "val.txt", "labels_file": "labels.txt"}
+    files = {f"textfile_local_{field}": root / name for field, name in local.items()}
+    size = {"resize_width": 28, "resize_height": 28}
+    return {"method": "textfile", "textfile_use_local_files": "y", "textfile_use_val": "y", **files, **size}
+
+
+def pairs(root: Path) -> dict[str, Any]:
+    return {"feature_folder": pictures(root / "in"), "label_folder": pictures(root / "out")}
+
+
+def itself(root: Path) -> dict[str, Any]:
+    return {"feature_folder": pictures(root / "in"), "label_source": "image"}
+
+
+def masks(root: Path) -> dict[str, Any]:
+    folder = root / "masks"
+    folder.mkdir(parents=True)
+    for number in range(10):
+        Image.fromarray((np.arange(SIDE * SIDE).reshape(SIDE, SIDE) % 3).astype(np.uint8)).save(folder / f"{number}.png")
+    (root / "names.txt").write_text("ground\ncar\ntree\n")
+    return {"feature_folder": pictures(root / "in"), "label_folder": folder, "class_labels_file": root / "names.txt"}
+
+
+def boxes(root: Path) -> dict[str, Any]:
+    return {
+        "train_image_folder": objects.pictures(root / "images"),
+        "train_label_folder": objects.kitti(root / "labels"),
+        "val_image_folder": root / "images",
+        "val_label_folder": root / "labels",
+    }
+
+
+def numbers(root: Path) -> dict[str, Any]:
+    folder = pictures(root / "in")
+    (root / "numbers.csv").write_text("image,x,y\n" + "".join(f"{n}.png,{n / 10},{-n}\n" for n in range(10)))
+    return {"image_folder": folder, "values_file": root / "numbers.csv"}
+
+
+def series(root: Path) -> dict[str, Any]:
+    for number in range(10):
+        values = np.random.default_rng(number).integers(0, 4000, (SIDE, SIDE)).astype(np.uint16)
+        write_dicom(root / "scans" / ("ill" if number % 2 else "well") / f"{number}.dcm", values, patient=f"P{number}")
+    return {"dicom_folder": root / "scans", "labels": "folders"}
+
+
+def databases(root: Path, labels: Callable[[int], Any] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for split, count in (("train", 12), ("val", 4)):
+        random = np.random.default_rng(count)
+        features = [random.integers(0, 256, (1, SIDE, SIDE), np.uint8) for _ in range(count)]
+        found[f"prebuilt_{split}_images"] = _database(root / f"{split}_images", features, [i % 3 for i in range(count)])
+        if labels:
+            found[f"prebuilt_{split}_labels"] = _database(
+                root / f"{split}_labels", [labels(i) for i in range(count)], [0] * count
+            )
+    return found
+
+
+def _database(folder: Path, arrays: list[np.ndarray], labels: list[int]) -> Path:
+    folder.mkdir(parents=True)
+    with lmdb.open(str(folder), map_size=1 << 26) as environment, environment.begin(write=True) as transaction:
+        for i, (array, label) in enumerate(zip(arrays, labels, strict=True)):
+            transaction.put(f"{i:08d}".encode(), make_datum(array, label))
+    return folder
+
+
+def two_numbers(root: Path) -> dict[str, Any]:
+    return databases(root, lambda i: np.array([[[i / 10, -i]]], np.float32))
+
+
+def planes(root: Path) -> dict[str, Any]:
+    return databases(root, lambda i: np.full((1, SIDE, SIDE), i / 10, np.float32))
+
+
+def without_labels(root: Path) -> dict[str, Any]:
+    return {**databases(root), "prebuilt_ignore_labels": "y"}
+
+
+def gradients(root: Path) -> dict[str, Any]:
+    return {"train_image_count": 12, "val_image_count": 4, "test_image_count": 0, "image_width": 20, "image_height": 16}
+
+
+def texts(root: Path) -> dict[str, Any]:
+    root.mkdir()
+    for name in ("train", "val"):
+        (root / f"{name}.csv").write_text("".join(f'{1 + n % 2},"headline {n}","words of it"\n' for n in range(12)))
+    (root / "names.txt").write_text("world\nsports\n")
+    files = {"train_data_file": root / "train.csv", "val_data_file": root / "val.csv", "class_labels_file": root / "names.txt"}
+    return {**files, "max_chars_per_sample": 60, "dsopts_feature_encoding": "none"}
+
+
+def hearts(root: Path, shared_data: Path) -> dict[str, Any]:
+    source = shared_data / "sunnybrook"
+    contours = source / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours"
+    shutil.copytree(source / "challenge_training" / "SC-HF-I-1", root / "pictures" / "SC-HF-I-1")
+    shutil.copytree(contours / "SC-HF-I-1", root / "contours" / "SC-HF-I-1")
+    return {"image_folder": root / "pictures", "contour_folder": root / "contours", "picture_size": 32}
+
+
+def own(source: str) -> str:
+    return f"/datasets/generic/new/{source}"
+
+
+# name: address of the form, what is filled in, the task of the records, the network that is proposed
+SOURCES: dict[str, tuple[str, Callable[..., dict[str, Any]], str, str]] = {
+    "folder": (CLASSIFICATION, classes, "classification", "small_cnn"),
+    "lists": (CLASSIFICATION, lists, "classification", "lenet"),
+    "pairs": (own("image-processing"), pairs, "processing", "autoencoder"),
+    "itself": (own("image-processing"), itself, "processing", "autoencoder"),
+    "masks": (own("image-segmentation"), masks, "segmentation", "unet"),
+    "boxes": (own("image-object-detection"), boxes, "detection", "detector"),
+    "numbers": (own("image-regression"), numbers, "regression", "regressor"),
+    "dicom": (own("image-dicom"), series, "classification", "small_cnn"),
+    "databases": (DATABASES, databases, "generic", "small_cnn"),
+    "databases-numbers": (DATABASES, two_numbers, "generic", "regressor"),
+    "databases-planes": (DATABASES, planes, "generic", "autoencoder"),
+    "databases-alone": (DATABASES, without_labels, "generic", "autoencoder"),
+    "gradients": (own("image-gradients"), gradients, "generic", "regressor"),
+    "texts": (own("text-classification"), texts, "classification", "small_cnn"),
+    "hearts": (own("image-sunnybrook"), hearts, "segmentation", "unet"),
+}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    plugins = [ROOT / "plugins" / name for name in ("image_gradients", "text_classification", "sunnybrook")]
+    with server_with(plugins, tmp_path_factory.mktemp("sources")) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_from_the_form_to_a_trained_model(name: str, client: Client, request: pytest.FixtureRequest) -> None:
+    address, prepare, task, network = SOURCES[name]
+    shared = {"shared_data": request.getfixturevalue("shared_data")} if prepare is hearts else {}
+    values = prepare(root=client.server.jobs_dir.parent / name, **shared)
+    page = client.page(f"{address}?username=me")
+    assert "generic" not in shown_text(page).lower()
+    form = form_of(page, "dataset_name")
+    dataset = client.done(client.json(f"{form.action}.json", **form.sent(dataset_name=name, **values))["id"])
+
+    folder = client.server.jobs_dir / dataset
+    asked, info = (json.loads((folder / file).read_text()) for file in ("job.json", "dataset.json"))
+    row = client.server.service.store.get(dataset)
+    assert {row.task, asked["task"], asked["spec"]["task"], info["task"]} == {task}
+    page = client.page(f"/datasets/{dataset}")
+    assert "generic" not in shown_text(page).lower()
+
+    train = page.split('class="btn btn-primary" href="')[1].split('"')[0]
+    page = client.page(f"{train}&username=me")
+    form = form_of(page, "model_name")
+    sent = form.sent()
+    assert (sent["dataset"], sent["standard_networks"]) == ([dataset], [network])
+    assert "generic" not in shown_text(page).lower()
+    made = client.json(f"{form.action}.json", **sent)
+    client.done(made["id"])
+    assert "generic" not in shown_text(client.page(f"/models/{made['id']}")).lower()
