@@ -49,15 +49,6 @@ TYPE_NAMES = {
 }
 
 
-TASK_TITLES = {
-    Task.CLASSIFICATION: "Classification",
-    Task.SEGMENTATION: "Segmentation",
-    Task.DETECTION: "Object detection",
-    Task.PROCESSING: "Image to image",
-    Task.REGRESSION: "Regression",
-}  # what is not among them is not known, or just arrays
-
-
 def new_job_id(now: float | None = None) -> str:
     """`YYYYmmdd-HHMMSS-xxxx`: local time and four random hexadecimal digits."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from digits.domain.datasets import TRAIN_DB, DatasetInfo
-from digits.domain.inference import output_kind
+from digits import tasks
+from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import Kind, Task
 from digits.domain.status import Status
 from digits.errors import NotFound, StorageError
@@ -22,13 +22,6 @@ USABLE = (Status.DONE, Status.INIT, Status.WAIT, Status.RUN)
 MAX_PREVIOUS = 200
 MAX_FOUND = 60
 EVERY = 10**6
-NETWORKS_FOR = {
-    "classes": Task.CLASSIFICATION,
-    "map": Task.SEGMENTATION,
-    "boxes": Task.DETECTION,
-    "pictures": Task.PROCESSING,
-    "numbers": Task.REGRESSION,
-}  # what a network gives -> the task that has networks for it
 
 
 def suits_form(job: Job, task: str) -> bool:
@@ -82,13 +75,7 @@ def networks_task(task: str, info: DatasetInfo | None) -> str:
 
     For a plugin's arrays and for databases the labels decide: pictures want another network than two numbers.
     """
-    train = info.splits.get(TRAIN_DB) if info else None
-    if info is None or train is None:
-        return task
-    meta = train.meta
-    shape = None if meta.label_kind == "none" else meta.label_shape  # without labels a picture is its own
-    labels = {"label_kind": meta.label_kind, "label_shape": shape, "class_labels": info.class_labels}
-    return NETWORKS_FOR[output_kind({"task": task, **labels})]
+    return tasks.of(task, tasks.Labels.of_dataset(info)).name if info else task
 
 
 def fitting(task: str, shape: tuple[int, int, int] | None, framework: str) -> catalog.Card | None:

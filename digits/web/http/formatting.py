@@ -10,7 +10,8 @@ from typing import Any
 from flask import Flask, url_for
 from markupsafe import Markup
 
-from digits.domain.jobs import TASK_TITLES, Kind, Task
+from digits import tasks
+from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.storage.jobs.store import Job
 from digits.web.http.request import may_edit
@@ -38,8 +39,7 @@ def register(app: Flask) -> None:
 def sort_of(job: Job) -> str:
     """What a job makes and for which task, in words for people: `Segmentation model`."""
     noun = {Kind.DATASET: "data set"}.get(Kind(job.kind), str(job.kind))
-    title = TASK_TITLES.get(Task(job.task)) if job.task else None
-    return f"{title} {noun}" if title else noun.capitalize()
+    return f"{tasks.get(job.task).title} {noun}"
 
 
 def print_time(seconds: float) -> str:
