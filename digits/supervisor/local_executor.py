@@ -1,4 +1,4 @@
-"""Worker processes: started, recognised after a restart, watched, and stopped by a ladder.
+"""Workers as processes of this machine: started, recognised after a restart, watched, and stopped by a ladder.
 
 Holds: a worker leads a session and a process group of its own, so it outlives the supervisor and can be ended with all its
 children. When the leader has died, what is left of its group is killed before its pid is given back to the system.
@@ -7,16 +7,14 @@ children. When the leader has died, what is left of its group is killed before i
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,62 +22,38 @@ import digits
 from digits.errors import StorageError
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder, JobsDir
-from digits.supervisor.scheduling import Allocation
+from digits.supervisor.executor import Ladder, Stop, Worker
+from digits.supervisor.gpus import Gpu, list_gpus
+from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, Schedule, schedule
 from digits.utils.processes import boot_identity, group_members, is_alive, signal_group, signal_process, start_time
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "digits.worker")
 # Threads of OpenMP wait for each other by spinning; with more threads than processors that makes a training five times slower.
 # This many turns (the default is 300,000) are as fast on an idle machine.
 BRIEF_SPINS = {"GOMP_SPINCOUNT": "2000"}
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """How long each step of stopping a worker may take, in seconds, before the next one.
-
-    First the leader is asked (SIGTERM: it may save a checkpoint), then its whole group, then the group is killed.
-    """
-
-    ask: float = 20.0
-    terminate: float = 5.0
-
-
-class Stop(StrEnum):
-    """Why a worker is being ended."""
-
-    NO = ""
-    ABORT = "abort"
-    DELETE = "delete"
-    SILENT = "silent"  # no sign of life
-    SERVER = "server"  # the server ends and takes its workers with it
+TAIL_BYTES = 16 * 2**10
+DISAPPEARED = "it disappeared while no server was watching"
 
 
 @dataclass
-class Worker:
-    """One running worker. `process` is there for those that this supervisor started itself."""
+class LocalWorker(Worker):
+    """A process group. `process` is there for those that this supervisor started itself."""
 
-    job_id: str
-    pid: int
-    started: float
-    attempt: int
-    allocation: Allocation
+    pid: int = 0
+    started: float = 0.0
     process: subprocess.Popen[bytes] | None = None
-    stop_reason: Stop = Stop.NO
     stop_since: float = 0.0
     stop_step: int = 0
     beat: float = 0.0  # modification time of the heartbeat file ...
     beat_seen: float = 0.0  # ... and when (monotonic clock) it was first seen to be that
 
-    @property
-    def exit_code(self) -> int | None:
-        """As `subprocess` has it (negative: a signal); None where it is not known, because the worker was adopted."""
-        return self.process.returncode if self.process else None
+    def __post_init__(self) -> None:
+        self.columns = {"pid": self.pid, "pid_start": self.started}
+        self.beat_seen = time.monotonic()
 
 
 class LocalExecutor:
-    """All running workers, by job id."""
+    """All running workers, by job id. `cpu_slots` 0 means one for each processor."""
 
     def __init__(
         self,
@@ -88,19 +62,46 @@ class LocalExecutor:
         ladder: Ladder | None = None,
         checkpoint_seconds: int = 60,
         environ: Mapping[str, str] | None = None,
+        cpu_slots: int = 0,
+        gpus: Callable[[], list[Gpu]] = list_gpus,
     ) -> None:
         self.jobs_dir = jobs_dir
         self.command = tuple(command)
         self.ladder = ladder or Ladder()
         self.checkpoint_seconds = checkpoint_seconds
         self.environ = dict(os.environ if environ is None else environ)
-        self.workers: dict[str, Worker] = {}
+        self.cpu_slots = cpu_slots or os.cpu_count() or 1
+        self.workers: dict[str, LocalWorker] = {}
+        self.gpus = gpus()
+        self._list_gpus = gpus
 
-    def allocations(self) -> list[Allocation]:
-        """What the running workers hold."""
-        return [worker.allocation for worker in self.workers.values()]
+    # -- places -------------------------------------------------------------------------------------------------------
 
-    def start(self, allocation: Allocation, attempt: int) -> Worker:
+    def place(self, queue: Sequence[ResourceRequest]) -> Schedule:
+        """The rule of `scheduling`, over the processors and GPUs of this machine."""
+        machine = Machine(self.cpu_slots, tuple(gpu.id for gpu in self.gpus))
+        return schedule(queue, [worker.allocation for worker in self.workers.values()], machine)
+
+    def refresh(self) -> None:
+        """Ask the driver again: it may have come up after the server did."""
+        self.gpus = self._list_gpus()
+
+    def free_gpus(self) -> list[str]:
+        """Devices that no job has reserved."""
+        reserved = self._reserved()
+        return [gpu.id for gpu in self.gpus if gpu.id not in reserved]
+
+    def describe(self) -> dict[str, Any]:
+        """`cpu_slots`, and `gpus` with the `job` that has each."""
+        jobs = self._reserved()
+        return {"cpu_slots": self.cpu_slots, "gpus": [{**asdict(gpu), "job": jobs.get(gpu.id, "")} for gpu in self.gpus]}
+
+    def _reserved(self) -> dict[str, str]:
+        return {gpu: worker.job_id for worker in self.workers.values() for gpu in worker.allocation.gpus}
+
+    # -- start and adopt ----------------------------------------------------------------------------------------------
+
+    def start(self, allocation: Allocation, attempt: int) -> LocalWorker:
         """Start a worker. Raises OSError when the system refuses."""
         folder = self.jobs_dir.folder(allocation.job_id)
         process = subprocess.Popen(
@@ -113,21 +114,22 @@ class LocalExecutor:
             start_new_session=True,
         )
         os.close(log)
-        worker = Worker(allocation.job_id, process.pid, start_time(process.pid), attempt, allocation, process)
-        worker.beat_seen = time.monotonic()
+        worker = LocalWorker(
+            allocation.job_id, attempt, allocation, pid=process.pid, started=start_time(process.pid), process=process
+        )
         self.workers[allocation.job_id] = worker
         return worker
 
-    def adopt(self, job_id: str, pool: str) -> Worker | None:
+    def adopt(self, job_id: str, pool: str) -> LocalWorker | None:
         """Take over the worker that `worker.json` names, where it still runs on this machine."""
-        identity = self.identity(job_id)
+        identity = self._identity(job_id)
         pid, started = int(identity.get("pid", 0)), float(identity.get("start", 0.0))
-        is_here = identity.get("host") == socket.gethostname() and not self.was_rebooted(job_id)
+        is_here = identity.get("host") == socket.gethostname() and not self._was_rebooted(identity)
         if not is_here or not is_alive(pid, started):
             return None
         gpus = tuple(str(gpu) for gpu in identity.get("gpus", ()))
         allocation = Allocation(job_id, pool, int(identity.get("cpus", 1)), gpus)
-        worker = Worker(job_id, pid, started, int(identity.get("attempt", 1)), allocation, beat_seen=time.monotonic())
+        worker = LocalWorker(job_id, int(identity.get("attempt", 1)), allocation, pid=pid, started=started)
         self.workers[job_id] = worker
         return worker
 
@@ -142,7 +144,11 @@ class LocalExecutor:
             return False
         return False
 
-    def identity(self, job_id: str) -> dict[str, Any]:
+    def describe_absence(self, job_id: str) -> str:
+        """Whether the machine was started again since the job's newest worker began, or nobody knows."""
+        return "the machine was started again" if self._was_rebooted(self._identity(job_id)) else DISAPPEARED
+
+    def _identity(self, job_id: str) -> dict[str, Any]:
         """What the newest worker wrote about itself; empty where it did not come so far."""
         try:
             value = read_json(self.jobs_dir.folder(job_id).worker_file)
@@ -150,26 +156,29 @@ class LocalExecutor:
             return {}
         return value if isinstance(value, dict) else {}
 
-    def was_rebooted(self, job_id: str) -> bool:
-        """Whether the machine was started again since the job's newest worker began."""
-        boot = self.identity(job_id).get("boot", "")
+    def _was_rebooted(self, identity: Mapping[str, Any]) -> bool:
+        boot = identity.get("boot", "")
         return bool(boot) and boot != boot_identity()
 
+    # -- the ladder ---------------------------------------------------------------------------------------------------
+
     def stop(self, worker: Worker, reason: Stop) -> None:
-        """Begin (once) to end a worker: the first step of the ladder."""
+        """Ask the leader (SIGTERM), once: it may save a checkpoint."""
         if worker.stop_reason:
             return
-        worker.stop_reason, worker.stop_since, worker.stop_step = reason, time.monotonic(), 0
-        signal_process(worker.pid, signal.SIGTERM)
+        local = self.workers[worker.job_id]
+        local.stop_reason, local.stop_since, local.stop_step = reason, time.monotonic(), 0
+        signal_process(local.pid, signal.SIGTERM)
 
     def kill(self, worker: Worker, reason: Stop) -> None:
-        """End a worker that would not listen: the last step of the ladder at once."""
-        worker.stop_reason = worker.stop_reason or reason
-        worker.stop_step = 2
-        signal_group(worker.pid, signal.SIGKILL)
+        """Kill the whole group."""
+        local = self.workers[worker.job_id]
+        local.stop_reason = local.stop_reason or reason
+        local.stop_step = 2
+        signal_group(local.pid, signal.SIGKILL)
 
     def escalate(self) -> None:
-        """The next step for each worker that was given its time."""
+        """After the leader the whole group (SIGTERM), after that SIGKILL."""
         now = time.monotonic()
         for worker in self.workers.values():
             if not worker.stop_reason:
@@ -181,19 +190,31 @@ class LocalExecutor:
             elif worker.stop_step == 1 and waited >= self.ladder.ask + self.ladder.terminate:
                 self.kill(worker, worker.stop_reason)
 
+    # -- watch --------------------------------------------------------------------------------------------------------
+
     def reap(self) -> list[Worker]:
-        """Workers that have ended since the last call, with nobody left of their groups; they are no longer in `workers`."""
+        """Workers that have ended, with nobody left of their groups."""
         ended = [worker for worker in self.workers.values() if self._has_ended(worker)]
         for worker in ended:
             del self.workers[worker.job_id]
-        return ended
+        return list(ended)
 
     def silent(self, seconds: float) -> list[Worker]:
-        """Workers whose heartbeat file has not changed for so long. A machine that slept does not count as silence."""
+        """Workers whose heartbeat file has not changed for so long."""
         now = time.monotonic()
         return [worker for worker in self.workers.values() if now - self._last_beat(worker, now) > seconds]
 
-    def _has_ended(self, worker: Worker) -> bool:
+    def log(self, job_id: str, lines: int) -> str:
+        """The end of `worker.log`."""
+        try:
+            with open(self.jobs_dir.folder(job_id).log_file, "rb") as handle:
+                handle.seek(max(0, handle.seek(0, os.SEEK_END) - TAIL_BYTES))
+                text = handle.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.rstrip().splitlines()[-lines:])
+
+    def _has_ended(self, worker: LocalWorker) -> bool:
         if worker.process is None:
             if is_alive(worker.pid, worker.started):
                 return False
@@ -203,10 +224,10 @@ class LocalExecutor:
         if os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
         signal_group(worker.pid, signal.SIGKILL)
-        worker.process.wait()
+        worker.exit_code = worker.process.wait()
         return True
 
-    def _last_beat(self, worker: Worker, now: float) -> float:
+    def _last_beat(self, worker: LocalWorker, now: float) -> float:
         try:
             beat = self.jobs_dir.folder(worker.job_id).heartbeat_file.stat().st_mtime
         except OSError:
@@ -214,6 +235,8 @@ class LocalExecutor:
         if beat != worker.beat:
             worker.beat, worker.beat_seen = beat, now
         return worker.beat_seen
+
+    # -- the command --------------------------------------------------------------------------------------------------
 
     def _arguments(self, allocation: Allocation, attempt: int) -> list[str]:
         arguments = ["--jobs-dir", str(self.jobs_dir.path), "--attempt", str(attempt), "--cpus", str(allocation.cpus)]

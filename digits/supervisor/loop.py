@@ -23,12 +23,11 @@ from digits.errors import DigitsError, NotFound
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, JobQuery, JobStore
-from digits.supervisor.gpus import Gpu, list_gpus
+from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
-from digits.supervisor.local_executor import LocalExecutor, Stop, Worker
 from digits.supervisor.outcomes import dataset_facts, exit_words, outcome_of, requeued
-from digits.supervisor.queue import Queue
+from digits.supervisor.queue import Queue, where_it_runs
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +40,6 @@ USAGE_SECONDS = 120.0
 DISK_SECONDS = 2.0
 WARN_SECONDS = 30.0  # between two lines about the same trouble
 DISK_FULL = "Paused: the disk is full. Delete what you no longer need; the job goes on by itself."
-EXIT_BUSY = 3  # as digits.worker.runtime: another worker has the job already
 
 
 class Supervisor:
@@ -53,16 +51,15 @@ class Supervisor:
         jobs_dir: JobsDir,
         store: JobStore,
         *,
-        executor: LocalExecutor | None = None,
-        gpus: Callable[[], list[Gpu]] = list_gpus,
+        executor: Executor,
         only: Collection[str] | None = None,
     ) -> None:
         self.settings = settings
         self.jobs_dir = jobs_dir
         self.store = store
         self.rows = JobRows(jobs_dir, store)
-        self.executor = executor or LocalExecutor(jobs_dir, checkpoint_seconds=settings.checkpoint_seconds)
-        self.queue = Queue(settings, jobs_dir, self.rows, self.executor, gpus, only)
+        self.executor = executor
+        self.queue = Queue(settings, jobs_dir, self.rows, executor, only)
         self.summaries = RunSummaries(jobs_dir, store, self.rows)
         self._due: dict[str, float] = {}
         self._sequence = -1
@@ -142,10 +139,10 @@ class Supervisor:
             self._unnamed.add(job.id)
             return
         if worker is None:
-            self._judge(job, Stop.NO, self._absence(job))
+            self._judge(job, Stop.NO, self.executor.describe_absence(job.id))
             return
-        self.store.update(job.id, pid=worker.pid, pid_start=worker.started, attempt=worker.attempt)
-        logger.info("Adopted the worker with pid %d, which goes on.", worker.pid, extra={"job_id": job.id})
+        self.store.update(job.id, attempt=worker.attempt, **worker.columns)
+        logger.info("Adopted the worker%s, which goes on.", where_it_runs(worker), extra={"job_id": job.id})
 
     def _name_workers(self) -> None:
         for job_id in list(self._unnamed):
@@ -155,9 +152,6 @@ class Supervisor:
                 continue
             with self._guard(job_id):
                 self._take_over(job)
-
-    def _absence(self, job: Job) -> str:
-        return "the machine was started again" if self.executor.was_rebooted(job.id) else exit_words(None)
 
     def _keep(self, worker: Worker) -> None:
         """The row of an ended worker could not be changed: judge it again at the next tick."""
@@ -170,7 +164,8 @@ class Supervisor:
         if worker.exit_code == EXIT_BUSY:
             self._meet_other(job)
             return
-        reason = exit_words(worker.exit_code)
+        code = worker.exit_code
+        reason = self.executor.describe_absence(job.id) if code is None else exit_words(code)
         if worker.stop_reason == Stop.SILENT:
             reason = f"it showed no sign of life for {self.settings.heartbeat_seconds} s and was ended"
         self._judge(job, worker.stop_reason, reason)
@@ -179,7 +174,7 @@ class Supervisor:
         """A worker of an earlier supervisor has the job: adopt it, or queue the job again where that one just ended."""
         worker = self.executor.adopt(job.id, job.pool)
         if worker is not None:
-            self.store.update(job.id, pid=worker.pid, pid_start=worker.started, attempt=worker.attempt)
+            self.store.update(job.id, attempt=worker.attempt, **worker.columns)
             return
         if self.executor.is_busy(job.id):
             self._unnamed.add(job.id)
@@ -188,7 +183,7 @@ class Supervisor:
         self.rows.transition(job.id, result.status, **result.columns)
 
     def _judge(self, job: Job, stop: Stop, reason: str) -> None:
-        result = outcome_of(job, self.summaries.finish(job.id), self.jobs_dir.folder(job.id), stop, reason)
+        result = outcome_of(job, self.summaries.finish(job.id), self.jobs_dir.folder(job.id), stop, reason, self.executor.log)
         columns = {**result.columns, **dataset_facts(job, self.jobs_dir.folder(job.id), result.status)}
         row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
@@ -263,7 +258,7 @@ class Supervisor:
     def _do_chores(self) -> None:
         if self._is_due("scan", SCAN_SECONDS):
             self._scan()
-            self.queue.refresh_gpus()
+            self.executor.refresh()
         if self._is_due("usage", USAGE_SECONDS):
             for job_id in self.executor.workers:
                 self.usage.count(job_id)

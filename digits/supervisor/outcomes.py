@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +13,10 @@ from digits.errors import StorageError
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.storage.run_summary import RunSummary, furthest
-from digits.supervisor.local_executor import Stop
+from digits.supervisor.executor import Stop
 
 MAX_FAILED_RESUMES = 3
 TAIL_LINES = 20
-TAIL_BYTES = 16 * 2**10
 
 _SIGNALS = {
     signal.SIGKILL: "often the system's way when memory runs out; lower the batch size or free memory",
@@ -40,8 +38,11 @@ class Outcome:
     columns: dict[str, Any] = field(default_factory=dict)
 
 
-def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason: str) -> Outcome:
-    """Judge the end of attempt `job.attempt`. `reason` says in words how the process ended."""
+def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason: str, log: Callable[[str, int], str]) -> Outcome:
+    """Judge the end of attempt `job.attempt`.
+
+    `reason` says in words how the worker ended, `log(job id, lines)` gives the end of what it printed.
+    """
     said = run.status.status if run.status and run.attempt == job.attempt else ""
     if said == Status.DONE:
         return Outcome(Status.DONE, {"message": resumption_words(job, run), "error": "", "failures": 0})
@@ -53,7 +54,7 @@ def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason:
         return requeued(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
     if said == Status.WAIT:
         return requeued(job, _text(run), "the disk was full")
-    return _died(job, folder, reason)
+    return _died(job, folder, reason, log)
 
 
 def requeued(job: Job, message: str, after: str) -> Outcome:
@@ -86,10 +87,10 @@ def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]
     return {"task": folder.settle_task().task, "summary": summary}
 
 
-def _died(job: Job, folder: JobFolder, reason: str) -> Outcome:
+def _died(job: Job, folder: JobFolder, reason: str, log: Callable[[str, int], str]) -> Outcome:
     failures = 1 if has_progressed(furthest(folder.events_file), job.attempt) else job.failures + 1
     if failures > MAX_FAILED_RESUMES:
-        return Outcome(Status.ERROR, {"failures": failures, "message": "", "error": _gave_up(folder, reason)})
+        return Outcome(Status.ERROR, {"failures": failures, "message": "", "error": _gave_up(log(job.id, TAIL_LINES), reason)})
     result = requeued(job, f"The worker ended: {reason}. The job starts again.", reason)
     return Outcome(result.status, {**result.columns, "failures": failures})
 
@@ -100,10 +101,8 @@ def has_progressed(reached: Mapping[int, float], attempt: int) -> bool:
     return reached.get(attempt, 0.0) > max(earlier, default=0.0)
 
 
-def exit_words(code: int | None) -> str:
-    """How a process ended, for people: `code` as `subprocess` has it, None where nobody saw it end."""
-    if code is None:
-        return "it disappeared while no server was watching"
+def exit_words(code: int) -> str:
+    """How a process ended, for people: `code` as `subprocess` has it."""
     if code >= 0:
         return f"it ended with exit code {code} and no word about why"
     try:
@@ -114,20 +113,7 @@ def exit_words(code: int | None) -> str:
     return f"it was killed by signal {-code} ({number.name}{': ' + hint if hint else ''})"
 
 
-def log_tail(folder: JobFolder, lines: int = TAIL_LINES) -> str:
-    """The last lines of `worker.log`; empty where there is none."""
-    try:
-        with open(folder.log_file, "rb") as handle:
-            size = handle.seek(0, os.SEEK_END)
-            handle.seek(max(0, size - TAIL_BYTES))
-            text = handle.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.rstrip().splitlines()[-lines:])
-
-
-def _gave_up(folder: JobFolder, reason: str) -> str:
-    tail = log_tail(folder)
+def _gave_up(tail: str, reason: str) -> str:
     told = f" The last lines of its log:\n{tail}" if tail else ""
     return (
         f"The job was started again {MAX_FAILED_RESUMES} times in a row and got no further: {reason}."

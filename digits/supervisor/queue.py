@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
 from digits.config import Settings
 from digits.domain.status import Status
-from digits.errors import Conflict
+from digits.errors import Conflict, DigitsError
 from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, Parent
-from digits.supervisor.gpus import Gpu
+from digits.supervisor.executor import Executor, Worker
 from digits.supervisor.job_rows import JobRows
-from digits.supervisor.local_executor import LocalExecutor
-from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, schedule
+from digits.supervisor.scheduling import Allocation, ResourceRequest
 
 logger = logging.getLogger(__name__)
 
@@ -33,23 +31,15 @@ class Queue:
         settings: Settings,
         jobs_dir: JobsDir,
         rows: JobRows,
-        executor: LocalExecutor,
-        gpus: Callable[[], list[Gpu]],
+        executor: Executor,
         only: Collection[str] | None = None,
     ) -> None:
         self.settings = settings
         self.jobs_dir = jobs_dir
         self.rows = rows
         self.executor = executor
-        self.gpus = gpus()
         self.only = only
         self.before_start: Callable[[Allocation], None] = lambda allocation: None
-        self._list_gpus = gpus
-
-    @property
-    def machine(self) -> Machine:
-        """What there is to give."""
-        return Machine(self.settings.cpu_slots or os.cpu_count() or 1, tuple(gpu.id for gpu in self.gpus))
 
     def run(self) -> list[Job]:
         """Look at the whole queue once; the jobs that were started."""
@@ -60,33 +50,19 @@ class Queue:
         if paused:
             self._report(waiting, dict.fromkeys((job.id for job in waiting), paused))
             return []
-        result = schedule([request_of(job) for job in waiting], self.executor.allocations(), self.machine)
+        result = self.executor.place([request_of(job) for job in waiting])
         for job_id, refusal in result.impossible.items():
             self.rows.transition(job_id, Status.ERROR, error=refusal, message="")
         self._report(waiting, result.reasons)
         jobs = {job.id: job for job in waiting}
         return [started for allocation in result.starts if (started := self._start(jobs[allocation.job_id], allocation))]
 
-    def free_gpus(self) -> list[str]:
-        """Devices that no job has reserved."""
-        used = {gpu for allocation in self.executor.allocations() for gpu in allocation.gpus}
-        return [gpu.id for gpu in self.gpus if gpu.id not in used]
-
-    def refresh_gpus(self) -> None:
-        """Ask the driver again: it may have come up after the server did."""
-        self.gpus = self._list_gpus()
-
-    def describe_gpus(self) -> list[dict[str, Any]]:
-        """All devices, each with the job that has it (or an empty text)."""
-        jobs = {gpu: allocation.job_id for allocation in self.executor.allocations() for gpu in allocation.gpus}
-        return [{**asdict(gpu), "job": jobs.get(gpu.id, "")} for gpu in self.gpus]
-
     def describe(self) -> dict[str, Any]:
         """What runs, what waits and what there is to give: the answer to the control operation `queue`."""
         active = self.rows.store.active()
         waiting = [{"id": job.id, "name": job.name, "message": job.message} for job in active if job.status != Status.RUN]
-        running = [asdict(allocation) for allocation in self.executor.allocations()]
-        return {"waiting": waiting, "running": running, "cpu_slots": self.machine.cpus, "gpus": self.describe_gpus()}
+        running = [asdict(worker.allocation) for worker in self.executor.workers.values()]
+        return {"waiting": waiting, "running": running, **self.executor.describe()}
 
     def _claimed(self) -> list[Job]:
         """All jobs that have not run yet, in order of priority and age; new ones become waiting ones."""
@@ -144,18 +120,24 @@ class Queue:
         self.before_start(allocation)
         try:
             worker = self.executor.start(allocation, attempt)
-        except OSError as error:
+        except (OSError, DigitsError) as error:
             text = f"The worker could not be started: {error}. Correct the cause, then press Resume."
             self.rows.transition(job.id, Status.ERROR, error=text)
             return None
-        logger.info("Started attempt %d (pid %d)%s.", attempt, worker.pid, _with(allocation), extra={"job_id": job.id})
-        self.rows.store.update(job.id, pid=worker.pid, pid_start=worker.started)
+        logger.info("Started attempt %d%s%s.", attempt, where_it_runs(worker), _with(allocation), extra={"job_id": job.id})
+        self.rows.store.update(job.id, **worker.columns)
         return row
 
 
 def request_of(job: Job) -> ResourceRequest:
     """What a row asks for."""
     return ResourceRequest(job.id, job.pool, job.cpus, job.gpus, tuple(str(gpu) for gpu in job.gpu_ids))
+
+
+def where_it_runs(worker: Worker) -> str:
+    """` (pid 17)`, for a line of the log."""
+    named = ", ".join(f"{name} {value}" for name, value in worker.columns.items())
+    return f" ({named})" if named else ""
 
 
 def _with(allocation: Allocation) -> str:

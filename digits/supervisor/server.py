@@ -46,7 +46,7 @@ class Server:
         self.supervisor = supervisor
         self.control = control
         self.predictors = Predictors(
-            supervisor.jobs_dir, control.directory, supervisor.settings.predictor_idle_seconds, supervisor.queue.free_gpus
+            supervisor.jobs_dir, control.directory, supervisor.settings.predictor_idle_seconds, supervisor.executor.free_gpus
         )
         self.checks = NetworkChecks(control.directory)
         self.previews = AugmentationPreviews(control.directory)
@@ -86,7 +86,7 @@ class Server:
         return {
             "ping": lambda _: {"ok": True},
             "queue": lambda _: self.supervisor.queue.describe(),
-            "gpus": lambda _: {"gpus": self.supervisor.queue.describe_gpus()},
+            "gpus": lambda _: {"gpus": self.supervisor.executor.describe()["gpus"]},
             "problems": lambda _: {"problems": self.supervisor.problems()},
             "predictor": self.predictors.request,
             "check-network": self.checks.request,
@@ -203,7 +203,9 @@ def has_ended(job: Job) -> bool:
 def executor_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> LocalExecutor:
     """An executor whose workers know what the settings say about addresses, wherever that was set."""
     environ = {**os.environ, "DIGITS_ALLOW_URLS": str(settings.allow_urls)}
-    return LocalExecutor(jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds, environ=environ)
+    return LocalExecutor(
+        jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds, environ=environ, cpu_slots=settings.cpu_slots
+    )
 
 
 def _follow(

@@ -16,7 +16,7 @@ from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.service import jobs as actions
 from digits.storage.events import valid_events
-from digits.supervisor.local_executor import Ladder
+from digits.supervisor.executor import Ladder
 from tests.supervisor.conftest import World
 
 
@@ -165,7 +165,7 @@ def test_a_worker_that_did_not_say_yet_who_it_is_is_waited_for(world: World) -> 
     job = world.job(steps=20, seconds=0.1)
     first = world.supervise()
     world.until(lambda: world.get(job).progress > 0.1)
-    process = first.executor.workers[job.id].process
+    process = world.workers()[job.id].process
     file = world.service.folder(job.id).worker_file
     identity = file.read_text()
     file.unlink()
@@ -196,7 +196,7 @@ def test_after_a_restart_of_the_machine_jobs_go_on(world: World) -> None:
     job = world.job(steps=10, seconds=0.1)
     first = world.supervise()
     world.until(lambda: world.get(job).progress > 0.2)
-    worker = first.executor.workers[job.id]
+    worker = world.workers()[job.id]
     os.killpg(worker.pid, signal.SIGKILL)
     assert worker.process is not None
     worker.process.wait()
@@ -215,7 +215,7 @@ def test_a_job_deleted_while_no_server_ran_is_gone_when_one_runs(world: World) -
     job = world.job(steps=1000, seconds=0.05)
     first = world.supervise()
     world.until(lambda: world.get(job).progress > 0)
-    worker = first.executor.workers[job.id]
+    worker = world.workers()[job.id]
     actions.delete(world.service, world.get(job))
     first.close()
     world.supervise()

@@ -17,7 +17,8 @@ from digits.domain.jobs import Kind, Resources, Task
 from digits.service import Service
 from digits.service.jobs import create_job
 from digits.storage.jobs.store import Job
-from digits.supervisor.local_executor import Ladder, LocalExecutor
+from digits.supervisor.executor import Ladder
+from digits.supervisor.local_executor import LocalExecutor, LocalWorker
 from digits.supervisor.loop import Supervisor
 from digits.utils.processes import signal_group
 
@@ -52,12 +53,24 @@ class World:
 
     def supervise(self, ladder: Ladder | None = None, gpus: list[Any] | None = None, **options: Any) -> Supervisor:
         """A supervisor as after a start of the server; one before it is forgotten as after kill -9."""
-        executor = LocalExecutor(self.service.jobs_dir, WORKER, ladder or Ladder(ask=2.0, terminate=1.0), checkpoint_seconds=1)
-        self.supervisor = Supervisor(
-            self.settings, self.service.jobs_dir, self.service.store, executor=executor, gpus=lambda: list(gpus or []), **options
+        executor = LocalExecutor(
+            self.service.jobs_dir,
+            WORKER,
+            ladder or Ladder(ask=2.0, terminate=1.0),
+            checkpoint_seconds=1,
+            cpu_slots=self.settings.cpu_slots,
+            gpus=lambda: list(gpus or []),
         )
+        store = self.service.store
+        self.supervisor = Supervisor(self.settings, self.service.jobs_dir, store, executor=executor, **options)
         self.supervisor.open()
         return self.supervisor
+
+    def workers(self) -> dict[str, LocalWorker]:
+        """The processes of the newest supervisor, by job id."""
+        assert self.supervisor is not None
+        assert isinstance(self.supervisor.executor, LocalExecutor)
+        return self.supervisor.executor.workers
 
     def get(self, job: Job) -> Job:
         """The row as it is now."""
@@ -72,7 +85,7 @@ class World:
             assert time.monotonic() < deadline, [(j.id, j.status, j.message, j.error) for j in self.jobs()]
             if self.supervisor is not None:
                 self.supervisor.tick()
-                self._pids |= {worker.pid for worker in self.supervisor.executor.workers.values()}
+                self._pids |= {worker.pid for worker in self.workers().values()}
             time.sleep(0.02)
 
     def until_ended(self, *jobs: Job, seconds: float = WAIT_SECONDS) -> list[Job]:
@@ -89,7 +102,7 @@ class World:
     def close(self) -> None:
         """End whatever still runs."""
         if self.supervisor is not None:
-            for worker in self.supervisor.executor.workers.values():
+            for worker in self.workers().values():
                 self._pids.add(worker.pid)
                 if worker.process is not None:
                     signal_group(worker.pid, signal.SIGKILL)
