@@ -7,106 +7,89 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from digits.errors import BadRequest, Conflict, StorageError
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.files import read_json
-from digits.supervisor.child_processes import ChildProcess
 from digits.supervisor.outcomes import exit_words
+from digits.supervisor.process_pool import PooledProcess, ProcessPool
 
-CHECK_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.network_check")
+NETWORK_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.network_check")
 PREVIEW_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.augmentation_preview")
-CHECK_SECONDS = 90.0
+PROBE_SECONDS = 90.0
 AT_ONCE = 2
 
 
-@dataclass
-class _Probe:
-    child: ChildProcess
-    out: Path
-    stdin: Path
-    deadline: float
+class Probes:
+    """Processes that read a request from their input, write the answer to a file and end."""
+
+    name: str
+    fields: tuple[str, ...]  # of a request that go into the process' input
+    busy: str
+    late: str
+    failed: str
+
+    def __init__(self, directory: Path, command: Sequence[str], seconds: float = PROBE_SECONDS) -> None:
+        self.command = tuple(command)
+        self.seconds = seconds
+        self.pool: ProcessPool[Path] = ProcessPool(directory, self.name, AT_ONCE, 2 * seconds, seconds)  # `_answer` sees it first
+
+    def request(self, request: Mapping[str, Any]) -> Answer | Later:
+        """A control operation: what the process answers, or `{"problem": words}`."""
+        if not all(name in request for name in self.fields):
+            raise BadRequest(f"{request.get('op')} needs {', '.join(f'`{name}`' for name in self.fields)}.")
+        if len(self.pool.running) >= AT_ONCE:
+            raise Conflict(self.busy, advice="Try again in a moment.")
+        process = self._start(request)
+        return lambda: self._answer(process)
+
+    def arguments(self, request: Mapping[str, Any]) -> list[str]:
+        """Of the command, beside `--out`."""
+        return []
+
+    def _start(self, request: Mapping[str, Any]) -> PooledProcess:
+        base = self.pool.next_base()
+        stdin = base.with_suffix(".in")
+        stdin.write_text(json.dumps({name: request[name] for name in self.fields}))
+        command = [*self.command, *self.arguments(request), "--out", f"{base}.json"]
+        nowhere = Path("/dev/null")  # a text may print without end
+        return self.pool.start(base, command, {"CUDA_VISIBLE_DEVICES": ""}, base=base, stdin=stdin, log=nowhere)
+
+    def _answer(self, process: PooledProcess) -> Answer | None:
+        if process.child.is_running() and not self.pool.is_late(process):
+            return None
+        answer = {"problem": self.late.format(seconds=self.seconds)} if process.child.is_running() else self._read(process)
+        if process.base in self.pool.running:
+            self.pool.drop(process.base)
+        return answer
+
+    def _read(self, process: PooledProcess) -> Answer:
+        try:
+            return dict(read_json(process.base.with_suffix(".json")))
+        except StorageError:
+            return {"problem": self.failed.format(words=exit_words(process.child.process.returncode))}
 
 
-class NetworkChecks:
-    """The control operation `check-network`. `directory` is for the files between the processes."""
+class NetworkChecks(Probes):
+    """The control operation `check-network`: `{"framework", "text", "context"}` becomes `{"report"}` or `{"problem"}`."""
 
     name = "check"
-    fields: tuple[str, ...] = ("text", "context")
+    fields = ("text", "context")
     busy = "Other network texts are being checked."
     late = "Building the network took longer than {seconds:g} s; is there an endless loop in the text?"
     failed = "The process that built the network did not finish: {words}."
 
-    def __init__(self, directory: Path, command: Sequence[str] = CHECK_COMMAND, seconds: float = CHECK_SECONDS) -> None:
-        self.directory = directory
-        self.command = tuple(command)
-        self.seconds = seconds
-        self.running: list[_Probe] = []
-        self._number = 0
-
-    def request(self, request: Mapping[str, Any]) -> Answer | Later:
-        """`{"framework", "text", "context"}` becomes `{"report": …}` or `{"problem": words}`."""
-        if not all(name in request for name in self.fields):
-            raise BadRequest(f"{request.get('op')} needs {', '.join(f'`{name}`' for name in self.fields)}.")
-        if len(self.running) >= AT_ONCE:
-            raise Conflict(self.busy, advice="Try again in a moment.")
-        check = self._start(request)
-        self.running.append(check)
-        return lambda: self._answer(check)
-
-    def stop(self) -> None:
-        """End all."""
-        for check in list(self.running):
-            self._end(check)
-
-    def _start(self, request: Mapping[str, Any]) -> _Probe:
-        self._number += 1
-        out = self.directory / f"{self.name}{self._number}.json"
-        stdin = out.with_suffix(".in")
-        stdin.write_text(json.dumps({name: request[name] for name in self.fields}))
-        child = ChildProcess(
-            [*self.command, *self.arguments(request), "--out", str(out)],
-            {"CUDA_VISIBLE_DEVICES": ""},
-            stdin=stdin,
-            log=Path("/dev/null"),
-        )
-        return _Probe(child, out, stdin, time.monotonic() + self.seconds)
+    def __init__(self, directory: Path, command: Sequence[str] = NETWORK_COMMAND, seconds: float = PROBE_SECONDS) -> None:
+        super().__init__(directory, command, seconds)
 
     def arguments(self, request: Mapping[str, Any]) -> list[str]:
-        """Of the command, beside `--out`."""
         return ["--framework", str(request.get("framework") or "pytorch")]
 
-    def _answer(self, check: _Probe) -> Answer | None:
-        if check.child.is_running():
-            if time.monotonic() < check.deadline:
-                return None
-            self._end(check)
-            return {"problem": self.late.format(seconds=self.seconds)}
-        answer = self._read(check)
-        self._end(check)
-        return answer
 
-    def _read(self, check: _Probe) -> Answer:
-        try:
-            return dict(read_json(check.out))
-        except StorageError:
-            words = exit_words(check.child.process.returncode)
-            return {"problem": self.failed.format(words=words)}
-
-    def _end(self, check: _Probe) -> None:
-        if check in self.running:
-            self.running.remove(check)
-        check.child.stop(0 if check.child.is_running() else 1)
-        for path in (check.out, check.stdin):
-            path.unlink(missing_ok=True)
-
-
-class AugmentationPreviews(NetworkChecks):
+class AugmentationPreviews(Probes):
     """The control operation `preview-augmentation`: `{"folder", "augmentation", …}` becomes `{"samples"}` or `{"problem"}`."""
 
     name = "preview"
@@ -115,8 +98,5 @@ class AugmentationPreviews(NetworkChecks):
     late = "The preview took longer than {seconds:g} s."
     failed = "The process that made the preview did not finish: {words}."
 
-    def __init__(self, directory: Path, command: Sequence[str] = PREVIEW_COMMAND, seconds: float = CHECK_SECONDS) -> None:
+    def __init__(self, directory: Path, command: Sequence[str] = PREVIEW_COMMAND, seconds: float = PROBE_SECONDS) -> None:
         super().__init__(directory, command, seconds)
-
-    def arguments(self, request: Mapping[str, Any]) -> list[str]:
-        return []

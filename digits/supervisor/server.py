@@ -28,6 +28,7 @@ from digits.supervisor.local_executor import WORKER_COMMAND, LocalExecutor
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
 from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import AugmentationPreviews, NetworkChecks
+from digits.supervisor.process_pool import ProcessPool
 from digits.supervisor.tensorboards import TensorBoards
 
 logger = logging.getLogger(__name__)
@@ -69,17 +70,18 @@ class Server:
             self._on_ready()
             self._on_ready = None
         self.supervisor.tick()
-        self.predictors.tick()
-        self.tensorboards.tick()
+        for pool in self._pools():
+            pool.tick()
         self.control.serve()
 
     def stop(self) -> None:
         """End services and predictors; workers are left alone."""
         stop_all([service.child for service in self.services if service.child is not None])
-        self.predictors.stop()
-        self.tensorboards.stop()
-        self.checks.stop()
-        self.previews.stop()
+        for pool in self._pools():
+            pool.stop()
+
+    def _pools(self) -> list[ProcessPool[Any]]:
+        return [owner.pool for owner in (self.predictors, self.tensorboards, self.checks, self.previews)]
 
     def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | Later]]:
         """The operations of the control socket."""

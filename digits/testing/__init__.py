@@ -8,6 +8,7 @@ from typing import Any
 _HOMES = {
     "DataSourceContract": "digits.testing.data",
     "EngineContract": "digits.testing.engines",
+    "ExecutorContract": "digits.testing.executors",
     "ViewContract": "digits.testing.view",
 }
 

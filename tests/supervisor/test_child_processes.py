@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from digits.errors import BadRequest, ConfigError
+from digits.errors import BadRequest, ConfigError, DigitsError
 from digits.storage.folders import JobsDir
 from digits.supervisor.child_processes import Service, ServiceProcess
 from digits.supervisor.predictors import Predictors
@@ -52,7 +52,7 @@ class Desk:
 
     def ask(self, name: str, device: str = "auto") -> dict[str, Any]:
         answer = self.predictors.request({"model_id": MODEL, "snapshot": f"snapshots/{name}", "device": device})
-        return until(answer, self.predictors.tick) if callable(answer) else answer
+        return until(answer, self.predictors.pool.tick) if callable(answer) else answer
 
     def about(self, answer: dict[str, Any]) -> list[str]:
         """Pid, device and visible GPUs of the predictor."""
@@ -69,7 +69,7 @@ def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:
 
     yield make
     for one in made:
-        one.predictors.stop()
+        one.predictors.pool.stop()
 
 
 def test_a_loaded_model_is_used_again(desk: Callable[..., Desk]) -> None:
@@ -81,7 +81,8 @@ def test_a_loaded_model_is_used_again(desk: Callable[..., Desk]) -> None:
 
 
 def test_a_model_that_does_not_load_says_why(desk: Callable[..., Desk]) -> None:
-    assert "the weights do not fit" in desk().ask("broken")["error"]
+    with pytest.raises(DigitsError, match=r"(?s)could not be loaded: it ended with exit code 1.*the weights do not fit"):
+        desk().ask("broken")
 
 
 @pytest.mark.parametrize("snapshot", ["", "snapshots/missing", "../../etc/passwd", "/etc/passwd"])
@@ -90,29 +91,32 @@ def test_only_snapshots_of_the_model_are_loaded(desk: Callable[..., Desk], snaps
         desk().predictors.request({"model_id": MODEL, "snapshot": snapshot})
 
 
-def test_the_least_used_makes_room(desk: Callable[..., Desk]) -> None:
+def test_the_least_used_gives_way(desk: Callable[..., Desk]) -> None:
     one = desk(limit=2)
-    first, second = one.ask("a"), one.ask("b")
+    first = one.ask("a")
+    pid = int(one.about(one.ask("b"))[0])
     one.ask("a")
     one.ask("c")
-    until(lambda: not psutil.pid_exists(int(one.about(second)[0])), one.predictors.tick)
+    until(lambda: not psutil.pid_exists(pid), one.predictors.pool.tick)
     assert one.ask("a") == first
 
 
 def test_the_idle_are_dropped(desk: Callable[..., Desk]) -> None:
     one = desk(idle_seconds=0.1)
     pid = int(one.about(one.ask("a"))[0])
-    until(lambda: not psutil.pid_exists(pid), one.predictors.tick)
-    assert one.predictors.running == {}
+    until(lambda: not psutil.pid_exists(pid), one.predictors.pool.tick)
+    assert one.predictors.pool.running == {}
+    assert list(one.predictors.pool.directory.iterdir()) == []
 
 
 def test_a_training_gets_the_gpu_and_the_next_request_the_cpu(desk: Callable[..., Desk]) -> None:
     one = desk(gpus=("0",))
     answer = one.ask("a")
-    assert one.about(answer)[1:] == ["cuda:0", "0"]
+    pid, *where = one.about(answer)
+    assert where == ["cuda:0", "0"]
     one.gpus.clear()
     one.predictors.release(["0"])
-    until(lambda: not psutil.pid_exists(int(one.about(answer)[0])), one.predictors.tick)
+    until(lambda: not psutil.pid_exists(int(pid)), one.predictors.pool.tick)
     assert one.about(one.ask("a"))[1:] == ["cpu", ""]
 
 
@@ -142,7 +146,8 @@ def test_a_network_text_is_built_in_a_process_of_its_own(runtime: Path) -> None:
 def test_an_endless_network_text_is_ended(runtime: Path) -> None:
     checks = NetworkChecks(runtime, command=(sys.executable, "-c", "while True: pass"), seconds=0.5)
     assert "endless loop" in check(checks, GOOD)["problem"]
-    assert checks.running == []
+    assert checks.pool.running == {}
+    until(lambda: not list(runtime.iterdir()), checks.pool.tick)
 
 
 def test_an_essential_service_that_never_comes_up_ends_the_server(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,14 +35,14 @@ class Desk:
 
     def ready(self, *ids: str) -> str:
         """The socket, once it is ready."""
-        until(lambda: self.ask(*ids)["ready"], self.tensorboards.tick)
+        until(lambda: self.ask(*ids)["ready"], self.tensorboards.pool.tick)
         return str(self.ask(*ids)["socket"])
 
     def pid(self, socket: str) -> int:
         return int(Path(socket).with_suffix("").joinpath("pid").read_text())
 
     def gone(self, pid: int) -> None:
-        until(lambda: not psutil.pid_exists(pid), self.tensorboards.tick)
+        until(lambda: not psutil.pid_exists(pid), self.tensorboards.pool.tick)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:  # noq
 
     yield make
     for one in made:
-        one.tensorboards.stop()
+        one.tensorboards.pool.stop()
     assert list(runtime.iterdir()) == []
 
 
@@ -72,7 +72,7 @@ def test_one_for_each_selection_whatever_its_order(desk: Callable[..., Desk]) ->
 def test_who_only_looks_starts_nothing(desk: Callable[..., Desk]) -> None:
     one = desk()
     assert one.ask(A, start=False) == {"socket": "", "ready": False}
-    assert one.tensorboards.running == {}
+    assert one.tensorboards.pool.running == {}
 
 
 @pytest.mark.parametrize("ids", [[], ["missing"], A, [1], None])
@@ -92,7 +92,7 @@ def test_one_that_does_not_start_says_why_and_can_be_tried_again(desk: Callable[
         return ""
 
     for _ in range(2):
-        assert "exit code 4" in (said := until(failed, one.tensorboards.tick))
+        assert "exit code 4" in (said := until(failed, one.tensorboards.pool.tick))
         assert "no such thing as a tensorboard" in said
 
 
@@ -100,7 +100,7 @@ def test_one_that_was_killed_is_started_again(desk: Callable[..., Desk]) -> None
     one = desk()
     first = one.ready(A)
     os.kill(one.pid(first), signal.SIGKILL)
-    until(lambda: one.ask(A)["socket"] != first, one.tensorboards.tick)
+    until(lambda: one.ask(A)["socket"] != first, one.tensorboards.pool.tick)
     assert one.pid(one.ready(A)) > 0
 
 
@@ -112,9 +112,9 @@ def test_the_idle_are_ended_and_the_least_used_make_room(desk: Callable[..., Des
     one.ready(D)
     one.gone(pid)
     assert one.ready(A) == first
-    one.tensorboards.idle_seconds = 0.0
+    one.tensorboards.pool.idle_seconds = 0.0
     one.gone(one.pid(first))
-    assert one.tensorboards.running == {}
+    assert one.tensorboards.pool.running == {}
 
 
 def test_a_deleted_model_takes_its_boards_along(desk: Callable[..., Desk], tmp_path: Path) -> None:
@@ -123,5 +123,5 @@ def test_a_deleted_model_takes_its_boards_along(desk: Callable[..., Desk], tmp_p
     one.ready(D)
     one.tensorboards.forget(C)
     one.gone(pid)
-    assert list(one.tensorboards.running) == [(D,)]
+    assert list(one.tensorboards.pool.running) == [(D,)]
     assert (tmp_path / "jobs" / A / "tb").is_dir(), "what links led to stays"
