@@ -1,170 +1,307 @@
+// @ts-check
 // What a model made of one sample, as a card: of the film strip, of an evaluation's pictures, of the augmentation's preview.
 // Cards with a canvas are items of a stage (see stage.js).
 
+import { el, find, table as tableOf } from "../parts/elements.js";
+import { measured, percent } from "../parts/format.js";
 import { drawBoxes } from "./overlay_boxes.js";
 import { ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
-import { el, number } from "../parts/ui.js";
+
+/** @typedef {Record<string, any> & {key: string}} Sample what is known of it before, or what was made of it */
+/** @typedef {{kind: string, class_labels: string[], colours: import("./overlay_maps.js").Colour[], samples: Sample[]}} Film */
+/** @typedef {Record<string, any> & {hidden: Set<number>, opacity: number}} Choice */
+/**
+ * @typedef {object} Made everything that no slider changes, in one size
+ * @property {number} width
+ * @property {number} height
+ * @property {Uint8Array | null} truth
+ * @property {ColourLayer} prediction
+ * @property {ColourLayer | null} outline
+ * @property {OffscreenCanvas | null} picture
+ * @property {Uint8Array} [codes] predicted classes
+ * @property {string} [key] of what the layers show
+ */
 
 const KEPT_PIXELS = 8e6; // of a card's earlier predictions
-const share = (value) => (value === null || value === undefined ? "–" : `${number(Math.round(value * 1000) / 10)} %`);
+const SMALL = 160; // pixels of a width; smaller pictures are not smoothed
 
-function picture(address, label) {
+/**
+ * @param {string} address
+ * @param {string} label
+ */
+export function picture(address, label) {
   const image = el("img", { src: address || null, alt: label, loading: "lazy" });
-  image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 160));
+  image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < SMALL));
   return image;
 }
 
-const caption = (sample) => el("figcaption", {}, el("span", { class: "film-key", title: sample.path ?? sample.key }, sample.key), el("span", { "data-value": true }));
+/** @param {Sample} sample */
+const caption = (sample) =>
+  el(
+    "figcaption",
+    {},
+    el("span", { class: "film-key", title: sample.path ?? sample.key }, sample.key),
+    el("span", { "data-value": true }),
+  );
 
 class ClassesCard {
+  /** @param {Sample} sample */
   constructor(sample) {
     this.sample = sample;
     this.list = el("ol", { class: "film-scores" });
-    this.root = el("figure", { class: "film-card", title: sample.key }, sample.input && picture(sample.input, `Picture ${sample.key}`), sample.truth && el("div", { class: "film-truth" }, "true: ", el("strong", {}, sample.truth)), this.list);
+    const truth = sample.truth && el("div", { class: "film-truth" }, "true: ", el("strong", {}, sample.truth));
+    const image = sample.input && picture(sample.input, `Picture ${sample.key}`);
+    this.root = el("figure", { class: "film-card", title: sample.key }, image, truth, this.list);
   }
 
+  /** @param {Sample} made */
   show({ top, correct }) {
     this.root.classList.toggle("is-wrong", !correct);
-    this.list.replaceChildren(...top.map(([label, percent]) => el("li", { class: label === this.sample.truth ? "is-true" : "", style: `--share: ${percent ?? 0}%` }, el("span", {}, label), el("span", { class: "num" }, percent === null ? "nan" : `${percent.toFixed(1)} %`))));
+    this.list.replaceChildren(...top.map((/** @type {[string, number | null]} */ [label, share]) => this.line(label, share)));
+  }
+
+  /**
+   * @param {string} label
+   * @param {number | null} share in percent
+   */
+  line(label, share) {
+    const attributes = { class: label === this.sample.truth ? "is-true" : "", style: `--share: ${share ?? 0}%` };
+    const text = share === null ? "nan" : `${share.toFixed(1)} %`;
+    return el("li", attributes, el("span", {}, label), el("span", { class: "num" }, text));
   }
 }
 
 class PicturesCard {
+  /** @param {Sample} sample */
   constructor(sample) {
-    this.output = picture("", `Output for ${sample.key}`);
-    const part = (label, image) => el("div", {}, image, el("span", { class: "film-key" }, label));
-    this.value = el("span", { "data-value": true });
-    this.root = el("figure", { class: "film-card film-triple" }, part("input", picture(sample.input, `Input ${sample.key}`)), part("output", this.output), sample.truth && part("target", picture(sample.truth, `Target ${sample.key}`)),
-      el("figcaption", {}, el("span", { class: "film-key" }, sample.key), this.value));
+    const { key, input, truth } = sample;
+    this.output = picture("", `Output for ${key}`);
+    const part = (/** @type {string} */ label, /** @type {HTMLElement} */ image) =>
+      el("div", {}, image, el("span", { class: "film-key" }, label));
+    this.root = el(
+      "figure",
+      { class: "film-card film-triple" },
+      part("input", picture(input, `Input ${key}`)),
+      part("output", this.output),
+      truth && part("target", picture(truth, `Target ${key}`)),
+      caption(sample),
+    );
+    this.value = find("[data-value]", this.root);
   }
 
-  show(sample) {
-    this.output.src = sample.picture;
-    this.value.textContent = sample.psnr === null ? "" : `${sample.psnr.toFixed(1)} dB`;
+  /** @param {Sample} made */
+  show(made) {
+    this.output.src = made.picture;
+    this.value.textContent = made.psnr === null ? "" : `${made.psnr.toFixed(1)} dB`;
   }
 }
 
 class NumbersCard {
+  /** @param {Sample} sample */
   constructor(sample) {
     this.truth = sample.truth;
-    this.body = el("tbody");
-    const head = el("thead", {}, el("tr", {}, el("th", {}, ""), el("th", { class: "num" }, "predicted"), this.truth && el("th", { class: "num" }, "true")));
-    this.root = el("figure", { class: "film-card" }, sample.input && picture(sample.input, `Picture ${sample.key}`), el("table", { class: "film-numbers" }, head, this.body), caption(sample));
+    this.table = tableOf(
+      ["", "predicted", this.truth && "true"].filter((head) => head !== undefined && head !== null),
+      [],
+      Boolean,
+    );
+    this.table.className = "film-numbers";
+    const image = sample.input && picture(sample.input, `Picture ${sample.key}`);
+    this.root = el("figure", { class: "film-card" }, image, this.table, caption(sample));
   }
 
+  /** @param {Sample} made */
   show({ values }) {
-    const text = (value) => (value === null || value === undefined ? "nan" : Number(value.toPrecision(4)).toString());
-    this.body.replaceChildren(...values.map((value, i) => el("tr", {}, el("th", { scope: "row" }, values.length > 1 ? String(i + 1) : "value"), el("td", { class: "num" }, text(value)), this.truth && el("td", { class: "num" }, text(this.truth[i])))));
+    const cell = (/** @type {number} */ value) => el("td", { class: "num" }, measured(value));
+    const rows = values.map((/** @type {number} */ value, /** @type {number} */ i) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, values.length > 1 ? String(i + 1) : "value"),
+        cell(value),
+        this.truth && cell(this.truth[i]),
+      )
+    );
+    this.table.tBodies[0].replaceChildren(...rows);
   }
 }
 
 /** What cards with a canvas share: `sample.size` is the size of the picture in pixels. */
 class DrawnCard {
-  constructor(sample, film, label) {
+  /**
+   * @param {Sample} sample
+   * @param {Film} film
+   * @param {string} label
+   * @param {boolean} [sharp]
+   */
+  constructor(sample, film, label, sharp = false) {
     this.sample = sample;
     this.film = film;
+    this.sharp = sharp;
     this.canvas = el("canvas", { role: "img", "aria-label": label });
+    /** @type {number[]} */
+    this.natural = [];
     this.setNatural(sample.size);
     this.root = el("figure", { class: "film-card" }, this.canvas, caption(sample));
-    this.value = this.root.querySelector("[data-value]");
+    this.value = find("[data-value]", this.root);
   }
 
+  /** @param {number[]} size */
   setNatural(size) {
     this.natural = size;
     this.canvas.style.aspectRatio = size.join(" / ");
-    this.canvas.classList.toggle("pixelated", !this.sharp && size[0] < 160);
+    this.canvas.classList.toggle("pixelated", !this.sharp && size[0] < SMALL);
   }
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
   setSize(width, height) {
     this.canvas.width = width;
     this.canvas.height = height;
+  }
+
+  /** A canvas in the picture's own size. */
+  large() {
+    const [width, height] = this.natural;
+    return el("canvas", { width, height });
   }
 }
 
 /** Prediction filled, ground truth outlined. */
 class MapCard extends DrawnCard {
+  /**
+   * @param {Sample} sample
+   * @param {Film} film
+   */
   constructor(sample, film) {
     super(sample, film, `Prediction of ${sample.key} over the picture`);
+    this.picture = this.truth = /** @type {HTMLImageElement | null} */ (null);
+    this.shown = /** @type {Sample | null} */ (null);
+    this.made = /** @type {Made | null} */ (null);
+    /** @type {Map<string, Uint8Array>} */
+    this.kept = new Map(); // predictions by address, newest last
   }
 
   async load() {
     const { input, truth } = this.sample;
-    [this.picture, this.truth] = await Promise.all([input && decoded(input), truth && decoded(truth)]);
+    [this.picture, this.truth] = await Promise.all([input ? decoded(input) : null, truth ? decoded(truth) : null]);
     if (this.truth) this.setNatural([this.truth.naturalWidth, this.truth.naturalHeight]);
   }
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
   async fit(width, height) {
     this.setSize(width, height);
     this.made = this.prepare(width, height);
-    this.kept = new Map(); // predictions by address, newest last
-    await this.use(this.shown);
+    this.kept = new Map();
+    if (this.shown) await this.use(this.shown);
   }
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   * @returns {Made}
+   */
   prepare(width, height) {
-    const truth = this.truth && grey(this.truth, width, height);
-    const layers = { prediction: new ColourLayer(width, height), truth: truth && new ColourLayer(width, height) };
-    return { width, height, truth, layers, picture: this.picture && scaled(this.picture, width, height) };
+    return {
+      width,
+      height,
+      truth: this.truth && grey(this.truth, width, height),
+      prediction: new ColourLayer(width, height),
+      outline: this.truth && new ColourLayer(width, height),
+      picture: this.picture && scaled(this.picture, width, height),
+    };
   }
 
-  show(sample) {
+  /** @param {Sample} sample */
+  async show(sample) {
     this.shown = sample;
-    this.value.textContent = sample.dice === null || sample.dice === undefined ? "" : `Dice ${share(sample.dice)}`;
-    return this.made && this.use(sample);
+    this.value.textContent = sample.dice === null || sample.dice === undefined ? "" : `Dice ${percent(sample.dice)}`;
+    if (this.made) await this.use(sample);
   }
 
-  /** Have the prediction of a sample at hand. */
+  /**
+   * Have the prediction of a sample at hand.
+   * @param {Sample} sample
+   */
   async ahead({ map }) {
     const { made, kept } = this;
     if (!made || kept.has(map)) return;
     const codes = grey(await decoded(map), made.width, made.height);
     kept.set(map, codes);
-    if (kept.size > 2 && kept.size * codes.length > KEPT_PIXELS) kept.delete(kept.keys().next().value);
+    const oldest = kept.keys().next().value;
+    if (kept.size > 2 && kept.size * codes.length > KEPT_PIXELS && oldest !== undefined) kept.delete(oldest);
   }
 
+  /** @param {Sample} sample */
   async use(sample) {
-    if (!sample) return;
     const { made, kept } = this;
     await this.ahead(sample);
-    if (made === this.made && sample === this.shown) [made.codes, made.key] = [kept.get(sample.map), null];
+    if (made && made === this.made && sample === this.shown) Object.assign(made, { codes: kept.get(sample.map), key: undefined });
   }
 
+  /** @param {Choice} choice */
   draw(choice) {
-    this.paint(this.canvas, this.made, choice);
+    if (this.made) this.paint(this.canvas, this.made, choice);
   }
 
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {Made} made
+   * @param {Choice} choice
+   * @param {number} [fine] pixels of the canvas for one that is shown
+   */
   paint(canvas, made, choice, fine = 1) {
     const key = [...choice.hidden].join();
     if (key !== made.key) this.colour(made, choice.hidden, fine);
     made.key = key;
-    const { prediction, truth } = made.layers;
-    const layers = [made.codes && choice.prediction && [prediction.canvas, choice.opacity], truth && choice.truth && [truth.canvas, 1]];
-    compose(canvas, made.picture, layers.filter(Boolean));
+    /** @type {[OffscreenCanvas, number][]} */
+    const layers = [];
+    if (made.codes && choice.prediction) layers.push([made.prediction.canvas, choice.opacity]);
+    if (made.outline && choice.truth) layers.push([made.outline.canvas, 1]);
+    compose(canvas, made.picture, layers);
   }
 
+  /**
+   * @param {Made} made
+   * @param {Set<number>} hidden
+   * @param {number} fine
+   */
   colour(made, hidden, fine) {
     const colours = table(this.film.colours, hidden);
-    if (made.codes) made.layers.prediction.fill(made.codes, colours);
+    if (made.codes) made.prediction.fill(made.codes, colours);
     const thick = fine * Math.max(1, Math.round(Math.max(this.canvas.width, this.canvas.height) / 256));
-    if (made.truth) made.layers.truth.outline(made.truth, colours, thick);
+    if (made.truth) made.outline?.outline(made.truth, colours, thick);
   }
 
-  /** The overlay in the picture's own size. */
+  /**
+   * The overlay in the picture's own size.
+   * @param {Choice} choice
+   */
   async whole(choice) {
-    const [width, height] = this.natural;
-    const canvas = el("canvas", { width, height });
-    const made = this.prepare(width, height);
-    if (this.shown) made.codes = grey(await decoded(this.shown.map), width, height);
-    this.paint(canvas, made, choice, width / this.canvas.width);
+    const canvas = this.large();
+    const made = this.prepare(canvas.width, canvas.height);
+    if (this.shown) made.codes = grey(await decoded(this.shown.map), made.width, made.height);
+    this.paint(canvas, made, choice, canvas.width / this.canvas.width);
     return canvas;
   }
 }
 
 /** Boxes with scores, the true ones dashed. */
 class BoxesCard extends DrawnCard {
+  /**
+   * @param {Sample} sample
+   * @param {Film} film
+   */
   constructor(sample, film) {
-    super(sample, film, `Boxes found in ${sample.key}`);
-    this.sharp = true;
-    this.canvas.classList.remove("pixelated");
+    super(sample, film, `Boxes found in ${sample.key}`, true);
+    this.image = /** @type {HTMLImageElement | null} */ (null);
+    this.picture = /** @type {OffscreenCanvas | null} */ (null);
+    /** @type {import("./overlay_boxes.js").Scene} */
     this.scene = { boxes: [], truth: sample.truth, names: film.class_labels, colours: film.colours, natural: sample.size };
   }
 
@@ -172,30 +309,48 @@ class BoxesCard extends DrawnCard {
     this.image = this.sample.input ? await decoded(this.sample.input) : null;
   }
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
   fit(width, height) {
     this.setSize(width, height);
     this.picture = this.image && scaled(this.image, width, height);
   }
 
+  /** @param {Sample} made */
   show({ boxes }) {
     this.scene = { ...this.scene, boxes };
   }
 
+  /** @param {Choice} choice */
   draw(choice) {
-    const shown = drawBoxes(this.canvas, this.picture, this.scene, this.faint(choice));
+    const shown = drawBoxes(this.canvas, this.picture, this.scene, faint(choice));
     this.value.textContent = `${shown.length} found${this.sample.truth ? `, ${this.sample.truth.length} true` : ""}`;
   }
 
-  faint(choice) {
-    return { ...choice, opacity: (1 + choice.opacity) / 2, width: 2 }; // lines are thin: never fainter than half
-  }
-
+  /** @param {Choice} choice */
   async whole(choice) {
-    const [width, height] = this.natural;
-    const canvas = el("canvas", { width, height });
-    drawBoxes(canvas, this.image, this.scene, { ...this.faint(choice), fine: 1 });
+    const canvas = this.large();
+    drawBoxes(canvas, this.image, this.scene, { ...faint(choice), fine: 1 });
     return canvas;
   }
 }
 
+/**
+ * Lines are thin: never fainter than half.
+ * @param {Choice} choice
+ */
+const faint = (choice) => ({ .../** @type {any} */ (choice), opacity: (1 + choice.opacity) / 2, width: 2 });
+
+/** @typedef {ClassesCard | PicturesCard | NumbersCard | MapCard | BoxesCard} Card */
+
+/** @type {Record<string, new (sample: Sample, film: Film) => Card>} */
 export const CARDS = { classes: ClassesCard, map: MapCard, pictures: PicturesCard, numbers: NumbersCard, boxes: BoxesCard };
+
+/**
+ * Whether a card is drawn on a canvas.
+ * @param {Card} card
+ * @returns {card is MapCard | BoxesCard}
+ */
+export const isDrawn = (card) => card instanceof DrawnCard;

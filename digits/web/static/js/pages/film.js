@@ -1,30 +1,45 @@
+// @ts-check
 // The film strip of a training: the same few validation samples at every validation, with a slider over the validations.
 
 import { CardBoard } from "../overlay/card_board.js";
-import { icon, number, request } from "../parts/ui.js";
+import { find, icon } from "../parts/elements.js";
+import { epochText } from "../parts/format.js";
+import { request } from "../parts/request.js";
+
+/** @typedef {{step: number, epoch: number}} Frame a validation */
 
 const PLAY_MS = 600;
 const KEPT_FRAMES = 60;
-const epochText = (epoch) => number(Math.round(epoch * 100) / 100);
 
 export class Film {
-  /** `root` is the section, `frames` the validations known so far as {step, epoch}. */
+  /**
+   * @param {HTMLElement} root the section
+   * @param {string} job
+   * @param {Frame[]} frames the validations known so far
+   */
   constructor(root, job, frames) {
     this.root = root;
     this.job = job;
+    /** @type {Frame[]} */
     this.frames = [];
-    this.loaded = new Map();
+    /** @type {Map<number, Promise<any>>} */
+    this.loaded = new Map(); // by step
+    this.samples = /** @type {Promise<void> | null} */ (null);
     this.at = -1;
+    this.timer = 0;
     this.follow = true; // stay at the newest validation until the user moves the slider
-    this.one = (name) => root.querySelector(`[data-film-${name}]`);
-    this.slider = this.one("slider");
+    this.slider = find("[data-film-slider]", root, HTMLInputElement);
+    this.playButton = find("[data-film-play]", root, HTMLButtonElement);
     this.slider.addEventListener("input", () => this.choose(Number(this.slider.value)));
-    this.one("play").addEventListener("click", () => this.play());
+    this.playButton.addEventListener("click", () => this.play());
     this.board = new CardBoard(root);
     this.reset(frames);
   }
 
-  /** Start over with what the server knows now. */
+  /**
+   * Start over with what the server knows now.
+   * @param {Frame[]} frames
+   */
   reset(frames) {
     if (JSON.stringify(frames) === JSON.stringify(this.frames)) return;
     this.frames = frames.map(({ step, epoch }) => ({ step, epoch }));
@@ -33,7 +48,10 @@ export class Film {
     if (this.frames.length) this.update();
   }
 
-  /** One more validation. */
+  /**
+   * One more validation.
+   * @param {Frame} frame
+   */
   add({ step, epoch }) {
     this.frames = [...this.frames.filter((frame) => frame.step < step), { step, epoch }];
     this.loaded.delete(step);
@@ -41,30 +59,33 @@ export class Film {
   }
 
   update() {
+    const single = this.frames.length < 2;
     this.root.hidden = false;
-    this.slider.max = this.frames.length - 1;
-    this.slider.disabled = this.frames.length < 2;
-    this.one("play").disabled = this.frames.length < 2;
+    this.slider.max = String(this.frames.length - 1);
+    this.slider.disabled = this.playButton.disabled = single;
     if (this.follow || this.at >= this.frames.length) this.show(this.frames.length - 1);
     else this.label();
   }
 
+  /** @param {number} at */
   choose(at) {
     this.follow = at === this.frames.length - 1;
     this.show(at);
   }
 
   label() {
-    const epoch = this.frames[this.at]?.epoch;
-    this.one("epoch").textContent = epoch === undefined ? "" : `epoch ${epochText(epoch)}`;
-    this.slider.setAttribute("aria-valuetext", `epoch ${epochText(epoch ?? 0)}`);
+    const text = epochText(this.frames[this.at]?.epoch);
+    find("[data-film-epoch]", this.root).textContent = text && `epoch ${text}`;
+    this.slider.setAttribute("aria-valuetext", `epoch ${text || 0}`);
   }
 
+  /** @param {number} at */
   async show(at) {
     this.at = at;
-    this.slider.value = at;
+    this.slider.value = String(at);
     this.label();
     const { step } = this.frames[at];
+    const note = find("[data-film-note]", this.root);
     try {
       this.samples ??= request(`/models/${this.job}/samples.json`).then((found) => this.board.build(found));
       await this.samples;
@@ -72,39 +93,52 @@ export class Film {
       if (this.frames[this.at]?.step !== step) return;
       await this.board.show(frame.samples);
       if (this.frames[this.at]?.step !== step) return;
-      this.one("note").textContent = "";
-      this.root.dataset.shown = step;
-      for (const next of [at + 1, at - 1, at + 2, at - 2]) if (this.at === at && this.frames[next]) await this.ahead(this.frames[next].step);
+      note.textContent = "";
+      this.root.dataset.shown = String(step);
+      await this.loadNeighbours(at);
     } catch (error) {
       this.samples = null;
-      this.one("note").textContent = error.message;
+      note.textContent = /** @type {Error} */ (error).message;
     }
   }
 
-  /** Neighbours are at hand when the slider moves on; whatever goes wrong is told when they are shown. */
-  async ahead(step) {
-    const frame = await this.frame(step).catch(() => null);
-    if (frame) await this.board.ahead(frame.samples).catch(() => null);
+  /**
+   * Neighbours are at hand when the slider moves on; whatever goes wrong is told when they are shown.
+   * @param {number} at
+   */
+  async loadNeighbours(at) {
+    for (const next of [at + 1, at - 1, at + 2, at - 2]) {
+      if (this.at !== at || !this.frames[next]) continue;
+      const frame = await this.frame(this.frames[next].step).catch(() => null);
+      if (frame) await this.board.ahead(frame.samples).catch(() => null);
+    }
   }
 
+  /**
+   * @param {number} step
+   * @returns {Promise<any>}
+   */
   frame(step) {
-    if (!this.loaded.has(step)) {
-      if (this.loaded.size > KEPT_FRAMES) this.loaded.delete(this.loaded.keys().next().value);
-      const loading = request(`/models/${this.job}/samples/${step}.json`);
-      loading.catch(() => this.loaded.delete(step));
-      this.loaded.set(step, loading);
-    }
-    return this.loaded.get(step);
+    const known = this.loaded.get(step);
+    if (known) return known;
+    const oldest = this.loaded.keys().next().value;
+    if (this.loaded.size > KEPT_FRAMES && oldest !== undefined) this.loaded.delete(oldest);
+    const loading = request(`/models/${this.job}/samples/${step}.json`);
+    loading.catch(() => this.loaded.delete(step));
+    this.loaded.set(step, loading);
+    return loading;
   }
 
   play() {
-    const stop = () => { clearInterval(this.timer); this.timer = 0; this.one("play").replaceChildren(icon("play-fill")); };
+    const atEnd = () => this.at >= this.frames.length - 1;
+    const stop = () => {
+      clearInterval(this.timer);
+      this.timer = 0;
+      this.playButton.replaceChildren(icon("play-fill"));
+    };
     if (this.timer) return stop();
-    if (this.at >= this.frames.length - 1) this.choose(0);
-    this.one("play").replaceChildren(icon("pause-fill"));
-    this.timer = setInterval(() => {
-      if (this.at >= this.frames.length - 1) return stop();
-      this.choose(this.at + 1);
-    }, PLAY_MS);
+    if (atEnd()) this.choose(0);
+    this.playButton.replaceChildren(icon("pause-fill"));
+    this.timer = setInterval(() => (atEnd() ? stop() : this.choose(this.at + 1)), PLAY_MS);
   }
 }

@@ -4,6 +4,7 @@ import { attachPreview } from "./augmentation_preview.js";
 import { attach } from "../parts/code_editor.js";
 import { describe, readForm } from "../parts/model_summary.js";
 import { CONFIG, colour, drawAlways, layout, plotly } from "../charts/theme_plot.js";
+import { compact } from "../parts/format.js";
 import { el, number, request, root, toast } from "../parts/ui.js";
 
 const form = document.getElementById("model-form");
@@ -197,8 +198,6 @@ function networkTable(networks, chosen) {
   return el("table", { class: "table-list" }, head, el("tbody", {}, ...rows));
 }
 
-const compact = (n) => (n >= 1e6 ? `${Number((n / 1e6).toPrecision(3))} M` : n >= 1e3 ? `${Number((n / 1e3).toPrecision(3))} k` : String(n));
-
 // -- custom text, layers ------------------------------------------------------------------------------------------
 
 async function customize(network) {
@@ -257,7 +256,7 @@ function layerTable(found) {
 // -- summary and copying ------------------------------------------------------------------------------------------
 
 const refresh = debounced(() => {
-  const found = describe({ form, tab, dataset: dataset(), card: tab === "custom" || tab === "previous" ? null : card(), report, previous: previous(), compact });
+  const found = describe({ value: (name) => control(name)?.value?.trim() || "", tab, dataset: dataset(), card: tab === "custom" || tab === "previous" ? null : card(), report, previous: previous() });
   form.querySelector("[data-summary]").replaceChildren(...found.facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   form.querySelector("[data-hints]").replaceChildren(...found.hints.map((text) => el("div", { class: "alert alert-warning" }, text)));
   form.querySelector("[data-create]").textContent = found.models > 1 ? `Create ${found.models} models` : "Create";

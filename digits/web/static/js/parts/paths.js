@@ -1,20 +1,29 @@
+// @ts-check
 // Path fields: completion while typing, a dialog to browse the server, and uploads that become a folder of the server.
 
-import { el, fileSize, icon, openDialog, request, toast } from "./ui.js";
+import { all, el, find } from "./elements.js";
+import { browseDialog } from "./browse_dialog.js";
+import { request } from "./request.js";
+import { debounced } from "./timing.js";
 import { chooseUpload } from "./uploads.js";
 
 const DEBOUNCE_MS = 120;
+const MOST_SUGGESTIONS = 50;
 
-/** Give every path field below `root` its completion and its buttons. */
-export function attachAll(root) {
-  for (const field of root.querySelectorAll("[data-path-field]:not([data-attached])")) attach(field);
+/**
+ * Give every path field below `scope` its completion and its buttons.
+ * @param {ParentNode} scope
+ */
+export function attachAll(scope) {
+  for (const field of all("[data-path-field]:not([data-attached])", scope)) attach(field);
 }
 
+/** @param {HTMLElement} field */
 function attach(field) {
   field.dataset.attached = "";
-  const input = field.querySelector("input");
+  const input = find("input", field, HTMLInputElement);
   new Completion(field, input);
-  const put = (path) => {
+  const put = (/** @type {string} */ path) => {
     input.value = path;
     input.dispatchEvent(new Event("input", { bubbles: true }));
     input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -31,20 +40,22 @@ function attach(field) {
 }
 
 class Completion {
+  /**
+   * @param {HTMLElement} field
+   * @param {HTMLInputElement} input
+   */
   constructor(field, input) {
-    this.field = field;
     this.input = input;
-    this.list = el("ul", { class: "suggestions", role: "listbox", id: `list-${input.id}`, hidden: true });
+    this.active = -1;
+    this.pending = /** @type {AbortController | null} */ (null);
+    const name = "Paths on the server";
+    this.list = el("ul", { class: "suggestions", role: "listbox", id: `list-${input.id}`, "aria-label": name, hidden: true });
     field.append(this.list);
     input.setAttribute("aria-controls", this.list.id);
-    input.addEventListener("input", (event) => event.isTrusted && this.later());
+    const askSoon = debounced(() => this.ask(), DEBOUNCE_MS);
+    input.addEventListener("input", (event) => event.isTrusted && askSoon());
     input.addEventListener("keydown", (event) => this.key(event));
     input.addEventListener("blur", () => setTimeout(() => this.hide(), 150));
-  }
-
-  later() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.ask(), DEBOUNCE_MS);
   }
 
   async ask() {
@@ -54,21 +65,36 @@ class Completion {
     this.pending = new AbortController();
     try {
       const found = await request(`/autocomplete/path?query=${encodeURIComponent(query)}`, { signal: this.pending.signal });
-      if (this.input.value === query && document.activeElement === this.input) this.show(found.suggestions, new Set(found.folders));
+      const current = this.input.value === query && document.activeElement === this.input;
+      if (current) this.show(found.suggestions, new Set(found.folders));
     } catch (error) {
-      if (error.name !== "AbortError") this.hide();
+      if (/** @type {Error} */ (error).name !== "AbortError") this.hide();
     }
   }
 
+  /**
+   * @param {string[]} paths
+   * @param {Set<string>} folders
+   */
   show(paths, folders) {
     this.active = -1;
-    if (paths.length === 1 && paths[0] === this.input.value) return this.hide(); // typed in full: nothing to add, nothing in the way
-    this.list.replaceChildren(...paths.slice(0, 50).map((path, i) => {
-      const text = folders.has(path) ? `${path}/` : path;
-      return el("li", { role: "option", id: `${this.list.id}-${i}`, "data-value": text, onmousedown: (event) => { event.preventDefault(); this.take(text); } }, text);
-    }));
-    this.list.hidden = !paths.length;
-    this.input.setAttribute("aria-expanded", String(paths.length > 0));
+    if (paths.length === 1 && paths[0] === this.input.value) return this.hide(); // typed in full already
+    const items = paths.slice(0, MOST_SUGGESTIONS).map((path) => (folders.has(path) ? `${path}/` : path));
+    this.list.replaceChildren(...items.map((text, i) => this.item(text, i)));
+    this.list.hidden = !items.length;
+    this.input.setAttribute("aria-expanded", String(items.length > 0));
+  }
+
+  /**
+   * @param {string} text
+   * @param {number} i
+   */
+  item(text, i) {
+    const take = (/** @type {MouseEvent} */ event) => {
+      event.preventDefault();
+      this.take(text);
+    };
+    return el("li", { role: "option", id: `${this.list.id}-${i}`, "data-value": text, onmousedown: take }, text);
   }
 
   hide() {
@@ -76,6 +102,7 @@ class Completion {
     this.input.setAttribute("aria-expanded", "false");
   }
 
+  /** @param {string} text */
   take(text) {
     this.input.value = text;
     this.input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -83,25 +110,32 @@ class Completion {
     else this.hide();
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
-    const items = [...this.list.children];
+    const items = all("li", this.list);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "ArrowDown" && this.list.hidden) return this.ask();
     if (this.list.hidden || !items.length) return;
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    const first = items[0].dataset.value ?? "";
+    if (step) {
       event.preventDefault();
-      this.move(items, event.key === "ArrowDown" ? 1 : -1);
+      this.move(items, step);
     } else if (event.key === "Enter" && this.active >= 0) {
       event.preventDefault();
-      this.take(items[this.active].dataset.value);
-    } else if (event.key === "Tab" && items.length === 1 && items[0].dataset.value !== this.input.value) {
+      this.take(items[this.active].dataset.value ?? "");
+    } else if (event.key === "Tab" && items.length === 1 && first !== this.input.value) {
       event.preventDefault();
-      this.take(items[0].dataset.value);
+      this.take(first);
     } else if (event.key === "Escape") {
       event.stopPropagation();
       this.hide();
     }
   }
 
+  /**
+   * @param {HTMLElement[]} items
+   * @param {number} step
+   */
   move(items, step) {
     items[this.active]?.removeAttribute("aria-selected");
     this.active = (this.active + step + items.length) % items.length;
@@ -109,43 +143,4 @@ class Completion {
     items[this.active].scrollIntoView({ block: "nearest" });
     this.input.setAttribute("aria-activedescendant", items[this.active].id);
   }
-}
-
-/** Lets the user choose a folder or file of the server; resolves to its path, or null. */
-export function browseDialog(start = "") {
-  const where = el("div", { class: "crumb-path muted" });
-  const list = el("ul", { class: "browser-list" });
-  const choose = el("button", { class: "btn btn-primary", type: "button", disabled: true }, "Use this folder");
-  const dialog = openDialog("Choose on the server", where, list);
-  const cancel = el("button", { class: "btn btn-outline-secondary", type: "button", onclick: () => dialog.close() }, "Cancel");
-  dialog.append(el("div", { class: "buttons" }, cancel, choose));
-  return new Promise((resolve) => {
-    let result = null;
-    let current = "";
-    const done = (path) => { result = path; dialog.close(); };
-    const row = (symbol, text, action, size) => el("li", {}, el("button", { type: "button", onclick: action }, icon(symbol), el("span", {}, text), size && el("span", { class: "size" }, size)));
-    const show = async (path) => {
-      let folder;
-      try {
-        folder = await request(`/browse.json?path=${encodeURIComponent(path)}`);
-      } catch (error) {
-        if (path) return show("");
-        return toast(error.message, "error");
-      }
-      current = folder.path;
-      where.textContent = folder.path || "Where is it?";
-      choose.disabled = !folder.path;
-      const up = folder.path && row("arrow-90deg-up", folder.parent ?? "All places", () => show(folder.parent ?? ""));
-      const roots = folder.path ? [] : folder.roots.map((place) => row("hdd", `${place.label} — ${place.path}`, () => show(place.path)));
-      const entries = folder.entries.filter((entry) => !entry.name.startsWith(".")).map((entry) => entry.folder
-        ? row("folder", entry.name, () => show(entry.path))
-        : row("file-earmark", entry.name, () => done(entry.path), fileSize(entry.size)));
-      list.replaceChildren(...[up, ...roots, ...entries].filter(Boolean));
-      if (folder.truncated) list.append(el("li", { class: "muted p-2" }, "This folder holds more than is shown; type the path instead."));
-      list.querySelector("button")?.focus();
-    };
-    choose.addEventListener("click", () => done(current));
-    dialog.addEventListener("close", () => resolve(result));
-    show(start.replace(/\/+$/, ""));
-  });
 }

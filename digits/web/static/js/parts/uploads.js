@@ -1,72 +1,153 @@
+// @ts-check
 // Uploads with progress: files, folders and archives, chosen or dropped; many small files travel together.
 
-import { el, fileSize, icon, openDialog, request, toast, url } from "./ui.js";
+import { addButtons, openDialog, toast } from "./dialogs.js";
+import { el, find, icon, progressBar } from "./elements.js";
+import { fileSize } from "./format.js";
+import { request, RequestError, tokenHeader, url } from "./request.js";
+
+/** @typedef {{file: File, path: string}} Chosen a file and its path below what was chosen */
+/**
+ * An upload as the server has it; `file` where it was a single one.
+ * @typedef {{name: string, path: string, file?: string, files: number, bytes: number, skipped: any[]}} Upload
+ */
+/** @typedef {(sent: number, total: number, text?: string) => void} Show */
 
 const BATCH_BYTES = 8 << 20;
 const BATCH_FILES = 250;
 const ALONE_FROM = 4 << 20;
 
-/** Asks for files and uploads them; resolves to {name, path, files, bytes, skipped} or null. */
+/**
+ * Asks for files and uploads them; resolves to the upload, or null.
+ * @returns {Promise<Upload | null>}
+ */
 export function chooseUpload() {
+  const place = el("div");
+  const dialog = openDialog("Upload to the server", place);
+  addButtons(dialog, "Cancel");
+  return new Promise((resolve) => {
+    let result = /** @type {Upload | null} */ (null);
+    const stop = new AbortController();
+    uploadField(place, stop.signal, (upload) => {
+      result = upload;
+      dialog.close();
+    });
+    dialog.addEventListener("close", () => {
+      stop.abort();
+      resolve(result);
+    });
+  });
+}
+
+/**
+ * A drop zone in `place` that gives way to a bar while it uploads; `done` gets what the server has then.
+ * @param {HTMLElement} place
+ * @param {AbortSignal | undefined} signal
+ * @param {(upload: Upload) => void} done
+ */
+export function uploadField(place, signal, done) {
   const zone = dropZone();
   const status = el("div", { class: "mt-3", hidden: true });
-  const dialog = openDialog("Upload to the server", zone.element, status);
-  const cancel = el("button", { class: "btn btn-outline-secondary", type: "button", onclick: () => dialog.close() }, "Cancel");
-  dialog.append(el("div", { class: "buttons" }, cancel));
-  return new Promise((resolve) => {
-    let result = null;
-    const stop = new AbortController();
-    zone.onFiles = async (files) => {
-      zone.element.hidden = true;
-      status.hidden = false;
-      try {
-        result = await sendAll(files, progressBar(status), stop.signal);
-        dialog.close();
-      } catch (error) {
-        if (!stop.signal.aborted) toast(error.message, "error");
-        zone.element.hidden = false;
-        status.hidden = true;
-      }
-    };
-    dialog.addEventListener("close", () => { stop.abort(); resolve(result); });
-  });
+  const busy = (/** @type {boolean} */ yes) => {
+    zone.element.hidden = yes;
+    status.hidden = !yes;
+  };
+  zone.onFiles = async (files) => {
+    busy(true);
+    try {
+      done(await sendAll(files, uploadProgress(status), signal));
+    } catch (error) {
+      if (!signal?.aborted) toast(/** @type {Error} */ (error).message, "error");
+    }
+    busy(false);
+  };
+  place.append(zone.element, status);
 }
 
 /** A field to drop files and folders on, with buttons for those who do not drag; `onFiles([{file, path}])` is called. */
 export function dropZone() {
   const files = el("input", { type: "file", multiple: true, hidden: true });
   const folder = el("input", { type: "file", webkitdirectory: true, hidden: true });
-  const pick = (input, text, symbol) => el("button", { class: "btn btn-outline-secondary btn-sm", type: "button", onclick: () => input.click() }, icon(symbol), ` ${text}`);
-  const element = el("div", { class: "dropzone" }, icon("cloud-arrow-up"),
+  const element = el(
+    "div",
+    { class: "dropzone" },
+    icon("cloud-arrow-up"),
     el("p", { class: "mt-2 mb-2" }, "Drop files, a folder, or a zip or tar archive here"),
-    el("div", { class: "d-flex gap-2 justify-content-center" }, pick(files, "Choose files", "file-earmark-plus"), pick(folder, "Choose a folder", "folder-plus")), files, folder);
-  const zone = { element, onFiles: () => {} };
+    el(
+      "div",
+      { class: "d-flex gap-2 justify-content-center" },
+      pickButton(files, "Choose files", "file-earmark-plus"),
+      pickButton(folder, "Choose a folder", "folder-plus"),
+    ),
+    files,
+    folder,
+  );
+  const zone = { element, onFiles: (/** @type {Chosen[]} */ _files) => {} };
   for (const input of [files, folder]) {
     input.addEventListener("change", () => {
-      const chosen = [...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+      const chosen = [...(input.files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
       input.value = "";
       if (chosen.length) zone.onFiles(chosen);
     });
   }
-  element.addEventListener("dragover", (event) => { event.preventDefault(); element.classList.add("over"); });
-  element.addEventListener("dragleave", () => element.classList.remove("over"));
-  element.addEventListener("drop", async (event) => {
-    event.preventDefault();
-    element.classList.remove("over");
-    const dropped = await droppedFiles(event.dataTransfer);
+  takeDrops(element, async (transfer) => {
+    const dropped = await droppedFiles(transfer);
     if (dropped.length) zone.onFiles(dropped);
   });
   return zone;
 }
 
+/**
+ * @param {HTMLInputElement} input
+ * @param {string} text
+ * @param {string} symbol
+ */
+const pickButton = (input, text, symbol) =>
+  el(
+    "button",
+    { class: "btn btn-outline-secondary btn-sm", type: "button", onclick: () => input.click() },
+    icon(symbol),
+    ` ${text}`,
+  );
+
+/**
+ * Have an element take what is dropped on it; it has the class "over" while something hovers.
+ * @param {HTMLElement} element
+ * @param {(transfer: DataTransfer) => void} take
+ */
+export function takeDrops(element, take) {
+  for (const type of ["dragenter", "dragover"]) {
+    element.addEventListener(type, (event) => {
+      event.preventDefault();
+      element.classList.add("over");
+    });
+  }
+  element.addEventListener("dragleave", () => element.classList.remove("over"));
+  element.addEventListener("drop", (event) => {
+    event.preventDefault();
+    element.classList.remove("over");
+    if (event.dataTransfer) take(event.dataTransfer);
+  });
+}
+
+/**
+ * @param {DataTransfer} transfer
+ * @returns {Promise<Chosen[]>}
+ */
 async function droppedFiles(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter((entry) => entry !== null);
   if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
+  /** @type {Chosen[]} */
   const found = [];
   for (const entry of entries) await walk(entry, "", found);
   return found;
 }
 
+/**
+ * @param {any} entry a FileSystemEntry
+ * @param {string} prefix
+ * @param {Chosen[]} found
+ */
 async function walk(entry, prefix, found) {
   const path = prefix + entry.name;
   if (entry.isFile) {
@@ -75,23 +156,34 @@ async function walk(entry, prefix, found) {
   }
   const reader = entry.createReader();
   for (;;) {
+    /** @type {FileSystemEntry[]} */
     const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!part.length) return;
     for (const child of part) await walk(child, `${path}/`, found);
   }
 }
 
-/** Upload the files; resolves to the finished upload. `show(sentBytes, allBytes, text)` is called as it goes on. */
+/** @param {Chosen[]} files */
+const bytesOf = (files) => files.reduce((sum, { file }) => sum + file.size, 0);
+
+/**
+ * Upload the files; resolves to the finished upload. `show` is called as it goes on.
+ * @param {Chosen[]} files
+ * @param {Show} show
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Upload>}
+ */
 export async function sendAll(files, show, signal) {
-  const total = files.reduce((sum, { file }) => sum + file.size, 0);
+  const total = bytesOf(files);
   const name = files.length > 1 && !files[0].path.includes("/") ? `${files.length} files` : files[0].path.split("/")[0];
   const { token } = await request("/uploads/begin", { method: "POST", data: { name } });
   const address = `/uploads/sending/${token}`;
   try {
     let sent = 0;
     for (const batch of batches(files)) {
-      await sendBatch(address, batch, (bytes) => show(sent + bytes, total), signal);
-      sent += batch.reduce((sum, { file }) => sum + file.size, 0);
+      const before = sent;
+      await sendBatch(address, batch, (bytes) => show(before + bytes, total), signal);
+      sent += bytesOf(batch);
       show(sent, total);
     }
     show(total, total, "Unpacking and checking …");
@@ -102,7 +194,12 @@ export async function sendAll(files, show, signal) {
   }
 }
 
-function* batches(files) {
+/**
+ * What travels in one request: a large file alone, small ones together.
+ * @param {Chosen[]} files
+ */
+export function* batches(files) {
+  /** @type {Chosen[]} */
   let batch = [];
   let size = 0;
   for (const item of files) {
@@ -120,46 +217,64 @@ function* batches(files) {
   if (batch.length) yield batch;
 }
 
+/**
+ * XMLHttpRequest, because fetch does not say how much has been sent.
+ * @param {string} address
+ * @param {Chosen[]} batch
+ * @param {(bytes: number) => void} onProgress
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
 function sendBatch(address, batch, onProgress, signal) {
   const alone = batch.length === 1;
   const http = new XMLHttpRequest();
   http.open(alone ? "PUT" : "POST", url(alone ? `${address}?path=${encodeURIComponent(batch[0].path)}` : address));
-  http.setRequestHeader("Accept", "application/json");
-  http.setRequestHeader("X-CSRF-Token", document.querySelector('meta[name="csrf-token"]').content);
+  for (const [name, value] of Object.entries({ Accept: "application/json", ...tokenHeader() })) {
+    http.setRequestHeader(name, value);
+  }
   http.upload.onprogress = (event) => onProgress(event.loaded);
   return new Promise((resolve, reject) => {
     signal?.addEventListener("abort", () => http.abort());
     http.onabort = () => reject(new Error("The upload was cancelled."));
     http.onerror = () => reject(new Error("The connection to the server was lost; try again."));
-    http.onload = () => (http.status < 400 ? resolve() : reject(new Error(answerText(http))));
+    http.onload = () => (http.status < 400 ? resolve() : reject(new RequestError(http.status, answerOf(http))));
     http.send(alone ? batch[0].file : formOf(batch));
   });
 }
 
+/** @param {Chosen[]} batch */
 function formOf(batch) {
   const form = new FormData();
   for (const { file, path } of batch) form.append("files", file, path);
   return form;
 }
 
-function answerText(http) {
+/** @param {XMLHttpRequest} http */
+function answerOf(http) {
   try {
-    const { message, description = "" } = JSON.parse(http.responseText).error;
-    return `${message} ${description}`;
+    return JSON.parse(http.responseText);
   } catch {
-    return `The server answered ${http.status}.`;
+    return null;
   }
 }
 
-/** A bar with bytes and speed; returns the `show` of sendAll. */
-export function progressBar(place) {
-  const bar = el("div", { class: "progress-bar", style: "width: 0" });
+/**
+ * A bar with bytes and speed; returns the `show` of sendAll.
+ * @param {HTMLElement} place
+ * @returns {Show}
+ */
+export function uploadProgress(place) {
+  const bar = progressBar("Upload", 0);
   const text = el("div", { class: "muted mt-1" });
-  place.replaceChildren(el("div", { class: "progress", role: "progressbar", "aria-label": "Upload" }, bar), text);
+  place.replaceChildren(bar, text);
   const begin = performance.now();
   return (sent, total, message) => {
-    bar.style.width = `${total ? (100 * sent) / total : 100}%`;
-    const seconds = (performance.now() - begin) / 1000;
-    text.textContent = message || `${fileSize(sent)} of ${fileSize(total)} · ${fileSize(sent / Math.max(seconds, 0.1))}/s`;
+    const percent = total ? (100 * sent) / total : 100;
+    find(".progress-bar", bar).style.width = `${percent}%`;
+    bar.setAttribute("aria-valuenow", String(Math.round(percent)));
+    const seconds = Math.max((performance.now() - begin) / 1000, 0.1);
+    text.textContent = message || `${fileSize(sent)} of ${fileSize(total)} · ${fileSize(sent / seconds)}/s`;
   };
 }
+
+export { uploadProgress as progressBar };
