@@ -1,105 +1,131 @@
+// @ts-check
 // The parts every job page has: live status, progress, rename, notes, abort, resume, delete.
 
 import { jobStream } from "../live/live.js";
-import { ago, confirmDialog, duration, fileSize, pill, promptDialog, request, toast, url } from "../parts/ui.js";
+import { confirmDialog, promptDialog, toast } from "../parts/dialogs.js";
+import { ago, all, el, find, perhaps, pill } from "../parts/elements.js";
+import { duration, fileSize } from "../parts/format.js";
+import { request, url } from "../parts/request.js";
 
-const page = document.getElementById("job");
-const id = page.dataset.jobId;
-const all = (selector) => page.ownerDocument.querySelectorAll(selector);
-const one = (selector) => document.querySelector(selector);
-let letter = one("[data-job-status] [data-status]")?.dataset.status;
+/** @typedef {import("../parts/columns.js").Row} Row */
 
+const page = find("#job");
+const id = page.dataset.jobId ?? "";
+let letter = perhaps("[data-job-status] [data-status]")?.dataset.status;
+
+/** @param {Row} row */
 function showRow(row) {
   if (row.deleted) return gone();
   for (const name of all("[data-job-name]")) name.textContent = row.name;
-  one("[data-job-status]").replaceChildren(pill(row.status));
+  find("[data-job-status]").replaceChildren(pill(row.status));
   showProgress(row);
   showText("[data-job-message]", row.message);
   showText("[data-job-error]", row.error);
   toggle("[data-job-abort]", row.running);
   toggle("[data-job-resume]", row.letter === "A" || row.letter === "E");
-  if (row.disk_bytes !== null) one("[data-disk]").textContent = fileSize(row.disk_bytes);
+  if (row.disk_bytes !== null) find("[data-disk]").textContent = fileSize(row.disk_bytes);
   if (row.letter !== letter) changed(row);
 }
 
+/** @param {Row} row */
 function changed(row) {
   letter = row.letter;
-  const entry = document.createElement("li");
-  const dot = document.createElement("span");
-  dot.className = `dot dot-${row.status.toLowerCase()}`;
-  entry.append(dot, row.status, " ", ago(Date.now() / 1000));
-  one("[data-job-timeline]").append(entry);
+  const dot = el("span", { class: `dot dot-${row.status.toLowerCase()}` });
+  find("[data-job-timeline]").append(el("li", {}, dot, row.status, " ", ago(Date.now() / 1000)));
   document.dispatchEvent(new CustomEvent("digits:status", { detail: row }));
 }
 
+/** @param {Row} row */
 function showProgress(row) {
-  const box = one("[data-job-progress]");
+  const box = find("[data-job-progress]");
   box.hidden = !row.running;
-  box.querySelector(".progress").setAttribute("aria-valuenow", row.progress);
-  box.querySelector(".progress-bar").style.width = `${row.progress}%`;
-  box.querySelector("[data-progress-text]").textContent = `${row.progress} %`;
-  box.querySelector("[data-progress-eta]").textContent = row.eta === null ? "" : `${duration(row.eta)} left`;
+  find(".progress", box).setAttribute("aria-valuenow", row.progress);
+  find(".progress-bar", box).style.width = `${row.progress}%`;
+  find("[data-progress-text]", box).textContent = `${row.progress} %`;
+  find("[data-progress-eta]", box).textContent = row.eta === null ? "" : `${duration(row.eta)} left`;
 }
 
+/**
+ * @param {string} selector
+ * @param {string} text
+ */
 function showText(selector, text) {
-  const box = one(selector);
+  const box = find(selector);
   box.textContent = text;
   box.hidden = !text;
 }
 
+/**
+ * @param {string} selector
+ * @param {boolean} shown
+ */
 function toggle(selector, shown) {
-  const button = one(selector);
+  const button = perhaps(selector);
   if (button) button.hidden = !shown;
 }
 
 function gone() {
   toast("This job was deleted.");
-  setTimeout(() => { location.href = url("/"); }, 800);
+  setTimeout(() => (location.href = url("/")), 800);
 }
 
+/**
+ * Send a request; says what went wrong, or that it is done. Resolves to whether it went well.
+ * @param {string} path
+ * @param {string} method
+ * @param {Record<string, any>} [data]
+ * @param {string} [done]
+ */
 async function send(path, method, data, done) {
   try {
     await request(path, { method, data });
     if (done) toast(done, "success");
     return true;
   } catch (error) {
-    toast(error.message, "error");
+    toast(/** @type {Error} */ (error).message, "error");
     return false;
   }
 }
 
 async function rename() {
-  const name = await promptDialog("Rename", one("[data-job-name]").textContent, { label: "Name" });
+  const name = await promptDialog("Rename", find("[data-job-name]").textContent ?? "", { label: "Name" });
   if (name !== null && (await send(`/jobs/${id}`, "PUT", { job_name: name }))) {
     for (const place of all("[data-job-name]")) place.textContent = name.trim();
   }
 }
 
 async function editNotes() {
-  const box = one("[data-notes]");
-  const text = await promptDialog("Notes", box.textContent, { label: "What is worth remembering about this job", multiline: true });
+  const box = find("[data-notes]");
+  const label = "What is worth remembering about this job";
+  const text = await promptDialog("Notes", box.textContent ?? "", { label, multiline: true });
   if (text !== null && (await send(`/jobs/${id}`, "PUT", { job_notes: text }))) box.textContent = text.trim();
 }
 
 async function abort() {
-  const sure = await confirmDialog("Abort this job?", "The work stops. What was saved so far stays.", { action: "Abort", danger: true });
+  const text = "The work stops. What was saved so far stays.";
+  const sure = await confirmDialog("Abort this job?", text, { action: "Abort", danger: true });
   if (sure) await send(`/jobs/${id}/abort`, "POST", undefined, "The job is being stopped.");
 }
 
 async function remove() {
-  const text = `“${one("[data-job-name]").textContent}” and everything it made will be removed.`;
+  const text = `“${find("[data-job-name]").textContent}” and everything it made will be removed.`;
   const sure = await confirmDialog("Delete this job?", text, { action: "Delete", danger: true });
   if (sure && (await send(`/jobs/${id}`, "DELETE"))) location.href = url(page.dataset.kind === "dataset" ? "/?tab=1" : "/?tab=2");
 }
 
+/**
+ * @param {string} selector
+ * @param {() => void} action
+ */
 function on(selector, action) {
-  const element = one(selector);
+  const element = perhaps(selector);
   element?.addEventListener("click", action);
-  if (element?.getAttribute("role") === "button") {
-    element.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); action(); }
-    });
-  }
+  if (element?.getAttribute("role") !== "button") return;
+  element.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    action();
+  });
 }
 
 on("[data-rename]", rename);

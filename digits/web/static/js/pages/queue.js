@@ -1,64 +1,72 @@
+// @ts-check
 // The queue page: meters of the machine, and moving jobs that wait.
 
 import { listStream } from "../live/live.js";
-import { el, fileSize, request, toast } from "../parts/ui.js";
+import { toast } from "../parts/dialogs.js";
+import { el, find, meter } from "../parts/elements.js";
+import { fileSize } from "../parts/format.js";
+import { loadPage, request } from "../parts/request.js";
+import { debounced } from "../parts/timing.js";
+
+/** @typedef {{used: number, total: number}} Amount in bytes */
 
 const METER_MS = 2000;
 const REDRAW_MS = 300;
 
-function meter(label, percent, text) {
-  return el("div", { class: "meter" }, el("span", {}, label),
-    el("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuenow": Math.round(percent), "aria-valuemin": 0, "aria-valuemax": 100 },
-      el("div", { class: "progress-bar", style: `width:${Math.min(100, percent)}%` })),
-    el("span", { class: "muted" }, text));
-}
-
+/** @param {Amount} amount */
 const share = ({ used, total }) => (total ? (100 * used) / total : 0);
-const amount = ({ used, total }) => `${fileSize(used)} of ${fileSize(total)}`;
 
-function gpuMeters(gpu) {
+/** @param {Amount} amount */
+const amountText = ({ used, total }) => `${fileSize(used)} of ${fileSize(total)}`;
+
+/** @param {any} gpu */
+function gpuMeter(gpu) {
   const memory = { used: gpu.memory_used ?? 0, total: gpu.memory_total ?? 0 };
   const heat = gpu.temperature === undefined || gpu.temperature === null ? "" : `, ${gpu.temperature} °C`;
-  return meter(`GPU ${gpu.id} ${gpu.name}`, share(memory), `${amount(memory)}${heat}${gpu.job ? `, used by ${gpu.job}` : ", free"}`);
+  const text = `${amountText(memory)}${heat}${gpu.job ? `, used by ${gpu.job}` : ", free"}`;
+  return meter(`GPU ${gpu.id} ${gpu.name}`, share(memory), text);
 }
 
 async function showMachine() {
   if (document.hidden) return;
-  const machine = await request("/machine.json");
-  const gpus = machine.gpus.length ? machine.gpus.map(gpuMeters) : [el("p", { class: "muted mb-0" }, "No GPU: training runs on the CPU.")];
-  document.querySelector("[data-meters]").replaceChildren(
-    meter("CPU", machine.cpu_percent, `${Math.round(machine.cpu_percent)} % of ${machine.cpus} cores`),
-    meter("Memory", share(machine.memory), amount(machine.memory)),
-    meter("Disk", share(machine.disk), amount(machine.disk)), ...gpus);
-  const box = document.querySelector("[data-supervisor]");
-  box.hidden = machine.supervisor.ok;
-  box.textContent = `Jobs do not start at the moment. ${machine.supervisor.message}`;
-}
-
-let timer = null;
-function redrawSoon() {
-  clearTimeout(timer);
-  timer = setTimeout(redraw, REDRAW_MS);
+  const { cpu_percent: percent, cpus, memory, disk, gpus, supervisor } = await request("/machine.json");
+  find("[data-meters]").replaceChildren(
+    meter("CPU", percent, `${Math.round(percent)} % of ${cpus} cores`),
+    meter("Memory", share(memory), amountText(memory)),
+    meter("Disk", share(disk), amountText(disk)),
+    ...(gpus.length ? gpus.map(gpuMeter) : [el("p", { class: "muted mb-0" }, "No GPU: training runs on the CPU.")]),
+  );
+  const box = find("[data-supervisor]");
+  box.hidden = supervisor.ok;
+  box.textContent = `Jobs do not start at the moment. ${supervisor.message}`;
 }
 
 async function redraw() {
-  const text = await (await fetch(location.href, { headers: { Accept: "text/html" } })).text();
-  const fresh = new DOMParser().parseFromString(text, "text/html").querySelector("[data-queue-page]");
-  if (fresh) document.querySelector("[data-queue-page]").replaceWith(fresh);
+  const fresh = (await loadPage()).querySelector("[data-queue-page]");
+  if (fresh) find("[data-queue-page]").replaceWith(fresh);
 }
 
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-move]");
-  if (!button) return;
+/**
+ * @param {string} id of the job
+ * @param {string} move
+ */
+async function moveJob(id, move) {
   try {
-    await request(`/jobs/${button.closest("tr").dataset.id}/priority`, { method: "POST", data: { move: button.dataset.move } });
+    await request(`/jobs/${id}/priority`, { method: "POST", data: { move } });
     await redraw();
   } catch (error) {
-    toast(error.message, "error");
+    toast(/** @type {Error} */ (error).message, "error");
   }
+}
+
+document.addEventListener("click", ({ target }) => {
+  const button = target instanceof Element && target.closest("[data-move]");
+  const row = button && button.closest("tr");
+  if (row && button instanceof HTMLElement) moveJob(row.dataset.id ?? "", button.dataset.move ?? "");
 });
 
 const measure = () => showMachine().catch(() => {});
+const redrawSoon = debounced(() => redraw().catch(() => {}), REDRAW_MS);
 measure();
 setInterval(measure, METER_MS);
 listStream({ onJob: redrawSoon, onReset: redrawSoon });

@@ -77,3 +77,13 @@ export function messageOf(value) {
   if (value?.error) return [value.error.message, value.error.description].filter(Boolean).join(" ");
   return typeof value === "string" ? value.slice(0, 300) : "";
 }
+
+/**
+ * The page of now as the server would write it anew.
+ * @returns {Promise<Document>}
+ */
+export async function loadPage() {
+  const response = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
+  if (!response.ok) throw new RequestError(response.status, null);
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}

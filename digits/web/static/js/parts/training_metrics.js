@@ -1,98 +1,202 @@
+// @ts-check
 // The table of metrics beside what a trivial answer scores, and what the page says when a model is no better than that.
 
 import { isOfClass } from "./training_state.js";
-import { el, number } from "./ui.js";
+import { el, table } from "./elements.js";
+import { epochText, number } from "./format.js";
 
+/** @typedef {import("./training_state.js").TrainingState} TrainingState */
+
+/** @type {Record<string, string>} */
 const TITLES = {
-  loss: "Loss", accuracy: "Accuracy (top 1)", accuracy_top5: "Accuracy (top 5)", mean_dice: "Mean Dice (pooled over all pixels)",
-  mean_dice_pictures: "Mean Dice (mean over pictures)", mean_iou: "Mean IoU (pooled over all pixels)", mean_iou_pictures: "Mean IoU (mean over pictures)",
-  pixel_accuracy: "Pixel accuracy", psnr: "PSNR", ssim: "SSIM", mae: "Mean absolute error", rmse: "Root mean square error", r2: "R²",
-  map: "mAP@[.5:.95]", map50: "mAP@.5", map75: "mAP@.75", precision: "Precision", recall: "Recall",
+  loss: "Loss",
+  accuracy: "Accuracy (top 1)",
+  accuracy_top5: "Accuracy (top 5)",
+  mean_dice: "Mean Dice (pooled over all pixels)",
+  mean_dice_pictures: "Mean Dice (mean over pictures)",
+  mean_iou: "Mean IoU (pooled over all pixels)",
+  mean_iou_pictures: "Mean IoU (mean over pictures)",
+  pixel_accuracy: "Pixel accuracy",
+  psnr: "PSNR",
+  ssim: "SSIM",
+  mae: "Mean absolute error",
+  rmse: "Root mean square error",
+  r2: "R²",
+  map: "mAP@[.5:.95]",
+  map50: "mAP@.5",
+  map75: "mAP@.75",
+  precision: "Precision",
+  recall: "Recall",
 };
+/** @type {Record<string, string>} */
 const SHORT = { accuracy_top5: "top-5 accuracy", mean_dice_pictures: "Dice per picture", mean_iou_pictures: "IoU per picture" };
-const COLUMNS = { dice: "Dice (pooled)", dice_pictures: "Dice (pictures)", iou: "IoU (pooled)", iou_pictures: "IoU (pictures)", ap: "AP@[.5:.95]", ap50: "AP@.5", precision: "Precision", recall: "Recall" };
+/** @type {Record<string, string>} */
+const COLUMNS = {
+  dice: "Dice (pooled)",
+  dice_pictures: "Dice (pictures)",
+  iou: "IoU (pooled)",
+  iou_pictures: "IoU (pictures)",
+  ap: "AP@[.5:.95]",
+  ap50: "AP@.5",
+  precision: "Precision",
+  recall: "Recall",
+};
+/** @type {Record<string, string>} */
 const ABBREVIATIONS = { iou: "IoU", psnr: "PSNR", ssim: "SSIM", map: "mAP", dice: "Dice" };
 const MOST_ROWS = 64;
+const MOST_MISSING = 5;
 
+/** @param {string} name */
 export const title = (name) => TITLES[name] ?? name;
-/** Without what stands in brackets, for tiles and columns; two outputs never get the same. */
-export const shortTitle = (name) => SHORT[name] ?? title(name).replace(/ \(.*/, "").toLowerCase().replace(/\b(iou|map|psnr|ssim|dice)\b/gi, (word) => ABBREVIATIONS[word] ?? word);
 
-/** A value of an output as text. */
+/**
+ * Without what stands in brackets, for tiles and columns; two outputs never get the same.
+ * @param {string} name
+ */
+export function shortTitle(name) {
+  const short = title(name).replace(/ \(.*/, "").toLowerCase();
+  return SHORT[name] ?? short.replace(/\b(iou|map|psnr|ssim|dice)\b/gi, (word) => ABBREVIATIONS[word] ?? word);
+}
+
+/**
+ * A value of an output as text.
+ * @param {TrainingState} state
+ * @param {string} name
+ * @param {number | null | undefined} value
+ */
 export function shown(state, name, value) {
   if (value === null || value === undefined) return "–";
   if (state.curves.kinds[name] === "accuracy") return `${number(value * 100)} %`;
   return name === "psnr" ? `${number(value)} dB` : number(value);
 }
 
-/** Table of the validations' metrics: best, last, and the baseline; null before the first one. */
+/**
+ * Table of the validations' metrics: best, last, and the baseline; null before the first one.
+ * @param {TrainingState} state
+ */
 export function metricsTable(state) {
-  const { val } = state.curves;
-  const names = Object.keys(val.values).filter((name) => !isOfClass(name)).sort((a, b) => place(a) - place(b));
+  const names = Object.keys(state.curves.val.values).filter((name) => !isOfClass(name)).sort((a, b) => place(a) - place(b));
   if (!names.length) return null;
-  const guess = state.baseline;
-  const head = ["Metric", "Best", "at epoch", "Last", ...(guess ? ["Baseline"] : [])];
-  const decider = state.decider();
-  const rows = names.map((name) => {
-    const best = state.bestOf(name);
-    return el("tr", { class: name === decider ? "is-deciding" : "" },
-      el("th", { scope: "row" }, title(name), name === decider && el("span", { class: "muted" }, " decides"), el("span", { class: "muted" }, state.isLowerBetter(name) ? " ↓" : " ↑")),
-      cell(shown(state, name, best?.value)), cell(best ? number(Math.round(best.epoch * 100) / 100) : ""), cell(shown(state, name, state.last("val", name))),
-      guess && cell(name in guess.values ? shown(state, name, guess.values[name]) : ""));
-  });
-  return el("div", { class: "table-scroll" }, el("table", { class: "table-list" }, header(head), el("tbody", {}, ...rows)));
+  const heads = ["Metric", "Best", "at epoch", "Last", ...(state.baseline ? ["Baseline"] : [])];
+  return scrolled(table(heads, names.map((name) => metricRow(state, name)), Boolean));
 }
 
-/** Table of the newest values of each class; null where there are none. */
+/**
+ * @param {TrainingState} state
+ * @param {string} name
+ */
+function metricRow(state, name) {
+  const decides = name === state.decider();
+  const best = state.bestOf(name);
+  const guess = state.baseline;
+  return el(
+    "tr",
+    { class: decides ? "is-deciding" : "" },
+    el(
+      "th",
+      { scope: "row" },
+      title(name),
+      decides && el("span", { class: "muted" }, " decides"),
+      el("span", { class: "muted" }, state.isLowerBetter(name) ? " ↓" : " ↑"),
+    ),
+    cell(shown(state, name, best?.value)),
+    cell(epochText(best?.epoch)),
+    cell(shown(state, name, state.last("val", name))),
+    guess && cell(name in guess.values ? shown(state, name, guess.values[name]) : ""),
+  );
+}
+
+/**
+ * Table of the newest values of each class; null where there are none.
+ * @param {TrainingState} state
+ */
 export function classTable(state) {
-  const found = new Map();
+  /** @type {Map<string, Record<string, string>>} */
+  const found = new Map(); // by class: names of the outputs by their kinds
   for (const name of Object.keys(state.curves.val.values).filter(isOfClass)) {
     const [kind, label] = split(name);
-    if (!found.has(label)) found.set(label, {});
-    found.get(label)[kind] = name;
+    found.set(label, { ...found.get(label), [kind]: name });
   }
   if (!found.size) return null;
-  const kinds = [...new Set([...found.values()].flatMap((row) => Object.keys(row)))];
-  const compared = state.baseline && kinds.find((kind) => [...found.values()].some((row) => row[kind] in state.baseline.values));
-  const head = ["Class", ...kinds.map((kind) => COLUMNS[kind] ?? kind), ...(compared ? ["Baseline"] : [])];
-  const rows = [...found].slice(0, MOST_ROWS).map(([label, row]) => el("tr", {}, el("th", { scope: "row" }, label),
-    ...kinds.map((kind) => cell(shown(state, row[kind], state.last("val", row[kind])))),
-    compared && cell(shown(state, row[compared], state.baseline.values[row[compared]]))));
-  return el("div", { class: "table-scroll class-metrics" }, el("table", { class: "table-list" }, header(head), el("tbody", {}, ...rows)));
+  const classes = [...found.values()];
+  const kinds = [...new Set(classes.flatMap((row) => Object.keys(row)))];
+  const guess = state.baseline?.values ?? {};
+  const compared = kinds.find((kind) => classes.some((row) => row[kind] in guess));
+  const heads = ["Class", ...kinds.map((kind) => COLUMNS[kind] ?? kind), ...(compared ? ["Baseline"] : [])];
+  const rows = [...found].slice(0, MOST_ROWS).map(([label, row]) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, label),
+      ...kinds.map((kind) => cell(shown(state, row[kind], state.last("val", row[kind])))),
+      compared && cell(shown(state, row[compared], guess[row[compared]])),
+    )
+  );
+  return scrolled(table(heads, rows, Boolean), "class-metrics");
 }
 
-/** What has to be said about the numbers: sentences, none while all is well or nothing was trained yet. */
+/**
+ * What has to be said about the numbers: sentences, none while all is well or nothing was trained yet.
+ * @param {TrainingState} state
+ * @returns {string[]}
+ */
 export function verdict(state) {
   const best = state.best();
   if (!best || Math.max(...state.curves.val.epoch) < 1) return [];
   return [...noBetter(state, best), ...notFound(state)];
 }
 
+/**
+ * @param {TrainingState} state
+ * @param {import("./training_state.js").Best} best
+ */
 function noBetter(state, best) {
   const guess = state.baseline?.values[best.name];
   if (guess === null || guess === undefined || state.isBetter(best.name, best.value, guess)) return [];
   const values = `${shown(state, best.name, best.value)} against ${shown(state, best.name, guess)}`;
-  return [`The model is no better than the trivial answer (${state.baseline.description}): ${title(best.name)} ${values}. ${advice(state)}`];
+  const trivial = `the trivial answer (${state.baseline?.description})`;
+  return [`The model is no better than ${trivial}: ${title(best.name)} ${values}. ${advice(state)}`];
 }
 
+/** @param {TrainingState} state */
 function advice(state) {
-  return isRunning(state) ? "It may need more epochs." : "Train longer, try another learning rate, or look at the labels in the data set.";
+  return isRunning(state)
+    ? "It may need more epochs."
+    : "Train longer, try another learning rate, or look at the labels in the data set.";
 }
 
-const isRunning = (state) => ["I", "W", "R"].includes(state.status);
+/** @param {TrainingState} state */
+export const isRunning = (state) => ["I", "W", "R"].includes(state.status);
 
-/** Classes that are there and that the newest validation did not find at all, perhaps while most pixels are right. */
+/**
+ * Classes that are there and that the newest validation did not find at all, perhaps while most pixels are right.
+ * @param {TrainingState} state
+ */
 function notFound(state) {
-  const { values } = state.curves.val;
-  const missing = Object.keys(values).filter((name) => /^(dice|ap50)\//.test(name) && state.last("val", name) === 0).map((name) => split(name)[1]);
-  const accuracy = state.last("val", "pixel_accuracy");
+  const missed = (/** @type {string} */ name) => /^(dice|ap50)\//.test(name) && state.last("val", name) === 0;
+  const missing = Object.keys(state.curves.val.values).filter(missed).map((name) => `“${split(name)[1]}”`);
   if (!missing.length) return [];
-  const names = missing.slice(0, 5).map((name) => `“${name}”`).join(", ") + (missing.length > 5 ? ` and ${missing.length - 5} more` : "");
-  const high = accuracy > 0.8 ? `${number(accuracy * 100)} % of all pixels are right, but the thing itself is not found: ` : "";
+  const more = missing.length - MOST_MISSING;
+  const names = missing.slice(0, MOST_MISSING).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const right = state.last("val", "pixel_accuracy") ?? 0;
+  const high = right > 0.8 ? `${number(right * 100)} % of all pixels are right, but the thing itself is not found: ` : "";
   return [`${high}${names} ${missing.length === 1 ? "is" : "are"} not found in any validation picture. ${advice(state)}`];
 }
 
+/** @param {string} name */
 const place = (name) => (name in TITLES ? Object.keys(TITLES).indexOf(name) : 1000);
+
+/**
+ * The kind of an output of one class, and the class.
+ * @param {string} name
+ */
 const split = (name) => [name.slice(0, name.indexOf("/")), name.slice(name.indexOf("/") + 1)];
+
+/** @param {string} text */
 const cell = (text) => el("td", { class: "num" }, text);
-const header = (names) => el("thead", {}, el("tr", {}, ...names.map((name, i) => el("th", { class: i ? "num" : "" }, name))));
+
+/**
+ * @param {HTMLTableElement} content
+ * @param {string} [css]
+ */
+const scrolled = (content, css = "") => el("div", { class: `table-scroll ${css}` }, content);

@@ -1,38 +1,95 @@
+// @ts-check
 // What a training has reported: filled from the page, kept up to date by events. No drawing here.
+
+import { epochText, measured } from "./format.js";
+
+/** @typedef {(number | null)[]} Values */
+/**
+ * One phase: each list has an entry for each report.
+ * @typedef {{epoch: number[], step: number[], values: Record<string, Values>}} Series
+ */
+/** @typedef {Record<string, any> & {type: string, t: number}} Event a line of the log, as `digits.domain.events` has it */
+/** @typedef {{path: string, epoch: number, best: boolean, metrics: Record<string, number>}} Snapshot */
+/** @typedef {{name: string, value: number, epoch: number}} Best */
 
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
 const ERRORS = new Set(["mae", "rmse", "mse"]);
 
-/** Whether an output is that of one class, as in "dice/cell": such are shown in a table. */
+/**
+ * Whether an output is that of one class, as in "dice/cell": such are shown in a table.
+ * @param {string} name
+ */
 export const isOfClass = (name) => name.includes("/");
 
 export class TrainingState {
+  /** @param {Partial<TrainingState>} data what the page or `/curves.json` holds */
   constructor(data) {
+    this.offset = 0; // of the event log, in bytes
+    this.status = ""; // letter
+    this.elapsed = 0; // seconds
+    this.epochs = 0;
+    this.best_metric = ""; // wished by the user
+    this.deciding = ""; // the task's own
+    this.best_name = ""; // of the job's row
+    /** @type {{train: Series, val: Series, lr: Series, kinds: Record<string, string>}} */
+    this.curves = { train: noSeries(), val: noSeries(), lr: noSeries(), kinds: {} };
+    /** @type {Snapshot[]} */
+    this.snapshots = [];
+    /** @type {{t: number, level: string, message: string}[]} */
+    this.log = [];
+    /** @type {any[]} */
+    this.attempts = [];
+    /** @type {{step: number, epoch: number}[]} */
+    this.frames = []; // validations with samples
+    this.progress = /** @type {any} */ (null);
+    this.hardware = /** @type {any} */ (null);
+    this.baseline = /** @type {{values: Record<string, number | null>, description: string} | null} */ (null);
     this.load(data);
   }
 
-  /** Take over what the server says; later events before `offset` are old. */
+  /**
+   * Take over what the server says; later events before `offset` are old.
+   * @param {Partial<TrainingState>} data
+   */
   load(data) {
     Object.assign(this, data);
   }
 
-  /** Take in one event of the log. Returns "reload" when an earlier attempt's lines may have become void. */
+  /**
+   * Take in one event of the log. Returns what has changed; "reload" when an earlier attempt's lines may have become void.
+   * @param {Event} event
+   * @param {number} offset behind its line
+   * @returns {string}
+   */
   add(event, offset) {
     if (offset <= this.offset) return "";
     this.offset = offset;
     if (event.type === "metric") return this.addMetric(event);
     if (event.type === "snapshot") return this.addSnapshot(event);
-    if (event.type === "progress") { this.progress = withRate(event, this.progress); return "tiles"; }
-    if (event.type === "hardware") { this.hardware = event; return "hardware"; }
-    if (event.type === "baseline") { this.baseline = { values: event.values, description: event.description }; return "curves"; }
-    if (event.type === "log") { this.note(event, event.message); return "log"; }
+    if (event.type === "progress") {
+      this.progress = withRate(event, this.progress);
+      return "tiles";
+    }
+    if (event.type === "hardware") {
+      this.hardware = event;
+      return "hardware";
+    }
+    if (event.type === "baseline") {
+      this.baseline = { values: event.values, description: event.description };
+      return "curves";
+    }
+    if (event.type === "log") {
+      this.note(event, event.message);
+      return "log";
+    }
     return event.type === "attempt" ? "reload" : event.type;
   }
 
+  /** @param {Event} event */
   addMetric(event) {
-    const series = (this.curves[event.phase] ??= { epoch: [], step: [], values: {} });
+    const series = this.curves[/** @type {"train" | "val" | "lr"} */ (event.phase)] ??= noSeries();
     for (const [name, kind] of Object.entries(event.kinds || {})) if (event.phase !== "lr") this.curves.kinds[name] ??= kind;
     const length = series.epoch.length;
     for (const name of Object.keys(event.values)) {
@@ -47,75 +104,121 @@ export class TrainingState {
     return "curves";
   }
 
+  /** @param {Event} event */
   addSnapshot(event) {
     this.snapshots = this.snapshots.filter((snapshot) => snapshot.path !== event.path);
-    if (event.best && !event.removed) for (const snapshot of this.snapshots) snapshot.best = false;
-    if (!event.removed) this.snapshots.push({ ...event });
+    if (event.best && !event.removed) { for (const snapshot of this.snapshots) snapshot.best = false; }
+    if (!event.removed) this.snapshots.push(/** @type {any} */ ({ ...event }));
     this.snapshots.sort((a, b) => a.epoch - b.epoch);
     return "snapshots";
   }
 
-  /** One more line of the log. */
+  /**
+   * One more line of the log.
+   * @param {Event} event
+   * @param {string} message
+   */
   note(event, message) {
     this.log.push({ t: event.t, level: event.level || "info", message });
     if (this.log.length > MOST_LINES) this.log.splice(0, this.log.length - MOST_LINES);
   }
 
-  /** The newest value of an output, null where there is none. */
+  /**
+   * The newest value of an output, null where there is none.
+   * @param {"train" | "val" | "lr"} phase
+   * @param {string} name
+   */
   last(phase, name) {
     return this.curves[phase]?.values[name]?.findLast((value) => value !== null) ?? null;
   }
 
-  /** Names of the outputs of one kind that some phase has. */
+  /**
+   * Names of the outputs of one kind that some phase has, "loss" before the auxiliary losses.
+   * @param {string} kind
+   */
   names(kind) {
     const { kinds, train, val } = this.curves;
-    const found = Object.keys(kinds).filter((name) => kinds[name] === kind && !isMean(name, kinds) && !isOfClass(name) && (name in train.values || name in val.values));
-    return found.sort((a, b) => (b === kind) - (a === kind)); // "loss" before the auxiliary losses
+    const isPlain = (/** @type {string} */ name) => !isMean(name, kinds) && !isOfClass(name);
+    const isReported = (/** @type {string} */ name) => name in train.values || name in val.values;
+    const found = Object.keys(kinds).filter((name) => kinds[name] === kind && isPlain(name) && isReported(name));
+    return found.sort((a, b) => Number(b === kind) - Number(a === kind));
   }
 
   /** The output that decides: the wished one, else the task's own, else the first accuracy, else the first loss of validation. */
   decider() {
     const measured = Object.keys(this.curves.val.values);
-    const first = (kind) => measured.find((name) => this.curves.kinds[name] === kind && !isOfClass(name));
-    return [this.best_metric, this.deciding, this.best_name].find((name) => measured.includes(name)) || first("accuracy") || first("loss") || "";
+    const first = (/** @type {string} */ kind) => measured.find((name) => this.curves.kinds[name] === kind && !isOfClass(name));
+    const named = [this.best_metric, this.deciding, this.best_name].find((name) => measured.includes(name));
+    return named || first("accuracy") || first("loss") || "";
   }
 
-  /** {name, value, epoch} of the best validation, or null. */
+  /** The best validation, or null. */
   best() {
     const name = this.decider();
     return name ? this.bestOf(name) : null;
   }
 
-  /** {name, value, epoch} of the best value of one output of the validations, or null. */
+  /**
+   * The best value of one output of the validations, or null.
+   * @param {string} name
+   */
   bestOf(name) {
-    let found = null;
-    (this.curves.val.values[name] ?? []).forEach((value, i) => {
-      if (value !== null && (!found || this.isBetter(name, value, found.value))) found = { name, value, epoch: this.curves.val.epoch[i] };
-    });
+    const { epoch, values } = this.curves.val;
+    let found = /** @type {Best | null} */ (null);
+    for (const [i, value] of (values[name] ?? []).entries()) {
+      if (value !== null && (!found || this.isBetter(name, value, found.value))) found = { name, value, epoch: epoch[i] };
+    }
     return found;
   }
 
+  /**
+   * @param {string} name
+   * @param {number} value
+   * @param {number} other
+   */
   isBetter(name, value, other) {
     return this.isLowerBetter(name) ? value < other : value > other;
   }
 
+  /** @param {string} name */
   isLowerBetter(name) {
     return this.curves.kinds[name] === "loss" || /loss|error/i.test(name) || ERRORS.has(name);
   }
 }
 
-/** Whether an output is the mean over the epoch of another one, as the engines report it. */
+/** @returns {Series} */
+const noSeries = () => ({ epoch: [], step: [], values: {} });
+
+/**
+ * Whether an output is the mean over the epoch of another one, as the engines report it.
+ * @param {string} name
+ * @param {Record<string, string>} kinds
+ */
 export const isMean = (name, kinds) => name.startsWith(MEAN) && name.slice(MEAN.length) in kinds;
 
-/** The last known speed stays when the work is over. */
+/**
+ * The last known speed stays when the work is over.
+ * @param {Event} event
+ * @param {any} before
+ */
 const withRate = (event, before) => (event.rate || !before ? event : { ...event, rate: before.rate, unit: before.unit });
 
+/** @param {Event} event */
 function validationText({ epoch, values }) {
-  const parts = Object.entries(values).filter(([name]) => !isOfClass(name)).map(([name, value]) => `${name} = ${value === null ? "nan" : Number(value.toPrecision(5))}`);
-  return `Validation (epoch ${Math.round(epoch * 100) / 100}): ${parts.join(", ")}`;
+  /** @type {[string, number | null][]} */
+  const plain = Object.entries(values).filter(([name]) => !isOfClass(name));
+  return `Validation (epoch ${epochText(epoch)}): ${plain.map(([name, value]) => `${name} = ${measured(value, 5)}`).join(", ")}`;
 }
 
+/**
+ * Every second point goes, never the newest.
+ * @param {Series} series
+ */
 function halve(series) {
+  /**
+   * @template Value
+   * @param {Value[]} list
+   */
   const keep = (list) => list.filter((_, i) => i % 2 === 0 || i === list.length - 1);
   const values = Object.fromEntries(Object.entries(series.values).map(([name, list]) => [name, keep(list)]));
   Object.assign(series, { epoch: keep(series.epoch), step: keep(series.step), values });
