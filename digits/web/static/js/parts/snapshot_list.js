@@ -50,7 +50,7 @@ export class SnapshotList {
       el("a", {
         href: `${this.download}.${kind}?epoch=${epoch}`,
         download: true,
-        "aria-label": `Epoch ${epochText(epoch)} as ${kind}`,
+        title: `Epoch ${epochText(epoch)} as ${kind}`,
       }, kind);
     const mark = best && el("span", { class: "badge-best" }, icon("star-fill"), " best");
     const value = (/** @type {string} */ name) => (name in metrics ? shown(this.state, name, metrics[name]) : "");
