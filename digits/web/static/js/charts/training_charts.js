@@ -57,7 +57,7 @@ export class TrainingCharts {
   addArea({ key, kind, title }, order, Plotly) {
     if (this.areas.has(key)) return;
     const css = `chart chart-${kind}${this.large ? " chart-large" : ""}`;
-    const area = el("div", { class: css, role: "img", "aria-label": `${title} over the epochs` });
+    const area = el("div", { class: css, role: "group", "aria-label": `${title} over the epochs` });
     const holder = el("figure", { class: "chart-box", "data-key": key }, el("figcaption", {}, title), area);
     this.areas.set(key, area);
     const fit = () => area.classList.contains("js-plotly-plot") && area.offsetWidth && Plotly.Plots.resize(area);
