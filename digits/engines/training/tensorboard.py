@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 from PIL import Image
 
@@ -22,7 +23,6 @@ from digits.engines.base import TrainingRun
 
 FOLDER = "tb"
 SECONDS = 0.5  # between lines of training scalars
-POLYNOMIAL = 0x82F63B78  # of CRC-32C, reflected
 PICTURES = 4
 SESSION_START = b"\x08\x01"  # SessionLog.START: what an earlier attempt wrote at or beyond this step is void
 
@@ -123,20 +123,8 @@ def record(data: bytes) -> bytes:
 
 def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and shifted as TFRecord files have it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
+    crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _table_entry(value: int) -> int:
-    for _ in range(8):
-        value = (value >> 1) ^ POLYNOMIAL if value & 1 else value >> 1
-    return value
-
-
-_TABLE = [_table_entry(value) for value in range(256)]
 
 
 def _varint(value: int) -> bytes:
