@@ -98,5 +98,9 @@ class TrainingError(DigitsError):
         self.code = code
 
 
+class ExportError(DigitsError):
+    """A model cannot be written in the form that was asked for."""
+
+
 class JobStopped(DigitsError):
     """Raised inside a worker when the supervisor has asked it to stop."""

@@ -1,4 +1,4 @@
-"""`digits model`: train, list, show, abort, delete and download models."""
+"""`digits model`: train, list, show, abort, delete, download and export models."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from digits.cli.many import remove, stop
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job, print_jobs
 from digits.domain.jobs import Kind, Task
-from digits.errors import BadRequest
-from digits.service.models import archives
+from digits.errors import BadRequest, DigitsError
+from digits.service.models import archives, exports
 from digits.service.models.choices import sound_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
 from digits.service.models.snapshots import find_snapshot
+from digits.storage.exports import export_folder, export_name
 from digits.storage.files import atomic
 
 NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}
@@ -37,7 +38,7 @@ SKIP = (
 
 @click.group()
 def model() -> None:
-    """Train, list, show, evaluate, abort, delete and download models."""
+    """Train, list, show, evaluate, abort, delete, download and export models."""
 
 
 @model.command("train")
@@ -138,6 +139,38 @@ def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | 
         with atomic(target) as handle:
             handle.writelines(archive.chunks)
     click.echo(str(target))
+
+
+@model.command("export")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.option(
+    "--format", "format_name", default="onnx", show_default=True, help="onnx, torch_export, saved_model or a package's."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy the file (or, of several, a zip) here as well.")
+@click.option("--epoch", default=None, help="Snapshot of this epoch. [default: the newest]")
+@jobs_dir_option
+@json_option
+def export(name: str, format_name: str, output: Path | None, epoch: str | None, jobs_dir: str | None, as_json: bool) -> None:
+    """Write a model in a format of other programs, compared with the model itself.
+
+    Preprocessing is inside: pictures go in as float32 (N, C, H, W) in the units of the data set. The export stays with the model.
+    """
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.MODEL)
+        made = exports.start_export(service, job, format_name, epoch)
+        done = follow(service, [made.id], quiet=True)
+        made = service.store.get(made.id)
+        if not done:
+            raise DigitsError(made.error or f"{made.name} did not finish.")
+        found = exports.find_export(service, job, export_name(made.summary["format"], made.summary["epoch"]))
+        folder = export_folder(service.folder(job.id), found)
+        if output:
+            with atomic(output) as handle:
+                handle.writelines(archives.export_file(service, job, found).chunks)
+        if as_json:
+            print_json({**found.to_json(), "folder": str(folder), "size": found.size})
+        else:
+            click.echo("\n".join([*(str(folder / file) for file, _ in found.files), f"differs by {found.parity:.2g} at most"]))
 
 
 model.add_command(evaluate)

@@ -15,11 +15,16 @@ JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}\Z")
 
 
 class Kind(StrEnum):
-    """What a job makes. An evaluation is any longer inference: many pictures, a split, a list."""
+    """What a job makes. An evaluation is any longer inference: many pictures, a split, a list. An export writes a model in
+    another format, into the model's folder."""
 
     DATASET = "dataset"
     MODEL = "model"
     EVALUATION = "evaluation"
+    EXPORT = "export"
+
+
+OF_MODELS = (Kind.EVALUATION, Kind.EXPORT)  # jobs that go with the model that their summary names
 
 
 class Task(StrEnum):
@@ -59,8 +64,8 @@ def new_job_id(now: float | None = None) -> str:
 class Resources:
     """What a job needs before it starts.
 
-    `pool` limits how many jobs of one sort run at once (`storage`-free names of R 4.2: `create_db`, `analyze_db`,
-    `inference`, `train`); `cpus` are slots of the machine; `gpus` is how many free devices, `gpu_ids` exactly which.
+    `pool` limits how many jobs of one sort run at once (`create_db`, `analyze_db`, `inference`, `train` of R 4.2, and `export`);
+    `cpus` are slots of the machine; `gpus` is how many free devices, `gpu_ids` exactly which.
     """
 
     pool: str

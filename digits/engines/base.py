@@ -210,10 +210,6 @@ class Predictor(ABC):
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
         """Weights and activations of every layer for one feature (C, H, W)."""
 
-    def export(self, path: Path, kind: str) -> None:
-        """Write the network for other tools. `kind` is one of what the engine offers; BadRequest otherwise."""
-        raise BadRequest(f"This engine cannot export {kind!r}.")
-
     @abstractmethod
     def close(self) -> None:
         """Give back the memory of the device."""
@@ -236,6 +232,34 @@ class Engine(ABC):
     @abstractmethod
     def load(self, snapshot: Path, device: str = "cpu") -> Predictor:
         """The predictor of a snapshot file. `device` is `cpu` or `cuda:0`."""
+
+
+Program = Callable[["np.ndarray"], dict[str, "np.ndarray"]]
+
+
+class Exporter(ABC):
+    """Writes a loaded snapshot as files that other programs run. The list is `digits.engines.exporters`.
+
+    Holds: what is written is the whole predictor. Features of any number of pictures go in as float32 (N, C, H, W), C, H and W
+    those of `predictor.meta["stored_shape"]`, in the units that the records store; the crop to the middle, mean, scale and
+    whitening are inside, and what `Predictor.predict` gives comes out, under the same names. An exporter runs in a worker process
+    that does nothing else, on the CPU. It changes nothing of the predictor that `predict` would show.
+    """
+
+    name: str  # as in `format=`; lower-case letters, digits and _
+
+    @abstractmethod
+    def check(self, predictor: Predictor) -> list[str]:
+        """Why this predictor cannot be written, each a sentence with what to do; empty where it can."""
+
+    @abstractmethod
+    def write(self, predictor: Predictor, folder: Path, options: Mapping[str, Any]) -> list[Path]:
+        """Write into the empty `folder`; the files, the main one first. Only after `check` found nothing; ExportError when it
+        fails all the same."""
+
+    @abstractmethod
+    def run(self, folder: Path) -> Program:
+        """What another program would do with the files of `write`: features (N, C, H, W) float32 → outputs by name, float32."""
 
 
 def available_frameworks() -> tuple[str, ...]:

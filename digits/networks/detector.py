@@ -80,12 +80,33 @@ class Detector(nn.Module):
 
     def forward(self, images, targets=None):
         """Losses in training; otherwise boxes, scores and labels of each image."""
+        if self.training:
+            return self.losses(*self.maps(images), targets)
+        return [self.kept(*each) for each in zip(*self.candidates(images), strict=True)]
+
+    def maps(self, images):
+        """Scores of the peaks (N, K, h, w) before the sigmoid, and the box of each cell (N, 4, h, w)."""
         height, width = images.shape[-2:]
         x = self.features(F.pad(images, (0, -width % 32, 0, -height % 32)))
-        peaks, boxes = self.peaks(x).float(), self.boxes(self.sides(x).float())
-        if self.training:
-            return self.losses(peaks, boxes, targets)
-        return [self.found(*each, (height, width)) for each in zip(peaks.sigmoid(), boxes, strict=True)]
+        return self.peaks(x).float(), self.boxes(self.sides(x).float())
+
+    def candidates(self, images):
+        """The M best peaks of each image, best first, overlapping ones too: boxes (N, M, 4), scores (N, M), which are 0 where
+        there is nothing, and labels (N, M)."""
+        peaks, boxes = self.maps(images)
+        scores = peaks.sigmoid()
+        scores = scores * (F.max_pool2d(scores, 3, 1, 1) == scores)  # above their neighbours
+        best, places = scores.flatten(1).topk(min(MOST, scores[0].numel()))
+        cells = scores.shape[2] * scores.shape[3]
+        chosen = boxes.flatten(2).mT.gather(1, (places % cells)[:, :, None].expand(-1, -1, 4))
+        limit = torch.tensor([images.shape[3], images.shape[2]] * 2, device=boxes.device)
+        return chosen.clamp(min=0).minimum(limit), best * (best >= LEAST_SCORE), places // cells
+
+    def kept(self, boxes, scores, labels):
+        """Of one image what stays, best first."""
+        boxes, scores, labels = boxes[scores > 0], scores[scores > 0], labels[scores > 0]
+        kept = batched_nms(boxes, scores, labels, self.nms_thresh)
+        return {"boxes": boxes[kept], "scores": scores[kept], "labels": labels[kept]}
 
     def centres(self, like):
         """Pixel coordinates of the cells' middles: x (W,) and y (H, 1)."""
@@ -149,17 +170,6 @@ class Detector(nn.Module):
         losses = generalized_box_iou_loss(boxes.movedim(1, -1)[chosen], sources.movedim(1, -1)[chosen])
         weights = shares[chosen]
         return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
-
-    def found(self, scores, boxes, size):
-        """Peaks of one image that are above their neighbours, best first."""
-        scores = scores * (F.max_pool2d(scores[None], 3, 1, 1)[0] == scores)
-        best, places = scores.flatten().topk(min(MOST, scores.numel()))
-        places, best = places[best >= LEAST_SCORE], best[best >= LEAST_SCORE]
-        cells = scores[0].numel()
-        labels, chosen = places // cells, boxes.flatten(1).T[places % cells]
-        chosen = chosen.clamp(min=0).minimum(torch.tensor([size[1], size[0]] * 2, device=boxes.device))
-        kept = batched_nms(chosen, best, labels, self.nms_thresh)
-        return {"boxes": chosen[kept], "scores": best[kept], "labels": labels[kept]}
 
 
 def peak_loss(peaks, wanted):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import digits
-from digits.domain.jobs import Action, JobRequest, Kind, Resources, Task, UserColumns, new_job_id
+from digits.domain.jobs import OF_MODELS, Action, JobRequest, Kind, Resources, Task, UserColumns, new_job_id
 from digits.domain.status import Status
 from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
@@ -191,8 +191,15 @@ def resume(service: Service, job: Job) -> None:
     service.store.request_action(job.id, Action.RESUME)
 
 
+def jobs_of_model(service: Service, model: Job, kinds: Iterable[Kind] = OF_MODELS) -> list[Job]:
+    """The evaluations and exports of a model (or those of some kinds), newest first of each kind."""
+    found = [job for kind in kinds for job in service.store.query(JobQuery(kind=kind)).jobs]
+    return [job for job in found if job.summary.get("model_id") == model.id]
+
+
 def delete(service: Service, job: Job) -> list[str]:
-    """Hide the job at once and ask for its folder to be removed; the evaluations of a model go with it. The ids of all of them.
+    """Hide the job at once and ask for its folder to be removed; the evaluations and exports of a model go with it. The ids of
+    all of them.
 
     Forbidden while models need it.
     """
@@ -201,10 +208,9 @@ def delete(service: Service, job: Job) -> list[str]:
         names = ", ".join(child.name for child in dependents)
         raise Forbidden(f"{job.name} is used by {len(dependents)} model(s), which must be deleted first: {names}.")
     gone = [job.id]
-    for evaluation in service.store.query(JobQuery(kind=Kind.EVALUATION)).jobs if job.kind == Kind.MODEL else ():
-        if evaluation.summary.get("model_id") == job.id:
-            with contextlib.suppress(NotFound):  # somebody else deletes it at the same moment
-                service.store.request_action(evaluation.id, Action.DELETE)
-            gone.append(evaluation.id)
+    for other in jobs_of_model(service, job) if job.kind == Kind.MODEL else ():
+        with contextlib.suppress(NotFound):  # somebody else deletes it at the same moment
+            service.store.request_action(other.id, Action.DELETE)
+        gone.append(other.id)
     service.store.request_action(job.id, Action.DELETE)
     return gone

@@ -34,6 +34,7 @@ class JobFolder:
         self.problems_file = path / "problems.jsonl"
         self.userdata_file = path / "userdata.pkl"
         self.snapshots = path / "snapshots"
+        self.exports = path / "exports"
         self.checkpoint = path / "checkpoint"
         self.versions_file = path / "versions.json"  # of the packages that a training ran with
         self.result_file = path / "result.json"

@@ -40,6 +40,7 @@ RUNNERS: Mapping[str, str] = {
     Kind.DATASET: "digits.worker.dataset",
     Kind.MODEL: "digits.worker.training",
     Kind.EVALUATION: "digits.worker.evaluation.run",
+    Kind.EXPORT: "digits.worker.export",
 }
 HEARTBEAT_SECONDS = 5.0
 EXIT_DONE = 0

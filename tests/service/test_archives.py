@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import tarfile
+import threading
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from digits.domain.status import Status
 from digits.errors import BadRequest, NotFound, StorageError
 from digits.service import Service
-from digits.service.models.archives import FORMATS, Member, model_archive, tar_chunks
+from digits.service.models.archives import FORMATS, Member, Stream, model_archive, script_files, write_tar, write_zip
 from digits.service.models.snapshots import find_snapshot, list_snapshots
 from digits.storage.jobs.store import Job
 from tests.builders import make_job
@@ -87,9 +88,28 @@ def test_a_snapshot_that_is_deleted_meanwhile_still_arrives_whole(service, model
         assert opened.extractfile("epoch_10.safetensors").read() == expected
 
 
-def test_a_file_that_becomes_shorter_breaks_the_transfer():
+@pytest.mark.parametrize("write", [write_tar, write_zip])
+def test_a_file_that_becomes_shorter_breaks_the_transfer(write):
     with pytest.raises(StorageError, match="shorter"):
-        list(tar_chunks([Member("x", 100, io.BytesIO(b"only this"))]))
+        list(Stream(write, [Member("x", 100, io.BytesIO(b"only this"))]))
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_reader_that_goes_away_ends_the_archive(service, model, extension):
+    write_weights(service.folder(model.id).path / "snapshots" / "epoch_10.safetensors", 48 * MIB, epoch=10)
+    before = threading.active_count()
+    archive = model_archive(service, model, extension)
+    next(iter(archive.chunks))
+    archive.chunks.close()
+    assert threading.active_count() == before
+
+
+def test_the_parts_of_the_script_are_files_of_their_own(service, model):
+    data = b"".join(model_archive(service, model, "tar").chunks)
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert all("/" not in name for name in archive.getnames())
+        for name, file in script_files("pytorch"):
+            assert archive.extractfile(name).read() == file.read_bytes()
 
 
 def test_a_broken_snapshot_and_an_unknown_format_are_refused_at_once(service, model):

@@ -14,14 +14,14 @@ from PIL import Image
 from digits.engines.pytorch.inputs import Inputs, centre
 from digits.engines.training.preprocessing import Preparation
 from digits.images.prepare_for_model import prepare
-from digits.service.models.archives import script_text
+from digits.service.models.archives import FOLDERS, TEMPLATES
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = tmp_path_factory.mktemp("script") / "predict.py"
-    path.write_text(script_text("pytorch"))
-    return runpy.run_path(str(path))
+def script() -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TEMPLATES)  # as `python predict.py` finds its neighbour
+        return runpy.run_path(str(TEMPLATES / FOLDERS["pytorch"] / "predict.py"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from PIL import Image
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.engines.base import available_frameworks, get_engine
 from digits.networks import catalog
-from digits.service.models.archives import script_text
+from digits.service.models.archives import script_files
 from digits.storage.snapshots import snapshot_metadata
 from digits.testing.runs import make_dataset, squared_pictures, striped_pictures, train
 
@@ -107,7 +107,8 @@ def trained(folder: Path, framework: str, task: str) -> tuple[Path, np.ndarray, 
     shutil.copy(folder / "model" / "network.py", archive)
     (archive / "preprocessing.json").write_text(json.dumps(snapshot_metadata(snapshot)))
     (archive / "info.json").write_text(json.dumps({"snapshot file": snapshot.name}))
-    (archive / "predict.py").write_text(script_text(framework))
+    for name, file in script_files(framework):
+        shutil.copy(file, archive / name)
     return archive, features[0], snapshot
 
 
@@ -128,6 +129,7 @@ def test_the_script_gives_the_numbers_of_the_engine(tmp_path: Path, framework: s
     Image.fromarray(feature[0] if len(feature) == 1 else feature.transpose(1, 2, 0)).save(picture)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["predict.py", str(picture), "--save", str(tmp_path / "made")])
+        patch.syspath_prepend(archive)  # as `python predict.py` finds its neighbour
         runpy.run_path(str(archive / "predict.py"), run_name="__main__")
         assert str(picture) in capsys.readouterr().out
         patch.setattr(sys, "argv", ["predict.py", "--json", str(picture)])

@@ -47,12 +47,12 @@ class Inputs:
     def normalize(self, x: Tensor) -> Tensor:
         """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on. May write into `x`."""
         if self.preparation.mean_kind != "none":
-            x = x.sub_(self._mean(tuple(x.shape[-2:])))
+            x = x.sub_(self.mean_for(tuple(x.shape[-2:])))
         if self.preparation.std != 1.0:
             x = x.mul_(1.0 / self.preparation.std)
         return whiten(x) if self.preparation.whitening else x
 
-    def _mean(self, size: tuple[int, ...]) -> Tensor:
+    def mean_for(self, size: tuple[int, ...]) -> Tensor:
         """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
         if size not in self._means:
             middle = None if self.preparation.mean_kind != "image" or self.image is None else centre(self.image, size)

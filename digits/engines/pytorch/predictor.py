@@ -98,14 +98,6 @@ class TorchPredictor(Predictor):
         data = LayerReport("data", "Input", 0, None, array_report(x[0].cpu().numpy()))
         return [data, *(_layer(name, child, activations.get(name)) for name, child in leaves)]
 
-    def export(self, path: Path, kind: str) -> None:
-        """`torch-export`: a program of torch.export (`.pt2`) for any batch size."""
-        if kind != "torch-export":
-            raise BadRequest(f"There is no export {kind!r}.", advice="Choose torch-export.")
-        example = torch.zeros(2, *self.preparation.input_shape, device=self.device)
-        program = torch.export.export(self.module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-        torch.export.save(program, path)
-
     def close(self) -> None:
         del self.module
         if self.device.type == "cuda":
@@ -129,6 +121,14 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
 def finish_outputs(
     outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
 ) -> dict[str, np.ndarray]:
+    """`finished` outputs as NumPy arrays."""
+    found = finished(outputs, task, classes, preparation, label_kind, probabilities)
+    return {name: value.detach().cpu().numpy() for name, value in found.items()}
+
+
+def finished(
+    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
+) -> dict[str, Tensor]:
     """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32.
 
     `probabilities` says that they are probabilities already.
@@ -140,7 +140,7 @@ def finish_outputs(
         named = {name: finish(value[:, :classes]) if value.ndim > 1 else value for name, value in named.items()}
     elif preparation.label_scale != 1.0:
         named = {name: value * preparation.label_scale for name, value in named.items()}
-    return {name: value.detach().cpu().numpy() for name, value in named.items()}
+    return named
 
 
 def _same(probabilities: Tensor) -> Tensor:

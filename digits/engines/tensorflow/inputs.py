@@ -38,14 +38,15 @@ class Inputs:
 
     def normalize(self, x: Any) -> Any:
         """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on."""
-        mean = self._mean(x)
+        mean = self.mean_for(x)
         if mean is not None:
             x = x - mean
         if self.preparation.std != 1.0:
             x = x * np.float32(1.0 / self.preparation.std)
         return whiten(x) if self.preparation.whitening else x
 
-    def _mean(self, x: Any) -> Any:
+    def mean_for(self, x: Any) -> Any:
+        """What is subtracted from pictures (N, H, W, C): a picture (H, W, C), a number per channel, or None."""
         kind = self.preparation.mean_kind
         if kind == "none":
             return None

@@ -34,12 +34,12 @@ class TensorflowPredictor(Predictor):
         self.device = device
         self._text, self._snapshot = text, snapshot
         self._networks: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self.model = self._model((self.preparation.input_shape[1], self.preparation.input_shape[2]))
+        self.model = self.model_for((self.preparation.input_shape[1], self.preparation.input_shape[2]))
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         x = self.prepare(batch)
         with tf.device(self.device):
-            outputs = self._model((x.shape[1], x.shape[2]))(x, training=False)
+            outputs = self.model_for((x.shape[1], x.shape[2]))(x, training=False)
         found = finish_outputs(outputs, self.task, self.labels, self.preparation, self.meta.get(PROBABILITIES, False))
         return in_stored_units(found, self.task, self.labels, self.preparation, self.inputs.mean_image)
 
@@ -64,23 +64,17 @@ class TensorflowPredictor(Predictor):
                 activations[id(layer)] = channels_first_array(tf.cast(output, tf.float32).numpy())[0]
 
         x = self.prepare(feature[None])
-        model = self._model((x.shape[1], x.shape[2]))
+        model = self.model_for((x.shape[1], x.shape[2]))
         with tf.device(self.device), recorded(model, keep):
             model(x, training=False)
         data = LayerReport("data", "Input", 0, None, array_report(channels_first_array(x.numpy())[0]))
         return [data, *(_layer(layer, activations.get(id(layer))) for layer in leaves(model))]
 
-    def export(self, path: Path, kind: str) -> None:
-        """`saved-model`: a folder that TensorFlow Serving takes."""
-        if kind != "saved-model":
-            raise BadRequest(f"There is no export {kind!r}.", advice="Choose saved-model.")
-        self.model.export(str(path), verbose=False)
-
     def close(self) -> None:
         self._networks.clear()
         self.model = None
 
-    def _model(self, size: tuple[int, int]) -> Any:
+    def model_for(self, size: tuple[int, int]) -> Any:
         """The network for pictures of a size (H, W), with the snapshot's weights."""
         if size in self._networks:
             self._networks.move_to_end(size)
@@ -118,9 +112,16 @@ def load_predictor(snapshot: Path, device: str) -> TensorflowPredictor:
 def finish_outputs(
     outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    """Outputs as a predictor gives them: channels-first, probabilities where there are classes, the label's units elsewhere.
+    """`finished` outputs as NumPy arrays, channels-first."""
+    found = finished(outputs, task, labels, preparation, probabilities)
+    return {name: channels_first_array(value.numpy()) for name, value in found.items()}
 
-    `probabilities` says that they are probabilities already.
+
+def finished(
+    outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
+) -> dict[str, Any]:
+    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32 tensors in
+    Keras' layout. `probabilities` says that they are probabilities already.
     """
     classes = len(labels.class_labels)
     named = {name: tf.cast(value, tf.float32) for name, value in wanted_outputs(outputs).items()}
@@ -129,7 +130,7 @@ def finish_outputs(
         named = {name: finish(value[..., :classes]) if value.ndim > 1 else value for name, value in named.items()}
     elif preparation.label_scale != 1.0:
         named = {name: value * preparation.label_scale for name, value in named.items()}
-    return {name: channels_first_array(value.numpy()) for name, value in named.items()}
+    return named
 
 
 def _shares(probabilities: Any) -> Any:

@@ -95,9 +95,14 @@ def in_stored_units(
 
     Other outputs, those of whitened pictures and those that are no pictures (N, C, H, W) of the input's channels stay.
     """
-    if not task.restores_input or task.has_labels(labels) or preparation.whitening:
+    if not learns_its_input(task, labels, preparation):
         return dict(outputs)
     return {name: _restored(value, preparation, mean_image) for name, value in outputs.items()}
+
+
+def learns_its_input(task: Task, labels: Labels, preparation: Preparation) -> bool:
+    """Whether a network learnt the prepared picture itself, which can be brought back to stored units."""
+    return task.restores_input and not task.has_labels(labels) and not preparation.whitening
 
 
 def _restored(value: np.ndarray, preparation: Preparation, mean_image: Any) -> np.ndarray:

@@ -1,42 +1,42 @@
 """Taking a model away: an archive of its weights, network, preparation and labels, with a script that needs nothing of digits.
 
 Holds: an archive is made while it is sent, a megabyte at a time, so its size costs no memory and no disk; files are opened before
-the first byte, so one that is deleted meanwhile still arrives whole. All members lie flat (R 7.2).
+the first byte, so one that is deleted meanwhile still arrives whole. All members lie flat (R 7.2), but for exports that
+are a folder.
 """
 
 from __future__ import annotations
 
 import bz2
+import gzip
 import io
 import json
-import re
-import sys
+import os
+import shutil
 import tarfile
+import threading
 import time
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from digits.domain.exports import Export
 from digits.domain.jobs import Task
 from digits.errors import BadRequest, StorageError
 from digits.service import Service
 from digits.service.models.create import model_dict
+from digits.service.models.exports import exports_at
 from digits.service.models.snapshots import Snapshot, find_snapshot
+from digits.storage.exports import export_folder
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.storage.snapshots import snapshot_metadata
 
-FORMATS = ("tar.gz", "tgz", "tar", "tar.bz2", "zip")
-MEDIA_TYPES = {"zip": "application/zip", "tar": "application/x-tar", "tar.bz2": "application/x-bzip2"}
 TEMPLATES = Path(__file__).parent / "templates"
 FOLDERS = {"pytorch": "archive", "tensorflow": "archive_tensorflow"}
-SHARED = ("pictures", "reports")  # parts of every script; `from <part> import …` stands for them
-HEADING = "# -- "
-IMPORT = re.compile(r"^(?:import|from) .*$", re.MULTILINE)
-IMPORTS = re.compile(r"^(?:(?:import|from) .*\n)+", re.MULTILINE)
+SHARED = "predicting.py"  # the part of predict.py that knows no framework
 TASK_WORDS = {
     "classification": "An image classification model",
     "segmentation": "A segmentation model",
@@ -56,23 +56,57 @@ class Member:
     size: int
     source: IO[bytes]
 
+    def header(self) -> tarfile.TarInfo:
+        """What a tar file says of it."""
+        info = tarfile.TarInfo(self.name)
+        info.size, info.mtime, info.mode = self.size, int(time.time()), 0o644
+        return info
+
 
 class Stream:
-    """The bytes of an archive, to be iterated once. `close` gives the files back, also when nothing or not all was read."""
+    """The bytes of an archive, to be iterated once: written by a thread into a pipe that the reader empties.
 
-    def __init__(self, chunks: Iterator[bytes], members: Sequence[Member]) -> None:
-        self._chunks = chunks
+    `close` gives the files back and ends the thread, also when nothing or not all was read.
+    """
+
+    def __init__(self, write: Callable[[IO[bytes], Sequence[Member]], None], members: Sequence[Member]) -> None:
+        self._write = write
         self._members = members
+        self._reader: IO[bytes] | None = None
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from (chunk for chunk in self._chunks if chunk)
+            read, write = os.pipe()
+            self._reader = open(read, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
+            self._thread = threading.Thread(target=self._work, args=(write,), name="archive", daemon=True)
+            self._thread.start()
+            while piece := self._reader.read(CHUNK):
+                yield piece
+            self._thread.join()
+            if self._error is not None:
+                raise self._error
         finally:
             self.close()
 
     def close(self) -> None:
+        """End it; what the thread still writes finds nobody who reads."""
+        if self._reader is not None:
+            self._reader.close()
+        if self._thread is not None:
+            self._thread.join()
         for member in self._members:
             member.source.close()
+
+    def _work(self, descriptor: int) -> None:
+        try:
+            with open(descriptor, "wb", buffering=CHUNK) as target:
+                self._write(target, self._members)
+        except BrokenPipeError:
+            pass  # the reader went away
+        except BaseException as error:  # raised again where it is read
+            self._error = error
 
 
 @dataclass(frozen=True)
@@ -91,13 +125,18 @@ def model_archive(service: Service, model: Job, extension: str = "tar.gz", epoch
         raise BadRequest(f"There is no archive format {extension!r}.", advice=f"Choose one of {', '.join(FORMATS)}.")
     snapshot = find_snapshot(service, model, epoch)
     members = model_members(service, model, snapshot)
-    chunks, length = _FORMATS[extension](members)
-    return Archive(
-        file_name=f"{model.id}_epoch_{snapshot.label}.{extension}",
-        media_type=MEDIA_TYPES.get(extension, "application/gzip"),
-        chunks=Stream(chunks, members),
-        length=length,
-    )
+    return _archive(f"{model.id}_epoch_{snapshot.label}", extension, members)
+
+
+def export_file(service: Service, model: Job, export: Export) -> Archive:
+    """One export to be sent: its file as it is, or several in a zip."""
+    folder = export_folder(service.folder(model.id), export)
+    members = [_file(folder / name, name) for name, _ in export.files]
+    stem = f"{model.id}_epoch_{export.epoch:g}"
+    if len(members) == 1:
+        name = f"{stem}_{export.files[0][0].rsplit('/', 1)[-1]}"
+        return Archive(name, "application/octet-stream", Stream(_copy, members), members[0].size)
+    return _archive(f"{stem}_{export.format}", "zip", members)
 
 
 def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Member]:
@@ -116,102 +155,82 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     members += _mean_file(service, model, info)
     if model.framework in FOLDERS and meta:
         members += _script(model.framework, info, meta, snapshot)
+    for export, place in exports_at(service, model, snapshot.epoch):
+        members += [_file(place / name, name) for name, _ in export.files]
     return members
 
 
-def tar_chunks(members: Iterable[Member]) -> Iterator[bytes]:
-    """A tar file, piece by piece."""
-    for member in members:
-        info = tarfile.TarInfo(member.name)
-        info.size, info.mtime, info.mode = member.size, int(time.time()), 0o644
-        yield info.tobuf(tarfile.PAX_FORMAT)
-        yield from _pieces(member)
-        yield b"\0" * (-member.size % tarfile.BLOCKSIZE)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+def script_files(framework: str) -> list[tuple[str, Path]]:
+    """`predict.py` of a framework and the module that it imports: name in the archive, file."""
+    return [("predict.py", TEMPLATES / FOLDERS[framework] / "predict.py"), (SHARED, TEMPLATES / SHARED)]
 
 
-def zip_chunks(members: Iterable[Member]) -> Iterator[bytes]:
-    """A zip file, piece by piece."""
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive:
+def write_tar(target: IO[bytes], members: Sequence[Member]) -> None:
+    """A tar file. StorageError for a member that has become shorter."""
+    with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT, bufsize=CHUNK) as archive:
         for member in members:
-            info = zipfile.ZipInfo(member.name, time.localtime()[:6])
-            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            with archive.open(info, "w", force_zip64=member.size > 1 << 30) as target:
-                for piece in _pieces(member):
-                    target.write(piece)
-                    yield sink.take()
-            yield sink.take()
-    yield sink.take()
+            try:
+                archive.addfile(member.header(), member.source)
+            except BrokenPipeError:
+                raise
+            except OSError as error:  # else a transfer that breaks would look like a whole archive
+                raise _shorter(member) from error
 
 
-class _Sink(io.RawIOBase):
-    """Where a zip file is written to; what was written is taken out again before it grows."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._position = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._parts.append(piece)
-        self._position += len(piece)
-        return len(piece)
-
-    def take(self) -> bytes:
-        found = b"".join(self._parts)
-        self._parts.clear()
-        return found
+def write_tar_gz(target: IO[bytes], members: Sequence[Member]) -> None:
+    with gzip.GzipFile(fileobj=target, mode="wb", compresslevel=COMPRESSION) as packed:
+        write_tar(packed, members)  # type: ignore[arg-type]
 
 
-def _gzip(members: list[Member]) -> tuple[Iterator[bytes], None]:
-    return _compressed(tar_chunks(members), zlib.compressobj(COMPRESSION, zlib.DEFLATED, 31)), None
+def write_tar_bz2(target: IO[bytes], members: Sequence[Member]) -> None:
+    with bz2.BZ2File(target, "wb", compresslevel=COMPRESSION) as packed:
+        write_tar(packed, members)
 
 
-def _bzip2(members: list[Member]) -> tuple[Iterator[bytes], None]:
-    return _compressed(tar_chunks(members), bz2.BZ2Compressor(COMPRESSION)), None
+def write_zip(target: IO[bytes], members: Sequence[Member]) -> None:
+    """A zip file. StorageError for a member that has become shorter."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive:
+        for member in members:
+            entry = zipfile.ZipInfo(member.name, time.localtime()[:6])
+            entry.compress_type, entry.external_attr, entry.file_size = zipfile.ZIP_DEFLATED, 0o644 << 16, member.size
+            with archive.open(entry, "w", force_zip64=member.size >= 2**31) as packed:
+                left = member.size
+                while left and (piece := member.source.read(min(CHUNK, left))):
+                    left -= packed.write(piece)
+            if left:
+                raise _shorter(member)
 
 
-def _tar(members: list[Member]) -> tuple[Iterator[bytes], int]:
-    blocks = sum(len(tarfile.TarInfo(m.name).tobuf(tarfile.PAX_FORMAT)) + m.size + -m.size % tarfile.BLOCKSIZE for m in members)
-    return tar_chunks(members), blocks + 2 * tarfile.BLOCKSIZE
+def tar_length(members: Sequence[Member]) -> int:
+    """Bytes of `write_tar`: headers, contents in whole blocks, and the end in whole records."""
+    headers = sum(len(member.header().tobuf(tarfile.PAX_FORMAT)) for member in members)
+    contents = sum(member.size + -member.size % tarfile.BLOCKSIZE for member in members)
+    length = headers + contents + 2 * tarfile.BLOCKSIZE
+    return length + -length % tarfile.RECORDSIZE
 
 
-def _zip(members: list[Member]) -> tuple[Iterator[bytes], None]:
-    return zip_chunks(members), None
-
-
-_FORMATS: dict[str, Callable[[list[Member]], tuple[Iterator[bytes], int | None]]] = {
-    "tar.gz": _gzip,
-    "tgz": _gzip,
-    "tar": _tar,
-    "tar.bz2": _bzip2,
-    "zip": _zip,
+FORMATS: dict[str, tuple[Callable[[IO[bytes], Sequence[Member]], None], str]] = {
+    "tar.gz": (write_tar_gz, "application/gzip"),
+    "tgz": (write_tar_gz, "application/gzip"),
+    "tar": (write_tar, "application/x-tar"),
+    "tar.bz2": (write_tar_bz2, "application/x-bzip2"),
+    "zip": (write_zip, "application/zip"),
 }
 
 
-def _compressed(chunks: Iterable[bytes], compressor: Any) -> Iterator[bytes]:
-    for chunk in chunks:
-        if piece := compressor.compress(chunk):
-            yield piece
-    yield compressor.flush()
+def _archive(name: str, extension: str, members: Sequence[Member]) -> Archive:
+    write, media_type = FORMATS[extension]
+    length = tar_length(members) if extension == "tar" else None
+    return Archive(f"{name}.{extension}", media_type, Stream(write, members), length)
 
 
-def _pieces(member: Member) -> Iterator[bytes]:
-    """Exactly `size` bytes: a file that lost its end meanwhile breaks the transfer instead of giving a wrong archive."""
-    left = member.size
-    while left:
-        piece = member.source.read(min(CHUNK, left))
-        if not piece:
-            raise StorageError(f"{member.name} became shorter while it was sent.")
-        left -= len(piece)
-        yield piece
+def _copy(target: IO[bytes], members: Sequence[Member]) -> None:
+    for member in members:
+        shutil.copyfileobj(member.source, target, CHUNK)
+
+
+def _shorter(member: Member) -> StorageError:
+    return StorageError(f"{member.name} became shorter while it was sent.")
 
 
 def _text(name: str, text: str) -> Member:
@@ -219,14 +238,14 @@ def _text(name: str, text: str) -> Member:
     return Member(name, len(data), io.BytesIO(data))
 
 
-def _file(path: Path) -> Member:
+def _file(path: Path, name: str = "") -> Member:
     try:
         source = open(path, "rb")  # noqa: SIM115 - closed when the archive has been sent
     except OSError as error:
         raise StorageError(
             f"{path.name} cannot be read: {error.strerror or error}.", advice="Choose another snapshot."
         ) from error
-    return Member(path.name, path.stat().st_size, source)
+    return Member(name or path.name, path.stat().st_size, source)
 
 
 def _mean_file(service: Service, model: Job, info: dict[str, Any]) -> list[Member]:
@@ -247,28 +266,4 @@ def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot
         "snapshot": info["snapshot file"],
     }
     readme = (TEMPLATES / FOLDERS[framework] / "README.md").read_text(encoding="utf-8").format(**values)
-    return [_text("predict.py", script_text(framework)), _text("README.md", readme)]
-
-
-def script_text(framework: str) -> str:
-    """The script `predict.py` of a framework, in one piece."""
-    script = (TEMPLATES / FOLDERS[framework] / "predict.py").read_text(encoding="utf-8")
-    for part in SHARED:
-        head, mark, body = (TEMPLATES / f"{part}.py").read_text(encoding="utf-8").partition(HEADING)
-        script = re.sub(rf"^from {part} import .*\n", "", script, flags=re.MULTILINE)
-        before, own, after = script.partition(f"{HEADING}from a feature")
-        script = _with_imports(f"{before}{mark}{body.rstrip()}\n\n\n{own}{after}", IMPORT.findall(head))
-    return script
-
-
-def _with_imports(script: str, lines: Sequence[str]) -> str:
-    """The script with more imports, each in the block (of the standard library or of NumPy and its like) where it belongs."""
-    for line in lines:
-        own = line.split()[1].partition(".")[0] in sys.stdlib_module_names
-        blocks = [found for found in IMPORTS.finditer(script) if own == ("import json\n" in found[0])]
-        known = blocks[0][0].splitlines()
-        if any(other.startswith(f"{line},") for other in known):
-            continue
-        ordered = sorted({*known, line}, key=lambda text: (text.startswith("from"), text))
-        script = script[: blocks[0].start()] + "\n".join(ordered) + "\n" + script[blocks[0].end() :]
-    return script
+    return [*(_file(path, name) for name, path in script_files(framework)), _text("README.md", readme)]

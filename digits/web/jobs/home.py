@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, jsonify, redirect, render_template, url_for
 
 import digits
-from digits.domain.jobs import Kind
+from digits.domain.jobs import OF_MODELS, Kind
 from digits.domain.status import RUNNING
 from digits.errors import DigitsError
 from digits.service import rows
@@ -63,7 +63,7 @@ def completed_jobs() -> Any:
     """Rows of every job as the original's home page took them: running ones apart, then data sets and models that ended."""
     service = get_service()
     everything = service.store.query(JobQuery()).jobs
-    table = [row for row in rows.rows(service, everything) if row["type"] != Kind.EVALUATION]
+    table = [row for row in rows.rows(service, everything) if row["type"] not in OF_MODELS]
     return jsonify(
         running=[row for row in table if row["running"]],
         datasets=[row for row in table if row["type"] == Kind.DATASET and not row["running"]],
@@ -76,7 +76,7 @@ def completed_jobs() -> Any:
 @describes(
     json=True,
     arguments={
-        "kind": "dataset, model or evaluation.",
+        "kind": "dataset, model, evaluation or export.",
         "status": "Letters: I, W, R, D, A, E.",
         "text": "Words that must occur in name, id, group, network, owner or notes.",
         "sort": "Columns, `-` before one that descends.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, jsonify, redirect, request
 
-from digits.domain.jobs import Kind
+from digits.domain.jobs import OF_MODELS, Kind
 from digits.errors import BadRequest
 from digits.service import Service, rows
 from digits.service import jobs as job_actions
@@ -47,6 +47,9 @@ def show(job_id: str) -> Any:
 
 def job_address(job: Job, json: bool = False) -> str:
     """Path of a job's page or of its JSON twin."""
+    if job.kind == Kind.EXPORT:  # shown with its model
+        model = f"{request.script_root}/models/{job.summary.get('model_id', '')}"
+        return f"{model}/exports.json" if json else f"{model}#exports"
     kind = {Kind.DATASET: "datasets", Kind.MODEL: "models", Kind.EVALUATION: "evaluations"}[Kind(job.kind)]
     return f"{request.script_root}/{kind}/{job.id}" + (".json" if json else "")
 
@@ -76,8 +79,8 @@ def clone(job_id: str) -> Any:
 def clone_address(job: Job) -> str:
     """Path of the form that makes a job like this one."""
     root = request.script_root
-    if job.kind == Kind.EVALUATION:
-        raise BadRequest("An evaluation cannot be cloned; start another one on the page of its model.")
+    if job.kind in OF_MODELS:
+        raise BadRequest(f"An {job.kind} cannot be cloned; start another one on the page of its model.")
     if job.kind == Kind.DATASET:
         if job.task == "classification" and job.extension.startswith("image-classification"):
             return f"{root}/datasets/images/classification/new?clone={job.id}"

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from digits.domain.jobs import Kind
-from digits.service.models.archives import model_archive
+from digits.service.models.archives import Archive, model_archive
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service
 
@@ -29,7 +29,11 @@ def download(job_id: str, extension: str = DEFAULT) -> Any:
     """Weights, network, preparation, labels and a script that classifies pictures with them."""
     service = get_service()
     model = service.store.get(job_id, Kind.MODEL)
-    archive = model_archive(service, model, extension, arguments.text("epoch") or arguments.text("snapshot_epoch"))
+    return archive_answer(model_archive(service, model, extension, arguments.text("epoch") or arguments.text("snapshot_epoch")))
+
+
+def archive_answer(archive: Archive) -> Response:
+    """An archive that is made while it is sent."""
     response = Response(archive.chunks, mimetype=archive.media_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{archive.file_name}"'
     if archive.length is not None:

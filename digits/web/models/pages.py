@@ -28,6 +28,7 @@ from digits.web.http.request import (
     wants_json,
 )
 from digits.web.models import augmentation_preview as augmentation
+from digits.web.models import exports
 from digits.web.models import form as model_form_page
 from digits.web.models import validation_samples as film
 
@@ -54,6 +55,7 @@ def blueprint() -> Blueprint:
     area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
     film.register(area)
     augmentation.register(area)
+    exports.register(area)
     return area
 
 

@@ -14,8 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from pictures import read_feature
-from reports import finish, parser_of, report
+from predicting import finish, parser_of, read_feature, report
 
 HERE = Path(__file__).resolve().parent
 DTYPES = {

@@ -19,8 +19,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 import numpy as np
 import tensorflow as tf
-from pictures import read_feature
-from reports import finish, parser_of, report
+from predicting import finish, parser_of, read_feature, report
 
 HERE = Path(__file__).resolve().parent
 MEAN_IMAGE = "digits_mean.npy"

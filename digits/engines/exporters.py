@@ -1,0 +1,83 @@
+"""Which formats a model can be written in, known without importing a framework or a plugin: what a page lists, a worker loads.
+
+Built-in ones are rows here. A package adds one under the entry-point group `digits.plugins.export`: the entry point's name is the
+format, its object the class (`digits.engines.base.Exporter`). Of two of one name the built-in one counts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from importlib import metadata
+
+from digits.engines.base import Exporter
+from digits.errors import BadRequest, PluginError
+
+GROUP = "digits.plugins.export"
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row: `home` is `module:Class`; `frameworks` those whose models it writes, empty where only its `check` knows."""
+
+    name: str
+    title: str
+    home: str
+    frameworks: tuple[str, ...] = ()
+    note: str = ""
+
+
+BUILTINS = (
+    Format("onnx", "ONNX", "digits.engines.pytorch.export_onnx:OnnxExporter", ("pytorch",), "For ONNX Runtime and its like."),
+    Format(
+        "torch_export",
+        "PyTorch program",
+        "digits.engines.pytorch.export_program:ProgramExporter",
+        ("pytorch",),
+        "For torch.export.load, without the network's text.",
+    ),
+    Format(
+        "saved_model",
+        "SavedModel",
+        "digits.engines.tensorflow.export_saved_model:SavedModelExporter",
+        ("tensorflow",),
+        "For TensorFlow Serving and tf.saved_model.load.",
+    ),
+)
+
+
+def formats(framework: str = "") -> tuple[Format, ...]:
+    """All formats, or those that a framework's models may be written in; built-ins first, then by name."""
+    known = {row.name for row in BUILTINS}
+    installed = {point.name: point for point in metadata.entry_points(group=GROUP) if NAME.match(point.name)}
+    plugins = [Format(name, name, point.value) for name, point in sorted(installed.items()) if name not in known]
+    return tuple(row for row in (*BUILTINS, *plugins) if not framework or not row.frameworks or framework in row.frameworks)
+
+
+def check_format(name: str, framework: str) -> Format:
+    """The row of a format that a framework's models may be written in. BadRequest names those that are."""
+    offered = formats(framework)
+    for row in offered:
+        if row.name == name:
+            return row
+    names = ", ".join(row.name for row in offered)
+    if name in {row.name for row in formats()}:
+        raise BadRequest(f"Models of {framework} are not written as {name}.", advice=f"Choose {names}.")
+    raise BadRequest(f"format is {name[:40]!r}, expected one of {names}.")
+
+
+def get_exporter(name: str) -> Exporter:
+    """An exporter, imported now. BadRequest for an unknown name, PluginError for one that cannot be loaded."""
+    row = next((row for row in formats() if row.name == name), None)
+    if row is None:
+        raise BadRequest(f"There is no export format {name!r} (any more).", advice="Install the package that brings it.")
+    module, _, attribute = row.home.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)()
+    except Exception as error:  # whatever an installed package throws
+        raise PluginError(f"The exporter {name} ({row.home}) cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(found, Exporter):
+        raise PluginError(f"{row.home} is no digits.engines.base.Exporter.", advice="Derive the class from it.")
+    return found

@@ -1,0 +1,101 @@
+"""A predictor as one module of torch, from stored units to finished outputs: what every exporter of this engine writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from digits.engines.base import Predictor
+from digits.engines.network.checks import PROBABILITIES
+from digits.engines.pytorch.inputs import whiten
+from digits.engines.pytorch.predictor import TorchPredictor, finished
+from digits.engines.training.preprocessing import learns_its_input
+
+EXAMPLES = 2  # pictures that the network is traced with; a batch of one would be taken for the only size
+SEPARATE = "The network's detections cannot be written: it suppresses overlapping boxes picture by picture."
+WAY_OUT = "Train the standard detector, or give the network a method candidates(images) as docs/networks.md describes it."
+OTHER_ENGINE = "Only models of PyTorch are written in this format."
+
+
+def check(predictor: Predictor) -> list[str]:
+    """Why a predictor cannot be written by an exporter of this engine."""
+    if not isinstance(predictor, TorchPredictor):
+        return [OTHER_ENGINE]
+    if predictor.meta["task"] == "detection" and not callable(getattr(predictor.module, "candidates", None)):
+        return [f"{SEPARATE} {WAY_OUT}"]
+    return []
+
+
+def example(predictor: Predictor) -> Tensor:
+    """Features (2, C, H, W) of zeros."""
+    return torch.zeros(EXAMPLES, *predictor.meta["preparation"]["stored_shape"])
+
+
+def output_names(portable: Portable, features: Tensor) -> list[str]:
+    """What `Portable` gives, in its order."""
+    with torch.no_grad():
+        return list(portable(features))
+
+
+class Portable(nn.Module):
+    """Features (N, C, H, W) float32 in stored units, of the stored size → outputs by name, as `Predictor.predict` gives them.
+
+    A detection gives `boxes` (N, M, 6) of a fixed M: rows of zeros fill up. On the CPU, without gradients.
+    """
+
+    def __init__(self, predictor: TorchPredictor) -> None:
+        super().__init__()
+        self.meta, preparation = predictor.meta, predictor.preparation
+        self.preparation = preparation
+        self.network = predictor.module.cpu().eval().to(memory_format=torch.contiguous_format)
+        size = preparation.input_shape[1:]
+        spare = [have - want for have, want in zip(preparation.stored_shape[1:], size, strict=True)]
+        self.top, self.left = spare[0] // 2, spare[1] // 2
+        self.height, self.width = size
+        has_mean = preparation.mean_kind != "none"
+        mean = predictor.inputs.mean_for(size).detach().clone().cpu() if has_mean else torch.zeros(1, 1, 1)
+        self.register_buffer("mean", mean)
+        self.requires_grad_(False)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]
+        x = (x - self.mean) * (1.0 / self.preparation.std)
+        x = whiten(x) if self.preparation.whitening else x
+        if self.meta["task"] == "detection":
+            return {"boxes": self._boxes(*self.network.candidates(x))}
+        return self._finished(self.network(x))
+
+    def _finished(self, outputs: Any) -> dict[str, Tensor]:
+        task, kind = self.meta["task"], self.meta["label_kind"]
+        given = self.meta.get(PROBABILITIES, False)
+        found = finished(outputs, task, len(self.meta["class_labels"]), self.preparation, kind, given)
+        if learns_its_input(task, kind, self.preparation):
+            channels = self.preparation.stored_shape[0]
+            is_picture = {name: value.ndim == 4 and value.shape[1] == channels for name, value in found.items()}
+            found = {n: value * self.preparation.std + self.mean if is_picture[n] else value for n, value in found.items()}
+        return found
+
+    def _boxes(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+        """Rows of left, top, right, bottom in pixels of the picture, score, class (N, M, 6): what is left, best first."""
+        kept = scores * self._stays(boxes, scores, labels).to(scores.dtype)  # (N, M)
+        scores, order = kept.topk(kept.shape[1])
+        boxes = boxes.gather(1, order[:, :, None].expand(-1, -1, 4)) + boxes.new_tensor([self.left, self.top] * 2)
+        rows = torch.cat([boxes, scores[:, :, None], labels.gather(1, order)[:, :, None].to(boxes.dtype)], dim=2)
+        return rows * (scores > 0)[:, :, None]
+
+    def _stays(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+        """1 for boxes that no better one of their picture and class overlaps, (N, M).
+
+        One suppression for all pictures and classes: each class is put beside the other, each picture below the other, so that
+        none of two can overlap.
+        """
+        count, most = scores.shape
+        far = float(max(self.height, self.width) + 1)
+        picture = torch.arange(count, dtype=boxes.dtype)[:, None].expand(-1, most)
+        corner = torch.stack([labels.to(boxes.dtype), picture], dim=2) * far  # (N, M, 2)
+        apart = boxes + torch.cat([corner, corner], dim=2)
+        kept = torch.ops.torchvision.nms(apart.reshape(-1, 4), scores.reshape(-1), float(self.network.nms_thresh))
+        marks = torch.zeros_like(scores).reshape(-1).scatter(0, kept, 1.0)
+        return marks.reshape(count, most)

@@ -1,0 +1,78 @@
+"""`saved_model`: a SavedModel folder whose `serving_default` takes and gives what a predictor does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.engines.base import Exporter, Predictor, Program
+from digits.engines.network.checks import PROBABILITIES
+from digits.engines.tensorflow.inputs import centre
+from digits.engines.tensorflow.predictor import TensorflowPredictor, finished
+from digits.engines.tensorflow.start import quiet, tf
+from digits.engines.training.preprocessing import learns_its_input
+from digits.errors import ExportError
+
+FOLDER = "saved_model"
+INPUT = "features"
+
+
+class SavedModelExporter(Exporter):
+    name = "saved_model"
+
+    def check(self, predictor: Predictor) -> list[str]:
+        return [] if isinstance(predictor, TensorflowPredictor) else ["Only models of TensorFlow are written in this format."]
+
+    def write(self, predictor: Predictor, folder: Path, options: Mapping[str, Any]) -> list[Path]:
+        target = folder / FOLDER
+        try:
+            with quiet():
+                module = _portable(predictor)  # type: ignore[arg-type]
+                tf.saved_model.save(module, str(target), signatures=module.serve)
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise ExportError(f"The network cannot be saved: {str(error).splitlines()[0][:300]}") from error
+        files = [path for path in target.rglob("*") if path.is_file()]
+        return sorted(files, key=lambda path: (path.name != "saved_model.pb", str(path)))
+
+    def run(self, folder: Path) -> Program:
+        loaded = tf.saved_model.load(str(folder / FOLDER))
+        serve = loaded.signatures["serving_default"]
+
+        def program(features: np.ndarray) -> dict[str, np.ndarray]:
+            return {name: value.numpy() for name, value in serve(**{INPUT: tf.constant(features)}).items()}
+
+        program.loaded = loaded  # type: ignore[attr-defined]  # a signature alone does not keep the weights
+        return program
+
+
+def _portable(predictor: TensorflowPredictor) -> Any:
+    """A module with the function `serve`: features (N, C, H, W) in stored units → outputs as `predict` gives them."""
+    meta, preparation = predictor.meta, predictor.preparation
+    size = (preparation.input_shape[1], preparation.input_shape[2])
+    task, kind, classes = meta["task"], meta["label_kind"], len(meta["class_labels"])
+    module = tf.Module()
+    module.model = predictor.model_for(size)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *preparation.stored_shape], tf.float32, name=INPUT)], autograph=False)
+    def serve(features: Any) -> dict[str, Any]:
+        cut = centre(features, size) if preparation.crops else features
+        outputs = module.model(predictor.inputs(cut), training=False)
+        found = finished(outputs, task, classes, preparation, kind, meta.get(PROBABILITIES, False))
+        if learns_its_input(task, kind, preparation):
+            found = {name: _restored(value, predictor) for name, value in found.items()}
+        return {n: tf.transpose(v, (0, 3, 1, 2)) if v.shape.rank == 4 else tf.identity(v) for n, v in found.items()}
+
+    module.serve = serve
+    return module
+
+
+def _restored(value: Any, predictor: TensorflowPredictor) -> Any:
+    """Pictures (N, H, W, C) of the input's channels in stored units; other outputs as they are."""
+    if value.shape.rank != 4 or value.shape[3] != predictor.preparation.stored_shape[0]:
+        return value
+    mean = predictor.inputs.mean_for(value)
+    scaled = value * np.float32(predictor.preparation.std)
+    return scaled if mean is None else scaled + mean

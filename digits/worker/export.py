@@ -1,0 +1,97 @@
+"""The runner of export jobs: writes a snapshot in another format into its model's folder, and compares what it computes.
+
+Leaves nothing when it fails; a run that was interrupted starts again from nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from digits.domain.datasets import VAL_DB
+from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
+from digits.domain.exports import Export, ExportSpec
+from digits.engines.base import Predictor, get_engine
+from digits.engines.exporters import get_exporter
+from digits.engines.parity import CLOSE, check_parity, noise_features, parity
+from digits.errors import DigitsError, ExportError, JobStopped, StorageError
+from digits.storage.exports import publish, writing
+from digits.worker.training import dataset_info, open_records, versions
+
+if TYPE_CHECKING:
+    from digits.worker.runtime import WorkerContext
+
+COMPARED = 3  # records of the validation that the comparison takes beside made-up pictures
+
+
+def run(context: WorkerContext) -> None:
+    """Do the export that `job.json` describes."""
+    spec = ExportSpec.from_json(context.request.spec)
+    model = context.jobs_dir.folder(spec.model_id)
+    _tell(context, 0.0, "load the model")
+    predictor = _load(context, spec)
+    exporter = get_exporter(spec.format)
+    reasons = exporter.check(predictor)
+    if reasons:
+        raise ExportError(f"The model cannot be written as {spec.format}. " + " ".join(reasons))
+    with writing(model, context.folder.id) as part:
+        _tell(context, 0.1, "write")
+        files = exporter.write(predictor, part, spec.options)
+        _tell(context, 0.6, "compare")
+        features = np.concatenate([noise_features(predictor.meta), *_records(context, spec, predictor)])
+        difference = parity(predictor, exporter.run(part), features)
+        check_parity(difference)
+        _tell_difference(context, difference, len(features))
+        export = Export(
+            format=spec.format,
+            epoch=spec.epoch,
+            snapshot=spec.snapshot,
+            job_id=context.folder.id,
+            created=time.time(),
+            files=tuple((str(file.relative_to(part)), file.stat().st_size) for file in files),
+            parity=difference,
+            compared=len(features),
+            versions=versions(spec.framework),
+        )
+        _tell(context, 0.9, "keep")
+        publish(model, part, export)
+    _tell(context, 1.0, "done")
+
+
+def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
+    path = context.jobs_dir.folder(spec.model_id).path / spec.snapshot
+    if not path.is_file():
+        raise StorageError(f"The snapshot {spec.snapshot} of model {spec.model_id} is gone.", advice="Choose another epoch.")
+    return get_engine(spec.framework).load(path, "cpu")
+
+
+def _records(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> list[np.ndarray]:
+    """The first validation records of the stored shape, (n, C, H, W) float32; none where the data set is gone."""
+    with contextlib.suppress(DigitsError):
+        folder = context.jobs_dir.folder(spec.dataset_id)
+        records = open_records(folder, VAL_DB, dataset_info(folder))
+        found: list[Any] = [records.feature(number) for number in range(min(COMPARED, len(records)))]
+        fitting = [feature for feature in found if list(feature.shape) == list(predictor.meta["stored_shape"])]
+        return [np.stack(fitting).astype(np.float32)] if fitting else []
+    return []
+
+
+def _tell_difference(context: WorkerContext, difference: float, pictures: int) -> None:
+    context.emit(LogEvent(message=f"On {pictures} pictures it differs from the model by {difference:.2g} at most."))
+    if difference > CLOSE:
+        context.emit(
+            WarningEvent(
+                code="parity",
+                message=f"What was written differs from the model by up to {difference:.2g}; {CLOSE:g} is usual.",
+                advice="Look at its predictions before you use it.",
+            )
+        )
+
+
+def _tell(context: WorkerContext, fraction: float, stage: str) -> None:
+    if context.should_stop():
+        raise JobStopped("The export was stopped.")
+    context.emit(ProgressEvent(fraction=fraction, stage=stage))
