@@ -9,6 +9,7 @@ _HOMES = {
     "DataSourceContract": "digits.testing.data",
     "EngineContract": "digits.testing.engines",
     "ExecutorContract": "digits.testing.executors",
+    "ExporterContract": "digits.testing.exporters",
     "ViewContract": "digits.testing.view",
 }
 

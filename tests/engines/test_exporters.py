@@ -9,11 +9,15 @@ import torch
 from digits.engines import exporters
 from digits.engines.base import NetworkContext
 from digits.engines.network.checks import PROBABILITIES
-from digits.engines.parity import CLOSE, noise_features, parity
+from digits.engines.parity import CLOSE, check_parity, noise_features, parity
 from digits.engines.pytorch.build import build
+from digits.engines.pytorch.export_onnx import OnnxExporter
+from digits.engines.pytorch.export_program import ProgramExporter
 from digits.engines.pytorch.predictor import TorchPredictor
 from digits.engines.training.preprocessing import Preparation
+from digits.errors import BadRequest, ExportError
 from digits.networks import catalog
+from digits.testing.exporters import ExporterContract
 
 CLASSES = ("a", "b", "c")
 SIZES = {"alexnet": 67, "googlenet": 64, "vgg16": 32, "segmenter": 64, "detector": 64}
@@ -58,16 +62,65 @@ def predictor_of(name: str, **changes: object) -> TorchPredictor:
     return TorchPredictor(module, meta, mean, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", [*(card.name for card in catalog.standard_networks()), *LIBRARY])
-@pytest.mark.parametrize("format_name", ["onnx", "torch_export"])
-def test_every_standard_network_is_written_as_it_is(name: str, format_name: str, tmp_path: Path, record_property) -> None:
-    predictor, exporter = predictor_of(name), exporters.get_exporter(format_name)
+def check(name: str, exporter_name: str, folder: Path) -> None:
+    predictor, exporter = predictor_of(name), exporters.get_exporter(exporter_name)
     assert exporter.check(predictor) == []
-    files = exporter.write(predictor, tmp_path, {})
+    files = exporter.write(predictor, folder, {})
     assert files
     assert all(file.is_file() for file in files)
-    features = noise_features(predictor.meta, 5)  # another number of pictures than it was written with
-    found = parity(predictor, exporter.run(tmp_path), features)
-    record_property("parity", found)
-    print(f"{name} {format_name} parity {found:.2g}")
+    found = parity(predictor, exporter.run(folder), noise_features(predictor.meta, 5))  # another number than at the writing
+    print(f"{name} as {exporter_name}: differs by {found:.2g}")
     assert found <= CLOSE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*(card.name for card in catalog.standard_networks()), *LIBRARY])
+def test_every_standard_network_is_written_in_onnx(name: str, tmp_path: Path) -> None:
+    check(name, "onnx", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["detector", "segmenter", "autoencoder"])
+def test_networks_are_written_as_programs(name: str, tmp_path: Path) -> None:
+    check(name, "torch_export", tmp_path)
+
+
+class TestOnnx(ExporterContract):
+    exporter = OnnxExporter
+
+
+class TestProgram(ExporterContract):
+    exporter = ProgramExporter
+
+
+def test_boxes_are_there_to_be_compared() -> None:
+    predictor = predictor_of("detector")
+    boxes = predictor.predict(noise_features(predictor.meta, 2))["boxes"]
+    assert (boxes[..., 4] > 0).sum() > 20
+
+
+def test_a_detector_that_suppresses_by_itself_is_refused_in_words() -> None:
+    predictor = predictor_of("detector")
+    type(predictor.module).candidates = None
+    (reason,) = exporters.get_exporter("onnx").check(predictor)
+    assert "candidates(images)" in reason
+
+
+def test_a_program_that_computes_something_else_is_found_out() -> None:
+    predictor = predictor_of("lenet")
+    features = noise_features(predictor.meta)
+    wrong = parity(predictor, lambda batch: {"output": predictor.predict(batch + 9)["output"][:, ::-1]}, features)
+    assert wrong > CLOSE
+    assert parity(predictor, lambda batch: {"other": predictor.predict(batch)["output"]}, features) == float("inf")
+    assert parity(predictor, lambda batch: {"output": predictor.predict(features)["output"]}, features) == float("inf")
+    with pytest.raises(ExportError, match="does not compute"):
+        check_parity(float("nan"))
+
+
+def test_formats_are_told_without_a_framework() -> None:
+    assert [row.name for row in exporters.formats("pytorch")] == ["onnx", "torch_export"]
+    assert [row.name for row in exporters.formats("tensorflow")] == ["saved_model"]
+    with pytest.raises(BadRequest, match="Models of tensorflow are not written as onnx"):
+        exporters.check_format("onnx", "tensorflow")
+    with pytest.raises(BadRequest, match="expected one of onnx, torch_export"):
+        exporters.check_format("../x", "pytorch")

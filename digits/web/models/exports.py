@@ -16,8 +16,8 @@ from digits.web.http.request import argument, check_edit, describes, get_service
 from digits.web.models.downloads import archive_answer
 
 ENTRY = (
-    "`id` of the job, `format`, `title`, `snapshot_epoch`, `status` (a word), `progress` from 0 to 1, `message`, `error`, `created`; "
-    "once it is done `url`, `size` (bytes), `files`, `parity` (the largest difference from the model), `compared` (pictures)"
+    "`id` of the job, `format`, `title`, `snapshot_epoch`, `status` (a word), `progress` from 0 to 1, `message`, `error`, "
+    "`created`; once it is done `url`, `size` (bytes), `files`, `parity` (the largest difference from the model), `compared` (pictures)"
 )
 
 
