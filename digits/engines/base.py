@@ -74,7 +74,10 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class NetworkReport:
-    """A network text that was built and fed zeros: what came out."""
+    """A network text that was built and fed zeros: what came out.
+
+    `graph` is an ONNX file of its steps without weights, in Base64, for a viewer; empty where they cannot be told.
+    """
 
     parameters: int
     output_shapes: dict[str, tuple[int, ...]]  # without the batch axis
@@ -83,6 +86,7 @@ class NetworkReport:
     has_loss: bool = False
     has_metrics: bool = False
     warnings: tuple[str, ...] = ()
+    graph: str = ""
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,11 @@ class Stranger(Predictor):
 
 
 class ExporterContract:
-    """What every exporter keeps. `exporter` is the class, `framework` whose predictors it writes; override the fixture `predictor`
-    where it wants another one than LeNet after an epoch on pictures 1×36×36 cropped to 28×28, with a mean picture."""
+    """What every exporter keeps.
+
+    `exporter` is the class, `framework` whose predictors it writes. Override the fixture `predictor` where it wants another one
+    than LeNet after an epoch on pictures 1×36×36 cropped to 28×28, with a mean picture.
+    """
 
     exporter: ClassVar[type[Exporter]]
     framework: ClassVar[str] = "pytorch"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,9 +23,11 @@ from digits.engines.network.checks import (
     short,
     task_of,
 )
+from digits.engines.network.graph_file import graph_file
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
+from digits.engines.pytorch.graph import graph_of
 from digits.errors import NetworkError
 
 PROBE = 2  # pictures of zeros; one would hide a missing batch axis
@@ -74,7 +77,18 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
         has_loss=network.loss is not None,
         has_metrics=network.metrics is not None,
         warnings=tuple(filter(None, (network.note, SOFTMAX_NOTE if network.probabilities else ""))),
+        graph=_drawn(network.module, context),
     )
+
+
+def _drawn(module: nn.Module, context: NetworkContext) -> str:
+    """The graph of the report."""
+    try:
+        with torch.no_grad():
+            nodes = run_text(lambda: graph_of(module.eval(), torch.zeros(PROBE, *context.input_shape)))
+        return base64.b64encode(graph_file(nodes, type(module).__name__)).decode()
+    except Exception:  # a text may do what the recorder does not bear; the table of layers is there all the same
+        return ""
 
 
 def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:

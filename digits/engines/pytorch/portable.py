@@ -23,7 +23,7 @@ def check(predictor: Predictor) -> list[str]:
     """Why a predictor cannot be written by an exporter of this engine."""
     if not isinstance(predictor, TorchPredictor):
         return [OTHER_ENGINE]
-    if predictor.meta["task"] == "detection" and not callable(getattr(predictor.module, "candidates", None)):
+    if predictor.task.moves == "boxes" and not callable(getattr(predictor.module, "candidates", None)):
         return [f"{SEPARATE} {WAY_OUT}"]
     return []
 
@@ -47,8 +47,9 @@ class Portable(nn.Module):
 
     def __init__(self, predictor: TorchPredictor) -> None:
         super().__init__()
-        self.meta, preparation = predictor.meta, predictor.preparation
+        self.task, self.labels, preparation = predictor.task, predictor.labels, predictor.preparation
         self.preparation = preparation
+        self.probabilities = bool(predictor.meta.get(PROBABILITIES, False))
         self.network = predictor.module.cpu().eval().to(memory_format=torch.contiguous_format)
         size = preparation.input_shape[1:]
         spare = [have - want for have, want in zip(preparation.stored_shape[1:], size, strict=True)]
@@ -63,15 +64,13 @@ class Portable(nn.Module):
         x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]
         x = (x - self.mean) * (1.0 / self.preparation.std)
         x = whiten(x) if self.preparation.whitening else x
-        if self.meta["task"] == "detection":
+        if self.task.moves == "boxes":
             return {"boxes": self._boxes(*self.network.candidates(x))}
         return self._finished(self.network(x))
 
     def _finished(self, outputs: Any) -> dict[str, Tensor]:
-        task, kind = self.meta["task"], self.meta["label_kind"]
-        given = self.meta.get(PROBABILITIES, False)
-        found = finished(outputs, task, len(self.meta["class_labels"]), self.preparation, kind, given)
-        if learns_its_input(task, kind, self.preparation):
+        found = finished(outputs, self.task, self.labels, self.preparation, self.probabilities)
+        if learns_its_input(self.task, self.labels, self.preparation):
             channels = self.preparation.stored_shape[0]
             is_picture = {name: value.ndim == 4 and value.shape[1] == channels for name, value in found.items()}
             found = {n: value * self.preparation.std + self.mean if is_picture[n] else value for n, value in found.items()}

@@ -122,13 +122,11 @@ def finish_outputs(
     outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
 ) -> dict[str, np.ndarray]:
     """`finished` outputs as NumPy arrays."""
-    found = finished(outputs, task, classes, preparation, label_kind, probabilities)
+    found = finished(outputs, task, labels, preparation, probabilities)
     return {name: value.detach().cpu().numpy() for name, value in found.items()}
 
 
-def finished(
-    outputs: Any, task: str, classes: int, preparation: Preparation, label_kind: str, probabilities: bool
-) -> dict[str, Tensor]:
+def finished(outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool) -> dict[str, Tensor]:
     """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32.
 
     `probabilities` says that they are probabilities already.

@@ -5,6 +5,7 @@ Keras' layout is (N, H, W, C); shapes and arrays that leave the engine are chann
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,8 +22,10 @@ from digits.engines.network.checks import (
     noise,
     short,
 )
+from digits.engines.network.graph_file import graph_file
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.engines.tensorflow.graph import graph_of
 from digits.engines.tensorflow.start import keras, tf
 from digits.errors import NetworkError
 
@@ -81,7 +84,17 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
         has_loss=network.loss is not None,
         has_metrics=network.metrics is not None,
         warnings=tuple(filter(None, (network.note, SOFTMAX_NOTE if network.probabilities else ""))),
+        graph=_drawn(network.model),
     )
+
+
+def _drawn(model: Any) -> str:
+    """The graph of the report."""
+    try:
+        nodes = graph_of(model)
+        return base64.b64encode(graph_file(nodes, model.name)).decode() if nodes else ""
+    except Exception:  # of layers that a text defines; the table is there all the same
+        return ""
 
 
 def check_model(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:

@@ -50,9 +50,9 @@ class SavedModelExporter(Exporter):
 
 def _portable(predictor: TensorflowPredictor) -> Any:
     """A module with the function `serve`: features (N, C, H, W) in stored units → outputs as `predict` gives them."""
-    meta, preparation = predictor.meta, predictor.preparation
+    preparation = predictor.preparation
     size = (preparation.input_shape[1], preparation.input_shape[2])
-    task, kind, classes = meta["task"], meta["label_kind"], len(meta["class_labels"])
+    task, labels, given = predictor.task, predictor.labels, bool(predictor.meta.get(PROBABILITIES, False))
     module = tf.Module()
     module.model = predictor.model_for(size)
 
@@ -60,8 +60,8 @@ def _portable(predictor: TensorflowPredictor) -> Any:
     def serve(features: Any) -> dict[str, Any]:
         cut = centre(features, size) if preparation.crops else features
         outputs = module.model(predictor.inputs(cut), training=False)
-        found = finished(outputs, task, classes, preparation, kind, meta.get(PROBABILITIES, False))
-        if learns_its_input(task, kind, preparation):
+        found = finished(outputs, task, labels, preparation, given)
+        if learns_its_input(task, labels, preparation):
             found = {name: _restored(value, predictor) for name, value in found.items()}
         return {n: tf.transpose(v, (0, 3, 1, 2)) if v.shape.rank == 4 else tf.identity(v) for n, v in found.items()}
 

@@ -117,9 +117,7 @@ def finish_outputs(
     return {name: channels_first_array(value.numpy()) for name, value in found.items()}
 
 
-def finished(
-    outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
-) -> dict[str, Any]:
+def finished(outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool) -> dict[str, Any]:
     """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32 tensors in
     Keras' layout. `probabilities` says that they are probabilities already.
     """

@@ -28,6 +28,7 @@ from digits.web.http.request import HOW_TO_GET_A_TOKEN, get_service, wants_json
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_ENDPOINTS = frozenset(
     {"static", "bootstrap.static", "vendor", "icon", "auth.login", "auth.login_json", "auth.logout", "system.health"}
+    | {"models.netron", "models.netron_file"}  # a package's files for a frame that has no cookies
 )
 SESSION_DAYS = 30
 CSP = (

@@ -17,7 +17,7 @@ from digits.web.models.downloads import archive_answer
 
 ENTRY = (
     "`id` of the job, `format`, `title`, `snapshot_epoch`, `status` (a word), `progress` from 0 to 1, `message`, `error`, "
-    "`created`; once it is done `url`, `size` (bytes), `files`, `parity` (the largest difference from the model), `compared` (pictures)"
+    "`created`, and once it is done `url`, `size` (bytes), `files`, `compared` (pictures) and `parity` (the largest difference)"
 )
 
 

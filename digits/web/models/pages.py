@@ -28,7 +28,7 @@ from digits.web.http.request import (
     wants_json,
 )
 from digits.web.models import augmentation_preview as augmentation
-from digits.web.models import exports
+from digits.web.models import exports, netron
 from digits.web.models import form as model_form_page
 from digits.web.models import validation_samples as film
 
@@ -56,6 +56,7 @@ def blueprint() -> Blueprint:
     film.register(area)
     augmentation.register(area)
     exports.register(area)
+    netron.register(area)
     return area
 
 

@@ -1,0 +1,179 @@
+"""An export as a worker does it: whole or not there, compared with the model, refused in words; and exporters of packages."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from digits.domain.events import ProgressEvent
+from digits.domain.exports import ExportSpec
+from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
+from digits.domain.training import TrainingSpec
+from digits.errors import ExportError, JobStopped, PluginError, StorageError
+from digits.storage.events import read_events
+from digits.storage.exports import export_folder, exports_of
+from digits.storage.folders import JobFolder, JobsDir
+from digits.testing.runs import make_dataset, striped_pictures, train
+from digits.worker import export
+from digits.worker.runtime import WorkerContext
+
+MODEL_ID = "20260101-000000-aaaa"
+DATASET_ID = "20260101-000002-cccc"
+TEXT = """
+import torch
+from torch import nn
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, context.num_classes))
+"""
+RANDOM = """
+import torch
+from torch import nn
+
+class Random(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return torch.rand(x.shape[0], 2) * self.scale
+
+def build_network(context):
+    return Random()
+"""
+PLUGIN = '''
+"""An exporter of a package: the numbers of the last layer as text."""
+
+import numpy as np
+
+from digits.engines.base import Exporter
+
+
+class Listing(Exporter):
+    name = "listing"
+
+    def check(self, predictor):
+        return [] if hasattr(predictor, "module") else ["Only networks of PyTorch are listed."]
+
+    def write(self, predictor, folder, options):
+        self.predictor = predictor
+        (folder / "parts").mkdir()
+        (folder / "parts" / "names.txt").write_text("\\n".join(predictor.module.state_dict()))
+        return [folder / "parts" / "names.txt"]
+
+    def run(self, folder):
+        return lambda features: self.predictor.predict(features)
+'''
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> JobsDir:
+    """A jobs directory with a data set and a model of one epoch."""
+    jobs_dir = JobsDir(tmp_path_factory.mktemp("jobs"))
+    jobs_dir.prepare()
+    features, labels = striped_pictures(24, 12, seed=1)
+    data = make_dataset(jobs_dir.folder(DATASET_ID).path, features, labels, class_labels=("left", "right"))
+    train_model(jobs_dir, data, MODEL_ID, TEXT)
+    return jobs_dir
+
+
+def train_model(jobs_dir: JobsDir, data: Path, model_id: str, text: str) -> None:
+    folder = jobs_dir.folder(model_id).path
+    folder.mkdir()
+    (folder / "network.py").write_text(text)
+    spec = TrainingSpec("x", "classification", network=text, epochs=1, batch_size=8, seed=1, crop_size=10, val_interval=0)
+    train(data, folder, spec)
+
+
+def context_for(jobs_dir: JobsDir, number: int, format_name: str, model_id: str = MODEL_ID, epoch: float = 1.0) -> WorkerContext:
+    spec = ExportSpec(model_id, f"snapshots/epoch_{epoch:g}.safetensors", epoch, format_name, "pytorch", DATASET_ID)
+    job_id = f"20260102-000000-{number:04d}"
+    request = JobRequest(
+        job_id, Kind.EXPORT, "Export", Task.CLASSIFICATION, time.time(), {}, spec.to_json(), (), Resources("export")
+    )
+    folder = jobs_dir.folder(job_id)
+    folder.create(request, UserColumns("test"))
+    return WorkerContext(folder, jobs_dir, request, 1, 1, (), 60)
+
+
+def run(context: WorkerContext) -> JobFolder:
+    try:
+        export.run(context)
+    finally:
+        context.writer.close()
+    return context.jobs_dir.folder(MODEL_ID)
+
+
+def left(model: JobFolder) -> set[str]:
+    return {path.name for path in model.exports.iterdir()} if model.exports.is_dir() else set()
+
+
+def test_an_export_is_kept_with_the_model_and_its_difference(trained):
+    context = context_for(trained, 1, "torch_export")
+    model = run(context)
+    (made,) = exports_of(model)
+    assert (made.format, made.epoch, made.job_id, made.files[0][0]) == ("torch_export", 1.0, context.folder.id, "model.pt2")
+    assert made.parity < 1e-6
+    assert made.compared == 6  # three of noise, three of the validation
+    assert "torch" in made.versions
+    program = torch.export.load(export_folder(model, made) / "model.pt2").module()
+    found = program(torch.full((7, 1, 12, 12), 99.0))["output"]  # stored units and size: crop, mean and softmax are inside
+    np.testing.assert_allclose(found.sum(dim=1), 1, rtol=1e-5)
+    stages = [e.stage for _, e in read_events(context.folder.events_file) if isinstance(e, ProgressEvent)]
+    assert stages == ["load the model", "write", "compare", "keep", "done"]
+    assert left(model) == {"torch_export-epoch_1"}
+
+
+def test_a_newer_one_takes_the_place_of_the_older_and_of_what_a_killed_worker_left(trained):
+    context = context_for(trained, 2, "torch_export")
+    killed = trained.folder(MODEL_ID).exports / f".{context.folder.id}.part"
+    killed.mkdir(parents=True)
+    (killed / "model.pt2").write_bytes(b"half")
+    model = run(context)
+    assert left(model) == {"torch_export-epoch_1"}
+    assert [made.job_id for made in exports_of(model)] == [context.folder.id]
+
+
+def test_what_computes_something_else_is_not_kept(trained):
+    train_model(trained, trained.folder(DATASET_ID).path, "20260101-000000-bbbb", RANDOM)
+    with pytest.raises(ExportError, match="does not compute what the model does"):
+        run(context_for(trained, 3, "torch_export", "20260101-000000-bbbb"))
+    assert left(trained.folder("20260101-000000-bbbb")) == set()
+
+
+def test_a_snapshot_that_is_gone_and_a_stop_leave_nothing(trained):
+    before = left(trained.folder(MODEL_ID))
+    with pytest.raises(StorageError, match="is gone"):
+        run(context_for(trained, 4, "torch_export", epoch=9.0))
+    context = context_for(trained, 5, "torch_export")
+    context.stop.set()
+    with pytest.raises(JobStopped):
+        run(context)
+    assert left(trained.folder(MODEL_ID)) == before
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, points: dict[str, str]) -> None:
+    """A package with exporters, as pip leaves it."""
+    (folder / "listing_exporter.py").write_text(PLUGIN)
+    facts = folder / "listing_exporter-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: listing-exporter\nVersion: 1.0\n")
+    lines = "".join(f"{name} = {value}\n" for name, value in points.items())
+    (facts / "entry_points.txt").write_text(f"[digits.plugins.export]\n{lines}")
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_an_exporter_of_a_package(trained, tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, {"listing": "listing_exporter:Listing", "broken": "listing_exporter:Nothing"})
+    model = run(context_for(trained, 6, "listing"))
+    (made,) = [made for made in exports_of(model) if made.format == "listing"]
+    assert dict(made.files).keys() == {"parts/names.txt"}
+    assert json.loads((export_folder(model, made) / "export.json").read_text())["parity"] == 0
+    with pytest.raises(PluginError, match="broken"):
+        run(context_for(trained, 7, "broken"))
