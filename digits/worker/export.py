@@ -6,7 +6,9 @@ Leaves nothing when it fails; a run that was interrupted starts again from nothi
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +21,8 @@ from digits.engines.exporters import get_exporter
 from digits.engines.parity import CLOSE, check_parity, noise_features, parity
 from digits.errors import DigitsError, ExportError, JobStopped, StorageError
 from digits.storage.exports import publish, writing
-from digits.worker.training import dataset_info, open_records, versions
+from digits.storage.records.open import open_split
+from digits.worker.training import versions
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
@@ -29,7 +32,26 @@ COMPARED = 3  # records of the validation that the comparison takes beside made-
 
 def run(context: WorkerContext) -> None:
     """Do the export that `job.json` describes."""
-    spec = ExportSpec.from_json(context.request.spec)
+    with _stopped_at_once(context):
+        _export(context, ExportSpec.from_json(context.request.spec))
+
+
+@contextlib.contextmanager
+def _stopped_at_once(context: WorkerContext) -> Iterator[None]:
+    """A request to stop ends the work where it is: a network is traced for minutes, and there is nothing to save."""
+
+    def stop(*_: Any) -> None:
+        context.stop.set()
+        raise JobStopped("The export was stopped.")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _export(context: WorkerContext, spec: ExportSpec) -> None:
     model = context.jobs_dir.folder(spec.model_id)
     _tell(context, 0.0, "load the model")
     predictor = _load(context, spec)
@@ -71,8 +93,7 @@ def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
 def _records(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> list[np.ndarray]:
     """The first validation records of the stored shape, (n, C, H, W) float32; none where the data set is gone."""
     with contextlib.suppress(DigitsError):
-        folder = context.jobs_dir.folder(spec.dataset_id)
-        records = open_records(folder, VAL_DB, dataset_info(folder))
+        records = open_split(context.jobs_dir.folder(spec.dataset_id), VAL_DB)
         found: list[Any] = [records.feature(number) for number in range(min(COMPARED, len(records)))]
         fitting = [feature for feature in found if list(feature.shape) == list(predictor.meta["stored_shape"])]
         return [np.stack(fitting).astype(np.float32)] if fitting else []

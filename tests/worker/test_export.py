@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from digits.domain.events import ProgressEvent
 from digits.domain.exports import ExportSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
 from digits.domain.training import TrainingSpec
+from digits.engines.pytorch.export_program import ProgramExporter
 from digits.errors import ExportError, JobStopped, PluginError, StorageError
 from digits.storage.events import read_events
 from digits.storage.exports import export_folder, exports_of
@@ -147,14 +150,18 @@ def test_what_computes_something_else_is_not_kept(trained):
     assert left(trained.folder("20260101-000000-bbbb")) == set()
 
 
-def test_a_snapshot_that_is_gone_and_a_stop_leave_nothing(trained):
+def test_a_snapshot_that_is_gone_and_a_stop_leave_nothing(trained, monkeypatch):
+    def write(*_: object) -> list[Path]:
+        os.kill(os.getpid(), signal.SIGTERM)  # as the supervisor asks, in the middle of the tracing
+        time.sleep(60)
+        return []
+
+    monkeypatch.setattr(ProgramExporter, "write", write)
     before = left(trained.folder(MODEL_ID))
     with pytest.raises(StorageError, match="is gone"):
         run(context_for(trained, 4, "torch_export", epoch=9.0))
-    context = context_for(trained, 5, "torch_export")
-    context.stop.set()
     with pytest.raises(JobStopped):
-        run(context)
+        run(context_for(trained, 5, "torch_export"))
     assert left(trained.folder(MODEL_ID)) == before
 
 

@@ -12,7 +12,8 @@ from digits.errors import NotFound
 from digits.service.models import archives, exports
 from digits.storage.exports import export_folder
 from digits.storage.jobs.store import Job
-from digits.web.http.request import argument, check_edit, describes, get_service, json_answer, required_argument
+from digits.web.http import arguments
+from digits.web.http.request import check_edit, describes, get_service, json_answer
 from digits.web.models.downloads import archive_answer
 
 ENTRY = (
@@ -51,7 +52,7 @@ def start(job_id: str) -> Any:
     """Write a snapshot in another format, in a job of its own."""
     service, model = get_service(), _model(job_id)
     owner = check_edit(model)
-    job = exports.start_export(service, model, required_argument("format"), argument("snapshot_epoch"), owner=owner)
+    job = exports.start_export(service, model, arguments.required("format"), arguments.text("snapshot_epoch"), owner=owner)
     entry = exports.ExportEntry(str(job.summary["format"]), float(job.summary["epoch"]), job=job)
     return json_answer(entry_dict(model, entry, {row["name"]: row["title"] for row in exports.format_choices(model)}))
 

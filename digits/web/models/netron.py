@@ -17,7 +17,8 @@ from digits.web.http.security import csp_nonce
 SUFFIXES = (".js", ".json", ".css", ".png", ".ico")
 RULE = (
     "sandbox allow-scripts; default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self' data:; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    "img-src 'self' data: blob:; connect-src 'self' data:; worker-src blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
 )
 # A sandboxed page has no cookies, which Netron asks for, and may start workers only from text of its own.
 QUIET = """<script nonce="{nonce}">
