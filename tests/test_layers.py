@@ -14,7 +14,7 @@ import digits
 PACKAGE = Path(digits.__file__).parent
 LAYERS = [
     {"utils", "errors"},
-    {"domain", "config"},
+    {"domain", "config", "frameworks"},
     {"storage"},
     {"images", "metrics", "ipc"},
     {"tasks", "extensions"},

@@ -17,6 +17,7 @@ from digits import __version__
 from digits.cli.options import jobs_dir_option, json_option, load_settings
 from digits.config import Settings, is_loopback
 from digits.errors import DigitsError
+from digits.frameworks import DEFAULT, frameworks
 from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir
 
@@ -96,16 +97,13 @@ def _versions(_settings: Settings) -> Iterator[Finding]:
 
 
 def _engines(_settings: Settings) -> Iterator[Finding]:
-    yield Finding(
-        "engine pytorch",
-        OK if importlib.util.find_spec("torch") else WRONG,
-        _version_of("torch"),
-        "pip install torch torchvision",
-    )
-    if importlib.util.find_spec("tensorflow"):
-        yield Finding("engine tensorflow", OK, _version_of("tensorflow", "tensorflow-cpu"))
-    else:
-        yield Finding("engine tensorflow", NOTE, "not installed", "If you want it: pip install 'digits[tensorflow]'")
+    for row in frameworks().values():
+        if row.is_installed:
+            yield Finding(f"engine {row.name}", OK, _version_of(*row.packages))
+        elif row.name == DEFAULT:
+            yield Finding(f"engine {row.name}", WRONG, "not installed", row.install)
+        else:
+            yield Finding(f"engine {row.name}", NOTE, "not installed", f"If you want it: {row.install}")
 
 
 def _gpus(_settings: Settings) -> Iterator[Finding]:

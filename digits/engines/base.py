@@ -14,8 +14,6 @@ Holds for every engine:
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,17 +24,13 @@ from digits.domain.datasets import DatasetInfo, RecordMeta
 from digits.domain.events import Event
 from digits.domain.training import TrainingSpec
 from digits.errors import BadRequest
+from digits.frameworks import Framework, attribute, framework
 from digits.storage.files import retry_when_disk_full
 
 if TYPE_CHECKING:
     import numpy as np  # the web process reads the contract too and has no need of it
 
 T = TypeVar("T")
-FRAMEWORKS = {
-    # framework: (module to look for, module of the engine, class)
-    "pytorch": ("torch", "digits.engines.pytorch.engine", "TorchEngine"),
-    "tensorflow": ("tensorflow", "digits.engines.tensorflow.engine", "TensorflowEngine"),
-}
 DEFAULT_BATCH_SIZE = 16  # when neither the form nor the text (`BATCH_SIZE`) says one
 
 
@@ -132,20 +126,6 @@ class Candidates:
     suppression: Suppression
 
 
-@dataclass(frozen=True)
-class Capabilities:
-    """What an engine can do; the form hides or refuses the rest."""
-
-    framework: str
-    solvers: tuple[str, ...]
-    tasks: tuple[str, ...]
-    precisions: tuple[str, ...]
-    augmentations: tuple[str, ...]
-    can_shuffle: bool = True
-    can_accumulate: bool = True
-    multi_gpu: bool = True
-
-
 class Records(Protocol):
     """The part of `storage.records.RecordReader` that engines use."""
 
@@ -222,8 +202,12 @@ class Predictor(ABC):
 class Engine(ABC):
     """A framework behind one face. Making one does nothing but import it."""
 
-    name: str
-    capabilities: Capabilities
+    name: str  # of its row in `digits.frameworks`, which says what it can do
+
+    @property
+    def framework(self) -> Framework:
+        """The row."""
+        return framework(self.name)
 
     @abstractmethod
     def check(self, network_text: str, context: NetworkContext) -> NetworkReport:
@@ -266,19 +250,13 @@ class Exporter(ABC):
         """What another program would do with the files of `write`: features (N, C, H, W) float32 → outputs by name, float32."""
 
 
-def available_frameworks() -> tuple[str, ...]:
-    """Frameworks whose package is installed; looks without importing."""
-    return tuple(name for name, (module, _, _) in FRAMEWORKS.items() if importlib.util.find_spec(module) is not None)
-
-
-def get_engine(framework: str) -> Engine:
+def get_engine(name: str) -> Engine:
     """The engine of a framework, imported now. BadRequest when it is unknown or not installed."""
-    if framework not in FRAMEWORKS:
-        raise BadRequest(f"There is no framework {framework!r}.", advice=f"Choose one of {', '.join(FRAMEWORKS)}.")
-    module, engine_module, class_name = FRAMEWORKS[framework]
-    if importlib.util.find_spec(module) is None or importlib.util.find_spec(engine_module) is None:
-        raise BadRequest(f"{framework} is not installed.", advice=f"pip install 'digits[{framework}]'")
-    return getattr(importlib.import_module(engine_module), class_name)()
+    row = framework(name)
+    if not row.is_installed:
+        raise BadRequest(f"{name} is not installed.", advice=row.install)
+    engine: Engine = attribute(row.engine)()
+    return engine
 
 
 def array_report(data: np.ndarray) -> ArrayReport:

@@ -226,10 +226,11 @@ def _advice(error: BaseException) -> str:
 
 def _prepare_for_plugins() -> None:
     """Old names get their meaning, and frameworks that plugins may import do not disturb each other."""
+    from digits.frameworks import frameworks
     from digits.utils import compatibility, import_order
 
     compatibility.install()
-    import_order.install()
+    import_order.install({row.module: row.import_first for row in frameworks().values()})
 
 
 def _builtin_points(kind: str) -> Iterable[metadata.EntryPoint]:

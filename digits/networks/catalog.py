@@ -1,8 +1,9 @@
-"""What networks there are, without importing a framework: those with a text of ours, and all of torchvision, timm,
-segmentation-models-pytorch and keras.applications by name.
+"""What networks there are, without importing a framework: those with a text of ours, and by name all of the libraries that the
+rows of `digits.frameworks` name.
 
-Each `library.json` is written by the `generate_library.py` beside it, `dense_library.json` by `generate_dense.py`. Defaults are
-keyed by the fields of the model form.
+The texts of a framework's standard networks lie in its folder of networks, beside the lists of its libraries: each `library.json`
+is written by the `generate_library.py` beside it, `dense_library.json` by `generate_dense.py`. Networks that it alone has stand
+in `cards.json`. Defaults are keyed by the fields of the model form.
 """
 
 from __future__ import annotations
@@ -14,19 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import NotFound
+from digits.frameworks import DEFAULT, attribute, framework, frameworks
 from digits.networks import dense_texts
-from digits.networks.library_texts import KERAS, TIMM, TORCHVISION
 
-FOLDER = Path(__file__).parent
 CLASSIFICATION = ("classification",)
 PICTURES = ("segmentation", "processing")
-TENSORFLOW = "tensorflow"  # texts for it lie in the folder of that name
-PACKAGES = {
-    "torchvision": "pytorch",
-    "timm": "pytorch",
-    "smp": "pytorch",
-    "keras": TENSORFLOW,
-}  # of library networks, and their framework
 HEAVY = 100_000_000  # parameters beyond which a smaller batch is proposed
 
 
@@ -217,26 +210,12 @@ STANDARD = (
         batch_size=32,
         defaults=_values(20, "ADAM", 0.002, 32, **_POLY),
     ),
-    Card(
-        "siamese",
-        "Siamese LeNet",
-        authors="Hadsell, Chopra and LeCun",
-        year=2006,
-        paper="http://yann.lecun.com/exdb/publis/pdf/hadsell-chopra-lecun-06.pdf",
-        input_size=28,
-        minimum_size=14,
-        channels=2,
-        parameters=436_092,
-        note="Are two pictures of one class? The pair lies in the channels.",
-        batch_size=64,
-        defaults=_values(10, "SGD", 0.01, 64, **_POLY),
-    ),
 )
 
 
-def standard_networks(framework: str = "pytorch", task: str = "") -> list[Card]:
+def standard_networks(framework: str = DEFAULT, task: str = "") -> list[Card]:
     """The networks with a text of ours for a framework, for one task or (empty) all. `generic` data may be of any task."""
-    wanted = [card for card in STANDARD if _file(card.name, framework).is_file()]
+    wanted = [card for card in (*STANDARD, *_own_cards(framework)) if _file(card.name, framework).is_file()]
     return [card for card in wanted if not task or suits(card, task)]
 
 
@@ -247,30 +226,30 @@ def suits(card: Card, task: str) -> bool:
 
 @cache
 def library_networks() -> tuple[Card, ...]:
-    """Every network of torchvision, timm, segmentation-models-pytorch (`smp/<decoder>/<encoder>`) and keras.applications, as
-    `<package>/<name>`."""
+    """Every network of the libraries as `<package>/<name>`, in `smp` as `smp/<decoder>/<encoder>`."""
     return tuple(_library_card(row) for row in library_rows().values())
 
 
-def search(text: str, limit: int = 50, framework: str = "pytorch", task: str = "classification") -> list[Card]:
+def search(text: str, limit: int = 50, framework: str = DEFAULT, task: str = "classification") -> list[Card]:
     """Library networks of a framework for a task (`generic`: any but classification) whose name has every word of `text`; the
     shortest names first."""
     words = text.lower().split()
     suiting = [card for card in library_networks() if suits(card, task)]
-    own = [card for card in suiting if PACKAGES[card.name.partition("/")[0]] == framework]
+    own = [card for card in suiting if _framework_of(card.name.partition("/")[0]) == framework]
     found = [card for card in own if all(word in card.name.lower() for word in words)]
     return sorted(found, key=lambda card: (len(card.name), card.name))[:limit]
 
 
 def card(name: str) -> Card:
     """The card of a standard or library network. NotFound when there is none of that name."""
-    for candidate in (*STANDARD, *library_networks()):
+    own = [card for name in frameworks() for card in _own_cards(name)]
+    for candidate in (*STANDARD, *own, *library_networks()):
         if candidate.name == name:
             return candidate
     raise NotFound(f"There is no network {name!r}.", advice="Choose a standard network, or search the library.")
 
 
-def network_text(name: str, framework: str = "pytorch") -> str:
+def network_text(name: str, framework: str = DEFAULT) -> str:
     """The readable text of a standard or library network. NotFound when there is none for that framework."""
     found = card(name)
     if "/" not in name:
@@ -279,12 +258,12 @@ def network_text(name: str, framework: str = "pytorch") -> str:
             raise NotFound(f"There is no text of {name} for {framework}.", advice="Choose another network or framework.")
         return file.read_text()
     package, _, model = name.partition("/")
-    if PACKAGES[package] != framework:
-        raise NotFound(f"{name} is a network for {PACKAGES[package]}.", advice=f"Choose the {PACKAGES[package]} tab.")
+    if (other := _framework_of(package)) != framework:
+        raise NotFound(f"{name} is a network for {other}.", advice=f"Choose the {other} tab.")
     return _library_text(found, package, model)
 
 
-def text_for(name: str, task: str = "classification", framework: str = "pytorch") -> str:
+def text_for(name: str, task: str = "classification", framework: str = DEFAULT) -> str:
     """`network_text`; NotFound too when the network is not made for the task."""
     found = card(name)
     if task not in found.tasks and task != "generic":
@@ -292,14 +271,27 @@ def text_for(name: str, task: str = "classification", framework: str = "pytorch"
     return network_text(name, framework)
 
 
-def _file(name: str, framework: str) -> Path:
-    return (FOLDER / TENSORFLOW if framework == TENSORFLOW else FOLDER) / f"{name}.py"
+def _file(name: str, framework_name: str) -> Path:
+    return framework(framework_name).network_folder / f"{name}.py"
+
+
+@cache
+def _own_cards(framework_name: str) -> tuple[Card, ...]:
+    """The cards of networks that only this framework has."""
+    file = framework(framework_name).network_folder / "cards.json"
+    rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return tuple(Card(**{**row, "tasks": tuple(row["tasks"])}) for row in rows)
+
+
+def _framework_of(package: str) -> str:
+    """The framework of a library's networks."""
+    return next(name for name, row in frameworks().items() if package in row.libraries)
 
 
 @cache
 def library_rows() -> dict[str, dict[str, Any]]:
     """Name, parameters, input shape and more of every library network, by name."""
-    files = (FOLDER / "library.json", FOLDER / "dense_library.json", FOLDER / TENSORFLOW / "library.json")
+    files = [row.network_folder / name for row in frameworks().values() for name in row.library_rows]
     return {row["name"]: row for file in files for row in json.loads(file.read_text())}
 
 
@@ -307,7 +299,7 @@ def _library_text(found: Card, package: str, model: str) -> str:
     row = library_rows()[found.name]
     if "text" in row:
         return _dense_text(found, row)
-    template = {"torchvision": TORCHVISION, "timm": TIMM, "keras": KERAS}[package]
+    template: str = attribute(framework(_framework_of(package)).libraries[package])
     return template.format(
         title=found.name,
         parameters=f"{found.parameters:,}",

@@ -12,6 +12,7 @@ import numpy as np
 
 from digits.engines.base import Candidates, Engine, LayerReport, Predictor, get_engine
 from digits.errors import StorageError
+from digits.frameworks import DEFAULT
 from digits.storage.folders import JobFolder
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class LoadedModel:
         path = (folder.path / snapshot).resolve()
         if folder.path.resolve() not in path.parents or not path.is_file():
             raise StorageError(f"The snapshot {snapshot} of model {folder.id} does not exist.", advice="Choose another epoch.")
-        return cls(get_engine(str(folder.spec().get("framework", "pytorch"))), path, device)
+        return cls(get_engine(str(folder.spec().get("framework", DEFAULT))), path, device)
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import BadRequest, Conflict, StorageError
+from digits.frameworks import DEFAULT
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.files import read_json
 from digits.supervisor.outcomes import exit_words
@@ -86,7 +87,7 @@ class NetworkChecks(Probes):
         super().__init__(directory, command, seconds)
 
     def arguments(self, request: Mapping[str, Any]) -> list[str]:
-        return ["--framework", str(request.get("framework") or "pytorch")]
+        return ["--framework", str(request.get("framework") or DEFAULT)]
 
 
 class AugmentationPreviews(Probes):

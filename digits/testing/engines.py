@@ -212,7 +212,7 @@ class EngineContract:
         assert last.kinds["extra_loss"] == "loss"
 
     def test_every_solver_trains(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
-        for name in engine.capabilities.solvers:
+        for name in engine.framework.solvers:
             spec = self.spec(epochs=1, solver=Solver(name), learning_rate=LearningRate(0.001, "poly"), val_interval=0)
             assert train(pictures, tmp_path / name, spec)
 

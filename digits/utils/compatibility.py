@@ -46,7 +46,7 @@ RENAMED_MODULES = {
     "cPickle": "Python 3 calls it pickle.",
     "urllib2": "Python 3 has urllib.request.",
     "skfmm": "Install scikit-fmm beside the plugin, or compute distances with scipy.ndimage.distance_transform_edt.",
-    "caffe": "Caffe is not used here; arrays are NumPy's, networks PyTorch's or TensorFlow's.",
+    "caffe": "Caffe is not used here; arrays are NumPy's, networks those of the engines.",
     "lmdb": "Install lmdb.",
 }
 

@@ -16,6 +16,7 @@ from flask import Blueprint, current_app, jsonify, render_template
 import digits
 from digits.domain.status import Status
 from digits.errors import DigitsError
+from digits.frameworks import frameworks
 from digits.ipc.supervisor_client import call
 from digits.service import Service, accounts, rows
 from digits.web.http.request import current_user, describes, get_service, may_edit, route, wants_json
@@ -23,13 +24,6 @@ from digits.web.http.request import current_user, describes, get_service, may_ed
 ASK_SECONDS = 2.0
 KEEP_SECONDS = 1.5
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "timm",
-    "tensorflow",
-    "tensorflow-cpu",
-    "keras",
     "numpy",
     "pyarrow",
     "pillow",
@@ -118,12 +112,13 @@ def info() -> Any:
 def info_dict(service: Service) -> dict[str, Any]:
     """What the info page shows: `version`, `server_name`, `python`, `platform`, `packages`, `jobs_dir`, `data_dirs`, …"""
     user = current_user()
+    packages = [*(name for row in frameworks().values() for name in row.packages), *PACKAGES]
     return {
         "version": digits.__version__,
         "server_name": service.settings.name,
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {name: version for name in packages if (version := _version(name))},
         "jobs_dir": str(service.jobs_dir.path),
         "data_dirs": [str(path) for path in service.settings.data_roots()],
         "max_upload_mb": service.settings.max_upload_mb,

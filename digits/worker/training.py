@@ -16,16 +16,12 @@ from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.base import TrainingRun, get_engine
 from digits.engines.training import checkpoint
 from digits.errors import TrainingError
+from digits.frameworks import frameworks
 from digits.storage.files import read_json, write_json
 from digits.storage.records.open import find_split, open_split
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
-
-PACKAGES = {
-    "pytorch": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy"),
-    "tensorflow": ("tensorflow", "tensorflow-cpu", "keras", "numpy"),
-}
 
 
 def run(context: WorkerContext) -> None:
@@ -54,7 +50,7 @@ def keep_versions(context: WorkerContext, framework: str) -> None:
 def versions(framework: str) -> dict[str, str]:
     """Name and version of Python and of each package that takes part in a training, where it is installed."""
     found = {"python": platform.python_version()}
-    for package in ("digits", *PACKAGES[framework]):
+    for package in ("digits", *frameworks()[framework].packages, "numpy"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found

@@ -12,8 +12,8 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 
 from digits.domain.events import LogEvent, MetricEvent
 from digits.domain.training import TrainingSpec
-from digits.engines.base import available_frameworks
 from digits.engines.training.tensorboard import Summaries, masked_crc
+from digits.frameworks import available_frameworks
 from digits.testing.runs import make_dataset, make_run, striped_pictures, train
 
 TEXT = """

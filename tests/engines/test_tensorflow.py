@@ -14,8 +14,9 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 
 from digits.domain.events import MetricEvent, WarningEvent
 from digits.domain.training import Augmentation
-from digits.engines.base import NetworkContext, available_frameworks, get_engine
+from digits.engines.base import NetworkContext, get_engine
 from digits.errors import NetworkError, StorageError, TrainingError
+from digits.frameworks import available_frameworks
 from digits.testing.engines import EngineContract
 from digits.testing.runs import make_dataset, squared_pictures, striped_pictures, train
 

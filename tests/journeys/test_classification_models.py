@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from digits.config import Settings
-from digits.engines.base import available_frameworks
+from digits.frameworks import available_frameworks
 from digits.service import Service
 from digits.supervisor import run
 from digits.web.app import create_app

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.engines.base import available_frameworks
+from digits.frameworks import available_frameworks
 from tests.journeys.client import GENERIC, Client, server_with
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "image_gradients"

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.engines.base import available_frameworks
+from digits.frameworks import available_frameworks
 from tests.conftest import USER, RunningServer
 
 CLASSES = ("blue sky", "green grass", "red rose")

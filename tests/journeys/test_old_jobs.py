@@ -33,7 +33,7 @@ import pytest
 import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
 from digits.domain.events import MetricEvent
-from digits.engines.base import available_frameworks
+from digits.frameworks import available_frameworks
 from digits.storage.events import valid_events
 from tests.journeys.client import GENERIC, Client, server_with
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits.engines.base import available_frameworks
+from digits.frameworks import available_frameworks
 from tests.conftest import RunningServer, start_server
 from tests.hearts import SLICES, copy_hearts
 

@@ -15,7 +15,8 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 from PIL import Image
 
 from digits.domain.training import LearningRate, TrainingSpec
-from digits.engines.base import available_frameworks, get_engine
+from digits.engines.base import get_engine
+from digits.frameworks import available_frameworks
 from digits.networks import catalog
 from digits.service.models.archives import script_files
 from digits.storage.snapshots import snapshot_metadata

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from digits.frameworks import frameworks
 from digits.service import Service
-from digits.service.models.frameworks import is_installed
 from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import boxes_to_come, class_folder, finished_dataset
 
-pytestmark = pytest.mark.skipif(not is_installed("tensorflow"), reason="TensorFlow is not installed")
+pytestmark = pytest.mark.skipif(not frameworks()["tensorflow"].is_installed, reason="TensorFlow is not installed")
 
 CLASSIFICATION, GENERIC = "/models/images/classification", "/models/images/generic"
 TORCH = "import torch\n\ndef build_network(context):\n    return torch.nn.Flatten()\n"

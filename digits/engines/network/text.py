@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from digits.errors import NetworkError
+from digits.frameworks import frameworks
 
 FILE_NAME = "network.py"
 BUILD_SECONDS = 60.0
@@ -24,26 +25,10 @@ DOWNLOAD_SECONDS = 900.0  # building with pretrained weights may fetch them firs
 REPEAT_SECONDS = 0.5  # a text that swallows the interruption is interrupted again
 TOO_SMALL = ("greater than actual input size", "Output size is too small")  # what torch says of a kernel on a tiny map
 RECIPE = "Write a Python text with build_network(context); docs/networks.md shows how."
-TOWER_ADVICE = (
-    "Write build_network(context) that returns a keras.Model: what `inference` built of self.x goes there, beginning with "
-    "keras.Input((height, width, channels)); self.nclasses is context.num_classes, slim.conv2d is keras.layers.Conv2D, "
-    "slim.fully_connected is keras.layers.Dense; `loss` becomes loss(outputs, targets). docs/networks.md shows how."
-)
 
 _PROTOTXT = re.compile(r"^\s*(layers?\s*\{|name\s*:\s*\"[^\"]*\"\s*$)", re.MULTILINE)
 _LUA = re.compile(r"^\s*(local\s+\w+\s*=|require\s*[\"'(]|end\s*$|return\s+function\s*\()|nn\.Sequential\(\)\s*$", re.MULTILINE)
-_TF1 = re.compile(r"class\s+\w+\s*\(\s*Tower\s*\)|import\s+tensorflow\.contrib|tf\.contrib|\bslim\.")
-_OLD_CALLS = re.compile(
-    r"tensorflow\.contrib|tf_slim|name 'Tower'|name 'slim'|"
-    r"'tensorflow' has no attribute '(placeholder|layers|contrib|Session|get_variable|variable_scope|app|flags|truncated_normal"
-    r"|reset_default_graph|global_variables_initializer|ConfigProto)'"
-)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_KERAS_FRAME = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
-_IMPORTS = {
-    "tensorflow": re.compile(r"^\s*(import|from)\s+(tensorflow|keras)\b", re.M),
-    "pytorch": re.compile(r"^\s*(import|from)\s+(torch|torchvision|timm)\b", re.M),
-}
 
 
 class BuildTimeout(BaseException):
@@ -55,12 +40,13 @@ def foreign_advice(text: str, framework: str) -> tuple[str, str] | None:
     if "def build_network" not in text:
         if _PROTOTXT.search(text):
             return "This is a Caffe prototxt.", f"Caffe is not among the frameworks. {RECIPE}"
-        if _TF1.search(text):
-            return "This is a network of TensorFlow 1 (UserModel(Tower) or slim).", TOWER_ADVICE
+        for old in (row.old_texts for row in frameworks().values() if row.old_texts):
+            if re.search(old.texts, text):
+                return old.found, old.advice
         if _LUA.search(text):
             return "This is a Lua (Torch 7) network.", f"Lua is not among the frameworks. {RECIPE}"
-    others = [name for name, pattern in _IMPORTS.items() if name != framework and pattern.search(text)]
-    if others and not _IMPORTS[framework].search(text):
+    others = [name for name, row in frameworks().items() if name != framework and row.is_written_in(text)]
+    if others and not frameworks()[framework].is_written_in(text):
         return f"This network is written for {others[0]}.", f"Choose the {others[0]} tab, or rewrite it for {framework}."
     return None
 
@@ -104,8 +90,9 @@ def run_text(work: Callable[[], Any], seconds: float | None = None) -> Any:
 
 
 def _advice(error: BaseException) -> str:
-    if _OLD_CALLS.search(str(error)):
-        return f"That is TensorFlow 1, whose ways TensorFlow 2 does not have any more. {TOWER_ADVICE}"
+    for old in (row.old_texts for row in frameworks().values() if row.old_texts):
+        if re.search(old.errors, str(error)):
+            return f"{old.reason} {old.advice}"
     if any(words in str(error) for words in TOO_SMALL):
         return "The pictures are too small for this network: take larger pictures or a larger crop, or another network."
     return "Correct the network text."
@@ -117,10 +104,12 @@ def describe(error: BaseException) -> str:
 
 
 def _plain(error: BaseException) -> str:
-    """The message without the frame and the colours that Keras draws around it."""
+    """The message without the frame and the colours that a framework draws around it."""
     text = str(error)
-    inner = _KERAS_FRAME.search(text)
-    return inner[1].strip() if inner else _COLOUR.sub("", text)
+    for frame in (row.error_frame for row in frameworks().values() if row.error_frame):
+        if inner := re.search(frame, text, re.DOTALL):
+            return inner[1].strip()
+    return _COLOUR.sub("", text)
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:

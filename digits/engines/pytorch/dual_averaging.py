@@ -1,4 +1,4 @@
-"""AdaGrad with dual averaging for PyTorch; `tensorflow_averaging` has the same for Keras."""
+"""AdaGrad with dual averaging for PyTorch; the other engines' `dual_averaging` does the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-FIRST_SQUARES = 0.1  # what the sum of squares begins with, as in TensorFlow 1
+FIRST_SQUARES = 0.1  # what the sum of squares begins with, as in the original
 
 
 class AdagradDualAveraging(Optimizer):

@@ -6,22 +6,14 @@ from pathlib import Path
 
 import torch
 
-from digits.engines.base import Capabilities, Engine, NetworkContext, NetworkReport, Predictor, TrainingRun
+from digits.engines.base import Engine, NetworkContext, NetworkReport, Predictor, TrainingRun
 from digits.engines.pytorch.build import report
-from digits.engines.pytorch.optimizers import SUPPORTED
 from digits.engines.pytorch.predictor import load_predictor
 from digits.errors import BadRequest
 
 
 class TorchEngine(Engine):
     name = "pytorch"
-    capabilities = Capabilities(
-        framework="pytorch",
-        solvers=SUPPORTED,
-        tasks=("classification", "segmentation", "detection", "regression", "processing", "generic"),
-        precisions=("32-true", "16-mixed", "bf16-mixed"),
-        augmentations=("flip", "quad_rot", "rot", "scale", "noise", "contrast", "whitening", "hsv"),
-    )
 
     def check(self, network_text: str, context: NetworkContext) -> NetworkReport:
         return report(network_text, context)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from digits.engines.base import Capabilities, Engine, NetworkContext, NetworkReport, Predictor, TrainingRun
+from digits.engines.base import Engine, NetworkContext, NetworkReport, Predictor, TrainingRun
 from digits.engines.network.checks import task_of as task_of_context
 from digits.engines.tensorflow.build import report
-from digits.engines.tensorflow.optimizers import SUPPORTED
 from digits.engines.tensorflow.predictor import load_predictor
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.training.setup import task_of
 from digits.errors import BadRequest, NetworkError, TrainingError
-from digits.tasks import TASKS
 
 NO_DETECTION = "Object detection is not possible with TensorFlow here."
 CHOOSE = "Choose PyTorch."
@@ -20,23 +18,15 @@ CHOOSE = "Choose PyTorch."
 
 class TensorflowEngine(Engine):
     name = "tensorflow"
-    capabilities = Capabilities(
-        framework="tensorflow",
-        solvers=SUPPORTED,
-        tasks=tuple(task.name for task in TASKS if task.default_loss),
-        precisions=("32-true", "16-mixed", "bf16-mixed"),
-        augmentations=("flip", "quad_rot", "rot", "scale", "noise", "contrast", "whitening", "hsv"),
-        multi_gpu=False,
-    )
 
     def check(self, network_text: str, context: NetworkContext) -> NetworkReport:
-        if task_of_context(context).name not in self.capabilities.tasks:
+        if task_of_context(context).name in self.framework.missing_tasks:
             raise NetworkError(NO_DETECTION, advice=CHOOSE)
         start()
         return report(network_text, context)
 
     def train(self, run: TrainingRun) -> None:
-        if task_of(run).name not in self.capabilities.tasks:
+        if task_of(run).name in self.framework.missing_tasks:
             raise TrainingError(NO_DETECTION, advice=CHOOSE, code="task")
         from digits.engines.tensorflow.train import train  # a predictor has no need of it
 

@@ -14,10 +14,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from digits.engines.tensorflow.snapshot_file import MEMBER
 from digits.engines.tensorflow.start import keras
 from digits.errors import StorageError, TrainingError
 
-METADATA = "digits.json"
 MEAN_IMAGE = "digits_mean.npy"
 WEIGHTS = "model.weights.h5"
 SUFFIX = "keras"
@@ -33,7 +33,7 @@ def pack(model: Any, metadata: dict[str, Any], mean_image: np.ndarray | None) ->
         except (TypeError, ValueError, NotImplementedError):
             _save_weights_alone(model, file)
         with zipfile.ZipFile(file, "a") as archive:
-            archive.writestr(METADATA, json.dumps(metadata))
+            archive.writestr(MEMBER, json.dumps(metadata))
             if mean_image is not None:
                 archive.writestr(MEAN_IMAGE, _npy(mean_image.astype(np.float32)))
         return file.read_bytes()
@@ -44,7 +44,7 @@ def read_metadata(path: Path) -> tuple[dict[str, Any], np.ndarray | None]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            metadata = json.loads(archive.read(METADATA)) if METADATA in names else {}
+            metadata = json.loads(archive.read(MEMBER)) if MEMBER in names else {}
             mean = np.load(io.BytesIO(archive.read(MEAN_IMAGE)), allow_pickle=False) if MEAN_IMAGE in names else None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.") from error

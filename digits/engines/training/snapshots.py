@@ -1,6 +1,6 @@
 """Which snapshots a training keeps: one at each interval, the last, the best; and what is deleted as it goes on.
 
-An interval snapshot is `snapshots/epoch_<E>.<suffix>` (`safetensors` or `keras`). When a validation between two of them is the
+An interval snapshot is `snapshots/epoch_<E>.<suffix>` (the engine's own). When a validation between two of them is the
 best so far, the weights go to `snapshots/best.<suffix>`; there is never more than one best, and it may be an interval snapshot.
 """
 

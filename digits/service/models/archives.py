@@ -25,6 +25,7 @@ from typing import IO, Any
 from digits.domain.exports import Export
 from digits.domain.jobs import Task
 from digits.errors import BadRequest, StorageError
+from digits.frameworks import folder_of, frameworks
 from digits.service import Service
 from digits.service.models.create import model_dict
 from digits.service.models.exports import exports_at
@@ -35,7 +36,6 @@ from digits.storage.jobs.store import Job
 from digits.storage.snapshots import snapshot_metadata
 
 TEMPLATES = Path(__file__).parent / "templates"
-FOLDERS = {"pytorch": "archive", "tensorflow": "archive_tensorflow"}
 SHARED = "predicting.py"  # the part of predict.py that knows no framework
 TASK_WORDS = {
     "classification": "An image classification model",
@@ -153,7 +153,7 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     if labels:
         members.append(_text(str(info.get("labels file") or "labels.txt"), "".join(f"{label}\n" for label in labels)))
     members += _mean_file(service, model, info)
-    if model.framework in FOLDERS and meta:
+    if model.framework in frameworks() and meta:
         members += _script(model.framework, info, meta, snapshot)
     for export, place in exports_at(service, model, snapshot.epoch):
         members += [_file(place / name, name) for name, _ in export.files]
@@ -162,7 +162,7 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
 
 def script_files(framework: str) -> list[tuple[str, Path]]:
     """`predict.py` of a framework and the module that it imports: name in the archive, file."""
-    return [("predict.py", TEMPLATES / FOLDERS[framework] / "predict.py"), (SHARED, TEMPLATES / SHARED)]
+    return [("predict.py", folder_of(frameworks()[framework].archive) / "predict.py"), (SHARED, TEMPLATES / SHARED)]
 
 
 def write_tar(target: IO[bytes], members: Sequence[Member]) -> None:
@@ -265,5 +265,5 @@ def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot
         "epoch": snapshot.label,
         "snapshot": info["snapshot file"],
     }
-    readme = (TEMPLATES / FOLDERS[framework] / "README.md").read_text(encoding="utf-8").format(**values)
+    readme = (folder_of(frameworks()[framework].archive) / "README.md").read_text(encoding="utf-8").format(**values)
     return [*(_file(path, name) for name, path in script_files(framework)), _text("README.md", readme)]

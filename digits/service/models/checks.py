@@ -17,7 +17,7 @@ Errors = dict[str, list[str]]
 
 def check(form: ModelForm, framework: str, dataset: Job | None, info: DatasetInfo | None) -> Errors:
     """Messages by field. `info` is what the data set holds, None while that is not known."""
-    errors: Errors = missing_abilities(framework, dataset.task if dataset else "")
+    errors: Errors = missing_abilities(form, framework, dataset.task if dataset else "")
     combinations = len(form.learning_rate) * max(1, len(form.batch_size or ()))
     if combinations > MAX_SWEEP:
         errors["learning_rate"] = [f"{combinations} models would be made of these lists; at most {MAX_SWEEP} at once."]

@@ -10,11 +10,10 @@ from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import Kind, Task
 from digits.domain.status import Status
 from digits.errors import NotFound, StorageError
+from digits.frameworks import DEFAULT, frameworks
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.datasets.classification import EXTENSIONS, summary_dict
-from digits.service.models.form import FRAMEWORKS
-from digits.service.models.frameworks import MISSING_TASKS, install_command, is_installed
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.jobs.store import Job, JobQuery
 
@@ -52,16 +51,21 @@ def previous_choices(service: Service, task: str) -> list[dict[str, Any]]:
 
 
 def framework_choices() -> list[dict[str, Any]]:
-    """Every framework: `id`, `title`, whether it is `installed`, the `command` that installs it, `missing_tasks`."""
+    """Every framework: `id`, `title`, whether it is `installed`, the `command` that installs it, and what the form needs to know
+    of it: `missing_tasks`, `solvers`, `precisions`, the `imports` that give away its texts, `libraries` to search."""
     return [
         {
-            "id": name,
-            "title": title,
-            "installed": is_installed(name),
-            "command": install_command(name),
-            "missing_tasks": MISSING_TASKS[name],
+            "id": row.name,
+            "title": row.title,
+            "installed": row.is_installed,
+            "command": row.install,
+            "missing_tasks": row.missing_tasks,
+            "solvers": row.solvers,
+            "precisions": row.precisions,
+            "imports": row.imports,
+            "libraries": row.library_title,
         }
-        for name, title in FRAMEWORKS.items()
+        for row in frameworks().values()
     ]
 
 
@@ -99,7 +103,7 @@ def sound_values(name: str) -> dict[str, Any]:
 
 
 def library_choices(
-    text: str, framework: str = "pytorch", task: str = Task.CLASSIFICATION, limit: int = MAX_FOUND
+    text: str, framework: str = DEFAULT, task: str = Task.CLASSIFICATION, limit: int = MAX_FOUND
 ) -> dict[str, Any]:
     """Library networks of a framework for a task whose name has every word of `text`: `total` and the first `limit` as
     `networks`."""
@@ -115,7 +119,7 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
         return None
     info = service.folder(job.id).find_dataset_info()
     task, shape = networks_task(job.task, info), info.feature_shape if info else None
-    cards = {name: fitting(task, shape, name) for name in FRAMEWORKS}
+    cards = {name: fitting(task, shape, name) for name in frameworks()}
     return {
         **summary,
         "created": job.created,

@@ -15,6 +15,7 @@ from digits.domain.jobs import TYPE_NAMES, Kind, Resources, Task
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
+from digits.frameworks import DEFAULT
 from digits.service import Service
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
@@ -70,7 +71,7 @@ def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
     """Check a form and say what would be made of it, without making it. Raises FormErrors with everything that is wrong."""
     values = {**_cloned(service, values), **values}
     form, errors = read(values)
-    framework, warnings = _collect(errors, lambda: choose_framework(form), ("pytorch", []))
+    framework, warnings = _collect(errors, lambda: choose_framework(form), (DEFAULT, []))
     dataset = _collect(errors, lambda: usable_dataset(service, task, form.dataset), None) if "dataset" not in errors else None
     network = _collect(errors, lambda: resolve(service, form, values, framework), None)
     needs = _collect(errors, lambda: resources(service, form), None)

@@ -6,12 +6,12 @@ from typing import Any
 
 from digits.domain.jobs import Kind, Task
 from digits.errors import FormErrors, NotFound
+from digits.frameworks import DEFAULT
 from digits.ipc.supervisor_client import call
 from digits.service import Service
 from digits.service.datasets.classification import summary_dict
 from digits.service.forms import FormModel, option
 from digits.service.models.form import FOREIGN_FRAMEWORKS
-from digits.service.models.frameworks import DEFAULT
 from digits.service.models.network_text import problems
 from digits.service.models.networks import model_spec, standard_text, start_weights
 from digits.storage.folders import JobFolder
@@ -28,7 +28,7 @@ class CheckForm(FormModel):
     custom_network: str = option(..., "Network text", "Python with build_network(context).", max_length=MAX_CHECKED)
     dataset_id: str = option("", "Data set", "Its pictures and classes shape the network; 3×224×224 and 10 classes without one.")
     crop_size: int | None = option(None, "Crop size", ge=1)
-    framework: str = option("", "Framework", "pytorch or tensorflow.")
+    framework: str = option("", "Framework", "Which engine builds it; blank: pytorch.")
 
 
 def customize_text(service: Service, network: str, framework: str, epoch: Any = None) -> dict[str, Any]:

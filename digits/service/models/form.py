@@ -14,7 +14,6 @@ from digits.domain.training import LR_POLICIES, SOLVERS, Augmentation, LearningR
 from digits.engines.network.losses import LOSSES
 from digits.service.forms import FormModel, option
 
-FRAMEWORKS = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
 FOREIGN_FRAMEWORKS = ("torch", "caffe")
 METHODS = {
     "standard": "Standard networks",
@@ -234,7 +233,7 @@ class NetworkForm(FormModel):
     """Which network, and where its first weights come from."""
 
     method: str = option("standard", "Network", "Where the network comes from.", choices=METHODS, widget="hidden")
-    framework: str = option("", "Framework", "pytorch or tensorflow.", widget="hidden", max_length=40)
+    framework: str = option("", "Framework", "Which engine trains; blank: pytorch.", widget="hidden", max_length=40)
     standard_networks: str = option(
         "alexnet", "Standard network", "A name of the list, e.g. lenet or timm/resnet18.", widget="hidden", max_length=200
     )
@@ -247,7 +246,7 @@ class NetworkForm(FormModel):
     pretrained_networks: str = option("", "Pretrained network", widget="hidden", max_length=200)
     custom_network: str = option("", "Network text", "Python with build_network(context).", widget="code", max_length=MAX_TEXT)
     custom_network_snapshot: str = option(
-        "", "Weights to start from", "A .safetensors, .pt or .keras file on the server; blank: random weights.", widget="path"
+        "", "Weights to start from", "A snapshot or another file of weights on the server; blank: random weights.", widget="path"
     )
     python_layer_from_client: bool = option(False, "Python layer from client", widget="hidden")
     python_layer_client_file: str = option("", "Python layer file", widget="hidden")

@@ -10,6 +10,7 @@ from typing import Any
 from digits.domain.jobs import Kind
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.errors import BadRequest, FormErrors, NetworkError, NotFound
+from digits.frameworks import frameworks
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.files.confine import readable_file
@@ -20,7 +21,6 @@ from digits.storage.jobs.store import Job
 from digits.utils.values import is_number, shown
 
 NETWORK_FILE = "network.py"
-WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".keras", ".h5")
 INITIAL = -1.0
 RANDOM = 0.0
 
@@ -139,6 +139,7 @@ def _weights_file(service: Service, text: str) -> StartWeights:
             {field: [f"{len(paths)} files are named, but weights are read from one. Keep the one that fits the text."]}
         )
     path = readable_file(service, paths[0].strip(), field)
-    if path.suffix.lower() not in WEIGHT_SUFFIXES:
-        raise FormErrors({field: [f"{path.name} is no file of weights; expected one of {', '.join(WEIGHT_SUFFIXES)}."]})
+    suffixes = [suffix for row in frameworks().values() for suffix in row.weights]
+    if path.suffix.lower() not in suffixes:
+        raise FormErrors({field: [f"{path.name} is no file of weights; expected one of {', '.join(suffixes)}."]})
     return StartWeights("path", path=str(path))

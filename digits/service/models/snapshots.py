@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digits.errors import BadRequest, NotFound, StorageError
+from digits.frameworks import snapshot_suffixes
 from digits.service import Service
 from digits.storage.jobs.store import Job
-from digits.storage.snapshots import SUFFIXES, snapshot_metadata
+from digits.storage.snapshots import snapshot_metadata
 from digits.utils.values import decimal
 
 PREFIX = "epoch_"
-BEST = tuple(f"best{suffix}" for suffix in SUFFIXES)
 NEWEST = (None, -1.0, 0.0)
 
 
@@ -29,7 +29,7 @@ class Snapshot:
     @property
     def best(self) -> bool:
         """Whether it is kept only because it was the best at its moment."""
-        return self.path.endswith(BEST)
+        return _is_best(Path(self.path))
 
     @property
     def label(self) -> str:
@@ -67,8 +67,12 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
     raise NotFound(f"{model.name} has no snapshot of epoch {wanted:g}; there are {known}.")
 
 
+def _is_best(path: Path) -> bool:
+    return path.stem == "best" and path.suffix in snapshot_suffixes()
+
+
 def _snapshot(root: Path, path: Path) -> Snapshot | None:
-    if path.name in BEST:
+    if _is_best(path):
         epoch = _epoch_in_header(path)
         return None if epoch is None else Snapshot(epoch, str(path.relative_to(root)))
     if not path.name.startswith(PREFIX):

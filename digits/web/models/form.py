@@ -8,6 +8,7 @@ from typing import Any
 from flask import flash, render_template
 
 from digits.domain.jobs import Kind, Task
+from digits.frameworks import DEFAULT
 from digits.service.forms import BoundForm
 from digits.service.models import choices as model_choices
 from digits.service.models.create import clone_values
@@ -35,7 +36,7 @@ def render(
     groups = sorted({job.group for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs if job.group})
     return render_template(
         "models/new.html",
-        form=BoundForm(ModelForm, values if values is not None else fresh_values(datasets, standard["pytorch"]), errors or {}),
+        form=BoundForm(ModelForm, values if values is not None else fresh_values(datasets, standard[DEFAULT]), errors or {}),
         title=TITLES[task] + (f" ({extension})" if extension else ""),
         form_area="classification" if task == Task.CLASSIFICATION else "generic",
         extension=extension,
@@ -59,9 +60,9 @@ def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]])
     fits."""
     asked = arguments.text("dataset")
     chosen = next((d for d in datasets if d["id"] == asked), datasets[0] if len(datasets) == 1 else None)
-    name = chosen["proposed"]["pytorch"] if chosen else ""
+    name = chosen["proposed"][DEFAULT] if chosen else ""
     card = next((card for card in standard if card["name"] == name), None if chosen else standard[0])
-    values: dict[str, Any] = {"framework": "pytorch", "method": "standard" if card else "custom"}
+    values: dict[str, Any] = {"framework": DEFAULT, "method": "standard" if card else "custom"}
     if card:
         values |= {"standard_networks": card["name"], **card["defaults"]}
     if chosen:

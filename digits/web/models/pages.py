@@ -8,6 +8,7 @@ from flask import Blueprint, Response, redirect, url_for
 
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, FormErrors
+from digits.frameworks import DEFAULT
 from digits.service.forms import parse
 from digits.service.models import choices as model_choices
 from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, preview
@@ -139,7 +140,7 @@ def large_graph(kind: str) -> Any:
 
 
 @describes(
-    arguments={"network": "A standard network or a model's id.", "framework": "pytorch or tensorflow."},
+    arguments={"network": "A standard network or a model's id.", "framework": "Which engine it is for; blank: pytorch."},
     form={"snapshot_epoch": "0 none, -1 the model's own initial weights, else an epoch."},
     json=True,
     answer="`network`: the text; `snapshot`: the file of weights, where one was chosen.",
@@ -170,7 +171,7 @@ def visualize_lr() -> Any:
 @describes(
     arguments={
         "q": "Words that the name has.",
-        "framework": "pytorch (torchvision, timm, segmentation-models-pytorch) or tensorflow (keras.applications).",
+        "framework": "The engine whose libraries are searched; blank: pytorch.",
         "task": "classification, segmentation, detection, processing or regression.",
     },
     answer="`total` and the first `networks` (name, parameters, input size).",
@@ -178,7 +179,7 @@ def visualize_lr() -> Any:
 def networks() -> Any:
     """The networks of the libraries."""
     task = arguments.text("task", str(Task.CLASSIFICATION))
-    return json_answer(model_choices.library_choices(arguments.text("q"), arguments.text("framework", "pytorch"), task))
+    return json_answer(model_choices.library_choices(arguments.text("q"), arguments.text("framework", DEFAULT), task))
 
 
 def _create(task: Task, extension: str = "") -> Any:

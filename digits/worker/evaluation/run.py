@@ -15,6 +15,7 @@ from digits.domain.events import LogEvent, ProgressEvent
 from digits.domain.inference import EvaluationSpec
 from digits.engines.base import Predictor, get_engine
 from digits.errors import StorageError
+from digits.frameworks import DEFAULT
 from digits.metrics.classification_report import ClassificationReport
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
@@ -58,7 +59,7 @@ def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
     path = context.jobs_dir.folder(spec.model_id).path / spec.snapshot
     if not path.is_file():
         raise StorageError(f"The snapshot {spec.snapshot} of model {spec.model_id} is gone.", advice="Choose another epoch.")
-    engine = get_engine(str(spec.options.get("framework") or "pytorch"))
+    engine = get_engine(str(spec.options.get("framework") or DEFAULT))
     return engine.load(path, "cuda:0" if context.gpus else "cpu")
 
 

@@ -13,14 +13,13 @@ const control = (name) => form.elements.namedItem(name);
 const all = (selector) => [...form.querySelectorAll(selector)];
 // The form has a field "dataset", which hides the property of that name; request() adds the prefix again.
 const address = (name) => form.getAttribute(`data-${name}`).slice(root.length);
-const editor = attach(control("custom_network"));
+const editor = attach(control("custom_network"), data.frameworks.flatMap((f) => f.imports));
 const touched = new Set(); // fields the user has set are not overwritten by a network's sound values
 let tab = all("[data-tab].active")[0].dataset.tab;
 let report = null; // what the last "Visualize" found
-const LIBRARIES = { pytorch: "torchvision, timm and smp", tensorflow: "keras.applications" };
-const IMPORTS = { pytorch: /^\s*(import|from)\s+(torch|torchvision|timm)\b/m, tensorflow: /^\s*(import|from)\s+(tensorflow|keras)\b/m };
 let library = new Map();
 
+const ownFramework = () => data.frameworks.find((f) => f.id === framework());
 const framework = () => form.querySelector('[name="framework"]:checked').value;
 const dataset = () => data.datasets.find((d) => d.id === control("dataset").value);
 const chosenName = () => form.querySelector(`#pane-${tab} [name="standard_networks"]:checked`)?.value || "";
@@ -67,26 +66,27 @@ function showFramework() {
     (cards.find((radio) => radio.value === chosenName()) || cards[0]).checked = true;
     soundValues();
   }
-  document.getElementById("library-search").placeholder = `Search ${LIBRARIES[framework()]}, e.g. resnet 50`;
+  document.getElementById("library-search").placeholder = `Search ${ownFramework().libraries || "the libraries"}, e.g. resnet 50`;
   if (tab === "library") findNetworks();
   offerSwitch();
   refresh();
 }
 
 function offerSwitch() {
-  const [own, other] = framework() === "pytorch" ? ["pytorch", "tensorflow"] : ["tensorflow", "pytorch"];
   const text = control("custom_network").value;
+  const isWrittenFor = (f) => new RegExp(`^\\s*(import|from)\\s+(${f.imports.join("|")})\\b`, "m").test(text);
+  const other = isWrittenFor(ownFramework()) ? null : data.frameworks.find(isWrittenFor);
   const box = form.querySelector("[data-foreign]");
-  box.hidden = !IMPORTS[other].test(text) || IMPORTS[own].test(text);
-  const title = form.querySelector(`label[for="framework-${other}"]`).textContent;
-  const button = el("button", { class: "btn btn-sm btn-outline-primary ms-2", type: "button", "data-switch": other }, `Switch to ${title}`);
-  box.replaceChildren(`This text is written for ${title}.`, button);
+  box.hidden = !other;
+  if (!other) return;
+  const button = el("button", { class: "btn btn-sm btn-outline-primary ms-2", type: "button", "data-switch": other.id }, `Switch to ${other.title}`);
+  box.replaceChildren(`This text is written for ${other.title}.`, button);
 }
 
 // A task that the chosen framework cannot do is said at once, with the way out.
 function offerOther() {
-  const own = data.frameworks.find((f) => f.id === framework());
-  const other = data.frameworks.find((f) => !f.missing_tasks.includes(dataset()?.task));
+  const own = ownFramework();
+  const other = data.frameworks.find((f) => !f.missing_tasks.includes(dataset()?.task)) ?? own;
   const box = form.querySelector("[data-impossible]");
   box.hidden = !own.missing_tasks.includes(dataset()?.task);
   const button = el("button", { class: "btn btn-sm btn-outline-primary ms-2", type: "button", "data-switch": other.id }, `Switch to ${other.title}`);

@@ -9,7 +9,7 @@ const KEYWORDS = new Set(
 );
 const BUILTINS = new Set(
   ("self super int float str list dict tuple set range len print isinstance max min sum zip enumerate map abs round sorted " +
-    "torch nn timm torchvision keras tf context").split(" "),
+    "nn tf context").split(" "),
 );
 const STRING = /[rbfuRBFU]{0,2}(?:"""[\s\S]*?(?:"""|$)|'''[\s\S]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)/;
 const NUMBER = /\b(?:\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?)\b/;
@@ -62,8 +62,10 @@ function wordKind(word, previous) {
 /**
  * Turn a textarea into an editor; returns {setText}.
  * @param {HTMLTextAreaElement} area
+ * @param {string[]} packages names that are coloured like Python's own
  */
-export function attach(area) {
+export function attach(area, packages = []) {
+  for (const name of packages) BUILTINS.add(name);
   const numbers = el("div", { class: "code-lines", "aria-hidden": "true" });
   const colours = el("pre", { class: "code-colours", "aria-hidden": "true" });
   const box = el("div", { class: "code-editor" });
