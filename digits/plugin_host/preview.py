@@ -16,7 +16,7 @@ from digits.errors import DigitsError
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import FileSource
+from digits.extensions.data.source import FileSource, with_roots
 from digits.images.overlay import overlay
 from digits.images.palette import class_colours, object_colours
 from digits.ingest.encode import entry_text, samples_of
@@ -41,9 +41,9 @@ def preview(
     extension = loader.get("data", extension_id)
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
-        source = userdata.build(extension.cls, binding.check(form, values))
+        source = userdata.build(extension.cls, with_roots(extension.cls, binding.check(form, values), roots))
     with tempfile.TemporaryDirectory(prefix="digits-preview-") as folder:
-        problems = _prepare(source, Path(folder), roots)
+        problems = _prepare(source, Path(folder))
         plugin = title_of(extension_id)
         entries = {stage: entries_of(source, stage, plugin) for stage in STAGES}
         samples, arrays = _samples(source, entries, plugin)
@@ -68,10 +68,10 @@ def _colours(source: DataIngestionInterface, samples: Sequence[Mapping[str, Any]
     return class_colours(len(names), palette, names) if "array" in kinds else []
 
 
-def _prepare(source: DataIngestionInterface, folder: Path, roots: Sequence[str]) -> list[dict[str, Any]]:
+def _prepare(source: DataIngestionInterface, folder: Path) -> list[dict[str, Any]]:
     problems: list[dict[str, Any]] = []
     if isinstance(source, FileSource):
-        source.job_folder, source.allowed_roots = folder, tuple(roots)
+        source.job_folder = folder
         source.prepare(problems.append)
     return problems
 
