@@ -14,8 +14,8 @@ from digits.cli.many import remove
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job, print_jobs
 from digits.domain.jobs import Kind
-from digits.service.datasets.classification import create_classification_dataset, dataset_dict
-from digits.service.datasets.classification_form import ClassificationDatasetForm
+from digits.service.datasets.classification import ClassificationDatasetForm, create_classification_dataset
+from digits.service.datasets.contents import dataset_dict
 
 NAMES = {"dataset_name": "name", "group_name": "group", "folder_pct_val": "val", "folder_pct_test": "test"}
 

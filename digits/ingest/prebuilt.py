@@ -17,6 +17,7 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, R
 from digits.domain.events import LogEvent
 from digits.domain.jobs import Task
 from digits.errors import DataError, JobStopped
+from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.label_statistics import numbered_classes
 from digits.ingest.progress import Progress
 from digits.storage.files import tree_size, write_json
@@ -67,6 +68,35 @@ class Scan:
         mean = self.total / max(self.count, 1)
         std = np.sqrt(np.maximum(self.squares / max(self.count, 1) - mean**2, 0))
         return tuple(mean.tolist()), tuple(std.tolist())
+
+
+class Databases(DataIngestionInterface):
+    """The records of a form's databases as entries, to be looked at before they are used; an entry is (split, key or number)."""
+
+    def itemize_entries(self, stage: str) -> list[tuple[str, Any]]:
+        images = str(self.userdata.get(f"{stage.removesuffix('_db')}_images") or "")
+        if not images:
+            return []
+        if own := records_folder(Path(images)):
+            return [(stage, number) for number in range(len(RecordReader(own)))]
+        with DatumDatabase(Path(images)) as database:
+            return [(stage, key) for key in database.iterate_keys()]
+
+    def encode_entry(self, entry: tuple[str, Any]) -> Any:
+        stage, key = entry
+        split = stage.removesuffix("_db")
+        images, labels = (str(self.userdata.get(f"{split}_{what}") or "") for what in ("images", "labels"))
+        ignored = bool(self.userdata.get("ignore_labels"))
+        if own := records_folder(Path(images)):
+            reader = RecordReader(own)
+            found = reader.labels([key])
+            return reader.feature(key), None if found is None or ignored else found[0]
+        with DatumDatabase(Path(images)) as database:
+            datum = database.get(key)
+        if ignored or not labels:
+            return datum.array, None if ignored else datum.label
+        with DatumDatabase(Path(labels)) as database:
+            return datum.array, database.get(key).array
 
 
 def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, context: Any) -> DatasetInfo:

@@ -16,10 +16,11 @@ from digits.errors import DigitsError
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import FileSource, with_roots
+from digits.extensions.data.source import FileSource
 from digits.images.overlay import overlay
 from digits.images.palette import class_colours, object_colours
 from digits.ingest.encode import entry_text, samples_of
+from digits.ingest.prebuilt import EXTENSION, Databases
 from digits.ingest.record_schema import feature_array, label_array
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
@@ -31,20 +32,29 @@ SHOWN_NUMBERS = 8
 
 
 def preview(
-    app: Flask, extension_id: str, values: Mapping[str, Any], roots: Sequence[str], same_shape: bool
+    app: Flask, extension_id: str, values: Mapping[str, Any], roots: Sequence[str], same_shape: bool, checked: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Counts, problems and samples of a posted form; arrays `<i>/picture` are the bytes of PNG files.
 
-    With `same_shape` samples of several sizes are a problem. Raises FormErrors, DataError, PluginError.
-    What the source writes goes into a folder that is deleted again.
+    With `same_shape` samples of several sizes are a problem; `checked` values have been through a form of ours already. Raises
+    FormErrors, DataError, PluginError. What the source writes goes into a folder that is deleted again.
     """
+    if extension_id == EXTENSION:
+        return _looked_at(Databases(**values), "The databases", roots, same_shape)
     extension = loader.get("data", extension_id)
+    if checked:
+        return _looked_at(userdata.build(extension.cls, values), title_of(extension_id), roots, same_shape)
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
-        source = userdata.build(extension.cls, with_roots(extension.cls, binding.check(form, values), roots))
+        source = userdata.build(extension.cls, binding.check(form, values))
+    return _looked_at(source, title_of(extension_id), roots, same_shape)
+
+
+def _looked_at(
+    source: DataIngestionInterface, plugin: str, roots: Sequence[str], same_shape: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="digits-preview-") as folder:
-        problems = _prepare(source, Path(folder))
-        plugin = title_of(extension_id)
+        problems = _prepare(source, Path(folder), roots)
         entries = {stage: entries_of(source, stage, plugin) for stage in STAGES}
         samples, arrays = _samples(source, entries, plugin)
     problems = (_several_sizes(samples) if same_shape else []) + problems
@@ -68,10 +78,10 @@ def _colours(source: DataIngestionInterface, samples: Sequence[Mapping[str, Any]
     return class_colours(len(names), palette, names) if "array" in kinds else []
 
 
-def _prepare(source: DataIngestionInterface, folder: Path) -> list[dict[str, Any]]:
+def _prepare(source: DataIngestionInterface, folder: Path, roots: Sequence[str]) -> list[dict[str, Any]]:
     problems: list[dict[str, Any]] = []
     if isinstance(source, FileSource):
-        source.job_folder = folder
+        source.job_folder, source.allowed_roots = folder, tuple(roots)
         source.prepare(problems.append)
     return problems
 

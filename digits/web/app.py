@@ -25,7 +25,7 @@ AREAS = (
     "files",
     "jobs.streams",
     "system",
-    "datasets.classification",
+    "datasets.pages",
     "models.pages",
     "evaluations.predict",
     "plugins.pages",

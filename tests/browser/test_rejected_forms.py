@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from digits.service.datasets.classification import create_classification_dataset
 from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
-from tests.service.finished_dataset import class_folder, finished_dataset
+from tests.service.finished_dataset import class_folder
 
 FORMS = {
     "classification": ("/datasets/images/classification/new", "dataset_name"),
@@ -45,15 +45,13 @@ STATE = """(form) => [...form.elements]
     field.type === "radio" ? field.value : "",
     ["checkbox", "radio"].includes(field.type) ? field.checked : field.value,
   ])"""
-MARKED = "form.dataset-form, form.plugin-dataset-form, form.model-form, main form"
+MARKED = "form.dataset-form, form.model-form"
 
 
 @pytest.fixture(scope="module")
 def dataset(live_server: RunningServer) -> Job:
-    features = {"train_db": np.zeros((40, 1, 28, 28), np.uint8), "val_db": np.zeros((6, 1, 28, 28), np.uint8)}
-    labels = {name: np.arange(len(f)) % 3 for name, f in features.items()}
     folder = class_folder(live_server.jobs_dir.parent / "pictures")
-    return finished_dataset(live_server.service, folder, features, labels)
+    return create_classification_dataset(live_server.service, {"dataset_name": "pictures", "folder_train": str(folder)})
 
 
 def state(page: Page) -> list[Any]:

@@ -141,7 +141,7 @@ def hearts(root: Path, shared_data: Path) -> dict[str, Any]:
     source = shared_data / "sunnybrook"
     contours = source / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours"
     shutil.copytree(source / "challenge_training" / "SC-HF-I-1", root / "pictures" / "SC-HF-I-1")
-    shutil.copytree(contours / "SC-HF-I-1", root / "contours" / "SC-HF-I-1")
+    shutil.copytree(contours, root / "contours")
     return {"image_folder": root / "pictures", "contour_folder": root / "contours", "picture_size": 32}
 
 

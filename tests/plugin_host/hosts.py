@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from digits.service import Service
+from digits.service.datasets.from_source import PluginSource
+from digits.service.datasets.source import PluginForm, create_dataset
 from digits.service.plugins import host as plugins
+from digits.storage.jobs.store import Job
 
 STOP_SECONDS = 20
 
@@ -45,3 +49,15 @@ def started_host(service: Service, folder: Path, *sites: Path) -> Iterator[subpr
             process.kill()
             process.wait()
         plugins.forget(service)
+
+
+def plugin_form(service: Service, extension_id: str, values: Mapping[str, Any], mode: str = "new") -> PluginForm:
+    """A plugin's own form, as its page shows it."""
+    found = PluginSource(extension_id).page(service, values, {}, mode, "").plugin
+    assert found is not None
+    return found
+
+
+def make_dataset(service: Service, extension_id: str, values: Mapping[str, Any]) -> Job:
+    """The job of a data set through a plugin."""
+    return create_dataset(service, PluginSource(extension_id), values)

@@ -15,12 +15,11 @@ import pytest
 from digits.config import Settings
 from digits.errors import FormErrors, NotFound
 from digits.service import Service
-from digits.service.datasets import from_source as plugin_datasets
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.service.plugins.views import Sample
 from digits.storage.records.reader import BOX_DTYPE
-from tests.plugin_host.hosts import running_host
+from tests.plugin_host.hosts import make_dataset, plugin_form, running_host
 from tests.plugin_host.packages import add_package, data_source, view_source
 
 OLD_FORM = """
@@ -164,7 +163,7 @@ def test_the_menu_has_its_category(host: Service) -> None:
 
 def test_what_hides_itself_is_in_no_menu_but_works_by_its_address(host: Service) -> None:
     assert "hidden" not in [row["id"] for row in plugins.menu(host)["Tests"]]
-    assert plugin_datasets.dataset_form(host, "hidden", {}).failure is None
+    assert plugin_form(host, "hidden", {}).failure is None
     everything = Service.open(Settings(jobs_dir=str(host.jobs_dir.path), auth=False, all_extensions=True))
     assert "hidden" in [row["id"] for row in plugins.menu(everything)["Tests"]]
     everything.close()
@@ -178,7 +177,7 @@ def test_setup_files_import_the_group_without_flask() -> None:
 
 
 def test_a_form_shows_choices_that_were_appended_after_binding(host: Service) -> None:
-    form = plugin_datasets.dataset_form(host, "good", {})
+    form = plugin_form(host, "good", {})
     fields = {field["name"]: field for field in form.fields}
     assert [choice[0] for choice in fields["choice"]["choices"]] == ["a", "/etc", "late"]
     assert fields["count"]["default"] == 4
@@ -187,7 +186,7 @@ def test_a_form_shows_choices_that_were_appended_after_binding(host: Service) ->
 
 def test_stored_values_refill_a_form(host: Service) -> None:
     stored = {"count": 17, "names-0": "first", "names-1": "second", "dataset_name": "x"}
-    shown = plugin_datasets.dataset_form(host, "good", stored, "refill").html
+    shown = plugin_form(host, "good", stored, "refill").html
     assert [f'value="{value}"' in shown for value in ("17", "first", "second")] == [True] * 3
 
 
@@ -200,7 +199,7 @@ def test_stored_values_refill_a_form(host: Service) -> None:
     ],
 )
 def test_a_failing_form_is_a_box_that_names_the_plugin(host: Service, plugin: str, words: list[str]) -> None:
-    form = plugin_datasets.dataset_form(host, plugin, {})
+    form = plugin_form(host, plugin, {})
     assert form.failure is not None
     assert "Traceback" in form.trace
     for word in words:
@@ -208,9 +207,7 @@ def test_a_failing_form_is_a_box_that_names_the_plugin(host: Service, plugin: st
 
 
 def test_the_instance_is_made_once_and_frozen_for_its_owner_only(host: Service) -> None:
-    job = plugin_datasets.create_dataset(
-        host, "good", {"dataset_name": "d", "count": "3", "csrf_token": "secret", "choice": "late"}
-    )
+    job = make_dataset(host, "good", {"dataset_name": "d", "count": "3", "csrf_token": "secret", "choice": "late"})
     folder = host.folder(job.id)
     assert stat.S_IMODE(folder.userdata_file.stat().st_mode) == 0o600
     spec = folder.request().spec
@@ -222,7 +219,7 @@ def test_the_instance_is_made_once_and_frozen_for_its_owner_only(host: Service) 
 
 def test_errors_of_the_plugins_form_and_of_ours_come_together(host: Service) -> None:
     with pytest.raises(FormErrors) as caught:
-        plugin_datasets.create_dataset(host, "good", {"count": "many", "dsopts_num_threads": "0"})
+        make_dataset(host, "good", {"count": "many", "dsopts_num_threads": "0"})
     assert {"count", "dataset_name", "dsopts_num_threads"} <= set(caught.value.errors)
 
 
@@ -230,46 +227,46 @@ def test_errors_of_the_plugins_form_and_of_ours_come_together(host: Service) -> 
 def test_a_plugin_that_cannot_be_made_leaves_nothing_behind(host: Service, plugin: str, word: str) -> None:
     before = set(host.jobs_dir.path.iterdir())
     with pytest.raises(plugins.PluginFailure) as caught:
-        plugin_datasets.create_dataset(host, plugin, {"dataset_name": "d"})
+        make_dataset(host, plugin, {"dataset_name": "d"})
     assert word in str(caught.value)
     assert set(host.jobs_dir.path.iterdir()) == before
 
 
 def test_an_unknown_plugin_is_not_found(host: Service) -> None:
     with pytest.raises(NotFound):
-        plugin_datasets.dataset_form(host, "nobody", {})
+        plugin_form(host, "nobody", {})
 
 
 @pytest.mark.parametrize("field", ["folder", "source", "upload"])
 @pytest.mark.parametrize("text", ["/etc", "~/secrets", "x/../../../../etc", "/not/there", "/"])
 def test_paths_outside_the_allowed_folders_are_refused_before_the_plugin_sees_them(host: Service, field: str, text: str) -> None:
     with pytest.raises(FormErrors) as caught:
-        plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", field: text})
+        make_dataset(host, "good", {"dataset_name": "d", field: text})
     assert "DIGITS_DATA_DIRS" in caught.value.errors[field][0]
 
 
 @pytest.mark.parametrize("text", ["/IM-(\\d+)/", "/", "..", "~ 5 slices", "first line\n/(.*)/"])
 def test_other_texts_may_begin_as_paths_do(host: Service, text: str) -> None:
-    job = plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "group_pattern": text, "unknown": "/x"})
+    job = make_dataset(host, "good", {"dataset_name": "d", "group_pattern": text, "unknown": "/x"})
     assert host.folder(job.id).request().spec["extension_data"]["group_pattern"] == text
 
 
 def test_other_texts_that_name_a_place_outside_are_refused(host: Service) -> None:
     for text in ("/etc", "a\n/etc/passwd"):
         with pytest.raises(FormErrors) as caught:
-            plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "group_pattern": text})
+            make_dataset(host, "good", {"dataset_name": "d", "group_pattern": text})
         assert "group_pattern" in caught.value.errors
 
 
 def test_a_choice_of_the_plugins_own_may_be_any_place(host: Service) -> None:
-    job = plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "choice": "/etc"})
+    job = make_dataset(host, "good", {"dataset_name": "d", "choice": "/etc"})
     assert host.folder(job.id).request().spec["extension_data"]["choice"] == "/etc"
 
 
 def test_an_upload_reaches_a_file_field_as_its_path(host: Service, place: Path) -> None:
     upload = host.jobs_dir.uploads / "note.txt"
     upload.write_text("hello")
-    job = plugin_datasets.create_dataset(host, "good", {"dataset_name": "d", "upload": str(upload)})
+    job = make_dataset(host, "good", {"dataset_name": "d", "upload": str(upload)})
     assert host.folder(job.id).request().spec["extension_data"]["upload"] == str(upload)
 
 

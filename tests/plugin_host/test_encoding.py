@@ -13,9 +13,8 @@ import pytest
 
 from digits.domain.datasets import DatasetInfo
 from digits.service import Service
-from digits.service.datasets import from_source as plugin_datasets
 from digits.storage.records.open import open_records
-from tests.plugin_host.hosts import running_host
+from tests.plugin_host.hosts import make_dataset, running_host
 from tests.plugin_host.packages import add_package, data_source
 
 MARKED = """
@@ -48,7 +47,7 @@ def ingest(service: Service, folder: Path, source: str, count: int) -> tuple[int
     site = folder / "site"
     add_package(site, "encoder", source, data="Data")
     with running_host(service, folder, site):
-        job = plugin_datasets.create_dataset(service, "encoder", {"dataset_name": "d", "count": count})
+        job = make_dataset(service, "encoder", {"dataset_name": "d", "count": count})
     command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(service.jobs_dir.path), "--attempt", "1", job.id]
     run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(site)}, check=False)
     return run.returncode, job.id

@@ -9,9 +9,8 @@ import pytest
 
 from digits.plugin_host.guard import EXIT_STUCK
 from digits.service import Service
-from digits.service.datasets import from_source as plugin_datasets
 from digits.service.plugins import host as plugins
-from tests.plugin_host.hosts import running_host
+from tests.plugin_host.hosts import plugin_form, running_host
 from tests.plugin_host.packages import add_package, data_source
 
 HANG = "def __init__(self, **kwargs):\n    import time\n    time.sleep(3600)\n"
@@ -32,7 +31,7 @@ def test_others_are_answered_meanwhile_and_the_host_then_makes_room(service: Ser
     with running_host(service, tmp_path, site) as process:
         thread = threading.Thread(target=hang)
         thread.start()
-        assert plugin_datasets.dataset_form(service, "good", {}).failure is None
+        assert plugin_form(service, "good", {}).failure is None
         thread.join()
         assert process.wait(20) == EXIT_STUCK
     assert failures[0].timed_out

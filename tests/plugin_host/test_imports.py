@@ -14,13 +14,12 @@ import pytest
 
 from digits.extensions.journal import PATIENCE, ImportJournal
 from digits.service import Service
-from digits.service.datasets import from_source as plugin_datasets
 from digits.service.plugins import host as plugins
 from digits.service.plugins import packages as plugin_packages
 from digits.service.plugins import views as plugin_views
 from digits.service.plugins.views import Sample
 from tests.conftest import RunningServer
-from tests.plugin_host.hosts import running_host, started_host
+from tests.plugin_host.hosts import make_dataset, plugin_form, running_host, started_host
 from tests.plugin_host.packages import add_package, data_source, view_source
 
 EXIT = "import os\nos._exit(9)\n"
@@ -65,8 +64,8 @@ def test_plugins_that_need_a_framework_work_and_the_web_process_never_loads_it(w
 
 def make(service: Service, plugin: str) -> str:
     """A data set of the plugin, whose form and view were shown."""
-    assert plugin_datasets.dataset_form(service, plugin, {}).failure is None
-    job = plugin_datasets.create_dataset(service, plugin, {"dataset_name": "heavy", "count": 6})
+    assert plugin_form(service, plugin, {}).failure is None
+    job = make_dataset(service, plugin, {"dataset_name": "heavy", "count": 6})
     sample = Sample("one", np.zeros((1, 4, 5), np.uint8), {"a": np.ones(2)})
     results = plugin_views.render(service, job, [sample], plugin, {}, "")
     assert results.samples[0]["html"] == "<p>one (4, 5)</p>"
@@ -107,7 +106,7 @@ def test_a_plugin_whose_import_ends_the_process_is_left_out_at_last(
         rows = {row["distribution"]: row for row in plugins.table(service)["data"]}
         assert "ended the process of the plugins twice" in rows["leaver"]["error"]
         assert rows["zgood"]["ok"]
-        job = plugin_datasets.create_dataset(service, "good", {"dataset_name": "d"})
+        job = make_dataset(service, "good", {"dataset_name": "d"})
     encode(service, job.id, site)  # the worker imports the plugin of its job alone
     assert service.folder(job.id).dataset_file.is_file()
     monkeypatch.setenv("PYTHONPATH", str(site))
@@ -118,7 +117,7 @@ def test_a_plugin_whose_import_ends_the_process_is_left_out_at_last(
 def test_an_import_without_end_delays_no_other_page(service: Service, tmp_path: Path) -> None:
     add_package(tmp_path / "site", "hanger", HANG, data="Data")
     with started_host(service, tmp_path, tmp_path / "site"):
-        assert plugin_datasets.dataset_form(service, "image-processing", {}).failure is None
+        assert plugin_form(service, "image-processing", {}).failure is None
         plugins.forget(service)
         assert "Images" in plugins.menu(service)
         rows = {row["distribution"]: row for row in plugins.table(service, timeout=0.5)["data"]}

@@ -20,7 +20,7 @@ from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.service.plugins.views import Sample
 from digits.web.app import create_app
-from tests.plugin_host.hosts import running_host
+from tests.plugin_host.hosts import make_dataset, running_host
 
 SOURCE = Path(__file__).parent / "old_style"
 VALUES = {"dataset_name": "old", "count": "40", "ratios": "[1, 2.5]", "low": "1", "high": "1", "seed": "4", "use_seed": "y"}
@@ -134,7 +134,7 @@ def test_its_shuffle_is_made_once_and_its_objects_survive(
     compatibility.install()
     from oldStylePlugin import DataIngestion
 
-    job = plugin_datasets.create_dataset(host, "old-style", values(place))
+    job = make_dataset(host, "old-style", values(place))
     frozen = host.folder(job.id).userdata_file.read_bytes()
     first, second = (userdata.thaw(DataIngestion, frozen) for _ in range(2))
     assert [item.value for item in first.userdata["items"]] == [item.value for item in second.userdata["items"]]
@@ -144,7 +144,7 @@ def test_its_shuffle_is_made_once_and_its_objects_survive(
 
 
 def test_its_static_inference_form_has_the_choices_added_late(host: Service, place: Path) -> None:
-    job = plugin_datasets.create_dataset(host, "old-style", values(place))
+    job = make_dataset(host, "old-style", values(place))
     form = plugin_datasets.inference_form(host, job, None)
     assert form is not None
     assert [choice[0] for choice in form.fields[0]["choices"]] == ["none", "one", "two"]
@@ -154,7 +154,7 @@ def test_its_static_inference_form_has_the_choices_added_late(host: Service, pla
 
 
 def test_its_view_gets_userdata_and_fills_the_header(host: Service, place: Path) -> None:
-    job = plugin_datasets.create_dataset(host, "old-style", values(place))
+    job = make_dataset(host, "old-style", values(place))
     sample = Sample("s1", np.zeros((3, 4, 5), np.uint8), {"scores": np.array([0.1, 0.9])})
     results = plugin_views.render(host, job, [sample], "old-style-view", {"colour": "blue"}, "abc")
     assert results.failure is None

@@ -25,7 +25,7 @@ from digits.storage.jobs.store import Job
 from digits.storage.records.open import open_records
 from digits.storage.records.reader import RecordReader
 from digits.web.app import create_app
-from tests.plugin_host.hosts import running_host
+from tests.plugin_host.hosts import make_dataset, running_host
 
 VETERANS = Path(__file__).parent / "veterans"
 
@@ -44,7 +44,7 @@ class Harbour:
         shutil.copyfile(self.folder / "labels.txt", upload)
         values = {"train_data_file": str(self.folder / "waves.csv"), "class_labels_file": str(upload), "window": "[0, 16]"}
         sent = {**values, "split": "share", "folder_pct_val": "20", "scale": "1", "columns": ["a", "c"], "dataset_name": "waves"}
-        return plugin_datasets.create_dataset(self.service, "signal-waves", sent)
+        return make_dataset(self.service, "signal-waves", sent)
 
     def ingest(self, job: Job) -> list[RecordReader]:
         """Training and validation records, made by a worker."""
@@ -99,7 +99,7 @@ def test_a_form_with_arguments_shows_all_its_choices_and_its_texts(client: Flask
 
 
 def test_from_the_form_to_records_in_another_process(harbour: Harbour) -> None:
-    job = plugin_datasets.create_dataset(harbour.service, "image-ships", harbour.values(weights="[0.5, 1]"))
+    job = make_dataset(harbour.service, "image-ships", harbour.values(weights="[0.5, 1]"))
     both = harbour.ingest(job)
     folder = harbour.service.folder(job.id)
     info = folder.dataset_info()
@@ -114,7 +114,7 @@ def test_from_the_form_to_records_in_another_process(harbour: Harbour) -> None:
 
 
 def test_its_static_inference_form_makes_what_is_tested(harbour: Harbour) -> None:
-    job = plugin_datasets.create_dataset(harbour.service, "image-ships", harbour.values())
+    job = make_dataset(harbour.service, "image-ships", harbour.values())
     form = plugin_datasets.inference_form(harbour.service, job, None)
     assert form is not None
     assert form.failure is None
@@ -127,7 +127,7 @@ def test_its_static_inference_form_makes_what_is_tested(harbour: Harbour) -> Non
 
 
 def test_its_view_fills_the_header_and_wraps_the_results(harbour: Harbour) -> None:
-    job = plugin_datasets.create_dataset(harbour.service, "image-ships", harbour.values())
+    job = make_dataset(harbour.service, "image-ships", harbour.values())
     scores = np.eye(10, dtype=np.float32)[7]
     samples = [Sample(f"s{i}", np.zeros((3, 6, 6), np.uint8), {"scores": scores}) for i in range(2)]
     options = {"unit": "miles", "digits": "2", "whole": "y"}

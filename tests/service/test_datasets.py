@@ -9,15 +9,9 @@ import pytest
 
 from digits.errors import FormErrors
 from digits.service import Service
-from digits.service.datasets.classification import (
-    create_classification_dataset,
-    dataset_dict,
-    form_values,
-    parse_folder_tasks,
-    summary_dict,
-)
-from digits.service.datasets.classification_checks import SUFFIXES, scan_folder, scan_list
-from digits.service.datasets.classification_form import ClassificationDatasetForm, read
+from digits.service.datasets.classification import SOURCE, ClassificationDatasetForm, create_classification_dataset, read
+from digits.service.datasets.contents import dataset_dict, parse_folder_tasks, summary_dict
+from digits.service.datasets.folder_checks import SUFFIXES, scan_folder, scan_list
 from digits.utils.image import SUPPORTED_EXTENSIONS
 from tests.service.finished_dataset import CLASSES, class_folder
 
@@ -138,7 +132,7 @@ def test_uploaded_lists_are_copied_and_survive_a_clone(service: Service, tmp_pat
         assert Path(data["textfile_train_images"]).parent == service.folder(job.id).path
         assert Path(data["textfile_train_images"]).read_text() == "a.png 0\nb.png 1\n"
     assert service.folder(first.id).request().form == service.folder(second.id).request().form
-    assert Path(form_values(service, first)["textfile_labels_file"]).is_file()
+    assert Path(SOURCE.stored(service, first)["textfile_labels_file"]).is_file()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from PIL import Image
 from digits.errors import BadRequest, NotFound
 from digits.images.addresses import encode_picture, to_uint8
 from digits.service import Service
-from digits.service.datasets.classification import NotReady, create_classification_dataset
+from digits.service.datasets.classification import create_classification_dataset
+from digits.service.datasets.contents import NotReady
 from digits.service.datasets.explore import (
     GalleryQuery,
     gallery,

@@ -1,155 +1,328 @@
-"""Data sets: making one from a form, and what pages, JSON and commands say about it."""
+"""Image classification data sets: the form with its fields, defaults and meanings, and the way from it to a job (R 2.1)."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from digits.domain.datasets import TEST_DB, TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, SplitInfo
+from pydantic import field_validator
+
+from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import TYPE_NAMES, Kind, Resources, Task
-from digits.engines.network.losses import LOSSES, usual_loss
-from digits.errors import FormErrors, StorageError
+from digits.errors import FormErrors
 from digits.service import Service
-from digits.service.datasets.classification_checks import check
-from digits.service.datasets.classification_form import ClassificationDatasetForm, read
-from digits.service.files.confine import allowed_roots, confine
-from digits.service.generic_facts import generic_dict
-from digits.service.jobs import claimed_job_id, create_job, stored_form
+from digits.service.datasets import folder_checks
+from digits.service.datasets.contents import CLASSIFICATION, compression, feature_encoding, is_classification
+from digits.service.datasets.source import Errors, FormPage, Made, Source, create_dataset, roots
+from digits.service.files.confine import confine, readable_file, readable_folder
+from digits.service.forms import BoundForm, FormModel, extra_of, option, parse
+from digits.service.jobs import stored_form
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 
-EXTENSIONS = {"folder": "image-classification-folder", "textfile": "image-classification-textfile"}
+TITLE = "New Image Classification Dataset"
+METHODS = {"folder": "Folder", "textfile": "Text files"}
+RESIZE_MODES = {"squash": "Squash", "crop": "Crop", "fill": "Fill", "half_crop": "Half crop, half fill"}
+CHANNELS = {"3": "Colour", "1": "Grayscale", "0": "As in the source"}
+ENCODINGS = {"auto": "Automatic", "none": "None", "png": "PNG (lossless)", "jpg": "JPEG (lossy, quality 90)"}
+BACKENDS = {"lmdb": "LMDB", "hdf5": "HDF5", "tfrecords": "TFRecords"}
+COMPRESSIONS = {"none": "None", "gzip": "GZIP"}
+MAX_SIDE = 16384
+Found = dict[str, list[str]]  # messages by field
+STAGES = ("train", "val", "test")
 UPLOADED = "uploaded:"  # marks, in a stored form, a text file that was copied into the job's folder
 UPLOAD_FIELDS = ("textfile_train_images", "textfile_val_images", "textfile_test_images", "textfile_labels_file")
-SPLITS = {"train": TRAIN_DB, "val": VAL_DB, "test": TEST_DB}
-_NOT_FOR_INGEST = ("dataset_name", "group_name", "encoding", "backend", "compression")
+NOT_FOR_INGEST = ("dataset_name", "group_name", "encoding", "backend", "compression")
+LEAD = "Pictures that each belong to one class become a data set: resized, split into training, validation and test, and checked."
+
+_PCT = "Taken from each class, so that every split has the same mix of classes."
+_MIN = "A class with fewer pictures is left out, with a warning."
+_MAX = "Blank: no limit. Otherwise so many are drawn at random from each class."
+_SAME_LAYOUT = "Laid out like the training folder; sub-folders that it does not have there are ignored."
+_LIST = "One picture a line: its path, a space, the number of its class (0, 1, …)."
+_BASE = "Folder that relative paths in the list start from."
+
+
+class ClassificationDatasetForm(FormModel):
+    """Everything that can be asked of an image classification data set. Names are those of the original form."""
+
+    dataset_name: str = option(..., "Name", "How you will find it again.", min_length=1, max_length=255)
+    group_name: str = option("", "Group", "Jobs of one group are shown together on the home page.", max_length=255)
+    method: str = option("folder", "Source", choices=METHODS, widget="hidden")
+
+    resize_channels: int = option(3, "Colour", "How many channels each picture gets.", choices=CHANNELS)
+    resize_width: int = option(256, "Width", "In pixels.", ge=1, le=MAX_SIDE)
+    resize_height: int = option(256, "Height", "In pixels.", ge=1, le=MAX_SIDE)
+    resize_mode: str = option(
+        "squash",
+        "Resize mode",
+        "Squash changes the aspect ratio; crop keeps it and cuts the edges; fill keeps it and pads with noise.",
+        choices=RESIZE_MODES,
+    )
+    keep_size: bool = option(
+        False,
+        "Keep original size",
+        "Store pictures as they are, for training with random crops. Width, height and resize mode are then not used.",
+        advanced=True,
+    )
+    min_side: int | None = option(
+        None,
+        "Smallest side",
+        "Pictures whose shorter side has fewer pixels are skipped and listed. Blank: no limit.",
+        ge=1,
+        le=MAX_SIDE,
+        advanced=True,
+    )
+
+    folder_train: str = option("", "Training pictures", "A folder on the server with one sub-folder per class.", widget="path")
+    folder_pct_val: float = option(25, "For validation (%)", _PCT, ge=0, le=100)
+    folder_pct_test: float = option(0, "For testing (%)", _PCT, ge=0, le=100)
+    folder_train_min_per_class: int = option(2, "Fewest pictures per class", _MIN, ge=1, advanced=True)
+    folder_train_max_per_class: int | None = option(None, "Most pictures per class", _MAX, ge=1, advanced=True)
+    has_val_folder: bool = option(False, "Separate validation folder", "Used instead of the percentage above.")
+    folder_val: str = option("", "Validation pictures", _SAME_LAYOUT, widget="path")
+    folder_val_min_per_class: int = option(2, "Fewest pictures per class", _MIN, ge=1)
+    folder_val_max_per_class: int | None = option(None, "Most pictures per class", _MAX, ge=1)
+    has_test_folder: bool = option(False, "Separate test folder", "Used instead of the percentage above.")
+    folder_test: str = option("", "Test pictures", _SAME_LAYOUT, widget="path")
+    folder_test_min_per_class: int = option(2, "Fewest pictures per class", _MIN, ge=1)
+    folder_test_max_per_class: int | None = option(None, "Most pictures per class", _MAX, ge=1)
+    group_pattern: str = option(
+        "",
+        "Keep together",
+        r"A regular expression on the path below the class folder, e.g. patient(\d+): pictures for which the bracket "
+        "(or, without one, the whole match) finds the same text go into the same split.",
+        max_length=500,
+        advanced=True,
+    )
+    seed: int = option(0, "Seed", "The same seed gives the same split and order.", ge=0, le=2**31 - 1, advanced=True)
+
+    textfile_use_local_files: bool = option(False, "The lists are on the server", "Otherwise they are uploaded from here.")
+    textfile_train_images: str = option("", "Training list", _LIST, widget="upload")
+    textfile_local_train_images: str = option("", "Training list", _LIST, widget="path")
+    textfile_train_folder: str = option("", "Training folder", _BASE, widget="path")
+    textfile_use_val: bool = option(True, "Validation list")
+    textfile_val_images: str = option("", "Validation list", _LIST, widget="upload")
+    textfile_local_val_images: str = option("", "Validation list", _LIST, widget="path")
+    textfile_val_folder: str = option("", "Validation folder", _BASE, widget="path")
+    textfile_use_test: bool = option(False, "Test list")
+    textfile_test_images: str = option("", "Test list", _LIST, widget="upload")
+    textfile_local_test_images: str = option("", "Test list", _LIST, widget="path")
+    textfile_test_folder: str = option("", "Test folder", _BASE, widget="path")
+    textfile_shuffle: bool = option(True, "Shuffle", "Mix the order of each list.", unsent=True)
+    textfile_labels_file: str = option("", "Labels", "One class name a line; the first line is class 0.", widget="upload")
+    textfile_local_labels_file: str = option("", "Labels", "One class name a line; the first line is class 0.", widget="path")
+
+    encoding: str = option(
+        "auto",
+        "Image encoding",
+        "Automatic keeps small pictures and all wider than 8 bits unencoded, and large ones as PNG; nothing is lost.",
+        choices=ENCODINGS,
+        advanced=True,
+    )
+    backend: str = option("lmdb", "Backend", "Kept for scripts; records are always Arrow files.", choices=BACKENDS, advanced=True)
+    compression: str = option(
+        "none", "Compression", "Kept for scripts; records are always Arrow files.", choices=COMPRESSIONS, advanced=True
+    )
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}.") from error
+        return value
+
+    def list_field(self, name: str) -> str:
+        """The field that holds a text file: `train_images` is uploaded (`textfile_…`) or on the server (`textfile_local_…`)."""
+        return f"textfile_local_{name}" if self.textfile_use_local_files else f"textfile_{name}"
+
+    def list_stages(self) -> tuple[str, ...]:
+        """The splits that have a text file."""
+        return ("train", *(stage for stage in STAGES[1:] if getattr(self, f"textfile_use_{stage}")))
+
+    def folder_stages(self) -> tuple[str, ...]:
+        """The splits that have a folder of their own."""
+        return ("train", *(stage for stage in STAGES[1:] if getattr(self, f"has_{stage}_folder")))
+
+    def percentages(self) -> dict[str, float]:
+        """Share of the training folder that goes to `val` and `test`; 0 where that split has its own folder."""
+        return {
+            "val": 0.0 if self.has_val_folder else self.folder_pct_val,
+            "test": 0.0 if self.has_test_folder else self.folder_pct_test,
+        }
+
+    @classmethod
+    def file_fields(cls) -> tuple[str, ...]:
+        """All fields that name a file or folder on the server, uploaded ones among them."""
+        return tuple(name for name, info in cls.model_fields.items() if extra_of(info).get("widget") in ("path", "upload"))
+
+    def path_fields(self) -> frozenset[str]:
+        """The file fields that count, given the other choices."""
+        if self.method == "folder":
+            return frozenset(f"folder_{stage}" for stage in self.folder_stages())
+        stages = self.list_stages()
+        lists = [self.list_field(f"{stage}_images") for stage in stages]
+        return frozenset([self.list_field("labels_file"), *lists, *(f"textfile_{stage}_folder" for stage in stages)])
+
+
+def read(values: Mapping[str, Any]) -> tuple[ClassificationDatasetForm, dict[str, list[str]]]:
+    """The form with the fields that could be understood, and messages for those that could not.
+
+    Fields that are wrong keep their defaults, so that the caller can check the others and report everything at once.
+    """
+    if str(values.get("method", "")) == "s3":
+        values, errors = {**values, "method": "folder"}, {"method": [_S3]}
+    else:
+        errors = {}
+    try:
+        return parse(ClassificationDatasetForm, values), errors
+    except FormErrors as error:
+        errors = {**error.errors, **errors}
+    kept = {name: value for name, value in values.items() if name not in errors}
+    return parse(ClassificationDatasetForm, {"dataset_name": "?", **kept}), errors
+
+
+def check(service: Service, form: ClassificationDatasetForm) -> Found:
+    """Everything wrong with a form that its single fields do not show: paths, and rules between fields."""
+    return _check_folders(service, form) if form.method == "folder" else _check_lists(service, form)
+
+
+def _check_folders(service: Service, form: ClassificationDatasetForm) -> Found:
+    errors = _check_percentages(form)
+    for stage in form.folder_stages():
+        low, high = getattr(form, f"folder_{stage}_min_per_class"), getattr(form, f"folder_{stage}_max_per_class")
+        if high is not None and high < low:
+            errors[f"folder_{stage}_max_per_class"] = [f"{high} is less than the fewest pictures per class ({low})."]
+        if messages := folder_checks.check_folder(service, f"folder_{stage}", getattr(form, f"folder_{stage}"), low):
+            errors[f"folder_{stage}"] = messages
+    return errors
+
+
+def _check_percentages(form: ClassificationDatasetForm) -> Found:
+    shares = form.percentages()
+    total = sum(shares.values())
+    if total < 100:
+        return {}
+    field_name = "folder_pct_val" if shares["val"] else "folder_pct_test"
+    return {field_name: [f"Validation and test take {total:g} %, which leaves nothing to train on. Stay below 100 %."]}
+
+
+def _check_lists(service: Service, form: ClassificationDatasetForm) -> Found:
+    errors: Found = {}
+    labels = _check_labels(service, form, errors)
+    for stage in form.list_stages():
+        list_name, folder_name = form.list_field(f"{stage}_images"), f"textfile_{stage}_folder"
+        try:
+            path = _list_file(service, form, list_name)
+            if messages := folder_checks.check_lines(path, labels):
+                errors[list_name] = messages
+        except FormErrors as error:
+            errors.update(error.errors)
+        if base := getattr(form, folder_name):
+            try:
+                readable_folder(service, base, folder_name)
+            except FormErrors as error:
+                errors.update(error.errors)
+    return errors
+
+
+def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Found) -> int | None:
+    """Number of classes in the labels file, None (and a message in `errors`) when it cannot be used."""
+    name = form.list_field("labels_file")
+    try:
+        path = _list_file(service, form, name)
+    except FormErrors as error:
+        errors.update(error.errors)
+        return None
+    count = sum(1 for line in folder_checks.read_lines(path) if line.strip())
+    if count < 2:
+        errors[name] = [
+            f"{path.name} names {folder_checks.number(count, 'class', 'classes')}; at least two are needed, one a line."
+        ]
+        return None
+    return count
+
+
+def _list_file(service: Service, form: ClassificationDatasetForm, name: str) -> Path:
+    text = getattr(form, name)
+    if not text:
+        raise FormErrors({name: ["This field is required."]})
+    return readable_file(service, text, name)
+
+
+class ClassificationSource(Source):
+    """Folders of pictures, or lists of them."""
+
+    name = "classification"
+    type_name = TYPE_NAMES[Kind.DATASET, Task.CLASSIFICATION]
+    model = ClassificationDatasetForm
+    clone_words = "an image classification data set"
+
+    def made(self, job: Job) -> bool:
+        return is_classification(job)
+
+    def check(self, service: Service, values: Mapping[str, Any]) -> ClassificationDatasetForm:
+        form, errors = read(values)
+        if errors := {**check(service, form), **errors}:
+            raise FormErrors(errors)
+        return form
+
+    def freeze(self, service: Service, form: Any, values: Mapping[str, Any], folder: JobFolder) -> Made:
+        stored, uploads = _keep_uploads(service, form, folder)
+        size = {} if form.keep_size else {"width": form.resize_width, "height": form.resize_height}
+        spec = DatasetSpec(
+            extension=CLASSIFICATION[form.method],
+            task=str(Task.CLASSIFICATION),
+            extension_data={**_ingest_values(service, form), **uploads},
+            feature_encoding=feature_encoding(form.model_dump()),
+            force_same_shape=not form.keep_size,
+            backend=form.backend,
+            compression=compression(form.model_dump()),
+        )
+        summary = {"channels": form.resize_channels or None, "backend": form.backend, **size}
+        return Made(spec, stored, Resources("create_db", cpus=_cpus(service)), summary)
+
+    def page(self, service: Service, values: Mapping[str, Any], errors: Errors, mode: str, nonce: str) -> FormPage:
+        names = list(self.model.model_fields)
+        ordered = dict(sorted(errors.items(), key=lambda item: names.index(item[0]) if item[0] in names else -1))
+        return FormPage(TITLE, LEAD, BoundForm(self.model, values, ordered))
+
+    def look(self, service: Service, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        form = self.check(service, {"dataset_name": "?", **{name: value for name, value in values.items() if value}})
+        header = {"values": _ingest_values(service, form), "checked": True, "same_shape": not form.keep_size}
+        return CLASSIFICATION[form.method], header
+
+    def stored(self, service: Service, job: Job) -> dict[str, Any]:
+        """Uploaded files are named by their place in the job's folder."""
+        values = stored_form(service, job)
+        for name in UPLOAD_FIELDS:
+            text = str(values.get(name) or "")
+            if text.startswith(UPLOADED):
+                values[name] = str(service.folder(job.id).path / text.removeprefix(UPLOADED))
+        return values
+
+
+SOURCE = ClassificationSource()
 
 
 def create_classification_dataset(service: Service, values: Mapping[str, Any], owner: str = "") -> Job:
-    """Make the job of a classification data set from form values. Raises FormErrors.
-
-    `values["clone"]` may name a data set whose stored form stands in for what `values` leaves out.
-    """
-    values = {**_cloned(service, values), **values}
-    form, errors = read(values)
-    errors = {**check(service, form), **errors}
-    if errors:
-        raise FormErrors(errors)
-    with claimed_job_id(service) as job_id:
-        stored, paths = _keep_uploads(service, form, service.folder(job_id))
-        return create_job(
-            service,
-            job_id=job_id,
-            kind=Kind.DATASET,
-            task=Task.CLASSIFICATION,
-            type_name=TYPE_NAMES[Kind.DATASET, Task.CLASSIFICATION],
-            name=form.dataset_name,
-            group=form.group_name,
-            owner=owner,
-            form=stored,
-            spec=_spec(service, form, paths).to_json(),
-            resources=Resources("create_db", cpus=_cpus(service)),
-            extension=EXTENSIONS[form.method],
-            summary=_request_summary(form),
-        )
+    """`create_dataset` from this form, as the command makes it. Raises FormErrors."""
+    return create_dataset(service, SOURCE, values, owner)
 
 
-def form_values(service: Service, job: Job) -> dict[str, Any]:
-    """The stored form of a data set, ready to be sent again: its uploaded files are named by their place in the job's folder."""
-    folder = service.folder(job.id)
-    values = stored_form(service, job)
-    for name in UPLOAD_FIELDS:
-        text = str(values.get(name) or "")
-        if text.startswith(UPLOADED):
-            values[name] = str(folder.path / text.removeprefix(UPLOADED))
-    return values
-
-
-def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
-    """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory and what each stage found."""
-    value: dict[str, Any] = {"id": job.id, "name": job.name, "status": job.status.word}
-    if not verbose:
-        return value
-    folder = service.folder(job.id)
-    value["directory"] = str(folder.path)
-    if is_classification(job):
-        form = folder.request().form
-        info = folder.find_dataset_info()
-        value["ParseFolderTasks"] = parse_folder_tasks(form, info)
-        value["CreateDbTasks"] = create_db_tasks(form, info)
-    else:
-        value |= generic_dict(folder.find_dataset_info())
-    return value
-
-
-def parse_folder_tasks(form: Mapping[str, Any], info: DatasetInfo | None) -> list[dict[str, Any]]:
-    """One entry for the training folder and one for each separate folder; counts are those of the records, None before."""
-    if form.get("method") != "folder":
-        return []
-    stages = _folder_stages(form)
-    own = [stage for stage in ("val", "test") if form.get(f"has_{stage}_folder")]
-    return [_parse_task(stages, info, of_training=True), *(_parse_task([stage], info) for stage in own)]
-
-
-def create_db_tasks(form: Mapping[str, Any], info: DatasetInfo | None) -> list[dict[str, Any]]:
-    """One entry per split, with the size that the pictures have in the records (None where sizes differ)."""
-    stages = [name.removesuffix("_db") for name in info.splits] if info else _stages(form)
-    return [_db_task(stage, form, _split(info, stage)) for stage in stages]
-
-
-def require_done(job: Job) -> None:
-    """Raises NotReady when the records of a data set are not whole yet, or never will be."""
-    if job.status.word != "Done":
-        raise NotReady(
-            f"{job.name} cannot be shown: its status should be Done, but is {job.status.word}.",
-            advice="Wait until it is done." if job.status.is_running else "Clone it to make it again.",
-        )
-
-
-class NotReady(StorageError):
-    """A data set is asked for records that it does not have (the original answered with code 500 as well)."""
-
-
-def is_classification(job: Job) -> bool:
-    """Whether a job is a data set made by this module."""
-    return job.kind == Kind.DATASET and job.extension in EXTENSIONS.values()
-
-
-def summary_dict(service: Service, job: Job) -> dict[str, Any]:
-    """A data set in a few figures; `image_*` are None and counts 0 while they are not known."""
-    info = service.folder(job.id).find_dataset_info()
-    form = service.folder(job.id).request().form
-    shape = info.feature_shape if info else None
-    channels, height, width = shape or _asked_shape(form)
-    counts = {f"{stage}_count": (split.entries if (split := _split(info, stage)) else 0) for stage in SPLITS}
-    return {
-        **dataset_dict(service, job),
-        "type": job.type_name,
-        "task": job.task,
-        "extension": job.extension,
-        "image_width": width,
-        "image_height": height,
-        "image_channels": channels,
-        "resize_mode": form.get("resize_mode"),
-        "backend": form.get("backend"),
-        "class_count": len(info.class_labels) if info else 0,
-        "class_labels": list(info.class_labels) if info else [],
-        "usual_loss": LOSSES.get(usual_loss(job.task, info), "") if info else "",
-        **counts,
-        "total_count": sum(counts.values()),
-    }
-
-
-def _cloned(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
-    source = values.get("clone")
-    if not source:
-        return {}
-    job = service.store.find(str(source))
-    if job is None or job.kind != Kind.DATASET or job.task != Task.CLASSIFICATION:
-        raise FormErrors({"clone": [f"{source!r} is not an image classification data set that could be cloned."]})
-    return form_values(service, job)
+def _ingest_values(service: Service, form: ClassificationDatasetForm) -> dict[str, Any]:
+    """What the data extension is told; paths are resolved, those that do not count are blank."""
+    data = {name: value for name, value in form.model_dump(mode="json").items() if name not in NOT_FOR_INGEST}
+    used = form.path_fields()
+    for name in ClassificationDatasetForm.file_fields():
+        data[name] = str(confine(service, data[name])) if name in used and data[name] else ""
+    return {**data, "allowed_roots": roots(service)}
 
 
 def _keep_uploads(service: Service, form: ClassificationDatasetForm, folder: JobFolder) -> tuple[dict[str, Any], dict[str, str]]:
@@ -167,40 +340,10 @@ def _keep_uploads(service: Service, form: ClassificationDatasetForm, folder: Job
     return stored, paths
 
 
-def _spec(service: Service, form: ClassificationDatasetForm, uploads: Mapping[str, str]) -> DatasetSpec:
-    data = {name: value for name, value in form.model_dump(mode="json").items() if name not in _NOT_FOR_INGEST}
-    used = form.path_fields()
-    for name in ClassificationDatasetForm.file_fields():
-        data[name] = str(confine(service, data[name])) if name in used and data[name] else ""
-    return DatasetSpec(
-        extension=EXTENSIONS[form.method],
-        task=str(Task.CLASSIFICATION),
-        extension_data={**data, **uploads, "allowed_roots": [str(root) for root in allowed_roots(service)]},
-        feature_encoding=_encoding(form.model_dump()),
-        force_same_shape=not form.keep_size,
-        backend=form.backend,
-        compression=_compression(form.model_dump()),
-    )
-
-
-def _encoding(form: Mapping[str, Any]) -> str:
-    """HDF5 never held encoded pictures; scripts that ask for it get them unencoded."""
-    return "none" if form.get("backend") == "hdf5" else str(form.get("encoding") or "auto")
-
-
-def _compression(form: Mapping[str, Any]) -> str:
-    return "none" if form.get("backend") == "lmdb" else str(form.get("compression") or "none")
-
-
 def _cpus(service: Service) -> int:
     """All slots of a small machine, three quarters of a larger one, at most 8: reading pictures scales, other jobs go on."""
     slots = service.settings.cpu_slots or os.cpu_count() or 1
     return slots if slots <= 2 else min(8, slots * 3 // 4)
-
-
-def _request_summary(form: ClassificationDatasetForm) -> dict[str, Any]:
-    size = {} if form.keep_size else {"width": form.resize_width, "height": form.resize_height}
-    return {"channels": form.resize_channels or None, "backend": form.backend, **size}
 
 
 def _whole(value: Any) -> Any:
@@ -208,52 +351,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _stages(form: Mapping[str, Any]) -> list[str]:
-    """The splits that a form asks for."""
-    if form.get("method") == "textfile":
-        return ["train", *(stage for stage in ("val", "test") if form.get(f"textfile_use_{stage}"))]
-    separate = [stage for stage in ("val", "test") if form.get(f"has_{stage}_folder")]
-    return [stage for stage in SPLITS if stage in {*_folder_stages(form), *separate}]
-
-
-def _folder_stages(form: Mapping[str, Any]) -> list[str]:
-    """The splits that the training folder is divided into."""
-    shared = [s for s in ("val", "test") if not form.get(f"has_{s}_folder") and float(form.get(f"folder_pct_{s}") or 0) > 0]
-    return ["train", *shared]
-
-
-def _split(info: DatasetInfo | None, stage: str) -> SplitInfo | None:
-    return info.splits.get(SPLITS[stage]) if info else None
-
-
-def _parse_task(stages: list[str], info: DatasetInfo | None, of_training: bool = False) -> dict[str, Any]:
-    counts: dict[str, Any] = {f"{stage}_count": 0 if info else None for stage in SPLITS}
-    labels: int | None = None
-    if info:
-        splits = [split for split in (_split(info, stage) for stage in stages) if split]
-        counts |= {f"{split.name.removesuffix('_db')}_count": split.entries for split in splits}
-        labels = len(info.class_labels) if of_training else sum(count > 0 for count in splits[0].class_counts) if splits else 0
-    return {"name": f"Parse Folder ({'/'.join(stages)})", "label_count": labels, **counts}
-
-
-def _db_task(stage: str, form: Mapping[str, Any], split: SplitInfo | None) -> dict[str, Any]:
-    unknown = (None, None, None)
-    channels, height, width = (split.meta.feature_shape or unknown) if split else _asked_shape(form)
-    encoding = _encoding(form)
-    return {
-        "name": f"Create DB ({stage})",
-        "entries": split.entries if split else None,
-        "image_width": width,
-        "image_height": height,
-        "image_channels": channels,
-        "backend": form.get("backend"),
-        "encoding": split.meta.feature_encoding if split and encoding == "auto" else encoding,
-        "compression": _compression(form),
-    }
-
-
-def _asked_shape(form: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """Channels, height and width that a form asks for; None where the sources decide."""
-    if form.get("keep_size"):
-        return form.get("resize_channels") or None, None, None
-    return form.get("resize_channels") or None, form.get("resize_height"), form.get("resize_width")
+_S3 = (
+    "Reading from S3 is not supported yet. Supported are a folder on the server, text files, and an upload: "
+    "copy the bucket to a folder, or mount it, and name that folder."
+)

@@ -15,7 +15,7 @@ from digits.domain.datasets import DatasetInfo, SplitInfo
 from digits.errors import BadRequest, NotFound
 from digits.images.addresses import encode_picture
 from digits.service import Service
-from digits.service.datasets.classification import SPLITS, require_done
+from digits.service.datasets.contents import SPLITS, require_done
 from digits.storage.events import read_lines
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
@@ -32,6 +32,7 @@ WINDOW = 5
 THUMB_SIDE = 192
 HEAT_BINS = 32
 LISTED_NUMBERS = 8
+PICTURED = ("map", "array", "boxes")  # kinds of labels that are shown as pictures
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class GalleryQuery:
 
 
 def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
-    """One page of a split: `records` (index, key, label, source, original size, group), `labels` with counts, `pages`.
+    """One page of a split: `records` (index, key, label, source, original size, group), `labels` with counts, `kinds`
+    (`labels` among them where they are pictures), `pages`.
 
     Raises NotReady while the data set is not done, NotFound for a split it does not have, BadRequest for a wrong class.
     """
@@ -53,6 +55,10 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
     labels = [{"index": i, "name": name, "count": n} for i, (name, n) in enumerate(class_counts(info, split))]
     if query.label is not None and not 0 <= query.label < len(labels):
         raise BadRequest(f"There is no class {query.label}; {job.name} has classes 0 to {len(labels) - 1}.")
+    if query.label is not None and not split.class_counts:
+        raise BadRequest(
+            f"The records of {job.name} have no class each, so label cannot choose among them.", advice="Leave it out."
+        )
     reader = split_reader(service.folder(job.id), split.name)
     indices, total = _page_indices(reader, query)
     return {
@@ -65,6 +71,7 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
         "pages": max(1, math.ceil(total / query.size)),
         "splits": [name for name, db in SPLITS.items() if db in info.splits],
         "labels": labels,
+        "kinds": ["features", "labels"] if split.meta.label_kind in PICTURED else ["features"],
         "records": _records(reader, indices, info.class_labels),
     }
 

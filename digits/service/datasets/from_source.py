@@ -1,31 +1,31 @@
-"""Data sets that a data source makes: the generic options beside its own form, creation, JSON, the test with its own form."""
+"""Data sets of data plugins, built in or installed: our fields beside the plugin's own form, and its form to test models with."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from digits.domain.datasets import DatasetSpec
-from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.jobs import Resources
 from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service
-from digits.service.files.confine import allowed_roots, readable_folder
+from digits.service.datasets.source import Errors, FormPage, Made, PluginForm, Source, roots, unknown_task
+from digits.service.files.confine import readable_folder
 from digits.service.files.form_files import keep_form_files
-from digits.service.forms import FormModel, option, parse
-from digits.service.jobs import claimed_job_id, create_job, stored_form
+from digits.service.forms import BoundForm, FormModel, option, parse
 from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import check_paths
+from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 
-TYPE_NAME = "Generic Dataset"
 ENCODINGS = {"auto": "Automatic", "png": "PNG (lossless)", "jpg": "JPEG (lossy)", "none": "None"}
 LABEL_ENCODINGS = {"none": "None", "png": "PNG (lossless)", "jpg": "JPEG (lossy)"}
 BACKENDS = {"lmdb": "LMDB"}
 
 
-class GenericDatasetForm(FormModel):
+class RecordsForm(FormModel):
     """What every data source's form is followed by. Names are those of the original form."""
 
     dataset_name: str = option(..., "Name", "How you will find it again.", min_length=1, max_length=255)
@@ -49,94 +49,90 @@ class GenericDatasetForm(FormModel):
     )
 
 
-OWN_FIELDS = frozenset(GenericDatasetForm.model_fields) | {"clone", "username", "csrf_token", "job_id"}
+OWN_FIELDS = frozenset(RecordsForm.model_fields) | {"clone", "username", "csrf_token", "job_id"}
 
 
-@dataclass(frozen=True)
-class PluginForm:
-    """A plugin's form as the page shows it; `failure` stands in its place when the plugin failed."""
+class PluginSource(Source):
+    """A data extension, built in or installed, whose own form stands above ours; its code runs in the plugin host."""
 
-    title: str = ""
-    category: str = ""
-    html: str = ""
-    fields: list[dict[str, Any]] = field(default_factory=list)
-    failure: DigitsError | None = None
+    name = "plugin"
+    type_name = "Generic Dataset"
+    model = RecordsForm
 
-    @property
-    def trace(self) -> str:
-        return str(getattr(self.failure, "trace", ""))
+    def __init__(self, extension_id: str) -> None:
+        self.extension_id = extension_id
+        self.clone_words = f"a data set of the plugin {extension_id}"
 
+    def made(self, job: Job) -> bool:
+        return job.extension == self.extension_id
 
-def dataset_form(
-    service: Service, extension_id: str, values: Mapping[str, Any], mode: str = "new", nonce: str = ""
-) -> PluginForm:
-    """The plugin's form: `new`, `fill` with a few values, `refill` with stored ones, or `check` with what was posted.
+    def check(self, service: Service, values: Mapping[str, Any]) -> RecordsForm:
+        """What is wrong with the plugin's own fields is told as soon as ours are right, or beside what is wrong with them."""
+        own = plugin_values(values)
+        errors = self._outside(service, own)
+        try:
+            form = parse(RecordsForm, values)
+        except FormErrors as error:
+            errors |= error.errors
+        if errors:
+            raise FormErrors({**self._own_errors(service, own), **errors})
+        return form
 
-    Raises NotFound only.
-    """
-    header = {"values": plugin_values(values), "mode": mode, "nonce": nonce}
-    try:
-        return _as_form(plugins.ask(service, "dataset-form", extension_id, header).header)
-    except NotFound:
-        raise
-    except DigitsError as error:
-        return PluginForm(title=extension_id, failure=error)
-
-
-def create_dataset(service: Service, extension_id: str, values: Mapping[str, Any], owner: str = "") -> Job:
-    """Make the job of a data set through a plugin. Raises FormErrors; PluginFailure when the plugin fails.
-
-    `values["clone"]` may name a data set of the same plugin whose stored form stands in for what `values` leaves out.
-    """
-    values = {**_cloned(service, extension_id, values), **values}
-    form, errors = _read(values)
-    own = plugin_values(values)
-    errors |= check_paths(service, own, lambda: form_fields(service, extension_id, own))
-    if errors:
-        raise FormErrors(_all_errors(service, extension_id, own, errors))
-    assert form is not None
-    with claimed_job_id(service) as job_id:
-        own = keep_form_files(service, own, service.folder(job_id).path)
-        made = _make_instance(service, extension_id, own, job_id)
-        return create_job(
-            service,
-            job_id=job_id,
-            kind=Kind.DATASET,
-            task=Task(made["task"] or Task.GENERIC),
-            type_name=TYPE_NAME,
-            name=form.dataset_name,
-            group=form.group_name,
-            owner=owner,
-            form={**own, **form.model_dump()},
-            spec=_spec(extension_id, form, made).to_json(),
-            resources=Resources("create_db", cpus=_cpus(service, form.dsopts_num_threads)),
-            extension=extension_id,
+    def freeze(self, service: Service, form: Any, values: Mapping[str, Any], folder: JobFolder) -> Made:
+        own = keep_form_files(service, plugin_values(values), folder.path)
+        header = {"values": dict(own), "job_id": folder.id, "allowed_roots": roots(service)}
+        made = plugins.ask(service, "create", self.extension_id, header, timeout=plugins.CREATE_SECONDS).header
+        spec = DatasetSpec(
+            extension=self.extension_id,
+            entry_point=str(made.get("entry_point", "")),
+            task=str(made["task"] or unknown_task()),
+            extension_data=dict(made["values"]),
+            feature_encoding=form.dsopts_feature_encoding,
+            label_encoding=form.dsopts_label_encoding,
+            batch_size=form.dsopts_batch_size,
+            num_threads=form.dsopts_num_threads,
+            force_same_shape=bool(form.dsopts_force_same_shape),
+            backend=form.dsopts_backend,
         )
+        cpus = max(1, min(form.dsopts_num_threads, service.settings.cpu_slots or os.cpu_count() or 1))
+        return Made(spec, {**own, **form.model_dump()}, Resources("create_db", cpus=cpus))
 
+    def page(self, service: Service, values: Mapping[str, Any], errors: Errors, mode: str, nonce: str) -> FormPage:
+        """Raises NotFound for an unknown plugin; one that fails is told on the page."""
+        header = {"values": plugin_values(values), "mode": mode, "nonce": nonce}
+        try:
+            shown = _as_form(plugins.ask(service, "dataset-form", self.extension_id, header).header)
+        except NotFound:
+            raise
+        except DigitsError as error:
+            shown = PluginForm(title=self.extension_id, failure=error)
+        lead = f"{shown.category} · made by the data plugin {self.extension_id}." if shown.category else ""
+        return FormPage(f"New {shown.title} Dataset", lead, BoundForm(RecordsForm, values, errors), shown)
 
-def preview(service: Service, extension_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a posted form would make: `counts`, `class_labels` and their `colours`, `problems`, ten random `samples` (`picture`:
-    bytes of a PNG).
+    def look(self, service: Service, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        own = plugin_values(values)
+        if errors := self._outside(service, own):
+            raise FormErrors(errors)
+        same_shape = str(values.get("dsopts_force_same_shape", "1")) != "0"
+        return self.extension_id, {"values": own, "allowed_roots": roots(service), "same_shape": same_shape}
 
-    Nothing is kept. Raises FormErrors; PluginFailure with the source's message when it can make no data set of the files.
-    """
-    own = plugin_values(values)
-    if errors := check_paths(service, own, lambda: form_fields(service, extension_id, own)):
-        raise FormErrors(errors)
-    same_shape = str(values.get("dsopts_force_same_shape", "1")) != "0"
-    header = {"values": own, "allowed_roots": _roots(service), "same_shape": same_shape}
-    answer = plugins.ask(service, "preview", extension_id, header, timeout=plugins.CREATE_SECONDS)
-    found = {name: answer.header[name] for name in ("counts", "class_labels", "colours", "problems", "problem_count", "samples")}
-    for number, sample in enumerate(found["samples"]):
-        picture = answer.arrays.get(f"{number}/picture")
-        sample["picture"] = picture.tobytes() if picture is not None else b""
-    return found
+    def _outside(self, service: Service, own: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Messages for paths that lead outside the folders that may be read."""
+        return check_paths(service, own, lambda: form_fields(service, self.extension_id, own))
+
+    def _own_errors(self, service: Service, own: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Messages of the plugin's own form, so that a person sees all of them at once."""
+        header = {"values": dict(own), "mode": "check"}
+        try:
+            return dict(plugins.ask(service, "dataset-form", self.extension_id, header).header["errors"])
+        except PluginError:
+            return {}
 
 
 def recognise(service: Service, folder: str) -> list[dict[str, Any]]:
     """Proposals for a folder: `extension`, `title`, `reason`, `values` of the form. Raises FormErrors at `folder`."""
     path = readable_folder(service, folder, "folder")
-    header = {"folder": str(path), "allowed_roots": _roots(service)}
+    header = {"folder": str(path), "allowed_roots": roots(service)}
     return list(plugins.ask(service, "recognise", "folder", header).header["proposals"])
 
 
@@ -172,7 +168,7 @@ def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any])
 
     Raises FormErrors for a form that does not validate and PluginFailure for a plugin that fails.
     """
-    header = {"job_id": dataset.id, "values": dict(values), "allowed_roots": _roots(service)}
+    header = {"job_id": dataset.id, "values": dict(values)}
     if errors := check_paths(service, values, lambda: _inference_fields(service, dataset, header)):
         raise FormErrors(errors)
     from digits.storage.records import boxes as box_arrays
@@ -196,60 +192,3 @@ def _inference_fields(service: Service, dataset: Job, header: Mapping[str, Any])
 
 def _as_form(header: Mapping[str, Any]) -> PluginForm:
     return PluginForm(header["title"], header.get("category", ""), header["html"], header["fields"])
-
-
-def _read(values: Mapping[str, Any]) -> tuple[GenericDatasetForm | None, dict[str, list[str]]]:
-    try:
-        return parse(GenericDatasetForm, values), {}
-    except FormErrors as error:
-        return None, dict(error.errors)
-
-
-def _all_errors(
-    service: Service, extension_id: str, own: Mapping[str, Any], errors: dict[str, list[str]]
-) -> dict[str, list[str]]:
-    """Messages of the plugin's own form beside ours, so that a person sees all of them at once."""
-    header = {"values": dict(own), "mode": "check"}
-    try:
-        found = plugins.ask(service, "dataset-form", extension_id, header).header["errors"]
-    except PluginError:
-        return errors
-    return {**found, **errors}
-
-
-def _make_instance(service: Service, extension_id: str, own: Mapping[str, Any], job_id: str) -> dict[str, Any]:
-    header = {"values": dict(own), "job_id": job_id, "allowed_roots": _roots(service)}
-    return plugins.ask(service, "create", extension_id, header, timeout=plugins.CREATE_SECONDS).header
-
-
-def _cloned(service: Service, extension_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    source = values.get("clone")
-    if not source:
-        return {}
-    job = service.store.find(str(source))
-    if job is None or job.kind != Kind.DATASET or job.extension != extension_id:
-        raise FormErrors({"clone": [f"{source!r} is not a data set of the plugin {extension_id} that could be cloned."]})
-    return stored_form(service, job)
-
-
-def _spec(extension_id: str, form: GenericDatasetForm, made: Mapping[str, Any]) -> DatasetSpec:
-    return DatasetSpec(
-        extension=extension_id,
-        entry_point=str(made.get("entry_point", "")),
-        task=str(made["task"] or Task.GENERIC),
-        extension_data=dict(made["values"]),
-        feature_encoding=form.dsopts_feature_encoding,
-        label_encoding=form.dsopts_label_encoding,
-        batch_size=form.dsopts_batch_size,
-        num_threads=form.dsopts_num_threads,
-        force_same_shape=bool(form.dsopts_force_same_shape),
-        backend=form.dsopts_backend,
-    )
-
-
-def _roots(service: Service) -> list[str]:
-    return [str(root) for root in allowed_roots(service)]
-
-
-def _cpus(service: Service, wanted: int) -> int:
-    return max(1, min(wanted, service.settings.cpu_slots or os.cpu_count() or 1))

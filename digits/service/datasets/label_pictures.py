@@ -10,8 +10,8 @@ from digits.errors import BadRequest, NotFound
 from digits.images.addresses import encode_picture
 from digits.images.palette import map_palette
 from digits.service import Service
-from digits.service.datasets.classification import SPLITS, require_done
-from digits.service.datasets.explore import split_reader
+from digits.service.datasets.contents import SPLITS, require_done
+from digits.service.datasets.explore import PICTURED, split_reader
 from digits.storage.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
     if reader.meta.label_kind == "boxes":
         return _boxed(reader.feature(index), reader.labels([index])[0], info)
-    if reader.meta.label_kind not in ("map", "array"):
+    if reader.meta.label_kind not in PICTURED:
         raise BadRequest(f"The labels of {job.name} are of the kind {reader.meta.label_kind}, which is no picture.")
     label = reader.labels([index])[0]
     if label.shape[0] == 1 and label.dtype.kind in "iub":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from digits.service.datasets.classification_form import BACKENDS, CHANNELS, ENCODINGS, RESIZE_MODES
+from digits.service.datasets.classification import BACKENDS, CHANNELS, ENCODINGS, RESIZE_MODES
 from digits.service.forms import FormModel, option, parse
 
 PICTURE = Path(__file__).parent / "example.jpg"

@@ -8,7 +8,7 @@ from digits.domain.jobs import Kind
 from digits.errors import BadRequest, DigitsError
 from digits.ipc.supervisor_client import call
 from digits.service import Service
-from digits.service.datasets.classification import require_done
+from digits.service.datasets.contents import require_done
 from digits.service.forms import option
 from digits.service.models.create import info_of
 from digits.service.models.form import TransformForm

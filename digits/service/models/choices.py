@@ -13,7 +13,7 @@ from digits.errors import NotFound, StorageError
 from digits.frameworks import DEFAULT, frameworks
 from digits.networks import catalog
 from digits.service import Service
-from digits.service.datasets.classification import EXTENSIONS, summary_dict
+from digits.service.datasets.contents import CLASSIFICATION, summary_dict
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.jobs.store import Job, JobQuery
 
@@ -30,7 +30,7 @@ def suits_form(job: Job, task: str) -> bool:
     """
     if task == Task.CLASSIFICATION:
         return job.task == Task.CLASSIFICATION
-    return job.task != Task.CLASSIFICATION or job.extension not in EXTENSIONS.values()
+    return job.task != Task.CLASSIFICATION or job.extension not in CLASSIFICATION.values()
 
 
 def dataset_choices(service: Service, task: str, extension: str = "") -> list[dict[str, Any]]:

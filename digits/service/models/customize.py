@@ -9,7 +9,7 @@ from digits.errors import FormErrors, NotFound
 from digits.frameworks import DEFAULT
 from digits.ipc.supervisor_client import call
 from digits.service import Service
-from digits.service.datasets.classification import summary_dict
+from digits.service.datasets.contents import summary_dict
 from digits.service.forms import FormModel, option
 from digits.service.models.form import FOREIGN_FRAMEWORKS
 from digits.service.models.network_text import problems

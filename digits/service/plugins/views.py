@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from digits.domain.datasets import DatasetInfo
 from digits.errors import DigitsError, FormErrors, NotFound, StorageError
 from digits.service import Service
-from digits.service.datasets.from_source import PluginForm
-from digits.service.generic_facts import feature_dims
+from digits.service.datasets.contents import feature_dims
+from digits.service.datasets.source import PluginForm
 from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import check_paths
 from digits.storage.jobs.store import Job

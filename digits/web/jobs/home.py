@@ -138,7 +138,7 @@ def _running_first(kind: Kind) -> list[Job]:
 
 
 def _dataset_dict(job: Job) -> dict[str, Any]:
-    return importlib.import_module("digits.service.datasets.classification").dataset_dict(get_service(), job)
+    return importlib.import_module("digits.service.datasets.contents").dataset_dict(get_service(), job)
 
 
 def _readable(describe: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from flask import Blueprint, Response, render_template
 
 from digits.domain.jobs import Kind
 from digits.errors import NotFound
-from digits.service.datasets.from_source import PluginForm, inference_form
+from digits.service.datasets.from_source import inference_form
+from digits.service.datasets.source import PluginForm
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
-from digits.web.datasets import from_source as generic_datasets
 from digits.web.evaluations import test as generic_inference
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer, route, wants_json
@@ -28,7 +28,6 @@ def blueprint() -> Blueprint:
     route(area, "/plugins")(index)
     route(area, "/models/view-config/<extension_id>")(view_config)
     area.add_url_rule("/extension-static/<kind>/<extension_id>/<path:name>", "static_file", static_file)
-    generic_datasets.register(area)
     generic_inference.register(area)
     area.app_context_processor(
         lambda: {"plugin_menu": lambda: plugins.menu(get_service()), "plugin_testing": plugin_testing, "plugin_views": views}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from digits.utils.confinement import Confinement
+from digits.extensions.data.classification.confine import Confinement
 from digits.utils.image import is_image_file
 
 DEPTH = 4
@@ -22,11 +21,10 @@ _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in wor
 
 @dataclass
 class Folder:
-    """One folder: its path and the names of its files that may be read, by kind (`image`, or an ending such as `.txt`)."""
+    """One folder: its path and its files' names by kind (`image`, or an ending such as `.txt`)."""
 
     path: str
     depth: int
-    may_read: Callable[[str], bool]
     files: dict[str, list[str]] = field(default_factory=dict)
 
     def names(self, kind: str) -> list[str]:
@@ -51,7 +49,7 @@ def look(root: str, allowed: Confinement) -> list[Folder]:
     for path, folders, names in os.walk(root, followlinks=False):
         depth = path.rstrip("/").count("/") - base
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < DEPTH else []
-        found.append(_folder(path, depth, [name for name in names if allowed.allows(os.path.join(path, name))], allowed))
+        found.append(_folder(path, depth, [name for name in names if allowed.allows(os.path.join(path, name))]))
         if len(found) >= FOLDERS:
             break
     return found
@@ -67,8 +65,8 @@ def split_of(path: str, root: str) -> str:
     return ""
 
 
-def _folder(path: str, depth: int, names: list[str], allowed: Confinement) -> Folder:
-    folder = Folder(path, depth, allowed.allows)
+def _folder(path: str, depth: int, names: list[str]) -> Folder:
+    folder = Folder(path, depth)
     for name in sorted(names)[:FILES]:
         if name.startswith("."):
             continue

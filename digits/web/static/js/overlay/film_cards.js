@@ -330,7 +330,7 @@ class BoxesCard extends DrawnCard {
   }
 
   /** @param {Choice} choice */
-  whole(choice) {
+  async whole(choice) {
     const canvas = this.large();
     drawBoxes(canvas, this.image, this.scene, { ...faint(choice), fine: 1 });
     return canvas;

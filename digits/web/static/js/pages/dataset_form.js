@@ -1,97 +1,98 @@
-// The form of a new image classification data set: tabs, what is in the chosen folder, and how a picture is resized.
+// The form of a new data set, whatever its source: tabs, the split, what is in a folder, an upload, how a picture is resized.
+// Fields are known by their names: a form that has no such field has no such help.
 
-import { toast } from "../parts/ui.js";
+import { toast } from "../parts/dialogs.js";
+import { el } from "../parts/elements.js";
+import { number } from "../parts/format.js";
+import { below, request, tokenHeader } from "../parts/request.js";
+import { showTab, wireTabs } from "../parts/tabs.js";
+import { debounced } from "../parts/timing.js";
 import { dropZone, progressBar, sendAll } from "../parts/uploads.js";
+import { bars } from "./dataset_preview.js";
 
 const form = document.getElementById("dataset-form");
 const control = (name) => form.elements.namedItem(name);
 const box = (selector) => form.querySelector(selector);
-const RESIZE = { resize_width: "width", resize_height: "height", resize_channels: "channels", resize_mode: "resize_mode", encoding: "encoding", backend: "backend" };
-const number = new Intl.NumberFormat("en");
+const text = (...names) => names.map((name) => control(name)?.value.trim()).find((value) => value !== undefined) ?? "";
+const ticked = (name) => Boolean(control(name)?.checked);
+const WAIT = 350;
 const CLASSES_SHOWN = 12;
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-/** `work(name)` after a pause; each name waits for itself. */
-function debounced(work, wait) {
-  const timers = new Map();
-  return (name) => {
-    clearTimeout(timers.get(name));
-    timers.set(name, setTimeout(() => work(name), wait));
-  };
-}
+const STAGES = { train: "training", val: "validation", test: "test" };
+// What `resize-example` is asked: its name, the fields that say it, and what a source calls the same.
+const WIDTHS = ["resize_width", "resize_image_width"];
+const RESIZE = {
+  width: WIDTHS,
+  height: ["resize_height", "resize_image_height"],
+  channels: ["resize_channels", "channel_conversion"],
+  resize_mode: ["resize_mode"],
+  encoding: ["encoding", "dsopts_feature_encoding"],
+  backend: ["backend"],
+};
+const CHANNELS = { RGB: "3", L: "1", none: "0" };
 
 // -- tabs and fields that depend on others ------------------------------------------------------------------------
 
-function showTab(asked) {
+function choose(asked) {
   const name = box(`[data-tab="${CSS.escape(asked)}"]`) ? asked : "folder";
-  for (const tab of form.querySelectorAll("[data-tab]")) {
-    const chosen = tab.dataset.tab === name;
-    tab.classList.toggle("active", chosen);
-    tab.setAttribute("aria-selected", String(chosen));
-    tab.tabIndex = chosen ? 0 : -1;
-    document.getElementById(`pane-${tab.dataset.tab}`).hidden = !chosen;
-  }
+  showTab(form, name);
   control("method").value = name === "textfile" ? "textfile" : "folder";
 }
 
-function tabKeys(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!step) return;
-  const tabs = [...form.querySelectorAll("[data-tab]")];
-  const next = tabs[(tabs.indexOf(event.target) + step + tabs.length) % tabs.length];
-  showTab(next.dataset.tab);
-  next.focus();
-}
-
 function showDependents() {
-  for (const part of form.querySelectorAll("[data-show-when]")) part.hidden = !control(part.dataset.showWhen).checked;
-  for (const part of form.querySelectorAll("[data-hide-when]")) part.hidden = control(part.dataset.hideWhen).checked;
-  for (const name of ["resize_width", "resize_height", "resize_mode"]) control(name).disabled = control("keep_size").checked;
+  for (const part of form.querySelectorAll("[data-show-when]")) part.hidden = !ticked(part.dataset.showWhen);
+  for (const part of form.querySelectorAll("[data-hide-when]")) part.hidden = ticked(part.dataset.hideWhen);
+  if (control("keep_size")) for (const name of ["resize_width", "resize_height", "resize_mode"]) control(name).disabled = ticked("keep_size");
   showSplit();
 }
 
+/** Where the shares of the split are asked for, a bar shows them. */
+function splitBar() {
+  const share = control("folder_pct_test") ?? control("folder_pct_val");
+  if (!share) return null;
+  const known = box("[data-split-bar]");
+  if (known) return known;
+  const parts = Object.keys(STAGES).map((stage) => el("span", { class: `split-${stage}` }));
+  const made = el("div", { class: "split-bar", "data-split-bar": true, "aria-hidden": "true" }, ...parts);
+  (share.closest(".field-row, .form-group, .field") ?? share).after(made);
+  return made;
+}
+
 function showSplit() {
-  const share = (stage) => (control(`has_${stage}_folder`).checked ? 0 : Number(control(`folder_pct_${stage}`).value) || 0);
+  const bar = splitBar();
+  if (!bar) return;
+  const share = (stage) => (ticked(`has_${stage}_folder`) ? 0 : Number(text(`folder_pct_${stage}`)) || 0);
   const [val, test] = [share("val"), share("test")];
-  const shares = { train: Math.max(0, 100 - val - test), val, test };
-  for (const [stage, percent] of Object.entries(shares)) {
-    const part = box(`.split-${stage}`);
+  for (const [stage, percent] of Object.entries({ train: Math.max(0, 100 - val - test), val, test })) {
+    const part = bar.querySelector(`.split-${stage}`);
     part.style.width = `${Math.min(100, percent)}%`;
-    part.textContent = percent >= 12 ? `${{ train: "training", val: "validation", test: "test" }[stage]} ${percent} %` : "";
+    part.textContent = percent >= 12 ? `${STAGES[stage]} ${percent} %` : "";
   }
-  box("[data-split-bar]").classList.toggle("too-much", val + test >= 100);
+  bar.classList.toggle("too-much", val + test >= 100);
 }
 
 // -- what is in the folder ----------------------------------------------------------------------------------------
 
-async function answer(address) {
-  const response = await fetch(address, { headers: { Accept: "application/json" } });
-  const value = await response.json();
-  if (response.ok) return value;
-  const messages = value.errors ? Object.values(value.errors).flat() : [value.error.message];
-  throw new Error(messages.join(" "));
-}
-
-async function checkFolder(name) {
-  const [path, note] = [control(name).value.trim(), box(`[data-check="${name}"]`)];
-  note.hidden = !path;
-  if (!path || /^https?:/i.test(path)) return;
+async function check(note, name, address, show) {
+  const path = text(name);
   note.className = "folder-check";
   note.textContent = "Looking …";
   try {
-    const found = await answer(`${form.dataset.checkFolder}?path=${encodeURIComponent(path)}`);
-    if (path !== control(name).value.trim()) return;
-    showFound(note, found);
-    if (name === "folder_train") showClasses(found);
+    const found = await request(`${below(address)}?path=${encodeURIComponent(path)}`);
+    if (path === text(name)) show(found);
   } catch (error) {
     note.classList.add("bad");
     note.textContent = error.message;
   }
+}
+
+function checkFolder(name) {
+  const note = box(`[data-check="${name}"]`);
+  note.hidden = !text(name);
+  if (note.hidden || /^https?:/i.test(text(name))) return;
+  check(note, name, form.dataset.checkFolder, (found) => {
+    showFound(note, found);
+    if (name === "folder_train") showClasses(found);
+  });
 }
 
 function showFound(note, found) {
@@ -99,41 +100,32 @@ function showFound(note, found) {
   note.classList.add(enough ? "good" : "bad");
   const more = found.complete ? "" : " or more (still counting when time was up)";
   note.textContent = enough
-    ? `${number.format(found.class_count)} classes, ${number.format(found.total)}${more} pictures`
+    ? `${number(found.class_count)} classes, ${number(found.total)}${more} pictures`
     : `${found.class_count} sub-folders with ${found.total} pictures; at least two classes are needed.`;
 }
 
 function showClasses(found) {
-  const target = box("[data-classes]");
-  const most = Math.max(1, ...found.classes.map((row) => row.count || 0));
-  const rows = found.classes.slice(0, CLASSES_SHOWN).map((row) => {
-    const bar = element("span", { className: "class-bar" });
-    bar.style.width = `${(100 * (row.count || 0)) / most}%`;
-    const count = row.count === null ? "?" : number.format(row.count);
-    return element("li", {}, element("span", { className: "class-name", textContent: row.label, title: row.label }), element("span", { className: "class-track" }, bar), element("span", { className: "class-count", textContent: count }));
-  });
+  const rows = found.classes.slice(0, CLASSES_SHOWN);
   const rest = found.class_count - rows.length;
-  target.replaceChildren(element("ul", { className: "class-list" }, ...rows));
-  if (rest > 0) target.append(element("p", { className: "muted", textContent: `and ${number.format(rest)} more classes` }));
-  if (found.loose) target.append(element("p", { className: "muted", textContent: `${found.loose} pictures beside the sub-folders are not used.` }));
+  box("[data-classes]").replaceChildren(
+    bars(rows.map((row) => [row.label, row.count])),
+    rest > 0 ? el("p", { class: "muted" }, `and ${number(rest)} more classes`) : "",
+    found.loose ? el("p", { class: "muted" }, `${found.loose} pictures beside the sub-folders are not used.`) : "",
+  );
 }
 
-async function checkList(name) {
-  const [path, note] = [control(name).value.trim(), box(`[data-check-list="${name}"]`)];
-  note.hidden = !path || name.endsWith("labels_file");
+function checkList(name) {
+  const note = box(`[data-check-list="${name}"]`);
+  note.hidden = !text(name) || name.endsWith("labels_file");
   if (note.hidden) return;
-  note.className = "folder-check";
-  try {
-    const found = await answer(`${form.dataset.checkList}?path=${encodeURIComponent(path)}`);
+  check(note, name, form.dataset.checkList, (found) => {
     note.classList.add(found.valid ? "good" : "bad");
-    const other = found.other ? `, ${number.format(found.other)} lines cannot be used` : "";
-    note.textContent = `${number.format(found.valid)} pictures of ${Object.keys(found.classes).length} classes${other}`;
-  } catch (error) {
-    note.classList.add("bad");
-    note.textContent = error.message;
-  }
+    const other = found.other ? `, ${number(found.other)} lines cannot be used` : "";
+    note.textContent = `${number(found.valid)} pictures of ${Object.keys(found.classes).length} classes${other}`;
+  });
 }
 
+/** The first folder of the form names the data set until the user does. */
 function suggestName(path) {
   const name = control("dataset_name");
   if (name.value && name.value !== name.dataset.suggested) return;
@@ -141,9 +133,13 @@ function suggestName(path) {
   name.value = name.dataset.suggested = last.replace(/[_-]+/g, " ");
 }
 
-// -- upload: becomes a folder of the server, which the folder tab then names ---------------------------------------
+const firstPath = () => form.querySelector("[data-path-field] input, input.autocomplete_path");
+
+// -- upload: becomes a folder of the server, which the first path field then names ----------------------------------
 
 function offerUpload() {
+  const place = box("[data-drop]");
+  if (!place || !firstPath()) return;
   const zone = dropZone();
   const status = box("[data-upload-status]");
   zone.onFiles = async (files) => {
@@ -151,17 +147,18 @@ function offerUpload() {
     status.hidden = false;
     try {
       const upload = await sendAll(files, progressBar(status));
-      showTab("folder");
-      control("folder_train").value = upload.path;
-      control("folder_train").dispatchEvent(new Event("change", { bubbles: true }));
-      toast(`${number.format(upload.files)} files are on the server now.`, "success");
+      if (box("[data-tab]")) choose("folder");
+      const field = firstPath();
+      field.value = upload.path;
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+      toast(`${number(upload.files)} files are on the server now.`, "success");
     } catch (error) {
       toast(error.message, "error");
     }
     zone.element.hidden = false;
     status.hidden = true;
   };
-  box("[data-drop]").append(zone.element);
+  place.append(zone.element);
 }
 
 // -- how a picture is resized -------------------------------------------------------------------------------------
@@ -169,42 +166,56 @@ function offerUpload() {
 async function showExample() {
   const target = box("[data-example]");
   const values = new URLSearchParams();
-  for (const [name, sent] of Object.entries(RESIZE)) values.set(sent, control(name).value);
-  const headers = { "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]').content };
-  const response = await fetch(form.dataset.resize, { method: "POST", body: values, headers });
-  const text = await response.text();
-  if (response.ok && response.headers.get("Content-Type").startsWith("text/html")) target.innerHTML = text;
-  else target.replaceChildren(element("p", { className: "muted", textContent: text }));
+  for (const [sent, names] of Object.entries(RESIZE)) if (text(...names)) values.set(sent, CHANNELS[text(...names)] ?? text(...names));
+  if (!values.has("width") || !values.has("height")) {
+    target.replaceChildren(el("p", { class: "muted" }, "Pictures keep their size."));
+    return;
+  }
+  const response = await fetch(form.dataset.resize, { method: "POST", body: values, headers: tokenHeader() });
+  const answer = await response.text();
+  if (response.ok && response.headers.get("Content-Type").startsWith("text/html")) target.innerHTML = answer;
+  else target.replaceChildren(el("p", { class: "muted" }, answer));
 }
 
 // -- start --------------------------------------------------------------------------------------------------------
 
+/** `work(name)` after a pause; each name waits for itself. */
+function debouncedByName(work, wait) {
+  const waiting = new Map();
+  return (name) => {
+    if (!waiting.has(name)) waiting.set(name, debounced(() => work(name), wait));
+    waiting.get(name)();
+  };
+}
+
 function start() {
-  const checkFolderSoon = debounced(checkFolder, 350);
-  const checkListSoon = debounced(checkList, 350);
-  const showExampleSoon = debounced(showExample, 250);
-  for (const tab of form.querySelectorAll("[data-tab]")) {
-    tab.addEventListener("click", () => showTab(tab.dataset.tab));
-    tab.addEventListener("keydown", tabKeys);
-  }
-  const changed = (event) => {
-    const name = event.target.name || "";
-    if (box(`[data-check="${name}"]`)) {
-      checkFolderSoon(name);
-      if (name === "folder_train") suggestName(event.target.value);
-    }
-    if (box(`[data-check-list="${name}"]`)) checkListSoon(name);
-    if (name in RESIZE) showExampleSoon();
+  const checkFolderSoon = debouncedByName(checkFolder, WAIT);
+  const checkListSoon = debouncedByName(checkList, WAIT);
+  const showExampleSoon = debounced(showExample, WAIT);
+  const resized = Boolean(control(WIDTHS[0]) ?? control(WIDTHS[1]));
+  const changed = ({ target }) => {
+    const name = target.name || "";
+    if (name && box(`[data-check="${CSS.escape(name)}"]`)) checkFolderSoon(name);
+    if (name && box(`[data-check-list="${CSS.escape(name)}"]`)) checkListSoon(name);
+    if (target === firstPath()) suggestName(target.value);
+    if (resized && Object.values(RESIZE).flat().includes(name)) showExampleSoon();
     showDependents();
   };
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   control("group_name").setAttribute("list", "groups");
-  showTab(control("method").value);
+  if (box("[data-tab]")) {
+    wireTabs(form, choose);
+    choose(control("method").value);
+  }
   offerUpload();
   showDependents();
-  for (const name of ["folder_train", "folder_val", "folder_test"]) if (control(name).value && !control(name).matches(".is-invalid")) checkFolder(name);
-  showExample();
+  for (const note of form.querySelectorAll("[data-check]")) {
+    const name = note.dataset.check;
+    if (text(name) && !control(name).matches(".is-invalid")) checkFolder(name);
+  }
+  box("[data-example-card]").hidden = !resized;
+  if (resized) showExample();
 }
 
 start();

@@ -1,4 +1,4 @@
-// The form of a data set through a plugin: what a folder may be, and ten samples before anything is written.
+// The form of a new data set: what a folder may be, and ten samples before anything is written.
 
 import { el, number, request, root } from "../parts/ui.js";
 
@@ -21,6 +21,8 @@ function previews() {
     try {
       const found = await request(below(button.dataset.preview), { method: "POST", body: new FormData(button.form) });
       place.replaceChildren(el("h2", {}, "Preview"), ...describe(found), samples(found.samples));
+      const counts = Object.entries(found.counts).map(([stage, count]) => [STAGES[stage] ?? stage, count]);
+      if (!document.querySelector(".class-list")) document.querySelector("[data-classes]").replaceChildren(bars(counts));
     } catch (error) {
       place.replaceChildren(el("h2", {}, "Preview"), el("div", { class: "alert alert-danger", role: "alert" }, error.message));
     } finally {
@@ -43,6 +45,18 @@ const classes = ({ class_labels: names, colours = [] }) =>
   colours.length
     ? el("ul", { class: "film-legend preview-classes", "aria-label": "Classes" }, ...names.slice(0, MOST_CLASSES).map((name, i) => el("li", { class: "film-class" }, swatch(colours[i]), name)), names.length > MOST_CLASSES && el("li", {}, `and ${number(names.length - MOST_CLASSES)} more`))
     : el("p", {}, `Classes: ${names.slice(0, MOST_CLASSES).join(", ")}${names.length > MOST_CLASSES ? ` and ${number(names.length - MOST_CLASSES)} more` : ""}.`);
+
+/** Names with their counts (null: not known) as bars. */
+export function bars(rows) {
+  const most = Math.max(1, ...rows.map(([, count]) => count || 0));
+  const lines = rows.map(([name, count]) => {
+    const bar = el("span", { class: "class-bar" });
+    bar.style.width = `${(100 * (count || 0)) / most}%`;
+    const counted = el("span", { class: "class-count" }, count === null ? "?" : number(count));
+    return el("li", {}, el("span", { class: "class-name", title: name }, name), el("span", { class: "class-track" }, bar), counted);
+  });
+  return el("ul", { class: "class-list" }, ...lines);
+}
 
 const swatch = (colour) => el("span", { class: "swatch", style: `background: rgb(${(colour ?? [0, 0, 0]).join(",")})` });
 

@@ -1,4 +1,4 @@
-"""Data sets out of databases that exist already ("Other"): the form and the creation. The databases stay where they are."""
+"""Data sets out of databases that exist already ("Other", R 2.2): the form and the way from it to a job."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import DatasetSpec
-from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.jobs import Resources
 from digits.errors import FormErrors
 from digits.service import Service
+from digits.service.datasets.source import Errors, FormPage, Made, Source, unknown_task
 from digits.service.files.confine import readable_file, readable_folder
-from digits.service.forms import FormModel, option, parse
-from digits.service.jobs import create_job, stored_form
+from digits.service.forms import BoundForm, FormModel, option, parse
+from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 
-TYPE_NAME = "Generic Image Dataset"
+TITLE = "New Image Dataset"
+LEAD = (
+    "Databases that exist already become a data set and stay where they are: LMDBs of Datum records, or the records of "
+    "another data set here (its train_db and val_db), for example to train an auto-encoder on the pictures of classes."
+)
 EXTENSION = "prebuilt"
 FOLDERS = ("prebuilt_train_images", "prebuilt_train_labels", "prebuilt_val_images", "prebuilt_val_labels")
 _DB = "A folder with an LMDB of Datum records (it holds data.mdb), or a split of a data set here (…/train_db)."
@@ -43,29 +48,44 @@ class PrebuiltForm(FormModel):
     )
 
 
-def create_dataset(service: Service, values: Mapping[str, Any], owner: str = "") -> Job:
-    """Make the job. Raises FormErrors. `values["clone"]` may name a data set of the same sort."""
-    form = parse(PrebuiltForm, {**_cloned(service, values), **values})
-    paths = _paths(service, form)
-    return create_job(
-        service,
-        kind=Kind.DATASET,
-        task=Task.GENERIC,
-        type_name=TYPE_NAME,
-        name=form.dataset_name,
-        group=form.group_name,
-        owner=owner,
-        form=form.model_dump(),
-        spec=DatasetSpec(
+class DatabaseSource(Source):
+    """LMDBs of Datum records, or the records of other data sets; they stay where they are."""
+
+    name = "databases"
+    type_name = "Generic Image Dataset"
+    model = PrebuiltForm
+    clone_words = "a data set out of prebuilt databases"
+
+    def made(self, job: Job) -> bool:
+        return job.extension == EXTENSION
+
+    def check(self, service: Service, values: Mapping[str, Any]) -> PrebuiltForm:
+        form = parse(PrebuiltForm, values)
+        _paths(service, form)
+        return form
+
+    def freeze(self, service: Service, form: Any, values: Mapping[str, Any], folder: JobFolder) -> Made:
+        return Made(self._spec(service, form), form.model_dump(), Resources("analyze_db"))
+
+    def page(self, service: Service, values: Mapping[str, Any], errors: Errors, mode: str, nonce: str) -> FormPage:
+        return FormPage(TITLE, LEAD, BoundForm(self.model, values, errors))
+
+    def look(self, service: Service, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        form = self.check(service, {**values, "dataset_name": "?"})
+        spec = self._spec(service, form)
+        return EXTENSION, {"values": spec.extension_data, "checked": True, "same_shape": spec.force_same_shape}
+
+    def _spec(self, service: Service, form: PrebuiltForm) -> DatasetSpec:
+        return DatasetSpec(
             extension=EXTENSION,
-            task=str(Task.GENERIC),
-            extension_data={**paths, "ignore_labels": form.prebuilt_ignore_labels},
+            task=unknown_task(),
+            extension_data={**_paths(service, form), "ignore_labels": form.prebuilt_ignore_labels},
             feature_encoding="none",
             force_same_shape=bool(form.force_same_shape),
-        ).to_json(),
-        resources=Resources("analyze_db"),
-        extension=EXTENSION,
-    )
+        )
+
+
+SOURCE = DatabaseSource()
 
 
 def _paths(service: Service, form: PrebuiltForm) -> dict[str, str]:
@@ -96,13 +116,3 @@ def _database(service: Service, text: str, name: str) -> Path:
     if not (path / "data.mdb").is_file() and not (path / "records.json").is_file():
         raise FormErrors({name: [f"{path} holds neither an LMDB (data.mdb) nor records (records.json)."]})
     return path
-
-
-def _cloned(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
-    source = values.get("clone")
-    if not source:
-        return {}
-    job = service.store.find(str(source))
-    if job is None or job.kind != Kind.DATASET or job.extension != EXTENSION:
-        raise FormErrors({"clone": [f"{source!r} is not a data set out of prebuilt databases that could be cloned."]})
-    return stored_form(service, job)

@@ -12,8 +12,7 @@ from typing import Any
 
 from digits.errors import FormErrors
 from digits.service import Service
-from digits.service.datasets.classification_form import ClassificationDatasetForm
-from digits.service.files.confine import readable_file, readable_folder
+from digits.service.files.confine import readable_folder
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif"})
 SCAN_SECONDS = 1.5
@@ -87,32 +86,7 @@ def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:
     return ListScan(str(path), valid, other, dict(sorted(classes.items())))
 
 
-def check(service: Service, form: ClassificationDatasetForm) -> Errors:
-    """Everything wrong with a form that its single fields do not show: paths, and rules between fields."""
-    return _check_folders(service, form) if form.method == "folder" else _check_lists(service, form)
-
-
-def _check_folders(service: Service, form: ClassificationDatasetForm) -> Errors:
-    errors = _check_percentages(form)
-    for stage in form.folder_stages():
-        low, high = getattr(form, f"folder_{stage}_min_per_class"), getattr(form, f"folder_{stage}_max_per_class")
-        if high is not None and high < low:
-            errors[f"folder_{stage}_max_per_class"] = [f"{high} is less than the fewest pictures per class ({low})."]
-        if messages := _check_folder(service, f"folder_{stage}", getattr(form, f"folder_{stage}"), low):
-            errors[f"folder_{stage}"] = messages
-    return errors
-
-
-def _check_percentages(form: ClassificationDatasetForm) -> Errors:
-    shares = form.percentages()
-    total = sum(shares.values())
-    if total < 100:
-        return {}
-    field_name = "folder_pct_val" if shares["val"] else "folder_pct_test"
-    return {field_name: [f"Validation and test take {total:g} %, which leaves nothing to train on. Stay below 100 %."]}
-
-
-def _check_folder(service: Service, name: str, text: str, fewest: int) -> list[str]:
+def check_folder(service: Service, name: str, text: str, fewest: int) -> list[str]:
     if not text:
         return ["This field is required."]
     if text.lower().startswith(("http://", "https://")):
@@ -131,7 +105,7 @@ def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
     layout = "Expected is one sub-folder per class with pictures in it, at least two."
     if len(scan.classes) < 2:
         found = f"{scan.loose} pictures and " if scan.loose else ""
-        return [f"{scan.path} holds {found}{_number(len(scan.classes), 'sub-folder')}. {layout}"]
+        return [f"{scan.path} holds {found}{number(len(scan.classes), 'sub-folder')}. {layout}"]
     if not scan.complete:
         return []
     enough = [label for label, count in scan.classes if (count or 0) >= fewest]
@@ -140,54 +114,13 @@ def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
     if len(enough) < 2:
         counts = ", ".join(f"{label} ({count})" for label, count in scan.classes[:5])
         return [
-            f"Only {_number(len(enough), 'class', 'classes')} in {scan.path} with at least {_number(fewest, 'picture')}; "
+            f"Only {number(len(enough), 'class', 'classes')} in {scan.path} with at least {number(fewest, 'picture')}; "
             f"two are needed. Found: {counts}. Add pictures or lower the fewest pictures per class."
         ]
     return []
 
 
-def _check_lists(service: Service, form: ClassificationDatasetForm) -> Errors:
-    errors: Errors = {}
-    labels = _check_labels(service, form, errors)
-    for stage in form.list_stages():
-        list_name, folder_name = form.list_field(f"{stage}_images"), f"textfile_{stage}_folder"
-        try:
-            path = _list_file(service, form, list_name)
-            if messages := _check_lines(path, labels):
-                errors[list_name] = messages
-        except FormErrors as error:
-            errors.update(error.errors)
-        if base := getattr(form, folder_name):
-            try:
-                readable_folder(service, base, folder_name)
-            except FormErrors as error:
-                errors.update(error.errors)
-    return errors
-
-
-def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Errors) -> int | None:
-    """Number of classes in the labels file, None (and a message in `errors`) when it cannot be used."""
-    name = form.list_field("labels_file")
-    try:
-        path = _list_file(service, form, name)
-    except FormErrors as error:
-        errors.update(error.errors)
-        return None
-    count = sum(1 for line in read_lines(path) if line.strip())
-    if count < 2:
-        errors[name] = [f"{path.name} names {_number(count, 'class', 'classes')}; at least two are needed, one a line."]
-        return None
-    return count
-
-
-def _list_file(service: Service, form: ClassificationDatasetForm, name: str) -> Path:
-    text = getattr(form, name)
-    if not text:
-        raise FormErrors({name: ["This field is required."]})
-    return readable_file(service, text, name)
-
-
-def _check_lines(path: Path, labels: int | None) -> list[str]:
+def check_lines(path: Path, labels: int | None) -> list[str]:
     valid = 0
     for number, line in enumerate(read_lines(path), start=1):
         match = LINE.match(line.strip())
@@ -238,5 +171,5 @@ def _is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
 
 
-def _number(count: int, one: str, many: str = "") -> str:
+def number(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
