@@ -23,7 +23,8 @@ Declared = Mapping[str, Mapping[str, str]]  # own metrics of a network text: `be
 @dataclass(frozen=True)
 class MetricFacts:
     """One metric. `better` is `higher`, `lower` or empty (not known, so it cannot decide). `short` is the title in tiles and
-    columns, `column` that of a table with a row for each class. Metrics of one `chart` share a chart of that title."""
+    columns, `column` that of a table with a row for each class. Metrics of one `chart` share a chart of that title. `missed`: a 0
+    of a class says that none of it was found."""
 
     title: str
     better: str = HIGHER
@@ -31,13 +32,14 @@ class MetricFacts:
     short: str = ""
     chart: str = ""
     column: str = ""
+    missed: bool = False
 
 
 _ERROR, _SHARE = "Error", "Accuracy (%)"
 
 
-def _share(title: str, short: str = "", column: str = "") -> MetricFacts:
-    return MetricFacts(title, HIGHER, PERCENT, short or title, _SHARE, column)
+def _share(title: str, short: str = "", column: str = "", missed: bool = False) -> MetricFacts:
+    return MetricFacts(title, HIGHER, PERCENT, short or title, _SHARE, column, missed)
 
 
 METRICS: dict[str, MetricFacts] = {
@@ -60,12 +62,12 @@ METRICS: dict[str, MetricFacts] = {
     "precision": _share("Precision", "precision", "Precision"),
     "recall": _share("Recall", "recall", "Recall"),
     # of one class: `<name>/<label>`
-    "dice": _share("Dice", column="Dice (pooled)"),
+    "dice": _share("Dice", column="Dice (pooled)", missed=True),
     "dice_pictures": _share("Dice (mean over pictures)", column="Dice (pictures)"),
     "iou": _share("IoU", column="IoU (pooled)"),
     "iou_pictures": _share("IoU (mean over pictures)", column="IoU (pictures)"),
     "ap": _share("AP@[.5:.95]", column="AP@[.5:.95]"),
-    "ap50": _share("AP@.5", column="AP@.5"),
+    "ap50": _share("AP@.5", column="AP@.5", missed=True),
 }
 
 DECIDING = {
@@ -102,6 +104,11 @@ def kind_of(name: str, declared: Declared | None = None, kind: str = "") -> str:
     return "accuracy" if found.unit == PERCENT else "other"
 
 
+def can_decide(name: str, kind: str = "", declared: Declared | None = None) -> bool:
+    """Whether it is known which direction of an output is better."""
+    return bool(facts(name, kind, declared).better)
+
+
 def is_lower_better(name: str, kind: str = "", declared: Declared | None = None) -> bool:
     """Whether a smaller value is the better one. False too where nobody has said."""
     return facts(name, kind, declared).better == LOWER
@@ -114,7 +121,7 @@ def deciding_metric(
     the loss; of those that were measured and whose direction is known. Empty where there is none."""
     measured = set(names)
     for name in (wished, DECIDING.get(task, ""), *OTHERWISE):
-        if name in measured and facts(name, (kinds or {}).get(name, ""), declared).better:
+        if name in measured and can_decide(name, (kinds or {}).get(name, ""), declared):
             return name
     return ""
 

@@ -103,6 +103,9 @@ def loss(outputs, targets):
     return {"loss": main + AUXILIARY_WEIGHT * sum(losses.values()), **losses}
 
 
+METRICS = {"top1": {"better": "higher", "unit": "%"}, "top5": {"better": "higher", "unit": "%"}}
+
+
 def metrics(outputs, targets):
     top5 = outputs["output"].topk(min(5, outputs["output"].shape[1]), dim=1).indices
     hits = top5 == targets[:, None]

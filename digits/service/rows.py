@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from digits.domain.jobs import Action, Kind
+from digits.domain.metrics import facts
 from digits.service import Service
 from digits.storage.jobs.store import Job, Output
 
@@ -58,6 +59,7 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "network": job.network,
         "dataset_name": dataset.name if dataset else "",
         "best_name": job.best_name,
+        "best_better": job.best_better or facts(job.best_name).better,
         "best_value": job.best_value,
         "best_epoch": job.best_epoch,
         "eta": job.eta,

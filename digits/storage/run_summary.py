@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent
-from digits.domain.metrics import DECIDING, is_lower_better
+from digits.domain.metrics import LOWER, beats, deciding_metric, facts
 from digits.storage.events import read_events, valid_events
 from digits.storage.jobs.store import Output
 
@@ -43,12 +43,14 @@ class Sparkline:
 class RunSummary:
     """What the events up to byte `offset` say.
 
-    `best_metric` names the validation output that decides (empty: the first accuracy, else the first loss). `status` is the
+    `best_metric` is the validation output that was wished to decide, `task` the task whose own decides otherwise; what the events
+    say of it counts before both. `bests` has the best value of each whose direction is known, with its epoch. `status` is the
     last word of the newest attempt, None while it works or when it died without one.
     """
 
     job_id: str
     best_metric: str = ""
+    task: str = ""
     offset: int = 0
     attempt: int = 0
     resumed_step: int = -1
@@ -56,9 +58,17 @@ class RunSummary:
     status: StatusEvent | None = None
     error: ErrorEvent | None = None
     outputs: dict[tuple[str, str], Output] = field(default_factory=dict)
+    decides: str = ""
+    bests: dict[str, tuple[float, float]] = field(default_factory=dict)
+    better: dict[str, str] = field(default_factory=dict)  # higher or lower, of each of them
     sparkline: Sparkline = field(default_factory=Sparkline)
     sparkline_name: str = ""
     rebuilt: bool = False  # outputs that were told before may be void: replace them all
+
+    @classmethod
+    def of(cls, job_id: str, spec: Mapping[str, Any]) -> RunSummary:
+        """Of a job that was asked for with this spec; nothing read yet."""
+        return cls(job_id, str(spec.get("best_metric") or ""), str(spec.get("task") or ""))
 
     def read(self, path: Path) -> bool:
         """Fold what was added to `path` since the last call; whether there was anything."""
@@ -97,6 +107,7 @@ class RunSummary:
             "error": self.error_text(),
             "sparkline": list(self.sparkline.values),
             "best_name": best[0] if best else "",
+            "best_better": self.better.get(best[0], "") if best else "",
             "best_value": best[1] if best else None,
             "best_epoch": best[2] if best else None,
         }
@@ -106,23 +117,10 @@ class RunSummary:
         return f"{self.error.message} {self.error.advice}".strip() if self.error else ""
 
     def best(self) -> tuple[str, float, float | None] | None:
-        """Name, value and epoch of the best value of the deciding validation output."""
-        output = self._deciding()
-        if output is None:
-            return None
-        smaller = is_smaller_better(output.name, output.kind)
-        value, epoch = (output.min, output.min_epoch) if smaller else (output.max, output.max_epoch)
-        return None if value is None else (output.name, value, epoch)
-
-    def _deciding(self) -> Output | None:
-        measured = {name: output for (name, phase), output in self.outputs.items() if phase == "val"}
-        if self.best_metric in measured:
-            return measured[self.best_metric]
-        for kind in ("accuracy", "loss"):
-            found = [output for output in measured.values() if output.kind == kind]
-            if found:
-                return found[0]
-        return next(iter(measured.values()), None)
+        """Name, value and epoch of the best value of the deciding validation output. What a network scores before it has learnt
+        anything is nobody's best: no snapshot is kept of it."""
+        found = self.bests.get(self.decides)
+        return None if found is None else (self.decides, *found)
 
     def _measure(self, event: MetricEvent) -> None:
         for name, value in event.values.items():
@@ -130,7 +128,17 @@ class RunSummary:
             old = self.outputs.get(key) or Output(self.job_id, name, event.phase, "other", None, None, None, None, None)
             kind = event.kinds.get(name, old.kind)
             self.outputs[key] = _with_value(replace(old, kind=kind), value, event.epoch)
+        if event.phase == "val":
+            self._compare(event)
         self._draw(event)
+
+    def _compare(self, event: MetricEvent) -> None:
+        self.decides = decides(event, self.task, self.best_metric) or self.decides
+        for name, value in event.values.items() if event.step else ():
+            better = facts(name, event.kinds.get(name, ""), event.declared).better
+            best = self.bests.get(name, (None, None))[0]
+            if better and beats(value, best, better == LOWER):
+                self.bests[name], self.better[name] = (value, event.epoch), better
 
     def _draw(self, event: MetricEvent) -> None:
         """The sparkline is the first loss of the training, or its first output where there is no loss."""
@@ -144,7 +152,7 @@ class RunSummary:
             self.sparkline.add(value)
 
     def _rebuild(self, path: Path, until: int) -> None:
-        fresh = RunSummary(self.job_id, self.best_metric)
+        fresh = RunSummary(self.job_id, self.best_metric, self.task)
         for _, event in valid_events(path, until):
             fresh.apply(event)
         self.__dict__.update(fresh.__dict__ | {"rebuilt": True})
@@ -161,16 +169,9 @@ def furthest(path: Path) -> dict[int, float]:
     return reached
 
 
-def is_smaller_better(name: str, kind: str) -> bool:
-    """Whether a smaller value of an output is the better one."""
-    if kind in ("loss", "accuracy"):
-        return kind == "loss"
-    return is_lower_better(name)
-
-
-def best_metric_of(spec: Mapping[str, Any]) -> str:
-    """The validation output that a job's spec says decides, else its task's own; empty where it says neither."""
-    return str(spec.get("best_metric") or DECIDING.get(str(spec.get("task")), ""))
+def decides(event: MetricEvent, task: str, wished: str = "") -> str:
+    """The output of a validation that decides: the engine's own word, or what it would have said (older logs)."""
+    return event.decides or deciding_metric(task, event.values, wished, event.declared, event.kinds)
 
 
 def _with_value(output: Output, value: float, epoch: float) -> Output:

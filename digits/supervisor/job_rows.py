@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from digits.domain.status import Status
@@ -15,7 +16,7 @@ from digits.errors import NotFound, StorageError
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.reindex import state_of
 from digits.storage.jobs.store import Job, JobStore, Output
-from digits.storage.run_summary import RunSummary, best_metric_of
+from digits.storage.run_summary import RunSummary
 from digits.supervisor.outcomes import resumption_words
 
 logger = logging.getLogger(__name__)
@@ -108,5 +109,5 @@ class RunSummaries:
     def _run_of(self, job_id: str) -> RunSummary:
         if job_id not in self._runs:
             spec = self.jobs_dir.folder(job_id).request().spec
-            self._runs[job_id] = RunSummary(job_id, best_metric_of(spec), rebuilt=True)
+            self._runs[job_id] = replace(RunSummary.of(job_id, spec), rebuilt=True)
         return self._runs[job_id]

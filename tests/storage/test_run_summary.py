@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent
 from digits.storage.events import EventWriter, valid_events
-from digits.storage.run_summary import RunSummary, furthest, is_smaller_better
+from digits.storage.run_summary import RunSummary, furthest
 
 KINDS = {"loss": "loss", "accuracy": "accuracy"}
 
@@ -53,7 +53,28 @@ def test_the_best_metric_is_the_wanted_one_else_an_accuracy_else_a_loss(tmp_path
     write(path, [[AttemptEvent(), metric(1, loss=2.0, accuracy=50.0), metric(2, loss=3.0, accuracy=60.0)]])
     assert folded(path).best() == ("accuracy", 60.0, 0.2)
     assert folded(path, best_metric="loss").best() == ("loss", 2.0, 0.1)
-    assert is_smaller_better("validation error", "other")
+
+
+def test_what_an_untrained_network_scores_is_nobodys_best(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    write(path, [[AttemptEvent(), metric(0, loss=0.5), metric(1, loss=2.0), metric(2, loss=1.0)]])
+    run = folded(path)
+    assert run.best() == ("loss", 1.0, 0.2)
+    assert run.outputs["loss", "val"].min == 0.5
+
+
+def test_an_own_metric_decides_where_its_direction_is_declared(tmp_path: Path) -> None:
+    path, said = tmp_path / "e", {"top1_error": {"better": "lower", "unit": "%"}}
+    values = [{"top1_error": error, "accuracy": 1 - error} for error in (0.75, 0.25, 0.5)]
+    told = [
+        MetricEvent(step=s, epoch=s, phase="val", values=v, declared=said, decides="top1_error") for s, v in enumerate(values, 1)
+    ]
+    write(path, [[AttemptEvent(), *told]])
+    assert folded(path).best() == ("top1_error", 0.25, 2)
+    assert folded(path).columns()["best_better"] == "lower"
+    undeclared = tmp_path / "f"
+    write(undeclared, [[AttemptEvent(), *(MetricEvent(step=e.step, epoch=e.epoch, phase="val", values=e.values) for e in told)]])
+    assert folded(undeclared, best_metric="top1_error").best() == ("accuracy", 0.75, 2)
 
 
 def test_a_resumed_attempt_voids_what_lies_beyond_its_checkpoint(tmp_path: Path) -> None:

@@ -8,13 +8,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from digits.domain.metrics import HIGHER, LOWER, METRICS
+from digits.domain.metrics import HIGHER, LOWER, can_decide
 from digits.errors import NetworkError
 
 NAME = "METRICS"
+OWN_LOSS = re.compile(r"^(def loss\b|loss\s*=)", re.MULTILINE)
 FIELDS = ("better", "unit", "title")
 EXAMPLE = f'Write {NAME} = {{"name": {{"better": "lower", "unit": "%"}}}}; docs/networks.md shows how.'
 
@@ -43,9 +45,10 @@ def read_declared(text: str) -> dict[str, dict[str, str]]:
     return {}
 
 
-def can_decide(name: str, text: str) -> bool:
-    """Whether a metric's direction is known, so that it may choose the best snapshot."""
-    return name in METRICS or name.partition("/")[0] in METRICS or bool(read_declared(text).get(name, {}).get("better"))
+def may_decide(name: str, text: str) -> bool:
+    """Whether an output's direction is known, so that it may choose the best snapshot. What a text's own loss gives may be a
+    part of that loss, which only the training knows."""
+    return can_decide(name, "", read_declared(text)) or bool(OWN_LOSS.search(text))
 
 
 def no_direction(name: str) -> NetworkError:

@@ -72,6 +72,9 @@ def loss(outputs, targets):
     return {"loss": main + AUXILIARY_WEIGHT * sum(losses.values()), **losses}
 
 
+METRICS = {"top1": {"better": "higher", "unit": "%"}, "top5": {"better": "higher", "unit": "%"}}
+
+
 def metrics(outputs, targets):
     scores = outputs["output"]
     count = min(5, scores.shape[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import Task
+from digits.engines.network.own_metrics import may_decide, no_direction
 from digits.errors import NotFound
 from digits.networks import catalog
 from digits.service.models.form import ModelForm
@@ -24,6 +25,14 @@ def check(form: ModelForm, framework: str, dataset: Job | None, info: DatasetInf
     if dataset is not None:
         errors |= _check_loss(form, dataset.task) | _check_network(form, framework, dataset.task) | _check_crop(form, info)
     return errors
+
+
+def check_best_metric(form: ModelForm, text: str, task: str) -> Errors:
+    """An own metric of the network text decides only where the text says which direction of it is better."""
+    if not form.best_metric or may_decide(form.best_metric, text) or not get(task).default_loss:
+        return {}
+    error = no_direction(form.best_metric)
+    return {"best_metric": [f"{error.message} {error.advice}"]}
 
 
 def _check_loss(form: ModelForm, task: str) -> Errors:

@@ -19,7 +19,7 @@ from digits.frameworks import DEFAULT
 from digits.service import Service
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
-from digits.service.models.checks import check
+from digits.service.models.checks import check, check_best_metric
 from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
@@ -77,6 +77,8 @@ def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
     needs = _collect(errors, lambda: resources(service, form), None)
     info = info_of(service, dataset.id) if dataset else None
     errors.update({k: v for k, v in check(form, framework, dataset, info).items() if k not in errors})
+    if dataset is not None and network is not None:
+        errors.update(check_best_metric(form, network.text, dataset.task))
     if errors or dataset is None or network is None or needs is None:
         raise FormErrors(errors)
     models = tuple(_sweep(form, values, framework, dataset, network, needs))

@@ -138,7 +138,8 @@ class SolverForm(LearningRateForm):
     best_metric: str = option(
         "",
         "Best by",
-        "Validation output that decides which snapshot is best; blank: accuracy, else loss.",
+        "Validation output that decides which snapshot is best; blank: the task's own. One of the network text's own must be "
+        "declared in its METRICS.",
         max_length=120,
         advanced=True,
     )

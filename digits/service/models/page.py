@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
-from digits.domain.metrics import DECIDING
+from digits.domain.metrics import DECIDING, as_json
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.network.losses import LOSSES, usual_loss
+from digits.engines.network.own_metrics import OWN_LOSS
 from digits.errors import StorageError
 from digits.service import Service
-from digits.service.models.charts import page_curves
+from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
 from digits.service.models.form import POLICY_TITLES, SOLVER_TITLES
 from digits.service.models.history import RunHistory, current_snapshots, read_history
@@ -21,11 +21,11 @@ from digits.service.models.validation_samples import frames
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.storage.run_summary import decides
 from digits.tasks import get
 from digits.utils.finite import finite
 
 KEPT_LINES = 400
-OWN_LOSS = re.compile(r"^(def loss\b|loss\s*=)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
         "epochs": spec.epochs,
         "best_metric": spec.best_metric,
         "best_name": job.best_name,
-        "deciding": DECIDING.get(info.task if info else spec.task, ""),
+        "deciding": deciding(history, info.task if info else spec.task, spec.best_metric),
+        "metrics": metric_facts(history),
         "class_labels": list(info.class_labels) if info else [],
         "baseline": {"values": finite(history.baseline.values), "description": history.baseline.description}
         if history.baseline
@@ -75,6 +76,18 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
         "attempts": [asdict(attempt) for attempt in history.attempts],
         "log": log_lines(history),
     }
+
+
+def deciding(history: RunHistory, task: str, wished: str) -> str:
+    """The validation output that decides which snapshot is best; before the first validation the one that is meant to."""
+    validations = history.metrics["val"]
+    return decides(validations[-1], task, wished) if validations else wished or DECIDING.get(task, "")
+
+
+def metric_facts(history: RunHistory) -> dict[str, dict[str, Any]]:
+    """Title, unit, direction and more of every output that there may be, by name (see `domain.metrics.MetricFacts`)."""
+    declared = {name: said for event in history.metrics["val"][-1:] for name, said in event.declared.items()}
+    return as_json(declared, output_kinds(history))
 
 
 def snapshot_row(event: SnapshotEvent) -> dict[str, Any]:

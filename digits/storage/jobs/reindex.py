@@ -11,7 +11,7 @@ from digits.errors import StorageError
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import ServerLock
-from digits.storage.run_summary import RunSummary, best_metric_of
+from digits.storage.run_summary import RunSummary
 
 STATE_COLUMNS = ("status", "history", "started", "finished", "message", "error", "attempt", "failures", "used_gpus", "summary")
 
@@ -58,7 +58,7 @@ def restore(folder: JobFolder, store: JobStore, report: Report) -> None:
         report.problems.append((folder.path, str(error)))
         return
     user = folder.user()
-    run = RunSummary(folder.id, best_metric_of(request.spec))
+    run = RunSummary.of(folder.id, request.spec)
     run.read(folder.events_file)
     columns = {**run.columns(), **_state(folder)}
     if columns.get("status") == "D":

@@ -59,6 +59,7 @@ class Job:
     event_offset: int
     used_gpus: list[str]
     best_name: str
+    best_better: str
     best_value: float | None
     best_epoch: float | None
     sparkline: list[float]

@@ -63,6 +63,7 @@ class JobRow(Base):
     event_offset: Mapped[int] = mapped_column(Integer, default=0)  # folded up to this byte of events.jsonl
     used_gpus: Mapped[list[Any]] = mapped_column(default=list)
     best_name: Mapped[str] = mapped_column(String(120), default="")
+    best_better: Mapped[str] = mapped_column(String(10), default="", server_default="")  # higher, lower; empty: as known
     best_value: Mapped[float | None] = mapped_column(Float, default=None)
     best_epoch: Mapped[float | None] = mapped_column(Float, default=None)
     sparkline: Mapped[list[Any]] = mapped_column(default=list)

@@ -11,14 +11,6 @@ import { colour, CONFIG, layout, plotly } from "./theme_plot.js";
 /** @typedef {Record<string, any>} Trace of Plotly */
 
 const FEW_POINTS = 60; // up to here each has a mark
-/** @type {Record<string, [key: string, title: string]>} */
-const UNITS = {
-  mae: ["errors", "Error"],
-  rmse: ["errors", "Error"],
-  psnr: ["psnr", "PSNR (dB)"],
-  ssim: ["ssim", "SSIM"],
-  r2: ["r2", "R²"],
-};
 
 export class TrainingCharts {
   /**
@@ -146,8 +138,9 @@ export function plan(state) {
   /** @type {Map<string, Chart>} */
   const others = new Map();
   for (const name of state.names("other")) {
-    const [key, title] = UNITS[name] ?? [`other-${name}`, name];
-    const chart = others.get(key) ?? { key, kind: "other", title, unit: "", names: [] };
+    const facts = state.facts(name);
+    const key = `other-${facts.chart || name}`;
+    const chart = others.get(key) ?? { key, kind: "other", title: facts.chart || facts.title, unit: "", names: [] };
     chart.names.push(name);
     others.set(key, chart);
   }
@@ -232,7 +225,7 @@ function bestMark(best, state) {
   const note = { x: best.epoch, text: "best", ...above, font: { size: 11, color: tint } };
   const guess = state.baseline?.values[best.name];
   if (guess === null || guess === undefined) return { shapes: [line], annotations: [note] };
-  const [level, name] = baselineMark(guess * (state.curves.kinds[best.name] === "accuracy" ? 100 : 1));
+  const [level, name] = baselineMark(guess * (state.facts(best.name).unit === "%" ? 100 : 1));
   return { shapes: [line, level], annotations: [note, name] };
 }
 

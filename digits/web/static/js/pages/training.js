@@ -9,7 +9,7 @@ import { all, el, find, meter, pageData, perhaps } from "../parts/elements.js";
 import { clock, duration, epochText, fileSize, number } from "../parts/format.js";
 import { below, loadPage, request } from "../parts/request.js";
 import { SnapshotList } from "../parts/snapshot_list.js";
-import { classTable, isRunning, metricsTable, shortTitle, shown as shownOf, verdict } from "../parts/training_metrics.js";
+import { classTable, isRunning, metricsTable, shown as shownOf, verdict } from "../parts/training_metrics.js";
 import { TrainingState } from "../parts/training_state.js";
 import { Film } from "./film.js";
 
@@ -66,7 +66,7 @@ function bestTile() {
   if (!best) return tile("Best", "", "after the first validation");
   const guess = state.baseline?.values[best.name] ?? null;
   const note = `epoch ${epochText(best.epoch)}${guess === null ? "" : `, baseline ${shown(best.name, guess)}`}`;
-  return tile(`Best ${shortTitle(best.name)}`, shown(best.name, best.value), note);
+  return tile(`Best ${state.facts(best.name).short}`, shown(best.name, best.value), note);
 }
 
 function lossTile() {

@@ -3,7 +3,7 @@
 
 import { all, el, icon, table } from "./elements.js";
 import { epochText } from "./format.js";
-import { shortTitle, shown } from "./training_metrics.js";
+import { shown } from "./training_metrics.js";
 import { isOfClass } from "./training_state.js";
 
 /** @typedef {import("./training_state.js").Snapshot} Snapshot */
@@ -33,7 +33,7 @@ export class SnapshotList {
     const hidden = (/** @type {string} */ text) => el("span", { class: "visually-hidden" }, text);
     const heads = [
       "Epoch",
-      ...names.map((name) => el("span", { title: name }, shortTitle(name))),
+      ...names.map((name) => el("span", { title: name }, this.state.facts(name).short || name)),
       hidden("Download"),
       hidden("Test"),
     ];

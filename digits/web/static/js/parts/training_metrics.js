@@ -7,56 +7,11 @@ import { epochText, number } from "./format.js";
 
 /** @typedef {import("./training_state.js").TrainingState} TrainingState */
 
-/** @type {Record<string, string>} */
-const TITLES = {
-  loss: "Loss",
-  accuracy: "Accuracy (top 1)",
-  accuracy_top5: "Accuracy (top 5)",
-  mean_dice: "Mean Dice (pooled over all pixels)",
-  mean_dice_pictures: "Mean Dice (mean over pictures)",
-  mean_iou: "Mean IoU (pooled over all pixels)",
-  mean_iou_pictures: "Mean IoU (mean over pictures)",
-  pixel_accuracy: "Pixel accuracy",
-  psnr: "PSNR",
-  ssim: "SSIM",
-  mae: "Mean absolute error",
-  rmse: "Root mean square error",
-  r2: "R²",
-  map: "mAP@[.5:.95]",
-  map50: "mAP@.5",
-  map75: "mAP@.75",
-  precision: "Precision",
-  recall: "Recall",
-};
-/** @type {Record<string, string>} */
-const SHORT = { accuracy_top5: "top-5 accuracy", mean_dice_pictures: "Dice per picture", mean_iou_pictures: "IoU per picture" };
-/** @type {Record<string, string>} */
-const COLUMNS = {
-  dice: "Dice (pooled)",
-  dice_pictures: "Dice (pictures)",
-  iou: "IoU (pooled)",
-  iou_pictures: "IoU (pictures)",
-  ap: "AP@[.5:.95]",
-  ap50: "AP@.5",
-  precision: "Precision",
-  recall: "Recall",
-};
-/** @type {Record<string, string>} */
-const ABBREVIATIONS = { iou: "IoU", psnr: "PSNR", ssim: "SSIM", map: "mAP", dice: "Dice" };
 const MOST_ROWS = 64;
 const MOST_MISSING = 5;
 
-/** @param {string} name */
-export const title = (name) => TITLES[name] ?? name;
-
-/**
- * Without what stands in brackets, for tiles and columns; two outputs never get the same.
- * @param {string} name
- */
-export function shortTitle(name) {
-  const short = title(name).replace(/ \(.*/, "").toLowerCase();
-  return SHORT[name] ?? short.replace(/\b(iou|map|psnr|ssim|dice)\b/gi, (word) => ABBREVIATIONS[word] ?? word);
-}
+/** @type {Record<string, string>} */
+const ARROWS = { lower: " ↓", higher: " ↑" };
 
 /**
  * A value of an output as text.
@@ -66,8 +21,8 @@ export function shortTitle(name) {
  */
 export function shown(state, name, value) {
   if (value === null || value === undefined) return "–";
-  if (state.curves.kinds[name] === "accuracy") return `${number(value * 100)} %`;
-  return name === "psnr" ? `${number(value)} dB` : number(value);
+  const { unit } = state.facts(name);
+  return unit === "%" ? `${number(value * 100)} %` : `${number(value)}${unit && ` ${unit}`}`;
 }
 
 /**
@@ -75,7 +30,8 @@ export function shown(state, name, value) {
  * @param {TrainingState} state
  */
 export function metricsTable(state) {
-  const names = Object.keys(state.curves.val.values).filter((name) => !isOfClass(name)).sort((a, b) => place(a) - place(b));
+  const measured = Object.keys(state.curves.val.values).filter((name) => !isOfClass(name));
+  const names = measured.sort((a, b) => place(state, a) - place(state, b));
   if (!names.length) return null;
   const heads = ["Metric", "Best", "at epoch", "Last", ...(state.baseline ? ["Baseline"] : [])];
   return scrolled(table(heads, names.map((name) => metricRow(state, name)), Boolean));
@@ -86,7 +42,7 @@ export function metricsTable(state) {
  * @param {string} name
  */
 function metricRow(state, name) {
-  const decides = name === state.decider();
+  const decides = name === state.deciding;
   const best = state.bestOf(name);
   const guess = state.baseline;
   return el(
@@ -95,9 +51,9 @@ function metricRow(state, name) {
     el(
       "th",
       { scope: "row" },
-      title(name),
+      state.facts(name).title,
       decides && el("span", { class: "muted" }, " decides"),
-      el("span", { class: "muted" }, state.isLowerBetter(name) ? " ↓" : " ↑"),
+      el("span", { class: "muted" }, ARROWS[state.facts(name).better]),
     ),
     cell(shown(state, name, best?.value)),
     cell(epochText(best?.epoch)),
@@ -122,7 +78,11 @@ export function classTable(state) {
   const kinds = [...new Set(classes.flatMap((row) => Object.keys(row)))];
   const guess = state.baseline?.values ?? {};
   const compared = kinds.find((kind) => classes.some((row) => row[kind] in guess));
-  const heads = ["Class", ...kinds.map((kind) => COLUMNS[kind] ?? kind), ...(compared ? ["Baseline"] : [])];
+  const heads = [
+    "Class",
+    ...kinds.map((kind) => state.facts(kind).column || state.facts(kind).title),
+    ...(compared ? ["Baseline"] : []),
+  ];
   const rows = [...found].slice(0, MOST_ROWS).map(([label, row]) =>
     el(
       "tr",
@@ -155,7 +115,7 @@ function noBetter(state, best) {
   if (guess === null || guess === undefined || state.isBetter(best.name, best.value, guess)) return [];
   const values = `${shown(state, best.name, best.value)} against ${shown(state, best.name, guess)}`;
   const trivial = `the trivial answer (${state.baseline?.description})`;
-  return [`The model is no better than ${trivial}: ${title(best.name)} ${values}. ${advice(state)}`];
+  return [`The model is no better than ${trivial}: ${state.facts(best.name).title} ${values}. ${advice(state)}`];
 }
 
 /** @param {TrainingState} state */
@@ -173,7 +133,7 @@ export const isRunning = (state) => ["I", "W", "R"].includes(state.status);
  * @param {TrainingState} state
  */
 function notFound(state) {
-  const missed = (/** @type {string} */ name) => /^(dice|ap50)\//.test(name) && state.last("val", name) === 0;
+  const missed = (/** @type {string} */ name) => isOfClass(name) && state.facts(name).missed && state.last("val", name) === 0;
   const missing = Object.keys(state.curves.val.values).filter(missed).map((name) => `“${split(name)[1]}”`);
   if (!missing.length) return [];
   const more = missing.length - MOST_MISSING;
@@ -183,8 +143,12 @@ function notFound(state) {
   return [`${high}${names} ${missing.length === 1 ? "is" : "are"} not found in any validation picture. ${advice(state)}`];
 }
 
-/** @param {string} name */
-const place = (name) => (name in TITLES ? Object.keys(TITLES).indexOf(name) : 1000);
+/**
+ * Where an output stands in the table: in the order of the server's list.
+ * @param {TrainingState} state
+ * @param {string} name
+ */
+const place = ({ metrics }, name) => (name in metrics ? Object.keys(metrics).indexOf(name) : 1000);
 
 /**
  * The kind of an output of one class, and the class.

@@ -11,11 +11,15 @@ import { epochText, measured } from "./format.js";
 /** @typedef {Record<string, any> & {type: string, t: number}} Event a line of the log, as `digits.domain.events` has it */
 /** @typedef {{path: string, epoch: number, best: boolean, metrics: Record<string, number>}} Snapshot */
 /** @typedef {{name: string, value: number, epoch: number}} Best */
+/**
+ * What the server says of an output (`digits.domain.metrics.MetricFacts`).
+ * @typedef {{title: string, better: string, unit: string, short: string, chart: string, column: string, missed: boolean}} Facts
+ */
 
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
-const ERRORS = new Set(["mae", "rmse", "mse"]);
+const NOTHING_KNOWN = { better: "", unit: "", short: "", chart: "", column: "", missed: false };
 
 /**
  * Whether an output is that of one class, as in "dice/cell": such are shown in a table.
@@ -30,9 +34,9 @@ export class TrainingState {
     this.status = ""; // letter
     this.elapsed = 0; // seconds
     this.epochs = 0;
-    this.best_metric = ""; // wished by the user
-    this.deciding = ""; // the task's own
-    this.best_name = ""; // of the job's row
+    this.deciding = ""; // the output that decides which snapshot is best
+    /** @type {Record<string, Facts>} */
+    this.metrics = {};
     /** @type {{train: Series, val: Series, lr: Series, kinds: Record<string, string>}} */
     this.curves = { train: noSeries(), val: noSeries(), lr: noSeries(), kinds: {} };
     /** @type {Snapshot[]} */
@@ -99,9 +103,13 @@ export class TrainingState {
     series.epoch.push(event.epoch);
     series.step.push(event.step);
     for (const [name, values] of Object.entries(series.values)) values.push(event.values[name] ?? null);
-    if (event.phase === "val") this.note(event, validationText(event));
+    if (event.phase === "val") {
+      this.deciding = event.decides || this.deciding;
+      this.note(event, validationText(event));
+    }
     if (event.phase !== "val" && length > MOST_POINTS) halve(series);
-    return "curves";
+    const isNew = event.phase !== "lr" && Object.keys(event.values).some((name) => !this.isKnown(name));
+    return isNew ? "reload" : "curves"; // what a new output is called and which direction is better only the server knows
   }
 
   /** @param {Event} event */
@@ -144,29 +152,37 @@ export class TrainingState {
     return found.sort((a, b) => Number(b === kind) - Number(a === kind));
   }
 
-  /** The output that decides: the wished one, else the task's own, else the first accuracy, else the first loss of validation. */
-  decider() {
-    const measured = Object.keys(this.curves.val.values);
-    const first = (/** @type {string} */ kind) => measured.find((name) => this.curves.kinds[name] === kind && !isOfClass(name));
-    const named = [this.best_metric, this.deciding, this.best_name].find((name) => measured.includes(name));
-    return named || first("accuracy") || first("loss") || "";
-  }
-
-  /** The best validation, or null. */
-  best() {
-    const name = this.decider();
-    return name ? this.bestOf(name) : null;
+  /** @param {string} name */
+  isKnown(name) {
+    const base = baseOf(name);
+    return base in this.metrics || base.split("/")[0] in this.metrics;
   }
 
   /**
-   * The best value of one output of the validations, or null.
+   * @param {string} name
+   * @returns {Facts}
+   */
+  facts(name) {
+    const base = baseOf(name);
+    return this.metrics[base] ?? this.metrics[base.split("/")[0]] ?? { ...NOTHING_KNOWN, title: base };
+  }
+
+  /** The best validation by the output that decides, or null. */
+  best() {
+    return this.deciding ? this.bestOf(this.deciding) : null;
+  }
+
+  /**
+   * The best value of one output of the validations, or null; what was measured before the first step does not count.
    * @param {string} name
    */
   bestOf(name) {
-    const { epoch, values } = this.curves.val;
+    const { epoch, step, values } = this.curves.val;
     let found = /** @type {Best | null} */ (null);
+    if (!this.facts(name).better) return found;
     for (const [i, value] of (values[name] ?? []).entries()) {
-      if (value !== null && (!found || this.isBetter(name, value, found.value))) found = { name, value, epoch: epoch[i] };
+      if (value === null || step[i] === 0) continue;
+      if (!found || this.isBetter(name, value, found.value)) found = { name, value, epoch: epoch[i] };
     }
     return found;
   }
@@ -177,17 +193,18 @@ export class TrainingState {
    * @param {number} other
    */
   isBetter(name, value, other) {
-    return this.isLowerBetter(name) ? value < other : value > other;
-  }
-
-  /** @param {string} name */
-  isLowerBetter(name) {
-    return this.curves.kinds[name] === "loss" || /loss|error/i.test(name) || ERRORS.has(name);
+    return this.facts(name).better === "lower" ? value < other : value > other;
   }
 }
 
 /** @returns {Series} */
 const noSeries = () => ({ epoch: [], step: [], values: {} });
+
+/**
+ * The output of which another one is the mean over the epoch.
+ * @param {string} name
+ */
+const baseOf = (name) => (name.startsWith(MEAN) ? name.slice(MEAN.length) : name);
 
 /**
  * Whether an output is the mean over the epoch of another one, as the engines report it.
