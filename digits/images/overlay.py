@@ -18,14 +18,14 @@ MASK_STRENGTH = 0.55
 GREY = (150, 150, 150)
 
 
-def overlay(feature: np.ndarray, kind: str, label: np.ndarray, names: Sequence[str], palette: Sequence[int]) -> bytes:
-    """PNG of a sample: boxes and maps over the feature (C,H,W), other arrays beside it. `kind` as of `label_array`."""
+def overlay(feature: np.ndarray, how: str, label: np.ndarray, names: Sequence[str], palette: Sequence[int]) -> bytes:
+    """PNG of a sample: `boxes` or a `map` (1, H, W) over the feature (C,H,W), a `picture` beside it; nothing else is shown."""
     picture = _rgb(feature)
-    if kind == "boxes":
+    if how == "boxes":
         shown = _with_boxes(picture, label, names, palette)
-    elif kind == "array" and label.shape[0] == 1 and label.shape[1:] == feature.shape[1:] and names:
+    elif how == "map":
         shown = _with_map(picture, label[0], map_palette(palette, names))
-    elif kind == "array" and min(label.shape[1:]) > 1:
+    elif how == "picture":
         shown = _beside(picture, _rgb(label))
     else:
         shown = picture

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from digits.errors import DataError, DigitsError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
-from digits.ingest.label_statistics import LabelFacts
-from digits.ingest.record_schema import Layout, check_finite, feature_array, label_array
+from digits.ingest.label_statistics import LabelStatistics
+from digits.ingest.record_schema import RecordSchema, check_finite, feature_array
 from digits.storage.records.codec import encode
 from digits.storage.records.reader import HASH_BYTES, RecordChunk
+from digits.tasks import get
+from digits.tasks.label_forms import as_given, label_array, label_column, label_shapes
 from digits.utils.compatibility import advice_for
 
 ENTRY_TEXT = 300  # characters of an entry that messages show
@@ -86,16 +88,16 @@ class EncodedChunk:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str, str]] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
-    facts: LabelFacts = field(default_factory=LabelFacts)
+    statistics: LabelStatistics = field(default_factory=LabelStatistics)
     seconds: float = 0.0
     in_shared_memory: bool = False  # whether the features lie where the caller had room for them
 
 
 class Encoder:
-    """Turns entries into records of one layout."""
+    """Turns entries into records of one schema."""
 
-    def __init__(self, source: DataIngestionInterface, layout: Layout) -> None:
-        self.source, self.layout = source, layout
+    def __init__(self, source: DataIngestionInterface, schema: RecordSchema) -> None:
+        self.source, self.schema = source, schema
 
     def encode(self, start: int, entries: Sequence[Any], with_picture: bool, allocate: Allocate | None = None) -> EncodedChunk:
         """Encode entries `start`, `start` + 1, … Raises PluginError naming plugin and entry.
@@ -107,7 +109,7 @@ class Encoder:
         skipped: list[tuple[str, str]] = []
         for number, entry in enumerate(entries, start):
             try:
-                samples = samples_of(self.source, entry, self.layout.plugin)
+                samples = samples_of(self.source, entry, self.schema.plugin)
             except DataError as error:
                 skipped.append((entry_text(entry), str(error)))
                 continue
@@ -122,7 +124,7 @@ class Encoder:
         if rows.keys:
             features, chunk.in_shared_memory = self._stacked(rows.features, allocate)
             chunk.records, chunk.sums = self._columns(rows, features, with_picture)
-            chunk.facts.add(self.layout.meta, rows.labels, chunk.records.shapes)
+            chunk.statistics.add(self.schema.meta, rows.labels, chunk.records.shapes)
             chunk.notes = rows.notes
         chunk.seconds = time.perf_counter() - began
         return chunk
@@ -130,8 +132,8 @@ class Encoder:
     def _add(self, rows: _Rows, key: str, sample: Any, entry: Any) -> None:
         text = named(entry)
         feature, label = sample
-        rows.features.append(self.layout.feature(feature, text))
-        rows.labels.append(self.layout.label(label, text))
+        rows.features.append(self.schema.feature(feature, text))
+        rows.labels.append(self.schema.label(label, text))
         rows.keys.append(key)
         rows.entries.append(text)
         known = isinstance(sample, Sample)
@@ -143,7 +145,7 @@ class Encoder:
 
     def _stacked(self, features: list[np.ndarray], allocate: Allocate | None) -> tuple[np.ndarray | None, bool]:
         """All features as one array where they are of one shape, and whether it is the one that `allocate` offered."""
-        meta = self.layout.meta
+        meta = self.schema.meta
         if meta.feature_shape is None:
             return None, False
         shape, dtype = (len(features), *features[0].shape), features[0].dtype
@@ -153,53 +155,40 @@ class Encoder:
         return np.stack(features, out=offered), True
 
     def _columns(self, rows: _Rows, features: np.ndarray | None, with_picture: bool) -> tuple[RecordChunk, Sums]:
-        meta = self.layout.meta
+        meta = self.schema.meta
         self._check_finite(rows, features)
         chunk = RecordChunk(
             keys=rows.keys,
             features=features if features is not None and meta.feature_encoding == "none" else self._encoded(rows.features),
-            labels=self._labels(rows.labels),
+            labels=label_column(rows.labels, meta, self._picture),
             shapes=np.array([f.shape for f in rows.features], np.int32),
             sources=rows.sources,
             original_sizes=np.array(rows.sizes, np.int32),
             groups=rows.groups,
             hashes=[d or _digest(f) for d, f in zip(rows.digests, rows.features, strict=True)],
         )
-        if meta.label_kind in ("map", "array") and meta.label_shape is None:
-            chunk.label_shapes = np.array([label.shape for label in rows.labels], np.int32)
+        chunk.label_shapes = label_shapes(rows.labels, meta)
         return chunk, _sums(features, rows.features, with_picture)
 
     def _encoded(self, features: list[np.ndarray]) -> list[bytes]:
-        encoding = self.layout.meta.feature_encoding
+        encoding = self.schema.meta.feature_encoding
         if encoding == "raw":
             return [feature.tobytes() for feature in features]
         return [self._picture(feature, encoding) for feature in features]
 
     def _picture(self, feature: np.ndarray, encoding: str) -> bytes:
         try:
-            return encode(feature, encoding, self.layout.quality)
+            return encode(feature, encoding, self.schema.quality)
         except DigitsError as error:
-            raise PluginError(f"{self.layout.plugin}: {error.message}", advice="Choose the encoding `auto` or `none`.") from error
-
-    def _labels(self, labels: list[Any]) -> Any:
-        meta = self.layout.meta
-        if meta.label_kind == "none":
-            return None
-        if meta.label_kind == "index":
-            return np.array(labels, np.int64)
-        if meta.label_kind == "boxes":
-            return labels
-        if meta.label_encoding != "none":
-            return [self._picture(label, meta.label_encoding) for label in labels]
-        return np.stack(labels) if meta.label_shape is not None else [label.tobytes() for label in labels]
+            raise PluginError(f"{self.schema.plugin}: {error.message}", advice="Choose the encoding `auto` or `none`.") from error
 
     def _check_finite(self, rows: _Rows, features: np.ndarray | None) -> None:
         fine = features is not None and (features.dtype.kind != "f" or bool(np.isfinite(features).all()))
         for feature, label, text in zip(rows.features, rows.labels, rows.entries, strict=True):
             if not fine:
-                check_finite(feature, "feature", self.layout.plugin, text)
+                check_finite(feature, "feature", self.schema.plugin, text)
             if isinstance(label, np.ndarray) and label.dtype.kind in "fV":
-                check_finite(label, "label", self.layout.plugin, text)
+                check_finite(label, "label", self.schema.plugin, text)
 
 
 @dataclass
@@ -296,9 +285,7 @@ def encoded(source: DataIngestionInterface, entry: Any, plugin: str) -> list[Che
 
 def _checked(source: DataIngestionInterface, pair: Any, plugin: str, entry: str) -> CheckedPair:
     feature = feature_array(pair[0], plugin, entry)
-    kind, label = label_array(pair[1], plugin, entry, str(source.get_task() or ""))
+    kind, label = label_array(pair[1], plugin, entry, get(source.get_task() or ""))
     for what, array in (("feature", feature), ("label", label)):
         check_finite(array, what, plugin, entry)
-    if kind == "none":
-        return feature, None
-    return feature, label.reshape(()) if kind == "scalar" else label
+    return feature, as_given(kind, label)

@@ -1,4 +1,5 @@
-"""What the labels of a split hold, counted while they are encoded: boxes or pixels per class, sizes and shapes of boxes.
+"""What the labels of a split hold, counted while they are encoded: boxes or pixels per class, sizes and shapes of boxes; and
+what is said of them when all splits have been counted.
 
 Sizes of boxes are the square root of their share of the picture, shapes width over height; both as histograms with fixed,
 logarithmic bins so that parts of a split can be added up.
@@ -6,15 +7,18 @@ logarithmic bins so that parts of a split can be added up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import RecordMeta, SplitInfo
+from digits.domain.datasets import TRAIN_DB, RecordMeta, SplitInfo
+from digits.errors import DataError
 from digits.storage.records.reader import BOX_IGNORED, RecordReader
+from digits.tasks import Labels, Task, of
 
+COUNTED = ("boxes", "pixels", "labels")  # while labels are encoded; records of a class are counted when they are written
 IGNORED_PIXEL = 255
 MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes,
 SURELY_NUMBERED = 1000  # up to here they are taken for classes even where few records have each
@@ -23,7 +27,7 @@ SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
 
 
 @dataclass
-class LabelFacts:
+class LabelStatistics:
     """Sums over records; empty for kinds of labels that have nothing to count.
 
     `objects` (boxes or pixels) and `images` (records with at least one) follow the class labels; `empty` counts records
@@ -40,21 +44,21 @@ class LabelFacts:
 
     def add(self, meta: RecordMeta, labels: list[Any], shapes: np.ndarray | None) -> None:
         """Count the labels of some records; `shapes` (n,3) are those of their features."""
-        classes = len(meta.class_labels)
-        if meta.label_kind == "boxes" and shapes is not None:
-            self._start("boxes", classes)
+        task, classes = of(meta.task, Labels.of_records(meta)), len(meta.class_labels)
+        if not classes or task.counted not in COUNTED:
+            return
+        self._start(task.counted, classes)
+        if task.counted == "boxes" and shapes is not None:
             for boxes, shape in zip(labels, shapes, strict=True):
                 self._add_boxes(boxes, int(shape[1]) * int(shape[2]))
-        elif meta.label_kind == "map" and classes:
-            self._start("pixels", classes)
+        elif task.counted == "pixels":
             for label in labels:
                 self._add_map(label)
-        elif meta.label_kind == "vector" and classes:
-            self._start("", classes)
+        elif task.counted == "labels":
             for label in labels:
                 self._count(label > 0, (label > 0).astype(int))
 
-    def merge(self, other: LabelFacts) -> None:
+    def merge(self, other: LabelStatistics) -> None:
         """Take in another's sums."""
         if not other.objects:
             return
@@ -70,7 +74,7 @@ class LabelFacts:
         if not self.objects:
             return {}
         counted = {
-            "kind": self.kind,
+            "kind": self.kind if self.kind != "labels" else "",
             "objects": self.objects,
             "images": self.images,
             "empty": self.empty,
@@ -138,3 +142,45 @@ def with_numbers(
 def _added(before: list[int], values: np.ndarray, edges: tuple[float, ...]) -> list[int]:
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     return [a + int(b) for a, b in zip(before, counts, strict=True)]
+
+
+def label_problems(meta: RecordMeta, statistics: Mapping[str, LabelStatistics]) -> Iterator[dict[str, Any]]:
+    """One problem for each class that stands out. Raises DataError when no picture of the training split has an object."""
+    counted = {name: one for name, one in statistics.items() if one.objects}
+    if not counted:
+        return
+    task = of(meta.task, Labels.of_records(meta))
+    _check_training(task, meta, counted.get(TRAIN_DB))
+    yield from _whole(task, meta, counted)
+    yield from _lopsided(meta, counted)
+
+
+def _check_training(task: Task, meta: RecordMeta, train: LabelStatistics | None) -> None:
+    problem = task.nothing_to_learn(meta.class_labels, train.objects) if train is not None else None
+    if problem is not None:
+        raise DataError(problem[0], advice=problem[1])
+
+
+def _whole(task: Task, meta: RecordMeta, statistics: Mapping[str, LabelStatistics]) -> Iterator[dict[str, Any]]:
+    seen = [sum(one.objects[i] for one in statistics.values()) for i in range(len(meta.class_labels))]
+    problem = task.label_problem(meta.class_labels, seen)
+    if problem is not None:
+        kind, entry, reason = problem
+        yield {"kind": kind, "stage": "", "entry": entry, "reason": reason}
+
+
+def _lopsided(meta: RecordMeta, statistics: Mapping[str, LabelStatistics]) -> Iterator[dict[str, Any]]:
+    if len(statistics) < 2:
+        return
+    for number, label in enumerate(meta.class_labels):
+        have = [name for name, one in statistics.items() if one.images[number]]
+        if have and len(have) < len(statistics):
+            lacking = ", ".join(name for name in statistics if name not in have)
+            reason = f"The class {label!r} is in {', '.join(have)}, but not in {lacking}. {_meaning(have)}"
+            yield {"kind": "one-split", "stage": "", "label": label, "entry": label, "reason": reason}
+
+
+def _meaning(have: list[str]) -> str:
+    if TRAIN_DB in have:
+        return "Nothing can be measured for it there."
+    return "It cannot be learned. Use another seed or share, or leave the class out."

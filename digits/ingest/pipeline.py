@@ -15,22 +15,21 @@ import numpy as np
 
 from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
 from digits.domain.events import Event, LogEvent, WarningEvent
-from digits.domain.jobs import Task
 from digits.errors import DataError, JobStopped, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest import quality
 from digits.ingest.encode import EncodedChunk, Sums, entry_text, named, samples_of
-from digits.ingest.label_checks import label_problems
-from digits.ingest.label_statistics import LabelFacts, with_numbers
+from digits.ingest.label_statistics import LabelStatistics, label_problems, with_numbers
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.problems import LISTED_DUPLICATES, PROBLEM_WORDS, SKIPPED, ProblemLog
 from digits.ingest.progress import Progress
-from digits.ingest.record_schema import Layout, decide
+from digits.ingest.record_schema import RecordSchema, infer_schema
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, state_of, title_of
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.reader import RecordReader, RecordWriter, remove_split
+from digits.tasks import Labels, of
 from digits.utils.words import counted
 
 PROBED_SAMPLES = 8
@@ -55,7 +54,7 @@ class _Split:
     name: str
     writer: RecordWriter
     sums: Sums = field(default_factory=Sums)
-    facts: LabelFacts = field(default_factory=LabelFacts)
+    statistics: LabelStatistics = field(default_factory=LabelStatistics)
     skipped: int = 0
     shape: tuple[int, int, int] | None = None
     one_shape: bool = True
@@ -74,7 +73,7 @@ class Ingest:
         self.folder, self.spec, self.context = folder, spec, context
         self.plugin = title_of(spec.extension, spec.entry_point)
         self.problems = ProblemLog(folder.problems_file)
-        self._facts: dict[str, LabelFacts] = {}
+        self._statistics: dict[str, LabelStatistics] = {}
 
     def run(self) -> DatasetInfo:
         self._remove_splits()
@@ -82,10 +81,10 @@ class Ingest:
             source = self.context.retry_when_disk_full(self._open_source)
             entries = {stage: entries_of(source, stage, self.plugin) for stage in STAGES}
             self._check_entries(entries)
-            layout = self._layout(source, entries)
-            splits = self._write_splits(source, layout, entries)
+            schema = self._schema(source, entries)
+            splits = self._write_splits(source, schema, entries)
             mark = self.problems.mark()
-            info = self.context.retry_when_disk_full(lambda: self._conclude(source, layout, splits, mark))
+            info = self.context.retry_when_disk_full(lambda: self._conclude(source, schema, splits, mark))
             self._tell(info)
             self.context.retry_when_disk_full(lambda: write_json(self.folder.dataset_file, info.to_json()))
             return info
@@ -111,7 +110,7 @@ class Ingest:
         if not any(len(items) for items in entries.values()):
             raise DataError(f"{self.plugin} found no entries for any split.", advice="Check the folders and files of the form.")
 
-    def _layout(self, source: DataIngestionInterface, entries: dict[str, Sequence[Any]]) -> Layout:
+    def _schema(self, source: DataIngestionInterface, entries: dict[str, Sequence[Any]]) -> RecordSchema:
         """Encode a few entries here to see what the records will be."""
         pairs: list[Any] = []
         reasons: list[str] = []
@@ -131,21 +130,21 @@ class Ingest:
             raise DataError(
                 f"None of the entries could be read.{first}", advice="Check the files, and that digits may read them."
             )
-        return decide(pairs, self.spec, class_labels_of(source), self.plugin, source.get_task())
+        return infer_schema(pairs, self.spec, class_labels_of(source), self.plugin, source.get_task())
 
     def _write_splits(
-        self, source: DataIngestionInterface, layout: Layout, entries: dict[str, Sequence[Any]]
+        self, source: DataIngestionInterface, schema: RecordSchema, entries: dict[str, Sequence[Any]]
     ) -> dict[str, tuple[SplitInfo, Sums]]:
         total = sum(len(items) for items in entries.values())
-        unit = "images" if layout.meta.task == Task.CLASSIFICATION else "entries"
+        unit = of(schema.meta.task, Labels.of_records(schema.meta)).unit
         progress = Progress(self.context.emit, total, unit)
-        setup = Setup(self.spec.extension, self.folder.path, layout, state_of(source))
+        setup = Setup(self.spec.extension, self.folder.path, schema, state_of(source))
         done: dict[str, tuple[SplitInfo, Sums]] = {}
         with EncodePool(setup, source, self.context.workers, entries=total, should_stop=self.context.should_stop) as pool:
             for stage in STAGES:
                 if len(entries[stage]):
                     progress.stage(stage)
-                    split = self._write_split(pool, stage, layout, entries[stage], progress)
+                    split = self._write_split(pool, stage, schema, entries[stage], progress)
                     if split is not None:
                         done[stage] = split
         if not done:
@@ -153,10 +152,10 @@ class Ingest:
         return done
 
     def _write_split(
-        self, pool: EncodePool, stage: str, layout: Layout, entries: Sequence[Any], progress: Progress
+        self, pool: EncodePool, stage: str, schema: RecordSchema, entries: Sequence[Any], progress: Progress
     ) -> tuple[SplitInfo, Sums] | None:
-        with_picture = stage == TRAIN_DB and layout.meta.feature_shape is not None
-        writer = self.context.retry_when_disk_full(lambda: RecordWriter(self.folder.path / stage, layout.meta))
+        with_picture = stage == TRAIN_DB and schema.meta.feature_shape is not None
+        writer = self.context.retry_when_disk_full(lambda: RecordWriter(self.folder.path / stage, schema.meta))
         split = _Split(stage, writer)
         try:
             seen = 0
@@ -176,7 +175,7 @@ class Ingest:
             self.context.retry_when_disk_full(lambda: split.writer.append(chunk.records))
             split.sums.merge(chunk.sums)
             split.note_shapes(chunk.records.shapes)
-            split.facts.merge(chunk.facts)
+            split.statistics.merge(chunk.statistics)
         lines = [{"kind": SKIPPED, "stage": split.name, "entry": e, "reason": r} for e, r in chunk.skipped]
         split.skipped += len(lines)
         lines += [{"kind": k, "stage": split.name, "entry": e, "reason": r} for e, k, r in chunk.notes]
@@ -195,12 +194,12 @@ class Ingest:
         if meta.feature_shape is None and split.one_shape and split.shape is not None:
             meta = replace(meta, feature_shape=split.shape)
         size = self.context.retry_when_disk_full(lambda: split.writer.finish(meta))
-        counts = tuple(split.facts.images)
-        if meta.class_labels and meta.label_kind == "index":
+        counts = tuple(split.statistics.images)
+        if of(meta.task, Labels.of_records(meta)).counted == "records":
             reader = RecordReader(self.folder.path / split.name)
             counts = tuple(int(n) for n in reader.class_counts(len(meta.class_labels)))
             self._check_classes(split.name, meta.class_labels, counts)
-        self._facts[split.name] = split.facts
+        self._statistics[split.name] = split.statistics
         return SplitInfo(split.name, split.writer.rows, meta, counts, split.skipped, size), split.sums
 
     def _check_classes(self, stage: str, labels: tuple[str, ...], counts: tuple[int, ...]) -> None:
@@ -215,23 +214,23 @@ class Ingest:
         self._warn("empty-class", f"No record of {len(empty)} classes: {', '.join(empty[:10])}.", LOOK_AT_PROBLEMS)
 
     def _conclude(
-        self, source: DataIngestionInterface, layout: Layout, splits: dict[str, tuple[SplitInfo, Sums]], mark: int
+        self, source: DataIngestionInterface, schema: RecordSchema, splits: dict[str, tuple[SplitInfo, Sums]], mark: int
     ) -> DatasetInfo:
         self.problems.rewind(mark)
         infos = {name: info for name, (info, _) in splits.items()}
         readers = {name: RecordReader(self.folder.path / name) for name in infos}
         copies = self._list_duplicates(readers)
-        self._check_labels(layout)
+        self._check_labels(schema)
         mean_image = ""
         if TRAIN_DB in splits:
             mean_image = quality.write_mean(self.folder.path, splits[TRAIN_DB][1], infos[TRAIN_DB].entries)
-        labels = layout.meta.class_labels
-        if layout.meta.label_kind == "index" and not labels:
+        labels = schema.meta.class_labels
+        if Labels.of_records(schema.meta).is_whole and not labels:
             labels, infos = with_numbers(infos, readers)
         shapes = {info.meta.feature_shape for info in infos.values()}
         shape = shapes.pop() if len(shapes) == 1 else None
         return DatasetInfo(
-            task=layout.meta.task,
+            task=schema.meta.task,
             class_labels=labels,
             splits=infos,
             feature_shape=shape,
@@ -240,12 +239,12 @@ class Ingest:
             duplicates=copies,
             content_hash=quality.content_hash(readers),
             mean_image=mean_image,
-            extra=self._extra(source, layout, mean_image) | self._one_size(source, shape),
+            extra=self._extra(source, schema, mean_image) | self._one_size(source, shape),
         )
 
-    def _check_labels(self, layout: Layout) -> None:
+    def _check_labels(self, schema: RecordSchema) -> None:
         """Problems that show only when all labels have been counted. Raises DataError when there is nothing to learn."""
-        for problem in label_problems(layout.meta, self._facts):
+        for problem in label_problems(schema.meta, self._statistics):
             self.problems.add(problem)
 
     def _list_duplicates(self, readers: dict[str, RecordReader]) -> int:
@@ -255,15 +254,15 @@ class Ingest:
                 self.problems.add(problem)
         return count
 
-    def _extra(self, source: DataIngestionInterface, layout: Layout, mean_image: str) -> dict[str, Any]:
-        described = _preparation(source.describe(), layout.meta) if isinstance(source, FileSource) else {}
+    def _extra(self, source: DataIngestionInterface, schema: RecordSchema, mean_image: str) -> dict[str, Any]:
+        described = _preparation(source.describe(), schema.meta) if isinstance(source, FileSource) else {}
         mean = {"mean_array": quality.MEAN_ARRAY_FILE} if mean_image else {}
-        labels = {name: found for name, facts in self._facts.items() if (found := facts.to_json())}
+        labels = {name: found for name, facts in self._statistics.items() if (found := facts.to_json())}
         return {
             **described,
             **kept_colours(source),
             **({"labels": labels} if labels else {}),
-            "feature_encoding": layout.meta.feature_encoding,
+            "feature_encoding": schema.meta.feature_encoding,
             "problem_counts": dict(self.problems.counts),
             **mean,
         }

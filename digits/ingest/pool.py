@@ -24,7 +24,7 @@ import numpy as np
 from digits.errors import JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import EncodedChunk, Encoder
-from digits.ingest.record_schema import Layout
+from digits.ingest.record_schema import RecordSchema
 from digits.ingest.shared_memory import CreatedMemory, MemoryAddress, SharedMemory, attach, create
 from digits.ingest.source import load_source
 from digits.utils.processes import die_with_parent
@@ -39,11 +39,11 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Setup:
-    """What a pool process needs to make its encoder: the extension's id, the job folder with its frozen userdata, the layout."""
+    """What a pool process needs to make its encoder: the extension's id, the job folder with its frozen userdata, the schema."""
 
     extension: str
     folder: Path
-    layout: Layout
+    schema: RecordSchema
     state: bytes = b""  # see `source.state_of`
     memory: MemoryAddress | None = None
 
@@ -73,8 +73,8 @@ class EncodePool:
         entries: int,
         should_stop: Callable[[], bool],
     ) -> None:
-        self._encoder = Encoder(source, setup.layout)
-        self._plugin = setup.layout.plugin
+        self._encoder = Encoder(source, setup.schema)
+        self._plugin = setup.schema.plugin
         self._should_stop = should_stop
         self._workers = max(1, workers)
         self._memory: CreatedMemory | None = None
@@ -170,7 +170,7 @@ def _start_process(setup: Setup) -> None:
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
         signal.signal(number, signal.SIG_IGN)
-    _encoder = Encoder(load_source(setup.extension, setup.folder, setup.state), setup.layout)
+    _encoder = Encoder(load_source(setup.extension, setup.folder, setup.state), setup.schema)
     _memory = attach(setup.memory)
 
 

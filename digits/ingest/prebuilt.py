@@ -15,7 +15,6 @@ import numpy as np
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
 from digits.domain.events import LogEvent
-from digits.domain.jobs import Task
 from digits.errors import DataError, JobStopped
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.label_statistics import numbered_classes
@@ -27,6 +26,7 @@ from digits.storage.records.lmdb_reader import KEYS_FILE
 from digits.storage.records.open import is_complete, open_records
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER, remove_split
+from digits.tasks import GENERIC, Labels, label_forms, of
 
 EXTENSION = "prebuilt"
 IGNORED = 255
@@ -149,7 +149,7 @@ def records_folder(path: Path) -> Path | None:
 
 def without_labels(meta: RecordMeta) -> RecordMeta:
     """The same features as records without labels."""
-    return replace(meta, label_kind="none", label_shape=(), label_dtype="int64", label_encoding="none", class_labels=())
+    return replace(meta, **label_forms.without_labels())
 
 
 def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bool) -> SplitInfo:
@@ -161,7 +161,7 @@ def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bo
     if ignored:
         return SplitInfo(name, len(reader), without_labels(reader.meta), bytes=tree_size(reader.path))
     counts: tuple[int, ...] = ()
-    if reader.meta.label_kind == "index" and reader.meta.class_labels:
+    if of(reader.meta.task, Labels.of_records(reader.meta)).counted == "records":
         counts = tuple(int(n) for n in reader.class_counts(len(reader.meta.class_labels)))
     return SplitInfo(name, len(reader), reader.meta, class_counts=counts, bytes=tree_size(reader.path))
 
@@ -196,7 +196,7 @@ def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
     one = next(iter(shapes)) if len(shapes) == 1 else None
     shape = None if one is None else (int(one[0]), int(one[1]), int(one[2]))
     meta = RecordMeta(
-        task=str(Task.GENERIC),
+        task=GENERIC.name,
         feature_shape=shape,
         feature_dtype=next(iter(scan.dtypes)) if len(scan.dtypes) == 1 else "float32",
         feature_encoding="raw",
@@ -206,14 +206,8 @@ def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
     if not with_labels:
         return replace(meta, class_labels=numbered_classes(np.array(scan.labels)))
     label_shape = next(iter(scan.label_shapes)) if len(scan.label_shapes) == 1 else None
-    is_map = shape is not None and label_shape == (1, *shape[1:]) and scan.label_dtypes == {"uint8"}
-    return replace(
-        meta,
-        label_kind="map" if is_map else "array",
-        label_shape=label_shape,
-        label_dtype=next(iter(scan.label_dtypes)) if len(scan.label_dtypes) == 1 else "float32",
-        label_encoding="raw",
-    )
+    dtype = next(iter(scan.label_dtypes)) if len(scan.label_dtypes) == 1 else "float32"
+    return replace(meta, **label_forms.array_fields(label_shape, dtype, shape))
 
 
 def _write(split: Path, scan: Scan, meta: RecordMeta, images: str, labels: str) -> None:
@@ -239,7 +233,7 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], data: Mapping[str,
         splits = {name: replace(split, meta=replace(split.meta, mean=values)) for name, split in splits.items()}
     labels = max((split.meta.class_labels for split in splits.values()), key=len)
     return DatasetInfo(
-        task=str(Task.GENERIC),
+        task=GENERIC.name,
         class_labels=labels,
         splits=dict(splits),
         feature_shape=train.feature_shape,

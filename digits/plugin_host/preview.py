@@ -18,17 +18,16 @@ from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.images.overlay import overlay
-from digits.images.palette import class_colours, object_colours
 from digits.ingest.encode import entry_text, samples_of
 from digits.ingest.prebuilt import EXTENSION, Databases
-from digits.ingest.record_schema import feature_array, label_array
+from digits.ingest.record_schema import feature_array
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
+from digits.tasks import get, label_forms
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
 SAMPLES = 10
 LISTED_PROBLEMS = 50
-SHOWN_NUMBERS = 8
 
 
 def preview(
@@ -72,10 +71,7 @@ def _looked_at(
 def _colours(source: DataIngestionInterface, samples: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """RGB of the classes where the pictures show them; black is not drawn."""
     names, palette = class_labels_of(source), kept_colours(source).get(COLOR_PALETTE_ATTRIBUTE, [])
-    kinds = {sample.get("kind") for sample in samples}
-    if "boxes" in kinds:
-        return object_colours(len(names), palette)
-    return class_colours(len(names), palette, names) if "array" in kinds else []
+    return label_forms.colours({str(sample.get("kind")) for sample in samples}, palette, names)
 
 
 def _prepare(source: DataIngestionInterface, folder: Path, roots: Sequence[str]) -> list[dict[str, Any]]:
@@ -125,27 +121,9 @@ def _several_sizes(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 def _shown(source: DataIngestionInterface, sample: Any, plugin: str) -> tuple[bytes, dict[str, Any]]:
     labels = class_labels_of(source)
     feature = feature_array(sample[0], plugin, "entry")
-    kind, label = label_array(sample[1], plugin, "entry", str(source.get_task() or ""))
+    kind, label = label_forms.label_array(sample[1], plugin, "entry", get(source.get_task() or ""))
     palette = kept_colours(source).get(COLOR_PALETTE_ATTRIBUTE, [])
     channels, height, width = feature.shape
     size = f"{width}×{height}, {channels} channel{'s' if channels > 1 else ''}, {feature.dtype}"
-    facts = {"kind": kind, "size": size, "label": _words(kind, label, labels)}
-    return overlay(feature, kind, label, labels, palette), facts
-
-
-def _words(kind: str, label: np.ndarray, names: Sequence[str]) -> str:
-    """A label in words."""
-    if kind == "none":
-        return "no label"
-    if kind == "boxes":
-        return "no object" if not len(label) else f"{len(label)} box{'es' if len(label) > 1 else ''}"
-    if kind in ("scalar", "vector"):
-        numbers = label.reshape(-1)
-        if kind == "scalar" and names and 0 <= int(numbers[0]) < len(names):
-            return names[int(numbers[0])]
-        more = " …" if len(numbers) > SHOWN_NUMBERS else ""
-        return ", ".join(f"{number:g}" for number in numbers[:SHOWN_NUMBERS]) + more
-    if names and label.shape[0] == 1:
-        found = [names[int(number)] for number in np.unique(label) if number < len(names)]
-        return ", ".join(found[:SHOWN_NUMBERS])
-    return "×".join(map(str, label.shape[::-1]))
+    facts = {"kind": kind, "size": size, "label": label_forms.words(kind, label, labels)}
+    return overlay(feature, label_forms.drawn(kind, label, feature.shape, labels), label, labels, palette), facts

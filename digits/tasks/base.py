@@ -88,6 +88,11 @@ class Labels:
         )
 
     @property
+    def is_whole(self) -> bool:
+        """Whether a label is one whole number, of a class where classes have names."""
+        return self.kind == "index"
+
+    @property
     def is_picture(self) -> bool:
         """Whether a label has height and width: (C, H, W), or of several sizes."""
         return self.shape is None or (len(self.shape) == 3 and min(self.shape[1:]) > 1)
@@ -104,6 +109,7 @@ class Task(ABC):
     model_type: ClassVar[str] = "Generic Image Model"  # R's `type_name` of a model
     area: ClassVar[str] = "generic"  # R's part of the addresses: /datasets/images/<area>, /models/images/<area>
     unit: ClassVar[str] = "entries"  # what progress counts while records are made
+    counted: ClassVar[str] = ""  # what statistics count of the classes: "records", "pixels", "boxes", "labels", "" (nothing)
     label_kinds: ClassVar[tuple[str, ...]]  # kinds of labels in records that fit, the usual one first
     output_kind: ClassVar[str]  # what an output is: one of the five words above, in JSON and in the pages' code
     views: ClassVar[tuple[str, ...]]  # view extensions that fit, the one to propose first

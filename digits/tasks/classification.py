@@ -27,6 +27,7 @@ class Classification(Task):
     area = "classification"
     unit = "images"
     label_kinds = ("index",)
+    counted = "records"
     output_kind = CLASSES
     views = ("all-top-k", "all-raw-data")
     losses = ("cross_entropy", "focal")

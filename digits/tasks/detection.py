@@ -21,6 +21,7 @@ class Detection(Task):
     title = "Object detection"
     model_words = "An object detection model"
     label_kinds = ("boxes",)
+    counted = "boxes"
     output_kind = BOXES
     views = ("image-bounding-boxes", "all-raw-data")
     picture_metrics = ("map50", "precision", "recall")

@@ -23,6 +23,7 @@ class Regression(Task):
     title = "Regression"
     model_words = "A regression model"
     label_kinds = ("vector", "index", "array")
+    counted = "labels"
     output_kind = NUMBERS
     views = ("all-raw-data",)
     losses = ("mse", "l1", "smooth_l1")

@@ -22,6 +22,7 @@ class Segmentation(Task):
     title = "Segmentation"
     model_words = "A segmentation model"
     label_kinds = ("map", "array")
+    counted = "pixels"
     output_kind = MAP
     views = ("image-segmentation", "image-image-output", "all-raw-data")
     losses = ("cross_entropy_dice", "cross_entropy", "dice", "focal", "focal_dice")

@@ -58,8 +58,9 @@ class Training:
         made[8:24, 8:24] = found
         path = f"samples/step_{epoch * 10}.npz"
         np.savez(self.folder / path, **{"0/output": made})
+        decides = "mean_dice" if "mean_dice" in values else ""
         named = {name.replace("of_cell", "dice/cell"): value for name, value in values.items()}
-        self.writer.emit(MetricEvent(step=epoch * 10, epoch=epoch, phase="val", values=named, kinds=KINDS))
+        self.writer.emit(MetricEvent(step=epoch * 10, epoch=epoch, phase="val", values=named, kinds=KINDS, decides=decides))
         self.writer.emit(SampleEvent(step=epoch * 10, epoch=epoch, path=path))
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection import DataIngestion
-from digits.ingest.record_schema import label_array
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
+from digits.tasks import get
+from digits.tasks.label_forms import label_array
 from tests.ingest import objects
 from tests.ingest.making import Run, make_job, picture, run_job
 
@@ -321,7 +322,7 @@ def test_the_old_form_of_boxes() -> None:
     rows[0, 0, :2] = 2, 16
     rows[0, 1, :6] = 5, 6, 10, 20, 0, 3
     rows[0, 2, :6] = 1, 2, 3, 4, 0, 0
-    kind, boxes = label_array(rows, "plugin", "entry", "detection")
+    kind, boxes = label_array(rows, "plugin", "entry", get("detection"))
     assert kind == "boxes"
     assert boxes.tolist() == [(5, 6, 15, 26, 3, 0), (1, 2, 4, 6, 0, BOX_IGNORED)]
-    assert label_array(rows, "plugin", "entry", "")[0] == "array"
+    assert label_array(rows, "plugin", "entry")[0] == "array"

@@ -17,7 +17,7 @@ from digits.errors import DataError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest import pool
 from digits.ingest.encode import Encoder
-from digits.ingest.record_schema import Layout
+from digits.ingest.record_schema import RecordSchema
 from digits.ingest.shared_memory import attach, create
 
 SHAPE = (3, 64, 48)
@@ -36,9 +36,9 @@ class Numbers(DataIngestionInterface):
         return [(picture, entry % 3)] * 2 if entry % 50 == 0 else (picture, entry % 3)
 
 
-def layout(encoding: str = "none") -> Layout:
+def layout(encoding: str = "none") -> RecordSchema:
     meta = RecordMeta("classification", SHAPE, class_labels=("a", "b", "c"), feature_encoding=encoding)
-    return Layout(meta=meta, plugin="Numbers")
+    return RecordSchema(meta=meta, plugin="Numbers")
 
 
 def features_of(workers: int, encoding: str = "none") -> tuple[list[np.ndarray | bytes], list[str]]:
