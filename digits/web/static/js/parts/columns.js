@@ -47,7 +47,7 @@ function statusCell(row) {
 /** @param {Row} row */
 function bestCell(row) {
   if (row.best_value === null) return "";
-  const arrow = { lower: "↓ ", higher: "↑ " }[row.best_better] || "";
+  const arrow = { lower: "↓ ", higher: "↑ " }[String(row.best_better)] ?? "";
   const epoch = row.best_epoch === null ? "" : ` @ ${number(row.best_epoch)}`;
   const title = `${row.best_name}${epoch && `, epoch ${number(row.best_epoch)}`}`;
   return el("span", { title }, `${arrow}${number(row.best_value)}`, el("span", { class: "minor" }, epoch));
