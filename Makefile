@@ -29,10 +29,13 @@ test: $(TEST_STAMP) ## install what the tests need and run all of them
 test-fast: $(TEST_STAMP) ## the tests without the browser and the slow ones
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not browser and not slow" $(ARGS)
 
-check: $(TEST_STAMP) ## style and types
+check: $(TEST_STAMP) ## style and types, of Python and of the pages' code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deno fmt --check
+	$(BIN)/deno lint
+	$(BIN)/deno check digits/web/static/js
 
 bench: $(TEST_STAMP) ## measure against what a user would otherwise use (ARGS=--full for the large sizes)
 	@for script in benchmarks/*.py; do case $$script in */_*) continue;; esac; echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done

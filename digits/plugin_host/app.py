@@ -103,17 +103,17 @@ def _dataset_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mes
 
 def _create(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
-    return data.create(app, extension_id, header["values"], _userdata(jobs_dir, header), header.get("allowed_roots", ())), {}
+    return data.create(app, extension_id, header["values"], _userdata(jobs_dir, header), header["allowed_roots"]), {}
 
 
 def _preview(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
-    roots, same_shape = header.get("allowed_roots", ()), bool(header.get("same_shape", True))
+    roots, same_shape = header["allowed_roots"], bool(header.get("same_shape", True))
     return preview.preview(app, extension_id, header["values"], roots, same_shape, bool(header.get("checked")))
 
 
 def _recognise(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
-    found = recognise(message.header["folder"], message.header.get("allowed_roots", ()))
+    found = recognise(message.header["folder"], message.header["allowed_roots"])
     return {"proposals": [proposal.to_json() for proposal in found]}, {}
 
 
@@ -125,7 +125,8 @@ def _inference_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: M
 
 
 def _inference_entries(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
-    return data.inference_entries(app, extension_id, _userdata(jobs_dir, message.header), message.header["values"])
+    header = message.header
+    return data.inference_entries(app, extension_id, _userdata(jobs_dir, header), header["values"], header["allowed_roots"])
 
 
 def _facts(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:

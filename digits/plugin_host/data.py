@@ -15,7 +15,7 @@ from digits.errors import BadRequest, DigitsError, FormErrors, PluginError
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import FileSource
+from digits.extensions.data.source import with_roots
 from digits.ingest.encode import encoded, entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
@@ -39,20 +39,16 @@ def dataset_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None
     return {"html": html, "fields": fields, "title": extension.title, "category": extension.category, "errors": errors}
 
 
-def create(
-    app: Flask, extension_id: str, values: Mapping[str, Any], file: Path, allowed_roots: Sequence[str] = ()
-) -> dict[str, Any]:
+def create(app: Flask, extension_id: str, values: Mapping[str, Any], file: Path, allowed_roots: Sequence[str]) -> dict[str, Any]:
     """Check the form, make the instance and freeze it in `file`. Raises FormErrors; whatever `__init__` raises goes through.
 
-    `allowed_roots` are the folders that a built-in source may read (empty: all).
+    `allowed_roots` are the folders that a built-in source may read.
     """
     extension = loader.get("data", extension_id)
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
-        checked = binding.check(form, values)
+        checked = with_roots(extension.cls, binding.check(form, values), allowed_roots)
         instance = userdata.build(extension.cls, checked)
-    if isinstance(instance, FileSource):
-        instance.allowed_roots = tuple(allowed_roots)
     file.parent.mkdir(parents=True, exist_ok=True)
     userdata.write(instance, file)
     said = {"task": task_of(instance), "entry_point": extension.entry_point}
@@ -73,7 +69,9 @@ def inference_form(
         return {"html": html, "fields": binding.describe(form, html), "title": extension.title, "errors": errors}
 
 
-def inference_entries(app: Flask, extension_id: str, file: Path, values: Mapping[str, Any]) -> Encoded:
+def inference_entries(
+    app: Flask, extension_id: str, file: Path, values: Mapping[str, Any], allowed_roots: Sequence[str]
+) -> Encoded:
     """The test entries that an inference form asks for, encoded.
 
     Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
@@ -84,7 +82,8 @@ def inference_entries(app: Flask, extension_id: str, file: Path, values: Mapping
         if form is None:
             raise BadRequest(f"The plugin {extension_id} has no inference form.", advice="Test the model with pictures instead.")
         checked = binding.check(form, values)
-    instance = userdata.for_inference(extension.cls, userdata.userdata_of(file.read_bytes()), checked)
+    kept = with_roots(extension.cls, userdata.userdata_of(file.read_bytes()), allowed_roots)
+    instance = userdata.for_inference(extension.cls, kept, checked)
     return _encode_all(extension_id, instance)
 
 

@@ -16,7 +16,7 @@ from digits.errors import DigitsError
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import FileSource
+from digits.extensions.data.source import FileSource, with_roots
 from digits.images.overlay import overlay
 from digits.ingest.encode import entry_text, samples_of
 from digits.ingest.prebuilt import EXTENSION, Databases
@@ -39,21 +39,20 @@ def preview(
     FormErrors, DataError, PluginError. What the source writes goes into a folder that is deleted again.
     """
     if extension_id == EXTENSION:
-        return _looked_at(Databases(**values), "The databases", roots, same_shape)
+        return _looked_at(Databases(**values), "The databases", same_shape)
     extension = loader.get("data", extension_id)
     if checked:
-        return _looked_at(userdata.build(extension.cls, values), title_of(extension_id), roots, same_shape)
+        source = userdata.build(extension.cls, with_roots(extension.cls, values, roots))
+        return _looked_at(source, title_of(extension_id), same_shape)
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
-        source = userdata.build(extension.cls, binding.check(form, values))
-    return _looked_at(source, title_of(extension_id), roots, same_shape)
+        source = userdata.build(extension.cls, with_roots(extension.cls, binding.check(form, values), roots))
+    return _looked_at(source, title_of(extension_id), same_shape)
 
 
-def _looked_at(
-    source: DataIngestionInterface, plugin: str, roots: Sequence[str], same_shape: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _looked_at(source: DataIngestionInterface, plugin: str, same_shape: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="digits-preview-") as folder:
-        problems = _prepare(source, Path(folder), roots)
+        problems = _prepare(source, Path(folder))
         entries = {stage: entries_of(source, stage, plugin) for stage in STAGES}
         samples, arrays = _samples(source, entries, plugin)
     problems = (_several_sizes(samples) if same_shape else []) + problems
@@ -74,10 +73,10 @@ def _colours(source: DataIngestionInterface, samples: Sequence[Mapping[str, Any]
     return label_forms.colours({str(sample.get("kind")) for sample in samples}, palette, names)
 
 
-def _prepare(source: DataIngestionInterface, folder: Path, roots: Sequence[str]) -> list[dict[str, Any]]:
+def _prepare(source: DataIngestionInterface, folder: Path) -> list[dict[str, Any]]:
     problems: list[dict[str, Any]] = []
     if isinstance(source, FileSource):
-        source.job_folder, source.allowed_roots = folder, tuple(roots)
+        source.job_folder = folder
         source.prepare(problems.append)
     return problems
 

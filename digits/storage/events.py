@@ -6,6 +6,7 @@ disk) is normal and skipped; offsets are bytes and stay valid for ever, because 
 
 from __future__ import annotations
 
+import bisect
 import os
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from digits.errors import DiskFull
 from digits.storage.files import is_disk_full
 
 READ_CHUNK = 1 << 20
+HARDWARE_LINE = b'{"type":"hardware"'  # how `to_line` begins one
 VOIDABLE = (MetricEvent, SnapshotEvent, SampleEvent, ProgressEvent)
 
 
@@ -91,18 +93,29 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def valid_events(path: Path, until: int | None = None) -> list[tuple[int, Event]]:
-    """All events with what a resumed attempt made void taken out (see `AttemptEvent`), as `(offset after the line, event)`."""
+    """The events that count, as `(offset after the line, event)`: row, page and live page are all folded from these.
+
+    What a resumed attempt made void (see `AttemptEvent`) is taken out; of hardware, most lines of a long run, only the newest
+    is read. `until` is an offset to stop at.
+    """
     kept: list[tuple[int, Event]] = []
-    for end, event in read_events(path):
+    hardware: tuple[int, bytes] | None = None
+    for end, line in read_lines(path):
         if until is not None and end > until:
             break
-        if isinstance(event, AttemptEvent):
-            kept = [item for item in kept if not is_void(item, event)]
-        kept.append((end, event))
+        if line.startswith(HARDWARE_LINE):
+            hardware = end, line
+        elif (event := from_line(line)) is not None:
+            if isinstance(event, AttemptEvent):
+                kept = [item for item in kept if not _is_void(item, event)]
+            kept.append((end, event))
+    latest = from_line(hardware[1]) if hardware else None
+    if hardware and latest is not None:
+        bisect.insort(kept, (hardware[0], latest), key=lambda item: item[0])
     return kept
 
 
-def is_void(item: tuple[int, Event], attempt: AttemptEvent) -> bool:
+def _is_void(item: tuple[int, Event], attempt: AttemptEvent) -> bool:
     """Whether an earlier line was written beyond the point from which `attempt` goes on."""
     end, event = item
     return isinstance(event, VOIDABLE) and end > attempt.resumed_offset

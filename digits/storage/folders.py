@@ -12,8 +12,7 @@ from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, Kind, Task, UserColumns
 from digits.errors import StorageError
 from digits.storage.files import read_json, write_json
-
-HIDDEN = ".digits"  # below the jobs directory: database, lock, secret, uploads, run-time state
+from digits.utils.confinement import HIDDEN, UPLOADS
 
 
 class JobFolder:
@@ -139,7 +138,7 @@ class JobsDir:
         self.database_file = self.hidden / "digits.sqlite"
         self.lock_file = self.hidden / "lock"
         self.secret_file = self.hidden / "secret"
-        self.uploads = self.hidden / "uploads"
+        self.uploads = self.hidden / UPLOADS
         self.trash = self.hidden / "trash"
 
     def prepare(self) -> None:

@@ -13,9 +13,11 @@ from flask import Flask
 from digits.domain.datasets import STAGES, TEST_DB
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import with_roots
 from digits.ingest.encode import CheckedPair, encoded
 from digits.ingest.source import entries_of
 from digits.plugin_host import binding, rendering
+from digits.utils.confinement import EVERYWHERE
 
 LOOKED_AT = 5
 
@@ -51,7 +53,7 @@ class DataSourceContract:
         """Made from the form, as a page makes it."""
         with binding.request_with(app, values):
             form = binding.make_form(self.source.get_id(), self.source.get_dataset_form)
-            return userdata.build(self.source, binding.check(form, values))
+            return userdata.build(self.source, with_roots(self.source, binding.check(form, values), EVERYWHERE))
 
     def test_says_who_it_is(self) -> None:
         for text in (self.source.get_id(), self.source.get_title(), self.source.get_category()):

@@ -12,13 +12,13 @@ from digits.service.files import browse as browsing
 from digits.service.files import uploads
 from digits.service.files.names import safe_name
 from digits.service.files.unpack import TAR, ZIP
+from digits.utils.confinement import PRIVATE
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, require_user, route, wants_json
 
 # What a browser may show in place; anything else is handed over as a download. Nothing of it may run scripts.
 SHOWN = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".txt", ".log", ".json", ".jsonl", ".csv", ".py"})
 TEXTS = frozenset({".txt", ".log", ".jsonl", ".csv", ".py"})
-PRIVATE = frozenset({"userdata.pkl"})
 MAX_PARTS = 5000
 
 

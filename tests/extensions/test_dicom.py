@@ -32,6 +32,7 @@ from digits.extensions.data.dicom import DataIngestion, pixels
 from digits.extensions.data.dicom.scan import SEGMENTATION
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.testing import DataSourceContract
+from digits.utils.confinement import EVERYWHERE
 
 BASE = {
     "labels": "none",
@@ -72,7 +73,7 @@ def write(path: Path, values: np.ndarray, patient: str = SECRET, **tags: Any) ->
 
 
 def source(folder: Path, **values: Any) -> DataIngestion:
-    return DataIngestion(**{**BASE, "dicom_folder": str(folder), **values})
+    return DataIngestion(**{**BASE, "dicom_folder": str(folder), "allowed_roots": EVERYWHERE, **values})
 
 
 def only(found: DataIngestion, stage: str = "train_db") -> Any:

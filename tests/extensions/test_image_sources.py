@@ -16,9 +16,10 @@ from digits.extensions.data.image_processing import DataIngestion as Processing
 from digits.extensions.data.image_regression import DataIngestion as Regression
 from digits.extensions.data.image_segmentation import DataIngestion as Segmentation
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import FileSource
+from digits.extensions.data.source import FileSource, with_roots
 from digits.plugin_host import binding
 from digits.testing.data import DataSourceContract
+from digits.utils.confinement import EVERYWHERE
 from tests.extensions.test_recognise import photos
 from tests.ingest import objects
 
@@ -30,7 +31,7 @@ class Prepared(DataSourceContract):
     def instance(self, app: Flask, values: dict[str, Any], tmp_path: Path) -> DataIngestionInterface:
         with binding.request_with(app, values):
             form = binding.make_form(self.source.get_id(), self.source.get_dataset_form)
-            source = userdata.build(self.source, binding.check(form, values))
+            source = userdata.build(self.source, with_roots(self.source, binding.check(form, values), EVERYWHERE))
         assert isinstance(source, FileSource)
         source.job_folder = tmp_path
         source.prepare(lambda problem: None)

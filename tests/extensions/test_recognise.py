@@ -10,12 +10,13 @@ from PIL import Image
 
 from digits.errors import DataError
 from digits.extensions.data.recognise import Proposal, recognise
+from digits.utils.confinement import EVERYWHERE
 from tests.ingest import objects
 from tests.ingest.making import class_folder, picture
 
 
 def best(folder: Path) -> Proposal:
-    return recognise(str(folder))[0]
+    return recognise(str(folder), EVERYWHERE)[0]
 
 
 def masks(folder: Path, count: int = 3) -> None:
@@ -82,9 +83,9 @@ def test_class_folders(tmp_path: Path) -> None:
 
 
 def test_nothing_known_and_no_folder(tmp_path: Path) -> None:
-    assert recognise(str(tmp_path)) == []
+    assert recognise(str(tmp_path), EVERYWHERE) == []
     with pytest.raises(DataError, match="no folder"):
-        recognise(str(tmp_path / "none"))
+        recognise(str(tmp_path / "none"), EVERYWHERE)
 
 
 def test_links_out_of_the_allowed_folders_are_not_followed(tmp_path: Path) -> None:
@@ -93,3 +94,4 @@ def test_links_out_of_the_allowed_folders_are_not_followed(tmp_path: Path) -> No
     (tmp_path / "open").mkdir()
     (tmp_path / "open/data").symlink_to(tmp_path / "secret")
     assert recognise(str(tmp_path / "open"), [str(tmp_path / "open")]) == []
+    assert recognise(str(tmp_path / "secret"), []) == []

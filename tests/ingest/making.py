@@ -15,10 +15,13 @@ from PIL import Image
 from digits.domain.datasets import DatasetInfo, DatasetSpec
 from digits.domain.events import Event
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
+from digits.extensions import loader
+from digits.extensions.data.source import ROOTS, with_roots
 from digits.ingest.pipeline import IngestContext, ingest
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.open import open_records
 from digits.storage.records.reader import RecordReader
+from digits.utils.confinement import EVERYWHERE
 
 FOLDER, TEXTFILE = "image-classification-folder", "image-classification-textfile"
 
@@ -74,6 +77,8 @@ def make_job(jobs: Path, extension: str, data: dict[str, Any], **spec: Any) -> J
     jobs_dir = JobsDir(jobs)
     jobs_dir.prepare()
     folder = jobs_dir.folder(new_job_id())
+    cls = loader.get("data", extension).cls
+    data = with_roots(cls, data, data.get(ROOTS, EVERYWHERE))
     request = JobRequest(
         id=folder.id,
         kind=Kind.DATASET,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from digits.extensions.data.recognise import recognise
+from digits.utils.confinement import EVERYWHERE
 from tests.ingest.making import Run, make_job, run_job
 
 SPLITS = ("train", "val", "test")
@@ -98,7 +99,7 @@ def test_streets_with_kitti_boxes(shared_data: Path, tmp_path: Path) -> None:
     ],
 )
 def test_folders_are_recognised(shared_data: Path, folder: str, extension: str, form: str) -> None:
-    best = recognise(str(shared_data / folder))[0]
+    best = recognise(str(shared_data / folder), EVERYWHERE)[0]
     assert best.extension == extension
     assert best.values.get("annotation_format", "") == form
     if folder not in ("kitti", "hymenoptera"):
@@ -108,5 +109,5 @@ def test_folders_are_recognised(shared_data: Path, folder: str, extension: str, 
 
 
 def test_pascal_voc_comes_with_its_lists(shared_data: Path) -> None:
-    voc = next(p for p in recognise(str(shared_data / "bccd")) if p.values["annotation_format"] == "voc")
+    voc = next(p for p in recognise(str(shared_data / "bccd"), EVERYWHERE) if p.values["annotation_format"] == "voc")
     assert voc.values["val_list_file"].endswith("ImageSets/Main/val.txt")

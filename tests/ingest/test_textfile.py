@@ -145,5 +145,5 @@ def test_a_job_can_be_stopped_while_it_looks_at_its_files(tmp_path: Path, values
 
 def test_lists_whose_pictures_may_not_be_read_name_the_first(tmp_path: Path, values: dict[str, Any]) -> None:
     (tmp_path / "train.txt").write_text("/elsewhere/1.png 0\n/elsewhere/2.png 1\n")
-    with pytest.raises(DataError, match=r"The first that cannot be taken is /elsewhere/1\.png: It lies outside"):
+    with pytest.raises(DataError, match=r"The first that cannot be taken is /elsewhere/1\.png: It is outside"):
         make(tmp_path, TEXTFILE, **values, allowed_roots=[str(tmp_path)])

@@ -53,8 +53,8 @@ def pictures(tmp_path):
     return root
 
 
-def context_for(jobs_dir: JobsDir, roots=(), closed="", **spec) -> WorkerContext:
-    options = {"framework": "fake", "roots": [str(r) for r in roots], "closed": str(closed)}
+def context_for(jobs_dir: JobsDir, roots=(), **spec) -> WorkerContext:
+    options = {"framework": "fake", "roots": [str(r) for r in roots]}
     values = EvaluationSpec(model_id=MODEL_ID, snapshot="snapshots/epoch_1.json", epoch=1.0, options=options, **spec)
     request = JobRequest(
         JOB_ID, Kind.EVALUATION, "Evaluation", Task.CLASSIFICATION, time.time(), {}, values.to_json(), (), Resources("inference")
@@ -161,7 +161,7 @@ def test_files_outside_the_allowed_folders_are_not_read(jobs_dir, pictures, tmp_
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(secret / "s.png")
     (pictures / "link.png").symlink_to(secret / "s.png")
     (pictures / "linked").symlink_to(secret)
-    context = context_for(jobs_dir, [pictures, tmp_path / "jobs"], closed=jobs_dir.hidden, source="list", list_file="images.txt")
+    context = context_for(jobs_dir, [pictures, tmp_path / "jobs"], source="list", list_file="images.txt")
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(jobs_dir.hidden / "h.png")
     bad = [
         f"{secret}/s.png",

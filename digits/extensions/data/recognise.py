@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from digits.errors import DataError, DigitsError
-from digits.extensions.data.classification.confine import Confinement
 from digits.extensions.data.image_object_detection.formats import recognise as box_format
 from digits.extensions.data.image_object_detection.formats.csv_boxes import CLASS, CORNERS, SIZES
 from digits.extensions.data.image_segmentation.masks import read_colours, read_values
 from digits.extensions.data.images.pairing import base_name
 from digits.extensions.data.images.tables import read_rows
 from digits.extensions.data.images.tree import Folder, look, split_of
+from digits.utils.confinement import Confinement
 
 MOST_CLASSES = 64  # a grey picture with more different values is no mask
 LABEL_WORDS = ("label", "mask", "annot", "gt", "segm", "target", "clean", "sharp", "high", "output", "truth")
@@ -46,7 +46,7 @@ class Proposal:
         return asdict(self)
 
 
-def recognise(folder: str, allowed_roots: Sequence[str] = ()) -> list[Proposal]:
+def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
     """What the folder may be, the likeliest first; empty where nothing fits. Raises DataError for what is no folder."""
     if not os.path.isdir(folder):
         raise DataError(f"{folder} is no folder that can be read.", advice="Give the folder in which pictures and labels lie.")
@@ -99,7 +99,7 @@ def _boxes(root: str, folders: list[Folder]) -> Iterator[Proposal]:
         pairs = _partners(root, folders, ending)
         if "train" not in pairs:
             continue
-        name = box_format(pairs["train"][1])
+        name = box_format(pairs["train"][1], folders[0].may_read)
         if name in titles:
             lists = _lists(root, "Main") if name == "voc" and set(pairs) == {"train"} else {}
             reason = f"Each picture in {pairs['train'][0]} has a {ending} file of its name, of the form of {titles[name]}."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.utils.confinement import Confinement
 
+ROOTS = "allowed_roots"  # in userdata
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -42,16 +44,31 @@ class Sample(tuple):
         return pair
 
 
-class FileSource(DataIngestionInterface):
+class ConfinedSource(DataIngestionInterface):
+    """A source that opens files only in the folders that the server allows: the entry `allowed_roots` of its userdata, which the
+    server puts there before `__init__` sees it, else the attribute; without either, none."""
+
+    allowed_roots: tuple[str, ...] = ()
+
+    def confinement(self) -> Confinement:
+        """The folders that files may come from."""
+        return Confinement(self.userdata.get(ROOTS) or self.allowed_roots)
+
+
+def with_roots(cls: type[Any], values: Mapping[str, Any], roots: Iterable[str]) -> dict[str, Any]:
+    """The values that a source is built from, with the folders it may read where it is one that asks for them."""
+    return {**values, ROOTS: list(roots)} if issubclass(cls, ConfinedSource) else dict(values)
+
+
+class FileSource(ConfinedSource):
     """Base of sources that look through files once, before anything is encoded.
 
     `prepare` runs in the worker at the first start and keeps what it finds in `userdata` and in files of the job folder;
-    `job_folder` is set before every call, so that a moved jobs directory does no harm. `allowed_roots` are the folders that
-    files may come from (empty: all). `prepared` says that it ran.
+    `job_folder` is set before every call, so that a moved jobs directory does no harm. `prepared`
+    says that it ran.
     """
 
     job_folder = Path()
-    allowed_roots: tuple[str, ...] = ()
     prepared = False
 
     def prepare(self, report: Report) -> None:

@@ -295,7 +295,8 @@ class ClassificationSource(Source):
 
     def look(self, service: Service, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         form = self.check(service, {"dataset_name": "?", **{name: value for name, value in values.items() if value}})
-        header = {"values": _ingest_values(service, form), "checked": True, "same_shape": not form.keep_size}
+        own = _ingest_values(service, form)
+        header = {"values": own, "allowed_roots": roots(service), "checked": True, "same_shape": not form.keep_size}
         return CLASSIFICATION[form.method], header
 
     def stored(self, service: Service, job: Job) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import Resources
 from digits.errors import FormErrors
 from digits.service import Service
-from digits.service.datasets.source import Errors, FormPage, Made, Source, unknown_task
+from digits.service.datasets.source import Errors, FormPage, Made, Source, roots, unknown_task
 from digits.service.files.confine import readable_file, readable_folder
 from digits.service.forms import BoundForm, FormModel, option, parse
 from digits.storage.folders import JobFolder
@@ -73,7 +73,8 @@ class DatabaseSource(Source):
     def look(self, service: Service, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         form = self.check(service, {**values, "dataset_name": "?"})
         spec = self._spec(service, form)
-        return EXTENSION, {"values": spec.extension_data, "checked": True, "same_shape": spec.force_same_shape}
+        header = {"values": spec.extension_data, "allowed_roots": roots(service), "checked": True}
+        return EXTENSION, {**header, "same_shape": spec.force_same_shape}
 
     def _spec(self, service: Service, form: PrebuiltForm) -> DatasetSpec:
         return DatasetSpec(

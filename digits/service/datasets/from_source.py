@@ -168,7 +168,7 @@ def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any])
 
     Raises FormErrors for a form that does not validate and PluginFailure for a plugin that fails.
     """
-    header = {"job_id": dataset.id, "values": dict(values)}
+    header = {"job_id": dataset.id, "values": dict(values), "allowed_roots": roots(service)}
     if errors := check_paths(service, values, lambda: _inference_fields(service, dataset, header)):
         raise FormErrors(errors)
     from digits.storage.records import boxes as box_arrays

@@ -207,8 +207,6 @@ def _options(service: Service, model: Job) -> dict[str, Any]:
     return {
         "framework": model.framework,
         "roots": [str(root) for root in paths.allowed_roots(service)],
-        "closed": str(service.jobs_dir.hidden.resolve()),
-        "uploads": str(service.jobs_dir.uploads.resolve()),
         "allow_urls": service.settings.allow_urls,
     }
 

@@ -9,11 +9,11 @@ from typing import Any
 from digits.errors import BadRequest, NotFound
 from digits.service import Service
 from digits.service.files.confine import allowed_roots, confine, is_allowed
-from digits.storage.folders import HIDDEN
+from digits.utils.confinement import HIDDEN, PRIVATE
 
 MOST_SUGGESTIONS = 200
 MOST_ENTRIES = 5000
-GUARDED = frozenset({HIDDEN, "userdata.pkl"})  # names that may be refused inside an allowed folder
+GUARDED = PRIVATE | {HIDDEN}  # names that may be refused inside an allowed folder
 
 
 def suggestions(service: Service, query: str) -> tuple[list[str], list[str]]:

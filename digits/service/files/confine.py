@@ -7,12 +7,18 @@ from pathlib import Path
 
 from digits.errors import BadRequest, Forbidden, FormErrors
 from digits.service import Service
+from digits.utils.confinement import Confinement
 
 
 def allowed_roots(service: Service) -> tuple[Path, ...]:
     """Folders that path fields may reach: `data_dirs`, the uploads, and the records of jobs."""
     own = (service.jobs_dir.uploads.resolve(), service.jobs_dir.path.resolve())
     return (*service.settings.data_roots(), *own)
+
+
+def confinement(service: Service) -> Confinement:
+    """What path fields, lists and sources may read."""
+    return Confinement(allowed_roots(service))
 
 
 def confine(service: Service, text: str) -> Path:
@@ -22,25 +28,12 @@ def confine(service: Service, text: str) -> Path:
     """
     if "\0" in text:
         raise BadRequest("A path cannot contain a zero byte.")
-    path = Path(os.path.expanduser(text))
-    resolved = Path(os.path.realpath(path if path.is_absolute() else Path("/") / path))
-    if not is_allowed(service, resolved):
-        raise Forbidden(
-            f"{resolved} is outside the folders that digits may read.",
-            advice="Add its folder to the setting data_dirs (DIGITS_DATA_DIRS) and start the server again.",
-        )
-    return resolved
+    return Path(confinement(service).resolve(os.path.join("/", os.path.expanduser(text))))
 
 
-def is_allowed(service: Service, resolved: Path) -> bool:
-    """Whether a resolved path lies in an allowed folder; the server's own files (database, secret) and userdata never do."""
-    hidden = service.jobs_dir.hidden.resolve()
-    uploads = service.jobs_dir.uploads.resolve()
-    if _inside(resolved, hidden) and not _inside(resolved, uploads):
-        return False
-    if resolved.name == "userdata.pkl":
-        return False
-    return any(_inside(resolved, root) for root in allowed_roots(service))
+def is_allowed(service: Service, path: Path) -> bool:
+    """Whether a path lies in an allowed folder; the server's own files (database, secret) and userdata never do."""
+    return confinement(service).allows(path)
 
 
 def readable_folder(service: Service, text: str, field: str) -> Path:
@@ -74,7 +67,3 @@ def _confined(service: Service, text: str, field: str) -> Path:
         raise FormErrors({field: [str(error)]}) from error
     except OSError as error:
         raise FormErrors({field: [f"Not a usable path: {error.strerror}."]}) from error
-
-
-def _inside(path: Path, root: Path) -> bool:
-    return path == root or root in path.parents

@@ -16,9 +16,8 @@ from digits.domain.events import (
     SampleEvent,
     SnapshotEvent,
     WarningEvent,
-    from_line,
 )
-from digits.storage.events import is_void, read_lines
+from digits.storage.events import valid_events
 from digits.storage.folders import JobFolder
 
 KEPT_LOG_LINES = 200
@@ -53,46 +52,29 @@ class RunHistory:
     def error(self) -> ErrorEvent | None:
         """Why the last attempt failed; None when it did not, or has not yet."""
         last = max((attempt.attempt for attempt in self.attempts), default=0)
-        return next((error for error in self.errors if error.attempt >= last), None)
+        return next((error for error in reversed(self.errors) if error.attempt >= last), None)
 
 
 def read_history(folder: JobFolder) -> RunHistory:
     """Read the whole event log of a job; empty when it has not started."""
     history = RunHistory()
-    kept: list[tuple[int, Event]] = []
-    hardware = b""
-    for end, line in read_lines(folder.events_file):
+    for end, event in valid_events(folder.events_file):
         history.offset = end
-        if line.startswith(b'{"type":"hardware"'):  # most lines of a long run: only the last one is of use
-            hardware = line
-            continue
-        event = from_line(line)
-        if isinstance(event, AttemptEvent):
-            kept = [item for item in kept if not is_void(item, event)]
-        if event is not None:
-            kept.append((end, event))
-    for _, event in kept:
         _add(history, event)
-    latest = from_line(hardware) if hardware else None
-    history.hardware = latest if isinstance(latest, HardwareEvent) else None
     history.log = history.log[-KEPT_LOG_LINES:]
     return history
 
 
 def current_snapshots(history: RunHistory) -> list[SnapshotEvent]:
-    """The snapshots that are still there, by epoch; the newest word on each path counts, `best` is on one at most."""
+    """The snapshots that are still there, by epoch; the newest word on each path counts, and a new best one takes the mark."""
     found: dict[str, SnapshotEvent] = {}
-    best = ""
     for event in history.snapshots:
         found.pop(event.path, None)
+        if event.best and not event.removed:
+            found = {path: replace(other, best=False) for path, other in found.items()}
         if not event.removed:
             found[event.path] = event
-            best = event.path if event.best else best
-    return sorted((_with_best(event, event.path == best) for event in found.values()), key=lambda event: event.epoch)
-
-
-def _with_best(event: SnapshotEvent, best: bool) -> SnapshotEvent:
-    return replace(event, best=best)
+    return sorted(found.values(), key=lambda event: event.epoch)
 
 
 def _with_rate(event: ProgressEvent, before: ProgressEvent | None) -> ProgressEvent:
@@ -119,3 +101,5 @@ def _add(history: RunHistory, event: Event) -> None:
         history.log.append(event)
     elif isinstance(event, ProgressEvent):
         history.progress = _with_rate(event, history.progress)
+    elif isinstance(event, HardwareEvent):
+        history.hardware = event

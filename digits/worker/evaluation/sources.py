@@ -23,6 +23,7 @@ from digits.images.prepare_for_model import Fitting, Preparer
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
+from digits.utils.confinement import Confinement
 from digits.utils.fetch import fetch
 from digits.utils.image import is_image_file
 from digits.utils.words import readable
@@ -187,12 +188,9 @@ class _FileReader:
     def __init__(self, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         options = spec.options
         self._prepare = Preparer(meta, dont_resize=spec.dont_resize)
-        self._roots = tuple(_prefix(root) for root in options.get("roots", ()))
-        self._uploads = _prefix(options.get("uploads", ""))
-        self._closed = _prefix(options.get("closed", ""))
+        self._confinement = Confinement(options.get("roots", ()))
         self._allow_urls = bool(options.get("allow_urls"))
         self._classes = len(meta["class_labels"])
-        self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
 
     def read(self, entries: Sequence[tuple[str, int]]) -> Batch:
         batch = Batch(features=[])
@@ -226,21 +224,10 @@ class _FileReader:
             raise LoadImageError("A path cannot contain a zero byte.")
         if not os.path.isabs(path):
             raise LoadImageError(f"{path} is a relative path; give the folder it starts at (image_folder).")
-        folder, name = os.path.split(path)
-        real = os.path.join(self._real_folder(folder), name)
-        if os.path.islink(real):
-            real = os.path.realpath(real)
-        hidden = real.startswith(self._closed) and not real.startswith(self._uploads)
-        if hidden or name == "userdata.pkl" or not real.startswith(self._roots):
-            raise LoadImageError(f"{path} is outside the folders that digits may read (setting data_dirs).")
-        return real
+        return self._confinement.resolve(path)
 
 
 def _file_tasks(entries: Iterable[tuple[str, int]], size: int, reader: _FileReader) -> Iterator[Task]:
     iterator = iter(entries)
     while chunk := list(islice(iterator, size)):
         yield functools.partial(reader.read, chunk)
-
-
-def _prefix(folder: str) -> str:
-    return os.path.join(folder, "") if folder else "\0"

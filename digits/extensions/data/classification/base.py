@@ -13,11 +13,11 @@ import numpy as np
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
-from digits.extensions.data.classification.confine import OUTSIDE, Confinement
 from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
 from digits.extensions.data.source import FileSource, Report, Sample
 from digits.images.prepare import EIGHT_BIT, Format, Preparation, is_address, read_format
 from digits.storage.files import atomic
+from digits.utils.confinement import OUTSIDE, Confinement
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, LABELS_FILE, TEST_FILE, TRAIN_FILE, VAL_FILE
 
 LIST_FILES = {TRAIN_DB: TRAIN_FILE, VAL_DB: VAL_FILE, TEST_DB: TEST_FILE}
@@ -84,15 +84,11 @@ class ClassificationSource(FileSource):
         """The part of a path that the group pattern looks at."""
         return path
 
-    def confinement(self) -> Confinement:
-        """The folders that pictures may come from, as the server set them (`allowed_roots`)."""
-        return Confinement(self.option("allowed_roots", ()))
-
     def refusal(self, path: str, allowed: Confinement) -> str:
         """Why a picture cannot be taken; empty where it can."""
         if "\n" in path or "\r" in path:
             return "The file name contains a line break."
-        return "" if is_address(path) or allowed.allows(path) else OUTSIDE
+        return "" if is_address(path) or allowed.allows(path) else f"It is {OUTSIDE}."
 
     def refuse(self, path: str, reason: str, report: Report, **more: Any) -> None:
         """Report a picture that cannot be taken; the first of them explains why there may be none at all."""

@@ -13,14 +13,13 @@ from digits.domain.datasets import TEST_DB
 from digits.errors import DataError
 from digits.extensions.data.dicom import masks, pixels, scan
 from digits.extensions.data.dicom.scan import Slice
-from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import Sample
+from digits.extensions.data.source import ConfinedSource, Sample
 
 IGNORED = 255
 LISTED_RECORDS = 1000  # of the validation split, in the form to test a model with
 
 
-class DataIngestion(DataIngestionInterface):
+class DataIngestion(ConfinedSource):
     """An entry is a Slice. What was found and the split are made once and live in userdata."""
 
     def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
@@ -88,7 +87,7 @@ class DataIngestion(DataIngestionInterface):
     def _asked(self) -> list[Slice]:
         """What the inference form names: files without labels, or a record of the validation split with its own."""
         if path := str(self.userdata.get("test_path") or "").strip():
-            found = scan.find_slices(Path(path))
+            found = scan.find_slices(Path(path), self.confinement())
             if not found:
                 raise DataError(f"{path} is no DICOM picture and holds none.", advice="Name a DICOM file or a folder of them.")
             return found
@@ -107,7 +106,7 @@ class DataIngestion(DataIngestionInterface):
 
     def _look(self) -> None:
         data = self.userdata
-        slices = scan.find_slices(Path(data["dicom_folder"]))
+        slices = scan.find_slices(Path(data["dicom_folder"]), self.confinement())
         if not slices:
             raise DataError(
                 f"{data['dicom_folder']} holds no DICOM pictures.", advice="Name a folder with DICOM files, at any depth."
@@ -116,7 +115,7 @@ class DataIngestion(DataIngestionInterface):
         percents = float(data.get("folder_pct_val") or 0), float(data.get("folder_pct_test") or 0)
         data["slices"] = scan.split(slices, data["split_by"], *percents, int(data.get("seed") or 0))
         if data["labels"] == "masks":
-            data["masks_by_name"], data["masks_by_instance"] = masks.index_masks(Path(data["mask_folder"]))
+            data["masks_by_name"], data["masks_by_instance"] = masks.index_masks(Path(data["mask_folder"]), self.confinement())
             data["class_labels"] = self._mask_classes(slices)
         elif data["labels"] == "folders":
             data["class_labels"] = sorted({self._class_of(one) for one in slices})

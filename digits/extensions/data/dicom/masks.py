@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from digits.errors import DataError
 from digits.extensions.data.dicom.scan import SEGMENTATION, Slice, files_below, read_header, without_remarks
+from digits.utils.confinement import Confinement
 from digits.utils.image import load_array
 
 PICTURES = (".png", ".tif", ".tiff", ".npy")
@@ -24,11 +25,11 @@ Index = dict[str, list[tuple[str, int, int]]]  # SOP instance -> file, frame, se
 
 
 @without_remarks()
-def index_masks(folder: Path) -> tuple[dict[str, str], Index]:
-    """Mask files by base name, and frames of DICOM-SEG files by the instance they refer to."""
+def index_masks(folder: Path, allowed: Confinement) -> tuple[dict[str, str], Index]:
+    """Mask files by base name, and frames of DICOM-SEG files by the instance they refer to. Raises Forbidden."""
     by_name: dict[str, str] = {}
     by_instance: Index = {}
-    for path in files_below(folder):
+    for path in files_below(folder, allowed):
         name = path.name.lower()
         if name.endswith((*PICTURES, *NIFTI)):
             by_name[base_name(path)] = str(path)

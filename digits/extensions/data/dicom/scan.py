@@ -15,6 +15,8 @@ import pydicom
 from pydicom import config
 from pydicom.errors import InvalidDicomError
 
+from digits.utils.confinement import Confinement
+
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 TAGS = ["PatientID", "StudyInstanceUID", "SOPInstanceUID", "SOPClassUID", "Rows", "Columns", "NumberOfFrames"]
 
@@ -34,18 +36,27 @@ class Slice:
         return f"{Path(self.path).name}#{self.frame}" if self.frame else Path(self.path).name
 
 
-def find_slices(folder: Path) -> list[Slice]:
-    """Every frame of every DICOM picture below a folder (or of one file), sorted by path; links are followed."""
+def find_slices(folder: Path, allowed: Confinement) -> list[Slice]:
+    """Every frame of every DICOM picture below a folder (or of one file), sorted by path; links are followed.
+
+    Raises Forbidden for a file that may not be read.
+    """
     salt = secrets.token_bytes(16)
-    files = [folder] if folder.is_file() else files_below(folder)
+    files = files_below(folder, allowed)
     return [found for path in files for found in _slices(path, salt)]
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All files, sorted within their folders."""
+def files_below(folder: Path, allowed: Confinement) -> Iterator[Path]:
+    """All files, sorted within their folders; a file for itself. Raises Forbidden for one that may not be read."""
+    allowed.resolve(folder)
+    if folder.is_file():
+        yield folder
+        return
     for root, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
-        yield from (Path(root) / name for name in sorted(names))
+        for name in sorted(names):
+            allowed.resolve(os.path.join(root, name))
+            yield Path(root) / name
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ from PIL import Image
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
-from digits.extensions.data.classification.confine import Confinement
 from digits.extensions.data.image_object_detection import formats
 from digits.extensions.data.image_object_detection.boxes import OVERSHOOT, Annotated, Reading
 from digits.extensions.data.image_object_detection.classes import NONE, ClassMap, class_map
@@ -23,6 +22,7 @@ from digits.extensions.data.images.splitting import by_lists, drawn, group_finde
 from digits.extensions.data.source import Sample
 from digits.images.place import Fit
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
+from digits.utils.confinement import ADVICE
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
@@ -95,11 +95,13 @@ class DataIngestion(ImageSource):
     def _read(self, stage: str, findings: Findings) -> Reading:
         short = SHORT[stage]
         root, labels = (str(self.option(f"{short}_{what}_folder", "")).rstrip("/") for what in ("image", "label"))
-        allowed = Confinement(self.allowed_roots)
-        if not os.path.exists(labels) or (os.path.isfile(labels) and not allowed.allows(labels)):
-            raise DataError(f"{labels or 'The label folder'} does not exist or may not be read.", advice="Correct its path.")
+        allowed = self.confinement()
+        if refusal := allowed.refusal(labels) if labels else "":
+            raise DataError(refusal, advice=ADVICE)
+        if not os.path.exists(labels):
+            raise DataError(f"{labels or 'The label folder'} does not exist.", advice="Correct its path.")
         name = str(self.option("annotation_format", "auto"))
-        name = formats.recognise(labels) if name == "auto" else name
+        name = formats.recognise(labels, allowed.allows) if name == "auto" else name
         self.userdata["format"] = name
         names_file = str(self.option("class_names_file", ""))
         request = Request(

@@ -12,12 +12,12 @@ from typing import Any
 
 from digits.domain.datasets import STAGES
 from digits.errors import DataError, LoadImageError
-from digits.extensions.data.classification.confine import OUTSIDE, Confinement
 from digits.extensions.data.classification.scan import pictures
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.source import FileSource, Report
 from digits.images.place import Fit
 from digits.storage.files import atomic
+from digits.utils.confinement import ADVICE, OUTSIDE
 
 Entries = dict[str, list[list[Any]]]  # split -> entries, JSON values; the first is the picture's path
 LARGEST_SEED = 1000
@@ -108,7 +108,7 @@ class ImageSource(FileSource):
 
     def pictures_in(self, folder: str, findings: Findings, stage: str = "") -> list[str]:
         """The pictures below a folder that may be read. Raises DataError when there are none."""
-        allowed = Confinement(self.allowed_roots)
+        allowed = self.confinement()
         if not os.path.isdir(folder):
             raise DataError(f"{folder} is no folder that can be read.", advice="Correct its path.")
         found = []
@@ -116,14 +116,16 @@ class ImageSource(FileSource):
             if allowed.allows(path):
                 found.append(path)
             else:
-                findings.add("skipped", OUTSIDE, path, stage)
+                findings.add("skipped", f"It is {OUTSIDE}.", path, stage)
         if not found:
             raise DataError(f"No pictures below {folder}.", advice="Name the folder that holds them, e.g. as PNG or JPEG files.")
         return found
 
     def file_at(self, value: str) -> str:
         """A file named in the form, if it may be read. Raises DataError."""
-        if not os.path.isfile(value) or not Confinement(self.allowed_roots).allows(value):
+        if refusal := self.confinement().refusal(value):
+            raise DataError(refusal, advice=ADVICE)
+        if not os.path.isfile(value):
             raise DataError(f"{value} is no file that can be read.", advice="Correct its path.")
         return value
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from digits.extensions.data.classification.confine import Confinement
+from digits.utils.confinement import Confinement
 from digits.utils.image import is_image_file
 
 DEPTH = 4
@@ -21,10 +22,11 @@ _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in wor
 
 @dataclass
 class Folder:
-    """One folder: its path and its files' names by kind (`image`, or an ending such as `.txt`)."""
+    """One folder: its path and the names of its files that may be read, by kind (`image`, or an ending such as `.txt`)."""
 
     path: str
     depth: int
+    may_read: Callable[[str], bool]
     files: dict[str, list[str]] = field(default_factory=dict)
 
     def names(self, kind: str) -> list[str]:
@@ -49,7 +51,7 @@ def look(root: str, allowed: Confinement) -> list[Folder]:
     for path, folders, names in os.walk(root, followlinks=False):
         depth = path.rstrip("/").count("/") - base
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < DEPTH else []
-        found.append(_folder(path, depth, [name for name in names if allowed.allows(os.path.join(path, name))]))
+        found.append(_folder(path, depth, [name for name in names if allowed.allows(os.path.join(path, name))], allowed))
         if len(found) >= FOLDERS:
             break
     return found
@@ -65,8 +67,8 @@ def split_of(path: str, root: str) -> str:
     return ""
 
 
-def _folder(path: str, depth: int, names: list[str]) -> Folder:
-    folder = Folder(path, depth)
+def _folder(path: str, depth: int, names: list[str], allowed: Confinement) -> Folder:
+    folder = Folder(path, depth, allowed.allows)
     for name in sorted(names)[:FILES]:
         if name.startswith("."):
             continue

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import Reading
 from digits.extensions.data.image_object_detection.formats import coco, csv_boxes, kitti, voc, yolo
-from digits.extensions.data.image_object_detection.formats.sources import Request, files_with, lines_of
+from digits.extensions.data.image_object_detection.formats.sources import MayRead, Request, files_with, lines_of
 
 FORMATS = {
     "kitti": ("KITTI text", kitti.read),
@@ -26,11 +26,11 @@ def read(name: str, request: Request) -> Reading:
     return FORMATS[name][1](request)
 
 
-def recognise(label_path: str) -> str:
-    """The format of a label folder or file. Raises DataError when it is none of the known ones."""
+def recognise(label_path: str, may_read: MayRead) -> str:
+    """The format of a label folder or file, from files that may be read. Raises DataError when it is none of the known ones."""
     ending = os.path.splitext(label_path)[1].lower()
-    found = ENDINGS.get(ending, "") if os.path.isfile(label_path) else _of_folder(label_path)
-    if not found and _are_empty(texts := files_with(label_path, (".txt",), most=LOOKED_AT)):
+    found = ENDINGS.get(ending, "") if os.path.isfile(label_path) else _of_folder(label_path, may_read)
+    if not found and _are_empty(texts := files_with(label_path, (".txt",), may_read, most=LOOKED_AT)):
         raise DataError(
             f"The {len(texts)} text files that were looked at in {label_path} are empty: no picture has an object.",
             advice="Check that this is the folder of the annotations, or choose their format in the form.",
@@ -43,11 +43,11 @@ def recognise(label_path: str) -> str:
     return found
 
 
-def _of_folder(folder: str) -> str:
+def _of_folder(folder: str, may_read: MayRead) -> str:
     for ending, name in ENDINGS.items():
-        if files_with(folder, (ending,), most=1):
+        if files_with(folder, (ending,), may_read, most=1):
             return name
-    return _of_texts(files_with(folder, (".txt",), most=LOOKED_AT))
+    return _of_texts(files_with(folder, (".txt",), may_read, most=LOOKED_AT))
 
 
 def _are_empty(files: Sequence[str]) -> bool:

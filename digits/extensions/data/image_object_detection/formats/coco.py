@@ -42,9 +42,9 @@ def _instances_file(request: Request) -> str:
         return request.labels
     names = PictureNames(request.root, request.pictures)
     best, most = "", 0
-    for path in files_with(request.labels, (".json",)):
+    for path in files_with(request.labels, (".json",), request.may_read):
         try:
-            listed = read_coco(path, Findings(lambda problem: None), "").pictures if request.may_read(path) else {}
+            listed = read_coco(path, Findings(lambda problem: None), "").pictures
         except DataError:
             continue
         count = sum(names.find(name) is not None for name in listed)

@@ -55,7 +55,7 @@ class Columns:
 
 def read(request: Request) -> Reading:
     """Every picture that the files name, in the order of its path."""
-    files = [request.labels] if os.path.isfile(request.labels) else files_with(request.labels, (".csv",))
+    files = [request.labels] if os.path.isfile(request.labels) else files_with(request.labels, (".csv",), request.may_read)
     names = PictureNames(request.root, request.pictures)
     boxes: dict[str, list[RawBox]] = defaultdict(list)
     for file in files:

@@ -10,6 +10,8 @@ from digits.errors import DataError
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.pairing import match
 
+MayRead = Callable[[str], bool]
+
 
 @dataclass(frozen=True)
 class Request:
@@ -24,17 +26,18 @@ class Request:
     labels: str
     stage: str
     findings: Findings
-    may_read: Callable[[str], bool]
+    may_read: MayRead
     names_file: str = ""
     first_pixel: int = 0
 
 
-def files_with(folder: str, endings: tuple[str, ...], most: int = 0) -> list[str]:
-    """Files below a folder with one of the endings, sorted; at most `most` where that is given."""
+def files_with(folder: str, endings: tuple[str, ...], may_read: MayRead, most: int = 0) -> list[str]:
+    """Files below a folder with one of the endings that may be read, sorted; at most `most` where that is given."""
     found: list[str] = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(root, name) for name in sorted(names) if name.lower().endswith(endings)]
+        paths = (os.path.join(root, name) for name in sorted(names) if name.lower().endswith(endings))
+        found += filter(may_read, paths)
         if most and len(found) >= most:
             return found[:most]
     return found
@@ -45,7 +48,7 @@ def partners(request: Request, ending: str, without_file_is_empty: bool = False)
 
     With `without_file_is_empty` a picture without a file comes with an empty name. Raises DataError when nothing matches.
     """
-    files = [path for path in files_with(request.labels, (ending,)) if request.may_read(path)]
+    files = files_with(request.labels, (ending,), request.may_read)
     if not files:
         raise DataError(f"No {ending} files below {request.labels}.", advice="Name the folder that holds the annotations.")
     found = match(request.root, request.pictures, request.labels, files)

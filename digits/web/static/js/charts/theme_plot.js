@@ -1,7 +1,6 @@
 // @ts-check
 // Plotly in the colours of the page: charts follow the switch between light and dark.
 
-const FONT = getComputedStyle(document.body).fontFamily;
 const SERIES = 8; // tokens --series-0 to --series-7
 export const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
@@ -41,7 +40,7 @@ export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, ...more } = {})
   return {
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
-    font: { family: FONT, color: token("ink-2"), size: 12 },
+    font: { family: getComputedStyle(document.body).fontFamily, color: token("ink-2"), size: 12 },
     margin: { l: 52, r: 14, t: 10, b: 40 },
     hovermode: "x unified",
     showlegend: true,

@@ -330,7 +330,7 @@ class BoxesCard extends DrawnCard {
   }
 
   /** @param {Choice} choice */
-  async whole(choice) {
+  whole(choice) {
     const canvas = this.large();
     drawBoxes(canvas, this.image, this.scene, { ...faint(choice), fine: 1 });
     return canvas;

@@ -1,0 +1,64 @@
+"""Which files of the server may be read: those in the allowed folders, links followed; where no folder is allowed, none.
+
+Holds: closed by default; a link is judged by what it leads to, a path with `..` by where it ends. In an allowed folder `.digits`
+(the server's database and secret) is closed but for the uploads, and `userdata.pkl`, which Python would run, always is. What is
+refused is refused in the words of `OUTSIDE`, whoever asks. `resolve` gives the path to open: what is opened is what was judged.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from digits.errors import Forbidden
+
+EVERYWHERE = ("/",)  # for whoever may read what the shell may
+HIDDEN, UPLOADS = ".digits", "uploads"  # below the jobs directory
+PRIVATE = frozenset({"userdata.pkl"})
+OUTSIDE = "outside the folders that digits may read (setting data_dirs)"
+ADVICE = "Add its folder to the setting data_dirs (DIGITS_DATA_DIRS) and start the server again."
+
+
+class Confinement:
+    """The folders that files may come from, e.g. `data_dirs` and the uploads. None: nothing may be read."""
+
+    def __init__(self, roots: Iterable[str | Path] = ()) -> None:
+        self.roots = tuple(os.path.realpath(root) for root in roots)
+        self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
+
+    def allows(self, path: str | Path) -> bool:
+        """Whether the file or folder behind `path` may be read."""
+        return self._is_open(self._behind(str(path)))
+
+    def refusal(self, path: str | Path) -> str:
+        """Why `path` may not be read; empty where it may."""
+        return "" if self.allows(path) else f"{path} is {OUTSIDE}."
+
+    def resolve(self, path: str | Path) -> str:
+        """The path behind `path`, without links: the one to open. Raises Forbidden."""
+        real = self._behind(str(path))
+        if not self._is_open(real):
+            raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE)
+        return real
+
+    def _behind(self, path: str) -> str:
+        """Where a path leads; the folders of many files are looked up once."""
+        folder, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return os.path.realpath(path)
+        real = os.path.join(self._real_folder(folder or "."), name)
+        return os.path.realpath(real) if os.path.islink(real) else real
+
+    def _is_open(self, real: str) -> bool:
+        if os.path.basename(real) in PRIVATE:
+            return False
+        prefixes = (root.rstrip("/") + "/" for root in self.roots)
+        return any((real + "/").startswith(prefix) and not _is_hidden(real[len(prefix) :]) for prefix in prefixes)
+
+
+def _is_hidden(path: str) -> bool:
+    """Whether a path below an allowed folder is one of the server's own."""
+    parts = path.split("/")
+    return HIDDEN in parts and parts[parts.index(HIDDEN) + 1 :][:1] != [UPLOADS]

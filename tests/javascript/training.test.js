@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { plan, smooth } from "../../digits/web/static/js/charts/training_charts.js";
+import { shortTitle, shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
+import { isMean, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
+
+const KINDS = { loss: "loss", accuracy: "accuracy", "dice/cell": "accuracy" };
+
+function training(...validations) {
+  const state = new TrainingState({ status: "R", epochs: 10 });
+  validations.forEach((values, i) => {
+    state.add({ type: "metric", phase: "val", epoch: i + 1, step: 10 * (i + 1), values, kinds: KINDS, t: 0 }, i + 1);
+  });
+  return state;
+}
+
+Deno.test("the best validation is the highest accuracy and its epoch", () => {
+  const state = training({ loss: 2, accuracy: 0.5 }, { loss: 1, accuracy: 0.75 }, { loss: 0.5, accuracy: 0.7 });
+  assert.deepEqual(state.best(), { name: "accuracy", value: 0.75, epoch: 2 });
+  assert.equal(state.last("val", "loss"), 0.5);
+});
+
+Deno.test("of equal values the first is the best, and what is no number is none", () => {
+  const state = training({ accuracy: null }, { accuracy: 0.5 }, { accuracy: 0.5 });
+  assert.deepEqual(state.best(), { name: "accuracy", value: 0.5, epoch: 2 });
+});
+
+Deno.test("without an accuracy the lowest loss decides", () => {
+  assert.deepEqual(training({ loss: 2 }, { loss: 1 }, { loss: 3 }).best(), { name: "loss", value: 1, epoch: 2 });
+});
+
+Deno.test("before the first validation nothing is best", () => {
+  assert.equal(training().best(), null);
+  assert.deepEqual(verdict(training()), []);
+});
+
+Deno.test("the user's wish decides once it is measured", () => {
+  const state = training({ loss: 1, accuracy: 0.5 });
+  state.best_metric = "loss";
+  assert.equal(state.best().name, "loss");
+  state.best_metric = "something";
+  assert.equal(state.best().name, "accuracy");
+});
+
+Deno.test("events that were seen are not counted twice", () => {
+  const state = training({ loss: 1 });
+  assert.equal(state.add({ type: "metric", phase: "val", epoch: 1, step: 1, values: { loss: 9 }, t: 0 }, 1), "");
+  assert.deepEqual(state.curves.val.values.loss, [1]);
+});
+
+Deno.test("an output that comes later has gaps before it", () => {
+  const state = training({ loss: 1 }, { loss: 1, accuracy: 0.5 });
+  assert.deepEqual(state.curves.val.values.accuracy, [null, 0.5]);
+  assert.deepEqual(state.names("accuracy"), ["accuracy"]);
+});
+
+Deno.test("long curves lose every second point, never the newest", () => {
+  const state = new TrainingState({});
+  for (let i = 1; i <= 8003; i += 1) {
+    state.add({ type: "metric", phase: "train", epoch: i, step: i, values: { loss: i }, t: 0 }, i);
+  }
+  const { epoch, values } = state.curves.train;
+  assert.ok(epoch.length < 4100);
+  assert.equal(epoch.length, values.loss.length);
+  assert.deepEqual([epoch[0], epoch.at(-1)], [1, 8003]);
+});
+
+Deno.test("a new best snapshot takes the mark, a removed one goes, and they stand by epoch", () => {
+  const state = new TrainingState({});
+  const snapshot = (epoch, best, removed = false) => ({
+    type: "snapshot",
+    path: `s${epoch}`,
+    epoch,
+    best,
+    removed,
+    metrics: {},
+    t: 0,
+  });
+  state.add(snapshot(2, true), 1);
+  state.add(snapshot(1, false), 2);
+  state.add(snapshot(3, true), 3);
+  assert.deepEqual(state.snapshots.map(({ epoch, best }) => [epoch, best]), [[1, false], [2, false], [3, true]]);
+  state.add(snapshot(1, false, true), 4);
+  assert.deepEqual(state.snapshots.map(({ epoch }) => epoch), [2, 3]);
+});
+
+Deno.test("a new attempt asks for the whole state, other events name what they change", () => {
+  const state = new TrainingState({});
+  assert.equal(state.add({ type: "attempt", t: 0 }, 1), "reload");
+  assert.equal(state.add({ type: "progress", rate: 5, unit: "images", t: 0 }, 2), "tiles");
+  assert.equal(state.add({ type: "progress", rate: 0, t: 0 }, 3), "tiles");
+  assert.deepEqual([state.progress.rate, state.progress.unit], [5, "images"]); // the last known speed
+  assert.equal(state.add({ type: "log", message: "hello", level: "info", t: 7 }, 4), "log");
+  assert.deepEqual(state.log.at(-1), { t: 7, level: "info", message: "hello" });
+});
+
+Deno.test("means over an epoch belong to their output", () => {
+  assert.equal(isMean("epoch_loss", { loss: "loss" }), true);
+  assert.equal(isMean("epoch_loss", {}), false);
+});
+
+Deno.test("values are shown in their unit", () => {
+  const state = training({ loss: 1, accuracy: 0.98765 });
+  assert.equal(shown(state, "accuracy", 0.98765), "98.77 %");
+  assert.equal(shown(state, "loss", 0.12345), "0.1235");
+  assert.equal(shown(state, "loss", null), "–");
+});
+
+Deno.test("short titles keep the field's spelling and tell outputs apart", () => {
+  assert.equal(shortTitle("mean_iou"), "mean IoU");
+  assert.notEqual(shortTitle("mean_dice"), shortTitle("mean_dice_pictures"));
+  assert.equal(shortTitle("my_own"), "my_own");
+});
+
+Deno.test("a model that is no better than the trivial answer is called so", () => {
+  const state = training({ accuracy: 0.5 });
+  state.add({ type: "baseline", values: { accuracy: 0.5 }, description: "always “cat”", t: 0 }, 9);
+  assert.match(verdict(state)[0], /no better than the trivial answer \(always “cat”\).*50 % against 50 %.*more epochs/);
+  state.status = "D";
+  assert.match(verdict(state)[0], /Train longer/);
+  state.baseline.values.accuracy = 0.4;
+  assert.deepEqual(verdict(state), []);
+});
+
+Deno.test("a class that nothing found is named", () => {
+  const [text] = verdict(training({ accuracy: 0.9, "dice/cell": 0 }));
+  assert.match(text, /“cell” is not found in any validation picture/);
+});
+
+Deno.test("outputs of one unit share a chart, others have their own, the learning rate is last", () => {
+  const state = training({ loss: 1, accuracy: 0.5, mae: 3, rmse: 4, psnr: 20, mine: 1 });
+  const charts = plan(state).filter(({ names }) => names.length);
+  assert.deepEqual(charts.map(({ key, names }) => [key, names]), [
+    ["loss", ["loss"]],
+    ["accuracy", ["accuracy"]],
+    ["errors", ["mae", "rmse"]],
+    ["psnr", ["psnr"]],
+    ["other-mine", ["mine"]],
+  ]);
+  assert.equal(plan(state).at(-1).key, "lr");
+});
+
+Deno.test("smoothing has no bias at the start and leaves gaps", () => {
+  const flat = smooth([3, 3, null, 3], 0.9);
+  assert.ok(flat.every((value, i) => (i === 2 ? value === null : Math.abs(value - 3) < 1e-12)));
+  const [first, second] = smooth([0, 1], 0.5);
+  assert.equal(first, 0);
+  assert.equal(second, 0.5 / 0.75);
+  assert.deepEqual(smooth([1, 2], 0), [1, 2]);
+});

@@ -1,0 +1,251 @@
+"""One rule says which files may be read, and every reader keeps it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits.config import Settings
+from digits.domain.inference import EvaluationSpec
+from digits.errors import DigitsError, Forbidden
+from digits.extensions.data.image_object_detection.data import DataIngestion as Boxes
+from digits.extensions.data.image_regression.data import DataIngestion as Numbers
+from digits.extensions.data.image_segmentation.data import DataIngestion as Masks
+from digits.extensions.data.source import ROOTS, FileSource
+from digits.service import Service
+from digits.service.files.confine import confine, readable_file, readable_folder
+from digits.utils.confinement import OUTSIDE, Confinement
+from tests.extensions import test_dicom
+from tests.ingest import objects
+from tests.ingest.making import FOLDER, TEXTFILE, class_folder, make
+from tests.worker.test_evaluation import context_for, jobs_dir, pictures, run, write_list
+
+__all__ = ["jobs_dir", "pictures"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """`open` is allowed, `secret` is not; links lead from one to the other, and out of `open` by way of itself."""
+    for name in ("open", "open/inner", "secret", "open/.digits/uploads", "open/.digits/run"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    for name in ("open/a.png", "open/inner/b.png", "secret/s.png", "open/.digits/secret", "open/.digits/uploads/u.png"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "open/userdata.pkl").write_bytes(b"x")
+    (tmp_path / "open/file_link").symlink_to(tmp_path / "secret/s.png")
+    (tmp_path / "open/folder_link").symlink_to(tmp_path / "secret")
+    (tmp_path / "open/relative_link").symlink_to("../secret/s.png")
+    (tmp_path / "open/second_link").symlink_to("file_link")
+    (tmp_path / "open/broken_link").symlink_to(tmp_path / "secret/none.png")
+    (tmp_path / "secret/back").symlink_to(tmp_path / "open/a.png")
+    (tmp_path / "opener").mkdir()
+    return tmp_path
+
+
+ALLOWED = (
+    "open",
+    "open/a.png",
+    "open/inner/b.png",
+    "open/inner/../a.png",
+    "open/none.png",
+    "secret/back",
+    "open/.digits/uploads/u.png",
+)
+REFUSED = (
+    "",
+    "secret",
+    "secret/s.png",
+    "opener",
+    "open/../secret/s.png",
+    "open/..",
+    "open/folder_link",
+    "open/folder_link/s.png",
+    "open/folder_link/../secret/s.png",
+    "open/file_link",
+    "open/relative_link",
+    "open/second_link",
+    "open/broken_link",
+    "open/userdata.pkl",
+    "open/.digits",
+    "open/.digits/secret",
+    "open/.digits/uploads/../secret",
+    "open/.digits/run",
+)
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_lies_in_an_allowed_folder_is_open_under_its_real_name(place: Path, name: str) -> None:
+    allowed = Confinement([place / "open"])
+    assert allowed.allows(place / name)
+    assert allowed.refusal(place / name) == ""
+    assert allowed.resolve(place / name) == os.path.realpath(place / name)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_everything_else_is_refused_in_the_same_words(place: Path, name: str) -> None:
+    allowed = Confinement([place / "open"])
+    assert not allowed.allows(place / name)
+    assert OUTSIDE in allowed.refusal(place / name)
+    with pytest.raises(Forbidden, match="DIGITS_DATA_DIRS"):
+        allowed.resolve(place / name)
+
+
+def test_without_folders_nothing_is_open(place: Path) -> None:
+    assert not any(Confinement().allows(place / name) for name in ALLOWED)
+    assert Confinement(["/"]).allows("/etc/passwd")
+
+
+def test_a_link_beside_a_folder_of_a_link_is_judged_by_where_it_really_ends(place: Path) -> None:
+    """`open/folder_link/../a.png` is `a.png` beside `secret`, not the one in `open`."""
+    (place / "a.png").write_bytes(b"x")
+    assert not Confinement([place / "open"]).allows(place / "open/folder_link/../a.png")
+
+
+def test_path_fields_keep_the_rule(place: Path) -> None:
+    service = Service.open(Settings(jobs_dir=str(place / "jobs"), auth=False, data_dirs=str(place / "open")))
+    try:
+        for name in REFUSED[1:]:
+            for read in (confine, lambda s, text: readable_file(s, text, "f"), lambda s, text: readable_folder(s, text, "f")):
+                with pytest.raises(DigitsError, match="outside the folders that digits may read"):
+                    read(service, str(place / name))
+        assert readable_file(service, str(place / "open/inner/../a.png"), "f") == (place / "open/a.png").resolve()
+    finally:
+        service.close()
+
+
+# -- sources: each with a file, a folder and links of both kinds that lead out ------------------------------------------
+
+
+def boxes_in(place: Path) -> FileSource:
+    objects.pictures(place / "in", dict.fromkeys("ab", objects.BOXES["a"]))
+    objects.kitti(place / "in", dict.fromkeys("ab", objects.BOXES["a"]))
+    return Boxes(train_image_folder=str(place / "in"), train_label_folder=str(place / "in"), annotation_format="kitti")
+
+
+def masks_in(place: Path) -> FileSource:
+    for folder in ("in", "in/masks"):
+        (place / folder).mkdir(exist_ok=True)
+    for name in "ab":
+        Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(place / f"in/{name}.png")
+        Image.fromarray(np.ones((9, 9), np.uint8)).save(place / f"in/{name}_mask.png")
+    return Masks(feature_folder=str(place / "in"), label_folder=str(place / "in"), folder_pct_val=0)
+
+
+def numbers_in(place: Path) -> FileSource:
+    (place / "in").mkdir(exist_ok=True)
+    for name in "ab":
+        Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(place / f"in/{name}.png")
+    (place / "in/t.csv").write_text("file,age\na.png,1\nb.png,2\n")
+    return Numbers(image_folder=str(place / "in"), values_file=str(place / "in/t.csv"), folder_pct_val=0)
+
+
+SOURCES = pytest.mark.parametrize("make_source", [boxes_in, masks_in, numbers_in])
+
+
+@SOURCES
+def test_sources_without_folders_read_nothing(tmp_path: Path, make_source: Callable[[Path], FileSource]) -> None:
+    source = make_source(tmp_path)
+    source.job_folder = tmp_path
+    with pytest.raises(DigitsError):
+        source.prepare(lambda problem: None)
+
+
+@SOURCES
+def test_sources_leave_out_links_that_lead_out(tmp_path: Path, make_source: Callable[[Path], FileSource]) -> None:
+    source = make_source(tmp_path)
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    for name in ("c.png", "d.png"):
+        Image.fromarray(np.full((9, 9, 3), 7, np.uint8)).save(secret / name)
+    (tmp_path / "in/c.png").symlink_to(secret / "c.png")
+    (tmp_path / "in/linked").symlink_to(secret)
+    source.userdata[ROOTS] = [str(tmp_path / "in")]
+    source.job_folder = tmp_path
+    problems: list[dict[str, Any]] = []
+    source.prepare(problems.append)
+    assert {Path(entry[0]).stem for entry in source.itemize_entries("train_db")} <= {"a", "b"}
+    refused = {problem["entry"] for problem in problems if OUTSIDE in problem["reason"]}
+    assert {Path(path).name for path in refused} >= {"c.png"}
+
+
+def test_annotations_behind_links_that_lead_out_are_not_read(tmp_path: Path) -> None:
+    """Neither to recognise their format nor to list what is wrong with their lines."""
+    source = boxes_in(tmp_path)
+    secret = objects.kitti(tmp_path / "secret", {"a": [("token-1234", 1, 1, 5, 5)]})
+    for name in "ab":
+        (tmp_path / f"in/{name}.txt").unlink()
+    (tmp_path / "in/a.txt").symlink_to(Path(secret) / "a.txt")
+    (tmp_path / "in/rows.csv").symlink_to(Path(secret) / "a.txt")
+    for name in ("auto", "csv", "kitti", "yolo"):
+        source.userdata |= {ROOTS: [str(tmp_path / "in")], "annotation_format": name}
+        source.job_folder = tmp_path
+        problems: list[dict[str, Any]] = []
+        with pytest.raises(DigitsError) as error:
+            source.prepare(problems.append)
+        assert "token-1234" not in f"{error.value} {problems}"
+
+
+@pytest.mark.parametrize("field", ["train_label_folder", "train_image_folder", "class_names_file", "train_list_file"])
+def test_a_place_of_the_form_outside_is_named(tmp_path: Path, field: str) -> None:
+    source = boxes_in(tmp_path)
+    objects.pictures(tmp_path / "secret", {"a": objects.BOXES["a"]})
+    (tmp_path / "secret/list.txt").write_text("a\n")
+    file = field.endswith("_file")
+    source.userdata |= {ROOTS: [str(tmp_path / "in")], field: str(tmp_path / "secret" / ("list.txt" if file else ""))}
+    source.job_folder = tmp_path
+    with pytest.raises(DigitsError):
+        source.prepare(lambda problem: None)
+
+
+def test_classification_keeps_the_rule(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "in", {"a": 3, "b": 3})
+    outside = class_folder(tmp_path / "secret", {"a": 2})
+    (root / "a/link.png").symlink_to(outside / "a/000.png")
+    (root / "b/linked").symlink_to(outside / "a")
+    done = make(tmp_path, FOLDER, folder_train=str(root), folder_pct_val=0, allowed_roots=[str(root)])
+    assert done.entries() == {"train": 6}
+    assert sum(OUTSIDE in problem["reason"] for problem in done.problems()) == 3
+    (tmp_path / "in/labels.txt").write_text("a\nb\n")
+    lines = [f"{root}/a/000.png 0", f"{root}/b/000.png 1", f"{root}/a/link.png 0", f"{outside}/a/001.png 0"]
+    (tmp_path / "in/list.txt").write_text("\n".join(lines) + "\n")
+    listed = make(
+        tmp_path,
+        TEXTFILE,
+        textfile_local_train_images=str(tmp_path / "in/list.txt"),
+        textfile_local_labels_file=str(tmp_path / "in/labels.txt"),
+        textfile_use_local_files=True,
+        allowed_roots=[str(root)],
+    )
+    assert listed.entries() == {"train": 2}
+    with pytest.raises(DigitsError, match="outside the folders"):
+        make(tmp_path, FOLDER, folder_train=str(root), folder_pct_val=0, allowed_roots=[])
+
+
+def test_dicom_keeps_the_rule(tmp_path: Path) -> None:
+    for name in ("in/a.dcm", "secret/s.dcm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        test_dicom.write(tmp_path / name, np.ones((4, 4), np.uint16))
+    assert test_dicom.source(tmp_path / "in", allowed_roots=[str(tmp_path / "in")]).itemize_entries("train_db")
+    with pytest.raises(Forbidden, match="outside the folders"):
+        test_dicom.source(tmp_path / "in", allowed_roots=[])
+    (tmp_path / "in/linked").symlink_to(tmp_path / "secret")
+    with pytest.raises(Forbidden, match="outside the folders"):
+        test_dicom.source(tmp_path / "in", allowed_roots=[str(tmp_path / "in")])
+
+
+def test_evaluations_keep_the_rule(jobs_dir: Any, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(tmp_path / "secret/s.png")
+    (pictures / "dark/link.png").symlink_to(tmp_path / "secret/s.png")
+    found, _ = run(context_for(jobs_dir, [pictures], source="folder", folder=str(pictures)))
+    assert found["skipped"] == 1
+    closed = context_for(jobs_dir, [], source="list", list_file="images.txt")
+    write_list(closed, [f"{pictures}/dark/0 é.png"])
+    with pytest.raises(DigitsError, match="outside the folders"):
+        run(closed)
+    assert EvaluationSpec.from_json(closed.folder.spec()).options["roots"] == []
