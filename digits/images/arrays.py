@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from digits.errors import LoadImageError
-from digits.utils.resizing import centre_box, scaled_size
+from digits.utils.resizing import as_type, centre_box, is_eight_bit, resize_image, scaled, scaled_size
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
 
@@ -23,34 +22,24 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
     if found == 1 and channels == 3:
         return np.repeat(array, 3, axis=2)
     if found >= 3 and channels == 1 and found <= 4:
-        return _as_type(array[:, :, :3] @ LUMA, array.dtype)[:, :, np.newaxis]
+        return as_type(array[:, :, :3] @ LUMA, array.dtype)[:, :, np.newaxis]
     raise LoadImageError(f"It has {found} channels, {channels} are needed.", advice="Choose colour `as in the source`.")
 
 
 def resize_array(array: np.ndarray, height: int, width: int, mode: str = "squash") -> np.ndarray:
-    """(H,W,C) to (height,width,C) by the rules of `digits.utils.image.resize_image`: bilinear, computed in float32.
+    """(H,W,C) to (height,width,C) by the rules of `digits.utils.image.resize_image`, which does it for uint8 grey and RGB.
 
     What `fill` and `half_crop` pad is noise between the smallest and largest value of the picture.
     """
     if array.shape[:2] == (height, width):
         return array
+    if is_eight_bit(array):
+        plain = array[:, :, 0] if array.shape[2] == 1 else array
+        return resize_image(plain, height, width, resize_mode=mode).reshape(height, width, -1)
     box = centre_box((array.shape[1], array.shape[0]), (width, height), mode)
     array = array if box is None else array[box[1] : box[3], box[0] : box[2]]
     size = scaled_size((array.shape[1], array.shape[0]), (width, height), mode)
-    planes = [_resize_plane(array[:, :, channel], size) for channel in range(array.shape[2])]
-    scaled = _as_type(np.stack(planes, axis=2), array.dtype)
-    return _centre(scaled, height, width)
-
-
-def _resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-
-
-def _as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    if dtype.kind in "ui":
-        limits = np.iinfo(dtype)
-        values = np.clip(np.rint(values), limits.min, limits.max)
-    return values.astype(dtype)
+    return _centre(scaled(array, size), height, width)
 
 
 def _centre(array: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -60,7 +49,7 @@ def _centre(array: np.ndarray, height: int, width: int) -> np.ndarray:
         return part
     noise = np.random.default_rng((height, width)).random((height, width, array.shape[2]))
     low, high = float(array.min()), float(array.max())
-    result = _as_type(low + noise * (high - low), array.dtype)
+    result = as_type(low + noise * (high - low), array.dtype)
     top, left = (height - part.shape[0]) // 2, (width - part.shape[1]) // 2
     result[top : top + part.shape[0], left : left + part.shape[1]] = part
     return result

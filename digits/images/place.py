@@ -7,13 +7,14 @@ Pictures are (H, W, C) with their type kept, masks (H, W), boxes (n, 4) of x0, y
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from digits.errors import LoadImageError
+from digits.utils.resizing import centre_box, nearest, scaled, scaled_size
 
 MODES = ("squash", "fill", "crop")
 
@@ -30,18 +31,27 @@ class Placement:
 
     def picture(self, array: np.ndarray, fill: int = 0) -> np.ndarray:
         """(H, W, C) in its new size; what is padded holds `fill`."""
-        scaled = _scaled(_padded(array, self.padded, fill), self.inner)
-        return self._placed(scaled, fill)
+        return self._resized(_padded(array, self.padded, fill), scaled, fill)
 
     def mask(self, array: np.ndarray, fill: int) -> np.ndarray:
         """(H, W) of class numbers in its new size, by the nearest pixel; what is padded holds `fill`."""
-        scaled = _nearest(_padded(array, self.padded, fill), self.inner)
-        return self._placed(scaled, fill)
+        return self._resized(_padded(array, self.padded, fill), nearest_pixels, fill)
 
     def boxes(self, corners: np.ndarray) -> np.ndarray:
         """(n, 4) corners in the new picture, float64; they may lie outside of it."""
         scale = np.array([self.inner[0] / self.padded[0], self.inner[1] / self.padded[1]] * 2)
         return corners * scale + np.array([self.left, self.top] * 2)
+
+    def _resized(self, array: np.ndarray, resize: Callable[[np.ndarray, tuple[int, int]], np.ndarray], fill: int) -> np.ndarray:
+        """Scaled and placed; a very long picture that covers the target is cut before it is scaled, not after."""
+        covers = self.inner != self.outer and all(a >= b for a, b in zip(self.inner, self.outer, strict=True))
+        box = centre_box(self.padded, self.outer, "crop") if covers else None
+        if box is None:
+            return self._placed(resize(array, self.inner), fill)
+        part = array[box[1] : box[3], box[0] : box[2]]
+        part = resize(part, scaled_size((part.shape[1], part.shape[0]), self.outer, "crop"))
+        left, top = ((have - want) // 2 for have, want in zip((part.shape[1], part.shape[0]), self.outer, strict=True))
+        return part[top : top + self.outer[1], left : left + self.outer[0]]
 
     def _placed(self, array: np.ndarray, fill: int) -> np.ndarray:
         if self.inner == self.outer:
@@ -73,7 +83,7 @@ class Fit:
                 advice="Give a larger padding, or none.",
             )
         outer = (self.width or padded[0], self.height or padded[1])
-        inner = outer if self.mode == "squash" else _inner(padded, outer, self.mode)
+        inner = scaled_size(padded, outer, self.mode)
         return Placement(padded, inner, outer, (outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2)
 
     def to_json(self) -> dict[str, Any]:
@@ -81,12 +91,6 @@ class Fit:
         sizes = {"width": self.width, "height": self.height} if self.width and self.height else {}
         padding = {"padding": [self.pad_width, self.pad_height]} if self.pad_width else {}
         return {"resize_mode": self.mode, "keep_size": not sizes, **sizes, **padding}
-
-
-def _inner(size: tuple[int, int], outer: tuple[int, int], mode: str) -> tuple[int, int]:
-    ratios = (outer[0] / size[0], outer[1] / size[1])
-    ratio = min(ratios) if mode == "fill" else max(ratios)
-    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 
 def _padded(array: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray:
@@ -98,24 +102,9 @@ def _padded(array: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray:
     return out
 
 
-def _scaled(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if array.shape[:2] == (size[1], size[0]):
-        return array
-    if array.dtype == np.uint8 and array.shape[2] in (1, 3):
-        plain = array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array)
-        scaled = np.asarray(Image.fromarray(plain).resize(size, Image.Resampling.BILINEAR))
-        return scaled.reshape(size[1], size[0], -1)
-    planes = [
-        Image.fromarray(array[:, :, c].astype(np.float32)).resize(size, Image.Resampling.BILINEAR) for c in range(array.shape[2])
-    ]
-    values = np.stack([np.asarray(plane) for plane in planes], axis=2)
-    return np.rint(values).astype(array.dtype) if array.dtype.kind in "ui" else values.astype(array.dtype)
-
-
-def _nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def nearest_pixels(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, …) of class numbers at `size` (width, height)."""
     height, width = array.shape[:2]
     if (width, height) == size:
         return array
-    rows = ((np.arange(size[1]) + 0.5) * (height / size[1])).astype(int)
-    columns = ((np.arange(size[0]) + 0.5) * (width / size[0])).astype(int)
-    return array[rows[:, None], columns]
+    return array[nearest(height, size[1])[:, None], nearest(width, size[0])]

@@ -130,11 +130,6 @@ class Fitting:
         return height, width
 
 
-def nearest(used: int, wanted: int) -> np.ndarray:
-    """Which of `used` places is the nearest to each of `wanted` (int64)."""
-    return ((np.arange(wanted) + 0.5) * used / wanted).astype(np.int64)
-
-
 def centre_of(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The middle of a larger label, as the crop of the picture is its middle. Raises DataError when sizes cannot match."""
     room = [have - want for have, want in zip(array.shape[-2:], shape[-2:], strict=True)]

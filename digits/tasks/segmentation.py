@@ -125,7 +125,7 @@ class Segmentation(Task):
         return output[None], centre_of(truth.reshape(truth.shape[-2:]), output.shape)[None]
 
     def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
-        from digits.images.prepare_for_model import nearest
+        from digits.utils.resizing import nearest
 
         height, width = (max(1, round(side * by)) for side, by in zip(output.shape[-2:], (y, x), strict=True))
         return output[nearest(output.shape[0], height)][:, nearest(output.shape[1], width)]

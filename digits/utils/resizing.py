@@ -1,4 +1,9 @@
-"""Resizing by the four modes of the data set form. Reached through `digits.utils.image`."""
+"""The rules of resizing: how large, how scaled, which pixel is the nearest, what is cut and what is padded.
+
+Holds: 8-bit grey and RGB are scaled as Pillow scales pictures, everything else plane by plane in float32; both bilinear. Whatever
+resizes (data sets, requests to models, records of other data sets, archives) asks here, through `digits.utils.image` or
+`digits.images`.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +49,36 @@ def resize_image(
     picture = picture if box is None else picture.crop(box)
     scaled = picture.resize(scaled_size(picture.size, (width, height), mode), Image.Resampling.BILINEAR)
     return _cut_and_pad(np.asarray(scaled), height, width)
+
+
+def is_eight_bit(array: NDArray[Any]) -> bool:
+    """Whether (H, W, C) is a picture as screens show it: uint8 grey or RGB."""
+    return array.dtype == np.uint8 and array.shape[2] in (1, 3)
+
+
+def scaled(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """(H, W, C) scaled to `size` (width, height), dtype kept, whole numbers rounded."""
+    if array.shape[:2] == (size[1], size[0]):
+        return array
+    if is_eight_bit(array):
+        plain = array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array)
+        return np.asarray(Image.fromarray(plain).resize(size, Image.Resampling.BILINEAR)).reshape(size[1], size[0], -1)
+    planes = [array[:, :, channel].astype(np.float32) for channel in range(array.shape[2])]
+    found = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)) for plane in planes]
+    return as_type(np.stack(found, axis=2), array.dtype)
+
+
+def as_type(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """`values` as `dtype`; whole numbers rounded and kept within its limits."""
+    if dtype.kind in "ui":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return values.astype(dtype)
+
+
+def nearest(used: int, wanted: int) -> NDArray[np.int64]:
+    """Which of `used` places in a row is the nearest to each of `wanted` (int64), computed without rounding."""
+    return (2 * np.arange(wanted, dtype=np.int64) + 1) * used // (2 * wanted)
 
 
 def scaled_size(size: tuple[int, int], target: tuple[int, int], mode: str) -> tuple[int, int]:

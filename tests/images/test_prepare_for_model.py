@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from digits.errors import DataError, LoadImageError
-from digits.images.prepare_for_model import Fitting, nearest
+from digits.images.prepare_for_model import Fitting
 from digits.tasks import Labels, of
+from digits.utils.resizing import nearest
 
 BOXES: dict[str, Any] = {
     "task": "detection",

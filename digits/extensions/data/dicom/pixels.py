@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from PIL import Image
 from pydicom.pixels import apply_modality_lut, pixel_array
 
 from digits.errors import DataError
 from digits.extensions.data.dicom.scan import without_remarks
+from digits.images.place import nearest_pixels
+from digits.utils.resizing import scaled
 
 
 @without_remarks()
@@ -54,9 +55,5 @@ def window(values: NDArray[Any], centre: float, width: float) -> NDArray[np.uint
 
 def resize(array: NDArray[Any], height: int, width: int, *, nearest: bool = False) -> NDArray[Any]:
     """(C, H, W) at another size, dtype kept; `nearest` for class numbers."""
-    if array.shape[1:] == (height, width):
-        return array
-    method = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
-    planes = [np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), method)) for plane in array]
-    scaled = np.stack(planes)
-    return scaled.round().astype(array.dtype) if array.dtype.kind in "iu" else scaled.astype(array.dtype)
+    resized = nearest_pixels if nearest else scaled
+    return resized(array.transpose(1, 2, 0), (width, height)).transpose(2, 0, 1)
