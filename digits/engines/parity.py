@@ -17,11 +17,11 @@ PICTURES = 3
 
 def noise_features(meta: Mapping[str, Any], count: int = PICTURES) -> np.ndarray:
     """Made-up features (count, C, H, W) float32 in stored units: the mean and spread of the training's, the same each time."""
-    preparation = meta["preparation"]
-    shape = tuple(int(side) for side in preparation["stored_shape"])
-    mean = np.array(preparation.get("pixel_mean") or [0.0], np.float32).reshape(-1, 1, 1)
-    found = mean + np.random.default_rng(0).normal(scale=float(preparation.get("std", 1.0)), size=(count, *shape))
-    dtype = np.dtype(str(preparation.get("dtype", "uint8")))
+    preprocessing = meta["preparation"]
+    shape = tuple(int(side) for side in preprocessing["stored_shape"])
+    mean = np.array(preprocessing.get("pixel_mean") or [0.0], np.float32).reshape(-1, 1, 1)
+    found = mean + np.random.default_rng(0).normal(scale=float(preprocessing.get("std", 1.0)), size=(count, *shape))
+    dtype = np.dtype(str(preprocessing.get("dtype", "uint8")))
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         found = np.rint(found).clip(limits.min, limits.max)

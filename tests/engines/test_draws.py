@@ -8,7 +8,7 @@ import pytest
 from digits.domain.training import Augmentation, TrainingSpec
 from digits.engines.training.augmentation import crop_offsets, draw, normal, pixel_noise, sample_keys, uniform
 from digits.engines.training.batches import share
-from digits.engines.training.calendar import make_plan, marks
+from digits.engines.training.calendar import make_calendar, marks
 
 EVERY = Augmentation("fliplrud", "rotall", 30, 0.1, 0.1, 0.2, hsv_use=True, shift=0.3)
 
@@ -61,10 +61,10 @@ def test_marks() -> None:
 
 
 def test_a_plan_tells_at_most_about_two_thousand_lines() -> None:
-    plan = make_plan(TrainingSpec("x", "classification", epochs=30), 1_281_167, 64, 1)
-    told = sum(plan.logs_at(step) for step in range(1, plan.total + 1))
+    calendar = make_calendar(TrainingSpec("x", "classification", epochs=30), 1_281_167, 64, 1)
+    told = sum(calendar.logs_at(step) for step in range(1, calendar.total + 1))
     assert 1000 < told < 2200
-    assert plan.logs_at(plan.steps_per_epoch)
+    assert calendar.logs_at(calendar.steps_per_epoch)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])

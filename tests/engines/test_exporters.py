@@ -14,7 +14,7 @@ from digits.engines.pytorch.build import build
 from digits.engines.pytorch.export_onnx import OnnxExporter
 from digits.engines.pytorch.export_program import ProgramExporter
 from digits.engines.pytorch.predictor import TorchPredictor
-from digits.engines.training.preprocessing import Preparation
+from digits.engines.training.preprocessing import Preprocessing
 from digits.errors import BadRequest, ExportError
 from digits.networks import catalog
 from digits.testing.exporters import ExporterContract
@@ -39,7 +39,9 @@ def predictor_of(name: str, **changes: object) -> TorchPredictor:
         "processing": (shape, "array", ()) if name != "autoencoder" else (shape, "none", ()),
     }[task]
     stored = (channels, side + 6, side + 2)
-    preparation = Preparation(stored, shape, "image", (100.0,) * channels, 60.0, label_scale=255.0 if kind == "array" else 1.0)
+    preprocessing = Preprocessing(
+        stored, shape, "image", (100.0,) * channels, 60.0, label_scale=255.0 if kind == "array" else 1.0
+    )
     context = NetworkContext(task, shape, len(classes), label_shape, classes, kind, box_sizes=(8.0, 10.0, 12.0, 14.0, 16.0))
     module = build(catalog.network_text(name), context).module
     generator = torch.Generator().manual_seed(1)
@@ -54,7 +56,7 @@ def predictor_of(name: str, **changes: object) -> TorchPredictor:
         "label_kind": kind,
         "input_shape": list(shape),
         "stored_shape": list(stored),
-        "preparation": preparation.to_json(),
+        "preparation": preprocessing.to_json(),
         PROBABILITIES: False,
         **changes,
     }

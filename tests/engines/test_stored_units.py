@@ -10,7 +10,7 @@ import pytest
 
 from digits.domain.training import TrainingSpec
 from digits.engines.base import get_engine
-from digits.engines.training.preprocessing import Preparation, in_stored_units
+from digits.engines.training.preprocessing import Preprocessing, in_stored_units
 from digits.tasks import Labels, get
 from digits.testing.runs import make_dataset, train
 
@@ -47,9 +47,9 @@ def test_pictures_come_back_as_they_went_in(tmp_path: Path, use_mean: str) -> No
 
 
 def test_other_outputs_stay() -> None:
-    preparation = Preparation((3, 4, 4), (3, 4, 4), "pixel", (1.0, 2.0, 3.0), std=2.0)
+    preprocessing = Preprocessing((3, 4, 4), (3, 4, 4), "pixel", (1.0, 2.0, 3.0), std=2.0)
     outputs = {"output": np.ones((1, 3, 4, 4), np.float32), "code": np.ones((1, 5), np.float32)}
-    assert in_stored_units(outputs, get("processing"), Labels("array", (3, 4, 4)), preparation, None)["output"].max() == 1
-    found = in_stored_units(outputs, get("processing"), Labels("none"), preparation, None)
+    assert in_stored_units(outputs, get("processing"), Labels("array", (3, 4, 4)), preprocessing, None)["output"].max() == 1
+    found = in_stored_units(outputs, get("processing"), Labels("none"), preprocessing, None)
     assert found["output"][0, :, 0, 0].tolist() == [3, 4, 5]
     assert found["code"].max() == 1

@@ -129,7 +129,7 @@ def test_drawing_the_graph_changes_no_number_of_the_training(tmp_path: Path, mon
     data = make_dataset(tmp_path / "data", features, labels, class_labels=("a", "b"))
     spec = TrainingSpec("x", "classification", network=RANDOM_TEXT, epochs=1, batch_size=8, seed=1)
     with_graph = [e.values for e in train(data, tmp_path / "one", spec) if isinstance(e, MetricEvent)]
-    monkeypatch.setattr("digits.engines.pytorch.step.TorchStepper.graph", lambda self: b"")
+    monkeypatch.setattr("digits.engines.pytorch.step.TorchStep.graph", lambda self: b"")
     assert with_graph == [e.values for e in train(data, tmp_path / "two", spec) if isinstance(e, MetricEvent)]
 
 

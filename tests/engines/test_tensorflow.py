@@ -103,12 +103,12 @@ class TestTensorflow(EngineContract):
     texts: ClassVar[dict[str, str]] = TEXTS
 
     def test_each_form_of_the_step_is_traced_once(self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from digits.engines.tensorflow.step import TensorflowStepper
+        from digits.engines.tensorflow.step import TensorflowStep
 
-        steppers: list[TensorflowStepper] = []
-        monkeypatch.setattr(TensorflowStepper, "agree", lambda self, wishes: steppers.append(self) or wishes)
+        seen: list[TensorflowStep] = []
+        monkeypatch.setattr(TensorflowStep, "agree", lambda self, wishes: seen.append(self) or wishes)
         train(pictures, tmp_path, self.spec(batch_size=7, batch_accumulation=2))  # 48 pictures: the last batch has 6
-        traces = {name: function.experimental_get_tracing_count() for name, function in steppers[0].functions.items()}
+        traces = {name: function.experimental_get_tracing_count() for name, function in seen[0].functions.items()}
         assert traces == {"add": 1, "close": 1, "evaluate": 1}
 
     def test_mixed_precision_trains_on_the_cpu(self, pictures: Path, tmp_path: Path) -> None:
@@ -211,7 +211,9 @@ class TestTensorflow(EngineContract):
         ours = torch_inputs.Augmenter(choice, 1.0, 3, moves_labels=False, index_maps=False)
         wanted, _ = ours(torch.from_numpy(pictures), None, 1, np.arange(8))
         augmenter = Augmenter(choice, 1.0, 3, moves_labels=False, index_maps=False)
-        found, _ = augmenter(tf.constant(pictures.transpose(0, 2, 3, 1)), None, augmenter.draws(1, np.arange(8), (3, 12, 16)))
+        found, _ = augmenter(
+            tf.constant(pictures.transpose(0, 2, 3, 1)), None, augmenter.transforms(1, np.arange(8), (3, 12, 16))
+        )
         np.testing.assert_allclose(found.numpy().transpose(0, 3, 1, 2), wanted.numpy(), atol=1e-3)
 
     def test_augmentation_moves_pictures_and_maps_alike(self) -> None:
@@ -221,7 +223,7 @@ class TestTensorflow(EngineContract):
         maps = np.random.default_rng(0).integers(0, 2, (6, 16, 16))
         pictures = (maps[:, None] * 200).astype(np.uint8)
         augmenter = Augmenter(Augmentation("fliplrud", "rotall"), 255.0, 3, moves_labels=True, index_maps=True)
-        drawn = augmenter.draws(0, np.arange(6), (1, 16, 16))
+        drawn = augmenter.transforms(0, np.arange(6), (1, 16, 16))
         x, y = augmenter(tf.constant(pictures.transpose(0, 2, 3, 1), tf.float32), tf.constant(maps), drawn)
         np.testing.assert_array_equal(x.numpy()[..., 0], y.numpy() * 200)
         assert (y.numpy() != maps).any()

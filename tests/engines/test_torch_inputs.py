@@ -10,29 +10,29 @@ import torch
 
 from digits.domain.training import Augmentation
 from digits.engines.pytorch.inputs import Augmenter, Inputs, shift_hsv, whiten
-from digits.engines.training.preprocessing import Preparation
+from digits.engines.training.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 
 
 def test_inputs_are_mean_free_and_scaled() -> None:
     features = np.random.default_rng(0).integers(0, 255, (4, 3, 6, 6)).astype(np.uint8)
-    preparation = Preparation((3, 6, 6), (3, 6, 6), "pixel", (10.0, 20.0, 30.0), std=50.0)
+    preprocessing = Preprocessing((3, 6, 6), (3, 6, 6), "pixel", (10.0, 20.0, 30.0), std=50.0)
     wanted = (features - np.array([10.0, 20.0, 30.0])[:, None, None]) / 50
-    np.testing.assert_allclose(Inputs(preparation, None, CPU)(features).numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(Inputs(preprocessing, None, CPU)(features).numpy(), wanted, atol=1e-5)
 
 
 def test_a_mean_picture_is_cropped_like_the_features() -> None:
     mean = np.arange(36, dtype=np.float32).reshape(1, 6, 6)
-    preparation = Preparation((1, 6, 6), (1, 4, 4), "image", (17.5,))
-    found = Inputs(preparation, mean, CPU)(mean[None, :, 1:5, 1:5].copy())
+    preprocessing = Preprocessing((1, 6, 6), (1, 4, 4), "image", (17.5,))
+    found = Inputs(preprocessing, mean, CPU)(mean[None, :, 1:5, 1:5].copy())
     assert float(found.abs().max()) == 0.0
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float64])
 def test_other_dtypes_keep_their_values(dtype: type) -> None:
     features = np.array([[[[0, 1000]]]], dtype=dtype)
-    assert Inputs(Preparation((1, 1, 2), (1, 1, 2)), None, CPU)(features).tolist() == [[[[0, 1000]]]]
+    assert Inputs(Preprocessing((1, 1, 2), (1, 1, 2)), None, CPU)(features).tolist() == [[[[0, 1000]]]]
 
 
 def test_hsv_equals_colorsys() -> None:

@@ -24,7 +24,7 @@ BUILD_SECONDS = 60.0
 DOWNLOAD_SECONDS = 900.0  # building with pretrained weights may fetch them first
 REPEAT_SECONDS = 0.5  # a text that swallows the interruption is interrupted again
 TOO_SMALL = ("greater than actual input size", "Output size is too small")  # what torch says of a kernel on a tiny map
-RECIPE = "Write a Python text with build_network(context); docs/networks.md shows how."
+WHAT_TO_WRITE = "Write a Python text with build_network(context); docs/networks.md shows how."
 
 _PROTOTXT = re.compile(r"^\s*(layers?\s*\{|name\s*:\s*\"[^\"]*\"\s*$)", re.MULTILINE)
 _LUA = re.compile(r"^\s*(local\s+\w+\s*=|require\s*[\"'(]|end\s*$|return\s+function\s*\()|nn\.Sequential\(\)\s*$", re.MULTILINE)
@@ -39,12 +39,12 @@ def foreign_advice(text: str, framework: str) -> tuple[str, str] | None:
     """What a text is when it is not for this framework, as (what was found, what to do); None when it may be."""
     if "def build_network" not in text:
         if _PROTOTXT.search(text):
-            return "This is a Caffe prototxt.", f"Caffe is not among the frameworks. {RECIPE}"
+            return "This is a Caffe prototxt.", f"Caffe is not among the frameworks. {WHAT_TO_WRITE}"
         for old in (row.old_texts for row in frameworks().values() if row.old_texts):
             if re.search(old.texts, text):
                 return old.found, old.advice
         if _LUA.search(text):
-            return "This is a Lua (Torch 7) network.", f"Lua is not among the frameworks. {RECIPE}"
+            return "This is a Lua (Torch 7) network.", f"Lua is not among the frameworks. {WHAT_TO_WRITE}"
     others = [name for name, row in frameworks().items() if name != framework and row.is_written_in(text)]
     if others and not frameworks()[framework].is_written_in(text):
         return f"This network is written for {others[0]}.", f"Choose the {others[0]} tab, or rewrite it for {framework}."
@@ -62,12 +62,12 @@ def compile_text(text: str, framework: str) -> dict[str, Any]:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise NetworkError(
-            f"The network text has an error in line {line}: {getattr(error, 'msg', error)}.", advice=RECIPE
+            f"The network text has an error in line {line}: {getattr(error, 'msg', error)}.", advice=WHAT_TO_WRITE
         ) from error
     names: dict[str, Any] = {"__name__": "network", "__file__": FILE_NAME}
     run_text(lambda: exec(code, names))
     if not callable(names.get("build_network")):
-        raise NetworkError("The network text has no function build_network(context).", advice=RECIPE)
+        raise NetworkError("The network text has no function build_network(context).", advice=WHAT_TO_WRITE)
     return names
 
 

@@ -25,7 +25,7 @@ from digits.engines.network.checks import (
 )
 from digits.engines.network.graph_file import graph_file
 from digits.engines.network.own_metrics import declared_in
-from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
 from digits.engines.pytorch.graph import graph_of
 from digits.errors import NetworkError
@@ -34,7 +34,7 @@ PROBE = 2  # pictures of zeros; one would hide a missing batch axis
 
 
 @dataclass
-class Network:
+class TorchNetwork:
     """A built network with what its text says beside it. `note` tells why pretrained weights are missing, if they are."""
 
     module: nn.Module
@@ -46,7 +46,7 @@ class Network:
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
 
 
-def build(text: str, context: NetworkContext) -> Network:
+def build(text: str, context: NetworkContext) -> TorchNetwork:
     """Run the text and its `build_network`. Pretrained weights that cannot be had are random instead, said in `note`."""
     names = compile_text(text, "pytorch")
     check_callables(names)
@@ -62,7 +62,7 @@ def build(text: str, context: NetworkContext) -> Network:
             note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
             context = replace(context, pretrained=False)
     module = module or _module(names, context)
-    return Network(module, names.get("loss"), names.get("metrics"), batch_size_of(names), note, False, declared_in(names))
+    return TorchNetwork(module, names.get("loss"), names.get("metrics"), batch_size_of(names), note, False, declared_in(names))
 
 
 def report(text: str, context: NetworkContext) -> NetworkReport:
@@ -91,12 +91,12 @@ def _drawn(module: nn.Module, context: NetworkContext) -> str:
         return ""
 
 
-def check_module(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:
+def check_module(network: TorchNetwork, context: NetworkContext) -> dict[str, tuple[int, ...]]:
     """Feed zeros and hold the outputs against the labels; the shapes without the batch axis."""
     return _checked(network, context)[1]
 
 
-def _checked(network: Network, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:
+def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:
     rows, outputs = _probe(network.module, context)
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
     if network.loss is None:
@@ -121,7 +121,7 @@ def _ends_in_softmax(module: nn.Module, outputs: dict[str, Tensor], context: Net
 def _module(names: dict[str, Any], context: NetworkContext, seconds: float | None = None) -> nn.Module:
     module = run_text(lambda: names["build_network"](context), seconds)
     if not isinstance(module, nn.Module):
-        raise NetworkError(f"build_network gave {type(module).__name__}, expected a torch.nn.Module.", advice=RECIPE)
+        raise NetworkError(f"build_network gave {type(module).__name__}, expected a torch.nn.Module.", advice=WHAT_TO_WRITE)
     return module
 
 

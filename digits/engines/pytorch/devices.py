@@ -61,7 +61,7 @@ def make_fabric(run: TrainingRun) -> tuple[Fabric, str]:
 
 
 @contextlib.contextmanager
-def companions(run: TrainingRun) -> Iterator[None]:
+def ranks(run: TrainingRun) -> Iterator[None]:
     """The other processes of the training, if it has any; they are ended with the block."""
     world = world_size(run)
     if world == 1 or "LOCAL_RANK" in os.environ:

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from digits.domain.training import Augmentation
-from digits.engines.training.augmentation import Draws, draw, pixel_noise
-from digits.engines.training.preprocessing import Preparation
+from digits.engines.training.augmentation import Transforms, draw, pixel_noise
+from digits.engines.training.preprocessing import Preprocessing
 
 CHANNELS_LAST = "channels_last"  # key of a snapshot's metadata: the network takes inputs whose channels lie innermost
 
@@ -23,12 +23,12 @@ CHANNELS_LAST = "channels_last"  # key of a snapshot's metadata: the network tak
 class Inputs:
     """Turns stored features (NumPy, N, C, H, W) into network inputs (float32) on a device."""
 
-    def __init__(self, preparation: Preparation, mean_image: np.ndarray | None, device: torch.device) -> None:
-        self.preparation = preparation
+    def __init__(self, preprocessing: Preprocessing, mean_image: np.ndarray | None, device: torch.device) -> None:
+        self.preprocessing = preprocessing
         self.mean_image = mean_image  # (C, H, W)
         self.device = device
         self.layout = torch.contiguous_format  # or channels_last, where the network takes it
-        self.pixel = torch.tensor(preparation.pixel_mean, dtype=torch.float32, device=device).reshape(-1, 1, 1)
+        self.pixel = torch.tensor(preprocessing.pixel_mean, dtype=torch.float32, device=device).reshape(-1, 1, 1)
         self.image = None if mean_image is None else torch.as_tensor(np.ascontiguousarray(mean_image), device=device).float()
         self._means: dict[tuple[int, ...], Tensor] = {}
 
@@ -46,16 +46,16 @@ class Inputs:
 
     def normalize(self, x: Tensor) -> Tensor:
         """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on. May write into `x`."""
-        if self.preparation.mean_kind != "none":
+        if self.preprocessing.mean_kind != "none":
             x = x.sub_(self.mean_for(tuple(x.shape[-2:])))
-        if self.preparation.std != 1.0:
-            x = x.mul_(1.0 / self.preparation.std)
-        return whiten(x) if self.preparation.whitening else x
+        if self.preprocessing.std != 1.0:
+            x = x.mul_(1.0 / self.preprocessing.std)
+        return whiten(x) if self.preprocessing.whitening else x
 
     def mean_for(self, size: tuple[int, ...]) -> Tensor:
         """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
         if size not in self._means:
-            middle = None if self.preparation.mean_kind != "image" or self.image is None else centre(self.image, size)
+            middle = None if self.preprocessing.mean_kind != "image" or self.image is None else centre(self.image, size)
             self._means[size] = self.pixel if middle is None else middle
         return self._means[size]
 
@@ -77,42 +77,42 @@ class Augmenter:
 
     def __call__(self, x: Tensor, y: Any, epoch: int, samples: np.ndarray) -> tuple[Tensor, Any]:
         """Augmented `x` (N, C, H, W) in stored units and its labels."""
-        draws = draw(self.augmentation, self.seed, epoch, samples)
-        x = self._move(x, draws, nearest=False)
+        transforms = draw(self.augmentation, self.seed, epoch, samples)
+        x = self._move(x, transforms, nearest=False)
         if self.moves_labels:
-            y = self._move_labels(y, draws)
-        return self._colour(x, draws), y
+            y = self._move_labels(y, transforms)
+        return self._colour(x, transforms), y
 
-    def _move_labels(self, y: Tensor, draws: Draws) -> Tensor:
+    def _move_labels(self, y: Tensor, transforms: Transforms) -> Tensor:
         if not self.index_maps:
-            return self._move(y, draws, nearest=False)
-        return self._move(y.unsqueeze(1).float(), draws, nearest=True).squeeze(1).round().long()
+            return self._move(y, transforms, nearest=False)
+        return self._move(y.unsqueeze(1).float(), transforms, nearest=True).squeeze(1).round().long()
 
-    def _move(self, x: Tensor, draws: Draws, *, nearest: bool) -> Tensor:
+    def _move(self, x: Tensor, transforms: Transforms, *, nearest: bool) -> Tensor:
         a = self.augmentation
         if a.flip != "none":
-            x = _where(draws.flip_x, x.flip(-1), x)
-            x = _where(draws.flip_y, x.flip(-2), x)
-        angle, zoom = draws.angle, draws.zoom
+            x = _where(transforms.flip_x, x.flip(-1), x)
+            x = _where(transforms.flip_y, x.flip(-2), x)
+        angle, zoom = transforms.angle, transforms.zoom
         if a.quad_rot != "none" and x.shape[-1] == x.shape[-2]:
             for turns in (1, 2, 3):
-                x = _where(draws.quarter_turns == turns, x.rot90(turns, (-2, -1)), x)
+                x = _where(transforms.quarter_turns == turns, x.rot90(turns, (-2, -1)), x)
         elif a.quad_rot != "none":
-            angle = angle + draws.quarter_turns * (np.pi / 2)  # a picture that is not square turns within its frame
-        if angle.any() or (zoom != 1).any() or draws.shift.any():
-            x = _resample(x, angle, zoom, draws.shift, nearest=nearest)
+            angle = angle + transforms.quarter_turns * (np.pi / 2)  # a picture that is not square turns within its frame
+        if angle.any() or (zoom != 1).any() or transforms.shift.any():
+            x = _resample(x, angle, zoom, transforms.shift, nearest=nearest)
         return x
 
-    def _colour(self, x: Tensor, draws: Draws) -> Tensor:
+    def _colour(self, x: Tensor, transforms: Transforms) -> Tensor:
         a = self.augmentation
         if a.hsv_use and x.shape[1] == 3:
-            x = shift_hsv(x / self.unit, torch.as_tensor(draws.hsv, dtype=torch.float32, device=x.device)) * self.unit
+            x = shift_hsv(x / self.unit, torch.as_tensor(transforms.hsv, dtype=torch.float32, device=x.device)) * self.unit
         if a.contrast:
-            factor = torch.as_tensor(draws.contrast, dtype=torch.float32, device=x.device).reshape(-1, 1, 1, 1)
+            factor = torch.as_tensor(transforms.contrast, dtype=torch.float32, device=x.device).reshape(-1, 1, 1, 1)
             middle = x.mean(dim=(1, 2, 3), keepdim=True)
             x = (x - middle) * factor + middle
         if a.noise:
-            noise = torch.from_numpy(pixel_noise(draws.noise_keys, tuple(x.shape[1:]))).to(x.device)
+            noise = torch.from_numpy(pixel_noise(transforms.noise_keys, tuple(x.shape[1:]))).to(x.device)
             x = x + noise * (a.noise * self.unit)
         return x
 

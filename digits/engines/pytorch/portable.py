@@ -47,33 +47,33 @@ class Portable(nn.Module):
 
     def __init__(self, predictor: TorchPredictor) -> None:
         super().__init__()
-        self.task, self.labels, preparation = predictor.task, predictor.labels, predictor.preparation
-        self.preparation = preparation
+        self.task, self.labels, preprocessing = predictor.task, predictor.labels, predictor.preprocessing
+        self.preprocessing = preprocessing
         self.probabilities = bool(predictor.meta.get(PROBABILITIES, False))
         self.network = predictor.module.cpu().eval().to(memory_format=torch.contiguous_format)
-        size = preparation.input_shape[1:]
-        spare = [have - want for have, want in zip(preparation.stored_shape[1:], size, strict=True)]
+        size = preprocessing.input_shape[1:]
+        spare = [have - want for have, want in zip(preprocessing.stored_shape[1:], size, strict=True)]
         self.top, self.left = spare[0] // 2, spare[1] // 2
         self.height, self.width = size
-        has_mean = preparation.mean_kind != "none"
+        has_mean = preprocessing.mean_kind != "none"
         mean = predictor.inputs.mean_for(size).detach().clone().cpu() if has_mean else torch.zeros(1, 1, 1)
         self.register_buffer("mean", mean)
         self.requires_grad_(False)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]
-        x = (x - self.mean) * (1.0 / self.preparation.std)
-        x = whiten(x) if self.preparation.whitening else x
+        x = (x - self.mean) * (1.0 / self.preprocessing.std)
+        x = whiten(x) if self.preprocessing.whitening else x
         if self.task.moves == "boxes":
             return {"boxes": self._boxes(*self.network.candidates(x))}
         return self._finished(self.network(x))
 
     def _finished(self, outputs: Any) -> dict[str, Tensor]:
-        found = finished(outputs, self.task, self.labels, self.preparation, self.probabilities)
-        if learns_its_input(self.task, self.labels, self.preparation):
-            channels = self.preparation.stored_shape[0]
+        found = finished(outputs, self.task, self.labels, self.preprocessing, self.probabilities)
+        if learns_its_input(self.task, self.labels, self.preprocessing):
+            channels = self.preprocessing.stored_shape[0]
             is_picture = {name: value.ndim == 4 and value.shape[1] == channels for name, value in found.items()}
-            found = {n: value * self.preparation.std + self.mean if is_picture[n] else value for n, value in found.items()}
+            found = {n: value * self.preprocessing.std + self.mean if is_picture[n] else value for n, value in found.items()}
         return found
 
     def _boxes(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:

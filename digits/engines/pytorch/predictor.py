@@ -17,7 +17,7 @@ from digits.engines.pytorch.candidates import everything, kept_of, sent_of, supp
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Inputs, centre
 from digits.engines.pytorch.weights import read_snapshot
 from digits.engines.training.boxes import stacked
-from digits.engines.training.preprocessing import Preparation, in_stored_units
+from digits.engines.training.preprocessing import Preprocessing, in_stored_units
 from digits.errors import BadRequest, StorageError
 from digits.tasks import Labels, Task, of
 
@@ -29,10 +29,10 @@ class TorchPredictor(Predictor):
         self.meta = meta
         self.labels = Labels.of_snapshot(meta)
         self.task = of(meta["task"], self.labels)
-        self.preparation = Preparation.from_json(meta["preparation"])
+        self.preprocessing = Preprocessing.from_json(meta["preparation"])
         self.device = device
         self.module = module.to(device).eval()
-        self.inputs = Inputs(self.preparation, mean_image, device)
+        self.inputs = Inputs(self.preprocessing, mean_image, device)
         if meta.get(CHANNELS_LAST):  # the training found that the network takes it
             self.inputs.layout = torch.channels_last
             self.module.to(memory_format=torch.channels_last)
@@ -43,8 +43,8 @@ class TorchPredictor(Predictor):
         if self.task.moves == "boxes":
             found = boxes_output(outputs, len(self.meta["class_labels"]))
             return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
-        found = finish_outputs(outputs, self.task, self.labels, self.preparation, self.meta.get(PROBABILITIES, False))
-        return in_stored_units(found, self.task, self.labels, self.preparation, self.inputs.mean_image)
+        found = finish_outputs(outputs, self.task, self.labels, self.preprocessing, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, self.task, self.labels, self.preprocessing, self.inputs.mean_image)
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         part = suppressing_part(self.module) if self.task.moves == "boxes" else None
@@ -62,23 +62,23 @@ class TorchPredictor(Predictor):
         """What brings rows of boxes (…, 6) into the pixels of the picture that was given, of which the network saw the middle."""
         found = np.zeros_like(rows)
         if self._cuts(shape):
-            size = self.preparation.input_shape[1:]
+            size = self.preprocessing.input_shape[1:]
             offsets = [(shape[3] - size[1]) // 2, (shape[2] - size[0]) // 2] * 2
             found[..., :4] = np.where(rows[..., 4:5] > 0, np.array(offsets, np.float32), 0)
         return found
 
     def _cuts(self, shape: tuple[int, ...]) -> bool:
-        return self.preparation.crops and tuple(shape[2:]) == tuple(self.preparation.stored_shape[1:])
+        return self.preprocessing.crops and tuple(shape[2:]) == tuple(self.preprocessing.stored_shape[1:])
 
     def prepare(self, batch: np.ndarray) -> Tensor:
         """Network input (N, C, h, w): of a picture of the stored size the middle that training crops to, prepared."""
-        if batch.ndim != 4 or batch.shape[1] != self.preparation.stored_shape[0]:
-            wanted = self.preparation.stored_shape[0]
+        if batch.ndim != 4 or batch.shape[1] != self.preprocessing.stored_shape[0]:
+            wanted = self.preprocessing.stored_shape[0]
             raise BadRequest(
                 f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
             )
         x = self.inputs.raw(np.array(batch, order="C"))
-        size = self.preparation.input_shape[1:]
+        size = self.preprocessing.input_shape[1:]
         if self._cuts(batch.shape):
             cut = centre(x, (size[0], size[1]))
             x = x if cut is None else cut.contiguous(memory_format=self.inputs.layout)
@@ -119,14 +119,14 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
 
 
 def finish_outputs(
-    outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
+    outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool
 ) -> dict[str, np.ndarray]:
     """`finished` outputs as NumPy arrays."""
-    found = finished(outputs, task, labels, preparation, probabilities)
+    found = finished(outputs, task, labels, preprocessing, probabilities)
     return {name: value.detach().cpu().numpy() for name, value in found.items()}
 
 
-def finished(outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool) -> dict[str, Tensor]:
+def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool) -> dict[str, Tensor]:
     """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32.
 
     `probabilities` says that they are probabilities already.
@@ -136,8 +136,8 @@ def finished(outputs: Any, task: Task, labels: Labels, preparation: Preparation,
     if task.activation(labels):
         finish = FINISH[task.activation(labels), probabilities]
         named = {name: finish(value[:, :classes]) if value.ndim > 1 else value for name, value in named.items()}
-    elif preparation.label_scale != 1.0:
-        named = {name: value * preparation.label_scale for name, value in named.items()}
+    elif preprocessing.label_scale != 1.0:
+        named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named
 
 

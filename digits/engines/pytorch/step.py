@@ -17,39 +17,39 @@ from torch import Tensor, nn
 
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES, named_values
-from digits.engines.pytorch.build import Network
+from digits.engines.pytorch.build import TorchNetwork
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss
 from digits.engines.pytorch.predictor import FINISH, finish_outputs
 from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
-from digits.engines.training.calendar import Plan
+from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.preprocessing import in_stored_units
 from digits.engines.training.setup import labels_of, metrics_of, task_of
-from digits.engines.training.step import Scores, Stepper, Totals, scores_of
+from digits.engines.training.step import Scores, Totals, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
 
-class TorchStepper(Stepper):
-    """See `Stepper`. `validation` may be None: then nothing is ever evaluated."""
+class TorchStep(TrainingStep):
+    """See `TrainingStep`. `validation` may be None: then nothing is ever evaluated."""
 
     def __init__(
         self,
         run: TrainingRun,
-        plan: Plan,
+        calendar: Calendar,
         fabric: Fabric,
-        network: Network,
+        network: TorchNetwork,
         optimizer: torch.optim.Optimizer,
         loss: Loss,
         inputs: Inputs,
         augmenter: Augmenter,
         validation: BatchSource | None,
     ) -> None:
-        self.run, self.plan, self.fabric, self.network = run, plan, fabric, network
+        self.run, self.calendar, self.fabric, self.network = run, calendar, fabric, network
         self.rank, self.world = fabric.global_rank, fabric.world_size
         self.module: nn.Module = network.module
         # Fabric's wrappers cost 0.3 ms a step; one process in full precision needs none of what they do
@@ -131,7 +131,7 @@ class TorchStepper(Stepper):
         if labels is None:
             return None
         targets = torch.from_numpy(self.task.targets(labels)).to(x.device)
-        return targets if self.task.index_targets else targets / self.inputs.preparation.label_scale
+        return targets if self.task.index_targets else targets / self.inputs.preprocessing.label_scale
 
     # -- validation ---------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class TorchStepper(Stepper):
 
     def _parts(self) -> list[np.ndarray]:
         assert self.validation is not None
-        return list(evaluation_parts(len(self.validation.records), self.plan.batch_size, self.rank, self.world))
+        return list(evaluation_parts(len(self.validation.records), self.calendar.batch_size, self.rank, self.world))
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
         x = self.inputs(batch.features)
@@ -207,13 +207,13 @@ class TorchStepper(Stepper):
         with torch.inference_mode():
             outputs = self._forward(self.inputs(batch.features))
         self.module.train()
-        preparation = self.inputs.preparation
-        found = finish_outputs(outputs, self.task, self.labels, preparation, self.network.probabilities)
-        return in_stored_units(found, self.task, self.labels, preparation, self.inputs.mean_image)
+        preprocessing = self.inputs.preprocessing
+        found = finish_outputs(outputs, self.task, self.labels, preprocessing, self.network.probabilities)
+        return in_stored_units(found, self.task, self.labels, preprocessing, self.inputs.mean_image)
 
     def graph(self) -> bytes:
         """Drawn from one black picture; what the network draws at random meanwhile is drawn again afterwards."""
-        x = torch.zeros((1, *self.inputs.preparation.input_shape), device=self.fabric.device)
+        x = torch.zeros((1, *self.inputs.preprocessing.input_shape), device=self.fabric.device)
         state = random_state(self.on_gpu)
         self.module.eval()
         try:

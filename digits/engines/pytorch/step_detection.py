@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from digits.engines.pytorch.boxes import boxes_output, detections_of, targets_of, total_of
-from digits.engines.pytorch.step import TorchStepper
+from digits.engines.pytorch.step import TorchStep
 from digits.engines.training.augmentation import draw
 from digits.engines.training.batches import Batch
 from digits.engines.training.boxes import Boxes, moved
@@ -21,8 +21,8 @@ from digits.metrics.average_precision import BoxPrecision
 from digits.metrics.base import Metric
 
 
-class DetectionStepper(TorchStepper):
-    """See `Stepper` and `torch_boxes` for what the network is asked."""
+class DetectionStep(TorchStep):
+    """See `TrainingStep` and `torch_boxes` for what the network is asked."""
 
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
         x, boxes = self._augmented(batch, epoch)
@@ -39,8 +39,8 @@ class DetectionStepper(TorchStepper):
         if not self.augmenter.active:
             return x, batch.labels
         x, _ = self.augmenter(x, None, epoch, batch.indices)
-        draws = draw(self.augmenter.augmentation, self.augmenter.seed, epoch, batch.indices)
-        return x, moved(batch.labels, self.augmenter.augmentation, draws, (x.shape[-2], x.shape[-1]))
+        transforms = draw(self.augmenter.augmentation, self.augmenter.seed, epoch, batch.indices)
+        return x, moved(batch.labels, self.augmenter.augmentation, transforms, (x.shape[-2], x.shape[-1]))
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
         x = self.inputs(batch.features)

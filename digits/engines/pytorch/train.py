@@ -1,4 +1,4 @@
-"""A training in PyTorch as a recipe: prepare the data, build the network, join the parts, loop."""
+"""A training in PyTorch: prepare the data, build the network, join the parts, loop."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from torch import nn
 from digits.domain.events import WarningEvent
 from digits.engines.base import TrainingRun
 from digits.engines.network.text import describe, own_frames
-from digits.engines.pytorch.build import Network, build, check_module, takes_channels_last
-from digits.engines.pytorch.devices import check_devices, companions, make_fabric, set_threads
+from digits.engines.pytorch.build import TorchNetwork, build, check_module, takes_channels_last
+from digits.engines.pytorch.devices import check_devices, make_fabric, ranks, set_threads
 from digits.engines.pytorch.inputs import Augmenter, Inputs
 from digits.engines.pytorch.losses import make_loss
 from digits.engines.pytorch.optimizers import make_optimizer
-from digits.engines.pytorch.step import TorchStepper
-from digits.engines.pytorch.step_detection import DetectionStepper
+from digits.engines.pytorch.step import TorchStep
+from digits.engines.pytorch.step_detection import DetectionStep
 from digits.engines.pytorch.weights import last_layer, read_snapshot, read_weights, same_labels, take_over
 from digits.engines.training import checkpoint
 from digits.engines.training.batches import BatchSource
-from digits.engines.training.calendar import Plan, seed_for
+from digits.engines.training.calendar import Calendar, seed_for
 from digits.engines.training.class_weights import weights_of
 from digits.engines.training.loop import TrainingLoop
-from digits.engines.training.preprocessing import preparation_for, with_measured
+from digits.engines.training.preprocessing import preprocessing_for, with_measured
 from digits.engines.training.setup import (
+    calendar_of,
     follows_feature,
     label_range,
     labels_of,
     make_context,
-    make_keeper,
+    make_snapshot_manager,
     metadata,
     open_sources,
     out_of_memory,
-    plan_of,
     task_of,
     tell_note,
     tell_start,
     write_files,
 )
-from digits.engines.training.validation_samples import SampleFilm
+from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import DigitsError, NetworkError
 
 OUT_OF_MEMORY = re.compile("allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
@@ -55,7 +55,7 @@ def train(run: TrainingRun) -> None:
     check_devices(run)
     found = checkpoint.read(run.folder / "checkpoint")
     set_threads(run, found["threads"] if found else None)
-    with companions(run):
+    with ranks(run):
         train_rank(run)
 
 
@@ -73,31 +73,31 @@ def _train(run: TrainingRun, fabric: Fabric) -> None:
     seed = seed_for(run.spec, run.folder.name)
     _seed(seed)
     stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
-    preparation, mean_image = with_measured(preparation_for(run.spec, run.train.meta, stored), run.train)
-    context = make_context(run, preparation)
+    preprocessing, mean_image = with_measured(preprocessing_for(run.spec, run.train.meta, stored), run.train)
+    context = make_context(run, preprocessing)
     network = build(run.spec.network, context)
     tell_note(run, network.note)
     check_module(network, context)
     _start_weights(run, network.module)
     channels_last = takes_channels_last(network.module, context)
-    plan = plan_of(run, network.batch_size, seed)
+    calendar = calendar_of(run, network.batch_size, seed)
     _seed(seed + fabric.global_rank)
     with ExitStack() as stack:
-        source, validation = open_sources(run, preparation, stack)
-        inputs = Inputs(preparation, mean_image, fabric.device)
+        source, validation = open_sources(run, preprocessing, stack)
+        inputs = Inputs(preprocessing, mean_image, fabric.device)
         if channels_last:
             inputs.layout = torch.channels_last
             network.module.to(memory_format=torch.channels_last)
-        stepper = _stepper(run, plan, fabric, network, inputs, validation)
-        keeper = make_keeper(run, stepper, preparation, context, "safetensors")
+        training_step = _training_step(run, calendar, fabric, network, inputs, validation)
+        snapshot_manager = make_snapshot_manager(run, training_step, preprocessing, context, "safetensors")
         if fabric.global_rank == 0:
-            write_files(run, metadata(run, preparation, context))
-        TrainingLoop(run, plan, stepper, source, keeper, SampleFilm(run, validation)).run()
+            write_files(run, metadata(run, preprocessing, context))
+        TrainingLoop(run, calendar, training_step, source, snapshot_manager, ValidationSamples(run, validation)).run()
 
 
-def _stepper(
-    run: TrainingRun, plan: Plan, fabric: Fabric, network: Network, inputs: Inputs, validation: BatchSource | None
-) -> TorchStepper:
+def _training_step(
+    run: TrainingRun, calendar: Calendar, fabric: Fabric, network: TorchNetwork, inputs: Inputs, validation: BatchSource | None
+) -> TorchStep:
     spec = run.spec
     trained = [p for p in network.module.parameters() if p.requires_grad]
     if not trained:
@@ -114,13 +114,13 @@ def _stepper(
     )
     augmenter = Augmenter(
         spec.augmentation,
-        inputs.preparation.unit,
-        plan.seed,
+        inputs.preprocessing.unit,
+        calendar.seed,
         moves_labels=follows_feature(run),
         index_maps=task.moves == "map",
     )
-    stepper = DetectionStepper if task.moves == "boxes" else TorchStepper
-    return stepper(run, plan, fabric, network, optimizer, loss, inputs, augmenter, validation)
+    training_step = DetectionStep if task.moves == "boxes" else TorchStep
+    return training_step(run, calendar, fabric, network, optimizer, loss, inputs, augmenter, validation)
 
 
 def _class_weights(run: TrainingRun, fabric: Fabric) -> torch.Tensor | None:

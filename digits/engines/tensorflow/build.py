@@ -24,7 +24,7 @@ from digits.engines.network.checks import (
 )
 from digits.engines.network.graph_file import graph_file
 from digits.engines.network.own_metrics import declared_in
-from digits.engines.network.text import DOWNLOAD_SECONDS, RECIPE, compile_text, run_text
+from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
 from digits.engines.tensorflow.graph import graph_of
 from digits.engines.tensorflow.start import keras, tf
 from digits.errors import NetworkError
@@ -35,7 +35,7 @@ AUXILIARY = "auxiliary"  # outputs whose names begin so serve the loss only
 
 
 @dataclass
-class Network:
+class KerasNetwork:
     """A built model with what its text says beside it. `note` tells why pretrained weights are missing, if they are."""
 
     model: Any
@@ -47,7 +47,7 @@ class Network:
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
 
 
-def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "float32") -> Network:
+def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "float32") -> KerasNetwork:
     """Run the text and its `build_network`. Pretrained weights that cannot be had are random instead, said in `note`.
 
     `seed` decides the first weights; `policy` is Keras' name of a precision.
@@ -65,7 +65,7 @@ def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "f
             note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
     if model is None:
         model = _model(names, replace(context, pretrained=False), seed, policy)
-    return Network(
+    return KerasNetwork(
         model, _own_loss(names.get("loss")), names.get("metrics"), batch_size_of(names), note, declared=declared_in(names)
     )
 
@@ -97,7 +97,7 @@ def _drawn(model: Any) -> str:
         return ""
 
 
-def check_model(network: Network, context: NetworkContext) -> dict[str, tuple[int, ...]]:
+def check_model(network: KerasNetwork, context: NetworkContext) -> dict[str, tuple[int, ...]]:
     """Feed zeros of `context.input_shape` and hold the outputs against the labels; shapes without the batch axis."""
     outputs = names_of(_probed(network.model, context))
     wrong = [name for name, value in outputs.items() if not tf.is_tensor(value) or not value.dtype.is_floating]
@@ -222,7 +222,7 @@ def _model(names: Mapping[str, Any], context: NetworkContext, seed: int, policy:
     finally:
         keras.config.set_dtype_policy("float32")
     if not isinstance(model, keras.Model):
-        raise NetworkError(f"build_network gave {type(model).__name__}, expected a keras.Model.", advice=RECIPE)
+        raise NetworkError(f"build_network gave {type(model).__name__}, expected a keras.Model.", advice=WHAT_TO_WRITE)
     return model
 
 

@@ -50,18 +50,18 @@ class SavedModelExporter(Exporter):
 
 def _portable(predictor: TensorflowPredictor) -> Any:
     """A module with the function `serve`: features (N, C, H, W) in stored units → outputs as `predict` gives them."""
-    preparation = predictor.preparation
-    size = (preparation.input_shape[1], preparation.input_shape[2])
+    preprocessing = predictor.preprocessing
+    size = (preprocessing.input_shape[1], preprocessing.input_shape[2])
     task, labels, given = predictor.task, predictor.labels, bool(predictor.meta.get(PROBABILITIES, False))
     module = tf.Module()
     module.model = predictor.model_for(size)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *preparation.stored_shape], tf.float32, name=INPUT)], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec([None, *preprocessing.stored_shape], tf.float32, name=INPUT)], autograph=False)
     def serve(features: Any) -> dict[str, Any]:
-        cut = centre(features, size) if preparation.crops else features
+        cut = centre(features, size) if preprocessing.crops else features
         outputs = module.model(predictor.inputs(cut), training=False)
-        found = finished(outputs, task, labels, preparation, given)
-        if learns_its_input(task, labels, preparation):
+        found = finished(outputs, task, labels, preprocessing, given)
+        if learns_its_input(task, labels, preprocessing):
             found = {name: _restored(value, predictor) for name, value in found.items()}
         return {n: tf.transpose(v, (0, 3, 1, 2)) if v.shape.rank == 4 else tf.identity(v) for n, v in found.items()}
 
@@ -71,8 +71,8 @@ def _portable(predictor: TensorflowPredictor) -> Any:
 
 def _restored(value: Any, predictor: TensorflowPredictor) -> Any:
     """Pictures (N, H, W, C) of the input's channels in stored units; other outputs as they are."""
-    if value.shape.rank != 4 or value.shape[3] != predictor.preparation.stored_shape[0]:
+    if value.shape.rank != 4 or value.shape[3] != predictor.preprocessing.stored_shape[0]:
         return value
     mean = predictor.inputs.mean_for(value)
-    scaled = value * np.float32(predictor.preparation.std)
+    scaled = value * np.float32(predictor.preprocessing.std)
     return scaled if mean is None else scaled + mean

@@ -14,7 +14,7 @@ import numpy as np
 from digits.domain.training import Augmentation
 from digits.engines.tensorflow.start import tf
 from digits.engines.training.augmentation import draw, pixel_noise
-from digits.engines.training.preprocessing import Preparation
+from digits.engines.training.preprocessing import Preprocessing
 
 FEW = 4  # channels
 
@@ -22,10 +22,10 @@ FEW = 4  # channels
 class Inputs:
     """Turns stored features, a tensor (N, C, H, W), into network inputs, float32 (N, H, W, C)."""
 
-    def __init__(self, preparation: Preparation, mean_image: np.ndarray | None) -> None:
-        self.preparation = preparation
+    def __init__(self, preprocessing: Preprocessing, mean_image: np.ndarray | None) -> None:
+        self.preprocessing = preprocessing
         self.mean_image = mean_image  # (C, H, W)
-        self.pixel = np.asarray(preparation.pixel_mean, dtype=np.float32)
+        self.pixel = np.asarray(preprocessing.pixel_mean, dtype=np.float32)
 
     def __call__(self, features: Any) -> Any:
         return self.normalize(self.raw(features))
@@ -41,13 +41,13 @@ class Inputs:
         mean = self.mean_for(x)
         if mean is not None:
             x = x - mean
-        if self.preparation.std != 1.0:
-            x = x * np.float32(1.0 / self.preparation.std)
-        return whiten(x) if self.preparation.whitening else x
+        if self.preprocessing.std != 1.0:
+            x = x * np.float32(1.0 / self.preprocessing.std)
+        return whiten(x) if self.preprocessing.whitening else x
 
     def mean_for(self, x: Any) -> Any:
         """What is subtracted from pictures (N, H, W, C): a picture (H, W, C), a number per channel, or None."""
-        kind = self.preparation.mean_kind
+        kind = self.preprocessing.mean_kind
         if kind == "none":
             return None
         if kind == "image" and self.mean_image is not None:
@@ -72,7 +72,7 @@ class Augmenter:
         a = self.augmentation
         return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
 
-    def draws(self, epoch: int, samples: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    def transforms(self, epoch: int, samples: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         """The random numbers of some samples whose features are (C, H, W): arrays for the step, none where nothing changes."""
         a = self.augmentation
         drawn = draw(a, self.seed, epoch, samples)
@@ -94,26 +94,26 @@ class Augmenter:
             values["noise"] = pixel_noise(drawn.noise_keys, shape).transpose(0, 2, 3, 1)
         return values
 
-    def __call__(self, x: Any, y: Any, draws: Mapping[str, Any]) -> tuple[Any, Any]:
+    def __call__(self, x: Any, y: Any, transforms: Mapping[str, Any]) -> tuple[Any, Any]:
         """Augmented `x` (N, H, W, C) in stored units and its labels: index maps (N, H, W), or pictures (N, H, W, C)."""
-        moved = self._move(x, draws, "BILINEAR")
+        moved = self._move(x, transforms, "BILINEAR")
         if self.moves_labels and self.index_maps:
-            y = tf.cast(tf.round(self._move(tf.cast(y, tf.float32)[..., None], draws, "NEAREST")), y.dtype)[..., 0]
+            y = tf.cast(tf.round(self._move(tf.cast(y, tf.float32)[..., None], transforms, "NEAREST")), y.dtype)[..., 0]
         elif self.moves_labels:
-            y = self._move(y, draws, "BILINEAR")
-        return self._colour(moved, draws), y
+            y = self._move(y, transforms, "BILINEAR")
+        return self._colour(moved, transforms), y
 
-    def _move(self, x: Any, draws: Mapping[str, Any], interpolation: str) -> Any:
-        if "flip_x" in draws:
-            x = _where(draws["flip_x"], tf.reverse(x, [2]), x)
-            x = _where(draws["flip_y"], tf.reverse(x, [1]), x)
-        if "turns" in draws:
+    def _move(self, x: Any, transforms: Mapping[str, Any], interpolation: str) -> Any:
+        if "flip_x" in transforms:
+            x = _where(transforms["flip_x"], tf.reverse(x, [2]), x)
+            x = _where(transforms["flip_y"], tf.reverse(x, [1]), x)
+        if "turns" in transforms:
             for turns in (1, 2, 3):
-                x = _where(draws["turns"] == turns, tf.image.rot90(x, turns), x)
-        if "transform" in draws:
+                x = _where(transforms["turns"] == turns, tf.image.rot90(x, turns), x)
+        if "transform" in transforms:
             x = tf.raw_ops.ImageProjectiveTransformV3(
                 images=x,
-                transforms=draws["transform"],
+                transforms=transforms["transform"],
                 output_shape=tf.shape(x)[1:3],
                 fill_value=0.0,
                 interpolation=interpolation,
@@ -121,14 +121,14 @@ class Augmenter:
             )
         return x
 
-    def _colour(self, x: Any, draws: Mapping[str, Any]) -> Any:
-        if "hsv" in draws:
-            x = shift_hsv(x / self.unit, draws["hsv"]) * self.unit
-        if "contrast" in draws:
+    def _colour(self, x: Any, transforms: Mapping[str, Any]) -> Any:
+        if "hsv" in transforms:
+            x = shift_hsv(x / self.unit, transforms["hsv"]) * self.unit
+        if "contrast" in transforms:
             middle = tf.reduce_mean(x, (1, 2, 3), keepdims=True)
-            x = (x - middle) * draws["contrast"][:, None, None, None] + middle
-        if "noise" in draws:
-            x = x + draws["noise"] * (self.augmentation.noise * self.unit)
+            x = (x - middle) * transforms["contrast"][:, None, None, None] + middle
+        if "noise" in transforms:
+            x = x + transforms["noise"] * (self.augmentation.noise * self.unit)
         return x
 
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
-from digits.engines.tensorflow.build import Network, build, forward_zeros, leaves, recorded, wanted_outputs
+from digits.engines.tensorflow.build import KerasNetwork, build, forward_zeros, leaves, recorded, wanted_outputs
 from digits.engines.tensorflow.inputs import Inputs, centre
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.tensorflow.weights import load_into, read_metadata
-from digits.engines.training.preprocessing import Preparation, in_stored_units
+from digits.engines.training.preprocessing import Preprocessing, in_stored_units
 from digits.errors import BadRequest, NetworkError, StorageError
 from digits.tasks import Labels, Task, of
 
@@ -29,29 +29,29 @@ class TensorflowPredictor(Predictor):
         self.meta = meta
         self.labels = Labels.of_snapshot(meta)
         self.task = of(meta["task"], self.labels)
-        self.preparation = Preparation.from_json(meta["preparation"])
-        self.inputs = Inputs(self.preparation, mean_image)
+        self.preprocessing = Preprocessing.from_json(meta["preparation"])
+        self.inputs = Inputs(self.preprocessing, mean_image)
         self.device = device
         self._text, self._snapshot = text, snapshot
         self._networks: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self.model = self.model_for((self.preparation.input_shape[1], self.preparation.input_shape[2]))
+        self.model = self.model_for((self.preprocessing.input_shape[1], self.preprocessing.input_shape[2]))
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         x = self.prepare(batch)
         with tf.device(self.device):
             outputs = self.model_for((x.shape[1], x.shape[2]))(x, training=False)
-        found = finish_outputs(outputs, self.task, self.labels, self.preparation, self.meta.get(PROBABILITIES, False))
-        return in_stored_units(found, self.task, self.labels, self.preparation, self.inputs.mean_image)
+        found = finish_outputs(outputs, self.task, self.labels, self.preprocessing, self.meta.get(PROBABILITIES, False))
+        return in_stored_units(found, self.task, self.labels, self.preprocessing, self.inputs.mean_image)
 
     def prepare(self, batch: np.ndarray) -> Any:
         """Network input (N, h, w, C): of a picture of the stored size the middle that training crops to, prepared."""
-        if batch.ndim != 4 or batch.shape[1] != self.preparation.stored_shape[0]:
-            wanted = self.preparation.stored_shape[0]
+        if batch.ndim != 4 or batch.shape[1] != self.preprocessing.stored_shape[0]:
+            wanted = self.preprocessing.stored_shape[0]
             raise BadRequest(
                 f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
             )
-        size = (self.preparation.input_shape[1], self.preparation.input_shape[2])
-        if self.preparation.crops and tuple(batch.shape[2:]) == tuple(self.preparation.stored_shape[1:]):
+        size = (self.preprocessing.input_shape[1], self.preprocessing.input_shape[2])
+        if self.preprocessing.crops and tuple(batch.shape[2:]) == tuple(self.preprocessing.stored_shape[1:]):
             cut = centre(batch, size)
             batch = batch if cut is None else cut
         return self.inputs(tf.constant(np.ascontiguousarray(batch)))
@@ -88,7 +88,7 @@ class TensorflowPredictor(Predictor):
             self._networks.popitem(last=False)
         return network.model
 
-    def _built(self, context: NetworkContext) -> Network:
+    def _built(self, context: NetworkContext) -> KerasNetwork:
         network = build(self._text, context)
         try:
             forward_zeros(network.model, context)
@@ -110,14 +110,14 @@ def load_predictor(snapshot: Path, device: str) -> TensorflowPredictor:
 
 
 def finish_outputs(
-    outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool
+    outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool
 ) -> dict[str, np.ndarray]:
     """`finished` outputs as NumPy arrays, channels-first."""
-    found = finished(outputs, task, labels, preparation, probabilities)
+    found = finished(outputs, task, labels, preprocessing, probabilities)
     return {name: channels_first_array(value.numpy()) for name, value in found.items()}
 
 
-def finished(outputs: Any, task: Task, labels: Labels, preparation: Preparation, probabilities: bool) -> dict[str, Any]:
+def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool) -> dict[str, Any]:
     """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32 tensors in
     Keras' layout. `probabilities` says that they are probabilities already.
     """
@@ -126,8 +126,8 @@ def finished(outputs: Any, task: Task, labels: Labels, preparation: Preparation,
     if task.activation(labels):
         finish = FINISH[task.activation(labels), probabilities]
         named = {name: finish(value[..., :classes]) if value.ndim > 1 else value for name, value in named.items()}
-    elif preparation.label_scale != 1.0:
-        named = {name: value * preparation.label_scale for name, value in named.items()}
+    elif preprocessing.label_scale != 1.0:
+        named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named
 
 

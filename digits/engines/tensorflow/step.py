@@ -18,30 +18,30 @@ import numpy as np
 
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES, named_values
-from digits.engines.tensorflow.build import Network
+from digits.engines.tensorflow.build import KerasNetwork
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss
 from digits.engines.tensorflow.predictor import FINISH, channels_first_array, finish_outputs
 from digits.engines.tensorflow.start import tf
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
-from digits.engines.training.calendar import Plan
+from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.preprocessing import in_stored_units
 from digits.engines.training.setup import labels_of, metrics_of, task_of
-from digits.engines.training.step import HITS, Scores, Stepper, Totals, scores_of
+from digits.engines.training.step import HITS, Scores, Totals, TrainingStep, scores_of
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
 
-class TensorflowStepper(Stepper):
-    """See `Stepper`. `validation` may be None: then nothing is ever evaluated. `decay` is added to the gradients."""
+class TensorflowStep(TrainingStep):
+    """See `TrainingStep`. `validation` may be None: then nothing is ever evaluated. `decay` is added to the gradients."""
 
     def __init__(
         self,
         run: TrainingRun,
-        plan: Plan,
-        network: Network,
+        calendar: Calendar,
+        network: KerasNetwork,
         optimizer: Any,
         decay: float,
         loss: Loss,
@@ -49,7 +49,7 @@ class TensorflowStepper(Stepper):
         augmenter: Augmenter,
         sources: tuple[BatchSource, BatchSource | None],
     ) -> None:
-        self.run, self.plan, self.network, self.model = run, plan, network, network.model
+        self.run, self.calendar, self.network, self.model = run, calendar, network, network.model
         self.optimizer, self.decay, self.loss = optimizer, decay, loss
         self.inputs, self.augmenter = inputs, augmenter
         self.source, self.validation = sources
@@ -63,13 +63,13 @@ class TensorflowStepper(Stepper):
         self.functions: dict[str, Any] = {}
         self.variables = self.model.trainable_variables
         self.optimizer.build(self.variables)
-        self.accumulators = [tf.Variable(tf.zeros_like(v)) for v in self.variables] if plan.accumulation > 1 else []
+        self.accumulators = [tf.Variable(tf.zeros_like(v)) for v in self.variables] if calendar.accumulation > 1 else []
 
     # -- training -----------------------------------------------------------------------------------------------
 
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
         data = self._data(batch)
-        drawn = self.augmenter.draws(epoch, batch.indices, batch.features.shape[1:]) if self.augmenter.active else {}
+        drawn = self.augmenter.transforms(epoch, batch.indices, batch.features.shape[1:]) if self.augmenter.active else {}
         with tf.device(self.device):
             if not self.accumulators:
                 values = self._function("whole", self._whole, data, drawn)(data, drawn, np.float32(rate))
@@ -169,7 +169,7 @@ class TensorflowStepper(Stepper):
         if y.dtype.is_integer:
             return y
         y = tf.transpose(y, (0, 2, 3, 1)) if len(y.shape) == 4 else y
-        return y / np.float32(self.inputs.preparation.label_scale)
+        return y / np.float32(self.inputs.preprocessing.label_scale)
 
     def _function(self, name: str, work: Callable[..., Any], data: dict[str, Any], drawn: dict[str, Any]) -> Any:
         """`work` compiled for any number of samples such as these."""
@@ -187,7 +187,7 @@ class TensorflowStepper(Stepper):
         if self.validation is None:
             return Scores({}, {}, {})
         totals, metrics = Totals(), self._metrics()
-        for batch in self.validation.stream(list(evaluation_parts(len(self.validation.records), self.plan.batch_size, 0, 1))):
+        for batch in self.validation.stream(list(evaluation_parts(len(self.validation.records), self.calendar.batch_size, 0, 1))):
             if self.run.should_stop():
                 raise JobStopped("The training was stopped during a validation.")
             totals.add(self._evaluate_batch(batch, metrics))
@@ -233,9 +233,9 @@ class TensorflowStepper(Stepper):
         features = np.ascontiguousarray(batch.features.astype(self.dtype, copy=False))
         with tf.device(self.device):
             outputs = self.model(self.inputs(tf.constant(features)), training=False)
-        preparation = self.inputs.preparation
-        found = finish_outputs(outputs, self.task, self.labels, preparation, self.network.probabilities)
-        return in_stored_units(found, self.task, self.labels, preparation, self.inputs.mean_image)
+        preprocessing = self.inputs.preprocessing
+        found = finish_outputs(outputs, self.task, self.labels, preprocessing, self.network.probabilities)
+        return in_stored_units(found, self.task, self.labels, preprocessing, self.inputs.mean_image)
 
     def graph(self) -> bytes:
         function = self.functions.get("evaluate")

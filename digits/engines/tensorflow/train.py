@@ -1,4 +1,4 @@
-"""A training in TensorFlow as a recipe: prepare the data, build the network, join the parts, loop."""
+"""A training in TensorFlow: prepare the data, build the network, join the parts, loop."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any
 from digits.domain.events import WarningEvent
 from digits.engines.base import NetworkContext, TrainingRun
 from digits.engines.network.text import describe, own_frames
-from digits.engines.tensorflow.build import Network, build, check_model
+from digits.engines.tensorflow.build import KerasNetwork, build, check_model
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import make_loss
 from digits.engines.tensorflow.optimizers import make_optimizer
 from digits.engines.tensorflow.start import start, tf
-from digits.engines.tensorflow.step import TensorflowStepper
+from digits.engines.tensorflow.step import TensorflowStep
 from digits.engines.tensorflow.weights import SUFFIX, read_metadata, read_weights, take_over
 from digits.engines.training import checkpoint
 from digits.engines.training.batches import BatchSource
-from digits.engines.training.calendar import Plan, seed_for
+from digits.engines.training.calendar import Calendar, seed_for
 from digits.engines.training.class_weights import weights_of
 from digits.engines.training.loop import TrainingLoop
-from digits.engines.training.preprocessing import preparation_for, with_measured
+from digits.engines.training.preprocessing import preprocessing_for, with_measured
 from digits.engines.training.setup import (
+    calendar_of,
     follows_feature,
     label_range,
     labels_of,
     make_context,
-    make_keeper,
+    make_snapshot_manager,
     metadata,
     open_sources,
     out_of_memory,
-    plan_of,
     task_of,
     tell_note,
     tell_start,
     write_files,
 )
-from digits.engines.training.validation_samples import SampleFilm
+from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import DigitsError, NetworkError, TrainingError
 
 POLICIES = {"32-true": "float32", "16-mixed": "mixed_float16", "bf16-mixed": "mixed_bfloat16"}
@@ -76,19 +76,19 @@ def check_devices(run: TrainingRun) -> None:
 def _train(run: TrainingRun) -> None:
     seed = seed_for(run.spec, run.folder.name)
     stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
-    preparation, mean_image = with_measured(preparation_for(run.spec, run.train.meta, stored), run.train)
-    context = make_context(run, preparation)
+    preprocessing, mean_image = with_measured(preprocessing_for(run.spec, run.train.meta, stored), run.train)
+    context = make_context(run, preprocessing)
     network = build(run.spec.network, _open_size(run, context), seed=seed, policy=_policy(run))
     tell_note(run, network.note)
     check_model(network, context)
     _start_weights(run, network.model)
-    plan = plan_of(run, network.batch_size, seed)
+    calendar = calendar_of(run, network.batch_size, seed)
     with ExitStack() as stack:
-        sources = open_sources(run, preparation, stack)
-        stepper = _stepper(run, plan, network, Inputs(preparation, mean_image), sources)
-        keeper = make_keeper(run, stepper, preparation, context, SUFFIX)
-        write_files(run, metadata(run, preparation, context))
-        TrainingLoop(run, plan, stepper, sources[0], keeper, SampleFilm(run, sources[1])).run()
+        sources = open_sources(run, preprocessing, stack)
+        training_step = _training_step(run, calendar, network, Inputs(preprocessing, mean_image), sources)
+        snapshot_manager = make_snapshot_manager(run, training_step, preprocessing, context, SUFFIX)
+        write_files(run, metadata(run, preprocessing, context))
+        TrainingLoop(run, calendar, training_step, sources[0], snapshot_manager, ValidationSamples(run, sources[1])).run()
 
 
 def _open_size(run: TrainingRun, context: NetworkContext) -> NetworkContext:
@@ -99,9 +99,9 @@ def _open_size(run: TrainingRun, context: NetworkContext) -> NetworkContext:
     return replace(context, input_shape=shape)
 
 
-def _stepper(
-    run: TrainingRun, plan: Plan, network: Network, inputs: Inputs, sources: tuple[BatchSource, BatchSource | None]
-) -> TensorflowStepper:
+def _training_step(
+    run: TrainingRun, calendar: Calendar, network: KerasNetwork, inputs: Inputs, sources: tuple[BatchSource, BatchSource | None]
+) -> TensorflowStep:
     spec = run.spec
     if not network.model.trainable_variables:
         raise NetworkError(
@@ -120,12 +120,12 @@ def _stepper(
     )
     augmenter = Augmenter(
         spec.augmentation,
-        inputs.preparation.unit,
-        plan.seed,
+        inputs.preprocessing.unit,
+        calendar.seed,
         moves_labels=follows_feature(run),
         index_maps=task.moves == "map",
     )
-    return TensorflowStepper(run, plan, network, optimizer, decay, loss, inputs, augmenter, sources)
+    return TensorflowStep(run, calendar, network, optimizer, decay, loss, inputs, augmenter, sources)
 
 
 def _policy(run: TrainingRun) -> str:

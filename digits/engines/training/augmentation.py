@@ -22,7 +22,7 @@ _STREAMS = {
 
 
 @dataclass(frozen=True)
-class Draws:
+class Transforms:
     """What happens to each of N samples. Angles in radians; `noise_keys` seed the pixel noise of each sample."""
 
     flip_x: np.ndarray  # bool: mirror left-right
@@ -36,13 +36,13 @@ class Draws:
     shift: np.ndarray  # float64 (N, 2): how far the picture moves right and down, as part of its width and height
 
 
-def draw(augmentation: Augmentation, seed: int, epoch: int, samples: np.ndarray) -> Draws:
-    """The draws of some samples (int64 indices) in one epoch."""
+def draw(augmentation: Augmentation, seed: int, epoch: int, samples: np.ndarray) -> Transforms:
+    """The transforms of some samples (int64 indices) in one epoch."""
     keys = sample_keys(seed, epoch, samples)
     spread = np.array([augmentation.hsv_h, augmentation.hsv_s, augmentation.hsv_v]) * augmentation.hsv_use
     hsv = np.stack([normal(keys, name) for name in ("hue", "saturation", "value")], axis=1) * spread
     flip = (uniform(keys, "flip") * 4).astype(np.int64)
-    return Draws(
+    return Transforms(
         flip_x=(flip % 2 == 1) & (augmentation.flip in ("fliplr", "fliplrud")),
         flip_y=(flip // 2 == 1) & (augmentation.flip in ("flipud", "fliplrud")),
         quarter_turns=_quarter_turns(augmentation.quad_rot, uniform(keys, "quad")),

@@ -12,7 +12,7 @@ import numpy as np
 
 from digits.domain.training import Augmentation
 from digits.engines.base import Records
-from digits.engines.training.augmentation import Draws
+from digits.engines.training.augmentation import Transforms
 from digits.storage.records.boxes import COORDINATES, CUT, coordinates
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
 
@@ -36,8 +36,8 @@ def cropped(boxes: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -
     return clipped(boxes, coordinates(boxes) - np.array([x, y, x, y], np.float32), size)
 
 
-def moved(boxes: Boxes, augmentation: Augmentation, draws: Draws, size: tuple[int, int]) -> list[np.ndarray]:
-    """The boxes of N pictures of `size` (H, W) after what `draws` does to these: mirror, quarter turns, turn and zoom.
+def moved(boxes: Boxes, augmentation: Augmentation, transforms: Transforms, size: tuple[int, int]) -> list[np.ndarray]:
+    """The boxes of N pictures of `size` (H, W) after what `transforms` does to these: mirror, quarter turns, turn and zoom.
 
     A turned box becomes the one around the ellipse inscribed in it, also turned: exact for quarter turns and round objects,
     closer than the box around its corners for others.
@@ -47,7 +47,7 @@ def moved(boxes: Boxes, augmentation: Augmentation, draws: Draws, size: tuple[in
         return list(boxes)
     joined = np.concatenate(list(boxes))
     rows = np.repeat(np.arange(len(boxes)), counts)
-    found = _moved(coordinates(joined).astype(np.float64), augmentation, draws, rows, size)
+    found = _moved(coordinates(joined).astype(np.float64), augmentation, transforms, rows, size)
     return [clipped(old, new, size) for old, new in zip(boxes, np.split(found, np.cumsum(counts)[:-1]), strict=True)]
 
 
@@ -84,19 +84,21 @@ def typical_sizes(records: Records) -> tuple[float, ...]:
     return tuple(round(float(q), 2) for q in np.quantile(np.sqrt(areas), QUANTILES)) if len(areas) else ()
 
 
-def _moved(found: np.ndarray, augmentation: Augmentation, draws: Draws, rows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _moved(
+    found: np.ndarray, augmentation: Augmentation, transforms: Transforms, rows: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
     """Coordinates (T, 4) of boxes of the pictures `rows` (T,), moved as `Augmenter` moves pixels."""
     height, width = size
     x, y = (found[:, 0] + found[:, 2]) / 2 - width / 2, (found[:, 1] + found[:, 3]) / 2 - height / 2
     half_x, half_y = (found[:, 2] - found[:, 0]) / 2, (found[:, 3] - found[:, 1]) / 2
-    x = np.where(draws.flip_x[rows], -x, x)
-    y = np.where(draws.flip_y[rows], -y, y)
-    turns = draws.quarter_turns if augmentation.quad_rot != "none" else np.zeros(len(draws.angle), np.int64)
-    angle, zoom = (draws.angle + turns * (np.pi / 2))[rows], draws.zoom[rows]
+    x = np.where(transforms.flip_x[rows], -x, x)
+    y = np.where(transforms.flip_y[rows], -y, y)
+    turns = transforms.quarter_turns if augmentation.quad_rot != "none" else np.zeros(len(transforms.angle), np.int64)
+    angle, zoom = (transforms.angle + turns * (np.pi / 2))[rows], transforms.zoom[rows]
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = zoom * (cos * x + sin * y), zoom * (cos * y - sin * x)
     half_x, half_y = zoom * np.hypot(half_x * cos, half_y * sin), zoom * np.hypot(half_x * sin, half_y * cos)
-    x, y = x + width * (0.5 + draws.shift[rows, 0]), y + height * (0.5 + draws.shift[rows, 1])
+    x, y = x + width * (0.5 + transforms.shift[rows, 0]), y + height * (0.5 + transforms.shift[rows, 1])
     return np.stack([x - half_x, y - half_y, x + half_x, y + half_y], axis=1)
 
 

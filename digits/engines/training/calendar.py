@@ -13,7 +13,7 @@ EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
-class Plan:
+class Calendar:
     """A step is one batch. `validations` and `snapshots` map a step to the epoch it stands for."""
 
     epochs: int
@@ -51,13 +51,13 @@ class Plan:
         return range(start, min(start + self.accumulation, self.steps_per_epoch))
 
 
-def make_plan(spec: TrainingSpec, entries: int, batch_size: int, seed: int) -> Plan:
-    """The plan for `entries` training records; a batch larger than the set is the set."""
+def make_calendar(spec: TrainingSpec, entries: int, batch_size: int, seed: int) -> Calendar:
+    """The calendar for `entries` training records; a batch larger than the set is the set."""
     batch_size = min(batch_size, entries)
     steps = math.ceil(entries / batch_size)
     total = spec.epochs * steps
     validations = marks(spec.val_interval, spec.epochs, steps)
-    return Plan(
+    return Calendar(
         epochs=spec.epochs,
         batch_size=batch_size,
         steps_per_epoch=steps,

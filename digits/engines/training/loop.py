@@ -20,13 +20,13 @@ from digits.engines.base import TrainingRun
 from digits.engines.network.own_metrics import no_direction
 from digits.engines.training import baseline, checkpoint
 from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
-from digits.engines.training.calendar import Plan
+from digits.engines.training.calendar import Calendar
 from digits.engines.training.learning_rate import rate_at
 from digits.engines.training.setup import task_of
-from digits.engines.training.snapshots import SnapshotKeeper
-from digits.engines.training.step import HITS, Scores, Stepper, Totals, kinds_of
+from digits.engines.training.snapshots import SnapshotManager
+from digits.engines.training.step import HITS, Scores, Totals, TrainingStep, kinds_of
 from digits.engines.training.tensorboard import Summaries
-from digits.engines.training.validation_samples import SampleFilm
+from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import JobStopped, TrainingError
 
 PROGRESS_SECONDS = 1.0
@@ -38,17 +38,23 @@ class TrainingLoop:
     """One training from its start or its checkpoint to its end."""
 
     def __init__(
-        self, run: TrainingRun, plan: Plan, stepper: Stepper, source: BatchSource, keeper: SnapshotKeeper, film: SampleFilm
+        self,
+        run: TrainingRun,
+        calendar: Calendar,
+        training_step: TrainingStep,
+        source: BatchSource,
+        snapshot_manager: SnapshotManager,
+        validation_samples: ValidationSamples,
     ) -> None:
         self.run_ = run
-        self.plan = plan
-        self.stepper = stepper
+        self.calendar = calendar
+        self.training_step = training_step
         self.source = source
-        self.keeper = keeper
-        self.film = film
+        self.snapshot_manager = snapshot_manager
+        self.validation_samples = validation_samples
         self.step = 0
         self.epoch_totals = Totals()
-        self.progress = Progress(run, plan)
+        self.progress = TrainingProgress(run, calendar)
         self.summaries: Summaries | None = None
         self.last_checkpoint = time.monotonic()
         self.missing = ""  # a metric of which it was said that it cannot decide
@@ -56,36 +62,38 @@ class TrainingLoop:
     def run(self) -> None:
         """Train. Raises JobStopped (after a checkpoint) when asked to stop, TrainingError when the loss is no number."""
         self._restore()
-        if self.stepper.rank == 0:
+        if self.training_step.rank == 0:
             self.summaries = Summaries(self.run_, self.step)
         self.progress.start(self.step)
-        if self.step == 0 and self.plan.validations:
+        if self.step == 0 and self.calendar.validations:
             self._tell_baseline()
             self._validate()
-        for epoch in range(self.step // self.plan.steps_per_epoch, self.plan.epochs):
+        for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
             self._epoch(epoch)
-        self.progress.tell(self.plan.total, force=True)
+        self.progress.tell(self.calendar.total, force=True)
         if self.summaries is not None:
-            self.summaries.graph(self.stepper.graph)
+            self.summaries.graph(self.training_step.graph)
         self._checkpoint()
 
     def _epoch(self, epoch: int) -> None:
-        plan = self.plan
-        batches = split_batches(epoch_order(len(self.source.records), plan.seed, epoch, self.run_.spec.shuffle), plan.batch_size)
+        calendar = self.calendar
+        batches = split_batches(
+            epoch_order(len(self.source.records), calendar.seed, epoch, self.run_.spec.shuffle), calendar.batch_size
+        )
         sizes = [len(batch) for batch in batches]
-        first = self.step % plan.steps_per_epoch
-        own = [share(batch, self.stepper.rank, self.stepper.world) for batch in batches]
-        stream = self.source.stream([indices for indices, _ in own[first:]], plan.seed, epoch)
+        first = self.step % calendar.steps_per_epoch
+        own = [share(batch, self.training_step.rank, self.training_step.world) for batch in batches]
+        stream = self.source.stream([indices for indices, _ in own[first:]], calendar.seed, epoch)
         for position, batch in enumerate(stream, start=first):
-            group = sum(sizes[i] for i in plan.group_of(position))
+            group = sum(sizes[i] for i in calendar.group_of(position))
             self._train(batch, epoch, own[position][1] * sizes[position] / group)
 
     def _train(self, batch: Batch, epoch: int, weight: float) -> None:
-        rate = rate_at(self.run_.spec.learning_rate, self.plan.percent_of(self.step))
-        update = self.plan.updates_at(self.step + 1)
-        self.stepper.train_batch(batch, epoch, rate, weight, update)
+        rate = rate_at(self.run_.spec.learning_rate, self.calendar.percent_of(self.step))
+        update = self.calendar.updates_at(self.step + 1)
+        self.training_step.train_batch(batch, epoch, rate, weight, update)
         self.step += 1
-        if self.plan.logs_at(self.step):
+        if self.calendar.logs_at(self.step):
             self._tell_training(rate)
         self._after_step()
         if update:
@@ -93,11 +101,11 @@ class TrainingLoop:
         self.progress.tell(self.step)
 
     def _tell_training(self, rate: float) -> None:
-        window = self.stepper.take()
+        window = self.training_step.take()
         means = window.means()
         self._check_finite(means)
         self.epoch_totals.add(window)
-        if self.step % self.plan.steps_per_epoch == 0:
+        if self.step % self.calendar.steps_per_epoch == 0:
             means |= {f"{EPOCH_MEAN}{name}": value for name, value in self.epoch_totals.means().items()}
             self.epoch_totals = Totals()
         measured = [name for name in means if name.removeprefix(EPOCH_MEAN) != HITS]
@@ -105,25 +113,25 @@ class TrainingLoop:
         self._emit_metrics("lr", {"learning_rate": rate}, {"learning_rate": "other"})
 
     def _after_step(self) -> None:
-        interval = self.plan.snapshots.get(self.step)
-        scores = self._validate() if self.step in self.plan.validations else Scores({}, {})
-        if self.stepper.rank == 0 and (scores.values or interval is not None):
-            self.keeper.after(self.step, self.plan.epoch_of(self.step), interval, scores)
-        if interval is not None and self.plan.updates_at(self.step):
+        interval = self.calendar.snapshots.get(self.step)
+        scores = self._validate() if self.step in self.calendar.validations else Scores({}, {})
+        if self.training_step.rank == 0 and (scores.values or interval is not None):
+            self.snapshot_manager.after(self.step, self.calendar.epoch_of(self.step), interval, scores)
+        if interval is not None and self.calendar.updates_at(self.step):
             self._checkpoint()
 
     def _tell_baseline(self) -> None:
-        found = baseline.measure(self.run_, self.film.source) if self.stepper.rank == 0 else None
+        found = baseline.measure(self.run_, self.validation_samples.source) if self.training_step.rank == 0 else None
         if found is not None:
             self.run_.emit(BaselineEvent(values=found.values, description=found.description))
 
     def _validate(self) -> Scores:
-        scores = self._deciding(self.stepper.evaluate())
+        scores = self._deciding(self.training_step.evaluate())
         self._emit_metrics("val", scores.values, scores.kinds, scores)
-        self.film.add(self.stepper, self.step, self.plan.epoch_of(self.step))
+        self.validation_samples.add(self.training_step, self.step, self.calendar.epoch_of(self.step))
         if self.summaries is not None:
             self.summaries.samples(self.step)
-            self.summaries.graph(self.stepper.graph)
+            self.summaries.graph(self.training_step.graph)
         return scores
 
     def _deciding(self, scores: Scores) -> Scores:
@@ -142,28 +150,28 @@ class TrainingLoop:
 
     def _pulse(self) -> None:
         """Stop or save when it is time; several processes agree on it now and then."""
-        if self.stepper.world > 1 and self.step % AGREE_EVERY:
+        if self.training_step.world > 1 and self.step % AGREE_EVERY:
             return
         due = time.monotonic() - self.last_checkpoint >= self.run_.checkpoint_seconds
-        stop, save = self.stepper.agree((self.run_.should_stop(), due))
+        stop, save = self.training_step.agree((self.run_.should_stop(), due))
         if stop or save:
             self._checkpoint()
         if stop:
             raise JobStopped("The training was stopped; it can be resumed from where it was.")
 
     def _checkpoint(self) -> None:
-        if not self.stepper.healthy():
+        if not self.training_step.healthy():
             self._check_finite({LOSS: math.nan})
         loop = {
             "step": self.step,
             "sums": self.epoch_totals.sums,
             "count": self.epoch_totals.count,
-            "snapshots": self.keeper.dump(),
+            "snapshots": self.snapshot_manager.dump(),
         }
         offset = self.run_.offset()
         folder = self.run_.folder / "checkpoint"
-        data = self.stepper.state(loop)
-        if self.stepper.rank == 0:
+        data = self.training_step.state(loop)
+        if self.training_step.rank == 0:
             self.run_.retry_when_disk_full(lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
         self.last_checkpoint = time.monotonic()
 
@@ -171,33 +179,33 @@ class TrainingLoop:
         found = checkpoint.read(self.run_.folder / "checkpoint")
         if found is None:
             return
-        loop = self.stepper.load_state(found["path"])
+        loop = self.training_step.load_state(found["path"])
         self.step = int(loop["step"])
         self.epoch_totals = Totals(dict(loop["sums"]), int(loop["count"]))
-        self.keeper.restore(loop["snapshots"])
+        self.snapshot_manager.restore(loop["snapshots"])
 
     def _check_finite(self, means: dict[str, float]) -> None:
         if not math.isfinite(means.get(LOSS, 0.0)):
             raise TrainingError(
                 f"The loss became {means[LOSS]} (not a number or infinite) by step {self.step}, epoch "
-                f"{self.plan.epoch_of(self.step):.2f}.",
+                f"{self.calendar.epoch_of(self.step):.2f}.",
                 advice="Try decreasing your learning rate.",
                 code="diverged",
             )
 
     def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str], scores: Scores | None = None) -> None:
-        epoch = self.plan.epoch_of(self.step)
+        epoch = self.calendar.epoch_of(self.step)
         more: dict[str, Any] = {"declared": dict(scores.declared), "decides": scores.decides} if scores is not None else {}
         self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds, **more))
         if self.summaries is not None:
             self.summaries.scalars(phase, self.step, values)
 
 
-class Progress:
+class TrainingProgress:
     """Tells speed and time left about once a second. Both are estimates from this attempt's pace, validations included."""
 
-    def __init__(self, run: TrainingRun, plan: Plan) -> None:
-        self.run, self.plan = run, plan
+    def __init__(self, run: TrainingRun, calendar: Calendar) -> None:
+        self.run, self.calendar = run, calendar
         self.start(0)
 
     def start(self, step: int) -> None:
@@ -209,19 +217,19 @@ class Progress:
         if now - self.last < PROGRESS_SECONDS and not force:
             return
         done = step - self.first
-        rate = (step - self.last_step) * self.plan.batch_size / max(now - self.last, 1e-6)
-        eta = (now - self.began) / done * (self.plan.total - step) if done else None
+        rate = (step - self.last_step) * self.calendar.batch_size / max(now - self.last, 1e-6)
+        eta = (now - self.began) / done * (self.calendar.total - step) if done else None
         self.run.emit(
             ProgressEvent(
-                fraction=step / self.plan.total,
+                fraction=step / self.calendar.total,
                 stage="train",
                 done=step,
-                total=self.plan.total,
+                total=self.calendar.total,
                 unit="images",
                 rate=rate,
                 eta=eta,
                 step=step,
-                epoch=self.plan.epoch_of(step),
+                epoch=self.calendar.epoch_of(step),
             )
         )
         self.last, self.last_step = now, step

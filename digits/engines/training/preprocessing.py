@@ -22,7 +22,7 @@ CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Preparation:
+class Preprocessing:
     """How features become inputs, and labels targets.
 
     `unit` is the value of full intensity (255 for 8 bits) in which augmentations count. Targets that are pictures of integers
@@ -44,7 +44,7 @@ class Preparation:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Preparation:
+    def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
         shapes = {name: tuple(value[name]) for name in ("stored_shape", "input_shape", "pixel_mean")}
         return cls(**{**value, **shapes})
 
@@ -53,12 +53,12 @@ class Preparation:
         return self.stored_shape[1:] != self.input_shape[1:]
 
 
-def preparation_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[int, int, int]) -> Preparation:
-    """The preparation of a training; a mean picture is not possible for features of several sizes: the pixel mean serves."""
+def preprocessing_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[int, int, int]) -> Preprocessing:
+    """The preprocessing of a training; a mean picture is not possible for features of several sizes: the pixel mean serves."""
     channels, height, width = stored_shape
     kind = spec.use_mean if meta.feature_shape is not None or spec.use_mean == "none" else "pixel"
     size = (spec.crop_size, spec.crop_size) if spec.crop_size else (height, width)
-    return Preparation(
+    return Preprocessing(
         stored_shape=stored_shape,
         input_shape=(channels, *size),
         mean_kind=kind,
@@ -71,16 +71,16 @@ def preparation_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[in
     )
 
 
-def with_measured(preparation: Preparation, records: Records) -> tuple[Preparation, np.ndarray | None]:
-    """The preparation with missing statistics measured on the records, and the mean picture (float32 C, H, W) if it needs one."""
-    needs_picture = preparation.mean_kind == "image"
-    needs_numbers = preparation.mean_kind != "none" and not preparation.pixel_mean
+def with_measured(preprocessing: Preprocessing, records: Records) -> tuple[Preprocessing, np.ndarray | None]:
+    """The preprocessing with missing statistics measured, and the mean picture (float32 C, H, W) if it needs one."""
+    needs_picture = preprocessing.mean_kind == "image"
+    needs_numbers = preprocessing.mean_kind != "none" and not preprocessing.pixel_mean
     if not needs_picture and not needs_numbers:
-        return preparation, None
+        return preprocessing, None
     picture = mean_picture(records)
     per_channel = tuple(float(m) for m in picture.mean(axis=(1, 2)))
-    kept = preparation.pixel_mean or per_channel
-    return replace(preparation, pixel_mean=kept), picture.astype(np.float32) if needs_picture else None
+    kept = preprocessing.pixel_mean or per_channel
+    return replace(preprocessing, pixel_mean=kept), picture.astype(np.float32) if needs_picture else None
 
 
 def _label_scale(spec: TrainingSpec, meta: RecordMeta) -> float:
@@ -89,36 +89,36 @@ def _label_scale(spec: TrainingSpec, meta: RecordMeta) -> float:
 
 
 def in_stored_units(
-    outputs: Mapping[str, np.ndarray], task: Task, labels: Labels, preparation: Preparation, mean_image: Any
+    outputs: Mapping[str, np.ndarray], task: Task, labels: Labels, preprocessing: Preprocessing, mean_image: Any
 ) -> dict[str, np.ndarray]:
     """Outputs of a network that learnt the picture itself (image to image without labels) as `(x − mean) / std` undone.
 
     Other outputs, those of whitened pictures and those that are no pictures (N, C, H, W) of the input's channels stay.
     """
-    if not learns_its_input(task, labels, preparation):
+    if not learns_its_input(task, labels, preprocessing):
         return dict(outputs)
-    return {name: _restored(value, preparation, mean_image) for name, value in outputs.items()}
+    return {name: _restored(value, preprocessing, mean_image) for name, value in outputs.items()}
 
 
-def learns_its_input(task: Task, labels: Labels, preparation: Preparation) -> bool:
+def learns_its_input(task: Task, labels: Labels, preprocessing: Preprocessing) -> bool:
     """Whether a network learnt the prepared picture itself, which can be brought back to stored units."""
-    return task.restores_input and not task.has_labels(labels) and not preparation.whitening
+    return task.restores_input and not task.has_labels(labels) and not preprocessing.whitening
 
 
-def _restored(value: np.ndarray, preparation: Preparation, mean_image: Any) -> np.ndarray:
-    if value.ndim != 4 or value.shape[1] != preparation.stored_shape[0]:
+def _restored(value: np.ndarray, preprocessing: Preprocessing, mean_image: Any) -> np.ndarray:
+    if value.ndim != 4 or value.shape[1] != preprocessing.stored_shape[0]:
         return value
-    scaled = value * np.float32(preparation.std)
-    return scaled if preparation.mean_kind == "none" else scaled + _mean_for(value.shape[2:], preparation, mean_image)
+    scaled = value * np.float32(preprocessing.std)
+    return scaled if preprocessing.mean_kind == "none" else scaled + _mean_for(value.shape[2:], preprocessing, mean_image)
 
 
-def _mean_for(size: tuple[int, ...], preparation: Preparation, mean_image: Any) -> np.ndarray:
+def _mean_for(size: tuple[int, ...], preprocessing: Preprocessing, mean_image: Any) -> np.ndarray:
     """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
-    if preparation.mean_kind == "image" and mean_image is not None:
+    if preprocessing.mean_kind == "image" and mean_image is not None:
         y, x = ((have - want) // 2 for have, want in zip(mean_image.shape[1:], size, strict=True))
         if min(y, x) >= 0:
             return np.asarray(mean_image, np.float32)[:, y : y + size[0], x : x + size[1]]
-    return np.array(preparation.pixel_mean, np.float32).reshape(-1, 1, 1)
+    return np.array(preprocessing.pixel_mean, np.float32).reshape(-1, 1, 1)
 
 
 def mean_picture(records: Records) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The parts of a training that are the same in every framework: context, plan, sources, snapshots, files beside the weights."""
+"""The parts of a training that are the same in every framework: context, calendar, sources, snapshots, files besides."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
 from digits.engines.network.checks import NETWORK_FILE
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
-from digits.engines.training.calendar import Plan, make_plan
-from digits.engines.training.preprocessing import Preparation
-from digits.engines.training.snapshots import SnapshotKeeper
-from digits.engines.training.step import Stepper
+from digits.engines.training.calendar import Calendar, make_calendar
+from digits.engines.training.preprocessing import Preprocessing
+from digits.engines.training.snapshots import SnapshotManager
+from digits.engines.training.step import TrainingStep
 from digits.errors import TrainingError
 from digits.metrics.base import Metric
 from digits.storage.files import atomic, write_json
@@ -36,21 +36,21 @@ def task_of(run: TrainingRun) -> Task:
     return of(run.spec.task, labels_of(run))
 
 
-def make_context(run: TrainingRun, preparation: Preparation) -> NetworkContext:
+def make_context(run: TrainingRun, preprocessing: Preprocessing) -> NetworkContext:
     meta = run.train.meta
     label_shape = meta.label_shape
     if follows_feature(run) and label_shape is not None and len(label_shape) == 3:
-        label_shape = (label_shape[0], *preparation.input_shape[1:])
+        label_shape = (label_shape[0], *preprocessing.input_shape[1:])
     return NetworkContext(
         task=run.spec.task,
-        input_shape=preparation.input_shape,
+        input_shape=preprocessing.input_shape,
         num_classes=len(run.info.class_labels),
-        label_shape=label_shape if task_of(run).has_labels(labels_of(run)) else preparation.input_shape,
+        label_shape=label_shape if task_of(run).has_labels(labels_of(run)) else preprocessing.input_shape,
         class_labels=tuple(run.info.class_labels),
         label_kind=meta.label_kind,
         pretrained=run.spec.start.source == "pretrained",
         box_sizes=typical_sizes(run.train) if task_of(run).moves == "boxes" else (),
-        input_scale=preparation.std,
+        input_scale=preprocessing.std,
     )
 
 
@@ -59,7 +59,7 @@ def follows_feature(run: TrainingRun) -> bool:
     return task_of(run).follows_picture(labels_of(run))
 
 
-def metadata(run: TrainingRun, preparation: Preparation, context: NetworkContext) -> dict[str, Any]:
+def metadata(run: TrainingRun, preprocessing: Preprocessing, context: NetworkContext) -> dict[str, Any]:
     """What travels with the weights: enough to prepare a new picture and to name what comes out."""
     return {
         "version": 1,
@@ -68,20 +68,20 @@ def metadata(run: TrainingRun, preparation: Preparation, context: NetworkContext
         "network_name": run.spec.network_name,
         "class_labels": list(context.class_labels),
         "input_shape": list(context.input_shape),
-        "stored_shape": list(preparation.stored_shape),
+        "stored_shape": list(preprocessing.stored_shape),
         "one_size": run.train.meta.feature_shape is not None,
         "label_kind": context.label_kind,
         "label_shape": None if context.label_shape is None else list(context.label_shape),
         "box_sizes": list(context.box_sizes),
-        "preparation": preparation.to_json(),
+        "preparation": preprocessing.to_json(),
         "image": dict(run.info.extra),
         "job_id": run.folder.name,
         "dataset_id": run.spec.dataset_id,
     }
 
 
-def plan_of(run: TrainingRun, own_batch_size: int | None, seed: int) -> Plan:
-    """The plan; `own_batch_size` is the network text's. TrainingError when the records cannot be trained on in batches."""
+def calendar_of(run: TrainingRun, own_batch_size: int | None, seed: int) -> Calendar:
+    """The calendar; `own_batch_size` is the network text's. TrainingError when the records cannot be trained on in batches."""
     spec = run.spec
     if len(run.train) == 0:
         raise TrainingError("The training split of the data set is empty.", advice="Create the data set again.", code="data")
@@ -96,12 +96,12 @@ def plan_of(run: TrainingRun, own_batch_size: int | None, seed: int) -> Plan:
         message = f"The batch size of {wanted} is larger than the data set; batches have {len(run.train)} pictures."
         run.emit(WarningEvent(code="batch-size", message=message, advice="Choose a smaller batch size."))
     has_val = run.val is not None and len(run.val) > 0
-    return make_plan(spec if has_val else replace(spec, val_interval=0), len(run.train), wanted, seed)
+    return make_calendar(spec if has_val else replace(spec, val_interval=0), len(run.train), wanted, seed)
 
 
-def open_sources(run: TrainingRun, preparation: Preparation, stack: ExitStack) -> tuple[BatchSource, BatchSource | None]:
+def open_sources(run: TrainingRun, preprocessing: Preprocessing, stack: ExitStack) -> tuple[BatchSource, BatchSource | None]:
     """Batches for training and, where there are records for it, for validation; closed with `stack`."""
-    size = (preparation.input_shape[1], preparation.input_shape[2])
+    size = (preprocessing.input_shape[1], preprocessing.input_shape[2])
     variable = run.train.meta.feature_shape is None and not run.spec.crop_size
 
     def source(records: Any) -> BatchSource:
@@ -113,17 +113,17 @@ def open_sources(run: TrainingRun, preparation: Preparation, stack: ExitStack) -
     return source(run.train), source(run.val) if run.val is not None and len(run.val) else None
 
 
-def make_keeper(
-    run: TrainingRun, stepper: Stepper, preparation: Preparation, context: NetworkContext, suffix: str
-) -> SnapshotKeeper:
+def make_snapshot_manager(
+    run: TrainingRun, training_step: TrainingStep, preprocessing: Preprocessing, context: NetworkContext, suffix: str
+) -> SnapshotManager:
     """Who writes the snapshots, as files that end in `.suffix`."""
-    base = metadata(run, preparation, context)
+    base = metadata(run, preprocessing, context)
 
     def make(epoch: float, metrics: dict[str, float]) -> bytes:
         finite = {name: value for name, value in metrics.items() if np.isfinite(value)}
-        return stepper.snapshot({**base, "epoch": epoch, "metrics": finite})
+        return training_step.snapshot({**base, "epoch": epoch, "metrics": finite})
 
-    return SnapshotKeeper(run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix)
+    return SnapshotManager(run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix)
 
 
 def metrics_of(run: TrainingRun) -> list[Metric]:

@@ -28,7 +28,7 @@ class SnapshotState:
     best_path: str = ""
 
 
-class SnapshotKeeper:
+class SnapshotManager:
     """Writes and deletes snapshots of one training; the bytes come from `make(epoch, metrics)`."""
 
     def __init__(

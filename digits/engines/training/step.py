@@ -18,7 +18,7 @@ from digits.domain.metrics import EPOCH_MEAN, LOSS, Declared, kind_of
 from digits.engines.training.batches import Batch
 from digits.metrics.base import Metric
 
-HITS = "accuracy"  # what steppers count while they train
+HITS = "accuracy"  # what a step counts while they train
 
 
 @dataclass
@@ -61,7 +61,7 @@ def kinds_of(values: Iterable[str], losses: Iterable[str], declared: Declared) -
     return {name: kind_of(name, declared, LOSS if name.removeprefix(EPOCH_MEAN) in parts else "") for name in values}
 
 
-class Stepper(ABC):
+class TrainingStep(ABC):
     """A network with its optimizer on its device."""
 
     rank: int = 0

@@ -80,7 +80,7 @@ class Summaries:
             self._write(step, 5, summary)
 
     def samples(self, step: int) -> None:
-        """The first samples of the film with those of their predictions that are pictures."""
+        """The first of the fixed validation samples with those of their predictions that are pictures."""
         folder = self.run.folder / "samples"
         try:
             with np.load(folder / "inputs.npz") as inputs, np.load(folder / f"step_{step}.npz") as outputs:

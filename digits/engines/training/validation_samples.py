@@ -17,7 +17,7 @@ from digits.domain.events import SampleEvent
 from digits.engines.base import TrainingRun
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.setup import labels_of, task_of
-from digits.engines.training.step import Stepper
+from digits.engines.training.step import TrainingStep
 from digits.storage.files import atomic
 
 FOLDER = "samples"
@@ -27,7 +27,7 @@ BYTES = 4 * 2**20  # of inputs; fewer samples where pictures are large
 MOST_STEPS = 240  # beyond it every second earlier step is let go
 
 
-class SampleFilm:
+class ValidationSamples:
     """Keeps the predictions of one training. Without a validation set it does nothing."""
 
     def __init__(self, run: TrainingRun, source: BatchSource | None) -> None:
@@ -35,12 +35,12 @@ class SampleFilm:
         self.source = source
         self.batches = _choose(source) if source is not None and len(source.records) else []
 
-    def add(self, stepper: Stepper, step: int, epoch: float) -> None:
+    def add(self, training_step: TrainingStep, step: int, epoch: float) -> None:
         """Predict, and on rank 0 write and tell it."""
         if not self.batches:
             return
-        predicted = [stepper.predict_samples(batch) for batch in self.batches]
-        if stepper.rank != 0:
+        predicted = [training_step.predict_samples(batch) for batch in self.batches]
+        if training_step.rank != 0:
             return
         folder = self.run.folder / FOLDER
         folder.mkdir(exist_ok=True)

@@ -23,7 +23,7 @@ from PIL import Image
 from digits.domain.datasets import TRAIN_DB, DatasetInfo
 from digits.domain.training import Augmentation, TrainingSpec
 from digits.engines.training.batches import BatchSource
-from digits.engines.training.preprocessing import preparation_for
+from digits.engines.training.preprocessing import preprocessing_for
 from digits.engines.training.setup import follows_feature
 from digits.errors import DigitsError
 from digits.storage.files import write_json
@@ -74,12 +74,12 @@ def preview(folder: Path, augmentation: Augmentation, crop_size: int | None, epo
     info = JobFolder(folder).dataset_info()
     records = open_split(folder, TRAIN_DB, info)
     spec = TrainingSpec("", info.task, crop_size=crop_size, use_mean="none", augmentation=augmentation)
-    moves = follows_feature(SimpleNamespace(spec=spec, train=records))  # type: ignore[arg-type]
+    moves = follows_feature(SimpleNamespace(spec=spec, train=records, info=info))  # type: ignore[arg-type]
     indices = np.sort(np.random.default_rng(0).permutation(len(records))[:COUNT])
     stored = records.meta.feature_shape or tuple(records.feature(0).shape)
-    preparation = preparation_for(spec, records.meta, stored)
-    inputs = Inputs(preparation, None, torch.device("cpu"))
-    augmenter = Augmenter(augmentation, preparation.unit, SEED, moves_labels=moves, index_maps=info.task == "segmentation")
+    preprocessing = preprocessing_for(spec, records.meta, stored)
+    inputs = Inputs(preprocessing, None, torch.device("cpu"))
+    augmenter = Augmenter(augmentation, preprocessing.unit, SEED, moves_labels=moves, index_maps=info.task == "segmentation")
     size = (crop_size, crop_size) if crop_size else None
     samples = []
     with BatchSource(records, size, crop_labels=moves, threads=1) as source:
@@ -121,8 +121,8 @@ def _boxes(labels: Any, kind: str, augmenter: Any, epoch: int, indices: np.ndarr
 
     if kind != "boxes":
         return [], []
-    draws = draw(augmenter.augmentation, augmenter.seed, epoch, indices)
-    found = moved(labels, augmenter.augmentation, draws, (int(size[0]), int(size[1])))
+    transforms = draw(augmenter.augmentation, augmenter.seed, epoch, indices)
+    found = moved(labels, augmenter.augmentation, transforms, (int(size[0]), int(size[1])))
     return _described(labels[0]), _described(found[0])
 
 
