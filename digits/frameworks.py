@@ -52,7 +52,7 @@ class Framework:
     weights: tuple[str, ...]  # suffixes of files that a training may start from
     network_class: str  # what `build_network` returns
     imports: tuple[str, ...]  # packages whose import in a text shows that it is written for this framework
-    networks: str  # package with the standard networks' texts, with `cards.json` where it has networks of its own
+    networks: str  # package with the standard networks' texts, with `networks.json` where it has networks of its own
     archive: str  # package whose folder has the README.md and predict.py of an archive
     install: str  # the command that adds it
     libraries: Mapping[str, str] = field(default_factory=dict)  # package of library networks → `module:TEMPLATE` of their texts

@@ -17,7 +17,7 @@ from digits.cli.tables import find_job, print_jobs
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, DigitsError
 from digits.service.models import archives, exports
-from digits.service.models.choices import sound_values
+from digits.service.models.choices import recommended_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
 from digits.service.models.snapshots import find_snapshot
@@ -186,7 +186,7 @@ def _network(service: Any, network: str, file: Path | None, previous: str) -> di
         snapshot = find_snapshot(service, job).label
         return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": snapshot, "framework": job.framework}
     name = network or "alexnet"
-    return {**sound_values(name), "method": "standard", "standard_networks": name}
+    return {**recommended_values(name), "method": "standard", "standard_networks": name}
 
 
 def _extension(path: Path) -> str:

@@ -3,7 +3,7 @@ rows of `digits.frameworks` name.
 
 The texts of a framework's standard networks lie in its folder of networks, beside the lists of its libraries: each `library.json`
 is written by the `generate_library.py` beside it, `dense_library.json` by `generate_dense.py`. Networks that it alone has stand
-in `cards.json`. Defaults are keyed by the fields of the model form.
+in `networks.json`. Defaults are keyed by the fields of the model form.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ HEAVY = 100_000_000  # parameters beyond which a smaller batch is proposed
 
 
 @dataclass(frozen=True)
-class Card:
+class NetworkInfo:
     """One network as the form shows it.
 
     `input_size` is the side it is meant for (0: any), `minimum_size` the smallest it works with, `parameters` about how many it
-    has at its own size with 1,000 classes (10 for LeNet), `defaults` sound values of the form's fields.
+    has at its own size with 1,000 classes (10 for LeNet), `defaults` the recommended values of the form's fields.
     """
 
     name: str
@@ -55,7 +55,7 @@ def _values(epochs: int, solver: str, rate: float, batch: int, **others: Any) ->
 _POLY = {"lr_policy": "poly", "lr_poly_power": 1}
 
 STANDARD = (
-    Card(
+    NetworkInfo(
         "lenet",
         "LeNet",
         authors="LeCun et al.",
@@ -70,7 +70,7 @@ STANDARD = (
         # 0.02 with momentum 0.9 and a linear decay: 99 % on MNIST in 5 epochs
         defaults=_values(5, "SGD", 0.02, 64, **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "alexnet",
         "AlexNet",
         authors="Krizhevsky et al.",
@@ -83,7 +83,7 @@ STANDARD = (
         batch_size=128,
         defaults=_values(30, "SGD", 0.01, 128, lr_policy="step", lr_step_size=33, lr_step_gamma=0.1, aug_flip="fliplr"),
     ),
-    Card(
+    NetworkInfo(
         "googlenet",
         "GoogLeNet",
         authors="Szegedy et al.",
@@ -96,7 +96,7 @@ STANDARD = (
         batch_size=32,
         defaults=_values(30, "SGD", 0.02, 32, aug_flip="fliplr", **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "vgg16",
         "VGG-16",
         authors="Simonyan and Zisserman",
@@ -109,7 +109,7 @@ STANDARD = (
         batch_size=32,
         defaults=_values(30, "SGD", 0.01, 32, aug_flip="fliplr", **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "small_cnn",
         "Small CNN (any size)",
         minimum_size=1,
@@ -119,7 +119,7 @@ STANDARD = (
         batch_size=32,
         defaults=_values(30, "ADAMW", 0.002, 32, use_mean="pixel", **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "unet",
         "U-Net (small)",
         tasks=PICTURES,
@@ -133,7 +133,7 @@ STANDARD = (
         batch_size=8,
         defaults=_values(30, "ADAMW", 0.002, 8, **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "segmenter",
         "Segmenter (small, residual)",
         tasks=("segmentation",),
@@ -159,7 +159,7 @@ STANDARD = (
             aug_contrast=0.2,
         ),
     ),
-    Card(
+    NetworkInfo(
         "detector",
         "Detector (small, anchor-free)",
         tasks=("detection",),
@@ -172,7 +172,7 @@ STANDARD = (
         batch_size=8,
         defaults=_values(60, "ADAMW", 0.003, 8, use_mean="pixel", aug_flip="fliplr", aug_scale=0.1, score_threshold=0.4, **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "denoiser",
         "Denoiser (small, residual)",
         tasks=("processing",),
@@ -186,7 +186,7 @@ STANDARD = (
         batch_size=16,
         defaults=_values(30, "ADAM", 0.002, 16, use_mean="none", **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "regressor",
         "Small CNN for numbers",
         tasks=("regression",),
@@ -197,7 +197,7 @@ STANDARD = (
         batch_size=32,
         defaults=_values(40, "ADAMW", 0.002, 32, use_mean="pixel", **_POLY),
     ),
-    Card(
+    NetworkInfo(
         "autoencoder",
         "Autoencoder",
         tasks=("processing", "generic"),
@@ -213,36 +213,36 @@ STANDARD = (
 )
 
 
-def standard_networks(framework: str = DEFAULT, task: str = "") -> list[Card]:
+def standard_networks(framework: str = DEFAULT, task: str = "") -> list[NetworkInfo]:
     """The networks with a text of ours for a framework, for one task or (empty) all. `generic` data may be of any task."""
-    wanted = [card for card in (*STANDARD, *_own_cards(framework)) if _file(card.name, framework).is_file()]
-    return [card for card in wanted if not task or suits(card, task)]
+    wanted = [network for network in (*STANDARD, *_own_networks(framework)) if _file(network.name, framework).is_file()]
+    return [network for network in wanted if not task or suits(network, task)]
 
 
-def suits(card: Card, task: str) -> bool:
+def suits(network: NetworkInfo, task: str) -> bool:
     """Whether a network is made for a task; `generic` is any but classification."""
-    return task in card.tasks or (task == "generic" and card.tasks != CLASSIFICATION)
+    return task in network.tasks or (task == "generic" and network.tasks != CLASSIFICATION)
 
 
 @cache
-def library_networks() -> tuple[Card, ...]:
+def library_networks() -> tuple[NetworkInfo, ...]:
     """Every network of the libraries as `<package>/<name>`, in `smp` as `smp/<decoder>/<encoder>`."""
-    return tuple(_library_card(row) for row in library_rows().values())
+    return tuple(_library_network(row) for row in library_rows().values())
 
 
-def search(text: str, limit: int = 50, framework: str = DEFAULT, task: str = "classification") -> list[Card]:
+def search(text: str, limit: int = 50, framework: str = DEFAULT, task: str = "classification") -> list[NetworkInfo]:
     """Library networks of a framework for a task (`generic`: any but classification) whose name has every word of `text`; the
     shortest names first."""
     words = text.lower().split()
-    suiting = [card for card in library_networks() if suits(card, task)]
-    own = [card for card in suiting if _framework_of(card.name.partition("/")[0]) == framework]
-    found = [card for card in own if all(word in card.name.lower() for word in words)]
-    return sorted(found, key=lambda card: (len(card.name), card.name))[:limit]
+    suiting = [network for network in library_networks() if suits(network, task)]
+    own = [network for network in suiting if _framework_of(network.name.partition("/")[0]) == framework]
+    found = [network for network in own if all(word in network.name.lower() for word in words)]
+    return sorted(found, key=lambda network: (len(network.name), network.name))[:limit]
 
 
-def card(name: str) -> Card:
-    """The card of a standard or library network. NotFound when there is none of that name."""
-    own = [card for name in frameworks() for card in _own_cards(name)]
+def network_info(name: str) -> NetworkInfo:
+    """What is known of a standard or library network. NotFound when there is none of that name."""
+    own = [network for name in frameworks() for network in _own_networks(name)]
     for candidate in (*STANDARD, *own, *library_networks()):
         if candidate.name == name:
             return candidate
@@ -251,7 +251,7 @@ def card(name: str) -> Card:
 
 def network_text(name: str, framework: str = DEFAULT) -> str:
     """The readable text of a standard or library network. NotFound when there is none for that framework."""
-    found = card(name)
+    found = network_info(name)
     if "/" not in name:
         file = _file(name, framework)
         if not file.is_file():
@@ -265,7 +265,7 @@ def network_text(name: str, framework: str = DEFAULT) -> str:
 
 def text_for(name: str, task: str = "classification", framework: str = DEFAULT) -> str:
     """`network_text`; NotFound too when the network is not made for the task."""
-    found = card(name)
+    found = network_info(name)
     if task not in found.tasks and task != "generic":
         raise NotFound(f"{found.title} is no network for {task}.", advice=f"It is for {', '.join(found.tasks)}.")
     return network_text(name, framework)
@@ -276,11 +276,11 @@ def _file(name: str, framework_name: str) -> Path:
 
 
 @cache
-def _own_cards(framework_name: str) -> tuple[Card, ...]:
-    """The cards of networks that only this framework has."""
-    file = framework(framework_name).network_folder / "cards.json"
+def _own_networks(framework_name: str) -> tuple[NetworkInfo, ...]:
+    """What is known of the networks that only this framework has."""
+    file = framework(framework_name).network_folder / "networks.json"
     rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    return tuple(Card(**{**row, "tasks": tuple(row["tasks"])}) for row in rows)
+    return tuple(NetworkInfo(**{**row, "tasks": tuple(row["tasks"])}) for row in rows)
 
 
 def _framework_of(package: str) -> str:
@@ -295,7 +295,7 @@ def library_rows() -> dict[str, dict[str, Any]]:
     return {row["name"]: row for file in files for row in json.loads(file.read_text())}
 
 
-def _library_text(found: Card, package: str, model: str) -> str:
+def _library_text(found: NetworkInfo, package: str, model: str) -> str:
     row = library_rows()[found.name]
     if "text" in row:
         return _dense_text(found, row)
@@ -312,7 +312,7 @@ def _library_text(found: Card, package: str, model: str) -> str:
     )
 
 
-def _dense_text(found: Card, row: dict[str, Any]) -> str:
+def _dense_text(found: NetworkInfo, row: dict[str, Any]) -> str:
     family, module, about = _DENSE[row["text"]]
     template = getattr(dense_texts, row["text"].upper())
     return template.format(
@@ -339,12 +339,12 @@ _DENSE = {
 }
 
 
-def _dense_card(row: dict[str, Any]) -> Card:
+def _dense_network(row: dict[str, Any]) -> NetworkInfo:
     count = int(row["parameters"])
     is_detector = row["tasks"] == ["detection"]
     flip = {"aug_flip": "fliplr"}
     package, _, name = row["name"].partition("/")
-    return Card(
+    return NetworkInfo(
         name=row["name"],
         title=f"{name.replace('/', ' with ')} ({package})",
         tasks=tuple(row["tasks"]),
@@ -358,15 +358,15 @@ def _dense_card(row: dict[str, Any]) -> Card:
     )
 
 
-def _library_card(row: dict[str, Any]) -> Card:
+def _library_network(row: dict[str, Any]) -> NetworkInfo:
     if "text" in row:
-        return _dense_card(row)
+        return _dense_network(row)
     size = int(row["input_shape"][-1])
     count = int(row["parameters"])
     batch = 16 if count > HEAVY or size > 320 else 32
     defaults = _values(30, "ADAMW", 0.0005, batch, aug_flip="fliplr", **_POLY)
     package, _, name = row["name"].partition("/")
-    return Card(
+    return NetworkInfo(
         name=row["name"],
         title=f"{name} ({package})",
         input_size=size,

@@ -38,7 +38,7 @@ PACKAGES = (
 def blueprint() -> Blueprint:
     """`/queue`, `/machine.json`, `/info`, `/health`."""
     area = Blueprint("system", __name__)
-    area.record_once(lambda state: state.app.extensions.setdefault("digits-machine", Machine(state.app.extensions["digits"])))
+    area.record_once(lambda state: state.app.extensions.setdefault("digits-machine", MachineLoad(state.app.extensions["digits"])))
     route(area, "/queue")(queue)
     route(area, "/info")(info)
     area.add_url_rule("/machine.json", "machine", machine)
@@ -46,7 +46,7 @@ def blueprint() -> Blueprint:
     return area
 
 
-class Machine:
+class MachineLoad:
     """The load of the machine, measured at most every second however many pages ask."""
 
     def __init__(self, service: Service) -> None:

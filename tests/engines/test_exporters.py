@@ -27,7 +27,7 @@ LIBRARY = ("torchvision/squeezenet1_1", "timm/mobilenetv3_small_050", "smp/fpn/m
 
 def predictor_of(name: str, **changes: object) -> TorchPredictor:
     """A predictor of a network of the catalogue with random weights (and running statistics that are not those of the start)."""
-    card = catalog.card(name)
+    card = catalog.network_info(name)
     task = card.tasks[0]
     side, channels = SIZES.get(name, 32), CHANNELS.get(name, card.channels if "/" not in name else 3)
     shape = (channels, side, side)

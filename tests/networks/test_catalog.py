@@ -10,13 +10,13 @@ import pytest
 from digits.engines.base import NetworkContext, get_engine
 from digits.errors import NotFound
 from digits.networks import catalog
-from digits.networks.catalog import Card
+from digits.networks.catalog import NetworkInfo
 
 LARGE = ("vgg16",)
 LABELS = {"classification": ((), "index"), "detection": (None, "boxes"), "regression": ((4,), "vector")}
 
 
-def context(card: Card, side: int, classes: int = 4) -> NetworkContext:
+def context(card: NetworkInfo, side: int, classes: int = 4) -> NetworkContext:
     shape = (card.channels, side, side)
     task = card.tasks[0]
     label_shape, kind = LABELS.get(task, (shape, "map"))
@@ -24,7 +24,7 @@ def context(card: Card, side: int, classes: int = 4) -> NetworkContext:
 
 
 @pytest.mark.parametrize("card", [c for c in catalog.standard_networks("pytorch") if c.name not in LARGE], ids=lambda c: c.name)
-def test_a_standard_text_builds_at_its_smallest_size(card: Card) -> None:
+def test_a_standard_text_builds_at_its_smallest_size(card: NetworkInfo) -> None:
     report = get_engine("pytorch").check(catalog.network_text(card.name), context(card, card.minimum_size))
     assert report.batch_size == card.batch_size
     shape = next(iter(report.output_shapes.values()))
@@ -32,7 +32,7 @@ def test_a_standard_text_builds_at_its_smallest_size(card: Card) -> None:
 
 
 def test_lenet_has_the_parameters_that_its_card_says() -> None:
-    card = catalog.card("lenet")
+    card = catalog.network_info("lenet")
     assert get_engine("pytorch").check(catalog.network_text("lenet"), context(card, 28, 10)).parameters == card.parameters
 
 
@@ -84,7 +84,7 @@ def test_tasks_and_unknown_names() -> None:
     with pytest.raises(NotFound, match="no network for segmentation"):
         catalog.text_for("lenet", "segmentation")
     with pytest.raises(NotFound, match="bogus"):
-        catalog.card("bogus")
+        catalog.network_info("bogus")
 
 
 def test_the_catalogue_imports_no_framework() -> None:

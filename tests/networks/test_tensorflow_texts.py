@@ -24,7 +24,7 @@ def test_every_network_of_the_issue_has_a_text() -> None:
 
 
 @pytest.mark.parametrize("card", [card for card in CARDS if card.name != "vgg16"], ids=lambda card: card.name)
-def test_a_text_builds_at_its_smallest_size(card: catalog.Card) -> None:
+def test_a_text_builds_at_its_smallest_size(card: catalog.NetworkInfo) -> None:
     side = card.minimum_size + 1
     context = NetworkContext(card.tasks[0], (card.channels, side, side), 2)
     if card.tasks[0] == "processing":
@@ -38,7 +38,7 @@ def test_a_text_builds_at_its_smallest_size(card: catalog.Card) -> None:
 def test_lenet_is_the_lenet_of_the_other_engine() -> None:
     text = catalog.network_text("lenet", "tensorflow")
     report = get_engine("tensorflow").check(text, NetworkContext("classification", (1, 28, 28), 10))
-    assert report.parameters == catalog.card("lenet").parameters
+    assert report.parameters == catalog.network_info("lenet").parameters
 
 
 @pytest.mark.parametrize("name", ["keras/MobileNetV2", "keras/ResNet50"])

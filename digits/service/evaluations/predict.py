@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     Picture = Path | bytes | np.ndarray
 
 __all__ = [
-    "Answer",
+    "ClassScore",
     "Classification",
     "LayerView",
-    "Prediction",
+    "PredictorResponse",
     "Snapshot",
     "classify_one",
     "evaluation_result",
@@ -46,7 +46,7 @@ CHUNK = 32
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ClassScore:
     """One class with its probability in [0, 1]."""
 
     index: int
@@ -72,7 +72,7 @@ class LayerView:
 
 
 @dataclass(frozen=True)
-class One:
+class Prediction:
     """What came of one picture: `outputs` without batch axis and `input` (C, H, W) as the network got it, or `error`."""
 
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
@@ -83,10 +83,10 @@ class One:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PredictorResponse:
     """What a predictor said. `meta` is the Predictor's (task, class_labels, …), `seconds` has `prepare` and `forward`."""
 
-    results: list[One]
+    results: list[Prediction]
     meta: dict[str, Any]
     device: str
     seconds: dict[str, float]
@@ -97,7 +97,7 @@ class Answer:
 class Classification:
     """The best classes of one picture, best first; `image` is the prepared picture as PNG."""
 
-    predictions: list[Prediction]
+    predictions: list[ClassScore]
     image: bytes
     snapshot: Snapshot
     device: str
@@ -139,7 +139,7 @@ def infer(
     image: bool = False,
     inputs: bool = False,
     candidates: bool = False,
-) -> Answer:
+) -> PredictorResponse:
     """Raw outputs of a few pictures in one exchange; one unreadable picture alone raises, among several it has an `error`.
 
     `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures,
@@ -165,7 +165,7 @@ def infer_many(
     dont_resize: bool = False,
     inputs: bool = False,
     candidates: bool = False,
-) -> Iterator[One]:
+) -> Iterator[Prediction]:
     """As `infer` for any number of pictures, in their order and a few at a time; unreadable ones carry their `error`."""
     for start in range(0, len(pictures), CHUNK):
         chunk = pictures[start : start + CHUNK]
@@ -175,7 +175,7 @@ def infer_many(
         except DataError as error:
             if len(chunk) > 1:
                 raise
-            yield One(error=str(error))
+            yield Prediction(error=str(error))
 
 
 def ask(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
@@ -202,14 +202,14 @@ def check_task(model: Job, task: Task) -> None:
         )
 
 
-def best(outputs: dict[str, np.ndarray], labels: Sequence[str], top: int) -> list[Prediction]:
+def best(outputs: dict[str, np.ndarray], labels: Sequence[str], top: int) -> list[ClassScore]:
     """The `top` most probable classes, best first, of the output named `output`, or else of the last one.
 
     Scores beyond the number of labels are dropped.
     """
     scores = outputs.get("output", list(outputs.values())[-1]).reshape(-1)[: len(labels)]
     order = (-scores).argsort(kind="stable")[:top]
-    return [Prediction(int(i), labels[int(i)], float(scores[i])) for i in order]
+    return [ClassScore(int(i), labels[int(i)], float(scores[i])) for i in order]
 
 
 def _predictor(service: Service, model: Job, snapshot: Snapshot) -> str:
@@ -227,9 +227,9 @@ def _entry(picture: Picture, name: str) -> tuple[dict[str, str], dict[str, Any]]
     return {"feature": name}, {name: picture}
 
 
-def _answer(message: messages.Message) -> Answer:
+def _answer(message: messages.Message) -> PredictorResponse:
     header = message.header
-    return Answer(
+    return PredictorResponse(
         results=[_one(i, entry, message) for i, entry in enumerate(header["results"])],
         meta=header["meta"],
         device=header["device"],
@@ -238,11 +238,11 @@ def _answer(message: messages.Message) -> Answer:
     )
 
 
-def _one(number: int, entry: dict[str, Any], message: messages.Message) -> One:
+def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Prediction:
     if entry.get("error"):
-        return One(error=str(entry["error"]))
+        return Prediction(error=str(entry["error"]))
     image = message.arrays.get(f"{number}/image")
-    return One(
+    return Prediction(
         outputs={name: message.arrays[f"{number}/output/{name}"] for name in entry["outputs"]},
         input=message.arrays.get(f"{number}/input"),
         image=b"" if image is None else image.tobytes(),

@@ -15,7 +15,7 @@ from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.files.confine import confine, readable_folder
 from digits.service.models.snapshots import Snapshot
-from digits.service.plugins.views import Sample
+from digits.service.plugins.views import ViewSample
 from digits.storage.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -25,22 +25,22 @@ LINE = re.compile(r"^(?P<path>.+?)\s+(?P<label>-?\d+)$")
 URL = ("http://", "https://")
 MAX_SAMPLES = 10_000
 CHUNK = 32
-ASKED = {"inputs": True, "candidates": True}  # what the views get beside the outputs
+FOR_VIEWS = {"inputs": True, "candidates": True}  # what the views get beside the outputs
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestResults:
     """What came of a request: samples in order, and what could not be read (`entry`, `message`)."""
 
-    samples: list[Sample]
+    samples: list[ViewSample]
     skipped: list[dict[str, str]]
 
 
 def run_pictures(
     service: Service, model: Job, found: Sequence[tuple[str, Any]], snapshot: Snapshot, dont_resize: bool = False
-) -> Tested:
+) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
-    asked = {"dont_resize": dont_resize, **ASKED}
+    asked = {"dont_resize": dont_resize, **FOR_VIEWS}
     if len(found) == 1:
         return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **asked).results)
     results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **asked)
@@ -49,7 +49,7 @@ def run_pictures(
 
 def run_list(
     service: Service, model: Job, text: str, folder: str, limit: int, snapshot: Snapshot, dont_resize: bool = False
-) -> Tested:
+) -> TestResults:
     """Run the pictures of a list, `path [label]` a line; relative paths start at `folder`."""
     base = readable_folder(service, folder, "image_folder") if folder else None
     lines = list_lines(text, limit)
@@ -67,32 +67,32 @@ def run_list(
     if not found:
         raise DataError("None of the listed pictures could be read.", advice=skipped[0]["message"] if skipped else "")
     tested = run_pictures(service, model, found, snapshot, dont_resize)
-    return Tested(tested.samples, [*skipped, *tested.skipped])
+    return TestResults(tested.samples, [*skipped, *tested.skipped])
 
 
-def run_database(service: Service, model: Job, path: str, limit: int, snapshot: Snapshot) -> Tested:
+def run_database(service: Service, model: Job, path: str, limit: int, snapshot: Snapshot) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
-    samples: list[Sample] = []
+    samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     for batch in _chunks(_records(confine(service, path), limit)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **ASKED)
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **FOR_VIEWS)
         part = _collect([key for key, _, _ in batch], answer.results, [truth for *_, truth in batch])
         samples += part.samples
         skipped += part.skipped
-    return Tested(samples, skipped)
+    return TestResults(samples, skipped)
 
 
-def run_extension(service: Service, model: Job, dataset: Job, values: Mapping[str, Any], snapshot: Snapshot) -> Tested:
+def run_extension(service: Service, model: Job, dataset: Job, values: Mapping[str, Any], snapshot: Snapshot) -> TestResults:
     """Run what the data set's plugin encodes for its own inference form. Raises FormErrors."""
     entries = inference_entries(service, dataset, values)
-    samples: list[Sample] = []
+    samples: list[ViewSample] = []
     skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
     for batch in _chunks(zip(entries.keys, entries.features, entries.labels, strict=True)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **ASKED)
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **FOR_VIEWS)
         part = _collect([key for key, *_ in batch], answer.results, [label for *_, label in batch])
         samples += part.samples
         skipped += part.skipped
-    return Tested(samples, skipped)
+    return TestResults(samples, skipped)
 
 
 def list_lines(text: str, limit: int = 0) -> list[str]:
@@ -112,15 +112,15 @@ def _picture(service: Service, name: str, base: Path | None) -> Any:
     return pictures.from_path(service, name)
 
 
-def _collect(keys: Sequence[str], results: Iterable[inference.One], truths: Sequence[Any] | None = None) -> Tested:
-    samples: list[Sample] = []
+def _collect(keys: Sequence[str], results: Iterable[inference.Prediction], truths: Sequence[Any] | None = None) -> TestResults:
+    samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     for number, (key, one) in enumerate(zip(keys, results, strict=True)):
         if one.error or one.input is None:
             skipped.append({"entry": key, "message": one.error or "The predictor sent no input back."})
         else:
-            samples.append(Sample(key, one.input, one.outputs, truths[number] if truths else None, one.candidates))
-    return Tested(samples, skipped)
+            samples.append(ViewSample(key, one.input, one.outputs, truths[number] if truths else None, one.candidates))
+    return TestResults(samples, skipped)
 
 
 def _records(path: Path, limit: int) -> Iterator[tuple[str, np.ndarray, Any]]:

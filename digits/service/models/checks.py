@@ -47,13 +47,15 @@ def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
     if form.method != "standard" or task == Task.GENERIC:
         return {}
     try:
-        card = catalog.card(form.standard_networks)
+        network = catalog.network_info(form.standard_networks)
     except NotFound:
         return {}  # told where the network is looked up
-    if catalog.suits(card, task):
+    if catalog.suits(network, task):
         return {}
     others = ", ".join(found.name for found in catalog.standard_networks(framework, task)) or "or write a custom network"
-    return {"standard_networks": [f"{card.title} is for {', '.join(card.tasks)}, the data set for {task}. Choose {others}."]}
+    return {
+        "standard_networks": [f"{network.title} is for {', '.join(network.tasks)}, the data set for {task}. Choose {others}."]
+    }
 
 
 def _check_crop(form: ModelForm, info: DatasetInfo | None) -> Errors:

@@ -71,7 +71,7 @@ def framework_choices() -> list[dict[str, Any]]:
 
 def standard_choices(framework: str, task: str) -> list[dict[str, Any]]:
     """The networks with a readable text of ours that a form offers, with the sound defaults of each."""
-    return [asdict(card) for card in catalog.standard_networks(framework, task if task == Task.CLASSIFICATION else "")]
+    return [asdict(network) for network in catalog.standard_networks(framework, task if task == Task.CLASSIFICATION else "")]
 
 
 def networks_task(task: str, info: DatasetInfo | None) -> str:
@@ -82,22 +82,22 @@ def networks_task(task: str, info: DatasetInfo | None) -> str:
     return tasks.of(task, tasks.Labels.of_dataset(info)).name if info else task
 
 
-def fitting(task: str, shape: tuple[int, int, int] | None, framework: str) -> catalog.Card | None:
+def fitting(task: str, shape: tuple[int, int, int] | None, framework: str) -> catalog.NetworkInfo | None:
     """The network to propose for a task: the largest input that pictures (C, H, W) still fill, then the fewest weights."""
-    cards = catalog.standard_networks(framework, task)
-    if not cards or shape is None:
-        return cards[0] if cards else None
+    networks = catalog.standard_networks(framework, task)
+    if not networks or shape is None:
+        return networks[0] if networks else None
     side = min(shape[1:])
-    inside = [card for card in cards if max(card.input_size, card.minimum_size) <= side]
+    inside = [network for network in networks if max(network.input_size, network.minimum_size) <= side]
     if not inside:
-        return min(cards, key=lambda card: card.minimum_size)
-    return min(inside, key=lambda card: (-card.input_size // 100, card.parameters))
+        return min(networks, key=lambda network: network.minimum_size)
+    return min(inside, key=lambda network: (-network.input_size // 100, network.parameters))
 
 
-def sound_values(name: str) -> dict[str, Any]:
+def recommended_values(name: str) -> dict[str, Any]:
     """What the page fills in for a network of the catalog, by field; empty for a name it does not have."""
     try:
-        return dict(catalog.card(name).defaults)
+        return dict(catalog.network_info(name).defaults)
     except NotFound:
         return {}
 
@@ -108,7 +108,7 @@ def library_choices(
     """Library networks of a framework for a task whose name has every word of `text`: `total` and the first `limit` as
     `networks`."""
     found = catalog.search(text, limit=EVERY, framework=framework, task=task)
-    return {"total": len(found), "networks": [asdict(card) for card in found[:limit]]}
+    return {"total": len(found), "networks": [asdict(network) for network in found[:limit]]}
 
 
 def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
@@ -119,13 +119,13 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
         return None
     info = service.folder(job.id).find_dataset_info()
     task, shape = networks_task(job.task, info), info.feature_shape if info else None
-    cards = {name: fitting(task, shape, name) for name in frameworks()}
+    networks = {name: fitting(task, shape, name) for name in frameworks()}
     return {
         **summary,
         "created": job.created,
         "letter": str(job.status),
         "networks": task,
-        "proposed": {name: card.name if card else "" for name, card in cards.items()},
+        "proposed": {name: network.name if network else "" for name, network in networks.items()},
     }
 
 

@@ -23,7 +23,7 @@ MAX_SHOWN = 200
 
 
 @dataclass(frozen=True)
-class Sample:
+class ViewSample:
     """One tested sample: its `input` (C, H, W), outputs by name without batch axis, and the ground truth where it is known.
 
     `candidates` are the boxes before suppression, where the network tells them (see `service.inference`).
@@ -54,7 +54,7 @@ class Results:
 
 
 def render(
-    service: Service, dataset: Job | None, samples: Sequence[Sample], view_id: str, values: Mapping[str, Any], nonce: str
+    service: Service, dataset: Job | None, samples: Sequence[ViewSample], view_id: str, values: Mapping[str, Any], nonce: str
 ) -> Results:
     """The samples through a view; the first `MAX_SHOWN` of them.
 
@@ -129,7 +129,7 @@ def _describe(service: Service, dataset: Job | None) -> dict[str, Any]:
     }
 
 
-def _arrays(samples: Sequence[Sample]) -> dict[str, Any]:
+def _arrays(samples: Sequence[ViewSample]) -> dict[str, Any]:
     import numpy as np
 
     from digits.storage.records import boxes as box_arrays

@@ -14,7 +14,7 @@ from digits.service.datasets.from_source import plugin_values
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations import test as generic_inference
-from digits.service.evaluations.test import Tested
+from digits.service.evaluations.test import TestResults
 from digits.service.files import confine as paths
 from digits.service.models.snapshots import Snapshot
 from digits.service.plugins import host as plugins
@@ -119,7 +119,7 @@ def infer_extension() -> Any:
     return _answer(model, snapshot, tested, values)
 
 
-def _answer(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, Any] | None = None) -> Any:
+def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[str, Any] | None = None) -> Any:
     if wants_json():
         outputs = {
             sample.key: {name: plugin_views.plain(array) for name, array in sample.outputs.items()} for sample in tested.samples
@@ -128,7 +128,7 @@ def _answer(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str,
     return _page(model, snapshot, tested, values)
 
 
-def _page(model: Job, snapshot: Snapshot, tested: Tested, values: Mapping[str, Any] | None = None) -> Any:
+def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[str, Any] | None = None) -> Any:
     """The samples through the chosen view; `values` are its options, by default what was sent beside the route's own."""
     service = get_service()
     options = plugin_values(_fields(OWN_ARGUMENTS)) if values is None else values

@@ -17,7 +17,7 @@ from digits.web.http.request import get_service, wants_json
 log = logging.getLogger("digits.web")
 
 
-class Answer(FlaskResponse):
+class TolerantResponse(FlaskResponse):
     """An answer whose text may hold file names of any bytes: what is no UTF-8 is shown as a question mark."""
 
     def set_data(self, value: bytes | str) -> None:
@@ -26,7 +26,7 @@ class Answer(FlaskResponse):
 
 def register(app: Flask) -> None:
     """Make one handler answer for everything that goes wrong."""
-    app.response_class = Answer
+    app.response_class = TolerantResponse
     app.register_error_handler(Exception, answer_error)
 
 

@@ -25,7 +25,7 @@ TITLES = {Task.CLASSIFICATION: "New Image Classification Model", Task.GENERIC: "
 def render(
     task: Task, values: Mapping[str, Any] | None = None, errors: Mapping[str, list[str]] | None = None, extension: str = ""
 ) -> str:
-    """The form: as sent when `values` are given, else as a clone or with sound values for the first network."""
+    """The form: as sent when `values` are given, else as a clone or with recommended values for the first network."""
     service = get_service()
     datasets = model_choices.dataset_choices(service, task, extension)
     frameworks = model_choices.framework_choices()
@@ -56,8 +56,8 @@ def render(
 
 
 def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]]) -> dict[str, Any]:
-    """What an untouched form holds: the data set asked for (or the only one), a name, and the sound values of the network that
-    fits."""
+    """What an untouched form holds: the data set asked for (or the only one), a name, and the recommended values of the
+    network that fits."""
     asked = arguments.text("dataset")
     chosen = next((d for d in datasets if d["id"] == asked), datasets[0] if len(datasets) == 1 else None)
     name = chosen["proposed"][DEFAULT] if chosen else ""
