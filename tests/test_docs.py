@@ -85,3 +85,32 @@ def test_every_method_of_a_plugin_is_described(interface: type) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
     assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+PLACE = re.compile(r"`((?:digits|tests)/[\w/.]*)`")
+
+
+def places(page: str) -> list[str]:
+    """Files and folders of the checkout that a page names; NAME in one stands for any."""
+    return PLACE.findall(page)
+
+
+def test_every_place_of_the_map_exists() -> None:
+    named = places(text("architecture.md"))
+    assert len(named) > 40
+    assert not [place for place in named if not list(ROOT.glob(place.rstrip("/").replace("NAME", "*")))]
+
+
+def test_the_map_names_every_room() -> None:
+    page = text("architecture.md")
+    rooms = {path.name.removesuffix(".py") for path in (ROOT / "digits").iterdir() if path.suffix in ("", ".py")}
+    rooms -= {"__init__", "__pycache__", "download_data"}
+    assert not [room for room in rooms if not re.search(rf"\b{room}\b", page)]
+
+
+def test_a_list_of_how_to_add_names_only_what_is_needed() -> None:
+    added = text("architecture.md").split("## How to add", 1)[1].split("\n### ")[1:]
+    assert {part.splitlines()[0] for part in added} >= {"a task", "an engine", "an exporter", "an executor", "a data source"}
+    for part in added:
+        assert places(part), part
+        assert len(places(part)) <= 8, part

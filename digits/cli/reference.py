@@ -1,7 +1,8 @@
-"""Writes the pages of `docs/` that are made from the code: commands and settings. `python -m digits.cli.reference docs`."""
+"""Writes the pages of `docs/` that are made from the code: commands, settings, rooms. `python -m digits.cli.reference docs`."""
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import click
 
+import digits
 from digits.cli import COMMANDS, group
 from digits.config import Settings
 
 
 def pages() -> dict[str, str]:
     """File name below `docs/` → its text."""
-    return {"cli.md": _commands(), "configuration.md": _configuration()}
+    return {"cli.md": _commands(), "configuration.md": _configuration(), "rooms.md": _rooms()}
 
 
 def _commands() -> str:
@@ -72,6 +74,37 @@ def _configuration() -> str:
         default = f"`{f.default}`" if f.default != "" else "empty"
         rows += f"| `{f.name}` | `DIGITS_{f.name.upper()}` | {default} | {f.metadata['help']} |\n"
     return CONFIGURATION.format(rows=rows)
+
+
+ROOMS = """# Rooms
+
+Made from the code by `make docs`: every module with the first sentence of what it says of itself. Search this page for the word you
+know; [Architecture](architecture.md) says how the parts work together.
+"""
+PACKAGE = Path(digits.__file__).parent
+NO_ROOMS = ("networks", "templates", "starters", "versions")  # texts for users, and files that are copied as they are
+
+
+def _rooms() -> str:
+    text, shown = ROOMS, ""
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent, path.name != "__init__.py", path.name)):
+        inside = path.relative_to(PACKAGE)
+        if any(part in NO_ROOMS for part in inside.parts[:-1]) or path.name == "__main__.py":
+            continue
+        if str(inside.parent) != shown:
+            shown = str(inside.parent)
+            text += f"\n## `digits/{shown}/`\n\n" if shown != "." else "\n## `digits/`\n\n"
+        if path.name == "__init__.py":
+            text += f"{_sentence(path)}\n\n"
+        else:
+            text += f"* `{path.name}`: {_sentence(path)}\n"
+    return text
+
+
+def _sentence(path: Path) -> str:
+    """The first paragraph of a module's docstring on one line."""
+    words = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return " ".join(words.split("\n\n")[0].split())
 
 
 def main(folder: Path) -> None:
