@@ -78,7 +78,7 @@ def _configuration() -> str:
 
 ROOMS = """# Rooms
 
-Made from the code by `make docs`: every module with the first sentence of what it says of itself. Search this page for the word you
+Made from the code by `make docs`: every module with the first sentence of what it says of itself. Search for the word you
 know; [Architecture](architecture.md) says how the parts work together.
 """
 PACKAGE = Path(digits.__file__).parent
