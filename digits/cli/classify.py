@@ -17,8 +17,7 @@ from digits.errors import DigitsError
 from digits.service import Service
 from digits.service.evaluations.results import evaluation_result, predictions, start_evaluation
 from digits.storage.jobs.store import Job
-
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+from digits.utils.names import is_image_file
 
 
 @click.command()
@@ -43,7 +42,7 @@ def classify(model: str, pictures: tuple[Path, ...], epoch: str | None, top: int
 def _files(pictures: tuple[Path, ...]) -> list[Path]:
     files: list[Path] = []
     for path in pictures:
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES) if path.is_dir() else [path]
+        inside = sorted(p for p in path.rglob("*") if is_image_file(p.name)) if path.is_dir() else [path]
         files += [p.absolute() for p in inside]
     return files
 

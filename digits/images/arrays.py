@@ -1,6 +1,9 @@
-"""Resizing of pictures that are wider than 8 bits or have other channels than grey and RGB; values keep their type."""
+"""Arrays of pictures: channels and sizes of what is no 8-bit grey or RGB (values keep their type), and which make one batch."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +27,14 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
     if found >= 3 and channels == 1 and found <= 4:
         return as_type(array[:, :, :3] @ LUMA, array.dtype)[:, :, np.newaxis]
     raise LoadImageError(f"It has {found} channels, {channels} are needed.", advice="Choose colour `as in the source`.")
+
+
+def groups_of_shape(arrays: Iterable[np.ndarray]) -> list[list[int]]:
+    """The numbers of the arrays that make one batch each: those of equal shape and dtype, in their order."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, array in enumerate(arrays):
+        groups.setdefault((array.shape, array.dtype.str), []).append(number)
+    return list(groups.values())
 
 
 def resize_array(array: np.ndarray, height: int, width: int, mode: str = "squash") -> np.ndarray:

@@ -16,14 +16,10 @@ from digits.errors import LoadImageError
 from digits.images.arrays import resize_array, with_channels
 from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
+from digits.utils.names import is_address
 
 EIGHT_BIT = "8-bit"
 DIGEST_BYTES = 16
-
-
-def is_address(path: str) -> bool:
-    """Whether a path is an http(s) address."""
-    return path.lower().startswith(("http://", "https://"))
 
 
 class NamedBytes(io.BytesIO):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known
+from digits.metrics.box_overlap import covered, iou
 from digits.storage.records.boxes import CUT, coordinates
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
@@ -125,17 +126,6 @@ def _best(row: np.ndarray, free: np.ndarray, counts: np.ndarray) -> int | None:
     return int(np.where(candidates, row, -1).argmax()) if candidates.any() else None
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (n, 4) and (m, 4): (n, m)."""
-    inter, area = _intersections(a, b), _areas(a)[:, None] + _areas(b)[None]
-    return inter / np.maximum(area - inter, 1e-12)
-
-
-def covered(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Which share of each box `a` (n, 4) lies in each region `b` (m, 4): (n, m)."""
-    return _intersections(a, b) / np.maximum(_areas(a)[:, None], 1e-12)
-
-
 def coco_truth(boxes: Sequence[np.ndarray], class_labels: Sequence[str]) -> dict[str, Any]:
     """A COCO data set of the boxes of pictures 1, 2, …; categories count from 1 in the order of the labels."""
     annotations = [
@@ -173,15 +163,6 @@ def _annotations(picture: int, boxes: np.ndarray, classes: int) -> Iterator[dict
 
 def _counts(boxes: np.ndarray, k: int) -> np.ndarray:
     return (boxes["class"] == k) & (boxes["flags"] & (REGION | UNASKED) == 0)
-
-
-def _intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    corner = np.minimum(a[:, None, 2:4], b[None, :, 2:4]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    return np.maximum(corner, 0).prod(axis=-1)
-
-
-def _areas(a: np.ndarray) -> np.ndarray:
-    return (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
 
 
 def _say_nothing(*_: Any) -> None:

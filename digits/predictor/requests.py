@@ -21,6 +21,7 @@ import numpy as np
 from digits.engines.base import ArrayReport, LayerReport, Suppression
 from digits.errors import BadRequest, DigitsError
 from digits.images import tiles
+from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import check_feature, prepare
 from digits.ipc.messages import Message
 from digits.predictor.model import LoadedModel
@@ -122,12 +123,11 @@ Boxes = dict[int, tuple[np.ndarray, Suppression]]
 def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool) -> tuple[Outputs, Boxes]:
     """Outputs without batch axis by the number of their picture; boxes before suppression, where asked for and known."""
     features = {number: one.feature for number, one in enumerate(prepared) if one.feature is not None}
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for number, feature in features.items():
-        groups.setdefault((feature.shape, feature.dtype.str), []).append(number)
+    known = list(features)
     outputs: Outputs = {}
     boxes: Boxes = {}
-    for numbers in groups.values():
+    for places in groups_of_shape(features.values()):
+        numbers = [known[place] for place in places]
         batch = np.stack([features[n] for n in numbers])
         found = model.candidates(batch) if candidates else None
         named = model.predict(batch) if found is None else found.outputs

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import LoadImageError
 from digits.utils.modes import Picture, as_picture, eight_bits, with_channels
+from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file
 from digits.utils.resizing import RESIZE_MODES, resize_image
 from digits.utils.show import COLOR_MAPS, display_image, get_color_map, upscale, vis_square
 
@@ -45,17 +46,12 @@ __all__ = [
     "vis_square",
 ]
 
-SUPPORTED_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
+SUPPORTED_EXTENSIONS = PICTURE_SUFFIXES  # the name that plugins know
 WITHOUT_EXIF = frozenset({"PNG", "PPM", "BMP", "GIF"})  # unless something in the file says otherwise
 WHERE_EXIF_IS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB; Pillow warns from here on
 
 Source = str | os.PathLike[str] | bytes | io.IOBase
-
-
-def is_image_file(name: str) -> bool:
-    """Whether a file name ends like a picture this module reads."""
-    return name.lower().endswith(SUPPORTED_EXTENSIONS)
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:
@@ -147,7 +143,7 @@ def _check_regular(source: Any) -> None:
 
 
 def _open(source: Any, name: str) -> Picture:
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+    if isinstance(source, str) and is_address(source):
         from digits.utils.fetch import fetch_if_allowed
 
         source = fetch_if_allowed(source)

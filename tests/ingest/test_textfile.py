@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from digits.errors import DataError, JobStopped
-from digits.extensions.data.classification.lists import ListFile, parse_line
+from digits.extensions.data.classification.lists import ListFile
+from digits.utils.names import labelled_line
 from tests.ingest.making import TEXTFILE, class_folder, make, make_job, run_job
 
 
@@ -87,7 +88,7 @@ def test_lists_that_make_no_data_set(tmp_path: Path, values: dict[str, Any], fil
     ],
 )
 def test_grammar(line: str, entry: tuple[str, int] | None) -> None:
-    assert parse_line(line) == entry
+    assert labelled_line(line) == entry
 
 
 def test_list_files_are_sequences_that_survive_strange_names(tmp_path: Path) -> None:

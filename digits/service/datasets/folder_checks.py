@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -13,12 +12,11 @@ from typing import Any
 from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.files.confine import readable_folder
+from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file, labelled_line
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif"})
 SCAN_SECONDS = 1.5
 MAX_CLASSES_LISTED = 1000
 LIST_LINES = 200_000
-LINE = re.compile(r"^(.*\S)\s+([0-9]{1,9})$")
 Errors = dict[str, list[str]]
 
 
@@ -77,19 +75,19 @@ def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:
     for number, line in enumerate(read_lines(path)):
         if number >= most:
             return ListScan(str(path), valid, other, dict(sorted(classes.items())), complete=False)
-        match = LINE.match(line.strip())
-        if match is None:
+        entry = labelled_line(line)
+        if entry is None:
             other += bool(line.strip())
             continue
         valid += 1
-        classes[int(match[2])] = classes.get(int(match[2]), 0) + 1
+        classes[entry[1]] = classes.get(entry[1], 0) + 1
     return ListScan(str(path), valid, other, dict(sorted(classes.items())))
 
 
 def check_folder(service: Service, name: str, text: str, fewest: int) -> list[str]:
     if not text:
         return ["This field is required."]
-    if text.lower().startswith(("http://", "https://")):
+    if is_address(text):
         return [
             f"{text} is a web address; folders are not fetched from the web. Supported are a folder on the server and an upload: "
             "download the pictures (for example with wget -r) and name the folder, or upload them."
@@ -110,7 +108,7 @@ def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
         return []
     enough = [label for label, count in scan.classes if (count or 0) >= fewest]
     if not scan.total:
-        return [f"No pictures below {scan.path}. {layout} Known suffixes: {', '.join(sorted(SUFFIXES))}."]
+        return [f"No pictures below {scan.path}. {layout} Known suffixes: {', '.join(PICTURE_SUFFIXES)}."]
     if len(enough) < 2:
         counts = ", ".join(f"{label} ({count})" for label, count in scan.classes[:5])
         return [
@@ -123,13 +121,13 @@ def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
 def check_lines(path: Path, labels: int | None) -> list[str]:
     valid = 0
     for number, line in enumerate(read_lines(path), start=1):
-        match = LINE.match(line.strip())
-        if match is None:
+        entry = labelled_line(line)
+        if entry is None:
             continue
         valid += 1
-        if labels is not None and int(match[2]) >= labels:
+        if labels is not None and entry[1] >= labels:
             return [
-                f"Line {number} of {path.name} has class {match[2]}, but the labels file has {labels} lines "
+                f"Line {number} of {path.name} has class {entry[1]}, but the labels file has {labels} lines "
                 f"(classes 0 to {labels - 1}). Add the missing labels or correct the line."
             ]
         if number >= LIST_LINES:
@@ -168,7 +166,7 @@ def _count_pictures(folder: Path, deadline: float) -> tuple[int, bool]:
 
 
 def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+    return is_image_file(name) and not name.startswith(".")
 
 
 def number(count: int, one: str, many: str = "") -> str:

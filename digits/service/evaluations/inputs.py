@@ -11,6 +11,7 @@ from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import Service
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
+from digits.utils.names import is_address
 from digits.utils.values import whole
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_UPLOAD = 64 * 2**20
 THUMB_SIDE = 128
-URL = ("http://", "https://")
 
 
 def read_upload(stream: IO[bytes], name: str) -> bytes:
@@ -35,7 +35,7 @@ def read_upload(stream: IO[bytes], name: str) -> bytes:
 
 def from_path(service: Service, text: str) -> Path | bytes:
     """A picture on the server, confined to the allowed folders, or behind an address where the settings permit it."""
-    if not text.lower().startswith(URL):
+    if not is_address(text):
         return paths.readable_file(service, text, "image_path")
     if not service.settings.allow_urls:
         raise BadRequest(

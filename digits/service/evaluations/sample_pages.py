@@ -13,7 +13,6 @@ from digits.errors import BadRequest, DigitsError, NotFound
 from digits.images.addresses import picture_address
 from digits.images.palette import VOID
 from digits.service import Service
-from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations.results import evaluation_result
 from digits.service.files import confine as paths
 from digits.service.files.names import safe_name
@@ -22,6 +21,7 @@ from digits.service.models.validation_samples import META_FILE, class_colours
 from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
 from digits.tasks import Task, of_output
+from digits.utils.names import is_address
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +128,7 @@ class _Pictures:
         """(C, H, W) as the network got it; None where it is not there (any more)."""
         if self.reader is not None:
             return self.reader.feature(row.record) if 0 <= row.record < len(self.reader) else None
-        return self._prepared(row.path) if row.path and not row.path.startswith(pictures.URL) else None
+        return self._prepared(row.path) if row.path and not is_address(row.path) else None
 
     def label(self, row: Output) -> Any:
         """The label with the numbers of the model's classes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from digits.service.files.confine import confine, readable_folder
 from digits.service.models.snapshots import Snapshot
 from digits.service.plugins.views import ViewSample
 from digits.storage.jobs.store import Job
+from digits.utils.names import is_address, split_line
 
 if TYPE_CHECKING:
     import numpy as np
 
-LINE = re.compile(r"^(?P<path>.+?)\s+(?P<label>-?\d+)$")
-URL = ("http://", "https://")
 MAX_SAMPLES = 10_000
 CHUNK = 32
 FOR_VIEWS = {"inputs": True, "candidates": True}  # what the views get beside the outputs
@@ -97,17 +95,12 @@ def run_extension(service: Service, model: Job, dataset: Job, values: Mapping[st
 
 def list_lines(text: str, limit: int = 0) -> list[str]:
     """The paths of a list; a last word that is a whole number is a label and left out. `limit` keeps the first N (0 all)."""
-    names = []
-    for line in text.splitlines():
-        line = line.strip()
-        if line:
-            found = LINE.match(line)
-            names.append(found["path"] if found else line)
+    names = [split_line(line)[0] for line in text.splitlines() if line.strip()]
     return names[:limit] if limit else names
 
 
 def _picture(service: Service, name: str, base: Path | None) -> Any:
-    if base is not None and not name.startswith(URL) and not Path(name).is_absolute():
+    if base is not None and not is_address(name) and not Path(name).is_absolute():
         name = str(base / name)
     return pictures.from_path(service, name)
 

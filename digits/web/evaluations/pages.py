@@ -17,6 +17,7 @@ from digits.service.evaluations.results import evaluation_result
 from digits.service.evaluations.sample_pages import is_of_task
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
+from digits.utils.names import is_address
 from digits.web.evaluations import csv as evaluation_csv
 from digits.web.evaluations import sample_pages as task_evaluations
 from digits.web.http import arguments
@@ -111,7 +112,7 @@ def picture(job_id: str, row: int) -> Response:
     if row >= len(found):
         raise NotFound(f"This evaluation has no row {row}.")
     path = found.rows([row])[0].path
-    if path.startswith(pictures.URL):
+    if is_address(path):
         raise LoadImageError(f"{path} is not fetched again to be shown.")
     side = pictures.THUMB_SIDE if arguments.choice("size", ("thumb", "full"), "thumb") == "thumb" else 2048
     data = pictures.thumbnail(paths.readable_file(get_service(), path, "path"), side)
@@ -247,7 +248,7 @@ def _row_dict(job: Job, row: Any, labels: list[str]) -> dict[str, Any]:
 
 def _address(job: Job, row: Any) -> str:
     if row.record < 0:
-        return "" if row.path.startswith(pictures.URL) else url_for("inference.evaluation_picture", job_id=job.id, row=row.index)
+        return "" if is_address(row.path) else url_for("inference.evaluation_picture", job_id=job.id, row=row.index)
     split = str(job.summary.get("split", "")).removesuffix("_db")
     dataset = job.summary.get("dataset_id") or job.dataset_id
     return f"{request.script_root}/datasets/{dataset}/picture?db={split}&index={row.record}&size=thumb"

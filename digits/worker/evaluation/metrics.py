@@ -18,6 +18,7 @@ from digits.domain.inference import EvaluationSpec, class_places
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.engines.base import Predictor
 from digits.errors import DataError
+from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting
 from digits.metrics.base import Metric
 from digits.storage.predictions import OUTPUTS_FILE, writing_outputs
@@ -131,11 +132,8 @@ class Truths:
 
 def _predict(predictor: Predictor, features: Any) -> list[np.ndarray]:
     """The first output of each picture; pictures of different sizes are predicted size by size."""
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for number, feature in enumerate(features):
-        shapes.setdefault(feature.shape, []).append(number)
     found: list[Any] = [None] * len(features)
-    for numbers in shapes.values():
+    for numbers in groups_of_shape(features):
         outputs = predictor.predict(np.stack([features[n] for n in numbers]))
         for number, output in zip(numbers, next(iter(outputs.values())), strict=True):
             found[number] = output

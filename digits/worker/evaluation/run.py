@@ -16,6 +16,7 @@ from digits.domain.inference import EvaluationSpec
 from digits.engines.base import Predictor, get_engine
 from digits.errors import StorageError
 from digits.frameworks import DEFAULT
+from digits.images.arrays import groups_of_shape
 from digits.metrics.classification_report import ClassificationReport
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
@@ -78,11 +79,8 @@ def _forward(predictor: Predictor, features: Any, labels: list[str]) -> np.ndarr
     """Probabilities (N, K); pictures of different sizes are predicted size by size."""
     if isinstance(features, np.ndarray):
         return _scores(predictor.predict(features), labels)
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for number, feature in enumerate(features):
-        shapes.setdefault(feature.shape, []).append(number)
     found = np.empty((len(features), len(labels)), np.float32)
-    for numbers in shapes.values():
+    for numbers in groups_of_shape(features):
         found[numbers] = _scores(predictor.predict(np.stack([features[n] for n in numbers])), labels)
     return found
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,12 +24,10 @@ from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
 from digits.utils.confinement import Confinement
 from digits.utils.fetch import fetch
-from digits.utils.image import is_image_file
+from digits.utils.names import is_address, is_image_file, split_line
 from digits.utils.words import readable
 
 UNKNOWN = -1
-LINE = re.compile(r"^(?P<path>.*?)\s+(?P<label>[-+]?\d+)$")
-URL = ("http://", "https://")
 
 
 @dataclass
@@ -172,14 +169,11 @@ class SplitSource:
 
 
 def parse_line(line: str, folder: str) -> tuple[str, int]:
-    """Path (joined with `folder` when relative) and label of a list line; -1 without one. Only a last word that is an integer
-    is a label."""
-    text = line.strip()
-    found = LINE.match(text)
-    path, label = (found["path"], int(found["label"])) if found else (text, UNKNOWN)
-    if folder and not path.startswith(URL):
+    """Path (joined with `folder` when relative) and label of a list line; -1 without one."""
+    path, label = split_line(line)
+    if folder and not is_address(path):
         path = os.path.join(folder, path)
-    return path, label
+    return path, UNKNOWN if label is None else label
 
 
 class _FileReader:
@@ -210,7 +204,7 @@ class _FileReader:
         return batch
 
     def _feature(self, path: str) -> np.ndarray:
-        if path.startswith(URL):
+        if is_address(path):
             return self._prepare(self._fetched(path))
         return self._prepare(self._allowed(path))
 

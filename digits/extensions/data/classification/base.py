@@ -15,10 +15,11 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
 from digits.extensions.data.source import FileSource, Report, Sample
-from digits.images.prepare import EIGHT_BIT, Format, Preparation, is_address, read_format
+from digits.images.prepare import EIGHT_BIT, Format, Preparation, read_format
 from digits.storage.files import atomic
 from digits.utils.confinement import OUTSIDE, Confinement
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, LABELS_FILE, TEST_FILE, TRAIN_FILE, VAL_FILE
+from digits.utils.names import is_address
 
 LIST_FILES = {TRAIN_DB: TRAIN_FILE, VAL_DB: VAL_FILE, TEST_DB: TEST_FILE}
 LINES_BETWEEN_STOPS = 500

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from digits.utils.names import labelled_line
 from digits.utils.words import readable
 
-LINE = re.compile(r"^(.*\S)\s+(\d+)$")
 BLOCK = 1 << 20
 ENCODING, ERRORS = "utf-8", "surrogateescape"  # names that are no UTF-8 survive
 
 Entry = tuple[str, int]
-
-
-def parse_line(line: str) -> Entry | None:
-    """Path and class number of a line; None for a line that has no such form. The path may contain spaces."""
-    match = LINE.match(line.strip())
-    return (match[1], int(match[2])) if match else None
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -48,7 +41,7 @@ class ListFile(Sequence[Entry]):
         return len(self._ends)
 
     def __getitem__(self, index: int) -> Entry:  # type: ignore[override]
-        entry = parse_line(self.line(index))
+        entry = labelled_line(self.line(index))
         if entry is None:
             raise ValueError(f"{self.path}, line {index + 1}: {self.line(index)!r} is no path with a class number")
         return entry

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from digits.errors import DataError
-from digits.utils.image import is_image_file
+from digits.utils.names import is_image_file
 from digits.utils.words import readable
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
-from digits.extensions.data.classification.lists import ListFile, parse_line, read_labels, read_lines
+from digits.extensions.data.classification.lists import ListFile, read_labels, read_lines
 from digits.extensions.data.source import Report
-from digits.images.prepare import is_address
+from digits.utils.names import is_address, labelled_line
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
 GRAMMAR = "Expected is a path, a space and the number of a class on each line, e.g. `cats/1.jpg 0`."
@@ -75,7 +75,7 @@ class TextFileIngestion(ClassificationSource):
         base, allowed = self._base(source, stage), self.confinement()
         bad = 0
         for number, line in enumerate(read_lines(source), start=1):
-            entry = parse_line(line)
+            entry = labelled_line(line)
             if entry is None:
                 bad += bool(line.strip())
                 if line.strip() and bad <= LISTED_LINES:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from digits.utils.confinement import Confinement
-from digits.utils.image import is_image_file
+from digits.utils.names import is_image_file
 
 DEPTH = 4
 FOLDERS = 400

@@ -1,0 +1,35 @@
+"""Names of pictures: which endings they have, which are addresses, and how a line of a list names one. Loads nothing.
+
+A line is a path, or a path, blanks and the number of a class. Only a last word in ASCII digits (a sign before them, at most
+18 of them) is a number; a path may hold blanks, and a line of one word is a path.
+"""
+
+from __future__ import annotations
+
+import re
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
+LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>[-+]?[0-9]{1,18})")
+
+
+def is_image_file(name: str) -> bool:
+    """Whether a file name ends like a picture that `digits.utils.image` reads."""
+    return name.lower().endswith(PICTURE_SUFFIXES)
+
+
+def is_address(path: str) -> bool:
+    """Whether a path is an http(s) address."""
+    return path.lower().startswith(("http://", "https://"))
+
+
+def split_line(line: str) -> tuple[str, int | None]:
+    """Path and class number of a line of a list; None where it ends in no number."""
+    text = line.strip()
+    found = LINE.fullmatch(text)
+    return (found["path"], int(found["label"])) if found else (text, None)
+
+
+def labelled_line(line: str) -> tuple[str, int] | None:
+    """Path and class number of a line that must have both; None for one that has not, or a number below 0."""
+    path, label = split_line(line)
+    return None if label is None or label < 0 else (path, label)
