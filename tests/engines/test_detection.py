@@ -15,12 +15,12 @@ from digits.engines.base import NetworkContext, get_engine
 from digits.engines.pytorch.boxes import targets_of
 from digits.engines.pytorch.build import build
 from digits.errors import JobStopped, NetworkError
-from digits.networks.catalog import FOLDER
+from digits.networks import catalog
 from digits.storage.records.reader import BOX_CROWD, BOX_DTYPE
 from digits.testing.runs import make_dataset, metric_lines, squared_pictures, train, train_logged
 
 LABELS = ("red", "blue")
-DETECTOR = (FOLDER / "detector.py").read_text()
+DETECTOR = catalog.network_text("detector")
 CONTEXT = NetworkContext("detection", (3, 64, 64), 2, None, LABELS, "boxes", box_sizes=(10, 12, 13, 14, 16))
 # A detector in ten lines: one box over the whole picture.
 WHOLE = """

@@ -17,7 +17,7 @@ from digits.errors import FormErrors, NotFound
 from digits.service import Service
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
-from digits.service.plugins.views import Sample
+from digits.service.plugins.views import ViewSample
 from digits.storage.records.reader import BOX_DTYPE
 from tests.plugin_host.hosts import make_dataset, plugin_form, running_host
 from tests.plugin_host.packages import add_package, data_source, view_source
@@ -270,9 +270,11 @@ def test_an_upload_reaches_a_file_field_as_its_path(host: Service, place: Path) 
     assert host.folder(job.id).request().spec["extension_data"]["upload"] == str(upload)
 
 
-def samples(*keys: str) -> list[Sample]:
+def samples(*keys: str) -> list[ViewSample]:
     picture = np.zeros((1, 4, 5), np.uint16)
-    return [Sample(key, picture, {"b": np.ones(2), "a": np.ones(3)}, truth=np.array(1) if key == "one" else None) for key in keys]
+    return [
+        ViewSample(key, picture, {"b": np.ones(2), "a": np.ones(3)}, truth=np.array(1) if key == "one" else None) for key in keys
+    ]
 
 
 def test_a_view_is_asked_in_the_order_of_the_contract(host: Service) -> None:
@@ -287,7 +289,7 @@ def test_a_view_is_asked_in_the_order_of_the_contract(host: Service) -> None:
 
 def test_boxes_of_the_ground_truth_reach_a_view_as_the_records_hold_them(host: Service) -> None:
     truth = np.array([(1.5, 2, 3, 4, 0, 0)], BOX_DTYPE)
-    sample = Sample("one", np.zeros((1, 8, 8), np.uint8), {"boxes": np.array([[1, 1, 2, 2, 0.9]], np.float32)}, truth)
+    sample = ViewSample("one", np.zeros((1, 8, 8), np.uint8), {"boxes": np.array([[1, 1, 2, 2, 0.9]], np.float32)}, truth)
     results = plugin_views.render(host, None, [sample], "image-bounding-boxes", {}, "")
     assert "[1.5, 2.0, 3.0, 4.0]" in html.unescape(results.samples[0]["html"])
 

@@ -17,7 +17,7 @@ from digits.service import Service
 from digits.service.plugins import host as plugins
 from digits.service.plugins import packages as plugin_packages
 from digits.service.plugins import views as plugin_views
-from digits.service.plugins.views import Sample
+from digits.service.plugins.views import ViewSample
 from tests.conftest import RunningServer
 from tests.plugin_host.hosts import make_dataset, plugin_form, running_host, started_host
 from tests.plugin_host.packages import add_package, data_source, view_source
@@ -66,7 +66,7 @@ def make(service: Service, plugin: str) -> str:
     """A data set of the plugin, whose form and view were shown."""
     assert plugin_form(service, plugin, {}).failure is None
     job = make_dataset(service, plugin, {"dataset_name": "heavy", "count": 6})
-    sample = Sample("one", np.zeros((1, 4, 5), np.uint8), {"a": np.ones(2)})
+    sample = ViewSample("one", np.zeros((1, 4, 5), np.uint8), {"a": np.ones(2)})
     results = plugin_views.render(service, job, [sample], plugin, {}, "")
     assert results.samples[0]["html"] == "<p>one (4, 5)</p>"
     return job.id

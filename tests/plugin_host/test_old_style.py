@@ -18,7 +18,7 @@ from digits.service import Service
 from digits.service.datasets import from_source as plugin_datasets
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
-from digits.service.plugins.views import Sample
+from digits.service.plugins.views import ViewSample
 from digits.web.app import create_app
 from tests.plugin_host.hosts import make_dataset, running_host
 
@@ -155,7 +155,7 @@ def test_its_static_inference_form_has_the_choices_added_late(host: Service, pla
 
 def test_its_view_gets_userdata_and_fills_the_header(host: Service, place: Path) -> None:
     job = make_dataset(host, "old-style", values(place))
-    sample = Sample("s1", np.zeros((3, 4, 5), np.uint8), {"scores": np.array([0.1, 0.9])})
+    sample = ViewSample("s1", np.zeros((3, 4, 5), np.uint8), {"scores": np.array([0.1, 0.9])})
     results = plugin_views.render(host, job, [sample], "old-style-view", {"colour": "blue"}, "abc")
     assert results.failure is None
     html = results.samples[0]["html"]

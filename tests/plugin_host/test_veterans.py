@@ -20,7 +20,7 @@ from digits.service import Service
 from digits.service.datasets import from_source as plugin_datasets
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
-from digits.service.plugins.views import Sample
+from digits.service.plugins.views import ViewSample
 from digits.storage.jobs.store import Job
 from digits.storage.records.open import open_records
 from digits.storage.records.reader import RecordReader
@@ -129,7 +129,7 @@ def test_its_static_inference_form_makes_what_is_tested(harbour: Harbour) -> Non
 def test_its_view_fills_the_header_and_wraps_the_results(harbour: Harbour) -> None:
     job = make_dataset(harbour.service, "image-ships", harbour.values())
     scores = np.eye(10, dtype=np.float32)[7]
-    samples = [Sample(f"s{i}", np.zeros((3, 6, 6), np.uint8), {"scores": scores}) for i in range(2)]
+    samples = [ViewSample(f"s{i}", np.zeros((3, 6, 6), np.uint8), {"scores": scores}) for i in range(2)]
     options = {"unit": "miles", "digits": "2", "whole": "y"}
     results = plugin_views.render(harbour.service, job, samples, "all-meter", options, "n1")
     assert results.failure is None
@@ -172,7 +172,7 @@ def test_entries_that_cannot_say_who_they_are_are_numbered(harbour: Harbour) -> 
 
 
 def test_a_template_of_python_2_loses_nothing(harbour: Harbour) -> None:
-    sample = Sample("s", np.zeros((1, 1, 16)), {"scores": np.array([0.125, 0.25, 0.625], np.float32)}, truth=np.array(1))
+    sample = ViewSample("s", np.zeros((1, 1, 16)), {"scores": np.array([0.125, 0.25, 0.625], np.float32)}, truth=np.array(1))
     results = plugin_views.render(harbour.service, harbour.waves(), [sample], "signal-chart", {"height": "40"}, "")
     assert [f"width: {share}%" in results.samples[0]["html"] for share in (12.5, 25.0, 62.5)] == [True] * 3
     assert '<span class="label label-info">middle</span>' in results.samples[0]["html"]

@@ -12,16 +12,16 @@ import torch
 from PIL import Image
 
 from digits.engines.pytorch.inputs import Inputs, centre
-from digits.engines.training.preprocessing import Preparation
+from digits.engines.training.preprocessing import Preprocessing
 from digits.images.prepare_for_model import prepare
-from digits.service.models.archives import FOLDERS, TEMPLATES
+from digits.service.models.archives import TEMPLATES, script_files
 
 
 @pytest.fixture(scope="module")
 def script() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(TEMPLATES)  # as `python predict.py` finds its neighbour
-        return runpy.run_path(str(TEMPLATES / FOLDERS["pytorch"] / "predict.py"))
+        return runpy.run_path(str(dict(script_files("pytorch"))["predict.py"]))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_files_that_keep_their_size_are_the_same_features(script, files):
 def test_features_become_the_same_inputs(script, mean_kind, crop, whitening):
     random = np.random.default_rng(5)
     shape = (3, crop or 16, crop or 24)
-    how = Preparation((3, 16, 24), shape, mean_kind, (99.5, 101.25, 90.0), 63.7, whitening=whitening)
+    how = Preprocessing((3, 16, 24), shape, mean_kind, (99.5, 101.25, 90.0), 63.7, whitening=whitening)
     mean = random.random((3, 16, 24), np.float32) * 255 if mean_kind == "image" else None
     feature = random.integers(0, 256, (3, 16, 24), np.uint8)
     inputs = Inputs(how, mean, torch.device("cpu"))
