@@ -14,7 +14,7 @@ import click
 from digits.cli.options import jobs_dir_option
 from digits.cli.serve import free_port, plain_address, settings_from, start
 from digits.config import Settings
-from digits.domain.jobs import Kind, Task
+from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.errors import DigitsError
 from digits.service import Service
@@ -83,7 +83,7 @@ def make_jobs(service: Service) -> Job:
     dataset = _existing(service, Kind.DATASET) or create_classification_dataset(service, {"dataset_name": NAME, **form})
     wanted = {"model_name": f"LeNet on {NAME.lower()}", "dataset": dataset.id, "standard_networks": "lenet"}
     solver = {"train_epochs": EPOCHS, "batch_size": 64, "random_seed": 1, "lr_policy": "step"}
-    return create_models(service, Task.CLASSIFICATION, {**wanted, **solver, "method": "standard"})[0]
+    return create_models(service, "classification", {**wanted, **solver, "method": "standard"})[0]
 
 
 def _existing(service: Service, kind: Kind) -> Job | None:

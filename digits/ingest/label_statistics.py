@@ -34,7 +34,7 @@ class LabelStatistics:
     without any object, `ignored` boxes or pixels that do not count.
     """
 
-    kind: str = ""
+    counted: str = ""  # boxes, pixels or labels
     objects: list[int] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
     empty: int = 0
@@ -63,7 +63,7 @@ class LabelStatistics:
         if not other.objects:
             return
         if not self.objects:
-            self._start(other.kind, len(other.objects))
+            self._start(other.counted, len(other.objects))
         for name in ("objects", "images", "sizes", "shapes"):
             setattr(self, name, [a + b for a, b in zip(getattr(self, name), getattr(other, name), strict=True)])
         self.empty += other.empty
@@ -74,13 +74,13 @@ class LabelStatistics:
         if not self.objects:
             return {}
         counted = {
-            "kind": self.kind if self.kind != "labels" else "",
+            "kind": self.counted if self.counted != "labels" else "",
             "objects": self.objects,
             "images": self.images,
             "empty": self.empty,
             "ignored": self.ignored,
         }
-        if self.kind != "boxes":
+        if self.counted != "boxes":
             return counted
         histograms = {
             "sizes": {"edges": SIZE_EDGES, "counts": self.sizes},
@@ -88,12 +88,12 @@ class LabelStatistics:
         }
         return {**counted, **histograms}
 
-    def _start(self, kind: str, classes: int) -> None:
+    def _start(self, counted: str, classes: int) -> None:
         if self.objects:
             return
-        self.kind = kind
+        self.counted = counted
         self.objects, self.images = [0] * classes, [0] * classes
-        if kind == "boxes":
+        if counted == "boxes":
             self.sizes, self.shapes = [0] * (len(SIZE_EDGES) - 1), [0] * (len(SHAPE_EDGES) - 1)
 
     def _add_boxes(self, boxes: np.ndarray, area: int) -> None:

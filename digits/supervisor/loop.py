@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.config import Settings
-from digits.domain.jobs import Action, Kind, Task
+from digits.domain.jobs import Action, Kind
 from digits.domain.status import FINISHED, Status
 from digits.errors import DigitsError, NotFound
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
@@ -28,6 +28,7 @@ from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report,
 from digits.supervisor.job_rows import JobRows, RunSummaries
 from digits.supervisor.outcomes import dataset_facts, exit_words, outcome_of, requeued
 from digits.supervisor.queue import Queue, where_it_runs
+from digits.tasks import GENERIC
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Supervisor:
         for job_id in self.store.uncounted():
             self.usage.count(job_id)
         for job in self.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(Status.DONE)])).jobs:
-            if job.task == Task.GENERIC:  # an earlier version left it at what was known before the records
+            if job.task == GENERIC.name:  # an earlier version left it at what was known before the records
                 with self._guard(job.id):
                     self._settle(job)
 

@@ -93,6 +93,11 @@ class Labels:
         return self.kind == "index"
 
     @property
+    def are_shown(self) -> bool:
+        """Whether labels are shown as pictures: over the picture they belong to, or beside it."""
+        return self.kind in ("map", "array", "boxes")
+
+    @property
     def is_picture(self) -> bool:
         """Whether a label has height and width: (C, H, W), or of several sizes."""
         return self.shape is None or (len(self.shape) == 3 and min(self.shape[1:]) > 1)

@@ -83,6 +83,17 @@ class Classification(Task):
         top = [[class_labels[i], finite(100 * float(scores[i]))] for i in best]
         return {"top": top, "correct": truth is None or bool(best[0] == int(truth))}
 
+    def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
+        """-1 for a class that the model does not know."""
+        import numpy as np
+
+        return np.asarray(places[int(label)] if 0 <= int(label) < len(places) else -1)
+
+    def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        import numpy as np
+
+        return output[None], np.array([int(truth)])
+
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
         import numpy as np
 

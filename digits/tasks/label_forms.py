@@ -190,6 +190,19 @@ def words(kind: str, label: np.ndarray, names: Sequence[str]) -> str:
     return "×".join(map(str, label.shape[::-1]))
 
 
+def class_words(kind: str, labels: Any, names: Sequence[str]) -> str:
+    """The first of some labels (n, …) in words where it is a class; empty for all others."""
+    return words(kind, np.asarray(labels)[0], names) if kind == "index" and labels is not None else ""
+
+
+def table_label(kind: str, label: Any, names: Sequence[str]) -> tuple[int | None, str]:
+    """(class index or None, words) of a label in a table; no words for what is shown as a picture."""
+    if kind == "index":
+        number = int(label)
+        return number, names[number] if number < len(names) else ""
+    return None, _number_words(kind, label, ()) if kind == "vector" else ""
+
+
 def drawn(kind: str, label: np.ndarray, shape: tuple[int, ...], names: Sequence[str]) -> str:
     """How a label is shown with a feature of `shape` (C, H, W): `boxes` or `map` over it, `picture` beside it, or not at all."""
     if kind == "boxes":
@@ -211,7 +224,7 @@ def colours(kinds: set[str], palette: Sequence[int], names: Sequence[str]) -> li
 def _number_words(kind: str, numbers: np.ndarray, names: Sequence[str]) -> str:
     if kind == "index" and names and 0 <= int(numbers[0]) < len(names):
         return names[int(numbers[0])]
-    return ", ".join(f"{number:g}" for number in numbers[:SHOWN]) + (" …" if len(numbers) > SHOWN else "")
+    return ", ".join(f"{number:g}" for number in numbers[:SHOWN]) + (", …" if len(numbers) > SHOWN else "")
 
 
 def misfit(plugin: str, entry: str, found: str, remedy: str) -> PluginError:

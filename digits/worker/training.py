@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.events import WarningEvent
-from digits.domain.jobs import Task
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.base import TrainingRun, get_engine
 from digits.engines.training import checkpoint
@@ -19,6 +18,7 @@ from digits.errors import TrainingError
 from digits.frameworks import frameworks
 from digits.storage.files import read_json, write_json
 from digits.storage.records.open import find_split, open_split
+from digits.tasks import GENERIC, get
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
@@ -66,7 +66,7 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
     """What the engine gets. GPUs are numbered from 0 here: the supervisor shows the process only those of its slot."""
     folder = context.jobs_dir.folder(spec.dataset_id)
     info = folder.dataset_info()
-    if spec.task == Task.GENERIC:  # asked for before the records showed what they are for
+    if get(spec.task) is GENERIC:  # asked for before the records showed what they are for
         spec = replace(spec, task=info.task)
     return TrainingRun(
         spec=spec,

@@ -19,6 +19,7 @@ from digits.service.datasets.contents import SPLITS, require_done
 from digits.storage.events import read_lines
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.tasks import Labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +32,6 @@ MAX_SIZE = 500
 WINDOW = 5
 THUMB_SIDE = 192
 HEAT_BINS = 32
-LISTED_NUMBERS = 8
-PICTURED = ("map", "array", "boxes")  # kinds of labels that are shown as pictures
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
         "pages": max(1, math.ceil(total / query.size)),
         "splits": [name for name, db in SPLITS.items() if db in info.splits],
         "labels": labels,
-        "kinds": ["features", "labels"] if split.meta.label_kind in PICTURED else ["features"],
+        "kinds": ["features", "labels"] if Labels.of_records(split.meta).are_shown else ["features"],
         "records": _records(reader, indices, info.class_labels),
     }
 
@@ -177,21 +176,15 @@ def _records(reader: RecordReader, indices: np.ndarray, names: tuple[str, ...]) 
     if not len(indices):
         return []
     columns = {name: reader.column(name, indices) for name in ("key", "source", "original_size", "group", "shape")}
-    kind = reader.meta.label_kind
-    labels = [int(label) for label in reader.labels(indices)] if kind == "index" else [None] * len(indices)
-    texts = [_numbers(vector) for vector in reader.labels(indices)] if kind == "vector" else [""] * len(indices)
+    from digits.tasks.label_forms import table_label
+
+    labels, kind = reader.labels(indices), reader.meta.label_kind
     rows = []
     for at, index in enumerate(indices):
         row: dict[str, Any] = {"index": int(index), **{name: _plain(values[at]) for name, values in columns.items()}}
-        label = labels[at]
-        name = names[label] if label is not None and label < len(names) else texts[at]
+        label, name = table_label(kind, None if labels is None else labels[at], names)
         rows.append({**row, "label": label, "label_name": name})
     return rows
-
-
-def _numbers(vector: np.ndarray) -> str:
-    shown = ", ".join(f"{value:g}" for value in vector[:LISTED_NUMBERS])
-    return f"{shown}, …" if len(vector) > LISTED_NUMBERS else shown
 
 
 def _split_dict(split: SplitInfo, total: int) -> dict[str, Any]:

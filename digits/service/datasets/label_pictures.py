@@ -11,8 +11,9 @@ from digits.images.addresses import encode_picture
 from digits.images.palette import map_palette
 from digits.service import Service
 from digits.service.datasets.contents import SPLITS, require_done
-from digits.service.datasets.explore import PICTURED, split_reader
+from digits.service.datasets.explore import split_reader
 from digits.storage.jobs.store import Job
+from digits.tasks import Labels, of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,9 +32,10 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
     reader = split_reader(service.folder(job.id), name)
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
-    if reader.meta.label_kind == "boxes":
+    labels = Labels.of_records(reader.meta, info)
+    if of(info.task, labels).moves == "boxes":
         return _boxed(reader.feature(index), reader.labels([index])[0], info)
-    if reader.meta.label_kind not in PICTURED:
+    if not labels.are_shown:
         raise BadRequest(f"The labels of {job.name} are of the kind {reader.meta.label_kind}, which is no picture.")
     label = reader.labels([index])[0]
     if label.shape[0] == 1 and label.dtype.kind in "iub":

@@ -21,6 +21,7 @@ from digits.service.models.validation_samples import META_FILE, class_colours
 from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
 from digits.tasks import Task, of_output
+from digits.tasks.base import BOXES, MAP
 from digits.utils.names import is_address
 
 if TYPE_CHECKING:
@@ -71,14 +72,14 @@ def mask(service: Service, job: Job, row: int) -> bytes:
     reader = outputs(service, job)
     if not 0 <= row < len(reader):
         raise NotFound(f"This evaluation has no row {row}.")
-    if evaluation_result(service, job)["kind"] != "map":
+    if evaluation_result(service, job)["kind"] != MAP:
         raise BadRequest("Only segmentations have masks.", advice="The JSON of the samples has the outputs.")
     return mask_png(reader.rows([row])[0].output)
 
 
 def masks_zip(service: Service, job: Job) -> Path:
     """All masks in a zip, named after their pictures; made once and kept with the job. Raises BadRequest."""
-    if evaluation_result(service, job)["kind"] != "map":
+    if evaluation_result(service, job)["kind"] != MAP:
         raise BadRequest("Only segmentations have masks.")
     path = service.folder(job.id).path / MASKS_FILE
     if path.is_file():
@@ -93,7 +94,7 @@ def masks_zip(service: Service, job: Job) -> Path:
 
 def coco_results(service: Service, job: Job) -> Iterator[dict[str, Any]]:
     """Detections as COCO's results: `image_id` (the row), `category_id` (class number), `bbox` (x, y, width, height), `score`."""
-    if evaluation_result(service, job)["kind"] != "boxes":
+    if evaluation_result(service, job)["kind"] != BOXES:
         raise BadRequest("Only detections have boxes.")
     reader = outputs(service, job)
     for number in range(len(reader)):

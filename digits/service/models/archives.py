@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from digits.domain.exports import Export
-from digits.domain.jobs import Task
 from digits.errors import BadRequest, StorageError
 from digits.frameworks import folder_of, frameworks
 from digits.service import Service
@@ -34,16 +33,10 @@ from digits.storage.exports import export_folder
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.storage.snapshots import snapshot_metadata
+from digits.tasks import get
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHARED = "predicting.py"  # the part of predict.py that knows no framework
-TASK_WORDS = {
-    "classification": "An image classification model",
-    "segmentation": "A segmentation model",
-    "detection": "An object detection model",
-    "regression": "A regression model",
-    "processing": "A model that turns pictures into pictures",
-}
 CHUNK = 1 << 20
 COMPRESSION = 1  # weights hardly shrink; a higher level only costs time
 
@@ -255,11 +248,10 @@ def _mean_file(service: Service, model: Job, info: dict[str, Any]) -> list[Membe
 
 
 def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot: Snapshot) -> list[Member]:
-    task = str(meta.get("task", Task.CLASSIFICATION))
     classes = len(meta.get("class_labels", ()))
     values = {
         "name": info["name"],
-        "task": TASK_WORDS.get(task, "A model"),
+        "task": get(str(meta.get("task", ""))).model_words,
         "network": f"{meta.get('network_name', 'custom')}, {classes} classes" if classes else meta.get("network_name", "custom"),
         "version": info["digits version"],
         "epoch": snapshot.label,

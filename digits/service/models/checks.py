@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from digits.domain.datasets import DatasetInfo
-from digits.domain.jobs import Task
 from digits.engines.network.own_metrics import may_decide, no_direction
 from digits.errors import NotFound
 from digits.networks import catalog
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.storage.jobs.store import Job
-from digits.tasks import get
+from digits.tasks import GENERIC, get
 
 MAX_SWEEP = 200
 Errors = dict[str, list[str]]
@@ -44,7 +43,7 @@ def _check_loss(form: ModelForm, task: str) -> Errors:
 
 def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
     """A ready network for another sort of data; data of unknown sort (`generic`) takes any."""
-    if form.method != "standard" or task == Task.GENERIC:
+    if form.method != "standard" or get(task) is GENERIC:
         return {}
     try:
         network = catalog.network_info(form.standard_networks)

@@ -16,6 +16,7 @@ from digits.service.models.network_text import problems
 from digits.service.models.networks import model_spec, standard_text, start_weights
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.tasks import Labels, of
 
 MAX_CHECKED = 400_000
 CHECK_SECONDS = 100.0
@@ -104,7 +105,8 @@ def _dataset_context(service: Service, job: Job, folder: JobFolder, crop: int | 
         return {**context, "num_classes": UNKNOWN_CLASSES}
     meta = next(iter(info.splits.values())).meta
     label_shape = None if meta.label_shape is None else list(meta.label_shape)
-    if meta.label_kind == "none":  # a picture is its own label
+    labels = Labels.of_records(meta, info)
+    if not of(info.task, labels).has_labels(labels):  # a picture is its own label
         label_shape = context["input_shape"]
     return {
         **context,

@@ -13,6 +13,7 @@ from pydantic import Field
 from digits.domain.training import LR_POLICIES, SOLVERS, Augmentation, LearningRate, Solver
 from digits.engines.network.losses import LOSSES
 from digits.service.forms import FormModel, option
+from digits.tasks import get
 
 FOREIGN_FRAMEWORKS = ("torch", "caffe")
 METHODS = {
@@ -227,7 +228,7 @@ class LossForm(FormModel):
     def options(self, task: str) -> dict[str, Any]:
         """Settings of one task, as the engine reads them."""
         found: dict[str, Any] = {"class_weights": self.class_weights} if self.class_weights else {}
-        return found | ({"score_threshold": self.score_threshold} if task == "detection" else {})
+        return found | {name: getattr(self, name) for name in get(task).options}
 
 
 class NetworkForm(FormModel):

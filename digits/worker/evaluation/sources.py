@@ -161,7 +161,7 @@ class SplitSource:
         return [readable(path) for path in self._reader.column("source", rows)]
 
     def _labels(self, rows: np.ndarray) -> np.ndarray:
-        if self._reader.meta.label_kind != "index":
+        if not Labels.of_records(self._reader.meta).is_whole:
             return np.full(len(rows), UNKNOWN, np.int64)
         labels = self._reader.labels(rows)
         known = (labels >= 0) & (labels < len(self._classes))

@@ -14,21 +14,21 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from digits.domain.datasets import TRAIN_DB, DatasetInfo
+from digits.domain.datasets import TRAIN_DB
 from digits.domain.training import Augmentation, TrainingSpec
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.preprocessing import preprocessing_for
-from digits.engines.training.setup import follows_feature
 from digits.errors import DigitsError
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import open_split
+from digits.tasks import Labels, Task, of
+from digits.tasks.label_forms import class_words as label_words
 from digits.utils.image import display_image, embed_image_html
 from digits.utils.processes import die_with_parent
 from digits.worker.failures import error_event
@@ -74,52 +74,42 @@ def preview(folder: Path, augmentation: Augmentation, crop_size: int | None, epo
     info = JobFolder(folder).dataset_info()
     records = open_split(folder, TRAIN_DB, info)
     spec = TrainingSpec("", info.task, crop_size=crop_size, use_mean="none", augmentation=augmentation)
-    moves = follows_feature(SimpleNamespace(spec=spec, train=records, info=info))  # type: ignore[arg-type]
+    labels = Labels.of_records(records.meta, info)
+    task = of(info.task, labels)
+    moves = task.follows_picture(labels)
     indices = np.sort(np.random.default_rng(0).permutation(len(records))[:COUNT])
     stored = records.meta.feature_shape or tuple(records.feature(0).shape)
     preprocessing = preprocessing_for(spec, records.meta, stored)
     inputs = Inputs(preprocessing, None, torch.device("cpu"))
-    augmenter = Augmenter(augmentation, preprocessing.unit, SEED, moves_labels=moves, index_maps=info.task == "segmentation")
+    augmenter = Augmenter(augmentation, preprocessing.unit, SEED, moves_labels=moves, index_maps=task.moves == "map")
     size = (crop_size, crop_size) if crop_size else None
     samples = []
     with BatchSource(records, size, crop_labels=moves, threads=1) as source:
         for index in indices:
             batch = source.load(np.array([index]), SEED, epoch)
             x = inputs.raw(batch.features.copy())
-            y = _target(batch.labels, moves, info.task)
+            y = torch.from_numpy(task.targets(batch.labels)) if moves else None
             after, moved = augmenter(x.clone(), y, epoch, batch.indices)
-            boxes, moved_boxes = _boxes(batch.labels, records.meta.label_kind, augmenter, epoch, batch.indices, x.shape[-2:])
+            boxes, moved_boxes = _boxes(batch.labels, task, augmenter, epoch, batch.indices, x.shape[-2:])
             made = _as_stored(after[0].numpy(), batch.features.dtype)
             samples.append(
                 {
                     "key": f"train:{index}",
                     "size": [int(batch.features.shape[3]), int(batch.features.shape[2])],
-                    "label": _words(batch.labels, info, records.meta.label_kind),
-                    "before": {"input": _picture(batch.features[0]), "truth": _label_picture(y, info.task), "boxes": boxes},
-                    "after": {"input": _picture(made), "truth": _label_picture(moved, info.task), "boxes": moved_boxes},
+                    "label": label_words(records.meta.label_kind, batch.labels, info.class_labels),
+                    "before": {"input": _picture(batch.features[0]), "truth": _label_picture(y, task), "boxes": boxes},
+                    "after": {"input": _picture(made), "truth": _label_picture(moved, task), "boxes": moved_boxes},
                 }
             )
     return samples
 
 
-def _target(labels: Any, moves: bool, task: str) -> Any:
-    """A label that moves with the picture as the training has it: classes (1, H, W) or a picture (1, C, H, W)."""
-    import torch
-
-    if not moves or labels is None:
-        return None
-    array = np.asarray(labels)
-    if task == "segmentation":
-        return torch.from_numpy(array.reshape(1, *array.shape[-2:]).astype(np.int64))
-    return torch.from_numpy(array.astype(np.float32))
-
-
-def _boxes(labels: Any, kind: str, augmenter: Any, epoch: int, indices: np.ndarray, size: Any) -> tuple[list[Any], list[Any]]:
+def _boxes(labels: Any, task: Task, augmenter: Any, epoch: int, indices: np.ndarray, size: Any) -> tuple[list[Any], list[Any]]:
     """Boxes before and after; nothing for other labels."""
     from digits.engines.training.augmentation import draw
     from digits.engines.training.boxes import moved
 
-    if kind != "boxes":
+    if task.moves != "boxes":
         return [], []
     transforms = draw(augmenter.augmentation, augmenter.seed, epoch, indices)
     found = moved(labels, augmenter.augmentation, transforms, (int(size[0]), int(size[1])))
@@ -135,11 +125,11 @@ def _as_stored(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return picture.round().clip(0, 255).astype(np.uint8) if dtype == np.uint8 else picture
 
 
-def _label_picture(label: Any, task: str) -> str | None:
+def _label_picture(label: Any, task: Task) -> str | None:
     if label is None:
         return None
     array = label.numpy()
-    if task == "segmentation":
+    if task.index_targets:
         return embed_image_html(array[0].clip(0, 255).astype(np.uint8))
     return _picture(array[0])
 
@@ -153,13 +143,6 @@ def _picture(feature: np.ndarray) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _words(labels: Any, info: DatasetInfo, kind: str) -> str:
-    if kind != "index" or labels is None:
-        return ""
-    number = int(np.asarray(labels).ravel()[0])
-    return info.class_labels[number] if 0 <= number < len(info.class_labels) else str(number)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+"""What a task means is decided in `digits/tasks` alone: nothing else compares the name of one, or the kind of a label.
+
+`python -m tests.tasks.test_one_home [FOLDER]` prints every such place of a checkout.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import digits
+
+PACKAGE = Path(digits.__file__).parent
+NAMES = {"classification", "segmentation", "detection", "processing", "regression", "generic", "multi_label"}
+KINDS = {"index", "vector", "map", "boxes", "array"}
+ABOUT_TASKS = re.compile(r"\btask\b|\btask_name\b")
+ABOUT_KINDS = re.compile(r"\blabel_kind\b|\boutput_kind\b|\bkind\b")
+IN_PAGES = re.compile(rf"""\btask\b[^=!<>&|]{{0,12}}(?:==|!=|===|!==)\s*["'](?:{"|".join(NAMES)})["']""")
+IS_ENUM = re.compile(r"^(?:jobs\.)?Task\.[A-Z_]+$")
+
+ALLOWED = {
+    "storage/records/": "how each kind of label lies in a file",
+    "testing/": "makes data sets of each kind",
+    "networks/": "network texts are told their task and stand alone; the catalogue's rows name the tasks of a network",
+    "domain/metrics.py": "the table of the metric that decides for each task",
+    "service/models/templates/": "predict.py stands alone: it runs where digits is not installed",
+}
+# Places that still compare, by file: the list only gets shorter.
+LEFT: dict[str, int] = {
+    "cli/model.py": 1,
+    "domain/jobs.py": 3,
+    "service/datasets/classification.py": 2,
+    "service/evaluations/predict.py": 1,
+    "service/models/choices.py": 5,
+    "service/models/create.py": 3,
+    "service/models/customize.py": 1,
+    "web/evaluations/predict.py": 2,
+    "web/jobs/jobs.py": 2,
+    "web/models/form.py": 2,
+    "web/models/pages.py": 4,
+    "web/static/js/pages/model_form.js": 2,
+    "web/templates/models/show.html": 3,
+}
+
+
+def places(root: Path) -> Iterator[tuple[str, int, str]]:
+    """(file, line, text) of every comparison under a package folder."""
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if name.startswith("tasks/") or any(name.startswith(prefix) for prefix in ALLOWED):
+            continue
+        if path.suffix == ".py":
+            yield from ((name, line, text) for line, text in compared(path.read_text()))
+        elif path.suffix in (".html", ".js"):
+            lines = enumerate(path.read_text().splitlines(), 1)
+            yield from ((name, number, line.strip()) for number, line in lines if IN_PAGES.search(line))
+
+
+def compared(source: str) -> list[tuple[int, str]]:
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if _compares(node) or _is_table(node) or IS_ENUM.match(ast.unparse(node) if isinstance(node, ast.Attribute) else ""):
+            found[node.lineno] = ast.unparse(node)  # type: ignore[attr-defined]
+    return sorted(found.items())
+
+
+def _compares(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Compare):
+        return False
+    sides = [node.left, *node.comparators]
+    words = {word for side in sides for word in _words(side)}
+    others = " ".join(ast.unparse(side) for side in sides if not _words(side))
+    if words & NAMES and ABOUT_TASKS.search(others):
+        return True
+    return bool(words & KINDS and ABOUT_KINDS.search(others)) or bool("none" in words and "label_kind" in others)
+
+
+def _words(side: ast.expr) -> list[str]:
+    parts = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+    return [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
+def _is_table(node: ast.AST) -> bool:
+    """A dictionary by tasks."""
+    if not isinstance(node, ast.Dict):
+        return False
+    return len({key.value for key in node.keys if isinstance(key, ast.Constant)} & NAMES) > 1
+
+
+def test_nothing_else_compares_a_task_or_the_kind_of_a_label() -> None:
+    found = Counter(name for name, _, _ in places(PACKAGE))
+    more = {name: count for name, count in found.items() if count > LEFT.get(name, 0)}
+    assert not more, [place for place in places(PACKAGE) if place[0] in more]
+    fewer = {name: found.get(name, 0) for name, count in LEFT.items() if found.get(name, 0) < count}
+    assert not fewer, f"well done: shorten the list LEFT by {fewer}"
+
+
+if __name__ == "__main__":
+    for place in places(Path(sys.argv[1]) / "digits" if len(sys.argv) > 1 else PACKAGE):
+        print(*place, sep=":")

@@ -1,0 +1,81 @@
+"""Every task passes the contract, and labels make of a task what they are."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from digits import tasks
+from digits.errors import BadRequest
+from digits.tasks import Labels, Task
+from digits.testing.tasks import TaskContract
+
+
+class TestClassification(TaskContract):
+    task: ClassVar[Task] = tasks.get("classification")
+
+
+class TestSegmentation(TaskContract):
+    task: ClassVar[Task] = tasks.get("segmentation")
+
+
+class TestDetection(TaskContract):
+    task: ClassVar[Task] = tasks.get("detection")
+
+
+class TestRegression(TaskContract):
+    task: ClassVar[Task] = tasks.get("regression")
+
+
+class TestImageToImage(TaskContract):
+    task: ClassVar[Task] = tasks.get("image_to_image")
+
+
+class TestGeneric(TaskContract):
+    task: ClassVar[Task] = tasks.get("generic")
+
+
+def test_every_task_has_its_class_above() -> None:
+    assert {kind.task for kind in TaskContract.__subclasses__()} >= set(tasks.TASKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "wanted"),
+    [
+        ("generic", Labels("index", class_labels=("a", "b")), "classification"),
+        ("generic", Labels("index"), "regression"),
+        ("classification", Labels("index"), "regression"),
+        ("generic", Labels("boxes", None), "detection"),
+        ("generic", Labels("map", (1, 8, 8), class_labels=("a", "b")), "segmentation"),
+        ("generic", Labels("map", (1, 8, 8)), "generic"),
+        ("regression", Labels("array", (1, 1, 5)), "regression"),
+        ("processing", Labels("array", (1, 1, 5)), "regression"),
+        ("processing", Labels("none"), "processing"),
+        ("generic", Labels("none"), "generic"),
+        ("image-to-image", Labels("array", (3, 8, 8)), "processing"),
+    ],
+)
+def test_labels_make_a_task_what_they_are(name: str, labels: Labels, wanted: str) -> None:
+    assert tasks.of(name, labels).name == wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "wanted"),
+    [
+        ("index", True, "classification"),
+        ("index", False, "generic"),
+        ("map", True, "segmentation"),
+        ("boxes", True, "detection"),
+        ("vector", False, "regression"),
+        ("array", False, "generic"),
+        ("none", False, "generic"),
+    ],
+)
+def test_a_task_is_inferred_from_samples(kind: str, classes: bool, wanted: str) -> None:
+    assert tasks.infer(kind, classes).name == wanted
+
+
+def test_an_unknown_task_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BadRequest, match=r"no task 'painting'.*classification, segmentation"):
+        tasks.get("painting")
