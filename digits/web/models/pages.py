@@ -14,6 +14,7 @@ from digits.service.models import choices as model_choices
 from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, preview
 from digits.service.models.create import create_planned, model_dict, plan_models
 from digits.service.models.customize import CheckForm, check_network, customize_text
+from digits.service.models.exports import format_choices
 from digits.service.models.form import LearningRateForm, ModelForm
 from digits.service.models.history import read_history
 from digits.service.models.page import training_page
@@ -108,7 +109,12 @@ def show(job_id: str) -> Any:
         return json_answer(model_dict(service, job, verbose=True))
     page = training_page(service, job)
     return render_job(
-        "models/show.html", job, page=page, event_offset=page.history.offset, details=model_dict(service, job, verbose=True)
+        "models/show.html",
+        job,
+        page=page,
+        event_offset=page.history.offset,
+        details=model_dict(service, job, verbose=True),
+        export_formats=format_choices(job),
     )
 
 

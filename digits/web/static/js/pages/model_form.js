@@ -3,6 +3,7 @@
 import { attachPreview } from "./augmentation_preview.js";
 import { attach } from "../parts/code_editor.js";
 import { describe, readForm } from "../parts/model_summary.js";
+import { networkView } from "../parts/network_view.js";
 import { CONFIG, colour, drawAlways, layout, plotly } from "../charts/theme_plot.js";
 import { compact } from "../parts/format.js";
 import { el, number, request, root, toast } from "../parts/ui.js";
@@ -228,7 +229,7 @@ async function visualize() {
   try {
     const fields = { custom_network: await currentText(), dataset_id: control("dataset").value, crop_size: control("crop_size").value };
     report = await request(`${address("check")}?framework=${framework()}`, { method: "POST", data: fields });
-    box.replaceChildren(layerTable(report));
+    box.replaceChildren(networkView(report));
     state.textContent = "";
   } catch (error) {
     report = null;
@@ -238,19 +239,6 @@ async function visualize() {
   }
   box.hidden = false;
   refresh();
-}
-
-function layerTable(found) {
-  const shape = (numbers) => numbers.join("×");
-  const rows = found.layers.map((layer) => el("tr", {}, el("td", { class: "font-monospace" }, layer.name), el("td", {}, layer.kind),
-    el("td", { class: "num" }, shape(layer.output_shape)), el("td", { class: "num" }, layer.parameters ? number(layer.parameters) : "")));
-  const outputs = Object.entries(found.output_shapes).map(([name, size]) => `${name} ${shape(size)}`).join(", ");
-  return el("div", { class: "layers" },
-    el("p", { class: "mb-2" }, el("strong", {}, number(found.parameters)), ` parameters, output: ${outputs}`),
-    ...found.warnings.map((text) => el("div", { class: "alert alert-warning" }, text)),
-    el("div", { class: "table-scroll" }, el("table", { class: "table-list" },
-      el("thead", {}, el("tr", {}, el("th", {}, "Layer"), el("th", {}, "Kind"), el("th", { class: "num" }, "Output"), el("th", { class: "num" }, "Parameters"))),
-      el("tbody", {}, ...rows))));
 }
 
 // -- summary and copying ------------------------------------------------------------------------------------------

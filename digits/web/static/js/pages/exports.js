@@ -1,0 +1,117 @@
+// @ts-check
+// The exports of a model: what is there, what is being made, a form for another one; and the graph of its network.
+
+import { ago, el, find, icon, perhaps, pill, progressBar } from "../parts/elements.js";
+import { fileSize, number } from "../parts/format.js";
+import { networkView } from "../parts/network_view.js";
+import { below, request } from "../parts/request.js";
+
+/** @typedef {import("../parts/network_view.js").NetworkReport} NetworkReport */
+/**
+ * @typedef {object} Export
+ * @property {string} id
+ * @property {string} title
+ * @property {number} snapshot_epoch
+ * @property {string} status
+ * @property {number} progress
+ * @property {string} message
+ * @property {string} error
+ * @property {number | null} created
+ * @property {string} url
+ * @property {number | null} size
+ * @property {number | null} parity
+ */
+/** @typedef {{epoch: number, best: boolean}} SnapshotChoice */
+
+const BUSY_MS = 1500;
+const IDLE_MS = 20000;
+const CLOSE = 1e-4; // as digits.engines.parity: more is not rounding alone
+const ENDED = ["Done", "Error", "Aborted"];
+
+const card = find("[data-exports]");
+const address = below(card.dataset.exports ?? "");
+const form = find("form", card, HTMLFormElement);
+const epochs = find("[name=snapshot_epoch]", card, HTMLSelectElement);
+let timer = 0;
+
+/** @param {Export} row */
+function exportRow(row) {
+  const done = row.parity !== null;
+  const state = [pill(row.status)];
+  if (!ENDED.includes(row.status)) state.push(progressBar(`${row.title}, epoch ${row.snapshot_epoch}`, 100 * row.progress));
+  const words = row.error || row.message;
+  return el("tr", {},
+    el("td", {}, row.title),
+    el("td", { class: "num" }, String(row.snapshot_epoch)),
+    el("td", {}, ...state, words && el("div", { class: row.error ? "text-danger" : "muted" }, words)),
+    el("td", { class: "num" }, done ? fileSize(row.size) : ""),
+    el("td", { class: "num" }, parityOf(row)),
+    el("td", {}, row.created === null ? "" : ago(row.created)),
+    el("td", {}, row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download")));
+}
+
+/** @param {Export} row */
+function parityOf(row) {
+  if (row.parity === null) return "";
+  const text = row.parity === 0 ? "0" : number(row.parity);
+  return row.parity > CLOSE ? el("span", { class: "text-warning", title: "More than rounding" }, text) : text;
+}
+
+/** @param {SnapshotChoice[]} snapshots */
+function offer(snapshots) {
+  const chosen = epochs.value;
+  const label = ({ epoch, best }) => `Epoch ${number(Math.round(epoch * 100) / 100)}${best ? " (best)" : ""}`;
+  epochs.replaceChildren(...snapshots.map((one) => el("option", { value: one.epoch }, label(one))));
+  if (snapshots.some((one) => String(one.epoch) === chosen)) epochs.value = chosen;
+  for (const part of form.elements) /** @type {HTMLInputElement} */ (part).disabled = !snapshots.length;
+}
+
+async function look() {
+  clearTimeout(timer);
+  let busy = false;
+  try {
+    const found = await request(address);
+    offer(found.snapshots);
+    draw(found.exports);
+    busy = found.exports.some((/** @type {Export} */ row) => !ENDED.includes(row.status));
+  } finally {
+    timer = setTimeout(() => look().catch(() => {}), busy ? BUSY_MS : IDLE_MS);
+  }
+}
+
+/** @param {Export[]} rows */
+function draw(rows) {
+  const box = find("[data-export-list]", card);
+  const heads = [["Format"], ["Epoch", "num"], ["State"], ["Size", "num"], ["Difference", "num"], ["Made"], [""]];
+  const head = el("tr", {}, ...heads.map(([text, kind]) => el("th", { class: kind, scope: "col" }, text)));
+  const table = el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows.map(exportRow)));
+  box.replaceChildren(rows.length ? el("div", { class: "table-scroll" }, table) : el("p", { class: "muted" }, "There is no export."));
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = find("[data-export-problem]", card);
+  problem.hidden = true;
+  try {
+    await request(address, { method: "POST", data: Object.fromEntries(new FormData(form)) });
+    await look();
+  } catch (error) {
+    problem.hidden = false;
+    problem.textContent = /** @type {Error} */ (error).message;
+  }
+});
+
+look().catch(() => {});
+
+const button = perhaps("[data-show-graph]");
+button?.addEventListener("click", async () => {
+  const box = find("[data-graph]"), { check = "", dataset = "", crop = "" } = button.dataset;
+  const text = find("[data-network-text]").textContent ?? "";
+  box.replaceChildren(el("p", { class: "muted", role: "status" }, "Building the network …"));
+  try {
+    const report = await request(below(check), { method: "POST", data: { custom_network: text, dataset_id: dataset, crop_size: crop } });
+    box.replaceChildren(networkView(/** @type {NetworkReport} */ (report)));
+  } catch (error) {
+    box.replaceChildren(el("div", { class: "alert alert-danger", role: "alert" }, /** @type {Error} */ (error).message));
+  }
+});
