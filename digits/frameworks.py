@@ -103,7 +103,7 @@ PYTORCH = Framework(
     },
     library_rows=("library.json", "dense_library.json"),
     library_title="torchvision, timm and smp",
-    packages=("torch", "torchvision", "timm", "lightning", "torchmetrics"),
+    packages=("torch", "torchvision", "timm", "lightning"),
 )
 TENSORFLOW = Framework(
     name="tensorflow",

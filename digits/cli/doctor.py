@@ -26,7 +26,6 @@ PACKAGES = (
     "torchvision",
     "lightning",
     "timm",
-    "torchmetrics",
     "numpy",
     "pyarrow",
     "pillow",

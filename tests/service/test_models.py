@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
+from digits.frameworks import frameworks
 from digits.service import Service
 from digits.service import jobs as actions
+from digits.service.forms import parse
 from digits.service.models import gpus
 from digits.service.models.create import create_models, model_dict, plan_models
+from digits.service.models.form import ModelForm
+from digits.service.models.frameworks import missing_abilities
 from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import class_folder, finished_dataset
 
@@ -359,3 +364,20 @@ def test_a_network_or_a_loss_for_other_data_is_refused(refused: Any) -> None:
     errors = refused(standard_networks="detector", loss="mse")
     assert "Choose lenet" in errors["standard_networks"][0]
     assert "cross_entropy" in errors["loss"][0]
+
+
+def test_what_a_framework_cannot_do_is_told_by_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = replace(frameworks()["tensorflow"], augmentations=("flip",), solvers=("SGD",), precisions=("32-true",))
+    monkeypatch.setattr("digits.service.models.frameworks.frameworks", lambda: {**frameworks(), "tensorflow": narrow})
+    values = {
+        "model_name": "m",
+        "dataset": "x",
+        "aug_flip": "fliplr",
+        "aug_rot": "5",
+        "aug_hsv_use": "y",
+        "select_gpu_count": "2",
+    }
+    form = parse(ModelForm, {**values, "solver_type": "ADAM", "precision": "16-mixed"})
+    wrong = missing_abilities(form, "tensorflow", "detection")
+    assert set(wrong) == {"framework", "solver_type", "precision", "aug_rot", "aug_hsv_use", "select_gpu_count"}
+    assert missing_abilities(form, "pytorch", "detection") == {}

@@ -14,14 +14,15 @@ from PIL import Image
 from digits.engines.pytorch.inputs import Inputs, centre
 from digits.engines.training.preprocessing import Preprocessing
 from digits.images.prepare_for_model import prepare
-from digits.service.models.archives import TEMPLATES, script_files
+from digits.service.models.archives import SHARED, script_files
 
 
 @pytest.fixture(scope="module")
 def script() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(TEMPLATES)  # as `python predict.py` finds its neighbour
-        return runpy.run_path(str(dict(script_files("pytorch"))["predict.py"]))
+        files = dict(script_files("pytorch"))
+        patch.syspath_prepend(files[SHARED].parent)  # as `python predict.py` finds its neighbour
+        return runpy.run_path(str(files["predict.py"]))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,19 @@ from digits.errors import FormErrors
 from digits.frameworks import DEFAULT, frameworks
 from digits.service.models.form import FOREIGN_FRAMEWORKS, ModelForm
 
+AUGMENTATIONS = {  # field of the form → name in `Framework.augmentations`
+    "aug_flip": "flip",
+    "aug_quad_rot": "quad_rot",
+    "aug_rot": "rot",
+    "aug_scale": "scale",
+    "aug_shift": "shift",
+    "aug_noise": "noise",
+    "aug_contrast": "contrast",
+    "aug_whitening": "whitening",
+    "aug_hsv_use": "hsv",
+}
+GPU_LISTS = ("select_gpus", "select_gpus_list")
+
 
 def choose_framework(form: ModelForm) -> tuple[str, list[str]]:
     """The framework and warnings for the answer. Raises FormErrors when it is unknown or not installed."""
@@ -34,4 +47,9 @@ def missing_abilities(form: ModelForm, framework: str, task: str) -> dict[str, l
     ):
         if value not in possible:
             errors[field] = [f"{row.title} has no {value} here. Choose {' or '.join(possible)}."]
+    for field, name in AUGMENTATIONS.items():
+        if name not in row.augmentations and getattr(form, field) != ModelForm.model_fields[field].default:
+            errors[field] = [f"{row.title} cannot do this here. Leave it out, or choose another framework."]
+    several = {"select_gpu_count": form.select_gpu_count or 0} | {f: len(getattr(form, f) or ()) for f in GPU_LISTS}
+    errors |= {f: [f"{row.title} trains on one GPU here."] for f, count in several.items() if count > 1 and not row.multi_gpu}
     return errors

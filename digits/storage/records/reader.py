@@ -4,7 +4,7 @@ Holds: a shard is one record batch under 1 GB, so that a memory map of unencoded
 training one fancy index; no column has nulls; features are (C,H,W), colour in RGB; what `array()` gives is read-only. A
 split is readable only when its last file, `records.json`, stands: an aborted or killed ingest leaves nothing that looks
 whole. Columns: `key`, `feature`, `label` (not for label kind `none`), `shape` (C,H,W), `source`, `original_size`
-(width, height; 0,0 unknown), `group`, `hash` (16 bytes), `label_shape` where labels differ in shape, `ignore` where needed.
+(width, height; 0,0 unknown), `group`, `hash` (16 bytes), `label_shape` where labels differ in shape.
 A reader may be shared by threads and pickled (each process maps the files for itself).
 """
 

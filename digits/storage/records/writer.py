@@ -45,7 +45,6 @@ class RecordChunk:
     groups: Sequence[str] | None = None
     hashes: Sequence[bytes] | None = None
     label_shapes: np.ndarray | None = None
-    ignore: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -83,11 +82,10 @@ class RecordWriter:
     `finish` raise DiskFull and may then be called again with the same arguments: nothing is lost and nothing is doubled.
     """
 
-    def __init__(self, split_dir: Path, meta: RecordMeta, *, with_ignore: bool = False, shard_bytes: int = SHARD_BYTES) -> None:
+    def __init__(self, split_dir: Path, meta: RecordMeta, *, shard_bytes: int = SHARD_BYTES) -> None:
         self.path = Path(split_dir)
         self.meta = _checked(meta)
         self.rows = 0
-        self._with_ignore = with_ignore
         self._limit = shard_bytes
         self._shards: list[_Shard] = []
         self._done: list[_Done] = []
@@ -133,7 +131,7 @@ class RecordWriter:
     def _open_shard(self) -> None:
         folder = self.path / SPOOL_FOLDER / f"{len(self._shards):05d}"
         folder.mkdir(exist_ok=True)
-        self._shards.append(_Shard(folder, _columns(folder, self.meta, self._with_ignore)))
+        self._shards.append(_Shard(folder, _columns(folder, self.meta)))
 
     def _extend(self, shard: _Shard, chunk: RecordChunk, size: int) -> None:
         before = [spool.size for spool in shard.spools]
@@ -188,7 +186,7 @@ def _checked(meta: RecordMeta) -> RecordMeta:
     return meta
 
 
-def _columns(folder: Path, meta: RecordMeta, with_ignore: bool) -> dict[str, Column]:
+def _columns(folder: Path, meta: RecordMeta) -> dict[str, Column]:
     columns: dict[str, Column] = {"feature": _feature_column(folder, meta), "key": BytesColumn(folder, "key", pa.string())}
     label = _label_column(folder, meta)
     if label is not None:
@@ -200,8 +198,6 @@ def _columns(folder: Path, meta: RecordMeta, with_ignore: bool) -> dict[str, Col
     columns["hash"] = HashColumn(folder, "hash", HASH_BYTES)
     if label is not None and meta.label_shape is None and meta.label_kind in ("map", "array"):
         columns["label_shape"] = FixedColumn(folder, "label_shape", np.dtype(np.int32), 3)
-    if with_ignore:
-        columns["ignore"] = FixedColumn(folder, "ignore", np.dtype(np.uint8), 0)
     return columns
 
 
@@ -235,7 +231,6 @@ def _values(chunk: RecordChunk, columns: dict[str, Column]) -> dict[str, Any]:
         "original_size": lambda: np.zeros((n, 2), np.int32),
         "group": lambda: [""] * n,
         "hash": lambda: [bytes(HASH_BYTES)] * n,
-        "ignore": lambda: np.zeros(n, np.uint8),
     }
     given = {
         "key": chunk.keys,
@@ -247,7 +242,6 @@ def _values(chunk: RecordChunk, columns: dict[str, Column]) -> dict[str, Any]:
         "group": chunk.groups,
         "hash": chunk.hashes,
         "label_shape": chunk.label_shapes,
-        "ignore": chunk.ignore,
     }
     values: dict[str, Any] = {name: empty[name]() if given[name] is None and name in empty else given[name] for name in columns}
     wrong = [name for name, value in values.items() if value is None or len(value) != n]
