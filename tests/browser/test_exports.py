@@ -53,9 +53,10 @@ def test_the_graph_is_drawn_and_no_request_leaves_the_server(
     page.get_by_text("Network text").click()
     page.get_by_role("button", name="Graph and layers").click()
     graph = page.frame_locator("iframe[title='Graph of the network']")
-    expect(graph.locator("g.node").first).to_be_attached(timeout=SECONDS)
+    expect(graph.locator("g.node").first).to_be_visible(timeout=SECONDS)
     for kind in ("Conv", "MaxPool", "Relu", "Gemm"):  # Netron forbids `eval`, so the frame can only be looked at
-        expect(graph.locator("g.node", has_text=kind).first).to_be_attached()
+        expect(graph.locator("g.node", has_text=kind).first).to_be_visible()
+    expect(graph.locator("#message-button")).not_to_be_visible()
     expect(page.get_by_role("region", name="Layers").get_by_role("cell", name="Conv2d").first).to_be_visible()
     assert [url for url in asked if not url.startswith((live_server.url, "data:", "blob:"))] == []
     assert any("/netron/onnx.js" in url for url in asked)

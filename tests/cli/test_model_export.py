@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from digits import supervisor
-from digits.cli import main
+from digits.cli import group
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
 from digits.service import Service
@@ -45,7 +45,7 @@ def model(service: Service, tmp_path: Path) -> Job:
 def test_a_model_is_exported_from_the_command_line(service: Service, model: Job, tmp_path: Path) -> None:
     target = tmp_path / "taken.onnx"
     arguments = ["model", "export", "stripes", "-o", str(target), "--json", "--jobs-dir", str(service.jobs_dir.path)]
-    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(group, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert (said["format"], said["epoch"], said["size"]) == ("onnx", 1.0, target.stat().st_size)
@@ -53,7 +53,7 @@ def test_a_model_is_exported_from_the_command_line(service: Service, model: Job,
     session = onnxruntime.InferenceSession(target)
     (found,) = session.run(None, {"features": np.full((3, 1, 12, 12), 80, np.float32)})
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    wrong = CliRunner().invoke(main, ["model", "export", "stripes", "--format", "x", "--jobs-dir", str(service.jobs_dir.path)])
+    wrong = CliRunner().invoke(group, ["model", "export", "stripes", "--format", "x", "--jobs-dir", str(service.jobs_dir.path)])
     assert wrong.exit_code != 0
 
 

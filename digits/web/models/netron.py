@@ -17,17 +17,19 @@ from digits.web.http.security import csp_nonce
 SUFFIXES = (".js", ".json", ".css", ".png", ".ico")
 RULE = (
     "sandbox allow-scripts; default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self' data:; worker-src blob:; base-uri 'none'; "
+    "img-src 'self' data: blob:; connect-src 'self' data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
-# A sandboxed page has no cookies, which Netron asks for, and may start workers only from text of its own.
+# A sandboxed page has no cookies, which Netron asks for, and may start no worker, which lays the graph out: the page does it.
 QUIET = """<script nonce="{nonce}">
 Object.defineProperty(document, "cookie", {{ get: () => "consent=1", set: () => {{}} }});
-window.Worker = class extends Worker {{
-  constructor(path, options) {{
-    const text = `import ${{JSON.stringify(new URL(path, location.href).href)}};`;
-    super(URL.createObjectURL(new Blob([text], {{ type: "text/javascript" }})), options);
+window.Worker = class extends EventTarget {{
+  async postMessage(message) {{
+    const dagre = await import("./dagre.js");
+    dagre.layout(message.nodes, message.edges, message.layout, message.state);
+    this.dispatchEvent(new MessageEvent("message", {{ data: message }}));
   }}
+  terminate() {{}}
 }};
 </script>"""
 OWN_RULE = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
