@@ -137,7 +137,8 @@ def _write_split(folder: Path, labels: list[str], pictures: Pictures) -> Iterato
 
 
 def read_idx(data: bytes) -> np.ndarray:
-    """The array in an idx file (packed with gzip or not). Raises DataError when it is cut off or something else."""
+    """The array in an idx file (packed with gzip or not): shape and type as its head says, (N, 28, 28) uint8 pixels or (N,)
+    uint8 labels of MNIST. Raises DataError when it is cut off or something else."""
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_DTYPES:

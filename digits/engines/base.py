@@ -132,11 +132,22 @@ class Records(Protocol):
     meta: RecordMeta
 
     def __len__(self) -> int: ...
-    def features(self, indices: np.ndarray) -> np.ndarray: ...
-    def feature(self, index: int) -> np.ndarray: ...
-    def array(self) -> np.ndarray | None: ...
-    def labels(self, indices: np.ndarray) -> Any: ...
-    def column(self, name: str, indices: np.ndarray) -> list[Any]: ...
+    def features(self, indices: np.ndarray) -> np.ndarray:
+        """Features (n, C, H, W) of the stored dtype and units of the records `indices` (n,). StorageError where they differ in
+        shape."""
+
+    def feature(self, index: int) -> np.ndarray:
+        """One feature (C, H, W) of the stored dtype and units."""
+
+    def array(self) -> np.ndarray | None:
+        """All features (N, C, H, W) as a read-only memory map; None where there is none."""
+
+    def labels(self, indices: np.ndarray) -> Any:
+        """Labels of the records `indices` (n,), by kind: int64 (n,), float32 (n, K), arrays (n, C, H, W), a list of arrays, or
+        None."""
+
+    def column(self, name: str, indices: np.ndarray) -> list[Any]:
+        """Values of a column, as Python objects, of the records `indices` (n,)."""
 
 
 @dataclass
@@ -178,21 +189,22 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs for features (N, C, H, W) in stored units.
+        """Outputs, float32, for features (N, C, H, W) of the stored dtype, in stored units.
 
         Classification: `output` is softmax probabilities (N, K), K the number of class labels (scores beyond are dropped).
         Segmentation: `output` is (N, K, H, W) probabilities. Detection: `boxes` is (N, M, 6): left, top, right, bottom in pixels
-        of the given picture, score, class; best first, rows of zeros fill up. Other tasks: raw outputs in the label's units; of
-        image to image without labels in those of the picture, which is learnt itself.
+        of the given picture, score in [0, 1], class; best first, rows of zeros fill up. Other tasks: raw outputs (N, …) in the
+        label's units; of image to image without labels in those of the picture, which is learnt itself.
         """
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
-        """Detection: as `predict`, with the boxes before suppression; None where the network does not let itself be asked."""
+        """Detection: for features (N, C, H, W) in stored units, as `predict`, with the boxes before suppression; None where
+        the network does not show them."""
         return None
 
     @abstractmethod
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
-        """Weights and activations of every layer for one feature (C, H, W)."""
+        """Weights and activations of every layer for one feature (C, H, W) in stored units."""
 
     @abstractmethod
     def close(self) -> None:

@@ -11,10 +11,10 @@ from digits.metrics.box_overlap import iou
 
 
 def suppressed(rows: np.ndarray, overlap: float, most: int = 0) -> np.ndarray:
-    """Numbers of the rows that stay, best first; at most `most` of them (0: all).
+    """Numbers, int64 (k,), of the rows that stay, best first; at most `most` of them (0: all).
 
-    `rows` are float32 (n, 5 or more): left, top, right, bottom, score and, with several classes, class. A box goes when its
-    intersection over union with a better one of its class is larger than `overlap`.
+    `rows` are float32 (n, 5) or (n, 6): left, top, right, bottom in pixels, score and, with several classes, class. A box goes
+    when its intersection over union with a better one of its class is larger than `overlap`.
     """
     order = np.argsort(-rows[:, 4], kind="stable")
     corners = rows[order, :4].astype(np.float32)

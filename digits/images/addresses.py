@@ -17,12 +17,12 @@ LARGEST_SIDE = 640
 
 
 def picture_address(array: np.ndarray) -> str:
-    """A (C, H, W) array as a `data:` address, shrunk where it is large."""
+    """A picture (C, H, W) of any dtype as a `data:` address, shrunk where it is large."""
     return _address(*encode_picture(array, LARGEST_SIDE))
 
 
 def map_address(classes: np.ndarray) -> str:
-    """Classes (…, H, W) as a grey picture's address; those that do not fit into 8 bits share the last value."""
+    """Class numbers (…, H, W) as a grey picture's address; those that do not fit into 8 bits share the last value."""
     return _address(*encode_picture(classes.reshape(1, *classes.shape[-2:]).clip(0, 255).astype("uint8")))
 
 

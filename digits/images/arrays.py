@@ -14,7 +14,8 @@ LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB t
 
 
 def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
-    """(H,W) or (H,W,C) as (H,W,channels); grey and RGB are converted into each other, 0 keeps what is there.
+    """A picture (H, W) or (H, W, C) as (H, W, channels), dtype kept; grey and RGB are converted into each other, 0 keeps what is
+    there.
 
     Raises LoadImageError for any other difference.
     """
@@ -30,7 +31,8 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
 
 
 def groups_of_shape(arrays: Iterable[np.ndarray]) -> list[list[int]]:
-    """The numbers of the arrays that make one batch each: those of equal shape and dtype, in their order."""
+    """The numbers of the arrays that make one batch each: those of equal shape, (C, H, W) or another, and equal dtype, in
+    their order."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, array in enumerate(arrays):
         groups.setdefault((array.shape, array.dtype.str), []).append(number)
@@ -38,7 +40,8 @@ def groups_of_shape(arrays: Iterable[np.ndarray]) -> list[list[int]]:
 
 
 def resize_array(array: np.ndarray, height: int, width: int, mode: str = "squash") -> np.ndarray:
-    """(H,W,C) to (height,width,C) by the rules of `digits.utils.image.resize_image`, which does it for uint8 grey and RGB.
+    """A picture (H, W, C) to (height, width, C), dtype kept, by the rules of `digits.utils.image.resize_image`, which does it for
+    uint8 grey and RGB.
 
     What `fill` and `half_crop` pad is noise between the smallest and largest value of the picture.
     """

@@ -19,7 +19,8 @@ GREY = (150, 150, 150)
 
 
 def overlay(feature: np.ndarray, how: str, label: np.ndarray, names: Sequence[str], palette: Sequence[int]) -> bytes:
-    """PNG of a sample: `boxes` or a `map` (1, H, W) over the feature (C,H,W), a `picture` beside it; nothing else is shown."""
+    """PNG of a sample: `boxes` (n,) or a `map` (1, H, W) of class numbers over the feature (C, H, W), a `picture` (C, H, W)
+    beside it; nothing else is shown."""
     picture = _rgb(feature)
     if how == "boxes":
         shown = _with_boxes(picture, label, names, palette)

@@ -30,15 +30,15 @@ class Placement:
     top: int = 0
 
     def picture(self, array: np.ndarray, fill: int = 0) -> np.ndarray:
-        """(H, W, C) in its new size; what is padded holds `fill`."""
+        """A picture (H, W, C) in its new size, dtype kept; what is padded holds `fill`."""
         return self._resized(_padded(array, self.padded, fill), scaled, fill)
 
     def mask(self, array: np.ndarray, fill: int) -> np.ndarray:
-        """(H, W) of class numbers in its new size, by the nearest pixel; what is padded holds `fill`."""
+        """A map (H, W) of class numbers in its new size, by the nearest pixel; what is padded holds `fill`."""
         return self._resized(_padded(array, self.padded, fill), nearest_pixels, fill)
 
     def boxes(self, corners: np.ndarray) -> np.ndarray:
-        """(n, 4) corners in the new picture, float64; they may lie outside of it."""
+        """Corners (n, 4) in pixels of the new picture, float64; they may lie outside of it."""
         scale = np.array([self.inner[0] / self.padded[0], self.inner[1] / self.padded[1]] * 2)
         return corners * scale + np.array([self.left, self.top] * 2)
 
@@ -103,7 +103,7 @@ def _padded(array: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray:
 
 
 def nearest_pixels(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, …) of class numbers at `size` (width, height)."""
+    """Class numbers (H, W, …) at `size` (width, height), dtype kept."""
     height, width = array.shape[:2]
     if (width, height) == size:
         return array

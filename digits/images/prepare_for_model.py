@@ -24,7 +24,7 @@ SUFFIXES = {b"\x93NUM": ".npy", b"II*\0": ".tif", b"MM\0*": ".tif", b"\x89PNG": 
 
 
 def prepare(source: Path | str | bytes, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
-    """The feature (C, H, W) of one picture file; see `Preparer`."""
+    """The feature (C, H, W) of one picture file, in the dtype and units of the model's records; see `Preparer`."""
     return Preparer(meta, dont_resize=dont_resize)(source)
 
 
@@ -56,7 +56,7 @@ class Preparer:
 
 
 def check_feature(feature: np.ndarray, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
-    """`feature` itself when the network can take it. Raises DataError saying what does not fit."""
+    """`feature` (C, H, W) itself when the network can take it. Raises DataError saying what does not fit."""
     wanted = tuple(int(n) for n in meta["input_shape"])
     stored = tuple(int(n) for n in meta.get("stored_shape") or wanted)
     if feature.ndim != 3 or feature.shape[0] != wanted[0]:
@@ -76,7 +76,8 @@ class Restores(Protocol):
 
     of_places: ClassVar[bool]
 
-    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray: ...
+    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+        """As `digits.tasks.base.Task.restored`."""
 
 
 class Fitting:
@@ -102,8 +103,8 @@ class Fitting:
         return tuple(shape) == self.wanted
 
     def fitted(self, feature: np.ndarray) -> np.ndarray:
-        """A feature (C, H, W) with the model's channels and size. DataError for other types, LoadImageError for channels that
-        cannot be converted."""
+        """A feature (C, H, W) with the model's channels and size, dtype kept. DataError for other types, LoadImageError for
+        channels that cannot be converted."""
         if self.takes(feature.shape):
             return feature
         if feature.dtype != self.dtype:
@@ -115,7 +116,8 @@ class Fitting:
         return resize_array(picture, *self._size(feature.shape), self.mode).transpose(2, 0, 1)
 
     def restored(self, output: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """A kept output of a picture that had `size` (H, W) before it was fitted, as it would lie in that picture."""
+        """A kept output (…, h, w), or boxes (n, 6), of a picture that had `size` (H, W) before it was fitted, as it would lie
+        in that picture."""
         if not self.task.of_places:
             return output
         y, x = (own / used for own, used in zip(size, self._size((0, *size)), strict=True))
@@ -131,7 +133,8 @@ class Fitting:
 
 
 def centre_of(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The middle of a larger label, as the crop of the picture is its middle. Raises DataError when sizes cannot match."""
+    """The middle (…, h, w) of a larger label (…, H, W), as the crop of the picture is its middle; `shape` ends with (h, w).
+    Raises DataError when sizes cannot match."""
     room = [have - want for have, want in zip(array.shape[-2:], shape[-2:], strict=True)]
     if min(room) < 0:
         raise DataError(

@@ -17,7 +17,8 @@ PADDING = 1
 
 
 def picture_png(feature: np.ndarray) -> bytes:
-    """A prepared picture (C, H, W) as PNG: 1 or 3 channels as they are, else the first. Wider types are stretched to 8 bits."""
+    """A prepared picture (C, H, W) as PNG: 1 or 3 channels as they are, else the first. Other types than uint8 are stretched
+    to 8 bits."""
     shown = feature if feature.shape[0] in (1, 3) else feature[:1]
     values = shown if shown.dtype == np.uint8 else _stretched(shown)
     return _png(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
@@ -42,7 +43,8 @@ def activations_png(data: np.ndarray) -> bytes:
 
 
 def weights_png(data: np.ndarray) -> bytes:
-    """Weights of one layer as tiles; empty bytes for those of fully connected layers, which show nothing to the eye."""
+    """Weights of one layer, (N,) or (N, M, h, w), as tiles; empty bytes for those of fully connected layers, (N, M), which
+    show nothing to the eye."""
     if data.size == 0 or data.ndim not in (1, 4):
         return b""
     if data.ndim == 1:

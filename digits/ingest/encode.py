@@ -42,7 +42,7 @@ class Sums:
     picture: np.ndarray | None = None
 
     def add(self, features: np.ndarray, with_picture: bool) -> None:
-        """Take in features (n,C,H,W)."""
+        """Take in features (n, C, H, W) in stored units."""
         channels = features.shape[1]
         if with_picture:
             picture = features.sum(axis=0, dtype=np.uint32 if features.dtype == np.uint8 else np.float64).astype(np.float64)

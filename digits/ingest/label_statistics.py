@@ -43,7 +43,7 @@ class LabelStatistics:
     shapes: list[int] = field(default_factory=list)
 
     def add(self, meta: RecordMeta, labels: list[Any], shapes: np.ndarray | None) -> None:
-        """Count the labels of some records; `shapes` (n,3) are those of their features."""
+        """Count the labels of some records, as `RecordReader.labels` gives them; `shapes` (n, 3) are those of their features."""
         task, classes = of(meta.task, Labels.of_records(meta)), len(meta.class_labels)
         if not classes or task.counted not in COUNTED:
             return
@@ -118,7 +118,7 @@ class LabelStatistics:
 
 
 def numbered_classes(labels: np.ndarray) -> tuple[str, ...]:
-    """Names for whole numbers that look like classes: 0 to the highest; none where they do not."""
+    """Names for whole numbers (n,) that look like classes: 0 to the highest; none where they do not."""
     low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
     most = SURELY_NUMBERED if 2 * (high + 1) > len(labels) else MAX_NUMBERED
     return tuple(str(i) for i in range(high + 1)) if low >= 0 and 0 < high < most else ()

@@ -47,7 +47,7 @@ class Scan:
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def add(self, key: bytes, datum: Datum, label: np.ndarray | None) -> None:
-        """Note one record."""
+        """Note one record: its feature (C, H, W), and its label (C, H, W) where one database holds labels as arrays."""
         self.keys.append(key)
         self.labels.append(datum.label)
         self.shapes.append(datum.array.shape)

@@ -34,7 +34,7 @@ class RecordSchema:
     quality: int = 90
 
     def feature(self, value: Any, entry: str) -> np.ndarray:
-        """A feature as an array of the schema's type. Raises PluginError."""
+        """A feature as an array (C, H, W) of the schema's shape and type. Raises PluginError."""
         array = feature_array(value, self.plugin, entry)
         shape, dtype = self.meta.feature_shape, np.dtype(self.meta.feature_dtype)
         if shape is not None and array.shape != shape:
@@ -78,7 +78,7 @@ def infer_schema(
 
 
 def feature_array(value: Any, plugin: str, entry: str) -> np.ndarray:
-    """A feature as a numeric (C,H,W) array. Raises PluginError."""
+    """A feature as an array of numbers (C, H, W). Raises PluginError."""
     if value is None:
         raise misfit(plugin, entry, "the feature is None", "Return an array, or an empty list to skip the entry.")
     array = numeric(array_of(value, "feature", plugin, entry), "feature", plugin, entry)
@@ -90,7 +90,7 @@ def feature_array(value: Any, plugin: str, entry: str) -> np.ndarray:
 
 
 def check_finite(array: np.ndarray, what: str, plugin: str, entry: str) -> None:
-    """Raises PluginError for NaN or infinity."""
+    """Raises PluginError for NaN or infinity in a feature or label of any shape, or in the coordinates of boxes (n,)."""
     if array.dtype == BOX_DTYPE:
         array = np.stack([array[name] for name in ("x0", "y0", "x1", "y1")])
     if array.dtype.kind == "f" and not np.isfinite(array).all():

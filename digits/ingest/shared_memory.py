@@ -36,7 +36,7 @@ class SharedMemory:
             os.close(descriptor)
 
     def array(self, slot: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
-        """Piece `slot` as an array that others see too; None when it does not fit."""
+        """Piece `slot` as an array of `shape`, e.g. (n, C, H, W), that others see too; None when it does not fit."""
         dtype = np.dtype(dtype)
         count = math.prod(shape)
         if not 0 <= slot < self.place.count or count * dtype.itemsize > self.place.size:

@@ -62,7 +62,8 @@ def are_probabilities(values: np.ndarray) -> bool:
 
 
 def noise(shape: tuple[int, ...]) -> np.ndarray:
-    """Float32, the same each time: what is no softmax shows here, though its zeros for zeros may look like one."""
+    """Normal noise of `shape`, e.g. (N, C, H, W), float32, the same each time: what is no softmax shows here, though its zeros
+    for zeros may look like one."""
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 

@@ -26,7 +26,8 @@ PROBE = 2
 
 
 def targets_of(boxes: Boxes, device: torch.device) -> list[dict[str, Tensor]]:
-    """Targets of pictures: what is flagged goes into `ignored`."""
+    """Targets of pictures on `device`, from the boxes (n,) of `BOX_DTYPE` of each: `boxes` (n, 4) float32 in pixels and
+    `labels` (n,) int64 of the objects to be found, `ignored` (m, 4) float32 of what is flagged."""
     targets = []
     for one in boxes:
         wanted = asked(one)
@@ -41,7 +42,8 @@ def targets_of(boxes: Boxes, device: torch.device) -> list[dict[str, Tensor]]:
 
 
 def detections_of(outputs: Sequence[Mapping[str, Tensor]], classes: int) -> list[np.ndarray]:
-    """Float32 (n, 6) of each picture, best first: left, top, right, bottom, score, class. NetworkError for anything else."""
+    """Detections of each picture, float32 (n, 6), best first: left, top, right, bottom in pixels, score, class. Scores that
+    are not positive and classes outside [0, `classes`) are left out. NetworkError for outputs that are no detections."""
     _check_detections(outputs)
     rows = []
     for one in outputs:
@@ -53,12 +55,13 @@ def detections_of(outputs: Sequence[Mapping[str, Tensor]], classes: int) -> list
 
 
 def boxes_output(outputs: Any, classes: int) -> dict[str, np.ndarray]:
-    """The output `boxes` of a predictor: float32 (N, M, 6), rows of zeros fill up."""
+    """The output `boxes` of a predictor: float32 (N, M, 6) of left, top, right, bottom in pixels, score, class; rows of zeros
+    fill up. NetworkError as `detections_of`."""
     return {"boxes": stacked(detections_of(outputs, classes))}
 
 
 def total_of(losses: Any) -> dict[str, Tensor]:
-    """The losses with their sum as `loss`, unless there is one. NetworkError for what is no dictionary of scalars."""
+    """The losses (scalars) with their sum as `loss`, unless there is one. NetworkError for what is no dictionary of scalars."""
     if not isinstance(losses, Mapping) or not losses or any(not isinstance(v, Tensor) or v.numel() != 1 for v in losses.values()):
         raise NetworkError(f"In training the network gave {_kind(losses)}, expected a dictionary of losses.", advice=CONTRACT)
     values = dict(losses)
@@ -79,7 +82,7 @@ def probe_boxes(module: nn.Module, context: NetworkContext) -> dict[str, Tensor]
 
 
 def probe_targets(context: NetworkContext) -> list[dict[str, Tensor]]:
-    """One picture with an object and one without any."""
+    """Targets of two pictures, as `targets_of` makes them: one with an object, `boxes` (1, 4), and one without any, (0, 4)."""
     _, height, width = context.input_shape
     middle = torch.tensor([[width / 4, height / 4, width * 3 / 4, height * 3 / 4]])
     none = torch.zeros(0, 4)

@@ -42,14 +42,14 @@ def everything(part: nn.Module) -> Iterator[Suppression]:
 
 
 def kept_of(rows: np.ndarray, suppression: Suppression) -> np.ndarray:
-    """Numbers of the rows (n, 6) that the network itself would have given, best first."""
+    """Numbers, int64 (k,), of those rows (n, 6) float32 that the network itself would have given, best first."""
     boxes, scores, labels = (torch.from_numpy(np.ascontiguousarray(rows[:, part])) for part in (slice(4), 4, 5))
     kept = batched_nms(boxes, scores, labels.long(), suppression.overlap).numpy()
     return kept[: suppression.most] if suppression.most else kept
 
 
 def sent_of(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The rows that a page gets, best first: the best `MOST`, and those that stay."""
+    """The rows (m, 6) of `rows` (n, 6), best first, that a page gets: the best `MOST`, and those with the numbers `kept` (k,)."""
     chosen = np.zeros(len(rows), bool)
     chosen[:MOST] = True
     chosen[kept] = True

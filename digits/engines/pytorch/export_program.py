@@ -39,7 +39,8 @@ class ProgramExporter(Exporter):
 
 
 def traced(module: portable.Portable, features: torch.Tensor) -> torch.export.ExportedProgram:
-    """The steps of a module for any number of pictures. ExportError where they cannot be written down."""
+    """The steps of a module for features (N, C, H, W) float32 of any N; `features` is an example. ExportError where they
+    cannot be written down."""
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torchvision and torch about each other

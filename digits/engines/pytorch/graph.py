@@ -21,7 +21,7 @@ UNSEEN = ("__get__", "__set__", "size", "dim", "numel", "is_floating_point", "sh
 
 
 def graph_of(module: nn.Module, x: Tensor) -> list[GraphNode]:
-    """The nodes of a forward pass of `x` (N, C, H, W), the input first."""
+    """The nodes of a forward pass of `x` (N, C, H, W) float32, the input first."""
     scopes = {name: _scope_name(module, name) for name, _ in module.named_modules()}
     names = {}
     for name, value in [*module.named_parameters(), *module.named_buffers()]:

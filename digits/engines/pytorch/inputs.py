@@ -36,7 +36,8 @@ class Inputs:
         return self.normalize(self.raw(features))
 
     def raw(self, features: np.ndarray) -> Tensor:
-        """Float32 on the device, in stored units. 16-bit integers, which torch cannot compute with, are converted first."""
+        """Features (N, C, H, W) of any dtype as float32 on the device, in stored units. 16-bit integers, which torch cannot
+        compute with, are converted first."""
         if features.dtype not in (np.uint8, np.float32):
             features = features.astype(np.float32)
         tensor = torch.from_numpy(features)
@@ -45,7 +46,8 @@ class Inputs:
         return tensor.to(torch.float32, memory_format=self.layout)
 
     def normalize(self, x: Tensor) -> Tensor:
-        """`(x − mean) / std`, and each picture to mean 0 and deviation 1 where whitening is on. May write into `x`."""
+        """`(x − mean) / std` of pictures (N, C, H, W) float32 in stored units, and each to mean 0 and deviation 1 where
+        whitening is on. May write into `x`."""
         if self.preprocessing.mean_kind != "none":
             x = x.sub_(self.mean_for(tuple(x.shape[-2:])))
         if self.preprocessing.std != 1.0:
@@ -53,7 +55,8 @@ class Inputs:
         return whiten(x) if self.preprocessing.whitening else x
 
     def mean_for(self, size: tuple[int, ...]) -> Tensor:
-        """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
+        """What is subtracted from pictures of a size (H, W), float32 in stored units: the middle (C, H, W) of the mean
+        picture, or (C, 1, 1)."""
         if size not in self._means:
             middle = None if self.preprocessing.mean_kind != "image" or self.image is None else centre(self.image, size)
             self._means[size] = self.pixel if middle is None else middle
@@ -118,7 +121,8 @@ class Augmenter:
 
 
 def whiten(x: Tensor) -> Tensor:
-    """Each picture to mean 0 and standard deviation 1 (at least 1/sqrt(n), as a flat picture has none)."""
+    """Each picture of (N, C, H, W) float32 to mean 0 and standard deviation 1 (at least 1/sqrt(n), as a flat picture has
+    none)."""
     count = x[0].numel()
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     std = x.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp(min=count**-0.5)
@@ -126,7 +130,7 @@ def whiten(x: Tensor) -> Tensor:
 
 
 def centre(image: Tensor, size: tuple[int, ...]) -> Tensor | None:
-    """The middle of an image (C, H, W); None when it is smaller than `size`."""
+    """The middle (C, h, w) of an image (C, H, W), `size` = (h, w); None when the image is smaller."""
     room = (image.shape[-2] - size[0], image.shape[-1] - size[1])
     if min(room) < 0:
         return None

@@ -27,10 +27,11 @@ def make_loss(
     class_weights: Tensor | None = None,
     probabilities: bool = False,
 ) -> Loss:
-    """`(outputs, targets) -> {"loss": total, …}`: the named loss on the first output; without a name the text's own or, where it
-    has none, what the network gave, as networks of detection do.
+    """`(outputs, targets) -> {"loss": total, …}`, all scalars: the named loss on the first output; without a name the text's own
+    or, where it has none, what the network gave, as networks of detection do.
 
-    Targets of the value `ignored` do not count. `probabilities` says that outputs have been through a softmax.
+    Targets of the value `ignored` do not count. `class_weights` is (K,) float32. `probabilities` says that outputs have been
+    through a softmax.
     """
     if not name:
         return lambda outputs, targets: _own_values(outputs if own is None else own(outputs, targets))
@@ -63,11 +64,13 @@ def _scalar(value: Any) -> Any:
 
 
 def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
+    """Mean cross-entropy, a scalar, of scores (N, K, …) before softmax and class indices int64 (N, …); `weights` (K,)."""
     return F.cross_entropy(output, target, weight=weights, ignore_index=ignored)
 
 
 def soft_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
-    """1 − mean Dice over the classes in the batch of softmax scores (N, K, …) and indices (N, …); Milletari 2016, pooled."""
+    """1 − mean Dice over the classes in the batch, a scalar in [0, 1], of scores (N, K, …) before softmax and class indices
+    int64 (N, …); Milletari 2016, pooled over the batch. `weights` are not used."""
     scores = output.float().softmax(dim=1)
     kept = (target != ignored).unsqueeze(1)
     truth = F.one_hot(target.clamp(0, scores.shape[1] - 1), scores.shape[1]).movedim(-1, 1) * kept
@@ -80,11 +83,13 @@ def soft_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ign
 
 
 def cross_entropy_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
+    """`cross_entropy` + `soft_dice`, a scalar, of scores (N, K, …) before softmax and class indices int64 (N, …)."""
     return cross_entropy(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
 def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
-    """Lin 2017: cross-entropy times (1 − p)^gamma, mean over what is not ignored."""
+    """Focal loss of Lin 2017, a scalar: cross-entropy times (1 − p)^gamma, mean over what is not ignored, of scores (N, K, …)
+    before softmax and class indices int64 (N, …); `weights` (K,)."""
     logs = F.log_softmax(output.float(), dim=1)
     plain = F.nll_loss(logs, target, ignore_index=ignored, reduction="none")
     weighted = F.nll_loss(logs, target, weight=weights, ignore_index=ignored, reduction="none")
@@ -93,6 +98,7 @@ def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored
 
 
 def focal_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
+    """`focal` + `soft_dice`, a scalar, of scores (N, K, …) before softmax and class indices int64 (N, …)."""
     return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 

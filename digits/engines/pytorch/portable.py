@@ -29,12 +29,12 @@ def check(predictor: Predictor) -> list[str]:
 
 
 def example(predictor: Predictor) -> Tensor:
-    """Features (2, C, H, W) of zeros."""
+    """Features (2, C, H, W) float32 of zeros, of the stored size."""
     return torch.zeros(EXAMPLES, *predictor.meta["preparation"]["stored_shape"])
 
 
 def output_names(portable: Portable, features: Tensor) -> list[str]:
-    """What `Portable` gives, in its order."""
+    """Names of what `Portable` gives for features (N, C, H, W) float32, in its order."""
     with torch.no_grad():
         return list(portable(features))
 
@@ -61,6 +61,7 @@ class Portable(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """As the class says: features (N, C, H, W) float32 in stored units → outputs (N, …) float32 by name."""
         x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]
         x = (x - self.mean) * (1.0 / self.preprocessing.std)
         x = whiten(x) if self.preprocessing.whitening else x

@@ -71,7 +71,7 @@ class TorchPredictor(Predictor):
         return self.preprocessing.crops and tuple(shape[2:]) == tuple(self.preprocessing.stored_shape[1:])
 
     def prepare(self, batch: np.ndarray) -> Tensor:
-        """Network input (N, C, h, w): of a picture of the stored size the middle that training crops to, prepared."""
+        """Network input (N, C, h, w) float32: of a picture of the stored size the middle that training crops to, prepared."""
         if batch.ndim != 4 or batch.shape[1] != self.preprocessing.stored_shape[0]:
             wanted = self.preprocessing.stored_shape[0]
             raise BadRequest(
@@ -121,13 +121,14 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
 def finish_outputs(
     outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    """`finished` outputs as NumPy arrays."""
+    """`finished` outputs as NumPy arrays, float32 (N, …)."""
     found = finished(outputs, task, labels, preprocessing, probabilities)
     return {name: value.detach().cpu().numpy() for name, value in found.items()}
 
 
 def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool) -> dict[str, Tensor]:
-    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32.
+    """Outputs (N, …) as a predictor gives them, float32: probabilities (N, K, …) where there are classes, the label's units
+    elsewhere.
 
     `probabilities` says that they are probabilities already.
     """

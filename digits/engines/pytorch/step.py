@@ -127,7 +127,8 @@ class TorchStep(TrainingStep):
         return own if self.world == 1 else bool(self._reduce(np.array([0.0 if own else 1.0]))[0] == 0)
 
     def targets(self, labels: Any, x: Tensor) -> Any:
-        """Labels on the device: indices int64, everything else float32 and scaled; None where the label is the picture."""
+        """Labels of a batch on the device of `x`: class indices int64 (N, …), everything else float32 (N, …), divided by the
+        label scale; None where the label is the picture."""
         if labels is None:
             return None
         targets = torch.from_numpy(self.task.targets(labels)).to(x.device)

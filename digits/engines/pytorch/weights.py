@@ -20,7 +20,7 @@ MEAN_TENSOR = "digits.mean_image"
 
 
 def pack(module: nn.Module, metadata: dict[str, Any], mean_image: np.ndarray | None) -> bytes:
-    """The bytes of a snapshot. Tensors that share memory are written once each."""
+    """The bytes of a snapshot; `mean_image` is float32 (C, H, W). Tensors that share memory are written once each."""
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in module.state_dict().items()}
     if mean_image is not None:
         tensors[MEAN_TENSOR] = torch.from_numpy(np.ascontiguousarray(mean_image, dtype=np.float32))
@@ -28,7 +28,8 @@ def pack(module: nn.Module, metadata: dict[str, Any], mean_image: np.ndarray | N
 
 
 def read_snapshot(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], np.ndarray | None]:
-    """Weights, our metadata ({} in a foreign file) and the mean picture. StorageError when the file cannot be read."""
+    """Weights (each of its tensor's shape), our metadata ({} in a foreign file) and the mean picture float32 (C, H, W).
+    StorageError when the file cannot be read."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -40,7 +41,8 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], np.nda
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of a `.safetensors` file or of a file of `torch.save` that holds tensors only."""
+    """Weights by name, each of its tensor's shape, of a `.safetensors` file or of a file of `torch.save` that holds tensors
+    only. TrainingError or StorageError for anything else."""
     if path.suffix == ".safetensors":
         return read_snapshot(path)[0]
     try:

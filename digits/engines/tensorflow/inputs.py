@@ -73,7 +73,9 @@ class Augmenter:
         return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
 
     def transforms(self, epoch: int, samples: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """The random numbers of some samples whose features are (C, H, W): arrays for the step, none where nothing changes."""
+        """The random numbers of the samples (n,) whose features are (C, H, W): arrays (n, …) for the step, none where nothing
+        changes. `flip_x`, `flip_y` bool (n,), `turns` int64 (n,), `transform` float32 (n, 8), `hsv` (n, 3), `contrast`
+        (n,), `noise` (n, H, W, C)."""
         a = self.augmentation
         drawn = draw(a, self.seed, epoch, samples)
         values: dict[str, np.ndarray] = {}
@@ -160,8 +162,9 @@ def shift_hsv(rgb: Any, shift: Any) -> Any:
 
 
 def transforms(angle: np.ndarray, zoom: np.ndarray, shift: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Turns by `angle` and enlargements by `zoom` about the centre, then moves by `shift`, float32 (N, 8): from output to input
-    pixels."""
+    """Turns by `angle` (N,) in radians and enlargements by `zoom` (N,) about the centre, then moves by `shift` (N, 2), right
+    and down as part of width and height: float32 (N, 8) from output to input pixels, as ImageProjectiveTransformV3 takes
+    them; `size` is (H, W)."""
     y, x = (size[0] - 1) / 2, (size[1] - 1) / 2
     new_x, new_y = x + shift[:, 0] * size[1], y + shift[:, 1] * size[0]  # where the centre comes to lie
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom

@@ -44,7 +44,7 @@ class TensorflowPredictor(Predictor):
         return in_stored_units(found, self.task, self.labels, self.preprocessing, self.inputs.mean_image)
 
     def prepare(self, batch: np.ndarray) -> Any:
-        """Network input (N, h, w, C): of a picture of the stored size the middle that training crops to, prepared."""
+        """Network input (N, h, w, C) float32: of a picture of the stored size the middle that training crops to, prepared."""
         if batch.ndim != 4 or batch.shape[1] != self.preprocessing.stored_shape[0]:
             wanted = self.preprocessing.stored_shape[0]
             raise BadRequest(
@@ -112,7 +112,7 @@ def load_predictor(snapshot: Path, device: str) -> TensorflowPredictor:
 def finish_outputs(
     outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    """`finished` outputs as NumPy arrays, channels-first."""
+    """`finished` outputs as NumPy arrays, float32, channels-first: (N, K), (N, C, H, W)."""
     found = finished(outputs, task, labels, preprocessing, probabilities)
     return {name: channels_first_array(value.numpy()) for name, value in found.items()}
 

@@ -272,13 +272,15 @@ class TensorflowStep(TrainingStep):
 
 
 def random_state() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The states of Python's and NumPy's generators as JSON values and arrays. Keras' lie in variables."""
+    """The states of Python's and NumPy's generators: JSON values, and arrays (the key of NumPy's, uint32 (624,)). Keras' lie
+    in variables."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()
     words = {"python": random.getstate(), "numpy": [str(kind), int(position), int(has_gauss), float(gauss)]}
     return words, {"numpy": np.asarray(keys)}
 
 
 def restore_random_state(words: dict[str, Any], keys: np.ndarray) -> None:
+    """Put back what `random_state` gave; `keys` is uint32 (624,)."""
     version, numbers, following = words["python"]
     random.setstate((version, tuple(numbers), following))
     kind, position, has_gauss, gauss = words["numpy"]

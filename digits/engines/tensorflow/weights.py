@@ -24,7 +24,8 @@ SUFFIX = "keras"
 
 
 def pack(model: Any, metadata: dict[str, Any], mean_image: np.ndarray | None) -> bytes:
-    """The bytes of a snapshot. A model of classes of its own that Keras cannot describe is kept as weights alone."""
+    """The bytes of a snapshot; `mean_image` is float32 (C, H, W). A model of classes of its own that Keras cannot describe is
+    kept as weights alone."""
     with tempfile.TemporaryDirectory(prefix="snapshot-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras' remarks about layers without a get_config, and NumPy's about Keras
         file = Path(folder) / f"model.{SUFFIX}"
@@ -40,7 +41,7 @@ def pack(model: Any, metadata: dict[str, Any], mean_image: np.ndarray | None) ->
 
 
 def read_metadata(path: Path) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Our metadata ({} in a foreign file) and the mean picture. StorageError when the file cannot be read."""
+    """Our metadata ({} in a foreign file) and the mean picture float32 (C, H, W). StorageError when the file cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -63,7 +64,8 @@ def load_into(model: Any, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a `.keras` or `.weights.h5` file by their names in it. TrainingError when it is something else."""
+    """Arrays, each of its variable's shape, of a `.keras` or `.weights.h5` file by their names in it. TrainingError when it is
+    something else."""
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:

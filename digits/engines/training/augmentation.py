@@ -37,7 +37,7 @@ class Transforms:
 
 
 def draw(augmentation: Augmentation, seed: int, epoch: int, samples: np.ndarray) -> Transforms:
-    """The transforms of some samples (int64 indices) in one epoch."""
+    """The transforms of the samples (n,), int64 indices of records, in one epoch."""
     keys = sample_keys(seed, epoch, samples)
     spread = np.array([augmentation.hsv_h, augmentation.hsv_s, augmentation.hsv_v]) * augmentation.hsv_use
     hsv = np.stack([normal(keys, name) for name in ("hue", "saturation", "value")], axis=1) * spread
@@ -56,14 +56,15 @@ def draw(augmentation: Augmentation, seed: int, epoch: int, samples: np.ndarray)
 
 
 def crop_offsets(seed: int, epoch: int, samples: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Upper left corners (N, 2) as (y, x) of random crops; `room` (N, 2) is how far each may move down and right."""
+    """Upper left corners, int64 (N, 2) as (y, x) in pixels, of random crops; `room` (N, 2) is how far each may move down and
+    right."""
     keys = sample_keys(seed, epoch, samples)
     drawn = np.stack([uniform(keys, "y"), uniform(keys, "x")], axis=1)
     return (drawn * (room + 1)).astype(np.int64)
 
 
 def pixel_noise(keys: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal noise, float32 (N, *shape), one stream per key."""
+    """Standard normal noise, float32 (N, *shape), one stream per key of `keys` uint64 (N,)."""
     noise = np.empty((len(keys), *shape), dtype=np.float32)
     for row, key in zip(noise, keys, strict=True):
         np.random.Generator(np.random.PCG64(int(key))).standard_normal(out=row, dtype=np.float32)
@@ -76,19 +77,20 @@ def permutation(seed: int, epoch: int, length: int) -> np.ndarray:
 
 
 def sample_keys(seed: int, epoch: int, samples: np.ndarray) -> np.ndarray:
-    """A 64-bit key per sample (uint64)."""
+    """A key for each sample of (n,): uint64 (n,). The mixing is SplitMix64's (Steele 2014)."""
     base = _mix_int(_mix_int(seed & _MASK) + epoch)
     return _mix(np.asarray(samples).astype(np.uint64) + np.uint64(base))
 
 
 def uniform(keys: np.ndarray, stream: str, part: int = 0) -> np.ndarray:
-    """Uniform numbers in [0, 1), one per key, independent between streams."""
+    """Uniform numbers in [0, 1), float64 (n,), one for each of `keys` uint64 (n,), independent between streams."""
     counter = ((2 * _STREAMS[stream] + part + 1) * _GOLDEN) & _MASK
     return (_mix(keys + np.uint64(counter)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normal(keys: np.ndarray, stream: str) -> np.ndarray:
-    """Standard normal numbers by Box and Muller's transform of two uniform ones."""
+    """Standard normal numbers, float64 (n,), one for each of `keys` uint64 (n,): Box and Muller's transform (1958) of two
+    uniform ones."""
     radius = np.sqrt(-2.0 * np.log1p(-uniform(keys, stream)))
     return radius * np.cos(2.0 * np.pi * uniform(keys, stream, 1))
 

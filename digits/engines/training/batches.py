@@ -61,7 +61,7 @@ class BatchSource:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def stream(self, parts: Sequence[np.ndarray], seed: int = 0, epoch: int | None = None) -> Iterator[Batch]:
-        """A batch for each array of indices. With an `epoch` crops are random (by seed, epoch and sample), else central."""
+        """A batch for each array (n,) of indices. With an `epoch` crops are random (by seed, epoch and sample), else central."""
 
         def load(indices: np.ndarray) -> Batch:
             return self.load(indices, seed, epoch)
@@ -72,7 +72,8 @@ class BatchSource:
             yield from _ahead(self._pool, load, parts)
 
     def load(self, indices: np.ndarray, seed: int = 0, epoch: int | None = None) -> Batch:
-        """One batch, now."""
+        """One batch, now, of the records `indices` int64 (n,): features (n, C, H, W) at `size`. TrainingError where a record
+        is smaller than that."""
         labels = self.records.labels(indices)
         if self.size is None:
             return Batch(indices, np.stack([self.records.feature(int(i)) for i in indices]), labels)
@@ -103,17 +104,18 @@ class BatchSource:
 
 
 def epoch_order(length: int, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
-    """The order in which an epoch (0, 1, …) visits the records."""
+    """The order in which an epoch (0, 1, …) visits the records: int64 (length,)."""
     return permutation(seed, epoch, length) if shuffle else np.arange(length, dtype=np.int64)
 
 
 def split_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Consecutive pieces; the last may be smaller."""
+    """Consecutive pieces (batch_size,) of `order` (N,); the last may be smaller."""
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def share(indices: np.ndarray, rank: int, world: int) -> tuple[np.ndarray, float]:
-    """The part of a batch that a process takes, and the weight of its mean loss so that the mean over processes is the batch's.
+    """The part (m,) of a batch's `indices` (n,) that a process takes, and the weight of its mean loss so that the mean over
+    processes is the batch's.
 
     A process without any sample takes the first one with weight 0, because all must take part in the exchange of gradients.
     """

@@ -25,19 +25,20 @@ Boxes = Sequence[np.ndarray]
 
 
 def asked(boxes: np.ndarray) -> np.ndarray:
-    """Which boxes are objects to be found: without a flag, and not empty."""
+    """Which of `boxes` (n,) are objects to be found, bool (n,): without a flag, and not empty."""
     full = (boxes["x1"] > boxes["x0"]) & (boxes["y1"] > boxes["y0"])
     return full & (boxes["flags"] & NOT_ASKED == 0)
 
 
 def cropped(boxes: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """The boxes of a piece of the picture: `corner` is its (y, x), `size` its (H, W)."""
+    """The boxes (m,) of `boxes` (n,) in a piece of the picture: `corner` is its (y, x) in pixels, `size` its (H, W)."""
     y, x = corner
     return clipped(boxes, coordinates(boxes) - np.array([x, y, x, y], np.float32), size)
 
 
 def moved(boxes: Boxes, augmentation: Augmentation, transforms: Transforms, size: tuple[int, int]) -> list[np.ndarray]:
-    """The boxes of N pictures of `size` (H, W) after what `transforms` does to these: mirror, quarter turns, turn and zoom.
+    """The boxes (m,) of each of N pictures of `size` (H, W) after what `transforms` does to these: mirror, quarter turns, turn
+    and zoom.
 
     A turned box becomes the one around the ellipse inscribed in it, also turned: exact for quarter turns and round objects,
     closer than the box around its corners for others.
@@ -52,7 +53,8 @@ def moved(boxes: Boxes, augmentation: Augmentation, transforms: Transforms, size
 
 
 def clipped(boxes: np.ndarray, found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`boxes` at their new coordinates `found` (n, 4), cut to a picture of `size` (H, W)."""
+    """`boxes` (n,) at their new coordinates `found` float (n, 4) in pixels, cut to a picture of `size` (H, W); those outside
+    are left out."""
     limits = np.array([size[1], size[0], size[1], size[0]], np.float64)
     inside = np.clip(found, 0, limits)
     before, after = _area(found), _area(inside)
@@ -72,7 +74,7 @@ def stacked(detections: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def unstacked(rows: np.ndarray) -> list[np.ndarray]:
-    """The detections of each picture, without the rows that fill up."""
+    """The detections (n, 6) of each picture of `rows` float32 (N, M, 6), without the rows that fill up."""
     return [one[one[:, 4] > 0] for one in rows]
 
 

@@ -35,7 +35,8 @@ def weights_of(run: TrainingRun) -> list[float] | None:
 
 
 def by_frequency(counts: np.ndarray, power: float = 1.0) -> list[float]:
-    """Weights of classes that occur so often (K,), (1 / (K · share)) to the `power`; a class that never occurs counts 1."""
+    """Weights of K classes that occur `counts` (K,) times: (1 / (K · share)) to the `power`, within 0.1 and 10; a class that
+    never occurs counts 1."""
     share = counts / max(counts.sum(), 1)
     weights = np.divide(1.0, share * len(counts), out=np.ones(len(counts)), where=share > 0)
     return [round(float(weight), 4) for weight in (weights**power).clip(LEAST, MOST)]

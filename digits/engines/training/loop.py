@@ -236,7 +236,7 @@ class TrainingProgress:
 
 
 def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> Iterator[np.ndarray]:
-    """A process's share of the validation batches, in order; every record is in exactly one share."""
+    """A process's share of the validation batches, int64 indices (n,) each, in order; every record is in exactly one share."""
     for batch in split_batches(np.arange(length, dtype=np.int64), batch_size):
         own = batch[rank::world]
         if len(own):

@@ -72,7 +72,8 @@ def preprocessing_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[
 
 
 def with_measured(preprocessing: Preprocessing, records: Records) -> tuple[Preprocessing, np.ndarray | None]:
-    """The preprocessing with missing statistics measured, and the mean picture (float32 C, H, W) if it needs one."""
+    """The preprocessing with missing statistics measured, and the mean picture, float32 (C, H, W) in stored units, if it needs
+    one."""
     needs_picture = preprocessing.mean_kind == "image"
     needs_numbers = preprocessing.mean_kind != "none" and not preprocessing.pixel_mean
     if not needs_picture and not needs_numbers:
@@ -91,7 +92,8 @@ def _label_scale(spec: TrainingSpec, meta: RecordMeta) -> float:
 def in_stored_units(
     outputs: Mapping[str, np.ndarray], task: Task, labels: Labels, preprocessing: Preprocessing, mean_image: Any
 ) -> dict[str, np.ndarray]:
-    """Outputs of a network that learnt the picture itself (image to image without labels) as `(x − mean) / std` undone.
+    """Outputs, float32 (N, …), of a network that learnt the picture itself (image to image without labels) as `(x − mean) / std`
+    undone.
 
     Other outputs, those of whitened pictures and those that are no pictures (N, C, H, W) of the input's channels stay.
     """
@@ -122,7 +124,8 @@ def _mean_for(size: tuple[int, ...], preprocessing: Preprocessing, mean_image: A
 
 
 def mean_picture(records: Records) -> np.ndarray:
-    """Mean of the features, float64 (C, H, W); for features of several sizes the mean per channel as (C, 1, 1)."""
+    """Mean of the features in stored units, float64 (C, H, W); for features of several sizes the mean per channel as (C, 1,
+    1)."""
     indices = np.unique(np.linspace(0, len(records) - 1, min(len(records), MEAN_SAMPLES)).astype(np.int64))
     if records.meta.feature_shape is None:
         means = [records.feature(int(i)).mean(axis=(1, 2), dtype=np.float64) for i in indices]

@@ -85,7 +85,7 @@ class TrainingStep(ABC):
 
     @abstractmethod
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Outputs of a few records as a predictor would give them."""
+        """Outputs of a few records as `Predictor.predict` would give them: float32 (N, …) by name, in the label's units."""
 
     @abstractmethod
     def snapshot(self, metadata: dict[str, Any]) -> bytes:

@@ -74,7 +74,7 @@ class Summaries:
             self._write(0, 4, graph)
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        """Pictures (C, H, W) or (H, W) by tag, each stretched to full contrast."""
+        """Pictures (C, H, W) or (H, W) of any dtype by tag, each stretched to full contrast."""
         summary = b"".join(_bytes(1, _text(1, tag) + _bytes(4, _picture(value))) for tag, value in pictures.items())
         if summary:
             self._write(step, 5, summary)

@@ -15,12 +15,13 @@ CLASS_COLUMN = 5
 
 
 def is_rows(array: np.ndarray) -> bool:
-    """Whether a label has the original's form of boxes."""
+    """Whether a label has the original's form of boxes, (1, N, 16)."""
     return array.ndim == 3 and array.shape[0] == 1 and array.shape[2] == ROW and array[0, 0, 1] in (0, ROW)
 
 
 def boxes_of_rows(array: np.ndarray) -> np.ndarray:
-    """(1, N, 16) as boxes (n,) of `BOX_DTYPE`; those of class 0 are marked as ones that do not count."""
+    """The original's rows (1, N, 16), in pixels, as boxes (n,) of `BOX_DTYPE`; those of class 0 are marked as ones that do not
+    count."""
     rows = array[0]
     count = int(np.clip(rows[0, 0], 0, len(rows) - 1))
     rows = rows[1 : 1 + count].astype(np.float32)

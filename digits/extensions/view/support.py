@@ -20,12 +20,13 @@ def template(name: str) -> str:
 
 
 def picture(array: NDArray[Any]) -> str:
-    """A `data:` address of any (H, W) or (H, W, C) array."""
+    """A `data:` address of any picture (H, W) or (H, W, C), stretched to 8 bits where it is wider."""
     return embed_image_html(display_image(array))
 
 
 def first_output(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """The network's first output. Raises ValueError when there is none."""
+    """The network's first output, (K,), (K, H, W) or whatever it gives, without batch axis. Raises ValueError when there is
+    none."""
     for array in outputs.values():
         return np.asarray(array)
     raise ValueError("the network has no output")

@@ -55,7 +55,8 @@ class Visualization(OptionsView):
 
 
 def probabilities(output: NDArray[Any]) -> NDArray[np.float64]:
-    """An output as probabilities (K,): unchanged when it already adds up to 1, else through softmax."""
+    """An output of any shape with K numbers as probabilities float64 (K,): unchanged when it already adds up to 1, else
+    through softmax."""
     values = np.asarray(output, np.float64).ravel()
     if values.size and values.min() >= 0 and abs(values.sum() - 1) < 1e-3:
         return values

@@ -50,7 +50,7 @@ def base_name(path: Path) -> str:
 
 
 def read_mask(one: Slice, by_name: dict[str, str], by_instance: Index) -> NDArray[np.uint8]:
-    """Class of every pixel, (H, W). Raises DataError where a picture has none, or one of another size."""
+    """Class of every pixel, uint8 (H, W). Raises DataError where a picture has none, or one of another size."""
     if one.uid in by_instance:
         return _read_segmentation(one, by_instance[one.uid])
     path = by_name.get(base_name(Path(one.path)))

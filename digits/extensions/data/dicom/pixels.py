@@ -36,7 +36,7 @@ def read_frame(path: str, frame: int) -> NDArray[Any]:
 
 
 def compact(values: NDArray[Any]) -> NDArray[Any]:
-    """Whole numbers as uint16 or int16 where they fit, everything else as float32."""
+    """Grey values (H, W): whole numbers as uint16 or int16 where they fit, everything else as float32."""
     whole = values.dtype.kind in "iu" or bool(np.equal(values, np.round(values)).all())
     if whole:
         for kind in (np.uint16, np.int16):
@@ -47,7 +47,8 @@ def compact(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def window(values: NDArray[Any], centre: float, width: float) -> NDArray[np.uint8]:
-    """The linear function of DICOM PS3.3 C.11.2.1.2: `width` units around `centre` spread over 0 to 255."""
+    """The linear function of DICOM PS3.3 C.11.2.1.2, uint8 (C, H, W): `width` units around `centre` of `values` (C, H, W)
+    spread over 0 to 255."""
     low = centre - 0.5 - (width - 1) / 2
     unit = (values.astype(np.float64) - low) / max(width - 1, 1e-6)
     return (unit.clip(0, 1) * 255 + 0.5).astype(np.uint8)

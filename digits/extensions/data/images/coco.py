@@ -58,7 +58,7 @@ def looks_like_coco(path: str) -> bool:
 
 
 def mask_of(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """A polygon list or run lengths as a boolean mask (height, width). Raises ValueError for what is neither."""
+    """A polygon list or run lengths as a mask (height, width) of bool. Raises ValueError for what is neither."""
     if isinstance(segmentation, dict):
         return _from_runs(segmentation, height, width)
     if not isinstance(segmentation, list) or not segmentation:

@@ -48,5 +48,5 @@ def digest_of(path: str) -> bytes:
 
 
 def feature_of(array: np.ndarray) -> np.ndarray:
-    """(H, W, C) as a feature (C, H, W)."""
+    """A picture (H, W, C) as a feature (C, H, W), dtype kept."""
     return np.ascontiguousarray(array.transpose(2, 0, 1))

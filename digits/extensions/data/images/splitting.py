@@ -16,7 +16,7 @@ from digits.extensions.data.images.pairing import base_name
 
 
 def drawn(groups: Sequence[str], percent_val: float, percent_test: float, seed: int) -> np.ndarray:
-    """Split number (0 train, 1 val, 2 test) of each entry; entries with the same non-empty group share one."""
+    """Split number, int8 (n,), of each entry: 0 train, 1 val, 2 test; entries with the same non-empty group share one."""
     rng = np.random.default_rng(seed)
     count = len(groups)
     if any(groups):
@@ -48,7 +48,7 @@ def group_finder(pattern: str) -> Callable[[str], str]:
 
 
 def by_lists(names: Sequence[str], lists: dict[str, set[str]]) -> np.ndarray:
-    """Split number of each name as text files say; -1 for one that no list names."""
+    """Split number, int8 (n,), of each name as text files say; -1 for one that no list names."""
     number = {name: STAGES.index(stage) for stage, listed in reversed(list(lists.items())) for name in listed}
     return np.array([number.get(base_name(name), -1) for name in names], np.int8)
 
