@@ -18,13 +18,13 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import name_yourself
 from tests.browser.test_story import LONG
 from tests.conftest import RunningServer, start_server
-from tests.hearts import Hearts, copy_hearts
+from tests.sunnybrook import Sunnybrook, copy_sunnybrook
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
     ROOT / "plugins" / "sunnybrook",
-    ROOT / "tests" / "plugin_host" / "veterans" / "waves",
-    ROOT / "tests" / "plugin_host" / "veterans" / "chart",
+    ROOT / "tests" / "plugin_host" / "legacy_plugins" / "waves",
+    ROOT / "tests" / "plugin_host" / "legacy_plugins" / "chart",
 )
 NETWORK = """
 from torch import nn
@@ -52,8 +52,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="module")
-def hearts(server: RunningServer, shared_data: Path) -> Hearts:
-    return copy_hearts(shared_data, server.jobs_dir.parent / "hearts")
+def hearts(server: RunningServer, shared_data: Path) -> Sunnybrook:
+    return copy_sunnybrook(shared_data, server.jobs_dir.parent / "hearts")
 
 
 def choose_source(page: Page, server: RunningServer, title: str) -> None:
@@ -108,16 +108,16 @@ def expect_overlay(page: Page, class_name: str) -> None:
     results.close()
 
 
-def test_hearts_through_the_installed_plugin(page: Page, server: RunningServer, hearts: Hearts) -> None:
+def test_hearts_through_the_installed_plugin(page: Page, server: RunningServer, hearts: Sunnybrook) -> None:
     choose_source(page, server, "Sunnybrook LV Segmentation")
     folders = {"image_folder": str(hearts.pictures), "contour_folder": str(hearts.contours)}
-    create(page, **folders, picture_size="64", folder_pct_val="25", dataset_name="Hearts")
+    create(page, **folders, picture_size="64", folder_pct_val="25", dataset_name="Sunnybrook")
     train_unet(page, "Ventricle")
     expect_dice(page, "left ventricle")
     expect_overlay(page, "left ventricle")
 
 
-def test_hearts_through_the_built_in_dicom_source(page: Page, server: RunningServer, hearts: Hearts) -> None:
+def test_hearts_through_the_built_in_dicom_source(page: Page, server: RunningServer, hearts: Sunnybrook) -> None:
     choose_source(page, server, "DICOM")
     folders = {"dicom_folder": str(hearts.pictures), "labels": "masks", "mask_folder": str(hearts.masks)}
     sizes = {"image_width": "64", "image_height": "64"}

@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
-from tests.web.test_task_evaluations import finished
+from tests.web.evaluations.test_sample_pages import finished
 
 
 @pytest.fixture

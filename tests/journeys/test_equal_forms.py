@@ -11,8 +11,8 @@ from digits.domain.events import MetricEvent
 from digits.domain.training import LearningRate, Solver, TrainingSpec
 from digits.networks.catalog import network_text
 from digits.testing.runs import train
+from tests.extensions.data.test_real_sets import take
 from tests.ingest.making import Run, make_job, run_job
-from tests.ingest.test_real_sets import take
 
 PLAN = TrainingSpec(
     "x",

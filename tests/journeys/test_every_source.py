@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from digits.storage.records.caffe_datum import make_datum
-from tests.extensions.test_dicom import write as write_dicom
+from tests.extensions.data.test_dicom import write as write_dicom
 from tests.ingest import objects
 from tests.journeys.client import Client, server_with
 from tests.journeys.forms import form_of, shown_text

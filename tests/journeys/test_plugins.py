@@ -21,10 +21,10 @@ import pytest
 
 from digits.frameworks import available_frameworks
 from tests.conftest import RunningServer, start_server
-from tests.hearts import SLICES, copy_hearts
+from tests.sunnybrook import SLICES, copy_sunnybrook
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-VETERANS = Path(__file__).resolve().parents[1] / "plugin_host" / "veterans"
+LEGACY_PLUGINS = Path(__file__).resolve().parents[1] / "plugin_host" / "legacy_plugins"
 DEADLINE = 120.0
 PIXELS = """
 from torch import nn
@@ -107,7 +107,7 @@ def wait_until_done(server: RunningServer, job_id: str) -> None:
 
 
 def test_a_plugin_is_installed_into_the_running_server(server: RunningServer, tmp_path: Path) -> None:
-    source = shutil.copytree(VETERANS / "ships", tmp_path / "ships")
+    source = shutil.copytree(LEGACY_PLUGINS / "ships", tmp_path / "ships")
     assert "/datasets/generic/new/image-ships" not in ask(server, "/")[1]
     target = {"PIP_TARGET": str(server.jobs_dir.parent / "site"), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1"}
     command = [sys.executable, "-m", "digits", "plugins", "install", str(source), "--jobs-dir", str(server.jobs_dir)]
@@ -122,7 +122,7 @@ def test_a_plugin_is_installed_into_the_running_server(server: RunningServer, tm
 
 
 def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data: Path) -> None:
-    hearts = copy_hearts(shared_data, server.jobs_dir.parent / "hearts")
+    hearts = copy_sunnybrook(shared_data, server.jobs_dir.parent / "hearts")
     assert "/datasets/generic/new/image-sunnybrook" in ask(server, "/")[1]
     made = get(
         server,
@@ -177,7 +177,7 @@ def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data:
 
 
 def test_the_same_story_with_the_built_in_dicom_source(server: RunningServer, shared_data: Path) -> None:
-    hearts = copy_hearts(shared_data, server.jobs_dir.parent / "dicom")
+    hearts = copy_sunnybrook(shared_data, server.jobs_dir.parent / "dicom")
     made = get(
         server,
         "/datasets/generic/create/image-dicom.json",

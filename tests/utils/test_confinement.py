@@ -21,10 +21,10 @@ from digits.extensions.data.source import ROOTS, FileSource
 from digits.service import Service
 from digits.service.files.confine import confine, readable_file, readable_folder
 from digits.utils.confinement import OUTSIDE, Confinement
-from tests.extensions import test_dicom
+from tests.extensions.data import test_dicom
 from tests.ingest import objects
 from tests.ingest.making import FOLDER, TEXTFILE, class_folder, make
-from tests.worker.test_evaluation import context_for, jobs_dir, pictures, run, write_list
+from tests.worker.evaluation.test_run import context_for, jobs_dir, pictures, run, write_list
 
 __all__ = ["jobs_dir", "pictures"]
 

@@ -26,7 +26,7 @@ from digits.web.app import create_app
 from tests.plugin_host.hosts import running_host
 from tests.plugin_host.packages import add_package
 
-GRADIENTS = Path(__file__).resolve().parents[2] / "plugins" / "image_gradients"
+GRADIENTS = Path(__file__).resolve().parents[3] / "plugins" / "image_gradients"
 CREATE = "/datasets/generic/create/image-gradients"
 COUNTS = {"train_image_count": 100, "val_image_count": 20, "test_image_count": 10}
 

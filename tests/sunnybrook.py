@@ -14,7 +14,7 @@ SIDE = 256
 
 
 @dataclass(frozen=True)
-class Hearts:
+class Sunnybrook:
     """`pictures` has a folder of DICOM files for the case, `contours` the text files; `masks` the same as PNG by base name."""
 
     pictures: Path
@@ -22,13 +22,13 @@ class Hearts:
     masks: Path
 
 
-def copy_hearts(shared_data: Path, root: Path) -> Hearts:
+def copy_sunnybrook(shared_data: Path, root: Path) -> Sunnybrook:
     """The first `SLICES` pictures of the case that have a contour."""
     source = shared_data / "sunnybrook"
     drawn = source / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours" / "SC-HF-I-01"
     contours = {path.name.split("-")[2]: path for path in drawn.rglob("*-icontour-manual.txt")}
     pictures = [path for path in sorted((source / "challenge_training" / CASE).iterdir()) if number_of(path) in contours]
-    made = Hearts(root / "pictures", root / "contours", root / "masks")
+    made = Sunnybrook(root / "pictures", root / "contours", root / "masks")
     own = made.contours / "SC-HF-I-01" / "contours-manual" / "IRCCI-expert"
     for folder in (made.pictures / CASE, own, made.masks):
         folder.mkdir(parents=True)

@@ -1,5 +1,5 @@
 // Reads runs from stdin, follows each as the training page does, and prints what the page would then show.
-import { TrainingState } from "../../digits/web/static/js/parts/training_state.js";
+import { TrainingState } from "../../../digits/web/static/js/parts/training_state.js";
 
 const runs = JSON.parse(await new Response(Deno.stdin.readable).text());
 const shown = runs.map(({ pages, lines }) => {

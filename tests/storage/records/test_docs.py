@@ -11,7 +11,7 @@ import pytest
 
 from tests.ingest.making import class_folder, make
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 SAMPLE = DOCS / "samples" / "read_records.py"
 
 

@@ -20,7 +20,7 @@ from digits.extensions.data.source import FileSource, with_roots
 from digits.plugin_host import binding
 from digits.testing.data import DataSourceContract
 from digits.utils.confinement import EVERYWHERE
-from tests.extensions.test_recognise import photos
+from tests.extensions.data.test_recognise import photos
 from tests.ingest import objects
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import RunningServer
-from tests.hearts import copy_hearts
 from tests.journeys.test_plugins import ask, get, server, wait_until_done  # noqa: F401 - a fixture
+from tests.sunnybrook import copy_sunnybrook
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,7 +20,7 @@ GENERIC = "/models/images/generic"
 
 
 def test_hearts_with_the_keras_unet(server: RunningServer, shared_data: Path) -> None:  # noqa: F811
-    hearts = copy_hearts(shared_data, server.jobs_dir.parent / "hearts")
+    hearts = copy_sunnybrook(shared_data, server.jobs_dir.parent / "hearts")
     folders = {"image_folder": hearts.pictures, "contour_folder": hearts.contours, "folder_pct_val": 25}
     address = "/datasets/generic/create/image-sunnybrook.json"
     made = get(server, address, dataset_name="hearts", channel_conversion="L", picture_size=64, **folders)

@@ -27,7 +27,7 @@ from digits.storage.records.reader import RecordReader
 from digits.web.app import create_app
 from tests.plugin_host.hosts import make_dataset, running_host
 
-VETERANS = Path(__file__).parent / "veterans"
+LEGACY_PLUGINS = Path(__file__).parent / "legacy_plugins"
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Harbour:
 
 @pytest.fixture(scope="module")
 def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
-    folder = tmp_path_factory.mktemp("veterans")
-    sources = [str(shutil.copytree(VETERANS / name, folder / name)) for name in ("ships", "meter", "waves", "chart")]
+    folder = tmp_path_factory.mktemp("legacy_plugins")
+    sources = [str(shutil.copytree(LEGACY_PLUGINS / name, folder / name)) for name in ("ships", "meter", "waves", "chart")]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
     site = folder / "site"
     subprocess.run([*command, "--disable-pip-version-check", "--target", str(site), *sources], check=True)
