@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { dense } from "../../digits/web/static/js/charts/confusion_chart.js";
 import { columnsOf } from "../../digits/web/static/js/parts/columns.js";
 import { Selection } from "../../digits/web/static/js/parts/selection.js";
+import { byName, byNumber } from "../../digits/web/static/js/parts/sortable.js";
 import { sortedBy, tableQuery } from "../../digits/web/static/js/parts/table_query.js";
 import { batches } from "../../digits/web/static/js/parts/uploads.js";
 
@@ -82,4 +84,16 @@ Deno.test("small files travel together, large ones alone, none is lost", () => {
   assert.ok(made.every((batch) => batch.length <= 250));
   const heavy = Array.from({ length: 6 }, (_, i) => file(3 << 20, `h${i}`));
   assert.deepEqual([...batches(heavy)].map((batch) => batch.length), [2, 2, 2]);
+});
+
+Deno.test("a table is sorted by names as people count, and by numbers with their signs", () => {
+  assert.deepEqual(["class 10", "class 9"].sort(byName), ["class 9", "class 10"]);
+  assert.deepEqual(["98.5 %", "1,200", "–", "7"].sort(byNumber), ["–", "7", "98.5 %", "1,200"]);
+});
+
+Deno.test("a confusion matrix has the rows that occur, in percent of each", () => {
+  const { rows, counts, shares } = dense({ labels: ["a", "b", "c"], cells: [[2, 0, 1], [2, 2, 3], [0, 1, 5]] });
+  assert.deepEqual(rows, [0, 2]);
+  assert.deepEqual(counts, [[0, 5, 0], [1, 0, 3]]);
+  assert.deepEqual(shares, [[0, 100, 0], [25, 0, 75]]);
 });

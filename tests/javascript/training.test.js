@@ -1,12 +1,31 @@
 import assert from "node:assert/strict";
 import { plan, smooth } from "../../digits/web/static/js/charts/training_charts.js";
-import { shortTitle, shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
+import { shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
 import { isMean, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
 
 const KINDS = { loss: "loss", accuracy: "accuracy", "dice/cell": "accuracy" };
+const facts = (title, better, unit = "", more = {}) => ({
+  title,
+  better,
+  unit,
+  short: title.toLowerCase(),
+  chart: "",
+  column: "",
+  missed: false,
+  ...more,
+});
+const METRICS = {
+  loss: facts("Loss", "lower"),
+  accuracy: facts("Accuracy", "higher", "%"),
+  mae: facts("Mean absolute error", "lower", "", { chart: "Error" }),
+  rmse: facts("Root mean square error", "lower", "", { chart: "Error" }),
+  psnr: facts("PSNR", "higher", "dB"),
+  mine: facts("mine", ""),
+  dice: facts("Dice", "higher", "%", { missed: true }),
+};
 
 function training(...validations) {
-  const state = new TrainingState({ status: "R", epochs: 10 });
+  const state = new TrainingState({ status: "R", epochs: 10, metrics: METRICS, deciding: "accuracy" });
   validations.forEach((values, i) => {
     state.add({ type: "metric", phase: "val", epoch: i + 1, step: 10 * (i + 1), values, kinds: KINDS, t: 0 }, i + 1);
   });
@@ -24,8 +43,20 @@ Deno.test("of equal values the first is the best, and what is no number is none"
   assert.deepEqual(state.best(), { name: "accuracy", value: 0.5, epoch: 2 });
 });
 
-Deno.test("without an accuracy the lowest loss decides", () => {
-  assert.deepEqual(training({ loss: 2 }, { loss: 1 }, { loss: 3 }).best(), { name: "loss", value: 1, epoch: 2 });
+Deno.test("where lower is better the lowest value is the best", () => {
+  const state = training({ loss: 2 }, { loss: 1 }, { loss: 3 });
+  state.deciding = "loss";
+  assert.deepEqual(state.best(), { name: "loss", value: 1, epoch: 2 });
+});
+
+Deno.test("an output without a direction has no best", () => {
+  assert.equal(training({ mine: 1 }, { mine: 2 }).bestOf("mine"), null);
+});
+
+Deno.test("what was measured before the first step is not the best", () => {
+  const state = training({ accuracy: 0.5 });
+  state.add({ type: "metric", phase: "val", epoch: 0, step: 0, values: { accuracy: 0.9 }, kinds: KINDS, t: 0 }, 9);
+  assert.equal(state.best().value, 0.5);
 });
 
 Deno.test("before the first validation nothing is best", () => {
@@ -33,12 +64,17 @@ Deno.test("before the first validation nothing is best", () => {
   assert.deepEqual(verdict(training()), []);
 });
 
-Deno.test("the user's wish decides once it is measured", () => {
+Deno.test("a validation says which output decides", () => {
   const state = training({ loss: 1, accuracy: 0.5 });
-  state.best_metric = "loss";
-  assert.equal(state.best().name, "loss");
-  state.best_metric = "something";
-  assert.equal(state.best().name, "accuracy");
+  state.add({ type: "metric", phase: "val", epoch: 2, step: 20, values: { loss: 2 }, kinds: KINDS, decides: "loss", t: 0 }, 9);
+  assert.deepEqual(state.best(), { name: "loss", value: 1, epoch: 1 });
+});
+
+Deno.test("an output that the page does not know makes it ask the server", () => {
+  const values = { "epoch_loss": 1, "dice/cell": 0.5 };
+  const state = training();
+  assert.equal(state.add({ type: "metric", phase: "val", epoch: 1, step: 1, values, kinds: KINDS, t: 0 }, 1), "curves");
+  assert.equal(state.add({ type: "metric", phase: "val", epoch: 2, step: 2, values: { news: 1 }, t: 0 }, 2), "reload");
 });
 
 Deno.test("events that were seen are not counted twice", () => {
@@ -101,14 +137,10 @@ Deno.test("means over an epoch belong to their output", () => {
 Deno.test("values are shown in their unit", () => {
   const state = training({ loss: 1, accuracy: 0.98765 });
   assert.equal(shown(state, "accuracy", 0.98765), "98.77 %");
+  assert.equal(shown(state, "dice/cell", 0.5), "50 %");
+  assert.equal(shown(state, "psnr", 20.5), "20.5 dB");
   assert.equal(shown(state, "loss", 0.12345), "0.1235");
   assert.equal(shown(state, "loss", null), "–");
-});
-
-Deno.test("short titles keep the field's spelling and tell outputs apart", () => {
-  assert.equal(shortTitle("mean_iou"), "mean IoU");
-  assert.notEqual(shortTitle("mean_dice"), shortTitle("mean_dice_pictures"));
-  assert.equal(shortTitle("my_own"), "my_own");
 });
 
 Deno.test("a model that is no better than the trivial answer is called so", () => {
@@ -132,8 +164,8 @@ Deno.test("outputs of one unit share a chart, others have their own, the learnin
   assert.deepEqual(charts.map(({ key, names }) => [key, names]), [
     ["loss", ["loss"]],
     ["accuracy", ["accuracy"]],
-    ["errors", ["mae", "rmse"]],
-    ["psnr", ["psnr"]],
+    ["other-Error", ["mae", "rmse"]],
+    ["other-psnr", ["psnr"]],
     ["other-mine", ["mine"]],
   ]);
   assert.equal(plan(state).at(-1).key, "lr");

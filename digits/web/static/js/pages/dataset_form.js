@@ -1,22 +1,26 @@
+// @ts-check
 // The form of a new data set, whatever its source: tabs, the split, what is in a folder, an upload, how a picture is resized.
 // Fields are known by their names: a form that has no such field has no such help.
 
 import { toast } from "../parts/dialogs.js";
-import { el } from "../parts/elements.js";
-import { number } from "../parts/format.js";
+import { all, el, find, perhaps } from "../parts/elements.js";
+import { counted, number } from "../parts/format.js";
+import { control as controlOf, tellChange, textOf } from "../parts/forms.js";
 import { below, request, tokenHeader } from "../parts/request.js";
 import { showTab, wireTabs } from "../parts/tabs.js";
 import { debounced } from "../parts/timing.js";
-import { dropZone, progressBar, sendAll } from "../parts/uploads.js";
+import { uploadField } from "../parts/uploads.js";
 import { bars } from "./dataset_preview.js";
 
-const form = document.getElementById("dataset-form");
-const control = (name) => form.elements.namedItem(name);
-const box = (selector) => form.querySelector(selector);
-const text = (...names) => names.map((name) => control(name)?.value.trim()).find((value) => value !== undefined) ?? "";
-const ticked = (name) => Boolean(control(name)?.checked);
+const form = find("#dataset-form", document, HTMLFormElement);
+const control = (/** @type {string} */ name) => controlOf(form, name);
+const text = (/** @type {string[]} */ ...names) => textOf(form, ...names);
+const box = (/** @type {string} */ selector) => find(selector, form);
+const ticked = (/** @type {string | undefined} */ name) => Boolean(name && control(name)?.checked);
 const WAIT = 350;
 const CLASSES_SHOWN = 12;
+const NAMED_FROM = 12; // percent of the bar; less has no room for its name
+/** @type {Record<string, string>} */
 const STAGES = { train: "training", val: "validation", test: "test" };
 // What `resize-example` is asked: its name, the fields that say it, and what a source calls the same.
 const WIDTHS = ["resize_width", "resize_image_width"];
@@ -28,20 +32,24 @@ const RESIZE = {
   encoding: ["encoding", "dsopts_feature_encoding"],
   backend: ["backend"],
 };
+/** @type {Record<string, string>} */
 const CHANNELS = { RGB: "3", L: "1", none: "0" };
 
-// -- tabs and fields that depend on others ------------------------------------------------------------------------
+// -- tabs and fields that depend on others ----------------------------------------------------------------------------
 
+/** @param {string} asked */
 function choose(asked) {
-  const name = box(`[data-tab="${CSS.escape(asked)}"]`) ? asked : "folder";
+  const name = perhaps(`[data-tab="${CSS.escape(asked)}"]`, form) ? asked : "folder";
   showTab(form, name);
   control("method").value = name === "textfile" ? "textfile" : "folder";
 }
 
 function showDependents() {
-  for (const part of form.querySelectorAll("[data-show-when]")) part.hidden = !ticked(part.dataset.showWhen);
-  for (const part of form.querySelectorAll("[data-hide-when]")) part.hidden = ticked(part.dataset.hideWhen);
-  if (control("keep_size")) for (const name of ["resize_width", "resize_height", "resize_mode"]) control(name).disabled = ticked("keep_size");
+  for (const part of all("[data-show-when]", form)) part.hidden = !ticked(part.dataset.showWhen);
+  for (const part of all("[data-hide-when]", form)) part.hidden = ticked(part.dataset.hideWhen);
+  if (control("keep_size")) {
+    for (const name of ["resize_width", "resize_height", "resize_mode"]) control(name).disabled = ticked("keep_size");
+  }
   showSplit();
 }
 
@@ -49,7 +57,7 @@ function showDependents() {
 function splitBar() {
   const share = control("folder_pct_test") ?? control("folder_pct_val");
   if (!share) return null;
-  const known = box("[data-split-bar]");
+  const known = perhaps("[data-split-bar]", form);
   if (known) return known;
   const parts = Object.keys(STAGES).map((stage) => el("span", { class: `split-${stage}` }));
   const made = el("div", { class: "split-bar", "data-split-bar": true, "aria-hidden": "true" }, ...parts);
@@ -60,19 +68,26 @@ function splitBar() {
 function showSplit() {
   const bar = splitBar();
   if (!bar) return;
-  const share = (stage) => (ticked(`has_${stage}_folder`) ? 0 : Number(text(`folder_pct_${stage}`)) || 0);
+  const share = (/** @type {string} */ stage) => (ticked(`has_${stage}_folder`) ? 0 : Number(text(`folder_pct_${stage}`)) || 0);
   const [val, test] = [share("val"), share("test")];
   for (const [stage, percent] of Object.entries({ train: Math.max(0, 100 - val - test), val, test })) {
-    const part = bar.querySelector(`.split-${stage}`);
+    const part = find(`.split-${stage}`, bar);
     part.style.width = `${Math.min(100, percent)}%`;
-    part.textContent = percent >= 12 ? `${STAGES[stage]} ${percent} %` : "";
+    part.textContent = percent >= NAMED_FROM ? `${STAGES[stage]} ${percent} %` : "";
   }
   bar.classList.toggle("too-much", val + test >= 100);
 }
 
-// -- what is in the folder ----------------------------------------------------------------------------------------
+// -- what is in the folder --------------------------------------------------------------------------------------------
 
-async function check(note, name, address, show) {
+/**
+ * Ask the server about the path in a field and show the answer, unless the field has changed meanwhile.
+ * @param {HTMLElement} note
+ * @param {string} name
+ * @param {string} [address]
+ * @param {(found: any) => void} [show]
+ */
+async function check(note, name, address = "", show = () => {}) {
   const path = text(name);
   note.className = "folder-check";
   note.textContent = "Looking …";
@@ -81,10 +96,11 @@ async function check(note, name, address, show) {
     if (path === text(name)) show(found);
   } catch (error) {
     note.classList.add("bad");
-    note.textContent = error.message;
+    note.textContent = /** @type {Error} */ (error).message;
   }
 }
 
+/** @param {string} name */
 function checkFolder(name) {
   const note = box(`[data-check="${name}"]`);
   note.hidden = !text(name);
@@ -95,6 +111,10 @@ function checkFolder(name) {
   });
 }
 
+/**
+ * @param {HTMLElement} note
+ * @param {any} found
+ */
 function showFound(note, found) {
   const enough = found.class_count >= 2 && (found.total > 0 || !found.complete);
   note.classList.add(enough ? "good" : "bad");
@@ -104,16 +124,18 @@ function showFound(note, found) {
     : `${found.class_count} sub-folders with ${found.total} pictures; at least two classes are needed.`;
 }
 
+/** @param {any} found */
 function showClasses(found) {
   const rows = found.classes.slice(0, CLASSES_SHOWN);
   const rest = found.class_count - rows.length;
-  box("[data-classes]").replaceChildren(
-    bars(rows.map((row) => [row.label, row.count])),
-    rest > 0 ? el("p", { class: "muted" }, `and ${number(rest)} more classes`) : "",
-    found.loose ? el("p", { class: "muted" }, `${found.loose} pictures beside the sub-folders are not used.`) : "",
-  );
+  /** @type {HTMLElement[]} */
+  const lines = [bars(rows.map((/** @type {any} */ row) => [row.label, row.count]))];
+  if (rest > 0) lines.push(el("p", { class: "muted" }, `and ${number(rest)} more classes`));
+  if (found.loose) lines.push(el("p", { class: "muted" }, `${found.loose} pictures beside the sub-folders are not used.`));
+  box("[data-classes]").replaceChildren(...lines);
 }
 
+/** @param {string} name */
 function checkList(name) {
   const note = box(`[data-check-list="${name}"]`);
   note.hidden = !text(name) || name.endsWith("labels_file");
@@ -125,7 +147,10 @@ function checkList(name) {
   });
 }
 
-/** The first folder of the form names the data set until the user does. */
+/**
+ * The first folder of the form names the data set until the user does.
+ * @param {string} path
+ */
 function suggestName(path) {
   const name = control("dataset_name");
   if (name.value && name.value !== name.dataset.suggested) return;
@@ -133,70 +158,67 @@ function suggestName(path) {
   name.value = name.dataset.suggested = last.replace(/[_-]+/g, " ");
 }
 
-const firstPath = () => form.querySelector("[data-path-field] input, input.autocomplete_path");
+const firstPath = () => perhaps("[data-path-field] input, input.autocomplete_path", form, HTMLInputElement);
 
-// -- upload: becomes a folder of the server, which the first path field then names ----------------------------------
+// -- upload: becomes a folder of the server, which the first path field then names --------------------------------------
 
 function offerUpload() {
-  const place = box("[data-drop]");
+  const place = perhaps("[data-drop]", form);
   if (!place || !firstPath()) return;
-  const zone = dropZone();
-  const status = box("[data-upload-status]");
-  zone.onFiles = async (files) => {
-    zone.element.hidden = true;
-    status.hidden = false;
-    try {
-      const upload = await sendAll(files, progressBar(status));
-      if (box("[data-tab]")) choose("folder");
-      const field = firstPath();
-      field.value = upload.path;
-      field.dispatchEvent(new Event("change", { bubbles: true }));
-      toast(`${number(upload.files)} files are on the server now.`, "success");
-    } catch (error) {
-      toast(error.message, "error");
-    }
-    zone.element.hidden = false;
-    status.hidden = true;
-  };
-  place.append(zone.element);
+  uploadField(place, undefined, (upload) => {
+    if (perhaps("[data-tab]", form)) choose("folder");
+    const field = /** @type {HTMLInputElement} */ (firstPath());
+    field.value = upload.path;
+    tellChange(field);
+    toast(`${counted(upload.files, "file")} ${upload.files === 1 ? "is" : "are"} on the server now.`, "success");
+  });
 }
 
-// -- how a picture is resized -------------------------------------------------------------------------------------
+// -- how a picture is resized -----------------------------------------------------------------------------------------
 
 async function showExample() {
   const target = box("[data-example]");
   const values = new URLSearchParams();
-  for (const [sent, names] of Object.entries(RESIZE)) if (text(...names)) values.set(sent, CHANNELS[text(...names)] ?? text(...names));
+  for (const [sent, names] of Object.entries(RESIZE)) {
+    const said = text(...names);
+    if (said) values.set(sent, CHANNELS[said] ?? said);
+  }
   if (!values.has("width") || !values.has("height")) {
     target.replaceChildren(el("p", { class: "muted" }, "Pictures keep their size."));
     return;
   }
-  const response = await fetch(form.dataset.resize, { method: "POST", body: values, headers: tokenHeader() });
+  const response = await fetch(form.dataset.resize ?? "", { method: "POST", body: values, headers: tokenHeader() });
   const answer = await response.text();
-  if (response.ok && response.headers.get("Content-Type").startsWith("text/html")) target.innerHTML = answer;
+  const isPicture = response.ok && response.headers.get("Content-Type")?.startsWith("text/html");
+  if (isPicture) target.innerHTML = answer;
   else target.replaceChildren(el("p", { class: "muted" }, answer));
 }
 
-// -- start --------------------------------------------------------------------------------------------------------
+// -- start ------------------------------------------------------------------------------------------------------------
 
-/** `work(name)` after a pause; each name waits for itself. */
-function debouncedByName(work, wait) {
+/**
+ * `work(name)` after a pause; each name waits for itself.
+ * @param {(name: string) => void} work
+ */
+function debouncedByName(work) {
+  /** @type {Map<string, () => void>} */
   const waiting = new Map();
-  return (name) => {
-    if (!waiting.has(name)) waiting.set(name, debounced(() => work(name), wait));
-    waiting.get(name)();
+  return (/** @type {string} */ name) => {
+    const soon = waiting.get(name) ?? debounced(() => work(name), WAIT);
+    waiting.set(name, soon);
+    soon();
   };
 }
 
 function start() {
-  const checkFolderSoon = debouncedByName(checkFolder, WAIT);
-  const checkListSoon = debouncedByName(checkList, WAIT);
+  const checkFolderSoon = debouncedByName(checkFolder);
+  const checkListSoon = debouncedByName(checkList);
   const showExampleSoon = debounced(showExample, WAIT);
   const resized = Boolean(control(WIDTHS[0]) ?? control(WIDTHS[1]));
-  const changed = ({ target }) => {
+  const changed = (/** @type {any} */ { target }) => {
     const name = target.name || "";
-    if (name && box(`[data-check="${CSS.escape(name)}"]`)) checkFolderSoon(name);
-    if (name && box(`[data-check-list="${CSS.escape(name)}"]`)) checkListSoon(name);
+    if (name && perhaps(`[data-check="${CSS.escape(name)}"]`, form)) checkFolderSoon(name);
+    if (name && perhaps(`[data-check-list="${CSS.escape(name)}"]`, form)) checkListSoon(name);
     if (target === firstPath()) suggestName(target.value);
     if (resized && Object.values(RESIZE).flat().includes(name)) showExampleSoon();
     showDependents();
@@ -204,14 +226,13 @@ function start() {
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   control("group_name").setAttribute("list", "groups");
-  if (box("[data-tab]")) {
+  if (perhaps("[data-tab]", form)) {
     wireTabs(form, choose);
     choose(control("method").value);
   }
   offerUpload();
   showDependents();
-  for (const note of form.querySelectorAll("[data-check]")) {
-    const name = note.dataset.check;
+  for (const { dataset: { check: name = "" } } of all("[data-check]", form)) {
     if (text(name) && !control(name).matches(".is-invalid")) checkFolder(name);
   }
   box("[data-example-card]").hidden = !resized;

@@ -1,129 +1,166 @@
+// @ts-check
 // The form of a new data set: what a folder may be, and ten samples before anything is written.
 
-import { el, number, request, root } from "../parts/ui.js";
+import { el, find, perhaps, swatch } from "../parts/elements.js";
+import { counted, number } from "../parts/format.js";
+import { below, request } from "../parts/request.js";
 
+/** @typedef {{entry: string, picture?: string, reason?: string, label?: string, size?: string, notes?: string[]}} Sample */
+/** @typedef {{address: string, title: string, reason: string}} Proposal */
+/**
+ * What a look at the files tells.
+ * @typedef {object} Found
+ * @property {Record<string, number>} counts by split
+ * @property {string[]} class_labels
+ * @property {number[][]} [colours] of the classes
+ * @property {number} problem_count
+ * @property {{entry?: string, reason: string}[]} problems
+ * @property {Sample[]} samples
+ */
+
+/** @type {Record<string, string>} */
 const STAGES = { train_db: "training", val_db: "validation", test_db: "test" };
-
 const MOST_CLASSES = 60;
-
 const FIRST_FOLDERS = new Set(["feature_folder", "train_image_folder", "image_folder"]);
 
-const below = (address) => address.slice(root.length);
+/** @param {unknown} error */
+const refusal = (error) => el("div", { class: "alert alert-danger", role: "alert" }, /** @type {Error} */ (error).message);
 
 function previews() {
-  const button = document.querySelector("[data-preview]");
-  const place = document.querySelector("[data-preview-answer]");
-  if (!button || !place) return;
+  const button = perhaps("[data-preview]", document, HTMLButtonElement);
+  const place = perhaps("[data-preview-answer]");
+  if (!button?.form || !place) return;
+  const { form } = button;
+  const show = (/** @type {Node[]} */ ...content) => place.replaceChildren(el("h2", {}, "Preview"), ...content);
   button.addEventListener("click", async () => {
     place.hidden = false;
-    place.replaceChildren(el("h2", {}, "Preview"), el("p", { class: "muted" }, "Looking at the files…"));
+    show(el("p", { class: "muted" }, "Looking at the files…"));
     button.disabled = true;
     try {
-      const found = await request(below(button.dataset.preview), { method: "POST", body: new FormData(button.form) });
-      place.replaceChildren(el("h2", {}, "Preview"), ...describe(found), samples(found.samples));
-      const counts = Object.entries(found.counts).map(([stage, count]) => [STAGES[stage] ?? stage, count]);
-      if (!document.querySelector(".class-list")) document.querySelector("[data-classes]").replaceChildren(bars(counts));
+      /** @type {Found} */
+      const found = await request(below(button.dataset.preview ?? ""), { method: "POST", body: new FormData(form) });
+      show(...describe(found), el("div", { class: "preview-grid" }, ...found.samples.map(figure)));
+      const counts = Object.entries(found.counts).map(([stage, count]) => /** @type {Row} */ ([STAGES[stage] ?? stage, count]));
+      if (!perhaps(".class-list")) perhaps("[data-classes]")?.replaceChildren(bars(counts));
     } catch (error) {
-      place.replaceChildren(el("h2", {}, "Preview"), el("div", { class: "alert alert-danger", role: "alert" }, error.message));
-    } finally {
-      button.disabled = false;
+      show(refusal(error));
     }
+    button.disabled = false;
     place.scrollIntoView({ block: "nearest" });
   });
 }
 
+/** @param {Found} found */
 function describe(found) {
   const counts = Object.entries(found.counts).filter(([, count]) => count);
   const parts = counts.map(([stage, count]) => `${number(count)} for ${STAGES[stage] ?? stage}`);
+  /** @type {HTMLElement[]} */
   const lines = [el("p", {}, `${parts.join(", ") || "Nothing found"}. Nothing has been written yet.`)];
   if (found.class_labels.length) lines.push(classes(found));
   if (found.problem_count) lines.push(problems(found));
   return lines;
 }
 
-const classes = ({ class_labels: names, colours = [] }) =>
-  colours.length
-    ? el("ul", { class: "film-legend preview-classes", "aria-label": "Classes" }, ...names.slice(0, MOST_CLASSES).map((name, i) => el("li", { class: "film-class" }, swatch(colours[i]), name)), names.length > MOST_CLASSES && el("li", {}, `and ${number(names.length - MOST_CLASSES)} more`))
-    : el("p", {}, `Classes: ${names.slice(0, MOST_CLASSES).join(", ")}${names.length > MOST_CLASSES ? ` and ${number(names.length - MOST_CLASSES)} more` : ""}.`);
+/** @param {Found} found */
+function classes({ class_labels: names, colours = [] }) {
+  const shown = names.slice(0, MOST_CLASSES);
+  const more = names.length > MOST_CLASSES && ` and ${number(names.length - MOST_CLASSES)} more`;
+  if (!colours.length) return el("p", {}, `Classes: ${shown.join(", ")}${more || ""}.`);
+  const items = shown.map((name, i) => el("li", { class: "film-class" }, swatch(colours[i]), name));
+  return el("ul", { class: "film-legend preview-classes", "aria-label": "Classes" }, ...items, more && el("li", {}, more));
+}
 
-/** Names with their counts (null: not known) as bars. */
+/** @typedef {[name: string, count: number | null]} Row */
+
+/**
+ * Names with their counts (null: not known) as bars.
+ * @param {Row[]} rows
+ */
 export function bars(rows) {
   const most = Math.max(1, ...rows.map(([, count]) => count || 0));
-  const lines = rows.map(([name, count]) => {
-    const bar = el("span", { class: "class-bar" });
-    bar.style.width = `${(100 * (count || 0)) / most}%`;
-    const counted = el("span", { class: "class-count" }, count === null ? "?" : number(count));
-    return el("li", {}, el("span", { class: "class-name", title: name }, name), el("span", { class: "class-track" }, bar), counted);
-  });
+  const lines = rows.map(([name, count]) =>
+    el(
+      "li",
+      {},
+      el("span", { class: "class-name", title: name }, name),
+      el("span", { class: "class-track" }, el("span", { class: "class-bar", style: `width: ${(100 * (count || 0)) / most}%` })),
+      el("span", { class: "class-count" }, count === null ? "?" : number(count)),
+    )
+  );
   return el("ul", { class: "class-list" }, ...lines);
 }
 
-const swatch = (colour) => el("span", { class: "swatch", style: `background: rgb(${(colour ?? [0, 0, 0]).join(",")})` });
-
-const problems = (found) =>
-  el(
-    "details",
-    {},
-    el("summary", {}, `${number(found.problem_count)} problem${found.problem_count === 1 ? "" : "s"} in the files`),
-    el("ul", { class: "preview-problems" }, ...found.problems.map((one) => el("li", {}, el("span", { class: "path" }, one.entry || ""), ` ${one.reason}`))),
-  );
-
-const samples = (list) => el("div", { class: "preview-grid" }, ...list.map(figure));
-
-function figure(sample) {
-  const picture = sample.picture ? el("img", { src: sample.picture, alt: `${sample.entry}: ${sample.label ?? ""}` }) : el("div", { class: "alert alert-warning" }, sample.reason);
-  const facts = [sample.label, sample.size, ...(sample.notes ?? [])].filter(Boolean).join(" · ");
-  return el("figure", {}, picture, el("figcaption", { title: sample.entry }, el("span", { class: "path" }, sample.entry.split("/").pop()), " ", el("span", { class: "muted" }, facts)));
+/** @param {Found} found */
+function problems({ problem_count: count, problems: shown }) {
+  const items = shown.map(({ entry, reason }) => el("li", {}, el("span", { class: "path" }, entry || ""), ` ${reason}`));
+  const summary = el("summary", {}, `${counted(count, "problem")} in the files`);
+  return el("details", {}, summary, el("ul", { class: "preview-problems" }, ...items));
 }
 
+/** @param {Sample} sample */
+function figure({ entry, picture, reason, label, size, notes = [] }) {
+  const shown = picture
+    ? el("img", { src: picture, alt: `${entry}: ${label ?? ""}` })
+    : el("div", { class: "alert alert-warning" }, reason);
+  const facts = el("span", { class: "muted" }, [label, size, ...notes].filter(Boolean).join(" · "));
+  return el(
+    "figure",
+    {},
+    shown,
+    el("figcaption", { title: entry }, el("span", { class: "path" }, entry.split("/").pop()), " ", facts),
+  );
+}
+
+// -- what a folder may be ---------------------------------------------------------------------------------------------
+
 function recognition() {
-  const box = document.querySelector("[data-recognise]");
+  const box = perhaps("[data-recognise]", document, HTMLDetailsElement);
   if (!box) return;
-  const input = box.querySelector("input");
-  const place = box.querySelector("[data-recognise-answer]");
+  const input = find("input", box, HTMLInputElement);
+  const place = find("[data-recognise-answer]", box);
+  const look = async (/** @type {string} */ folder) => {
+    /** @type {{proposals: Proposal[]}} */
+    const found = await request(`${below(box.dataset.recognise ?? "")}?folder=${encodeURIComponent(folder)}`);
+    return found.proposals;
+  };
   const ask = async () => {
     place.replaceChildren(el("p", { class: "muted" }, "Looking…"));
     try {
-      const found = await request(`${below(box.dataset.recognise)}?folder=${encodeURIComponent(input.value)}`);
-      place.replaceChildren(proposals(found.proposals));
+      place.replaceChildren(proposals(await look(input.value)));
     } catch (error) {
-      place.replaceChildren(el("div", { class: "alert alert-danger", role: "alert" }, error.message));
+      place.replaceChildren(refusal(error));
     }
   };
-  box.querySelector("[data-recognise-start]").addEventListener("click", ask);
+  find("[data-recognise-start]", box).addEventListener("click", ask);
   input.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
     ask();
   });
-}
-
-/** A folder typed into the form itself is looked at too: perhaps it holds more than pictures. */
-function watchForm() {
-  const box = document.querySelector("[data-recognise]");
-  document.querySelector("[data-plugin-form]")?.addEventListener("change", async ({ target }) => {
-    if (!FIRST_FOLDERS.has(target.name) || !target.value) return;
-    const found = await request(`${below(box.dataset.recognise)}?folder=${encodeURIComponent(target.value)}`).catch(() => ({ proposals: [] }));
-    if (!found.proposals.length) return;
+  // A folder typed into the form itself is looked at too: perhaps it holds more than pictures.
+  perhaps("[data-plugin-form]")?.addEventListener("change", async ({ target }) => {
+    if (!(target instanceof HTMLInputElement) || !FIRST_FOLDERS.has(target.name) || !target.value) return;
+    const found = await look(target.value).catch(() => []);
+    if (!found.length) return;
     box.open = true;
-    box.querySelector("input").value = target.value;
-    box.querySelector("[data-recognise-answer]").replaceChildren(proposals(found.proposals));
+    input.value = target.value;
+    place.replaceChildren(proposals(found));
   });
 }
 
+/** @param {Proposal[]} list the likeliest first */
 function proposals(list) {
   if (!list.length) return el("p", {}, "No known form of data set was recognised in this folder.");
-  return el("ul", { class: "proposals" }, ...list.map((one, i) => el("li", {}, el("a", { href: one.address, class: `btn btn-sm ${i ? "btn-outline-secondary" : "btn-primary"}` }, one.title), el("span", {}, one.reason))));
-}
-
-async function paths() {
-  const { attachAll } = await import("../parts/paths.js");
-  attachAll(document.querySelector("[data-recognise]") ?? document);
+  const items = list.map(({ address, title, reason }, i) =>
+    el(
+      "li",
+      {},
+      el("a", { href: address, class: `btn btn-sm ${i ? "btn-outline-secondary" : "btn-primary"}` }, title),
+      el("span", {}, reason),
+    )
+  );
+  return el("ul", { class: "proposals" }, ...items);
 }
 
 previews();
 recognition();
-if (document.querySelector("[data-recognise]")) {
-  watchForm();
-  paths();
-}

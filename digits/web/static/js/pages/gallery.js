@@ -1,13 +1,20 @@
+// @ts-check
 // The gallery: a click opens a picture large; arrow keys and buttons step, Escape closes.
 
-const records = JSON.parse(document.getElementById("gallery-records").textContent);
-const viewer = document.getElementById("viewer");
-const picture = viewer.querySelector("[data-viewer-picture]");
-const facts = viewer.querySelector("[data-viewer-facts]");
+import { el, find, pageData, perhaps } from "../parts/elements.js";
+import { counted } from "../parts/format.js";
+
+/** @typedef {Record<string, any> & {key: string, picture: string, shape?: number[], original_size?: number[]}} Record_ */
+
+/** @type {Record_[]} */
+const records = pageData("gallery-records");
+const viewer = find("#viewer", document, HTMLDialogElement);
+const picture = find("[data-viewer-picture]", viewer, HTMLImageElement);
 const SMALL = 96;
 let current = 0;
 
-function rows(record) {
+/** @param {Record_} record */
+function facts(record) {
   const [channels, height, width] = record.shape || [];
   const [originalWidth, originalHeight] = record.original_size || [0, 0];
   return [
@@ -15,12 +22,13 @@ function rows(record) {
     ["Source", record.source],
     ["Key", record.key],
     ["Record", String(record.index)],
-    ["Stored size", width ? `${width}×${height}, ${channels} channel${channels === 1 ? "" : "s"}` : ""],
+    ["Stored size", width ? `${width}×${height}, ${counted(channels, "channel")}` : ""],
     ["Original size", originalWidth ? `${originalWidth}×${originalHeight}` : ""],
     ["Group", record.group],
   ].filter(([, value]) => value);
 }
 
+/** @param {number} at */
 function show(at) {
   current = (at + records.length) % records.length;
   const record = records[current];
@@ -28,15 +36,12 @@ function show(at) {
   picture.src = record.picture;
   picture.alt = record.label_name || record.key;
   picture.classList.toggle("small", width < SMALL && height < SMALL);
-  facts.replaceChildren(
-    ...rows(record).flatMap(([name, value]) => [
-      Object.assign(document.createElement("dt"), { textContent: name }),
-      Object.assign(document.createElement("dd"), { textContent: value }),
-    ]),
-  );
-  new Image().src = records[(current + 1) % records.length].picture;
+  const rows = facts(record).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]);
+  find("[data-viewer-facts]", viewer).replaceChildren(...rows);
+  new Image().src = records[(current + 1) % records.length].picture; // the next one is at hand
 }
 
+/** @param {KeyboardEvent} event */
 function keys(event) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step) return;
@@ -44,17 +49,28 @@ function keys(event) {
   show(current + step);
 }
 
-document.querySelector("[data-goto]")?.addEventListener("change", (event) => location.assign(event.target.value));
-document.getElementById("gallery")?.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-at]");
+/**
+ * The element with an attribute that was clicked, or one around it.
+ * @param {Event} event
+ * @param {string} selector
+ */
+const clicked = (
+  { target },
+  selector,
+) => /** @type {HTMLElement | null} */ (target instanceof Element ? target.closest(selector) : null);
+
+const goto = perhaps("select[data-goto]", document, HTMLSelectElement);
+goto?.addEventListener("change", () => location.assign(goto.value));
+perhaps("#gallery")?.addEventListener("click", (event) => {
+  const button = clicked(event, "[data-at]");
   if (!button) return;
   show(Number(button.dataset.at));
   viewer.showModal();
 });
 viewer.addEventListener("keydown", keys);
 viewer.addEventListener("click", (event) => {
-  const step = event.target.closest("[data-step]");
+  const step = clicked(event, "[data-step]");
   if (step) show(current + Number(step.dataset.step));
-  else if (event.target === viewer || event.target.closest("[data-close]")) viewer.close();
+  else if (event.target === viewer || clicked(event, "[data-close]")) viewer.close();
 });
-viewer.addEventListener("close", () => document.querySelector(`[data-at="${current}"]`)?.focus());
+viewer.addEventListener("close", () => perhaps(`[data-at="${current}"]`)?.focus());

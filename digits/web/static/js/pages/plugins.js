@@ -1,75 +1,97 @@
+// @ts-check
 // Plugins' forms in the page: paths are completed, old tooltips speak, a view's options follow the choice of the view.
 
-import { toast } from "../parts/ui.js";
+import { toast } from "../parts/dialogs.js";
+import { all, el, find, perhaps } from "../parts/elements.js";
 
-const nonce = () => document.querySelector("script[nonce]")?.nonce ?? "";
+const FIELDS = ["input", "select", "textarea"].flatMap((tag) => [`[data-plugin-form] ${tag}`, `[data-view-options] ${tag}`])
+  .join();
+const AREAS = "[data-plugin-form], [data-view-options], [data-results]";
+const PLAIN = ["hidden", "submit", "button", "range"]; // inputs that need no look of ours
 
-// Give an old path input (class autocomplete_path) the buttons and the completion of ours. Selects and numbers are left alone.
-const wrapPath = (input) => {
+const nonce = () => perhaps("script[nonce]", document, HTMLScriptElement)?.nonce ?? "";
+
+/**
+ * Give an old path input (class autocomplete_path) the buttons and the completion of ours.
+ * @param {HTMLInputElement} input
+ */
+function wrapPath(input) {
   if (input.closest("[data-path-field]")) return;
-  const box = document.createElement("div");
-  box.className = "path-field";
-  box.dataset.pathField = "";
-  const group = document.createElement("div");
-  group.className = "input-group";
-  input.replaceWith(box);
-  box.append(group);
-  input.autocomplete = "off";
-  input.spellcheck = false;
-  input.setAttribute("role", "combobox");
-  input.setAttribute("aria-expanded", "false");
-  input.setAttribute("aria-autocomplete", "list");
-  group.append(input, button("Browse", "browse"), button("Upload", "upload"));
-};
+  const group = el("div", { class: "input-group" });
+  input.replaceWith(el("div", { class: "path-field", "data-path-field": true }, group));
+  const combobox = {
+    autocomplete: "off",
+    spellcheck: "false",
+    role: "combobox",
+    "aria-expanded": "false",
+    "aria-autocomplete": "list",
+  };
+  for (const [name, value] of Object.entries(combobox)) input.setAttribute(name, value);
+  group.append(input, pathButton("Browse", "data-browse"), pathButton("Upload", "data-upload"));
+}
 
-const button = (text, what) => {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "btn btn-outline-secondary";
-  made.dataset[what] = "";
-  made.textContent = text;
-  return made;
-};
+/**
+ * @param {string} text
+ * @param {string} mark
+ */
+const pathButton = (text, mark) => el("button", { type: "button", class: "btn btn-outline-secondary", [mark]: true }, text);
 
-const pathInputs = (root) =>
-  [...root.querySelectorAll("input.autocomplete_path")].filter((input) => ["text", "search", "url", ""].includes(input.type));
-
-const attachPaths = async (root) => {
-  const inputs = pathInputs(root);
-  if (!inputs.length) return;
-  inputs.forEach(wrapPath);
+/**
+ * Selects and numbers with the class of paths are left alone.
+ * @param {ParentNode} scope
+ */
+async function attachPaths(scope) {
+  const inputs = all("input.autocomplete_path", scope, HTMLInputElement);
+  const paths = inputs.filter(({ type }) => ["text", "search", "url", ""].includes(type));
+  if (!paths.length) return;
+  paths.forEach(wrapPath);
   const { attachAll } = await import("../parts/paths.js");
-  attachAll(root);
-};
+  attachAll(scope);
+}
 
-// Bootstrap 3 said data-toggle where Bootstrap 5 says data-bs-toggle, and its tabs had no classes of their own.
-const modernise = (root) => {
-  for (const area of root.querySelectorAll("[data-plugin-form], [data-view-options], [data-results]")) {
+/**
+ * Bootstrap 3 said data-toggle where Bootstrap 5 says data-bs-toggle, and its tabs had no classes of their own.
+ * @param {ParentNode} scope
+ */
+function modernise(scope) {
+  for (const area of all(AREAS, scope)) {
     for (const name of ["toggle", "target", "dismiss", "parent", "placement"]) {
-      for (const found of area.querySelectorAll(`[data-${name}]`)) found.setAttribute(`data-bs-${name}`, found.getAttribute(`data-${name}`));
+      for (const found of all(`[data-${name}]`, area)) {
+        found.setAttribute(`data-bs-${name}`, found.getAttribute(`data-${name}`) ?? "");
+      }
     }
-    for (const item of area.querySelectorAll(".nav > li")) item.classList.add("nav-item");
-    for (const link of area.querySelectorAll(".nav > li > a")) link.classList.add("nav-link", ...(link.parentElement.matches(".active") ? ["active"] : []));
-    for (const pane of area.querySelectorAll(".tab-pane.in")) pane.classList.add("show");
+    for (const item of all(".nav > li", area)) item.classList.add("nav-item");
+    for (const link of all(".nav > li > a", area)) {
+      link.classList.add("nav-link");
+      if (link.parentElement?.matches(".active")) link.classList.add("active");
+    }
+    for (const pane of all(".tab-pane.in", area)) pane.classList.add("show");
   }
-};
+}
 
-// Inputs without Bootstrap's class look right all the same.
-const dress = (root) => {
-  for (const input of root.querySelectorAll("[data-plugin-form] input, [data-plugin-form] select, [data-plugin-form] textarea, [data-view-options] input, [data-view-options] select")) {
-    if (["checkbox", "radio"].includes(input.type)) input.classList.add("form-check-input");
-    else if (input.tagName === "SELECT") input.classList.add("form-select");
-    else if (!["hidden", "submit", "button", "range"].includes(input.type)) input.classList.add("form-control");
+/**
+ * Inputs without Bootstrap's class look right all the same.
+ * @param {ParentNode} scope
+ */
+function dress(scope) {
+  for (const field of all(FIELDS, scope)) {
+    const type = field.getAttribute("type") ?? "";
+    if (["checkbox", "radio"].includes(type)) field.classList.add("form-check-input");
+    else if (field instanceof HTMLSelectElement) field.classList.add("form-select");
+    else if (!PLAIN.includes(type)) field.classList.add("form-control");
   }
-  for (const mark of root.querySelectorAll(".explanation-tooltip[title]")) {
-    if (window.bootstrap?.Tooltip) window.bootstrap.Tooltip.getOrCreateInstance(mark);
-  }
-};
+  const tooltip = /** @type {any} */ (globalThis).bootstrap?.Tooltip;
+  if (tooltip) { for (const mark of all(".explanation-tooltip[title]", scope)) tooltip.getOrCreateInstance(mark); }
+}
 
-// Scripts put in with innerHTML do not run by themselves. Only those do that the server marked: they stand in the template's
-// source, what came in with data has no mark.
-const runScripts = (root, mark) => {
-  for (const old of root.querySelectorAll("script")) {
+/**
+ * Scripts put in with innerHTML do not run by themselves. Only those do that the server marked: they stand in the template's
+ * source, what came in with data has no mark.
+ * @param {ParentNode} scope
+ * @param {string} mark
+ */
+function runScripts(scope, mark) {
+  for (const old of all("script", scope, HTMLScriptElement)) {
     if (!mark || old.nonce !== mark) continue;
     const script = document.createElement("script");
     for (const { name, value } of old.attributes) script.setAttribute(name, value);
@@ -77,26 +99,32 @@ const runScripts = (root, mark) => {
     script.textContent = old.textContent;
     old.replaceWith(script);
   }
-};
+}
 
+/** @param {Response} answer */
 const markOf = (answer) => /'nonce-([^']+)'/.exec(answer.headers.get("Content-Security-Policy") ?? "")?.[1] ?? "";
 
-// Each way to test sends its own fields alone, although all stand in one form: names of a plugin's fields may be ours as well.
-const ownFieldsOnly = (form) => {
+/**
+ * Each way to test sends its own fields alone, although all stand in one form: names of a plugin's fields may be ours as well.
+ * @param {HTMLFormElement} form
+ */
+function ownFieldsOnly(form) {
   form.addEventListener("submit", (event) => {
     const used = event.submitter?.closest("fieldset");
-    const others = [...form.querySelectorAll("fieldset")].filter((set) => used && set !== used && !set.disabled);
+    const others = all("fieldset", form, HTMLFieldSetElement).filter((set) => used && set !== used && !set.disabled);
     for (const set of others) set.disabled = true;
     setTimeout(() => others.forEach((set) => (set.disabled = false)), 0);
   });
-};
+}
 
-const viewOptions = (testing) => {
-  const select = testing.querySelector("[name=view_extension_id]");
-  const place = testing.querySelector("[data-view-options]");
+/** @param {HTMLElement} testing */
+function viewOptions(testing) {
+  const select = find("[name=view_extension_id]", testing, HTMLSelectElement);
+  const place = find("[data-view-options]", testing);
   const load = async () => {
     const asked = select.value;
-    const answer = await fetch(testing.dataset.viewConfig.replace("VIEW", encodeURIComponent(asked)), { headers: { Accept: "text/html" } });
+    const address = (testing.dataset.viewConfig ?? "").replace("VIEW", encodeURIComponent(asked));
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
     if (select.value !== asked) return;
     if (!answer.ok) {
       toast("The options of this view could not be loaded.", "error");
@@ -111,12 +139,12 @@ const viewOptions = (testing) => {
   };
   select.addEventListener("change", load);
   load();
-};
+}
 
 dress(document);
 modernise(document);
 attachPaths(document);
-for (const testing of document.querySelectorAll("[data-testing]")) {
+for (const testing of all("[data-testing]")) {
   viewOptions(testing);
-  testing.querySelectorAll("[data-test-form]").forEach(ownFieldsOnly);
+  all("[data-test-form]", testing, HTMLFormElement).forEach(ownFieldsOnly);
 }

@@ -47,7 +47,7 @@ export function chooseUpload() {
  */
 export function uploadField(place, signal, done) {
   const zone = dropZone();
-  const status = el("div", { class: "mt-3", hidden: true });
+  const status = el("div", { class: "mt-3", role: "status", hidden: true });
   const busy = (/** @type {boolean} */ yes) => {
     zone.element.hidden = yes;
     status.hidden = !yes;
@@ -276,5 +276,3 @@ export function uploadProgress(place) {
     text.textContent = message || `${fileSize(sent)} of ${fileSize(total)} · ${fileSize(sent / seconds)}/s`;
   };
 }
-
-export { uploadProgress as progressBar };

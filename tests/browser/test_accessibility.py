@@ -1,0 +1,172 @@
+"""Every kind of page, light and dark, looked at by axe-core: nothing it calls serious or critical."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from digits.domain.status import Status
+from tests.browser.conftest import name_yourself
+from tests.browser.test_training_page import Training, training
+from tests.builders import make_job
+from tests.conftest import RunningServer, start_server
+from tests.journeys.client import Client
+from tests.service.finished_dataset import class_folder
+
+__all__ = ["training"]
+
+GRAVE = ("serious", "critical")
+LONG = 120_000
+SETTLE_MS = 500
+DATASETS = "/datasets/images/classification"
+MODELS = "/models/images/classification"
+
+
+def violations(page: Page, **options: Any) -> list[str]:
+    """What axe finds on the page as it is: rule, gravity, and each element with the reason."""
+    found = Axe().run(page, options=options or None).response["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {node['target']} {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in GRAVE
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser) -> Iterator[Page]:
+    """One tab for all pages of this file."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(20000)
+    yield context.new_page()
+    context.close()
+
+
+def check(page: Page) -> None:
+    """The page in the light colours with all rules, then the contrast in the dark ones."""
+    page.add_style_tag(content="*, *::before, *::after { transition: none !important; animation: none !important; }")
+    for theme, rules in (("Light", {}), ("Dark", {"runOnly": ["color-contrast"]})):
+        page.get_by_role("button", name=theme, exact=True).click()
+        page.wait_for_timeout(SETTLE_MS)  # charts are drawn anew
+        found = violations(page, **rules)
+        assert not found, f"{page.url}, {theme}:\n" + "\n".join(found)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server with one of everything that is finished."""
+
+    server: RunningServer
+    pictures: Path
+    dataset: str
+    model: str
+    evaluation: str
+
+    def address(self, pattern: str) -> str:
+        return self.server.url + pattern.format(
+            **{name: getattr(self, name) for name in ("pictures", "dataset", "model", "evaluation")}
+        )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as server:
+        client = Client(server)
+        pictures = class_folder(folder / "pictures", per_class=12, side=32)
+        (pictures / "red-to-right" / "broken.png").write_bytes(b"no picture")
+        fields = {"folder_train": pictures, "folder_pct_val": 25, "folder_pct_test": 25, "resize_width": 32, "resize_height": 32}
+        made = client.json("/datasets/images/classification.json", dataset_name="Gradients", method="folder", **fields)
+        dataset = client.done(made["id"])
+        learning = {"train_epochs": 2, "batch_size": 8, "learning_rate": 0.01, "method": "standard", "standard_networks": "lenet"}
+        made = client.json("/models/images/classification.json", model_name="Small", dataset=dataset, **learning)
+        model = client.done(made["id"])
+        evaluation = client.done(client.json(f"/models/{model}/evaluate.json", split="val_db")["id"])
+        yield Site(server, pictures, dataset, model, evaluation)
+
+
+PAGES = (
+    "/?tab=1",
+    "/?tab=2",
+    "/?tab=3",
+    f"{DATASETS}/new",
+    "/datasets/{dataset}",
+    "/datasets/{dataset}/problems",
+    f"{DATASETS}/explore?job_id={{dataset}}&db=train_db",
+    "/datasets/generic/new/image-segmentation",
+    "/datasets/generic/new/image-object-detection",
+    f"{MODELS}/new?dataset={{dataset}}",
+    "/models/{model}",
+    f"{MODELS}/large_graph?job_id={{model}}",
+    f"{MODELS}/classify_one?job_id={{model}}&image_path={{pictures}}/red-to-right/0.png&show_visualizations=y",
+    f"{MODELS}/top_n?job_id={{model}}&image_folder={{pictures}}&top_n=2",
+    "/evaluations/{evaluation}",
+    "/plugins",
+    "/queue",
+    "/uploads",
+    "/info",
+    "/no-such-page",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", PAGES)
+def test_a_page_of_a_server_in_use(tab: Page, site: Site, pattern: str) -> None:
+    name_yourself(tab.context, site.server)
+    tab.set_default_timeout(LONG)
+    tab.goto(site.address(pattern))
+    tab.wait_for_timeout(SETTLE_MS)
+    check(tab)
+
+
+def test_a_home_without_anything_and_the_form_of_a_model_without_data(
+    tab: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with start_server(tmp_path_factory.mktemp("empty"), "-m", "digits.web") as server:
+        name_yourself(tab.context, server)
+        tab.goto(server.url)
+        expect(tab.get_by_role("link", name="Make the first data set").first).to_be_visible()
+        check(tab)
+        tab.goto(f"{server.url}{MODELS}/new")
+        check(tab)
+
+
+def test_the_door(tab: Page, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with start_server(tmp_path_factory.mktemp("guarded"), "-m", "digits.web", auth="true") as server:
+        tab.context.clear_cookies()
+        tab.goto(server.url)
+        tab.get_by_label("Token").fill("wrong")
+        tab.get_by_role("button", name="Login").click()
+        expect(tab.get_by_role("alert")).to_be_visible()
+        check(tab)
+
+
+def test_work_in_progress(tab: Page, web_server: RunningServer, training: Training) -> None:
+    name_yourself(tab.context, web_server)
+    training.begin()
+    training.validate(1, False, loss=0.7, mean_dice=0.4, pixel_accuracy=0.75, of_cell=0.0)
+    training.validate(2, True, loss=0.2, mean_dice=0.9, pixel_accuracy=0.95, of_cell=0.8)
+    for status in (Status.RUN, Status.INIT, Status.ERROR, Status.ABORT):
+        make_job(web_server.service, name=f"job {status.name}", status=status)
+    for address in (training.url, web_server.url, f"{web_server.url}/queue"):
+        tab.goto(address)
+        tab.wait_for_timeout(SETTLE_MS)
+        check(tab)
+
+
+def test_dialogs_and_fields_with_errors(tab: Page, web_server: RunningServer) -> None:
+    name_yourself(tab.context, web_server)
+    tab.goto(f"{web_server.url}{DATASETS}/new")
+    tab.locator('[data-field="folder_train"] [data-browse]').click()
+    expect(tab.locator("dialog li").first).to_be_visible()
+    assert violations(tab) == []
+    tab.keyboard.press("Escape")
+    tab.locator("form [type=submit]:visible").first.click()
+    expect(tab.locator(".is-invalid").first).to_be_visible()
+    check(tab)
