@@ -2,7 +2,7 @@
 // The exports of a model: what is there, what is being made, a form for another one; and the graph of its network.
 
 import { ago, el, find, icon, perhaps, pill, progressBar } from "../parts/elements.js";
-import { fileSize, number } from "../parts/format.js";
+import { epochText, fileSize, number } from "../parts/format.js";
 import { networkView } from "../parts/network_view.js";
 import { below, request } from "../parts/request.js";
 
@@ -40,14 +40,17 @@ function exportRow(row) {
   const state = [pill(row.status)];
   if (!ENDED.includes(row.status)) state.push(progressBar(`${row.title}, epoch ${row.snapshot_epoch}`, 100 * row.progress));
   const words = row.error || row.message;
-  return el("tr", {},
+  return el(
+    "tr",
+    {},
     el("td", {}, row.title),
     el("td", { class: "num" }, String(row.snapshot_epoch)),
     el("td", {}, ...state, words && el("div", { class: row.error ? "text-danger" : "muted" }, words)),
     el("td", { class: "num" }, done ? fileSize(row.size) : ""),
     el("td", { class: "num" }, parityOf(row)),
     el("td", {}, row.created === null ? "" : ago(row.created)),
-    el("td", {}, row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download")));
+    el("td", {}, row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download")),
+  );
 }
 
 /** @param {Export} row */
@@ -60,7 +63,8 @@ function parityOf(row) {
 /** @param {SnapshotChoice[]} snapshots */
 function offer(snapshots) {
   const chosen = epochs.value;
-  const label = ({ epoch, best }) => `Epoch ${number(Math.round(epoch * 100) / 100)}${best ? " (best)" : ""}`;
+  const label = (/** @type {{epoch: number, best: boolean}} */ { epoch, best }) =>
+    `Epoch ${epochText(epoch)}${best ? " (best)" : ""}`;
   epochs.replaceChildren(...snapshots.map((one) => el("option", { value: one.epoch }, label(one))));
   if (snapshots.some((one) => String(one.epoch) === chosen)) epochs.value = chosen;
   for (const part of form.elements) /** @type {HTMLInputElement} */ (part).disabled = !snapshots.length;
@@ -85,7 +89,9 @@ function draw(rows) {
   const heads = [["Format"], ["Epoch", "num"], ["State"], ["Size", "num"], ["Difference", "num"], ["Made"], [""]];
   const head = el("tr", {}, ...heads.map(([text, kind]) => el("th", { class: kind, scope: "col" }, text)));
   const table = el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows.map(exportRow)));
-  box.replaceChildren(rows.length ? el("div", { class: "table-scroll" }, table) : el("p", { class: "muted" }, "There is no export."));
+  box.replaceChildren(
+    rows.length ? el("div", { class: "table-scroll" }, table) : el("p", { class: "muted" }, "There is no export."),
+  );
 }
 
 form.addEventListener("submit", async (event) => {
@@ -109,7 +115,10 @@ button?.addEventListener("click", async () => {
   const text = find("[data-network-text]").textContent ?? "";
   box.replaceChildren(el("p", { class: "muted", role: "status" }, "Building the network …"));
   try {
-    const report = await request(below(check), { method: "POST", data: { custom_network: text, dataset_id: dataset, crop_size: crop } });
+    const report = await request(below(check), {
+      method: "POST",
+      data: { custom_network: text, dataset_id: dataset, crop_size: crop },
+    });
     box.replaceChildren(networkView(/** @type {NetworkReport} */ (report)));
   } catch (error) {
     box.replaceChildren(el("div", { class: "alert alert-danger", role: "alert" }, /** @type {Error} */ (error).message));

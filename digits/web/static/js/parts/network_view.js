@@ -1,7 +1,7 @@
 // @ts-check
 // A network that was built once: its graph, drawn by Netron in a frame, beside the table of its layers.
 
-import { el } from "./elements.js";
+import { el, table } from "./elements.js";
 import { number } from "./format.js";
 import { url } from "./request.js";
 
@@ -24,10 +24,13 @@ const shape = (numbers) => numbers.join("×");
  */
 export function networkView(found) {
   const outputs = Object.entries(found.output_shapes).map(([name, size]) => `${name} ${shape(size)}`).join(", ");
-  return el("div", { class: "layers" },
+  return el(
+    "div",
+    { class: "layers" },
     el("p", { class: "mb-2" }, el("strong", {}, number(found.parameters)), ` parameters, output: ${outputs}`),
     ...found.warnings.map((text) => el("div", { class: "alert alert-warning" }, text)),
-    el("div", { class: "network-view" }, graphFrame(found.graph), layerTable(found.layers)));
+    el("div", { class: "network-view" }, graphFrame(found.graph), layerTable(found.layers)),
+  );
 }
 
 /**
@@ -42,13 +45,16 @@ export function graphFrame(graph) {
 
 /** @param {Layer[]} layers */
 function layerTable(layers) {
-  const rows = layers.map((layer) => el("tr", {},
-    el("td", { class: "font-monospace" }, layer.name),
-    el("td", {}, layer.kind),
-    el("td", { class: "num" }, shape(layer.output_shape)),
-    el("td", { class: "num" }, layer.parameters ? number(layer.parameters) : "")));
-  const heads = [["Layer"], ["Kind"], ["Output", "num"], ["Parameters", "num"]];
-  const head = el("tr", {}, ...heads.map(([text, kind]) => el("th", { class: kind, scope: "col" }, text)));
-  const table = el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows));
-  return el("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Layers" }, table);
+  const rows = layers.map((layer) =>
+    el(
+      "tr",
+      {},
+      el("td", { class: "font-monospace" }, layer.name),
+      el("td", {}, layer.kind),
+      el("td", { class: "num" }, shape(layer.output_shape)),
+      el("td", { class: "num" }, layer.parameters ? number(layer.parameters) : ""),
+    )
+  );
+  const content = table(["Layer", "Kind", "Output", "Parameters"], rows, (column) => column > 1);
+  return el("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Layers" }, content);
 }
