@@ -9,6 +9,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Sequence
@@ -16,16 +17,58 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from _server import add_module
 
 from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
+from digits.extensions.data.source import ROOTS
 from digits.storage.folders import JobFolder, JobsDir
+from digits.utils.confinement import EVERYWHERE
 
 POLL_SECONDS = 0.05
+PLUGIN = """
+import numpy as np
+from digits.extensions.data.interface import DataIngestionInterface
+
+FEATURE = np.zeros((1, 28, 28), np.uint8)
+
+
+class DataIngestion(DataIngestionInterface):
+    @staticmethod
+    def get_id():
+        return {name!r}
+
+    @staticmethod
+    def get_title():
+        return {name!r}
+
+    @staticmethod
+    def get_category():
+        return "Benchmarks"
+
+    def itemize_entries(self, stage):
+        return range(self.count) if stage == "train_db" else []
+
+    def encode_entry(self, entry):
+        {encode}
+"""
+
+
+def add_plugin(site: Path, name: str, encode: str) -> None:
+    """A data plugin with so many entries as its value `count` says, as if installed; `encode` is the body of `encode_entry`."""
+    body = textwrap.indent(textwrap.dedent(encode).strip(), " " * 8).strip()
+    add_module(site, name, PLUGIN.format(name=name, encode=body), data="DataIngestion")
+
+
+def run_plugin(jobs: Path, site: Path, name: str, count: int, processes: int) -> float:
+    """Encode `count` entries of a plugin; seconds."""
+    folder = make_job(jobs, name, {"count": count, "class_labels": list("0123456789")})
+    return run_worker(folder, processes, site)[0]
 
 
 def make_job(jobs: Path, extension: str, data: dict[str, Any], **spec: Any) -> JobFolder:
-    """A data set job that waits for its worker."""
+    """A data set job that waits for its worker; a built-in source may read everything."""
+    data = {**data, ROOTS: list(EVERYWHERE)} if extension.startswith("image-") else data
     jobs_dir = JobsDir(jobs)
     jobs_dir.prepare()
     folder = jobs_dir.folder(new_job_id())

@@ -11,34 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from _ingest import make_job, options, run_worker, tell, tell_ratio
-
-PLUGIN = """
-import numpy as np
-from digits.extensions.data.interface import DataIngestionInterface
-
-FEATURE = np.zeros((1, 28, 28), np.uint8)
-
-
-class DataIngestion(DataIngestionInterface):
-    @staticmethod
-    def get_id():
-        return "free"
-
-    @staticmethod
-    def get_title():
-        return "Free entries"
-
-    @staticmethod
-    def get_category():
-        return "Benchmarks"
-
-    def itemize_entries(self, stage):
-        return range(self.count) if stage == "train_db" else []
-
-    def encode_entry(self, entry):
-        return FEATURE, entry % 10
-"""
+from _ingest import add_plugin, options, run_plugin, tell, tell_ratio
 
 
 def main() -> None:
@@ -46,11 +19,11 @@ def main() -> None:
     count = 400_000 if chosen.full else 100_000
     with tempfile.TemporaryDirectory(dir=chosen.folder) as temporary:
         root = Path(temporary)
-        site = install(root / "site")
+        add_plugin(root / "site", "free", "return FEATURE, entry % 10")
         whole, pure = [], []
         for _ in range(chosen.rounds):
-            small = timed(root, site, count // 10, chosen.processes)
-            large = timed(root, site, count, chosen.processes)
+            small = timed(root, count // 10, chosen.processes)
+            large = timed(root, count, chosen.processes)
             whole.append(count / large)
             pure.append((count - count // 10) / (large - small))
     tell("whole job", whole, "entries/s")
@@ -58,19 +31,8 @@ def main() -> None:
     tell_ratio("without the start / 20,000", [rate / 20_000 for rate in pure], "at least 1")
 
 
-def timed(root: Path, site: Path, count: int, processes: int) -> float:
-    folder = make_job(root / "jobs", "free", {"count": count, "class_labels": list("0123456789")})
-    return run_worker(folder, processes, site)[0]
-
-
-def install(site: Path) -> Path:
-    """Install the plugin as pip would."""
-    info = site / "free_entries-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: free-entries\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[digits.plugins.data]\nclass = free_entries:DataIngestion\n")
-    (site / "free_entries.py").write_text(PLUGIN)
-    return site
+def timed(root: Path, count: int, processes: int) -> float:
+    return run_plugin(root / "jobs", root / "site", "free", count, processes)
 
 
 if __name__ == "__main__":

@@ -12,38 +12,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from _ingest import cpu_seconds, make_job, options, run_worker, tell, tell_ratio
-from _server import add_module
+from _ingest import add_plugin, cpu_seconds, options, run_plugin, tell, tell_ratio
 
-PLUGIN = """
-import numpy as np
-
-from digits.extensions.data.interface import DataIngestionInterface
-
-FEATURE = np.zeros((1, 28, 28), np.uint8)
-
-
-class DataIngestion(DataIngestionInterface):
-    @staticmethod
-    def get_id():
-        return "computing"
-
-    @staticmethod
-    def get_title():
-        return "Computing"
-
-    @staticmethod
-    def get_category():
-        return "Benchmarks"
-
-    def itemize_entries(self, stage):
-        return range(self.count) if stage == "train_db" else []
-
-    def encode_entry(self, entry):
-        total = 0
-        for number in range(40_000):
-            total += number * entry
-        return FEATURE, (total + entry) % 10
+ENCODE = """
+total = 0
+for number in range(40_000):
+    total += number * entry
+return FEATURE, (total + entry) % 10
 """
 
 
@@ -52,7 +27,7 @@ def main() -> None:
     small, large = (1000, 6000) if chosen.full else (300, 2300)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as temporary:
         root = Path(temporary)
-        add_module(root / "site", "computing", PLUGIN, data="DataIngestion")
+        add_plugin(root / "site", "computing", ENCODE)
         rates: dict[int, list[float]] = {1: [], chosen.processes: []}
         costs: dict[int, list[float]] = {1: [], chosen.processes: []}
         for _ in range(chosen.rounds):
@@ -69,9 +44,8 @@ def main() -> None:
 
 def timed(root: Path, count: int, processes: int) -> tuple[float, float]:
     """Seconds by the clock and of CPU time."""
-    folder = make_job(root / "jobs", "computing", {"count": count, "class_labels": list("0123456789")})
     before = cpu_seconds()
-    return run_worker(folder, processes, root / "site")[0], cpu_seconds() - before
+    return run_plugin(root / "jobs", root / "site", "computing", count, processes), cpu_seconds() - before
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import click
 
 from digits.cli import print_json
 from digits.cli.follow import follow
-from digits.cli.many import remove
+from digits.cli.many import add_delete
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
-from digits.cli.tables import find_job, print_jobs
+from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
 from digits.service.datasets.classification import ClassificationDatasetForm, create_classification_dataset
 from digits.service.datasets.contents import dataset_dict
@@ -54,14 +54,7 @@ def create(folder: str | None, fields: dict[str, Any], owner: str, no_wait: bool
     sys.exit(0 if done else 1)
 
 
-@dataset.command("list")
-@click.option("--text", default="", help="Only those whose name, id, group or notes contain this.")
-@json_option
-@jobs_dir_option
-def list_datasets(text: str, as_json: bool, jobs_dir: str | None) -> None:
-    """Print all data sets, newest first."""
-    with open_service(jobs_dir) as service:
-        print_jobs(service, Kind.DATASET, text, as_json, dataset_dict)
+add_list(dataset, Kind.DATASET, "data sets", dataset_dict)
 
 
 @dataset.command("show")
@@ -73,11 +66,4 @@ def show(name: str, jobs_dir: str | None) -> None:
         print_json(dataset_dict(service, find_job(service, name, Kind.DATASET), verbose=True))
 
 
-@dataset.command("delete")
-@click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@jobs_dir_option
-def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
-    """Delete data sets that no model needs."""
-    with open_service(jobs_dir) as service:
-        remove(service, [find_job(service, name, Kind.DATASET) for name in names], yes)
+add_delete(dataset, Kind.DATASET, "Delete data sets that no model needs.")

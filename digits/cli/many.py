@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import click
 
 from digits.cli.follow import follow
+from digits.cli.options import jobs_dir_option, open_service
+from digits.cli.tables import find_job
+from digits.domain.jobs import Kind
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service import jobs as actions
@@ -21,6 +24,18 @@ def stop(service: Service, jobs: Sequence[Job]) -> None:
         click.echo(f"{job.name} is asked to stop.")
 
     _tell(actions.for_each(service, ask, jobs))
+
+
+def add_delete(group: click.Group, kind: Kind, help: str) -> None:
+    """The command `delete` of a group that has to do with one kind of job."""
+
+    @group.command("delete", help=help)
+    @click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    @jobs_dir_option
+    def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
+        with open_service(jobs_dir) as service:
+            remove(service, [find_job(service, name, kind) for name in names], yes)
 
 
 def remove(service: Service, jobs: Sequence[Job], yes: bool) -> None:

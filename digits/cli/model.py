@@ -11,9 +11,9 @@ import click
 from digits.cli import print_json
 from digits.cli.evaluate import evaluate
 from digits.cli.follow import follow
-from digits.cli.many import remove, stop
+from digits.cli.many import add_delete, stop
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
-from digits.cli.tables import find_job, print_jobs
+from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, DigitsError
 from digits.service.models import archives, exports
@@ -82,14 +82,7 @@ def train(
     sys.exit(0 if done else 1)
 
 
-@model.command("list")
-@click.option("--text", default="", help="Only those whose name, id, group, network or notes contain this.")
-@json_option
-@jobs_dir_option
-def list_models(text: str, as_json: bool, jobs_dir: str | None) -> None:
-    """Print all models, newest first."""
-    with open_service(jobs_dir) as service:
-        print_jobs(service, Kind.MODEL, text, as_json, model_dict)
+add_list(model, Kind.MODEL, "models", model_dict)
 
 
 @model.command("show")
@@ -112,14 +105,7 @@ def abort(names: tuple[str, ...], jobs_dir: str | None) -> None:
         stop(service, [find_job(service, name, Kind.MODEL) for name in names])
 
 
-@model.command("delete")
-@click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@jobs_dir_option
-def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
-    """Delete models with everything they made."""
-    with open_service(jobs_dir) as service:
-        remove(service, [find_job(service, name, Kind.MODEL) for name in names], yes)
+add_delete(model, Kind.MODEL, "Delete models with everything they made.")
 
 
 @model.command("download")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from digits.cli import print_json
+from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.domain.jobs import Kind
 from digits.errors import NotFound
 from digits.service import Service
@@ -27,6 +28,18 @@ def find_job(service: Service, name: str, kind: str = "") -> Job:
     if not matches:
         raise NotFound(f"There is no {kind or 'job'} {name!r}.", advice=f"`digits {kind or 'jobs'} list` shows what there is.")
     return matches[0]
+
+
+def add_list(group: click.Group, kind: Kind, plural: str, describe: Callable[[Service, Job], dict[str, Any]]) -> None:
+    """The command `list` of a group that has to do with one kind of job; `describe` gives a job's JSON."""
+
+    @group.command("list", help=f"Print all {plural}, newest first.")
+    @click.option("--text", default="", help="Only those whose name, id, group, network or notes contain this.")
+    @json_option
+    @jobs_dir_option
+    def list_jobs(text: str, as_json: bool, jobs_dir: str | None) -> None:
+        with open_service(jobs_dir) as service:
+            print_jobs(service, kind, text, as_json, describe)
 
 
 def print_jobs(

@@ -38,6 +38,11 @@ def decimal(text: str, name: str, *, least: float = -math.inf, most: float = mat
     return number
 
 
+def is_digits(text: str) -> bool:
+    """Whether `text` writes a whole number from 0 on in ASCII digits, few enough to be read."""
+    return WHOLE.fullmatch(text) is not None and text[0] != "-"
+
+
 def is_number(text: str) -> bool:
     """Whether `text` writes a finite number."""
     return DECIMAL.fullmatch(text) is not None and math.isfinite(float(text))

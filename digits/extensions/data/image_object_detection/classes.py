@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import DONT_CARE, RawBox, Reading
 from digits.extensions.data.images.findings import Findings
+from digits.utils.values import is_digits
 
 NONE = -1
 
@@ -65,7 +66,7 @@ def _found(readings: Iterable[Reading]) -> ClassMap:
 
 def _order(name: str) -> tuple[int, str]:
     """Numbers by their value, then words by the alphabet."""
-    return (int(name), "") if name.isdecimal() else (sys.maxsize, name)
+    return (int(name), "") if is_digits(name) else (sys.maxsize, name)
 
 
 def _without_doubles(labels: list[str]) -> ClassMap:

@@ -13,6 +13,7 @@ from digits.extensions.data.classification.lists import read_labels, read_lines
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour
 from digits.extensions.data.image_segmentation.masks import MOST_CLASSES, VOID, MaskRules, colour_code, read_palette, read_values
 from digits.extensions.data.images.findings import Findings
+from digits.utils.values import is_digits
 
 VOID_COLOUR = (255, 255, 255)
 BINARY_NAMES = ("background", "object")
@@ -59,7 +60,7 @@ def of_masks(masks: Sequence[str], labels_file: str, void: Sequence[str], unknow
     names = read_labels(Path(labels_file)) if labels_file else []
     looked_at = masks if not names else _spread(masks, 200)
     found = _values_in(looked_at)
-    void_values = {int(word) for word in void if word.isdecimal()}
+    void_values = {int(word) for word in void if is_digits(word)}
     if len(found) == 2 and found <= {0, 255, 65535} and len(names) in (0, 2):
         return _binary(names, max(found))
     if names:
@@ -80,7 +81,7 @@ def read_colour_map(file: str) -> list[tuple[Colour, str]]:
         words = line.replace(",", " ").split(maxsplit=3)
         if not words or words[0].startswith("#"):
             continue
-        if len(words) < 3 or not all(word.isdecimal() and int(word) < 256 for word in words[:3]):
+        if len(words) < 3 or not all(is_digits(word) and int(word) < 256 for word in words[:3]):
             raise DataError(
                 f"{file}, line {number}: {line.strip()[:80]!r} is no colour.",
                 advice="Write one class a line: red, green and blue from 0 to 255, and the class name if you like.",

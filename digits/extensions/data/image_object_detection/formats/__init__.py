@@ -9,6 +9,7 @@ from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import Reading
 from digits.extensions.data.image_object_detection.formats import coco, csv_boxes, kitti, voc, yolo
 from digits.extensions.data.image_object_detection.formats.sources import MayRead, Request, files_with, lines_of
+from digits.utils.values import is_digits
 
 FORMATS = {
     "kitti": ("KITTI text", kitti.read),
@@ -60,8 +61,8 @@ def _of_texts(files: Sequence[str]) -> str:
     for path in files:
         with open(path, encoding="utf-8", errors="replace") as lines:
             words = next((line.split() for line in lines if line.strip()), [])
-        if len(words) >= kitti.COLUMNS and not words[0].isdecimal():
+        if len(words) >= kitti.COLUMNS and not is_digits(words[0]):
             return "kitti"
-        if len(words) >= 5 and len(words) % 2 and words[0].isdecimal():
+        if len(words) >= 5 and len(words) % 2 and is_digits(words[0]):
             return "yolo"
     return ""

@@ -14,6 +14,7 @@ import yaml
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
 from digits.extensions.data.image_object_detection.formats.sources import Request, lines_of, partners
+from digits.utils.values import is_digits
 
 NAMES_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names", "names.txt")
 LEVELS = 3  # folders above the labels that are searched for the names
@@ -50,7 +51,7 @@ def _names_in(content: Any, path: str) -> dict[int, str]:
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and all(str(key).isdecimal() for key in names):
+    if isinstance(names, dict) and all(is_digits(str(key)) for key in names):
         return {int(key): str(name) for key, name in sorted(names.items(), key=lambda item: int(item[0]))}
     raise DataError(f"{path} has no class names.", advice="It needs `names:` with a list, or with numbers and names.")
 
@@ -86,7 +87,7 @@ def _boxes(file: str, names: dict[int, str], request: Request) -> list[RawBox]:
 
 
 def _box(words: list[str], line: int, names: dict[int, str]) -> tuple[RawBox | None, str]:
-    if len(words) < 5 or not words[0].isdecimal():
+    if len(words) < 5 or not is_digits(words[0]):
         return None, FORM
     try:
         values = [float(word) for word in words[1:]]
