@@ -203,7 +203,7 @@ export class JobTable {
     const columns = [...this.columns.values()].filter((column) => !column.fixed);
     const items = columns.map((column) => this.drawColumnItem(column));
     const first = columns.findIndex(({ output }) => output);
-    if (first >= 0) items.splice(first, 0, el("li", { class: "dropdown-header" }, "Outputs"));
+    if (first >= 0) items.splice(first, 0, el("div", { class: "dropdown-header" }, "Outputs"));
     this.part("[data-columns]").replaceChildren(...items);
   }
 
@@ -223,7 +223,7 @@ export class JobTable {
       checked: keys().includes(key),
       onchange: change,
     });
-    return el("li", {}, el("label", { class: "dropdown-item" }, box, title));
+    return el("label", { class: "dropdown-item" }, box, title);
   }
 
   // -- what the user does ---------------------------------------------------------------------------------------------
