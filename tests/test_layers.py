@@ -118,6 +118,8 @@ FORBIDDEN = {
     "digits.worker.__main__": {"flask", "pydantic", "sqlalchemy", "wtforms"},
     "digits.worker.training": {"flask", "pydantic", "sqlalchemy", "wtforms", "tensorflow"},
     "digits.worker.dataset": {"flask", "pydantic", "sqlalchemy", "wtforms", "torch", "tensorflow"},
+    "digits.worker.export": {"flask", "pydantic", "sqlalchemy", "wtforms", "torch", "tensorflow", "onnx"},
+    "digits.engines.pytorch.engine": {"onnx", "onnxruntime", "onnxscript"},
     "digits.worker.evaluation.run": {"flask", "pydantic", "sqlalchemy", "wtforms", "tensorflow"},
     "digits.predictor": {"flask", "pydantic", "sqlalchemy", "wtforms", "tensorflow"},
     "digits.cli": {"torch", "tensorflow", "keras", "cv2", "pandas", "flask", "sqlalchemy", "pydantic"},

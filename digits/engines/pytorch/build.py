@@ -23,7 +23,6 @@ from digits.engines.network.checks import (
     short,
     task_of,
 )
-from digits.engines.network.graph_file import graph_file
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
@@ -83,6 +82,8 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
 
 def _drawn(module: nn.Module, context: NetworkContext) -> str:
     """The graph of the report."""
+    from digits.engines.network.graph_file import graph_file  # loads onnx, which trainings and predictors do without
+
     try:
         with torch.no_grad():
             nodes = run_text(lambda: graph_of(module.eval(), torch.zeros(PROBE, *context.input_shape)))

@@ -22,10 +22,8 @@ from digits.engines.network.checks import (
     noise,
     short,
 )
-from digits.engines.network.graph_file import graph_file
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
-from digits.engines.tensorflow.graph import graph_of
 from digits.engines.tensorflow.start import keras, tf
 from digits.errors import NetworkError
 
@@ -90,6 +88,9 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
 
 def _drawn(model: Any) -> str:
     """The graph of the report."""
+    from digits.engines.network.graph_file import graph_file  # loads onnx, which trainings and predictors do without
+    from digits.engines.tensorflow.graph import graph_of
+
     try:
         nodes = graph_of(model)
         return base64.b64encode(graph_file(nodes, model.name)).decode() if nodes else ""
