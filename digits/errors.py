@@ -12,6 +12,7 @@ class DigitsError(Exception):
     """
 
     status = 500
+    trace = ""  # a traceback, where the error came from another process that ran code of a plugin or a network text
 
     def __init__(self, message: str = "", *, advice: str = "") -> None:
         super().__init__(message)
@@ -84,6 +85,12 @@ class LoadImageError(DataError):
 
 class PluginError(DigitsError):
     """A plugin failed; the message names it."""
+
+
+class PluginFailure(PluginError):
+    """The code of a plugin raised something unforeseen, or (`timed_out`) never answered; `trace` says where."""
+
+    timed_out = False
 
 
 class NetworkError(DataError):

@@ -1,15 +1,16 @@
-"""How a predictor and its callers talk: one frame is a JSON header and the raw bytes of NumPy arrays, over a Unix socket.
+"""How our processes talk: one frame is a JSON header and the raw bytes of NumPy arrays, over a Unix socket.
 
-Holds: a frame is `DGW1`, the header's length (4 bytes) and the body's length (8 bytes), both big-endian, then the header (UTF-8
+Holds: supervisor, predictors and plugin host answer frames (`message_server`); a failure is `header["error"]` (`errors`). A frame
+is `DGW1`, the header's length (4 bytes) and the body's length (8 bytes), both big-endian, then the header (UTF-8
 JSON) and the body. `header["arrays"]` lists name, dtype and shape of each array in the order of their bytes. Only numbers
-and booleans of at most 8 bytes travel, little-endian and C-ordered; nothing is ever unpickled. Lengths are checked before
+and booleans of at most 8 bytes travel, little-endian and C-ordered; nothing is ever unpickled. An array that lies in a scratch
+file (`scratch`) is named by its file and offset instead. Lengths are checked before
 memory is taken for them. NumPy is imported with the first frame, so that an idle web process stays small.
 """
 
 from __future__ import annotations
 
 import http.client
-import io
 import json
 import math
 import socket
@@ -17,9 +18,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from digits.errors import DigitsError
+from digits.errors import DigitsError, StorageError
+from digits.ipc.errors import error_from_json
+from digits.ipc.scratch import StoredArray, confined_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,12 +43,16 @@ class CommunicationError(DigitsError):
     status = 503
 
 
+class NoAnswerInTime(CommunicationError):
+    """The other side is there and has not answered yet."""
+
+
 @dataclass(frozen=True)
 class Message:
     """A frame: `header` (JSON types only) and `arrays` by name."""
 
     header: dict[str, Any]
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    arrays: dict[str, Any] = field(default_factory=dict)  # np.ndarray or StoredArray
 
 
 def connect(path: Path | str, timeout: float = CONNECT_SECONDS) -> socket.socket:
@@ -56,46 +63,61 @@ def connect(path: Path | str, timeout: float = CONNECT_SECONDS) -> socket.socket
         connection.connect(str(path))
     except OSError as error:
         connection.close()
-        raise CommunicationError(f"No predictor listens at {path}: {error.strerror or error}.") from error
+        raise CommunicationError(f"Nobody listens at {path}: {error.strerror or error}.") from error
     return connection
 
 
-def call(path: Path | str, message: Message, timeout: float = ANSWER_SECONDS) -> Message:
-    """Send one request over a new connection and wait for its answer. Raises CommunicationError."""
+def call(path: Path | str, message: Message, timeout: float = ANSWER_SECONDS, scratch: Path | None = None) -> Message:
+    """Send one request over a new connection and wait for its answer.
+
+    Raises CommunicationError, and whatever DigitsError the other side answers with. `scratch` is the folder below which the
+    answer may name files with arrays.
+    """
     with connect(path) as connection:
-        connection.settimeout(timeout)
-        send(connection, message)
-        return receive(connection)
+        return exchange(connection, message, timeout, scratch)
+
+
+def exchange(
+    connection: socket.socket, message: Message, timeout: float = ANSWER_SECONDS, scratch: Path | None = None
+) -> Message:
+    """As `call`, over a connection that is there."""
+    connection.settimeout(timeout)
+    send(connection, message)
+    answer = receive(connection, scratch=scratch)
+    if answer.header.get("error"):
+        raise error_from_json(answer.header["error"])
+    return answer
 
 
 def send(connection: socket.socket, message: Message) -> None:
     """Write one frame. Raises CommunicationError when the other side is gone, ValueError for an array that cannot travel."""
     import numpy as np
 
-    arrays = {name: _plain(np.asarray(array)) for name, array in message.arrays.items()}
-    described = [{"name": n, "dtype": a.dtype.str, "shape": list(a.shape)} for n, a in arrays.items()]
+    arrays = {name: a if isinstance(a, StoredArray) else _plain(np.asarray(a)) for name, a in message.arrays.items()}
+    described = [_description(name, array) for name, array in arrays.items()]
+    sent = [array for array in arrays.values() if not isinstance(array, StoredArray)]
     header = json.dumps({**message.header, "arrays": described}, separators=(",", ":")).encode()
-    size = sum(a.nbytes for a in arrays.values())
+    size = sum(array.nbytes for array in sent)
     if len(header) > MAX_HEADER or size > MAX_BODY:
         raise ValueError(f"a message of {len(header)} + {size} bytes is larger than a frame may be")
     try:
         connection.sendall(PREFIX.pack(MAGIC, len(header), size) + header)
-        for array in arrays.values():
+        for array in sent:
             if array.nbytes:
                 connection.sendall(array.reshape(-1).view(np.uint8).data)
     except OSError as error:
         raise CommunicationError(f"The other side stopped listening: {error}.") from error
 
 
-def receive(connection: socket.socket, max_body: int = MAX_BODY) -> Message:
+def receive(connection: socket.socket, max_body: int = MAX_BODY, scratch: Path | None = None) -> Message:
     """Read one frame. Raises CommunicationError for an end in the middle, a time-out or bytes that are no frame."""
-    message = receive_or_end(connection, max_body)
+    message = receive_or_end(connection, max_body, scratch)
     if message is None:
         raise CommunicationError("The other side closed the connection without an answer.")
     return message
 
 
-def receive_or_end(connection: socket.socket, max_body: int = MAX_BODY) -> Message | None:
+def receive_or_end(connection: socket.socket, max_body: int = MAX_BODY, scratch: Path | None = None) -> Message | None:
     """As `receive`, but None where the other side closed the connection between two frames."""
     first = _read_some(connection, PREFIX.size)
     if not first:
@@ -104,12 +126,16 @@ def receive_or_end(connection: socket.socket, max_body: int = MAX_BODY) -> Messa
     if magic != MAGIC:
         raise CommunicationError("What arrived is no message of digits.")
     if header_size > MAX_HEADER or body_size > max_body:
-        raise CommunicationError(
-            f"A message announces {header_size} + {body_size} bytes; at most {MAX_HEADER} + {max_body} are read."
-        )
+        announced, limit = f"{header_size} + {body_size} bytes", f"{MAX_HEADER} + {max_body}"
+        raise CommunicationError(f"A message announces {announced}; at most {limit} are read.")
     header = _parse(_read(connection, header_size))
-    described = _describe(header.pop("arrays", []), body_size)
+    described = _describe(header.pop("arrays", []), body_size, scratch)
     return Message(header, _arrays(described, _read(connection, body_size)))
+
+
+def _description(name: str, array: np.ndarray | StoredArray) -> dict[str, Any]:
+    place = {"file": str(array.path), "offset": array.offset} if isinstance(array, StoredArray) else {}
+    return {"name": name, "dtype": array.dtype.str, "shape": list(array.shape), **place}
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
@@ -131,17 +157,30 @@ def _parse(raw: bytes | bytearray) -> dict[str, Any]:
     return header
 
 
-def _describe(entries: Any, body_size: int) -> list[tuple[str, np.dtype, tuple[int, ...], int]]:
-    """Name, dtype, shape and size in bytes of each array; CommunicationError unless together they fill the body."""
+@dataclass(frozen=True)
+class _Described:
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    stored: StoredArray | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body that it takes."""
+        return 0 if self.stored is not None else math.prod(self.shape) * self.dtype.itemsize
+
+
+def _describe(entries: Any, body_size: int, scratch: Path | None) -> list[_Described]:
+    """Each array of a message; CommunicationError unless together they fill the body."""
     if not isinstance(entries, list) or len(entries) > MAX_ARRAYS:
         raise CommunicationError("A message lists its arrays in a way that is not understood.")
-    described = [_describe_one(entry) for entry in entries]
-    if sum(size for *_, size in described) != body_size:
+    described = [_describe_one(entry, scratch) for entry in entries]
+    if sum(one.size for one in described) != body_size:
         raise CommunicationError("The arrays of a message do not fill its body.")
     return described
 
 
-def _describe_one(entry: Any) -> tuple[str, np.dtype, tuple[int, ...], int]:
+def _describe_one(entry: Any, scratch: Path | None) -> _Described:
     import numpy as np
 
     if not isinstance(entry, Mapping):
@@ -155,18 +194,36 @@ def _describe_one(entry: Any) -> tuple[str, np.dtype, tuple[int, ...], int]:
         raise CommunicationError(f"A message has an array of an unknown type: {error}.") from error
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
         raise CommunicationError(f"A message has an array of {dtype}, which is not read.")
-    return str(entry.get("name")), dtype, tuple(shape), math.prod(shape) * dtype.itemsize
+    stored = _stored(entry, dtype, tuple(shape), scratch) if "file" in entry else None
+    return _Described(str(entry.get("name")), dtype, tuple(shape), stored)
 
 
-def _arrays(described: list[tuple[str, np.dtype, tuple[int, ...], int]], body: bytearray) -> dict[str, np.ndarray]:
+def _stored(entry: Mapping[str, Any], dtype: np.dtype, shape: tuple[int, ...], scratch: Path | None) -> StoredArray:
+    """The array in a scratch file that a message names; CommunicationError for a file elsewhere, or one that is too short."""
+    offset = entry.get("offset")
+    try:
+        array = StoredArray(confined_file(scratch, str(entry["file"])), offset if type(offset) is int else -1, dtype, shape)
+        is_whole = array.offset >= 0 and array.offset + array.nbytes <= array.path.stat().st_size and array.nbytes > 0
+    except (StorageError, OSError) as error:
+        raise CommunicationError(f"A message names a file that is not read: {error}") from error
+    if not is_whole:
+        raise CommunicationError(f"A message names an array that {array.path.name} does not hold.")
+    return array
+
+
+def _arrays(described: list[_Described], body: bytearray) -> dict[str, Any]:
     import numpy as np
 
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     start = 0
-    for name, dtype, shape, size in described:
-        part = np.frombuffer(body, dtype=np.uint8, count=size, offset=start)
-        arrays[name] = np.frombuffer(part.tobytes(), dtype=dtype).reshape(shape) if start % 8 else part.view(dtype).reshape(shape)
-        start += size
+    for one in described:
+        if one.stored is not None:
+            arrays[one.name] = one.stored
+            continue
+        part = np.frombuffer(body, dtype=np.uint8, count=one.size, offset=start)
+        aligned = part.view(one.dtype) if not start % 8 else np.frombuffer(part.tobytes(), dtype=one.dtype)
+        arrays[one.name] = aligned.reshape(one.shape)
+        start += one.size
     return arrays
 
 
@@ -185,31 +242,9 @@ def _read_some(connection: socket.socket, size: int) -> bytes:
     try:
         return connection.recv(size)
     except TimeoutError as error:
-        raise CommunicationError(f"No answer within {connection.gettimeout():g} s.") from error
+        raise NoAnswerInTime(f"No answer within {connection.gettimeout():g} s.") from error
     except OSError as error:
         raise CommunicationError(f"The connection broke: {error}.") from error
-
-
-class _Buffer(io.BytesIO):
-    """Bytes behind the two calls that `send` and `receive` make of a socket."""
-
-    def sendall(self, data: Any) -> None:
-        self.write(data)
-
-    def recv(self, size: int) -> bytes:
-        return self.read(size)
-
-
-def pack(message: Message) -> bytes:
-    """One frame as bytes."""
-    buffer = _Buffer()
-    send(cast(Any, buffer), message)
-    return buffer.getvalue()
-
-
-def unpack(body: bytes) -> Message:
-    """The frame in `body`. Raises CommunicationError."""
-    return receive(cast(Any, _Buffer(body)))
 
 
 class UnixConnection(http.client.HTTPConnection):

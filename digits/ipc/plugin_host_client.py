@@ -1,12 +1,24 @@
-"""Where the running plugin host is found: the file `.digits/plugin_host.json`, written by the host itself."""
+"""How the web process and commands ask the plugin host: the file `.digits/plugin_host.json`, written by the host, says where."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from digits.errors import StorageError
+from digits.errors import DigitsError, StorageError
+from digits.ipc import messages
+from digits.ipc.messages import CommunicationError, Message
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
+
+RESTART_SECONDS = 20.0  # so long a host that is just being started again is waited for
+POLL_SECONDS = 0.1
+
+
+class HostAway(DigitsError):
+    """The plugin host cannot be reached."""
+
+    status = 503
 
 
 def address_file(jobs_dir: JobsDir) -> Path:
@@ -20,3 +32,26 @@ def socket_of(jobs_dir: JobsDir) -> str:
         return str(read_json(address_file(jobs_dir)).get("socket", ""))
     except (StorageError, AttributeError):
         return ""
+
+
+def call(jobs_dir: JobsDir, message: Message, timeout: float) -> Message:
+    """Ask as soon as a host listens, and wait at most `timeout` seconds for its answer.
+
+    Raises HostAway where none comes up, NoAnswerInTime, CommunicationError when it ends over the question, and the error it
+    answers with.
+    """
+    deadline = time.monotonic() + min(timeout, RESTART_SECONDS)
+    while True:
+        path = socket_of(jobs_dir)
+        try:
+            if not path:
+                raise CommunicationError("No plugin host has been started.")
+            connection = messages.connect(path)
+            break
+        except CommunicationError as error:
+            if time.monotonic() > deadline:
+                advice = "It runs beside the server: `digits serve`."
+                raise HostAway(f"The plugin host cannot be reached: {error.message}", advice=advice) from error
+        time.sleep(POLL_SECONDS)
+    with connection:
+        return messages.exchange(connection, message, timeout, jobs_dir.scratch)

@@ -1,4 +1,4 @@
-"""How the web process and commands talk to the supervisor: one line of JSON each way over a Unix socket.
+"""How the web process and commands talk to the supervisor: a message each way (`digits.ipc.messages`) over a Unix socket.
 
 The file `.digits/runtime.json` names the socket and the process; it is there while a supervisor runs. Requests have `op`:
 `ping`, `queue`, `gpus`, `problems`, `predictor`, `check-network`, `preview-augmentation`, `tensorboard`, `restart-plugin-host`;
@@ -7,22 +7,21 @@ docs/jobs.md lists their answers.
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from digits.errors import DigitsError, StorageError
+from digits.ipc import messages
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 
-MAX_LINE = 1 << 20
 CONNECT_SECONDS = 1.0
 
 
 class ControlError(DigitsError):
-    """The supervisor cannot be reached, or it refused; the message says which."""
+    """The supervisor cannot be reached, or it does not answer in time."""
 
     status = 503
 
@@ -58,31 +57,15 @@ def is_listening(jobs_dir: JobsDir) -> bool:
 def call(jobs_dir: JobsDir, request: Mapping[str, Any], timeout: float = 10.0) -> dict[str, Any]:
     """Send one request and return the answer.
 
-    Raises ControlError when no supervisor runs, it does not answer within `timeout` seconds, or it answers with `error`.
+    Raises ControlError when no supervisor runs or it does not answer within `timeout` seconds, else the error it answers with.
     """
     path = str(read_runtime(jobs_dir).get("socket", ""))
-    try:
-        answer = _exchange(path, request, timeout)
-    except TimeoutError as error:
-        raise ControlError(f"The supervisor did not answer within {timeout:g} s.", advice="Try again; see its log.") from error
-    except (OSError, ValueError) as error:
-        raise ControlError(
-            f"No supervisor answers for {jobs_dir.path}: {error}.", advice="Start the server with `digits serve`."
-        ) from error
-    if answer.get("error"):
-        raise ControlError(str(answer["error"]), advice=str(answer.get("advice", "")))
-    return answer
-
-
-def _exchange(path: str, request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+    start = "Start the server with `digits serve`."
     if not path:
-        raise ValueError("nothing is running")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        connection.connect(path)
-        connection.sendall(json.dumps(dict(request)).encode() + b"\n")
-        with connection.makefile("rb") as stream:
-            answer = json.loads(stream.readline(MAX_LINE))
-    if not isinstance(answer, dict):
-        raise ValueError("the answer is not a JSON object")
-    return answer
+        raise ControlError(f"No supervisor answers for {jobs_dir.path}: nothing is running.", advice=start)
+    try:
+        return messages.call(path, messages.Message(dict(request)), timeout).header
+    except messages.NoAnswerInTime as error:
+        raise ControlError(f"The supervisor did not answer within {timeout:g} s.", advice="Try again; see its log.") from error
+    except messages.CommunicationError as error:
+        raise ControlError(f"No supervisor answers for {jobs_dir.path}: {error}", advice=start) from error

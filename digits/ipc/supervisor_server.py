@@ -2,18 +2,14 @@
 
 Holds: requests are read by a thread per connection and answered by the main loop alone, so handlers need no locks and
 children are started by the thread that lives longest. A handler returns its answer, or a function that is asked again at each
-tick until it returns one.
+tick until it returns one; what it raises is told in the answer.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
 import os
 import queue
 import shutil
-import socket
 import tempfile
 import threading
 import time
@@ -22,12 +18,12 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from digits.errors import DigitsError
-from digits.ipc.supervisor_client import MAX_LINE, read_runtime, runtime_file
+from digits.errors import BadRequest, DigitsError
+from digits.ipc.message_server import MessageServer
+from digits.ipc.messages import Message
+from digits.ipc.supervisor_client import ControlError, read_runtime, runtime_file
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
-
-logger = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
 Later = Callable[[], Answer | None]
@@ -49,22 +45,17 @@ class ControlServer:
         self.wake = threading.Event()
         self._requests: queue.SimpleQueue[tuple[Mapping[str, Any], Future[Answer]]] = queue.SimpleQueue()
         self._waiting: list[tuple[Later, Future[Answer], float]] = []
-        self._listener: socket.socket | None = None
+        self._stopped = threading.Event()
 
     def __enter__(self) -> ControlServer:
         _remove_directory(read_runtime(self.jobs_dir))
         self.directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self.directory / SOCKET_NAME))
-        self._listener.listen(64)
-        threading.Thread(target=self._accept, args=(self._listener,), name="control", daemon=True).start()
+        server = MessageServer(self.directory / SOCKET_NAME, self._ask, max_body=0, name="control-client")
+        threading.Thread(target=server.serve, args=(self._stopped.is_set,), name="control", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._listener is not None:
-            with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
+        self._stopped.set()
         runtime_file(self.jobs_dir).unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -84,65 +75,41 @@ class ControlServer:
         handler = self.handlers.get(str(request.get("op")))
         if handler is None:
             known = ", ".join(sorted(self.handlers))
-            future.set_result({"error": f"There is no operation {request.get('op')!r}; known are {known}."})
+            future.set_exception(BadRequest(f"There is no operation {request.get('op')!r}; known are {known}."))
             return
-        answer = _safely(lambda: handler(request))
+        try:
+            answer = handler(request)
+        except Exception as error:  # told in the answer
+            future.set_exception(error)
+            return
         if callable(answer):
             self._waiting.append((answer, future, time.monotonic() + REQUEST_SECONDS))
         else:
-            future.set_result(answer or {})
+            future.set_result(answer)
 
     def _settle(self, later: Later, future: Future[Answer], deadline: float) -> bool:
-        answer = _safely(later)
-        if answer is None and time.monotonic() > deadline:
-            answer = {"error": f"Nothing came of it in {REQUEST_SECONDS:g} s."}
-        if answer is None:
+        try:
+            answer = later()
+        except Exception as error:  # told in the answer
+            future.set_exception(error)
+            return True
+        if answer is None and time.monotonic() <= deadline:
             return False
-        future.set_result(answer)
+        if answer is None:
+            future.set_exception(DigitsError(f"Nothing came of it in {REQUEST_SECONDS:g} s.", advice="Try again."))
+        else:
+            future.set_result(answer)
         return True
 
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._talk, args=(connection,), name="control-client", daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(READ_SECONDS)
-            with connection.makefile("rb") as stream:
-                request = _parsed(stream.readline(MAX_LINE))
-            answer = {"error": "Not a JSON object on one line."} if request is None else self._ask(request)
-            connection.sendall(json.dumps(answer).encode() + b"\n")
-
-    def _ask(self, request: Mapping[str, Any]) -> Answer:
+    def _ask(self, request: Message) -> Message:
+        """Runs in a thread of the connection; whatever the future holds becomes the answer."""
         future: Future[Answer] = Future()
-        self._requests.put((request, future))
+        self._requests.put((request.header, future))
         self.wake.set()
         try:
-            return future.result(REQUEST_SECONDS + READ_SECONDS)
-        except TimeoutError:
-            return {"error": "The supervisor is busy."}
-
-
-def _safely(handler: Callable[[], Any]) -> Any:
-    try:
-        return handler()
-    except DigitsError as error:
-        return {"error": error.message, "advice": error.advice}
-    except Exception as error:
-        logger.exception("A request failed.")
-        return {"error": f"{type(error).__name__}: {error}"}
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+            return Message(future.result(REQUEST_SECONDS + READ_SECONDS))
+        except TimeoutError as error:
+            raise ControlError("The supervisor is busy.", advice="Try again in a moment.") from error
 
 
 def _base() -> str | None:

@@ -13,24 +13,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from werkzeug.serving import WSGIRequestHandler, make_server
-
 from digits.extensions import loader
+from digits.ipc.message_server import MessageServer
 from digits.ipc.plugin_host_client import address_file
-from digits.plugin_host.app import create_app
+from digits.plugin_host.app import answer, create_app
 from digits.plugin_host.guard import Watch
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
-
-
-class QuietHandler(WSGIRequestHandler):
-    """Logs nothing for requests that went well."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        return None
-
-    def address_string(self) -> str:
-        return "socket"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,23 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
     """Answer on `socket_path` until SIGTERM; while it listens, `.digits/plugin_host.json` says where."""
-    socket_path.unlink(missing_ok=True)
     journal = loader.keep_journal(socket_path.with_suffix(".imports"))
-    watch = Watch()
-    app = create_app(jobs_dir, watch)
+    watch, app, stop = Watch(), create_app(), threading.Event()
     with _empty_folder():
-        server = make_server(f"unix://{socket_path}", 0, app, threaded=True, request_handler=QuietHandler)
-        os.chmod(socket_path, 0o600)
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+        server = MessageServer(
+            socket_path, lambda message: answer(app, jobs_dir, watch, message), scratch=jobs_dir.scratch, name="question"
+        )
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
         write_json(address_file(jobs_dir), {"socket": str(socket_path), "pid": os.getpid()})
         watch.start()
         threading.Thread(target=_preload, daemon=True, name="preload").start()
-        try:
-            server.serve_forever(poll_interval=0.1)
-            journal.forget()  # asked to stop: the next host tries all of them again
-        finally:
-            server.server_close()
-            socket_path.unlink(missing_ok=True)
+        server.serve(stop.is_set)
+        journal.forget()  # asked to stop: the next host tries all of them again
 
 
 def _preload() -> None:

@@ -1,71 +1,83 @@
-"""The host's small Flask application: one JSON answer per question, whatever the plugin does.
+"""What the host answers: one message per question (`digits.ipc.messages`), whatever the plugin does.
 
-Every POST body is a frame (`digits.ipc.messages`): a JSON header and arrays. Every answer is one too, except static files.
-`limit` in a header is how many seconds the caller waits.
+The header of a question names the operation (`op`) and the plugin (`extension_id`); `limit` is how many seconds the caller waits.
+With `scratch`, a folder, large arrays of the answer are files in it.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import logging
+import mimetypes
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, request, send_from_directory
+import numpy as np
+from flask import Flask
+from werkzeug.utils import safe_join
 
-from digits.errors import BadRequest
+from digits.errors import BadRequest, NotFound
 from digits.extensions import loader
 from digits.extensions.data.recognise import recognise
-from digits.ipc.messages import Message, pack, unpack
+from digits.ipc.messages import Message
+from digits.ipc.scratch import confined_folder, store
 from digits.plugin_host import data, preview, rendering, view
 from digits.plugin_host.guard import Watch, guarded
 from digits.storage.folders import JobsDir
 
 DEFAULT_LIMIT = 60.0
-FRAME = "application/x-digits-frame"
-
-logger = logging.getLogger(__name__)
 
 Answer = tuple[dict[str, Any], dict[str, Any]]  # header, arrays
 Operation = Callable[[Flask, JobsDir, str, Message], Answer]
 
 
-def create_app(jobs_dir: JobsDir, watch: Watch) -> Flask:
-    """The application over the plugins installed now."""
+def create_app() -> Flask:
+    """The application whose context plugins' forms and templates need; it answers no request itself."""
     app = Flask("digits.plugin_host")
     rendering.prepare(app)
-
-    @app.get("/ping")
-    def ping() -> dict[str, Any]:
-        return {"ok": True, "pid": os.getpid()}
-
-    @app.get("/plugins")
-    def plugins() -> dict[str, Any]:
-        """The table; with `?now` what is known by now, and under `complete` whether that is all."""
-        if "now" not in request.args:
-            with watch.request(DEFAULT_LIMIT * 10):
-                for kind in loader.GROUPS:
-                    loader.all_extensions(kind)
-        found = {kind: loader.extensions_so_far(kind) for kind in loader.GROUPS}
-        rows = {kind: [row.to_json() for row in known] for kind, (known, _) in found.items()}
-        return {**rows, "complete": all(complete for _, complete in found.values())}
-
-    @app.post("/do/<operation>/<extension_id>")
-    def do(operation: str, extension_id: str) -> Response:
-        message = unpack(request.get_data())
-        with watch.request(float(message.header.get("limit", DEFAULT_LIMIT))):
-            return _answer(app, jobs_dir, operation, extension_id, message)
-
-    @app.get("/static/<kind>/<extension_id>/<path:name>")
-    def static_file(kind: str, extension_id: str, name: str) -> Response:
-        folder = static_folder(kind, extension_id)
-        if folder is None:
-            abort(404)
-        return send_from_directory(folder, name)
-
     return app
+
+
+def answer(app: Flask, jobs_dir: JobsDir, watch: Watch, message: Message) -> Message:
+    """The answer to one question. Raises DigitsError; `trace` of it says where a plugin failed."""
+    header = message.header
+    name, extension_id = str(header.get("op")), str(header.get("extension_id", ""))
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        raise BadRequest(f"The plugin host does not know {name!r}.")
+    with watch.request(float(header.get("limit", DEFAULT_LIMIT))), app.test_request_context():
+        found, arrays = guarded(extension_id, lambda: operation(app, jobs_dir, extension_id, message))
+    if header.get("scratch"):
+        arrays = store(confined_folder(jobs_dir.scratch, str(header["scratch"])), arrays)
+    return Message(found, arrays)
+
+
+def _ping(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    return {"ok": True, "pid": os.getpid()}, {}
+
+
+def _plugins(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    """The table; with `now` what is known by now, and under `complete` whether that is all."""
+    if not message.header.get("now"):
+        for kind in loader.GROUPS:
+            loader.all_extensions(kind)
+    found = {kind: loader.extensions_so_far(kind) for kind in loader.GROUPS}
+    rows = {kind: [row.to_json() for row in known] for kind, (known, _) in found.items()}
+    return {**rows, "complete": all(complete for _, complete in found.values())}, {}
+
+
+def _static_file(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    """`content_type`, and the bytes as the array `body`."""
+    name = str(message.header.get("name", ""))
+    folder = static_folder(str(message.header.get("kind", "")), extension_id)
+    path = safe_join(str(folder), name) if folder is not None else None
+    if path is None or not os.path.isfile(path):
+        raise NotFound(f"The plugin {extension_id} has no static file {name!r}.")
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    if content_type.startswith("text/") or content_type.endswith("javascript"):
+        content_type += "; charset=utf-8"
+    return {"content_type": content_type}, {"body": np.frombuffer(Path(path).read_bytes(), np.uint8)}
 
 
 def static_folder(kind: str, extension_id: str) -> Path | None:
@@ -78,22 +90,6 @@ def static_folder(kind: str, extension_id: str) -> Path | None:
     package = importlib.util.find_spec(cls.__module__.split(".")[0])
     folders += [Path(place) for place in (package.submodule_search_locations or [])] if package else []
     return next((folder / "static" for folder in folders if (folder / "static").is_dir()), None)
-
-
-def _answer(app: Flask, jobs_dir: JobsDir, operation: str, extension_id: str, message: Message) -> Response:
-    arrays: dict[str, Any] = {}
-
-    def work() -> dict[str, Any]:
-        if operation not in OPERATIONS:
-            raise BadRequest(f"The plugin host does not know {operation!r}.")
-        header, found = OPERATIONS[operation](app, jobs_dir, extension_id, message)
-        arrays.update(found)
-        return header
-
-    answer = guarded(extension_id, work)
-    if not answer["ok"] and not answer.get("errors"):
-        logger.warning("%s of %s: %s", operation, extension_id, answer["message"])
-    return Response(pack(Message(answer, arrays if answer["ok"] else {})), mimetype=FRAME)
 
 
 def _dataset_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
@@ -147,6 +143,9 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
 
 
 OPERATIONS: Mapping[str, Operation] = {
+    "ping": _ping,
+    "plugins": _plugins,
+    "static-file": _static_file,
     "dataset-form": _dataset_form,
     "create": _create,
     "preview": _preview,

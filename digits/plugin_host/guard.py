@@ -9,37 +9,40 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from digits.errors import DigitsError, FormErrors
+from digits.errors import DigitsError, FormErrors, PluginFailure
 from digits.extensions.loader import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 EXIT_STUCK = 75  # the supervisor starts another host
 GRACE_SECONDS = 30.0
 POLL_SECONDS = 0.5
 
 
-def guarded(plugin: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """`work`'s answer with `ok` true; else `ok` false, `message`, `advice`, `status`, `trace` (and a form's `errors`)."""
+def guarded(plugin: str, work: Callable[[], T]) -> T:
+    """What `work` gives. Raises FormErrors, a DigitsError with its traceback, or PluginFailure for anything unforeseen."""
     try:
-        return {"ok": True, **work()}
-    except FormErrors as error:
-        return {"ok": False, "message": error.message, "errors": error.errors, "status": 400, "advice": "", "trace": ""}
+        return work()
+    except FormErrors:
+        raise
     except DigitsError as error:
-        return failure(error.message, error, error.advice, error.status)
+        error.trace = explain(error)
+        raise
     except BaseException as error:  # sys.exit and the like are a plugin's failures too
-        message = f"The plugin {plugin} failed: {type(error).__name__}: {error}"
-        return failure(message, error, "The traceback says where; its author can help.")
+        raise failure(f"The plugin {plugin} failed", error, "The traceback says where; its author can help.") from error
 
 
-def failure(message: str, error: BaseException, advice: str = "", status: int = 500) -> dict[str, Any]:
-    """The part of an answer that says what went wrong."""
-    return {"ok": False, "message": message, "advice": advice, "status": status, "trace": explain(error)}
+def failure(words: str, error: BaseException, advice: str = "") -> PluginFailure:
+    """The failure that `error` of a plugin is."""
+    found = PluginFailure(f"{words}: {type(error).__name__}: {error}", advice=advice)
+    found.trace = explain(error)
+    return found
 
 
 class Watch:
@@ -76,7 +79,7 @@ class Watch:
             return
         self._stuck_since = self._stuck_since or now
         if not others or now - self._stuck_since > GRACE_SECONDS:
-            logger.error("%d request(s) never ended; this plugin host makes room for a new one", len(stuck))
+            logger.error("%d request(s) never ended; this plugin host ends and a new one starts", len(stuck))
             self._leave(EXIT_STUCK)
 
     def start(self) -> None:

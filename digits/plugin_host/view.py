@@ -12,6 +12,8 @@ from flask import Flask
 
 from digits.errors import DigitsError, FormErrors
 from digits.extensions import loader
+from digits.extensions.loader import explain
+from digits.ipc.errors import error_to_json
 from digits.plugin_host import binding
 from digits.plugin_host.guard import failure
 from digits.plugin_host.rendering import render, with_nonce
@@ -61,7 +63,7 @@ def render_samples(
 ) -> dict[str, Any]:
     """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw).
 
-    `arrays` holds `<i>/input` (H, W[, C]), `<i>/output/<name>` and, where known, `<i>/truth` (as `box_arrays` puts it)
+    `arrays` holds `<i>/feature` (C, H, W), `<i>/output/<name>` and, where known, `<i>/truth` (as `box_arrays` puts it)
     and `<i>/candidates`, the boxes before `suppression[i]`. Raises FormErrors for options that do not validate.
     """
     extension = loader.get("view", extension_id)
@@ -88,9 +90,15 @@ def _options(plugin: str, form: Any, values: Mapping[str, Any]) -> dict[str, Any
 def _known(number: int, arrays: Mapping[str, np.ndarray], suppression: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """What is known of a sample beside its outputs: `input_data`, `ground_truth`, `candidates`."""
     boxes = arrays.get(f"{number}/candidates")
-    candidates = None if boxes is None else {"boxes": boxes, **(suppression[number] or {})}
+    candidates = None if boxes is None else {"boxes": np.asarray(boxes), **(suppression[number] or {})}
     truth = box_arrays.take(arrays, f"{number}/truth")
-    return {"input_data": arrays[f"{number}/input"], "ground_truth": truth, "candidates": candidates}
+    truth = None if truth is None else np.asarray(truth)
+    return {"input_data": view_input(np.asarray(arrays[f"{number}/feature"])), "ground_truth": truth, "candidates": candidates}
+
+
+def view_input(feature: np.ndarray) -> np.ndarray:
+    """A feature (C, H, W) as views get it: (H, W) for one channel, else (H, W, C); a contiguous array they may write to."""
+    return np.ascontiguousarray(feature[0] if feature.shape[0] == 1 else feature.transpose(1, 2, 0))
 
 
 def _sample(
@@ -117,9 +125,9 @@ def _part(plugin: str, work: Any) -> dict[str, Any]:
     try:
         return {"html": work()}
     except DigitsError as error:
-        return {"html": "", "error": failure(error.message, error, error.advice)}
+        return {"html": "", "error": error_to_json(error, explain(error))}
     except BaseException as error:  # sys.exit in one sample must not cost the others
-        return {"html": "", "error": failure(f"The view {plugin} failed: {type(error).__name__}: {error}", error)}
+        return {"html": "", "error": error_to_json(failure(f"The view {plugin} failed", error))}
 
 
 def _pair(answer: Any) -> tuple[Any, Any]:

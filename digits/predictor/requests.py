@@ -1,10 +1,10 @@
-"""What a predictor answers: requests are `messages.Message`s with `op`, answers carry `results` or an `error`.
+"""What a predictor answers: requests are messages (`digits.ipc.messages`) with `op`, answers carry `results` or an `error`.
 
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
 ((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates` are switches. The answer has `results`
 (per picture the names of its `outputs`, or an `error`; with `candidates`, where the network has them, `suppression`), `meta`,
 `device`, `seconds`, `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, and as PNG `<i>/image` and
-`layer/<j>`. `ping`: `meta`, `device`. An error has `type`, `message` and `advice`.
+`layer/<j>`. `ping`: `meta`, `device`. With `scratch`, a folder, large arrays of the answer are files in it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from digits.images import tiles
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import check_feature, prepare
 from digits.ipc.messages import Message
+from digits.ipc.scratch import confined_folder, store
 from digits.predictor.model import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -40,19 +41,22 @@ class Prepared:
     error: DigitsError | None = None
 
 
-def answer(model: LoadedModel, request: Message) -> Message:
-    """The answer to any request; whatever goes wrong is told in it."""
+def answer(model: LoadedModel, request: Message, scratch: Path | None = None) -> Message:
+    """The answer to any request; `scratch` is the folder of all scratch folders. Raises DigitsError."""
+    operation = _OPERATIONS.get(str(request.header.get("op")))
+    if operation is None:
+        known = ", ".join(_OPERATIONS)
+        raise BadRequest(f"A predictor does not know {request.header.get('op')!r}; it knows {known}.")
     try:
-        return _OPERATIONS[str(request.header.get("op"))](model, request)
-    except KeyError:
-        return _failure(BadRequest(f"A predictor does not know {request.header.get('op')!r}; it knows {', '.join(_OPERATIONS)}."))
-    except DigitsError as error:
-        return _failure(error)
+        found = operation(model, request)
+    except DigitsError:
+        raise
     except Exception as error:  # a network text of the user runs here
         logger.exception("A request failed.")
-        return _failure(
-            DigitsError(f"The model failed: {type(error).__name__}: {error}", advice="The predictor's log has the trace.")
-        )
+        advice = "The predictor's log has the trace."
+        raise DigitsError(f"The model failed: {type(error).__name__}: {error}", advice=advice) from error
+    folder = request.header.get("scratch")
+    return found if not folder else Message(found.header, store(confined_folder(scratch, str(folder)), found.arrays))
 
 
 def ping(model: LoadedModel, request: Message) -> Message:
@@ -110,7 +114,7 @@ def _feature(model: LoadedModel, entry: Any, request: Message) -> np.ndarray:
     name = str(entry.get("file", entry.get("feature")))
     if name not in request.arrays:
         raise BadRequest(f"A picture names the array {name}, which was not sent.")
-    array = request.arrays[name]
+    array = np.asarray(request.arrays[name])
     if "file" in entry:
         return prepare(array.tobytes(), model.meta, dont_resize=dont_resize)
     return check_feature(array, model.meta, dont_resize=dont_resize)
@@ -190,10 +194,6 @@ def _row(report: LayerReport, vis_type: str, array: ArrayReport) -> dict[str, An
 
 def _meta(model: LoadedModel) -> dict[str, Any]:
     return {key: model.meta[key] for key in META_KEYS if key in model.meta}
-
-
-def _failure(error: DigitsError) -> Message:
-    return Message({"error": {"type": type(error).__name__, "message": error.message or str(error), "advice": error.advice}})
 
 
 def _bytes(data: bytes) -> np.ndarray:

@@ -10,24 +10,18 @@ import argparse
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from digits.errors import DigitsError
-from digits.ipc.messages import CommunicationError, receive_or_end, send
+from digits.ipc.message_server import MessageServer
 from digits.predictor.model import LoadedModel
 from digits.predictor.requests import answer
-from digits.storage.folders import JobFolder
+from digits.storage.folders import JobFolder, JobsDir
 
 logger = logging.getLogger(__name__)
-ACCEPT_SECONDS = 0.5
-SILENT_SECONDS = 120.0  # a connection that says nothing for so long is closed
-MAX_REQUEST = 1 << 30
-MAX_CONNECTIONS = 64
-BACKLOG = 128
 EXIT_CANNOT_LOAD = 2
 
 
@@ -43,58 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DigitsError as error:
         logger.error("%s", error)
         return EXIT_CANNOT_LOAD
-    serve(model, Path(options.socket), stop)
+    serve(model, Path(options.socket), stop, JobsDir(Path(options.folder).parent).scratch)
     return 0
 
 
-def serve(model: LoadedModel, path: Path, stop: threading.Event) -> None:
+def serve(model: LoadedModel, path: Path, stop: threading.Event, scratch: Path | None = None) -> None:
     """Answer at `path` until `stop` is set or the parent process is gone."""
     parent = os.getppid()
-    slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
-    with _listen(path) as listener:
-        logger.info("Serving on %s (%s).", path, model.device)
-        try:
-            while not stop.is_set() and os.getppid() == parent:
-                _accept(listener, model, slots)
-        finally:
-            path.unlink(missing_ok=True)
-            model.close()
-
-
-def _listen(path: Path) -> socket.socket:
-    """A listening socket that only this user can reach; it gets its name when it listens already."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(temporary))
-    os.chmod(temporary, 0o600)
-    listener.listen(BACKLOG)
-    listener.settimeout(ACCEPT_SECONDS)
-    os.replace(temporary, path)
-    return listener
-
-
-def _accept(listener: socket.socket, model: LoadedModel, slots: threading.BoundedSemaphore) -> None:
+    server = MessageServer(path, lambda request: answer(model, request, scratch), scratch=scratch)
+    logger.info("Serving on %s (%s).", path, model.device)
     try:
-        connection, _ = listener.accept()
-    except TimeoutError:
-        return
-    slots.acquire()
-    threading.Thread(target=_talk, args=(connection, model, slots), daemon=True).start()
-
-
-def _talk(connection: socket.socket, model: LoadedModel, slots: threading.BoundedSemaphore) -> None:
-    try:
-        with connection:
-            connection.settimeout(SILENT_SECONDS)
-            while (request := receive_or_end(connection, MAX_REQUEST)) is not None:
-                send(connection, answer(model, request))
-    except CommunicationError as error:
-        logger.info("A connection ended: %s", error)
-    except ValueError as error:
-        logger.warning("An answer cannot be sent: %s", error)
+        server.serve(lambda: stop.is_set() or os.getppid() != parent)
     finally:
-        slots.release()
+        model.close()
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

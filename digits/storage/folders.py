@@ -140,6 +140,7 @@ class JobsDir:
         self.secret_file = self.hidden / "secret"
         self.uploads = self.hidden / UPLOADS
         self.trash = self.hidden / "trash"
+        self.scratch = self.hidden / "scratch"  # arrays of requests that are under way
 
     def prepare(self) -> None:
         """Make what is missing. Raises StorageError when the directory cannot be written."""

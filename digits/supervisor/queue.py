@@ -136,8 +136,8 @@ def request_of(job: Job) -> ResourceRequest:
 
 def where_it_runs(worker: Worker) -> str:
     """` (pid 17)`, for a line of the log."""
-    named = ", ".join(f"{name} {value}" for name, value in worker.columns.items())
-    return f" ({named})" if named else ""
+    name = next(iter(worker.columns), "")
+    return f" ({name} {worker.columns[name]})" if name else ""
 
 
 def _with(allocation: Allocation) -> str:

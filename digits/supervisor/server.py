@@ -17,6 +17,7 @@ from typing import Any
 from digits.config import Settings
 from digits.domain.jobs import Kind
 from digits.domain.status import FINISHED
+from digits.errors import NotFound
 from digits.ipc.supervisor_client import runtime_file
 from digits.ipc.supervisor_server import Answer, ControlServer, Later
 from digits.storage.folders import JobsDir
@@ -110,7 +111,9 @@ class Server:
         found = [service for service in self.services if service.service.name == name]
         for service in found:
             service.restart()
-        return {"ok": True} if found else {"error": f"No {name} runs here."}
+        if not found:
+            raise NotFound(f"No {name} runs here.")
+        return {"ok": True}
 
 
 def run(

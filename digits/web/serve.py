@@ -37,10 +37,13 @@ class WebServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
+        from digits.ipc.scratch import remove_left_over
         from digits.service import Service
         from digits.web.app import create_app
 
-        return create_app(Service.open(self.settings))
+        service = Service.open(self.settings)
+        remove_left_over(service.jobs_dir)
+        return create_app(service)
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from digits.domain.status import Status
+from digits.errors import BadRequest
 from digits.ipc.supervisor_client import ControlError, call, read_runtime
 from digits.service import jobs as actions
 from digits.storage.folders import JobsDir
@@ -150,7 +151,7 @@ def test_the_control_socket_answers_and_is_gone_with_its_server(world: World, se
     jobs_dir: JobsDir = world.service.jobs_dir
     wait_for(lambda: call(jobs_dir, {"op": "ping"}) == {"ok": True})
     assert call(jobs_dir, {"op": "queue"})["waiting"] == []
-    with pytest.raises(ControlError, match="no operation 'nonsense'"):
+    with pytest.raises(BadRequest, match="no operation 'nonsense'"):
         call(jobs_dir, {"op": "nonsense"})
     server.kill()
     server.wait()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from digits.config import Settings
-from digits.errors import FormErrors, NotFound
+from digits.errors import FormErrors, NotFound, PluginError
 from digits.service import Service
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
@@ -226,7 +226,7 @@ def test_errors_of_the_plugins_form_and_of_ours_come_together(host: Service) -> 
 @pytest.mark.parametrize(("plugin", "word"), [("bad-init", "cannot start"), ("unpickled", "f (function) cannot be pickled")])
 def test_a_plugin_that_cannot_be_made_leaves_nothing_behind(host: Service, plugin: str, word: str) -> None:
     before = set(host.jobs_dir.path.iterdir())
-    with pytest.raises(plugins.PluginFailure) as caught:
+    with pytest.raises(PluginError) as caught:
         make_dataset(host, plugin, {"dataset_name": "d"})
     assert word in str(caught.value)
     assert set(host.jobs_dir.path.iterdir()) == before

@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.ipc import messages
+from digits.errors import BadRequest, DigitsError, LoadImageError
+from digits.ipc import message_server, messages
+from digits.ipc.scratch import StoredArray, scratch_folder
 from digits.predictor import server
 from digits.predictor.model import LoadedModel
+from digits.storage.folders import JobsDir
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
 
 
@@ -29,10 +32,10 @@ def model(tmp_path):
 
 @pytest.fixture
 def address(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "ACCEPT_SECONDS", 0.02)
+    monkeypatch.setattr(message_server, "ACCEPT_SECONDS", 0.02)
     stop = threading.Event()
     path = tmp_path / "p.sock"
-    thread = threading.Thread(target=server.serve, args=(model, path, stop))
+    thread = threading.Thread(target=server.serve, args=(model, path, stop, JobsDir(tmp_path).scratch))
     thread.start()
     deadline = time.monotonic() + 10
     while not path.exists() and time.monotonic() < deadline:
@@ -128,9 +131,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_no_picture_is_refused_with_a_reason(address, kind):
-    error = ask_files(address, BROKEN[kind]).header["error"]
-    assert error["type"] == "LoadImageError"
-    assert len(error["message"]) > 20
+    with pytest.raises(LoadImageError) as caught:
+        ask_files(address, BROKEN[kind])
+    assert len(caught.value.message) > 20
 
 
 def test_one_bad_picture_among_several_costs_only_itself(address):
@@ -166,14 +169,39 @@ def test_layers_come_with_statistics_and_pictures(address):
     ids=range(7),
 )
 def test_requests_that_make_no_sense_are_answered(address, header):
-    assert messages.call(address, messages.Message(header)).header["error"]["message"]
+    with pytest.raises(DigitsError) as caught:
+        messages.call(address, messages.Message(header))
+    assert caught.value.message
+    assert caught.value.status == 400
 
 
 def test_a_feature_of_the_wrong_size_says_what_is_needed(address):
     header = {"op": "predict", "pictures": [{"feature": "f"}]}
-    error = messages.call(address, messages.Message(header, {"f": grey(0, 9)[None]})).header["error"]
-    assert "9×9" in error["message"]
-    assert "8×8" in error["message"]
+    with pytest.raises(DigitsError, match="9×9.*8×8|8×8.*9×9"):
+        messages.call(address, messages.Message(header, {"f": grey(0, 9)[None]}))
+
+
+def test_large_arrays_stay_in_files_and_may_be_named_again(address, tmp_path, monkeypatch):
+    monkeypatch.setattr("digits.ipc.scratch.SMALL_BYTES", 16)
+    jobs_dir = JobsDir(tmp_path)
+    jobs_dir.prepare()
+    with scratch_folder(jobs_dir) as folder:
+        header = {"op": "predict", "pictures": [{"file": "p"}], "input": True, "scratch": str(folder)}
+        picture = {"p": np.frombuffer(encoded(grey(99)), np.uint8)}
+        first = messages.call(address, messages.Message(header, picture), scratch=jobs_dir.scratch)
+        kept = first.arrays["0/input"]
+        assert isinstance(kept, StoredArray)
+        assert kept.path.parent == folder
+        again = messages.Message({"op": "predict", "pictures": [{"feature": "f"}]}, {"f": kept})
+        assert best(messages.call(address, again)) == best(ask_files(address, encoded(grey(99))))
+    assert list(jobs_dir.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "..", "/etc", "missing"])
+def test_answers_are_written_to_scratch_folders_alone(address, tmp_path, folder):
+    header = {"op": "predict", "pictures": [{"file": "p"}], "scratch": str(tmp_path / folder)}
+    with pytest.raises(BadRequest, match="no scratch folder"):
+        messages.call(address, messages.Message(header, {"p": np.frombuffer(encoded(grey(9)), np.uint8)}))
 
 
 def test_garbage_on_the_socket_costs_only_its_connection(address):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import DatasetSpec
@@ -163,17 +164,19 @@ class EncodedEntries:
     skipped: list[dict[str, str]]
 
 
-def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any]) -> EncodedEntries:
+def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any], scratch: Path | None = None) -> EncodedEntries:
     """What a posted inference form asks to be tested, encoded by the plugin.
 
-    Raises FormErrors for a form that does not validate and PluginFailure for a plugin that fails.
+    Large arrays are files of the folder `scratch`, where one is given. Raises FormErrors for a form that does not validate and
+    PluginFailure for a plugin that fails.
     """
     header = {"job_id": dataset.id, "values": dict(values), "allowed_roots": roots(service)}
     if errors := check_paths(service, values, lambda: _inference_fields(service, dataset, header)):
         raise FormErrors(errors)
     from digits.storage.records import boxes as box_arrays
 
-    answer = plugins.ask(service, "inference-entries", dataset.extension, header, timeout=plugins.ENCODE_SECONDS)
+    asked = {**header, "scratch": str(scratch or "")}
+    answer = plugins.ask(service, "inference-entries", dataset.extension, asked, timeout=plugins.ENCODE_SECONDS)
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
     labels = [box_arrays.take(answer.arrays, f"{i}/label") for i in range(len(keys))]

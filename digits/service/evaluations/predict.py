@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits import errors
 from digits.domain.jobs import Task
-from digits.errors import BadRequest, DataError, DigitsError
+from digits.errors import BadRequest, DataError
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
 from digits.service import Service
@@ -139,11 +138,13 @@ def infer(
     image: bool = False,
     inputs: bool = False,
     candidates: bool = False,
+    scratch: Path | None = None,
 ) -> PredictorResponse:
     """Raw outputs of a few pictures in one exchange; one unreadable picture alone raises, among several it has an `error`.
 
     `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures,
-    `candidates` the boxes of a detection before overlapping ones are suppressed.
+    `candidates` the boxes of a detection before overlapping ones are suppressed. Large arrays of the answer stay in files of
+    the folder `scratch`, where one is given (`digits.ipc.scratch.StoredArray`), and those of `pictures` may lie there as well.
     """
     asked: list[dict[str, str]] = []
     arrays: dict[str, Any] = {}
@@ -152,7 +153,7 @@ def infer(
         asked.append(entry)
         arrays.update(payload)
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
-    header = {"op": "predict", "pictures": asked, **switches}
+    header = {"op": "predict", "pictures": asked, **switches, "scratch": str(scratch or "")}
     return _answer(ask(service, model, snapshot, messages.Message(header, arrays)))
 
 
@@ -165,13 +166,23 @@ def infer_many(
     dont_resize: bool = False,
     inputs: bool = False,
     candidates: bool = False,
+    scratch: Path | None = None,
 ) -> Iterator[Prediction]:
     """As `infer` for any number of pictures, in their order and a few at a time; unreadable ones carry their `error`."""
     for start in range(0, len(pictures), CHUNK):
         chunk = pictures[start : start + CHUNK]
         try:
-            asked = {"dont_resize": dont_resize, "inputs": inputs, "candidates": candidates}
-            yield from infer(service, model, chunk, snapshot, **asked).results
+            found = infer(
+                service,
+                model,
+                chunk,
+                snapshot,
+                dont_resize=dont_resize,
+                inputs=inputs,
+                candidates=candidates,
+                scratch=scratch,
+            )
+            yield from found.results
         except DataError as error:
             if len(chunk) > 1:
                 raise
@@ -183,14 +194,11 @@ def ask(service: Service, model: Job, snapshot: Snapshot, message: messages.Mess
 
     A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with.
     """
+    scratch = service.jobs_dir.scratch
     try:
-        answer = messages.call(_predictor(service, model, snapshot), message)
+        return messages.call(_predictor(service, model, snapshot), message, scratch=scratch)
     except messages.CommunicationError:
-        answer = messages.call(_predictor(service, model, snapshot), message)
-    failure = answer.header.get("error")
-    if failure:
-        raise _error(failure)
-    return answer
+        return messages.call(_predictor(service, model, snapshot), message, scratch=scratch)
 
 
 def check_task(model: Job, task: Task) -> None:
@@ -245,7 +253,7 @@ def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Predi
     return Prediction(
         outputs={name: message.arrays[f"{number}/output/{name}"] for name in entry["outputs"]},
         input=message.arrays.get(f"{number}/input"),
-        image=b"" if image is None else image.tobytes(),
+        image=b"" if image is None else bytes_of(image),
         candidates=_candidates(number, entry, message),
     )
 
@@ -257,14 +265,13 @@ def _candidates(number: int, entry: dict[str, Any], message: messages.Message) -
     return {"boxes": message.arrays[f"{number}/candidates"], **entry["suppression"]}
 
 
+def bytes_of(array: Any) -> bytes:
+    """The bytes of a file that travelled as an array."""
+    import numpy as np
+
+    return np.asarray(array).tobytes()
+
+
 def _layer(number: int, entry: dict[str, Any], message: messages.Message) -> LayerView:
     image = message.arrays.get(f"layer/{number}")
-    return LayerView(**entry, image=b"" if image is None else image.tobytes())
-
-
-def _error(failure: dict[str, Any]) -> DigitsError:
-    """The predictor's error as the class of the same name, so that it leaves the server with the same code."""
-    kind = getattr(errors, str(failure.get("type")), None)
-    if not (isinstance(kind, type) and issubclass(kind, DigitsError)) or kind is errors.FormErrors:
-        kind = DigitsError
-    return kind(str(failure.get("message", "")), advice=str(failure.get("advice", "")))
+    return LayerView(**entry, image=b"" if image is None else bytes_of(image))

@@ -1,4 +1,8 @@
-"""Testing generic models: one picture, a list, a database, or entries that the data set's plugin encodes (R 5)."""
+"""Testing generic models: one picture, a list, a database, or entries that the data set's plugin encodes (R 5).
+
+Large arrays stay in files of the folder `scratch` (`digits.ipc.scratch`) where one is given: they go from plugin host to
+predictor and back without passing through this process.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +39,15 @@ class TestResults:
 
 
 def run_pictures(
-    service: Service, model: Job, found: Sequence[tuple[str, Any]], snapshot: Snapshot, dont_resize: bool = False
+    service: Service,
+    model: Job,
+    found: Sequence[tuple[str, Any]],
+    snapshot: Snapshot,
+    dont_resize: bool = False,
+    scratch: Path | None = None,
 ) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
-    asked = {"dont_resize": dont_resize, **FOR_VIEWS}
+    asked: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **FOR_VIEWS}
     if len(found) == 1:
         return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **asked).results)
     results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **asked)
@@ -46,7 +55,14 @@ def run_pictures(
 
 
 def run_list(
-    service: Service, model: Job, text: str, folder: str, limit: int, snapshot: Snapshot, dont_resize: bool = False
+    service: Service,
+    model: Job,
+    text: str,
+    folder: str,
+    limit: int,
+    snapshot: Snapshot,
+    dont_resize: bool = False,
+    scratch: Path | None = None,
 ) -> TestResults:
     """Run the pictures of a list, `path [label]` a line; relative paths start at `folder`."""
     base = readable_folder(service, folder, "image_folder") if folder else None
@@ -64,29 +80,33 @@ def run_list(
             skipped.append({"entry": name, "message": str(error)})
     if not found:
         raise DataError("None of the listed pictures could be read.", advice=skipped[0]["message"] if skipped else "")
-    tested = run_pictures(service, model, found, snapshot, dont_resize)
+    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch)
     return TestResults(tested.samples, [*skipped, *tested.skipped])
 
 
-def run_database(service: Service, model: Job, path: str, limit: int, snapshot: Snapshot) -> TestResults:
+def run_database(
+    service: Service, model: Job, path: str, limit: int, snapshot: Snapshot, scratch: Path | None = None
+) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     for batch in _chunks(_records(confine(service, path), limit)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **FOR_VIEWS)
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **FOR_VIEWS)
         part = _collect([key for key, _, _ in batch], answer.results, [truth for *_, truth in batch])
         samples += part.samples
         skipped += part.skipped
     return TestResults(samples, skipped)
 
 
-def run_extension(service: Service, model: Job, dataset: Job, values: Mapping[str, Any], snapshot: Snapshot) -> TestResults:
+def run_extension(
+    service: Service, model: Job, dataset: Job, values: Mapping[str, Any], snapshot: Snapshot, scratch: Path | None = None
+) -> TestResults:
     """Run what the data set's plugin encodes for its own inference form. Raises FormErrors."""
-    entries = inference_entries(service, dataset, values)
+    entries = inference_entries(service, dataset, values, scratch)
     samples: list[ViewSample] = []
     skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
     for batch in _chunks(zip(entries.keys, entries.features, entries.labels, strict=True)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, **FOR_VIEWS)
+        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **FOR_VIEWS)
         part = _collect([key for key, *_ in batch], answer.results, [label for *_, label in batch])
         samples += part.samples
         skipped += part.skipped

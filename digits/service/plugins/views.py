@@ -93,11 +93,6 @@ def config_form(service: Service, view_id: str, values: Mapping[str, Any] | None
     return PluginForm(found["title"], "", found["html"], found["fields"])
 
 
-def view_input(feature: np.ndarray) -> np.ndarray:
-    """A feature (C, H, W) as views get it: (H, W) for one channel, else (H, W, C)."""
-    return feature[0] if feature.shape[0] == 1 else feature.transpose(1, 2, 0)
-
-
 def plain(array: Any) -> Any:
     """An array as nested lists; what is not finite becomes None, so that the JSON is valid."""
     import numpy as np
@@ -130,14 +125,12 @@ def _describe(service: Service, dataset: Job | None) -> dict[str, Any]:
 
 
 def _arrays(samples: Sequence[ViewSample]) -> dict[str, Any]:
-    import numpy as np
-
     from digits.storage.records import boxes as box_arrays
 
     arrays: dict[str, Any] = {}
     for number, sample in enumerate(samples):
-        arrays[f"{number}/input"] = np.ascontiguousarray(view_input(sample.input))
-        arrays |= {f"{number}/output/{name}": np.asarray(array) for name, array in sample.outputs.items()}
+        arrays[f"{number}/feature"] = sample.input
+        arrays |= {f"{number}/output/{name}": array for name, array in sample.outputs.items()}
         if sample.candidates is not None:
             arrays[f"{number}/candidates"] = sample.candidates["boxes"]
         if sample.truth is not None:

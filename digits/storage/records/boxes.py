@@ -21,8 +21,8 @@ def coordinates(boxes: np.ndarray) -> np.ndarray:
 
 
 def put(arrays: dict[str, Any], name: str, value: Any) -> None:
-    """Add an array under `name`; boxes become rows of numbers. What holds no numbers is left out."""
-    array = np.asarray(value)
+    """Add an array, in memory or in a file, under `name`; boxes become rows of numbers. What holds no numbers is left out."""
+    array = value if hasattr(value, "dtype") else np.asarray(value)
     if array.dtype == BOX_DTYPE:
         arrays[name + SUFFIX] = _rows(array)
     elif array.dtype.kind in "biuf":
@@ -32,7 +32,7 @@ def put(arrays: dict[str, Any], name: str, value: Any) -> None:
 def take(arrays: Mapping[str, Any], name: str) -> Any:
     """The array that was put under `name`; None where there is none."""
     if name + SUFFIX in arrays:
-        return _boxes(arrays[name + SUFFIX])
+        return _boxes(np.asarray(arrays[name + SUFFIX]))
     return arrays.get(name)
 
 

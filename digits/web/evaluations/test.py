@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import functools
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest, FormErrors
+from digits.ipc.scratch import scratch_folder
 from digits.service.datasets.from_source import plugin_values
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
@@ -61,8 +63,20 @@ def register(area: Blueprint) -> None:
         ("infer_db", infer_db),
         ("infer_extension", infer_extension),
     ):
+        handler = _with_scratch(handler)
         area.add_url_rule(f"{GENERIC}/{name}", name, handler, methods=["GET", "POST"])
         area.add_url_rule(f"{GENERIC}/{name}.json", f"{name}_json", handler, methods=["POST"])
+
+
+def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
+    """Large arrays of a request lie in files of a folder of its own, `g.scratch`, until it is answered."""
+
+    @functools.wraps(handler)
+    def inside() -> Any:
+        with scratch_folder(get_service().jobs_dir) as g.scratch:
+            return handler()
+
+    return inside
 
 
 @describes(form=ONE, answer="`outputs`: name → nested list with batch axis.")
@@ -70,7 +84,9 @@ def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
     name, picture = _one(model)
-    tested = generic_inference.run_pictures(get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"))
+    tested = generic_inference.run_pictures(
+        get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"), g.scratch
+    )
     if wants_json():
         outputs = tested.samples[0].outputs
         return json_answer({"outputs": {key: [plugin_views.plain(array)] for key, array in outputs.items()}})
@@ -86,7 +102,7 @@ def infer_many() -> Any:
     return _answer(
         model,
         snapshot,
-        generic_inference.run_list(get_service(), model, text, folder, limit, snapshot, arguments.flag("dont_resize")),
+        generic_inference.run_list(get_service(), model, text, folder, limit, snapshot, arguments.flag("dont_resize"), g.scratch),
     )
 
 
@@ -104,7 +120,7 @@ def infer_db() -> Any:
     path = arguments.given("db_path") or ""
     if not path:
         raise BadRequest("db_path is a required field.", advice="Name the folder of an LMDB or of a data set's split.")
-    return _answer(model, snapshot, generic_inference.run_database(get_service(), model, path, _limit(), snapshot))
+    return _answer(model, snapshot, generic_inference.run_database(get_service(), model, path, _limit(), snapshot, g.scratch))
 
 
 @describes(form=COMMON, answer="`outputs`: key → name → list; `skipped`.")
@@ -115,7 +131,7 @@ def infer_extension() -> Any:
     if dataset is None or not dataset.extension:
         raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
     values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
-    tested = generic_inference.run_extension(get_service(), model, dataset, values, snapshot)
+    tested = generic_inference.run_extension(get_service(), model, dataset, values, snapshot, g.scratch)
     return _answer(model, snapshot, tested, values)
 
 

@@ -1,0 +1,102 @@
+"""The answering end of the protocol (`digits.ipc.messages`): a Unix socket, a thread per connection, many requests on each.
+
+Holds: only this user can connect; the socket gets its name when somebody listens already; what goes wrong with a request is told
+in its answer in the one shape of an error (`digits.ipc.errors`), and garbage costs only its connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from digits.errors import DigitsError
+from digits.ipc.errors import error_to_json
+from digits.ipc.messages import CommunicationError, Message, receive_or_end, send
+
+logger = logging.getLogger(__name__)
+
+Answer = Callable[[Message], Message]
+
+ACCEPT_SECONDS = 0.5
+SILENT_SECONDS = 120.0  # a connection that says nothing for so long is closed
+MAX_REQUEST = 1 << 30
+MAX_CONNECTIONS = 64
+BACKLOG = 128
+
+
+class MessageServer:
+    """Listens at `path` as soon as it is made. `scratch` is the folder below which requests may name files with arrays."""
+
+    def __init__(
+        self, path: Path, answer: Answer, *, scratch: Path | None = None, max_body: int = MAX_REQUEST, name: str = "client"
+    ) -> None:
+        self.path = path
+        self.answer = answer
+        self.scratch = scratch
+        self.max_body = max_body
+        self.name = name
+        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._listener = _listen(path)
+
+    def serve(self, is_over: Callable[[], bool]) -> None:
+        """Accept connections until `is_over`; then the socket is gone."""
+        try:
+            while not is_over():
+                self._accept()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except TimeoutError:
+            return
+        self._slots.acquire()
+        threading.Thread(target=self._talk, args=(connection,), name=self.name, daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                connection.settimeout(SILENT_SECONDS)
+                while (request := receive_or_end(connection, self.max_body, self.scratch)) is not None:
+                    send(connection, self._answered(request))
+        except CommunicationError as error:
+            logger.info("A connection ended: %s", error)
+        except ValueError as error:
+            logger.warning("An answer cannot be sent: %s", error)
+        finally:
+            self._slots.release()
+
+    def _answered(self, request: Message) -> Message:
+        try:
+            return self.answer(request)
+        except DigitsError as error:
+            return Message({"error": error_to_json(error)})
+        except Exception as error:
+            logger.exception("A request failed.")
+            words = f"{type(error).__name__}: {error}"
+            return Message({"error": error_to_json(DigitsError(words, advice="The log of the server has the trace."))})
+
+
+def _listen(path: Path) -> socket.socket:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(temporary))
+    os.chmod(temporary, 0o600)
+    listener.listen(BACKLOG)
+    listener.settimeout(ACCEPT_SECONDS)
+    os.replace(temporary, path)
+    return listener
