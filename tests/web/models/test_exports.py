@@ -19,7 +19,7 @@ from digits.service.models.exports import list_exports, start_export
 from digits.storage.exports import publish, writing
 from digits.storage.jobs.store import Job, JobQuery
 from tests.builders import make_job
-from tests.service.test_archives import write_weights
+from tests.service.models.test_archives import write_weights
 
 
 @pytest.fixture
