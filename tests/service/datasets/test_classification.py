@@ -11,8 +11,9 @@ from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets.classification import SOURCE, ClassificationDatasetForm, create_classification_dataset, read
 from digits.service.datasets.contents import dataset_dict, parse_folder_tasks, summary_dict
-from digits.service.datasets.folder_checks import SUFFIXES, scan_folder, scan_list
+from digits.service.datasets.folder_checks import scan_folder, scan_list
 from digits.utils.image import SUPPORTED_EXTENSIONS
+from digits.utils.names import PICTURE_SUFFIXES
 from tests.service.finished_dataset import CLASSES, class_folder
 
 
@@ -191,7 +192,7 @@ def test_list_scan(tmp_path: Path) -> None:
 
 
 def test_suffixes_are_those_that_ingest_reads() -> None:
-    assert set(SUPPORTED_EXTENSIONS) == SUFFIXES
+    assert set(SUPPORTED_EXTENSIONS) == set(PICTURE_SUFFIXES)
 
 
 def test_absent_fields_take_their_defaults() -> None:
