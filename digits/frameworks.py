@@ -40,6 +40,18 @@ class OldTexts:
 
 
 @dataclass(frozen=True)
+class Format:
+    """A format that models can be written in. `home` is `module:Class` of its exporter; `frameworks` are those whose models it
+    writes, empty where only the exporter's `check` knows."""
+
+    name: str
+    title: str
+    home: str
+    frameworks: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Framework:
     """One framework. What is named as `module:attribute` or as a module is imported only where it is used."""
 
@@ -63,6 +75,7 @@ class Framework:
     solvers: tuple[str, ...] = SOLVERS
     precisions: tuple[str, ...] = ("32-true", "16-mixed", "bf16-mixed")
     augmentations: tuple[str, ...] = ("flip", "quad_rot", "rot", "scale", "shift", "noise", "contrast", "whitening", "hsv")
+    exports: tuple[Format, ...] = ()
     missing_tasks: tuple[str, ...] = ()
     multi_gpu: bool = True
     old_texts: OldTexts | None = None
@@ -94,7 +107,7 @@ PYTORCH = Framework(
     network_class="torch.nn.Module",
     imports=("torch", "torchvision", "timm"),
     networks="digits.networks",
-    archive="digits.service.models.templates.archive",
+    archive="digits.engines.pytorch.archive",
     install="pip install torch torchvision",
     libraries={
         "torchvision": "digits.networks.library_texts:TORCHVISION",
@@ -104,6 +117,16 @@ PYTORCH = Framework(
     library_rows=("library.json", "dense_library.json"),
     library_title="torchvision, timm and smp",
     packages=("torch", "torchvision", "timm", "lightning"),
+    exports=(
+        Format("onnx", "ONNX", "digits.engines.pytorch.export_onnx:OnnxExporter", ("pytorch",), "For ONNX Runtime and its like."),
+        Format(
+            "torch_export",
+            "PyTorch program",
+            "digits.engines.pytorch.export_program:ProgramExporter",
+            ("pytorch",),
+            "For torch.export.load, without the network's text.",
+        ),
+    ),
 )
 TENSORFLOW = Framework(
     name="tensorflow",
@@ -116,13 +139,22 @@ TENSORFLOW = Framework(
     network_class="keras.Model",
     imports=("tensorflow", "keras"),
     networks="digits.networks.tensorflow",
-    archive="digits.service.models.templates.archive_tensorflow",
+    archive="digits.engines.tensorflow.archive",
     install="pip install 'digits[tensorflow]'",
     libraries={"keras": "digits.networks.tensorflow.library_text:KERAS"},
     library_rows=("library.json",),
     library_title="keras.applications",
     packages=("tensorflow", "tensorflow-cpu", "keras"),
     import_first=("torchvision",),
+    exports=(
+        Format(
+            "saved_model",
+            "SavedModel",
+            "digits.engines.tensorflow.export_saved_model:SavedModelExporter",
+            ("tensorflow",),
+            "For TensorFlow Serving and tf.saved_model.load.",
+        ),
+    ),
     missing_tasks=("detection",),
     multi_gpu=False,
     old_texts=OldTexts(

@@ -1,59 +1,31 @@
 """Which formats a model can be written in, known without importing a framework or a plugin: what a page lists, a worker loads.
 
-Built-in ones are rows here. A package adds one under the entry-point group `digits.plugins.export`: the entry point's name is the
-format, its object the class (`digits.engines.base.Exporter`). Of two of one name the built-in one counts.
+Those of an engine stand in its row of `digits.frameworks`. A package adds one under the entry-point group
+`digits.plugins.export`: the entry point's name is the format, its object the class (`digits.engines.base.Exporter`). Of two of
+one name the engine's counts.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass
 from importlib import metadata
 
 from digits.engines.base import Exporter
 from digits.errors import BadRequest, PluginError
+from digits.frameworks import Format, frameworks
 
 GROUP = "digits.plugins.export"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 
-@dataclass(frozen=True)
-class Format:
-    """One row: `home` is `module:Class`; `frameworks` those whose models it writes, empty where only its `check` knows."""
-
-    name: str
-    title: str
-    home: str
-    frameworks: tuple[str, ...] = ()
-    note: str = ""
-
-
-BUILTINS = (
-    Format("onnx", "ONNX", "digits.engines.pytorch.export_onnx:OnnxExporter", ("pytorch",), "For ONNX Runtime and its like."),
-    Format(
-        "torch_export",
-        "PyTorch program",
-        "digits.engines.pytorch.export_program:ProgramExporter",
-        ("pytorch",),
-        "For torch.export.load, without the network's text.",
-    ),
-    Format(
-        "saved_model",
-        "SavedModel",
-        "digits.engines.tensorflow.export_saved_model:SavedModelExporter",
-        ("tensorflow",),
-        "For TensorFlow Serving and tf.saved_model.load.",
-    ),
-)
-
-
 def formats(framework: str = "") -> tuple[Format, ...]:
     """All formats, or those that a framework's models may be written in; built-ins first, then by name."""
-    known = {row.name for row in BUILTINS}
+    built_in = [exported for row in frameworks().values() for exported in row.exports]
+    known = {row.name for row in built_in}
     installed = {point.name: point for point in metadata.entry_points(group=GROUP) if NAME.match(point.name)}
     plugins = [Format(name, name, point.value) for name, point in sorted(installed.items()) if name not in known]
-    return tuple(row for row in (*BUILTINS, *plugins) if not framework or not row.frameworks or framework in row.frameworks)
+    return tuple(row for row in (*built_in, *plugins) if not framework or not row.frameworks or framework in row.frameworks)
 
 
 def check_format(name: str, framework: str) -> Format:
