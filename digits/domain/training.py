@@ -98,7 +98,7 @@ class TrainingSpec:
     keep_snapshots: int = 0
     best_metric: str = ""
     threads: int = 0
-    loss: str = ""  # name of a loss of `engines.losses`; empty: the network text's own, else the task's default
+    loss: str = ""  # name of a loss of `engines.network.losses`; empty: the network text's own, else the task's default
     options: dict[str, Any] = field(default_factory=dict)  # task-specific settings, e.g. class weights
 
     def to_json(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class Accuracy(Metric):
         self.totals = np.zeros(3)
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Add a batch: scores (N, K) of any unit and the true classes (N,), integers in [0, K)."""
         found = rank(outputs[:, : self.classes].reshape(len(outputs), -1), labels)
         self.totals += (len(labels), (found < 1).sum(), (found < TOP).sum())
 
@@ -39,7 +40,8 @@ def rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def predicted(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The class of the highest score, int64 (N,): where the true class shares it with others, one of these (see `rank`)."""
+    """The class of the highest of `scores` (N, K), int64 (N,): where the true class, `labels` (N,), shares it with others, one
+    of these (see `rank`)."""
     found = scores.argmax(axis=1)
     unsure = np.flatnonzero((found == labels) & (rank(scores, labels) > 0))
     rest = scores[unsure].copy()

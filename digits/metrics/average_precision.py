@@ -46,10 +46,11 @@ class BoxPrecision(Metric):
             self.pictures.append((found[found[:, 4] > 0], np.asarray(truth)))
 
     def parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What `join` takes: for each picture detections float64 (n, 6) and boxes (m,) of `BOX_DTYPE`."""
         return self.pictures
 
     def join(self, parts: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]) -> None:
-        """Take the pictures of all processes."""
+        """Take the pictures of all processes: for each process what its `parts` gave, detections (n, 6) and boxes (m,)."""
         self.pictures = [picture for part in parts for picture in part]
 
     def compute(self) -> dict[str, float]:
@@ -98,8 +99,8 @@ class BoxPrecision(Metric):
 
 
 def matches(found: np.ndarray, boxes: np.ndarray, k: int) -> tuple[int, int]:
-    """How many detections (n, 6) of class `k` in a picture are right and wrong at IoU 0.5, each object matched once, the best
-    detection first; detections on what does not count are neither."""
+    """How many detections (n, 6) of class `k` in a picture with `boxes` (m,) are right and wrong at IoU 0.5, each object
+    matched once, the best detection first; detections on what does not count are neither."""
     found = found[np.argsort(-found[:, 4], kind="stable")]
     of_class = boxes["class"] == k
     regions = (boxes["flags"] & REGION != 0) & (of_class | (boxes["flags"] & BOX_IGNORED != 0))
@@ -127,7 +128,8 @@ def _best(row: np.ndarray, free: np.ndarray, counts: np.ndarray) -> int | None:
 
 
 def coco_truth(boxes: Sequence[np.ndarray], class_labels: Sequence[str]) -> dict[str, Any]:
-    """A COCO data set of the boxes of pictures 1, 2, …; categories count from 1 in the order of the labels."""
+    """A COCO data set of the boxes (n,) of `BOX_DTYPE` of pictures 1, 2, …; categories count from 1 in the order of the
+    labels."""
     annotations = [
         {"id": number, **row}
         for number, row in enumerate(
@@ -143,7 +145,8 @@ def coco_truth(boxes: Sequence[np.ndarray], class_labels: Sequence[str]) -> dict
 
 
 def coco_detections(found: Sequence[np.ndarray]) -> np.ndarray:
-    """Detections as `COCO.loadRes` takes them: (T, 7) of picture, x, y, width, height, score, category."""
+    """Detections (n, 6) of each picture as `COCO.loadRes` takes them: float64 (T, 7) of picture, x, y, width, height, score,
+    category."""
     pictures = np.repeat(np.arange(1, len(found) + 1), [len(one) for one in found])
     rows = np.concatenate([*found, np.zeros((0, 6))])
     sizes = rows[:, 2:4] - rows[:, :2]

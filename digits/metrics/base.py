@@ -28,7 +28,7 @@ class Metric(ABC):
         """The metrics of everything added; NaN where nothing was."""
 
     def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
-        """Whether outputs of this shape can be compared with labels of that."""
+        """Whether outputs of this shape, (N, …), can be compared with labels of that, (N, …)."""
         return True
 
 
@@ -37,9 +37,11 @@ def ratio(top: float, bottom: float) -> float:
 
 
 def ratios(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """`top` / `bottom`, float64 (n,) of (n,) and (n,); NaN where `bottom` is 0."""
     return np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
 
 
 def mean_known(values: np.ndarray) -> float:
+    """The mean, a scalar, of those of `values` (any shape) that are not NaN; NaN where all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -6,14 +6,14 @@ import numpy as np
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (n, 4) and (m, 4): (n, m), 0 where neither has an area."""
+    """Intersection over union, in [0, 1], of boxes (n, 4) and (m, 4): (n, m), 0 where neither has an area."""
     inside = intersections(a, b)
     union = areas(a)[:, None] + areas(b)[None] - inside
     return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
 
 
 def covered(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Which share of each box `a` (n, 4) lies in each region `b` (m, 4): (n, m), 0 for boxes without an area."""
+    """Which share, in [0, 1], of each box `a` (n, 4) lies in each region `b` (m, 4): (n, m), 0 for boxes without an area."""
     inside, whole = intersections(a, b), np.broadcast_to(areas(a)[:, None], (len(a), len(b)))
     return np.divide(inside, whole, out=np.zeros_like(inside), where=whole > 0)
 

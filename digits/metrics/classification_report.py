@@ -31,7 +31,7 @@ class ClassificationReport:
         self._best = _BestOfClass(len(self.class_labels), top_n)
 
     def add(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
-        """One batch: `probabilities` (N, K) float32, `labels` (N,) with -1 for unknown."""
+        """One batch: `probabilities` (N, K) float32 in [0, 1], `labels` (N,) integers with -1 for unknown."""
         self._best.add(probabilities, self.count)
         self.count += len(labels)
         known = labels >= 0
@@ -46,7 +46,7 @@ class ClassificationReport:
         self._pairs.update(dict(zip(keys.tolist(), counts.tolist(), strict=True)))
 
     def summary(self) -> dict[str, Any]:
-        """See `service.evaluations.evaluation_result`."""
+        """See `service.evaluations.results.evaluation_result`."""
         pairs = [(*divmod(key, len(self.class_labels)), count) for key, count in sorted(self._pairs.items())]
         _, first, five = self._accuracy.totals
         return {

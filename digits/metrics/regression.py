@@ -17,6 +17,7 @@ class Errors(Metric):
         self.totals = np.zeros(5)
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Add a batch: outputs and labels (N, …) of equally many numbers, in the units of the labels."""
         truth = labels.astype(np.float64)
         error = outputs.reshape(labels.shape).astype(np.float64) - truth
         self.totals += (error.size, np.abs(error).sum(), np.square(error).sum(), truth.sum(), np.square(truth).sum())
@@ -42,6 +43,7 @@ class PictureQuality(Metric):
         self.totals = np.zeros(4)
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Add a batch: outputs and labels (N, C, H, W), black 0 and white `peak`."""
         for made, truth in zip(outputs.astype(np.float64), labels.astype(np.float64), strict=True):
             error = max(float(np.mean(np.square(made - truth))), 1e-12 * self.peak**2)
             fits = min(truth.shape[-2:]) > SSIM_RADIUS
@@ -54,7 +56,8 @@ class PictureQuality(Metric):
 
 
 def ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:
-    """Mean structural similarity of two pictures (C, H, W) over channels and positions."""
+    """Mean structural similarity (Wang 2004) of two pictures (C, H, W) over channels and positions, a scalar in [-1, 1];
+    `peak` is the value of white."""
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     mean_a, mean_b = _blur(a), _blur(b)
     var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2

@@ -25,7 +25,7 @@ class Overlap(Metric):
         self.totals = np.zeros(k * k + 3 * k)
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        """`outputs`: scores (N, K, H, W) or predicted classes (N, H, W); `labels`: (N, H, W)."""
+        """Add a batch: `outputs` scores (N, K, H, W) or predicted classes (N, H, W); `labels` classes (N, H, W), integers."""
         k = len(self.labels)
         predicted = outputs[:, :k].argmax(axis=1) if outputs.ndim == 4 else outputs
         for picture, truth in zip(predicted, labels, strict=True):

@@ -2,7 +2,7 @@
 
 Values arrive as the original's clients send them: everything is text, blank means "not given", booleans are `y`, `true`,
 `on` or `1`, lists are `a, b` or `[a, b]`, fields that the form does not know are ignored. A page names the boxes it shows
-(`boxes[]`, see `web.http.request.form_values`), so one that is not ticked arrives as `false`; what a box means that a script
+(`boxes[]`, see `web.http.arguments.form_values`), so one that is not ticked arrives as `false`; what a box means that a script
 leaves out says the field's `unsent`.
 """
 

@@ -90,7 +90,7 @@ class JobFolder:
         write_json(self.user_file, user.to_json())
 
     def write_state(self, state: dict[str, Any]) -> None:
-        """Keep what the supervisor knows about the job beside the job (see `storage.reindex`)."""
+        """Keep what the supervisor knows about the job beside the job (see `storage.jobs.reindex`)."""
         write_json(self.state_file, state)
 
     def state(self) -> dict[str, Any]:

@@ -115,6 +115,7 @@ class PredictionReader:
         return _matrix(self.table["classes"])[:, 0], _matrix(self.table["scores"])[:, 0]
 
     def true_scores(self) -> np.ndarray:
+        """Probability of the true class, (N,) float32, NaN where it is unknown."""
         return self.table["true_score"].to_numpy()
 
     def probabilities(self) -> np.ndarray | None:
@@ -130,7 +131,7 @@ class PredictionReader:
         sort: str = "index",
         descending: bool = False,
     ) -> np.ndarray:
-        """Row numbers of those that match, in order. `only` is `wrong`, `right` or empty; `sort` one of `SORTS`."""
+        """Row numbers, int64 (n,), of those that match, in order. `only` is `wrong`, `right` or empty; `sort` one of `SORTS`."""
         best, scores = self.best()
         labels = self.labels()
         keep = np.ones(len(self), dtype=bool)
@@ -148,7 +149,7 @@ class PredictionReader:
         return rows[np.argsort(-values if descending else values, kind="stable")]
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
-        """The rows of those numbers, in the order given."""
+        """The rows of those numbers (n,), in the order given."""
         wanted = [int(n) for n in numbers]
         if not wanted:
             return []
@@ -162,8 +163,8 @@ class PredictionReader:
 
 
 def best_first(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Classes of each picture by their probability, int64 (N, K). Equal ones keep their order, but that the true class comes
-    last among them: a tie is broken against the model, as the accuracies of the report count it."""
+    """Classes of each picture by their probability (N, K), int64 (N, K). Equal ones keep their order, but that the true class,
+    `labels` (N,), comes last among them: a tie is broken against the model, as the accuracies of the report count it."""
     order = np.argsort(-probabilities, axis=1, kind="stable")
     own = true_scores(probabilities, labels)[:, np.newaxis]
     for row in np.flatnonzero((probabilities == own).sum(axis=1) > 1):
@@ -172,7 +173,7 @@ def best_first(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def true_scores(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Probability of each true class (N,) float32; NaN for labels outside [0, K)."""
+    """Probability of each true class, (N,) float32, of `probabilities` (N, K); NaN for `labels` (N,) outside [0, K)."""
     known = (labels >= 0) & (labels < probabilities.shape[1])
     found = np.full(len(labels), np.nan, dtype=np.float32)
     found[known] = probabilities[known, labels[known]]
@@ -239,7 +240,8 @@ class OutputWriter:
     def append(
         self, paths: Sequence[str], records: Sequence[int], outputs: Sequence[np.ndarray], values: Sequence[Mapping[str, float]]
     ) -> None:
-        """Add N pictures."""
+        """Add N pictures: the output of each, of any shape and dtype, e.g. (H, W) classes or (n, 6) boxes, and its metrics,
+        NaN where one is not given."""
         columns = [
             pa.array(list(paths), pa.string()),
             pa.array(list(records), pa.int64()),
@@ -280,14 +282,14 @@ class OutputReader:
         return [name for name in self.table.column_names if name not in OUTPUT_COLUMNS]
 
     def order(self, metric: str = "", descending: bool = False) -> np.ndarray:
-        """Row numbers sorted by a metric (unknown values last), or in their own order."""
+        """Row numbers, int64 (N,), sorted by a metric (unknown values last), or in their own order."""
         if metric not in self.metrics:
             return np.arange(len(self))[:: -1 if descending else 1]
         values = self.table[metric].to_numpy()
         return np.argsort(-values if descending else values, kind="stable")  # NaN sorts last either way
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[Output]:
-        """The rows of those numbers, in the order given."""
+        """The rows of those numbers (n,), in the order given."""
         wanted = [int(n) for n in numbers]
         return [self._row(n, row) for n, row in zip(wanted, self.table.take(wanted).to_pylist() if wanted else [], strict=True)]
 

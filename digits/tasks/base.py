@@ -153,7 +153,8 @@ class Task(ABC):
         return False
 
     def label_of(self, array: np.ndarray) -> tuple[str, np.ndarray] | None:
-        """(kind, array) of a source's label where this task reads it in its own way; None: by its shape alone."""
+        """(kind, array) of a source's label, an array of numbers of any shape, where this task reads it in its own way; None:
+        by its shape alone."""
         return None
 
     def nothing_to_learn(self, class_labels: Sequence[str], counts: Sequence[int]) -> tuple[str, str] | None:
@@ -188,7 +189,8 @@ class Task(ABC):
         return float(np.iinfo(dtype).max) if whole else 1.0
 
     def targets(self, labels: Any) -> np.ndarray:
-        """Labels of a batch as the loss takes them: int64 class indices, or float32 (not yet scaled)."""
+        """Labels (N, …) of a batch, as `RecordReader.labels` gives them, as the loss takes them: int64 class indices, or
+        float32 (not yet scaled)."""
         import numpy as np
 
         return np.asarray(labels).astype(np.float32)
@@ -222,33 +224,38 @@ class Task(ABC):
     # -- outputs ------------------------------------------------------------------------------------------------
 
     def kept(self, output: np.ndarray) -> np.ndarray:
-        """What is kept of an output of one picture."""
+        """What is kept of a predictor's output of one picture: (K,), (K, H, W), (n, 6) or (…), float32."""
         return output
 
     def shown(self, output: np.ndarray, dtype: Any) -> np.ndarray:
-        """An output of one picture as the film strip keeps it; `dtype` is the type of what it is compared with."""
+        """An output of one picture, (K,), (K, H, W), (n, 6) or (…), as the samples of a training keep it; `dtype` is the type
+        of what it is compared with."""
         return output
 
     def size_of(self, output: np.ndarray) -> list[int]:
-        """Width and height of the picture, as far as a kept output tells."""
+        """Width and height of the picture in pixels, as far as a kept output (…, H, W) tells."""
         return list(output.shape[:-3:-1])
 
     @abstractmethod
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> Any:
-        """A label for a page, as JSON."""
+        """A label of one record, as `RecordReader.labels` gives it, for a page, as JSON: a number, (K,), (C, H, W), or boxes
+        (n,) of `BOX_DTYPE`."""
 
     @abstractmethod
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """A kept output for a page, as JSON, with what only a truth tells."""
+        """A kept output for a page, as JSON, with what only a truth tells. Shapes are those of `kept` and `describe_label`,
+        e.g. (K,) and a number, or (H, W) and (1, H, W)."""
 
     # -- evaluation ---------------------------------------------------------------------------------------------
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """A label of a data set with other classes as the model's; `places` (K,) tells where each stands there, -1: nowhere."""
+        """A label of a data set with other classes, of the shape it has there, as the model's; `places` (K,) int64 tells where
+        each stands there, -1: nowhere; `ignored` is the index that does not count."""
         return label
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
-        """A kept output and its truth as batches of one for the metrics. DataError where they cannot be compared."""
+        """A kept output (…) and its truth (…) of as many numbers, as batches (1, …) of one for the metrics, both divided by
+        `scale`. DataError where they cannot be compared."""
         import numpy as np
 
         from digits.errors import DataError
@@ -261,7 +268,7 @@ class Task(ABC):
         return (output / scale)[None], (truth.astype(np.float64).reshape(output.shape) / scale)[None]
 
     def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
-        """A kept output as it would lie in a picture `y` times as high and `x` times as wide."""
+        """A kept output, (…, h, w) or boxes (n, 6), as it would lie in a picture `y` times as high and `x` times as wide."""
         return output
 
     # -- tests --------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class Classification(Task):
         return kind == "index" and has_classes
 
     def targets(self, labels: Any) -> np.ndarray:
+        """Class indices int64 (N,)."""
         import numpy as np
 
         return np.asarray(labels).astype(np.int64, copy=False)
@@ -61,7 +62,7 @@ class Classification(Task):
         return [Accuracy(len(labels.class_labels))]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
-        """The scores are the shares of the classes, so the first guess is the most frequent one."""
+        """The scores (N, K) are the shares of the classes, so the first guess is the most frequent one."""
         import numpy as np
 
         names, shares = labels.class_labels, np.array(counts, np.float64)
@@ -73,23 +74,24 @@ class Classification(Task):
         ]
 
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
-        """The name of its class."""
+        """The name of its class; the label is a scalar."""
         return class_name(int(label), class_labels)
 
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """`top` (`[label, percent]`, best first) and `correct`."""
+        """`top` (`[label, percent]`, best first) and `correct`, of probabilities (K,) and a scalar."""
         scores = output.ravel()[: len(class_labels)]
         best = (-scores).argsort(kind="stable")[:TOP]
         top = [[class_labels[i], finite(100 * float(scores[i]))] for i in best]
         return {"top": top, "correct": truth is None or bool(best[0] == int(truth))}
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """-1 for a class that the model does not know."""
+        """The number of its class in the model, a scalar; -1 for a class that the model does not know."""
         import numpy as np
 
         return np.asarray(places[int(label)] if 0 <= int(label) < len(places) else -1)
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        """Scores (1, K) and the true class int64 (1,)."""
         import numpy as np
 
         return output[None], np.array([int(truth)])
@@ -106,7 +108,7 @@ def class_name(index: int, class_labels: Sequence[str]) -> str:
 
 
 def class_counts(parts: Iterable[np.ndarray], classes: int) -> np.ndarray:
-    """How often each class index is among arrays of labels: float64 (K,)."""
+    """How often each class index in [0, K) is among arrays of labels, (n,) or (n, H, W): float64 (K,)."""
     import numpy as np
 
     counts = np.zeros(classes)

@@ -37,7 +37,7 @@ class Detection(Task):
         return kind == "boxes"
 
     def label_of(self, array: np.ndarray) -> tuple[str, np.ndarray] | None:
-        """An array 1×N×16 is the original's form of boxes."""
+        """An array (1, N, 16) is the original's form of boxes."""
         from digits.extensions.data.digits_boxes import boxes_of_rows, is_rows
 
         return ("boxes", boxes_of_rows(array)) if is_rows(array) else None
@@ -68,18 +68,19 @@ class Detection(Task):
         return [Guess(lambda _, truth: [np.zeros((0, 6))] * len(truth), "no box anywhere")]
 
     def kept(self, output: np.ndarray) -> np.ndarray:
-        """Boxes with a score; rows of zeros filled up."""
+        """Boxes with a score, (n, 6), without the rows of zeros that fill up."""
         return output[output[:, 4] > 0]
 
     def size_of(self, output: np.ndarray) -> list[int]:
+        """The smallest width and height in pixels that hold all boxes (n, 6)."""
         return [max(1, int(output[:, column].max(initial=0)) + 1) for column in (2, 3)]
 
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> list[dict[str, Any]]:
-        """`box` (x0, y0, x1, y1 in pixels) and `class` of each."""
+        """`box` (x0, y0, x1, y1 in pixels) and `class` of each of the boxes (n,)."""
         return [{"box": [float(value) for value in list(row)[:4]], "class": int(row[4])} for row in label]
 
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """`boxes` of `box`, `class` and `score`. Rows without a score are padding."""
+        """`boxes` of `box` (in pixels), `class` and `score`, of rows (n, 5) or (n, 6). Rows without a score are padding."""
         rows = output.reshape(-1, output.shape[-1]) if output.ndim and output.shape[-1] >= 5 else output.reshape(0, 5)
         return {
             "boxes": [
@@ -90,6 +91,7 @@ class Detection(Task):
         }
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
+        """Boxes (m,) of those (n,) whose class the model knows, with its numbers."""
         import numpy as np
 
         kept = label[places[np.clip(label["class"], 0, len(places) - 1)] >= 0].copy()
@@ -97,9 +99,11 @@ class Detection(Task):
         return kept
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        """A list of one picture's detections (n, 6) and one of its boxes (m,), in pixels."""
         return [output], [truth]
 
     def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+        """Boxes (n, 6) in the pixels of the other picture."""
         import numpy as np
 
         return output * np.array([x, y, x, y, 1, 1], output.dtype)

@@ -47,7 +47,7 @@ class ImageToImage(Task):
         return [Errors()] if labels.shape is None else [Errors(), PictureQuality(1.0)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
-        """The mean of each channel and, where label and picture are alike, the picture as it is."""
+        """The mean of each channel and, where label and picture are alike, the picture (N, C, H, W) as it is."""
         import numpy as np
 
         found = [mean_colour(training())]
@@ -56,7 +56,7 @@ class ImageToImage(Task):
         return found
 
     def shown(self, output: np.ndarray, dtype: Any) -> np.ndarray:
-        """In the values of 8 bits, where that is what it stands for."""
+        """Pictures (C, H, W) in the values of 8 bits, uint8, where that is what they stand for."""
         import numpy as np
 
         if dtype != np.uint8 or output.ndim != 3 or min(output.shape[1:]) < 2:
@@ -64,24 +64,26 @@ class ImageToImage(Task):
         return np.nan_to_num(output).round().clip(0, 255).astype(np.uint8)
 
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
-        """The picture's address."""
+        """The `data:` address of the picture (C, H, W)."""
         from digits.images.addresses import picture_address
 
         return picture_address(label)
 
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """`picture` and, for 8 bits, `psnr`."""
+        """`picture`, the `data:` address of (C, H, W), and, for 8 bits, `psnr` in decibel."""
         from digits.images.addresses import picture_address
 
         shown = picture_address(output) if output.ndim == 3 else ""
         return {"picture": shown, "psnr": None if truth is None else _psnr(output, truth)}
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        """Pictures (1, C, H, W) divided by `scale`; of a larger truth its middle. DataError where the sizes cannot match."""
         from digits.images.prepare_for_model import centre_of
 
         return super().comparable(output, centre_of(truth, output.shape), scale)
 
     def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+        """The picture (C, h, w), scaled to the other size."""
         from digits.images.arrays import resize_array
 
         height, width = (max(1, round(side * by)) for side, by in zip(output.shape[-2:], (y, x), strict=True))
@@ -95,7 +97,7 @@ class ImageToImage(Task):
 
 
 def mean_colour(parts: Iterable[np.ndarray]) -> Guess:
-    """The mean of each channel of pictures (n, C, H, W), everywhere."""
+    """The mean of each channel of pictures (n, C, H, W), everywhere, in their units."""
     import numpy as np
 
     mean = mean_of(part.astype(np.float64).mean(axis=(2, 3), keepdims=True) for part in parts)

@@ -24,7 +24,8 @@ SHOWN = 8  # numbers or names of a label that are put into words
 
 
 def label_array(value: Any, plugin: str, entry: str, task: Task | None = None) -> tuple[str, np.ndarray]:
-    """What a label is, in the words of the records (a single number is `index`, a map `array`); the array. Raises PluginError.
+    """What a label is, in the words of the records, and its array: `none`, `boxes` (n,) of `BOX_DTYPE`, `index` (one number of
+    any shape), `array` (C, H, W), maps too. Raises PluginError.
 
     A task may read a label in its own way (`Task.label_of`).
     """
@@ -45,7 +46,8 @@ def label_array(value: Any, plugin: str, entry: str, task: Task | None = None) -
 
 
 def as_given(kind: str, array: np.ndarray) -> np.ndarray | None:
-    """What `label_array` gave, as a source may give it: None without a label, a single number as a scalar."""
+    """What `label_array` gave, as a source may give it: None without a label, a single number as a scalar, else (n,) or (C, H,
+    W)."""
     if kind == "none":
         return None
     return array.reshape(()) if kind in ("index", "vector") and array.size == 1 else array
@@ -64,7 +66,8 @@ def stored_label(value: Any, meta: RecordMeta, task: Task, plugin: str, entry: s
 def label_fields(
     labels: Sequence[tuple[str, np.ndarray]], feature_shape: tuple[int, ...], spec: DatasetSpec, class_labels: Sequence[str]
 ) -> dict[str, Any]:
-    """The fields of `RecordMeta` that tell how labels such as these (see `label_array`) are stored."""
+    """The fields of `RecordMeta` that tell how labels such as these, at least one, are stored: each a kind with its array, (C,
+    H, W), (n,) or a scalar, as `label_array` gives them."""
     kind, first = labels[0]
     if kind in ("none", "boxes"):
         return {"label_kind": kind, "label_shape": (), "label_dtype": "int64", "label_encoding": "none"}
@@ -148,7 +151,8 @@ def _array(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.n
 
 
 def label_column(labels: list[Any], meta: RecordMeta, picture: Callable[[np.ndarray, str], bytes]) -> Any:
-    """The stored labels of some records as `RecordChunk` takes them; `picture` encodes one array."""
+    """The stored labels of some records as `RecordChunk` takes them: int64 (n,), float32 (n, K), (n, C, H, W), or lists;
+    `picture` encodes one array (C, H, W)."""
     if meta.label_kind == "none":
         return None
     if meta.label_kind == "index":
@@ -161,7 +165,7 @@ def label_column(labels: list[Any], meta: RecordMeta, picture: Callable[[np.ndar
 
 
 def label_shapes(labels: list[Any], meta: RecordMeta) -> np.ndarray | None:
-    """The shape of each label (n, 3) where they differ."""
+    """The shape of each label, int32 (n, 3), where they differ."""
     differ = meta.label_kind in ("map", "array") and meta.label_shape is None
     return np.array([label.shape for label in labels], np.int32) if differ else None
 
@@ -178,7 +182,7 @@ def without_labels() -> dict[str, Any]:
 
 
 def words(kind: str, label: np.ndarray, names: Sequence[str]) -> str:
-    """A label in words."""
+    """A label in words: a number, (K,), (C, H, W), or boxes (n,), as `kind` says."""
     if kind == "none":
         return "no label"
     if kind == "boxes":
@@ -204,7 +208,8 @@ def table_label(kind: str, label: Any, names: Sequence[str]) -> tuple[int | None
 
 
 def drawn(kind: str, label: np.ndarray, shape: tuple[int, ...], names: Sequence[str]) -> str:
-    """How a label is shown with a feature of `shape` (C, H, W): `boxes` or `map` over it, `picture` beside it, or not at all."""
+    """How a label, (C, H, W) or boxes (n,), is shown with a feature of `shape` (C, H, W): `boxes` or `map` over it, `picture`
+    beside it, or not at all (empty)."""
     if kind == "boxes":
         return kind
     if kind not in ("array", "map"):
@@ -232,6 +237,8 @@ def misfit(plugin: str, entry: str, found: str, remedy: str) -> PluginError:
 
 
 def array_of(value: Any, what: str, plugin: str, entry: str) -> np.ndarray:
+    """A value of a source as an array of whatever shape and dtype it has, e.g. (C, H, W). Raises PluginError where it makes
+    none."""
     try:
         return np.asarray(value)
     except Exception as error:  # lists of several lengths, or whatever an object's own __array__ raises
@@ -240,6 +247,7 @@ def array_of(value: Any, what: str, plugin: str, entry: str) -> np.ndarray:
 
 
 def numeric(array: np.ndarray, what: str, plugin: str, entry: str) -> np.ndarray:
+    """An array (any shape) of numbers in the machine's byte order, bool as uint8. Raises PluginError for anything but numbers."""
     if array.dtype == bool:
         return array.astype(np.uint8)
     if array.dtype.kind not in "uif":
@@ -249,6 +257,7 @@ def numeric(array: np.ndarray, what: str, plugin: str, entry: str) -> np.ndarray
 
 
 def as_dtype(array: np.ndarray, dtype: np.dtype, what: str, plugin: str, entry: str) -> np.ndarray:
+    """An array (any shape) as `dtype`, without loss. Raises PluginError where values would change."""
     if array.dtype == dtype:
         return array
     if np.can_cast(array.dtype, dtype, "safe"):

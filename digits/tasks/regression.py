@@ -41,7 +41,7 @@ class Regression(Task):
         return kind == "vector"
 
     def label_of(self, array: np.ndarray) -> tuple[str, np.ndarray] | None:
-        """Any array with one axis longer than 1 is a vector, and a whole number is a number like others."""
+        """Any array with one axis longer than 1, such as (1, 1, K), is a vector, and a whole number is a number like others."""
         if array.size == 1:
             return "vector", array
         return ("vector", array) if array.size and array.size == max(array.shape) else None
@@ -59,11 +59,11 @@ class Regression(Task):
         return [Guess(lambda _, truth: np.broadcast_to(mean, truth.shape).astype(np.float32), words)]
 
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> list[float | None]:
-        """The first numbers."""
+        """The first numbers of (K,), in the label's units."""
         return numbers(label)
 
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """`values`: the first numbers."""
+        """`values`: the first numbers of (K,), in the label's units."""
         return {"values": numbers(output)}
 
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
@@ -74,11 +74,12 @@ class Regression(Task):
 
 
 def numbers(values: np.ndarray) -> list[float | None]:
+    """The first `MOST_NUMBERS` of `values` (any shape) as JSON; None for what is not finite."""
     return [finite(float(value)) for value in values.ravel()[:MOST_NUMBERS]]
 
 
 def mean_of(parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Mean of arrays (n, …) over their first axes."""
+    """Mean of arrays (n, …) over their first axes, float64 (…)."""
     import numpy as np
 
     total: Any = 0.0

@@ -84,7 +84,7 @@ class Segmentation(Task):
         return [Overlap(labels.class_labels, labels.ignored)] if labels.class_labels else [Errors()]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
-        """The most frequent class for every pixel."""
+        """The most frequent class for every pixel, (N, H, W)."""
         import numpy as np
 
         best = int(np.argmax(class_counts(training(), len(labels.class_labels))))
@@ -97,22 +97,24 @@ class Segmentation(Task):
         return output.argmax(axis=0).astype(np.uint8 if output.shape[0] <= 256 else np.int32) if output.ndim == 3 else output
 
     def shown(self, output: np.ndarray, dtype: Any) -> np.ndarray:
+        """As `kept`: (H, W)."""
         return self.kept(output)
 
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
-        """The classes as a grey picture's address."""
+        """The classes (1, H, W) as a grey picture's `data:` address."""
         from digits.images.addresses import map_address
 
         return map_address(label)
 
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """`map` and `dice`: mean over the classes but 0 that are in the picture or its prediction; None: no such class."""
+        """`map`, the address of the classes (H, W), and `dice` in [0, 1] against a truth (1, H, W): mean over the classes but
+        0 that are in the picture or its prediction; None: no such class."""
         from digits.images.addresses import map_address
 
         return {"map": map_address(output), "dice": None if truth is None else _dice(output, truth)}
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """What the model does not know does not count."""
+        """Classes (1, H, W) as the model's, int64; what the model does not know does not count."""
         import numpy as np
 
         table = np.full(max(256, len(places)), ignored, np.int64)
@@ -120,11 +122,13 @@ class Segmentation(Task):
         return table[np.clip(label.astype(np.int64), 0, len(table) - 1)]
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
+        """Classes (1, H, W) of both, integers; of a larger truth its middle. DataError where the sizes cannot match."""
         from digits.images.prepare_for_model import centre_of
 
         return output[None], centre_of(truth.reshape(truth.shape[-2:]), output.shape)[None]
 
     def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+        """Classes (h, w) at the other size, by the nearest pixel."""
         from digits.utils.resizing import nearest
 
         height, width = (max(1, round(side * by)) for side, by in zip(output.shape[-2:], (y, x), strict=True))

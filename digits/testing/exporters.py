@@ -26,9 +26,11 @@ class Stranger(Predictor):
         self.meta = meta
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        """As `digits.engines.base.Predictor.predict`."""
         return {"output": np.full((len(batch), len(CLASSES)), 1 / len(CLASSES), np.float32)}
 
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
+        """As `digits.engines.base.Predictor.layers`."""
         return []
 
     def close(self) -> None:

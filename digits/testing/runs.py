@@ -27,7 +27,7 @@ from digits.storage.records.reader import BOX_DTYPE, RecordChunk, RecordWriter
 
 
 def striped_pictures(count: int, size: int, seed: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy pictures uint8 (N, C, H, W) of two classes: bright left half (0) or bright right half (1); labels int64."""
+    """Noisy pictures uint8 (N, C, H, W) of two classes: bright left half (0) or bright right half (1); labels int64 (N,)."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     pictures = rng.integers(0, 80, (count, channels, size, size))
@@ -38,7 +38,7 @@ def striped_pictures(count: int, size: int, seed: int, channels: int = 1) -> tup
 
 
 def squared_pictures(count: int, size: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Noisy pictures uint8 (N, 3, H, W) with none to three squares, red (class 0) or blue (1), and their boxes."""
+    """Noisy pictures uint8 (N, 3, H, W) with none to three squares, red (class 0) or blue (1), and the boxes (n,) of each."""
     rng = np.random.default_rng(seed)
     pictures, boxes = rng.integers(0, 60, (count, 3, size, size)).astype(np.uint8), []
     for picture in pictures:
@@ -53,7 +53,8 @@ def squared_pictures(count: int, size: int, seed: int) -> tuple[np.ndarray, list
 
 
 def write_split(folder: Path, name: str, features: np.ndarray, labels: Any, meta: RecordMeta) -> SplitInfo:
-    """One split of records; encoded when `meta.feature_encoding` says so."""
+    """One split of records from features (N, C, H, W) and labels as `RecordReader.labels` gives them; encoded when
+    `meta.feature_encoding` says so."""
     writer = RecordWriter(folder / name, meta)
     stored = features if meta.feature_encoding == "none" else [encode(f, meta.feature_encoding) for f in features]
     shapes = np.array([f.shape for f in features])
@@ -73,7 +74,8 @@ def make_dataset(
     encoding: str = "none",
     validation: int = 8,
 ) -> Path:
-    """A data set whose last `validation` records are its validation split (0: none); the folder, which is made."""
+    """A data set of features (N, C, H, W) and labels as `RecordReader.labels` gives them, whose last `validation` records are
+    its validation split (0: none); the folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     meta = RecordMeta(
         task=task,

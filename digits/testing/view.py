@@ -27,6 +27,8 @@ class ViewContract:
 
     @pytest.fixture
     def outputs(self) -> dict[str, np.ndarray]:
+        """Outputs by name that the view can show, without batch axis: (K,) probabilities of a classification unless
+        overridden."""
         return {"output": np.array([0.2, 0.7, 0.1], np.float32)}
 
     @pytest.fixture

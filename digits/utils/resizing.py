@@ -69,7 +69,7 @@ def scaled(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def as_type(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """`values` as `dtype`; whole numbers rounded and kept within its limits."""
+    """`values` (any shape) as `dtype`; whole numbers rounded and kept within its limits."""
     if dtype.kind in "ui":
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
@@ -77,7 +77,7 @@ def as_type(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def nearest(used: int, wanted: int) -> NDArray[np.int64]:
-    """Which of `used` places in a row is the nearest to each of `wanted` (int64), computed without rounding."""
+    """Which of `used` places in a row is the nearest to each of `wanted`: int64 (wanted,), computed without rounding."""
     return (2 * np.arange(wanted, dtype=np.int64) + 1) * used // (2 * wanted)
 
 

@@ -45,7 +45,7 @@ def vis_square(images: ArrayLike, padsize: int = 1, normalize: bool = False, col
 
 
 def get_color_map(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Red, green and blue of a colour map, each 256 values in [0, 255]. An unknown name gives `jet`."""
+    """Red, green and blue of a colour map, each float64 (256,) in [0, 255]. An unknown name gives `jet`."""
     points = COLOR_MAPS.get(name, COLOR_MAPS["jet"])
     red, green, blue = (_interpolate(channel) for channel in points)
     return red, green, blue

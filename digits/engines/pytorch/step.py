@@ -1,4 +1,4 @@
-"""One network on its device: a training step, a validation, its state. The loop that calls it is `engines.loop`."""
+"""One network on its device: a training step, a validation, its state. The loop that calls it is `engines.training.loop`."""
 
 from __future__ import annotations
 

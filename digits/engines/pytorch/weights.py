@@ -41,8 +41,8 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], np.nda
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Weights by name, each of its tensor's shape, of a `.safetensors` file or of a file of `torch.save` that holds tensors
-    only. TrainingError or StorageError for anything else."""
+    """Weights by name, tensors of any shape, of a `.safetensors` file or of a file of `torch.save` that holds tensors only.
+    StorageError for a broken `.safetensors` file, TrainingError for anything else."""
     if path.suffix == ".safetensors":
         return read_snapshot(path)[0]
     try:
@@ -62,7 +62,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def take_over(module: nn.Module, weights: dict[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Copy what fits by name and shape; the names of the tensors taken, and of the network's own that keep their start values.
+    """Copy those of `weights` (tensors of any shape by name) that fit by name and shape; the names of the tensors taken, and of
+    the network's own that keep their start values.
 
     Raises TrainingError when nothing fits.
     """

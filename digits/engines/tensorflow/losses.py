@@ -1,4 +1,4 @@
-"""The losses of `engines.losses` for Keras' layout, and how a network text's own loss joins in."""
+"""The losses of `engines.network.losses` for Keras' layout, and how a network text's own loss joins in."""
 
 from __future__ import annotations
 

@@ -64,8 +64,7 @@ def load_into(model: Any, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """Arrays, each of its variable's shape, of a `.keras` or `.weights.h5` file by their names in it. TrainingError when it is
-    something else."""
+    """Arrays of any shape of a `.keras` or `.weights.h5` file by their names in it. TrainingError when it is something else."""
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
@@ -80,7 +79,8 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 
 
 def take_over(model: Any, weights: dict[str, np.ndarray], *, but_last: bool) -> tuple[list[str], list[str]]:
-    """Copy what fits by place and shape; the names of the variables taken, and of those that keep their start values.
+    """Copy those of `weights` (arrays of any shape by place) that fit by place and shape; the names of the variables taken, and
+    of those that keep their start values.
 
     `but_last` leaves out the last layer with weights. Raises TrainingError when nothing fits.
     """

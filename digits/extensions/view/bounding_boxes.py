@@ -78,6 +78,8 @@ class Visualization(OptionsView):
         ground_truth: Any = None,
         candidates: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
+        """As `VisualizationInterface.process_data`. Outputs are rows (n, 5) or (n, 6) of left, top, right, bottom in pixels,
+        confidence and class; where `candidates` are known, their `boxes` (m, 6) are shown and suppressed in the page."""
         self.groups = list(inference_data)
         found = [read_boxes(np.asarray(inference_data[name]), i) for i, name in enumerate(self.groups)]
         kept = np.concatenate([*found, np.zeros((0, COLUMNS), np.float32)])

@@ -62,6 +62,7 @@ class Visualization(OptionsView):
     def process_data(
         self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> list[dict[str, str]]:
+        """As `VisualizationInterface.process_data`; the output is a picture (C, H, W), (H, W, C) or (H, W)."""
         images = [("Input", picture(input_data)), ("Output", embed_image_html(self._pixels(first_output(inference_data))))]
         if isinstance(ground_truth, np.ndarray) and ground_truth.ndim == 3:
             images.append(("Wanted", embed_image_html(self._pixels(ground_truth))))

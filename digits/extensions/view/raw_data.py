@@ -40,6 +40,7 @@ class Visualization(VisualizationInterface):
     def process_data(
         self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> list[dict[str, Any]]:
+        """As `VisualizationInterface.process_data`; outputs of any shape."""
         rows = [_row(name, array) for name, array in inference_data.items()]
         return rows if ground_truth is None else [*rows, _row("ground truth", ground_truth)]
 

@@ -56,6 +56,8 @@ class Visualization(OptionsView):
     def process_data(
         self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> dict[str, Any]:
+        """As `VisualizationInterface.process_data`; the output is scores (K, H, W), or (1, H, W) or (H, W): of the foreground,
+        or class numbers."""
         classes, foreground, count = read_scores(first_output(inference_data))
         truth = _truth_map(ground_truth)
         self.classes = max(

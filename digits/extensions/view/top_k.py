@@ -44,6 +44,7 @@ class Visualization(OptionsView):
     def process_data(
         self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> dict[str, Any]:
+        """As `VisualizationInterface.process_data`; the output holds K scores, (K,) or (K, 1, 1)."""
         scores = probabilities(first_output(inference_data))
         names = class_names(self.labels, scores.size)
         best = np.argsort(-scores, kind="stable")[: self.count]

@@ -48,7 +48,8 @@ def from_path(service: Service, text: str) -> Path | bytes:
 
 
 def from_record(service: Service, model: Job, text: str) -> np.ndarray:
-    """The feature of a record `split:index` of the model's data set. BadRequest or NotFound when there is none."""
+    """The feature (C, H, W), as stored, of a record `split:index` of the model's data set. BadRequest or NotFound when there
+    is none."""
     from digits.storage.records.open import open_split
 
     split, _, number = text.partition(":")

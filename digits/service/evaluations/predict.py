@@ -211,7 +211,7 @@ def check_task(model: Job, task: Task) -> None:
 
 
 def best(outputs: dict[str, np.ndarray], labels: Sequence[str], top: int) -> list[ClassScore]:
-    """The `top` most probable classes, best first, of the output named `output`, or else of the last one.
+    """The `top` most probable classes, best first, of the output (K,) or (1, K) named `output`, or else of the last one.
 
     Scores beyond the number of labels are dropped.
     """

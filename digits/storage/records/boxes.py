@@ -16,7 +16,7 @@ SUFFIX = ":boxes"  # behind the name of an array that holds boxes
 
 
 def coordinates(boxes: np.ndarray) -> np.ndarray:
-    """Left, top, right, bottom as float32 (n, 4)."""
+    """Left, top, right, bottom in pixels as float32 (n, 4), of boxes (n,) of `BOX_DTYPE`."""
     return np.stack([boxes[name] for name in COORDINATES], axis=-1).astype(np.float32).reshape(-1, 4)
 
 

@@ -26,7 +26,7 @@ def can_encode(dtype: np.dtype, channels: int, encoding: str) -> bool:
 
 
 def encode(array: np.ndarray, encoding: str, quality: int = 90) -> bytes:
-    """The bytes of a (C,H,W) array as `png` (lossless) or `jpg`. Raises StorageError for what they cannot hold."""
+    """The bytes of a (C, H, W) array as `png` (lossless) or `jpg`. Raises StorageError for what they cannot hold."""
     if array.ndim != 3 or not can_encode(array.dtype, array.shape[0], encoding) or encoding == "none":
         raise StorageError(f"An array of shape {array.shape} and type {array.dtype} cannot be stored as {encoding}.")
     picture = Image.fromarray(array[0] if array.shape[0] == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
@@ -39,7 +39,7 @@ def encode(array: np.ndarray, encoding: str, quality: int = 90) -> bytes:
 
 
 def decode(data: bytes | memoryview) -> np.ndarray:
-    """The (C,H,W) array behind png or jpg bytes: uint8, or uint16 for a 16-bit png."""
+    """The (C, H, W) array behind png or jpg bytes: uint8, or uint16 for a 16-bit png."""
     with Image.open(io.BytesIO(data)) as picture:
         array = np.asarray(picture)
     if array.dtype == np.int32:

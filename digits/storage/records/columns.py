@@ -135,6 +135,7 @@ class BoxColumn:
 
     def extend(self, values: Sequence[np.ndarray]) -> None:
         # The length follows from the spool, so that a rewound append is forgotten here too.
+        """Add rows, each of them boxes (n,) of `BOX_DTYPE`."""
         before = self.spools[1].size // 4
         ends = before + np.cumsum([len(row) for row in values])
         self.spools[0].write(ends.astype(np.int32))

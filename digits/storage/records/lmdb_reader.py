@@ -45,14 +45,17 @@ class LmdbRecordReader(RecordReader):
         return ["key", "feature", "label", "shape", "source", "original_size", "group", "hash"]
 
     def array(self) -> np.ndarray | None:
+        """As `RecordReader.array`: None, for the records lie one by one."""
         return None
 
     def features(self, indices: Any) -> np.ndarray:
+        """As `RecordReader.features`: (n, C, H, W)."""
         if self.meta.feature_shape is None:
             raise StorageError("These records differ in shape; read them one by one.")
         return np.stack([self.feature(int(row)) for row in np.asarray(indices, np.int64)])
 
     def feature(self, index: int) -> np.ndarray:
+        """As `RecordReader.feature`: (C, H, W), RGB."""
         return np.ascontiguousarray(self._images.get(self._key(index)).array)
 
     def encoded(self, index: int) -> bytes | None:
@@ -70,11 +73,13 @@ class LmdbRecordReader(RecordReader):
         return np.stack(found) if found else np.empty((0, *self.meta.label_shape), self.meta.label_dtype)
 
     def find_class(self, class_index: int) -> np.ndarray:
+        """As `RecordReader.find_class`: int64 (n,). StorageError for labels that are no class indices."""
         if self.meta.label_kind != "index":
             raise StorageError(f"Records with labels of kind {self.meta.label_kind} cannot be searched by class.")
         return np.flatnonzero(self._scalars == class_index).astype(np.int64)
 
     def class_counts(self, classes: int) -> np.ndarray:
+        """As `RecordReader.class_counts`: int64 (classes,)."""
         return np.bincount(self._scalars.clip(0), minlength=classes)[:classes].astype(np.int64)
 
     def column(self, name: str, indices: Any) -> list[Any]:
@@ -92,6 +97,7 @@ class LmdbRecordReader(RecordReader):
         raise StorageError(f"Records used in place have no column {name!r}.")
 
     def numbers(self, name: str) -> np.ndarray:
+        """As `RecordReader.numbers`, without `hash`: (N, 3), (N, 2) or (N,). StorageError for other columns."""
         if name == "shape":
             return self._shapes
         if name == "original_size":

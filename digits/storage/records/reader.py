@@ -71,11 +71,11 @@ class RecordReader:
     # -- features -----------------------------------------------------------------------------------------------
 
     def array(self) -> np.ndarray | None:
-        """All features as one read-only memory map (N,C,H,W); None when they are encoded, of several shapes or shards."""
+        """All features as one read-only memory map (N, C, H, W); None when they are encoded, of several shapes or shards."""
         return self._features[0] if len(self._features) == 1 else None
 
     def features(self, indices: Any) -> np.ndarray:
-        """A new (n,C,H,W) array of the stored dtype. Raises StorageError when the records differ in shape."""
+        """A new (n, C, H, W) array of the stored dtype. Raises StorageError when the records differ in shape."""
         rows = np.asarray(indices, np.int64)
         if len(self._features) == 1 and self._features[0] is not None:
             return self._features[0][rows]
@@ -88,7 +88,7 @@ class RecordReader:
         return out
 
     def feature(self, index: int) -> np.ndarray:
-        """One (C,H,W) array; a copy that may be written to."""
+        """One (C, H, W) array of the stored dtype; a copy that may be written to."""
         shard, row = self._locate(index)
         numbers = self._features[shard]
         if numbers is not None:
@@ -123,12 +123,12 @@ class RecordReader:
         return labels if shape is None else np.stack(labels) if labels else np.empty((0, *shape), self.meta.label_dtype)
 
     def find_class(self, class_index: int) -> np.ndarray:
-        """Rows (int64, ascending) whose label is, or for vectors and boxes contains, a class; a scan of one mapped column."""
+        """Rows, int64 (n,) ascending, whose label is, or for vectors and boxes contains, a class; a scan of one mapped column."""
         found = [self._rows_of_class(shard, class_index) + self._starts[shard] for shard in range(len(self._batches))]
         return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
 
     def class_counts(self, classes: int) -> np.ndarray:
-        """How many records have each class (index labels), int64 of length `classes`."""
+        """How many records have each class (index labels): int64 (classes,)."""
         counts = np.zeros(classes, np.int64)
         for shard in range(len(self._batches)):
             counts += np.bincount(self._numbers("label", shard), minlength=classes)[:classes]
@@ -142,7 +142,8 @@ class RecordReader:
         return [self._batches[shard].column(name)[row].as_py() for shard, row in places]
 
     def numbers(self, name: str) -> np.ndarray:
-        """A whole column of numbers: `shape` (N,3), `original_size` (N,2), index `label` (N,), `hash` (N,16) uint8."""
+        """A whole column of numbers: `shape` (N, 3), `original_size` (N, 2), index `label` (N,), `hash` (N, 16) uint8.
+        StorageError for others."""
         parts = [self._numbers(name, shard) for shard in range(len(self._batches))]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

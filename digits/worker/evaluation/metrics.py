@@ -98,13 +98,15 @@ class Truths:
         return self.task.metrics(self.labels, self.meta.get("options"))
 
     def of(self, batch: Batch) -> Iterator[np.ndarray]:
-        """The truth of each picture of a batch."""
+        """The truth of each picture of a batch: its label as `RecordReader.labels` gives it, or the picture (C, H, W), in the
+        model's classes."""
         labels = self.reader.labels(batch.records)
         for label in labels if labels is not None else map(self.reader.feature, batch.records.tolist()):
             yield self._renumbered(np.asarray(label))
 
     def measure(self, output: np.ndarray, truth: np.ndarray, totals: Sequence[Metric]) -> dict[str, float]:
-        """Add one picture to `totals`; its own values."""
+        """Add one picture, its kept output (see `Task.kept`) and its truth, e.g. (H, W) and (1, H, W), to `totals`; the
+        metrics of it alone."""
         made, real = self.task.comparable(output, truth, self.scale)
         own = self.metrics()
         for metric in (*totals, *own):

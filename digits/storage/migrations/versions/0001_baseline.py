@@ -1,4 +1,4 @@
-"""The first tables. A new database is made by `storage.schema` and only marked with this version."""
+"""The first tables. A new database is made by `storage.jobs.tables` and only marked with this version."""
 
 from alembic import op
 
