@@ -1,7 +1,7 @@
 """What a network expects of a picture, told by its snapshot: made of a file as the data set prepared its own pictures, or of a
 record of another data set.
 
-`meta["image"]` is the data set's preparation (see `extensions.data.classification.picture.Preparation`); a snapshot of other
+`meta["image"]` is the data set's preparation (see `images.prepare.Preparation`); a snapshot of other
 data says size, channels and type by `stored_shape` and `meta["preparation"]`. Features are (C, H, W) in stored units.
 """
 

@@ -1,4 +1,4 @@
-"""One Keras model on its device: a compiled training step, a validation, its state. The loop that calls it is `engines.training.loop`.
+"""One Keras model on its device: a compiled training step, a validation, its state. `engines.training.loop` calls it.
 
 The step is a `tf.function` with an open batch axis, traced once for each of its three forms (whole, accumulating, closing a
 group of accumulated batches); a smaller last batch is no new trace. Records go in as they lie in the memory map; layout, mean

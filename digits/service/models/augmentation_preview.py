@@ -26,7 +26,8 @@ class PreviewForm(TransformForm):
 
 
 def preview(service: Service, form: PreviewForm) -> dict[str, Any]:
-    """`kind` (`map`, `pictures`, `boxes` or empty), `class_labels`, `colours` and `samples`: see `worker.probes.augmentation_preview`.
+    """`kind` (`map`, `pictures`, `boxes` or empty), `class_labels`, `colours` and `samples`: see
+    `worker.probes.augmentation_preview`.
 
     Raises BadRequest for a data set that is not whole and ControlError when no supervisor runs.
     """

@@ -1,7 +1,7 @@
 """What the trivial answer scores on the split that is evaluated: the yardstick of a training, for its other splits too.
 
-The guess is made from the training labels of the model's own data set (see `engines.baseline`), so there is one for splits of
-that data set only. That of the validation split was measured by the training and stands in its events.
+The guess is made from the training labels of the model's own data set (see `engines.training.baseline`), so there is one for
+splits of that data set only. That of the validation split was measured by the training and stands in its events.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from digits.worker.runtime import WorkerContext
 
 
 def evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, rounds: Rounds) -> dict[str, Any]:
-    """Predict everything, write `outputs.arrow`; the summary (see `service.task_evaluations`)."""
+    """Predict everything, write `outputs.arrow`; the summary (see `service.evaluations.sample_pages`)."""
     task = of(predictor.meta["task"], Labels.of_snapshot(predictor.meta))
     truths = Truths(context, spec, predictor, task) if spec.source == "split" else None
     metrics = truths.metrics() if truths else []
