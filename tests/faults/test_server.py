@@ -69,7 +69,7 @@ def service_pid(world: World) -> int:
 
 
 def test_a_server_killed_while_a_job_trains_is_followed_by_one_that_adopts_it(world: World, servers: Servers) -> None:
-    job = world.job(steps=40, seconds=0.1)
+    job = world.job(steps=120, seconds=0.1)
     first = servers.start()
     wait_for(lambda: world.get(job).progress > 0.1)
     worker, service = world.get(job).pid, service_pid(world)
