@@ -1,4 +1,4 @@
-"""Every source and bundled plugin by its own page: form, records, *Train*, *Create* without touching a field, a trained model."""
+"""Every source and plugin by its own page: form, records, *Train*, *Create* without touching a field, an instant answer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits import tasks
+from digits.service.models.validation_samples import META_FILE as META
 from digits.storage.records.caffe_datum import make_datum
 from tests.extensions.data.test_dicom import write as write_dicom
 from tests.ingest import objects
@@ -201,4 +203,8 @@ def test_from_the_form_to_a_trained_model(name: str, client: Client, request: py
     assert "generic" not in shown_text(page).lower()
     made = client.json(f"{form.action}.json", **sent)
     client.done(made["id"])
+    answer = client.json(f"/models/{made['id']}/answer.json", record="val:0")
+    kind = tasks.of(info["task"], tasks.Labels.of_snapshot(json.loads((client.server.jobs_dir / made["id"] / META).read_text())))
+    assert (answer["kind"], len(answer["samples"])) == (kind.output_kind, 1)
+    assert bool(answer["predictions"]) == (network in ("small_cnn", "lenet"))
     assert "generic" not in shown_text(client.page(f"/models/{made['id']}")).lower()

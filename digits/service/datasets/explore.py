@@ -45,8 +45,8 @@ class GalleryQuery:
 
 
 def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
-    """One page of a split: `records` (index, key, label, source, original size, group), `labels` with counts, `kinds`
-    (`labels` among them where they are pictures), `pages`.
+    """One page of a split: `records` (index, key, label, source, original size, group), `labels` with counts,
+    `searchable` by them, `kinds` (`labels` among them where they are pictures), `pages`.
 
     Raises NotReady while the data set is not done, NotFound for a split it does not have, BadRequest for a wrong class.
     """
@@ -54,11 +54,9 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
     labels = [{"index": i, "name": name, "count": n} for i, (name, n) in enumerate(class_counts(info, split))]
     if query.label is not None and not 0 <= query.label < len(labels):
         raise BadRequest(f"There is no class {query.label}; {job.name} has classes 0 to {len(labels) - 1}.")
-    if query.label is not None and not split.class_counts:
-        raise BadRequest(
-            f"The records of {job.name} have no class each, so label cannot choose among them.", advice="Leave it out."
-        )
     reader = split_reader(service.folder(job.id), split.name)
+    if query.label is not None and not reader.can_find_class:
+        raise BadRequest(f"The records of {job.name} cannot be searched by class.", advice="Leave label out.")
     indices, total = _page_indices(reader, query)
     return {
         "job_id": job.id,
@@ -70,6 +68,7 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
         "pages": max(1, math.ceil(total / query.size)),
         "splits": [name for name, db in SPLITS.items() if db in info.splits],
         "labels": labels,
+        "searchable": reader.can_find_class,
         "kinds": ["features", "labels"] if Labels.of_records(split.meta).are_shown else ["features"],
         "records": _records(reader, indices, info.class_labels),
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from digits.domain.datasets import split_name
+from digits.domain.datasets import STAGES, split_name
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import Service
 from digits.service.files import confine as paths
@@ -58,6 +58,18 @@ def from_record(service: Service, model: Job, text: str) -> np.ndarray:
     if index >= len(reader):
         raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
     return reader.feature(index)
+
+
+def record_label(service: Service, model: Job, text: str) -> Any:
+    """The label of a record that is named as `from_record` has it; None for any other text, and where records have none."""
+    from digits.storage.records.open import find_split
+
+    split, colon, number = text.partition(":")
+    if not colon or not number.isdecimal() or f"{split}_db" not in STAGES:
+        return None
+    reader = find_split(service.folder(model.dataset_id), split_name(split))
+    labels = reader.labels([int(number)]) if reader is not None and int(number) < len(reader) else None
+    return None if labels is None else labels[0]
 
 
 def thumbnail(path: Path, side: int = THUMB_SIDE) -> bytes:

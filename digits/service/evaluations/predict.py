@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits.domain.jobs import Task
+from digits import tasks
 from digits.errors import BadRequest, DataError
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
@@ -113,7 +113,7 @@ def classify_one(
     layers: bool = False,
 ) -> Classification:
     """Classify one picture. Raises BadRequest for a model of another task, LoadImageError for what is no picture."""
-    check_task(model, Task.CLASSIFICATION)
+    check_classifies(model)
     snapshot = find_snapshot(service, model, snapshot_epoch)
     answer = infer(service, model, [picture], snapshot, layers=layers, image=True)
     one = answer.results[0]
@@ -201,11 +201,17 @@ def ask(service: Service, model: Job, snapshot: Snapshot, message: messages.Mess
         return messages.call(_predictor(service, model, snapshot), message, scratch=scratch)
 
 
-def check_task(model: Job, task: Task) -> None:
-    """Raises BadRequest unless the model is of that task."""
-    if model.task != task:
+def classifies(model: Job) -> bool:
+    """Whether a model gives one class for each picture, as the routes of classification need it."""
+    task = tasks.get(model.task)
+    return task.output_kind == tasks.base.CLASSES and task.index_targets
+
+
+def check_classifies(model: Job) -> None:
+    """Raises BadRequest unless the model gives one class for each picture."""
+    if not classifies(model):
         raise BadRequest(
-            f"{model.name} is a model of the task {model.task}, not of {task}.",
+            f"{model.name} is a model of the task {model.task}, not of classification.",
             advice="Use /models/images/generic/infer_one and its neighbours for it.",
         )
 

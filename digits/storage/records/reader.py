@@ -38,6 +38,7 @@ __all__ = [
     "is_complete",
     "remove_split",
 ]
+SEARCHED = ("index", "vector", "boxes")  # kinds of labels in which a class is found
 
 
 class RecordReader:
@@ -121,6 +122,11 @@ class RecordReader:
             return self._gather_labels(rows, np.dtype(self.meta.label_dtype), tuple(shape))
         labels = [self._label_array(*self._locate(int(row))) for row in rows]
         return labels if shape is None else np.stack(labels) if labels else np.empty((0, *shape), self.meta.label_dtype)
+
+    @property
+    def can_find_class(self) -> bool:
+        """Whether the labels are of a kind that `find_class` searches."""
+        return self.meta.label_kind in SEARCHED
 
     def find_class(self, class_index: int) -> np.ndarray:
         """Rows, int64 (n,) ascending, whose label is, or for vectors and boxes contains, a class; a scan of one mapped column."""

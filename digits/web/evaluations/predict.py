@@ -14,13 +14,15 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, url_for
 
-from digits.domain.jobs import Kind, Task
+from digits import tasks
+from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.errors import BadRequest, DigitsError
 from digits.service import jobs as job_actions
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations import results as evaluations
+from digits.service.evaluations.answer import answer_one
 from digits.service.evaluations.results import evaluation_result, start_evaluation
 from digits.service.files import confine as paths
 from digits.service.files.form_files import drop_form_file, save_form_file
@@ -59,6 +61,7 @@ def blueprint() -> Blueprint:
         area.add_url_rule(f"{CLASSIFICATION}/{rule}", rule, handler, methods=["GET", "POST"])
         area.add_url_rule(f"{CLASSIFICATION}/{rule}.json", f"{rule}_json", handler, methods=["POST"])
     route(area, "/models/<job_id>/evaluate", methods=("POST",))(evaluate)
+    area.add_url_rule("/models/<job_id>/answer.json", "answer_json", answer, methods=["POST"])
     evaluation_pages.register(area)
     downloads.register(area)
     area.app_context_processor(lambda: {"inference_forms": inference_forms})
@@ -71,8 +74,8 @@ def classify_one() -> Any:
     """Classify one picture."""
     service = get_service()
     model = arguments.job(Kind.MODEL)
-    inference.check_task(model, Task.CLASSIFICATION)
-    picture, name = _picture(model)
+    inference.check_classifies(model)
+    picture, name = sent_picture(model)
     layers = arguments.flag("show_visualizations") and not wants_json()
     result = inference.classify_one(service, model, picture, arguments.text("snapshot_epoch"), layers=layers)
     if wants_json():
@@ -86,6 +89,20 @@ def classify_one() -> Any:
         )
     total = sum({layer.name: layer.param_count for layer in result.layers}.values())
     return render_template("inference/classify_one.html", model=model, result=result, name=name, parameters=total)
+
+
+@describes(
+    form={name: text for name, text in ONE_ARGUMENTS.items() if name != "job_id"},
+    json=True,
+    answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes.",
+)
+def answer(job_id: str) -> Any:
+    """What a model of any task makes of one picture, as its page shows it."""
+    service = get_service()
+    model = service.store.get(job_id, Kind.MODEL)
+    picture, name = sent_picture(model)
+    epoch, whole = arguments.text("snapshot_epoch"), arguments.flag("dont_resize")
+    return json_answer(answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole))
 
 
 @describes(form=MANY_ARGUMENTS, answer="`classifications`: path → the five best `[label, percent]`; accuracies where known.")
@@ -144,12 +161,15 @@ def evaluate(job_id: str) -> Any:
 
 
 def inference_forms(model: Job) -> dict[str, Any]:
-    """What `inference/_forms.html` shows for a model: its snapshots, splits, sample pictures and evaluations."""
+    """What `inference/_room.html` shows for a model: its snapshots, splits, sample pictures, view and evaluations."""
     service = get_service()
     splits = evaluations.available_splits(service, model)
     split = next((name for name in ("val_db", "test_db", "train_db") if name in splits), "")
     count = min(SAMPLES, splits.get(split, 0))
+    task = tasks.get(model.task)
     return {
+        "classifies": inference.classifies(model),
+        "view": task.views[0],
         "snapshots": inference.list_snapshots(service, model, with_best=True),
         "splits": splits,
         "sample_split": split.removesuffix("_db"),
@@ -163,7 +183,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
 def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
     service = get_service()
     model = arguments.job(Kind.MODEL)
-    inference.check_task(model, Task.CLASSIFICATION)
+    inference.check_classifies(model)
     with _list_file() as listed:
         job = start_evaluation(
             service,
@@ -215,8 +235,8 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _picture(model: Job) -> tuple[inference.Picture, str]:
-    """The picture of the request and the name to show for it."""
+def sent_picture(model: Job) -> tuple[inference.Picture, str]:
+    """The picture of the request and the name to show for it. BadRequest when it brings none."""
     service = get_service()
     if file := arguments.file("image_file"):
         return pictures.read_upload(file.stream, file.filename or ""), file.filename or ""
@@ -224,7 +244,7 @@ def _picture(model: Job) -> tuple[inference.Picture, str]:
         return pictures.from_path(service, text), text
     if record := arguments.text("record"):
         return pictures.from_record(service, model, record), record
-    raise BadRequest("Neither image_path nor image_file is given.", advice="Send one of them; the upload goes in image_file.")
+    raise BadRequest("Must provide image_path or image_file.", advice="Send one of the two, or a record such as val:0.")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from digits.domain.jobs import Kind
 from digits.errors import BadRequest, FormErrors
 from digits.ipc.scratch import scratch_folder
 from digits.service.datasets.from_source import plugin_values
-from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations import test as generic_inference
 from digits.service.evaluations.test import TestResults
@@ -22,6 +21,7 @@ from digits.service.models.snapshots import Snapshot
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
+from digits.web.evaluations.predict import sent_picture
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer, wants_json
 from digits.web.http.security import csp_nonce
@@ -83,7 +83,7 @@ def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
 def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
-    name, picture = _one(model)
+    picture, name = sent_picture(model)
     tested = generic_inference.run_pictures(
         get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"), g.scratch
     )
@@ -166,18 +166,6 @@ def _model() -> tuple[Job, Snapshot]:
 
 def _dataset(model: Job) -> Job | None:
     return get_service().store.find(model.dataset_id) if model.dataset_id else None
-
-
-def _one(model: Job) -> tuple[str, Any]:
-    """Name and picture of a request for one. BadRequest when it brings none."""
-    service = get_service()
-    if file := arguments.file("image_file"):
-        return file.filename or "", pictures.read_upload(file.stream, file.filename or "")
-    if path := arguments.text("image_path"):
-        return path, pictures.from_path(service, path)
-    if record := arguments.text("record"):
-        return record, pictures.from_record(service, model, record)
-    raise BadRequest("Must provide image_path or image_file.", advice="Send one of the two, or a record such as val:0.")
 
 
 def _list_text() -> str:

@@ -1,32 +1,52 @@
-// Trying a model on its page: a picture that is dropped, pasted, chosen or clicked is classified at once.
+// Trying a model on its page, whatever its task: a picture that is dropped, pasted, chosen or clicked is answered at once.
 
-import { el, request } from "../parts/ui.js";
+import { CardBoard } from "../overlay/card_board.js";
+import { el } from "../parts/elements.js";
+import { below, request } from "../parts/request.js";
 
-const start = (root) => { for (const form of root.querySelectorAll("[data-classify-one]")) setUp(form); };
-start(document);
-document.addEventListener("digits:content", (event) => start(event.detail));
+const ASKED = ["snapshot_epoch", "image_file", "image_path", "record", "dont_resize"];
 
-function setUp(form) {
-  const parts = {
-    zone: form.querySelector("[data-dropzone]"),
-    file: form.querySelector("#image_file"),
-    path: form.querySelector("#image_path"),
-    record: form.querySelector("[data-record-field]"),
-    preview: form.querySelector("[data-preview]"),
-    hint: form.querySelector("[data-drop-hint]"),
-    result: form.querySelector("[data-result]"),
-  };
-  const state = { running: null };
-  const classify = () => run(form, parts, state);
+const form = document.getElementById("testing");
+const one = form.querySelector("[data-try-one]");
+const parts = {
+  zone: one.querySelector("[data-dropzone]"),
+  file: one.querySelector("#image_file"),
+  path: one.querySelector("#image_path"),
+  record: one.querySelector("[data-record-field]"),
+  whole: one.querySelector("#dont_resize"),
+  snapshot: form.querySelector("[data-snapshot]"),
+  preview: one.querySelector("[data-preview]"),
+  hint: one.querySelector("[data-drop-hint]"),
+  result: one.querySelector("[data-result]"),
+  text: one.querySelector("[data-result-text]"),
+  board: one.querySelector("[data-result-board]"),
+  time: one.querySelector("[data-result-time]"),
+};
+let board = null;
+let running = null;
 
-  parts.file.addEventListener("change", () => parts.file.files.length && chooseFile(parts, classify));
-  parts.path.addEventListener("change", () => parts.path.value.trim() && choosePath(parts, classify));
-  form.querySelector("[data-snapshot]").addEventListener("change", () => chosen(parts) && classify());
-  for (const button of form.querySelectorAll("[data-record]")) {
-    button.addEventListener("click", () => chooseRecord(form, parts, button, classify));
+/** The board with its options, made when the first answer wants it. */
+function boardOf() {
+  if (!board) {
+    parts.board.append(one.querySelector("[data-result-parts]").content.cloneNode(true));
+    board = new CardBoard(parts.board);
   }
-  dropping(parts, classify);
-  document.addEventListener("paste", (event) => pasted(event, form, parts, classify));
+  return board;
+}
+
+function start() {
+  const ask = () => run();
+  parts.file.addEventListener("change", () => parts.file.files.length && chooseFile(parts, ask));
+  parts.path.addEventListener("change", () => parts.path.value.trim() && choosePath(parts, ask));
+  for (const field of [parts.snapshot, parts.whole]) field.addEventListener("change", () => chosen(parts) && ask());
+  for (const button of one.querySelectorAll("[data-record]")) {
+    button.addEventListener("click", () => chooseRecord(form, parts, button, ask));
+  }
+  dropping(parts, ask);
+  document.addEventListener("paste", (event) => pasted(event, one, parts, ask));
+  document.addEventListener("digits:content", () => {
+    form.hidden = false; // the first snapshot is there
+  });
 }
 
 function chosen(parts) {
@@ -96,35 +116,49 @@ function take(transfer, parts, classify) {
   chooseFile(parts, classify);
 }
 
-async function run(form, parts, state) {
-  state.running?.abort();
-  state.running = new AbortController();
-  const { signal } = state.running;
+async function run() {
+  running?.abort();
+  running = new AbortController();
+  const { signal } = running;
   parts.result.classList.add("busy");
-  const body = new FormData(form);
-  body.delete("show_visualizations");
+  const sent = new FormData(form);
+  const body = new FormData();
+  for (const name of ASKED) if (sent.get(name)) body.set(name, sent.get(name));
   const started = performance.now();
   try {
-    const answer = await request("/models/images/classification/classify_one.json", { method: "POST", body, signal });
-    parts.result.replaceChildren(...result(answer, performance.now() - started));
+    await showAnswer(await request(below(form.dataset.answer), { method: "POST", body, signal }), performance.now() - started);
   } catch (error) {
     if (error.name === "AbortError") return;
-    parts.result.replaceChildren(el("div", { class: "alert alert-danger mb-0", role: "alert" }, error.message));
+    parts.board.hidden = true;
+    parts.time.textContent = "";
+    parts.text.replaceChildren(el("span", { class: "alert alert-danger d-block mb-0", role: "alert" }, error.message));
   }
   parts.result.classList.remove("busy");
   parts.result.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
-function result(answer, milliseconds) {
+async function showAnswer(answer, milliseconds) {
+  const listed = answer.predictions.length > 0;
+  parts.board.hidden = listed;
+  parts.text.replaceChildren(...(listed ? [scores(answer.predictions)] : []));
+  if (!listed) {
+    boardOf().build(answer);
+    await boardOf().show(answer.samples);
+  }
+  const { prepare, forward } = answer.seconds;
+  const device = answer.device === "cpu" ? "CPU" : "GPU";
+  parts.time.textContent = `Epoch ${answer.snapshot_epoch}: read ${(prepare * 1000).toFixed(0)} ms, predicted ${(forward * 1000).toFixed(0)} ms on the ${device}, answered after ${milliseconds.toFixed(0)} ms.`;
+}
+
+function scores(predictions) {
   const list = el("ul", { class: "list-group predictions" });
-  answer.predictions.forEach(([label, percent], place) => {
+  predictions.forEach(([label, percent], place) => {
     const badge = el("span", { class: `badge ${place ? "text-bg-secondary" : "text-bg-primary"}` }, `${percent.toFixed(2)}%`);
     const item = el("li", { class: "list-group-item" }, badge, el("strong", {}, label));
     item.style.setProperty("--share", `${percent}%`);
     list.append(item);
   });
-  const { prepare, forward } = answer.seconds;
-  const device = answer.device === "cpu" ? "CPU" : "GPU";
-  const timing = `Epoch ${answer.snapshot_epoch}: read ${(prepare * 1000).toFixed(0)} ms, predicted ${(forward * 1000).toFixed(0)} ms on the ${device}, answered after ${milliseconds.toFixed(0)} ms.`;
-  return [list, el("p", { class: "timing" }, timing)];
+  return list;
 }
+
+start();

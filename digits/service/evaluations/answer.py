@@ -1,0 +1,64 @@
+"""One picture and what a model of any task makes of it, as its page shows it at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from digits import tasks
+from digits.images.addresses import picture_address
+from digits.service import Service
+from digits.service.evaluations import predict
+from digits.service.evaluations.inputs import record_label
+from digits.service.models.snapshots import find_snapshot
+from digits.service.models.validation_samples import class_colours
+from digits.storage.jobs.store import Job
+
+if TYPE_CHECKING:
+    from digits.service.evaluations.predict import Picture
+
+TOP = 5
+
+
+def answer_one(
+    service: Service,
+    model: Job,
+    picture: Picture,
+    name: str,
+    *,
+    snapshot_epoch: float | str | None = None,
+    dont_resize: bool = False,
+) -> dict[str, Any]:
+    """`kind`, `class_labels`, `colours` and the one of `samples` as an evaluation's page has them (see `sample_pages`), and where
+    outputs are scores of classes the best `predictions` as `[label, percent]`.
+
+    `name` is shown for the picture; where it names a record of the model's data set (`val:17`) its label is the truth. Raises
+    LoadImageError for what is no picture.
+    """
+    import numpy as np
+
+    snapshot = find_snapshot(service, model, snapshot_epoch)
+    found = predict.infer(service, model, [picture], snapshot, dont_resize=dont_resize, inputs=True)
+    one, labels = found.results[0], list(found.meta.get("class_labels", ()))
+    task = tasks.of(str(found.meta.get("task", model.task)), tasks.Labels.of_snapshot(found.meta))
+    feature = one.input if one.input is not None else np.zeros((1, 1, 1), np.uint8)
+    output = task.kept(next(iter(one.outputs.values())))
+    truth = record_label(service, model, name)
+    like = feature if truth is None else np.asarray(truth)
+    sample = {
+        "key": name,
+        "input": picture_address(feature) if min(feature.shape[1:]) > 1 else "",
+        "size": list(feature.shape[:0:-1]),
+        "truth": None if truth is None else task.describe_label(truth, labels),
+        **task.describe_output(task.shown(output, like.dtype), truth, labels),
+    }
+    best = predict.best(one.outputs, labels, TOP) if predict.classifies(model) else []
+    return {
+        "kind": task.output_kind,
+        "class_labels": labels,
+        "colours": class_colours(service, model.dataset_id, labels, task),
+        "samples": [sample],
+        "predictions": [[p.label, p.percent] for p in best],
+        "snapshot_epoch": snapshot.epoch,
+        "device": found.device,
+        "seconds": found.seconds,
+    }
