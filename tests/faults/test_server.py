@@ -82,7 +82,7 @@ def test_a_server_killed_while_a_job_trains_is_followed_by_one_that_adopts_it(wo
     assert world.get(job).pid == worker
     wait_for(lambda: world.get(job).status == Status.DONE)
     assert world.get(job).attempt == 1
-    assert steps_of(world, job.id) == list(range(1, 41))
+    assert steps_of(world, job.id) == list(range(1, 121))
     assert [status for status, _ in world.get(job).history] == ["I", "R", "D"]
 
 
