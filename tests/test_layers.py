@@ -41,11 +41,10 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imported(name: str, path: Path, *, top_level_only: bool = False) -> set[str]:
-    """Modules of the package that the file imports (anywhere, or only when it is loaded)."""
-    tree = ast.parse(path.read_text())
+def imported(name: str, path: Path) -> set[str]:
+    """Modules of the package that the file imports, at its top or inside a function."""
     names: set[str] = set()
-    for node in _nodes(tree, top_level_only):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -53,23 +52,6 @@ def imported(name: str, path: Path, *, top_level_only: bool = False) -> set[str]
         elif isinstance(node, ast.ImportFrom) and node.level:
             raise AssertionError(f"{name} uses a relative import; write it in full")
     return {n for n in names if n.split(".")[0] == "digits"}
-
-
-def _nodes(tree: ast.Module, top_level_only: bool) -> list[ast.AST]:
-    if not top_level_only:
-        return list(ast.walk(tree))
-    nodes: list[ast.AST] = []
-    waiting: list[ast.AST] = [n for n in tree.body if not _is_type_checking(n)]
-    while waiting:
-        node = waiting.pop()
-        nodes.append(node)
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            waiting += [child for child in ast.iter_child_nodes(node) if not _is_type_checking(child)]
-    return nodes
-
-
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def area(dotted: str) -> str:
@@ -92,11 +74,8 @@ def test_imports_go_down(name: str) -> None:
             raise AssertionError(f"{name} imports {target}: these siblings meet only in the storage")
 
 
-def test_there_is_no_cycle_when_modules_load() -> None:
-    edges = {
-        name: {t for t in imported(name, path, top_level_only=True) if t in MODULES and t != name}
-        for name, path in MODULES.items()
-    }
+def test_there_is_no_cycle() -> None:
+    edges = {name: {t for t in imported(name, path) if t in MODULES and t != name} for name, path in MODULES.items()}
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
@@ -112,18 +91,32 @@ def test_there_is_no_cycle_when_modules_load() -> None:
         visit(name, ())
 
 
+FRAMEWORKS = {"torch", "tensorflow", "keras"}
+PAGES = {"flask", "wtforms", "gunicorn"}
+EDGE = {"flask", "pydantic", "sqlalchemy", "wtforms"}  # what checks requests and keeps rows
 FORBIDDEN = {
-    "digits.web.app": {"torch", "tensorflow", "keras", "cv2", "pandas", "alembic"},
-    "digits.service": {"torch", "tensorflow", "keras", "cv2", "pandas", "flask", "alembic"},
-    "digits.worker.__main__": {"flask", "pydantic", "sqlalchemy", "wtforms"},
-    "digits.worker.training": {"flask", "pydantic", "sqlalchemy", "wtforms", "tensorflow"},
-    "digits.worker.dataset": {"flask", "pydantic", "sqlalchemy", "wtforms", "torch", "tensorflow"},
-    "digits.worker.export": {"flask", "pydantic", "sqlalchemy", "wtforms", "torch", "tensorflow", "onnx"},
+    # the web process loads no framework, no plugin's libraries
+    "digits.web.app": {*FRAMEWORKS, "cv2", "pandas", "alembic"},
+    "digits.web.serve": {*FRAMEWORKS, "cv2", "pandas", "alembic"},
+    "digits.service": {*FRAMEWORKS, "cv2", "pandas", "flask", "alembic"},
+    "digits.service.models.create": {*FRAMEWORKS, "cv2", "pandas", "flask", "alembic"},
+    # the supervisor neither trains nor answers HTTP
+    "digits.supervisor.server": {*FRAMEWORKS, *PAGES, "cv2", "pandas", "alembic"},
+    # workers answer no HTTP and write no database
+    "digits.worker.__main__": EDGE,
+    "digits.worker.training": {*EDGE, "tensorflow"},
+    "digits.worker.dataset": {*EDGE, "torch", "tensorflow"},
+    "digits.worker.export": {*EDGE, "torch", "tensorflow", "onnx"},
+    "digits.worker.evaluation.run": {*EDGE, "tensorflow"},
+    "digits.worker.probes.network_check": {*EDGE, *FRAMEWORKS},
     "digits.engines.pytorch.engine": {"onnx", "onnxruntime", "onnxscript"},
-    "digits.worker.evaluation.run": {"flask", "pydantic", "sqlalchemy", "wtforms", "tensorflow"},
-    "digits.predictor": {"flask", "pydantic", "sqlalchemy", "wtforms", "tensorflow"},
-    "digits.cli": {"torch", "tensorflow", "keras", "cv2", "pandas", "flask", "sqlalchemy", "pydantic"},
-    "digits.supervisor": {"torch", "tensorflow", "keras", "cv2", "pandas", "flask", "alembic"},
+    "digits.predictor.__main__": {*EDGE, *FRAMEWORKS},
+    "digits.plugin_host.__main__": {*FRAMEWORKS, "sqlalchemy", "pydantic", "gunicorn"},
+    "digits.worker.tensorboard_server": {*EDGE, *FRAMEWORKS},
+    "digits.cli": {*FRAMEWORKS, "cv2", "pandas", "flask", "sqlalchemy", "pydantic"},
+    # what is known of a framework is known without it
+    "digits.frameworks": {*FRAMEWORKS, *EDGE, "numpy"},
+    "digits.networks.catalog": {*FRAMEWORKS, *EDGE, "numpy"},
 }
 
 
@@ -133,3 +126,13 @@ def test_processes_never_load(module: str) -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
     assert not loaded & FORBIDDEN[module]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if area(name) == "web"))
+def test_the_web_process_starts_and_kills_none(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text())
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not modules & {"subprocess", "multiprocessing", "signal"}
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not called & {"os.kill", "os.killpg", "os.fork", "os.system", "os.execv", "psutil.Process"}
