@@ -29,7 +29,7 @@ class Settings:
     port: int = _help("Port to listen on.", 5000)
     url_prefix: str = _help("Path under which a proxy serves digits, e.g. /digits.", "")
     server_name: str = _help("Name shown in the page; the host name when empty.", "")
-    auth: bool = _help("Ask for a log-in. Only loopback addresses may switch it off.", True)
+    auth: bool = _help("Require a log-in. Only loopback addresses may switch it off.", True)
     allowed_hosts: str = _help("Further host names under which the server may be addressed, separated by commas.", "")
     debug: bool = _help("Show traces in error answers and reload templates.", False)
     data_dirs: str = _help(
@@ -47,7 +47,7 @@ class Settings:
     heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300)
     checkpoint_seconds: int = _help("Time between rolling checkpoints of a training.", 60)
     min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
-    predictor_idle_seconds: int = _help("A loaded model that nobody asks is dropped after so long.", 600)
+    predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
     web_threads: int = _help("Threads of the web server; each live page holds one.", 320)
 
     def data_roots(self) -> tuple[Path, ...]:

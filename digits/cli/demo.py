@@ -35,7 +35,7 @@ POLL_SECONDS = 0.3
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0: any free one. [default: 5000]")
 @jobs_dir_option
-@click.option("--no-auth", is_flag=True, help="Ask for no log-in; only on a loopback address.")
+@click.option("--no-auth", is_flag=True, help="Require no log-in; only on a loopback address.")
 def demo(**options: Any) -> None:
     """Start the server with a model trained on real handwritten digits.
 

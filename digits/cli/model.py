@@ -116,7 +116,7 @@ add_delete(model, Kind.MODEL, "Delete models with everything they made.")
 def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | None) -> None:
     """Write an archive with weights, preprocessing, labels and predict.py.
 
-    The ending of the file chooses the format: .zip, .tar, .tar.gz, .tgz or .tar.bz2.
+    The file's extension chooses the format: .zip, .tar, .tar.gz, .tgz or .tar.bz2.
     """
     with open_service(jobs_dir) as service:
         job = find_job(service, name, Kind.MODEL)

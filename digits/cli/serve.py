@@ -30,7 +30,7 @@ REFUSED_PORTS = frozenset(
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0: any free one. [default: 5000]")
 @jobs_dir_option
 @click.option("--url-prefix", help="Path under which a proxy serves digits.")
-@click.option("--no-auth", is_flag=True, help="Ask for no log-in; only on a loopback address.")
+@click.option("--no-auth", is_flag=True, help="Require no log-in; only on a loopback address.")
 @click.option("-d", "--debug", is_flag=True, help="Show traces in error answers.")
 @click.option("--stop-jobs", is_flag=True, help="Stop the jobs too when the server ends; they go on at its next start.")
 def serve(stop_jobs: bool, **options: Any) -> None:
