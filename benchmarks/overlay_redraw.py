@@ -1,7 +1,7 @@
 """How long overlays of large masks and many boxes take to redraw when a slider moves; the promise is 50 ms for each step.
 
 Drives a real Chromium over the page's own code: the results of a segmentation (2,000×2,000 pixels, two classes and twelve) and
-of a detection (1,000 boxes before suppression), and the film strip of a training with the same masks and boxes. A step is
+of a detection (1,000 boxes before suppression), and the validation samples of a training with the same masks and boxes. A step is
 from the slider's event to the end of the frame in which the canvas was painted. Median and slowest of 20 steps each.
 
 python benchmarks/overlay_redraw.py [--side 2000] [--steps 20] [--scale 1]
@@ -59,7 +59,7 @@ STEPS = """async ([selector, values]) => {
   return times;
 }"""
 
-# From one validation of the film strip to the next, until it can be seen.
+# From one validation to the next of the validation samples, until it can be seen.
 VALIDATIONS = """async (steps) => {
   const slider = document.querySelector("[data-film-slider]"), film = document.querySelector("[data-film]");
   const times = [];
@@ -186,8 +186,8 @@ def of_film(page: Page, url: str, service: Service, side: int, steps: Callable[.
                 page.locator(".film-large canvas").wait_for()
                 page.wait_for_timeout(1000)
             shown = ".film-large canvas" if large else ".film-card canvas"
-            print(f"film strip: a canvas of {sizes(page, shown)} pixels")
-            where = f"film strip{', enlarged' if large else ''}, {name}"
+            print(f"validation samples: a canvas of {sizes(page, shown)} pixels")
+            where = f"validation samples{', enlarged' if large else ''}, {name}"
             for option in options:
                 ends = (0, 0.9) if option == "score" else (0.1, 1)
                 measure(page, f"{where}: {option}", f"[data-film-option={option}]", steps(*ends))

@@ -50,7 +50,7 @@ class Forbidden(DigitsError):
 
 
 class NotFound(DigitsError):
-    """The thing asked for does not exist (any more)."""
+    """The thing requested does not exist (any more)."""
 
     status = 404
 
@@ -106,8 +106,8 @@ class TrainingError(DigitsError):
 
 
 class ExportError(DigitsError):
-    """A model cannot be written in the form that was asked for."""
+    """A model cannot be written in the format that was requested."""
 
 
 class JobStopped(DigitsError):
-    """Raised inside a worker when the supervisor has asked it to stop."""
+    """Raised inside a worker when the supervisor has requested it to stop."""

@@ -1,4 +1,4 @@
-"""A data set: what was asked for (`DatasetSpec`) and what came of it (`DatasetInfo`, the file `dataset.json`)."""
+"""A data set: what was requested (`DatasetSpec`) and what came of it (`DatasetInfo`, the file `dataset.json`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def split_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What ingest is told.
+    """What ingest gets.
 
     `extension` is the id of the data extension that itemizes and encodes, `extension_data` the form values its `__init__`
     gets (JSON types only; what the extension makes of them is frozen in `userdata.pkl` at the first start). `entry_point` says

@@ -1,4 +1,4 @@
-"""What a job's worker tells the world: small frozen dataclasses, one JSON line each in `events.jsonl`.
+"""What a job's worker reports: small frozen dataclasses, one JSON line each in `events.jsonl`.
 
 Holds: every line carries `type`, `t` (seconds since the epoch) and `attempt` (1, 2, … one per start of the worker).
 Metric, snapshot and sample events carry the global `step` (batches seen, 0 before the first) and `epoch` (fractional).

@@ -1,4 +1,4 @@
-"""What an export job is told, and what is known of an export that was made."""
+"""What an export job gets, and what is known of an export that was made."""
 
 from __future__ import annotations
 

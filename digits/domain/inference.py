@@ -1,4 +1,4 @@
-"""What a longer inference (an evaluation job) is told, and the shape of its result."""
+"""What a longer inference (an evaluation job) gets, and the shape of its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job: what was asked for (`JobRequest`, never edited after start) and what its user may change (`UserColumns`)."""
+"""A job: what was requested (`JobRequest`, never edited after start) and what its user may change (`UserColumns`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Task(StrEnum):
 
 
 class Action(StrEnum):
-    """What a user has asked the supervisor to do with a job."""
+    """What a user has requested the supervisor to do with a job."""
 
     NONE = ""
     ABORT = "abort"
@@ -79,7 +79,7 @@ class JobRequest:
     """The contents of `job.json`. `task` of a data set is settled when its records show it (`JobFolder.settle_task`).
 
     `form` is what the user sent (kept to clone the job), `spec` what it was validated to (a dataclass of
-    `domain.datasets`, `domain.training` or `domain.inference` as a dictionary). `columns` are facts for lists (`extension`,
+    `domain.datasets`, `domain.training` or `domain.inference` as a dictionary). `columns` are columns of lists (`extension`,
     `framework`, `network`, `dataset_id`, `summary`), kept here too so that the database can be made again from the folders.
     """
 

@@ -1,7 +1,7 @@
 """What the numbers of a training are: title, unit, which direction is better, and which one decides for a task.
 
-The only home of these facts: engines, rows, evaluations, pages and their code ask here or get them from here as data. Nothing
-is concluded from how a name looks. A network text says for metrics of its own what they are (`METRICS`, docs/networks.md);
+The only place that says so: engines, rows, evaluations, pages and their code call these functions or get the answer as
+data. Nothing is concluded from how a name looks. A network text says for metrics of its own what they are (`METRICS`, docs/networks.md);
 without that they are charted, but cannot decide.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 HIGHER, LOWER = "higher", "lower"
 PERCENT = "%"  # a fraction in [0, 1], shown times 100
 LOSS = "loss"
-EPOCH_MEAN = "epoch_"  # before the name of an output: its mean over the epoch, told at its end
+EPOCH_MEAN = "epoch_"  # before the name of an output: its mean over the epoch, reported at its end
 
 Declared = Mapping[str, Mapping[str, str]]  # own metrics of a network text: `better`, `unit`, `title` by name
 
@@ -81,7 +81,7 @@ OTHERWISE = ("accuracy", LOSS)  # decide where a task has no metric of its own, 
 
 
 def facts(name: str, kind: str = "", declared: Declared | None = None) -> MetricFacts:
-    """The facts of an output. `kind` is what its event says: parts of a loss are losses whatever they are called."""
+    """What is known of an output. `kind` is what its event says: parts of a loss are losses whatever they are called."""
     base = name.removeprefix(EPOCH_MEAN)
     known = METRICS.get(base) or METRICS.get(base.partition("/")[0])
     if known is not None:
@@ -110,7 +110,7 @@ def can_decide(name: str, kind: str = "", declared: Declared | None = None) -> b
 
 
 def is_lower_better(name: str, kind: str = "", declared: Declared | None = None) -> bool:
-    """Whether a smaller value is the better one. False too where nobody has said."""
+    """Whether a smaller value is the better one. False too where that is not known."""
     return facts(name, kind, declared).better == LOWER
 
 
@@ -134,6 +134,6 @@ def beats(value: float | None, best: float | None, lower: bool) -> bool:
 
 
 def as_json(declared: Declared | None = None, kinds: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """The facts of all metrics that a page may show, by name."""
+    """What is known of all metrics that a page may show, by name."""
     names = [*METRICS, *(declared or {}), *(kinds or {})]
     return {name: asdict(facts(name, (kinds or {}).get(name, ""), declared)) for name in dict.fromkeys(names)}

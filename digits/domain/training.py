@@ -1,4 +1,4 @@
-"""What one training is told: every hyper-parameter, validated, and the text of its network."""
+"""What one training gets: every hyper-parameter, validated, and the text of its network."""
 
 from __future__ import annotations
 

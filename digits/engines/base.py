@@ -8,7 +8,7 @@ Holds for every engine:
   `metrics(outputs, targets) -> {name: scalar}` and `BATCH_SIZE`. It is code: it runs only in workers and predictors.
 * `train` emits events from one process and one thread only (rank 0), writes snapshots and checkpoints atomically, and when it
   finds a checkpoint in the folder goes on from it; on a CPU the metric events then equal those of an undisturbed run.
-* Errors are NetworkError (the text), TrainingError (the run; `code` says which kind) or JobStopped (asked to stop).
+* Errors are NetworkError (the text), TrainingError (the run; `code` says which kind) or JobStopped (requested to stop).
 * An engine may be used from one thread at a time; a Predictor likewise.
 """
 
@@ -36,7 +36,7 @@ DEFAULT_BATCH_SIZE = 16  # when neither the form nor the text (`BATCH_SIZE`) say
 
 @dataclass(frozen=True)
 class NetworkContext:
-    """What `build_network` is told about the data.
+    """What `build_network` gets to know about the data.
 
     `input_shape` is (C, H, W) after cropping. `label_shape` is () for a class index, (K,) for a vector, (C, H, W) for a map.
     `num_classes` is 0 where there are no classes. `pretrained` asks the text for its own pretrained weights. `box_sizes` are the
@@ -70,7 +70,7 @@ class LayerRow:
 class NetworkReport:
     """A network text that was built and fed zeros: what came out.
 
-    `graph` is an ONNX file of its steps without weights, in Base64, for a viewer; empty where they cannot be told.
+    `graph` is an ONNX file of its steps without weights, in Base64, for a viewer; empty where they are not known.
     """
 
     parameters: int
@@ -109,7 +109,7 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Suppression:
-    """How a detection network lets go of overlapping boxes: of two boxes of a class whose intersection over union is beyond
+    """How a detection network suppresses overlapping boxes: of two boxes of a class whose intersection over union is beyond
     `overlap` the worse one goes; at most `most` stay (0: all)."""
 
     overlap: float
@@ -227,7 +227,7 @@ class Engine(ABC):
 
     @abstractmethod
     def train(self, run: TrainingRun) -> None:
-        """Train to the end or raise. JobStopped when asked to stop (a checkpoint is written first)."""
+        """Train to the end or raise. JobStopped when requested to stop (a checkpoint is written first)."""
 
     @abstractmethod
     def load(self, snapshot: Path, device: str = "cpu") -> Predictor:

@@ -169,7 +169,7 @@ def _load_known(kind: str, entry_point: str) -> Extension | None:
 
 
 def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
-    """Import one plugin and ask it who it is; whatever goes wrong becomes `error`."""
+    """Import one plugin and read its id and title; whatever goes wrong becomes `error`."""
     row = _describe(kind, entry_point)
     if row.builtin:
         return _load(row, entry_point)

@@ -1,4 +1,4 @@
-"""The colours of classes, the same wherever classes are shown: gallery, preview, film strip, evaluations, views."""
+"""The colours of classes, the same wherever classes are shown: gallery, preview, validation samples, evaluations, views."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 BLACK = [0, 0, 0]
 VOID = 255  # pixels of an index map that do not count
 BACKGROUNDS = {"", "0", "_background_", "background", "back", "bg", "empty", "negative", "no", "none", "nothing", "other", "rest"}
-# Hues that can be told apart; from the class after the last one on, hues by the golden ratio.
+# Distinguishable hues; from the class after the last one on, hues by the golden ratio.
 DISTINCT = (
     (230, 75, 53),
     (0, 160, 135),
@@ -22,7 +22,7 @@ DISTINCT = (
     (180, 180, 60),
     (110, 110, 110),
 )
-# Six pairs of a light and a dark hue, told apart by most colour-blind readers when neighbours are not both shown.
+# Six pairs of a light and a dark hue, distinguishable for most colour-blind readers when neighbours are not both shown.
 PAIRED = (
     (166, 206, 227),
     (31, 120, 180),
@@ -40,7 +40,7 @@ PAIRED = (
 
 
 def class_colours(count: int, palette: Sequence[int] = (), names: Sequence[str] = ()) -> list[list[int]]:
-    """RGB of the classes of a map: the data set's palette (flat R, G, B, …), else hues that can be told apart.
+    """RGB of the classes of a map: the data set's palette (flat R, G, B, …), else distinguishable hues.
 
     Black, which pages do not draw, is class 0 without a palette, unless its name says that it is no background.
     """

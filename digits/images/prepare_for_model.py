@@ -1,4 +1,4 @@
-"""What a network expects of a picture, told by its snapshot: made of a file as the data set prepared its own pictures, or of a
+"""What a network expects of a picture, as its snapshot says: made of a file as the data set prepared its own pictures, or of a
 record of another data set.
 
 `meta["image"]` is the data set's preparation (see `images.prepare.Preparation`); a snapshot of other

@@ -90,7 +90,7 @@ class EncodedChunk:
     sums: Sums = field(default_factory=Sums)
     statistics: LabelStatistics = field(default_factory=LabelStatistics)
     seconds: float = 0.0
-    in_shared_memory: bool = False  # whether the features lie where the caller had room for them
+    in_shared_memory: bool = False  # whether the features lie in memory that the caller allocated
 
 
 class Encoder:

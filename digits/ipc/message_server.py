@@ -1,7 +1,7 @@
 """The answering end of the protocol (`digits.ipc.messages`): a Unix socket, a thread per connection, many requests on each.
 
-Holds: only this user can connect; the socket gets its name when somebody listens already; what goes wrong with a request is told
-in its answer in the one shape of an error (`digits.ipc.errors`), and garbage costs only its connection.
+Holds: only this user can connect; the socket gets its name when the server listens already; what goes wrong with a request
+is reported in its answer in the one shape of an error (`digits.ipc.errors`), and garbage costs only its connection.
 """
 
 from __future__ import annotations

@@ -56,14 +56,14 @@ class Message:
 
 
 def connect(path: Path | str, timeout: float = CONNECT_SECONDS) -> socket.socket:
-    """A connected socket. Raises CommunicationError when nobody listens at `path`."""
+    """A connected socket. Raises CommunicationError when no process listens at `path`."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
     try:
         connection.connect(str(path))
     except OSError as error:
         connection.close()
-        raise CommunicationError(f"Nobody listens at {path}: {error.strerror or error}.") from error
+        raise CommunicationError(f"No process listens at {path}: {error.strerror or error}.") from error
     return connection
 
 

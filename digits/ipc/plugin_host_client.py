@@ -1,4 +1,4 @@
-"""How the web process and commands ask the plugin host: the file `.digits/plugin_host.json`, written by the host, says where."""
+"""How the web process and commands call the plugin host: the file `.digits/plugin_host.json`, written by the host, says where."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def socket_of(jobs_dir: JobsDir) -> str:
 
 
 def call(jobs_dir: JobsDir, message: Message, timeout: float) -> Message:
-    """Ask as soon as a host listens, and wait at most `timeout` seconds for its answer.
+    """Send the request as soon as a host listens, and wait at most `timeout` seconds for its answer.
 
     Raises HostAway where none comes up, NoAnswerInTime, CommunicationError when it ends over the question, and the error it
     answers with.

@@ -1,8 +1,8 @@
 """The supervisor's end of the control socket (see `digits.ipc.supervisor_client` for the other).
 
 Holds: requests are read by a thread per connection and answered by the main loop alone, so handlers need no locks and
-children are started by the thread that lives longest. A handler returns its answer, or a function that is asked again at each
-tick until it returns one; what it raises is told in the answer.
+children are started by the thread that lives longest. A handler returns its answer, or a function that is called again at each
+tick until it returns one; what it raises is reported in the answer.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ControlServer:
             return
         try:
             answer = handler(request)
-        except Exception as error:  # told in the answer
+        except Exception as error:  # reported in the answer
             future.set_exception(error)
             return
         if callable(answer):
@@ -90,7 +90,7 @@ class ControlServer:
     def _settle(self, later: Later, future: Future[Answer], deadline: float) -> bool:
         try:
             answer = later()
-        except Exception as error:  # told in the answer
+        except Exception as error:  # reported in the answer
             future.set_exception(error)
             return True
         if answer is None and time.monotonic() <= deadline:
@@ -113,13 +113,13 @@ class ControlServer:
 
 
 def _base() -> str | None:
-    """The user's run-time directory, where its path leaves room for a socket's name (108 bytes in all)."""
+    """The user's run-time directory, where its path leaves space for a socket's name (108 bytes in all)."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     return base if base and len(base) < 60 and os.access(base, os.W_OK) else None
 
 
 def _remove_directory(runtime: Mapping[str, Any]) -> None:
-    """What a supervisor that was killed left; the caller holds the lock, so nobody uses it."""
+    """What a supervisor that was killed left; the caller holds the lock, so it is not in use."""
     left = Path(str(runtime.get("directory") or ""))
     if left.name.startswith(PREFIX) and left.is_dir():
         shutil.rmtree(left, ignore_errors=True)

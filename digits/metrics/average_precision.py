@@ -16,7 +16,7 @@ from digits.metrics.box_overlap import covered, iou
 from digits.storage.records.boxes import CUT, coordinates
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
-SCORE = 0.5  # the threshold of `precision` and `recall` unless another is asked for
+SCORE = 0.5  # the threshold of `precision` and `recall` unless another is given
 IOU = 0.5
 LEAST_DETECTIONS = 100  # per picture that count, as COCO has it; more where a picture has more objects
 REGION = BOX_CROWD | BOX_IGNORED

@@ -19,7 +19,7 @@ LEAST_PROBABILITY = 1e-12
 
 
 class ClassificationReport:
-    """Add batches, then ask for the `summary`. Ranks and ties are those of `metrics.accuracy`."""
+    """Add batches, then call `summary`. Ranks and ties are those of `metrics.accuracy`."""
 
     def __init__(self, class_labels: Sequence[str], top_n: int) -> None:
         self.class_labels = list(class_labels)

@@ -1,7 +1,7 @@
 """Writes `dense_library.json`: networks of torchvision and segmentation-models-pytorch for boxes and maps.
 
 Run it again when those packages are updated: `python -m digits.networks.generate_dense`. Each network is built once, with random
-weights; what cannot be built is left out and told.
+weights; what cannot be built is left out and reported.
 """
 
 from __future__ import annotations

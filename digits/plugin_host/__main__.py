@@ -1,4 +1,4 @@
-"""`python -m digits.plugin_host --socket PATH --jobs-dir DIR`: serve until told to stop."""
+"""`python -m digits.plugin_host --socket PATH --jobs-dir DIR`: serve until requested to stop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from digits.storage.folders import JobsDir
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve on the socket; the exit code is 0 when asked to stop."""
+    """Serve on the socket; the exit code is 0 when requested to stop."""
     parser = argparse.ArgumentParser(prog="python -m digits.plugin_host", description="Runs the page code of plugins.")
     parser.add_argument("--socket", required=True, type=Path)
     parser.add_argument("--jobs-dir", required=True, type=Path)
@@ -46,11 +46,11 @@ def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
         watch.start()
         threading.Thread(target=_preload, daemon=True, name="preload").start()
         server.serve(stop.is_set)
-        journal.forget()  # asked to stop: the next host tries all of them again
+        journal.forget()  # requested to stop: the next host tries all of them again
 
 
 def _preload() -> None:
-    """Import the plugins before the first page asks for them."""
+    """Import the plugins before the first page needs them."""
     for kind in loader.GROUPS:
         loader.all_extensions(kind)
 

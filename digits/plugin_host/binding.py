@@ -38,7 +38,7 @@ class UploadedPath(str):
 
 @contextlib.contextmanager
 def request_with(app: Flask, values: Mapping[str, Any] | None) -> Iterator[None]:
-    """A request that posts `values` (None: one that only asks), in which a plugin makes its form."""
+    """A request that posts `values` (None: one that only reads), in which a plugin makes its form."""
     if values is None:
         context = app.test_request_context("/")
     else:
@@ -71,7 +71,7 @@ def refill(form: Any, values: Mapping[str, Any], whole: bool = True) -> None:
     """Show values in a form that was just opened.
 
     `whole`: they are all that was sent once (a clone), so a box that is not among them is not ticked. Otherwise they are a few
-    that the address asks for, and every other field keeps its default.
+    that the address names, and every other field keeps its default.
     """
     sent = multi_dict(values)
     for field in form:

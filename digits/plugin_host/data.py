@@ -72,7 +72,7 @@ def inference_form(
 def inference_entries(
     app: Flask, extension_id: str, file: Path, values: Mapping[str, Any], allowed_roots: Sequence[str]
 ) -> Encoded:
-    """The test entries that an inference form asks for, encoded.
+    """The test entries that an inference form names, encoded.
 
     Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
     """

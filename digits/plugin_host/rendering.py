@@ -91,7 +91,7 @@ def render(plugin: str, template: str | None, context: Mapping[str, Any] | None,
         ) from error
     except jinja2.TemplateNotFound as error:
         raise PluginError(
-            f"A template of the plugin {plugin} asks for {error.name}, which does not exist.",
+            f"A template of the plugin {plugin} loads {error.name}, which does not exist.",
             advice="Only helper.html can be imported.",
         ) from error
 

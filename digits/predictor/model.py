@@ -1,4 +1,4 @@
-"""The loaded snapshot: one forward pass at a time, on the GPU while there is room for it, else on the CPU."""
+"""The loaded snapshot: one forward pass at a time, on the GPU while it has memory left, else on the CPU."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LoadedModel:
         return self._predictor.meta
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        """As `Predictor.predict`; moves to the CPU for good when the GPU has no room left."""
+        """As `Predictor.predict`; moves to the CPU for good when the GPU has no memory left."""
         return self._use(lambda predictor: predictor.predict(batch))
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
@@ -67,7 +67,7 @@ class LoadedModel:
                     raise
             self._predictor.close()
             self.device = CPU
-            logger.warning("The GPU has no room left; the model goes on on the CPU.")
+            logger.warning("The GPU has no memory left; the model goes on on the CPU.")
             self._predictor = self._load()
             return work(self._predictor)
 

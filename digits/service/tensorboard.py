@@ -1,4 +1,4 @@
-"""TensorBoard on the summaries of some models: asks the supervisor for a process that shows them on a Unix socket."""
+"""TensorBoard on the summaries of some models: requests from the supervisor a process that shows them on a Unix socket."""
 
 from __future__ import annotations
 

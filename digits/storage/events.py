@@ -93,7 +93,7 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def valid_events(path: Path, until: int | None = None) -> list[tuple[int, Event]]:
-    """The events that count, as `(offset after the line, event)`: row, page and live page are all folded from these.
+    """The events that count, as `(offset after the line, event)`: row, page and live page all sum up these.
 
     What a resumed attempt made void (see `AttemptEvent`) is taken out; of hardware, most lines of a long run, only the newest
     is read. `until` is an offset to stop at.

@@ -27,7 +27,7 @@ DEFAULT_MIN_FREE = 32 * 2**20
 def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> Iterator[IO[Any]]:
     """Open a temporary neighbour of `path` for writing; it takes the place of `path` when the block ends without an error.
 
-    Raises DiskFull when the disk has no room; the old file then stays as it was and nothing is left beside it.
+    Raises DiskFull when the disk has no space left; the old file then stays as it was and nothing is left beside it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -51,7 +51,7 @@ def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> I
 def in_place(path: Path, *, keep: int) -> Iterator[IO[bytes]]:
     """Open a file that is there for writing into, from its start; synced at the end, cut back to `keep` bytes after an error.
 
-    Raises DiskFull when the disk has no room.
+    Raises DiskFull when the disk has no space left.
     """
     try:
         with open(path, "r+b") as handle:

@@ -1,6 +1,6 @@
 """From a job's events to the columns of its row.
 
-Holds: folding the same file from the start always gives the same columns, however often it was interrupted; what a resumed
+Holds: summing up the same file from the start always gives the same columns, however often it was interrupted; what a resumed
 attempt made void (see `AttemptEvent`) leaves no trace in them. Nothing here writes.
 """
 
@@ -71,7 +71,7 @@ class RunSummary:
         return cls(job_id, str(spec.get("best_metric") or ""), str(spec.get("task") or ""))
 
     def read(self, path: Path) -> bool:
-        """Fold what was added to `path` since the last call; whether there was anything."""
+        """Sum up what was added to `path` since the last call; whether there was anything."""
         before = self.offset
         for end, event in read_events(path, self.offset):
             if isinstance(event, AttemptEvent) and self.attempt:

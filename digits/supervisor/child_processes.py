@@ -135,7 +135,7 @@ class ServiceProcess:
 
 
 def stop_all(children: Sequence[ChildProcess]) -> None:
-    """End several children, all asked at once."""
+    """End several children, all requested at once."""
     for child in children:
         child.ask_to_stop()
     for child in children:

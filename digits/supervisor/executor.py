@@ -6,8 +6,8 @@ Holds for every executor:
 * A job has at most one worker. A worker outlives its executor: another one, made later on the same jobs directory, adopts it.
 * What a worker reads and writes lies in the jobs directory, which it sees under the same path; its sign of life is the file
   `heartbeat` in the job's folder, its standard output and error go to what `log` gives.
-* A worker is ended by a ladder: asked (it may save a checkpoint), told with everything it started, killed. When it has ended,
-  nothing that it started is left.
+* A worker is ended by a ladder: requested to stop (it may save a checkpoint), terminated with everything it started,
+  killed. When it has ended, nothing that it started is left.
 * Nothing is said about how a worker is named or reached. `Worker.columns` is what its row keeps of that.
 """
 
@@ -25,7 +25,7 @@ EXIT_BUSY = 3  # as digits.worker.runtime: another worker has the job already
 
 @dataclass(frozen=True)
 class Ladder:
-    """How long each step of stopping a worker may take, in seconds, before the next one: asked, then told, then killed."""
+    """Seconds that each step of stopping a worker may take before the next one: requested, then terminated, then killed."""
 
     ask: float = 20.0
     terminate: float = 5.0

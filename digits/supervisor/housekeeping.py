@@ -100,7 +100,7 @@ class DiskUsage:
         self._jobs.put(job_id)
 
     def close(self) -> None:
-        """Count what was asked for and end."""
+        """Count what was requested and end."""
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join()
@@ -137,7 +137,7 @@ def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -
 
 
 def log_report(report: Report, known: set[Path]) -> None:
-    """Log what a scan found; problems that are in `known` are not told again."""
+    """Log what a scan found; problems that are in `known` are not reported again."""
     if report.restored:
         logger.info("Found %d job folders without a row: %s.", len(report.restored), ", ".join(report.restored[:10]))
     for path, reason in report.problems:

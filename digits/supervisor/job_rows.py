@@ -1,7 +1,7 @@
 """The supervisor's changes of rows, each kept beside the job as well so that the database can be made again.
 
 Holds: the row changes first, then `state.json`. A file that could not be written (full disk) is written later by `flush`.
-What the events of jobs say is folded into their rows.
+What the events of jobs say is summed up in their rows.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class JobRows:
         return self.store.fold(job_id, columns, outputs, replace=replace)
 
     def flush(self) -> None:
-        """Write the `state.json` files that found no room before."""
+        """Write the `state.json` files that found no space before."""
         for job_id in sorted(self.unsaved):
             job = self.store.find(job_id)
             self.unsaved.discard(job_id)
@@ -91,7 +91,7 @@ class RunSummaries:
         try:
             self.rows.fold(job_id, columns, run.outputs.values(), replace=run.rebuilt)
         except BaseException:
-            del self._runs[job_id]  # its offset is ahead of the row's: fold again from the start
+            del self._runs[job_id]  # its offset is ahead of the row's: read again from the start
             raise
         run.rebuilt = False
 

@@ -83,7 +83,7 @@ class LocalExecutor:
         return schedule(queue, [worker.allocation for worker in self.workers.values()], machine)
 
     def refresh(self) -> None:
-        """Ask the driver again: it may have come up after the server did."""
+        """Query the driver again: it may have come up after the server did."""
         self.gpus = self._list_gpus()
 
     def free_gpus(self) -> list[str]:
@@ -145,7 +145,7 @@ class LocalExecutor:
         return False
 
     def describe_absence(self, job_id: str) -> str:
-        """Whether the machine was started again since the job's newest worker began, or nobody knows."""
+        """Whether the machine was started again since the job's newest worker began, or this is not known."""
         return "the machine was started again" if self._was_rebooted(self._identity(job_id)) else DISAPPEARED
 
     def _identity(self, job_id: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class LocalExecutor:
     # -- the ladder ---------------------------------------------------------------------------------------------------
 
     def stop(self, worker: Worker, reason: Stop) -> None:
-        """Ask the leader (SIGTERM), once: it may save a checkpoint."""
+        """Request the leader to stop (SIGTERM), once: it may save a checkpoint."""
         if worker.stop_reason:
             return
         local = self.workers[worker.job_id]

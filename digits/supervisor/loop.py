@@ -122,7 +122,7 @@ class Supervisor:
         self._do_chores()
 
     def stop_jobs(self) -> None:
-        """Ask every worker to end and start none any more; the jobs wait for the next supervisor in the queue."""
+        """Request every worker to stop and start none any more; the jobs wait for the next supervisor in the queue."""
         self._stopping = True
         for worker in self.executor.workers.values():
             self.executor.stop(worker, Stop.SERVER)

@@ -25,8 +25,8 @@ _SIGNALS = {
     signal.SIGABRT: "a compiled library gave up",
     signal.SIGFPE: "a division by zero inside a compiled library",
     signal.SIGILL: "a compiled library uses instructions that this processor does not have",
-    signal.SIGTERM: "somebody or the system asked it to end",
-    signal.SIGHUP: "somebody or the system asked it to end",
+    signal.SIGTERM: "a person or the system requested it to end",
+    signal.SIGHUP: "a person or the system requested it to end",
 }
 
 

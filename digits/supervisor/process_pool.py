@@ -1,6 +1,6 @@
 """A pool of processes that are kept while they are used: one for each key, the least recently used make way for new ones.
 
-Holds: the supervisor's main thread alone uses it, and nothing here waits for a process. One that is dropped is asked to end,
+Holds: the supervisor's main thread alone uses it, and nothing here waits for a process. One that is dropped is requested to end,
 killed after a while, and what it left in the pool's folder is removed when it is gone. Predictors, TensorBoards and probes
 each keep their processes in one.
 """
@@ -113,7 +113,7 @@ class ProcessPool(Generic[K]):
         return time.monotonic() - process.child.started >= self.starting_seconds
 
     def drop(self, key: K) -> None:
-        """Let a process go; it is asked to end now and made to by later ticks."""
+        """Stop a process: it is requested to end now and forced to by later ticks."""
         process = self.running.pop(key)
         process.child.ask_to_stop()
         self._ending.append((process, time.monotonic()))
@@ -125,7 +125,7 @@ class ProcessPool(Generic[K]):
             self.drop(key)
 
     def tick(self) -> None:
-        """Drop who is idle or has ended after being ready, kill who was told to go and did not."""
+        """Drop who is idle or has ended after being ready, kill those that were requested to end and did not."""
         now = time.monotonic()
 
         def is_over(key: K, process: PooledProcess) -> bool:
@@ -155,7 +155,7 @@ class ProcessPool(Generic[K]):
 
 
 def _has_gone(process: PooledProcess, waited: float) -> bool:
-    """Whether one that was told to go has, with all that it started; after a while it is made to."""
+    """Whether one that was requested to end has, with all that it started; after a while it is killed."""
     if process.child.is_running() and waited <= STOP_SECONDS:
         return False
     process.child.stop(0)
@@ -171,7 +171,7 @@ def _remove_files(process: PooledProcess) -> None:
 
 
 def answers_at(path: Path) -> bool:
-    """Whether somebody listens on a socket."""
+    """Whether a process listens on a socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(0.2)
         try:

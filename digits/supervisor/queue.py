@@ -130,7 +130,7 @@ class Queue:
 
 
 def request_of(job: Job) -> ResourceRequest:
-    """What a row asks for."""
+    """What a row requests."""
     return ResourceRequest(job.id, job.pool, job.cpus, job.gpus, tuple(str(gpu) for gpu in job.gpu_ids))
 
 

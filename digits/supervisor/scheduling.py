@@ -83,9 +83,9 @@ def impossible(request: ResourceRequest, machine: Machine) -> str:
     advice = "Clone the job and choose other devices, or none to train on the CPU; `digits doctor` shows what is found."
     missing = [gpu for gpu in request.gpu_ids if gpu not in machine.gpus]
     if missing:
-        return f"The job asks for GPU {', '.join(missing)}; {has}. {advice}"
+        return f"The job requests GPU {', '.join(missing)}; {has}. {advice}"
     if request.gpus > len(machine.gpus):
-        return f"The job asks for {request.gpus} GPU{'s' if request.gpus > 1 else ''}; {has}. {advice}"
+        return f"The job requests {request.gpus} GPU{'s' if request.gpus > 1 else ''}; {has}. {advice}"
     return ""
 
 
@@ -148,7 +148,7 @@ class _Available:
         return min(request.cpus, self.machine.cpus) if request.cpus > 0 else self.machine.cpus
 
     def _threads(self, request: ResourceRequest, gpus: Sequence[str]) -> int:
-        """A job with GPUs gets its share of the processor beside them; any other what it asked for."""
+        """A job with GPUs gets its share of the processor beside them; any other what it requested."""
         if gpus:
             return max(1, self.machine.cpus * len(gpus) // max(1, len(self.machine.gpus)))
         return self._slots(request)

@@ -34,7 +34,7 @@ from digits.supervisor.tensorboards import TensorBoards
 
 logger = logging.getLogger(__name__)
 
-TICKS_BETWEEN_LOOKS = 5  # so often who follows jobs looks whether somebody does them
+TICKS_BETWEEN_LOOKS = 5  # so often who follows jobs looks whether a supervisor does them
 SECOND_INTERRUPT_SECONDS = 3.0  # how long the first Ctrl-C waits for a second one while jobs run
 PLUGIN_HOST = "plugin host"
 
@@ -129,7 +129,7 @@ def run(
     """Serve until SIGTERM, SIGINT or `stop`. Workers go on then and are adopted at the next start, unless `stop_jobs` is set
     or Ctrl-C is pressed a second time.
 
-    `address` is what a second server is told about this one, `on_ready` is called once when all services are ready.
+    `address` is what a second server reports about this one, `on_ready` is called once when all services are ready.
     Raises Locked when another supervisor has the jobs directory, StorageError when it cannot be used, ConfigError when an
     essential service does not start.
     """

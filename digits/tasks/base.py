@@ -3,11 +3,11 @@
 Holds for every task:
 
 * An instance has no state and is shared by threads; importing a task loads neither NumPy's users nor a framework, for the web
-  process reads its facts on every page. What computes imports when it is called.
+  process reads its attributes on every page. What computes imports when it is called.
 * `name` is what job folders, records, snapshots, plugins (`get_task()`) and network texts (`context.task`) store and never
   changes; `title` is the word on pages. `aliases` are other names that are understood wherever one is read.
 * A method that depends on the data gets `Labels`. Labels that a task cannot be about (a regression on boxes, classes without
-  names) make another task of it: ask `digits.tasks.of(name, labels)`, never a label's kind.
+  names) make another task of it: call `digits.tasks.of(name, labels)`, never a label's kind.
 * Arrays are NumPy: outputs as a predictor gives them, labels as `RecordReader.labels` gives them. One picture has no batch axis.
 * Metrics hand up sums and weights; the mean is taken once, over a whole split and all processes.
 """
@@ -104,7 +104,7 @@ class Labels:
 
 
 class Task(ABC):
-    """One task. The facts come first, then what is asked for in the order of a job's life."""
+    """One task. The attributes come first, then the methods in the order in which a job calls them."""
 
     name: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
@@ -125,7 +125,7 @@ class Task(ABC):
     scores: ClassVar[str] = ""  # how scores of classes become probabilities: "softmax", "sigmoid", "" (no scores)
     index_targets: ClassVar[bool] = False  # targets are class indices, not numbers
     moves: ClassVar[str] = ""  # how augmentation moves a label with its picture: "map" (nearest class), "picture", "boxes", ""
-    counts_hits: ClassVar[bool] = False  # accuracy is told while training too
+    counts_hits: ClassVar[bool] = False  # accuracy is reported while training too
     weighs_classes: ClassVar[bool] = False  # the loss can weigh classes
     restores_input: ClassVar[bool] = False  # without labels the picture itself is learnt, so outputs are in its units
     options: ClassVar[tuple[str, ...]] = ()  # fields of the model form that only this task has
@@ -233,7 +233,7 @@ class Task(ABC):
         return output
 
     def size_of(self, output: np.ndarray) -> list[int]:
-        """Width and height of the picture in pixels, as far as a kept output (…, H, W) tells."""
+        """Width and height of the picture in pixels, as far as a kept output (…, H, W) says."""
         return list(output.shape[:-3:-1])
 
     @abstractmethod
@@ -243,7 +243,7 @@ class Task(ABC):
 
     @abstractmethod
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """A kept output for a page, as JSON, with what only a truth tells. Shapes are those of `kept` and `describe_label`,
+        """A kept output for a page, as JSON, with what only a truth says. Shapes are those of `kept` and `describe_label`,
         e.g. (K,) and a number, or (H, W) and (1, H, W)."""
 
     # -- evaluation ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Arrays of a plugin or of databases whose meaning nobody has said: compared number by number, shown as pictures."""
+"""Arrays of a plugin or of databases whose meaning is not known: compared number by number, shown as pictures."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Holds: closed by default; a link is judged by what it leads to, a path with `..` by where it ends. In an allowed folder `.digits`
 (the server's database and secret) is closed but for the uploads, and `userdata.pkl`, which Python would run, always is. What is
-refused is refused in the words of `OUTSIDE`, whoever asks. `resolve` gives the path to open: what is opened is what was judged.
+refused is refused in the words of `OUTSIDE`, whoever sends the request. `resolve` gives the path to
+open: what is opened is what was judged.
 """
 
 from __future__ import annotations

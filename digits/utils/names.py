@@ -1,4 +1,4 @@
-"""Names of pictures: which endings they have, which are addresses, and how a line of a list names one. Loads nothing.
+"""Names of pictures: which extensions they have, which are addresses, and how a line of a list names one. Loads nothing.
 
 A line is a path, or a path, blanks and the number of a class. Only a last word in ASCII digits (a sign before them, at most
 18 of them) is a number; a path may hold blanks, and a line of one word is a path.

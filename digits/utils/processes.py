@@ -1,4 +1,4 @@
-"""Facts about processes that survive a restart of whoever started them: identity, life, parenthood.
+"""What identifies processes beyond a restart of whoever started them: identity, life, parenthood.
 
 Holds: a process is named by its pid *and* its start time, so that a pid that the system gave away again is never taken
 for the old process. A wall clock that is set plays no part. Nothing here raises when a process disappears meanwhile.

@@ -1,7 +1,7 @@
 """The rules of resizing: how large, how scaled, which pixel is the nearest, what is cut and what is padded.
 
 Holds: 8-bit grey and RGB are scaled as Pillow scales pictures, everything else plane by plane in float32; both bilinear. Whatever
-resizes (data sets, requests to models, records of other data sets, archives) asks here, through `digits.utils.image` or
+resizes (data sets, requests to models, records of other data sets, archives) calls this, through `digits.utils.image` or
 `digits.images`.
 """
 

@@ -47,7 +47,7 @@ def blueprint() -> Blueprint:
 
 
 class MachineLoad:
-    """The load of the machine, measured at most every second however many pages ask."""
+    """The load of the machine, measured at most every second however many pages request it."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -131,7 +131,7 @@ def info_dict(service: Service) -> dict[str, Any]:
 
 @describes(json=True)
 def health() -> Any:
-    """Answers as soon as the server does; needs no log-in and tells nothing."""
+    """Answers as soon as the server does; needs no log-in and reveals nothing."""
     return jsonify(ok=True)
 
 

@@ -224,7 +224,7 @@ def _finish(context: WorkerContext, status: Status, message: str) -> int:
 
 
 def _write_identity(context: WorkerContext) -> None:
-    """`worker.json`: by these facts a supervisor that was started later recognises the worker."""
+    """`worker.json`: by this a supervisor that was started later recognises the worker."""
     pid = os.getpid()
     identity = {
         "pid": pid,

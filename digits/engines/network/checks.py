@@ -1,4 +1,4 @@
-"""Whether what a network text gives fits the data, and other facts of texts that every engine checks alike."""
+"""Whether what a network text gives fits the data, and other properties of texts that every engine checks alike."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from digits.engines.training.boxes import Boxes, asked, stacked
 from digits.errors import NetworkError
 from digits.storage.records.boxes import coordinates
 
-CONTRACT = "docs/networks.md tells what a detection network takes and gives."
+CONTRACT = "docs/networks.md says what a detection network takes and gives."
 PROBE = 2
 
 

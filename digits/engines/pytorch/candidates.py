@@ -1,6 +1,6 @@
 """All boxes of a detection network before overlapping ones are suppressed, for pages whose sliders do that anew.
 
-A network lets itself be asked when one of its parts has `nms_thresh` (the overlap beyond which the worse box goes) and, where
+A network shows them when one of its parts has `nms_thresh` (the overlap beyond which the worse box goes) and, where
 there is a limit, `detections_per_img`, as torchvision's detectors have them. Region proposals are suppressed as before.
 """
 
@@ -29,7 +29,7 @@ def suppressing_part(module: nn.Module) -> nn.Module | None:
 
 @contextlib.contextmanager
 def everything(part: nn.Module) -> Iterator[Suppression]:
-    """The network gives all boxes; what it would have done is told."""
+    """The network gives all boxes; yields what it would have suppressed by."""
     before = {name: getattr(part, name) for name in ("nms_thresh", "detections_per_img") if hasattr(part, name)}
     part.nms_thresh = 1.0
     if "detections_per_img" in before:

@@ -1,7 +1,8 @@
 """Boxes beside pictures, in NumPy for every engine: cropped and moved as their picture is, and as arrays of one shape.
 
 Boxes of a picture are a structured array of `BOX_DTYPE`: left, top, right, bottom in pixels, class, flags. What a crop or an
-augmentation moves out of the picture is dropped; what it moves mostly out is flagged `CUT` and asked of nobody.
+augmentation moves out of the picture is dropped; what it moves mostly out is flagged `CUT` and counts neither for nor
+against a detector.
 """
 
 from __future__ import annotations

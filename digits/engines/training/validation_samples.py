@@ -1,4 +1,4 @@
-"""A fixed handful of validation samples, predicted at every validation: what the film strip of the page shows.
+"""A fixed handful of validation samples, predicted at every validation: what the page of a training shows.
 
 In the folder `samples/`, NumPy archives with one entry per sample number: `inputs.npz` has `<i>/feature` (stored units),
 `<i>/label` (none where the picture is its own label) and `indices`; `step_<S>.npz` has `<i>/<output name>`. Index maps are
@@ -24,7 +24,7 @@ FOLDER = "samples"
 INPUTS = "inputs.npz"
 COUNT = 8
 BYTES = 4 * 2**20  # of inputs; fewer samples where pictures are large
-MOST_STEPS = 240  # beyond it every second earlier step is let go
+MOST_STEPS = 240  # beyond it every second earlier step is deleted
 
 
 class ValidationSamples:

@@ -1,4 +1,4 @@
-"""What built-in sources offer beyond the plugin contract: facts about each sample, and a look at the files before the start."""
+"""What built-in sources offer beyond the plugin contract: more about each sample, and a look at the files before the start."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FileSource(ConfinedSource):
         """
 
     def check_stop(self) -> None:
-        """Long loops of `prepare` call it now and then: raises JobStopped when the job was asked to stop."""
+        """Long loops of `prepare` call it now and then: raises JobStopped when the job was requested to stop."""
 
     def describe(self) -> dict[str, Any]:
         """What `DatasetInfo.extra` should say: everything that a model needs to prepare a new picture in the same way."""

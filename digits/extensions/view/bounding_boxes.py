@@ -1,6 +1,6 @@
 """Boxes over the picture, drawn in the page: score threshold, overlap (NMS), classes, line width, opacity, faded picture.
 
-The page gets the boxes before suppression where the network tells them (`candidates`), as base64 of float32 rows, so that
+The page gets the boxes before suppression where the network reports them (`candidates`), as base64 of float32 rows, so that
 `static/js/overlay/suppression.js` finds to the bit what the network would have given at each place of the slider.
 """
 

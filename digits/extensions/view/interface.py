@@ -55,7 +55,7 @@ class VisualizationInterface:
         return ""
 
     def get_header_template(self) -> tuple[str | None, dict[str, Any]]:
-        """Jinja text above the results and the names it uses; asked for last, so it can show totals."""
+        """Jinja text above the results and the names it uses; called last, so it can show totals."""
         return self.get_summary_template()
 
     def get_summary_template(self) -> tuple[str | None, dict[str, Any]]:
@@ -81,7 +81,7 @@ class VisualizationInterface:
 
         `input_data` is (H, W) or (H, W, C), RGB, dtype kept. `inference_data` maps an output's name to its array without batch
         axis. `ground_truth` is the label as the records hold it, or None; classes that do not take it are not given it. Neither
-        are those without a parameter `candidates`: of a detection network that tells it, `boxes` (n, 6) before overlapping ones
+        are those without a parameter `candidates`: of a detection network that reports it, `boxes` (n, 6) before overlapping ones
         are suppressed, best first, and how the network does that (`overlap`, an intersection over union, and `most`, 0 all).
         """
         raise NotImplementedError(f"{type(self).__name__} does not define process_data(...).")

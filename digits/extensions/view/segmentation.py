@@ -23,7 +23,7 @@ class Options(FlaskForm):
         "Colormap",
         choices=[("dataset", "From dataset"), ("paired", "Paired"), ("none", "Distinct")],
         default="dataset",
-        tooltip="The data set's own palette where it has one, light and dark pairs, or colours that can be told apart.",
+        tooltip="The data set's own palette where it has one, light and dark pairs, or distinguishable colours.",
     )
 
 

@@ -92,7 +92,7 @@ def require_done(job: Job) -> None:
 
 
 class NotReady(StorageError):
-    """A data set is asked for records that it does not have (the original answered with code 500 as well)."""
+    """A request for records that the data set does not have (the original answered with code 500 as well)."""
 
 
 def is_classification(job: Job) -> bool:
@@ -155,7 +155,7 @@ def _records_task(stage: str, info: DatasetInfo | None) -> dict[str, Any]:
 
 
 def feature_encoding(form: Mapping[str, Any]) -> str:
-    """HDF5 never held encoded pictures; scripts that ask for it get them unencoded."""
+    """HDF5 never held encoded pictures; scripts that request it get them unencoded."""
     return "none" if form.get("backend") == "hdf5" else str(form.get("encoding") or "auto")
 
 
@@ -164,7 +164,7 @@ def compression(form: Mapping[str, Any]) -> str:
 
 
 def _stages(form: Mapping[str, Any]) -> list[str]:
-    """The splits that a form asks for."""
+    """The splits that a form names."""
     if form.get("method") == "textfile":
         return ["train", *(stage for stage in ("val", "test") if form.get(f"textfile_use_{stage}"))]
     separate = [stage for stage in ("val", "test") if form.get(f"has_{stage}_folder")]
@@ -208,7 +208,7 @@ def _db_task(stage: str, form: Mapping[str, Any], split: SplitInfo | None) -> di
 
 
 def _asked_shape(form: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """Channels, height and width that a form asks for; None where the sources decide."""
+    """Channels, height and width that a form gives; None where the sources decide."""
     if form.get("keep_size"):
         return form.get("resize_channels") or None, None, None
     return form.get("resize_channels") or None, form.get("resize_height"), form.get("resize_width")

@@ -149,7 +149,7 @@ def preview(service: Service, source: Source, values: Mapping[str, Any]) -> dict
 
 
 def roots(service: Service) -> list[str]:
-    """The folders that a source may read, as it is told."""
+    """The folders that a source may read, in the form it gets them."""
     return [str(root) for root in allowed_roots(service)]
 
 

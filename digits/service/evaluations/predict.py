@@ -1,4 +1,4 @@
-"""Predicting at once: asks the predictor that keeps a model loaded (see `digits.ipc.messages`), which makes no job.
+"""Predicting at once: sends requests to the predictor that keeps a model loaded (see `digits.ipc.messages`), which makes no job.
 
 A picture is a path of this server (already confined by the caller), the bytes of a file, or a feature (C, H, W) in the units
 that the records store. Pictures are decoded and prepared in the predictor, never in the caller's process.
@@ -76,9 +76,9 @@ class Prediction:
 
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     input: np.ndarray | None = None
-    image: bytes = b""  # PNG of the prepared picture, when asked for
+    image: bytes = b""  # PNG of the prepared picture, on request
     error: str = ""
-    candidates: dict[str, Any] | None = None  # of a detection, when asked for; see `_candidates`
+    candidates: dict[str, Any] | None = None  # of a detection, on request; see `_candidates`
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def model_evaluations(service: Service, model: Job, limit: int = 20) -> list[Job
 def wait(service: Service, job: Job, seconds: float | None = None) -> Job:
     """Wait until the job has ended, or for so long; returns the row as it is then.
 
-    Raises ControlError when it should wait for the end and for ten seconds nobody has been there to do the job.
+    Raises ControlError when it should wait for the end and for ten seconds no supervisor has been there to do the job.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     pause, attended = POLL_SECONDS, time.monotonic()

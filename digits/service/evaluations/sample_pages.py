@@ -45,7 +45,7 @@ def outputs(service: Service, job: Job) -> OutputReader:
 
 
 def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str = "", descending: bool = False) -> dict[str, Any]:
-    """A page of pictures as the film strip has them: `kind`, `class_labels`, `colours`, `total`, `samples`.
+    """A page of pictures as the validation samples have them: `kind`, `class_labels`, `colours`, `total`, `samples`.
 
     A sample has `row`, `path`, `key`, `input`, `truth` (null for files), `size`, `values` of its metrics under `metrics`, and
     what `Task.describe_output` gives. `sort` is a metric of one picture; empty: the order of the list. Raises BadRequest.

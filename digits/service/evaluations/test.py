@@ -158,7 +158,7 @@ def _records(path: Path, limit: int) -> Iterator[tuple[str, np.ndarray, Any]]:
 
 
 def _count(records: int, limit: int) -> int:
-    """How many of a database's records are tested; never fewer than asked for without a word."""
+    """How many of a database's records are tested; never fewer than requested without a word."""
     if not limit and records > MAX_SAMPLES:
         raise BadRequest(
             f"The database has {records} records; at most {MAX_SAMPLES} are tested at once.",

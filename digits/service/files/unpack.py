@@ -55,7 +55,7 @@ class Budget:
 
     def check_room(self, folder: Path) -> None:
         if self.files % ROOM_CHECK_EVERY == 0 and free_bytes(folder) < self.settings.min_free_mb * 2**20:
-            raise BadRequest("The server's disk has no room left for this archive.", advice="Delete jobs or uploads first.")
+            raise BadRequest("The server's disk has no space left for this archive.", advice="Delete jobs or uploads first.")
 
 
 def is_archive(name: str) -> bool:

@@ -127,7 +127,7 @@ def remove(service: Service, name: str, user: str) -> None:
 def check_room(service: Service, folder: Path) -> None:
     """Raises BadRequest when the disk has less room left than the setting `min_free_mb`."""
     if free_bytes(folder) < service.settings.min_free_mb * 2**20:
-        raise BadRequest("The server's disk has no room left for this upload.", advice="Delete jobs or uploads first.")
+        raise BadRequest("The server's disk has no space left for this upload.", advice="Delete jobs or uploads first.")
 
 
 def _free_name(service: Service, name: str) -> str:

@@ -84,7 +84,7 @@ class Stream:
             self.close()
 
     def close(self) -> None:
-        """End it; what the thread still writes finds nobody who reads."""
+        """End it; what the thread still writes has no reader."""
         if self._reader is not None:
             self._reader.close()
         if self._thread is not None:

@@ -48,7 +48,7 @@ def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
     try:
         network = catalog.network_info(form.standard_networks)
     except NotFound:
-        return {}  # told where the network is looked up
+        return {}  # reported where the network is looked up
     if catalog.suits(network, task):
         return {}
     others = ", ".join(found.name for found in catalog.standard_networks(framework, task)) or "or write a custom network"

@@ -35,7 +35,7 @@ Errors = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """One model of a sweep: its name, the form that would make just this one, and what its worker is told."""
+    """One model of a sweep: its name, the form that would make just this one, and what its worker gets."""
 
     name: str
     form: dict[str, Any]
@@ -44,7 +44,7 @@ class PlannedModel:
 
 @dataclass(frozen=True)
 class Plan:
-    """A form that has passed every check. `warnings` are for the one who asked; they do not stop anything."""
+    """A form that has passed every check. `warnings` are for the user; they do not stop anything."""
 
     dataset: Job
     models: tuple[PlannedModel, ...]
@@ -200,7 +200,7 @@ def _warnings(service: Service, form: ModelForm, dataset: Job) -> list[str]:
 def _sweep(
     form: ModelForm, values: Mapping[str, Any], framework: str, dataset: Job, network: Network, needs: Resources
 ) -> list[PlannedModel]:
-    """One model per combination of rate and batch size; names tell them apart when there are several."""
+    """One model per combination of rate and batch size; names distinguish them when there are several."""
     seed = secrets.randbelow(2**31) if form.random_seed is None else form.random_seed
     rates = form.learning_rate
     batches: list[int] | list[None] = form.batch_size or [None]

@@ -36,7 +36,7 @@ def choose_framework(form: ModelForm) -> tuple[str, list[str]]:
 
 
 def missing_abilities(form: ModelForm, framework: str, task: str) -> dict[str, list[str]]:
-    """What a framework cannot do of what a form asks for, by field."""
+    """What a framework cannot do of what a form requests, by field."""
     row, errors = frameworks()[framework], {}
     if task in row.missing_tasks:
         able = [other.title for other in frameworks().values() if task not in other.missing_tasks]

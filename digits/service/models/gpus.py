@@ -19,7 +19,7 @@ NO_GPU = "This machine has no NVIDIA GPU that digits can use. Leave the field em
 
 
 def machine_gpus(service: Service) -> list[dict[str, Any]]:
-    """One dictionary per GPU with at least `id` (its number as text) and `name`; asks the supervisor, else the driver."""
+    """One dictionary per GPU with at least `id` (its number as text) and `name`; from the supervisor, else the driver."""
     try:
         found = call(service.jobs_dir, {"op": "gpus"}, timeout=ASK_SECONDS).get("gpus")
     except ControlError:
@@ -30,7 +30,7 @@ def machine_gpus(service: Service) -> list[dict[str, Any]]:
 def resources(service: Service, form: ModelForm) -> Resources:
     """What the training must wait for. An explicit choice of devices wins over a number of them.
 
-    Raises FormErrors at the field that asks for a GPU that is not there.
+    Raises FormErrors at the field that requests a GPU that is not there.
     """
     known = [str(gpu["id"]) for gpu in machine_gpus(service)]
     field, wanted = _explicit(form)
@@ -64,16 +64,16 @@ def _count(form: ModelForm, available: int) -> int:
     if count is None:
         return min(1, available) if form.select_gpu.strip().lower() != CPU else 0
     if count > available:
-        message = NO_GPU if available == 0 else f"{count} GPUs were asked for, but there are {available} here."
+        message = NO_GPU if available == 0 else f"{count} GPUs were requested, but there are {available} here."
         raise FormErrors({"select_gpu_count": [message]})
     return count
 
 
 def _cpus(service: Service, form: ModelForm) -> int:
-    """CPU slots to ask for; 0 means all there are."""
+    """CPU slots to request; 0 means all there are."""
     slots = service.settings.cpu_slots or os.cpu_count() or 1
     if form.cpu_count is not None and form.cpu_count > slots:
-        raise FormErrors({"cpu_count": [f"{form.cpu_count} cores were asked for, but jobs may use {slots} here."]})
+        raise FormErrors({"cpu_count": [f"{form.cpu_count} cores were requested, but jobs may use {slots} here."]})
     return form.cpu_count or 0
 
 

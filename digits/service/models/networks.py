@@ -35,7 +35,7 @@ class Network:
 
 
 def resolve(service: Service, form: ModelForm, values: Mapping[str, Any], framework: str) -> Network:
-    """What the form asks for. Raises FormErrors at the field that is wrong."""
+    """What the form requests. Raises FormErrors at the field that is wrong."""
     if form.method == "standard":
         return standard(form.standard_networks, framework, pretrained=form.use_pretrained_weights)
     if form.method == "previous":
@@ -68,7 +68,7 @@ def previous_model(service: Service, job_id: str, field: str = "previous_network
 
 
 def model_spec(service: Service, job: Job) -> TrainingSpec:
-    """What a model was told at its start."""
+    """What a model was given at its start."""
     return TrainingSpec.from_json(service.folder(job.id).spec())
 
 

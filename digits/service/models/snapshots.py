@@ -38,7 +38,7 @@ class Snapshot:
 
 
 def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> list[Snapshot]:
-    """The snapshots that the training's interval asked for, by ascending epoch; `with_best` also the best one between them."""
+    """The snapshots of the training's interval, by ascending epoch; `with_best` also the best one between them."""
     folder = service.folder(model.id)
     if not folder.snapshots.is_dir():
         return []
@@ -86,7 +86,7 @@ def _snapshot(root: Path, path: Path) -> Snapshot | None:
 
 
 def _epoch_in_header(path: Path) -> float | None:
-    """The epoch that a snapshot's metadata tell; None where they do not."""
+    """The epoch that a snapshot's metadata say; None where they do not."""
     with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
         return float(snapshot_metadata(path)["epoch"])
     return None

@@ -1,6 +1,6 @@
-"""The film strip of a training: a few fixed validation samples and what the model made of them at each validation.
+"""The validation samples of a training: a few fixed pictures and what the model made of them at each validation.
 
-`kind` says what a sample is (`Task.output_kind`) and so what is told of it (`Task.describe_label`, `describe_output`). Pictures
+`kind` says what a sample is (`Task.output_kind`) and so how it is described (`Task.describe_label`, `describe_output`). Pictures
 travel inside the JSON as `data:` addresses; index maps as grey PNG whose values are the classes.
 """
 

@@ -1,7 +1,7 @@
 """Asking the plugin host: what is installed, forms, instances, views. Every question has a time-out.
 
-Holds: a plugin that fails or hangs costs the one answer it was asked for, as a PluginError with its traceback. A host that
-is just being restarted is waited for; a question that only shows something is asked once more when the host dies over it.
+Holds: a plugin that fails or hangs costs the one answer that was requested, as a PluginError with its traceback. A host that
+is just being restarted is waited for; a request that only shows something is repeated once when the host dies over it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEFAULT_VIEW = "all-raw-data"
 
 @dataclass
 class _Listing:
-    """The last known table of plugins; `at` is when it was asked for (monotonic clock)."""
+    """The last known table of plugins; `at` is when it was requested (monotonic clock)."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     at: float = -LIST_SECONDS
@@ -77,7 +77,7 @@ def _rows(found: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def forget(service: Service) -> None:
-    """Ask anew the next time: something was installed."""
+    """Request anew the next time: something was installed."""
     _LISTINGS.pop(str(service.jobs_dir.path), None)
 
 

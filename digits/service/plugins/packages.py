@@ -125,7 +125,7 @@ def _pip(target: str, echo: Callable[[str], object]) -> None:
 
 
 def _distributions() -> set[str]:
-    """Names of the packages installed now, asked of a new process because this one may have read them before."""
+    """Names of the packages installed now, read in a new process because this one may have read them before."""
     program = "from importlib import metadata; print('\\n'.join(sorted({d.name for d in metadata.distributions()})))"
     return set(_python(program).stdout.split())
 

@@ -23,7 +23,7 @@ Fields = Callable[[], Sequence[Mapping[str, Any]]]  # as `digits.plugin_host.bin
 
 
 def check_paths(service: Service, values: Mapping[str, Any], fields: Fields) -> dict[str, list[str]]:
-    """Messages for values that lead outside the allowed folders. `fields` is asked only when a value looks like a path."""
+    """Messages for values that lead outside the allowed folders. `fields` is called only when a value looks like a path."""
     suspicious = {name: found for name, value in values.items() if (found := list(_paths_in(value)))}
     if not suspicious:
         return {}
@@ -49,7 +49,7 @@ def _paths_in(value: Any) -> Iterator[str]:
 
 
 def _by_name(fields: Fields) -> Mapping[str, Mapping[str, Any]] | None:
-    """None where the form cannot be asked: its plugin failed, and will say so itself."""
+    """None where the form is not available: its plugin failed, and will say so itself."""
     try:
         return {str(field["name"]): field for field in fields()}
     except PluginError:

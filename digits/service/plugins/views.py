@@ -26,7 +26,7 @@ MAX_SHOWN = 200
 class ViewSample:
     """One tested sample: its `input` (C, H, W), outputs by name without batch axis, and the ground truth where it is known.
 
-    `candidates` are the boxes before suppression, where the network tells them (see `service.evaluations.predict`).
+    `candidates` are the boxes before suppression, where the network reports them (see `service.evaluations.predict`).
     """
 
     key: str

@@ -60,7 +60,7 @@ class JobRow(Base):
     failures: Mapped[int] = mapped_column(Integer, default=0)  # starts in a row that died without a word
     pid: Mapped[int] = mapped_column(Integer, default=0)
     pid_start: Mapped[float] = mapped_column(Float, default=0.0)
-    event_offset: Mapped[int] = mapped_column(Integer, default=0)  # folded up to this byte of events.jsonl
+    event_offset: Mapped[int] = mapped_column(Integer, default=0)  # summed up to this byte of events.jsonl
     used_gpus: Mapped[list[Any]] = mapped_column(default=list)
     best_name: Mapped[str] = mapped_column(String(120), default="")
     best_better: Mapped[str] = mapped_column(String(10), default="", server_default="")  # higher, lower; empty: as known
@@ -68,7 +68,7 @@ class JobRow(Base):
     best_epoch: Mapped[float | None] = mapped_column(Float, default=None)
     sparkline: Mapped[list[Any]] = mapped_column(default=list)
     disk_bytes: Mapped[int | None] = mapped_column(Integer, default=None)
-    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)  # short facts for lists: classes, entries, image shape
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)  # short information for lists: classes, entries, image shape
 
     __table_args__ = (Index("ix_jobs_list", "kind", "deleted", "created"),)
 

@@ -100,7 +100,7 @@ class DatumDatabase:
                 yield bytes(key).decode("utf-8", "replace"), self._parse(bytes(key), value)
 
     def close(self) -> None:
-        """Let go of the folder; another reader of the same folder goes on."""
+        """Release the folder; another reader of the same folder goes on."""
         self._shared = None
         del self._environment
 

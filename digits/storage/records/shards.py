@@ -1,7 +1,7 @@
 """One shard of records: an Arrow IPC file of exactly one record batch, put together from spools.
 
 Holds: no buffer is ever in memory as a whole, because pyarrow writes only the frame and the bytes of spooled buffers go from
-file to file. The largest buffer need not go anywhere: where the first column is one spool with room in front (`head_bytes`),
+file to file. The largest buffer need not go anywhere: where the first column is one spool with space in front (`head_bytes`),
 its file becomes the shard, the frame being written around what already lies there.
 """
 
@@ -53,7 +53,7 @@ def _batch(arrays: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes]) -> p
 def _framed(
     arrays: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes], spools: Mapping[int, Spool], first: Spool
 ) -> pa.RecordBatch | None:
-    """The batch with so much padding that the buffer of `first` comes to lie behind its head; None when it has no room."""
+    """The batch with so much padding that the buffer of `first` comes to lie behind its head; None when it has no space."""
     padding = 1
     for _ in range(2):
         batch = _batch(arrays, {**metadata, PADDING_KEY: b" " * padding})

@@ -152,7 +152,7 @@ def _credentials(name: str, password: str, token: str) -> tuple[str, str]:
 
 
 def _why() -> str:
-    """What to tell somebody whom the printed address did not let in (any more)."""
+    """The message for somebody whom the printed address did not let in (any more)."""
     sent_token = _without_token(arguments.given("next") or "") != (arguments.given("next") or "")
     if accounts.any_users(get_service()):
         return ACCOUNTS_NOW if sent_token or session.get("stamp") == "first" else ""

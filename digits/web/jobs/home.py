@@ -100,7 +100,7 @@ def jobs_json() -> Any:
 
 
 def job_query() -> JobQuery:
-    """The list that the request asks for. Raises BadRequest for numbers that are none."""
+    """The list that the request wants. Raises BadRequest for numbers that are none."""
     keys = _sort_keys() or ["-created"]
     first, *more = keys
     return JobQuery(

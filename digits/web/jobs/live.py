@@ -111,7 +111,7 @@ class Watcher:
 
 
 class Live:
-    """All watchers of this process and the threads that feed them; threads run only while somebody watches."""
+    """All watchers of this process and the threads that feed them; threads run only while there are watchers."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -134,7 +134,7 @@ class Live:
             return watcher, offsets, self._sequence
 
     def leave(self, watcher: Watcher) -> None:
-        """Forget a watcher; the threads that nobody needs any more end."""
+        """Forget a watcher; the threads without watchers end."""
         with self._lock:
             self._watchers.discard(watcher)
             for job_id in watcher.jobs:

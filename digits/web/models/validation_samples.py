@@ -1,4 +1,4 @@
-"""The film strip of a training over HTTP: JSON only, the page draws it."""
+"""The validation samples of a training over HTTP: JSON only, the page draws them."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def index_masks(folder: Path, allowed: Confinement) -> tuple[dict[str, str], Ind
 
 
 def base_name(path: Path) -> str:
-    """The name without its ending, `.nii.gz` counting as one."""
+    """The name without its extension, `.nii.gz` counting as one."""
     name = path.name
     for ending in (".nii.gz", *PICTURES, ".nii", ".dcm", ".dicom", ".ima"):
         if name.lower().endswith(ending):

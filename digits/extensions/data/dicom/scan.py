@@ -61,7 +61,7 @@ def files_below(folder: Path, allowed: Confinement) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def without_remarks() -> Iterator[None]:
-    """pydicom's remarks on odd values quote them, so in logs they would tell of patients."""
+    """pydicom's remarks on odd values quote them, so in logs they would name patients."""
     before = config.settings.reading_validation_mode
     config.settings.reading_validation_mode = config.IGNORE
     try:

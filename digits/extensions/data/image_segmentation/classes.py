@@ -140,7 +140,7 @@ def _check_number(labels: list[str], where: str) -> None:
 
 
 def _values_in(masks: Sequence[str]) -> set[int]:
-    """All values that occur; masks that cannot be read are told of when they are encoded. Raises DataError if none can."""
+    """All values that occur; masks that cannot be read are reported when they are encoded. Raises DataError if none can."""
     found: set[int] = set()
     failed: list[str] = []
     for path in masks:

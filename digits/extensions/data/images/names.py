@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 class PictureNames:
-    """Looks for the path below the folder first, then for the base name, with and without its ending."""
+    """Looks for the path below the folder first, then for the base name, with and without its extension."""
 
     def __init__(self, root: str, pictures: Sequence[str]) -> None:
         self._by_path = {os.path.relpath(path, root): path for path in pictures}

@@ -51,7 +51,7 @@ class PairSource(ImageSource):
             raise DataError(
                 f"None of the {len(features)} pictures in {root} has a {self.LABEL_WORD} of its name among the {len(labels)} "
                 f"files in {label_root} (e.g. {_first(features)} and {_first(labels)}).",
-                advice="A picture and its label must have the same name but for the ending, e.g. a/1.jpg and b/1.png.",
+                advice="A picture and its label must have the same name but for the extension, e.g. a/1.jpg and b/1.png.",
             )
         self._tell_lonely(found.lonely_features, found.lonely_labels, root, label_root, stage, findings)
         return [list(pair) for pair in found.pairs]

@@ -1,4 +1,4 @@
-"""Which label belongs to which picture: files of two folders with the same name but for the ending (and a known addition).
+"""Which label belongs to which picture: files of two folders with the same name but for the extension (and a known addition).
 
 A file is looked for under the same path below both folders first, then by its base name where that is unique.
 """
@@ -45,7 +45,7 @@ def match(feature_root: str, features: Sequence[str], label_root: str, labels: S
 
 
 def base_name(path: str) -> str:
-    """The file's name without folder, ending and a known addition such as `_mask`."""
+    """The file's name without folder, extension and a known addition such as `_mask`."""
     return ADDITIONS.sub("", os.path.splitext(os.path.basename(path))[0])
 
 

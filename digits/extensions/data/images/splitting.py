@@ -59,7 +59,7 @@ def read_split_list(path: str) -> set[str]:
         raise DataError(f"The list {path} does not exist.", advice="Correct its path.")
     found = {base_name(line.split()[0]) for line in read_lines_of(path) if line.strip()}
     if not found:
-        raise DataError(f"The list {path} is empty.", advice="It should name one picture a line, with or without its ending.")
+        raise DataError(f"The list {path} is empty.", advice="It should name one picture a line, with or without its extension.")
     return found
 
 

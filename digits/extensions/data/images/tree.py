@@ -22,7 +22,7 @@ _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in wor
 
 @dataclass
 class Folder:
-    """One folder: its path and the names of its files that may be read, by kind (`image`, or an ending such as `.txt`)."""
+    """One folder: its path and the names of its files that may be read, by kind (`image`, or an extension such as `.txt`)."""
 
     path: str
     depth: int

@@ -1,4 +1,4 @@
-"""What every reader is asked, and how label files are found."""
+"""What every reader gets, and how label files are found."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Request:
 
 
 def files_with(folder: str, endings: tuple[str, ...], may_read: MayRead, most: int = 0) -> list[str]:
-    """Files below a folder with one of the endings that may be read, sorted; at most `most` where that is given."""
+    """Files below a folder with one of the extensions that may be read, sorted; at most `most` where that is given."""
     found: list[str] = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -56,7 +56,7 @@ def partners(request: Request, ending: str, without_file_is_empty: bool = False)
         raise DataError(
             f"None of the {len(request.pictures)} pictures in {request.root} has a {ending} file of its name in {request.labels} "
             f"(e.g. {request.pictures[0]} and {files[0]}).",
-            advice="A picture and its annotation must have the same name but for the ending.",
+            advice="A picture and its annotation must have the same name but for the extension.",
         )
     for path in found.lonely_labels:
         request.findings.add("pair", f"No picture of this name in {request.root}; left out.", path, request.stage)

@@ -40,7 +40,7 @@ export function shownSize(canvas, [width, height], sharp = false) {
 }
 
 export class Stage {
-  /** @param {() => any} choice tells what is chosen */
+  /** @param {() => any} choice says what is chosen */
   constructor(choice) {
     this.choice = choice;
     /** @type {Map<Element, State>} */

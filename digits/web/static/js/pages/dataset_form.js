@@ -22,7 +22,7 @@ const CLASSES_SHOWN = 12;
 const NAMED_FROM = 12; // percent of the bar; less has no room for its name
 /** @type {Record<string, string>} */
 const STAGES = { train: "training", val: "validation", test: "test" };
-// What `resize-example` is asked: its name, the fields that say it, and what a source calls the same.
+// What is sent to `resize-example`: its name, the fields that say it, and what a source calls the same.
 const WIDTHS = ["resize_width", "resize_image_width"];
 const RESIZE = {
   width: WIDTHS,
@@ -81,7 +81,7 @@ function showSplit() {
 // -- what is in the folder --------------------------------------------------------------------------------------------
 
 /**
- * Ask the server about the path in a field and show the answer, unless the field has changed meanwhile.
+ * Check the path in a field on the server and show the answer, unless the field has changed meanwhile.
  * @param {HTMLElement} note
  * @param {string} name
  * @param {string} [address]

@@ -8,7 +8,7 @@ import { below, request } from "../parts/request.js";
 /** @typedef {{entry: string, picture?: string, reason?: string, label?: string, size?: string, notes?: string[]}} Sample */
 /** @typedef {{address: string, title: string, reason: string}} Proposal */
 /**
- * What a look at the files tells.
+ * What a look at the files shows.
  * @typedef {object} Found
  * @property {Record<string, number>} counts by split
  * @property {string[]} class_labels

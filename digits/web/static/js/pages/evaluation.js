@@ -17,7 +17,7 @@ async function waitForResult() {
   if (!location.pathname.endsWith(page)) history.replaceState(null, "", url(page) + location.hash);
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, ASK_MS));
-    const found = await request(`/jobs/${id}/status`).catch(() => null); // the server may be away; it is asked again
+    const found = await request(`/jobs/${id}/status`).catch(() => null); // the server may be away; the request is repeated
     if (found && !RUNNING.includes(found.status)) return location.reload();
   }
 }

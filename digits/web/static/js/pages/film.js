@@ -103,7 +103,7 @@ export class Film {
   }
 
   /**
-   * Neighbours are at hand when the slider moves on; whatever goes wrong is told when they are shown.
+   * Neighbours are at hand when the slider moves on; whatever goes wrong is reported when they are shown.
    * @param {number} at
    */
   async loadNeighbours(at) {

@@ -112,7 +112,7 @@ function dataHints(dataset, batch, report) {
   }
   if (dataset.letter !== "D") found.push("The data set is still being made; the training starts when it is done.");
   else if (!dataset.val_count) {
-    found.push("The data set has no validation images: nothing tells how well the network does on new ones.");
+    found.push("The data set has no validation images: nothing shows how well the network does on new ones.");
   }
   /** @type {number[] | undefined} */
   const out = Object.values(report?.output_shapes || {})[0];

@@ -19,7 +19,7 @@ import { url } from "./request.js";
 const shape = (numbers) => numbers.join("×");
 
 /**
- * Graph and table; the table alone where the steps cannot be told.
+ * Graph and table; the table alone where the steps are not known.
  * @param {NetworkReport} found
  */
 export function networkView(found) {

@@ -1,5 +1,5 @@
 // @ts-check
-// What a table of jobs asks the server for, and how a click on a heading changes it.
+// What a table of jobs requests from the server, and how a click on a heading changes it.
 
 /** @typedef {import("./columns.js").Column} Column */
 /**
