@@ -1,8 +1,8 @@
 """What the numbers of a training are: title, unit, which direction is better, and which one decides for a task.
 
 The only place that says so: engines, rows, evaluations, pages and their code call these functions or get the answer as
-data. Nothing is concluded from how a name looks. A network text says for metrics of its own what they are (`METRICS`, docs/networks.md);
-without that they are charted, but cannot decide.
+data. Nothing is concluded from how a name looks. A network text says for metrics of its own what they are (`METRICS`,
+docs/networks.md); without that they are charted, but cannot decide.
 """
 
 from __future__ import annotations

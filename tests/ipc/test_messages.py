@@ -143,5 +143,5 @@ def test_silence_ends_in_a_time_out(pair):
 
 
 def test_nobody_listening_says_where(tmp_path):
-    with pytest.raises(messages.CommunicationError, match="Nobody listens"):
+    with pytest.raises(messages.CommunicationError, match="No process listens"):
         messages.call(tmp_path / "no.sock", messages.Message({}))

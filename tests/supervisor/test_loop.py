@@ -114,7 +114,7 @@ def test_a_request_for_a_gpu_that_is_not_there_is_an_error_that_says_so(world: W
     world.supervise()
     (row,) = world.until_ended(job)
     assert row.status == Status.ERROR
-    assert row.error.startswith("The job asks for 1 GPU; this machine has none.")
+    assert row.error.startswith("The job requests 1 GPU; this machine has none.")
 
 
 def test_a_gpu_is_given_to_one_job_at_a_time(world: World) -> None:

@@ -81,8 +81,8 @@ def test_what_the_machine_does_not_have_is_refused() -> None:
     result = schedule(
         [ResourceRequest("a", "train", gpus=3), ResourceRequest("b", "train", gpus=1, gpu_ids=("7",))], [], TWO_GPUS
     )
-    assert result.impossible["a"].startswith("The job asks for 3 GPUs; this machine has 2 (0, 1).")
-    assert result.impossible["b"].startswith("The job asks for GPU 7; this machine has 2 (0, 1).")
+    assert result.impossible["a"].startswith("The job requests 3 GPUs; this machine has 2 (0, 1).")
+    assert result.impossible["b"].startswith("The job requests GPU 7; this machine has 2 (0, 1).")
 
 
 REQUESTS = st.builds(
