@@ -16,7 +16,7 @@ from digits.domain.events import ProgressEvent, WarningEvent
 from digits.engines.base import Predictor
 from digits.errors import DataError, JobStopped
 from digits.storage.files import atomic
-from digits.worker.evaluation.sources import Batch, Source
+from digits.worker.evaluation.sources import Batch, InputSource
 from digits.worker.runtime import WorkerContext
 
 PROGRESS_SECONDS = 0.3
@@ -30,7 +30,7 @@ class Rounds:
     """Iterate over it for the batches of a source; afterwards `read` and `skipped` count the pictures."""
 
     context: WorkerContext
-    source: Source
+    source: InputSource
     batch_size: int
     read: int = 0
     skipped: int = 0
@@ -99,7 +99,7 @@ def batch_size(predictor: Predictor) -> int:
     return int(np.clip(BATCH_BYTES // (4 * values), SMALLEST_BATCH, LARGEST_BATCH))
 
 
-def _read_ahead(source: Source, size: int, threads: int) -> Iterator[Batch]:
+def _read_ahead(source: InputSource, size: int, threads: int) -> Iterator[Batch]:
     """Batches in order, read by several threads that keep a bounded number ready."""
     waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:

@@ -50,7 +50,7 @@ class Batch:
 Task = Callable[[], Batch]
 
 
-class Source(Protocol):
+class InputSource(Protocol):
     """`total` pictures, and tasks that read `size` of them each, in order."""
 
     total: int
@@ -58,10 +58,10 @@ class Source(Protocol):
     def tasks(self, size: int) -> Iterator[Task]: ...
 
 
-def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any]) -> Source:
+def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any]) -> InputSource:
     """The source an evaluation names. Raises DataError when it holds no picture."""
     if spec.source == "split":
-        source: Source = SplitSource(jobs_dir.folder(spec.dataset_id), spec, meta)
+        source: InputSource = SplitSource(jobs_dir.folder(spec.dataset_id), spec, meta)
     elif spec.source == "list":
         source = ListSource(folder.path / spec.list_file, spec, meta)
     else:
