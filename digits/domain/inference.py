@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -12,7 +12,8 @@ class EvaluationSpec:
     """Predict many pictures with one snapshot.
 
     `source` is `list` (a text file in the job folder, `path [label]` a line, relative paths joined with `folder`), `folder`
-    (every picture below `folder`), or `split` (`split` of data set `dataset_id`). `limit` keeps the first N (0 all).
+    (every picture below `folder`), or `split` (`split` of data set `dataset_id`). `limit` keeps the first N (0 all). `framework`
+    is the model's (empty: the default one); files are read only below `roots`, addresses only with `allow_urls`.
     """
 
     model_id: str
@@ -26,14 +27,18 @@ class EvaluationSpec:
     limit: int = 0
     top_n: int = 9
     dont_resize: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    framework: str = ""
+    roots: tuple[str, ...] = ()
+    allow_urls: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EvaluationSpec:
-        return cls(**value)
+        given = {**value, **value.get("options", {})}  # where older jobs have the last three
+        given.pop("options", None)
+        return cls(**{**given, "roots": tuple(given.get("roots", ()))})
 
 
 def class_places(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:

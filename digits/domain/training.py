@@ -64,6 +64,20 @@ class StartWeights:
 
 
 @dataclass(frozen=True)
+class TaskOptions:
+    """Settings that only some tasks read. `class_weights` is one weight a class, `frequency`, `root` or empty (all alike); boxes
+    of at least `score_threshold` count for precision and recall."""
+
+    class_weights: tuple[float, ...] | str = ""
+    score_threshold: float = 0.5
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TaskOptions:
+        weights = value.get("class_weights") or ""
+        return cls(**{**value, "class_weights": weights if isinstance(weights, str) else tuple(weights)})
+
+
+@dataclass(frozen=True)
 class TrainingSpec:
     """One training.
 
@@ -99,7 +113,7 @@ class TrainingSpec:
     best_metric: str = ""
     threads: int = 0
     loss: str = ""  # name of a loss of `engines.network.losses`; empty: the network text's own, else the task's default
-    options: dict[str, Any] = field(default_factory=dict)  # task-specific settings, e.g. class weights
+    options: TaskOptions = field(default_factory=TaskOptions)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -111,5 +125,6 @@ class TrainingSpec:
             "learning_rate": LearningRate(**value.get("learning_rate", {})),
             "augmentation": Augmentation(**value.get("augmentation", {})),
             "start": StartWeights(**value.get("start", {})),
+            "options": TaskOptions.from_json(value.get("options", {})),
         }
         return cls(**{**value, **nested})

@@ -248,4 +248,4 @@ def test_evaluations_keep_the_rule(jobs_dir: Any, pictures: Path, tmp_path: Path
     write_list(closed, [f"{pictures}/dark/0 é.png"])
     with pytest.raises(DigitsError, match="outside the folders"):
         run(closed)
-    assert EvaluationSpec.from_json(closed.folder.spec()).options["roots"] == []
+    assert EvaluationSpec.from_json(closed.folder.spec()).roots == ()

@@ -16,12 +16,12 @@ AT_ONCE = 16
 
 
 def weights_of(run: TrainingRun) -> list[float] | None:
-    """One weight a class, from `options["class_weights"]`: a list as it is, `frequency`: 1 / (K · share), `root`: its square
+    """One weight a class, from the options of the training: a list as it is, `frequency`: 1 / (K · share), `root`: its square
     root, both within 0.1 and 10 (0.1 to 10 times what a class of average share counts); None without.
 
     Raises TrainingError when a list does not fit the classes.
     """
-    wanted = run.spec.options.get("class_weights")
+    wanted = run.spec.options.class_weights
     classes = len(run.info.class_labels)
     if not wanted or not classes or not task_of(run).weighs_classes:
         return None

@@ -83,7 +83,9 @@ def start_evaluation(
             limit=max(0, limit),
             top_n=min(max(1, top_n), MOST_TOP_N),
             dont_resize=dont_resize,
-            options=_options(service, model),
+            framework=model.framework,
+            roots=tuple(str(root) for root in paths.allowed_roots(service)),
+            allow_urls=service.settings.allow_urls,
             **_source(service, model, job_id, list_file, base, split, dataset),
         )
         return _create(service, model, job_id, spec, snapshot, owner, form or {})
@@ -201,14 +203,6 @@ def _split_source(service: Service, model: Job, split: str, dataset: Job | None)
     if name not in info.splits or not info.splits[name].entries:
         raise BadRequest(f"{owner.name} has no {SPLIT_NAMES[name]} split.", advice="Send a list of pictures or a folder instead.")
     return {"source": "split", "split": name, "dataset_id": owner.id}
-
-
-def _options(service: Service, model: Job) -> dict[str, Any]:
-    return {
-        "framework": model.framework,
-        "roots": [str(root) for root in paths.allowed_roots(service)],
-        "allow_urls": service.settings.allow_urls,
-    }
 
 
 def _create(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from digits.domain.training import LR_POLICIES, SOLVERS, Augmentation, LearningRate, Solver
+from digits.domain.training import LR_POLICIES, SOLVERS, Augmentation, LearningRate, Solver, TaskOptions
 from digits.engines.network.losses import LOSSES
 from digits.service.forms import FormModel, option
 from digits.tasks import get
@@ -225,10 +225,9 @@ class LossForm(FormModel):
         0.5, "Score threshold", "Boxes of at least this score count for precision and recall.", gt=0, lt=1, advanced=True
     )
 
-    def options(self, task: str) -> dict[str, Any]:
-        """Settings of one task, as the engine reads them."""
-        found: dict[str, Any] = {"class_weights": self.class_weights} if self.class_weights else {}
-        return found | {name: getattr(self, name) for name in get(task).options}
+    def options(self, task: str) -> TaskOptions:
+        """Settings of one task."""
+        return TaskOptions(class_weights=self.class_weights, **{name: getattr(self, name) for name in get(task).options})
 
 
 class NetworkForm(FormModel):

@@ -60,7 +60,7 @@ def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
     path = context.jobs_dir.folder(spec.model_id).path / spec.snapshot
     if not path.is_file():
         raise StorageError(f"The snapshot {spec.snapshot} of model {spec.model_id} is gone.", advice="Choose another epoch.")
-    engine = get_engine(str(spec.options.get("framework") or DEFAULT))
+    engine = get_engine(spec.framework or DEFAULT)
     return engine.load(path, "cuda:0" if context.gpus else "cpu")
 
 

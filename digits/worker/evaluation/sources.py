@@ -180,10 +180,9 @@ class _FileReader:
     """Reads picture files of the allowed folders."""
 
     def __init__(self, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
-        options = spec.options
         self._prepare = Preparer(meta, dont_resize=spec.dont_resize)
-        self._confinement = Confinement(options.get("roots", ()))
-        self._allow_urls = bool(options.get("allow_urls"))
+        self._confinement = Confinement(spec.roots)
+        self._allow_urls = spec.allow_urls
         self._classes = len(meta["class_labels"])
 
     def read(self, entries: Sequence[tuple[str, int]]) -> Batch:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from digits.domain.events import MetricEvent
-from digits.domain.training import LearningRate, TrainingSpec
+from digits.domain.training import LearningRate, TaskOptions, TrainingSpec
 from digits.engines.network.losses import LOSSES
 from digits.engines.pytorch.losses import make_loss
 from digits.engines.training.class_weights import by_frequency
@@ -98,8 +98,8 @@ def test_a_training_reads_ignore_index_and_weights(striped_maps: Path, tmp_path:
     spec = TrainingSpec("x", "segmentation", network=PIXELS, epochs=2, batch_size=8, seed=1, loss="cross_entropy")
     spec = replace(spec, learning_rate=LearningRate(0.1, "fixed"))
     losses = {}
-    for name, weights in (("plain", None), ("same", [1.0, 1.0]), ("frequency", "frequency"), ("root", "root")):
-        events = train(striped_maps, tmp_path / name, replace(spec, options={"class_weights": weights}))
+    for name, weights in (("plain", ""), ("same", (1.0, 1.0)), ("frequency", "frequency"), ("root", "root")):
+        events = train(striped_maps, tmp_path / name, replace(spec, options=TaskOptions(weights)))
         losses[name] = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"]
     assert losses["plain"] == losses["same"]
     assert len({losses[name][-1]["loss"] for name in ("plain", "frequency", "root")}) == 3
@@ -107,6 +107,6 @@ def test_a_training_reads_ignore_index_and_weights(striped_maps: Path, tmp_path:
 
 
 def test_weights_that_do_not_fit_are_refused(striped_maps: Path, tmp_path: Path) -> None:
-    spec = TrainingSpec("x", "segmentation", network=PIXELS, epochs=1, options={"class_weights": [1.0, 2.0, 3.0]})
+    spec = TrainingSpec("x", "segmentation", network=PIXELS, epochs=1, options=TaskOptions((1.0, 2.0, 3.0)))
     with pytest.raises(TrainingError, match="3 class weights"):
         train(striped_maps, tmp_path / "m", spec)

@@ -13,7 +13,7 @@ import pytest
 from digits.config import Settings
 from digits.domain.jobs import Kind
 from digits.domain.status import Status
-from digits.domain.training import TrainingSpec
+from digits.domain.training import TaskOptions, TrainingSpec
 from digits.errors import FormErrors
 from digits.frameworks import frameworks
 from digits.service import Service
@@ -357,7 +357,7 @@ def test_a_model_without_snapshots_says_so(service: Service, make: Make) -> None
 def test_loss_and_class_weights_reach_the_training(service: Service, make: Make) -> None:
     (job,) = make(loss="focal", class_weights="frequency")
     spec = spec_of(service, job)
-    assert (spec.loss, spec.options) == ("focal", {"class_weights": "frequency"})
+    assert (spec.loss, spec.options) == ("focal", TaskOptions(class_weights="frequency"))
 
 
 def test_a_network_or_a_loss_for_other_data_is_refused(refused: Any) -> None:

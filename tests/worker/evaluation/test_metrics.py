@@ -69,8 +69,7 @@ def run(
     snapshot = jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.safetensors"
     snapshot.parent.mkdir(parents=True)
     snapshot.touch()
-    options = {"roots": [str(tmp_path)]}
-    values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, options=options, **spec).to_json()
+    values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, roots=(str(tmp_path),), **spec).to_json()
     request = JobRequest(
         JOB_ID, Kind.EVALUATION, "Evaluation", Task.SEGMENTATION, time.time(), {}, values, (), Resources("inference")
     )
