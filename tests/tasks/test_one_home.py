@@ -34,14 +34,13 @@ LEFT: dict[str, int] = {
     "cli/model.py": 1,
     "domain/jobs.py": 3,
     "service/datasets/classification.py": 2,
-    "service/models/choices.py": 5,
+    "service/models/choices.py": 2,
     "service/models/create.py": 3,
     "service/models/customize.py": 1,
     "web/jobs/jobs.py": 2,
     "web/models/form.py": 2,
     "web/models/pages.py": 4,
     "web/static/js/pages/model_form.js": 2,
-    "web/templates/models/show.html": 1,
 }
 
 

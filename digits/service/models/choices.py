@@ -28,9 +28,8 @@ def suits_form(job: Job, task: str) -> bool:
 
     What a plugin made for classification belongs to both: scripts of the original train on all plugins' data sets by the other.
     """
-    if task == Task.CLASSIFICATION:
-        return job.task == Task.CLASSIFICATION
-    return job.task != Task.CLASSIFICATION or job.extension not in CLASSIFICATION.values()
+    area = tasks.get(task).area
+    return tasks.get(job.task).area == area or (area == tasks.GENERIC.area and job.extension not in CLASSIFICATION.values())
 
 
 def dataset_choices(service: Service, task: str, extension: str = "") -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, redirect, url_for
 
+from digits import tasks
 from digits.domain.jobs import Kind, Task
 from digits.errors import BadRequest, FormErrors
 from digits.frameworks import DEFAULT
@@ -111,6 +112,7 @@ def show(job_id: str) -> Any:
     return render_job(
         "models/show.html",
         job,
+        area=tasks.get(job.task).area,
         page=page,
         event_offset=page.history.offset,
         details=model_dict(service, job, verbose=True),
