@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from digits import tasks
 from digits.images.addresses import picture_address
 from digits.service import Service
 from digits.service.evaluations import predict
 from digits.service.evaluations.inputs import record_label
 from digits.service.models.snapshots import find_snapshot
-from digits.service.models.validation_samples import class_colours
+from digits.service.models.validation_samples import META_FILE, class_colours, task_of
+from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def answer_one(
     snapshot = find_snapshot(service, model, snapshot_epoch)
     found = predict.infer(service, model, [picture], snapshot, dont_resize=dont_resize, inputs=True)
     one, labels = found.results[0], list(found.meta.get("class_labels", ()))
-    task = tasks.of(str(found.meta.get("task", model.task)), tasks.Labels.of_snapshot(found.meta))
+    task = task_of(read_json(service.folder(model.id).path / META_FILE))
     feature = one.input if one.input is not None else np.zeros((1, 1, 1), np.uint8)
     output = task.kept(next(iter(one.outputs.values())))
     truth = record_label(service, model, name)
