@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 SCHEMA = 1
 JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}\Z")
@@ -27,15 +27,15 @@ class Kind(StrEnum):
 OF_MODELS = (Kind.EVALUATION, Kind.EXPORT)  # jobs that go with the model that their summary names
 
 
-class Task(StrEnum):
-    """What a data set or model is about."""
+class Task(str):
+    """The name of a task as `job.json` has it. Which ones there are, and what they mean, says `digits.tasks`."""
 
-    CLASSIFICATION = "classification"
-    SEGMENTATION = "segmentation"
-    DETECTION = "detection"
-    PROCESSING = "processing"  # image to image
-    REGRESSION = "regression"
-    GENERIC = "generic"
+    CLASSIFICATION: ClassVar[Task]
+    GENERIC: ClassVar[Task]
+
+
+Task.CLASSIFICATION = Task("classification")
+Task.GENERIC = Task("generic")
 
 
 class Action(StrEnum):

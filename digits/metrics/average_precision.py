@@ -45,11 +45,11 @@ class BoxPrecision(Metric):
             found = np.asarray(found, np.float64).reshape(-1, 6)
             self.pictures.append((found[found[:, 4] > 0], np.asarray(truth)))
 
-    def parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def parts(self) -> list[Any] | None:
         """What `join` takes: for each picture detections float64 (n, 6) and boxes (m,) of `BOX_DTYPE`."""
         return self.pictures
 
-    def join(self, parts: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]) -> None:
+    def join(self, parts: Sequence[list[Any]]) -> None:
         """Take the pictures of all processes: for each process what its `parts` gave, detections (n, 6) and boxes (m,)."""
         self.pictures = [picture for part in parts for picture in part]
 

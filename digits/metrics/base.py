@@ -8,6 +8,8 @@ better, its title and its unit stand in `digits.domain.metrics`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,14 @@ class Metric(ABC):
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """The metrics of everything added; NaN where nothing was."""
+
+    def parts(self) -> list[Any] | None:
+        """What must be joined where a metric is no sum: what a process has kept of its samples; None where `totals` are all."""
+        return None
+
+    def join(self, parts: Sequence[list[Any]]) -> None:
+        """Take what all processes have kept."""
+        raise NotImplementedError(f"{type(self).__name__} is a sum.")
 
     def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
         """Whether outputs of this shape, (N, …), can be compared with labels of that, (N, …)."""

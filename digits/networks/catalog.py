@@ -17,6 +17,7 @@ from typing import Any
 from digits.errors import NotFound
 from digits.frameworks import DEFAULT, attribute, framework, frameworks
 from digits.networks import dense_texts
+from digits.tasks import get
 
 CLASSIFICATION = ("classification",)
 PICTURES = ("segmentation", "processing")
@@ -221,7 +222,7 @@ def standard_networks(framework: str = DEFAULT, task: str = "") -> list[NetworkI
 
 def suits(network: NetworkInfo, task: str) -> bool:
     """Whether a network is made for a task; `generic` is any but classification."""
-    return task in network.tasks or (task == "generic" and network.tasks != CLASSIFICATION)
+    return get(task).takes_network(network.tasks)
 
 
 @cache

@@ -9,8 +9,8 @@ from typing import Any
 
 from flask import Flask
 
+from digits import tasks
 from digits.domain.datasets import TEST_DB
-from digits.domain.jobs import Task
 from digits.errors import BadRequest, DigitsError, FormErrors, PluginError
 from digits.extensions import loader
 from digits.extensions.data import userdata
@@ -98,10 +98,11 @@ def task_of(instance: DataIngestionInterface) -> str:
     said = getattr(instance, "get_task", lambda: None)()
     if said is None:
         return ""
-    if said not in set(Task):
-        known = ", ".join(Task)
-        raise PluginError(f"get_task() of {type(instance).__name__} is {said!r}, expected one of {known} or None.")
-    return str(said)
+    try:
+        return tasks.get(str(said)).name
+    except BadRequest as error:
+        known = ", ".join(task.name for task in tasks.TASKS)
+        raise PluginError(f"get_task() of {type(instance).__name__} is {said!r}, expected one of {known} or None.") from error
 
 
 def _inference_form(extension: loader.Extension, file: Path) -> Any:

@@ -207,7 +207,8 @@ class Task(ABC):
         )
 
     def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
-        """New metrics of outputs against labels. `options` are those of the training."""
+        """New metrics of outputs against labels. `options` are those of the training; in an evaluation `options["validation"]` is
+        what the snapshot scored on the validation split."""
         return []
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:

@@ -103,7 +103,7 @@ def boxes_to_come(service: Service) -> Job:
     job = create_job(
         service,
         kind=Kind.DATASET,
-        task=Task.DETECTION,
+        task=Task("detection"),
         type_name="Object Detection Dataset",
         name="cars",
         form={},

@@ -102,7 +102,7 @@ def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[Layer
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
     if network.loss is None:
         check_outputs(shapes, context)
-    network.probabilities = bool(activation(context)) and _ends_in_softmax(network.module, outputs, context)
+    network.probabilities = activation(context) == "softmax" and _ends_in_softmax(network.module, outputs, context)
     return rows, shapes
 
 

@@ -201,7 +201,16 @@ class TorchStep(TrainingStep):
             totals = Totals(dict(zip(names, map(float, numbers[:-1]), strict=True)), int(numbers[-1]))
             for metric in metrics:
                 metric.totals = self._reduce(metric.totals)
+                self._join(metric)
         return scores_of(totals.means(), metrics, self.loss_names, self.network.declared)
+
+    def _join(self, metric: Metric) -> None:
+        """Bring together what a metric keeps that is no sum."""
+        own = metric.parts()
+        if own is not None:
+            parts: list[Any] = [None] * self.world
+            dist.all_gather_object(parts, own)
+            metric.join(parts)
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         self.module.eval()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -16,7 +15,7 @@ from digits.engines.pytorch.step import TorchStep
 from digits.engines.training.augmentation import draw
 from digits.engines.training.batches import Batch
 from digits.engines.training.boxes import Boxes, moved
-from digits.engines.training.step import Scores, Totals
+from digits.engines.training.step import Totals
 from digits.metrics.average_precision import BoxPrecision
 from digits.metrics.base import Metric
 
@@ -54,14 +53,6 @@ class DetectionStep(TorchStep):
             if isinstance(metric, BoxPrecision):
                 metric.update(found, batch.labels)
         return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
-
-    def _scores(self, totals: Totals, metrics: list[Metric]) -> Scores:
-        for metric in metrics:
-            if self.world > 1 and isinstance(metric, BoxPrecision):
-                parts: list = [None] * self.world
-                dist.all_gather_object(parts, metric.parts())
-                metric.join(parts)
-        return super()._scores(totals, metrics)
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         self.module.eval()

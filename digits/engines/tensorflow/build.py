@@ -110,7 +110,7 @@ def check_model(network: KerasNetwork, context: NetworkContext) -> dict[str, tup
     shapes = {name: channels_first(tuple(value.shape[1:])) for name, value in outputs.items()}
     if network.loss is None:
         check_outputs(shapes, context, MAP_LAYOUT)
-    if activation(context):
+    if activation(context) == "softmax":
         network.probabilities = _ends_in_softmax(network.model, next(iter(outputs.values())), context)
     return {name: shape for name, shape in shapes.items() if not name.startswith(AUXILIARY)}
 

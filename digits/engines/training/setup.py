@@ -71,6 +71,7 @@ def metadata(run: TrainingRun, preprocessing: Preprocessing, context: NetworkCon
         "stored_shape": list(preprocessing.stored_shape),
         "one_size": run.train.meta.feature_shape is not None,
         "label_kind": context.label_kind,
+        "activation": task_of(run).activation(labels_of(run)),
         "label_shape": None if context.label_shape is None else list(context.label_shape),
         "box_sizes": list(context.box_sizes),
         "preparation": preprocessing.to_json(),

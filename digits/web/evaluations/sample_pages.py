@@ -10,6 +10,7 @@ from flask import Blueprint, Response, send_file
 from digits.domain.events import BaselineEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind
+from digits.domain.metrics import PERCENT, facts
 from digits.errors import BadRequest
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations import sample_pages as task_evaluations
@@ -30,29 +31,6 @@ SELECTION = {
     "sort": "A metric of one picture; empty: the order of the list.",
     "order": "`asc` or `desc`.",
 }
-TITLES = {
-    "mean_dice": "Mean Dice (pooled)",
-    "mean_dice_pictures": "Mean Dice (pictures)",
-    "mean_iou": "Mean IoU (pooled)",
-    "mean_iou_pictures": "Mean IoU (pictures)",
-    "pixel_accuracy": "Pixel accuracy",
-    "dice": "Dice (pooled)",
-    "dice_pictures": "Dice (pictures)",
-    "iou": "IoU (pooled)",
-    "psnr": "PSNR (dB)",
-    "ssim": "SSIM",
-    "mae": "Mean absolute error",
-    "rmse": "Root mean square error",
-    "r2": "R²",
-    "map": "mAP@[.5:.95]",
-    "map50": "mAP@.5",
-    "map75": "mAP@.75",
-    "ap": "AP@[.5:.95]",
-    "ap50": "AP@.5",
-    "precision": "Precision",
-    "recall": "Recall",
-}
-NUMBERS = frozenset({"psnr", "ssim", "mae", "rmse", "r2"})  # everything else is a share
 
 
 def register(area: Blueprint) -> None:
@@ -117,7 +95,7 @@ def page_context(job: Job, result: dict[str, Any], spec: EvaluationSpec) -> dict
         "spec": spec,
         "model": model,
         "result": result,
-        "titles": TITLES,
+        "title_of": title_of,
         "shown": shown,
         "baseline": baseline,
         "verdict": verdict(result, baseline),
@@ -139,7 +117,13 @@ def shown(name: str, value: float | None) -> str:
     """A metric as text: shares in percent."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.4g}" if name in NUMBERS else f"{100 * value:.2f} %"
+    unit = facts(name).unit
+    return f"{100 * value:.2f} %" if unit == PERCENT else f"{value:.4g} {unit}".strip()
+
+
+def title_of(name: str) -> str:
+    """A metric as the head of a column."""
+    return facts(name).column or facts(name).title
 
 
 def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]:
@@ -147,9 +131,9 @@ def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]
     key, said = result["key"], []
     own, trivial = result["metrics"].get(key), baseline.values.get(key) if baseline else None
     if baseline and own is not None and trivial is not None and not _better(own, trivial, result["lower_is_better"]):
-        compared = f"{TITLES.get(key, key)} {shown(key, own)} against {shown(key, trivial)}"
+        compared = f"{title_of(key)} {shown(key, own)} against {shown(key, trivial)}"
         said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
-    missing = [f"“{row['label']}”" for row in result["per_class"] if row.get("dice", row.get("ap50")) == 0]
+    missing = [f"“{row['label']}”" for row in result["per_class"] if any(row[n] == 0 for n in row if facts(n).missed)]
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         said.append(f"{', '.join(missing[:NAMED])}{more} {'is' if len(missing) == 1 else 'are'} not found in any picture.")

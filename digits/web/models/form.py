@@ -49,6 +49,7 @@ def render(
         groups=groups,
         lr_parameters=LR_PARAMETERS,
         form_defaults=defaults(),
+        tasks_with=lambda fact: " ".join(task.name for task in TASKS if getattr(task, fact)),
         task_losses={task.name: list(task.losses) for task in TASKS},
         is_fresh=values is None,
         sent=values or {},

@@ -21,7 +21,6 @@ from digits.metrics.classification_report import ClassificationReport
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
 from digits.tasks import Labels, of
-from digits.tasks.base import CLASSES
 from digits.worker.evaluation import metrics as task_evaluation
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import open_source
@@ -41,7 +40,7 @@ def run(context: WorkerContext) -> None:
         started = time.time()
         rounds = Rounds(context, source, batch_size(predictor))
         task = of(predictor.meta["task"], Labels.of_snapshot(predictor.meta))
-        work = _classify if task.output_kind == CLASSES else task_evaluation.evaluate
+        work = _classify if task.counted == "records" else task_evaluation.evaluate
         summary = work(context, spec, predictor, rounds)
         rounds.finish()
         described = {

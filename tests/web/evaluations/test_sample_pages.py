@@ -34,7 +34,7 @@ def finished(service: Service, kind: str, outputs: list[np.ndarray], **result: o
     job = create_job(
         service,
         kind=Kind.EVALUATION,
-        task=Task.SEGMENTATION,
+        task=Task("segmentation"),
         type_name="Evaluation",
         name="evaluation",
         form={},
@@ -154,5 +154,8 @@ def test_a_model_that_finds_nothing_is_told_so(service: Service, client: FlaskCl
     per_class = [{"label": "background", "dice": 0.9}, {"label": "cell", "dice": 0.0}]
     job = finished(service, "map", [np.zeros((4, 6), np.uint8)], baseline=baseline, per_class=per_class)
     text = client.get(f"/evaluations/{job.id}").get_data(as_text=True)
-    assert "no better than the trivial answer (every pixel “background”): Mean Dice (pooled) 75.00 % against 80.00 %" in text
+    assert (
+        "no better than the trivial answer (every pixel “background”): Mean Dice (pooled over all pixels) 75.00 % against 80.00 %"
+        in text
+    )
     assert "“cell” is not found in any picture." in text

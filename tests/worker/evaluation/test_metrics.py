@@ -71,7 +71,7 @@ def run(
     snapshot.touch()
     values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, roots=(str(tmp_path),), **spec).to_json()
     request = JobRequest(
-        JOB_ID, Kind.EVALUATION, "Evaluation", Task.SEGMENTATION, time.time(), {}, values, (), Resources("inference")
+        JOB_ID, Kind.EVALUATION, "Evaluation", Task("segmentation"), time.time(), {}, values, (), Resources("inference")
     )
     folder = jobs_dir.folder(JOB_ID)
     folder.create(request, UserColumns("test"))

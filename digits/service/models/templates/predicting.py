@@ -94,8 +94,12 @@ def finish(values, meta):
     """One output of one picture: probabilities where there are classes (their axis is the first), else the labels' units."""
     classes = len(meta["class_labels"])
     indexed = meta.get("label_kind", "index") == "index" and meta["task"] in ("classification", "generic")
-    if classes and values.ndim and (meta["task"] == "segmentation" or indexed):
+    scored = "softmax" if classes and (meta["task"] == "segmentation" or indexed) else ""  # of snapshots that do not say it
+    activation = meta.get("activation", scored)
+    if activation and values.ndim:
         values = values[:classes]
+        if activation == "sigmoid":
+            return 1 / (1 + np.exp(-values))
         if not meta.get("probabilities"):  # the network ends in no softmax of its own
             values = np.exp(values - values.max(axis=0))
         return values / values.sum(axis=0)
@@ -107,8 +111,9 @@ def main_output(outputs):
 
 
 def as_json(outputs, meta):
-    if meta["task"] == "classification":
-        return dict(zip(meta["class_labels"], main_output(outputs).tolist(), strict=True))
+    first = main_output(outputs)
+    if meta["class_labels"] and first.shape == (len(meta["class_labels"]),):
+        return dict(zip(meta["class_labels"], first.tolist(), strict=True))
     return {name: values.tolist() for name, values in outputs.items()}
 
 
