@@ -59,6 +59,9 @@ METRICS: dict[str, MetricFacts] = {
     "map": _share("mAP@[.5:.95]", "mAP@[.5:.95]"),
     "map50": _share("mAP@.5", "mAP@.5"),
     "map75": _share("mAP@.75", "mAP@.75"),
+    "mean_ap": _share("mAP of the labels (macro average precision)", "mAP"),
+    "f1_macro": _share("F1 (macro: mean over the labels)", "macro F1"),
+    "f1_micro": _share("F1 (micro: over all labels)", "micro F1"),
     "precision": _share("Precision", "precision", "Precision"),
     "recall": _share("Recall", "recall", "Recall"),
     # of one class: `<name>/<label>`
@@ -66,12 +69,16 @@ METRICS: dict[str, MetricFacts] = {
     "dice_pictures": _share("Dice (mean over pictures)", column="Dice (pictures)"),
     "iou": _share("IoU", column="IoU (pooled)"),
     "iou_pictures": _share("IoU (mean over pictures)", column="IoU (pictures)"),
+    "label_ap": _share("Average precision", column="Average precision"),
+    "f1": _share("F1", column="F1", missed=True),
+    "threshold": MetricFacts("Threshold", "", PERCENT, column="Threshold"),
     "ap": _share("AP@[.5:.95]", column="AP@[.5:.95]"),
     "ap50": _share("AP@.5", column="AP@.5", missed=True),
 }
 
 DECIDING = {
     "classification": "accuracy",
+    "multi_label": "mean_ap",
     "segmentation": "mean_dice",
     "processing": "psnr",
     "regression": "mae",

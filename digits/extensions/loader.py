@@ -43,6 +43,7 @@ BUILTINS = {
         "image-processing": "digits.extensions.data.image_processing:DataIngestion",
         "image-segmentation": "digits.extensions.data.image_segmentation:DataIngestion",
         "image-object-detection": "digits.extensions.data.image_object_detection:DataIngestion",
+        "image-multi-label": "digits.extensions.data.image_multi_label:DataIngestion",
         "image-regression": "digits.extensions.data.image_regression:DataIngestion",
         "image-dicom": "digits.extensions.data.dicom:DataIngestion",
     },

@@ -19,7 +19,7 @@ from digits.frameworks import DEFAULT, attribute, framework, frameworks
 from digits.networks import dense_texts
 from digits.tasks import get
 
-CLASSIFICATION = ("classification",)
+CLASSIFICATION = ("classification", "multi_label")  # with scores of the classes and no loss of their own
 PICTURES = ("segmentation", "processing")
 HEAVY = 100_000_000  # parameters beyond which a smaller batch is proposed
 
@@ -87,6 +87,7 @@ STANDARD = (
     NetworkInfo(
         "googlenet",
         "GoogLeNet",
+        tasks=("classification",),
         authors="Szegedy et al.",
         year=2014,
         paper="https://arxiv.org/abs/1409.4842",

@@ -12,12 +12,21 @@ from digits.tasks.classification import Classification
 from digits.tasks.detection import Detection
 from digits.tasks.generic import Generic
 from digits.tasks.image_to_image import ImageToImage
+from digits.tasks.multi_label import MultiLabel
 from digits.tasks.regression import Regression
 from digits.tasks.segmentation import Segmentation
 
 __all__ = ["TASKS", "Labels", "Task", "get", "infer", "of", "of_output"]
 
-TASKS: tuple[Task, ...] = (Classification(), Segmentation(), Detection(), Regression(), ImageToImage(), Generic())
+TASKS: tuple[Task, ...] = (
+    Classification(),
+    MultiLabel(),
+    Segmentation(),
+    Detection(),
+    Regression(),
+    ImageToImage(),
+    Generic(),
+)
 GENERIC = TASKS[-1]
 _BY_NAME = {name: task for task in TASKS for name in (task.name, *task.aliases)}
 

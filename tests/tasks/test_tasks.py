@@ -32,6 +32,10 @@ class TestImageToImage(TaskContract):
     task: ClassVar[Task] = tasks.get("image_to_image")
 
 
+class TestMultiLabel(TaskContract):
+    task: ClassVar[Task] = tasks.get("multi_label")
+
+
 class TestGeneric(TaskContract):
     task: ClassVar[Task] = tasks.get("generic")
 
@@ -77,5 +81,5 @@ def test_a_task_is_inferred_from_samples(kind: str, classes: bool, wanted: str) 
 
 
 def test_an_unknown_task_is_refused_with_those_there_are() -> None:
-    with pytest.raises(BadRequest, match=r"no task 'painting'.*classification, segmentation"):
+    with pytest.raises(BadRequest, match=r"no task 'painting'.*classification, .*segmentation"):
         tasks.get("painting")

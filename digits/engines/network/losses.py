@@ -13,6 +13,7 @@ LOSSES = {
     "dice": "Soft Dice of class scores per pixel",
     "focal": "Focal loss of class scores (gamma 2)",
     "focal_dice": "Focal loss plus soft Dice of class scores per pixel",
+    "binary_cross_entropy": "Binary cross-entropy of each label's score",
     "mse": "Mean squared error",
     "l1": "Mean absolute error",
     "smooth_l1": "Huber loss (quadratic below 1)",

@@ -97,6 +97,11 @@ def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored
     return (weighted * (1 - torch.exp(-plain)) ** FOCAL_GAMMA).sum() / kept
 
 
+def binary_cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
+    """Of scores (N, K or more) and labels (N, K) of 0 and 1, mean over pictures and labels."""
+    return F.binary_cross_entropy_with_logits(output.float()[:, : target.shape[1]], target.float())
+
+
 def focal_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
     """`focal` + `soft_dice`, a scalar, of scores (N, K, …) before softmax and class indices int64 (N, …)."""
     return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
@@ -115,6 +120,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "dice": soft_dice,
     "focal": focal,
     "focal_dice": focal_dice,
+    "binary_cross_entropy": binary_cross_entropy,
     "mse": _numbers(F.mse_loss),
     "l1": _numbers(F.l1_loss),
     "smooth_l1": _numbers(F.smooth_l1_loss),

@@ -86,6 +86,13 @@ def focal(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGN
     return tf.reduce_sum(weighted * (1 - tf.exp(-plain)) ** FOCAL_GAMMA) / tf.maximum(kept, 1)
 
 
+def binary_cross_entropy(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> Any:
+    """Of scores (N, K or more) and labels (N, K) of 0 and 1, mean over pictures and labels."""
+    target = tf.cast(target, tf.float32)
+    scores = tf.cast(output, tf.float32)[:, : target.shape[1]]
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=scores))
+
+
 def focal_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> Any:
     return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
@@ -127,6 +134,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "dice": soft_dice,
     "focal": focal,
     "focal_dice": focal_dice,
+    "binary_cross_entropy": binary_cross_entropy,
     "mse": _numbers(tf.square),
     "l1": _numbers(tf.abs),
     "smooth_l1": _numbers(_huber),

@@ -255,7 +255,9 @@ class TestPages:
         assert "/datasets/images/generic/new" in text
 
 
-@pytest.mark.parametrize("extension", ["image-segmentation", "image-object-detection", "image-processing", "image-regression"])
+@pytest.mark.parametrize(
+    "extension", ["image-segmentation", "image-object-detection", "image-processing", "image-multi-label", "image-regression"]
+)
 def test_no_number_of_a_plugins_form_breaks_the_server(client: FlaskClient, extension: str) -> None:
     """The form's fields are WTForms' own; what they refuse comes back as a message at the field."""
     names = re.findall(

@@ -1,0 +1,92 @@
+"""How well several labels of one picture are found: average precision, and F1 at a threshold for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known, ratios
+
+THRESHOLD = 0.5
+
+
+class LabelPrecision(Metric):
+    """`mean_ap` (mean over labels of the average precision: the sum of precision times the rise of recall over falling scores,
+    ties together), `f1_macro` (mean over labels) and `f1_micro` (over all labels of all pictures) at the thresholds;
+    `label_ap/<label>`, `f1/<label>`, and `threshold/<label>`: the score from which on a label counts.
+
+    Thresholds are `given` by label, else those with the best F1 on the very pictures that are measured. NaN for a label that no
+    picture has. Scores are kept until the end, for average precision is no sum.
+    """
+
+    def __init__(self, class_labels: Sequence[str], given: Mapping[str, float] | None = None) -> None:
+        self.labels = list(class_labels)
+        self.given = dict(given or {})
+        self.totals = np.zeros(1)
+        self.kept: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Add pictures: `outputs` probabilities (N, K), `labels` (N, K) of 0 and 1."""
+        k = len(self.labels)
+        self.kept.append((np.asarray(outputs, np.float32)[:, :k], np.asarray(labels)[:, :k] > 0))
+
+    def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
+        return outputs.ndim == labels.ndim == 2 and outputs.shape[1] >= len(self.labels)
+
+    def parts(self) -> list[Any] | None:
+        return self.kept
+
+    def join(self, parts: Sequence[list[Any]]) -> None:
+        self.kept = [pictures for part in parts for pictures in part]
+
+    def compute(self) -> dict[str, float]:
+        k = len(self.labels)
+        scores = np.concatenate([np.zeros((0, k), np.float32), *(found for found, _ in self.kept)])
+        truth = np.concatenate([np.zeros((0, k), bool), *(real for _, real in self.kept)])
+        precision = np.array([average_precision(scores[:, i], truth[:, i]) for i in range(k)])
+        thresholds = np.array([self._threshold(i, scores[:, i], truth[:, i]) for i in range(k)])
+        found = scores >= thresholds
+        hits, sizes = (found & truth).sum(axis=0), found.sum(axis=0) + truth.sum(axis=0)
+        f1 = ratios(2.0 * hits, sizes)
+        values = {
+            "mean_ap": mean_known(precision),
+            "f1_macro": mean_known(f1),
+            "f1_micro": float(ratios(np.array([2.0 * hits.sum()]), np.array([sizes.sum()]))[0]),
+        }
+        if k <= MAX_CLASSES_SHOWN:
+            for i, label in enumerate(self.labels):
+                values |= {f"label_ap/{label}": float(precision[i]), f"f1/{label}": float(f1[i])}
+                values[f"threshold/{label}"] = float(thresholds[i])
+        return values
+
+    def _threshold(self, place: int, scores: np.ndarray, truth: np.ndarray) -> float:
+        given = self.given.get(self.labels[place])
+        return best_threshold(scores, truth) if given is None else given
+
+
+def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Of scores (N,) for truths (N,) bool: Σ (R_n − R_{n−1}) P_n over the scores from high to low; NaN without a true one."""
+    if not truth.any():
+        return float("nan")
+    precision, recall, _ = _curve(scores, truth)
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
+    """The score with the best F1 when everything from it on counts; 0.5 where no picture is true."""
+    if not truth.any():
+        return THRESHOLD
+    precision, recall, values = _curve(scores, truth)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(values[int(np.argmax(f1))])
+
+
+def _curve(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision and recall when everything from a score on counts, for each distinct score from high to low; the scores. What is
+    no number comes last."""
+    order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")
+    sorted_scores, hits = scores[order], np.cumsum(truth[order])
+    last = np.append(np.flatnonzero(np.diff(sorted_scores)), len(scores) - 1)  # of each run of equal scores
+    return hits[last] / (last + 1.0), hits[last] / truth.sum(), sorted_scores[last]

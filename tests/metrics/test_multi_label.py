@@ -1,0 +1,62 @@
+"""Average precision and F1 of labels against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from digits.metrics.multi_label import LabelPrecision, average_precision, best_threshold
+
+NAMES = ("cat", "dog", "indoors", "never")
+
+
+def drawn() -> tuple[np.ndarray, np.ndarray]:
+    """Scores with many ties, and labels of which the last is in no picture."""
+    rng = np.random.default_rng(4)
+    truth = (rng.random((200, 4)) < (0.5, 0.2, 0.05, 0)).astype(np.float32)
+    scores = np.clip(rng.normal(0.3 + 0.3 * truth, 0.25), 0, 1).round(2).astype(np.float32)
+    return scores, truth
+
+
+def measured(scores: np.ndarray, truth: np.ndarray, given: dict[str, float] | None = None) -> dict[str, float]:
+    parts = [LabelPrecision(NAMES, given), LabelPrecision(NAMES, given)]
+    for start in range(0, len(scores), 7):  # as two processes would have it
+        parts[start % 2].update(scores[start : start + 7], truth[start : start + 7])
+    parts[0].join([part.parts() or [] for part in parts])
+    return parts[0].compute()
+
+
+def test_average_precision_equals_that_of_scikit_learn() -> None:
+    scores, truth = drawn()
+    found = measured(scores, truth)
+    wanted = [metrics.average_precision_score(truth[:, i], scores[:, i]) for i in range(3)]
+    assert [found[f"label_ap/{name}"] for name in NAMES[:3]] == pytest.approx(wanted)
+    assert found["mean_ap"] == pytest.approx(metrics.average_precision_score(truth[:, :3], scores[:, :3], average="macro"))
+    assert np.isnan(found["label_ap/never"])
+
+
+def test_f1_at_given_thresholds_equals_that_of_scikit_learn() -> None:
+    scores, truth = drawn()
+    found = measured(scores, truth, dict.fromkeys(NAMES, 0.5) | {"never": 1.1})
+    made = scores >= 0.5
+    made[:, 3] = False
+    assert found["f1_micro"] == pytest.approx(metrics.f1_score(truth, made, average="micro"))
+    assert found["f1_macro"] == pytest.approx(metrics.f1_score(truth[:, :3], made[:, :3], average="macro"))
+    assert [found[f"threshold/{name}"] for name in NAMES[:3]] == [0.5] * 3
+
+
+def test_thresholds_that_nobody_gives_are_those_of_the_best_f1() -> None:
+    scores, truth = drawn()
+    found = measured(scores, truth)
+    for i, name in enumerate(NAMES[:3]):
+        tried = [metrics.f1_score(truth[:, i], scores[:, i] >= value) for value in np.unique(scores[:, i])]
+        assert found[f"f1/{name}"] == pytest.approx(max(tried))
+        at = metrics.f1_score(truth[:, i], scores[:, i] >= np.float32(found[f"threshold/{name}"]))
+        assert at == pytest.approx(max(tried))
+
+
+def test_equal_scores_for_all_are_worth_the_share_of_the_label() -> None:
+    assert average_precision(np.full(8, 0.5), np.arange(8) < 2) == 0.25
+    assert best_threshold(np.full(8, 0.5), np.zeros(8, bool)) == 0.5
+    assert np.isnan(average_precision(np.array([0.5]), np.array([False])))
