@@ -34,7 +34,7 @@ def rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     `scores` (N, K), `labels` (N,) int in [0, K). Ties are broken against the model: a class that shares its score with others
     comes after them, so that equal scores for all are never right. A true class whose score is no number is beyond all.
     """
-    own = scores[np.arange(len(labels)), labels]
+    own = scores[np.arange(len(labels)), labels]  # (N,)
     others = (scores >= own[:, None]).sum(axis=1) - 1
     return np.where(np.isnan(own), max(scores.shape[1], TOP), others)
 
@@ -42,7 +42,7 @@ def rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def predicted(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The class of the highest of `scores` (N, K), int64 (N,): where the true class, `labels` (N,), shares it with others, one
     of these (see `rank`)."""
-    found = scores.argmax(axis=1)
+    found = scores.argmax(axis=1)  # (N,)
     unsure = np.flatnonzero((found == labels) & (rank(scores, labels) > 0))
     rest = scores[unsure].copy()
     rest[np.arange(len(unsure)), labels[unsure]] = -np.inf

@@ -105,7 +105,7 @@ def matches(found: np.ndarray, boxes: np.ndarray, k: int) -> tuple[int, int]:
     of_class = boxes["class"] == k
     regions = (boxes["flags"] & REGION != 0) & (of_class | (boxes["flags"] & BOX_IGNORED != 0))
     single = of_class & (boxes["flags"] & REGION == 0)
-    overlaps = iou(found[:, :4], coordinates(boxes[single]))
+    overlaps = iou(found[:, :4], coordinates(boxes[single]))  # (n, m)
     in_regions = covered(found[:, :4], coordinates(boxes[regions])).max(axis=1, initial=0)
     counts = np.asarray(boxes[single]["flags"] & UNASKED == 0)
     hits = misses = 0
@@ -148,7 +148,7 @@ def coco_detections(found: Sequence[np.ndarray]) -> np.ndarray:
     """Detections (n, 6) of each picture as `COCO.loadRes` takes them: float64 (T, 7) of picture, x, y, width, height, score,
     category."""
     pictures = np.repeat(np.arange(1, len(found) + 1), [len(one) for one in found])
-    rows = np.concatenate([*found, np.zeros((0, 6))])
+    rows = np.concatenate([*found, np.zeros((0, 6))])  # (T, 6)
     sizes = rows[:, 2:4] - rows[:, :2]
     return np.column_stack([pictures, rows[:, :2], sizes, rows[:, 4], rows[:, 5] + 1])
 

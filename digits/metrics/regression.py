@@ -59,7 +59,7 @@ def ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:
     """Mean structural similarity (Wang 2004) of two pictures (C, H, W) over channels and positions, a scalar in [-1, 1];
     `peak` is the value of white."""
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    mean_a, mean_b = _blur(a), _blur(b)
+    mean_a, mean_b = _blur(a), _blur(b)  # (C, H, W)
     var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
     cov = _blur(a * b) - mean_a * mean_b
     top = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
@@ -74,5 +74,5 @@ def _blur(picture: np.ndarray) -> np.ndarray:
     window = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
     window /= window.sum()
     width = 2 * SSIM_RADIUS + 1
-    rows = np.lib.stride_tricks.sliding_window_view(picture, width, axis=-1) @ window
+    rows = np.lib.stride_tricks.sliding_window_view(picture, width, axis=-1) @ window  # (C, H + 10, W)
     return np.lib.stride_tricks.sliding_window_view(rows, width, axis=-2) @ window

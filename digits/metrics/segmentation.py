@@ -27,9 +27,9 @@ class Overlap(Metric):
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch: `outputs` scores (N, K, H, W) or predicted classes (N, H, W); `labels` classes (N, H, W), integers."""
         k = len(self.labels)
-        predicted = outputs[:, :k].argmax(axis=1) if outputs.ndim == 4 else outputs
+        predicted = outputs[:, :k].argmax(axis=1) if outputs.ndim == 4 else outputs  # (N, H, W)
         for picture, truth in zip(predicted, labels, strict=True):
-            counts = self._confusion(picture.ravel(), truth.ravel())
+            counts = self._confusion(picture.ravel(), truth.ravel())  # (K, K): truth by prediction
             inter, sizes = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
             seen = sizes > 0
             dice = np.where(seen, 2 * inter / np.maximum(sizes, 1), 0)
@@ -38,7 +38,7 @@ class Overlap(Metric):
 
     def compute(self) -> dict[str, float]:
         k = len(self.labels)
-        counts = self.totals[: k * k].reshape(k, k)
+        counts = self.totals[: k * k].reshape(k, k)  # truth by prediction
         seen, dice_sum, iou_sum = self.totals[k * k :].reshape(3, k)
         inter, sizes = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
         pooled_dice, pooled_iou = ratios(2 * inter, sizes), ratios(inter, sizes - inter)

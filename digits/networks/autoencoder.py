@@ -31,8 +31,8 @@ class Autoencoder(nn.Module):
 
     def forward(self, x):
         height, width = x.shape[-2:]
-        padded = F.pad(x, (0, -width % 4, 0, -height % 4))
-        return self.decoder(self.encoder(padded))[..., :height, :width]
+        padded = F.pad(x, (0, -width % 4, 0, -height % 4))  # (N, C, H, W), both sides multiples of 4
+        return self.decoder(self.encoder(padded))[..., :height, :width]  # (N, 8, H/4, W/4) → (N, outputs, height, width)
 
 
 def build_network(context):

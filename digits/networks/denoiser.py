@@ -21,7 +21,7 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.noise[-1].bias)
 
     def forward(self, x):
-        return x - self.noise(x)
+        return x - self.noise(x)  # (N, C, H, W) float32, as the input
 
 
 class InUnits(nn.Module):
@@ -35,7 +35,7 @@ class InUnits(nn.Module):
         nn.init.zeros_(self.units.bias)  # right where no mean is subtracted (`use_mean` none)
 
     def forward(self, x):
-        return self.units(self.body(x))
+        return self.units(self.body(x))  # (N, C, H, W)
 
 
 def build_network(context):

@@ -57,12 +57,12 @@ class Features(nn.Module):
     def forward(self, x):
         maps = []
         for stage in self.down:
-            x = stage(x)
+            x = stage(x)  # (N, 16, H/2, W/2), (N, 32, H/4, W/4), … (N, 128, H/32, W/32)
             maps.append(x)
-        maps = [side(each) for side, each in zip(self.side, maps[self.level :], strict=True)]
+        maps = [side(each) for side, each in zip(self.side, maps[self.level :], strict=True)]  # NECK channels each
         x = maps.pop()
         for smooth in self.smooth:
-            x = smooth(maps.pop() + F.interpolate(x, scale_factor=2.0))
+            x = smooth(maps.pop() + F.interpolate(x, scale_factor=2.0))  # … (N, NECK, H/stride, W/stride)
         return x
 
 
@@ -87,18 +87,18 @@ class Detector(nn.Module):
     def maps(self, images):
         """Scores of the peaks (N, K, h, w) before the sigmoid, and the box of each cell (N, 4, h, w)."""
         height, width = images.shape[-2:]
-        x = self.features(F.pad(images, (0, -width % 32, 0, -height % 32)))
+        x = self.features(F.pad(images, (0, -width % 32, 0, -height % 32)))  # (N, NECK, h, w)
         return self.peaks(x).float(), self.boxes(self.sides(x).float())
 
     def candidates(self, images):
         """The M best peaks of each image, best first, overlapping ones too: boxes (N, M, 4), scores (N, M), which are 0 where
         there is nothing, and labels (N, M)."""
         peaks, boxes = self.maps(images)
-        scores = peaks.sigmoid()
+        scores = peaks.sigmoid()  # (N, K, h, w)
         scores = scores * (F.max_pool2d(scores, 3, 1, 1) == scores)  # above their neighbours
-        best, places = scores.flatten(1).topk(min(MOST, scores[0].numel()))
+        best, places = scores.flatten(1).topk(min(MOST, scores[0].numel()))  # (N, M) of K · h · w cells
         cells = scores.shape[2] * scores.shape[3]
-        chosen = boxes.flatten(2).mT.gather(1, (places % cells)[:, :, None].expand(-1, -1, 4))
+        chosen = boxes.flatten(2).mT.gather(1, (places % cells)[:, :, None].expand(-1, -1, 4))  # (N, M, 4)
         limit = torch.tensor([images.shape[3], images.shape[2]] * 2, device=boxes.device)
         return chosen.clamp(min=0).minimum(limit), best * (best >= LEAST_SCORE), places // cells
 
@@ -141,7 +141,7 @@ class Detector(nn.Module):
             return peaks, torch.zeros_like(like[0]), torch.zeros(4, *like.shape[1:], device=like.device)
         order = (boxes[:, 2:] - boxes[:, :2]).prod(1).argsort(descending=True)  # small objects come last and cover large ones
         boxes, labels = boxes[order], target["labels"][order]
-        hills = self.hills(like, boxes)
+        hills = self.hills(like, boxes)  # (M, h, w)
         for label in labels.unique():
             own = hills[labels == label].amax(0)
             peaks[label] = torch.where(own > 0, own, peaks[label])
@@ -166,7 +166,7 @@ class Detector(nn.Module):
 
     def box_loss(self, boxes, shares, sources):
         """Generalized IoU of the cells that belong to an object, weighted by how near they are to its centre."""
-        chosen = shares > 0
+        chosen = shares > 0  # (N, h, w)
         losses = generalized_box_iou_loss(boxes.movedim(1, -1)[chosen], sources.movedim(1, -1)[chosen])
         weights = shares[chosen]
         return (losses * weights).sum() / weights.sum().clamp(min=1e-6)

@@ -37,7 +37,7 @@ class Inception(nn.Module):
         self.pool = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), Convolution(inputs, pool, kernel_size=1))
 
     def forward(self, x):
-        return torch.cat([self.one(x), self.three(x), self.five(x), self.pool(x)], dim=1)
+        return torch.cat([self.one(x), self.three(x), self.five(x), self.pool(x)], dim=1)  # (N, one + three + five + pool, h, w)
 
 
 class Auxiliary(nn.Sequential):
@@ -85,9 +85,9 @@ class GoogLeNet(nn.Module):
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.4), nn.Linear(1024, classes))
 
     def forward(self, x):
-        first = self.first(self.stem(x))
-        second = self.second(first)
-        scores = self.head(self.third(second))
+        first = self.first(self.stem(x))  # (N, 192, 28, 28) → (N, 512, 14, 14) for 224×224
+        second = self.second(first)  # (N, 528, 14, 14)
+        scores = self.head(self.third(second))  # (N, 1024, 7, 7) → (N, K)
         if not self.training:
             return {"output": scores}
         return {"output": scores, "auxiliary1": self.auxiliary1(first), "auxiliary2": self.auxiliary2(second)}
@@ -107,6 +107,6 @@ METRICS = {"top1": {"better": "higher", "unit": "%"}, "top5": {"better": "higher
 
 
 def metrics(outputs, targets):
-    top5 = outputs["output"].topk(min(5, outputs["output"].shape[1]), dim=1).indices
+    top5 = outputs["output"].topk(min(5, outputs["output"].shape[1]), dim=1).indices  # (N, 5)
     hits = top5 == targets[:, None]
     return {"top1": hits[:, 0].float().mean(), "top5": hits.any(dim=1).float().mean()}

@@ -10,9 +10,9 @@ def build_network(context):
     channels, height, width = context.input_shape
     features = nn.Sequential(
         nn.Conv2d(channels, 20, kernel_size=5),
-        nn.MaxPool2d(2, ceil_mode=True),
+        nn.MaxPool2d(2, ceil_mode=True),  # (N, 20, 12, 12) for 28×28
         nn.Conv2d(20, 50, kernel_size=5),
-        nn.MaxPool2d(2, ceil_mode=True),
+        nn.MaxPool2d(2, ceil_mode=True),  # (N, 50, 4, 4)
         nn.Flatten(),
     )
     size = features(torch.zeros(1, channels, height, width)).shape[1]  # 800 for 28×28

@@ -22,10 +22,10 @@ def build_network(context):
         numbers *= size
     stages = [stage(a, b) for a, b in zip((channels, *WIDTHS[:-1]), WIDTHS, strict=True)]
     return nn.Sequential(
-        *stages,
-        nn.AdaptiveAvgPool2d(4),  # keeps where something is: up, down, left, right
+        *stages,  # (N, 128, H/16, W/16)
+        nn.AdaptiveAvgPool2d(4),  # keeps where something is: up, down, left, right  # (N, 128, 4, 4)
         nn.Flatten(),
         nn.Linear(WIDTHS[-1] * 16, 64),
         nn.ReLU(inplace=True),
-        nn.Linear(64, numbers),
+        nn.Linear(64, numbers),  # (N, numbers)
     )

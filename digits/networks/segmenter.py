@@ -44,7 +44,7 @@ class Context(nn.Module):
         self.whole = nn.Conv2d(channels, outputs, 1)
 
     def forward(self, x):
-        return F.relu(self.own(x) + self.whole(x.mean(dim=(2, 3), keepdim=True)))
+        return F.relu(self.own(x) + self.whole(x.mean(dim=(2, 3), keepdim=True)))  # (N, C, h, w) + (N, C, 1, 1)
 
 
 class Rise(nn.Module):
@@ -57,7 +57,7 @@ class Rise(nn.Module):
         self.smooth = convolution(outputs, outputs)
 
     def forward(self, x, fine):
-        return self.smooth(twice(self.narrow(x)) + self.side(fine))
+        return self.smooth(twice(self.narrow(x)) + self.side(fine))  # (N, C, h, w) and (N, F, 2h, 2w) → (N, outputs, 2h, 2w)
 
 
 class Segmenter(nn.Module):
@@ -76,15 +76,15 @@ class Segmenter(nn.Module):
 
     def forward(self, x):
         height, width = x.shape[-2:]
-        x = F.pad(x, (0, -width % 32, 0, -height % 32))
+        x = F.pad(x, (0, -width % 32, 0, -height % 32))  # (N, C, H, W), both sides multiples of 32
         maps = []
         for stage in self.down:
-            x = stage(x)
+            x = stage(x)  # (N, 32, H/2, W/2), (N, 64, H/4, W/4), … (N, 160, H/32, W/32)
             maps.append(x)
-        x = self.context(maps.pop())
+        x = self.context(maps.pop())  # (N, 96, H/32, W/32)
         for rise in reversed(self.up):
-            x = rise(x, maps.pop())
-        return twice(self.head(x))[..., :height, :width]
+            x = rise(x, maps.pop())  # (N, 96, H/16, W/16), … (N, 32, H/2, W/2)
+        return twice(self.head(x))[..., :height, :width]  # (N, classes, height, width)
 
 
 def twice(x):

@@ -19,7 +19,7 @@ def build_network(context):
     channels = context.input_shape[0]
     return nn.Sequential(
         *[stage(a, b) for a, b in zip((channels, *WIDTHS[:-1]), WIDTHS, strict=True)],  # (N, 128, H/16, W/16)
-        nn.AdaptiveAvgPool2d(1),
+        nn.AdaptiveAvgPool2d(1),  # (N, 128, 1, 1)
         nn.Flatten(),
-        nn.Linear(WIDTHS[-1], context.num_classes),
+        nn.Linear(WIDTHS[-1], context.num_classes),  # (N, K)
     )

@@ -38,14 +38,14 @@ class UNet(nn.Module):
     def forward(self, x):
         height, width = x.shape[-2:]
         step = 2**DEPTH
-        x = F.pad(x, (0, -width % step, 0, -height % step))
+        x = F.pad(x, (0, -width % step, 0, -height % step))  # (N, C, H, W), both sides multiples of 8
         skips = []
         for level, block in enumerate(self.down):
-            x = block(F.max_pool2d(x, 2) if level else x)
+            x = block(F.max_pool2d(x, 2) if level else x)  # (N, 16, H, W), (N, 32, H/2, W/2), … (N, 128, H/8, W/8)
             skips.append(x)
         for level in reversed(range(DEPTH)):
-            x = self.merge[level](torch.cat([skips[level], self.up[level](x)], dim=1))
-        return self.head(x)[..., :height, :width]
+            x = self.merge[level](torch.cat([skips[level], self.up[level](x)], dim=1))  # (N, 64, H/4, W/4) … (N, 16, H, W)
+        return self.head(x)[..., :height, :width]  # (N, outputs, height, width)
 
 
 def build_network(context):

@@ -19,7 +19,7 @@ def build_network(context):
             ]
             channels = outputs
         layers.append(nn.MaxPool2d(2))
-    features = nn.Sequential(*layers, nn.Flatten())
+    features = nn.Sequential(*layers, nn.Flatten())  # (N, 512 · 7 · 7) for 224×224
     with torch.no_grad():
         size = features.eval()(torch.zeros(1, *context.input_shape)).shape[1]  # 25088 for 224×224
     return nn.Sequential(

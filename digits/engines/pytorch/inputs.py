@@ -112,7 +112,7 @@ class Augmenter:
             x = shift_hsv(x / self.unit, torch.as_tensor(transforms.hsv, dtype=torch.float32, device=x.device)) * self.unit
         if a.contrast:
             factor = torch.as_tensor(transforms.contrast, dtype=torch.float32, device=x.device).reshape(-1, 1, 1, 1)
-            middle = x.mean(dim=(1, 2, 3), keepdim=True)
+            middle = x.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
             x = (x - middle) * factor + middle
         if a.noise:
             noise = torch.from_numpy(pixel_noise(transforms.noise_keys, tuple(x.shape[1:]))).to(x.device)
@@ -124,7 +124,7 @@ def whiten(x: Tensor) -> Tensor:
     """Each picture of (N, C, H, W) float32 to mean 0 and standard deviation 1 (at least 1/sqrt(n), as a flat picture has
     none)."""
     count = x[0].numel()
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
     std = x.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp(min=count**-0.5)
     return (x - mean) / std
 
@@ -140,7 +140,7 @@ def centre(image: Tensor, size: tuple[int, ...]) -> Tensor | None:
 
 def shift_hsv(rgb: Tensor, shift: Tensor) -> Tensor:
     """Add `shift` (N, 3) to hue (in turns, wraps), saturation and value of RGB in [0, 1] (N, 3, H, W); the rest is clipped."""
-    top, _ = rgb.max(dim=1)
+    top, _ = rgb.max(dim=1)  # (N, H, W)
     span = top - rgb.min(dim=1).values
     r, g, b = rgb.unbind(dim=1)
     safe = torch.where(span > 0, span, torch.ones_like(span))
@@ -158,7 +158,7 @@ def _from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     for n in (5.0, 3.0, 1.0):
         k = (n + hue * 6) % 6
         channels.append(value - value * saturation * torch.minimum(k, 4 - k).clamp(0, 1))
-    return torch.stack(channels, dim=1)
+    return torch.stack(channels, dim=1)  # (N, 3, H, W) in [0, 1]
 
 
 def _where(mask: np.ndarray, changed: Tensor, x: Tensor) -> Tensor:
@@ -175,6 +175,6 @@ def _resample(x: Tensor, angle: np.ndarray, zoom: np.ndarray, shift: np.ndarray,
     turn = np.array([[cos, -sin * height / width], [sin * width / height, cos]])  # (2, 2, N), from output to input
     back = -np.einsum("ijn,nj->in", turn, 2 * shift)  # the sides are 2 long
     rows = np.concatenate([turn, back[:, None]], axis=1)
-    theta = torch.as_tensor(rows.transpose(2, 0, 1), dtype=torch.float32, device=x.device)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    theta = torch.as_tensor(rows.transpose(2, 0, 1), dtype=torch.float32, device=x.device)  # (N, 2, 3)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)  # (N, H, W, 2) in [-1, 1]
     return F.grid_sample(x, grid, mode="nearest" if nearest else "bilinear", padding_mode="border", align_corners=False)

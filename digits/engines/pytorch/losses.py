@@ -71,12 +71,12 @@ def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None,
 def soft_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
     """1 − mean Dice over the classes in the batch, a scalar in [0, 1], of scores (N, K, …) before softmax and class indices
     int64 (N, …); Milletari 2016, pooled over the batch. `weights` are not used."""
-    scores = output.float().softmax(dim=1)
+    scores = output.float().softmax(dim=1)  # (N, K, …)
     kept = (target != ignored).unsqueeze(1)
     truth = F.one_hot(target.clamp(0, scores.shape[1] - 1), scores.shape[1]).movedim(-1, 1) * kept
     scores = scores * kept
     axes = [0, *range(2, scores.ndim)]
-    inter, sizes = (scores * truth).sum(axes), (scores + truth).sum(axes)
+    inter, sizes = (scores * truth).sum(axes), (scores + truth).sum(axes)  # (K,)
     present = truth.sum(axes) > 0
     dice = (2 * inter + 1) / (sizes + 1)
     return 1 - (dice * present).sum() / present.sum().clamp(min=1)
@@ -90,7 +90,7 @@ def cross_entropy_dice(output: Tensor, target: Tensor, weights: Tensor | None = 
 def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
     """Focal loss of Lin 2017, a scalar: cross-entropy times (1 − p)^gamma, mean over what is not ignored, of scores (N, K, …)
     before softmax and class indices int64 (N, …); `weights` (K,)."""
-    logs = F.log_softmax(output.float(), dim=1)
+    logs = F.log_softmax(output.float(), dim=1)  # (N, K, …)
     plain = F.nll_loss(logs, target, ignore_index=ignored, reduction="none")
     weighted = F.nll_loss(logs, target, weight=weights, ignore_index=ignored, reduction="none")
     kept = (target != ignored).sum().clamp(min=1)

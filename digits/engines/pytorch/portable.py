@@ -62,8 +62,8 @@ class Portable(nn.Module):
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """As the class says: features (N, C, H, W) float32 in stored units → outputs (N, …) float32 by name."""
-        x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]
-        x = (x - self.mean) * (1.0 / self.preprocessing.std)
+        x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]  # (N, C, h, w) stored units
+        x = (x - self.mean) * (1.0 / self.preprocessing.std)  # mean (C, h, w) or (C, 1, 1)
         x = whiten(x) if self.preprocessing.whitening else x
         if self.task.moves == "boxes":
             return {"boxes": self._boxes(*self.network.candidates(x))}

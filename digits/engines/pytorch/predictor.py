@@ -39,7 +39,7 @@ class TorchPredictor(Predictor):
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
-            outputs = self.module(self.prepare(batch))
+            outputs = self.module(self.prepare(batch))  # (N, C, H, W) → (N, …)
         if self.task.moves == "boxes":
             found = boxes_output(outputs, len(self.meta["class_labels"]))
             return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
@@ -51,7 +51,7 @@ class TorchPredictor(Predictor):
         if part is None:
             return None
         with torch.inference_mode(), everything(part) as suppression:
-            rows = detections_of(self.module(self.prepare(batch)), len(self.meta["class_labels"]))
+            rows = detections_of(self.module(self.prepare(batch)), len(self.meta["class_labels"]))  # (n, 6) of each picture
         kept = [kept_of(one, suppression) for one in rows]
         boxes = stacked([one[numbers] for one, numbers in zip(rows, kept, strict=True)])
         sent = [sent_of(one, numbers) for one, numbers in zip(rows, kept, strict=True)]
@@ -90,7 +90,7 @@ class TorchPredictor(Predictor):
         handles = [child.register_forward_hook(_keeper(activations, name)) for name, child in leaves]
         try:
             with torch.inference_mode():
-                x = self.prepare(feature[None])
+                x = self.prepare(feature[None])  # (1, C, h, w) float32
                 self.module(x)
         finally:
             for handle in handles:

@@ -67,11 +67,11 @@ class TorchStep(TrainingStep):
     # -- training -----------------------------------------------------------------------------------------------
 
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
-        x = self.inputs.raw(batch.features)
-        y = self.targets(batch.labels, x)
+        x = self.inputs.raw(batch.features)  # (N, C, H, W) float32, stored units
+        y = self.targets(batch.labels, x)  # (N,), (N, H, W) int64, or (N, …) float32
         if self.augmenter.active:
             x, y = self.augmenter(x, y, epoch, batch.indices)
-        x = self.inputs.normalize(x)
+        x = self.inputs.normalize(x)  # (N, C, H, W) float32, prepared
         y = x.clone() if y is None else y
         with self._no_sync(not update):
             outputs = self.model(x)
@@ -107,7 +107,7 @@ class TorchStep(TrainingStep):
     def _hits(self, scores: Tensor, y: Tensor) -> Any:
         """How many have their one highest score at their class (see `metrics.accuracy.rank`); on a GPU as a tensor, so that
         nothing waits for it."""
-        hits = ((scores >= scores.gather(1, y[:, None])).sum(1) == 1).sum()
+        hits = ((scores >= scores.gather(1, y[:, None])).sum(1) == 1).sum()  # scores (N, K), y (N,)
         return hits if self.on_gpu else float(hits)
 
     def _add(self, name: str, value: Any) -> None:
@@ -154,8 +154,8 @@ class TorchStep(TrainingStep):
         return list(evaluation_parts(len(self.validation.records), self.calendar.batch_size, self.rank, self.world))
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
-        x = self.inputs(batch.features)
-        y = self.targets(batch.labels, x)
+        x = self.inputs(batch.features)  # (N, C, H, W) float32
+        y = self.targets(batch.labels, x)  # (N,), (N, H, W) int64, or (N, …) float32
         y = x if y is None else y
         outputs = self._forward(x)
         values = {name: float(value) for name, value in self.loss(outputs, y).items()}
@@ -188,8 +188,8 @@ class TorchStep(TrainingStep):
         if not activation:
             return output
         if output.ndim == 4:
-            return output[:, :classes].argmax(1)
-        return FINISH[activation, self.network.probabilities](output[:, :classes])
+            return output[:, :classes].argmax(1)  # (N, K, H, W) → (N, H, W) int64
+        return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
     def _metrics(self) -> list[Metric]:
         return metrics_of(self.run)
@@ -215,7 +215,7 @@ class TorchStep(TrainingStep):
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         self.module.eval()
         with torch.inference_mode():
-            outputs = self._forward(self.inputs(batch.features))
+            outputs = self._forward(self.inputs(batch.features))  # (N, …) float32
         self.module.train()
         preprocessing = self.inputs.preprocessing
         found = finish_outputs(outputs, self.task, self.labels, preprocessing, self.network.probabilities)

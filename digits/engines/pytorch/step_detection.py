@@ -34,7 +34,7 @@ class DetectionStep(TorchStep):
         self._count(values, None, x, len(batch) if weight > 0 else 0)
 
     def _augmented(self, batch: Batch, epoch: int) -> tuple[Tensor, Boxes]:
-        x = self.inputs.raw(batch.features)
+        x = self.inputs.raw(batch.features)  # (N, C, H, W) float32, stored units
         if not self.augmenter.active:
             return x, batch.labels
         x, _ = self.augmenter(x, None, epoch, batch.indices)
@@ -42,13 +42,13 @@ class DetectionStep(TorchStep):
         return x, moved(batch.labels, self.augmenter.augmentation, transforms, (x.shape[-2], x.shape[-1]))
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
-        x = self.inputs(batch.features)
+        x = self.inputs(batch.features)  # (N, C, H, W) float32
         with self.fabric.autocast():
             outputs = self.module(x)
             with losses_of(self.module):
                 values = total_of(self.module(x, targets_of(batch.labels, x.device)))
         self.loss_names = tuple(values)
-        found = detections_of(outputs, len(self.run.info.class_labels))
+        found = detections_of(outputs, len(self.run.info.class_labels))  # float32 (n, 6) of each picture
         for metric in metrics:
             if isinstance(metric, BoxPrecision):
                 metric.update(found, batch.labels)

@@ -127,7 +127,7 @@ class Augmenter:
         if "hsv" in transforms:
             x = shift_hsv(x / self.unit, transforms["hsv"]) * self.unit
         if "contrast" in transforms:
-            middle = tf.reduce_mean(x, (1, 2, 3), keepdims=True)
+            middle = tf.reduce_mean(x, (1, 2, 3), keepdims=True)  # (N, 1, 1, 1)
             x = (x - middle) * transforms["contrast"][:, None, None, None] + middle
         if "noise" in transforms:
             x = x + transforms["noise"] * (self.augmentation.noise * self.unit)
@@ -153,7 +153,7 @@ def centre(image: Any, size: tuple[int | None, int | None]) -> Any:
 
 def shift_hsv(rgb: Any, shift: Any) -> Any:
     """Add `shift` (N, 3) to hue (in turns, wraps), saturation and value of RGB in [0, 1] (N, H, W, 3); the rest is clipped."""
-    hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv(rgb), axis=-1)
+    hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv(rgb), axis=-1)  # (N, H, W) each
     added = shift[:, None, None, :]
     coloured = saturation > 0
     saturation = tf.where(coloured, tf.clip_by_value(saturation + added[..., 1], 0.0, 1.0), saturation)

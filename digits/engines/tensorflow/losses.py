@@ -65,10 +65,10 @@ def cross_entropy(output: Any, target: Any, weights: Any = None, ignored: int = 
 def soft_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> Any:
     """1 − mean Dice over the classes in the batch of softmax scores (N, …, K) and indices (N, …); Milletari 2016, pooled."""
     kept = tf.cast(target != ignored, tf.float32)[..., None]
-    truth = tf.one_hot(target, output.shape[-1]) * kept
+    truth = tf.one_hot(target, output.shape[-1]) * kept  # (N, …, K)
     scores = tf.nn.softmax(tf.cast(output, tf.float32)) * kept
     axes = list(range(len(output.shape) - 1))
-    inter, sizes = tf.reduce_sum(scores * truth, axes), tf.reduce_sum(scores + truth, axes)
+    inter, sizes = tf.reduce_sum(scores * truth, axes), tf.reduce_sum(scores + truth, axes)  # (K,)
     present = tf.cast(tf.reduce_sum(truth, axes) > 0, tf.float32)
     dice = (2 * inter + 1) / (sizes + 1)
     return 1 - tf.reduce_sum(dice * present) / tf.maximum(tf.reduce_sum(present), 1)
@@ -80,7 +80,7 @@ def cross_entropy_dice(output: Any, target: Any, weights: Any = None, ignored: i
 
 def focal(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> Any:
     """Lin 2017: cross-entropy times (1 − p)^gamma, mean over what is not ignored."""
-    plain = _logs(output, target, ignored)
+    plain = _logs(output, target, ignored)  # (N, …)
     kept = tf.reduce_sum(tf.cast(target != ignored, tf.float32))
     weighted = plain * _kept(output, target, weights, ignored)
     return tf.reduce_sum(weighted * (1 - tf.exp(-plain)) ** FOCAL_GAMMA) / tf.maximum(kept, 1)

@@ -37,7 +37,7 @@ class TensorflowPredictor(Predictor):
         self.model = self.model_for((self.preprocessing.input_shape[1], self.preprocessing.input_shape[2]))
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        x = self.prepare(batch)
+        x = self.prepare(batch)  # (N, h, w, C) float32
         with tf.device(self.device):
             outputs = self.model_for((x.shape[1], x.shape[2]))(x, training=False)
         found = finish_outputs(outputs, self.task, self.labels, self.preprocessing, self.meta.get(PROBABILITIES, False))
@@ -63,7 +63,7 @@ class TensorflowPredictor(Predictor):
             if tf.is_tensor(output):
                 activations[id(layer)] = channels_first_array(tf.cast(output, tf.float32).numpy())[0]
 
-        x = self.prepare(feature[None])
+        x = self.prepare(feature[None])  # (1, h, w, C) float32
         model = self.model_for((x.shape[1], x.shape[2]))
         with tf.device(self.device), recorded(model, keep):
             model(x, training=False)

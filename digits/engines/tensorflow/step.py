@@ -98,10 +98,10 @@ class TensorflowStep(TrainingStep):
         return values
 
     def _gradients(self, data: dict[str, Any], drawn: dict[str, Any], weight: Any) -> tuple[list[Any], Any]:
-        x, y = self.inputs.raw(data["features"]), self._targets(data)
+        x, y = self.inputs.raw(data["features"]), self._targets(data)  # (N, H, W, C) float32, stored units; y (N,), (N, H, W), …
         if drawn:
             x, y = self.augmenter(x, y, drawn)
-        x = self.inputs.normalize(x)
+        x = self.inputs.normalize(x)  # prepared
         y = x if y is None else y
         with tf.GradientTape() as tape:
             outputs = self.model(x, training=True)
@@ -128,8 +128,8 @@ class TensorflowStep(TrainingStep):
 
     def _hits(self, outputs: Any, y: Any) -> Any:
         """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
-        scores = next(iter(names_of(outputs).values()))[:, : self.classes]
-        own = tf.gather(scores, y, batch_dims=1)[:, None]
+        scores = next(iter(names_of(outputs).values()))[:, : self.classes]  # (N, K)
+        own = tf.gather(scores, y, batch_dims=1)[:, None]  # (N, 1)
         return tf.reduce_sum(tf.cast(tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1) == 1, tf.float32))
 
     def _joined(self, values: dict[str, Any]) -> Any:
@@ -205,7 +205,7 @@ class TensorflowStep(TrainingStep):
 
     def _evaluation(self, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
         """Losses and metrics, the first output (of maps the classes), and the targets."""
-        x, y = self.inputs(data["features"]), self._targets(data)
+        x, y = self.inputs(data["features"]), self._targets(data)  # (N, H, W, C) float32
         y = x if y is None else y
         outputs = self.model(x, training=False)
         values = self._losses(outputs, y)
@@ -223,8 +223,8 @@ class TensorflowStep(TrainingStep):
         if not activation:
             return output
         if len(output.shape) == 4:
-            return tf.argmax(output[..., :classes], axis=-1)
-        return FINISH[activation, self.network.probabilities](output[:, :classes])
+            return tf.argmax(output[..., :classes], axis=-1)  # (N, H, W, K) → (N, H, W)
+        return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
     def _metrics(self) -> list[Metric]:
         return metrics_of(self.run)

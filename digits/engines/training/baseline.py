@@ -53,7 +53,7 @@ def _measured(run: TrainingRun, source: BatchSource, guess: Guess) -> Baseline:
     metrics = metrics_of(run)
     scale = task_of(run).label_scale(labels_of(run))
     for x, labels in _batches(run, source, guess.sees_pictures):
-        outputs = guess.answer(x, labels)
+        outputs = guess.answer(x, labels)  # (n, …), as a network's
         for metric in metrics:
             if scale == 1.0:
                 metric.update(outputs, labels)

@@ -83,9 +83,9 @@ class BatchSource:
 
     def _cropped(self, indices: np.ndarray, labels: Any, size: tuple[int, int], moment: tuple[int, int] | None) -> Batch:
         features = [self.records.feature(int(i)) for i in indices]
-        room = np.array([(f.shape[1] - size[0], f.shape[2] - size[1]) for f in features])
+        room = np.array([(f.shape[1] - size[0], f.shape[2] - size[1]) for f in features])  # (n, 2)
         self._check_room(room, indices, size)
-        corners = room // 2 if moment is None else crop_offsets(*moment, indices, room)
+        corners = room // 2 if moment is None else crop_offsets(*moment, indices, room)  # (n, 2) as (y, x)
         pieces = np.stack([_cut(f, corner, size) for f, corner in zip(features, corners, strict=True)])
         if isinstance(labels, list) and labels and labels[0].dtype == BOX_DTYPE:
             labels = [cropped(one, (int(y), int(x)), size) for one, (y, x) in zip(labels, corners, strict=True)]

@@ -17,11 +17,11 @@ def pool(x):
 def build_network(context):
     channels, height, width = context.input_shape
     picture = keras.Input((height, width, channels))
-    x = layers.Conv2D(96, kernel_size=11, strides=4, activation="relu")(picture)
+    x = layers.Conv2D(96, kernel_size=11, strides=4, activation="relu")(picture)  # (N, 55, 55, 96) for 227×227
     x = pool(layers.BatchNormalization()(x))
-    x = layers.Conv2D(256, kernel_size=5, padding="same", groups=2, activation="relu")(x)
+    x = layers.Conv2D(256, kernel_size=5, padding="same", groups=2, activation="relu")(x)  # (N, 27, 27, 256)
     x = pool(layers.BatchNormalization()(x))
-    x = layers.Conv2D(384, kernel_size=3, padding="same", activation="relu")(x)
+    x = layers.Conv2D(384, kernel_size=3, padding="same", activation="relu")(x)  # (N, 13, 13, 384)
     x = layers.Conv2D(384, kernel_size=3, padding="same", groups=2, activation="relu")(x)
     x = layers.Conv2D(256, kernel_size=3, padding="same", groups=2, activation="relu")(x)
     x = layers.Flatten()(pool(x))  # 9216 numbers for 227×227

@@ -20,10 +20,10 @@ def build_network(context):
             layers.ZeroPadding2D(rest),
             layers.Conv2D(WIDTH, kernel_size=3, strides=2, padding="same", activation="relu"),
             layers.Conv2D(2 * WIDTH, kernel_size=3, strides=2, padding="same", activation="relu"),
-            layers.Conv2D(CODE, kernel_size=1),
+            layers.Conv2D(CODE, kernel_size=1),  # (N, H/4, W/4, 8)
             layers.Conv2DTranspose(2 * WIDTH, kernel_size=4, strides=2, padding="same", activation="relu"),
             layers.Conv2DTranspose(WIDTH, kernel_size=4, strides=2, padding="same", activation="relu"),
             layers.Conv2D(context.label_shape[0], kernel_size=3, padding="same"),
-            layers.Cropping2D(rest),
+            layers.Cropping2D(rest),  # (N, height, width, outputs)
         ]
     )

@@ -42,17 +42,17 @@ def auxiliary(x, classes, name):
 def build_network(context):
     channels, height, width = context.input_shape
     picture = keras.Input((height, width, channels))
-    x = pool(convolution(picture, 64, kernel_size=7, strides=2))
-    x = pool(convolution(convolution(x, 64, kernel_size=1), 192, kernel_size=3))
+    x = pool(convolution(picture, 64, kernel_size=7, strides=2))  # (N, 56, 56, 64) for 224×224
+    x = pool(convolution(convolution(x, 64, kernel_size=1), 192, kernel_size=3))  # (N, 28, 28, 192)
     x = inception(x, 64, 96, 128, 16, 32, 32)
     x = pool(inception(x, 128, 128, 192, 32, 96, 64))
-    first = x = inception(x, 192, 96, 208, 16, 48, 64)
+    first = x = inception(x, 192, 96, 208, 16, 48, 64)  # (N, 14, 14, 512)
     x = inception(x, 160, 112, 224, 24, 64, 64)
     x = inception(x, 128, 128, 256, 24, 64, 64)
-    second = x = inception(x, 112, 144, 288, 32, 64, 64)
+    second = x = inception(x, 112, 144, 288, 32, 64, 64)  # (N, 14, 14, 528)
     x = pool(inception(x, 256, 160, 320, 32, 128, 128))
     x = inception(x, 256, 160, 320, 32, 128, 128)
-    x = inception(x, 384, 192, 384, 48, 128, 128)
+    x = inception(x, 384, 192, 384, 48, 128, 128)  # (N, 7, 7, 1024)
     x = layers.Dropout(0.4)(layers.GlobalAveragePooling2D()(x))
     outputs = {
         "output": layers.Dense(context.num_classes, name="output")(x),

@@ -12,9 +12,9 @@ def build_network(context):
         [
             keras.Input((height, width, channels)),
             layers.Conv2D(20, kernel_size=5),
-            layers.MaxPool2D(2, padding="same"),
+            layers.MaxPool2D(2, padding="same"),  # (N, 12, 12, 20) for 28×28
             layers.Conv2D(50, kernel_size=5),
-            layers.MaxPool2D(2, padding="same"),
+            layers.MaxPool2D(2, padding="same"),  # (N, 4, 4, 50)
             layers.Flatten(),  # 800 numbers for 28×28
             layers.Dense(500, activation="relu"),
             layers.Dense(context.num_classes),

@@ -34,9 +34,9 @@ def build_network(context):
         raise ValueError("A pair of pictures needs at least two channels, one for each picture.")
     pair = keras.Input((height, width, channels))
     network = branch(height, width, half)
-    difference = network(pair[..., :half]) - network(pair[..., half : 2 * half])
-    distance = ops.sqrt(ops.sum(ops.square(difference), axis=1) + 1e-6)
-    scores = ops.stack([distance - MARGIN / 2, MARGIN / 2 - distance], axis=1)
+    difference = network(pair[..., :half]) - network(pair[..., half : 2 * half])  # (N, 2)
+    distance = ops.sqrt(ops.sum(ops.square(difference), axis=1) + 1e-6)  # (N,)
+    scores = ops.stack([distance - MARGIN / 2, MARGIN / 2 - distance], axis=1)  # (N, 2): different, the same
     return keras.Model(pair, {"output": scores, "auxiliary_distance": distance})
 
 

@@ -25,15 +25,15 @@ def build_network(context):
     widths = [WIDTH * 2**level for level in range(DEPTH + 1)]
     below, right = -height % 2**DEPTH, -width % 2**DEPTH
     picture = keras.Input((height, width, channels))
-    x = layers.ZeroPadding2D(((0, below), (0, right)))(picture)
+    x = layers.ZeroPadding2D(((0, below), (0, right)))(picture)  # (N, H, W, C), both sides multiples of 8
     skips = []
     for level in range(DEPTH):
-        x = two_convolutions(x, widths[level])
+        x = two_convolutions(x, widths[level])  # (N, H, W, 16), (N, H/2, W/2, 32), (N, H/4, W/4, 64)
         skips.append(x)
         x = layers.MaxPool2D(2)(x)
-    x = two_convolutions(x, widths[DEPTH])
+    x = two_convolutions(x, widths[DEPTH])  # (N, H/8, W/8, 128)
     for level in reversed(range(DEPTH)):
         x = layers.Conv2DTranspose(widths[level], kernel_size=2, strides=2)(x)
-        x = two_convolutions(layers.Concatenate()([skips[level], x]), widths[level])
+        x = two_convolutions(layers.Concatenate()([skips[level], x]), widths[level])  # (N, H/4, W/4, 64) … (N, H, W, 16)
     x = layers.Conv2D(outputs, kernel_size=1)(x)
     return keras.Model(picture, layers.Cropping2D(((0, below), (0, right)))(x))
