@@ -21,7 +21,7 @@ def stop(service: Service, jobs: Sequence[Job]) -> None:
 
     def ask(service: Service, job: Job) -> None:
         actions.abort(service, job)
-        click.echo(f"{job.name} is asked to stop.")
+        click.echo(f"{job.name} is requested to stop.")
 
     _tell(actions.for_each(service, ask, jobs))
 

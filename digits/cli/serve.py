@@ -45,7 +45,7 @@ def settings_from(no_auth: bool = False, debug: bool = False, **overrides: Any) 
 
 
 def start(settings: Settings, *, stop_jobs: bool = False, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve until told to stop. `on_ready` gets the address once pages are served; by default it is printed."""
+    """Serve until requested to stop. `on_ready` gets the address once pages are served; by default it is printed."""
     settings = replace(settings, port=free_port(settings))
     if settings.port in REFUSED_PORTS:
         click.echo(f"Browsers refuse to open port {settings.port}, which belongs to another service. Choose another.", err=True)

@@ -10,7 +10,7 @@ import numpy as np
 from digits.engines.base import Predictor, Program
 from digits.errors import ExportError
 
-CLOSE = 1e-4  # float32 through two implementations; what is further apart is told
+CLOSE = 1e-4  # float32 through two implementations; what is further apart is reported
 WRONG = 1e-2  # another network
 PICTURES = 3
 

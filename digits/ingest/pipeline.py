@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class IngestContext:
-    """What the job gives the work: where it is told, when to stop, how to wait for room, how many may encode at once."""
+    """What the job gives the work: where events go, when to stop, how to wait for space, how many may encode at once."""
 
     emit: Callable[[Event], object]
     should_stop: Callable[[], bool]

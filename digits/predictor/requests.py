@@ -125,7 +125,7 @@ Boxes = dict[int, tuple[np.ndarray, Suppression]]
 
 
 def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool) -> tuple[Outputs, Boxes]:
-    """Outputs without batch axis by the number of their picture; boxes before suppression, where asked for and known."""
+    """Outputs without batch axis by the number of their picture; boxes before suppression, where requested and known."""
     features = {number: one.feature for number, one in enumerate(prepared) if one.feature is not None}
     known = list(features)
     outputs: Outputs = {}

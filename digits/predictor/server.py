@@ -1,4 +1,4 @@
-"""The process around a loaded model: listens on a Unix socket, one thread per connection, until it is told to end.
+"""The process around a loaded model: listens on a Unix socket, one thread per connection, until it is requested to end.
 
 Holds: the socket appears when the model is loaded, so who can connect gets answers; a connection may carry any number of
 requests; it ends by SIGTERM or when its parent is gone, and takes the socket with it.

@@ -198,7 +198,7 @@ def jobs_of_model(service: Service, model: Job, kinds: Iterable[Kind] = OF_MODEL
 
 
 def delete(service: Service, job: Job) -> list[str]:
-    """Hide the job at once and ask for its folder to be removed; the evaluations and exports of a model go with it. The ids of
+    """Hide the job at once and request the removal of its folder; the evaluations and exports of a model go with it. The ids of
     all of them.
 
     Forbidden while models need it.

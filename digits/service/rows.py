@@ -14,7 +14,7 @@ BEST = ("last", "min", "max")
 
 
 def rows(service: Service, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Row dictionaries of several jobs; asks the database once for all their outputs and data sets."""
+    """Row dictionaries of several jobs; reads all their outputs and data sets from the database at once."""
     outputs = service.store.outputs([job.id for job in jobs])
     parents = service.store.find_many({job.dataset_id for job in jobs if job.dataset_id})
     references = service.store.reference_counts([job.id for job in jobs if job.kind == Kind.DATASET])

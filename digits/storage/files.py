@@ -108,7 +108,7 @@ def retry_when_disk_full(
 ) -> T:
     """Do `work` (repeatable); while the disk of `folder` is full, wait until `min_free` bytes are free and try again.
 
-    Afterwards a warning event says how long the pause was. Raises JobStopped when asked to stop while waiting.
+    Afterwards a warning event says how long the pause was. Raises JobStopped when requested to stop while waiting.
     """
     paused_since = 0.0
     while True:

@@ -48,7 +48,7 @@ class JobFolder:
         write_json(self.request_file, request.to_json())
 
     def request(self) -> JobRequest:
-        """What was asked for. Raises StorageError for a file of a newer version or one that is broken."""
+        """What was requested. Raises StorageError for a file of a newer version or one that is broken."""
         value = read_json(self.request_file)
         if not isinstance(value, dict) or not isinstance(value.get("schema"), int):
             raise StorageError(f"{self.request_file} is not a job of digits.")

@@ -78,7 +78,7 @@ def holder(jobs_dir: JobsDir) -> dict[str, Any] | None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Take the lock; tried a few times, because whoever asks for the `holder` has it for a moment."""
+    """Take the lock; tried a few times, because whoever looks for the `holder` has it for a moment."""
     for pause in (*LOCK_PAUSES, 0.0):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

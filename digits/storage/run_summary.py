@@ -63,11 +63,11 @@ class RunSummary:
     better: dict[str, str] = field(default_factory=dict)  # higher or lower, of each of them
     sparkline: Sparkline = field(default_factory=Sparkline)
     sparkline_name: str = ""
-    rebuilt: bool = False  # outputs that were told before may be void: replace them all
+    rebuilt: bool = False  # outputs that were reported before may be void: replace them all
 
     @classmethod
     def of(cls, job_id: str, spec: Mapping[str, Any]) -> RunSummary:
-        """Of a job that was asked for with this spec; nothing read yet."""
+        """Of a job that was requested with this spec; nothing read yet."""
         return cls(job_id, str(spec.get("best_metric") or ""), str(spec.get("task") or ""))
 
     def read(self, path: Path) -> bool:
@@ -159,7 +159,7 @@ class RunSummary:
 
 
 def furthest(path: Path) -> dict[int, float]:
-    """How far each attempt got, as the greatest fraction it told, void or not."""
+    """How far each attempt got, as the greatest fraction it reported, void or not."""
     reached: dict[int, float] = {}
     for event in _events(path):
         if isinstance(event, AttemptEvent):

@@ -73,7 +73,7 @@ def die_with_arbiter(_arbiter: Any, _worker: Any) -> None:
 
 
 def end_streams_with(worker: Any) -> None:
-    """Watch the worker from a thread and end all live streams as soon as it is told to stop."""
+    """Watch the worker from a thread and end all live streams as soon as it is requested to stop."""
 
     def watch() -> None:
         while worker.alive:

@@ -20,7 +20,7 @@ BUG_ADVICE = "The trace below names the line. When it lies in your network text 
 
 
 def error_event(error: BaseException) -> ErrorEvent:
-    """The event that tells `error`. DigitsErrors speak for themselves; memory, imports and the rest are translated."""
+    """The event that reports `error`. DigitsErrors speak for themselves; memory, imports and the rest are translated."""
     code, message, advice = _describe(error)
     return ErrorEvent(code=code, message=_short(message), advice=advice, trace=trace_of(error))
 

@@ -98,7 +98,7 @@ class GpuUsage:
         self._nvml = _nvml() if self._indices else None
 
     def sample(self) -> list[dict[str, Any]]:
-        """One dictionary per GPU as HardwareEvent has them; a value that a device does not tell is left out."""
+        """One dictionary per GPU as HardwareEvent has them; a value that a device does not report is left out."""
         if self._nvml is None:
             return []
         return [_gpu(self._nvml, index) for index in self._indices]

@@ -79,12 +79,12 @@ class WorkerContext:
     def emit(self, event: Event) -> int:
         """Write an event; the length of `events.jsonl` after it, in bytes.
 
-        Waits while the disk is full and says so afterwards. Raises JobStopped when asked to stop while it waits.
+        Waits while the disk is full and says so afterwards. Raises JobStopped when requested to stop while it waits.
         """
         return self.retry_when_disk_full(lambda: self.writer.emit(event))
 
     def should_stop(self) -> bool:
-        """Whether the supervisor has asked the job to end."""
+        """Whether the supervisor has requested the job to end."""
         return self.stop.is_set()
 
     @property

@@ -31,7 +31,7 @@ class QuietHandler(WSGIRequestHandler):
 
 
 class UnixServer:
-    """What TensorBoard asks of a server."""
+    """What TensorBoard requires of a server."""
 
     def __init__(self, path: str, application: Any, _flags: Any) -> None:
         self._path = path

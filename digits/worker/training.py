@@ -66,7 +66,7 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
     """What the engine gets. GPUs are numbered from 0 here: the supervisor shows the process only those of its slot."""
     folder = context.jobs_dir.folder(spec.dataset_id)
     info = folder.dataset_info()
-    if get(spec.task) is GENERIC:  # asked for before the records showed what they are for
+    if get(spec.task) is GENERIC:  # requested before the records showed what they are for
         spec = replace(spec, task=info.task)
     return TrainingRun(
         spec=spec,

@@ -30,7 +30,7 @@ def test_abort_goes_on_after_a_refusal(service: Service) -> None:
     result = run(service, "jobs", "abort", ended.id, waiting.id)
     assert isinstance(result.exception, BadRequest)
     assert "ended: Job not aborted" in str(result.exception)
-    assert "waiting is asked to stop." in result.output
+    assert "waiting is requested to stop." in result.output
     assert service.store.get(waiting.id).requested_action == "abort"
 
 

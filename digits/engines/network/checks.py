@@ -25,7 +25,7 @@ MAP_LAYOUT = "(N, context.num_classes, H, W)"
 
 
 def labels_of(context: NetworkContext) -> Labels:
-    """The labels that a context tells of."""
+    """The labels that a context describes."""
     names = context.class_labels or tuple(str(i) for i in range(context.num_classes))
     return Labels(context.label_kind, context.label_shape, class_labels=names)
 

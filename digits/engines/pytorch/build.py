@@ -34,7 +34,7 @@ PROBE = 2  # pictures of zeros; one would hide a missing batch axis
 
 @dataclass
 class TorchNetwork:
-    """A built network with what its text says beside it. `note` tells why pretrained weights are missing, if they are."""
+    """A built network with what its text says beside it. `note` says why pretrained weights are missing, if they are."""
 
     module: nn.Module
     loss: Callable[..., Any] | None

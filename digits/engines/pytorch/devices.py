@@ -31,19 +31,19 @@ def world_size(run: TrainingRun) -> int:
 
 
 def check_devices(run: TrainingRun) -> None:
-    """TrainingError when GPUs are asked for that this process does not see."""
+    """TrainingError when GPUs are requested that this process does not see."""
     wanted = max(len(run.devices), run.spec.gpu_count)
     seen = torch.cuda.device_count()
     if wanted > seen:
         raise TrainingError(
             f"The training asks for {wanted} GPU{'s' if wanted > 1 else ''}; PyTorch sees {seen or 'none'}.",
-            advice="Choose fewer GPUs (0 trains on the CPU); `digits doctor` tells what is missing.",
+            advice="Choose fewer GPUs (0 trains on the CPU); `digits doctor` says what is missing.",
             code="no-gpu",
         )
 
 
 def make_fabric(run: TrainingRun) -> tuple[Fabric, str]:
-    """Fabric for the run's devices, and a remark where the precision asked for does not exist there."""
+    """Fabric for the run's devices, and a remark where the precision requested does not exist there."""
     precision, remark = _precision(run)
     world = world_size(run)
     accelerator = "cuda" if run.devices else "cpu"

@@ -29,7 +29,7 @@ SUPPORTED = tuple(DEFAULTS)
 
 
 def make_optimizer(solver: Solver, rate: float, parameters: Iterable[torch.nn.Parameter], *, fused: bool) -> Optimizer:
-    """The optimizer; `fused` asks for the kernel that updates all weights at once where there is one.
+    """The optimizer; `fused` requests the kernel that updates all weights at once where there is one.
 
     Raises TrainingError for solvers that are not known.
     """

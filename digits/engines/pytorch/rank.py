@@ -1,4 +1,4 @@
-"""One of the further processes of a data-parallel training: reads the run from stdin, trains along, tells nobody."""
+"""One of the further processes of a data-parallel training: reads the run from stdin, trains along, reports nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def run_from(value: dict[str, Any]) -> TrainingRun:
-    """The run of a description, with readers of its own and nobody to tell."""
+    """The run of a description, with readers of its own and no events."""
     folder = Path(value["dataset_folder"])
     info = JobFolder(folder).dataset_info()
     return TrainingRun(

@@ -21,7 +21,7 @@ from digits.metrics.base import Metric
 
 
 class DetectionStep(TorchStep):
-    """See `TrainingStep` and `torch_boxes` for what the network is asked."""
+    """See `TrainingStep` and `engines.pytorch.boxes` for what the network takes and gives."""
 
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
         x, boxes = self._augmented(batch, epoch)

@@ -34,7 +34,7 @@ AUXILIARY = "auxiliary"  # outputs whose names begin so serve the loss only
 
 @dataclass
 class KerasNetwork:
-    """A built model with what its text says beside it. `note` tells why pretrained weights are missing, if they are."""
+    """A built model with what its text says beside it. `note` says why pretrained weights are missing, if they are."""
 
     model: Any
     loss: Callable[..., Any] | None

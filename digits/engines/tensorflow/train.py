@@ -68,7 +68,7 @@ def check_devices(run: TrainingRun) -> None:
     if wanted > seen:
         raise TrainingError(
             f"The training asks for a GPU; TensorFlow sees {seen or 'none'}.",
-            advice="Train on the CPU (0 GPUs), or install a build of TensorFlow for your GPU; `digits doctor` tells more.",
+            advice="Train on the CPU (0 GPUs), or install a build of TensorFlow for your GPU; `digits doctor` says more.",
             code="no-gpu",
         )
 
@@ -129,7 +129,7 @@ def _training_step(
 
 
 def _policy(run: TrainingRun) -> str:
-    """Keras' name of the run's precision; a remark where the one asked for does not exist."""
+    """Keras' name of the run's precision; a remark where the one requested does not exist."""
     name = _policy_name(run)
     if name != POLICIES[run.spec.precision]:
         message = "Half precision (16-mixed) exists on GPUs only; bf16-mixed is used instead."

@@ -36,7 +36,7 @@ class Calendar:
         return 100.0 * step / self.total
 
     def logs_at(self, step: int) -> bool:
-        """Whether training metrics are told after this step: at intervals, at epoch ends and where something else is told."""
+        """Whether training metrics are written after this step: at intervals, at epoch ends and where something else is."""
         position = step % self.steps_per_epoch
         return position == 0 or position % self.log_every == 0 or step in self.validations or step in self.snapshots
 
@@ -79,5 +79,5 @@ def marks(interval: float, epochs: int, steps_per_epoch: int) -> dict[int, float
 
 
 def seed_for(spec: TrainingSpec, job_id: str) -> int:
-    """The seed asked for, else one that follows from the job's id, so that a job started again has the same."""
+    """The seed requested, else one that follows from the job's id, so that a job started again has the same."""
     return spec.seed if spec.seed is not None else zlib.crc32(job_id.encode())

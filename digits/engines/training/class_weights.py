@@ -1,4 +1,4 @@
-"""How much each class counts in the loss: as asked for, or by how rare it is in the training split."""
+"""How much each class counts in the loss: as requested, or by how rare it is in the training split."""
 
 from __future__ import annotations
 

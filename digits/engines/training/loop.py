@@ -60,7 +60,7 @@ class TrainingLoop:
         self.missing = ""  # a metric of which it was said that it cannot decide
 
     def run(self) -> None:
-        """Train. Raises JobStopped (after a checkpoint) when asked to stop, TrainingError when the loss is no number."""
+        """Train. Raises JobStopped (after a checkpoint) when requested to stop, TrainingError when the loss is no number."""
         self._restore()
         if self.training_step.rank == 0:
             self.summaries = Summaries(self.run_, self.step)

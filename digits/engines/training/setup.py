@@ -152,7 +152,7 @@ def tell_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None
 
 
 def tell_note(run: TrainingRun, note: str) -> None:
-    """Say why the pretrained weights that were asked for are not used, if there is a reason."""
+    """Say why the pretrained weights that were requested are not used, if there is a reason."""
     if note:
         message = f"{note}: the training starts from random weights."
         run.emit(

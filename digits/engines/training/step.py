@@ -81,7 +81,7 @@ class TrainingStep(ABC):
 
     @abstractmethod
     def evaluate(self) -> Scores:
-        """Loss and metrics over the whole validation set. Raises JobStopped when asked to stop meanwhile."""
+        """Loss and metrics over the whole validation set. Raises JobStopped when requested to stop meanwhile."""
 
     @abstractmethod
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:

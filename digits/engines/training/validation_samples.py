@@ -36,7 +36,7 @@ class ValidationSamples:
         self.batches = _choose(source) if source is not None and len(source.records) else []
 
     def add(self, training_step: TrainingStep, step: int, epoch: float) -> None:
-        """Predict, and on rank 0 write and tell it."""
+        """Predict, and on rank 0 write and report it."""
         if not self.batches:
             return
         predicted = [training_step.predict_samples(batch) for batch in self.batches]

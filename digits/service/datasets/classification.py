@@ -48,7 +48,7 @@ _BASE = "Folder that relative paths in the list start from."
 
 
 class ClassificationDatasetForm(FormModel):
-    """Everything that can be asked of an image classification data set. Names are those of the original form."""
+    """Every setting of an image classification data set. Names are those of the original form."""
 
     dataset_name: str = option(..., "Name", "How you will find it again.", min_length=1, max_length=255)
     group_name: str = option("", "Group", "Jobs of one group are shown together on the home page.", max_length=255)
@@ -318,7 +318,7 @@ def create_classification_dataset(service: Service, values: Mapping[str, Any], o
 
 
 def _ingest_values(service: Service, form: ClassificationDatasetForm) -> dict[str, Any]:
-    """What the data extension is told; paths are resolved, those that do not count are blank."""
+    """What the data extension gets; paths are resolved, those that do not count are blank."""
     data = {name: value for name, value in form.model_dump(mode="json").items() if name not in NOT_FOR_INGEST}
     used = form.path_fields()
     for name in ClassificationDatasetForm.file_fields():

@@ -68,7 +68,7 @@ class PluginSource(Source):
         return job.extension == self.extension_id
 
     def check(self, service: Service, values: Mapping[str, Any]) -> RecordsForm:
-        """What is wrong with the plugin's own fields is told as soon as ours are right, or beside what is wrong with them."""
+        """What is wrong with the plugin's own fields is reported as soon as ours are right, or beside what is wrong with them."""
         own = plugin_values(values)
         errors = self._outside(service, own)
         try:
@@ -99,7 +99,7 @@ class PluginSource(Source):
         return Made(spec, {**own, **form.model_dump()}, Resources("create_db", cpus=cpus))
 
     def page(self, service: Service, values: Mapping[str, Any], errors: Errors, mode: str, nonce: str) -> FormPage:
-        """Raises NotFound for an unknown plugin; one that fails is told on the page."""
+        """Raises NotFound for an unknown plugin; one that fails is reported on the page."""
         header = {"values": plugin_values(values), "mode": mode, "nonce": nonce}
         try:
             shown = _as_form(plugins.ask(service, "dataset-form", self.extension_id, header).header)
@@ -165,7 +165,7 @@ class EncodedEntries:
 
 
 def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any], scratch: Path | None = None) -> EncodedEntries:
-    """What a posted inference form asks to be tested, encoded by the plugin.
+    """What a posted inference form selects for testing, encoded by the plugin.
 
     Large arrays are files of the folder `scratch`, where one is given. Raises FormErrors for a form that does not validate and
     PluginFailure for a plugin that fails.

@@ -55,7 +55,7 @@ class FormPage:
 
 @dataclass(frozen=True)
 class Made:
-    """What `freeze` leaves for the job: what its worker is told, and the form to store."""
+    """What `freeze` leaves for the job: what its worker gets, and the form to store."""
 
     spec: DatasetSpec
     form: dict[str, Any]
@@ -89,7 +89,7 @@ class Source(ABC):
 
     @abstractmethod
     def look(self, service: Service, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Whose preview it is and what the plugin host is told for it. Raises FormErrors."""
+        """Whose preview it is and what the plugin host gets for it. Raises FormErrors."""
 
     def stored(self, service: Service, job: Job) -> dict[str, Any]:
         """The stored form of a data set, ready to be sent again."""

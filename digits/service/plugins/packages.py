@@ -1,4 +1,4 @@
-"""Installing plugins and starting new ones: what `digits plugins` and `digits plugin new` do."""
+"""Installing plugins and starting new ones: what `digits plugins` and `digits plugins new` do."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ def refresh(service: Service, echo: Callable[[str], object] = print) -> bool:
 def new_plugin(kind: str, name: str, folder: Path) -> Path:
     """Write a working package with a passing test below `folder`; its path. Raises BadRequest, and Conflict when it exists."""
     if kind not in KINDS:
-        raise BadRequest(f"There are data and view plugins, but no {kind!r} ones.", advice="Write `digits plugin new data NAME`.")
+        raise BadRequest(
+            f"There are data and view plugins, but no {kind!r} ones.", advice="Write `digits plugins new data NAME`."
+        )
     words = re.split(r"[ _-]+", name.strip())
     if not NAME.match(name) or keyword.iskeyword(name) or not all(words):
         raise BadRequest(f"{name!r} cannot be a plugin's name.", advice="Use letters, digits, spaces and hyphens.")

@@ -28,7 +28,7 @@ __all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
 
 
 class JobReader:
-    """Everything that is asked and nothing that is changed."""
+    """Everything that is read and nothing that is changed."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -82,13 +82,13 @@ class JobReader:
             return [copy(row) for row in session.scalars(statement)]
 
     def requested(self) -> list[Job]:
-        """Jobs whose user has asked for something, deleted ones among them."""
+        """Jobs whose user has requested something, deleted ones among them."""
         with Session(self.engine) as session:
             statement = select(JobRow).where(or_(JobRow.requested_action != "", JobRow.deleted.is_not(None)))
             return [copy(row) for row in session.scalars(statement.order_by(JobRow.seq))]
 
     def pending(self) -> bool:
-        """Whether a job is new or its user has asked for something: a cheap question, asked often."""
+        """Whether a job is new or its user has requested something: a cheap query, made often."""
         new = select(JobRow.id).where(JobRow.status == str(Status.INIT), JobRow.deleted.is_(None))
         asked = select(JobRow.id).where(JobRow.requested_action != "")
         with Session(self.engine) as session:
@@ -116,7 +116,7 @@ class JobReader:
             return [copy(row) for row in session.scalars(statement)]
 
     def sequence(self) -> int:
-        """The number of the newest change; cheap enough to be asked several times a second."""
+        """The number of the newest change; cheap enough to be read several times a second."""
         with self.engine.connect() as connection:
             return connection.exec_driver_sql(f"SELECT value FROM counter WHERE id = {SEQUENCE_ID}").scalar() or 0
 
@@ -246,7 +246,7 @@ class JobStore(JobReader):
             return copy(row)
 
     def request_action(self, job_id: str, action: Action) -> Job:
-        """Ask the supervisor for something. A deletion hides the job at once, and nothing else can be asked for after it.
+        """Request something of the supervisor. A deletion hides the job at once, and nothing else can be requested after it.
 
         Raises NotFound.
         """
@@ -285,7 +285,7 @@ class JobStore(JobReader):
             return copy(row)
 
     def clear_action(self, job_id: str, action: str) -> bool:
-        """Forget a user's request once it is done; False when the user has asked for something else meanwhile."""
+        """Forget a user's request once it is done; False when the user has requested something else meanwhile."""
         statement = update(JobRow).where(JobRow.id == job_id, JobRow.requested_action == action)
         with Session(self.engine) as session, session.begin():
             sequence = _next_sequence(session)

@@ -216,7 +216,7 @@ def _job(job_id: str) -> Job:
 
 
 def _page_of(size: int) -> dict[str, int]:
-    """The page that is asked for and its size, by default `size`."""
+    """The page that is requested and its size, by default `size`."""
     return {
         "page": arguments.whole("page", 0, most=2**31),
         "size": arguments.whole("size", size, least=1, most=LARGEST_PAGE),
@@ -224,7 +224,7 @@ def _page_of(size: int) -> dict[str, int]:
 
 
 def _selection() -> dict[str, Any]:
-    """Which rows are asked for, and in which order."""
+    """Which rows are requested, and in which order."""
     return {
         "only": arguments.choice("only", ("wrong", "right"), ""),
         "label": arguments.whole("label", None, most=2**31),

@@ -33,7 +33,7 @@ from digits.web.http.request import current_user, describes, get_service, json_a
 from digits.web.models import downloads
 
 CLASSIFICATION = "/models/images/classification"
-PAGE_WAIT_SECONDS = 20.0  # a page that did not ask for `wait=0` shows the result when it comes within so long
+PAGE_WAIT_SECONDS = 20.0  # a page that did not send `wait=0` shows the result when it comes within so long
 SAMPLES = 12
 ONE_ARGUMENTS = {
     "job_id": "The model.",

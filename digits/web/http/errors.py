@@ -89,7 +89,7 @@ def _status(error: Exception) -> int:
 
 
 def _is_page() -> bool:
-    """Whether a person with a browser asked, so that the log-in page helps; a failed log-in itself answers 401."""
+    """Whether a person with a browser sent the request, so that the log-in page helps; a failed log-in itself answers 401."""
     return not request.headers.get("Authorization") and request.blueprint != "auth"
 
 

@@ -57,7 +57,7 @@ def render(
 
 
 def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]]) -> dict[str, Any]:
-    """What an untouched form holds: the data set asked for (or the only one), a name, and the recommended values of the
+    """What an untouched form holds: the data set requested (or the only one), a name, and the recommended values of the
     network that fits."""
     asked = arguments.text("dataset")
     chosen = next((d for d in datasets if d["id"] == asked), datasets[0] if len(datasets) == 1 else None)

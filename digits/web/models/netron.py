@@ -20,7 +20,7 @@ RULE = (
     "img-src 'self' data: blob:; connect-src 'self' data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
-# A sandboxed page has no cookies, which Netron asks for, and may start no worker, which lays the graph out: the page does it.
+# A sandboxed page has no cookies, which Netron requires, and may start no worker, which lays the graph out: the page does it.
 QUIET = """<script nonce="{nonce}">
 Object.defineProperty(document, "cookie", {{ get: () => "consent=1", set: () => {{}} }});
 window.Worker = class extends EventTarget {{

@@ -24,7 +24,7 @@ from digits.web.http.security import comes_from_here
 AT_ONCE = 48
 WAIT_SECONDS = 10.0  # for one of them to end
 READ_SECONDS = 60.0
-KNOWN_SECONDS = 5.0  # how long a socket is used before the supervisor is told that somebody still looks
+KNOWN_SECONDS = 5.0  # how long a socket is used before the supervisor is notified that it is still in use
 LARGEST_BODY = 1 << 20
 CHUNK = 1 << 16
 SENT = ("Accept", "Accept-Encoding", "Content-Type", "If-None-Match", "If-Modified-Since")

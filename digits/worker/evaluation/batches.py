@@ -1,4 +1,4 @@
-"""What every evaluation does with its source: read ahead in threads, stop when asked to, note problems, tell how far it is."""
+"""What every evaluation does with its source: read ahead in threads, stop when requested, note problems, report progress."""
 
 from __future__ import annotations
 

@@ -104,6 +104,6 @@ def _nifti_slice(path: Path, frame: int) -> NDArray[Any]:
         raise DataError(f"{path} holds values of a kind that is not read.", advice="Save the mask as whole numbers.")
     shape = tuple(max(1, size) for size in dims[1:4])
     if frame >= shape[2]:
-        raise DataError(f"{path} has {shape[2]} slices; slice {frame + 1} is asked for.")
+        raise DataError(f"{path} has {shape[2]} slices; slice {frame + 1} was requested.")
     volume = np.frombuffer(data, f"<{kind}", int(np.prod(shape)), start).reshape(shape, order="F")
     return volume[:, :, frame].T

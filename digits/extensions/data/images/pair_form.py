@@ -69,7 +69,7 @@ class PairForm(ImageForm):
         "Keep together",
         default="",
         tooltip="A regular expression on the path: pictures for which its bracket finds the same text stay in one split, "
-        "e.g. (patient\\d+), or the name of the film that frames were taken from.",
+        "e.g. (patient\\d+), or the name of the video that frames were taken from.",
     )
     seed = seed_field()
     channel_conversion = forms.SelectField("Channel conversion", choices=CONVERSIONS, default="none")
