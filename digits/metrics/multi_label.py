@@ -67,7 +67,8 @@ class LabelPrecision(Metric):
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Of scores (N,) for truths (N,) bool: Σ (R_n − R_{n−1}) P_n over the scores from high to low; NaN without a true one."""
+    """Of scores (N,) for truths (N,) bool: Σ (R_n − R_{n−1}) P_n over the scores from high to low (as scikit-learn's
+    `average_precision_score`), in [0, 1]; NaN without a true one."""
     if not truth.any():
         return float("nan")
     precision, recall, _ = _curve(scores, truth)
@@ -75,7 +76,8 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The score with the best F1 when everything from it on counts; 0.5 where no picture is true."""
+    """The score of `scores` (N,) with the best F1 against `truth` (N,) bool when everything from it on counts; 0.5 where no
+    picture is true."""
     if not truth.any():
         return THRESHOLD
     precision, recall, values = _curve(scores, truth)

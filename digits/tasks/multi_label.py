@@ -39,7 +39,7 @@ class MultiLabel(Task):
         return labels.kind == "vector" and bool(labels.class_labels)
 
     def label_of(self, array: np.ndarray) -> tuple[str, np.ndarray] | None:
-        """A vector, also where there is only one label."""
+        """A vector, also where there is only one label: any array with one axis longer than 1, such as (1, 1, K)."""
         return ("vector", array) if array.size and array.size == max(array.shape, default=1) else None
 
     def nothing_to_learn(self, class_labels: Sequence[str], counts: Sequence[int]) -> tuple[str, str] | None:
@@ -67,18 +67,19 @@ class MultiLabel(Task):
         return [LabelPrecision(labels.class_labels, {name: float(v) for name, v in found.items() if v is not None})]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
-        """The share of each label, for every picture."""
+        """The share of each label, for every picture: scores (N, K)."""
         import numpy as np
 
         share = mean_of(part.astype(np.float64) for part in training())
         return [Guess(lambda _, truth: np.broadcast_to(share, truth.shape), "how frequent each label is, for every picture")]
 
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
-        """The names of its classes."""
+        """The names of its classes; the label is (K,), 0 or 1 each."""
         return ", ".join(name for name, value in zip(class_labels, label.ravel(), strict=False) if value > 0) or NONE
 
     def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """`top` (`[label, percent]`, best first) and `correct`: whether exactly the true labels have at least 50 %."""
+        """`top` (`[label, percent]`, best first) and `correct`: whether exactly the true labels have at least 50 %; both are
+        (K,)."""
         scores = output.ravel()[: len(class_labels)]
         best = (-scores).argsort(kind="stable")[:TOP]
         top = [[class_labels[i], finite(100 * float(scores[i]))] for i in best]
@@ -86,7 +87,7 @@ class MultiLabel(Task):
         return {"top": top, "correct": correct}
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """0 for the model's classes that the data set does not know."""
+        """A label (k,) of the model's classes up to the last that the data set knows; 0 for those that it does not know."""
         import numpy as np
 
         found = np.zeros(max(int(places.max(initial=-1)) + 1, 1), label.dtype)
