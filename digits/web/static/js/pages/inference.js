@@ -1,164 +1,177 @@
+// @ts-check
 // Trying a model on its page, whatever its task: a picture that is dropped, pasted, chosen or clicked is answered at once.
 
 import { CardBoard } from "../overlay/card_board.js";
-import { el } from "../parts/elements.js";
+import { all, el, find, perhaps } from "../parts/elements.js";
 import { below, request } from "../parts/request.js";
+import { takeDrops } from "../parts/uploads.js";
+
+/** @typedef {[label: string, percent: number][]} Scores the best first */
+/**
+ * What a model answers: scores, or samples for a board of cards.
+ * @typedef {object} Extra
+ * @property {Scores} predictions
+ * @property {{prepare: number, forward: number}} seconds
+ * @property {string} device
+ * @property {number} snapshot_epoch
+ */
+/** @typedef {import("../overlay/film_cards.js").Film & Extra} Answer */
 
 const ASKED = ["snapshot_epoch", "image_file", "image_path", "record", "dont_resize"];
+const SMALL = 96; // pixels of a side; smaller pictures are not smoothed
 
-const form = document.getElementById("testing");
-const one = form.querySelector("[data-try-one]");
-const parts = {
-  zone: one.querySelector("[data-dropzone]"),
-  file: one.querySelector("#image_file"),
-  path: one.querySelector("#image_path"),
-  record: one.querySelector("[data-record-field]"),
-  whole: one.querySelector("#dont_resize"),
-  snapshot: form.querySelector("[data-snapshot]"),
-  preview: one.querySelector("[data-preview]"),
-  hint: one.querySelector("[data-drop-hint]"),
-  result: one.querySelector("[data-result]"),
-  text: one.querySelector("[data-result-text]"),
-  board: one.querySelector("[data-result-board]"),
-  time: one.querySelector("[data-result-time]"),
-};
-let board = null;
-let running = null;
+const form = find("#testing", document, HTMLFormElement);
+const one = find("[data-try-one]", form);
+const zone = find("[data-dropzone]", one);
+const file = find("#image_file", one, HTMLInputElement);
+const path = find("#image_path", one, HTMLInputElement);
+const record = perhaps("[data-record-field]", one, HTMLInputElement);
+const preview = find("[data-preview]", one, HTMLImageElement);
+const hint = find("[data-drop-hint]", one);
+const result = find("[data-result]", one);
+const board = find("[data-result-board]", one);
+let cards = /** @type {CardBoard | null} */ (null);
+let running = /** @type {AbortController | null} */ (null);
+
+const isChosen = () => file.files?.length || path.value.trim() || record?.value;
+
+/**
+ * Only one way to choose a picture counts.
+ * @param {HTMLInputElement | null} kept
+ */
+function clearOthers(kept) {
+  for (const input of [file, path, record]) if (input && input !== kept) input.value = "";
+  for (const button of all("[data-record][aria-pressed='true']")) button.setAttribute("aria-pressed", "false");
+}
 
 /** The board with its options, made when the first answer wants it. */
-function boardOf() {
-  if (!board) {
-    parts.board.append(one.querySelector("[data-result-parts]").content.cloneNode(true));
-    board = new CardBoard(parts.board);
+function boardOfCards() {
+  if (!cards) {
+    board.append(find("[data-result-parts]", one, HTMLTemplateElement).content.cloneNode(true));
+    cards = new CardBoard(board);
   }
-  return board;
+  return cards;
 }
 
-function start() {
-  const ask = () => run();
-  parts.file.addEventListener("change", () => parts.file.files.length && chooseFile(parts, ask));
-  parts.path.addEventListener("change", () => parts.path.value.trim() && choosePath(parts, ask));
-  for (const field of [parts.snapshot, parts.whole]) field.addEventListener("change", () => chosen(parts) && ask());
-  for (const button of one.querySelectorAll("[data-record]")) {
-    button.addEventListener("click", () => chooseRecord(form, parts, button, ask));
-  }
-  dropping(parts, ask);
-  document.addEventListener("paste", (event) => pasted(event, one, parts, ask));
-  document.addEventListener("digits:content", () => {
-    form.hidden = false; // the first snapshot is there
-  });
+/** @param {string} address of the picture, "" where the browser cannot show it */
+function showPicture(address) {
+  preview.hidden = !address;
+  hint.hidden = Boolean(address);
+  if (address) preview.src = address;
 }
 
-function chosen(parts) {
-  return parts.file.files.length || parts.path.value.trim() || parts.record?.value;
+function chooseFile() {
+  if (!file.files?.length) return;
+  clearOthers(file);
+  showPicture(URL.createObjectURL(file.files[0]));
+  run();
 }
 
-function clear(parts, kept) {
-  if (kept !== "file") parts.file.value = "";
-  if (kept !== "path") parts.path.value = "";
-  if (parts.record && kept !== "record") parts.record.value = "";
-  for (const button of document.querySelectorAll("[data-record][aria-pressed='true']")) button.setAttribute("aria-pressed", "false");
+function choosePath() {
+  if (!path.value.trim()) return;
+  clearOthers(path);
+  showPicture("");
+  run();
 }
 
-function show(parts, address) {
-  parts.preview.onload = () => parts.preview.classList.toggle("small", Math.max(parts.preview.naturalWidth, parts.preview.naturalHeight) < 96);
-  parts.preview.onerror = () => { parts.preview.hidden = true; parts.hint.hidden = false; };
-  parts.preview.hidden = !address;
-  parts.hint.hidden = Boolean(address);
-  if (address) parts.preview.src = address;
-}
-
-function chooseFile(parts, classify) {
-  clear(parts, "file");
-  show(parts, URL.createObjectURL(parts.file.files[0]));
-  classify();
-}
-
-function choosePath(parts, classify) {
-  clear(parts, "path");
-  show(parts, "");
-  classify();
-}
-
-function chooseRecord(form, parts, button, classify) {
-  clear(parts, "record");
+/** @param {HTMLElement} button */
+function chooseRecord(button) {
+  const chosen = button.dataset.record ?? "";
+  const [split, index] = chosen.split(":");
+  clearOthers(record);
   button.setAttribute("aria-pressed", "true");
-  parts.record.value = button.dataset.record;
-  const [split, index] = button.dataset.record.split(":");
-  show(parts, `${form.dataset.samples}?db=${split}&index=${index}&size=full`);
-  classify();
+  if (record) record.value = chosen;
+  showPicture(`${form.dataset.samples}?db=${split}&index=${index}&size=full`);
+  run();
 }
 
-function dropping(parts, classify) {
-  for (const type of ["dragenter", "dragover"]) {
-    parts.zone.addEventListener(type, (event) => { event.preventDefault(); parts.zone.classList.add("over"); });
-  }
-  for (const type of ["dragleave", "drop"]) {
-    parts.zone.addEventListener(type, () => parts.zone.classList.remove("over"));
-  }
-  parts.zone.addEventListener("drop", (event) => {
-    event.preventDefault();
-    take(event.dataTransfer, parts, classify);
-  });
-}
-
-function pasted(event, form, parts, classify) {
-  if (!form.offsetParent || event.target.matches?.("input[type=text], textarea")) return;
-  take(event.clipboardData, parts, classify);
-}
-
-function take(transfer, parts, classify) {
-  const file = [...transfer.files].find((item) => item.type.startsWith("image/") || /\.(tiff?|npy)$/i.test(item.name));
-  if (!file) return;
+/** @param {DataTransfer | null} transfer what was dropped or pasted */
+function take(transfer) {
+  const isPicture = (/** @type {File} */ { type, name }) => type.startsWith("image/") || /\.(tiff?|npy)$/i.test(name);
+  const found = [...(transfer?.files ?? [])].find(isPicture);
+  if (!found) return;
   const list = new DataTransfer();
-  list.items.add(file);
-  parts.file.files = list.files;
-  chooseFile(parts, classify);
+  list.items.add(found);
+  file.files = list.files;
+  chooseFile();
 }
 
 async function run() {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
-  parts.result.classList.add("busy");
+  result.classList.add("busy");
   const sent = new FormData(form);
   const body = new FormData();
-  for (const name of ASKED) if (sent.get(name)) body.set(name, sent.get(name));
+  for (const name of ASKED) {
+    const value = sent.get(name);
+    if (value) body.set(name, value);
+  }
   const started = performance.now();
   try {
-    await showAnswer(await request(below(form.dataset.answer), { method: "POST", body, signal }), performance.now() - started);
+    const answer = await request(below(form.dataset.answer ?? ""), { method: "POST", body, signal });
+    await showAnswer(answer, performance.now() - started);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    parts.board.hidden = true;
-    parts.time.textContent = "";
-    parts.text.replaceChildren(el("span", { class: "alert alert-danger d-block mb-0", role: "alert" }, error.message));
+    const { name, message } = /** @type {Error} */ (error);
+    if (name === "AbortError") return;
+    showText(el("span", { class: "alert alert-danger d-block mb-0", role: "alert" }, message));
+    board.hidden = true;
+    showTime("");
   }
-  parts.result.classList.remove("busy");
-  parts.result.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  result.classList.remove("busy");
+  result.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
+/** @param {...HTMLElement} content */
+const showText = (...content) => find("[data-result-text]", one).replaceChildren(...content);
+
+/** @param {string} text */
+function showTime(text) {
+  find("[data-result-time]", one).textContent = text;
+}
+
+/**
+ * @param {Answer} answer
+ * @param {number} milliseconds
+ */
 async function showAnswer(answer, milliseconds) {
-  const listed = answer.predictions.length > 0;
-  parts.board.hidden = listed;
-  parts.text.replaceChildren(...(listed ? [scores(answer.predictions)] : []));
-  if (!listed) {
-    boardOf().build(answer);
-    await boardOf().show(answer.samples);
+  const { predictions, samples, seconds, device, snapshot_epoch: epoch } = answer;
+  board.hidden = predictions.length > 0;
+  if (predictions.length) showText(scores(predictions));
+  else {
+    showText();
+    boardOfCards().build(answer);
+    await boardOfCards().show(samples);
   }
-  const { prepare, forward } = answer.seconds;
-  const device = answer.device === "cpu" ? "CPU" : "GPU";
-  parts.time.textContent = `Epoch ${answer.snapshot_epoch}: read ${(prepare * 1000).toFixed(0)} ms, predicted ${(forward * 1000).toFixed(0)} ms on the ${device}, answered after ${milliseconds.toFixed(0)} ms.`;
+  const time = (/** @type {number} */ value) => `${value.toFixed(0)} ms`;
+  const steps = `read ${time(seconds.prepare * 1000)}, predicted ${time(seconds.forward * 1000)}`;
+  showTime(`Epoch ${epoch}: ${steps} on the ${device === "cpu" ? "CPU" : "GPU"}, answered after ${time(milliseconds)}.`);
 }
 
+/** @param {Scores} predictions */
 function scores(predictions) {
-  const list = el("ul", { class: "list-group predictions" });
-  predictions.forEach(([label, percent], place) => {
+  const items = predictions.map(([label, percent], place) => {
     const badge = el("span", { class: `badge ${place ? "text-bg-secondary" : "text-bg-primary"}` }, `${percent.toFixed(2)}%`);
-    const item = el("li", { class: "list-group-item" }, badge, el("strong", {}, label));
-    item.style.setProperty("--share", `${percent}%`);
-    list.append(item);
+    return el("li", { class: "list-group-item", style: `--share: ${percent}%` }, badge, el("strong", {}, label));
   });
-  return list;
+  return el("ul", { class: "list-group predictions" }, ...items);
 }
 
-start();
+file.addEventListener("change", chooseFile);
+path.addEventListener("change", choosePath);
+for (const field of [find("[data-snapshot]", form), perhaps("#dont_resize", one)]) {
+  field?.addEventListener("change", () => isChosen() && run());
+}
+for (const button of all("[data-record]", one)) button.addEventListener("click", () => chooseRecord(button));
+takeDrops(zone, take);
+preview.addEventListener("load", () => {
+  preview.classList.toggle("small", Math.max(preview.naturalWidth, preview.naturalHeight) < SMALL);
+});
+preview.addEventListener("error", () => showPicture(""));
+document.addEventListener("paste", (event) => {
+  const isTyping = event.target instanceof Element && event.target.matches("input[type=text], textarea");
+  if (one.offsetParent && !isTyping) take(event.clipboardData);
+});
+document.addEventListener("digits:content", () => {
+  form.hidden = false; // the first snapshot is there
+});
