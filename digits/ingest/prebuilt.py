@@ -17,6 +17,7 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, R
 from digits.domain.events import LogEvent
 from digits.errors import DataError, JobStopped
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.options import Options
 from digits.ingest.label_statistics import numbered_classes
 from digits.ingest.progress import Progress
 from digits.storage.files import tree_size, write_json
@@ -70,11 +71,27 @@ class Scan:
         return tuple(mean.tolist()), tuple(std.tolist())
 
 
+@dataclass(frozen=True)
+class DatabaseOptions(Options):
+    """Paths of databases and of a mean file; empty where there is none."""
+
+    train_images: str = ""
+    train_labels: str = ""
+    val_images: str = ""
+    val_labels: str = ""
+    mean_file: str = ""
+    ignore_labels: bool = False
+
+
 class Databases(DataIngestionInterface):
     """The records of a form's databases as entries, to be looked at before they are used; an entry is (split, key or number)."""
 
+    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        super().__init__(is_inference_db, **kwargs)
+        self.options = DatabaseOptions.read(kwargs)
+
     def itemize_entries(self, stage: str) -> list[tuple[str, Any]]:
-        images = str(self.userdata.get(f"{stage.removesuffix('_db')}_images") or "")
+        images = self.options.train_images if stage == TRAIN_DB else self.options.val_images if stage == VAL_DB else ""
         if not images:
             return []
         if own := records_folder(Path(images)):
@@ -85,8 +102,8 @@ class Databases(DataIngestionInterface):
     def encode_entry(self, entry: tuple[str, Any]) -> Any:
         stage, key = entry
         split = stage.removesuffix("_db")
-        images, labels = (str(self.userdata.get(f"{split}_{what}") or "") for what in ("images", "labels"))
-        ignored = bool(self.userdata.get("ignore_labels"))
+        images, labels = (getattr(self.options, f"{split}_{what}") for what in ("images", "labels"))
+        ignored = self.options.ignore_labels
         if own := records_folder(Path(images)):
             reader = RecordReader(own)
             found = reader.labels([key])
@@ -101,13 +118,13 @@ class Databases(DataIngestionInterface):
 
 def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, context: Any) -> DatasetInfo:
     """Make the splits of a job point at their databases and write `dataset.json`. Raises DataError for what cannot be used."""
-    data = spec.extension_data
+    given = DatabaseOptions.read(spec.extension_data)
     _clear(folder)
     try:
-        splits = {TRAIN_DB: _split(folder, TRAIN_DB, data["train_images"], data.get("train_labels", ""), spec, context)}
-        if data.get("val_images"):
-            splits[VAL_DB] = _split(folder, VAL_DB, data["val_images"], data.get("val_labels", ""), spec, context)
-        info = _info(folder, splits, data)
+        splits = {TRAIN_DB: _split(folder, TRAIN_DB, given, spec, context)}
+        if given.val_images:
+            splits[VAL_DB] = _split(folder, VAL_DB, given, spec, context)
+        info = _info(folder, splits, given, spec)
         context.retry_when_disk_full(lambda: write_json(folder.dataset_file, info.to_json()))
         return info
     except BaseException:
@@ -125,10 +142,12 @@ def _clear(folder: JobFolder) -> None:
             remove_split(path)
 
 
-def _split(folder: JobFolder, name: str, images: str, labels: str, spec: DatasetSpec, context: Any) -> SplitInfo:
+def _split(folder: JobFolder, name: str, given: DatabaseOptions, spec: DatasetSpec, context: Any) -> SplitInfo:
+    first = name == TRAIN_DB
+    images, labels = (given.train_images, given.train_labels) if first else (given.val_images, given.val_labels)
     context.emit(LogEvent(message=f"Looking through {images}."))
     source = records_folder(Path(images))
-    ignored = bool(spec.extension_data.get("ignore_labels"))
+    ignored = given.ignore_labels
     if source is not None:
         os.symlink(source, folder.path / name)
         return _own_records(name, open_records(folder.path / name), spec, ignored)
@@ -218,7 +237,7 @@ def _write(split: Path, scan: Scan, meta: RecordMeta, images: str, labels: str) 
     write_json(split / MARKER, {"meta": meta.to_json(), "shards": [], "external": {"images": images, "labels": labels}})
 
 
-def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], data: Mapping[str, Any]) -> DatasetInfo:
+def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOptions, spec: DatasetSpec) -> DatasetInfo:
     train = splits[TRAIN_DB].meta
     if VAL_DB in splits and splits[VAL_DB].meta.label_kind != train.label_kind:
         raise DataError(
@@ -226,8 +245,8 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], data: Mapping[str,
             advice="Give a label database for both or for none.",
         )
     mean_image = ""
-    if data.get("mean_file"):
-        mean = _read_mean(Path(data["mean_file"]), train)
+    if given.mean_file:
+        mean = _read_mean(Path(given.mean_file), train)
         mean_image = _save_mean(folder, mean)
         values = tuple(float(v) for v in mean.reshape(mean.shape[0], -1).mean(axis=1))
         splits = {name: replace(split, meta=replace(split.meta, mean=values)) for name, split in splits.items()}
@@ -238,7 +257,7 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], data: Mapping[str,
         splits=dict(splits),
         feature_shape=train.feature_shape,
         mean_image=mean_image,
-        extra={"prebuilt": dict(data)},
+        extra={"prebuilt": dict(spec.extension_data)},
     )
 
 

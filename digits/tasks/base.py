@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta
+from digits.domain.training import TaskOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -206,9 +207,11 @@ class Task(ABC):
             "Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
         )
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
-        """New metrics of outputs against labels. `options` are those of the training; in an evaluation `options["validation"]` is
-        what the snapshot scored on the validation split."""
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
+        """New metrics of outputs against labels. `options` are those of the training; in an evaluation `validated` is what the
+        snapshot scored on the validation split."""
         return []
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:

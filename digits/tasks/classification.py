@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.training import TaskOptions
 from digits.tasks.base import CLASSES, Guess, Labels, Task
 from digits.utils.finite import finite
 
@@ -56,7 +57,9 @@ class Classification(Task):
             return None
         return f"the data set has {len(labels.class_labels)} classes", "Let the last layer give context.num_classes scores."
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
         from digits.metrics.accuracy import Accuracy
 
         return [Accuracy(len(labels.class_labels))]

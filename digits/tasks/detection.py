@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.training import TaskOptions
 from digits.tasks.base import BOXES, Guess, Labels, Task
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ class Detection(Task):
     def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
         return None  # the network compares for itself; what it takes and gives is checked where it is built
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
         from digits.metrics.average_precision import SCORE, BoxPrecision
 
-        return [BoxPrecision(labels.class_labels, float((options or {}).get("score_threshold") or SCORE))]
+        return [BoxPrecision(labels.class_labels, options.score_threshold if options else SCORE)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         import numpy as np

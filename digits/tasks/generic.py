@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from digits.domain.training import TaskOptions
 from digits.tasks.base import Guess, Labels
 from digits.tasks.image_to_image import ImageToImage, mean_colour
 
@@ -38,7 +39,9 @@ class Generic(ImageToImage):
     def follows_picture(self, labels: Labels) -> bool:
         return labels.kind == "map" and labels.shape is None
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
         from digits.metrics.regression import Errors
 
         return [] if labels.kind == "none" else [Errors()]

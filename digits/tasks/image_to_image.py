@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from digits.domain.training import TaskOptions
 from digits.tasks.base import PICTURES, Guess, Labels, Task, lies_over
 from digits.tasks.regression import mean_of
 
@@ -38,7 +39,9 @@ class ImageToImage(Task):
     def follows_picture(self, labels: Labels) -> bool:
         return labels.kind != "none" and lies_over(labels)
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
         """`PictureQuality` counts from 0 to 1: it is given scaled pictures."""
         from digits.metrics.regression import Errors, PictureQuality
 

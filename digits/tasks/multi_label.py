@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.training import TaskOptions
 from digits.tasks.base import CLASSES, Guess, Labels, Task
 from digits.tasks.regression import mean_of
 from digits.utils.finite import finite
@@ -58,11 +59,13 @@ class MultiLabel(Task):
             return None
         return f"the data set has {len(labels.class_labels)} labels", "Let the last layer give context.num_classes scores."
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
         """With thresholds that are chosen on the validation split: in an evaluation those that the snapshot brings."""
         from digits.metrics.multi_label import LabelPrecision
 
-        known = (options or {}).get("validation", {})
+        known = validated or {}
         found = {name: known.get(f"threshold/{name}") for name in labels.class_labels}
         return [LabelPrecision(labels.class_labels, {name: float(v) for name, v in found.items() if v is not None})]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.training import TaskOptions
 from digits.tasks.base import NUMBERS, Guess, Labels, Task
 from digits.utils.finite import finite
 
@@ -46,7 +47,9 @@ class Regression(Task):
             return "vector", array
         return ("vector", array) if array.size and array.size == max(array.shape) else None
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
         from digits.metrics.regression import Errors
 
         return [Errors()]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import IGNORED
+from digits.domain.training import TaskOptions
 from digits.tasks.base import MAP, Guess, Labels, Task, lies_over
 from digits.tasks.classification import class_counts
 
@@ -77,7 +78,9 @@ class Segmentation(Task):
             return None
         return f"a score for each of {classes} classes at each of {size[0]}×{size[1]} pixels is needed", ""
 
-    def metrics(self, labels: Labels, options: Mapping[str, Any] | None = None) -> list[Metric]:
+    def metrics(
+        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
+    ) -> list[Metric]:
         from digits.metrics.regression import Errors
         from digits.metrics.segmentation import Overlap
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def make_snapshot_manager(
 
 def metrics_of(run: TrainingRun) -> list[Metric]:
     """New metrics for the training's task and labels."""
-    return task_of(run).metrics(labels_of(run), asdict(run.spec.options))
+    return task_of(run).metrics(labels_of(run), run.spec.options)
 
 
 def write_files(run: TrainingRun, base: dict[str, Any]) -> None:

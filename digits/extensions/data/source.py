@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.options import Options
 from digits.utils.confinement import Confinement
 
 ROOTS = "allowed_roots"  # in userdata
@@ -46,9 +47,25 @@ class Sample(tuple):
 
 class ConfinedSource(DataIngestionInterface):
     """A source that opens files only in the folders that the server allows: the entry `allowed_roots` of its userdata, which the
-    server puts there before `__init__` sees it, else the attribute; without either, none."""
+    server puts there before `__init__` sees it, else the attribute; without either, none.
 
+    `options` are the form's values with their types. Frozen is only userdata: a thawed source reads it again.
+    """
+
+    OPTIONS: ClassVar[type[Options]] = Options
+    options: Options
     allowed_roots: tuple[str, ...] = ()
+
+    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        super().__init__(is_inference_db, **kwargs)
+        self.options = self.OPTIONS.read(self.userdata)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "options"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.options = self.OPTIONS.read(self.userdata)
 
     def confinement(self) -> Confinement:
         """The folders that files may come from."""

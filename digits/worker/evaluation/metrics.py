@@ -95,7 +95,7 @@ class Truths:
         return float(self.meta["preparation"].get("label_scale", 1.0))
 
     def metrics(self) -> list[Metric]:
-        return self.task.metrics(self.labels, {"validation": self.meta.get("metrics", {})})
+        return self.task.metrics(self.labels, validated=self.meta.get("metrics", {}))
 
     def of(self, batch: Batch) -> Iterator[np.ndarray]:
         """The truth of each picture of a batch: its label as `RecordReader.labels` gives it, or the picture (C, H, W), in the

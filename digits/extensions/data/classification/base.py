@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
+from digits.extensions.data.classification.options import ClassificationOptions
+from digits.extensions.data.options import Options
 from digits.extensions.data.source import FileSource, Report, Sample
 from digits.images.prepare import EIGHT_BIT, Format, Preparation, read_format
 from digits.storage.files import atomic
@@ -29,6 +31,8 @@ PROBES = 200  # files whose headers decide on type and channels
 class ClassificationSource(FileSource):
     """Entries are `(path, class number)`; `train.txt`, `val.txt`, `test.txt` and `labels.txt` stand in the job folder."""
 
+    OPTIONS: ClassVar[type[Options]] = ClassificationOptions
+    options: ClassificationOptions
     first_refusal = ""
 
     @staticmethod
@@ -41,11 +45,6 @@ class ClassificationSource(FileSource):
 
     def get_task(self) -> str:
         return "classification"
-
-    def option(self, name: str, default: Any = None) -> Any:
-        """A form value; `default` where it was not given."""
-        value = self.userdata.get(name)
-        return default if value is None or value == "" else value
 
     @property
     def class_labels(self) -> list[str]:
@@ -65,15 +64,11 @@ class ClassificationSource(FileSource):
         return Sample(feature, label, source=path, original_size=size, group=self.group_of(path), digest=digest)
 
     def describe(self) -> dict[str, Any]:
-        return {**self.preparation.to_json(), "method": self.userdata.get("method", "folder"), "seed": self.seed_number}
-
-    @property
-    def seed_number(self) -> int:
-        return int(self.option("seed", 0))
+        return {**self.preparation.to_json(), "method": self.options.method, "seed": self.options.seed}
 
     def group_of(self, path: str) -> str:
         """What the group pattern finds in the path below the class folder; empty without a pattern or a match."""
-        pattern = self.option("group_pattern", "")
+        pattern = self.options.group_pattern
         if not pattern:
             return ""
         found = re.search(pattern, self.relative(path))
@@ -115,12 +110,12 @@ class ClassificationSource(FileSource):
     def choose_preparation(self, report: Report) -> None:
         """Look at some headers and decide type and channels of all features."""
         wanted = Preparation(
-            width=int(self.option("resize_width", 256)),
-            height=int(self.option("resize_height", 256)),
-            channels=int(self.option("resize_channels", 0)),
-            resize_mode=str(self.option("resize_mode", "squash")),
-            keep_size=bool(self.option("keep_size", False)),
-            min_side=int(self.option("min_side", 0)),
+            width=self.options.resize_width,
+            height=self.options.resize_height,
+            channels=self.options.resize_channels,
+            resize_mode=self.options.resize_mode,
+            keep_size=self.options.keep_size,
+            min_side=self.options.min_side,
         )
         formats = self._probe()
         wide = [f for f in formats if f.is_wide]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
 from digits.extensions.data.classification.lists import ListFile
+from digits.extensions.data.classification.options import FolderOptions
 from digits.extensions.data.classification.scan import class_folders, pictures
 from digits.extensions.data.classification.split import by_group, stratified
+from digits.extensions.data.options import Options
 from digits.extensions.data.source import Report
 
 LAYOUT = "Expected is one sub-folder per class with pictures in it, at least two."
@@ -37,6 +40,9 @@ class Scan:
 class FolderIngestion(ClassificationSource):
     """The folder method of the classification form; its fields are the keyword arguments."""
 
+    OPTIONS: ClassVar[type[Options]] = FolderOptions
+    options: FolderOptions
+
     @staticmethod
     def get_id() -> str:
         return "image-classification-folder"
@@ -46,10 +52,9 @@ class FolderIngestion(ClassificationSource):
         return "Classification (folder)"
 
     def prepare(self, report: Report) -> None:
-        separate = [stage for stage in STAGES[1:] if self.option(f"has_{SHORT[stage]}_folder", False)]
         try:
-            self._prepare_training(separate, report)
-            for stage in separate:
+            self._prepare_training(report)
+            for stage in self.options.separate:
                 self._prepare_separate(stage, report)
         finally:
             for stage in STAGES:
@@ -59,17 +64,15 @@ class FolderIngestion(ClassificationSource):
 
     def relative(self, path: str) -> str:
         for stage in STAGES:
-            root = str(self.option(f"folder_{SHORT[stage]}", ""))
+            root: str = getattr(self.options, f"folder_{SHORT[stage]}")
             if root and path.startswith(root.rstrip("/") + "/"):
                 below = path[len(root.rstrip("/")) + 1 :]
                 return below.partition("/")[2]
         return path
 
-    def _prepare_training(self, separate: list[str], report: Report) -> None:
+    def _prepare_training(self, report: Report) -> None:
         root = self._root(TRAIN_DB)
-        shares = [
-            0.0 if s in separate else float(self.option(f"folder_pct_{SHORT[s]}", d)) for s, d in ((VAL_DB, 25), (TEST_DB, 0))
-        ]
+        shares = self.options.shares
         folders = class_folders(root)
         if len(folders) < 2:
             raise DataError(f"{root} holds {len(folders)} sub-folder{'s' * (len(folders) != 1)}.", advice=LAYOUT)
@@ -91,7 +94,7 @@ class FolderIngestion(ClassificationSource):
         rows = np.flatnonzero(kept).astype(np.int32)
         numbers = np.array([labels.index(label) if label in labels else UNKNOWN for label in found], np.int32)
         classes = numbers[np.asarray(scan.classes)[rows]]
-        rng = np.random.default_rng(self.seed_number)
+        rng = np.random.default_rng(self.options.seed)
         if scan.groups:
             groups = np.unique(np.asarray(scan.groups)[rows], return_inverse=True)[1]
             stages = by_group(classes, groups, shares[0], shares[1], rng)
@@ -112,17 +115,17 @@ class FolderIngestion(ClassificationSource):
         kept = self._limited(stage, scan, labels, 1, report)
         if not kept.any():
             raise DataError(f"No picture in {root} belongs to a class of the training folder.", advice=LAYOUT)
-        rows = np.random.default_rng([self.seed_number, STAGES.index(stage)]).permutation(np.flatnonzero(kept))
+        rows = np.random.default_rng([self.options.seed, STAGES.index(stage)]).permutation(np.flatnonzero(kept))
         self._write_list(stage, scan.file, rows, np.asarray(scan.classes)[rows])
 
     def _scan_file(self, stage: str) -> Path:
         return self.job_folder / f".scan-{SHORT[stage]}.txt"
 
     def _root(self, stage: str) -> Path:
-        return Path(str(self.option(f"folder_{SHORT[stage]}", "")))
+        return Path(getattr(self.options, f"folder_{SHORT[stage]}"))
 
     def _minimum(self, stage: str) -> int:
-        return int(self.option(f"folder_{SHORT[stage]}_min_per_class", 2))
+        return int(getattr(self.options, f"folder_{SHORT[stage]}_min_per_class"))
 
     def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Scan:
         """Write the paths of all pictures into a file, class by class."""
@@ -131,7 +134,7 @@ class FolderIngestion(ClassificationSource):
         return scan
 
     def _paths(self, scan: Scan, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Iterator[str]:
-        grouped = bool(self.option("group_pattern", ""))
+        grouped = bool(self.options.group_pattern)
         allowed = self.confinement()
         for label, paths in folders.items():
             for path in (path for folder in paths for path in pictures(folder)):
@@ -148,16 +151,16 @@ class FolderIngestion(ClassificationSource):
         """Which rows stay: classes that are too small are dropped, large ones cut at random."""
         classes = np.asarray(scan.classes)
         kept = np.ones(len(classes), bool)
-        least, most = max(self._minimum(stage), splits), self.option(f"folder_{SHORT[stage]}_max_per_class")
+        least, most = max(self._minimum(stage), splits), getattr(self.options, f"folder_{SHORT[stage]}_max_per_class")
         for number, label in enumerate(labels):
             rows = np.flatnonzero(classes == number)
             if len(rows) < least:
                 kept[rows] = False
                 if len(rows) or stage == TRAIN_DB:
                     report(_too_few(stage, label, len(rows), least))
-            elif most and len(rows) > int(most):
-                rng = np.random.default_rng([self.seed_number, zlib.crc32(label.encode(errors="surrogateescape"))])
-                kept[rng.permutation(rows)[int(most) :]] = False
+            elif most and len(rows) > most:
+                rng = np.random.default_rng([self.options.seed, zlib.crc32(label.encode(errors="surrogateescape"))])
+                kept[rng.permutation(rows)[most:]] = False
         return kept
 
     def _write_list(self, stage: str, source: Path, rows: np.ndarray, classes: np.ndarray) -> None:

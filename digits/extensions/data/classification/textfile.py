@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
 from digits.extensions.data.classification.lists import ListFile, read_labels, read_lines
+from digits.extensions.data.classification.options import TextFileOptions
+from digits.extensions.data.options import Options
 from digits.extensions.data.source import Report
 from digits.utils.names import is_address, labelled_line
 
@@ -23,6 +26,9 @@ LISTED_LINES = 1000  # bad lines that are named; the others are counted
 
 class TextFileIngestion(ClassificationSource):
     """The text-file method of the classification form; its fields are the keyword arguments."""
+
+    OPTIONS: ClassVar[type[Options]] = TextFileOptions
+    options: TextFileOptions
 
     @staticmethod
     def get_id() -> str:
@@ -44,17 +50,17 @@ class TextFileIngestion(ClassificationSource):
 
     def relative(self, path: str) -> str:
         for stage in self._stages():
-            base = str(self.option(f"textfile_{SHORT[stage]}_folder", "")).rstrip("/")
+            base = getattr(self.options, f"textfile_{SHORT[stage]}_folder").rstrip("/")
             if base and path.startswith(base + "/"):
                 return path[len(base) + 1 :]
         return path
 
     def _stages(self) -> list[str]:
-        return [TRAIN_DB, *(stage for stage in STAGES[1:] if self.option(f"textfile_use_{SHORT[stage]}", False))]
+        return [TRAIN_DB, *(stage for stage in STAGES[1:] if getattr(self.options, f"textfile_use_{SHORT[stage]}"))]
 
     def _file(self, name: str) -> Path:
-        local = "local_" if self.option("textfile_use_local_files", False) else ""
-        path = Path(str(self.option(f"textfile_{local}{name}", "")))
+        local = "local_" if self.options.textfile_use_local_files else ""
+        path = Path(getattr(self.options, f"textfile_{local}{name}"))
         if not path.is_file():
             raise DataError(f"The text file {path} does not exist.", advice="Upload it again, or correct its path.")
         return path
@@ -65,7 +71,7 @@ class TextFileIngestion(ClassificationSource):
         scan = target.with_name(f".scan-{SHORT[stage]}.txt")
         if not self.write_lines(scan, self._lines(source, stage, classes, report)):
             raise DataError(f"{source.name} has no valid line.{self.first_refusal}", advice=GRAMMAR)
-        if self.option("textfile_shuffle", True):
+        if self.options.textfile_shuffle:
             self._shuffle(scan, target, stage)
             scan.unlink()
         else:
@@ -94,11 +100,11 @@ class TextFileIngestion(ClassificationSource):
 
     def _base(self, source: Path, stage: str) -> str:
         """Where relative paths start: the given folder, else the folder of a list on the server."""
-        given = str(self.option(f"textfile_{SHORT[stage]}_folder", ""))
+        given: str = getattr(self.options, f"textfile_{SHORT[stage]}_folder")
         return given or str(source.parent)
 
     def _shuffle(self, source: Path, target: Path, stage: str) -> None:
         with closing(ListFile(source)) as lines:
-            rng = np.random.default_rng([self.seed_number, STAGES.index(stage)])
+            rng = np.random.default_rng([self.options.seed, STAGES.index(stage)])
             order = rng.permutation(len(lines))
             self.write_lines(target, (lines.line(int(row)) for row in order))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from digits.domain.datasets import TRAIN_DB
 from digits.errors import DataError
@@ -11,11 +13,21 @@ from digits.extensions.data.image_regression import data as regression
 from digits.extensions.data.image_regression.table import Table
 from digits.extensions.data.images.base import Entries
 from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.options import Options
+
+
+@dataclass(frozen=True)
+class MultiLabelOptions(regression.RegressionOptions):
+    """`label_source` is `table` or `folders`."""
+
+    label_source: str = "table"
 
 
 class DataIngestion(regression.DataIngestion):
     """Entries are `(picture, [0 or 1 for each label])`; labels are float32 vectors."""
 
+    OPTIONS: ClassVar[type[Options]] = MultiLabelOptions
+    options: MultiLabelOptions
     FORM = "digits.extensions.data.image_multi_label.forms"
 
     @staticmethod
@@ -34,7 +46,7 @@ class DataIngestion(regression.DataIngestion):
         return True
 
     def collect(self, findings: Findings) -> Entries:
-        if self.option("label_source", "table") == "table":
+        if self.options.label_source == "table":
             return super().collect(findings)
         table = self._folders(findings)
         self._keep(table)
@@ -42,7 +54,7 @@ class DataIngestion(regression.DataIngestion):
 
     def _folders(self, findings: Findings) -> Table:
         """A folder's name is a label; pictures of one name in several folders are one picture with several labels."""
-        root = str(self.option("image_folder", "")).rstrip("/")
+        root = self.options.image_folder.rstrip("/")
         found: dict[str, dict[str, str]] = {}  # by the name of a picture: its path in the folder of each label
         for path in self.pictures_in(root, findings, TRAIN_DB):
             label, _, name = os.path.relpath(path, root).partition(os.sep)

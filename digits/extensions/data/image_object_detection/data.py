@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -17,8 +18,10 @@ from digits.extensions.data.image_object_detection.classes import NONE, ClassMap
 from digits.extensions.data.image_object_detection.formats.sources import Request
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.options import ListedOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
+from digits.extensions.data.options import Options
 from digits.extensions.data.source import Sample
 from digits.images.place import Fit
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
@@ -32,9 +35,34 @@ FAULTS = ("annotation", "box", "unknown-class")  # kinds of problems that take o
 Notes = list[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class DetectionOptions(ListedOptions):
+    """Sizes of 0 keep those of the files; `unequal_sizes` is what happens then to pictures that differ."""
+
+    train_image_folder: str = ""
+    train_label_folder: str = ""
+    val_image_folder: str = ""
+    val_label_folder: str = ""
+    test_image_folder: str = ""
+    test_label_folder: str = ""
+    annotation_format: str = "auto"
+    first_pixel: int = 0
+    custom_classes: str = ""
+    class_names_file: str = ""
+    val_min_box_size: int = 0
+    channel_conversion: str = "RGB"
+    padding_image_width: int = 0
+    padding_image_height: int = 0
+    resize_image_width: int = 0
+    resize_image_height: int = 0
+    unequal_sizes: str = "pad"  # pad | keep
+
+
 class DataIngestion(ImageSource):
     """Entries are `(picture, rows, relative, smallest, annotation file)`; a row is x0, y0, x1, y1, class, flags, line."""
 
+    OPTIONS: ClassVar[type[Options]] = DetectionOptions
+    options: DetectionOptions
     FORM = "digits.extensions.data.image_object_detection.forms"
 
     @staticmethod
@@ -51,9 +79,9 @@ class DataIngestion(ImageSource):
     def collect(self, findings: Findings) -> Entries:
         readings = self._divided(self._read(TRAIN_DB, findings), findings)
         for stage in (VAL_DB, TEST_DB):
-            if self.option(f"{SHORT[stage]}_image_folder"):
+            if getattr(self.options, f"{SHORT[stage]}_image_folder"):
                 readings[stage] = self._read(stage, findings)
-        classes = class_map(str(self.option("custom_classes", "")), readings, findings)
+        classes = class_map(self.options.custom_classes, readings, findings)
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
         entries = {stage: self._entries(stage, reading, classes, findings) for stage, reading in readings.items()}
         self._check(entries, findings)
@@ -62,7 +90,7 @@ class DataIngestion(ImageSource):
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
         path, rows, relative, smallest, file = entry
-        picture = read_picture(path, self.conversion)
+        picture = read_picture(path, self.options.channel_conversion)
         height, width = picture.shape[:2]
         place = self.fit.place(width, height)
         boxes, notes = _in_picture(rows, (width, height), bool(relative), file)
@@ -72,20 +100,16 @@ class DataIngestion(ImageSource):
             _moved(boxes, place.boxes(_corners(boxes)), place.outer),
             source=path,
             original_size=(width, height),
-            group=group_finder(str(self.option("group_pattern", "")))(path),
+            group=group_finder(self.options.group_pattern)(path),
             digest=digest_of(path),
             notes=notes,
         )
 
     @property
-    def conversion(self) -> str:
-        return str(self.option("channel_conversion", "RGB"))
-
-    @property
     def fit(self) -> Fit:
         padding = self.userdata.get("padding") or (0, 0)
-        width, height = int(self.number("resize_image_width")), int(self.number("resize_image_height"))
-        return Fit(width, height, str(self.option("resize_mode", "squash")), int(padding[0]), int(padding[1]))
+        o = self.options
+        return Fit(o.resize_image_width, o.resize_image_height, o.resize_mode, int(padding[0]), int(padding[1]))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "annotation_format": self.userdata.get("format", "")}
@@ -94,16 +118,16 @@ class DataIngestion(ImageSource):
 
     def _read(self, stage: str, findings: Findings) -> Reading:
         short = SHORT[stage]
-        root, labels = (str(self.option(f"{short}_{what}_folder", "")).rstrip("/") for what in ("image", "label"))
+        root, labels = (getattr(self.options, f"{short}_{what}_folder").rstrip("/") for what in ("image", "label"))
         allowed = self.confinement()
         if refusal := allowed.refusal(labels) if labels else "":
             raise DataError(refusal, advice=ADVICE)
         if not os.path.exists(labels):
             raise DataError(f"{labels or 'The label folder'} does not exist.", advice="Correct its path.")
-        name = str(self.option("annotation_format", "auto"))
+        name = self.options.annotation_format
         name = formats.recognise(labels, allowed.allows) if name == "auto" else name
         self.userdata["format"] = name
-        names_file = str(self.option("class_names_file", ""))
+        names_file = self.options.class_names_file
         request = Request(
             root=root,
             pictures=self.pictures_in(root, findings, stage),
@@ -112,32 +136,29 @@ class DataIngestion(ImageSource):
             findings=findings,
             may_read=allowed.allows,
             names_file=self.file_at(names_file) if names_file else "",
-            first_pixel=1 if self.option("first_pixel", "0") == "1" else 0,
+            first_pixel=int(self.options.first_pixel == 1),
         )
         return formats.read(name, request)
 
     def _divided(self, reading: Reading, findings: Findings) -> dict[str, Reading]:
         """The training folder, in the splits that have no folder of their own."""
         pictures = reading.pictures
-        listed = {stage: f"{short}_list_file" for stage, short in SHORT.items() if self.option(f"{short}_list_file")}
-        if listed:
-            lists = {stage: read_split_list(self.file_at(str(self.option(name)))) for stage, name in listed.items()}
+        if listed := self.options.list_files:
+            lists = {stage: read_split_list(self.file_at(file)) for stage, file in listed.items()}
             numbers = by_lists([item.picture for item in pictures], lists)
         else:
-            find = group_finder(str(self.option("group_pattern", "")))
-            shares = [self._share(stage) for stage in (VAL_DB, TEST_DB)]
-            numbers = drawn([find(item.picture) for item in pictures], shares[0], shares[1], self.seed_number)
+            find = group_finder(self.options.group_pattern)
+            val = 0.0 if self.options.val_image_folder else self.options.folder_pct_val
+            test = 0.0 if self.options.test_image_folder else self.options.folder_pct_test
+            numbers = drawn([find(item.picture) for item in pictures], val, test, self.options.seed)
         for item, number in zip(pictures, numbers, strict=True):
             if number < 0:
                 findings.add("pair", "None of the lists names it; it is left out.", item.picture)
         parts = [[item for item, n in zip(pictures, numbers, strict=True) if n == i] for i in range(len(STAGES))]
         return {stage: Reading(part, reading.declared) for stage, part in zip(STAGES, parts, strict=True)}
 
-    def _share(self, stage: str) -> float:
-        return 0.0 if self.option(f"{SHORT[stage]}_image_folder") else self.number(f"folder_pct_{SHORT[stage]}")
-
     def _entries(self, stage: str, reading: Reading, classes: ClassMap, findings: Findings) -> list[list[Any]]:
-        smallest = int(self.number("val_min_box_size")) if stage == VAL_DB else 0
+        smallest = self.options.val_min_box_size if stage == VAL_DB else 0
         entries = []
         for item in reading.pictures:
             rows = _rows(item, classes, stage, findings)
@@ -157,12 +178,12 @@ class DataIngestion(ImageSource):
 
     def _choose_padding(self, pictures: Iterable[str]) -> None:
         """What the form says; without it pictures of several sizes are padded to the largest, in steps of 32 pixels."""
-        given = (int(self.number("padding_image_width")), int(self.number("padding_image_height")))
+        given = (self.options.padding_image_width, self.options.padding_image_height)
         if all(given):
             self.userdata["padding"] = given
             return
-        resized = self.number("resize_image_width") and self.number("resize_image_height")
-        sizes = set() if resized or self.option("unequal_sizes", "pad") == "keep" else {_size(path) for path in pictures}
+        resized = self.options.resize_image_width and self.options.resize_image_height
+        sizes = set() if resized or self.options.unequal_sizes == "keep" else {_size(path) for path in pictures}
         sizes.discard((0, 0))
         largest = [max((size[axis] for size in sizes), default=0) for axis in (0, 1)]
         self.userdata["padding"] = tuple(-(-side // PAD_TO) * PAD_TO for side in largest) if len(sizes) > 1 else (0, 0)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import PairSource
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.options import Options
 from digits.extensions.data.source import Sample
+
+
+@dataclass(frozen=True)
+class ProcessingOptions(PairOptions):
+    """`label_source` is `folder`, or `image`: the picture itself."""
+
+    label_source: str = "folder"
 
 
 class DataIngestion(PairSource):
     """Entries are `(picture, label)`; with `label_source` "image" `(picture,)`, and records without a label (autoencoder)."""
 
+    OPTIONS: ClassVar[type[Options]] = ProcessingOptions
+    options: ProcessingOptions
     FORM = "digits.extensions.data.image_processing.forms"
 
     @staticmethod
@@ -27,7 +39,7 @@ class DataIngestion(PairSource):
 
     @property
     def has_labels(self) -> bool:
-        return self.option("label_source", "folder") != "image"
+        return self.options.label_source != "image"
 
     def encode_entry(self, entry: tuple[str, ...]) -> Sample:
         feature, size = self._read(entry[0])
@@ -40,6 +52,6 @@ class DataIngestion(PairSource):
         return {**super().describe(), "autoencoder": not self.has_labels}
 
     def _read(self, path: str) -> tuple[Any, tuple[int, int]]:
-        array = read_picture(path, self.conversion)
+        array = read_picture(path, self.options.channel_conversion)
         size = (array.shape[1], array.shape[0])
         return feature_of(self.fit.place(*size).picture(array)), size

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,17 +13,36 @@ from digits.extensions.data.image_regression.table import Table, Wanted, read_ta
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.names import PictureNames
+from digits.extensions.data.images.options import ImageOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
 from digits.extensions.data.images.splitting import drawn, group_finder
+from digits.extensions.data.options import Options, Words
 from digits.extensions.data.source import Sample
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 
 OTHERS = {VAL_DB: "val", TEST_DB: "test"}
 
 
+@dataclass(frozen=True)
+class RegressionOptions(ImageOptions):
+    """`image_column` empty: found by its name; `value_columns` empty: all others."""
+
+    image_folder: str = ""
+    values_file: str = ""
+    value_kind: str = "numbers"  # numbers | labels
+    image_column: str = ""
+    value_columns: Words = ()
+    val_image_folder: str = ""
+    val_values_file: str = ""
+    test_image_folder: str = ""
+    test_values_file: str = ""
+
+
 class DataIngestion(ImageSource):
     """Entries are `(picture, numbers)`; labels are float32 vectors, of 0 and 1 where `value_kind` is "labels"."""
 
+    OPTIONS: ClassVar[type[Options]] = RegressionOptions
+    options: RegressionOptions
     FORM = "digits.extensions.data.image_regression.forms"
 
     @staticmethod
@@ -37,26 +57,26 @@ class DataIngestion(ImageSource):
         return "regression"
 
     def collect(self, findings: Findings) -> Entries:
-        train = self._table("image_folder", "values_file", TRAIN_DB, findings)
+        train = self._table(self.options.image_folder, self.options.values_file, TRAIN_DB, findings)
         self._keep(train)
         entries = self._divided(train)
         for stage, prefix in OTHERS.items():
-            if self.option(f"{prefix}_values_file"):
-                folder = f"{prefix}_image_folder" if self.option(f"{prefix}_image_folder") else "image_folder"
-                table = self._table(folder, f"{prefix}_values_file", stage, findings, train.columns)
+            if file := getattr(self.options, f"{prefix}_values_file"):
+                folder = getattr(self.options, f"{prefix}_image_folder") or self.options.image_folder
+                table = self._table(folder, file, stage, findings, train.columns)
                 entries[stage] = [[picture, values] for picture, values in table.rows]
         return entries
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
         path, values = entry
-        picture = read_picture(path, self.conversion)
+        picture = read_picture(path, self.options.channel_conversion)
         size = (picture.shape[1], picture.shape[0])
         return Sample(
             feature_of(self.fit.place(*size).picture(picture)),
             np.array(values, np.float32),
             source=path,
             original_size=size,
-            group=group_finder(str(self.option("group_pattern", "")))(path),
+            group=group_finder(self.options.group_pattern)(path),
             digest=digest_of(path),
         )
 
@@ -66,17 +86,16 @@ class DataIngestion(ImageSource):
 
     @property
     def are_labels(self) -> bool:
-        return self.option("value_kind", "numbers") == "labels"
+        return self.options.value_kind == "labels"
 
     def _table(self, folder: str, file: str, stage: str, findings: Findings, known: list[str] | None = None) -> Table:
-        root = str(self.option(folder, "")).rstrip("/")
+        root = folder.rstrip("/")
         names = PictureNames(root, self.pictures_in(root, findings, stage))
-        chosen = tuple(name.strip() for name in str(self.option("value_columns", "")).split(",") if name.strip())
-        wanted = Wanted(str(self.option("image_column", "")), chosen, self.are_labels)
-        table = read_table(self.file_at(str(self.option(file, ""))), names, wanted, findings, stage, known or ())
+        wanted = Wanted(self.options.image_column, self.options.value_columns, self.are_labels)
+        table = read_table(self.file_at(file), names, wanted, findings, stage, known or ())
         if known is not None and len(table.columns) != len(known):
             raise DataError(
-                f"{self.option(file)} has {len(table.columns)} columns of values, the training file {len(known)}.",
+                f"{file} has {len(table.columns)} columns of values, the training file {len(known)}.",
                 advice="Give both files the same columns.",
             )
         return table
@@ -92,10 +111,9 @@ class DataIngestion(ImageSource):
             self.userdata[CLASS_LABELS_ATTRIBUTE] = train.columns
 
     def _divided(self, table: Table) -> Entries:
-        find = group_finder(str(self.option("group_pattern", "")))
-        shares = [
-            0.0 if self.option(f"{prefix}_values_file") else self.number(f"folder_pct_{prefix}") for prefix in OTHERS.values()
-        ]
-        numbers = drawn([find(picture) for picture, _ in table.rows], shares[0], shares[1], self.seed_number)
+        find = group_finder(self.options.group_pattern)
+        val = 0.0 if self.options.val_values_file else self.options.folder_pct_val
+        test = 0.0 if self.options.test_values_file else self.options.folder_pct_test
+        numbers = drawn([find(picture) for picture, _ in table.rows], val, test, self.options.seed)
         rows = [[picture, values] for picture, values in table.rows]
         return {stage: [r for r, n in zip(rows, numbers, strict=True) if n == i] for i, stage in enumerate(STAGES)}

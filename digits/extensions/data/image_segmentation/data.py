@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,18 +19,34 @@ from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.coco import CocoFile, read_coco
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.names import PictureNames
+from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import Pair, PairSource
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.options import Options, Words
 from digits.extensions.data.source import Sample
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
-DEFAULT_VOID = "255, void"
 LISTED_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class SegmentationOptions(PairOptions):
+    """`ignore_index` are pixel values or class names that do not count; `label_set` is the name of a known one."""
+
+    mask_source: str = "folder"  # folder | coco
+    label_set: str = ""
+    class_labels_file: str = ""
+    colormap_method: str = "label"  # label | textfile
+    colormap_text_file: str = ""
+    ignore_index: Words = ("255", "void")
+    unknown_void: bool = False
 
 
 class DataIngestion(PairSource):
     """Entries are `(picture, mask)` or, from COCO, `(picture, drawings)`; labels are (1, H, W) uint8, 255 does not count."""
 
+    OPTIONS: ClassVar[type[Options]] = SegmentationOptions
+    options: SegmentationOptions
     FORM = "digits.extensions.data.image_segmentation.forms"
     LABEL_WORD = "mask"
 
@@ -57,7 +74,7 @@ class DataIngestion(PairSource):
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
         path, label = entry
-        picture = read_picture(path, self.conversion)
+        picture = read_picture(path, self.options.channel_conversion)
         height, width = picture.shape[:2]
         mask, notes = self._mask(path, label, height, width)
         if mask.shape != (height, width):
@@ -82,7 +99,7 @@ class DataIngestion(PairSource):
 
     def labels_in(self, folder: str, findings: Findings, stage: str) -> list[str]:
         masks = super().labels_in(folder, findings, stage)
-        label_set = LABEL_SETS.get(str(self.option("label_set", "")))
+        label_set = LABEL_SETS.get(self.options.label_set)
         if label_set is None or not label_set.ending:
             return masks
         chosen = [path for path in masks if os.path.splitext(path)[0].endswith(label_set.ending)]
@@ -95,7 +112,7 @@ class DataIngestion(PairSource):
 
     @property
     def from_coco(self) -> bool:
-        return self.option("mask_source", "folder") == "coco"
+        return self.options.mask_source == "coco"
 
     def _mask(self, path: str, label: Any, height: int, width: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
         if self.from_coco:
@@ -106,15 +123,13 @@ class DataIngestion(PairSource):
     # -- classes of masks ---------------------------------------------------------------------------------------
 
     def _classes(self, masks: Sequence[str], findings: Findings) -> of.Classes:
-        void = [word.strip() for word in str(self.option("ignore_index", DEFAULT_VOID)).split(",") if word.strip()]
-        unknown_void = bool(self.option("unknown_void", False))
-        labels_file = str(self.option("class_labels_file", ""))
-        labels_file = self.file_at(labels_file) if labels_file else ""
-        if label_set := self.option("label_set"):
-            return of.of_label_set(str(label_set), masks)
-        if self.option("colormap_method", "label") == "textfile":
-            return of.of_colour_map(self.file_at(str(self.option("colormap_text_file", ""))), labels_file, void, unknown_void)
-        return of.of_masks(masks, labels_file, void, unknown_void, findings)
+        o = self.options
+        labels_file = self.file_at(o.class_labels_file) if o.class_labels_file else ""
+        if o.label_set:
+            return of.of_label_set(o.label_set, masks)
+        if o.colormap_method == "textfile":
+            return of.of_colour_map(self.file_at(o.colormap_text_file), labels_file, o.ignore_index, o.unknown_void)
+        return of.of_masks(masks, labels_file, o.ignore_index, o.unknown_void, findings)
 
     def _keep(self, classes: of.Classes) -> None:
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels

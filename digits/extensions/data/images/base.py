@@ -1,4 +1,4 @@
-"""Base of the image sources: options of the form, entry files in the job folder, the form and its template."""
+"""Base of the image sources: size and channels, entry files in the job folder, the form and its template."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from digits.domain.datasets import STAGES
 from digits.errors import DataError, LoadImageError
 from digits.extensions.data.classification.scan import pictures
 from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.options import ImageOptions
+from digits.extensions.data.options import Options
 from digits.extensions.data.source import FileSource, Report
 from digits.images.place import Fit
 from digits.storage.files import atomic
@@ -27,12 +29,14 @@ TEMPLATE = Path(__file__).parent / "templates" / "dataset.html"
 class ImageSource(FileSource):
     """An entry is a tuple `(path of the picture, …)`. `STAGE_entries.jsonl` in the job folder holds those of a split."""
 
+    OPTIONS: ClassVar[type[Options]] = ImageOptions
+    options: ImageOptions
     FORM = ""  # module with `DatasetForm`; imports Flask-WTF and is loaded only for the page
 
     def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        if kwargs.get("seed") in (None, ""):
+            kwargs["seed"] = random.randint(0, LARGEST_SEED)
         super().__init__(is_inference_db, **kwargs)
-        if self.userdata.get("seed") in (None, ""):
-            self.userdata["seed"] = random.randint(0, LARGEST_SEED)
 
     @staticmethod
     def get_category() -> str:
@@ -76,33 +80,15 @@ class ImageSource(FileSource):
     def _file(self, stage: str) -> Path:
         return self.job_folder / f"{stage.removesuffix('_db')}_entries.jsonl"
 
-    # -- options ------------------------------------------------------------------------------------------------
-
-    def option(self, name: str, default: Any = None) -> Any:
-        """A form value; `default` where it was left empty."""
-        value = self.userdata.get(name)
-        return default if value is None or value == "" else value
-
-    def number(self, name: str) -> float:
-        """A numeric form value; 0 where it was left empty."""
-        return float(self.option(name, 0))
-
-    @property
-    def seed_number(self) -> int:
-        return int(self.option("seed", 0))
-
-    @property
-    def conversion(self) -> str:
-        return str(self.option("channel_conversion", "none"))
+    # -- size and channels --------------------------------------------------------------------------------------
 
     @property
     def fit(self) -> Fit:
-        width, height = int(self.number("resize_width")), int(self.number("resize_height"))
-        return Fit(width, height, str(self.option("resize_mode", "squash")))
+        return Fit(self.options.resize_width, self.options.resize_height, self.options.resize_mode)
 
     def describe(self) -> dict[str, Any]:
-        channels = {"RGB": 3, "L": 1}.get(self.conversion, 0)
-        return {**self.fit.to_json(), "channels": channels, "seed": self.seed_number}
+        channels = {"RGB": 3, "L": 1}.get(self.options.channel_conversion, 0)
+        return {**self.fit.to_json(), "channels": channels, "seed": self.options.seed}
 
     # -- files --------------------------------------------------------------------------------------------------
 

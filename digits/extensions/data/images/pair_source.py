@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pairing import has_addition, match
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
+from digits.extensions.data.options import Options
 
 SEPARATE = {VAL_DB: ("has_val_folder", "validation"), TEST_DB: ("has_test_folder", "test")}
-SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
 Pair = list[Any]
 
 
 class PairSource(ImageSource):
     """Fields of R 6.5 (`feature_folder`, `label_folder`, `folder_pct_val`, `…) and lists, groups, a test split."""
 
+    OPTIONS: ClassVar[type[Options]] = PairOptions
+    options: PairOptions
     LABEL_WORD = "label"
 
     def collect(self, findings: Findings) -> Entries:
         entries = self._divided(self._pairs("feature_folder", "label_folder", TRAIN_DB, findings), findings)
         for stage, (flag, prefix) in SEPARATE.items():
-            if self.option(flag, False):
+            if getattr(self.options, flag):
                 entries[stage] = self._pairs(f"{prefix}_feature_folder", f"{prefix}_label_folder", stage, findings)
         return entries
 
@@ -65,32 +68,29 @@ class PairSource(ImageSource):
             findings.add("pair", f"No picture of this name in {root}; the {self.LABEL_WORD} is left out.", path, stage)
 
     def _folder(self, name: str) -> str:
-        value = str(self.option(name, ""))
+        value: str = getattr(self.options, name)
         if not value:
             raise DataError(f"The folder {name} is not given.", advice="Name it in the form.")
         return value.rstrip("/") or "/"
 
     def _divided(self, pairs: list[Pair], findings: Findings) -> Entries:
         """The pairs of the first folders, in the splits that have no folder of their own."""
-        listed = {stage: f"{short}_list_file" for stage, short in SHORT.items() if self.option(f"{short}_list_file")}
-        if listed:
-            lists = {stage: read_split_list(self.file_at(str(self.option(name)))) for stage, name in listed.items()}
+        if listed := self.options.list_files:
+            lists = {stage: read_split_list(self.file_at(file)) for stage, file in listed.items()}
             numbers = by_lists([pair[0] for pair in pairs], lists)
         else:
-            find = group_finder(str(self.option("group_pattern", "")))
-            shares = [self._share(stage) for stage in (VAL_DB, TEST_DB)]
-            numbers = drawn([find(pair[0]) for pair in pairs], shares[0], shares[1], self.seed_number)
+            o = self.options
+            find = group_finder(o.group_pattern)
+            val, test = (0.0 if o.has_val_folder else o.folder_pct_val), (0.0 if o.has_test_folder else o.folder_pct_test)
+            numbers = drawn([find(pair[0]) for pair in pairs], val, test, o.seed)
         for pair, number in zip(pairs, numbers, strict=True):
             if number < 0:
                 findings.add("pair", "None of the lists names it; it is left out.", pair[0])
         return {stage: [p for p, n in zip(pairs, numbers, strict=True) if n == i] for i, stage in enumerate(STAGES)}
 
-    def _share(self, stage: str) -> float:
-        return 0.0 if self.option(SEPARATE[stage][0], False) else self.number(f"folder_pct_{SHORT[stage]}")
-
     def group_of(self, path: str) -> str:
         """What the group pattern finds in a path."""
-        return group_finder(str(self.option("group_pattern", "")))(path)
+        return group_finder(self.options.group_pattern)(path)
 
 
 def _first(paths: list[str]) -> str:
