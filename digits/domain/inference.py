@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -36,9 +36,10 @@ class EvaluationSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EvaluationSpec:
-        given = {**value, **value.get("options", {})}  # where older jobs have the last three
-        given.pop("options", None)
-        return cls(**{**given, "roots": tuple(given.get("roots", ()))})
+        given = {**value, **value.get("options", {})}  # where older jobs have the last three, and settings that are gone
+        names = {field.name for field in fields(cls)}
+        known = {name: item for name, item in given.items() if name in names}
+        return cls(**{**known, "roots": tuple(known.get("roots", ()))})
 
 
 def class_places(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:

@@ -33,7 +33,7 @@ def test_an_evaluation_comes_back_with_its_types() -> None:
 
 
 def test_older_evaluations_have_their_settings_in_a_dictionary() -> None:
-    old = {**OLD_EVALUATION, "options": {"framework": "tensorflow", "roots": ["/data"], "allow_urls": True}}
+    old = {**OLD_EVALUATION, "options": {"framework": "tensorflow", "roots": ["/data"], "allow_urls": True, "closed": True}}
     assert EvaluationSpec.from_json(old) == EvaluationSpec(
         **OLD_EVALUATION, framework="tensorflow", roots=("/data",), allow_urls=True
     )
