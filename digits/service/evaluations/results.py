@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from digits.domain.datasets import STAGES, DatasetInfo, split_name
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.metrics import LOSS
 from digits.domain.status import Status
 from digits.errors import BadRequest, Conflict, StorageError
 from digits.ipc.supervisor_client import ControlError, is_listening
@@ -22,6 +23,7 @@ from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.storage.events import read_lines
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job, JobQuery
+from digits.tasks.base import CLASSES
 
 if TYPE_CHECKING:
     from digits.storage.predictions import PredictionReader, Row
@@ -94,12 +96,28 @@ def start_evaluation(
 def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
     """The summary (`result.json`) of a finished evaluation.
 
-    Keys: `count`, `skipped`, `labelled`, `top1`, `top5`, `loss` (None without labels), `class_labels`, `confusion` (rows
-    `[true, predicted, count]`), `per_class`, `top` (class index → `[row, probability]` best first), `model_id`, `epoch`.
+    Keys of every task: `kind` (what an output is, see `tasks.base`), `task`, `count`, `skipped`, `labelled`, `class_labels`,
+    `metrics` (by name, None where not known), `per_class`, `columns` (metrics of one picture), `key` (the metric that decides),
+    `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None without
+    labels), `confusion` (rows `[true, predicted, count]`) and `top` (class index → `[row, probability]` best first).
     Raises Conflict while it runs, and with the job's own message when it failed.
     """
     _require_done(job)
-    return dict(read_json(service.folder(job.id).result_file))
+    return _completed(job, dict(read_json(service.folder(job.id).result_file)))
+
+
+def is_ranked(result: dict[str, Any]) -> bool:
+    """Whether the pictures were kept with their most probable classes, so that they can be chosen by them."""
+    return "top" in result
+
+
+def _completed(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """A result from when those of classes had keys of their own only, with those that all have."""
+    if "kind" in result:
+        return result
+    metrics = {"accuracy": result["top1"], "accuracy_top5": result["top5"], LOSS: result["loss"]}
+    common = {"kind": CLASSES, "task": str(job.task), "metrics": metrics, "columns": [], "key": "accuracy"}
+    return {**common, "lower_is_better": False, "baseline": None, **result}
 
 
 def _require_done(job: Job) -> None:
@@ -110,8 +128,9 @@ def _require_done(job: Job) -> None:
 
 
 def predictions(service: Service, job: Job) -> PredictionReader:
-    """The predictions of a finished evaluation. Raises Conflict like `evaluation_result`."""
-    _require_done(job)
+    """The most probable classes of each picture of a finished evaluation. Raises Conflict, BadRequest."""
+    if not is_ranked(evaluation_result(service, job)):
+        raise BadRequest(f"{job.name} has no ranked classes.", advice="Ask /evaluations/ID/samples.json.")
     from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
 
     return PredictionReader(service.folder(job.id).path / PREDICTIONS_FILE)

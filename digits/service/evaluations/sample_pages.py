@@ -1,4 +1,4 @@
-"""Evaluations of segmentation, detection, image to image and regression: their pictures, worst first, masks and boxes."""
+"""Evaluations whose outputs are kept whole: their pictures, worst first, masks and boxes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from digits.errors import BadRequest, DigitsError, NotFound
 from digits.images.addresses import picture_address
 from digits.images.palette import VOID
 from digits.service import Service
-from digits.service.evaluations.results import evaluation_result
+from digits.service.evaluations.results import evaluation_result, is_ranked
 from digits.service.files import confine as paths
 from digits.service.files.names import safe_name
 from digits.service.models.create import info_of
@@ -32,13 +32,10 @@ if TYPE_CHECKING:
 MASKS_FILE = "masks.zip"
 
 
-def is_of_task(result: dict[str, Any]) -> bool:
-    """Whether a result is one of these and not that of a classification."""
-    return "kind" in result
-
-
 def outputs(service: Service, job: Job) -> OutputReader:
-    """The outputs of a finished evaluation."""
+    """The outputs of a finished evaluation. Raises Conflict like `evaluation_result`, BadRequest where none were kept."""
+    if is_ranked(evaluation_result(service, job)):
+        raise BadRequest(f"{job.name} is an evaluation of classes.", advice="Ask /evaluations/ID/predictions.json.")
     from digits.storage.predictions import OUTPUTS_FILE, OutputReader
 
     return OutputReader(service.folder(job.id).path / OUTPUTS_FILE)

@@ -1,35 +1,37 @@
-"""Evaluations over HTTP: the page with progress, accuracy, confusion matrix and every picture; the same as JSON and CSV."""
+"""Evaluations of every task over HTTP: the page with progress, metrics, classes and every picture; the same as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from typing import Any
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, request, url_for
 
+from digits.domain.events import BaselineEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind
+from digits.domain.metrics import PERCENT, facts
 from digits.domain.status import Status
-from digits.errors import LoadImageError, NotFound
-from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import results as evaluations
-from digits.service.evaluations.results import evaluation_result
-from digits.service.evaluations.sample_pages import is_of_task
-from digits.service.files import confine as paths
+from digits.service.evaluations import sample_pages
+from digits.service.evaluations.results import evaluation_result, is_ranked
+from digits.service.models.history import read_history
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
-from digits.web.evaluations import csv as evaluation_csv
-from digits.web.evaluations import sample_pages as task_evaluations
+from digits.web.evaluations import downloads
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer, render_job, route, wants_json
 
 PAGE_SIZES = (25, 50, 100, 200)
 LARGEST_PAGE = 1000
+SAMPLES, MOST_SAMPLES = 24, 200  # on a page of the gallery: by default, at most
 TOP_CATEGORIES = 40  # rows of the gallery on one page
 TABLE_CLASSES = 24  # up to so many classes the matrix is a table; beyond it a chart
 SHOWN_PROBLEMS = 200
+NAMED = 5  # classes that a sentence names
 ORDERS = ("asc", "desc")
 SORTS = {"index": "List order", "confidence": "Confidence", "loss": "Loss", "label": "True class", "predicted": "Predicted class"}
+COUNTS = {"count": "Pictures", "predicted": "Predicted", "correct": "Right"}  # numbers of a class that are no metrics
 SELECTION = {
     "page": "From 0.",
     "size": "Rows per page.",
@@ -39,18 +41,21 @@ SELECTION = {
     "sort": ", ".join(SORTS),
     "order": "`asc` or `desc`.",
 }
+OF_SAMPLES = {
+    "page": "From 0.",
+    "size": f"Pictures per page ({SAMPLES}).",
+    "sort": "A metric of one picture; empty: the order of the list.",
+    "order": "`asc` or `desc`.",
+}
 
 
 def register(area: Blueprint) -> None:
     """Add the routes below `/evaluations`."""
     route(area, "/evaluations/<job_id>")(show_evaluation)
     area.add_url_rule("/evaluations/<job_id>/predictions.json", "evaluation_rows", rows)
-    area.add_url_rule("/evaluations/<job_id>/predictions.csv", "evaluation_csv", rows_csv)
-    area.add_url_rule("/evaluations/<job_id>/confusion.csv", "confusion_csv", confusion_csv)
-    area.add_url_rule("/evaluations/<job_id>/classes.csv", "classes_csv", classes_csv)
     area.add_url_rule("/evaluations/<job_id>/top.json", "evaluation_top", top)
-    area.add_url_rule("/evaluations/<job_id>/picture/<int:row>", "evaluation_picture", picture)
-    task_evaluations.register(area)
+    area.add_url_rule("/evaluations/<job_id>/samples.json", "evaluation_samples", samples)
+    downloads.register(area)
 
 
 @describes(
@@ -80,56 +85,21 @@ def top(job_id: str) -> Any:
     return json_answer(top_pictures(_job(job_id)))
 
 
-@describes(json=True, answer="CSV: path, true class, five predictions with their probability, loss.")
-def rows_csv(job_id: str) -> Response:
-    """All predictions of an evaluation."""
+@describes(json=True, arguments=OF_SAMPLES, answer="`kind`, `class_labels`, `colours`, `total`, `samples` with their outputs.")
+def samples(job_id: str) -> Any:
+    """A page of an evaluation's pictures with outputs and ground truth; by default the worst first."""
     job = _job(job_id)
-    labels = evaluation_result(get_service(), job)["class_labels"]
-    return evaluation_csv.answer(_csv_rows(evaluations.predictions(get_service(), job), labels), f"{job.id}_predictions.csv")
-
-
-@describes(json=True, answer="CSV: the confusion matrix, rows true, columns predicted.")
-def confusion_csv(job_id: str) -> Response:
-    """The confusion matrix of an evaluation."""
-    job = _job(job_id)
-    return evaluation_csv.answer(_csv_matrix(evaluation_result(get_service(), job)), f"{job.id}_confusion.csv")
-
-
-@describes(json=True, answer="CSV: count, accuracy, precision, F1 of each class.")
-def classes_csv(job_id: str) -> Response:
-    """The numbers of each class of an evaluation."""
-    job = _job(job_id)
-    per_class = evaluation_result(get_service(), job)["per_class"]
-    keys = list(per_class[0]) if per_class else ["label"]
-    return evaluation_csv.answer([keys, *([row[key] for key in keys] for row in per_class)], f"{job.id}_classes.csv")
-
-
-@describes(json=True, arguments={"size": "thumb or full."}, answer="PNG.")
-def picture(job_id: str, row: int) -> Response:
-    """One picture of an evaluation that read files."""
-    job = _job(job_id)
-    found = evaluations.predictions(get_service(), job)
-    if row >= len(found):
-        raise NotFound(f"This evaluation has no row {row}.")
-    path = found.rows([row])[0].path
-    if is_address(path):
-        raise LoadImageError(f"{path} is not fetched again to be shown.")
-    side = pictures.THUMB_SIDE if arguments.choice("size", ("thumb", "full"), "thumb") == "thumb" else 2048
-    data = pictures.thumbnail(paths.readable_file(get_service(), path, "path"), side)
-    response = Response(data, mimetype="image/png")
-    response.cache_control.private = True
-    response.cache_control.max_age = 3600
-    return response
+    result = evaluation_result(get_service(), job)
+    sort = arguments.given("sort")
+    sort = (result["key"] if result["columns"] else "") if sort is None else sort
+    usual = "desc" if _worst_first(result, sort) else "asc"
+    descending = arguments.choice("order", ORDERS, usual) == "desc"
+    page, size = arguments.whole("page", 0, most=2**31), arguments.whole("size", SAMPLES, least=1, most=MOST_SAMPLES)
+    return json_answer(sample_pages.sample_page(get_service(), job, page=page, size=size, sort=sort, descending=descending))
 
 
 def render_page(job: Job) -> str:
-    """The page of an evaluation: progress, or what came of it for its task."""
-    service = get_service()
-    if job.status == Status.DONE:
-        result = evaluation_result(service, job)
-        if is_of_task(result):
-            spec = EvaluationSpec.from_json(service.folder(job.id).spec())
-            return render_job("inference/task_evaluation.html", job, **task_evaluations.page_context(job, result, spec))
+    """The page of an evaluation: progress, or what came of it."""
     return render_job("inference/evaluation.html", job, **page_context(job))
 
 
@@ -150,20 +120,38 @@ def evaluation_dict(job: Job) -> dict[str, Any]:
 
 
 def page_context(job: Job) -> dict[str, Any]:
-    """What `inference/evaluation.html` needs beside what every job page has."""
+    """What `inference/evaluation.html` needs beside what every job page has: sections come from what the result holds."""
     service = get_service()
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
-    context: dict[str, Any] = {"spec": spec, "model": service.store.find(spec.model_id), "result": None}
+    model = service.store.find(spec.model_id)
+    context: dict[str, Any] = {"spec": spec, "model": model, "result": None}
     if job.status != Status.DONE:
         return context
     result = evaluation_result(service, job)
-    query = _page_of(PAGE_SIZES[0])
-    found = evaluations.prediction_page(service, job, **query, **_selection())
-    labels, top_page = result["class_labels"], arguments.whole("top_page", 0, most=2**31)
+    baseline = _baseline(model, result, spec)
     return {
         **context,
         "result": result,
-        "matrix": _matrix(result),
+        "baseline": baseline,
+        "verdict": verdict(result, baseline),
+        "title_of": title_of,
+        "head_of": head_of,
+        "shown": shown,
+        "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
+        "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
+        "matrix": downloads.confusion_rows(result) if "confusion" in result else [],
+        "table_classes": TABLE_CLASSES,
+        "worst": "desc" if _worst_first(result, result["key"]) else "asc",
+        **(_ranked_context(job, result) if is_ranked(result) else {}),
+    }
+
+
+def _ranked_context(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """The table of pictures with their most probable classes, as it is asked for, and the best pictures of each class."""
+    query = _page_of(PAGE_SIZES[0])
+    found = evaluations.prediction_page(get_service(), job, **query, **_selection())
+    labels, top_page = result["class_labels"], arguments.whole("top_page", 0, most=2**31)
+    return {
         "rows": [_row_dict(job, row, labels) for row in found.rows],
         "total": found.total,
         "pages": max(1, -(-found.total // query["size"])),
@@ -173,10 +161,60 @@ def page_context(job: Job) -> dict[str, Any]:
         "top": top_pictures(job, top_page * TOP_CATEGORIES, TOP_CATEGORIES),
         "top_page": top_page,
         "top_pages": max(1, -(-len(labels) // TOP_CATEGORIES)),
-        "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
-        "table_classes": TABLE_CLASSES,
         "link": _link,
     }
+
+
+def _baseline(model: Job | None, result: dict[str, Any], spec: EvaluationSpec) -> BaselineEvent | None:
+    """What the trivial answer scores on the same pictures: measured with them, or by the training on its validation split."""
+    if result.get("baseline"):
+        return BaselineEvent(**result["baseline"])
+    own = model is not None and spec.split == "val_db" and spec.dataset_id == model.dataset_id and not spec.limit
+    return read_history(get_service().folder(spec.model_id)).baseline if own else None
+
+
+def shown(name: str, value: float | None) -> str:
+    """A metric as text: shares in percent, counts whole."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if name in COUNTS:
+        return f"{value:,}"
+    unit = facts(name).unit
+    return f"{100 * value:.2f} %" if unit == PERCENT else f"{value:.4g} {unit}".strip()
+
+
+def title_of(name: str) -> str:
+    """A metric of all pictures, or of one."""
+    return facts(name).title
+
+
+def head_of(name: str) -> str:
+    """A number of one class as the head of a column."""
+    return COUNTS.get(name) or facts(name).column or facts(name).title
+
+
+def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]:
+    """What has to be said about the numbers: no better than the trivial answer, or classes that were not found at all."""
+    key, said = result["key"], []
+    own, trivial = result["metrics"].get(key), baseline.values.get(key) if baseline else None
+    if baseline and own is not None and trivial is not None and not _better(own, trivial, result["lower_is_better"]):
+        compared = f"{title_of(key)} {shown(key, own)} against {shown(key, trivial)}"
+        said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
+    missing = [f"“{row['label']}”" for row in result["per_class"] if any(row[n] == 0 for n in row if facts(n).missed)]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        said.append(f"{', '.join(missing[:NAMED])}{more} {'is' if len(missing) == 1 else 'are'} not found in any picture.")
+    return said
+
+
+def _better(own: float, trivial: float, lower: bool) -> bool:
+    """Whether a metric beats the trivial answer's, or that one is not known."""
+    return not math.isfinite(trivial) or (own < trivial if lower else own > trivial)
+
+
+def _worst_first(result: dict[str, Any], sort: str) -> bool:
+    """Whether a descending order shows the worst first."""
+    return bool(result["lower_is_better"]) if sort == result["key"] else False
 
 
 def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -252,31 +290,3 @@ def _address(job: Job, row: Any) -> str:
     split = str(job.summary.get("split", "")).removesuffix("_db")
     dataset = job.summary.get("dataset_id") or job.dataset_id
     return f"{request.script_root}/datasets/{dataset}/picture?db={split}&index={row.record}&size=thumb"
-
-
-def _matrix(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the confusion matrix that are not empty: `index`, `label`, `cells` (one number per class), `accuracy`."""
-    labels = result["class_labels"]
-    cells: dict[int, list[int]] = {}
-    for true, predicted, count in result["confusion"]:
-        cells.setdefault(true, [0] * len(labels))[predicted] = count
-    return [
-        {"index": i, "label": labels[i], "cells": row, "count": sum(row), "accuracy": row[i] / sum(row)}
-        for i, row in sorted(cells.items())
-    ]
-
-
-def _csv_rows(reader: Any, labels: list[str]) -> Iterator[list[Any]]:
-    best = [name for n in range(1, 6) for name in (f"prediction {n}", f"probability {n}")]
-    yield ["path", "label", "correct", "loss", *best]
-    for batch in reader.batches():
-        for row in batch:
-            top = [value for i, score in row.top[:5] for value in (labels[i], f"{score:.6f}")]
-            label = labels[row.label] if row.label >= 0 else ""
-            yield [row.path, label, "" if row.correct is None else int(row.correct), row.loss, *top]
-
-
-def _csv_matrix(result: dict[str, Any]) -> Iterator[list[Any]]:
-    yield ["true \\ predicted", *result["class_labels"], "accuracy"]
-    for row in _matrix(result):
-        yield [row["label"], *row["cells"], f"{row['accuracy']:.6f}"]

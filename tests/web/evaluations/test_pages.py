@@ -66,6 +66,14 @@ def test_the_page_shows_numbers_matrix_and_pictures(client, evaluation):
     assert "&lt;script&gt;" in text
 
 
+def test_a_result_of_classes_from_before_has_the_keys_of_every_task(client, evaluation):
+    result = client.get(f"/evaluations/{evaluation.id}.json").get_json()["result"]
+    assert result["metrics"] == {"accuracy": result["top1"], "accuracy_top5": result["top5"], "loss": result["loss"]}
+    assert (result["kind"], result["task"], result["key"]) == ("classes", "classification", "accuracy")
+    for name in ("samples.json", "samples.csv", "masks.zip", "mask/0.png", "coco.json"):
+        assert client.get(f"/evaluations/{evaluation.id}/{name}").status_code == 400, name
+
+
 def test_rows_are_filtered_sorted_and_paged(client, evaluation):
     address = f"/evaluations/{evaluation.id}/predictions.json"
     wrong = client.get(f"{address}?only=wrong&size=4&page=2").get_json()

@@ -102,6 +102,13 @@ def test_masks_and_csv(client: FlaskClient, segmentation: Job) -> None:
     assert client.get(f"{base}/coco.json").status_code == 400
 
 
+def test_what_an_evaluation_does_not_hold_is_refused_with_advice(client: FlaskClient, segmentation: Job) -> None:
+    base = f"/evaluations/{segmentation.id}"
+    for name in ("predictions.json", "predictions.csv", "top.json", "confusion.csv", "picture/0"):
+        assert client.get(f"{base}/{name}").status_code == 400, name
+    assert "samples.json" in client.get(f"{base}/predictions.json").get_data(as_text=True)
+
+
 def test_boxes_as_coco_has_them(service: Service, client: FlaskClient) -> None:
     job = finished(service, "boxes", [np.array([[1, 2, 4, 8, 0.5, 1]], np.float32)])
     answer = json.loads(client.get(f"/evaluations/{job.id}/coco.json").data)

@@ -1,0 +1,164 @@
+"""What an evaluation hands over as files: CSV of everything, pictures, masks, boxes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from flask import Blueprint, Response, send_file
+
+from digits.domain.jobs import Kind
+from digits.errors import BadRequest, LoadImageError, NotFound
+from digits.service.evaluations import inputs as pictures
+from digits.service.evaluations import results as evaluations
+from digits.service.evaluations import sample_pages
+from digits.service.evaluations.results import evaluation_result
+from digits.service.files import confine as paths
+from digits.storage.jobs.store import Job
+from digits.utils.names import is_address
+from digits.web.http import arguments
+from digits.web.http.request import describes, get_service, json_answer
+
+CHUNK = 1 << 16
+
+
+def register(area: Blueprint) -> None:
+    """Add the routes below `/evaluations`."""
+    for address, name, view in (
+        ("predictions.csv", "evaluation_csv", rows_csv),
+        ("confusion.csv", "confusion_csv", confusion_csv),
+        ("classes.csv", "classes_csv", classes_csv),
+        ("samples.csv", "evaluation_samples_csv", samples_csv),
+        ("picture/<int:row>", "evaluation_picture", picture),
+        ("mask/<int:row>.png", "evaluation_mask", mask),
+        ("masks.zip", "evaluation_masks", masks),
+        ("coco.json", "evaluation_coco", coco),
+    ):
+        area.add_url_rule(f"/evaluations/<job_id>/{address}", name, view)
+
+
+@describes(json=True, answer="CSV: path, true class, five predictions with their probability, loss.")
+def rows_csv(job_id: str) -> Response:
+    """All predictions of an evaluation."""
+    job = _job(job_id)
+    labels = evaluation_result(get_service(), job)["class_labels"]
+    return _as_csv(_csv_rows(evaluations.predictions(get_service(), job), labels), f"{job.id}_predictions.csv")
+
+
+@describes(json=True, answer="CSV: the confusion matrix, rows true, columns predicted.")
+def confusion_csv(job_id: str) -> Response:
+    """The confusion matrix of an evaluation."""
+    job = _job(job_id)
+    return _as_csv(_csv_matrix(evaluation_result(get_service(), job)), f"{job.id}_confusion.csv")
+
+
+@describes(json=True, answer="CSV: count, accuracy, precision, F1 of each class.")
+def classes_csv(job_id: str) -> Response:
+    """The numbers of each class of an evaluation."""
+    job = _job(job_id)
+    per_class = evaluation_result(get_service(), job)["per_class"]
+    keys = list(per_class[0]) if per_class else ["label"]
+    return _as_csv([keys, *([row[key] for key in keys] for row in per_class)], f"{job.id}_classes.csv")
+
+
+@describes(json=True, arguments={"size": "thumb or full."}, answer="PNG.")
+def picture(job_id: str, row: int) -> Response:
+    """One picture of an evaluation that read files."""
+    job = _job(job_id)
+    found = evaluations.predictions(get_service(), job)
+    if row >= len(found):
+        raise NotFound(f"This evaluation has no row {row}.")
+    path = found.rows([row])[0].path
+    if is_address(path):
+        raise LoadImageError(f"{path} is not fetched again to be shown.")
+    side = pictures.THUMB_SIDE if arguments.choice("size", ("thumb", "full"), "thumb") == "thumb" else 2048
+    data = pictures.thumbnail(paths.readable_file(get_service(), path, "path"), side)
+    response = Response(data, mimetype="image/png")
+    response.cache_control.private = True
+    response.cache_control.max_age = 3600
+    return response
+
+
+@describes(json=True, answer="CSV: row, path, record and the metrics of each picture.")
+def samples_csv(job_id: str) -> Response:
+    """The metrics of every picture of an evaluation."""
+    job = _job(job_id)
+    reader = sample_pages.outputs(get_service(), job)
+    lines = ([number, *values] for number, values in enumerate(reader.values()))
+    return _as_csv(chain([["row", "path", "record", *reader.metrics]], lines), f"{job.id}.csv")
+
+
+@describes(json=True, answer="PNG: the class of each pixel.")
+def mask(job_id: str, row: int) -> Response:
+    """The mask that was predicted for one picture."""
+    data = sample_pages.mask(get_service(), _job(job_id), row)
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}_{row}.png"'}
+    return Response(data, mimetype="image/png", headers=headers)
+
+
+@describes(json=True, answer="A zip of PNG files.")
+def masks(job_id: str) -> Response:
+    """All predicted masks."""
+    path = sample_pages.masks_zip(get_service(), _job(job_id))
+    return send_file(path, as_attachment=True, download_name=f"{job_id}_masks.zip")
+
+
+@describes(json=True, answer="COCO's results: `image_id` (the row), `category_id`, `bbox`, `score`.")
+def coco(job_id: str) -> Any:
+    """All boxes that were found."""
+    return json_answer(list(sample_pages.coco_results(get_service(), _job(job_id))))
+
+
+def confusion_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the confusion matrix that are not empty: `index`, `label`, `cells` (one number per class), `accuracy`."""
+    labels = result["class_labels"]
+    if "confusion" not in result:
+        raise BadRequest("This evaluation has no confusion matrix.", advice="The JSON of the evaluation has all numbers.")
+    cells: dict[int, list[int]] = {}
+    for true, predicted, count in result["confusion"]:
+        cells.setdefault(true, [0] * len(labels))[predicted] = count
+    return [
+        {"index": i, "label": labels[i], "cells": row, "count": sum(row), "accuracy": row[i] / sum(row)}
+        for i, row in sorted(cells.items())
+    ]
+
+
+def _job(job_id: str) -> Job:
+    return get_service().store.get(job_id, Kind.EVALUATION)
+
+
+def _csv_rows(reader: Any, labels: list[str]) -> Iterator[list[Any]]:
+    best = [name for n in range(1, 6) for name in (f"prediction {n}", f"probability {n}")]
+    yield ["path", "label", "correct", "loss", *best]
+    for batch in reader.batches():
+        for row in batch:
+            top = [value for i, score in row.top[:5] for value in (labels[i], f"{score:.6f}")]
+            label = labels[row.label] if row.label >= 0 else ""
+            yield [row.path, label, "" if row.correct is None else int(row.correct), row.loss, *top]
+
+
+def _csv_matrix(result: dict[str, Any]) -> Iterator[list[Any]]:
+    rows = confusion_rows(result)
+    yield ["true \\ predicted", *result["class_labels"], "accuracy"]
+    for row in rows:
+        yield [row["label"], *row["cells"], f"{row['accuracy']:.6f}"]
+
+
+def _as_csv(lines: Iterable[Iterable[Any]], name: str) -> Response:
+    """The rows as a download called `name`."""
+
+    def text() -> Iterator[str]:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        for line in lines:
+            writer.writerow(line)
+            if buffer.tell() > CHUNK:
+                yield buffer.getvalue()
+                buffer.seek(0)
+                buffer.truncate()
+        yield buffer.getvalue()
+
+    return Response(text(), mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
