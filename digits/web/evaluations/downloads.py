@@ -52,7 +52,9 @@ def rows_csv(job_id: str) -> Response:
 def confusion_csv(job_id: str) -> Response:
     """The confusion matrix of an evaluation."""
     job = _job(job_id)
-    return _as_csv(_csv_matrix(evaluation_result(get_service(), job)), f"{job.id}_confusion.csv")
+    result = evaluation_result(get_service(), job)
+    lines = ([row["label"], *row["cells"], f"{row['accuracy']:.6f}"] for row in confusion_rows(result))
+    return _as_csv(chain([["true \\ predicted", *result["class_labels"], "accuracy"]], lines), f"{job.id}_confusion.csv")
 
 
 @describes(json=True, answer="CSV: count, accuracy, precision, F1 of each class.")
@@ -138,13 +140,6 @@ def _csv_rows(reader: Any, labels: list[str]) -> Iterator[list[Any]]:
             top = [value for i, score in row.top[:5] for value in (labels[i], f"{score:.6f}")]
             label = labels[row.label] if row.label >= 0 else ""
             yield [row.path, label, "" if row.correct is None else int(row.correct), row.loss, *top]
-
-
-def _csv_matrix(result: dict[str, Any]) -> Iterator[list[Any]]:
-    rows = confusion_rows(result)
-    yield ["true \\ predicted", *result["class_labels"], "accuracy"]
-    for row in rows:
-        yield [row["label"], *row["cells"], f"{row['accuracy']:.6f}"]
 
 
 def _as_csv(lines: Iterable[Iterable[Any]], name: str) -> Response:
