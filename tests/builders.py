@@ -42,7 +42,7 @@ def make_job(
     job = create_job(
         service,
         kind=kind,
-        task=Task.CLASSIFICATION,
+        task=Task("classification"),
         type_name=TYPE_NAMES[kind],
         name=name,
         form=form or {},

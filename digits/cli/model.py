@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from digits import tasks
 from digits.cli import print_json
 from digits.cli.evaluate import evaluate
 from digits.cli.follow import follow
 from digits.cli.many import add_delete, stop
 from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
 from digits.cli.tables import add_list, find_job
-from digits.domain.jobs import Kind, Task
+from digits.domain.jobs import Kind
 from digits.errors import BadRequest, DigitsError
 from digits.service.models import archives, exports
 from digits.service.models.choices import recommended_values
@@ -72,8 +73,7 @@ def train(
         values.setdefault(
             "model_name", f"{source.name} {network or (network_file and network_file.stem) or previous or 'alexnet'}"
         )
-        task = Task.CLASSIFICATION if source.task == Task.CLASSIFICATION else Task.GENERIC
-        jobs = create_models(service, task, values, owner)
+        jobs = create_models(service, tasks.get(source.task).area, values, owner)
         done = no_wait or follow(service, [job.id for job in jobs], quiet=as_json)
         if as_json:
             print_json([model_dict(service, service.store.get(job.id), verbose=True) for job in jobs])

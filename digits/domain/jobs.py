@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 SCHEMA = 1
 JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}\Z")
@@ -30,13 +30,6 @@ OF_MODELS = (Kind.EVALUATION, Kind.EXPORT)  # jobs that go with the model that t
 class Task(str):
     """The name of a task as `job.json` has it. Which ones there are, and what they mean, says `digits.tasks`."""
 
-    CLASSIFICATION: ClassVar[Task]
-    GENERIC: ClassVar[Task]
-
-
-Task.CLASSIFICATION = Task("classification")
-Task.GENERIC = Task("generic")
-
 
 class Action(StrEnum):
     """What a user has requested the supervisor to do with a job."""
@@ -45,13 +38,6 @@ class Action(StrEnum):
     ABORT = "abort"
     DELETE = "delete"
     RESUME = "resume"  # start a finished job again, from its checkpoint where it has one
-
-
-TYPE_NAMES = {
-    (Kind.DATASET, Task.CLASSIFICATION): "Image Classification Dataset",
-    (Kind.MODEL, Task.CLASSIFICATION): "Image Classification Model",
-    (Kind.MODEL, Task.GENERIC): "Generic Image Model",
-}
 
 
 def new_job_id(now: float | None = None) -> str:

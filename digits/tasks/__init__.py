@@ -16,7 +16,7 @@ from digits.tasks.multi_label import MultiLabel
 from digits.tasks.regression import Regression
 from digits.tasks.segmentation import Segmentation
 
-__all__ = ["TASKS", "Labels", "Task", "get", "infer", "of", "of_output"]
+__all__ = ["CLASSIFICATION", "GENERIC", "TASKS", "Labels", "Task", "get", "infer", "of", "of_output"]
 
 TASKS: tuple[Task, ...] = (
     Classification(),
@@ -27,7 +27,7 @@ TASKS: tuple[Task, ...] = (
     ImageToImage(),
     Generic(),
 )
-GENERIC = TASKS[-1]
+CLASSIFICATION, GENERIC = TASKS[0], TASKS[-1]  # those with an area of their own, which has their name
 _BY_NAME = {name: task for task in TASKS for name in (task.name, *task.aliases)}
 
 

@@ -114,6 +114,8 @@ class Task(ABC):
     dataset_type: ClassVar[str] = ""  # R's `type_name` of a data set; empty: the title of its source
     model_type: ClassVar[str] = "Generic Image Model"  # R's `type_name` of a model
     area: ClassVar[str] = "generic"  # R's part of the addresses: /datasets/images/<area>, /models/images/<area>
+    form_title: ClassVar[str] = "New Image Model"  # of its area's form of a new model
+    has_labels_file: ClassVar[bool] = False  # R's JSON of a model names the file of class labels and the resize mode
     unit: ClassVar[str] = "entries"  # what progress counts while records are made
     counted: ClassVar[str] = ""  # what statistics count of the classes: "records", "pixels", "boxes", "labels", "" (nothing)
     label_kinds: ClassVar[tuple[str, ...]]  # kinds of labels in records that fit, the usual one first

@@ -26,6 +26,8 @@ class Classification(Task):
     dataset_type = "Image Classification Dataset"
     model_type = "Image Classification Model"
     area = "classification"
+    form_title = "New Image Classification Model"
+    has_labels_file = True
     unit = "images"
     label_kinds = ("index",)
     counted = "records"

@@ -58,7 +58,8 @@ class ExecutorContract:
 
     def job(self, jobs_dir: JobsDir, **spec: Any) -> str:
         """The id of a new job of the worker in `digits.testing.executor_worker`."""
-        request = JobRequest(new_job_id(), Kind.MODEL, "Test", Task.GENERIC, time.time(), {}, spec, resources=Resources("train"))
+        needs = Resources("train")
+        request = JobRequest(new_job_id(), Kind.MODEL, "Test", Task("generic"), time.time(), {}, spec, resources=needs)
         jobs_dir.folder(request.id).create(request, UserColumns("test"))
         return request.id
 

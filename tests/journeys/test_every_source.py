@@ -18,7 +18,7 @@ from digits.service.models.validation_samples import META_FILE as META
 from digits.storage.records.caffe_datum import make_datum
 from tests.extensions.data.test_dicom import write as write_dicom
 from tests.ingest import objects
-from tests.journeys.client import Client, server_with
+from tests.journeys.client import GENERIC, Client, server_with
 from tests.journeys.forms import form_of, shown_text
 from tests.service.finished_dataset import class_folder
 
@@ -207,4 +207,7 @@ def test_from_the_form_to_a_trained_model(name: str, client: Client, request: py
     kind = tasks.of(info["task"], tasks.Labels.of_snapshot(json.loads((client.server.jobs_dir / made["id"] / META).read_text())))
     assert (answer["kind"], len(answer["samples"])) == (kind.output_kind, 1)
     assert bool(answer["predictions"]) == (network in ("small_cnn", "lenet"))
-    assert "generic" not in shown_text(client.page(f"/models/{made['id']}")).lower()
+    results = client.page(f"{GENERIC}/infer_one", job_id=made["id"], record="val:0")
+    evaluation = client.page(f"/models/{made['id']}/evaluate", wait="1")
+    for page in (client.page(f"/models/{made['id']}"), results, evaluation):
+        assert "generic" not in shown_text(page).lower()

@@ -41,7 +41,7 @@ class World:
         return create_job(
             self.service,
             kind=kind,
-            task=Task.CLASSIFICATION,
+            task=Task("classification"),
             type_name="Test",
             name=str(kind),
             form={},

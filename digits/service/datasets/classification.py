@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import field_validator
 
+from digits import tasks
 from digits.domain.datasets import DatasetSpec
-from digits.domain.jobs import TYPE_NAMES, Kind, Resources, Task
+from digits.domain.jobs import Resources
 from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets import folder_checks
@@ -260,7 +261,7 @@ class ClassificationSource(Source):
     """Folders of pictures, or lists of them."""
 
     name = "classification"
-    type_name = TYPE_NAMES[Kind.DATASET, Task.CLASSIFICATION]
+    type_name = tasks.CLASSIFICATION.dataset_type
     model = ClassificationDatasetForm
     clone_words = "an image classification data set"
 
@@ -278,7 +279,7 @@ class ClassificationSource(Source):
         size = {} if form.keep_size else {"width": form.resize_width, "height": form.resize_height}
         spec = DatasetSpec(
             extension=CLASSIFICATION[form.method],
-            task=str(Task.CLASSIFICATION),
+            task=tasks.CLASSIFICATION.name,
             extension_data={**_ingest_values(service, form), **uploads},
             feature_encoding=feature_encoding(form.model_dump()),
             force_same_shape=not form.keep_size,

@@ -7,10 +7,10 @@ from typing import Any
 
 from digits import tasks
 from digits.domain.datasets import DatasetInfo
-from digits.domain.jobs import Kind, Task
+from digits.domain.jobs import Kind
 from digits.domain.status import Status
 from digits.errors import NotFound, StorageError
-from digits.frameworks import DEFAULT, frameworks
+from digits.frameworks import frameworks
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.datasets.contents import CLASSIFICATION, summary_dict
@@ -23,30 +23,29 @@ MAX_FOUND = 60
 EVERY = 10**6
 
 
-def suits_form(job: Job, task: str) -> bool:
-    """Whether a data set, or a model for one, belongs to the form of classification or to the other (every other `task`).
+def suits_form(job: Job, area: str) -> bool:
+    """Whether a data set, or a model for one, belongs to the form of an area: of classification or of every other task.
 
     What a plugin made for classification belongs to both: scripts of the original train on all plugins' data sets by the other.
     """
-    area = tasks.get(task).area
     return tasks.get(job.task).area == area or (area == tasks.GENERIC.area and job.extension not in CLASSIFICATION.values())
 
 
-def dataset_choices(service: Service, task: str, extension: str = "") -> list[dict[str, Any]]:
+def dataset_choices(service: Service, area: str, extension: str = "") -> list[dict[str, Any]]:
     """Data sets a new model may learn from, newest first: those that are whole or being made and suit the form.
 
     Each says under `networks` for which task a network fits it, and under `proposed` which one by framework.
     """
     found = service.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(s) for s in USABLE])).jobs
-    suiting = [job for job in found if suits_form(job, task)]
+    suiting = [job for job in found if suits_form(job, area)]
     offered = [_dataset(service, job) for job in suiting if not extension or job.extension == extension]
     return [dataset for dataset in offered if dataset is not None]
 
 
-def previous_choices(service: Service, task: str) -> list[dict[str, Any]]:
+def previous_choices(service: Service, area: str) -> list[dict[str, Any]]:
     """Models whose network (and weights) may be the start of a new one, newest first."""
     found = service.store.query(JobQuery(kind=Kind.MODEL, limit=MAX_PREVIOUS)).jobs
-    return [_previous(service, job) for job in found if suits_form(job, task)]
+    return [_previous(service, job) for job in found if suits_form(job, area)]
 
 
 def framework_choices() -> list[dict[str, Any]]:
@@ -68,9 +67,11 @@ def framework_choices() -> list[dict[str, Any]]:
     ]
 
 
-def standard_choices(framework: str, task: str) -> list[dict[str, Any]]:
-    """The networks with a readable text of ours that a form offers, with the sound defaults of each."""
-    return [asdict(network) for network in catalog.standard_networks(framework, task if task == Task.CLASSIFICATION else "")]
+def standard_choices(framework: str, area: str) -> list[dict[str, Any]]:
+    """The networks with a readable text of ours that the form of an area offers, with the sound defaults of each: those for the
+    task that the area is named for, all of them where it is open to any."""
+    task = "" if area == tasks.GENERIC.area else area
+    return [asdict(network) for network in catalog.standard_networks(framework, task)]
 
 
 def networks_task(task: str, info: DatasetInfo | None) -> str:
@@ -101,9 +102,7 @@ def recommended_values(name: str) -> dict[str, Any]:
         return {}
 
 
-def library_choices(
-    text: str, framework: str = DEFAULT, task: str = Task.CLASSIFICATION, limit: int = MAX_FOUND
-) -> dict[str, Any]:
+def library_choices(text: str, framework: str, task: str, limit: int = MAX_FOUND) -> dict[str, Any]:
     """Library networks of a framework for a task whose name has every word of `text`: `total` and the first `limit` as
     `networks`."""
     found = catalog.search(text, limit=EVERY, framework=framework, task=task)
@@ -124,6 +123,7 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
         "created": job.created,
         "letter": str(job.status),
         "networks": task,
+        "task_title": tasks.get(task).title,
         "proposed": {name: network.name if network else "" for name, network in networks.items()},
     }
 

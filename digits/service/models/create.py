@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import digits
+from digits import tasks
 from digits.domain.datasets import TRAIN_DB, DatasetInfo
-from digits.domain.jobs import TYPE_NAMES, Kind, Resources, Task
+from digits.domain.jobs import Kind, Resources, Task
 from digits.domain.status import Status
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
@@ -53,13 +54,13 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
-def create_models(service: Service, task: str, values: Mapping[str, Any], owner: str = "") -> list[Job]:
+def create_models(service: Service, area: str, values: Mapping[str, Any], owner: str = "") -> list[Job]:
     """Make one model, or one for each combination of the listed rates and batch sizes. Raises FormErrors.
 
-    `task` is `classification` or, for every other sort of data set, `generic`. `values["clone"]` may name a model whose
+    `area` is `classification` or, for every other sort of data set, `generic`. `values["clone"]` may name a model whose
     stored form stands in for what `values` leaves out.
     """
-    return create_planned(service, plan_models(service, task, values), owner)
+    return create_planned(service, plan_models(service, area, values), owner)
 
 
 def create_planned(service: Service, plan: Plan, owner: str = "") -> list[Job]:
@@ -67,12 +68,12 @@ def create_planned(service: Service, plan: Plan, owner: str = "") -> list[Job]:
     return [_create(service, plan, model, owner) for model in plan.models]
 
 
-def plan_models(service: Service, task: str, values: Mapping[str, Any]) -> Plan:
+def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
     """Check a form and say what would be made of it, without making it. Raises FormErrors with everything that is wrong."""
     values = {**_cloned(service, values), **values}
     form, errors = read(values)
     framework, warnings = _collect(errors, lambda: choose_framework(form), (DEFAULT, []))
-    dataset = _collect(errors, lambda: usable_dataset(service, task, form.dataset), None) if "dataset" not in errors else None
+    dataset = _collect(errors, lambda: usable_dataset(service, area, form.dataset), None) if "dataset" not in errors else None
     network = _collect(errors, lambda: resolve(service, form, values, framework), None)
     needs = _collect(errors, lambda: resources(service, form), None)
     info = info_of(service, dataset.id) if dataset else None
@@ -95,7 +96,7 @@ def read(values: Mapping[str, Any]) -> tuple[ModelForm, Errors]:
     return parse(ModelForm, {"model_name": "?", "dataset": "?", **kept}), errors
 
 
-def usable_dataset(service: Service, task: str, dataset_id: str) -> Job:
+def usable_dataset(service: Service, area: str, dataset_id: str) -> Job:
     """The data set to train on: one that is there, is or will be whole, and suits the form. FormErrors otherwise."""
     job = service.store.find(dataset_id)
     if job is None or job.kind != Kind.DATASET:
@@ -105,9 +106,9 @@ def usable_dataset(service: Service, task: str, dataset_id: str) -> Job:
         raise FormErrors(
             {"dataset": [f"{job.name} {word}, so it has no pictures to learn from. Make it again or choose another."]}
         )
-    if not suits_form(job, task):
-        where = "images/generic" if task == Task.CLASSIFICATION else "images/classification"
-        raise FormErrors({"dataset": [f"{job.name} is a {job.task} data set. Make its model at /models/{where}/new."]})
+    if not suits_form(job, area):
+        where = f"/models/images/{tasks.get(job.task).area}/new"
+        raise FormErrors({"dataset": [f"This form is not for data sets like {job.name}. Make its model at {where}."]})
     return job
 
 
@@ -156,7 +157,7 @@ def _dataset_keys(service: Service, job: Job) -> dict[str, Any]:
     if info.feature_shape is not None:
         channels, height, width = info.feature_shape
         value["image dimensions"] = [height, width, channels]
-    if job.task == Task.CLASSIFICATION:
+    if tasks.get(job.task).has_labels_file:
         value |= {"image resize mode": info.extra.get("resize_mode", ""), "labels file": LABELS_FILE}
     if info.mean_image:
         value["mean file"] = info.mean_image
@@ -252,7 +253,6 @@ def _spec(
 
 
 def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Job:
-    task = Task(plan.dataset.task)
     with claimed_job_id(service) as job_id:
         with atomic(service.folder(job_id).path / NETWORK_FILE) as handle:
             handle.write(model.spec.network.encode(errors="surrogatepass"))
@@ -260,8 +260,8 @@ def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Jo
             service,
             job_id=job_id,
             kind=Kind.MODEL,
-            task=task,
-            type_name=TYPE_NAMES.get((Kind.MODEL, task), TYPE_NAMES[Kind.MODEL, Task.GENERIC]),
+            task=Task(plan.dataset.task),
+            type_name=tasks.get(plan.dataset.task).model_type,
             name=model.name,
             group=plan.group,
             owner=owner,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from digits.domain.jobs import Kind, Task
+from digits.domain.jobs import Kind
 from digits.errors import FormErrors, NotFound
 from digits.frameworks import DEFAULT
 from digits.ipc.supervisor_client import call
@@ -16,7 +16,7 @@ from digits.service.models.network_text import problems
 from digits.service.models.networks import model_spec, standard_text, start_weights
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
-from digits.tasks import Labels, of
+from digits.tasks import CLASSIFICATION, Labels, of
 
 MAX_CHECKED = 400_000
 CHECK_SECONDS = 100.0
@@ -87,7 +87,7 @@ def _context(service: Service, form: CheckForm) -> dict[str, Any]:
         raise FormErrors({"dataset_id": [f"There is no data set {form.dataset_id!r} (any more)."]})
     if job is None:
         return {
-            "task": str(Task.CLASSIFICATION),
+            "task": CLASSIFICATION.name,
             "input_shape": _cropped((3, 224, 224), form.crop_size),
             "num_classes": UNKNOWN_CLASSES,
         }

@@ -7,10 +7,12 @@ from typing import Any
 
 from flask import Blueprint, jsonify, redirect, request
 
+from digits import tasks
 from digits.domain.jobs import OF_MODELS, Kind
 from digits.errors import BadRequest
 from digits.service import Service, rows
 from digits.service import jobs as job_actions
+from digits.service.datasets.contents import CLASSIFICATION, is_classification
 from digits.storage.jobs.store import Job
 from digits.web.http import arguments
 from digits.web.http.request import check_edit, describes, get_service, require_user, route, wants_json
@@ -82,15 +84,14 @@ def clone_address(job: Job) -> str:
     if job.kind in OF_MODELS:
         raise BadRequest(f"An {job.kind} cannot be cloned; start another one on the page of its model.")
     if job.kind == Kind.DATASET:
-        if job.task == "classification" and job.extension.startswith("image-classification"):
+        if is_classification(job):
             return f"{root}/datasets/images/classification/new?clone={job.id}"
         if not job.extension or job.extension == "prebuilt":
             return f"{root}/datasets/images/generic/new?clone={job.id}"
         return f"{root}/datasets/generic/new/{job.extension}?clone={job.id}"
-    if job.task == "classification" and (not job.extension or job.extension.startswith("image-classification")):
-        return f"{root}/models/images/classification/new?clone={job.id}"
-    extension = f"/{job.extension}" if job.extension else ""
-    return f"{root}/models/images/generic/new{extension}?clone={job.id}"
+    if job.extension and job.extension not in CLASSIFICATION.values():
+        return f"{root}/models/images/generic/new/{job.extension}?clone={job.id}"
+    return f"{root}/models/images/{tasks.get(job.task).area}/new?clone={job.id}"
 
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})

@@ -7,7 +7,8 @@ from typing import Any
 
 from flask import flash, render_template
 
-from digits.domain.jobs import Kind, Task
+from digits import tasks
+from digits.domain.jobs import Kind
 from digits.frameworks import DEFAULT
 from digits.service.forms import BoundForm
 from digits.service.models import choices as model_choices
@@ -15,21 +16,18 @@ from digits.service.models.create import clone_values
 from digits.service.models.form import LR_PARAMETERS, MAX_NAME, ModelForm
 from digits.service.models.gpus import machine_gpus
 from digits.storage.jobs.store import JobQuery
-from digits.tasks import TASKS
 from digits.web.http import arguments
 from digits.web.http.request import get_service
 
-TITLES = {Task.CLASSIFICATION: "New Image Classification Model", Task.GENERIC: "New Image Model"}
-
 
 def render(
-    task: Task, values: Mapping[str, Any] | None = None, errors: Mapping[str, list[str]] | None = None, extension: str = ""
+    area: str, values: Mapping[str, Any] | None = None, errors: Mapping[str, list[str]] | None = None, extension: str = ""
 ) -> str:
-    """The form: as sent when `values` are given, else as a clone or with recommended values for the first network."""
+    """The form of an area: as sent when `values` are given, else as a clone or with recommended values for the first network."""
     service = get_service()
-    datasets = model_choices.dataset_choices(service, task, extension)
+    datasets = model_choices.dataset_choices(service, area, extension)
     frameworks = model_choices.framework_choices()
-    standard = {f["id"]: model_choices.standard_choices(f["id"], task) for f in frameworks}
+    standard = {f["id"]: model_choices.standard_choices(f["id"], area) for f in frameworks}
     source = arguments.text("clone") if values is None else ""
     if source:
         values = clone_values(service, service.store.get(source, Kind.MODEL))
@@ -37,20 +35,20 @@ def render(
     return render_template(
         "models/new.html",
         form=BoundForm(ModelForm, values if values is not None else fresh_values(datasets, standard[DEFAULT]), errors or {}),
-        title=TITLES[task] + (f" ({extension})" if extension else ""),
-        form_area="classification" if task == Task.CLASSIFICATION else "generic",
+        title=tasks.get(area).form_title + (f" ({extension})" if extension else ""),
+        form_area=area,
         extension=extension,
-        task=str(task),
+        open_task=tasks.GENERIC.name,
         datasets=datasets,
         standard=standard,
         frameworks=frameworks,
-        previous=model_choices.previous_choices(service, task),
+        previous=model_choices.previous_choices(service, area),
         gpus=machine_gpus(service),
         groups=groups,
         lr_parameters=LR_PARAMETERS,
         form_defaults=defaults(),
-        tasks_with=lambda fact: " ".join(task.name for task in TASKS if getattr(task, fact)),
-        task_losses={task.name: list(task.losses) for task in TASKS},
+        tasks_with=lambda fact: " ".join(task.name for task in tasks.TASKS if getattr(task, fact)),
+        task_losses={task.name: list(task.losses) for task in tasks.TASKS},
         is_fresh=values is None,
         sent=values or {},
     )

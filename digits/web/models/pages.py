@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, url_for
 
 from digits import tasks
-from digits.domain.jobs import Kind, Task
+from digits.domain.jobs import Kind
 from digits.errors import BadRequest, FormErrors
 from digits.frameworks import DEFAULT
 from digits.service.forms import parse
@@ -36,7 +36,6 @@ from digits.web.models import form as model_form_page
 from digits.web.models import validation_samples as film
 
 IMAGES = "/models/images"
-AREAS = {"classification": Task.CLASSIFICATION, "generic": Task.GENERIC}
 
 
 def blueprint() -> Blueprint:
@@ -76,14 +75,14 @@ def index() -> Any:
 def new(kind: str) -> Any:
     """The form of a new model."""
     require_user()
-    return model_form_page.render(AREAS[kind])
+    return model_form_page.render(kind)
 
 
 @describes(arguments={"clone": "A model whose values fill the form."})
 def new_for_extension(extension_id: str) -> Any:
     """The form of a new model on data sets of one extension."""
     require_user()
-    return model_form_page.render(Task.GENERIC, extension=extension_id)
+    return model_form_page.render(tasks.GENERIC.area, extension=extension_id)
 
 
 @describes(form=ModelForm, answer="The model, as at /models/{job_id}.json, or `jobs`: one for each combination of a sweep.")
@@ -92,13 +91,14 @@ def create(kind: str) -> Any:
 
     `clone` may name a model whose stored form stands in for the fields that are left out.
     """
-    return _create(AREAS[kind])
+    return _create(kind)
 
 
 @describes(form=ModelForm, answer="The model, as at /models/{job_id}.json, or `jobs`: one for each combination of a sweep.")
 def create_for_extension(extension_id: str) -> Any:
     """Create a model on a data set of one extension."""
-    return _create(Task.GENERIC, extension_id.removesuffix(".json"))  # the old rule without a slash also takes `generic.json`
+    # The old rule without a slash also takes `generic.json`.
+    return _create(tasks.GENERIC.area, extension_id.removesuffix(".json"))
 
 
 @describes(answer="The model: see docs/rest.md.")
@@ -186,20 +186,20 @@ def visualize_lr() -> Any:
 )
 def networks() -> Any:
     """The networks of the libraries."""
-    task = arguments.text("task", str(Task.CLASSIFICATION))
+    task = arguments.text("task", tasks.CLASSIFICATION.name)
     return json_answer(model_choices.library_choices(arguments.text("q"), arguments.text("framework", DEFAULT), task))
 
 
-def _create(task: Task, extension: str = "") -> Any:
+def _create(area: str, extension: str = "") -> Any:
     owner = require_user()
     service = get_service()
     values = arguments.form_values()
     try:
-        plan = plan_models(service, task, values)
+        plan = plan_models(service, area, values)
     except FormErrors as error:
         if wants_json():
             raise
-        return model_form_page.render(task, values, error.errors, extension), 400
+        return model_form_page.render(area, values, error.errors, extension), 400
     if extension and plan.dataset.extension != extension:
         raise BadRequest(f"{plan.dataset.name} is no data set of {extension}.")
     jobs = create_planned(service, plan, owner)

@@ -27,7 +27,7 @@ def make_evaluation(service: Service, labels: list[str], paths: list[str], statu
     job = create_job(
         service,
         kind=Kind.EVALUATION,
-        task=Task.CLASSIFICATION,
+        task=Task("classification"),
         type_name="Evaluation",
         name=f"evaluation {EVIL}",
         form={},

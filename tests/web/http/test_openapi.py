@@ -48,7 +48,7 @@ def test_no_request_breaks_the_server(live_server: RunningServer, session: reque
 
 def _job(service: Service, kind: Kind) -> Job:
     """A job that ended without a result."""
-    spec = TrainingSpec(dataset_id="", task=Task.CLASSIFICATION).to_json() if kind == Kind.MODEL else {}
+    spec = TrainingSpec(dataset_id="", task=Task("classification")).to_json() if kind == Kind.MODEL else {}
     return make_job(service, kind, status=Status.ABORT, spec=spec)
 
 

@@ -56,9 +56,8 @@ def pictures(tmp_path):
 def context_for(jobs_dir: JobsDir, roots=(), **spec) -> WorkerContext:
     options = {"framework": "fake", "roots": tuple(str(r) for r in roots)}
     values = EvaluationSpec(model_id=MODEL_ID, snapshot="snapshots/epoch_1.json", epoch=1.0, **options, **spec)
-    request = JobRequest(
-        JOB_ID, Kind.EVALUATION, "Evaluation", Task.CLASSIFICATION, time.time(), {}, values.to_json(), (), Resources("inference")
-    )
+    task, needs = Task("classification"), Resources("inference")
+    request = JobRequest(JOB_ID, Kind.EVALUATION, "Evaluation", task, time.time(), {}, values.to_json(), (), needs)
     folder = jobs_dir.folder(JOB_ID)
     folder.create(request, UserColumns("test"))
     return WorkerContext(folder, jobs_dir, request, 1, 2, (), 60)

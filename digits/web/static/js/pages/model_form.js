@@ -29,6 +29,7 @@ import { attachLearningRate } from "./learning_rate.js";
  * @property {Record<string, string[]>} losses by task
  * @property {Record<string, string>} defaults of the server
  * @property {string} area networks that are shown while no data set is chosen
+ * @property {string} open_task data of any sort, for which everything is shown
  * @property {boolean} auth
  * @property {string} user
  */
@@ -150,7 +151,7 @@ function offerOther() {
     own;
   const box = part("[data-impossible]");
   box.hidden = !own.missing_tasks.includes(task);
-  const subject = task === "detection" ? "Object detection" : "This task";
+  const subject = dataset()?.task_title ?? "This task";
   box.replaceChildren(
     `${subject} is not possible with ${own.title} here.`,
     switchButton(other),
@@ -161,7 +162,7 @@ function offerOther() {
 function showTask() {
   const task = area();
   for (const only of all("[data-tasks]")) {
-    only.hidden = task !== "generic" &&
+    only.hidden = task !== data.open_task &&
       !only.dataset.tasks?.split(" ").includes(task);
   }
   /** @type {HTMLSelectElement} */
