@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from digits.errors import LoadImageError
-from digits.utils.resizing import centre_box, nearest, scaled, scaled_size
-
-MODES = ("squash", "fill", "crop")
+from digits.utils.resizing import centre_box, centre_offset, nearest, scaled, scaled_size
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ class Placement:
             return self._placed(resize(array, self.inner), fill)
         part = array[box[1] : box[3], box[0] : box[2]]
         part = resize(part, scaled_size((part.shape[1], part.shape[0]), self.outer, "crop"))
-        left, top = ((have - want) // 2 for have, want in zip((part.shape[1], part.shape[0]), self.outer, strict=True))
-        return part[top : top + self.outer[1], left : left + self.outer[0]]
+        left, top = map(centre_offset, (part.shape[1], part.shape[0]), self.outer)
+        return part[-top : self.outer[1] - top, -left : self.outer[0] - left]
 
     def _placed(self, array: np.ndarray, fill: int) -> np.ndarray:
         if self.inner == self.outer:
@@ -84,7 +82,7 @@ class Fit:
             )
         outer = (self.width or padded[0], self.height or padded[1])
         inner = scaled_size(padded, outer, self.mode)
-        return Placement(padded, inner, outer, (outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2)
+        return Placement(padded, inner, outer, *map(centre_offset, inner, outer))
 
     def to_json(self) -> dict[str, Any]:
         """For `DatasetInfo.extra`, in the words of the classification sources."""

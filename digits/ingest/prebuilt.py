@@ -30,7 +30,6 @@ from digits.storage.records.writer import MARKER, remove_split
 from digits.tasks import GENERIC, Labels, label_forms, of
 
 EXTENSION = "prebuilt"
-IGNORED = 255
 
 
 @dataclass

@@ -95,6 +95,14 @@ def scaled_size(size: tuple[int, int], target: tuple[int, int], mode: str) -> tu
     return width, height
 
 
+def centre_offset(have: int, want: int) -> int:
+    """Where a row of `have` pixels begins in the middle of one of `want`; negative where so many are cut in front.
+
+    Of an odd number of pixels the one too many is padded, or cut, behind.
+    """
+    return (want - have) // 2 if have <= want else -((have - want) // 2)
+
+
 def centre_box(size: tuple[int, int], target: tuple[int, int], mode: str) -> tuple[int, int, int, int] | None:
     """The part (left, top, right, bottom) of a very long picture that `crop` needs; None where the whole may be scaled.
 
@@ -109,12 +117,12 @@ def centre_box(size: tuple[int, int], target: tuple[int, int], mode: str) -> tup
 
 
 def _cut_and_pad(array: NDArray[Any], height: int, width: int) -> NDArray[np.uint8]:
-    top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
-    centre = array[top : top + height, left : left + width]
+    top, left = centre_offset(array.shape[0], height), centre_offset(array.shape[1], width)
+    centre = array[max(0, -top) :, max(0, -left) :][:height, :width]
     if centre.shape[:2] == (height, width):
         return np.ascontiguousarray(centre)
     result = _noise(height, width, *array.shape[2:]).copy()
-    top, left = (height - centre.shape[0]) // 2, (width - centre.shape[1]) // 2
+    top, left = max(0, top), max(0, left)
     result[top : top + centre.shape[0], left : left + centre.shape[1]] = centre
     return result
 

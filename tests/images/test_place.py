@@ -87,6 +87,20 @@ def test_covering_and_filling_scale_to_the_same_size_everywhere(size: tuple[int,
     np.testing.assert_array_equal(place.picture(array)[inside], resize_image(array, *TARGET, resize_mode="fill")[inside])
 
 
+@pytest.mark.parametrize("size", [(375, 500), (500, 375), (355, 500), (256, 301)])
+def test_of_an_odd_excess_pictures_masks_and_boxes_lose_the_same_pixels(size: tuple[int, int]) -> None:
+    """375×500 covers 256×256 as 256×341: 42 columns are cut at the left, 43 at the right."""
+    array, place = picture(*size, 3), Fit(256, 256, "crop").place(size[1], size[0])
+    assert (sum(place.inner) - 512) % 2 == 1
+    assert (-place.left, -place.top) == ((place.inner[0] - 256) // 2, (place.inner[1] - 256) // 2)
+    np.testing.assert_array_equal(place.picture(array), resize_image(array, 256, 256, resize_mode="crop"))
+    whole = Fit(*place.inner).place(size[1], size[0])
+    cut = slice(-place.top, 256 - place.top), slice(-place.left, 256 - place.left)
+    np.testing.assert_array_equal(place.mask(array[:, :, 0], 255), whole.mask(array[:, :, 0], 255)[cut])
+    corners = np.array([[10.0, 20.0, 200.0, 300.0]])
+    np.testing.assert_allclose(place.boxes(corners), whole.boxes(corners) + [place.left, place.top] * 2)
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32, np.uint32])
 def test_wide_pictures_are_scaled_alike_and_keep_their_type(dtype: Any) -> None:
     array = picture(31, 47, 2, dtype)

@@ -12,7 +12,7 @@ from digits.service import Service
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
-from digits.utils.values import whole
+from digits.utils.values import is_digits, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,10 +65,11 @@ def record_label(service: Service, model: Job, text: str) -> Any:
     from digits.storage.records.open import find_split
 
     split, colon, number = text.partition(":")
-    if not colon or not number.isdecimal() or f"{split}_db" not in STAGES:
+    if not colon or not is_digits(number) or f"{split}_db" not in STAGES:
         return None
     reader = find_split(service.folder(model.dataset_id), split_name(split))
-    labels = reader.labels([int(number)]) if reader is not None and int(number) < len(reader) else None
+    index = whole(number, "the number of record")
+    labels = reader.labels([index]) if reader is not None and index < len(reader) else None
     return None if labels is None else labels[0]
 
 
