@@ -51,7 +51,7 @@ def answer_one(
         "truth": None if truth is None else task.describe_label(truth, labels),
         **task.describe_output(task.shown(output, like.dtype), truth, labels),
     }
-    best = predict.best(one.outputs, labels, TOP) if predict.classifies(model) else []
+    best = predict.best(one.outputs, labels, TOP) if predict.gives_one_class(task) else []
     return {
         "kind": task.output_kind,
         "class_labels": labels,

@@ -203,7 +203,10 @@ def ask(service: Service, model: Job, snapshot: Snapshot, message: messages.Mess
 
 def classifies(model: Job) -> bool:
     """Whether a model gives one class for each picture, as the routes of classification need it."""
-    task = tasks.get(model.task)
+    return gives_one_class(tasks.get(model.task))
+
+
+def gives_one_class(task: tasks.Task) -> bool:
     return task.output_kind == tasks.base.CLASSES and task.index_targets
 
 
