@@ -73,8 +73,10 @@ class TaskOptions:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TaskOptions:
-        weights = value.get("class_weights") or ""
-        return cls(**{**value, "class_weights": weights if isinstance(weights, str) else tuple(weights)})
+        weights, score = value.get("class_weights") or "", value.get("score_threshold")
+        return cls(
+            weights if isinstance(weights, str) else tuple(weights), cls.score_threshold if score is None else float(score)
+        )
 
 
 @dataclass(frozen=True)

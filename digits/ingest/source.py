@@ -13,10 +13,11 @@ from digits.errors import DigitsError, JobStopped, PluginError
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import FileSource, Report
+from digits.extensions.data.source import ROOTS, ConfinedSource, FileSource, Report
 from digits.storage.events import read_lines
 from digits.storage.files import atomic
 from digits.storage.folders import JobFolder
+from digits.utils.confinement import EVERYWHERE
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
 FOUND_FILE = ".found.jsonl"  # what a source reported while it looked at its files
@@ -79,6 +80,8 @@ def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngesti
     source = userdata.thaw(loader.get("data", extension, entry_point).cls, frozen)
     if isinstance(source, FileSource):
         source.job_folder = folder
+    if isinstance(source, ConfinedSource) and ROOTS not in source.userdata and not source.allowed_roots:
+        source.allowed_roots = EVERYWHERE  # frozen before sources knew their folders: the form alone confined its paths
     return source
 
 

@@ -72,8 +72,9 @@ class JobFolder:
         if request.kind != Kind.DATASET or not self.dataset_file.is_file():
             return request
         with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
-            task = Task(read_json(self.dataset_file)["task"])
-            if task != request.task:
+            found = read_json(self.dataset_file)["task"]
+            task = Task(found)
+            if isinstance(found, str) and found and task != request.task:
                 spec = {**request.spec, "task": str(task)} if "task" in request.spec else request.spec
                 request = replace(request, task=task, spec=spec)
                 write_json(self.request_file, request.to_json())

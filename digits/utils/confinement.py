@@ -27,6 +27,8 @@ class Confinement:
 
     def __init__(self, roots: Iterable[str | Path] = ()) -> None:
         self.roots = tuple(os.path.realpath(root) for root in roots)
+        links = (os.path.join(root, HIDDEN) for root in self.roots)
+        self.hidden = tuple(os.path.realpath(link) for link in links if os.path.islink(link))  # where it lies elsewhere
         self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
 
     def allows(self, path: str | Path) -> bool:
@@ -54,6 +56,8 @@ class Confinement:
 
     def _is_open(self, real: str) -> bool:
         if os.path.basename(real) in PRIVATE:
+            return False
+        if any(_is_hidden(f"{HIDDEN}{real[len(folder) :]}") for folder in self.hidden if f"{real}/".startswith(f"{folder}/")):
             return False
         prefixes = (root.rstrip("/") + "/" for root in self.roots)
         return any((real + "/").startswith(prefix) and not _is_hidden(real[len(prefix) :]) for prefix in prefixes)

@@ -95,6 +95,12 @@ def test_everything_else_is_refused_in_the_same_words(place: Path, name: str) ->
         allowed.resolve(place / name)
 
 
+def fill(source: FileSource, values: dict[str, Any]) -> None:
+    """Other values of the form, read as when the source is made."""
+    source.userdata |= values
+    source.options = source.OPTIONS.read(source.userdata)
+
+
 def test_without_folders_nothing_is_open(place: Path) -> None:
     assert not any(Confinement().allows(place / name) for name in ALLOWED)
     assert Confinement(["/"]).allows("/etc/passwd")
@@ -182,7 +188,7 @@ def test_annotations_behind_links_that_lead_out_are_not_read(tmp_path: Path) -> 
     (tmp_path / "in/a.txt").symlink_to(Path(secret) / "a.txt")
     (tmp_path / "in/rows.csv").symlink_to(Path(secret) / "a.txt")
     for name in ("auto", "csv", "kitti", "yolo"):
-        source.userdata |= {ROOTS: [str(tmp_path / "in")], "annotation_format": name}
+        fill(source, {ROOTS: [str(tmp_path / "in")], "annotation_format": name})
         source.job_folder = tmp_path
         problems: list[dict[str, Any]] = []
         with pytest.raises(DigitsError) as error:
@@ -196,7 +202,7 @@ def test_a_place_of_the_form_outside_is_named(tmp_path: Path, field: str) -> Non
     objects.pictures(tmp_path / "secret", {"a": objects.BOXES["a"]})
     (tmp_path / "secret/list.txt").write_text("a\n")
     file = field.endswith("_file")
-    source.userdata |= {ROOTS: [str(tmp_path / "in")], field: str(tmp_path / "secret" / ("list.txt" if file else ""))}
+    fill(source, {ROOTS: [str(tmp_path / "in")], field: str(tmp_path / "secret" / ("list.txt" if file else ""))})
     source.job_folder = tmp_path
     with pytest.raises(DigitsError):
         source.prepare(lambda problem: None)
@@ -249,3 +255,16 @@ def test_evaluations_keep_the_rule(jobs_dir: Any, pictures: Path, tmp_path: Path
     with pytest.raises(DigitsError, match="outside the folders"):
         run(closed)
     assert EvaluationSpec.from_json(closed.folder.spec()).roots == ()
+
+
+def test_the_servers_own_folder_stays_closed_where_a_link_leads_to_it(tmp_path: Path) -> None:
+    for name in ("jobs", "data/state/uploads"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("data/a.png", "data/state/secret", "data/state/uploads/u.png"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "jobs/.digits").symlink_to(tmp_path / "data/state")
+    own = Confinement([tmp_path / "data", tmp_path / "jobs"])
+    assert own.allows(tmp_path / "data/a.png")
+    assert own.allows(tmp_path / "data/state/uploads/u.png")
+    for name in ("jobs/.digits/secret", "data/state/secret", "data/state"):
+        assert not own.allows(tmp_path / name), name

@@ -26,6 +26,7 @@ class SnapshotState:
     kept: list[str] = field(default_factory=list)
     best_value: float | None = None
     best_path: str = ""
+    best_name: str = ""  # of the metric; empty in states of earlier versions
 
 
 class SnapshotManager:
@@ -59,7 +60,8 @@ class SnapshotManager:
         metrics, name = scores.values, scores.decides
         value = metrics.get(name)
         lower = is_lower_better(name, scores.kinds.get(name, ""), scores.declared)
-        best = step > 0 and beats(value, self.state.best_value, lower)
+        same = self.state.best_name in ("", name)  # a value of another metric is no yardstick
+        best = step > 0 and beats(value, self.state.best_value if same else None, lower)
         if interval is None and not best:
             return
         path = self.best if interval is None else f"{FOLDER}/epoch_{interval:g}.{self.suffix}"
@@ -68,6 +70,7 @@ class SnapshotManager:
         self._emit(SnapshotEvent(step=step, epoch=shown, path=path, metrics=metrics, best=best))
         if best:
             self._new_best(step, epoch, path, value)
+            self.state.best_name = name
         if interval is not None:
             self.state.kept = [p for p in self.state.kept if p != path] + [path]
         self._prune(step, epoch)

@@ -114,7 +114,7 @@ class ClassificationDatasetForm(FormModel):
     textfile_test_images: str = option("", "Test list", _LIST, widget="upload")
     textfile_local_test_images: str = option("", "Test list", _LIST, widget="path")
     textfile_test_folder: str = option("", "Test folder", _BASE, widget="path")
-    textfile_shuffle: bool = option(True, "Shuffle", "Mix the order of each list.", unsent=True)
+    textfile_shuffle: bool = option(True, "Shuffle", "Mix the order of each list.")
     textfile_labels_file: str = option("", "Labels", "One class name a line; the first line is class 0.", widget="upload")
     textfile_local_labels_file: str = option("", "Labels", "One class name a line; the first line is class 0.", widget="path")
 
