@@ -61,6 +61,12 @@ class Conflict(DigitsError):
     status = 409
 
 
+class Unavailable(DigitsError):
+    """A process that the request needs does not run, did not start or does not answer in time; it may be tried again."""
+
+    status = 503
+
+
 class ConfigError(DigitsError):
     """A setting is wrong or the machine is not as a setting says."""
 

@@ -1,16 +1,20 @@
 """The answering end of the protocol (`digits.ipc.messages`): a Unix socket, a thread per connection, many requests on each.
 
 Holds: only this user can connect; the socket gets its name when the server listens already; what goes wrong with a request
-is reported in its answer in the one shape of an error (`digits.ipc.errors`), and garbage costs only its connection.
+is reported in its answer in the one shape of an error (`digits.ipc.errors`), and garbage costs only its connection. However
+many answers are waited for, the end of the server is noticed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,20 +31,31 @@ SILENT_SECONDS = 120.0  # a connection that says nothing for so long is closed
 MAX_REQUEST = 1 << 30
 MAX_CONNECTIONS = 64
 BACKLOG = 128
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 class MessageServer:
-    """Listens at `path` as soon as it is made. `scratch` is the folder below which requests may name files with arrays."""
+    """Listens at `path` as soon as it is made. `scratch` is the folder below which requests may name files with arrays.
+
+    Beyond `max_connections` further ones wait to be accepted; None: there is no limit, for answers that wait for other things.
+    """
 
     def __init__(
-        self, path: Path, answer: Answer, *, scratch: Path | None = None, max_body: int = MAX_REQUEST, name: str = "client"
+        self,
+        path: Path,
+        answer: Answer,
+        *,
+        scratch: Path | None = None,
+        max_body: int = MAX_REQUEST,
+        max_connections: int | None = MAX_CONNECTIONS,
+        name: str = "client",
     ) -> None:
         self.path = path
         self.answer = answer
         self.scratch = scratch
         self.max_body = max_body
         self.name = name
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._slots = threading.BoundedSemaphore(max_connections or sys.maxsize)
         self._listener = _listen(path)
 
     def serve(self, is_over: Callable[[], bool]) -> None:
@@ -59,11 +74,17 @@ class MessageServer:
         self._listener.close()
 
     def _accept(self) -> None:
+        if not self._slots.acquire(timeout=ACCEPT_SECONDS):
+            return
         try:
             connection, _ = self._listener.accept()
-        except TimeoutError:
+        except OSError as error:
+            self._slots.release()
+            if error.errno in OUT_OF_FILES:  # those that are open end some time
+                time.sleep(ACCEPT_SECONDS)
+            elif not isinstance(error, TimeoutError):
+                raise
             return
-        self._slots.acquire()
         threading.Thread(target=self._talk, args=(connection,), name=self.name, daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
@@ -71,13 +92,19 @@ class MessageServer:
             with connection:
                 connection.settimeout(SILENT_SECONDS)
                 while (request := receive_or_end(connection, self.max_body, self.scratch)) is not None:
-                    send(connection, self._answered(request))
+                    self._send(connection, self._answered(request))
         except CommunicationError as error:
             logger.info("A connection ended: %s", error)
-        except ValueError as error:
-            logger.warning("An answer cannot be sent: %s", error)
         finally:
             self._slots.release()
+
+    def _send(self, connection: socket.socket, answer: Message) -> None:
+        """Send an answer, or the error that it is one that cannot be sent."""
+        try:
+            send(connection, answer)
+        except ValueError as error:
+            logger.warning("An answer cannot be sent: %s", error)
+            send(connection, Message({"error": error_to_json(DigitsError(f"The answer cannot be sent: {error}."))}))
 
     def _answered(self, request: Message) -> Message:
         try:

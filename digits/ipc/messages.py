@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits.errors import DigitsError, StorageError
+from digits.errors import StorageError, Unavailable
 from digits.ipc.errors import error_from_json
 from digits.ipc.scratch import StoredArray, confined_file
 
@@ -37,10 +37,8 @@ ANSWER_SECONDS = 300.0
 READ_CHUNK = 1 << 20
 
 
-class CommunicationError(DigitsError):
+class CommunicationError(Unavailable):
     """The other side went away, took too long or sent what is no frame."""
-
-    status = 503
 
 
 class NoAnswerInTime(CommunicationError):
@@ -90,13 +88,16 @@ def exchange(
 
 
 def send(connection: socket.socket, message: Message) -> None:
-    """Write one frame. Raises CommunicationError when the other side is gone, ValueError for an array that cannot travel."""
+    """Write one frame. Raises CommunicationError when the other side is gone, ValueError before it for what cannot travel."""
     import numpy as np
 
     arrays = {name: a if isinstance(a, StoredArray) else _plain(np.asarray(a)) for name, a in message.arrays.items()}
     described = [_description(name, array) for name, array in arrays.items()]
     sent = [array for array in arrays.values() if not isinstance(array, StoredArray)]
-    header = json.dumps({**message.header, "arrays": described}, separators=(",", ":")).encode()
+    try:
+        header = json.dumps({**message.header, "arrays": described}, separators=(",", ":")).encode()
+    except TypeError as error:
+        raise ValueError(f"the header of a message is not JSON: {error}") from error
     size = sum(array.nbytes for array in sent)
     if len(header) > MAX_HEADER or size > MAX_BODY:
         raise ValueError(f"a message of {len(header)} + {size} bytes is larger than a frame may be")

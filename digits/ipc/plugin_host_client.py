@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from digits.errors import DigitsError, StorageError
+from digits.errors import StorageError, Unavailable
 from digits.ipc import messages
 from digits.ipc.messages import CommunicationError, Message
 from digits.storage.files import read_json
@@ -15,10 +15,8 @@ RESTART_SECONDS = 20.0  # so long a host that is just being started again is wai
 POLL_SECONDS = 0.1
 
 
-class HostAway(DigitsError):
+class HostAway(Unavailable):
     """The plugin host cannot be reached."""
-
-    status = 503
 
 
 def address_file(jobs_dir: JobsDir) -> Path:

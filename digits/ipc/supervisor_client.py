@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from digits.errors import DigitsError, StorageError
+from digits.errors import StorageError, Unavailable
 from digits.ipc import messages
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
@@ -20,10 +20,8 @@ from digits.storage.folders import JobsDir
 CONNECT_SECONDS = 1.0
 
 
-class ControlError(DigitsError):
+class ControlError(Unavailable):
     """The supervisor cannot be reached, or it does not answer in time."""
-
-    status = 503
 
 
 def runtime_file(jobs_dir: JobsDir) -> Path:

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from digits.errors import BadRequest, DigitsError
+from digits.errors import BadRequest, Unavailable
 from digits.ipc.message_server import MessageServer
 from digits.ipc.messages import Message
 from digits.ipc.supervisor_client import ControlError, read_runtime, runtime_file
@@ -50,7 +50,7 @@ class ControlServer:
     def __enter__(self) -> ControlServer:
         _remove_directory(read_runtime(self.jobs_dir))
         self.directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
-        server = MessageServer(self.directory / SOCKET_NAME, self._ask, max_body=0, name="control-client")
+        server = MessageServer(self.directory / SOCKET_NAME, self._ask, max_body=0, max_connections=None, name="control-client")
         threading.Thread(target=server.serve, args=(self._stopped.is_set,), name="control", daemon=True).start()
         return self
 
@@ -96,7 +96,7 @@ class ControlServer:
         if answer is None and time.monotonic() <= deadline:
             return False
         if answer is None:
-            future.set_exception(DigitsError(f"Nothing came of it in {REQUEST_SECONDS:g} s.", advice="Try again."))
+            future.set_exception(Unavailable(f"Nothing came of it in {REQUEST_SECONDS:g} s.", advice="Try again."))
         else:
             future.set_result(answer)
         return True

@@ -41,7 +41,7 @@ def models_of(service: Service, ids: Sequence[str]) -> list[Job]:
 def open_board(service: Service, ids: Sequence[str], *, start: bool = True) -> Board:
     """The TensorBoard of some models, started where it does not run and `start` is set; does not wait until it is ready.
 
-    Raises BadRequest where TensorBoard is not installed, ControlError when it did not start or no supervisor runs.
+    Raises BadRequest where TensorBoard is not installed, Unavailable when it did not start or no supervisor runs.
     """
     models = models_of(service, ids)
     if not is_installed():

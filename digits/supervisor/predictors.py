@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from digits.errors import BadRequest, DigitsError
+from digits.errors import BadRequest, DigitsError, Unavailable
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.folders import JobsDir
 from digits.supervisor.process_pool import PooledProcess, ProcessPool
@@ -40,7 +40,7 @@ class Predictors:
         self.pool: ProcessPool[Key] = ProcessPool(directory, "p", limit, idle_seconds, LOADING_SECONDS)
 
     def request(self, request: Mapping[str, Any]) -> Answer | Later:
-        """The control operation `predictor`: `{"socket": path}` once the model is loaded. Raises DigitsError where it cannot."""
+        """The control operation `predictor`: `{"socket": path}` once the model is loaded. Raises Unavailable where it cannot."""
         key = self._key(request)
         answer = self._answer(key)
         return answer if answer is not None else lambda: self._answer(key)
@@ -74,7 +74,7 @@ class Predictors:
             process = self.pool.find(key) or self._start(key)
         except DigitsError as error:
             advice = "The page of the model shows its log."
-            raise DigitsError(f"The model could not be loaded: {error.message}", advice=advice) from error
+            raise Unavailable(f"The model could not be loaded: {error.message}", advice=advice) from error
         return {"socket": str(process.socket)} if process.ready else None
 
     def _start(self, key: Key) -> PooledProcess:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from digits.errors import DigitsError
+from digits.errors import Unavailable
 from digits.supervisor.child_processes import STOP_SECONDS, ChildProcess, stop_all
 from digits.supervisor.outcomes import exit_words
 
@@ -66,7 +66,7 @@ class ProcessPool(Generic[K]):
     def find(self, key: K) -> PooledProcess | None:
         """The process of a key, marked as used; None where there is none, or one that was ready has ended.
 
-        Raises DigitsError, once, when it ended or hung before it was ever ready; the message says what it printed last.
+        Raises Unavailable, once, when it ended or hung before it was ever ready; the message says what it printed last.
         """
         process = self.running.get(key)
         if process is None:
@@ -78,7 +78,7 @@ class ProcessPool(Generic[K]):
         words = self._end_words(process)
         self.drop(key)
         if not process.ready:
-            raise DigitsError(words, advice="The log of the server has more.")
+            raise Unavailable(words, advice="The log of the server has more.")
         logger.info("A process of the pool ended: %s", words)
         return None
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from digits.errors import BadRequest, DigitsError
+from digits.errors import BadRequest, Unavailable
 from digits.ipc.supervisor_server import Answer
 from digits.storage.folders import JobsDir
 from digits.supervisor.process_pool import PooledProcess, ProcessPool
@@ -51,13 +51,13 @@ class TensorBoards:
 
     def request(self, request: Mapping[str, Any]) -> Answer:
         """The control operation `tensorboard`: `{"socket", "ready"}` of the models `job_ids`, whose TensorBoard is started
-        where it does not run and `start` is set. `socket` is empty while there is none. Raises DigitsError once when it failed.
+        where it does not run and `start` is set. `socket` is empty while there is none. Raises Unavailable once when it failed.
         """
         key = self._key(request)
         try:
             process = self.pool.find(key)
-        except DigitsError as error:
-            raise DigitsError(f"TensorBoard did not start: {error.message}", advice=error.advice) from error
+        except Unavailable as error:
+            raise Unavailable(f"TensorBoard did not start: {error.message}", advice=error.advice) from error
         if process is None and request.get("start"):
             process = self._start(key)
         if process is None:

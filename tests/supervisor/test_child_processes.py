@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from digits.errors import BadRequest, ConfigError, DigitsError
+from digits.errors import BadRequest, ConfigError, Unavailable
 from digits.storage.folders import JobsDir
 from digits.supervisor.child_processes import Service, ServiceProcess
 from digits.supervisor.predictors import Predictors
@@ -81,7 +81,7 @@ def test_a_loaded_model_is_used_again(desk: Callable[..., Desk]) -> None:
 
 
 def test_a_model_that_does_not_load_says_why(desk: Callable[..., Desk]) -> None:
-    with pytest.raises(DigitsError, match=r"(?s)could not be loaded: it ended with exit code 1.*the weights do not fit"):
+    with pytest.raises(Unavailable, match=r"(?s)could not be loaded: it ended with exit code 1.*the weights do not fit"):
         desk().ask("broken")
 
 

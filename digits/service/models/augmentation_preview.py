@@ -29,7 +29,7 @@ def preview(service: Service, form: PreviewForm) -> dict[str, Any]:
     """`kind` (`map`, `pictures`, `boxes` or empty), `class_labels`, `colours` and `samples`: see
     `worker.probes.augmentation_preview`.
 
-    Raises BadRequest for a data set that is not whole and ControlError when no supervisor runs.
+    Raises BadRequest for a data set that is not whole and Unavailable when no supervisor runs.
     """
     job = service.store.get(form.dataset, Kind.DATASET)
     require_done(job)

@@ -50,7 +50,7 @@ def customize_text(service: Service, network: str, framework: str, epoch: Any = 
 def check_network(service: Service, form: CheckForm) -> dict[str, Any]:
     """Build the text and feed it zeros: `parameters`, `layers`, `output_shapes`, `batch_size`, `warnings`.
 
-    Raises FormErrors at `custom_network` when the text is wrong and ControlError when no supervisor runs.
+    Raises FormErrors at `custom_network` when the text is wrong and Unavailable when no supervisor runs.
     """
     framework = known_framework(form.framework)
     found = problems(form.custom_network, framework)

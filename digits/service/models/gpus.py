@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from digits.domain.jobs import Resources
-from digits.errors import FormErrors
-from digits.ipc.supervisor_client import ControlError, call
+from digits.errors import DigitsError, FormErrors
+from digits.ipc.supervisor_client import call
 from digits.service import Service
 from digits.service.models.form import ModelForm
 
@@ -22,7 +22,7 @@ def machine_gpus(service: Service) -> list[dict[str, Any]]:
     """One dictionary per GPU with at least `id` (its number as text) and `name`; from the supervisor, else the driver."""
     try:
         found = call(service.jobs_dir, {"op": "gpus"}, timeout=ASK_SECONDS).get("gpus")
-    except ControlError:
+    except DigitsError:
         return _from_driver()
     return [gpu for gpu in found or [] if isinstance(gpu, dict) and "id" in gpu]
 

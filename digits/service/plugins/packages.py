@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from digits.errors import BadRequest, Conflict, PluginError
+from digits.errors import BadRequest, Conflict, DigitsError, PluginError
 from digits.ipc import supervisor_client as control
 from digits.service import Service
 from digits.service.plugins import host as plugins
@@ -63,11 +63,14 @@ def install(service: Service | None, target: str, echo: Callable[[str], object] 
 
 
 def refresh(service: Service, echo: Callable[[str], object] = print) -> bool:
-    """Let the running server's plugin host start again; False when no server runs."""
+    """Let the running server's plugin host start again; False when no server runs, or it could not."""
     try:
         control.call(service.jobs_dir, {"op": "restart-plugin-host"}, timeout=30)
     except control.ControlError:
         echo("No server is running; it will find the plugin at its next start.")
+        return False
+    except DigitsError as error:
+        echo(f"The running server did not start its plugin host again: {error}")
         return False
     plugins.forget(service)
     echo("The plugin host was started again: the plugin is in the menu.")
