@@ -17,13 +17,16 @@ from digits.cli.options import absolute_paths, form_options, jobs_dir_option, js
 from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest, DigitsError
+from digits.frameworks import DEFAULT
+from digits.service import Service
 from digits.service.models import archives, exports
-from digits.service.models.choices import recommended_values
+from digits.service.models.choices import proposed, recommended_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
 from digits.service.models.snapshots import find_snapshot
 from digits.storage.exports import export_folder, export_name
 from digits.storage.files import atomic
+from digits.storage.jobs.store import Job
 
 NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}
 SKIP = (
@@ -44,7 +47,9 @@ def model() -> None:
 
 @model.command("train")
 @click.argument("dataset")
-@click.option("--network", default="", help="A standard or library network, e.g. lenet or timm/resnet18. [default: alexnet]")
+@click.option(
+    "--network", default="", help="A standard or library network, e.g. lenet or timm/resnet18. [default: one that fits]"
+)
 @click.option("--network-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A network text of your own.")
 @click.option("--previous", default="", metavar="ID_OR_NAME", help="Go on from the network and newest weights of this model.")
 @form_options(ModelForm, NAMES, skip=SKIP)
@@ -69,10 +74,10 @@ def train(
     """
     with open_service(jobs_dir) as service:
         source = find_job(service, dataset, Kind.DATASET)
+        if not (network or network_file or previous):
+            network = _proposed(service, source, fields.get("framework") or DEFAULT)
         values = {**_network(service, network, network_file, previous), **absolute_paths(ModelForm, fields), "dataset": source.id}
-        values.setdefault(
-            "model_name", f"{source.name} {network or (network_file and network_file.stem) or previous or 'alexnet'}"
-        )
+        values.setdefault("model_name", f"{source.name} {network or (network_file and network_file.stem) or previous}")
         jobs = create_models(service, tasks.get(source.task).area, values, owner)
         done = no_wait or follow(service, [job.id for job in jobs], quiet=as_json)
         if as_json:
@@ -171,8 +176,17 @@ def _network(service: Any, network: str, file: Path | None, previous: str) -> di
         job = find_job(service, previous, Kind.MODEL)
         snapshot = find_snapshot(service, job).label
         return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": snapshot, "framework": job.framework}
-    name = network or "alexnet"
-    return {**recommended_values(name), "method": "standard", "standard_networks": name}
+    return {**recommended_values(network), "method": "standard", "standard_networks": network}
+
+
+def _proposed(service: Service, dataset: Job, framework: str) -> str:
+    """The name of the network that the page proposes for a data set."""
+    found = proposed(service, dataset, framework)
+    if found is None:
+        raise BadRequest(
+            f"There is no standard network for {dataset.task} in {framework}.", advice="Give --network or --network-file."
+        )
+    return found.name
 
 
 def _extension(path: Path) -> str:

@@ -13,6 +13,8 @@ import click
 import digits
 from digits.cli import COMMANDS, group
 from digits.config import Settings
+from digits.frameworks import frameworks
+from digits.networks.catalog import standard_networks
 
 
 def pages() -> dict[str, str]:
@@ -82,14 +84,17 @@ Made from the code by `make docs`: every module with the first sentence of what 
 know; [Architecture](architecture.md) says how the parts work together.
 """
 PACKAGE = Path(digits.__file__).parent
-NO_ROOMS = ("networks", "templates", "starters", "versions")  # texts for users, and files that are copied as they are
+NO_ROOMS = ("templates", "starters", "versions")  # files that are copied as they are
+
+NETWORKS = {network.name for name in frameworks() for network in standard_networks(name)}  # texts for users
 
 
 def _rooms() -> str:
     text, shown = ROOMS, ""
     for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent, path.name != "__init__.py", path.name)):
         inside = path.relative_to(PACKAGE)
-        if any(part in NO_ROOMS for part in inside.parts[:-1]) or path.name == "__main__.py":
+        is_text = inside.parts[0] == "networks" and path.stem in NETWORKS
+        if any(part in NO_ROOMS for part in inside.parts[:-1]) or is_text or path.name == "__main__.py":
             continue
         if str(inside.parent) != shown:
             shown = str(inside.parent)

@@ -14,8 +14,8 @@ from digits.errors import BadRequest
 LARGEST = 2**53
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 DECIMAL = re.compile(r"[+-]?([0-9]{1,300}(\.[0-9]{0,300})?|\.[0-9]{1,300})([eE][+-]?[0-9]{1,3})?")
-TRUE_TEXTS = frozenset({"y", "yes", "true", "on", "1"})
-FALSE_TEXTS = frozenset({"n", "no", "false", "off", "0", ""})
+TRUE_TEXTS = frozenset({"y", "yes", "t", "true", "on", "checked", "1"})
+FALSE_TEXTS = frozenset({"n", "no", "f", "false", "off", "unchecked", "0", ""})
 SHOWN = 40  # characters of a wrong text that a message repeats
 
 

@@ -1,4 +1,4 @@
-"""AdaGrad with dual averaging for Keras; `torch_averaging` has the same for PyTorch and says what it is."""
+"""AdaGrad with dual averaging for Keras; `digits.engines.pytorch.dual_averaging` has the same for PyTorch and says what it is."""
 
 from __future__ import annotations
 

@@ -94,6 +94,12 @@ def fitting(task: str, shape: tuple[int, int, int] | None, framework: str) -> ca
     return min(inside, key=lambda network: (-network.input_size // 100, network.parameters))
 
 
+def proposed(service: Service, dataset: Job, framework: str) -> catalog.NetworkInfo | None:
+    """The network that page and command propose for a data set; None where the framework has none for its task."""
+    info = service.folder(dataset.id).find_dataset_info()
+    return fitting(networks_task(dataset.task, info), info.feature_shape if info else None, framework)
+
+
 def recommended_values(name: str) -> dict[str, Any]:
     """What the page fills in for a network of the catalog, by field; empty for a name it does not have."""
     try:
@@ -116,8 +122,8 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
     except StorageError:
         return None
     info = service.folder(job.id).find_dataset_info()
-    task, shape = networks_task(job.task, info), info.feature_shape if info else None
-    networks = {name: fitting(task, shape, name) for name in frameworks()}
+    task = networks_task(job.task, info)
+    networks = {name: proposed(service, job, name) for name in frameworks()}
     return {
         **summary,
         "created": job.created,

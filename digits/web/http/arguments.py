@@ -1,8 +1,9 @@
 """The arguments of a request: texts, whole numbers, decimals, flags, choices, lists, files, the job that is meant.
 
-Holds for every route: an argument is looked up in the query string, then in the form, then in a JSON body (R 1.0). Of an
-argument that is sent several times the last one counts, as in forms; what is blank counts as not sent. Numbers are read by
-`digits.utils.values`. What cannot be read is a BadRequest that says what was found, what is expected and what to do.
+Holds for every route: an argument is looked up in the query string, then in the form, then in a JSON body; options of
+inference in the form first (R 1.0). What is blank counts as not sent where another place has more. Of an argument that is
+sent several times the first one counts. Numbers are read by `digits.utils.values`. What cannot be read is a BadRequest that
+says what was found, what is expected and what to do.
 """
 
 from __future__ import annotations
@@ -22,6 +23,20 @@ from digits.utils.values import LARGEST, shown
 from digits.web.http.request import get_service
 
 N = TypeVar("N")
+OF_INFERENCE = frozenset(
+    {
+        "snapshot_epoch",
+        "image_path",
+        "image_list",
+        "image_folder",
+        "num_test_images",
+        "top_n",
+        "show_visualizations",
+        "dont_resize",
+        "db_path",
+        "view_extension_id",
+    }
+)
 BOXES = "boxes[]"  # the macro `field` sends it beside each box
 
 
@@ -34,7 +49,7 @@ class WholeNumber(IntegerConverter):
 def given(name: str) -> str | None:
     """The text of an argument as it was sent, blank ones too; None when it was not sent."""
     found = texts(name)
-    return found[-1] if found else None
+    return found[0] if found else None
 
 
 def text(name: str, default: str = "") -> str:
@@ -52,11 +67,11 @@ def required(name: str) -> str:
 
 def texts(name: str) -> list[str]:
     """All values of a repeated argument, e.g. `job_ids[]`; a JSON body may hold a list."""
-    for sent in (request.args, request.form):
-        if name in sent:
-            return sent.getlist(name)
+    places = (request.form, request.args) if name in OF_INFERENCE else (request.args, request.form)
     value = _json_body().get(name)
-    return [] if value is None else [str(item) for item in (value if isinstance(value, list) else [value])]
+    in_json = [] if value is None else [str(item) for item in (value if isinstance(value, list) else [value])]
+    sent = [found for found in (*(place.getlist(name) for place in places), in_json) if found]
+    return next((found for found in sent if any(map(str.strip, found))), sent[0] if sent else [])
 
 
 def whole(name: str, default: N, *, least: int = 0, most: int = LARGEST) -> int | N:
@@ -72,12 +87,9 @@ def decimal(name: str, default: N, **bounds: float) -> float | N:
 
 
 def flag(name: str, default: bool = False) -> bool:
-    """Yes (`1`, `true`, `yes`, `y`, `on`) or no (`0`, `false`, `no`, `n`, `off`)."""
-    found = text(name)
-    value = values.boolean(found) if found else default
-    if value is None:
-        raise BadRequest(f"{name} is {shown(found)}, expected yes or no.", advice=f"Send {name}=1 or {name}=0.")
-    return value
+    """Yes (`1`, `true`, `checked`, …) or no (`0`, `false`, …); a word that says neither leaves the default, as it always did."""
+    said = values.boolean(text(name))
+    return default if said is None or not text(name) else said
 
 
 def choice(name: str, choices: Collection[str], default: str) -> str:

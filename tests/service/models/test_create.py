@@ -20,6 +20,7 @@ from digits.service import Service
 from digits.service import jobs as actions
 from digits.service.forms import parse
 from digits.service.models import gpus
+from digits.service.models.choices import dataset_choices, fitting, proposed
 from digits.service.models.create import create_models, model_dict, plan_models
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
@@ -381,3 +382,18 @@ def test_what_a_framework_cannot_do_is_told_by_field(monkeypatch: pytest.MonkeyP
     wrong = missing_abilities(form, "tensorflow", "detection")
     assert set(wrong) == {"framework", "solver_type", "precision", "aug_rot", "aug_hsv_use", "select_gpu_count"}
     assert missing_abilities(form, "pytorch", "detection") == {}
+
+
+def test_pages_and_commands_propose_the_same_network(service: Service, dataset: Job) -> None:
+    """Pictures of 10×14 are too small for all but one."""
+    found = proposed(service, dataset, "pytorch")
+    assert found is not None
+    assert found.name == "small_cnn"
+    assert dataset_choices(service, "classification")[0]["proposed"]["pytorch"] == "small_cnn"
+
+
+@pytest.mark.parametrize(("task", "name"), [("regression", "regressor"), ("processing", "denoiser")])
+def test_the_smallest_pictures_have_a_network_too(task: str, name: str) -> None:
+    found = fitting(task, (1, 3, 3), "pytorch")
+    assert found is not None
+    assert (found.name, found.minimum_size) == (name, 1)

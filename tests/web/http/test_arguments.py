@@ -27,6 +27,7 @@ from digits.service.jobs import create_job
 from digits.storage.jobs.store import Job
 from digits.testing.runs import make_dataset, striped_pictures
 from digits.utils.values import LARGEST, boolean, decimal, whole
+from digits.web.http import arguments
 from tests.builders import make_job
 from tests.service.models.test_archives import write_weights
 from tests.web.evaluations.test_pages import make_evaluation
@@ -173,9 +174,24 @@ def test_values_of_json_bodies_are_read_as_texts_are(client: FlaskClient, jobs: 
             assert answer.status_code < 500, (one, answer.text[:300])
 
 
-def test_the_last_of_several_values_counts(client: FlaskClient, jobs: dict[str, Job]) -> None:
-    assert client.get("/jobs.json?limit=x&limit=1").json["rows"][1:] == []
-    assert client.get("/jobs.json?limit=1&limit=x").status_code == 400
+def test_the_first_of_several_values_counts(client: FlaskClient, jobs: dict[str, Job]) -> None:
+    assert client.get("/jobs.json?limit=1&limit=x").json["rows"][1:] == []
+    assert client.get("/jobs.json?limit=x&limit=1").status_code == 400
+
+
+def test_options_of_inference_are_looked_up_in_the_form_first(client: FlaskClient) -> None:
+    with client.application.test_request_context(
+        "/?top_n=3&job_id=a&group=", method="POST", data={"top_n": "5", "job_id": "b", "group": "c"}
+    ):
+        assert (arguments.whole("top_n", 9), arguments.text("job_id"), arguments.given("group")) == (5, "a", "c")
+    with client.application.test_request_context("/?top_n=3&group=", method="POST", data={"top_n": " "}):
+        assert (arguments.whole("top_n", 9), arguments.given("group"), arguments.given("notes")) == (3, "", None)
+
+
+def test_a_word_that_is_neither_yes_nor_no_leaves_the_default(client: FlaskClient) -> None:
+    for word, said in {"checked": True, "t": True, "On": True, "1": True, "off": False, "f": False, "2": None, "": None}.items():
+        with client.application.test_request_context("/", query_string={"wait": word}):
+            assert [arguments.flag("wait"), arguments.flag("wait", True)] == ([False, True] if said is None else [said] * 2)
 
 
 def test_numbers_in_addresses_are_digits_or_not_found(client: FlaskClient, jobs: dict[str, Job]) -> None:
