@@ -24,7 +24,7 @@ from digits.service.models.choices import proposed, recommended_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
 from digits.service.models.snapshots import find_snapshot
-from digits.storage.exports import export_folder, export_name
+from digits.storage.exports import export_folder
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
 
@@ -153,7 +153,7 @@ def export(name: str, format_name: str, output: Path | None, epoch: str | None, 
         made = service.store.get(made.id)
         if not done:
             raise DigitsError(made.error or f"{made.name} did not finish.")
-        found = exports.find_export(service, job, export_name(made.summary["format"], made.summary["epoch"]))
+        found = exports.export_of_job(service, job, made.id)
         folder = export_folder(service.folder(job.id), found)
         if output:
             with atomic(output) as handle:

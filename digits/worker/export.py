@@ -55,6 +55,7 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
     model = context.jobs_dir.folder(spec.model_id)
     _tell(context, 0.0, "load the model")
     predictor = _load(context, spec)
+    epoch = _loaded_epoch(context, spec, predictor)
     exporter = get_exporter(spec.format)
     reasons = exporter.check(predictor)
     if reasons:
@@ -69,7 +70,7 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
         _tell_difference(context, difference, len(features))
         export = Export(
             format=spec.format,
-            epoch=spec.epoch,
+            epoch=epoch,
             snapshot=spec.snapshot,
             job_id=context.folder.id,
             created=time.time(),
@@ -88,6 +89,17 @@ def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
     if not path.is_file():
         raise StorageError(f"The snapshot {spec.snapshot} of model {spec.model_id} is gone.", advice="Choose another epoch.")
     return get_engine(spec.framework).load(path, "cpu")
+
+
+def _loaded_epoch(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> float:
+    """The epoch of the weights that were loaded: a training may have written a later best one while the export waited."""
+    loaded = float(predictor.meta.get("epoch", spec.epoch))
+    if f"{loaded:g}" == f"{spec.epoch:g}":  # names of snapshots are rounded so
+        return spec.epoch
+    context.emit(
+        LogEvent(message=f"{spec.snapshot} holds epoch {loaded:g} by now: it is written instead of epoch {spec.epoch:g}.")
+    )
+    return loaded
 
 
 def _records(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> list[np.ndarray]:

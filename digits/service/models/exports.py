@@ -83,6 +83,14 @@ def find_export(service: Service, model: Job, name: str) -> Export:
     raise NotFound(f"{model.name} has no export {name[:80]!r}.")
 
 
+def export_of_job(service: Service, model: Job, job_id: str) -> Export:
+    """What an export job wrote; its epoch is that of the weights it found. NotFound where it is not there."""
+    for export in exports_of(service.folder(model.id)):
+        if export.job_id == job_id:
+            return export
+    raise NotFound(f"{model.name} has no export of the job {job_id}.")
+
+
 def exports_at(service: Service, model: Job, epoch: float) -> list[tuple[Export, Path]]:
     """The exports of one snapshot, with the folders of their files."""
     folder = service.folder(model.id)
