@@ -2,14 +2,16 @@
 
 Holds: a scratch folder lies below `.digits/scratch` of the jobs directory and lives as long as one request; whoever opened it
 removes it, and what a killed process left is removed when the web process starts. Only files below `.digits/scratch` are ever
-opened. One folder holds at most `MAX_BYTES`.
+opened. One folder holds at most `MAX_BYTES`. It is made with the first array that it takes; arrays that cannot be written (a full
+disk) are sent instead.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
-import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,12 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits.errors import BadRequest, DiskFull, StorageError
-from digits.storage.files import is_disk_full, tree_size
+from digits.errors import BadRequest, StorageError
+from digits.storage.files import tree_size
 from digits.storage.folders import JobsDir
 
 if TYPE_CHECKING:
     import numpy as np
+
+logger = logging.getLogger(__name__)
 
 SMALL_BYTES = 64 * 2**10  # arrays up to this size are sent
 MAX_BYTES = 4 * 2**30
@@ -54,9 +58,8 @@ class StoredArray:
 
 @contextlib.contextmanager
 def scratch_folder(jobs_dir: JobsDir) -> Iterator[Path]:
-    """A new folder for the arrays of one request; removed with all that is in it."""
-    jobs_dir.scratch.mkdir(mode=0o700, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=jobs_dir.scratch))
+    """The name of a folder for the arrays of one request, which `store` makes; removed with all that is in it."""
+    folder = jobs_dir.scratch / secrets.token_hex(8)
     try:
         yield folder
     finally:
@@ -69,14 +72,23 @@ def remove_left_over(jobs_dir: JobsDir) -> None:
 
 
 def store(folder: Path, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """The same arrays, the large ones written to one new file in `folder`. Raises BadRequest beyond `MAX_BYTES`, DiskFull."""
+    """The same arrays, the large ones written to one new file in `folder`, or all as they are where it cannot be written.
+
+    Raises BadRequest beyond `MAX_BYTES`.
+    """
     import numpy as np
 
     large = {name: np.asarray(array) for name, array in arrays.items() if _is_large(array)}
     size = sum(array.nbytes for array in large.values())
-    if size + (tree_size(folder) if large else 0) > MAX_BYTES:
+    if size + (tree_size(folder) if large and folder.is_dir() else 0) > MAX_BYTES:
         raise BadRequest(f"The arrays are larger than {MAX_BYTES >> 20} MiB together.", advice="Test fewer at once.")
-    return {**arrays, **(_write(folder, large) if large else {})}
+    if not large:
+        return dict(arrays)
+    try:
+        return {**arrays, **_write(folder, large)}
+    except OSError as error:
+        logger.warning("%s cannot be written, so arrays are sent: %s", folder, error)
+        return dict(arrays)
 
 
 def confined_file(root: Path | None, path: str) -> Path:
@@ -88,9 +100,9 @@ def confined_file(root: Path | None, path: str) -> Path:
 
 
 def confined_folder(root: Path | None, path: str) -> Path:
-    """A scratch folder below `root`. Raises BadRequest for any other."""
+    """A scratch folder in `root`, which need not be made yet. Raises BadRequest for any other."""
     found = Path(path).resolve()
-    if root is None or root.resolve() not in found.parents or not found.is_dir():
+    if root is None or found.parent != root.resolve() or (found.exists() and not found.is_dir()):
         raise BadRequest(f"{path} is no scratch folder.")
     return found
 
@@ -100,19 +112,21 @@ def _is_large(array: Any) -> bool:
 
 
 def _write(folder: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, StoredArray]:
+    """One new file with the arrays; none where it cannot be written (OSError)."""
     import numpy as np
 
     stored: dict[str, StoredArray] = {}
+    for new in (folder.parent, folder):
+        new.mkdir(mode=0o700, exist_ok=True)
+    descriptor, path = tempfile.mkstemp(dir=folder, suffix=".arrays")
     try:
-        descriptor, path = tempfile.mkstemp(dir=folder, suffix=".arrays")
         with open(descriptor, "wb") as handle:
             for name, array in arrays.items():
                 handle.seek(-(-handle.tell() // ALIGNMENT) * ALIGNMENT)
                 plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
                 stored[name] = StoredArray(Path(path), handle.tell(), plain.dtype, array.shape)
                 handle.write(plain.reshape(-1).view(np.uint8).data)
-    except OSError as error:
-        if is_disk_full(error):
-            raise DiskFull(f"The disk of {folder} is full.", advice="Delete what you no longer need and try again.") from error
-        raise StorageError(f"{folder} cannot be written: {os.strerror(error.errno or 0)}.") from error
+    except OSError:
+        Path(path).unlink(missing_ok=True)
+        raise
     return stored

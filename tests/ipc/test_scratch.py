@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -49,6 +50,35 @@ def test_too_much_is_refused(jobs_dir: JobsDir, monkeypatch: pytest.MonkeyPatch)
         store(folder, {"a": LARGE})
         with pytest.raises(BadRequest, match="Test fewer at once"):
             store(folder, {"b": LARGE})
+
+
+@pytest.mark.parametrize("place", ["parent", "folder"])
+def test_what_cannot_be_written_is_sent(jobs_dir: JobsDir, place: str) -> None:
+    with scratch_folder(jobs_dir) as folder:
+        blocked = jobs_dir.scratch if place == "parent" else folder
+        blocked.parent.mkdir(exist_ok=True)
+        blocked.write_bytes(b"")  # a file where the folder would be
+        found = exchange(Message({}, store(folder, {"a": LARGE})))
+        assert np.array_equal(found.arrays["a"], LARGE)
+
+
+def test_a_full_disk_leaves_no_half_file(jobs_dir: JobsDir) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGE.nbytes // 2, before[1]))  # the system refuses to write more
+    try:
+        with scratch_folder(jobs_dir) as folder:
+            assert store(folder, {"a": LARGE})["a"] is LARGE
+            assert list(folder.iterdir()) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_small_arrays_need_no_folder(jobs_dir: JobsDir) -> None:
+    with scratch_folder(jobs_dir) as folder:
+        store(folder, {"a": np.zeros(3)})
+        assert not jobs_dir.scratch.exists()
 
 
 def test_a_message_names_its_file(jobs_dir: JobsDir) -> None:

@@ -197,7 +197,7 @@ def test_large_arrays_stay_in_files_and_may_be_named_again(address, tmp_path, mo
     assert list(jobs_dir.scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("folder", ["/tmp", "..", "/etc", "missing"])
+@pytest.mark.parametrize("folder", ["/tmp", "..", "/etc", "missing", ".digits/scratch", ".digits/scratch/a/b"])
 def test_answers_are_written_to_scratch_folders_alone(address, tmp_path, folder):
     header = {"op": "predict", "pictures": [{"file": "p"}], "scratch": str(tmp_path / folder)}
     with pytest.raises(BadRequest, match="no scratch folder"):

@@ -1,7 +1,7 @@
 """Testing generic models: one picture, a list, a database, or entries that the data set's plugin encodes (R 5).
 
 Large arrays stay in files of the folder `scratch` (`digits.ipc.scratch`) where one is given: they go from plugin host to
-predictor and back without passing through this process.
+predictor and back without passing through this process. Without `for_view` the samples have outputs only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MAX_SAMPLES = 10_000
 CHUNK = 32
-FOR_VIEWS = {"inputs": True, "candidates": True}  # what the views get beside the outputs
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,10 @@ def run_pictures(
     snapshot: Snapshot,
     dont_resize: bool = False,
     scratch: Path | None = None,
+    for_view: bool = True,
 ) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
-    asked: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **FOR_VIEWS}
+    asked: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **_beside(for_view)}
     if len(found) == 1:
         return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **asked).results)
     results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **asked)
@@ -63,6 +63,7 @@ def run_list(
     snapshot: Snapshot,
     dont_resize: bool = False,
     scratch: Path | None = None,
+    for_view: bool = True,
 ) -> TestResults:
     """Run the pictures of a list, `path [label]` a line; relative paths start at `folder`."""
     base = readable_folder(service, folder, "image_folder") if folder else None
@@ -80,18 +81,20 @@ def run_list(
             skipped.append({"entry": name, "message": str(error)})
     if not found:
         raise DataError("None of the listed pictures could be read.", advice=skipped[0]["message"] if skipped else "")
-    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch)
+    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch, for_view)
     return TestResults(tested.samples, [*skipped, *tested.skipped])
 
 
 def run_database(
-    service: Service, model: Job, path: str, limit: int, snapshot: Snapshot, scratch: Path | None = None
+    service: Service, model: Job, path: str, limit: int, snapshot: Snapshot, scratch: Path | None = None, for_view: bool = True
 ) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     for batch in _chunks(_records(confine(service, path), limit)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **FOR_VIEWS)
+        answer = inference.infer(
+            service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **_beside(for_view)
+        )
         part = _collect([key for key, _, _ in batch], answer.results, [truth for *_, truth in batch])
         samples += part.samples
         skipped += part.skipped
@@ -99,14 +102,22 @@ def run_database(
 
 
 def run_extension(
-    service: Service, model: Job, dataset: Job, values: Mapping[str, Any], snapshot: Snapshot, scratch: Path | None = None
+    service: Service,
+    model: Job,
+    dataset: Job,
+    values: Mapping[str, Any],
+    snapshot: Snapshot,
+    scratch: Path | None = None,
+    for_view: bool = True,
 ) -> TestResults:
     """Run what the data set's plugin encodes for its own inference form. Raises FormErrors."""
     entries = inference_entries(service, dataset, values, scratch)
     samples: list[ViewSample] = []
     skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
     for batch in _chunks(zip(entries.keys, entries.features, entries.labels, strict=True)):
-        answer = inference.infer(service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **FOR_VIEWS)
+        answer = inference.infer(
+            service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **_beside(for_view)
+        )
         part = _collect([key for key, *_ in batch], answer.results, [label for *_, label in batch])
         samples += part.samples
         skipped += part.skipped
@@ -119,6 +130,11 @@ def list_lines(text: str, limit: int = 0) -> list[str]:
     return names[:limit] if limit else names
 
 
+def _beside(for_view: bool) -> dict[str, bool]:
+    """What is requested beside the outputs: views show the inputs, and boxes before suppression."""
+    return {"inputs": for_view, "candidates": for_view}
+
+
 def _picture(service: Service, name: str, base: Path | None) -> Any:
     if base is not None and not is_address(name) and not Path(name).is_absolute():
         name = str(base / name)
@@ -129,8 +145,8 @@ def _collect(keys: Sequence[str], results: Iterable[inference.Prediction], truth
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     for number, (key, one) in enumerate(zip(keys, results, strict=True)):
-        if one.error or one.input is None:
-            skipped.append({"entry": key, "message": one.error or "The predictor sent no input back."})
+        if one.error:
+            skipped.append({"entry": key, "message": one.error})
         else:
             samples.append(ViewSample(key, one.input, one.outputs, truths[number] if truths else None, one.candidates))
     return TestResults(samples, skipped)

@@ -24,13 +24,14 @@ MAX_SHOWN = 200
 
 @dataclass(frozen=True)
 class ViewSample:
-    """One tested sample: its `input` (C, H, W), outputs by name without batch axis, and the ground truth where it is known.
+    """One tested sample: its `input` (C, H, W; None where no view shows it), outputs by name without batch axis, and the truth
+    where it is known.
 
     `candidates` are the boxes before suppression, where the network reports them (see `service.evaluations.predict`).
     """
 
     key: str
-    input: np.ndarray
+    input: np.ndarray | None
     outputs: Mapping[str, np.ndarray]
     truth: Any = None
     candidates: Mapping[str, Any] | None = None

@@ -85,7 +85,7 @@ def infer_one() -> Any:
     model, snapshot = _model()
     picture, name = sent_picture(model)
     tested = generic_inference.run_pictures(
-        get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"), g.scratch
+        get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"), g.scratch, not wants_json()
     )
     if wants_json():
         outputs = tested.samples[0].outputs
@@ -102,7 +102,9 @@ def infer_many() -> Any:
     return _answer(
         model,
         snapshot,
-        generic_inference.run_list(get_service(), model, text, folder, limit, snapshot, arguments.flag("dont_resize"), g.scratch),
+        generic_inference.run_list(
+            get_service(), model, text, folder, limit, snapshot, arguments.flag("dont_resize"), g.scratch, not wants_json()
+        ),
     )
 
 
@@ -120,7 +122,8 @@ def infer_db() -> Any:
     path = arguments.given("db_path") or ""
     if not path:
         raise BadRequest("db_path is a required field.", advice="Name the folder of an LMDB or of a data set's split.")
-    return _answer(model, snapshot, generic_inference.run_database(get_service(), model, path, _limit(), snapshot, g.scratch))
+    tested = generic_inference.run_database(get_service(), model, path, _limit(), snapshot, g.scratch, not wants_json())
+    return _answer(model, snapshot, tested)
 
 
 @describes(form=COMMON, answer="`outputs`: key → name → list; `skipped`.")
@@ -131,7 +134,7 @@ def infer_extension() -> Any:
     if dataset is None or not dataset.extension:
         raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
     values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
-    tested = generic_inference.run_extension(get_service(), model, dataset, values, snapshot, g.scratch)
+    tested = generic_inference.run_extension(get_service(), model, dataset, values, snapshot, g.scratch, not wants_json())
     return _answer(model, snapshot, tested, values)
 
 
