@@ -83,7 +83,7 @@ def test_candidates_come_with_what_the_network_gives(name: str) -> None:
     else:
         suppressing_part(module).score_thresh = -1.0
     shape = {"stored_shape": [3, 96, 128], "input_shape": [3, 96, 128], "pixel_mean": []}
-    meta = {"task": "detection", "class_labels": ["a", "b"], "preparation": shape}
+    meta = {"task": "detection", "label_kind": "boxes", "class_labels": ["a", "b"], "preparation": shape}
     predictor = TorchPredictor(module, meta, None, torch.device("cpu"))
     pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 128), np.uint8)
     given, candidates = predictor.predict(pictures)["boxes"], predictor.candidates(pictures)

@@ -76,8 +76,8 @@ def trained(jobs: JobsDir, framework: str) -> list[Any]:
 
 
 def evaluated(jobs: JobsDir, framework: str, snapshot: str, split: str) -> dict[str, Any]:
-    options = {"roots": [str(jobs.path)], "framework": framework}
-    spec = EvaluationSpec(MODEL, snapshot, 6.0, source="split", dataset_id=DATASET, split=split, options=options)
+    where = {"dataset_id": DATASET, "split": split, "framework": framework, "roots": (str(jobs.path),)}
+    spec = EvaluationSpec(MODEL, snapshot, 6.0, source="split", **where)
     request = JobRequest(
         EVALUATION, Kind.EVALUATION, "Evaluation", "multi_label", time.time(), {}, spec.to_json(), (), Resources("inference")
     )

@@ -9,14 +9,18 @@ import importlib.util
 import json
 import math
 import struct
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from predicting import finish, parser_of, read_feature, report
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # however this file is started, its neighbour is found
+
+from predicting import finish, parser_of, read_feature, report  # noqa: E402
+
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,

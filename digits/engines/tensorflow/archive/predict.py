@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +20,12 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 import numpy as np
 import tensorflow as tf
-from predicting import finish, parser_of, read_feature, report
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # however this file is started, its neighbour is found
+
+from predicting import finish, parser_of, read_feature, report  # noqa: E402
+
 MEAN_IMAGE = "digits_mean.npy"
 AUXILIARY = "auxiliary"  # outputs whose names begin so served the loss only
 
