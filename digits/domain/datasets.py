@@ -120,6 +120,11 @@ class DatasetInfo:
     mean_image: str = ""  # file name in the job folder, e.g. mean.jpg
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def ignored(self) -> int:
+        """The value of pixels that count nowhere."""
+        return int(self.extra.get("ignore_index", IGNORED))
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 
+from digits.domain.datasets import IGNORED
+
 BLACK = [0, 0, 0]
-VOID = 255  # pixels of an index map that do not count
 BACKGROUNDS = {"", "0", "_background_", "background", "back", "bg", "empty", "negative", "no", "none", "nothing", "other", "rest"}
 # Distinguishable hues; from the class after the last one on, hues by the golden ratio.
 DISTINCT = (
@@ -67,9 +68,9 @@ def paired_colours(count: int) -> list[list[int]]:
 
 def map_palette(palette: Sequence[int] = (), names: Sequence[str] = ()) -> list[int]:
     """The 768 numbers for a picture of class numbers; what does not count is white unless the palette says otherwise."""
-    colours = class_colours(VOID + 1, palette, names)
-    if len(palette) <= 3 * VOID:
-        colours[VOID] = [255, 255, 255]
+    colours = class_colours(IGNORED + 1, palette, names)
+    if len(palette) <= 3 * IGNORED:
+        colours[IGNORED] = [255, 255, 255]
     return [value for colour in colours for value in colour]
 
 

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import TRAIN_DB, RecordMeta, SplitInfo
+from digits.domain.datasets import IGNORED, TRAIN_DB, RecordMeta, SplitInfo
 from digits.errors import DataError
 from digits.storage.records.reader import BOX_IGNORED, RecordReader
 from digits.tasks import Labels, Task, of
 
 COUNTED = ("boxes", "pixels", "labels")  # while labels are encoded; records of a class are counted when they are written
-IGNORED_PIXEL = 255
 MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes,
 SURELY_NUMBERED = 1000  # up to here they are taken for classes even where few records have each
 SIZE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 256, 1, 17), 5))
@@ -106,7 +105,7 @@ class LabelStatistics:
         self.shapes = _added(self.shapes, width / np.maximum(height, 1e-6), SHAPE_EDGES)
 
     def _add_map(self, label: np.ndarray) -> None:
-        pixels = np.bincount(label.reshape(-1), minlength=IGNORED_PIXEL + 1)
+        pixels = np.bincount(label.reshape(-1), minlength=IGNORED + 1)
         found = pixels[: len(self.objects)]
         self.ignored += int(pixels.sum() - found.sum())
         self._count(found[1:].any(), found)

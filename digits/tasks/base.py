@@ -67,7 +67,7 @@ class Labels:
             class_labels=tuple(info.class_labels if info is not None else meta.class_labels),
             feature_shape=meta.feature_shape,
             feature_dtype=meta.feature_dtype,
-            ignored=int(info.extra.get("ignore_index", IGNORED)) if info is not None else IGNORED,
+            ignored=info.ignored if info is not None else IGNORED,
         )
 
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 from flask_wtf import FlaskForm
 from numpy.typing import NDArray
 
+from digits.domain.datasets import IGNORED
 from digits.extensions.view.options import OptionsView
 from digits.extensions.view.support import class_names, first_output, picture, template
 from digits.images.palette import class_colours, paired_colours
@@ -61,7 +62,7 @@ class Visualization(OptionsView):
         classes, foreground, count = read_scores(first_output(inference_data))
         truth = _truth_map(ground_truth)
         self.classes = max(
-            self.classes, count, len(self.labels), int(truth[truth < 255].max(initial=0)) + 1 if truth is not None else 0
+            self.classes, count, len(self.labels), int(truth[truth < IGNORED].max(initial=0)) + 1 if truth is not None else 0
         )
         return {
             "input": picture(input_data),
@@ -85,7 +86,7 @@ def read_scores(output: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uin
     scores = np.squeeze(output, axis=0) if output.ndim == 3 and output.shape[0] == 1 else output
     if scores.ndim == 2:
         return _single(scores)
-    if scores.ndim != 3 or scores.shape[0] > 255:
+    if scores.ndim != 3 or scores.shape[0] > IGNORED:
         raise ValueError(
             f"the output has shape {output.shape}; a segmentation has (classes, H, W) with at most 255 classes, or (H, W)"
         )
@@ -97,7 +98,7 @@ def _single(scores: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] 
     whole = scores.dtype.kind in "iub" or (np.equal(scores, scores.round()).all() and scores.max(initial=0) > 1)
     if whole:
         classes = scores.clip(0, 255).astype(np.uint8)
-        return classes, None, max(2, int(classes[classes < 255].max(initial=0)) + 1)
+        return classes, None, max(2, int(classes[classes < IGNORED].max(initial=0)) + 1)
     outside = scores.min() < 0 or scores.max() > 1
     probability = 1 / (1 + np.exp(-np.asarray(scores, np.float64))) if outside else scores
     return (probability > 0.5).astype(np.uint8), (probability * 255).round().astype(np.uint8), 2

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.datasets import IGNORED
 from digits.domain.inference import EvaluationSpec, class_places
 from digits.errors import BadRequest, DigitsError, NotFound
 from digits.images.addresses import picture_address
-from digits.images.palette import VOID
 from digits.service import Service
 from digits.service.evaluations.results import evaluation_result, is_ranked
 from digits.service.files import confine as paths
@@ -120,6 +120,7 @@ class _Pictures:
         self.split = spec.split.removesuffix("_db")
         info = info_of(service, spec.dataset_id) if self.reader else None
         self.class_labels = list(info.class_labels) if info else []
+        self.ignored = info.ignored if info else IGNORED
         self.places = class_places(self.class_labels, labels)
 
     def feature(self, row: Output) -> np.ndarray | None:
@@ -147,7 +148,7 @@ class _Pictures:
 
         if self.places == list(range(len(self.places))):
             return label
-        return self.task.renumbered(label, np.array(self.places, np.int64), VOID)
+        return self.task.renumbered(label, np.array(self.places, np.int64), self.ignored)
 
 
 def _sample(row: Output, task: Task, labels: list[str], found: _Pictures) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import IGNORED, DatasetInfo
+from digits.domain.datasets import DatasetInfo
 from digits.domain.inference import EvaluationSpec, class_places
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.engines.base import Predictor
@@ -75,7 +75,7 @@ class Truths:
         self.task = task
         self.meta = predictor.meta
         self.reader = open_split(folder, spec.split, info)
-        self.ignored = int(info.extra.get("ignore_index", IGNORED))
+        self.ignored = info.ignored
         meta = self.reader.meta
         labels = replace(Labels.of_records(meta), class_labels=tuple(self.meta["class_labels"]), ignored=self.ignored)
         self.itself = task.output_kind == PICTURES and not task.has_labels(labels)  # a picture is its own label

@@ -10,14 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.domain.datasets import TEST_DB
+from digits.domain.datasets import IGNORED, TEST_DB
 from digits.errors import DataError
 from digits.extensions.data.dicom import masks, pixels, scan
 from digits.extensions.data.dicom.scan import Slice
 from digits.extensions.data.options import Options, Words
 from digits.extensions.data.source import ConfinedSource, Sample
 
-IGNORED = 255
 LISTED_RECORDS = 1000  # of the validation split, in the form to test a model with
 
 

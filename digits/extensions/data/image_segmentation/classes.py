@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from digits.domain.datasets import IGNORED
 from digits.errors import DataError, LoadImageError
 from digits.extensions.data.classification.lists import read_labels, read_lines
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour
-from digits.extensions.data.image_segmentation.masks import MOST_CLASSES, VOID, MaskRules, colour_code, read_palette, read_values
+from digits.extensions.data.image_segmentation.masks import MOST_CLASSES, MaskRules, colour_code, read_palette, read_values
 from digits.extensions.data.images.findings import Findings
 from digits.utils.values import is_digits
 
@@ -31,8 +32,8 @@ class Classes:
 def of_label_set(name: str, masks: Sequence[str]) -> Classes:
     """The classes of a known label set; whether by value or by colour is seen from the first mask that can be read."""
     known = LABEL_SETS[name]
-    values = {**dict.fromkeys(known.void, VOID), **{value: i for i, value in enumerate(known.values)}}
-    colours = {colour_code(c): VOID for c in known.void_colours}
+    values = {**dict.fromkeys(known.void, IGNORED), **{value: i for i, value in enumerate(known.values)}}
+    colours = {colour_code(c): IGNORED for c in known.void_colours}
     colours |= {colour_code(c): i for i, c in enumerate(known.colours)}
     rules = MaskRules(values, colours, by_colour=_are_coloured(masks), unknown_void=False)
     return Classes(list(known.names), rules, palette_of(known.colours))
@@ -50,7 +51,7 @@ def of_colour_map(file: str, labels_file: str, void: Sequence[str], unknown_void
     names = named or [name or str(number) for number, (_, name) in enumerate(rows)]
     numbers, labels = _numbered(names, void)
     colours = {colour_code(colour): number for (colour, _), number in reversed(list(zip(rows, numbers, strict=True)))}
-    kept = [colour for (colour, _), number in zip(rows, numbers, strict=True) if number != VOID]
+    kept = [colour for (colour, _), number in zip(rows, numbers, strict=True) if number != IGNORED]
     _check_number(labels, file)
     return Classes(labels, MaskRules({}, colours, True, unknown_void), palette_of(kept))
 
@@ -69,7 +70,7 @@ def of_masks(masks: Sequence[str], labels_file: str, void: Sequence[str], unknow
     else:
         counted = sorted(found - void_values)
         values, labels = _of_values(counted)
-    values |= dict.fromkeys(void_values, VOID)
+    values |= dict.fromkeys(void_values, IGNORED)
     _check_number(labels, labels_file or "The masks")
     return Classes(labels, MaskRules(values, {}, False, unknown_void), _kept_palette(looked_at, values, findings))
 
@@ -97,7 +98,7 @@ def read_colour_map(file: str) -> list[tuple[Colour, str]]:
 def palette_of(colours: Sequence[Colour]) -> list[int]:
     """768 numbers: the colours of the classes, black for other numbers, white for void."""
     flat = [value for colour in colours for value in colour]
-    return (flat + [0] * 768)[: 3 * VOID] + list(VOID_COLOUR)
+    return (flat + [0] * 768)[: 3 * IGNORED] + list(VOID_COLOUR)
 
 
 def _check_new(rows: list[tuple[Colour, str]], colour: Colour, file: str, number: int) -> None:
@@ -106,13 +107,13 @@ def _check_new(rows: list[tuple[Colour, str]], colour: Colour, file: str, number
 
 
 def _numbered(names: Sequence[str], void: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The class number of each name (VOID for those that do not count) and the names that count."""
+    """The class number of each name (IGNORED for those that do not count) and the names that count."""
     left_out = {word.lower() for word in void}
     numbers: list[int] = []
     labels: list[str] = []
     for index, name in enumerate(names):
         if name.lower() in left_out or str(index) in left_out:
-            numbers.append(VOID)
+            numbers.append(IGNORED)
         else:
             numbers.append(len(labels))
             labels.append(name)
@@ -167,7 +168,7 @@ def _kept_palette(masks: Sequence[str], values: dict[int, int], findings: Findin
     if not first:
         return []
     colours = {number: tuple(first[3 * value : 3 * value + 3]) for value, number in values.items() if value < 256}
-    return palette_of([colours.get(number, (0, 0, 0)) for number in range(max(set(colours) - {VOID}, default=0) + 1)])  # type: ignore[misc]
+    return palette_of([colours.get(number, (0, 0, 0)) for number in range(max(set(colours) - {IGNORED}, default=0) + 1)])  # type: ignore[misc]
 
 
 def _are_coloured(masks: Sequence[str]) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.datasets import IGNORED
 from digits.errors import LoadImageError
-from digits.extensions.data.image_segmentation.masks import VOID
 from digits.extensions.data.images.coco import mask_of
 
 Drawing = list[Any]  # class number, segmentation
@@ -35,4 +35,4 @@ def draw(drawings: list[Drawing], height: int, width: int, path: str) -> tuple[n
 
 def drawing_of(annotation: dict[str, Any], number: int) -> Drawing:
     """An annotation as an entry keeps it."""
-    return [VOID if annotation.get("iscrowd") else number, annotation.get("segmentation")]
+    return [IGNORED if annotation.get("iscrowd") else number, annotation.get("segmentation")]

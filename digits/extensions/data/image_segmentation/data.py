@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from digits.domain.datasets import TRAIN_DB
+from digits.domain.datasets import IGNORED, TRAIN_DB
 from digits.errors import DataError
 from digits.extensions.data.image_segmentation import classes as of
 from digits.extensions.data.image_segmentation import coco_masks
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
-from digits.extensions.data.image_segmentation.masks import VOID, MaskRules
+from digits.extensions.data.image_segmentation.masks import MaskRules
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.coco import CocoFile, read_coco
 from digits.extensions.data.images.findings import Findings
@@ -86,7 +86,7 @@ class DataIngestion(PairSource):
         place = self.fit.place(width, height)
         return Sample(
             feature_of(place.picture(picture)),
-            place.mask(mask, VOID)[np.newaxis],
+            place.mask(mask, IGNORED)[np.newaxis],
             source=path,
             original_size=(width, height),
             group=self.group_of(path),
@@ -95,7 +95,7 @@ class DataIngestion(PairSource):
         )
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "ignore_index": VOID}
+        return {**super().describe(), "ignore_index": IGNORED}
 
     def labels_in(self, folder: str, findings: Findings, stage: str) -> list[str]:
         masks = super().labels_in(folder, findings, stage)
@@ -171,8 +171,8 @@ class DataIngestion(PairSource):
 
     def _number_categories(self, entries: Entries) -> None:
         labels = [coco_masks.BACKGROUND, *self._coco_categories.values()]
-        if len(labels) > VOID:
-            raise DataError(f"{len(labels)} classes; at most {VOID} are possible.", advice="Join some of the categories.")
+        if len(labels) > IGNORED:
+            raise DataError(f"{len(labels)} classes; at most {IGNORED} are possible.", advice="Join some of the categories.")
         if not any(entry[1] for items in entries.values() for entry in items):
             raise DataError("None of the pictures has an object.", advice="Check that JSON file and folder belong together.")
         self.userdata[CLASS_LABELS_ATTRIBUTE] = labels

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from digits.domain.datasets import IGNORED
 from digits.errors import LoadImageError
 from digits.utils.image import load_array
 
-VOID = 255
 MOST_CLASSES = 255
 VALUES = 1 << 16
 SHOWN = 5
@@ -24,7 +24,7 @@ COLOUR_ADVICE = "Choose the colour map from a text file, or one of the known lab
 
 @dataclass(frozen=True)
 class MaskRules:
-    """`values` maps the value of a pixel to a class (or VOID); `colours` maps `R<<16 | G<<8 | B` to one.
+    """`values` maps the value of a pixel to a class (or IGNORED); `colours` maps `R<<16 | G<<8 | B` to one.
 
     With `by_colour` masks are read as colours (palettes are applied first). `unknown_void`: values and colours in neither
     table do not count, in place of being an error.
@@ -78,11 +78,11 @@ class MaskRules:
                     f"{path} has {what(row, column)} at x {column}, y {row} ({count} such pixels), which no class has.",
                     advice=remedy,
                 )
-            classes = np.where(unknown, VOID, classes)
+            classes = np.where(unknown, IGNORED, classes)
         return classes.astype(np.uint8)
 
     def _value_remedy(self) -> str:
-        known = sorted(value for value, number in self.values.items() if number != VOID)
+        known = sorted(value for value, number in self.values.items() if number != IGNORED)
         span = f"Known are {known[0]} to {known[-1]}. " if known else ""
         return f"{span}Add the missing class names, or list the value among those that do not count."
 
