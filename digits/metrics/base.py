@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from digits.storage.predictions import Column
+
+Arrays = Sequence[np.ndarray] | np.ndarray  # one for each of N pictures
 MAX_CLASSES_SHOWN = 32  # per-class values of more classes would drown the charts
 
 
@@ -40,6 +44,22 @@ class Metric(ABC):
     def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
         """Whether outputs of this shape, (N, …), can be compared with labels of that, (N, …)."""
         return True
+
+
+class Report(ABC):
+    """What an evaluation counts and keeps: add batches, then call `summary`."""
+
+    columns: tuple[Column, ...]
+
+    @abstractmethod
+    def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:
+        """Add N pictures, outputs as `Task.kept` gives them, of any shape, and their truths, None where there are none.
+        The values of each column, as `Column.array` takes them."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, Any]:
+        """`labelled` (pictures with a truth), `metrics` (by name, None where not known), `per_class` (rows with a `label`) and
+        `columns` (metrics of one picture); and what only this report knows."""
 
 
 def ratio(top: float, bottom: float) -> float:

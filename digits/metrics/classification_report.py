@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.metrics import LOSS
 from digits.metrics.accuracy import Accuracy, predicted
-from digits.storage.predictions import true_scores
+from digits.metrics.base import Arrays, Report
+from digits.storage.predictions import MAX_PROBABILITIES, Column
 
 LEAST_PROBABILITY = 1e-12
+TOP_KEPT = 10  # classes of each picture
 
 
-class ClassificationReport:
-    """Add batches, then call `summary`. Ranks and ties are those of `metrics.accuracy`."""
+class ClassificationReport(Report):
+    """Of one class for each picture. Ranks and ties are those of `metrics.accuracy`."""
 
     def __init__(self, class_labels: Sequence[str], top_n: int) -> None:
         self.class_labels = list(class_labels)
@@ -29,9 +32,24 @@ class ClassificationReport:
         self._loss = 0.0
         self._pairs: Counter[int] = Counter()
         self._best = _BestOfClass(len(self.class_labels), top_n)
+        self.columns = _columns(len(self.class_labels))
 
-    def add(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
-        """One batch: `probabilities` (N, K) float32 in [0, 1], `labels` (N,) integers with -1 for unknown."""
+    def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:
+        """Outputs are probabilities (K,) float32 in [0, 1] of N pictures, truths (N,) integers, -1 for unknown."""
+        probabilities = scores_of(outputs, len(self.class_labels))
+        labels = np.full(len(outputs), -1) if truths is None else np.asarray(truths)
+        self._count(probabilities, labels)
+        order = best_first(probabilities, labels)[:, :TOP_KEPT]  # (N, k)
+        return {
+            "label": labels,
+            "classes": order,
+            "scores": np.take_along_axis(probabilities, order, axis=1),
+            "true_score": true_scores(probabilities, labels),
+            "probabilities": probabilities,
+        }
+
+    def _count(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
+        """Add a batch, (N, K) and (N,), to the sums."""
         self._best.add(probabilities, self.count)
         self.count += len(labels)
         known = labels >= 0
@@ -46,15 +64,18 @@ class ClassificationReport:
         self._pairs.update(dict(zip(keys.tolist(), counts.tolist(), strict=True)))
 
     def summary(self) -> dict[str, Any]:
-        """See `service.evaluations.results.evaluation_result`."""
+        """The keys of `service.evaluations.results.evaluation_result` that are its own."""
         pairs = [(*divmod(key, len(self.class_labels)), count) for key, count in sorted(self._pairs.items())]
         _, first, five = self._accuracy.totals
+        top1, top5, loss = (_ratio(part, self.labelled) for part in (first, five, self._loss))
         return {
             "count": self.count,
             "labelled": self.labelled,
-            "top1": _ratio(first, self.labelled),
-            "top5": _ratio(five, self.labelled),
-            "loss": _ratio(self._loss, self.labelled),
+            "metrics": {"accuracy": top1, "accuracy_top5": top5, LOSS: loss},
+            "columns": [],
+            "top1": top1,
+            "top5": top5,
+            "loss": loss,
             "class_labels": self.class_labels,
             "confusion": [list(pair) for pair in pairs],
             "per_class": self._per_class(pairs),
@@ -80,6 +101,38 @@ class ClassificationReport:
             "precision": _ratio(correct, predicted),
             "f1": _ratio(2 * correct, count + predicted) if count and predicted else None,
         }
+
+
+def _columns(classes: int) -> tuple[Column, ...]:
+    """What is kept of each picture (see `storage.predictions`)."""
+    top = min(TOP_KEPT, classes)
+    kept = (Column("label", "int32"), Column("classes", "int32", top), Column("scores", "float32", top))
+    every = (Column("probabilities", "float32", classes),) if classes <= MAX_PROBABILITIES else ()
+    return (*kept, Column("true_score", "float32"), *every)
+
+
+def scores_of(outputs: Arrays, classes: int) -> np.ndarray:
+    """Scores (N, K) float32 of outputs (…) each: those beyond the classes are dropped, missing ones are 0 (R 5)."""
+    scores = np.reshape(np.asarray(outputs, np.float32), (len(outputs), -1))[:, :classes]
+    return np.pad(scores, ((0, 0), (0, classes - scores.shape[1])))
+
+
+def best_first(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Classes of each picture by their probability (N, K), int64 (N, K). Equal ones keep their order, but that the true class,
+    `labels` (N,), comes last among them: a tie is broken against the model, as the accuracies of the report count it."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    own = true_scores(probabilities, labels)[:, np.newaxis]
+    for row in np.flatnonzero((probabilities == own).sum(axis=1) > 1):
+        order[row] = np.lexsort((np.arange(probabilities.shape[1]) == labels[row], -probabilities[row]))
+    return order
+
+
+def true_scores(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Probability of each true class, (N,) float32, of `probabilities` (N, K); NaN for `labels` (N,) outside [0, K)."""
+    known = (labels >= 0) & (labels < probabilities.shape[1])
+    found = np.full(len(labels), np.nan, dtype=np.float32)
+    found[known] = probabilities[known, labels[known]]
+    return found
 
 
 class _BestOfClass:

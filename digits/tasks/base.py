@@ -25,7 +25,7 @@ from digits.domain.training import TaskOptions
 if TYPE_CHECKING:
     import numpy as np
 
-    from digits.metrics.base import Metric
+    from digits.metrics.base import Metric, Report
 
 NONE_IGNORED = -100  # a label that never occurs, for tasks in which every label counts
 CLASSES, MAP, BOXES, PICTURES, NUMBERS = "classes", "map", "boxes", "pictures", "numbers"  # what an output is, in JSON
@@ -128,6 +128,7 @@ class Task(ABC):
     scores: ClassVar[str] = ""  # how scores of classes become probabilities: "softmax", "sigmoid", "" (no scores)
     index_targets: ClassVar[bool] = False  # targets are class indices, not numbers
     moves: ClassVar[str] = ""  # how augmentation moves a label with its picture: "map" (nearest class), "picture", "boxes", ""
+    told_by_name: ClassVar[bool] = False  # the line of a list, or the folder a file lies in, can give its label
     counts_hits: ClassVar[bool] = False  # accuracy is reported while training too
     weighs_classes: ClassVar[bool] = False  # the loss can weigh classes
     restores_input: ClassVar[bool] = False  # without labels the picture itself is learnt, so outputs are in its units
@@ -229,6 +230,10 @@ class Task(ABC):
 
     # -- outputs ------------------------------------------------------------------------------------------------
 
+    def answer(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Of a predictor's outputs by name, (N, …) each, the one that answers: the first."""
+        return next(iter(outputs.values()))
+
     def kept(self, output: np.ndarray) -> np.ndarray:
         """What is kept of a predictor's output of one picture: (K,), (K, H, W), (n, 6) or (…), float32."""
         return output
@@ -258,6 +263,14 @@ class Task(ABC):
         """A label of a data set with other classes, of the shape it has there, as the model's; `places` (K,) int64 tells where
         each stands there, -1: nowhere; `ignored` is the index that does not count."""
         return label
+
+    def report(self, labels: Labels | None, model: Labels, validated: Mapping[str, float], scale: float, top_n: int) -> Report:
+        """A new report of an evaluation: what is kept of each picture, and what all add up to. `labels` are the truth's with the
+        model's classes, None where there is none, `model` those it was trained on; `validated` as in `metrics`, `scale` as in
+        `comparable`; `top_n` pictures are named of each class, where there is one for each picture."""
+        from digits.tasks.picture_report import PictureReport
+
+        return PictureReport(self, labels, validated, scale)
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """A kept output (…) and its truth (…) of as many numbers, as batches (1, …) of one for the metrics, both divided by

@@ -12,7 +12,7 @@ from digits.utils.finite import finite
 if TYPE_CHECKING:
     import numpy as np
 
-    from digits.metrics.base import Metric
+    from digits.metrics.base import Metric, Report
 
 TOP = 3  # classes that a description of an output names
 
@@ -36,6 +36,7 @@ class Classification(Task):
     losses = ("cross_entropy", "focal")
     scores = "softmax"
     index_targets = True
+    told_by_name = True
     counts_hits = True
     weighs_classes = True
 
@@ -78,6 +79,10 @@ class Classification(Task):
             Guess(lambda _, truth: np.broadcast_to(shares, (len(truth), len(names))), f"always the most frequent class, “{best}”")
         ]
 
+    def answer(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The scores are the output named `output`, else the last (R 5)."""
+        return outputs.get("output", list(outputs.values())[-1])
+
     def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
         """The name of its class; the label is a scalar."""
         return class_name(int(label), class_labels)
@@ -94,6 +99,11 @@ class Classification(Task):
         import numpy as np
 
         return np.asarray(places[int(label)] if 0 <= int(label) < len(places) else -1)
+
+    def report(self, labels: Labels | None, model: Labels, validated: Mapping[str, float], scale: float, top_n: int) -> Report:
+        from digits.metrics.classification_report import ClassificationReport
+
+        return ClassificationReport(model.class_labels, top_n)
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """Scores (1, K) and the true class int64 (1,)."""

@@ -12,10 +12,9 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from digits.metrics.accuracy import Accuracy, predicted, rank
 from digits.metrics.base import Metric
-from digits.metrics.classification_report import ClassificationReport
+from digits.metrics.classification_report import ClassificationReport, best_first
 from digits.metrics.regression import Errors, PictureQuality
 from digits.metrics.segmentation import Overlap
-from digits.storage.predictions import best_first
 from digits.tasks import Labels, get
 
 RNG = np.random.default_rng(0)

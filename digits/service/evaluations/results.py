@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LIST_FILE = "images.txt"
 TYPE_NAME = "Evaluation"
+RANKED, OUTPUT = "classes", "output"  # columns of predictions: the most probable classes, the whole output
 SPLIT_NAMES = {"train_db": "training", "val_db": "validation", "test_db": "test"}
 TOP_N = 9
 MOST_TOP_N = 200
@@ -127,18 +128,29 @@ def _require_done(job: Job) -> None:
         raise Conflict(job.error or job.message or f"{job.name} is {job.status.word}.", advice="Its page says more.")
 
 
-def predictions(service: Service, job: Job) -> PredictionReader:
-    """The most probable classes of each picture of a finished evaluation. Raises Conflict, BadRequest."""
-    if not is_ranked(evaluation_result(service, job)):
-        raise BadRequest(f"{job.name} has no ranked classes.", advice="Ask /evaluations/ID/samples.json.")
-    from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
+def predictions(service: Service, job: Job, column: str = "") -> PredictionReader:
+    """What a finished evaluation kept of each picture. Raises Conflict like `evaluation_result`, BadRequest where a column
+    that is needed is not there."""
+    _require_done(job)
+    from digits.storage.predictions import PredictionReader, predictions_file
 
-    return PredictionReader(service.folder(job.id).path / PREDICTIONS_FILE)
+    reader = PredictionReader(predictions_file(service.folder(job.id).path))
+    if column and column not in reader.table.column_names:
+        other = "samples" if column == RANKED else "predictions"
+        raise BadRequest(f"The evaluation {job.name} keeps no {column}.", advice=f"Ask /evaluations/ID/{other}.json.")
+    return reader
+
+
+def predictions_name(service: Service, job: Job) -> str:
+    """The name of the file of predictions in the job's folder."""
+    from digits.storage.predictions import predictions_file
+
+    return predictions_file(service.folder(job.id).path).name
 
 
 def prediction_page(service: Service, job: Job, *, page: int = 0, size: int = 50, **selection: Any) -> RowsPage:
     """One page of predictions; `selection` as in `PredictionReader.select` (only, label, predicted, sort, descending)."""
-    reader = predictions(service, job)
+    reader = predictions(service, job, RANKED)
     chosen = reader.select(**selection)
     return RowsPage(reader.rows(chosen[page * size : (page + 1) * size]), len(chosen))
 

@@ -13,7 +13,7 @@ from digits.domain.inference import EvaluationSpec, class_places
 from digits.errors import BadRequest, DigitsError, NotFound
 from digits.images.addresses import picture_address
 from digits.service import Service
-from digits.service.evaluations.results import evaluation_result, is_ranked
+from digits.service.evaluations.results import OUTPUT, evaluation_result, predictions
 from digits.service.files import confine as paths
 from digits.service.files.names import safe_name
 from digits.service.models.create import info_of
@@ -27,18 +27,9 @@ from digits.utils.names import is_address
 if TYPE_CHECKING:
     import numpy as np
 
-    from digits.storage.predictions import Output, OutputReader
+    from digits.storage.predictions import Row
 
 MASKS_FILE = "masks.zip"
-
-
-def outputs(service: Service, job: Job) -> OutputReader:
-    """The outputs of a finished evaluation. Raises Conflict like `evaluation_result`, BadRequest where none were kept."""
-    if is_ranked(evaluation_result(service, job)):
-        raise BadRequest(f"{job.name} is an evaluation of classes.", advice="Ask /evaluations/ID/predictions.json.")
-    from digits.storage.predictions import OUTPUTS_FILE, OutputReader
-
-    return OutputReader(service.folder(job.id).path / OUTPUTS_FILE)
 
 
 def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str = "", descending: bool = False) -> dict[str, Any]:
@@ -48,7 +39,7 @@ def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str =
     what `Task.describe_output` gives. `sort` is a metric of one picture; empty: the order of the list. Raises BadRequest.
     """
     result = evaluation_result(service, job)
-    reader = outputs(service, job)
+    reader = predictions(service, job, OUTPUT)
     if sort and sort not in reader.metrics:
         raise BadRequest(f"sort is {sort!r}; it may be {', '.join(reader.metrics) or 'left out'}.")
     chosen = reader.order(sort, descending)[page * size : (page + 1) * size]
@@ -66,7 +57,7 @@ def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str =
 
 def mask(service: Service, job: Job, row: int) -> bytes:
     """The class of each pixel of one picture as a grey PNG (16 bits beyond 256 classes). Raises NotFound, BadRequest."""
-    reader = outputs(service, job)
+    reader = predictions(service, job, OUTPUT)
     if not 0 <= row < len(reader):
         raise NotFound(f"This evaluation has no row {row}.")
     if evaluation_result(service, job)["kind"] != MAP:
@@ -81,7 +72,7 @@ def masks_zip(service: Service, job: Job) -> Path:
     path = service.folder(job.id).path / MASKS_FILE
     if path.is_file():
         return path
-    reader = outputs(service, job)
+    reader = predictions(service, job, OUTPUT)
     with atomic(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
         for number in range(len(reader)):
             row = reader.rows([number])[0]
@@ -93,7 +84,7 @@ def coco_results(service: Service, job: Job) -> Iterator[dict[str, Any]]:
     """Detections as COCO's results: `image_id` (the row), `category_id` (class number), `bbox` (x, y, width, height), `score`."""
     if evaluation_result(service, job)["kind"] != BOXES:
         raise BadRequest("Only detections have boxes.")
-    reader = outputs(service, job)
+    reader = predictions(service, job, OUTPUT)
     for number in range(len(reader)):
         for x0, y0, x1, y1, score, label in reader.rows([number])[0].output.astype(float).tolist():
             yield {"image_id": number, "category_id": int(label), "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
@@ -123,13 +114,13 @@ class _Pictures:
         self.ignored = info.ignored if info else IGNORED
         self.places = class_places(self.class_labels, labels)
 
-    def feature(self, row: Output) -> np.ndarray | None:
+    def feature(self, row: Row) -> np.ndarray | None:
         """(C, H, W) as the network got it; None where it is not there (any more)."""
         if self.reader is not None:
             return self.reader.feature(row.record) if 0 <= row.record < len(self.reader) else None
         return self._prepared(row.path) if row.path and not is_address(row.path) else None
 
-    def label(self, row: Output) -> Any:
+    def label(self, row: Row) -> Any:
         """The label with the numbers of the model's classes."""
         labels = self.reader.labels([row.record]) if self.reader is not None and 0 <= row.record < len(self.reader) else None
         return None if labels is None else self._renumbered(labels[0])
@@ -151,7 +142,7 @@ class _Pictures:
         return self.task.renumbered(label, np.array(self.places, np.int64), self.ignored)
 
 
-def _sample(row: Output, task: Task, labels: list[str], found: _Pictures) -> dict[str, Any]:
+def _sample(row: Row, task: Task, labels: list[str], found: _Pictures) -> dict[str, Any]:
     import numpy as np
 
     feature, label = found.feature(row), found.label(row)

@@ -45,7 +45,8 @@ def rows_csv(job_id: str) -> Response:
     """All predictions of an evaluation."""
     job = _job(job_id)
     labels = evaluation_result(get_service(), job)["class_labels"]
-    return _as_csv(_csv_rows(evaluations.predictions(get_service(), job), labels), f"{job.id}_predictions.csv")
+    reader = evaluations.predictions(get_service(), job, evaluations.RANKED)
+    return _as_csv(_csv_rows(reader, labels), f"{job.id}_predictions.csv")
 
 
 @describes(json=True, answer="CSV: the confusion matrix, rows true, columns predicted.")
@@ -88,7 +89,7 @@ def picture(job_id: str, row: int) -> Response:
 def samples_csv(job_id: str) -> Response:
     """The metrics of every picture of an evaluation."""
     job = _job(job_id)
-    reader = sample_pages.outputs(get_service(), job)
+    reader = evaluations.predictions(get_service(), job, evaluations.OUTPUT)
     lines = ([number, *values] for number, values in enumerate(reader.values()))
     return _as_csv(chain([["row", "path", "record", *reader.metrics]], lines), f"{job.id}.csv")
 

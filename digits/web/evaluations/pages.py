@@ -132,6 +132,7 @@ def page_context(job: Job) -> dict[str, Any]:
     return {
         **context,
         "result": result,
+        "file": evaluations.predictions_name(service, job),
         "baseline": baseline,
         "verdict": verdict(result, baseline),
         "title_of": title_of,
@@ -225,7 +226,7 @@ def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str
     service = get_service()
     result = evaluation_result(service, job)
     labels = result["class_labels"]
-    reader = evaluations.predictions(service, job)
+    reader = evaluations.predictions(service, job, evaluations.RANKED)
     chosen = list(result["top"].items())[first : None if count is None else first + count]
     numbers = sorted({row for _, best in chosen for row, _ in best})
     known = dict(zip(numbers, reader.rows(numbers), strict=True))

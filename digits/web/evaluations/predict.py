@@ -224,7 +224,7 @@ def _classifications(job: Job) -> dict[str, Any]:
     result = evaluation_result(service, job)
     labels = result["class_labels"]
     found: dict[str, list[list[Any]]] = {}
-    for rows in evaluations.predictions(service, job).batches():
+    for rows in evaluations.predictions(service, job, evaluations.RANKED).batches():
         for row in rows:
             found[row.path] = [[labels[i], round(score * 100, 2)] for i, score in row.top[:5]]
     numbers = {key: result[key] for key in ("count", "skipped", "labelled", "top1", "top5")}

@@ -1,7 +1,9 @@
 """Predict many pictures with one snapshot: read ahead in threads, predict in batches, write predictions and the summary.
 
-Leaves the predictions (`predictions.arrow` of classes, `outputs.arrow` of every other task), `problems.jsonl` (pictures that
-could not be read) and, last, `result.json`. A run that was interrupted starts again from nothing.
+Records bring their truth, files that of the list or folder they stand in, if the task can be told so. Outputs for records of
+another size than the model's are kept at the size of the records. Leaves `predictions.arrow`, whose columns the task's report
+declares, `problems.jsonl` (pictures that could not be read) and, last, `result.json`.
+A run that was interrupted starts again from nothing.
 """
 
 from __future__ import annotations
@@ -13,20 +15,20 @@ import numpy as np
 
 from digits.domain.events import LogEvent, ProgressEvent
 from digits.domain.inference import EvaluationSpec
+from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.engines.base import Predictor, get_engine
 from digits.errors import StorageError
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
-from digits.metrics.classification_report import ClassificationReport
+from digits.images.prepare_for_model import Fitting
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
-from digits.tasks import Labels, of
-from digits.worker.evaluation import metrics as task_evaluation
+from digits.tasks import Labels, Task, of
+from digits.worker.evaluation import baseline
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import open_source
+from digits.worker.evaluation.truths import Truths
 from digits.worker.runtime import WorkerContext
-
-TOP_KEPT = 10
 
 
 def run(context: WorkerContext) -> None:
@@ -39,9 +41,7 @@ def run(context: WorkerContext) -> None:
         context.emit(LogEvent(message=f"Predicting {source.total:,} pictures with the snapshot of epoch {spec.epoch:g}."))
         started = time.time()
         rounds = Rounds(context, source, batch_size(predictor))
-        task = of(predictor.meta["task"], Labels.of_snapshot(predictor.meta))
-        work = _classify if task.counted == "records" else task_evaluation.evaluate
-        summary = work(context, spec, predictor, rounds)
+        summary = _evaluate(context, spec, predictor, rounds)
         rounds.finish()
         described = {
             "model_id": spec.model_id,
@@ -63,30 +63,41 @@ def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
     return engine.load(path, "cuda:0" if context.gpus else "cpu")
 
 
-def _classify(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, rounds: Rounds) -> dict[str, Any]:
-    labels = predictor.meta["class_labels"]
-    report = ClassificationReport(labels, spec.top_n)
-    with writing_predictions(context.folder.path / PREDICTIONS_FILE, len(labels), TOP_KEPT) as writer:
+def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, rounds: Rounds) -> dict[str, Any]:
+    """Predict, measure and keep every picture; the summary (see `service.evaluations.results.evaluation_result`)."""
+    meta = predictor.meta
+    model, validated = Labels.of_snapshot(meta), meta.get("metrics", {})
+    task = of(meta["task"], model)
+    truths = Truths(context, spec, predictor, task) if spec.source == "split" and not task.told_by_name else None
+    labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
+    report = task.report(labels, model, validated, scale, spec.top_n)
+    fitting = Fitting(meta, task)
+    with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
         for batch in rounds:
-            probabilities = _forward(predictor, batch.features, labels)
-            report.add(probabilities, batch.labels)
-            writer.append(batch.paths, batch.records, batch.labels, probabilities)
-    return report.summary()
+            outputs = [task.kept(output) for output in _predict(task, predictor, batch.features)]
+            if batch.sizes:
+                outputs = [fitting.restored(output, size) for output, size in zip(outputs, batch.sizes, strict=True)]
+            true = batch.labels if task.told_by_name else truths.of(batch) if truths else None
+            writer.append(batch.paths, batch.records, report.add(outputs, true))
+    found = report.summary()
+    key = deciding_metric(task.name, found["columns"] or found["metrics"]) or next(iter(found["columns"]), "")
+    return {
+        "kind": task.output_kind,
+        "task": meta["task"],
+        "count": rounds.read,
+        "class_labels": list(meta["class_labels"]),
+        "baseline": baseline.measured(context, spec, meta),
+        "key": key,
+        "lower_is_better": is_lower_better(key),
+        **found,
+    }
 
 
-def _forward(predictor: Predictor, features: Any, labels: list[str]) -> np.ndarray:
-    """Probabilities (N, K); pictures of different sizes are predicted size by size."""
-    if isinstance(features, np.ndarray):
-        return _scores(predictor.predict(features), labels)
-    found = np.empty((len(features), len(labels)), np.float32)
+def _predict(task: Task, predictor: Predictor, features: Any) -> list[np.ndarray]:
+    """What the model answers to each picture, of any shape; pictures of different sizes are predicted size by size."""
+    found: list[Any] = [None] * len(features)
     for numbers in groups_of_shape(features):
-        found[numbers] = _scores(predictor.predict(np.stack([features[n] for n in numbers])), labels)
+        answers = task.answer(predictor.predict(np.stack([features[n] for n in numbers])))
+        for number, answer in zip(numbers, answers, strict=True):
+            found[number] = answer
     return found
-
-
-def _scores(outputs: dict[str, np.ndarray], labels: list[str]) -> np.ndarray:
-    """The output named `output` (else the last) is the scores; those beyond the labels are dropped, missing ones are 0 (R 5)."""
-    chosen = outputs.get("output", list(outputs.values())[-1])
-    scores = chosen.reshape(len(chosen), -1)[:, : len(labels)].astype(np.float32)
-    missing = len(labels) - scores.shape[1]
-    return np.pad(scores, ((0, 0), (0, missing))) if missing else scores

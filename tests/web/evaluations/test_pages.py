@@ -41,9 +41,8 @@ def make_evaluation(service: Service, labels: list[str], paths: list[str], statu
     scores = np.full((count, len(labels)), 0.1 / len(labels), np.float32)
     scores[np.arange(count), predicted] += 0.9
     report = ClassificationReport(labels, 3)
-    report.add(scores, true)
-    with writing_predictions(folder.path / PREDICTIONS_FILE, len(labels), 10) as writer:
-        writer.append(paths, np.full(count, -1), true, scores)
+    with writing_predictions(folder.path / PREDICTIONS_FILE, report.columns) as writer:
+        writer.append(paths, np.full(count, -1), report.add(scores, true))
     write_json(folder.result_file, {**report.summary(), "model_id": "x", "epoch": 1.0, "skipped": 0, "seconds": 1.0})
     for step in (Status.WAIT, Status.RUN) if status == Status.RUN else (Status.WAIT, Status.RUN, Status.DONE):
         job = service.store.transition(job.id, step)

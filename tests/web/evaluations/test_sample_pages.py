@@ -22,7 +22,7 @@ from digits.service.jobs import create_job
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
-from digits.storage.predictions import OUTPUTS_FILE, writing_outputs
+from digits.storage.predictions import OLD_FILE, Column, writing_predictions
 from digits.testing.runs import make_dataset
 from tests.builders import make_job
 
@@ -43,9 +43,10 @@ def finished(service: Service, kind: str, outputs: list[np.ndarray], **result: o
         summary={"model_id": spec.model_id, "source": "list"},
     )
     folder = service.folder(job.id)
-    with writing_outputs(folder.path / OUTPUTS_FILE, ["mean_dice"]) as writer:
+    with writing_predictions(folder.path / OLD_FILE, [Column("output"), Column("mean_dice", "float64")]) as writer:
         paths = [f"/pictures/{n} é.png" for n in range(len(outputs))]
-        writer.append(paths, [-1] * len(outputs), outputs, [{"mean_dice": 1 - n / 10} for n in range(len(outputs))])
+        values = {"output": outputs, "mean_dice": [1 - n / 10 for n in range(len(outputs))]}
+        writer.append(paths, [-1] * len(outputs), values)
     described = {"count": len(outputs), "labelled": len(outputs), "skipped": 0, "seconds": 1.0, "model_id": "x", "epoch": 1.0}
     per_class = [{"label": label, "dice": 0.5} for label in LABELS]
     metrics = {"metrics": {"mean_dice": 0.75, "mean_iou": None}, "columns": ["mean_dice"], "key": "mean_dice"}

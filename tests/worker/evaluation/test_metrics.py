@@ -18,7 +18,7 @@ from digits.errors import DataError
 from digits.metrics.segmentation import Overlap
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
-from digits.storage.predictions import OUTPUTS_FILE, OutputReader
+from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
 from digits.testing.runs import make_dataset
 from digits.worker.evaluation import run as evaluation
 from digits.worker.runtime import WorkerContext
@@ -58,7 +58,7 @@ class Threshold(Predictor):
 
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meta: dict[str, Any], **spec: Any
-) -> tuple[dict[str, Any], OutputReader]:
+) -> tuple[dict[str, Any], PredictionReader]:
     class Engine:
         def load(self, snapshot: Path, device: str) -> Predictor:
             return Threshold(dict(meta))
@@ -80,7 +80,7 @@ def run(
         evaluation.run(context)
     finally:
         context.writer.close()
-    return read_json(folder.result_file), OutputReader(folder.path / OUTPUTS_FILE)
+    return read_json(folder.result_file), PredictionReader(folder.path / PREDICTIONS_FILE)
 
 
 def cells(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -253,9 +253,10 @@ def test_predictions_are_filtered_and_sorted(jobs_dir, tmp_path):
     from digits.storage.predictions import writing_predictions
 
     scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.55, 0.45]], np.float32)
-    with writing_predictions(tmp_path / "p.arrow", 2, 10) as writer:
-        writer.append(list("abc"), np.full(3, -1), np.array([0, 0, 1]), scores[:3])
-        writer.append(["d"], np.array([-1]), np.array([-1]), scores[3:])
+    report = ClassificationReport(["no", "yes"], 9)
+    with writing_predictions(tmp_path / "p.arrow", report.columns) as writer:
+        writer.append(list("abc"), np.full(3, -1), report.add(scores[:3], np.array([0, 0, 1])))
+        writer.append(["d"], np.array([-1]), report.add(scores[3:], np.array([-1])))
     reader = PredictionReader(Path(tmp_path / "p.arrow"))
     assert len(reader) == 4
     assert reader.select(only="wrong").tolist() == [1]
