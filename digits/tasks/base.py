@@ -270,7 +270,11 @@ class Task(ABC):
         `comparable`; `top_n` pictures are named of each class, where there is one for each picture."""
         from digits.tasks.picture_report import PictureReport
 
-        return PictureReport(self, labels, validated, scale)
+        return PictureReport(
+            self.picture_metrics if labels is not None else (),
+            lambda: self.metrics(labels, validated=validated) if labels is not None else [],
+            lambda output, truth: self.comparable(output, truth, scale),
+        )
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """A kept output (…) and its truth (…) of as many numbers, as batches (1, …) of one for the metrics, both divided by

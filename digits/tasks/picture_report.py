@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,22 +12,18 @@ from digits.metrics.base import Arrays, Metric, Report
 from digits.storage.predictions import Column
 from digits.utils.finite import finite
 
-if TYPE_CHECKING:
-    from digits.tasks.base import Labels, Task
-
 
 class PictureReport(Report):
     """Metrics of all pictures are those of a training's validation, in the same units; those of one picture are the same metrics
-    of that picture alone. Without `labels` there is no truth, and outputs are kept only."""
+    of that picture alone. `new_metrics` makes them, `comparable` is as in `Task`; `names` are kept of each picture."""
 
-    def __init__(self, task: Task, labels: Labels | None, validated: Mapping[str, float], scale: float) -> None:
-        self.task = task
-        self.labels = labels
-        self.validated = validated
-        self.scale = scale
+    def __init__(
+        self, names: Sequence[str], new_metrics: Callable[[], list[Metric]], comparable: Callable[[Any, Any], tuple[Any, Any]]
+    ) -> None:
         self.labelled = 0
-        self.names = task.picture_metrics if labels is not None else ()
-        self.totals = self._metrics()
+        self.names = tuple(names)
+        self._metrics, self._comparable = new_metrics, comparable
+        self.totals = new_metrics()
         self.columns = (Column("output"), *(Column(name, "float64") for name in self.names))
 
     def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:
@@ -47,12 +43,9 @@ class PictureReport(Report):
             "columns": list(self.names),
         }
 
-    def _metrics(self) -> list[Metric]:
-        return self.task.metrics(self.labels, validated=self.validated) if self.labels is not None else []
-
     def _measure(self, output: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         """Add one picture to the totals; the metrics of it alone."""
-        made, real = self.task.comparable(output, truth, self.scale)
+        made, real = self._comparable(output, truth)
         own = self._metrics()
         for metric in (*self.totals, *own):
             metric.update(made, real)
