@@ -392,8 +392,8 @@ def test_pages_and_commands_propose_the_same_network(service: Service, dataset: 
     assert dataset_choices(service, "classification")[0]["proposed"]["pytorch"] == "small_cnn"
 
 
-@pytest.mark.parametrize(("task", "name"), [("regression", "regressor"), ("processing", "denoiser")])
-def test_the_smallest_pictures_have_a_network_too(task: str, name: str) -> None:
-    found = fitting(task, (1, 3, 3), "pytorch")
+@pytest.mark.parametrize(("task", "name", "side"), [("regression", "regressor", 1), ("processing", "denoiser", 2)])
+def test_the_smallest_pictures_have_a_network_too(task: str, name: str, side: int) -> None:
+    found = fitting(task, (1, side, side), "pytorch")
     assert found is not None
-    assert (found.name, found.minimum_size) == (name, 1)
+    assert (found.name, found.minimum_size) == (name, side)
