@@ -113,6 +113,8 @@ FORBIDDEN = {
     "digits.predictor.__main__": {*EDGE, *FRAMEWORKS},
     "digits.plugin_host.__main__": {*FRAMEWORKS, "sqlalchemy", "pydantic", "gunicorn"},
     "digits.worker.tensorboard_server": {*EDGE, *FRAMEWORKS},
+    # the command that starts the server checks no form
+    "digits.cli.serve": {*FRAMEWORKS, *PAGES, "cv2", "pandas", "alembic", "numpy", "pydantic"},
     "digits.cli": {*FRAMEWORKS, "cv2", "pandas", "flask", "sqlalchemy", "pydantic"},
     # what is known of a framework is known without it
     "digits.frameworks": {*FRAMEWORKS, *EDGE, "numpy"},

@@ -10,8 +10,9 @@ import click
 
 from digits.cli import print_json
 from digits.cli.follow import follow
+from digits.cli.form_options import absolute_paths, form_options
 from digits.cli.many import add_delete
-from digits.cli.options import absolute_paths, form_options, jobs_dir_option, json_option, open_service
+from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
 from digits.service.datasets.classification import ClassificationDatasetForm, create_classification_dataset

@@ -89,9 +89,7 @@ def exchange(
 
 def send(connection: socket.socket, message: Message) -> None:
     """Write one frame. Raises CommunicationError when the other side is gone, ValueError before it for what cannot travel."""
-    import numpy as np
-
-    arrays = {name: a if isinstance(a, StoredArray) else _plain(np.asarray(a)) for name, a in message.arrays.items()}
+    arrays = {name: a if isinstance(a, StoredArray) else _plain(a) for name, a in message.arrays.items()}
     described = [_description(name, array) for name, array in arrays.items()]
     sent = [array for array in arrays.values() if not isinstance(array, StoredArray)]
     try:
@@ -105,7 +103,7 @@ def send(connection: socket.socket, message: Message) -> None:
         connection.sendall(PREFIX.pack(MAGIC, len(header), size) + header)
         for array in sent:
             if array.nbytes:
-                connection.sendall(array.reshape(-1).view(np.uint8).data)
+                connection.sendall(array.reshape(-1).view("u1").data)
     except OSError as error:
         raise CommunicationError(f"The other side stopped listening: {error}.") from error
 
@@ -139,10 +137,11 @@ def _description(name: str, array: np.ndarray | StoredArray) -> dict[str, Any]:
     return {"name": name, "dtype": array.dtype.str, "shape": list(array.shape), **place}
 
 
-def _plain(array: np.ndarray) -> np.ndarray:
+def _plain(values: Any) -> np.ndarray:
     """C-ordered, little-endian; ValueError unless it holds plain numbers."""
     import numpy as np
 
+    array = np.asarray(values)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise ValueError(f"arrays of {array.dtype} cannot be sent")
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
@@ -213,6 +212,8 @@ def _stored(entry: Mapping[str, Any], dtype: np.dtype, shape: tuple[int, ...], s
 
 
 def _arrays(described: list[_Described], body: bytearray) -> dict[str, Any]:
+    if not described:
+        return {}
     import numpy as np
 
     arrays: dict[str, Any] = {}

@@ -3,6 +3,8 @@
 import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -145,3 +147,17 @@ def test_silence_ends_in_a_time_out(pair):
 def test_nobody_listening_says_where(tmp_path):
     with pytest.raises(messages.CommunicationError, match="No process listens"):
         messages.call(tmp_path / "no.sock", messages.Message({}))
+
+
+def test_messages_without_arrays_need_no_numpy() -> None:
+    """The web process loads it with the first picture, not with its first page."""
+    program = """
+import socket, sys
+from digits.ipc import messages
+left, right = socket.socketpair()
+messages.send(left, messages.Message({"a": 1}))
+assert messages.receive(right).header == {"a": 1}
+print("numpy" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
