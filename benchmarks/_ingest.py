@@ -76,7 +76,7 @@ def make_job(jobs: Path, extension: str, data: dict[str, Any], **spec: Any) -> J
         id=folder.id,
         kind=Kind.DATASET,
         type_name="benchmark",
-        task=Task.CLASSIFICATION,
+        task=Task("classification"),
         created=time.time(),
         form={},
         spec=DatasetSpec(extension=extension, extension_data=data, **spec).to_json(),

@@ -73,7 +73,7 @@ def wait_until_it_answers(port: int) -> None:
 
 def running_job(service: Service) -> Job:
     job = create_job(
-        service, kind=Kind.MODEL, task=Task.CLASSIFICATION, type_name="Image Classification Model", name="watched", form={},
+        service, kind=Kind.MODEL, task=Task("classification"), type_name="Image Classification Model", name="watched", form={},
         spec={}, resources=Resources("train"),
     )  # fmt: skip
     return service.store.transition(job.id, Status.RUN)

@@ -107,8 +107,10 @@ def rendered(view: Any, side: int, output: np.ndarray, **known: Any) -> str:
     picture = np.random.default_rng(1).integers(0, 255, (side // 8, side // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     with app.test_request_context("/"):
         data = view.process_data("x", picture, {"output": output}, **known)
-        sample = rendering.render("x", *view.get_view_template(data), nonce="")
-        return rendering.render("x", *view.get_header_template(), nonce="") + sample
+        template, names = view.get_view_template(data)
+        sample = rendering.render("x", template, names, nonce="")
+        header, names = view.get_header_template()
+        return rendering.render("x", header, names, nonce="") + sample
 
 
 def begin_film(service: Service, side: int, task: str, truth: np.ndarray, outputs: list[np.ndarray]) -> str:
@@ -121,10 +123,12 @@ def begin_film(service: Service, side: int, task: str, truth: np.ndarray, output
     write_json(folder / "preprocessing.json", {"task": task, "label_kind": kind, "label_shape": None, "class_labels": CLASSES})
     (folder / "samples").mkdir()
     feature = np.zeros((3, side, side), np.uint8)
-    np.savez(folder / "samples" / "inputs.npz", **{"indices": np.array([0]), "0/feature": feature, "0/label": truth})
+    arrays: dict[str, Any] = {"indices": np.array([0]), "0/feature": feature, "0/label": truth}
+    np.savez(folder / "samples" / "inputs.npz", **arrays)
     writer = EventWriter(folder / "events.jsonl", 1)
     for step, output in enumerate(outputs):
-        np.savez(folder / "samples" / f"step_{step}.npz", **{"0/output": output})
+        arrays = {"0/output": output}
+        np.savez(folder / "samples" / f"step_{step}.npz", **arrays)
         writer.emit(SampleEvent(step=step, epoch=step, path=f"samples/step_{step}.npz"))
     writer.close()
     return f"/models/{job.id}"

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _mnist import read_mnist, repeated_digits
@@ -92,7 +93,7 @@ def main() -> None:
         compare("LeNet on MNIST, batch 64", spec, numbers, images[:, None], labels, options)
         pictures, _ = striped_pictures(512, 64, seed=1)
         masks = (pictures > 99).astype(np.uint8)
-        maps = {"task": "segmentation", "label_kind": "map", "class_labels": ("dark", "bright")}
+        maps: dict[str, Any] = {"task": "segmentation", "label_kind": "map", "class_labels": ("dark", "bright")}
         cells = make_dataset(Path(folder) / "cells", pictures, masks, validation=0, **maps)
         spec = TrainingSpec(
             "x", "segmentation", "tensorflow", network_text("unet", "tensorflow"), batch_size=8, loss="cross_entropy"
@@ -110,7 +111,7 @@ def compare(
         train_through_digits(spec, dataset, Path(folder) / "model", turns, options.threads, other.start)
     other.join()
     for name, seconds in turns.seconds.items():
-        speed = turns.block * spec.batch_size / statistics.median(seconds[1:])
+        speed = turns.block * (spec.batch_size or 1) / statistics.median(seconds[1:])
         print(f"{title}: {name:7} {speed:8.0f} images/s")
     print(f"{title}: digits / fit {ratio(turns.seconds)} by the clock, {ratio(turns.worked)} by the processors; promised 0.97")
 
