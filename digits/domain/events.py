@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from digits.utils.finite import finite
+from digits.utils.values import finite
 
 EVENT_TYPES: dict[str, type[Event]] = {}
 LEFT_OUT = ("declared", "decides")  # of a line, where they are empty

@@ -30,7 +30,7 @@ from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.reader import RecordReader, RecordWriter, remove_split
 from digits.tasks import Labels, of
-from digits.utils.words import counted
+from digits.utils.values import counted
 
 PROBED_SAMPLES = 8
 LOOK_AT_PROBLEMS = "The list of problems names each with the reason."

@@ -17,7 +17,7 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, R
 from digits.domain.events import LogEvent
 from digits.errors import DataError, JobStopped
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.options import Options
+from digits.extensions.data.source import Options
 from digits.ingest.label_statistics import numbered_classes
 from digits.ingest.progress import Progress
 from digits.storage.files import tree_size, write_json

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from digits.errors import DiskFull, StorageError
 from digits.storage.files import is_disk_full
-from digits.utils.words import counted
+from digits.utils.values import counted
 
 LISTED_DUPLICATES = 1000
 SKIPPED, DUPLICATE = "skipped", "duplicate"

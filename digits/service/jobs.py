@@ -15,8 +15,7 @@ from digits.domain.status import Status
 from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.storage.jobs.store import Job, JobQuery
-from digits.utils.values import WHOLE, shown, whole
-from digits.utils.words import counted
+from digits.utils.values import WHOLE, counted, shown, whole
 
 LARGEST_PRIORITY = 10**7
 LONGEST = {"name": 500, "group": 500, "notes": 100_000}  # characters

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from digits.errors import StorageError
 from digits.storage.files import atomic
-from digits.utils.finite import finite
+from digits.utils.values import finite
 
 PREDICTIONS_FILE = "predictions.arrow"
 OLD_FILE = "outputs.arrow"  # of tasks with outputs, as long as they had a file of their own

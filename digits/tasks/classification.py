@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.training import TaskOptions
 from digits.tasks.base import CLASSES, Guess, Labels, Task
-from digits.utils.finite import finite
+from digits.utils.values import finite
 
 if TYPE_CHECKING:
     import numpy as np

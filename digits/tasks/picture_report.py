@@ -10,7 +10,7 @@ import numpy as np
 
 from digits.metrics.base import Arrays, Metric, Report
 from digits.storage.predictions import Column
-from digits.utils.finite import finite
+from digits.utils.values import finite
 
 
 class PictureReport(Report):

@@ -18,9 +18,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import LoadImageError
-from digits.utils.modes import Picture, as_picture, eight_bits, with_channels
 from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file
-from digits.utils.resizing import RESIZE_MODES, resize_image
+from digits.utils.resizing import RESIZE_MODES, Picture, as_picture, eight_bits, resize_image, with_channels
 from digits.utils.show import COLOR_MAPS, display_image, get_color_map, upscale, vis_square
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Names of pictures: which extensions they have, which are addresses, and how a line of a list names one. Loads nothing.
+"""Names of pictures: which extensions they have, which are addresses, how a line of a list names one, and how they are shown.
 
 A line is a path, or a path, blanks and the number of a class. Only a last word in ASCII digits (a sign before them, at most
 18 of them) is a number; a path may hold blanks, and a line of one word is a path.
@@ -6,6 +6,7 @@ A line is a path, or a path, blanks and the number of a class. Only a last word 
 
 from __future__ import annotations
 
+import os
 import re
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
@@ -33,3 +34,8 @@ def labelled_line(line: str) -> tuple[str, int] | None:
     """Path and class number of a line that must have both; None for one that has not, or a number below 0."""
     path, label = split_line(line)
     return None if label is None or label < 0 else (path, label)
+
+
+def readable(name: str) -> str:
+    """A file's name as it can be shown and stored: bytes that are no UTF-8 become `\\xe9`, so that names stay different."""
+    return os.fsencode(name).decode(errors="backslashreplace")

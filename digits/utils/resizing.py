@@ -1,4 +1,4 @@
-"""The rules of resizing: how large, how scaled, which pixel is the nearest, what is cut and what is padded.
+"""The rules of resizing: which pixel modes, how large, how scaled, which pixel is the nearest, what is cut and what is padded.
 
 Holds: 8-bit grey and RGB are scaled as Pillow scales pictures, everything else plane by plane in float32; both bilinear. Whatever
 resizes (data sets, requests to models, records of other data sets, archives) calls this, through `digits.utils.image` or
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from digits.utils.modes import Picture, as_picture, with_channels
+from digits.errors import LoadImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
+NOT_EIGHT_BITS = "Here a picture of 8 bits a channel is needed: scale its values to 0 to 255 and save it as PNG."
 LARGEST_SCALED = 1 << 25  # pixels; beyond that a very long picture is cut before it is scaled
+
+Picture = Image.Image
 
 
 def resize_image(
@@ -49,6 +52,48 @@ def resize_image(
     picture = picture if box is None else picture.crop(box)
     scaled = picture.resize(scaled_size(picture.size, (width, height), mode), Image.Resampling.BILINEAR)
     return _cut_and_pad(np.asarray(scaled), height, width)
+
+
+def eight_bits(image: Picture, name: str) -> Picture:
+    """The picture in mode `L` or `RGB`, what is transparent on white. Raises LoadImageError where that loses its meaning."""
+    mode = image.mode
+    if mode in ("L", "RGB"):
+        return image
+    if mode == "1":
+        return image.convert("L")
+    if mode in ("P", "PA"):
+        return _on_white(image.convert("RGBA")).convert("RGB")
+    if mode in ("LA", "La"):
+        return _on_white(image.convert("RGBA")).convert("L")
+    if mode in ("RGBA", "RGBa"):
+        return _on_white(image.convert("RGBA")).convert("RGB")
+    if mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
+        return image.convert("RGB")
+    if mode.startswith("I"):
+        return _upper_bits(image, name)
+    raise LoadImageError(f"{name} has pixels of mode {mode}.", advice=NOT_EIGHT_BITS)
+
+
+def as_picture(image: Picture | NDArray[Any]) -> Picture:
+    """A picture or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) in mode `L` or `RGB`. Raises ValueError for others."""
+    if isinstance(image, Image.Image):
+        return image if image.mode in ("L", "RGB") else eight_bits(image, "The picture")
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ValueError(f"the array's shape is {array.shape}, expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
+    if array.dtype != np.uint8:
+        array = array.clip(0, 255).astype(np.uint8)
+    return eight_bits(Image.fromarray(np.ascontiguousarray(array)), "The array")
+
+
+def with_channels(picture: Picture, channels: int | None) -> Picture:
+    """The picture with 1 or 3 channels; None keeps those it has."""
+    modes = {None: picture.mode, 1: "L", 3: "RGB"}
+    if channels not in modes:
+        raise ValueError(f"channels is {channels!r}, expected 1, 3 or None")
+    return picture if picture.mode == modes[channels] else picture.convert(modes[channels])
 
 
 def is_eight_bit(array: NDArray[Any]) -> bool:
@@ -130,3 +175,16 @@ def _cut_and_pad(array: NDArray[Any], height: int, width: int) -> NDArray[np.uin
 @functools.lru_cache(maxsize=8)
 def _noise(*shape: int) -> NDArray[np.uint8]:
     return np.random.default_rng(shape).integers(0, 256, shape, np.uint8)
+
+
+def _on_white(image: Picture) -> Picture:
+    canvas = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    canvas.alpha_composite(image)
+    return canvas
+
+
+def _upper_bits(image: Picture, name: str) -> Picture:
+    values = np.asarray(image)
+    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
+        raise LoadImageError(f"{name} has whole numbers from {values.min()} to {values.max()}.", advice=NOT_EIGHT_BITS)
+    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))

@@ -1,4 +1,5 @@
-"""How a text that somebody sent becomes a number or a yes or no: one reading for arguments of requests, forms and commands.
+"""How a text that somebody sent becomes a number or a yes or no: one reading for arguments of requests, forms and commands; and
+how numbers are written in sentences and in JSON.
 
 A number is written in ASCII digits, without underscores or a plus sign; neither NaN nor infinity is one. A whole number lies
 within ±2**53, which every reader of JSON keeps exactly. What is none raises BadRequest: found, expected, what to do.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from digits.errors import BadRequest
 
@@ -57,3 +59,19 @@ def boolean(text: str) -> bool | None:
 def shown(text: str) -> str:
     """A wrong text as a message repeats it: quoted, and cut where it is long."""
     return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}… ({len(text):,} characters)"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 class`, `1,200 pictures`: `many` (by default `one` with an s) for every number but one."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def finite(value: Any) -> Any:
+    """`value`, in dictionaries and lists too, with None in place of each float that is not finite: JSON knows no such numbers."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

@@ -16,7 +16,7 @@ from digits.service import Service
 from digits.web.http import errors as answers
 from digits.web.http import formatting, icons, security
 from digits.web.http.arguments import WholeNumber
-from digits.web.http.json import FiniteJson
+from digits.web.http.request import FiniteJson
 
 AREAS = (
     "jobs.home",

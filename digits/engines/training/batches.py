@@ -19,7 +19,7 @@ from digits.engines.base import Records
 from digits.engines.training.augmentation import crop_offsets, permutation
 from digits.engines.training.boxes import cropped
 from digits.errors import TrainingError
-from digits.storage.records.columns import BOX_DTYPE
+from digits.storage.records.boxes import BOX_DTYPE
 
 AHEAD = 4  # batches read ahead when decoding
 MAX_THREADS = 8

@@ -24,6 +24,7 @@ from digits.service.forms import BoundForm, FormModel, extra_of, option, parse
 from digits.service.jobs import stored_form
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.utils.values import counted
 
 TITLE = "New Image Classification Dataset"
 METHODS = {"folder": "Folder", "textfile": "Text files"}
@@ -243,9 +244,7 @@ def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Fou
         return None
     count = sum(1 for line in folder_checks.read_lines(path) if line.strip())
     if count < 2:
-        errors[name] = [
-            f"{path.name} names {folder_checks.number(count, 'class', 'classes')}; at least two are needed, one a line."
-        ]
+        errors[name] = [f"{path.name} names {counted(count, 'class', 'classes')}; at least two are needed, one a line."]
         return None
     return count
 

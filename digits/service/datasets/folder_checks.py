@@ -13,6 +13,7 @@ from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.files.confine import readable_folder
 from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file, labelled_line
+from digits.utils.values import counted
 
 SCAN_SECONDS = 1.5
 MAX_CLASSES_LISTED = 1000
@@ -103,7 +104,7 @@ def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
     layout = "Expected is one sub-folder per class with pictures in it, at least two."
     if len(scan.classes) < 2:
         found = f"{scan.loose} pictures and " if scan.loose else ""
-        return [f"{scan.path} holds {found}{number(len(scan.classes), 'sub-folder')}. {layout}"]
+        return [f"{scan.path} holds {found}{counted(len(scan.classes), 'sub-folder')}. {layout}"]
     if not scan.complete:
         return []
     enough = [label for label, count in scan.classes if (count or 0) >= fewest]
@@ -112,7 +113,7 @@ def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
     if len(enough) < 2:
         counts = ", ".join(f"{label} ({count})" for label, count in scan.classes[:5])
         return [
-            f"Only {number(len(enough), 'class', 'classes')} in {scan.path} with at least {number(fewest, 'picture')}; "
+            f"Only {counted(len(enough), 'class', 'classes')} in {scan.path} with at least {counted(fewest, 'picture')}; "
             f"two are needed. Found: {counts}. Add pictures or lower the fewest pictures per class."
         ]
     return []
@@ -167,7 +168,3 @@ def _count_pictures(folder: Path, deadline: float) -> tuple[int, bool]:
 
 def _is_picture(name: str) -> bool:
     return is_image_file(name) and not name.startswith(".")
-
-
-def number(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"

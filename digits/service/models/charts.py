@@ -12,7 +12,7 @@ from digits.domain.events import MetricEvent
 from digits.domain.training import LearningRate
 from digits.engines.training.learning_rate import curve
 from digits.service.models.history import RunHistory
-from digits.utils.finite import finite
+from digits.utils.values import finite
 
 MISSING = "none"  # what scripts expect where a series has no value
 MAX_POINTS = 4000  # of one training curve on the page; validation curves are never thinned

@@ -23,7 +23,7 @@ from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.storage.run_summary import decides
 from digits.tasks import get
-from digits.utils.finite import finite
+from digits.utils.values import finite
 
 KEPT_LINES = 400
 

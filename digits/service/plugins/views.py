@@ -14,7 +14,7 @@ from digits.service.datasets.source import PluginForm
 from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import check_paths
 from digits.storage.jobs.store import Job
-from digits.utils.finite import finite
+from digits.utils.values import finite
 
 if TYPE_CHECKING:
     import numpy as np

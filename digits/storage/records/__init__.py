@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-PUBLIC = {"BOX_CROWD": "columns", "BOX_DIFFICULT": "columns", "BOX_DTYPE": "columns", "BOX_IGNORED": "columns"}
+PUBLIC = {"BOX_CROWD": "boxes", "BOX_DIFFICULT": "boxes", "BOX_DTYPE": "boxes", "BOX_IGNORED": "boxes"}
 PUBLIC |= {"RecordReader": "reader", "open_records": "open"}
 
 

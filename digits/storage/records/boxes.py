@@ -1,4 +1,4 @@
-"""Boxes as plain numbers: `BOX_DTYPE` arrays on their way between processes, which send no structured arrays."""
+"""Boxes: how records hold them, and as plain numbers on their way between processes, which send no structured arrays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.storage.records.reader import BOX_DTYPE
-
+BOX_DTYPE = np.dtype(
+    [("x0", "<f4"), ("y0", "<f4"), ("x1", "<f4"), ("y1", "<f4"), ("class", "<i4"), ("flags", "u1")],
+)
+# Bits of a box's `flags`: hard to see, a crowd drawn as one box, and a region that counts neither for nor against a detector.
+BOX_DIFFICULT, BOX_CROWD, BOX_IGNORED = 1, 2, 4
 CUT = 8  # flag of a box that a crop or an augmentation moved mostly out, beside the flags of the records
 COORDINATES = ("x0", "y0", "x1", "y1")
 SUFFIX = ":boxes"  # behind the name of an array that holds boxes

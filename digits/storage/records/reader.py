@@ -21,8 +21,8 @@ import pyarrow as pa
 from digits.domain.datasets import RecordMeta
 from digits.errors import StorageError
 from digits.storage.files import read_json
+from digits.storage.records.boxes import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
 from digits.storage.records.codec import decode
-from digits.storage.records.columns import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
 from digits.storage.records.writer import HASH_BYTES, MARKER, META_KEY, RecordChunk, RecordWriter, is_complete, remove_split
 
 __all__ = [

@@ -16,8 +16,7 @@ import pyarrow as pa
 from digits.domain.datasets import RecordMeta
 from digits.errors import DiskFull, StorageError
 from digits.storage.files import is_disk_full, write_json
-from digits.storage.records.columns import BoxColumn, BytesColumn, Column, FixedColumn, HashColumn, Spool
-from digits.storage.records.shards import head_bytes, write_shard
+from digits.storage.records.shards import BoxColumn, BytesColumn, Column, FixedColumn, HashColumn, Spool, head_bytes, write_shard
 
 MARKER = "records.json"
 SPOOL_FOLDER = "spool"

@@ -6,16 +6,19 @@ Holds: handlers run in threads of one process; everything here is bound to the c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
+from flask.json.provider import DefaultJSONProvider
 
 from digits.domain.status import StatusHistory
 from digits.errors import Unauthorized
 from digits.service import Service
 from digits.service import jobs as job_actions
 from digits.storage.jobs.store import Job
+from digits.utils.values import finite
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 HOW_TO_GET_A_TOKEN = (
@@ -116,3 +119,17 @@ def render_job(template: str, job: Job, **context: Any) -> str:
 def json_answer(value: Any, status: int = 200) -> tuple[Response, int]:
     """A JSON response with its status code."""
     return jsonify(value), status
+
+
+class FiniteJson(DefaultJSONProvider):
+    """What answers and templates (`tojson`) write: a number that is not finite (a metric of nothing, a loss that ran away) is
+    null, so that every reader takes it; keys keep their order."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        options = {"default": self.default, "ensure_ascii": self.ensure_ascii, "sort_keys": self.sort_keys, **kwargs}
+        try:
+            return json.dumps(obj, allow_nan=False, **options)
+        except ValueError:
+            return json.dumps(finite(obj), allow_nan=False, **options)

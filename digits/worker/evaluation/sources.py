@@ -24,8 +24,7 @@ from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
 from digits.utils.confinement import Confinement
 from digits.utils.fetch import fetch
-from digits.utils.names import is_address, is_image_file, split_line
-from digits.utils.words import readable
+from digits.utils.names import is_address, is_image_file, readable, split_line
 
 UNKNOWN = -1
 

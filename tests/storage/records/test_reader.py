@@ -171,7 +171,7 @@ def test_writing_anew_takes_the_old_split_away(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_neither_loses_nor_doubles_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from digits.storage.records.columns import Spool
+    from digits.storage.records.shards import Spool
 
     features = np.random.default_rng(0).integers(0, 255, (9, 1, 4, 5), np.uint8)
     writer = RecordWriter(tmp_path / "s", indexed())

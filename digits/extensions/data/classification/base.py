@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,9 +14,7 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
-from digits.extensions.data.classification.options import ClassificationOptions
-from digits.extensions.data.options import Options
-from digits.extensions.data.source import FileSource, Report, Sample
+from digits.extensions.data.source import FileSource, Options, Report, Sample
 from digits.images.prepare import EIGHT_BIT, Format, Preparation, read_format
 from digits.storage.files import atomic
 from digits.utils.confinement import OUTSIDE, Confinement
@@ -26,6 +24,21 @@ from digits.utils.names import is_address
 LIST_FILES = {TRAIN_DB: TRAIN_FILE, VAL_DB: VAL_FILE, TEST_DB: TEST_FILE}
 LINES_BETWEEN_STOPS = 500
 PROBES = 200  # files whose headers decide on type and channels
+
+
+@dataclass(frozen=True)
+class ClassificationOptions(Options):
+    """Of both sources. `resize_channels` 0: as most pictures have."""
+
+    method: str = "folder"  # folder | textfile
+    seed: int = 0
+    group_pattern: str = ""
+    resize_width: int = 256
+    resize_height: int = 256
+    resize_channels: int = 0
+    resize_mode: str = "squash"
+    keep_size: bool = False
+    min_side: int = 0
 
 
 class ClassificationSource(FileSource):

@@ -14,17 +14,43 @@ import numpy as np
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
-from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
-from digits.extensions.data.classification.lists import ListFile
-from digits.extensions.data.classification.options import FolderOptions
-from digits.extensions.data.classification.scan import class_folders, pictures
+from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
+from digits.extensions.data.classification.lists import ListFile, class_folders, pictures
 from digits.extensions.data.classification.split import by_group, stratified
-from digits.extensions.data.options import Options
-from digits.extensions.data.source import Report
+from digits.extensions.data.source import Options, Report
 
 LAYOUT = "Expected is one sub-folder per class with pictures in it, at least two."
 DROPPED, UNKNOWN = -1, -1
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
+
+
+@dataclass(frozen=True)
+class FolderOptions(ClassificationOptions):
+    """One sub-folder for each class. A class of fewer pictures than `…_min_per_class` is left out."""
+
+    folder_train: str = ""
+    folder_train_min_per_class: int = 2
+    folder_train_max_per_class: int | None = None
+    folder_pct_val: float = 25.0
+    folder_pct_test: float = 0.0
+    has_val_folder: bool = False
+    folder_val: str = ""
+    folder_val_min_per_class: int = 2
+    folder_val_max_per_class: int | None = None
+    has_test_folder: bool = False
+    folder_test: str = ""
+    folder_test_min_per_class: int = 2
+    folder_test_max_per_class: int | None = None
+
+    @property
+    def separate(self) -> list[str]:
+        """The splits that have a folder of their own."""
+        return [stage for stage, own in ((VAL_DB, self.has_val_folder), (TEST_DB, self.has_test_folder)) if own]
+
+    @property
+    def shares(self) -> list[float]:
+        """Percent of the training folder that go to validation and test."""
+        return [0.0 if self.has_val_folder else self.folder_pct_val, 0.0 if self.has_test_folder else self.folder_pct_test]
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,16 +13,35 @@ import numpy as np
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
-from digits.extensions.data.classification.base import LIST_FILES, ClassificationSource
+from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
 from digits.extensions.data.classification.lists import ListFile, read_labels, read_lines
-from digits.extensions.data.classification.options import TextFileOptions
-from digits.extensions.data.options import Options
-from digits.extensions.data.source import Report
+from digits.extensions.data.source import Options, Report
 from digits.utils.names import is_address, labelled_line
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
 GRAMMAR = "Expected is a path, a space and the number of a class on each line, e.g. `cats/1.jpg 0`."
 LISTED_LINES = 1000  # bad lines that are named; the others are counted
+
+
+@dataclass(frozen=True)
+class TextFileOptions(ClassificationOptions):
+    """Lists of `path class-number`; uploaded ones, or with `textfile_use_local_files` those of the server."""
+
+    textfile_use_local_files: bool = False
+    textfile_shuffle: bool = True
+    textfile_use_val: bool = False
+    textfile_use_test: bool = False
+    textfile_train_folder: str = ""
+    textfile_val_folder: str = ""
+    textfile_test_folder: str = ""
+    textfile_labels_file: str = ""
+    textfile_train_images: str = ""
+    textfile_val_images: str = ""
+    textfile_test_images: str = ""
+    textfile_local_labels_file: str = ""
+    textfile_local_train_images: str = ""
+    textfile_local_val_images: str = ""
+    textfile_local_test_images: str = ""
 
 
 class TextFileIngestion(ClassificationSource):

@@ -14,8 +14,7 @@ from digits.domain.datasets import IGNORED, TEST_DB
 from digits.errors import DataError
 from digits.extensions.data.dicom import masks, pixels, scan
 from digits.extensions.data.dicom.scan import Slice
-from digits.extensions.data.options import Options, Words
-from digits.extensions.data.source import ConfinedSource, Sample
+from digits.extensions.data.source import ConfinedSource, Options, Sample, Words
 
 LISTED_RECORDS = 1000  # of the validation split, in the form to test a model with
 

@@ -13,7 +13,7 @@ from digits.extensions.data.image_regression import data as regression
 from digits.extensions.data.image_regression.table import Table
 from digits.extensions.data.images.base import Entries
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.options import Options
+from digits.extensions.data.source import Options
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ListedOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
-from digits.extensions.data.options import Options
-from digits.extensions.data.source import Sample
+from digits.extensions.data.source import Options, Sample
 from digits.images.place import Fit
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
 from digits.utils.confinement import ADVICE

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import PairSource
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
-from digits.extensions.data.options import Options
-from digits.extensions.data.source import Sample
+from digits.extensions.data.source import Options, Sample
 
 
 @dataclass(frozen=True)

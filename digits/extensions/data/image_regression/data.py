@@ -16,8 +16,7 @@ from digits.extensions.data.images.names import PictureNames
 from digits.extensions.data.images.options import ImageOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
 from digits.extensions.data.images.splitting import drawn, group_finder
-from digits.extensions.data.options import Options, Words
-from digits.extensions.data.source import Sample
+from digits.extensions.data.source import Options, Sample, Words
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 
 OTHERS = {VAL_DB: "val", TEST_DB: "test"}

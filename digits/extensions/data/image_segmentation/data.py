@@ -22,8 +22,7 @@ from digits.extensions.data.images.names import PictureNames
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import Pair, PairSource
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
-from digits.extensions.data.options import Options, Words
-from digits.extensions.data.source import Sample
+from digits.extensions.data.source import Options, Sample, Words
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
 LISTED_FAULTS = 3

@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 
 from digits.domain.datasets import STAGES
 from digits.errors import DataError, LoadImageError
-from digits.extensions.data.classification.scan import pictures
+from digits.extensions.data.classification.lists import pictures
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ImageOptions
-from digits.extensions.data.options import Options
-from digits.extensions.data.source import FileSource, Report
+from digits.extensions.data.source import FileSource, Options, Report
 from digits.images.place import Fit
 from digits.storage.files import atomic
 from digits.utils.confinement import ADVICE, OUTSIDE

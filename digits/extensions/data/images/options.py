@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from digits.domain.datasets import STAGES
-from digits.extensions.data.options import Options
+from digits.extensions.data.source import Options
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pairing import has_addition, match
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
-from digits.extensions.data.options import Options
+from digits.extensions.data.source import Options
 
 SEPARATE = {VAL_DB: ("has_val_folder", "validation"), TEST_DB: ("has_test_folder", "test")}
 Pair = list[Any]

@@ -14,7 +14,7 @@ import digits.extensions.data
 from digits.errors import DataError
 from digits.extensions import loader
 from digits.extensions.data import userdata
-from digits.extensions.data.classification.options import FolderOptions
+from digits.extensions.data.classification.folder import FolderOptions
 from digits.extensions.data.image_object_detection.data import DetectionOptions
 from digits.extensions.data.image_segmentation.data import DataIngestion as Segmentation
 from digits.extensions.data.image_segmentation.data import SegmentationOptions

@@ -6,7 +6,7 @@ import json
 
 from flask import Flask, jsonify, render_template_string
 
-from digits.web.http.json import FiniteJson
+from digits.web.http.request import FiniteJson
 
 
 def test_what_is_not_finite_is_null_in_answers_and_templates() -> None:
