@@ -66,16 +66,20 @@ class StartWeights:
 @dataclass(frozen=True)
 class TaskOptions:
     """Settings that only some tasks read. `class_weights` is one weight a class, `frequency`, `root` or empty (all alike); boxes
-    of at least `score_threshold` count for precision and recall."""
+    of at least `score_threshold` count for precision and recall; a label counts from its score in `label_thresholds` on: one for
+    all, or one each in the order of the classes; empty: chosen on the validation split."""
 
     class_weights: tuple[float, ...] | str = ""
     score_threshold: float = 0.5
+    label_thresholds: tuple[float, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TaskOptions:
         weights, score = value.get("class_weights") or "", value.get("score_threshold")
         return cls(
-            weights if isinstance(weights, str) else tuple(weights), cls.score_threshold if score is None else float(score)
+            weights if isinstance(weights, str) else tuple(weights),
+            cls.score_threshold if score is None else float(score),
+            tuple(float(threshold) for threshold in value.get("label_thresholds") or ()),
         )
 
 

@@ -182,7 +182,8 @@ class Predictor(ABC):
     """A loaded snapshot.
 
     `meta` holds `task`, `class_labels`, `input_shape` (C, H, W after cropping), `stored_shape`, `preparation` (crop, mean,
-    std), `image` (how the data set prepares a picture: resize mode, size, channels), `outputs`, `network_name`, `epoch`.
+    std), `image` (how the data set prepares a picture: resize mode, size, channels), `outputs`, `network_name`, `epoch`,
+    `options` (settings of the task, as `TaskOptions` names them, with what was chosen on the validation split).
     """
 
     meta: dict[str, Any]

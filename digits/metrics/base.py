@@ -41,6 +41,11 @@ class Metric(ABC):
         """Take what all processes have kept."""
         raise NotImplementedError(f"{type(self).__name__} is a sum.")
 
+    def chosen(self) -> dict[str, Any]:
+        """After `compute`: the options (`TaskOptions`, by name) that were chosen on what was added, where some are; they hold
+        wherever the measured weights are used."""
+        return {}
+
     def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
         """Whether outputs of this shape, (N, …), can be compared with labels of that, (N, …)."""
         return True

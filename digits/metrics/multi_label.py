@@ -21,6 +21,8 @@ class LabelPrecision(Metric):
     picture has. Scores are kept until the end, for average precision is no sum.
     """
 
+    thresholds: tuple[float, ...] = ()
+
     def __init__(self, class_labels: Sequence[str], given: Mapping[str, float] | None = None) -> None:
         self.labels = list(class_labels)
         self.given = dict(given or {})
@@ -41,12 +43,16 @@ class LabelPrecision(Metric):
     def join(self, parts: Sequence[list[Any]]) -> None:
         self.kept = [pictures for part in parts for pictures in part]
 
+    def chosen(self) -> dict[str, Any]:
+        return {"label_thresholds": self.thresholds}
+
     def compute(self) -> dict[str, float]:
         k = len(self.labels)
         scores = np.concatenate([np.zeros((0, k), np.float32), *(found for found, _ in self.kept)])
         truth = np.concatenate([np.zeros((0, k), bool), *(real for _, real in self.kept)])
         precision = np.array([average_precision(scores[:, i], truth[:, i]) for i in range(k)])
         thresholds = np.array([self._threshold(i, scores[:, i], truth[:, i]) for i in range(k)])
+        self.thresholds = tuple(thresholds.tolist())
         found = scores >= thresholds
         hits, sizes = (found & truth).sum(axis=0), found.sum(axis=0) + truth.sum(axis=0)
         f1 = ratios(2.0 * hits, sizes)
@@ -76,13 +82,18 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The score of `scores` (N,) with the best F1 against `truth` (N,) bool when everything from it on counts; 0.5 where no
-    picture is true."""
+    """The threshold with the best F1 of `scores` (N,) in [0, 1] against `truth` (N,) bool when everything from it on counts; 0.5
+    where no picture is true. It lies midway between the last score that counts and the next one, so that a score which comes out
+    a rounding error lower in another batch is on the same side."""
     if not truth.any():
         return THRESHOLD
     precision, recall, values = _curve(scores, truth)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return float(values[int(np.argmax(f1))])
+    best = int(np.argmax(f1))
+    if not np.isfinite(values[best]):
+        return THRESHOLD
+    below = values[best + 1] if best + 1 < len(values) else 0.0
+    return (float(values[best]) + float(np.nan_to_num(below))) / 2
 
 
 def _curve(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -138,8 +138,8 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
     header = message.header
     dataset = _facade(jobs_dir, header.get("dataset", {}))
     values, nonce = header.get("values", {}), header.get("nonce", "")
-    keys, suppression = list(header["keys"]), header.get("suppression", ())
-    return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, suppression), {}
+    keys, beside = list(header["keys"]), {name: header.get(name, ()) for name in ("suppression", "thresholds")}
+    return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, **beside), {}
 
 
 OPERATIONS: Mapping[str, Operation] = {

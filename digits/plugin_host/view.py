@@ -60,11 +60,13 @@ def render_samples(
     arrays: Mapping[str, np.ndarray],
     nonce: str,
     suppression: Sequence[Mapping[str, Any] | None] = (),
+    thresholds: Sequence[Sequence[float]] = (),
 ) -> dict[str, Any]:
     """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw).
 
     `arrays` holds `<i>/feature` (C, H, W), `<i>/output/<name>` and, where known, `<i>/truth` (as `box_arrays` puts it)
-    and `<i>/candidates`, the boxes before `suppression[i]`. Raises FormErrors for options that do not validate.
+    and `<i>/candidates`, the boxes before `suppression[i]`; `thresholds[i]` is the score of each class from which on it counts,
+    empty where classes are not found one by one. Raises FormErrors for options that do not validate.
     """
     extension = loader.get("view", extension_id)
     with binding.request_with(app, values):
@@ -72,7 +74,7 @@ def render_samples(
         options = _options(extension.id, form, values)
         instance = extension.cls(dataset, **options)
         outputs = _outputs_by_sample(arrays)
-        known = [_known(i, arrays, suppression) for i in range(len(keys))]
+        known = [_known(i, arrays, suppression, thresholds) for i in range(len(keys))]
         samples = [_sample(extension, instance, key, outputs.get(i, {}), known[i], nonce) for i, key in enumerate(keys)]
         header = _part(extension.id, lambda: render(extension.id, *_pair(instance.get_header_template()), nonce))
         before, after = _ng(extension.id, instance, nonce)
@@ -87,13 +89,24 @@ def _options(plugin: str, form: Any, values: Mapping[str, Any]) -> dict[str, Any
         raise FormErrors({**error.errors, "view_extension_id": [f"Options of the view {plugin}: {named}"]}) from error
 
 
-def _known(number: int, arrays: Mapping[str, np.ndarray], suppression: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    """What is known of a sample beside its outputs: `input_data`, `ground_truth`, `candidates`."""
+def _known(
+    number: int,
+    arrays: Mapping[str, np.ndarray],
+    suppression: Sequence[Mapping[str, Any] | None],
+    thresholds: Sequence[Sequence[float]],
+) -> dict[str, Any]:
+    """What is known of a sample beside its outputs: `input_data`, `ground_truth`, `candidates`, `thresholds`."""
     boxes = arrays.get(f"{number}/candidates")
     candidates = None if boxes is None else {"boxes": np.asarray(boxes), **(suppression[number] or {})}
     truth = box_arrays.take(arrays, f"{number}/truth")
     truth = None if truth is None else np.asarray(truth)
-    return {"input_data": view_input(np.asarray(arrays[f"{number}/feature"])), "ground_truth": truth, "candidates": candidates}
+    own = thresholds[number] if thresholds else ()
+    return {
+        "input_data": view_input(np.asarray(arrays[f"{number}/feature"])),
+        "ground_truth": truth,
+        "candidates": candidates,
+        "thresholds": np.array(own) if len(own) else None,
+    }
 
 
 def view_input(feature: np.ndarray) -> np.ndarray:
@@ -113,11 +126,13 @@ def _sample(
 
 
 def accepted(instance: Any) -> list[str]:
-    """What `process_data` takes by name beside its three arguments: `ground_truth`, also through `**`, and `candidates`."""
+    """What `process_data` takes by name beside its three arguments: `ground_truth`, also through `**`, `candidates` and
+    `thresholds`."""
     parameters = inspect.signature(instance.process_data).parameters.values()
     names = {p.name for p in parameters}
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-    return [name for name, given in (("ground_truth", anything), ("candidates", False)) if given or name in names]
+    known = (("ground_truth", anything), ("candidates", False), ("thresholds", False))
+    return [name for name, given in known if given or name in names]
 
 
 def _part(plugin: str, work: Any) -> dict[str, Any]:

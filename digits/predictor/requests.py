@@ -30,7 +30,7 @@ from digits.predictor.model import LoadedModel
 logger = logging.getLogger(__name__)
 MAX_PICTURES = 1024
 INPUT = "Input"  # the kind of the row that engines put first: what the network sees
-META_KEYS = ("task", "class_labels", "input_shape", "stored_shape", "image", "outputs", "network_name", "epoch")
+META_KEYS = ("task", "class_labels", "input_shape", "stored_shape", "image", "outputs", "network_name", "epoch", "options")
 
 
 @dataclass(frozen=True)

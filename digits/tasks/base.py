@@ -171,6 +171,18 @@ class Task(ABC):
 
     # -- training -----------------------------------------------------------------------------------------------
 
+    def option_problems(self, options: TaskOptions, class_labels: Sequence[str]) -> dict[str, str]:
+        """Messages by field of the model form where an option does not fit the classes."""
+        return {}
+
+    def settled(self, options: TaskOptions, class_labels: Sequence[str]) -> TaskOptions:
+        """The options as they hold for weights for which nothing was chosen on a validation split."""
+        return options
+
+    def own_options(self, options: TaskOptions) -> dict[str, Any]:
+        """Those of the options that this task has, by name: what snapshots and evaluations keep of them."""
+        return {name: getattr(options, name) for name in self.options}
+
     @property
     def default_loss(self) -> str:
         """The loss of a network text that brings none; empty where the network must."""
@@ -210,11 +222,9 @@ class Task(ABC):
             "Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
         )
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
-        """New metrics of outputs against labels. `options` are those of the training; in an evaluation `validated` is what the
-        snapshot scored on the validation split."""
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+        """New metrics of outputs against labels. `options` are those of the training; in an evaluation those of the snapshot,
+        with what was chosen on the validation split."""
         return []
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
@@ -253,9 +263,11 @@ class Task(ABC):
         (n,) of `BOX_DTYPE`."""
 
     @abstractmethod
-    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+    def describe_output(
+        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+    ) -> dict[str, Any]:
         """A kept output for a page, as JSON, with what only a truth says. Shapes are those of `kept` and `describe_label`,
-        e.g. (K,) and a number, or (H, W) and (1, H, W)."""
+        e.g. (K,) and a number, or (H, W) and (1, H, W). `options` are those of the weights that gave it, as in `metrics`."""
 
     # -- evaluation ---------------------------------------------------------------------------------------------
 
@@ -264,15 +276,15 @@ class Task(ABC):
         each stands there, -1: nowhere; `ignored` is the index that does not count."""
         return label
 
-    def report(self, labels: Labels | None, model: Labels, validated: Mapping[str, float], scale: float, top_n: int) -> Report:
+    def report(self, labels: Labels | None, model: Labels, options: TaskOptions, scale: float, top_n: int) -> Report:
         """A new report of an evaluation: what is kept of each picture, and what all add up to. `labels` are the truth's with the
-        model's classes, None where there is none, `model` those it was trained on; `validated` as in `metrics`, `scale` as in
+        model's classes, None where there is none, `model` those it was trained on; `options` as in `metrics`, `scale` as in
         `comparable`; `top_n` pictures are named of each class, where there is one for each picture."""
         from digits.tasks.picture_report import PictureReport
 
         return PictureReport(
             self.picture_metrics if labels is not None else (),
-            lambda: self.metrics(labels, validated=validated) if labels is not None else [],
+            lambda: self.metrics(labels, options) if labels is not None else [],
             lambda output, truth: self.comparable(output, truth, scale),
         )
 

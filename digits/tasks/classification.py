@@ -60,9 +60,7 @@ class Classification(Task):
             return None
         return f"the data set has {len(labels.class_labels)} classes", "Let the last layer give context.num_classes scores."
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
         from digits.metrics.accuracy import Accuracy
 
         return [Accuracy(len(labels.class_labels))]
@@ -87,7 +85,9 @@ class Classification(Task):
         """The name of its class; the label is a scalar."""
         return class_name(int(label), class_labels)
 
-    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+    def describe_output(
+        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+    ) -> dict[str, Any]:
         """`top` (`[label, percent]`, best first) and `correct`, of probabilities (K,) and a scalar."""
         scores = output.ravel()[: len(class_labels)]
         best = (-scores).argsort(kind="stable")[:TOP]
@@ -100,7 +100,7 @@ class Classification(Task):
 
         return np.asarray(places[int(label)] if 0 <= int(label) < len(places) else -1)
 
-    def report(self, labels: Labels | None, model: Labels, validated: Mapping[str, float], scale: float, top_n: int) -> Report:
+    def report(self, labels: Labels | None, model: Labels, options: TaskOptions, scale: float, top_n: int) -> Report:
         from digits.metrics.classification_report import ClassificationReport
 
         return ClassificationReport(model.class_labels, top_n)

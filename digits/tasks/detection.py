@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.training import TaskOptions
@@ -58,9 +58,7 @@ class Detection(Task):
     def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
         return None  # the network compares for itself; what it takes and gives is checked where it is built
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
         from digits.metrics.average_precision import SCORE, BoxPrecision
 
         return [BoxPrecision(labels.class_labels, options.score_threshold if options else SCORE)]
@@ -82,7 +80,9 @@ class Detection(Task):
         """`box` (x0, y0, x1, y1 in pixels) and `class` of each of the boxes (n,)."""
         return [{"box": [float(value) for value in list(row)[:4]], "class": int(row[4])} for row in label]
 
-    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+    def describe_output(
+        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+    ) -> dict[str, Any]:
         """`boxes` of `box` (in pixels), `class` and `score`, of rows (n, 5) or (n, 6). Rows without a score are padding."""
         rows = output.reshape(-1, output.shape[-1]) if output.ndim and output.shape[-1] >= 5 else output.reshape(0, 5)
         return {

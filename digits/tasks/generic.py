@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from digits.domain.training import TaskOptions
@@ -39,9 +39,7 @@ class Generic(ImageToImage):
     def follows_picture(self, labels: Labels) -> bool:
         return labels.kind == "map" and labels.shape is None
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
         from digits.metrics.regression import Errors
 
         return [] if labels.kind == "none" else [Errors()]

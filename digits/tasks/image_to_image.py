@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from digits.domain.training import TaskOptions
@@ -39,9 +39,7 @@ class ImageToImage(Task):
     def follows_picture(self, labels: Labels) -> bool:
         return labels.kind != "none" and lies_over(labels)
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
         """`PictureQuality` counts from 0 to 1: it is given scaled pictures."""
         from digits.metrics.regression import Errors, PictureQuality
 
@@ -72,7 +70,9 @@ class ImageToImage(Task):
 
         return picture_address(label)
 
-    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+    def describe_output(
+        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+    ) -> dict[str, Any]:
         """`picture`, the `data:` address of (C, H, W), and, for 8 bits, `psnr` in decibel."""
         from digits.images.addresses import picture_address
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.training import TaskOptions
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
     from digits.metrics.base import Metric
 
-THRESHOLD = 0.5  # of a description, which knows of no other
-TOP = 5  # labels that a description of an output names
+THRESHOLD = 0.5  # where none is given and none was chosen
+TOP = 5  # labels that a description of an output names at least
+NAMED = 20  # labels that a message names at most
 NONE = "none of them"
 
 
@@ -35,6 +37,7 @@ class MultiLabel(Task):
     losses = ("binary_cross_entropy",)
     picture_metrics = ("f1_micro",)
     scores = "sigmoid"
+    options = ("label_thresholds",)
 
     def fits(self, labels: Labels) -> bool:
         return labels.kind == "vector" and bool(labels.class_labels)
@@ -54,20 +57,29 @@ class MultiLabel(Task):
             return None
         return "annotation", missing[0], f"No picture has the label {', '.join(missing[:5])}: it cannot be learned."
 
+    def option_problems(self, options: TaskOptions, class_labels: Sequence[str]) -> dict[str, str]:
+        given, wanted = len(options.label_thresholds), len(class_labels)
+        if given in (0, 1, wanted):
+            return {}
+        order = ", ".join(class_labels[:NAMED]) + (", …" if wanted > NAMED else "")
+        message = f"{given} thresholds for {wanted} labels. Give one for all, or one for each in this order: {order}."
+        return {"label_thresholds": message}
+
+    def settled(self, options: TaskOptions, class_labels: Sequence[str]) -> TaskOptions:
+        return replace(options, label_thresholds=for_each(options.label_thresholds or (THRESHOLD,), len(class_labels)))
+
     def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
         if len(shape) == 1 and shape[0] >= len(labels.class_labels):
             return None
         return f"the data set has {len(labels.class_labels)} labels", "Let the last layer give context.num_classes scores."
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
-        """With thresholds that are chosen on the validation split: in an evaluation those that the snapshot brings."""
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+        """At the thresholds of the options; without any, at those that are best for what is measured."""
         from digits.metrics.multi_label import LabelPrecision
 
-        known = validated or {}
-        found = {name: known.get(f"threshold/{name}") for name in labels.class_labels}
-        return [LabelPrecision(labels.class_labels, {name: float(v) for name, v in found.items() if v is not None})]
+        given = options.label_thresholds if options else ()
+        names = labels.class_labels
+        return [LabelPrecision(names, dict(zip(names, for_each(given, len(names)), strict=False)))]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         """The share of each label, for every picture: scores (N, K)."""
@@ -80,14 +92,26 @@ class MultiLabel(Task):
         """The names of its classes; the label is (K,), 0 or 1 each."""
         return ", ".join(name for name, value in zip(class_labels, label.ravel(), strict=False) if value > 0) or NONE
 
-    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
-        """`top` (`[label, percent]`, best first) and `correct`: whether exactly the true labels have at least 50 %; both are
-        (K,)."""
+    def describe_output(
+        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+    ) -> dict[str, Any]:
+        """Of an output and a truth (K,): `top` (`[label, percent]`, best first), in the same order their `thresholds` in percent,
+        `found` (labels with at least their threshold), `true` (None where no truth is known) and `correct`: whether the two are
+        the same."""
+        import numpy as np
+
         scores = output.ravel()[: len(class_labels)]
-        best = (-scores).argsort(kind="stable")[:TOP]
-        top = [[class_labels[i], finite(100 * float(scores[i]))] for i in best]
-        correct = truth is None or bool(((scores >= THRESHOLD) == (truth.ravel()[: len(scores)] > 0)).all())
-        return {"top": top, "correct": correct}
+        thresholds = self.settled(options or TaskOptions(), class_labels[: len(scores)]).label_thresholds
+        found = scores >= np.array(thresholds)
+        real = None if truth is None else filled(truth, len(scores)) > 0
+        best = (-scores).argsort(kind="stable")[: max(TOP, int(found.sum()))]
+        return {
+            "top": [[class_labels[i], finite(100 * float(scores[i]))] for i in best],
+            "thresholds": [100 * thresholds[i] for i in best],
+            "found": [class_labels[i] for i in np.flatnonzero(found)],
+            "true": None if real is None else [class_labels[i] for i in np.flatnonzero(real)],
+            "correct": real is None or bool((found == real).all()),
+        }
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
         """A label (k,) of the model's classes up to the last that the data set knows; 0 for those that it does not know."""
@@ -98,15 +122,26 @@ class MultiLabel(Task):
         return found
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
-        import numpy as np
-
+        """Scores and labels (1, K)."""
         scores = output.reshape(1, -1)
-        real = np.zeros(scores.shape, np.float32)
-        real[0, : min(truth.size, scores.shape[1])] = truth.ravel()[: scores.shape[1]]
-        return scores, real
+        return scores, filled(truth, scores.shape[1])[None]
 
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
         import numpy as np
 
         truth = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0]], np.float32)
         return Labels("vector", (3,), "float32", ("cat", "dog", "indoors")), truth * 0.8 + 0.1, truth
+
+
+def for_each(given: Sequence[float], count: int) -> tuple[float, ...]:
+    """One threshold for each of `count` labels, of one for all, one for each, or none."""
+    return tuple(given) * count if len(given) == 1 else tuple(given)
+
+
+def filled(label: np.ndarray, count: int) -> np.ndarray:
+    """A label of any shape as float32 (count,), 0 where it says nothing (see `MultiLabel.renumbered`)."""
+    import numpy as np
+
+    found = np.zeros(count, np.float32)
+    found[: label.size] = label.ravel()[:count]
+    return found

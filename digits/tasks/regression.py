@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.training import TaskOptions
@@ -47,9 +47,7 @@ class Regression(Task):
             return "vector", array
         return ("vector", array) if array.size and array.size == max(array.shape) else None
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
         from digits.metrics.regression import Errors
 
         return [Errors()]
@@ -65,7 +63,9 @@ class Regression(Task):
         """The first numbers of (K,), in the label's units."""
         return numbers(label)
 
-    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+    def describe_output(
+        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+    ) -> dict[str, Any]:
         """`values`: the first numbers of (K,), in the label's units."""
         return {"values": numbers(output)}
 

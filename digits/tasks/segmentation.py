@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import IGNORED
@@ -78,9 +78,7 @@ class Segmentation(Task):
             return None
         return f"a score for each of {classes} classes at each of {size[0]}×{size[1]} pixels is needed", ""
 
-    def metrics(
-        self, labels: Labels, options: TaskOptions | None = None, validated: Mapping[str, float] | None = None
-    ) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
         from digits.metrics.regression import Errors
         from digits.metrics.segmentation import Overlap
 
@@ -109,7 +107,9 @@ class Segmentation(Task):
 
         return map_address(label)
 
-    def describe_output(self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str]) -> dict[str, Any]:
+    def describe_output(
+        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+    ) -> dict[str, Any]:
         """`map`, the address of the classes (H, W), and `dice` in [0, 1] against a truth (1, H, W): mean over the classes but
         0 that are in the picture or its prediction; None: no such class."""
         from digits.images.addresses import map_address

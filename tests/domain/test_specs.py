@@ -11,7 +11,7 @@ OLD_EVALUATION = {"model_id": "20260101-000000-abcd", "snapshot": "snapshots/epo
 
 
 def test_a_training_comes_back_with_its_types() -> None:
-    for options in (TaskOptions(), TaskOptions("root", 0.3), TaskOptions((1.0, 2.0))):
+    for options in (TaskOptions(), TaskOptions("root", 0.3), TaskOptions((1.0, 2.0)), TaskOptions(label_thresholds=(0.5, 0.25))):
         spec = TrainingSpec("x", "detection", options=options)
         assert TrainingSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
@@ -22,6 +22,7 @@ def test_older_trainings_name_only_what_was_set() -> None:
         ({"class_weights": "frequency"}, TaskOptions("frequency")),
         ({"class_weights": [1, 2]}, TaskOptions((1, 2))),
         ({"score_threshold": 0.3}, TaskOptions(score_threshold=0.3)),
+        ({"label_thresholds": None}, TaskOptions()),
     ):
         assert TrainingSpec.from_json({"dataset_id": "x", "task": "detection", "options": old}).options == read
     assert TrainingSpec.from_json({"dataset_id": "x", "task": "detection"}).options == TaskOptions()

@@ -56,6 +56,21 @@ def test_thresholds_that_nobody_gives_are_those_of_the_best_f1() -> None:
         assert at == pytest.approx(max(tried))
 
 
+def test_a_chosen_threshold_lies_between_two_scores() -> None:
+    scores = np.array([0.9, 0.75, 0.5, 0.25], np.float32)
+    assert best_threshold(scores, np.array([True, True, False, False])) == (0.75 + 0.5) / 2
+    assert best_threshold(scores, np.ones(4, bool)) == 0.25 / 2
+    assert best_threshold(np.full(4, np.nan), np.ones(4, bool)) == 0.5
+
+
+def test_thresholds_of_many_labels_are_chosen_though_they_are_not_listed() -> None:
+    rng = np.random.default_rng(1)
+    metric = LabelPrecision([f"label {n}" for n in range(40)])
+    metric.update(rng.random((50, 40), np.float32), rng.random((50, 40)) < 0.4)
+    assert not any("/" in name for name in metric.compute())
+    assert len(set(metric.chosen()["label_thresholds"])) > 30
+
+
 def test_equal_scores_for_all_are_worth_the_share_of_the_label() -> None:
     assert average_precision(np.full(8, 0.5), np.arange(8) < 2) == 0.25
     assert best_threshold(np.full(8, 0.5), np.zeros(8, bool)) == 0.5

@@ -142,6 +142,16 @@ class TestTopK(ViewContract):
     def test_scores_go_through_softmax(self) -> None:
         assert top_k.probabilities(np.array([0.0, np.log(3.0)])).tolist() == pytest.approx([0.25, 0.75])
 
+    def test_with_thresholds_each_label_is_found_by_itself(self, instance: Any) -> None:
+        outputs, truth = {"output": np.array([0.75, 0.5, 0.875])}, np.array([0, 1, 1])
+        shown = instance.process_data("one", np.zeros((4, 4), np.uint8), outputs, truth, np.array([0.5, 0.25, 0.9]))
+        assert [(row["name"], row["percent"], row["found"], row["true"]) for row in shown["rows"]] == [
+            ("third", 87.5, False, True),
+            ("first", 75, True, False),
+            ("second", 50, True, True),
+        ]
+        assert (shown["found"], shown["truth"]) == (["first", "second"], "second, third")
+
 
 class TestImageOutput(ViewContract):
     view = image_output.Visualization

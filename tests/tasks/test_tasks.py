@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 
 from digits import tasks
+from digits.domain.training import TaskOptions
 from digits.errors import BadRequest
 from digits.tasks import Labels, Task
 from digits.testing.tasks import TaskContract
@@ -34,6 +35,16 @@ class TestImageToImage(TaskContract):
 
 class TestMultiLabel(TaskContract):
     task: ClassVar[Task] = tasks.get("multi_label")
+
+    def test_thresholds_are_one_for_all_or_one_for_each(self) -> None:
+        names = ("cat", "dog", "indoors")
+        for given, held in (((), (0.5,) * 3), ((0.25,), (0.25,) * 3), ((0.1, 0.2, 0.3), (0.1, 0.2, 0.3))):
+            options = TaskOptions(label_thresholds=given)
+            assert self.task.option_problems(options, names) == {}
+            assert self.task.own_options(self.task.settled(options, names)) == {"label_thresholds": held}
+        (message,) = self.task.option_problems(TaskOptions(label_thresholds=(0.1, 0.2)), names).values()
+        assert "2 thresholds for 3 labels" in message
+        assert "cat, dog, indoors" in message
 
 
 class TestGeneric(TaskContract):

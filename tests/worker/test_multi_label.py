@@ -14,13 +14,15 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.events import BaselineEvent, MetricEvent, SnapshotEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
-from digits.domain.training import LearningRate, Solver, TrainingSpec
+from digits.domain.training import LearningRate, Solver, TaskOptions, TrainingSpec
 from digits.engines.base import get_engine
+from digits.errors import TrainingError
 from digits.frameworks import frameworks
 from digits.service.models.templates import predicting
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.storage.records.open import open_split
+from digits.storage.snapshots import snapshot_metadata
 from digits.tasks import get
 from digits.testing.runs import make_dataset, train
 from digits.worker.evaluation import run as evaluation
@@ -55,7 +57,7 @@ def framework(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def trained(jobs: JobsDir, framework: str) -> list[Any]:
+def trained(jobs: JobsDir, framework: str, *thresholds: float) -> list[Any]:
     features, truth = pictures(120)
     data = make_dataset(
         jobs.path / DATASET, features, truth, task="multi_label", label_kind="vector", class_labels=NAMES, validation=40
@@ -71,6 +73,7 @@ def trained(jobs: JobsDir, framework: str) -> list[Any]:
         solver=Solver("ADAM"),
         learning_rate=LearningRate(0.02, "fixed"),
         use_mean="pixel",
+        options=TaskOptions(label_thresholds=thresholds),
     )
     return train(data, jobs.path / MODEL, spec)
 
@@ -116,18 +119,51 @@ def test_it_learns_and_every_number_is_that_of_scikit_learn(tmp_path: Path, fram
     chosen = np.array([best.metrics[f"threshold/{name}"] for name in NAMES], np.float32)
     assert best.metrics["f1_micro"] == pytest.approx(metrics.f1_score(truth, scores >= chosen - 1e-6, average="micro"))
 
+    meta = snapshot_metadata(jobs.path / MODEL / best.path)
+    assert meta["options"]["label_thresholds"] == [best.metrics[f"threshold/{name}"] for name in NAMES]
+    with np.load(jobs.path / MODEL / "samples" / f"step_{best.step}.npz") as samples:
+        assert samples["label_thresholds"].tolist() == meta["options"]["label_thresholds"]
+
     result = evaluated(jobs, framework, best.path, TRAIN_DB)
+    assert result["options"] == meta["options"]
     assert (result["kind"], result["task"], result["key"]) == ("classes", "multi_label", "f1_micro")
     assert [row["threshold"] for row in result["per_class"]] == pytest.approx([float(v) for v in chosen])
     assert result["metrics"]["mean_ap"] > 0.95
     assert result["baseline"]["description"].startswith("how frequent")
 
 
+def test_given_thresholds_hold_everywhere(tmp_path: Path) -> None:
+    jobs = JobsDir(tmp_path / "jobs")
+    jobs.prepare()
+    events = trained(jobs, "pytorch", 0.9)
+    values = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1]
+    assert [values[f"threshold/{name}"] for name in NAMES] == [0.9] * 3
+    last = [e for e in events if isinstance(e, SnapshotEvent) and not e.removed][-1]
+    options = {"label_thresholds": [0.9] * 3}
+    assert snapshot_metadata(jobs.path / MODEL / last.path)["options"] == options
+    result = evaluated(jobs, "pytorch", last.path, VAL_DB)
+    assert result["options"] == options
+    assert result["metrics"]["f1_micro"] == pytest.approx(values["f1_micro"])
+
+
+def test_thresholds_that_do_not_fit_the_labels_are_refused_before_the_training(tmp_path: Path) -> None:
+    jobs = JobsDir(tmp_path / "jobs")
+    jobs.prepare()
+    with pytest.raises(TrainingError, match=r"2 thresholds for 3 labels.* in this order: top, left, bottom"):
+        trained(jobs, "pytorch", 0.5, 0.2)
+
+
 def test_the_film_and_the_scripts_name_the_labels(tmp_path: Path) -> None:
     output = np.array([0.9, 0.2, 0.7], np.float32)
     told = get("multi_label").describe_output(output, np.array([1, 0, 1]), NAMES)
     assert [label for label, _ in told["top"]] == ["top", "bottom", "left"]
-    assert told["correct"] is True
+    assert (told["found"], told["true"], told["correct"]) == (["top", "bottom"], ["top", "bottom"], True)
+    given = TaskOptions(label_thresholds=(0.95, 0.1, 0.5))
+    told = get("multi_label").describe_output(output, np.array([0, 1, 1]), NAMES, given)
+    assert (told["found"], told["correct"]) == (["left", "bottom"], True)
+    assert told["thresholds"] == pytest.approx([95, 50, 10])  # in the order of the scores
+    shorter = get("multi_label").describe_output(output, np.array([1]), NAMES, given)  # of a data set that knows fewer labels
+    assert (shorter["true"], shorter["correct"]) == (["top"], False)
     assert get("multi_label").describe_label(np.array([1, 0, 1]), NAMES) == "top, bottom"
     meta = {
         "class_labels": list(NAMES),
@@ -139,3 +175,5 @@ def test_the_film_and_the_scripts_name_the_labels(tmp_path: Path) -> None:
     found = predicting.finish(np.array([0.0, 2.0, -2.0, 9.0]), meta)
     assert found == pytest.approx(1 / (1 + np.exp(-np.array([0.0, 2.0, -2.0]))))
     assert predicting.as_json({"output": found}, meta) == pytest.approx(dict(zip(NAMES, found, strict=True)))
+    lines = predicting.words({"output": output}, {**meta, "options": {"label_thresholds": [0.95, 0.1, 0.5]}}, 2)
+    assert lines == ["found: left, bottom", " 90.00 % <   95.00 %  top", " 70.00 % >=  50.00 %  bottom"]

@@ -128,7 +128,7 @@ class TrainingLoop:
     def _validate(self) -> Scores:
         scores = self._deciding(self.training_step.evaluate())
         self._emit_metrics("val", scores.values, scores.kinds, scores)
-        self.validation_samples.add(self.training_step, self.step, self.calendar.epoch_of(self.step))
+        self.validation_samples.add(self.training_step, self.step, self.calendar.epoch_of(self.step), scores.chosen)
         if self.summaries is not None:
             self.summaries.samples(self.step)
             self.summaries.graph(self.training_step.graph)

@@ -17,7 +17,7 @@ from digits.engines.training.boxes import typical_sizes
 from digits.engines.training.calendar import Calendar, make_calendar
 from digits.engines.training.preprocessing import Preprocessing
 from digits.engines.training.snapshots import SnapshotManager
-from digits.engines.training.step import TrainingStep
+from digits.engines.training.step import Scores, TrainingStep
 from digits.errors import TrainingError
 from digits.metrics.base import Metric
 from digits.storage.files import atomic, write_json
@@ -74,11 +74,21 @@ def metadata(run: TrainingRun, preprocessing: Preprocessing, context: NetworkCon
         "activation": task_of(run).activation(labels_of(run)),
         "label_shape": None if context.label_shape is None else list(context.label_shape),
         "box_sizes": list(context.box_sizes),
+        "options": options_of(run),
         "preparation": preprocessing.to_json(),
         "image": dict(run.info.extra),
         "job_id": run.folder.name,
         "dataset_id": run.spec.dataset_id,
     }
+
+
+def options_of(run: TrainingRun) -> dict[str, Any]:
+    """The settings of the task as they hold while nothing was chosen on the validation split. TrainingError where they do not
+    fit the classes."""
+    task, names = task_of(run), run.info.class_labels
+    for message in task.option_problems(run.spec.options, names).values():
+        raise TrainingError(message, advice="Clone the model and correct the field.", code="options")
+    return task.own_options(task.settled(run.spec.options, names))
 
 
 def calendar_of(run: TrainingRun, own_batch_size: int | None, seed: int) -> Calendar:
@@ -120,9 +130,10 @@ def make_snapshot_manager(
     """Who writes the snapshots, as files that end in `.suffix`."""
     base = metadata(run, preprocessing, context)
 
-    def make(epoch: float, metrics: dict[str, float]) -> bytes:
-        finite = {name: value for name, value in metrics.items() if np.isfinite(value)}
-        return training_step.snapshot({**base, "epoch": epoch, "metrics": finite})
+    def make(epoch: float, scores: Scores) -> bytes:
+        finite = {name: value for name, value in scores.values.items() if np.isfinite(value)}
+        options = {**base["options"], **scores.chosen}
+        return training_step.snapshot({**base, "options": options, "epoch": epoch, "metrics": finite})
 
     return SnapshotManager(run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix)
 

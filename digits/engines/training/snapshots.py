@@ -30,13 +30,13 @@ class SnapshotState:
 
 
 class SnapshotManager:
-    """Writes and deletes snapshots of one training; the bytes come from `make(epoch, metrics)`."""
+    """Writes and deletes snapshots of one training; the bytes come from `make(epoch, scores)`."""
 
     def __init__(
         self,
         folder: Path,
         keep: int,
-        make: Callable[[float, dict[str, float]], bytes],
+        make: Callable[[float, Scores], bytes],
         emit: Callable[[Event], int],
         retry_when_disk_full: Callable[[Callable[[], None]], None],
         suffix: str = "safetensors",
@@ -66,7 +66,7 @@ class SnapshotManager:
             return
         path = self.best if interval is None else f"{FOLDER}/epoch_{interval:g}.{self.suffix}"
         shown = epoch if interval is None else interval
-        self._write(path, shown, metrics)
+        self._write(path, shown, scores)
         self._emit(SnapshotEvent(step=step, epoch=shown, path=path, metrics=metrics, best=best))
         if best:
             self._new_best(step, epoch, path, value)
@@ -93,8 +93,8 @@ class SnapshotManager:
         (self.folder / path).unlink(missing_ok=True)
         self._emit(SnapshotEvent(step=step, epoch=epoch, path=path, removed=True))
 
-    def _write(self, path: str, epoch: float, metrics: dict[str, float]) -> None:
-        data = self._make(epoch, metrics)
+    def _write(self, path: str, epoch: float, scores: Scores) -> None:
+        data = self._make(epoch, scores)
 
         def work() -> None:
             with atomic(self.folder / path) as handle:

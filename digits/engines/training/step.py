@@ -39,12 +39,14 @@ class Totals:
 
 @dataclass(frozen=True)
 class Scores:
-    """Values of a validation, their kinds (`loss`, `accuracy`, `other`), and what the network text says of its own metrics."""
+    """Values of a validation, their kinds (`loss`, `accuracy`, `other`), what the network text says of its own metrics, and the
+    options that were chosen on the validation split (see `Metric.chosen`)."""
 
     values: dict[str, float]
     kinds: dict[str, str]
     declared: Declared = field(default_factory=dict)
     decides: str = ""  # which of them decides what is best
+    chosen: dict[str, Any] = field(default_factory=dict)
 
 
 def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequence[str], declared: Declared) -> Scores:
@@ -52,7 +54,8 @@ def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequen
     values = dict(means)
     for metric in metrics:
         values |= metric.compute()
-    return Scores(values, kinds_of(values, losses, declared), declared)
+    chosen = {name: value for metric in metrics for name, value in metric.chosen().items()}
+    return Scores(values, kinds_of(values, losses, declared), declared, chosen=chosen)
 
 
 def kinds_of(values: Iterable[str], losses: Iterable[str], declared: Declared) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """A fixed handful of validation samples, predicted at every validation: what the page of a training shows.
 
 In the folder `samples/`, NumPy archives with one entry per sample number: `inputs.npz` has `<i>/feature` (stored units),
-`<i>/label` (none where the picture is its own label) and `indices`; `step_<S>.npz` has `<i>/<output name>`. Index maps are
-kept instead of scores per pixel, pictures of 8 bits as such. Boxes are rows x0, y0, x1, y1, class, flags.
+`<i>/label` (none where the picture is its own label) and `indices`; `step_<S>.npz` has `<i>/<output name>`, and by its name
+each option that was chosen on the validation split. Index maps are kept instead of scores per pixel, pictures of 8 bits as such.
+Boxes are rows x0, y0, x1, y1, class, flags.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class ValidationSamples:
         self.source = source
         self.batches = _choose(source) if source is not None and len(source.records) else []
 
-    def add(self, training_step: TrainingStep, step: int, epoch: float) -> None:
-        """Predict, and on rank 0 write and report it."""
+    def add(self, training_step: TrainingStep, step: int, epoch: float, chosen: Mapping[str, Any]) -> None:
+        """Predict, and on rank 0 write and report it, with what the validation has `chosen` (see `Scores`)."""
         if not self.batches:
             return
         predicted = [training_step.predict_samples(batch) for batch in self.batches]
@@ -47,7 +48,7 @@ class ValidationSamples:
         if step == 0 or not (folder / INPUTS).exists():
             self._save(folder / INPUTS, _inputs(self.batches))
         path = folder / f"step_{step}.npz"
-        self._save(path, self._outputs(predicted))
+        self._save(path, self._outputs(predicted) | {name: np.asarray(value) for name, value in chosen.items()})
         self.run.emit(SampleEvent(step=step, epoch=epoch, path=f"{FOLDER}/{path.name}"))
         _thin(folder)
 

@@ -1,4 +1,4 @@
-"""The most probable classes of the first output, best first, as bars."""
+"""The most probable classes of the first output, best first, as bars; of several labels those that count are named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Options(FlaskForm):
 
 
 class Visualization(OptionsView):
-    """Takes probabilities, or scores and log-probabilities, which are put through softmax."""
+    """Takes probabilities, or scores and log-probabilities, which are put through softmax. With thresholds each class has a
+    probability of its own, which is shown as it is."""
 
     Options = Options
 
@@ -42,17 +43,36 @@ class Visualization(OptionsView):
         return template("top_k"), data
 
     def process_data(
-        self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
+        self,
+        input_id: str,
+        input_data: NDArray[Any],
+        inference_data: Mapping[str, NDArray[Any]],
+        ground_truth: Any = None,
+        thresholds: NDArray[Any] | None = None,
     ) -> dict[str, Any]:
         """As `VisualizationInterface.process_data`; the output holds K scores, (K,) or (K, 1, 1)."""
-        scores = probabilities(first_output(inference_data))
+        output = first_output(inference_data)
+        scores = probabilities(output) if thresholds is None else np.asarray(output, np.float64).ravel()[: len(thresholds)]
         names = class_names(self.labels, scores.size)
+        true = true_classes(ground_truth, names, thresholds is not None)
         best = np.argsort(-scores, kind="stable")[: self.count]
-        truth = int(ground_truth) if ground_truth is not None and np.size(ground_truth) == 1 else None
-        rows = [{"name": names[i], "percent": 100 * float(scores[i]), "true": int(i) == truth} for i in best]
+        rows = [{"name": names[i], "percent": 100 * float(scores[i]), "true": int(i) in true} for i in best]
+        found = None
+        if thresholds is not None:
+            for row, i in zip(rows, best, strict=True):
+                row |= {"threshold": 100 * float(thresholds[i]), "found": bool(scores[i] >= thresholds[i])}
+            found = [names[i] for i in np.flatnonzero(scores >= thresholds[: scores.size])]
         shown = picture(input_data) if min(input_data.shape[:2]) > 1 else ""
-        wanted = names[truth] if truth is not None and 0 <= truth < len(names) else ""
-        return {"rows": rows, "input": shown, "truth": wanted}
+        return {"rows": rows, "input": shown, "truth": ", ".join(names[i] for i in true), "found": found}
+
+
+def true_classes(truth: Any, names: list[str], several: bool) -> list[int]:
+    """The classes that a label names: the number of one, or with `several` a vector (K,) of 0 and 1; [] for anything else."""
+    if truth is None or (not several and np.size(truth) != 1):
+        return []
+    if several:
+        return [int(i) for i in np.flatnonzero(np.ravel(truth)[: len(names)] > 0)]
+    return [int(truth)] if 0 <= int(truth) < len(names) else []
 
 
 def probabilities(output: NDArray[Any]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.training import TaskOptions
 from digits.images.addresses import picture_address
 from digits.service import Service
 from digits.service.evaluations import predict
@@ -43,13 +44,14 @@ def answer_one(
     feature = one.input if one.input is not None else np.zeros((1, 1, 1), np.uint8)
     output = task.kept(next(iter(one.outputs.values())))
     truth = record_label(service, model, name)
+    options = TaskOptions.from_json(found.meta.get("options", {}))
     like = feature if truth is None else np.asarray(truth)
     sample = {
         "key": name,
         "input": picture_address(feature) if min(feature.shape[1:]) > 1 else "",
         "size": list(feature.shape[:0:-1]),
         "truth": None if truth is None else task.describe_label(truth, labels),
-        **task.describe_output(task.shown(output, like.dtype), truth, labels),
+        **task.describe_output(task.shown(output, like.dtype), truth, labels, options),
     }
     best = predict.best(one.outputs, labels, TOP) if predict.gives_one_class(task) else []
     return {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits import tasks
+from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, DataError
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
@@ -79,6 +80,7 @@ class Prediction:
     image: bytes = b""  # PNG of the prepared picture, on request
     error: str = ""
     candidates: dict[str, Any] | None = None  # of a detection, on request; see `_candidates`
+    thresholds: tuple[float, ...] = ()  # the score of each class from which on it counts, where classes are found one by one
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,7 @@ def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Predi
         input=message.arrays.get(f"{number}/input"),
         image=b"" if image is None else bytes_of(image),
         candidates=_candidates(number, entry, message),
+        thresholds=TaskOptions.from_json(message.header["meta"].get("options", {})).label_thresholds,
     )
 
 

@@ -98,8 +98,9 @@ def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
     """The summary (`result.json`) of a finished evaluation.
 
     Keys of every task: `kind` (what an output is, see `tasks.base`), `task`, `count`, `skipped`, `labelled`, `class_labels`,
-    `metrics` (by name, None where not known), `per_class`, `columns` (metrics of one picture), `key` (the metric that decides),
-    `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None without
+    `options` (settings of the task such as thresholds, with what the training chose), `metrics` (by name, None where not known),
+    `per_class`, `columns` (metrics of one picture), `key` (the metric that decides), `lower_is_better`, `baseline`, `model_id`,
+    `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None without
     labels), `confusion` (rows `[true, predicted, count]`) and `top` (class index → `[row, probability]` best first).
     Raises Conflict while it runs, and with the job's own message when it failed.
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import IGNORED
 from digits.domain.inference import EvaluationSpec, class_places
+from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, DigitsError, NotFound
 from digits.images.addresses import picture_address
 from digits.service import Service
@@ -46,12 +47,13 @@ def sample_page(service: Service, job: Job, *, page: int, size: int, sort: str =
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
     task, labels = of_output(result["kind"], result.get("task", "")), result["class_labels"]
     found = _Pictures(service, spec, task, labels)
+    options = TaskOptions.from_json(result.get("options", {}))
     return {
         "kind": task.output_kind,
         "class_labels": labels,
         "colours": class_colours(service, job.dataset_id, labels, task),
         "total": len(reader),
-        "samples": [_sample(row, task, labels, found) for row in reader.rows(chosen)],
+        "samples": [_sample(row, task, labels, options, found) for row in reader.rows(chosen)],
     }
 
 
@@ -142,7 +144,7 @@ class _Pictures:
         return self.task.renumbered(label, np.array(self.places, np.int64), self.ignored)
 
 
-def _sample(row: Row, task: Task, labels: list[str], found: _Pictures) -> dict[str, Any]:
+def _sample(row: Row, task: Task, labels: list[str], options: TaskOptions, found: _Pictures) -> dict[str, Any]:
     import numpy as np
 
     feature, label = found.feature(row), found.label(row)
@@ -156,5 +158,5 @@ def _sample(row: Row, task: Task, labels: list[str], found: _Pictures) -> dict[s
         "size": task.size_of(row.output) if feature is None else list(feature.shape[:0:-1]),
         "truth": None if real is None else task.describe_label(real, labels),
         "metrics": row.values,
-        **task.describe_output(row.output if like is None else task.shown(row.output, like.dtype), real, labels),
+        **task.describe_output(row.output if like is None else task.shown(row.output, like.dtype), real, labels, options),
     }

@@ -148,7 +148,8 @@ def _collect(keys: Sequence[str], results: Iterable[inference.Prediction], truth
         if one.error:
             skipped.append({"entry": key, "message": one.error})
         else:
-            samples.append(ViewSample(key, one.input, one.outputs, truths[number] if truths else None, one.candidates))
+            truth = truths[number] if truths else None
+            samples.append(ViewSample(key, one.input, one.outputs, truth, one.candidates, one.thresholds))
     return TestResults(samples, skipped)
 
 

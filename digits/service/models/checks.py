@@ -23,6 +23,7 @@ def check(form: ModelForm, framework: str, dataset: Job | None, info: DatasetInf
         errors["learning_rate"] = [f"{combinations} models would be made of these lists; at most {MAX_SWEEP} at once."]
     if dataset is not None:
         errors |= _check_loss(form, dataset.task) | _check_network(form, framework, dataset.task) | _check_crop(form, info)
+        errors |= _check_options(form, dataset.task, info)
     return errors
 
 
@@ -55,6 +56,12 @@ def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
     return {
         "standard_networks": [f"{network.title} is for {', '.join(network.tasks)}, the data set for {task}. Choose {others}."]
     }
+
+
+def _check_options(form: ModelForm, task: str, info: DatasetInfo | None) -> Errors:
+    """Settings of the task that do not fit the classes; of a data set that is still made the training finds out."""
+    problems = get(task).option_problems(form.options(task), info.class_labels) if info else {}
+    return {name: [message] for name, message in problems.items()}
 
 
 def _check_crop(form: ModelForm, info: DatasetInfo | None) -> Errors:

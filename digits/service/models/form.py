@@ -60,6 +60,7 @@ MAX_NAME = 500
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
+Threshold = Annotated[float, Field(gt=0, lt=1)]
 
 
 class LearningRateForm(FormModel):
@@ -224,10 +225,18 @@ class LossForm(FormModel):
     score_threshold: float = option(
         0.5, "Score threshold", "Boxes of at least this score count for precision and recall.", gt=0, lt=1, advanced=True
     )
+    label_thresholds: list[Threshold] | None = option(
+        None,
+        "Label thresholds",
+        "The score from which on a label counts: one number for all labels, or one for each in their order, as in 0.5, 0.3. "
+        "Blank: those with the best F1 on the validation pictures.",
+        advanced=True,
+    )
 
     def options(self, task: str) -> TaskOptions:
         """Settings of one task."""
-        return TaskOptions(class_weights=self.class_weights, **{name: getattr(self, name) for name in get(task).options})
+        own = {name: getattr(self, name) for name in get(task).options}
+        return TaskOptions.from_json({"class_weights": self.class_weights, **own})
 
 
 class NetworkForm(FormModel):

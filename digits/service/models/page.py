@@ -15,7 +15,7 @@ from digits.errors import StorageError
 from digits.service import Service
 from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
-from digits.service.models.form import POLICY_TITLES, SOLVER_TITLES
+from digits.service.models.form import POLICY_TITLES, SOLVER_TITLES, ModelForm
 from digits.service.models.history import RunHistory, current_snapshots, read_history
 from digits.service.models.validation_samples import frames
 from digits.storage.files import read_json
@@ -115,7 +115,7 @@ def log_lines(history: RunHistory, limit: int = KEPT_LINES) -> list[dict[str, An
 def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
     """Every setting of a training as titled tables of names and values."""
     tables = {
-        "Training": [*_training_rows(spec), ("Loss", loss_text(spec, info))],
+        "Training": [*_training_rows(spec), ("Loss", loss_text(spec, info)), *_option_rows(spec)],
         "Learning rate": _rate_rows(spec),
         "Pictures": _picture_rows(spec),
         "Made with": [(name, text or "unknown") for name, text in versions.items()],
@@ -186,6 +186,13 @@ def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
         ("Precision", spec.precision),
         ("GPUs", str(spec.gpu_count or "none (CPU)")),
     ]
+
+
+def _option_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    """The settings that only this task has."""
+    values = get(spec.task).own_options(spec.options)
+    titles = {name: str(ModelForm.model_fields[name].title) for name in values}
+    return [(titles[name], _value(value) or "chosen on the validation split") for name, value in values.items()]
 
 
 def _rate_rows(spec: TrainingSpec) -> list[tuple[str, str]]:

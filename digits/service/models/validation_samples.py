@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import VAL_DB
+from digits.domain.training import TaskOptions
 from digits.errors import NotFound, StorageError
 from digits.images.addresses import picture_address
 from digits.images.palette import class_colours as palette_colours
@@ -68,11 +69,13 @@ def frame(service: Service, job: Job, step: int) -> dict[str, Any]:
         raise NotFound(f"{job.name} has no samples of step {step}.")
     meta = _meta(service, job)
     task, labels = task_of(meta), list(meta.get("class_labels", ()))
+    chosen = {name: outputs[name].tolist() for name in task.options if name in outputs}
+    options = TaskOptions.from_json({**meta.get("options", {}), **chosen})
     samples = []
     for i in range(len(inputs["indices"])):
         own = [array for name, array in outputs.items() if name.startswith(f"{i}/")]
         truth = inputs.get(f"{i}/label", inputs[f"{i}/feature"])
-        samples.append(task.describe_output(own[0], truth, labels) if own else {})
+        samples.append(task.describe_output(own[0], truth, labels, options) if own else {})
     return {"step": step, "samples": samples}
 
 

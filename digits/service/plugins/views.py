@@ -27,7 +27,8 @@ class ViewSample:
     """One tested sample: its `input` (C, H, W; None where no view shows it), outputs by name without batch axis, and the truth
     where it is known.
 
-    `candidates` are the boxes before suppression, where the network reports them (see `service.evaluations.predict`).
+    `candidates` are the boxes before suppression, where the network reports them, `thresholds` as in
+    `service.evaluations.predict.Prediction`.
     """
 
     key: str
@@ -35,6 +36,7 @@ class ViewSample:
     outputs: Mapping[str, np.ndarray]
     truth: Any = None
     candidates: Mapping[str, Any] | None = None
+    thresholds: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def render(
         "dataset": _describe(service, dataset),
     }
     header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in shown]
+    header["thresholds"] = [list(s.thresholds) for s in shown]
     try:
         answer = plugins.ask(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header
     except (FormErrors, NotFound):

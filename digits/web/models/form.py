@@ -48,6 +48,7 @@ def render(
         lr_parameters=LR_PARAMETERS,
         form_defaults=defaults(),
         tasks_with=lambda fact: " ".join(task.name for task in tasks.TASKS if getattr(task, fact)),
+        tasks_with_option=lambda name: " ".join(task.name for task in tasks.TASKS if name in task.options),
         task_losses={task.name: list(task.losses) for task in tasks.TASKS},
         is_fresh=values is None,
         sent=values or {},

@@ -16,6 +16,7 @@ import numpy as np
 from digits.domain.events import LogEvent, ProgressEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
+from digits.domain.training import TaskOptions
 from digits.engines.base import Predictor, get_engine
 from digits.errors import StorageError
 from digits.frameworks import DEFAULT
@@ -66,11 +67,12 @@ def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
 def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, rounds: Rounds) -> dict[str, Any]:
     """Predict, measure and keep every picture; the summary (see `service.evaluations.results.evaluation_result`)."""
     meta = predictor.meta
-    model, validated = Labels.of_snapshot(meta), meta.get("metrics", {})
+    model = Labels.of_snapshot(meta)
     task = of(meta["task"], model)
+    options = task.settled(TaskOptions.from_json(meta.get("options", {})), model.class_labels)
     truths = Truths(context, spec, predictor, task) if spec.source == "split" and not task.told_by_name else None
     labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
-    report = task.report(labels, model, validated, scale, spec.top_n)
+    report = task.report(labels, model, options, scale, spec.top_n)
     fitting = Fitting(meta, task)
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
         for batch in rounds:
@@ -86,6 +88,7 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
         "task": meta["task"],
         "count": rounds.read,
         "class_labels": list(meta["class_labels"]),
+        "options": task.own_options(options),
         "baseline": baseline.measured(context, spec, meta),
         "key": key,
         "lower_is_better": is_lower_better(key),

@@ -87,6 +87,18 @@ def test_maps_are_pictures_of_classes(service: Service, client: FlaskClient, mod
     assert [frame["step"] for frame in client.get(f"/models/{model.id}/samples.json").get_json()["frames"]] == [10]
 
 
+def test_labels_count_from_the_thresholds_of_their_validation_on(service: Service, client: FlaskClient, model: Job) -> None:
+    """Chosen ones lie beside the outputs; given ones are known from the start."""
+    meta = {"task": "multi_label", "label_kind": "vector", "label_shape": [2], "class_labels": LABELS, "activation": "sigmoid"}
+    scores, truth = np.array([0.4, 0.6], np.float32), np.array([1, 0], np.float32)
+    meta["options"] = {"label_thresholds": [0.3, 0.7]}
+    folder = keep(service, model, meta, np.zeros((3, 4, 6), np.uint8), truth, {0: scores, 10: scores})
+    np.savez(folder / "samples" / "step_10.npz", **{"0/output": scores, "label_thresholds": np.array([0.5, 0.5])})
+    first, last = (client.get(f"/models/{model.id}/samples/{step}.json").get_json()["samples"][0] for step in (0, 10))
+    assert (first["found"], first["correct"], first["thresholds"]) == ([LABELS[0]], True, [70, 30])
+    assert (last["found"], last["correct"], last["thresholds"]) == ([LABELS[1]], False, [50, 50])
+
+
 def test_scores_of_classes(service: Service, client: FlaskClient, model: Job) -> None:
     meta = {"task": "classification", "label_kind": "index", "label_shape": [], "class_labels": LABELS}
     keep(service, model, meta, np.zeros((1, 8, 8), np.uint8), np.array(1), {3: np.array([0.25, 0.75], np.float32)})

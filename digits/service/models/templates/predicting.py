@@ -125,9 +125,24 @@ def words(outputs, meta, top):
     if meta["task"] == "segmentation":
         shares = np.bincount(first.argmax(axis=0).ravel(), minlength=len(labels)) / first[0].size
         return [f"{share * 100:6.2f} % of the pixels  {label}" for share, label in ranked(shares, labels, top) if share > 0]
+    thresholds = meta.get("options", {}).get("label_thresholds")
+    if thresholds and first.ndim == 1 and len(first) == len(labels):
+        return found_words(first, thresholds, labels, top)
     if labels and first.ndim == 1 and len(first) == len(labels):
         return [f"{score * 100:6.2f} %  {label}" for score, label in ranked(first, labels, top)]
     return [number_words(name, values) for name, values in outputs.items()]
+
+
+def found_words(scores, thresholds, labels, top):
+    """Which labels were found, then the best scores, each with the one from which on its label counts."""
+    found = [label for score, threshold, label in zip(scores, thresholds, labels, strict=True) if score >= threshold]
+    best = np.argsort(-scores, kind="stable")[:top]
+    compared = [">=" if scores[i] >= thresholds[i] else "< " for i in best]
+    lines = [
+        f"{scores[i] * 100:6.2f} % {sign} {thresholds[i] * 100:6.2f} %  {labels[i]}"
+        for i, sign in zip(best, compared, strict=True)
+    ]
+    return [f"found: {', '.join(found) or 'none'}", *lines]
 
 
 def ranked(numbers, labels, top):

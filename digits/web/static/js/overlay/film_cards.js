@@ -54,20 +54,21 @@ class ClassesCard {
     this.root = el("figure", { class: "film-card", title: sample.key }, image, truth, this.list);
   }
 
-  /** @param {Sample} made */
-  show({ top, correct }) {
-    this.root.classList.toggle("is-wrong", !correct);
-    this.list.replaceChildren(...top.map((/** @type {[string, number | null]} */ [label, share]) => this.line(label, share)));
-  }
-
   /**
-   * @param {string} label
-   * @param {number | null} share in percent
+   * `thresholds` (in percent, in the order of `top`), `found` and `true` (labels) are there where each label is found by itself.
+   * @param {Sample} made
    */
-  line(label, share) {
-    const attributes = { class: label === this.sample.truth ? "is-true" : "", style: `--share: ${share ?? 0}%` };
-    const text = share === null ? "nan" : `${share.toFixed(1)} %`;
-    return el("li", attributes, el("span", {}, label), el("span", { class: "num" }, text));
+  show({ top, correct, thresholds, found, true: labels }) {
+    const real = labels ?? [this.sample.truth];
+    this.root.classList.toggle("is-wrong", !correct);
+    const lines = top.map((/** @type {[string, number | null]} */ [label, share], /** @type {number} */ i) => {
+      const isFound = found?.includes(label);
+      const line = { class: real.includes(label) ? "is-true" : "", style: `--share: ${share ?? 0}%` };
+      const text = share === null ? "nan" : `${share.toFixed(1)} %`;
+      const limit = thresholds && ` ${isFound ? "≥" : "<"} ${thresholds[i].toFixed(1)} %`;
+      return el("li", line, el(isFound ? "strong" : "span", {}, label), el("span", { class: "num" }, text, limit));
+    });
+    this.list.replaceChildren(...lines);
   }
 }
 
