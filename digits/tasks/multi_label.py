@@ -108,8 +108,8 @@ class MultiLabel(Task):
         return {
             "top": [[class_labels[i], finite(100 * float(scores[i]))] for i in best],
             "thresholds": [100 * thresholds[i] for i in best],
-            "found": [class_labels[i] for i in np.flatnonzero(found)],
-            "true": None if real is None else [class_labels[i] for i in np.flatnonzero(real)],
+            "found": [name for name, value in zip(class_labels, found, strict=False) if value],
+            "true": None if real is None else [name for name, value in zip(class_labels, real, strict=False) if value],
             "correct": real is None or bool((found == real).all()),
         }
 

@@ -22,7 +22,7 @@ from tests.journeys.client import GENERIC, Client
 
 NAMES = ("bottom", "left", "top")
 BARS = {"bottom": np.s_[12:, :, 0], "left": np.s_[:, :4, 1], "top": np.s_[:4, :, 2]}  # in the colours red, green, blue
-COUNT = 64
+COUNT = 48
 LONG = 120_000
 
 pytestmark = pytest.mark.slow
@@ -156,7 +156,7 @@ def evaluate(page: Page, client: Client, other: str) -> dict[str, Any]:
     expect(page.get_by_text("F1 (micro").first).to_be_visible(timeout=LONG)
     job = page.url.rpartition("/")[2].partition("#")[0]
     result = client.json(f"/evaluations/{job}.json")["result"]
-    samples = client.json(f"/evaluations/{job}/samples.json")["samples"]
+    samples = client.json(f"/evaluations/{job}/samples.json?size=200")["samples"]
     thresholds = result["options"]["label_thresholds"]
     assert [row["threshold"] for row in result["per_class"]] == thresholds
     for name, threshold in zip(NAMES, thresholds, strict=True):
