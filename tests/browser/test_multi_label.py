@@ -4,6 +4,7 @@ thresholds that are refused and then chosen, scores beside them, an evaluation o
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_from_labels_to_the_script_of_the_archive(page: Page, client: Client, da
     page.locator("[data-record='val:0']").click()
     shows_scores(page.locator("[data-result-board] .film-card"), answer)
     evaluation = evaluate(page, client, datasets["folders"])
-    archive = downloaded(page, client, model, tmp_path)
+    archive = downloaded(page, client, model, evaluation["epoch"], tmp_path)
     agrees_with_the_script(client, archive, evaluation)
 
 
@@ -169,19 +170,23 @@ def evaluate(page: Page, client: Client, other: str) -> dict[str, Any]:
     return {**result, "samples": samples}
 
 
-def downloaded(page: Page, client: Client, model: str, folder: Path) -> Path:
-    """The archive of the newest snapshot, unpacked."""
+def downloaded(page: Page, client: Client, model: str, epoch: float, folder: Path) -> Path:
+    """The archive of the snapshot of an epoch, unpacked; thresholds and scores are those of its weights."""
     page.goto(f"{client.server.url}/models/{model}")
+    row = page.locator("[data-snapshots] tr", has=page.get_by_role("cell", name=re.compile(rf"^{epoch:g}\b")))
     with page.expect_download() as waiting:
-        page.get_by_role("link", name="zip", exact=True).first.click()
+        row.get_by_role("link", name="zip", exact=True).click()
     waiting.value.save_as(folder / "model.zip")
     zipfile.ZipFile(folder / "model.zip").extractall(folder / "model")
+    assert json.loads((folder / "model" / "info.json").read_text())["snapshot epoch"] == epoch
     return folder / "model"
 
 
 def agrees_with_the_script(client: Client, archive: Path, evaluation: dict[str, Any]) -> None:
     """`predict.py` finds the labels that the evaluation found, by the same thresholds."""
-    samples = [sample for sample in evaluation["samples"] if sample["path"]][:3]
+    samples = evaluation["samples"][:5]
+    meta = json.loads((archive / "preprocessing.json").read_text())
+    assert meta["options"] == evaluation["options"]
     command = [sys.executable, "-I", str(archive / "predict.py"), *(sample["path"] for sample in samples)]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for sample in samples:
