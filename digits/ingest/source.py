@@ -13,7 +13,7 @@ from digits.errors import DigitsError, JobStopped, PluginError
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import ROOTS, ConfinedSource, FileSource, Report
+from digits.extensions.data.source import ROOTS, ConfinedSource, FileSource, ReportProblem
 from digits.storage.events import read_lines
 from digits.storage.files import atomic
 from digits.storage.folders import JobFolder
@@ -24,7 +24,7 @@ FOUND_FILE = ".found.jsonl"  # what a source reported while it looked at its fil
 
 
 def open_source(
-    spec: DatasetSpec, folder: JobFolder, report: Report, should_stop: Callable[[], bool] = lambda: False
+    spec: DatasetSpec, folder: JobFolder, report: ReportProblem, should_stop: Callable[[], bool] = lambda: False
 ) -> DataIngestionInterface:
     """The source of a job, frozen. At the first start it looks at its files; later starts report again what was found then.
 
@@ -43,7 +43,7 @@ def open_source(
     return source
 
 
-def _prepare(source: FileSource, folder: JobFolder, report: Report, should_stop: Callable[[], bool]) -> None:
+def _prepare(source: FileSource, folder: JobFolder, report: ReportProblem, should_stop: Callable[[], bool]) -> None:
     def check_stop() -> None:
         if should_stop():
             raise JobStopped("Stopped while looking at the files.")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from digits.errors import NotFound
 from digits.storage.files import tree_size
 from digits.storage.folders import JobFolder, JobsDir
-from digits.storage.jobs.reindex import Report, foreign_problems, restore
+from digits.storage.jobs.reindex import ReindexReport, foreign_problems, restore
 from digits.storage.jobs.store import Job, JobStore
 
 SETTLED_SECONDS = 30.0  # a younger folder without a row is being made right now
@@ -120,11 +120,11 @@ class DiskUsage:
             self.store.update(job_id, disk_bytes=size)
 
 
-def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -> Report:
+def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -> ReindexReport:
     """Make rows for folders that have none and remove rows whose folder is gone; folders that cannot be read are problems."""
     rows = set(store.ids())
     folders = {folder.id: folder for folder in jobs_dir.folders()}
-    report = Report(problems=foreign_problems(jobs_dir))
+    report = ReindexReport(problems=foreign_problems(jobs_dir))
     for job_id in sorted(rows - folders.keys()):
         job = store.find(job_id)
         if job is not None and not jobs_dir.folder(job_id).path.exists():
@@ -136,7 +136,7 @@ def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -
     return report
 
 
-def log_report(report: Report, known: set[Path]) -> None:
+def log_report(report: ReindexReport, known: set[Path]) -> None:
     """Log what a scan found; problems that are in `known` are not reported again."""
     if report.restored:
         logger.info("Found %d job folders without a row: %s.", len(report.restored), ", ".join(report.restored[:10]))

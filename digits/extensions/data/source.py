@@ -15,7 +15,7 @@ from digits.utils.confinement import Confinement
 from digits.utils.values import boolean, is_number, shown
 
 ROOTS = "allowed_roots"  # in userdata
-Report = Callable[[dict[str, Any]], None]
+ReportProblem = Callable[[dict[str, Any]], None]
 Words = tuple[str, ...]  # written with commas between them
 
 
@@ -109,7 +109,7 @@ class FileSource(ConfinedSource):
     job_folder = Path()
     prepared = False
 
-    def prepare(self, report: Report) -> None:
+    def prepare(self, report: ReportProblem) -> None:
         """Look at the files and write the lists. `report` takes one problem, a dictionary with `kind` and `reason`.
 
         Raises DataError where no data set can be made.

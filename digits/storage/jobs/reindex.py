@@ -17,7 +17,7 @@ STATE_COLUMNS = ("status", "history", "started", "finished", "message", "error",
 
 
 @dataclass
-class Report:
+class ReindexReport:
     """What was done: ids that got a new row, and each folder that was left as it is with the reason."""
 
     restored: list[str] = field(default_factory=list)
@@ -34,13 +34,15 @@ def state_of(job: Job) -> dict[str, Any]:
     return {name: str(job.status) if name == "status" else getattr(job, name) for name in STATE_COLUMNS}
 
 
-def reindex(jobs_dir: JobsDir, store: JobStore, *, on_job: Callable[[int, int], None] = lambda done, total: None) -> Report:
+def reindex(
+    jobs_dir: JobsDir, store: JobStore, *, on_job: Callable[[int, int], None] = lambda done, total: None
+) -> ReindexReport:
     """Replace all rows by what the folders say; `on_job(done, total)` shows progress.
 
     Raises Locked while a server runs: it knows more than the folders.
     """
     with ServerLock(jobs_dir, "digits jobs reindex"):
-        report = Report(problems=foreign_problems(jobs_dir))
+        report = ReindexReport(problems=foreign_problems(jobs_dir))
         folders = jobs_dir.folders()
         for job_id in set(store.ids()) - {folder.id for folder in folders}:
             store.purge(job_id)
@@ -50,7 +52,7 @@ def reindex(jobs_dir: JobsDir, store: JobStore, *, on_job: Callable[[int, int], 
         return report
 
 
-def restore(folder: JobFolder, store: JobStore, report: Report) -> None:
+def restore(folder: JobFolder, store: JobStore, report: ReindexReport) -> None:
     """Make (again) the row of one folder; a folder that cannot be understood becomes a problem of the report."""
     try:
         request = folder.settle_task()

@@ -14,7 +14,7 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
-from digits.extensions.data.source import FileSource, Options, Report, Sample
+from digits.extensions.data.source import FileSource, Options, ReportProblem, Sample
 from digits.images.prepare import EIGHT_BIT, Format, Preparation, read_format
 from digits.storage.files import atomic
 from digits.utils.confinement import OUTSIDE, Confinement
@@ -99,7 +99,7 @@ class ClassificationSource(FileSource):
             return "The file name contains a line break."
         return "" if is_address(path) or allowed.allows(path) else f"It is {OUTSIDE}."
 
-    def refuse(self, path: str, reason: str, report: Report, **more: Any) -> None:
+    def refuse(self, path: str, reason: str, report: ReportProblem, **more: Any) -> None:
         """Report a picture that cannot be taken; the first of them explains why there may be none at all."""
         self.first_refusal = self.first_refusal or f" The first that cannot be taken is {path}: {reason}"
         report({"kind": "skipped", **more, "entry": path, "reason": reason})
@@ -120,7 +120,7 @@ class ClassificationSource(FileSource):
                     self.check_stop()
         return count
 
-    def choose_preparation(self, report: Report) -> None:
+    def choose_preparation(self, report: ReportProblem) -> None:
         """Look at some headers and decide type and channels of all features."""
         wanted = Preparation(
             width=self.options.resize_width,

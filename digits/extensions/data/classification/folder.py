@@ -17,7 +17,7 @@ from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
 from digits.extensions.data.classification.lists import ListFile, class_folders, pictures
 from digits.extensions.data.classification.split import by_group, stratified
-from digits.extensions.data.source import Options, Report
+from digits.extensions.data.source import Options, ReportProblem
 
 LAYOUT = "Expected is one sub-folder per class with pictures in it, at least two."
 DROPPED, UNKNOWN = -1, -1
@@ -77,7 +77,7 @@ class FolderIngestion(ClassificationSource):
     def get_title() -> str:
         return "Classification (folder)"
 
-    def prepare(self, report: Report) -> None:
+    def prepare(self, report: ReportProblem) -> None:
         try:
             self._prepare_training(report)
             for stage in self.options.separate:
@@ -96,7 +96,7 @@ class FolderIngestion(ClassificationSource):
                 return below.partition("/")[2]
         return path
 
-    def _prepare_training(self, report: Report) -> None:
+    def _prepare_training(self, report: ReportProblem) -> None:
         root = self._root(TRAIN_DB)
         shares = self.options.shares
         folders = class_folders(root)
@@ -131,7 +131,7 @@ class FolderIngestion(ClassificationSource):
             if len(chosen) or stage == TRAIN_DB:
                 self._write_list(stage, scan.file, rows[chosen], classes[chosen])
 
-    def _prepare_separate(self, stage: str, report: Report) -> None:
+    def _prepare_separate(self, stage: str, report: ReportProblem) -> None:
         root, labels = self._root(stage), self.class_labels
         folders = class_folders(root)
         for label in sorted(set(folders) - set(labels)):
@@ -153,13 +153,13 @@ class FolderIngestion(ClassificationSource):
     def _minimum(self, stage: str) -> int:
         return int(getattr(self.options, f"folder_{SHORT[stage]}_min_per_class"))
 
-    def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Scan:
+    def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> Scan:
         """Write the paths of all pictures into a file, class by class."""
         scan = Scan(self._scan_file(stage))
         self.write_lines(scan.file, self._paths(scan, folders, numbers, report))
         return scan
 
-    def _paths(self, scan: Scan, folders: dict[str, list[Path]], numbers: dict[str, int], report: Report) -> Iterator[str]:
+    def _paths(self, scan: Scan, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> Iterator[str]:
         grouped = bool(self.options.group_pattern)
         allowed = self.confinement()
         for label, paths in folders.items():
@@ -173,7 +173,7 @@ class FolderIngestion(ClassificationSource):
                     scan.groups.append(scan.names.setdefault(text, len(scan.names)))
                 yield path
 
-    def _limited(self, stage: str, scan: Scan, labels: list[str], splits: int, report: Report) -> np.ndarray:
+    def _limited(self, stage: str, scan: Scan, labels: list[str], splits: int, report: ReportProblem) -> np.ndarray:
         """Which rows stay: classes that are too small are dropped, large ones cut at random."""
         classes = np.asarray(scan.classes)
         kept = np.ones(len(classes), bool)

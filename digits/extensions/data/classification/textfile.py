@@ -15,7 +15,7 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
 from digits.extensions.data.classification.lists import ListFile, read_labels, read_lines
-from digits.extensions.data.source import Options, Report
+from digits.extensions.data.source import Options, ReportProblem
 from digits.utils.names import is_address, labelled_line
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
@@ -58,7 +58,7 @@ class TextFileIngestion(ClassificationSource):
     def get_title() -> str:
         return "Classification (text files)"
 
-    def prepare(self, report: Report) -> None:
+    def prepare(self, report: ReportProblem) -> None:
         labels_file = self._file("labels_file")
         labels = read_labels(labels_file)
         if len(labels) < 2:
@@ -85,7 +85,7 @@ class TextFileIngestion(ClassificationSource):
             raise DataError(f"The text file {path} does not exist.", advice="Upload it again, or correct its path.")
         return path
 
-    def _prepare_stage(self, stage: str, classes: int, report: Report) -> None:
+    def _prepare_stage(self, stage: str, classes: int, report: ReportProblem) -> None:
         source = self._file(f"{SHORT[stage]}_images")
         target = self.job_folder / LIST_FILES[stage]
         scan = target.with_name(f".scan-{SHORT[stage]}.txt")
@@ -97,7 +97,7 @@ class TextFileIngestion(ClassificationSource):
         else:
             scan.replace(target)
 
-    def _lines(self, source: Path, stage: str, classes: int, report: Report) -> Iterator[str]:
+    def _lines(self, source: Path, stage: str, classes: int, report: ReportProblem) -> Iterator[str]:
         base, allowed = self._base(source, stage), self.confinement()
         bad = 0
         for number, line in enumerate(read_lines(source), start=1):

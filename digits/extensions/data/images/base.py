@@ -15,7 +15,7 @@ from digits.errors import DataError, LoadImageError
 from digits.extensions.data.classification.lists import pictures
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ImageOptions
-from digits.extensions.data.source import FileSource, Options, Report
+from digits.extensions.data.source import FileSource, Options, ReportProblem
 from digits.images.place import Fit
 from digits.storage.files import atomic
 from digits.utils.confinement import ADVICE, OUTSIDE
@@ -57,7 +57,7 @@ class ImageSource(FileSource):
 
     # -- the life of the entries --------------------------------------------------------------------------------
 
-    def prepare(self, report: Report) -> None:
+    def prepare(self, report: ReportProblem) -> None:
         findings = Findings(report)
         entries = self.collect(findings)
         findings.finish()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from digits.extensions.data.source import Report
+from digits.extensions.data.source import ReportProblem
 
 LISTED = 1000  # of each kind; the others are counted
 
@@ -14,7 +14,7 @@ LISTED = 1000  # of each kind; the others are counted
 class Findings:
     """Hands problems on to a report: `kind`, `reason`, `entry` (the file), `stage` and, where there is one, `line`."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ReportProblem) -> None:
         self._report = report
         self.counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
