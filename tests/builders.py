@@ -33,6 +33,7 @@ def make_job(
     *,
     status: Status = Status.INIT,
     owner: str = USER,
+    task: str = "classification",
     parents: tuple[str, ...] = (),
     form: dict[str, Any] | None = None,
     spec: dict[str, Any] | None = None,
@@ -42,7 +43,7 @@ def make_job(
     job = create_job(
         service,
         kind=kind,
-        task=Task("classification"),
+        task=Task(task),
         type_name=TYPE_NAMES[kind],
         name=name,
         form=form or {},

@@ -185,7 +185,8 @@ def _proposed(service: Service, dataset: Job, framework: str) -> str:
     found = proposed(service, dataset, framework)
     if found is None:
         raise BadRequest(
-            f"There is no standard network for {dataset.task} in {framework}.", advice="Give --network or --network-file."
+            f"There is no standard network for {tasks.words_for(dataset.task)} in {framework}.",
+            advice="Give --network or --network-file.",
         )
     return found.name
 

@@ -53,7 +53,8 @@ class AttemptEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StatusEvent(Event):
-    """The worker's own word on its state; `D`, `E` and `A` are the last line of an attempt."""
+    """The worker's own word on its state; `D`, `E`, `A` and `W` (start me again) are the last line of an
+    attempt."""
 
     type: ClassVar[str] = "status"
     status: str

@@ -54,7 +54,7 @@ def to_uint8(feature: np.ndarray) -> np.ndarray:
     import numpy as np
 
     channels = feature.shape[0]
-    shown = feature[:3] if channels >= 3 else feature[:1]
+    shown = feature[:3] if channels >= 3 else feature[:1]  # (1 or 3, H, W)
     if feature.dtype != np.uint8:
         parts = [shown] if channels <= 3 else [channel[None] for channel in shown]
         shown = np.concatenate([_stretch(part) for part in parts])
@@ -62,6 +62,7 @@ def to_uint8(feature: np.ndarray) -> np.ndarray:
 
 
 def _stretch(part: np.ndarray) -> np.ndarray:
+    """Channels (c, H, W) of any type, stretched together, as uint8."""
     import numpy as np
 
     values = part.astype(np.float64)

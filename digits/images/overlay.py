@@ -34,10 +34,12 @@ def overlay(feature: np.ndarray, how: str, label: np.ndarray, names: Sequence[st
 
 
 def _rgb(array: np.ndarray) -> Image.Image:
+    """A picture (C, H, W) of any type for the eye."""
     return Image.fromarray(display_image(array.transpose(1, 2, 0))).convert("RGB")
 
 
 def _with_boxes(picture: Image.Image, boxes: np.ndarray, names: Sequence[str], palette: Sequence[int]) -> Image.Image:
+    """Boxes (n,) of `BOX_DTYPE` in pixels of the picture, which is enlarged where it is small; grey: does not count."""
     scale = max(1.0, LARGEST_SIDE / max(picture.size))
     drawn = picture.resize((round(picture.width * scale), round(picture.height * scale)))
     draw = ImageDraw.Draw(drawn)
@@ -64,10 +66,11 @@ def _name(draw: ImageDraw.ImageDraw, corners: Sequence[float], name: str, colour
 
 
 def _with_map(picture: Image.Image, classes: np.ndarray, colours: Sequence[int]) -> Image.Image:
+    """The picture as it is, and beside it with its classes (H, W) drawn over it; `colours` are 768 numbers in [0, 255]."""
     table = np.array(colours, np.float64).reshape(256, 3)
     strength = np.where(table.any(axis=1), MASK_STRENGTH, 0.0)[:, None]  # black stands for the background: the picture itself
-    numbers = np.clip(classes, 0, 255).astype(int)
-    shown = np.asarray(picture) * (1 - strength[numbers]) + table[numbers] * strength[numbers]
+    numbers = np.clip(classes, 0, 255).astype(int)  # (H, W)
+    shown = np.asarray(picture) * (1 - strength[numbers]) + table[numbers] * strength[numbers]  # (H, W, 3) float64
     return _beside(picture, Image.fromarray(shown.astype(np.uint8)))
 
 

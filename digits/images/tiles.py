@@ -57,12 +57,13 @@ def weights_png(data: np.ndarray) -> bytes:
 def _tiles_png(tiles: np.ndarray) -> bytes:
     """(N, H, W) as heat maps or (N, H, W, 3) in colour; as many as fit."""
     fitting = max(1, MAX_SIDE // (max(tiles.shape[1:3]) + PADDING)) ** 2
-    chosen = _finite(tiles[:fitting])
+    chosen = _finite(tiles[:fitting])  # (n, H, W) or (n, H, W, 3)
     grid = vis_square(chosen, padsize=PADDING, normalize=True, colormap=COLORMAP)
     return _png(_visible(grid))
 
 
 def _visible(grid: np.ndarray) -> np.ndarray:
+    """A picture (H, W) or (H, W, 3) uint8, between `MIN_SIDE` and `MAX_SIDE` large."""
     side = max(grid.shape[:2])
     if side < MIN_SIDE:
         return upscale(grid, math.ceil(MIN_SIDE / side))
@@ -74,13 +75,14 @@ def _visible(grid: np.ndarray) -> np.ndarray:
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:
+    """An array of any shape as uint8, its smallest value 0 and its largest 255."""
     numbers = _finite(values)
     low, high = float(numbers.min()), float(numbers.max())
     return ((numbers - low) * (255 / (high - low) if high > low else 0)).round().astype(np.uint8)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """As float64; what is not finite becomes 0 or the end of the range of the rest."""
+    """An array of any shape as float64; what is not finite becomes 0 or the end of the range of the rest."""
     numbers = values.astype(np.float64)
     rest = numbers[np.isfinite(numbers)]
     low, high = (float(rest.min()), float(rest.max())) if rest.size else (0.0, 0.0)
@@ -88,6 +90,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _png(array: np.ndarray) -> bytes:
+    """Of (H, W) or (H, W, 3) uint8."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

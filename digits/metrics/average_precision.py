@@ -154,6 +154,7 @@ def coco_detections(found: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _annotations(picture: int, boxes: np.ndarray, classes: int) -> Iterator[dict[str, Any]]:
+    """COCO's annotations of the boxes (n,) of a picture; a region to be ignored is one of every class."""
     for place, box in zip(coordinates(boxes).astype(float).tolist(), boxes, strict=True):
         flags = int(box["flags"])
         width, height = place[2] - place[0], place[3] - place[1]
@@ -165,6 +166,7 @@ def _annotations(picture: int, boxes: np.ndarray, classes: int) -> Iterator[dict
 
 
 def _counts(boxes: np.ndarray, k: int) -> np.ndarray:
+    """Which of the boxes (n,) are objects of class `k` that must be found: bool (n,)."""
     return (boxes["class"] == k) & (boxes["flags"] & (REGION | UNASKED) == 0)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from digits.errors import NotFound
 from digits.frameworks import DEFAULT, attribute, framework, frameworks
 from digits.networks import dense_texts
-from digits.tasks import get
+from digits.tasks import get, words_for
 
 CLASSIFICATION = ("classification", "multi_label")  # with scores of the classes and no loss of their own
 PICTURES = ("segmentation", "processing")
@@ -269,7 +269,7 @@ def text_for(name: str, task: str = "classification", framework: str = DEFAULT) 
     """`network_text`; NotFound too when the network is not made for the task."""
     found = network_info(name)
     if task not in found.tasks and task != "generic":
-        raise NotFound(f"{found.title} is no network for {task}.", advice=f"It is for {', '.join(found.tasks)}.")
+        raise NotFound(f"{found.title} is no network for {words_for(task)}.", advice=f"It is for {words_for(*found.tasks)}.")
     return network_text(name, framework)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from digits import tasks
 from digits.domain.jobs import Action, Kind
 from digits.domain.metrics import facts
 from digits.service import Service
@@ -56,6 +57,7 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "letter": str(job.status),
         "running": job.status.is_running,
         "task": job.task,
+        "task_title": tasks.title_of(job.task),
         "network": job.network,
         "dataset_name": dataset.name if dataset else "",
         "best_name": job.best_name,

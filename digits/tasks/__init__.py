@@ -16,7 +16,7 @@ from digits.tasks.multi_label import MultiLabel
 from digits.tasks.regression import Regression
 from digits.tasks.segmentation import Segmentation
 
-__all__ = ["CLASSIFICATION", "GENERIC", "TASKS", "Labels", "Task", "get", "infer", "of", "of_output"]
+__all__ = ["CLASSIFICATION", "GENERIC", "TASKS", "Labels", "Task", "get", "infer", "of", "of_output", "title_of", "words_for"]
 
 TASKS: tuple[Task, ...] = (
     Classification(),
@@ -33,7 +33,7 @@ _BY_NAME = {name: task for task in TASKS for name in (task.name, *task.aliases)}
 
 def get(name: str) -> Task:
     """The task of a name, or of another name that is understood for it. BadRequest for any other text."""
-    found = _BY_NAME.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))
+    found = _find(name)
     if found is None:
         raise BadRequest(f"There is no task {name!r}.", advice=f"Tasks are {', '.join(task.name for task in TASKS)}.")
     return found
@@ -56,3 +56,18 @@ def of_output(kind: str, name: str = "") -> Task:
 def infer(kind: str, has_classes: bool) -> Task:
     """The task of samples whose source names none, by the kind of their labels."""
     return next((task for task in TASKS if task.claims(kind, has_classes)), GENERIC)
+
+
+def title_of(name: str) -> str:
+    """The word for a task on pages; the name itself of one that is not known here, as in a job folder of a newer version."""
+    found = _find(name)
+    return found.title if found else name
+
+
+def words_for(*names: str) -> str:
+    """Tasks in the middle of a sentence for people: `segmentation, image to image`."""
+    return ", ".join(title_of(name).lower() for name in names)
+
+
+def _find(name: str) -> Task | None:
+    return _BY_NAME.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))

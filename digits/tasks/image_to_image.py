@@ -108,6 +108,7 @@ def mean_colour(parts: Iterable[np.ndarray]) -> Guess:
 
 
 def _psnr(output: np.ndarray, truth: np.ndarray) -> float | None:
+    """10 log₁₀(255² / mean squared error) decibel of two pictures (C, H, W) of 8 bits; None for others."""
     import numpy as np
 
     if output.dtype != np.uint8 or output.shape != truth.shape:

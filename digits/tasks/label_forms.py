@@ -90,6 +90,7 @@ def label_fields(
 
 
 def _is_whole(array: np.ndarray, has_classes: bool) -> bool:
+    """Whether a label of one number, of any shape, is a whole one; classes may come as floats."""
     return array.dtype.kind in "ui" or (has_classes and float(array.reshape(-1)[0]).is_integer())
 
 
@@ -101,6 +102,7 @@ def _describe(value: Any) -> str:
 
 
 def _index(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> int:
+    """The class number that an array of one number, of any shape, is."""
     number = array.reshape(-1)[0]
     index = int(number)
     labels = len(meta.class_labels)
@@ -117,6 +119,7 @@ def _index(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> int:
 
 
 def _vector(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.ndarray:
+    """An array of any shape as (K,) float32."""
     array = array.astype(np.float32).reshape(-1)
     if array.shape != meta.label_shape:
         wanted = math.prod(meta.label_shape or ())
@@ -125,7 +128,7 @@ def _vector(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.
 
 
 def _boxes(boxes: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.ndarray:
-    """Boxes whose classes exist; -1, for none of them, is for boxes that do not count."""
+    """Boxes (n,) whose classes exist; -1, for none of them, is for boxes that do not count."""
     labels = len(meta.class_labels)
     wrong = boxes["class"][(boxes["class"] >= labels) | ((boxes["class"] < 0) & (boxes["flags"] & BOX_IGNORED == 0))]
     if labels and len(wrong):
@@ -139,6 +142,7 @@ def _boxes(boxes: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.n
 
 
 def _array(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.ndarray:
+    """(C, H, W) in the type of the records."""
     shape = meta.label_shape
     if shape is not None and array.shape != tuple(shape):
         raise misfit(
@@ -227,6 +231,7 @@ def colours(kinds: set[str], palette: Sequence[int], names: Sequence[str]) -> li
 
 
 def _number_words(kind: str, numbers: np.ndarray, names: Sequence[str]) -> str:
+    """The first of some numbers (K,), or the name of the class that one is."""
     if kind == "index" and names and 0 <= int(numbers[0]) < len(names):
         return names[int(numbers[0])]
     return ", ".join(f"{number:g}" for number in numbers[:SHOWN]) + (", …" if len(numbers) > SHOWN else "")

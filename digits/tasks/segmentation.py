@@ -146,6 +146,8 @@ class Segmentation(Task):
 
 
 def _dice(output: np.ndarray, truth: np.ndarray) -> float | None:
+    """Mean of 2 |A ∩ B| / (|A| + |B|) over the classes but 0 that are in one of both, (H, W) and (1, H, W); None where there is
+    none."""
     import numpy as np
 
     made, real = output.reshape(output.shape[-2:]), truth.reshape(truth.shape[-2:])

@@ -18,7 +18,7 @@ NAMES = {"classification", "segmentation", "detection", "processing", "regressio
 KINDS = {"index", "vector", "map", "boxes", "array"}
 ABOUT_TASKS = re.compile(r"\btask\b|\btask_name\b")
 ABOUT_KINDS = re.compile(r"\blabel_kind\b|\boutput_kind\b|\bkind\b")
-IN_PAGES = re.compile(rf"""\btask\b[^=!<>&|]{{0,12}}(?:==|!=|===|!==)\s*["'](?:{"|".join(NAMES)})["']""")
+IN_PAGES = re.compile(rf"""\b(?:task|area|form_area)\b[^=!<>&|]{{0,12}}(?:==|!=|===|!==)\s*["'](?:{"|".join(NAMES)})["']""")
 IS_ENUM = re.compile(r"^(?:jobs\.)?Task\.[A-Z_]+$")
 
 ALLOWED = {

@@ -9,7 +9,7 @@ from digits.networks import catalog
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.storage.jobs.store import Job
-from digits.tasks import GENERIC, get
+from digits.tasks import GENERIC, get, words_for
 
 MAX_SWEEP = 200
 Errors = dict[str, list[str]]
@@ -39,7 +39,8 @@ def _check_loss(form: ModelForm, task: str) -> Errors:
     losses = get(task).losses
     if not form.loss or form.loss in losses:
         return {}
-    return {"loss": [f"{form.loss} is no loss for {task}. Choose {', '.join(losses) or 'none: the network brings its own'}."]}
+    choice = ", ".join(losses) or "none: the network brings its own"
+    return {"loss": [f"{form.loss} is no loss for {words_for(task)}. Choose {choice}."]}
 
 
 def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
@@ -52,10 +53,10 @@ def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
         return {}  # reported where the network is looked up
     if catalog.suits(network, task):
         return {}
-    others = ", ".join(found.name for found in catalog.standard_networks(framework, task)) or "or write a custom network"
-    return {
-        "standard_networks": [f"{network.title} is for {', '.join(network.tasks)}, the data set for {task}. Choose {others}."]
-    }
+    others = ", ".join(found.name for found in catalog.standard_networks(framework, task))
+    remedy = f"Choose {others}." if others else "Write a custom network."
+    found = f"{network.title} is for {words_for(*network.tasks)}, the data set for {words_for(task)}."
+    return {"standard_networks": [f"{found} {remedy}"]}
 
 
 def _check_options(form: ModelForm, task: str, info: DatasetInfo | None) -> Errors:

@@ -37,6 +37,7 @@ def render(
         form=BoundForm(ModelForm, values if values is not None else fresh_values(datasets, standard[DEFAULT]), errors or {}),
         title=tasks.get(area).form_title + (f" ({extension})" if extension else ""),
         form_area=area,
+        of_folders=area == tasks.CLASSIFICATION.area,  # their data sets have a form of their own
         extension=extension,
         open_task=tasks.GENERIC.name,
         datasets=datasets,

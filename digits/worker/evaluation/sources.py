@@ -135,13 +135,14 @@ class SplitSource:
             yield functools.partial(self._read, np.arange(start, min(start + size, self.total)))
 
     def _read(self, rows: np.ndarray) -> Batch:
+        """The records `rows` (n,) as they are stored, or fitted to the model."""
         reader, shape = self._reader, self._reader.meta.feature_shape
         if shape is not None and self._fitting.takes(shape):
             return Batch(self._paths(rows), reader.features(rows), self._labels(rows), rows)
         return self._fitted(rows)
 
     def _fitted(self, rows: np.ndarray) -> Batch:
-        """Record by record; one that the model cannot take becomes a problem."""
+        """Record by record of `rows` (n,); one that the model cannot take becomes a problem."""
         problems: list[tuple[str, str]] = []
         features, sizes, kept = [], [], []
         for row, path in zip(rows, self._paths(rows), strict=True):
@@ -160,6 +161,7 @@ class SplitSource:
         return [readable(path) for path in self._reader.column("source", rows)]
 
     def _labels(self, rows: np.ndarray) -> np.ndarray:
+        """Class numbers of the model, int64 (n,), of the records `rows` (n,); -1 where there is none that it knows."""
         if not Labels.of_records(self._reader.meta).is_whole:
             return np.full(len(rows), UNKNOWN, np.int64)
         labels = self._reader.labels(rows)
@@ -202,6 +204,7 @@ class _FileReader:
         return batch
 
     def _feature(self, path: str) -> np.ndarray:
+        """The picture (C, H, W) of a file or an address, in stored units."""
         if is_address(path):
             return self._prepare(self._fetched(path))
         return self._prepare(self._allowed(path))

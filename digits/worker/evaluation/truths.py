@@ -53,7 +53,7 @@ class Truths:
         return [self._renumbered(np.asarray(label)) for label in found]
 
     def _renumbered(self, label: np.ndarray) -> np.ndarray:
-        """Class numbers of another data set as the model's; what the model does not know does not count."""
+        """A label (any shape) with class numbers of another data set as the model's; what it does not know does not count."""
         if np.array_equal(self.places, np.arange(len(self.places))) or not len(self.places):
             return label
         return self.task.renumbered(label, self.places, self.ignored)

@@ -363,8 +363,8 @@ def test_loss_and_class_weights_reach_the_training(service: Service, make: Make)
 
 def test_a_network_or_a_loss_for_other_data_is_refused(refused: Any) -> None:
     errors = refused(standard_networks="detector", loss="mse")
-    assert "Choose lenet" in errors["standard_networks"][0]
-    assert "cross_entropy" in errors["loss"][0]
+    assert "is for object detection, the data set for classification. Choose lenet" in errors["standard_networks"][0]
+    assert errors["loss"] == ["mse is no loss for classification. Choose cross_entropy, focal."]
 
 
 def test_what_a_framework_cannot_do_is_told_by_field(monkeypatch: pytest.MonkeyPatch) -> None:

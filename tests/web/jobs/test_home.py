@@ -113,6 +113,14 @@ def test_models_of_a_data_set_are_counted(client: FlaskClient, service: Service)
     assert client.get("/jobs.json?kind=dataset").json["rows"][0]["refs"] == 2
 
 
+def test_a_task_is_shown_by_its_title(client: FlaskClient, service: Service) -> None:
+    for name in ("generic", "processing", "of a newer version"):
+        make_job(service, Kind.DATASET, name, task=name, status=Status.DONE)
+    rows = client.get("/jobs.json?kind=dataset&sort=name").json["rows"]
+    titles = {"generic": "Arrays", "processing": "Image to image", "of a newer version": "of a newer version"}
+    assert {row["task"]: row["task_title"] for row in rows} == titles
+
+
 def test_a_name_that_is_a_tag_stays_text(client: FlaskClient, service: Service) -> None:
     job = make_job(service, Kind.DATASET, "<script>alert(1)</script>", status=Status.DONE)
     for address in ("/", "/queue", f"/datasets/{job.id}"):

@@ -66,7 +66,7 @@ const COLUMNS = {
   name: { title: "Name", sort: "name", css: "name", cell: nameCell, fixed: true },
   id: { title: "Id", sort: "id", cell: (row) => el("code", {}, row.id), hidden: true },
   status: { title: "Status", sort: "status", cell: statusCell },
-  task: { title: "Task", sort: "task", cell: (row) => row.task, hidden: true },
+  task: { title: "Task", sort: "task", cell: (row) => row.task_title, hidden: true },
   extension: { title: "Source", sort: "extension", cell: (row) => row.extension, hidden: true },
   elapsed: { title: "Duration", sort: "elapsed", css: "num", cell: (row) => (row.started ? duration(row.elapsed) : "") },
   submitted: { title: "Created", sort: "created", css: "num", cell: (row) => ago(row.submitted) },
