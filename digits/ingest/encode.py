@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from digits.errors import DataError, DigitsError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
-from digits.ingest.label_statistics import LabelStatistics
 from digits.ingest.record_schema import RecordSchema, check_finite, feature_array
+from digits.ingest.split_statistics import LabelStatistics, Sums
 from digits.storage.records.codec import encode
 from digits.storage.records.reader import HASH_BYTES, RecordChunk
 from digits.tasks import get
@@ -30,52 +30,6 @@ TRACE_TEXT = 2000
 CheckedPair = tuple[NDArray[Any], NDArray[Any] | None]
 Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray | None]
 _NONE_SKIPPED: tuple[str, str] = ("", "The source gave no sample for this entry.")
-
-
-@dataclass
-class Sums:
-    """Sums for mean and standard deviation: per channel, and per pixel where the mean picture is wanted (float64)."""
-
-    pixels: int = 0
-    total: np.ndarray | None = None
-    squares: np.ndarray | None = None
-    picture: np.ndarray | None = None
-
-    def add(self, features: np.ndarray, with_picture: bool) -> None:
-        """Take in features (n, C, H, W) in stored units."""
-        channels = features.shape[1]
-        if with_picture:
-            picture = features.sum(axis=0, dtype=np.uint32 if features.dtype == np.uint8 else np.float64).astype(np.float64)
-            self.picture = picture if self.picture is None else self.picture + picture
-            total = picture.reshape(channels, -1).sum(axis=1)
-        else:
-            total = features.sum(axis=(0, 2, 3), dtype=np.uint64 if features.dtype == np.uint8 else np.float64).astype(np.float64)
-        squares = np.array([_squares(features[:, channel]) for channel in range(channels)])
-        self.total = total if self.total is None else self.total + total
-        self.squares = squares if self.squares is None else self.squares + squares
-        self.pixels += features.shape[0] * features.shape[2] * features.shape[3]
-
-    def merge(self, other: Sums) -> None:
-        """Take in another's sums; those of another number of channels are left out."""
-        if other.total is None or other.squares is None:
-            return
-        if self.total is None or self.squares is None:
-            self.total, self.squares = np.zeros_like(other.total), np.zeros_like(other.squares)
-        if self.total.shape != other.total.shape:
-            return
-        self.total = self.total + other.total
-        self.squares = self.squares + other.squares
-        self.pixels += other.pixels
-        if other.picture is not None:
-            self.picture = other.picture if self.picture is None else self.picture + other.picture
-
-    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Per channel; empty before anything was taken in."""
-        if self.total is None or self.squares is None or not self.pixels:
-            return (), ()
-        mean = self.total / self.pixels
-        variance = np.maximum(self.squares / self.pixels - mean**2, 0.0)
-        return tuple(map(float, mean)), tuple(map(float, np.sqrt(variance)))
 
 
 @dataclass
@@ -261,15 +215,6 @@ def _sums(stacked: np.ndarray | None, features: list[np.ndarray], with_picture: 
         one.add(feature[np.newaxis], False)
         sums.merge(one)
     return sums
-
-
-def _squares(values: np.ndarray) -> float:
-    """Sum of squares, in float64 beyond one picture."""
-    total = 0.0
-    for plane in values:
-        flat = plane.reshape(-1).astype(np.float32 if values.dtype.itemsize == 1 else np.float64)
-        total += float(np.dot(flat, flat))
-    return total
 
 
 def encoded(source: DataIngestionInterface, entry: Any, plugin: str) -> list[CheckedPair]:

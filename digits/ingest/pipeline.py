@@ -7,6 +7,8 @@ records; memory does not grow with the number of entries; a full disk makes the 
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,18 +16,26 @@ from typing import Any
 import numpy as np
 
 from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
-from digits.domain.events import Event, LogEvent, WarningEvent
+from digits.domain.events import Event, LogEvent, ProgressEvent, WarningEvent
 from digits.errors import DataError, JobStopped, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
-from digits.ingest import quality
-from digits.ingest.encode import EncodedChunk, Sums, entry_text, named, samples_of
-from digits.ingest.label_statistics import LabelStatistics, label_problems, with_numbers
+from digits.ingest.encode import EncodedChunk, entry_text, named, samples_of
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.problems import LISTED_DUPLICATES, PROBLEM_WORDS, SKIPPED, ProblemLog
-from digits.ingest.progress import Progress
 from digits.ingest.record_schema import RecordSchema, infer_schema
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, state_of, title_of
+from digits.ingest.split_statistics import (
+    MEAN_ARRAY_FILE,
+    LabelStatistics,
+    Sums,
+    content_hash,
+    duplicates,
+    label_problems,
+    size_histogram,
+    with_numbers,
+    write_mean,
+)
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.reader import RecordReader, RecordWriter, remove_split
@@ -33,6 +43,8 @@ from digits.tasks import Labels, of
 from digits.utils.values import counted
 
 PROBED_SAMPLES = 8
+INTERVAL_SECONDS = 0.5  # between two events of progress
+WINDOW_SECONDS = 20.0  # over which the speed is taken
 LOOK_AT_PROBLEMS = "The list of problems names each with the reason."
 logger = logging.getLogger(__name__)
 
@@ -45,6 +57,51 @@ class IngestContext:
     should_stop: Callable[[], bool]
     retry_when_disk_full: Callable[[Callable[[], Any]], Any]
     workers: int
+
+
+class Progress:
+    """Entries done of all splits, the speed of the last seconds, and the time left as an estimate: an event at most every half
+    second. `clock` gives seconds."""
+
+    def __init__(
+        self, emit: Callable[[Event], object], total: int, unit: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._emit, self._total, self._unit, self._clock = emit, total, unit, clock
+        self.done = 0
+        self._stage = ""
+        self._marks: deque[tuple[float, int]] = deque([(clock(), 0)])
+        self._last = -INTERVAL_SECONDS
+
+    def stage(self, name: str) -> None:
+        """The next part of the work begins."""
+        self._stage = name
+        self._tell(self._clock())
+
+    def advance(self, count: int) -> None:
+        """So many more entries are in the records (or skipped)."""
+        self.done += count
+        now = self._clock()
+        if now - self._last >= INTERVAL_SECONDS or self.done >= self._total:
+            self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        self._last = now
+        self._marks.append((now, self.done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > WINDOW_SECONDS:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        rate = (self.done - before) / (now - since) if now > since else 0.0
+        self._emit(
+            ProgressEvent(
+                fraction=min(1.0, self.done / self._total) if self._total else 0.0,
+                stage=self._stage,
+                done=self.done,
+                total=self._total,
+                unit=self._unit,
+                rate=rate,
+                eta=(self._total - self.done) / rate if rate > 0 else None,
+            )
+        )
 
 
 @dataclass
@@ -223,7 +280,7 @@ class Ingest:
         self._check_labels(schema)
         mean_image = ""
         if TRAIN_DB in splits:
-            mean_image = quality.write_mean(self.folder.path, splits[TRAIN_DB][1], infos[TRAIN_DB].entries)
+            mean_image = write_mean(self.folder.path, splits[TRAIN_DB][1], infos[TRAIN_DB].entries)
         labels = schema.meta.class_labels
         if Labels.of_records(schema.meta).is_whole and not labels:
             labels, infos = with_numbers(infos, readers)
@@ -234,10 +291,10 @@ class Ingest:
             class_labels=labels,
             splits=infos,
             feature_shape=shape,
-            sizes=quality.size_histogram(readers),
+            sizes=size_histogram(readers),
             problems=self.problems.counts.get(SKIPPED, 0),
             duplicates=copies,
-            content_hash=quality.content_hash(readers),
+            content_hash=content_hash(readers),
             mean_image=mean_image,
             extra=self._extra(source, schema, mean_image) | self._one_size(source, shape),
         )
@@ -249,14 +306,14 @@ class Ingest:
 
     def _list_duplicates(self, readers: dict[str, RecordReader]) -> int:
         count = 0
-        for count, problem in enumerate(quality.duplicates(readers), start=1):
+        for count, problem in enumerate(duplicates(readers), start=1):
             if count <= LISTED_DUPLICATES:
                 self.problems.add(problem)
         return count
 
     def _extra(self, source: DataIngestionInterface, schema: RecordSchema, mean_image: str) -> dict[str, Any]:
         described = _preparation(source.describe(), schema.meta) if isinstance(source, FileSource) else {}
-        mean = {"mean_array": quality.MEAN_ARRAY_FILE} if mean_image else {}
+        mean = {"mean_array": MEAN_ARRAY_FILE} if mean_image else {}
         labels = {name: found for name, facts in self._statistics.items() if (found := facts.to_json())}
         return {
             **described,

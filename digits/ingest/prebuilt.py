@@ -18,8 +18,8 @@ from digits.domain.events import LogEvent
 from digits.errors import DataError, JobStopped
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Options
-from digits.ingest.label_statistics import numbered_classes
-from digits.ingest.progress import Progress
+from digits.ingest.pipeline import IngestContext, Progress
+from digits.ingest.split_statistics import numbered_classes
 from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.caffe_datum import Datum, DatumDatabase, parse_mean
@@ -115,7 +115,7 @@ class Databases(DataIngestionInterface):
             return datum.array, database.get(key).array
 
 
-def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, context: Any) -> DatasetInfo:
+def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> DatasetInfo:
     """Make the splits of a job point at their databases and write `dataset.json`. Raises DataError for what cannot be used."""
     given = DatabaseOptions.read(spec.extension_data)
     _clear(folder)
@@ -141,7 +141,7 @@ def _clear(folder: JobFolder) -> None:
             remove_split(path)
 
 
-def _split(folder: JobFolder, name: str, given: DatabaseOptions, spec: DatasetSpec, context: Any) -> SplitInfo:
+def _split(folder: JobFolder, name: str, given: DatabaseOptions, spec: DatasetSpec, context: IngestContext) -> SplitInfo:
     first = name == TRAIN_DB
     images, labels = (given.train_images, given.train_labels) if first else (given.val_images, given.val_labels)
     context.emit(LogEvent(message=f"Looking through {images}."))
@@ -184,7 +184,7 @@ def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bo
     return SplitInfo(name, len(reader), reader.meta, class_counts=counts, bytes=tree_size(reader.path))
 
 
-def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, context: Any) -> Scan:
+def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, context: IngestContext) -> Scan:
     scan = Scan()
     progress = Progress(context.emit, len(database), "entries")
     label_database = DatumDatabase(labels) if labels else None

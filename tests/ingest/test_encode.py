@@ -10,7 +10,7 @@ import pytest
 from digits.errors import DataError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import encoded
-from digits.ingest.label_statistics import numbered_classes
+from digits.ingest.split_statistics import numbered_classes
 from digits.storage.records.reader import BOX_DTYPE
 
 

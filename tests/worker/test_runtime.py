@@ -20,7 +20,7 @@ from digits.storage.events import read_events
 from digits.utils.processes import OOM_SCORE, is_alive, start_time
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
-from digits.worker.output import BoundedLog
+from digits.worker.runtime import BoundedLog
 from tests.supervisor.conftest import WORKER, World
 
 

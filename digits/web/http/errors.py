@@ -7,21 +7,13 @@ import traceback
 from typing import Any
 
 from flask import Flask, jsonify, redirect, render_template, request, url_for
-from flask import Response as FlaskResponse
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from digits.errors import DigitsError, FormErrors, Unauthorized
-from digits.web.http.request import get_service, wants_json
+from digits.web.http.request import TolerantResponse, get_service, wants_json
 
 log = logging.getLogger("digits.web")
-
-
-class TolerantResponse(FlaskResponse):
-    """An answer whose text may hold file names of any bytes: what is no UTF-8 is shown as a question mark."""
-
-    def set_data(self, value: bytes | str) -> None:
-        super().set_data(value.encode(errors="replace") if isinstance(value, str) else value)
 
 
 def register(app: Flask) -> None:

@@ -133,3 +133,10 @@ class FiniteJson(DefaultJSONProvider):
             return json.dumps(obj, allow_nan=False, **options)
         except ValueError:
             return json.dumps(finite(obj), allow_nan=False, **options)
+
+
+class TolerantResponse(Response):
+    """An answer whose text may hold file names of any bytes: what is no UTF-8 is shown as a question mark."""
+
+    def set_data(self, value: bytes | str) -> None:
+        super().set_data(value.encode(errors="replace") if isinstance(value, str) else value)

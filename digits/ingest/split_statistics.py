@@ -1,5 +1,5 @@
-"""What the labels of a split hold, counted while they are encoded: boxes or pixels per class, sizes and shapes of boxes; and
-what is said of them when all splits have been counted.
+"""What is counted while splits are encoded, and what is said of them when all are written: mean and spread of pixels, boxes or
+pixels or labels per class, classes that stand out, copies across splits, sizes of the sources, a hash of everything.
 
 Sizes of boxes are the square root of their share of the picture, shapes width over height; both as histograms with fixed,
 logarithmic bins so that parts of a split can be added up.
@@ -7,22 +7,76 @@ logarithmic bins so that parts of a split can be added up.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from digits.domain.datasets import IGNORED, TRAIN_DB, RecordMeta, SplitInfo
 from digits.errors import DataError
+from digits.ingest.problems import DUPLICATE
+from digits.storage.files import atomic
 from digits.storage.records.reader import BOX_IGNORED, RecordReader
 from digits.tasks import Labels, Task, of
+from digits.utils.constants import MEAN_FILE_IMAGE
 
 COUNTED = ("boxes", "pixels", "labels")  # while labels are encoded; records of a class are counted when they are written
 MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes,
 SURELY_NUMBERED = 1000  # up to here they are taken for classes even where few records have each
 SIZE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 256, 1, 17), 5))
 SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
+MEAN_ARRAY_FILE = "mean.npy"
+LISTED_SIZES = 1000
+
+
+@dataclass
+class Sums:
+    """Sums for mean and standard deviation: per channel, and per pixel where the mean picture is wanted (float64)."""
+
+    pixels: int = 0
+    total: np.ndarray | None = None
+    squares: np.ndarray | None = None
+    picture: np.ndarray | None = None
+
+    def add(self, features: np.ndarray, with_picture: bool) -> None:
+        """Take in features (n, C, H, W) in stored units."""
+        channels = features.shape[1]
+        if with_picture:
+            picture = features.sum(axis=0, dtype=np.uint32 if features.dtype == np.uint8 else np.float64).astype(np.float64)
+            self.picture = picture if self.picture is None else self.picture + picture
+            total = picture.reshape(channels, -1).sum(axis=1)
+        else:
+            total = features.sum(axis=(0, 2, 3), dtype=np.uint64 if features.dtype == np.uint8 else np.float64).astype(np.float64)
+        squares = np.array([_squares(features[:, channel]) for channel in range(channels)])
+        self.total = total if self.total is None else self.total + total
+        self.squares = squares if self.squares is None else self.squares + squares
+        self.pixels += features.shape[0] * features.shape[2] * features.shape[3]
+
+    def merge(self, other: Sums) -> None:
+        """Take in another's sums; those of another number of channels are left out."""
+        if other.total is None or other.squares is None:
+            return
+        if self.total is None or self.squares is None:
+            self.total, self.squares = np.zeros_like(other.total), np.zeros_like(other.squares)
+        if self.total.shape != other.total.shape:
+            return
+        self.total = self.total + other.total
+        self.squares = self.squares + other.squares
+        self.pixels += other.pixels
+        if other.picture is not None:
+            self.picture = other.picture if self.picture is None else self.picture + other.picture
+
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Per channel; empty before anything was taken in."""
+        if self.total is None or self.squares is None or not self.pixels:
+            return (), ()
+        mean = self.total / self.pixels
+        variance = np.maximum(self.squares / self.pixels - mean**2, 0.0)
+        return tuple(map(float, mean)), tuple(map(float, np.sqrt(variance)))
 
 
 @dataclass
@@ -183,3 +237,99 @@ def _meaning(have: list[str]) -> str:
     if TRAIN_DB in have:
         return "Nothing can be measured for it there."
     return "It cannot be learned. Use another seed or share, or leave the class out."
+
+
+def content_hash(readers: Mapping[str, RecordReader]) -> str:
+    """SHA-256 over the hash columns of all splits in order, hexadecimal."""
+    digest = hashlib.sha256()
+    for name, reader in readers.items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(reader.numbers("hash")).data)
+    return digest.hexdigest()
+
+
+def size_histogram(readers: Mapping[str, RecordReader]) -> tuple[tuple[int, int, int], ...]:
+    """`(width, height, count)` of the original sizes that are known, most frequent first, at most 1,000 rows."""
+    parts = [_packed_sizes(reader) for reader in readers.values()]
+    values, counts = np.unique(np.concatenate(parts) if parts else np.zeros(0, np.int64), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:LISTED_SIZES]
+    return tuple((int(v >> 32), int(v & 0xFFFFFFFF), int(c)) for v, c in zip(values[order], counts[order], strict=True))
+
+
+def duplicates(readers: Mapping[str, RecordReader]) -> Iterator[dict[str, Any]]:
+    """One problem for each record of a later split that is an exact copy of one in an earlier split."""
+    names = list(readers)
+    for position, later in enumerate(names):
+        found: set[int] = set()
+        for earlier in names[:position]:
+            for row, original in _copies(readers[earlier], readers[later]):
+                if row not in found:
+                    found.add(row)
+                    yield _duplicate(readers, later, row, earlier, original)
+
+
+def write_mean(folder: Path, sums: Sums, count: int) -> str:
+    """Write `mean.npy` (float32 C,H,W) and, to look at, `mean.jpg`; the latter's name, empty where there is no mean picture."""
+    if sums.picture is None or not count:
+        return ""
+    mean = sums.picture / count
+    with atomic(folder / MEAN_ARRAY_FILE) as handle:
+        np.save(handle, mean.astype(np.float32))
+    shown = mean if mean.shape[0] in (1, 3) else mean[:1]
+    if shown.max() > 255 or shown.min() < 0 or shown.max() <= 1:
+        low, high = float(shown.min()), float(shown.max())
+        shown = (shown - low) * (255.0 / (high - low)) if high > low else np.zeros_like(shown)
+    pixels = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+    with atomic(folder / MEAN_FILE_IMAGE) as handle:
+        Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(handle, "JPEG", quality=95)
+    return MEAN_FILE_IMAGE
+
+
+def _packed_sizes(reader: RecordReader) -> np.ndarray:
+    sizes = reader.numbers("original_size").astype(np.int64)
+    packed = (sizes[:, 0] << 32) | sizes[:, 1]
+    return packed[packed > 0]
+
+
+def _copies(first: RecordReader, second: RecordReader) -> Iterator[tuple[int, int]]:
+    """(row of `second`, row of `first`) with equal hashes."""
+    ours, theirs = _hash_keys(first), _hash_keys(second)
+    order = np.argsort(ours, kind="stable")
+    places = np.searchsorted(ours, theirs, sorter=order)
+    candidates = np.flatnonzero(places < len(ours))
+    hits = candidates[ours[order[places[candidates]]] == theirs[candidates]]
+    all_first, all_second = first.numbers("hash"), second.numbers("hash")
+    for row in hits:
+        original = order[places[row]]
+        if (all_first[original] == all_second[row]).all():
+            yield int(row), int(original)
+
+
+def _hash_keys(reader: RecordReader) -> np.ndarray:
+    """The first eight bytes of each hash as a number."""
+    return np.ascontiguousarray(reader.numbers("hash")[:, :8]).view(np.uint64).reshape(-1)
+
+
+def _duplicate(readers: Mapping[str, RecordReader], later: str, row: int, earlier: str, original: int) -> dict[str, Any]:
+    entry, copy_of = _name(readers[later], row), _name(readers[earlier], original)
+    return {
+        "kind": DUPLICATE,
+        "stage": later,
+        "entry": entry,
+        "copy_of": copy_of,
+        "copy_stage": earlier,
+        "reason": f"An exact copy of {copy_of} in {earlier}: results on {later} will look better than they are.",
+    }
+
+
+def _name(reader: RecordReader, row: int) -> str:
+    return reader.column("source", [row])[0] or reader.column("key", [row])[0]
+
+
+def _squares(values: np.ndarray) -> float:
+    """Sum of squares, in float64 beyond one picture."""
+    total = 0.0
+    for plane in values:
+        flat = plane.reshape(-1).astype(np.float32 if values.dtype.itemsize == 1 else np.float64)
+        total += float(np.dot(flat, flat))
+    return total
