@@ -27,8 +27,7 @@ from pathlib import Path
 
 from digits.config import Settings
 from digits.domain.events import MetricEvent
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.service import Service
 from digits.service.jobs import create_job
 from digits.storage.events import EventWriter

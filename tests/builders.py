@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.service import Service
 from digits.service.jobs import create_job
 from digits.storage.jobs.store import Job

@@ -14,8 +14,7 @@ import click
 from digits.cli.options import jobs_dir_option
 from digits.cli.serve import free_port, plain_address, settings_from, start
 from digits.config import Settings
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.errors import DigitsError
 from digits.service import Service
 from digits.storage.files import atomic

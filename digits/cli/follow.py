@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from digits import supervisor
 from digits.cli.tables import COLOURS
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.service import Service
 from digits.storage.jobs.store import Job
 from digits.storage.lock import Locked

@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import digits
-from digits.domain.jobs import OF_MODELS, Action, JobRequest, Kind, Resources, Task, UserColumns, new_job_id
-from digits.domain.status import Status
+from digits.domain.jobs import OF_MODELS, Action, JobRequest, Kind, Resources, Status, Task, UserColumns, new_job_id
 from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.storage.jobs.store import Job, JobQuery

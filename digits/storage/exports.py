@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from digits.domain.exports import Export
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.errors import StorageError
 from digits.storage.files import read_json, sync_directory, write_json
 from digits.storage.folders import JobFolder

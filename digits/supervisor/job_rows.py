@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.errors import NotFound, StorageError
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.reindex import state_of

@@ -17,8 +17,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.config import Settings
-from digits.domain.jobs import Action, Kind
-from digits.domain.status import FINISHED, Status
+from digits.domain.jobs import FINISHED, Action, Kind, Status
 from digits.errors import DigitsError, NotFound
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir

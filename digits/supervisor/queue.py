@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from digits.config import Settings
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.errors import Conflict, DigitsError
 from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir

@@ -15,8 +15,7 @@ from types import FrameType
 from typing import Any
 
 from digits.config import Settings
-from digits.domain.jobs import Kind
-from digits.domain.status import FINISHED
+from digits.domain.jobs import FINISHED, Kind
 from digits.errors import NotFound
 from digits.ipc.supervisor_client import runtime_file
 from digits.ipc.supervisor_server import Answer, ControlServer, Later

@@ -14,7 +14,7 @@ import psutil
 from flask import Blueprint, current_app, jsonify, render_template
 
 import digits
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.errors import DigitsError
 from digits.frameworks import frameworks
 from digits.ipc.supervisor_client import call

@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import IO, TextIO, TypeVar
 
 from digits.domain.events import AttemptEvent, Event, StatusEvent
-from digits.domain.jobs import JobRequest, Kind
-from digits.domain.status import Status
+from digits.domain.jobs import JobRequest, Kind, Status
 from digits.errors import DiskFull, JobStopped
 from digits.storage.events import EventWriter
 from digits.storage.files import is_disk_full, retry_when_disk_full, write_json

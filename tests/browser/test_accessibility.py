@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from tests.browser.conftest import name_yourself
 from tests.browser.test_training_page import Training, training
 from tests.builders import make_job

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.networks import catalog
 from digits.service import Service

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.frameworks import available_frameworks
 from digits.service.models.create import create_models
 from digits.storage.events import EventWriter

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.domain.training import TrainingSpec
 from digits.engines.training.tensorboard import Summaries
 from digits.service import Service

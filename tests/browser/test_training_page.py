@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, SampleEvent, SnapshotEvent
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.service.models.create import create_models
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json

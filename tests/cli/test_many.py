@@ -10,8 +10,7 @@ from click.testing import CliRunner, Result
 
 from digits.cli import group
 from digits.cli.follow import follow
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.datasets.classification import create_classification_dataset

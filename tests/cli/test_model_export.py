@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from digits import supervisor
 from digits.cli import group
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.domain.training import TrainingSpec
 from digits.service import Service
 from digits.service.models.exports import start_export

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from digits.domain.events import WarningEvent
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.service import jobs as actions
 from digits.storage.events import valid_events
 from digits.supervisor.loop import DISK_FULL

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.errors import BadRequest
 from digits.ipc.supervisor_client import ControlError, call, read_runtime
 from digits.service import jobs as actions

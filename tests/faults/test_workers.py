@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from digits.domain.events import MetricEvent
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.service import jobs as actions
 from digits.storage.events import valid_events
 from digits.supervisor.executor import Ladder

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.domain.training import TrainingSpec
 from digits.engines.training.tensorboard import Summaries
 from digits.service import Service, accounts

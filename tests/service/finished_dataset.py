@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from digits.domain.datasets import DatasetInfo, RecordMeta, SplitInfo
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.service import Service
 from digits.service.datasets.classification import create_classification_dataset
 from digits.service.jobs import create_job

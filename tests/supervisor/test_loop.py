@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from digits.config import Settings
-from digits.domain.jobs import Action, Kind, Resources
-from digits.domain.status import Status
+from digits.domain.jobs import Action, Kind, Resources, Status
 from digits.errors import NotFound
 from digits.service import jobs as actions
 from digits.storage.files import read_json

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import STAGES, DatasetInfo, split_name
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.domain.metrics import LOSS
-from digits.domain.status import Status
 from digits.errors import BadRequest, Conflict, StorageError
 from digits.ipc.supervisor_client import ControlError, is_listening
 from digits.service import Service, jobs

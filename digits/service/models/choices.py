@@ -7,8 +7,7 @@ from typing import Any
 
 from digits import tasks
 from digits.domain.datasets import DatasetInfo
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.errors import NotFound, StorageError
 from digits.frameworks import frameworks
 from digits.networks import catalog

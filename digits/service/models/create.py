@@ -12,8 +12,7 @@ from typing import Any
 import digits
 from digits import tasks
 from digits.domain.datasets import TRAIN_DB, DatasetInfo
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
 from digits.frameworks import DEFAULT

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.exports import Export, ExportSpec
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.engines.exporters import check_format, formats
 from digits.errors import NotFound
 from digits.service import Service, jobs

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Select, String, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.errors import BadRequest
 from digits.storage.jobs.tables import JobRow, OutputRow
 

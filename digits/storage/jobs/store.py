@@ -16,8 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from digits.domain.jobs import Action, JobRequest, UserColumns
-from digits.domain.status import LEGAL_MOVES, RUNNING, Status, StatusHistory
+from digits.domain.jobs import LEGAL_MOVES, RUNNING, Action, JobRequest, Status, StatusHistory, UserColumns
 from digits.errors import Conflict, NotFound
 from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.migrate import SEQUENCE_ID

@@ -9,9 +9,8 @@ from flask import Blueprint, request, url_for
 
 from digits.domain.events import BaselineEvent
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind
+from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import PERCENT, facts
-from digits.domain.status import Status
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations import sample_pages
 from digits.service.evaluations.results import evaluation_result, is_ranked

@@ -15,8 +15,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, url_for
 
 from digits import tasks
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.errors import BadRequest, DigitsError
 from digits.service import jobs as job_actions
 from digits.service.evaluations import inputs as pictures

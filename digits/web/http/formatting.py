@@ -11,8 +11,7 @@ from flask import Flask, url_for
 from markupsafe import Markup
 
 from digits import tasks
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.storage.jobs.store import Job
 from digits.web.http.request import may_edit
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 
-from digits.domain.status import StatusHistory
+from digits.domain.jobs import StatusHistory
 from digits.errors import Unauthorized
 from digits.service import Service
 from digits.service import jobs as job_actions

@@ -9,8 +9,7 @@ from typing import Any
 from flask import Blueprint, jsonify, redirect, render_template, url_for
 
 import digits
-from digits.domain.jobs import OF_MODELS, Kind
-from digits.domain.status import RUNNING
+from digits.domain.jobs import OF_MODELS, RUNNING, Kind
 from digits.errors import DigitsError
 from digits.service import rows
 from digits.service.plugins import host as plugins

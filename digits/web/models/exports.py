@@ -6,8 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, send_from_directory, url_for
 
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.errors import NotFound
 from digits.service.models import archives, exports
 from digits.storage.exports import export_folder

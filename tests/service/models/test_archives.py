@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.errors import BadRequest, NotFound, StorageError
 from digits.service import Service
 from digits.service.models.archives import FORMATS, Member, Stream, model_archive, script_files, write_tar, write_zip

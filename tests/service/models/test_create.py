@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from digits.config import Settings
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.domain.training import TaskOptions, TrainingSpec
 from digits.errors import FormErrors
 from digits.frameworks import frameworks

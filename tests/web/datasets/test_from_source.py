@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from digits.config import Settings
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.service import Service
 from digits.service.plugins import host as plugins
 from digits.storage.records.caffe_datum import make_datum

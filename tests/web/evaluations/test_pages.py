@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.ipc.supervisor_client import ControlError
 from digits.metrics.classification_report import ClassificationReport
 from digits.service import Service

@@ -14,8 +14,7 @@ from PIL import Image
 
 from digits.domain.events import SnapshotEvent
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.service import Service
 from digits.service.evaluations.results import comparable_datasets
 from digits.service.jobs import create_job

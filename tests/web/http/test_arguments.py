@@ -17,8 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 import digits.web
-from digits.domain.jobs import Kind, Resources, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.domain.training import TrainingSpec
 from digits.errors import BadRequest
 from digits.service import Service

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
-from digits.domain.jobs import Kind, Task
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status, Task
 from digits.domain.training import TrainingSpec
 from digits.service import Service
 from digits.storage.jobs.store import Job

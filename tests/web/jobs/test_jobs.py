@@ -7,8 +7,7 @@ import shutil
 import pytest
 from flask.testing import FlaskClient
 
-from digits.domain.jobs import Action, Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Action, Kind, Status
 from digits.errors import NotFound
 from digits.service import Service
 from digits.service import jobs as actions

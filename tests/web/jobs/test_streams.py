@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from digits.domain.events import LogEvent
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.service import Service
 from digits.storage.events import EventWriter
 from digits.storage.jobs.store import Job

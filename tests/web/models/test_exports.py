@@ -11,8 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from digits.domain.exports import Export
-from digits.domain.jobs import Kind
-from digits.domain.status import Status
+from digits.domain.jobs import Kind, Status
 from digits.service import Service
 from digits.service.jobs import delete
 from digits.service.models.exports import list_exports, start_export

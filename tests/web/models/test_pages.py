@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from digits.config import Settings
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, SnapshotEvent, WarningEvent
-from digits.domain.status import Status
+from digits.domain.jobs import Status
 from digits.service import Service
 from digits.storage.events import EventWriter
 from digits.storage.jobs.store import Job

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from digits.domain.status import FINISHED, LEGAL_MOVES, RUNNING, Status, StatusHistory, css
+from digits.domain.jobs import FINISHED, LEGAL_MOVES, RUNNING, Status, StatusHistory, css
 
 
 def test_a_wait_directly_before_a_run_is_not_kept() -> None:
