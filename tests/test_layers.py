@@ -109,7 +109,7 @@ FORBIDDEN = {
     "digits.worker.export": {*EDGE, "torch", "tensorflow", "onnx"},
     "digits.worker.evaluation.run": {*EDGE, "tensorflow"},
     "digits.worker.probes.network_check": {*EDGE, *FRAMEWORKS},
-    "digits.engines.pytorch.engine": {"onnx", "onnxruntime", "onnxscript"},
+    "digits.engines.pytorch.engine": {"onnx", "onnxruntime", "onnxscript", "torchvision", "lightning"},
     "digits.predictor.__main__": {*EDGE, *FRAMEWORKS},
     "digits.plugin_host.__main__": {*FRAMEWORKS, "sqlalchemy", "pydantic", "gunicorn"},
     "digits.worker.tensorboard_server": {*EDGE, *FRAMEWORKS},

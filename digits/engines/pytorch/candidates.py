@@ -1,7 +1,8 @@
 """All boxes of a detection network before overlapping ones are suppressed, for pages whose sliders do that anew.
 
 A network shows them when one of its parts has `nms_thresh` (the overlap beyond which the worse box goes) and, where
-there is a limit, `detections_per_img`, as torchvision's detectors have them. Region proposals are suppressed as before.
+there is a limit, `detections_per_img`, as torchvision's detectors have them. Region proposals are suppressed as before. torchvision is imported
+only where there is such a part: checks, predictors and evaluations of other networks start in half the time without it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import nn
-from torchvision.models.detection.rpn import RegionProposalNetwork
-from torchvision.ops import batched_nms
 
 from digits.engines.base import Suppression
 
@@ -43,6 +42,8 @@ def everything(part: nn.Module) -> Iterator[Suppression]:
 
 def kept_of(rows: np.ndarray, suppression: Suppression) -> np.ndarray:
     """Numbers, int64 (k,), of those rows (n, 6) float32 that the network itself would have given, best first."""
+    from torchvision.ops import batched_nms
+
     boxes, scores, labels = (torch.from_numpy(np.ascontiguousarray(rows[:, part])) for part in (slice(4), 4, 5))
     kept = batched_nms(boxes, scores, labels.long(), suppression.overlap).numpy()
     return kept[: suppression.most] if suppression.most else kept
@@ -57,4 +58,8 @@ def sent_of(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def _suppresses(part: nn.Module) -> bool:
-    return isinstance(getattr(part, "nms_thresh", None), float) and not isinstance(part, RegionProposalNetwork)
+    if not isinstance(getattr(part, "nms_thresh", None), float):
+        return False
+    from torchvision.models.detection.rpn import RegionProposalNetwork  # takes as long to import as all of PyTorch
+
+    return not isinstance(part, RegionProposalNetwork)
