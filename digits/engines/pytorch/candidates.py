@@ -1,8 +1,9 @@
 """All boxes of a detection network before overlapping ones are suppressed, for pages whose sliders do that anew.
 
 A network shows them when one of its parts has `nms_thresh` (the overlap beyond which the worse box goes) and, where
-there is a limit, `detections_per_img`, as torchvision's detectors have them. Region proposals are suppressed as before. torchvision is imported
-only where there is such a part: checks, predictors and evaluations of other networks start in half the time without it.
+there is a limit, `detections_per_img`, as torchvision's detectors have them. Region proposals are suppressed as before.
+torchvision is imported only where there is such a part: checks, predictors and evaluations of other networks start in half
+the time without it.
 """
 
 from __future__ import annotations
