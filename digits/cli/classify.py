@@ -15,7 +15,8 @@ from digits.cli.tables import find_job
 from digits.domain.jobs import Kind
 from digits.errors import DigitsError
 from digits.service import Service
-from digits.service.evaluations.results import evaluation_result, predictions, start_evaluation
+from digits.service.evaluations.create import start_evaluation
+from digits.service.evaluations.results import evaluation_result, predictions
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_image_file
 

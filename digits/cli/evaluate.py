@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,15 @@ from digits.cli import print_json
 from digits.cli.follow import follow
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job
+from digits.domain.events import BaselineEvent
 from digits.domain.jobs import Kind
+from digits.domain.metrics import column_title, facts, value_text
+from digits.domain.training import TaskOptions
 from digits.errors import DigitsError
-from digits.service.evaluations.results import evaluation_result, start_evaluation
+from digits.service.evaluations.create import start_evaluation
+from digits.service.evaluations.results import baseline_of, evaluation_result, task_of_result, verdict
+
+MOST_CLASSES = 40  # in a table; the JSON has all
 
 
 @click.command("evaluate")
@@ -38,20 +46,42 @@ def evaluate(model: str, folder: Path | None, split: str, epoch: str | None, job
         if not done:
             raise DigitsError(evaluation.error or f"{evaluation.name} did not finish.")
         result = {"id": evaluation.id, **evaluation_result(service, evaluation)}
+        baseline = baseline_of(service, evaluation, result)
     if as_json:
         print_json(result)
     else:
-        click.echo("\n".join([f"{evaluation.name} ({evaluation.id})", *_lines(result)]))
+        click.echo(f"{evaluation.name} ({evaluation.id})")
+        _print(result, baseline)
 
 
-def _lines(result: dict[str, Any]) -> list[str]:
-    counts = f"{result['count']:,} pictures" + (f", {result['skipped']:,} unreadable" if result.get("skipped") else "")
-    if "top1" not in result:
-        return [counts, *(f"{name}: {value:.4g}" for name, value in _numbers(result.get("metrics", {})).items())]
+def _print(result: dict[str, Any], baseline: BaselineEvent | None) -> None:
+    """The numbers of all pictures and of each class, whatever the task, and what has to be said about them."""
+    unreadable = f", {result['skipped']:,} unreadable" if result.get("skipped") else ""
+    click.echo(f"{result['count']:,} pictures{unreadable}")
     if not result["labelled"]:
-        return [counts, "No true classes are known, so there is no accuracy."]
-    return [counts, f"top-1: {result['top1']:.2%}", f"top-5: {result['top5']:.2%}", f"loss: {result['loss']:.4g}"]
+        click.echo("The truth of none of the pictures is known, so there is nothing to measure.")
+        return
+    for name, value in result["metrics"].items():
+        trivial = f" (baseline {value_text(name, baseline.values[name])})" if baseline and name in baseline.values else ""
+        click.echo(f"{facts(name).title}: {value_text(name, value)}{trivial}")
+    words = task_of_result(result).words_of(TaskOptions.from_json(result["options"]))
+    for text in (words, *verdict(result, baseline)):
+        click.echo(text, nl=bool(text))
+    if 0 < len(result["per_class"]) <= MOST_CLASSES:
+        _print_classes(result["per_class"])
 
 
-def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+def _print_classes(rows: Sequence[dict[str, Any]]) -> None:
+    """A row for each class, with the columns of the report."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    names = [name for name in rows[0] if name != "label"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Class")
+    for name in names:
+        table.add_column(column_title(name), justify="right")
+    for row in rows:
+        table.add_row(escape(row["label"]), *(value_text(name, row[name]) for name in names))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

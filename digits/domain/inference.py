@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+# What an evaluation keeps of each picture, by the column in which it lies.
+RANKED = "classes"  # the most probable classes
+OUTPUT = "output"  # the whole output
+
 
 @dataclass(frozen=True)
 class EvaluationSpec:

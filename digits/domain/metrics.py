@@ -84,6 +84,7 @@ DECIDING = {
     "regression": "mae",
     "detection": "map50",
 }
+COUNTS = {"count": "Pictures", "predicted": "Predicted", "correct": "Right"}  # numbers of a class that are no metrics
 OTHERWISE = ("accuracy", LOSS)  # decide where a task has no metric of its own, or it was not measured
 
 
@@ -138,6 +139,21 @@ def beats(value: float | None, best: float | None, lower: bool) -> bool:
     if value is None or math.isnan(value):
         return False
     return best is None or (value < best if lower else value > best)
+
+
+def value_text(name: str, value: float | None) -> str:
+    """A metric as people read it: shares in percent, counts whole; a dash for what is not known."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if name in COUNTS:
+        return f"{value:,}"
+    unit = facts(name).unit
+    return f"{100 * value:.2f} %" if unit == PERCENT else f"{value:.4g} {unit}".strip()
+
+
+def column_title(name: str) -> str:
+    """A number of one class as the head of a column."""
+    return COUNTS.get(name) or facts(name).column or facts(name).title
 
 
 def as_json(declared: Declared | None = None, kinds: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from digits.domain.inference import RANKED
 from digits.errors import StorageError
 from digits.storage.files import atomic
 from digits.utils.values import finite
@@ -31,7 +32,7 @@ from digits.utils.values import finite
 PREDICTIONS_FILE = "predictions.arrow"
 OLD_FILE = "outputs.arrow"  # of tasks with outputs, as long as they had a file of their own
 MAX_PROBABILITIES = 256
-SORTS = ("index", "confidence", "loss", "label", "predicted")
+RANKED_SORTS = ("index", "confidence", "loss", "label", "predicted")  # of pictures with their most probable classes
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,16 @@ class PredictionReader:
         """Metrics of one picture."""
         return [column.name for column in self.table.schema if column.type == pa.float64()]
 
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the most probable classes were kept, by which pictures can be chosen."""
+        return RANKED in self.table.column_names
+
+    @property
+    def sorts(self) -> tuple[str, ...]:
+        """What `select` sorts by: `index` is the order of the source, all others are numbers of a picture."""
+        return RANKED_SORTS if self.is_ranked else ("index", *self.metrics)
+
     def labels(self) -> np.ndarray:
         """True classes, (N,) int32, -1 where unknown."""
         return self.table["label"].to_numpy()
@@ -157,29 +168,27 @@ class PredictionReader:
         sort: str = "index",
         descending: bool = False,
     ) -> np.ndarray:
-        """Row numbers, int64 (n,), of those that match, in order. `only` is `wrong`, `right` or empty; `sort` one of `SORTS`."""
-        best, scores = self.best()
-        labels = self.labels()
+        """Row numbers, int64 (n,), of those that match, sorted by one of `sorts`; unknown values come last. `only` is `wrong`,
+        `right` or empty; it, `label` and `predicted` (class numbers) need most probable classes."""
         keep = np.ones(len(self), dtype=bool)
         if only in ("wrong", "right"):
-            keep &= (labels >= 0) & ((best == labels) == (only == "right"))
+            keep &= (self.labels() >= 0) & ((self.best()[0] == self.labels()) == (only == "right"))
         if label is not None:
-            keep &= labels == label
+            keep &= self.labels() == label
         if predicted is not None:
-            keep &= best == predicted
+            keep &= self.best()[0] == predicted
         rows = np.flatnonzero(keep)
-        if sort not in SORTS or sort == "index":
+        if sort not in self.sorts or sort == "index":
             return rows[::-1] if descending else rows
-        keys = {"confidence": scores, "loss": -self.true_scores(), "label": labels, "predicted": best}[sort]
-        values = np.nan_to_num(keys[rows].astype(np.float64), nan=-2.0)
-        return rows[np.argsort(-values if descending else values, kind="stable")]
+        values = self._numbers(sort)[rows]
+        return rows[np.argsort(-values if descending else values, kind="stable")]  # NaN sorts last either way
 
-    def order(self, metric: str = "", descending: bool = False) -> np.ndarray:
-        """Row numbers, int64 (N,), sorted by a metric (unknown values last), or in their own order."""
-        if metric not in self.metrics:
-            return np.arange(len(self))[:: -1 if descending else 1]
-        values = self.table[metric].to_numpy()
-        return np.argsort(-values if descending else values, kind="stable")  # NaN sorts last either way
+    def _numbers(self, sort: str) -> np.ndarray:
+        """What pictures are sorted by, float64 (N,), NaN where it is not known."""
+        if not self.is_ranked:
+            return self.table[sort].to_numpy()
+        keys = {"confidence": self.best()[1], "loss": -self.true_scores(), "label": self.labels(), "predicted": self.best()[0]}
+        return keys[sort].astype(np.float64)
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
         """The rows of those numbers (n,), in the order given."""

@@ -276,6 +276,10 @@ class Task(ABC):
         each stands there, -1: nowhere; `ignored` is the index that does not count."""
         return label
 
+    def words_of(self, options: TaskOptions) -> str:
+        """A sentence on what metrics that were counted with these options mean; empty where nothing is left to say."""
+        return ""
+
     def report(self, labels: Labels | None, model: Labels, options: TaskOptions, scale: float, top_n: int) -> Report:
         """A new report of an evaluation: what is kept of each picture, and what all add up to. `labels` are the truth's with the
         model's classes, None where there is none, `model` those it was trained on; `options` as in `metrics`, `scale` as in

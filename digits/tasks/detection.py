@@ -101,6 +101,9 @@ class Detection(Task):
         kept["class"] = places[kept["class"]]
         return kept
 
+    def words_of(self, options: TaskOptions) -> str:
+        return f"Precision and recall count boxes with a score of at least {options.score_threshold:g}."
+
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """A list of one picture's detections (n, 6) and one of its boxes (m,), in pixels."""
         return [output], [truth]

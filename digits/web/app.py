@@ -27,7 +27,7 @@ AREAS = (
     "system",
     "datasets.pages",
     "models.pages",
-    "evaluations.predict",
+    "evaluations.area",
     "plugins.pages",
     "models.tensorboard",
     "http.openapi",

@@ -101,6 +101,11 @@ def test_another_data_set_of_larger_pictures_is_evaluated(client: Client, datase
     assert sizes == {(SIDE, SIDE)}
     assert results[0]["metrics"]["map50"] == pytest.approx(results[1]["metrics"]["map50"], abs=0.1)
     assert results[0]["count"] == 16
+    assert results[1]["options"] == {"score_threshold": TRAINING["score_threshold"]}
+    last = [event for _, event in valid_events(client.server.jobs_dir / model / "events.jsonl") if isinstance(event, MetricEvent)]
+    validated = next(event.values for event in reversed(last) if event.phase == "val")
+    for name in ("precision", "recall"):
+        assert results[1]["metrics"][name] == pytest.approx(validated[name], abs=1e-3), "the boxes that counted for the training"
 
 
 def test_a_network_for_other_data_is_refused(client: Client, dataset: str) -> None:

@@ -57,8 +57,12 @@ def test_from_a_folder_to_an_archive(home: Path) -> None:
 
     rated = json.loads(digits(home, "model", "evaluate", "lenet", "digits/pictures", "--json"))
     assert (rated["count"], rated["labelled"]) == (10 * PER_CLASS, 10 * PER_CLASS)
-    assert f"top-1: {rated['top1']:.2%}" in digits(home, "model", "evaluate", "lenet", "digits/pictures")
-    assert "top-1: " in digits(home, "model", "evaluate", "lenet", "--split", "val")
+    told = digits(home, "model", "evaluate", "lenet", "digits/pictures")
+    assert f"Accuracy (top 1): {100 * rated['top1']:.2f} %" in told
+    assert [line.split()[:2] for line in told.splitlines()[-10:]] == [[str(n), str(PER_CLASS)] for n in range(10)], (
+        "a row a class"
+    )
+    assert "(baseline " in digits(home, "model", "evaluate", "lenet", "--split", "val")
 
     target = digits(home, "model", "download", "lenet", "-o", "taken.zip").strip()
     assert {"predict.py", "info.json", "labels.txt"} <= set(zipfile.ZipFile(home / target).namelist())

@@ -8,7 +8,7 @@ import pytest
 
 from digits.extensions.data.classification.lists import ListFile
 from digits.service.datasets.folder_checks import scan_folder, scan_list
-from digits.service.evaluations.test import list_lines
+from digits.service.evaluations.sources import list_lines
 from digits.utils import image
 from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file, labelled_line, split_line
 from digits.worker.evaluation.sources import parse_line

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_UPLOAD = 64 * 2**20
-THUMB_SIDE = 128
+THUMB_SIDE = 192
 
 
 def read_upload(stream: IO[bytes], name: str) -> bytes:

@@ -17,29 +17,13 @@ from digits.errors import BadRequest, DataError
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
 from digits.service import Service
-from digits.service.evaluations.results import evaluation_result, start_evaluation
-from digits.service.models.snapshots import Snapshot, find_snapshot, list_snapshots
+from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.storage.jobs.store import Job
 
 if TYPE_CHECKING:
     import numpy as np
 
     Picture = Path | bytes | np.ndarray
-
-__all__ = [
-    "ClassScore",
-    "Classification",
-    "LayerView",
-    "PredictorResponse",
-    "Snapshot",
-    "classify_one",
-    "evaluation_result",
-    "find_snapshot",
-    "infer",
-    "infer_many",
-    "list_snapshots",
-    "start_evaluation",
-]
 
 START_SECONDS = 120.0  # importing torch on a busy machine takes its time
 CHUNK = 32

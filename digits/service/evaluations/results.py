@@ -1,41 +1,46 @@
-"""Evaluations: jobs that predict many pictures, and what they found."""
+"""What evaluations found: the numbers, pages of pictures with what the model made of them, masks and boxes to take away."""
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
-import time
-from collections.abc import Mapping
+import math
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digits.domain.datasets import STAGES, DatasetInfo, split_name
-from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind, Resources, Status, Task
-from digits.domain.metrics import LOSS
-from digits.errors import BadRequest, Conflict, StorageError
-from digits.ipc.supervisor_client import ControlError, is_listening
-from digits.service import Service, jobs
+from digits.domain.datasets import IGNORED, VAL_DB
+from digits.domain.events import BaselineEvent
+from digits.domain.inference import OUTPUT, RANKED, EvaluationSpec, class_places
+from digits.domain.jobs import Status
+from digits.domain.metrics import LOSS, beats, facts, value_text
+from digits.domain.training import TaskOptions
+from digits.errors import BadRequest, Conflict, DigitsError, NotFound
+from digits.images.addresses import picture_address
+from digits.service import Service
 from digits.service.files import confine as paths
-from digits.service.models.snapshots import Snapshot, find_snapshot
+from digits.service.files.names import safe_name
+from digits.service.models.create import info_of
+from digits.service.models.history import read_history
+from digits.service.models.validation_samples import META_FILE, class_colours
 from digits.storage.events import read_lines
-from digits.storage.files import read_json
-from digits.storage.jobs.store import Job, JobQuery
-from digits.tasks.base import CLASSES
+from digits.storage.files import atomic, read_json
+from digits.storage.jobs.store import Job
+from digits.tasks import Task, of_output
+from digits.tasks.base import BOXES, CLASSES, MAP
+from digits.utils.names import is_address
+from digits.utils.values import finite
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from digits.storage.predictions import PredictionReader, Row
 
-LIST_FILE = "images.txt"
-TYPE_NAME = "Evaluation"
-RANKED, OUTPUT = "classes", "output"  # columns of predictions: the most probable classes, the whole output
-SPLIT_NAMES = {"train_db": "training", "val_db": "validation", "test_db": "test"}
-TOP_N = 9
-MOST_TOP_N = 200
-POLL_SECONDS = 0.05
-SLOWEST_POLL_SECONDS = 0.5
-UNATTENDED_SECONDS = 10.0
+TOP = 5  # classes of a picture that are told
+NAMED = 5  # classes that a sentence names
+MASKS_FILE = "masks.zip"
 
 
 @dataclass(frozen=True)
@@ -46,61 +51,14 @@ class RowsPage:
     total: int = 0
 
 
-@dataclass(frozen=True)
-class Comparable:
-    """A data set that a model can be evaluated on: entries of each of its splits."""
-
-    job: Job
-    splits: dict[str, int]
-
-
-def start_evaluation(
-    service: Service,
-    model: Job,
-    *,
-    snapshot_epoch: float | str | None = None,
-    list_file: Path | None = None,
-    folder: str = "",
-    split: str = "",
-    dataset: Job | None = None,
-    limit: int = 0,
-    top_n: int = TOP_N,
-    dont_resize: bool = False,
-    owner: str = "",
-    form: Mapping[str, Any] | None = None,
-) -> Job:
-    """Make the job that predicts a list (`path [label]` a line), every picture below a folder, or a split of a data set.
-
-    `folder` is the base of a list's relative paths, or without a list the folder itself. `split` is `val`, `val_db`, … of
-    `dataset` (the model's own when None). Raises FormErrors at `image_folder`, BadRequest for what cannot be evaluated.
-    """
-    snapshot = find_snapshot(service, model, snapshot_epoch)
-    base = str(paths.readable_folder(service, folder, "image_folder")) if folder.strip() else ""
-    with jobs.claimed_job_id(service) as job_id:
-        spec = EvaluationSpec(
-            model_id=model.id,
-            snapshot=snapshot.path,
-            epoch=snapshot.epoch,
-            folder=base,
-            limit=max(0, limit),
-            top_n=min(max(1, top_n), MOST_TOP_N),
-            dont_resize=dont_resize,
-            framework=model.framework,
-            roots=tuple(str(root) for root in paths.allowed_roots(service)),
-            allow_urls=service.settings.allow_urls,
-            **_source(service, model, job_id, list_file, base, split, dataset),
-        )
-        return _create(service, model, job_id, spec, snapshot, owner, form or {})
-
-
 def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
     """The summary (`result.json`) of a finished evaluation.
 
     Keys of every task: `kind` (what an output is, see `tasks.base`), `task`, `count`, `skipped`, `labelled`, `class_labels`,
     `options` (settings of the task such as thresholds, with what the training chose), `metrics` (by name, None where not known),
     `per_class`, `columns` (metrics of one picture), `key` (the metric that decides), `lower_is_better`, `baseline`, `model_id`,
-    `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None without
-    labels), `confusion` (rows `[true, predicted, count]`) and `top` (class index → `[row, probability]` best first).
+    `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None without labels), `confusion` (rows
+    `[true, predicted, count]`) and `top` (class index → `[row, probability]` best first).
     Raises Conflict while it runs, and with the job's own message when it failed.
     """
     _require_done(job)
@@ -112,13 +70,26 @@ def is_ranked(result: dict[str, Any]) -> bool:
     return "top" in result
 
 
+def task_of_result(result: dict[str, Any]) -> Task:
+    """The task that an evaluation was about."""
+    return of_output(result["kind"], result.get("task", ""))
+
+
+def picture_key(result: dict[str, Any]) -> tuple[str, bool]:
+    """The number of one picture by which the worst are found, empty where nothing is known of single ones, and whether the
+    highest is the worst."""
+    if is_ranked(result):
+        return (LOSS, True) if result["labelled"] else ("", False)
+    return (result["key"], bool(result["lower_is_better"])) if result["columns"] else ("", False)
+
+
 def _completed(job: Job, result: dict[str, Any]) -> dict[str, Any]:
-    """A result from when those of classes had keys of their own only, with those that all have."""
-    if "kind" in result:
-        return result
-    metrics = {"accuracy": result["top1"], "accuracy_top5": result["top5"], LOSS: result["loss"]}
-    common = {"kind": CLASSES, "task": str(job.task), "metrics": metrics, "columns": [], "key": "accuracy"}
-    return {**common, "lower_is_better": False, "baseline": None, **result}
+    """A result of an earlier version with the keys that were not there yet."""
+    if "kind" not in result:
+        metrics = {"accuracy": result["top1"], "accuracy_top5": result["top5"], LOSS: result["loss"]}
+        common = {"kind": CLASSES, "task": str(job.task), "metrics": metrics, "columns": [], "key": "accuracy"}
+        result = {**common, "lower_is_better": False, "baseline": None, **result}
+    return {"options": task_of_result(result).own_options(TaskOptions()), **result}
 
 
 def _require_done(job: Job) -> None:
@@ -126,6 +97,35 @@ def _require_done(job: Job) -> None:
         raise Conflict(f"{job.name} is {job.status.word}; its result comes when it is done.")
     if job.status != Status.DONE:
         raise Conflict(job.error or job.message or f"{job.name} is {job.status.word}.", advice="Its page says more.")
+
+
+def baseline_of(service: Service, job: Job, result: dict[str, Any]) -> BaselineEvent | None:
+    """What the trivial answer scores on the same pictures: measured with them, or by the training on its validation split."""
+    if result.get("baseline"):
+        return BaselineEvent(**result["baseline"])
+    spec = EvaluationSpec.from_json(service.folder(job.id).spec())
+    model = service.store.find(spec.model_id)
+    own = model is not None and spec.split == VAL_DB and spec.dataset_id == model.dataset_id and not spec.limit
+    return read_history(service.folder(spec.model_id)).baseline if own else None
+
+
+def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]:
+    """What has to be said about the numbers: no better than the trivial answer, or classes that were not found at all."""
+    key, said = result["key"], []
+    own, trivial = result["metrics"].get(key), baseline.values.get(key) if baseline else None
+    if baseline and own is not None and trivial is not None and not _is_better(own, trivial, result["lower_is_better"]):
+        compared = f"{facts(key).title} {value_text(key, own)} against {value_text(key, trivial)}"
+        said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
+    missing = [f"“{row['label']}”" for row in result["per_class"] if any(row[n] == 0 for n in row if facts(n).missed)]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        said.append(f"{', '.join(missing[:NAMED])}{more} {'is' if len(missing) == 1 else 'are'} not found in any picture.")
+    return said
+
+
+def _is_better(own: float, trivial: float, lower: bool) -> bool:
+    """Whether a metric beats the trivial answer's, or that one is not known."""
+    return not math.isfinite(trivial) or beats(own, trivial, lower)
 
 
 def predictions(service: Service, job: Job, column: str = "") -> PredictionReader:
@@ -148,129 +148,6 @@ def predictions_name(service: Service, job: Job) -> str:
     return predictions_file(service.folder(job.id).path).name
 
 
-def prediction_page(service: Service, job: Job, *, page: int = 0, size: int = 50, **selection: Any) -> RowsPage:
-    """One page of predictions; `selection` as in `PredictionReader.select` (only, label, predicted, sort, descending)."""
-    reader = predictions(service, job, RANKED)
-    chosen = reader.select(**selection)
-    return RowsPage(reader.rows(chosen[page * size : (page + 1) * size]), len(chosen))
-
-
-def model_evaluations(service: Service, model: Job, limit: int = 20) -> list[Job]:
-    """The newest evaluations of a model."""
-    query = JobQuery(kind=Kind.EVALUATION, dataset_id=model.dataset_id)
-    return [job for job in service.store.query(query).jobs if job.summary.get("model_id") == model.id][:limit]
-
-
-def wait(service: Service, job: Job, seconds: float | None = None) -> Job:
-    """Wait until the job has ended, or for so long; returns the row as it is then.
-
-    Raises ControlError when it should wait for the end and for ten seconds no supervisor has been there to do the job.
-    """
-    deadline = None if seconds is None else time.monotonic() + seconds
-    pause, attended = POLL_SECONDS, time.monotonic()
-    while job.status.is_running and (deadline is None or time.monotonic() < deadline):
-        time.sleep(pause)
-        pause = min(pause * 1.2, SLOWEST_POLL_SECONDS)
-        job = service.store.get(job.id)
-        if is_listening(service.jobs_dir):
-            attended = time.monotonic()
-        elif seconds is None and time.monotonic() - attended > UNATTENDED_SECONDS:
-            raise ControlError(
-                f"No supervisor runs that could do {job.name}.",
-                advice=f"Start the server with `digits serve`; the job {job.id} waits for it.",
-            )
-    return job
-
-
-def dataset_info(service: Service, dataset: Job) -> DatasetInfo | None:
-    """What a finished data set is; None while it is made or when its file is lost."""
-    try:
-        return service.folder(dataset.id).find_dataset_info()
-    except StorageError:
-        return None
-
-
-def available_splits(service: Service, model: Job) -> dict[str, int]:
-    """Splits of the model's own data set that hold records: `val_db` → number of entries."""
-    dataset = service.store.find(model.dataset_id) if model.dataset_id else None
-    info = dataset_info(service, dataset) if dataset else None
-    return {name: info.splits[name].entries for name in STAGES if info and name in info.splits and info.splits[name].entries}
-
-
-def comparable_datasets(service: Service, model: Job, limit: int = 50) -> list[Comparable]:
-    """Other finished data sets of the same task whose classes the model knows, newest first."""
-    own = service.store.find(model.dataset_id) if model.dataset_id else None
-    info = dataset_info(service, own) if own else None
-    found: list[Comparable] = []
-    for job in service.store.query(JobQuery(kind=Kind.DATASET, statuses=(Status.DONE,))).jobs if info else ():
-        other = dataset_info(service, job) if job.id != model.dataset_id else None
-        if info and other and other.task == info.task and set(other.class_labels) <= set(info.class_labels):
-            splits = {name: other.splits[name].entries for name in STAGES if name in other.splits and other.splits[name].entries}
-            found.append(Comparable(job, splits))
-    return [other for other in found if other.splits][:limit]
-
-
-def _source(
-    service: Service, model: Job, job_id: str, list_file: Path | None, folder: str, split: str, dataset: Job | None
-) -> dict[str, Any]:
-    if split:
-        return _split_source(service, model, split, dataset)
-    if list_file is not None:
-        shutil.copyfile(list_file, service.folder(job_id).path / LIST_FILE)
-        return {"source": "list", "list_file": LIST_FILE}
-    if folder:
-        return {"source": "folder"}
-    raise BadRequest("image_list is a required field.", advice="Send a list file, a folder of pictures, or name a split.")
-
-
-def _split_source(service: Service, model: Job, split: str, dataset: Job | None) -> dict[str, Any]:
-    name = split_name(split)
-    owner = dataset or service.store.find(model.dataset_id)
-    info = dataset_info(service, owner) if owner else None
-    if owner is None or info is None:
-        raise BadRequest(
-            "The data set of this model is gone or not ready.", advice="Send a list of pictures or a folder instead."
-        )
-    if name not in info.splits or not info.splits[name].entries:
-        raise BadRequest(f"{owner.name} has no {SPLIT_NAMES[name]} split.", advice="Send a list of pictures or a folder instead.")
-    return {"source": "split", "split": name, "dataset_id": owner.id}
-
-
-def _create(
-    service: Service, model: Job, job_id: str, spec: EvaluationSpec, snapshot: Snapshot, owner: str, form: Mapping[str, Any]
-) -> Job:
-    what = SPLIT_NAMES[spec.split] + " split" if spec.split else "list" if spec.source == "list" else Path(spec.folder).name
-    if spec.split and spec.dataset_id != model.dataset_id:
-        what += f" of {service.store.get(spec.dataset_id).name}"
-    return jobs.create_job(
-        service,
-        kind=Kind.EVALUATION,
-        task=Task(model.task),
-        type_name=TYPE_NAME,
-        name=f"{model.name}, epoch {snapshot.label}: {what}",
-        form={"job_id": model.id, **form},
-        spec=spec.to_json(),
-        resources=Resources("inference", gpus=1),  # a wish: it does without where none is free
-        owner=owner,
-        job_id=job_id,
-        dataset_id=model.dataset_id,
-        framework=model.framework,
-        network=model.network,
-        summary=_summary(model, spec),
-    )
-
-
-def _summary(model: Job, spec: EvaluationSpec) -> dict[str, Any]:
-    return {
-        "model_id": model.id,
-        "model_name": model.name,
-        "source": spec.source,
-        "split": spec.split,
-        "dataset_id": spec.dataset_id,
-        "epoch": spec.epoch,
-    }
-
-
 def problems(service: Service, job: Job, limit: int) -> list[dict[str, str]]:
     """The first pictures that could not be read: `path` and `reason`."""
     found: list[dict[str, str]] = []
@@ -279,3 +156,163 @@ def problems(service: Service, job: Job, limit: int) -> list[dict[str, str]]:
             break
         found.append(json.loads(line))
     return found
+
+
+def prediction_page(reader: PredictionReader, *, page: int = 0, size: int = 50, **selection: Any) -> RowsPage:
+    """One page of what an evaluation kept; `selection` as in `PredictionReader.select` (only, label, predicted, sort,
+    descending). Raises BadRequest for what it cannot be chosen or sorted by."""
+    chosen_by_class = any(selection.get(name) not in (None, "") for name in ("only", "label", "predicted"))
+    if chosen_by_class and not reader.is_ranked:
+        raise BadRequest("The pictures of this evaluation have no class each that they could be chosen by.")
+    sort = selection.get("sort") or "index"
+    if sort not in reader.sorts:
+        raise BadRequest(f"sort is {sort!r}; it may be {', '.join(reader.sorts)}.")
+    chosen = reader.select(**{**selection, "sort": sort})
+    return RowsPage(reader.rows(chosen[page * size : (page + 1) * size]), len(chosen))
+
+
+def sample_page(service: Service, job: Job, **page: Any) -> dict[str, Any]:
+    """A page of pictures as the validation samples have them: `kind`, `class_labels`, `colours`, `total`, `samples`.
+
+    A sample has `row`, `path`, `record`, `key`, `truth` (null where it is not known), values of its metrics under `metrics`, and
+    what `Task.describe_output` gives; but for pictures that were kept with their most probable classes also `input` and `size`.
+    `page` is as `prediction_page` has it. Raises BadRequest.
+    """
+    result = evaluation_result(service, job)
+    reader = predictions(service, job)
+    found = prediction_page(reader, **page)
+    spec = EvaluationSpec.from_json(service.folder(job.id).spec())
+    task, labels = task_of_result(result), result["class_labels"]
+    if reader.is_ranked:
+        samples = [_ranked(row, labels) for row in found.rows]
+    else:
+        pictures = _Pictures(service, spec, task, labels)
+        options = TaskOptions.from_json(result["options"])
+        samples = [_with_output(row, task, labels, options, pictures) for row in found.rows]
+    split = spec.split.removesuffix("_db")
+    return {
+        "kind": task.output_kind,
+        "class_labels": labels,
+        "colours": class_colours(service, job.dataset_id, labels, task),
+        "total": found.total,
+        "samples": [
+            {"row": row.index, "path": row.path, "record": row.record, "key": _key(row, split), **sample}
+            for row, sample in zip(found.rows, samples, strict=True)
+        ],
+    }
+
+
+def _key(row: Row, split: str) -> str:
+    """A short name: the record, or the file without its folders."""
+    return f"{split}:{row.record}" if row.record >= 0 else Path(row.path).name
+
+
+def _ranked(row: Row, labels: list[str]) -> dict[str, Any]:
+    """The picture's classes as `Classification.describe_output` has them; ties as they were counted."""
+    return {
+        "truth": labels[row.label] if row.label >= 0 else None,
+        "metrics": {LOSS: row.loss},
+        "top": [[labels[number], finite(100 * score)] for number, score in row.top[:TOP]],
+        "correct": row.correct is not False,
+    }
+
+
+def _with_output(row: Row, task: Task, labels: list[str], options: TaskOptions, found: _Pictures) -> dict[str, Any]:
+    import numpy as np
+
+    feature, label = found.feature(row), found.label(row)
+    real = None if label is None else np.asarray(label)
+    like = feature if real is None else real
+    return {
+        "input": picture_address(feature) if feature is not None and min(feature.shape[1:]) > 1 else "",
+        "size": task.size_of(row.output) if feature is None else list(feature.shape[:0:-1]),
+        "truth": None if real is None else task.describe_label(real, labels),
+        "metrics": row.values,
+        **task.describe_output(row.output if like is None else task.shown(row.output, like.dtype), real, labels, options),
+    }
+
+
+class _Pictures:
+    """What the network saw and what is true: of the records of a split, or of files, which bring no truth."""
+
+    def __init__(self, service: Service, spec: EvaluationSpec, task: Task, labels: list[str]) -> None:
+        from digits.storage.records.open import find_split
+
+        self.service, self.spec, self.task = service, spec, task
+        self.reader = find_split(service.folder(spec.dataset_id), spec.split) if spec.source == "split" else None
+        info = info_of(service, spec.dataset_id) if self.reader else None
+        self.class_labels = list(info.class_labels) if info else []
+        self.ignored = info.ignored if info else IGNORED
+        self.places = class_places(self.class_labels, labels)
+
+    def feature(self, row: Row) -> np.ndarray | None:
+        """(C, H, W) as the network got it; None where it is not there (any more)."""
+        if self.reader is not None:
+            return self.reader.feature(row.record) if 0 <= row.record < len(self.reader) else None
+        return self._prepared(row.path) if row.path and not is_address(row.path) else None
+
+    def label(self, row: Row) -> Any:
+        """The label with the numbers of the model's classes."""
+        labels = self.reader.labels([row.record]) if self.reader is not None and 0 <= row.record < len(self.reader) else None
+        return None if labels is None else self._renumbered(labels[0])
+
+    def _prepared(self, path: str) -> np.ndarray | None:
+        from digits.images.prepare_for_model import Preparer
+
+        try:
+            meta = read_json(self.service.folder(self.spec.model_id).path / META_FILE)
+            return Preparer(meta, dont_resize=self.spec.dont_resize)(paths.readable_file(self.service, path, "path"))
+        except DigitsError:
+            return None
+
+    def _renumbered(self, label: Any) -> Any:
+        import numpy as np
+
+        if self.places == list(range(len(self.places))):
+            return label
+        return self.task.renumbered(label, np.array(self.places, np.int64), self.ignored)
+
+
+def mask(service: Service, job: Job, row: int) -> bytes:
+    """The class of each pixel of one picture as a grey PNG (16 bits beyond 256 classes). Raises NotFound, BadRequest."""
+    reader = predictions(service, job, OUTPUT)
+    if not 0 <= row < len(reader):
+        raise NotFound(f"This evaluation has no row {row}.")
+    if evaluation_result(service, job)["kind"] != MAP:
+        raise BadRequest("Only segmentations have masks.", advice="The JSON of the samples has the outputs.")
+    return mask_png(reader.rows([row])[0].output)
+
+
+def masks_zip(service: Service, job: Job) -> Path:
+    """All masks in a zip, named after their pictures; made once and kept with the job. Raises BadRequest."""
+    if evaluation_result(service, job)["kind"] != MAP:
+        raise BadRequest("Only segmentations have masks.")
+    path = service.folder(job.id).path / MASKS_FILE
+    if path.is_file():
+        return path
+    reader = predictions(service, job, OUTPUT)
+    with atomic(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
+        for number in range(len(reader)):
+            row = reader.rows([number])[0]
+            archive.writestr(f"{number:06d}_{safe_name(Path(row.path).stem or 'record')}.png", mask_png(row.output))
+    return path
+
+
+def coco_results(service: Service, job: Job) -> Iterator[dict[str, Any]]:
+    """Detections as COCO's results: `image_id` (the row), `category_id` (class number), `bbox` (x, y, width, height), `score`."""
+    if evaluation_result(service, job)["kind"] != BOXES:
+        raise BadRequest("Only detections have boxes.")
+    reader = predictions(service, job, OUTPUT)
+    for number in range(len(reader)):
+        for x0, y0, x1, y1, score, label in reader.rows([number])[0].output.astype(float).tolist():
+            yield {"image_id": number, "category_id": int(label), "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
+
+
+def mask_png(classes: np.ndarray) -> bytes:
+    """A map of classes (H, W) as a grey PNG."""
+    import numpy as np
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(classes.astype(np.uint8 if classes.max(initial=0) < 256 else np.uint16)).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -10,11 +10,11 @@ from typing import Any
 
 from flask import Blueprint, Response, send_file
 
+from digits.domain.inference import OUTPUT, RANKED
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import results as evaluations
-from digits.service.evaluations import sample_pages
 from digits.service.evaluations.results import evaluation_result
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
@@ -45,7 +45,7 @@ def rows_csv(job_id: str) -> Response:
     """All predictions of an evaluation."""
     job = _job(job_id)
     labels = evaluation_result(get_service(), job)["class_labels"]
-    reader = evaluations.predictions(get_service(), job, evaluations.RANKED)
+    reader = evaluations.predictions(get_service(), job, RANKED)
     return _as_csv(_csv_rows(reader, labels), f"{job.id}_predictions.csv")
 
 
@@ -89,7 +89,7 @@ def picture(job_id: str, row: int) -> Response:
 def samples_csv(job_id: str) -> Response:
     """The metrics of every picture of an evaluation."""
     job = _job(job_id)
-    reader = evaluations.predictions(get_service(), job, evaluations.OUTPUT)
+    reader = evaluations.predictions(get_service(), job, OUTPUT)
     lines = ([number, *values] for number, values in enumerate(reader.values()))
     return _as_csv(chain([["row", "path", "record", *reader.metrics]], lines), f"{job.id}.csv")
 
@@ -97,7 +97,7 @@ def samples_csv(job_id: str) -> Response:
 @describes(json=True, answer="PNG: the class of each pixel.")
 def mask(job_id: str, row: int) -> Response:
     """The mask that was predicted for one picture."""
-    data = sample_pages.mask(get_service(), _job(job_id), row)
+    data = evaluations.mask(get_service(), _job(job_id), row)
     headers = {"Content-Disposition": f'attachment; filename="{job_id}_{row}.png"'}
     return Response(data, mimetype="image/png", headers=headers)
 
@@ -105,14 +105,14 @@ def mask(job_id: str, row: int) -> Response:
 @describes(json=True, answer="A zip of PNG files.")
 def masks(job_id: str) -> Response:
     """All predicted masks."""
-    path = sample_pages.masks_zip(get_service(), _job(job_id))
+    path = evaluations.masks_zip(get_service(), _job(job_id))
     return send_file(path, as_attachment=True, download_name=f"{job_id}_masks.zip")
 
 
 @describes(json=True, answer="COCO's results: `image_id` (the row), `category_id`, `bbox`, `score`.")
 def coco(job_id: str) -> Any:
     """All boxes that were found."""
-    return json_answer(list(sample_pages.coco_results(get_service(), _job(job_id))))
+    return json_answer(list(evaluations.coco_results(get_service(), _job(job_id))))
 
 
 def confusion_rows(result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from flask import Blueprint, request, url_for
 
-from digits.domain.events import BaselineEvent
-from digits.domain.inference import EvaluationSpec
+from digits.domain.inference import RANKED, EvaluationSpec
 from digits.domain.jobs import Kind, Status
-from digits.domain.metrics import PERCENT, facts
+from digits.domain.metrics import column_title, facts, value_text
+from digits.domain.training import TaskOptions
 from digits.service.evaluations import results as evaluations
-from digits.service.evaluations import sample_pages
-from digits.service.evaluations.results import evaluation_result, is_ranked
-from digits.service.models.history import read_history
+from digits.service.evaluations.results import evaluation_result, is_ranked, picture_key
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
 from digits.web.evaluations import downloads
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer, render_job, route, wants_json
 
-PAGE_SIZES = (25, 50, 100, 200)
 LARGEST_PAGE = 1000
-SAMPLES, MOST_SAMPLES = 24, 200  # on a page of the gallery: by default, at most
-TOP_CATEGORIES = 40  # rows of the gallery on one page
+PAGE_SIZES = (24, 48, 96, 192)  # pictures on a page of the gallery
+SAMPLES, MOST_SAMPLES = PAGE_SIZES[0], 200  # by default, at most
+TOP_CATEGORIES = 40  # classes on one page with their most confident pictures
 TABLE_CLASSES = 24  # up to so many classes the matrix is a table; beyond it a chart
 SHOWN_PROBLEMS = 200
-NAMED = 5  # classes that a sentence names
 ORDERS = ("asc", "desc")
 SORTS = {"index": "List order", "confidence": "Confidence", "loss": "Loss", "label": "True class", "predicted": "Predicted class"}
-COUNTS = {"count": "Pictures", "predicted": "Predicted", "correct": "Right"}  # numbers of a class that are no metrics
-SELECTION = {
-    "page": "From 0.",
-    "size": "Rows per page.",
+BY_CLASS = {
     "only": "`wrong` or `right`.",
     "label": "True class (index).",
     "predicted": "Predicted class (index).",
-    "sort": ", ".join(SORTS),
-    "order": "`asc` or `desc`.",
 }
+PAGE_ORDER = {"page": "From 0.", "order": "`asc` or `desc`."}
+OF_ROWS = {**BY_CLASS, **PAGE_ORDER, "size": "Rows per page.", "sort": ", ".join(SORTS)}
 OF_SAMPLES = {
-    "page": "From 0.",
+    **BY_CLASS,
+    **PAGE_ORDER,
     "size": f"Pictures per page ({SAMPLES}).",
-    "sort": "A metric of one picture; empty: the order of the list.",
-    "order": "`asc` or `desc`.",
+    "sort": f"A metric of one picture, of classes {', '.join(SORTS)}; empty: the order of the list.",
 }
 
 
@@ -54,11 +47,10 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/evaluations/<job_id>/predictions.json", "evaluation_rows", rows)
     area.add_url_rule("/evaluations/<job_id>/top.json", "evaluation_top", top)
     area.add_url_rule("/evaluations/<job_id>/samples.json", "evaluation_samples", samples)
-    downloads.register(area)
 
 
 @describes(
-    arguments={**SELECTION, "top_page": "Page of the most confident pictures (page only), from 0."},
+    arguments={**OF_SAMPLES, "top_page": "Page of the most confident pictures (page only), from 0."},
     answer="id, name, status, model_id, snapshot_epoch and, when it is done, `result`.",
 )
 def show_evaluation(job_id: str) -> Any:
@@ -69,12 +61,13 @@ def show_evaluation(job_id: str) -> Any:
     return render_page(job)
 
 
-@describes(arguments=SELECTION, answer="`total` and `rows`: path, label, predictions, loss, correct.")
+@describes(arguments=OF_ROWS, answer="`total` and `rows`: path, label, predictions, loss, correct.")
 def rows(job_id: str) -> Any:
     """A page of an evaluation's predictions."""
     job = _job(job_id)
     labels = evaluation_result(get_service(), job)["class_labels"]
-    found = evaluations.prediction_page(get_service(), job, **_page_of(50), **_selection())
+    reader = evaluations.predictions(get_service(), job, RANKED)
+    found = evaluations.prediction_page(reader, **_page_of(50, LARGEST_PAGE), **_by_class(), **_order("index"))
     return json_answer({"total": found.total, "rows": [_row_dict(job, row, labels) for row in found.rows]})
 
 
@@ -88,13 +81,14 @@ def top(job_id: str) -> Any:
 def samples(job_id: str) -> Any:
     """A page of an evaluation's pictures with outputs and ground truth; by default the worst first."""
     job = _job(job_id)
-    result = evaluation_result(get_service(), job)
-    sort = arguments.given("sort")
-    sort = (result["key"] if result["columns"] else "") if sort is None else sort
-    usual = "desc" if _worst_first(result, sort) else "asc"
-    descending = arguments.choice("order", ORDERS, usual) == "desc"
-    page, size = arguments.whole("page", 0, most=2**31), arguments.whole("size", SAMPLES, least=1, most=MOST_SAMPLES)
-    return json_answer(sample_pages.sample_page(get_service(), job, page=page, size=size, sort=sort, descending=descending))
+    key, highest = picture_key(evaluation_result(get_service(), job))
+    order = _order(key, worst=key if highest else "")
+    page = evaluations.sample_page(get_service(), job, **_page_of(SAMPLES, MOST_SAMPLES), **_by_class(), **order)
+    for sample in page["samples"]:
+        picture = _address(job, sample["row"], sample["record"], sample["path"])
+        sample["picture"] = picture.replace("size=thumb", "size=full")
+        sample.setdefault("input", picture)
+    return json_answer(page)
 
 
 def render_page(job: Job) -> str:
@@ -127,94 +121,64 @@ def page_context(job: Job) -> dict[str, Any]:
     if job.status != Status.DONE:
         return context
     result = evaluation_result(service, job)
-    baseline = _baseline(model, result, spec)
+    _check_choice(result)
+    baseline = evaluations.baseline_of(service, job, result)
     return {
         **context,
         "result": result,
         "file": evaluations.predictions_name(service, job),
         "baseline": baseline,
-        "verdict": verdict(result, baseline),
+        "verdict": evaluations.verdict(result, baseline),
+        "counted": evaluations.task_of_result(result).words_of(TaskOptions.from_json(result["options"])),
         "title_of": title_of,
-        "head_of": head_of,
-        "shown": shown,
+        "head_of": column_title,
+        "shown": value_text,
         "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
         "matrix": downloads.confusion_rows(result) if "confusion" in result else [],
         "table_classes": TABLE_CLASSES,
-        "worst": "desc" if _worst_first(result, result["key"]) else "asc",
-        **(_ranked_context(job, result) if is_ranked(result) else {}),
+        "orders": orders(result),
+        "page_sizes": PAGE_SIZES,
+        "ranked": is_ranked(result),
+        **(_best_of_classes(job, result) if is_ranked(result) else {}),
     }
 
 
-def _ranked_context(job: Job, result: dict[str, Any]) -> dict[str, Any]:
-    """The table of pictures with their most probable classes, as it is asked for, and the best pictures of each class."""
-    query = _page_of(PAGE_SIZES[0])
-    found = evaluations.prediction_page(get_service(), job, **query, **_selection())
-    labels, top_page = result["class_labels"], arguments.whole("top_page", 0, most=2**31)
+def _best_of_classes(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """The most confident pictures of some classes."""
+    top_page = arguments.whole("top_page", 0, most=2**31)
     return {
-        "rows": [_row_dict(job, row, labels) for row in found.rows],
-        "total": found.total,
-        "pages": max(1, -(-found.total // query["size"])),
-        "query": {**query, **{name: arguments.text(name) for name in ("only", "label", "predicted", "sort", "order")}},
-        "sorts": SORTS,
-        "page_sizes": PAGE_SIZES,
         "top": top_pictures(job, top_page * TOP_CATEGORIES, TOP_CATEGORIES),
         "top_page": top_page,
-        "top_pages": max(1, -(-len(labels) // TOP_CATEGORIES)),
-        "link": _link,
+        "top_pages": max(1, -(-len(result["class_labels"]) // TOP_CATEGORIES)),
     }
 
 
-def _baseline(model: Job | None, result: dict[str, Any], spec: EvaluationSpec) -> BaselineEvent | None:
-    """What the trivial answer scores on the same pictures: measured with them, or by the training on its validation split."""
-    if result.get("baseline"):
-        return BaselineEvent(**result["baseline"])
-    own = model is not None and spec.split == "val_db" and spec.dataset_id == model.dataset_id and not spec.limit
-    return read_history(get_service().folder(spec.model_id)).baseline if own else None
+def _check_choice(result: dict[str, Any]) -> None:
+    """BadRequest for a choice of pictures that makes no sense: the gallery reads it from the page's address."""
+    _page_of(SAMPLES, MOST_SAMPLES)
+    _by_class()
+    arguments.choice("sort", SORTS if is_ranked(result) else ("index", *result["columns"]), "index")
+    arguments.choice("order", ORDERS, "asc")
 
 
-def shown(name: str, value: float | None) -> str:
-    """A metric as text: shares in percent, counts whole."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if name in COUNTS:
-        return f"{value:,}"
-    unit = facts(name).unit
-    return f"{100 * value:.2f} %" if unit == PERCENT else f"{value:.4g} {unit}".strip()
+def orders(result: dict[str, Any]) -> dict[str, str]:
+    """The orders of the gallery, that which it begins with first: `sort order` → words."""
+    key, highest = picture_key(result)
+    worst, best = ("desc", "asc") if highest else ("asc", "desc")
+    found = {f"{key} {worst}": "Worst first", f"{key} {best}": "Best first"} if key else {}
+    found["index asc"] = SORTS["index"]
+    numbers = ["confidence"] if is_ranked(result) else [name for name in result["columns"] if name != key]
+    for name in numbers:
+        title = SORTS.get(name) or title_of(name)
+        found |= {f"{name} asc": f"{title}, low to high", f"{name} desc": f"{title}, high to low"}
+    classes = ("label", "predicted") if result["labelled"] else ("predicted",)
+    return {**found, **({f"{name} asc": SORTS[name] for name in classes} if is_ranked(result) else {})}
 
 
 def title_of(name: str) -> str:
     """A metric of all pictures, or of one."""
     return facts(name).title
-
-
-def head_of(name: str) -> str:
-    """A number of one class as the head of a column."""
-    return COUNTS.get(name) or facts(name).column or facts(name).title
-
-
-def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]:
-    """What has to be said about the numbers: no better than the trivial answer, or classes that were not found at all."""
-    key, said = result["key"], []
-    own, trivial = result["metrics"].get(key), baseline.values.get(key) if baseline else None
-    if baseline and own is not None and trivial is not None and not _better(own, trivial, result["lower_is_better"]):
-        compared = f"{title_of(key)} {shown(key, own)} against {shown(key, trivial)}"
-        said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
-    missing = [f"“{row['label']}”" for row in result["per_class"] if any(row[n] == 0 for n in row if facts(n).missed)]
-    if missing:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        said.append(f"{', '.join(missing[:NAMED])}{more} {'is' if len(missing) == 1 else 'are'} not found in any picture.")
-    return said
-
-
-def _better(own: float, trivial: float, lower: bool) -> bool:
-    """Whether a metric beats the trivial answer's, or that one is not known."""
-    return not math.isfinite(trivial) or (own < trivial if lower else own > trivial)
-
-
-def _worst_first(result: dict[str, Any], sort: str) -> bool:
-    """Whether a descending order shows the worst first."""
-    return bool(result["lower_is_better"]) if sort == result["key"] else False
 
 
 def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -236,7 +200,7 @@ def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str
                 "path": known[number].path,
                 "percent": round(score * 100, 2),
                 "label": labels[known[number].label] if known[number].label >= 0 else None,
-                "picture": _address(job, known[number]),
+                "picture": _address(job, number, known[number].record, known[number].path),
             }
             for number, score in best
         ]
@@ -244,32 +208,30 @@ def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str
     }
 
 
-def _link(query: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of another view of the pictures: what `changes` names is replaced; then the list starts at its beginning."""
-    return {k: v for k, v in {**query, "page": 0, **changes}.items() if v not in ("", None) and (k, v) != ("page", 0)}
-
-
 def _job(job_id: str) -> Job:
     return get_service().store.get(job_id, Kind.EVALUATION)
 
 
-def _page_of(size: int) -> dict[str, int]:
+def _page_of(size: int, most: int) -> dict[str, int]:
     """The page that is requested and its size, by default `size`."""
-    return {
-        "page": arguments.whole("page", 0, most=2**31),
-        "size": arguments.whole("size", size, least=1, most=LARGEST_PAGE),
-    }
+    return {"page": arguments.whole("page", 0, most=2**31), "size": arguments.whole("size", size, least=1, most=most)}
 
 
-def _selection() -> dict[str, Any]:
-    """Which rows are requested, and in which order."""
+def _by_class() -> dict[str, Any]:
+    """Which pictures are requested."""
     return {
         "only": arguments.choice("only", ("wrong", "right"), ""),
         "label": arguments.whole("label", None, most=2**31),
         "predicted": arguments.whole("predicted", None, most=2**31),
-        "sort": arguments.choice("sort", SORTS, "index"),
-        "descending": arguments.choice("order", ORDERS, "asc") == "desc",
     }
+
+
+def _order(usual: str, worst: str = "") -> dict[str, Any]:
+    """In which order they are requested, by default sorted by `usual`, and by the number `worst` from its highest value down."""
+    sort = arguments.given("sort")
+    sort = usual if sort is None else sort.strip() or "index"
+    order = arguments.choice("order", ORDERS, "desc" if worst and sort == worst else "asc")
+    return {"sort": sort, "descending": order == "desc"}
 
 
 def _row_dict(job: Job, row: Any, labels: list[str]) -> dict[str, Any]:
@@ -280,13 +242,14 @@ def _row_dict(job: Job, row: Any, labels: list[str]) -> dict[str, Any]:
         "predictions": [[labels[i], round(score * 100, 2)] for i, score in row.top[:5]],
         "loss": row.loss,
         "correct": row.correct,
-        "picture": _address(job, row),
+        "picture": _address(job, row.index, row.record, row.path),
     }
 
 
-def _address(job: Job, row: Any) -> str:
-    if row.record < 0:
-        return "" if is_address(row.path) else url_for("inference.evaluation_picture", job_id=job.id, row=row.index)
+def _address(job: Job, row: int, record: int, path: str) -> str:
+    """Where a small picture of one row is; empty for those that are fetched no second time."""
+    if record < 0:
+        return "" if is_address(path) else url_for("inference.evaluation_picture", job_id=job.id, row=row, size="thumb")
     split = str(job.summary.get("split", "")).removesuffix("_db")
     dataset = job.summary.get("dataset_id") or job.dataset_id
-    return f"{request.script_root}/datasets/{dataset}/picture?db={split}&index={row.record}&size=thumb"
+    return f"{request.script_root}/datasets/{dataset}/picture?db={split}&index={record}&size=thumb"

@@ -1,40 +1,68 @@
-"""Classification over HTTP: one picture, many pictures, the best of each category, and what the model page needs for it (R 5).
-
-Single predictions are answered at once by the model's predictor. Many pictures are an evaluation job: the `.json` call waits
-for its result and removes it (`keep=1` keeps it, `wait=0` answers with the job), a page shows its progress.
+"""Predictions at once over HTTP (R 5), answered by the predictor without a job: a picture and its classes, a picture as the
+model's page shows it, and for a model of any task one picture, many, a database or what a plugin encodes, as JSON or in a view.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, g, render_template
 
-from digits import tasks
-from digits.domain.jobs import Kind, Status
-from digits.errors import BadRequest, DigitsError
-from digits.service import jobs as job_actions
+from digits.domain.jobs import Kind
+from digits.errors import BadRequest, FormErrors
+from digits.ipc.scratch import scratch_folder
+from digits.service.datasets.from_source import plugin_values
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
-from digits.service.evaluations import results as evaluations
+from digits.service.evaluations import sources
 from digits.service.evaluations.answer import answer_one
-from digits.service.evaluations.results import evaluation_result, start_evaluation
+from digits.service.evaluations.sources import TestResults
 from digits.service.files import confine as paths
-from digits.service.files.form_files import drop_form_file, save_form_file
+from digits.service.models.snapshots import Snapshot, find_snapshot
+from digits.service.plugins import host as plugins
+from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
-from digits.web.evaluations import pages as evaluation_pages
 from digits.web.http import arguments
-from digits.web.http.request import current_user, describes, get_service, json_answer, route, wants_json
-from digits.web.models import downloads
+from digits.web.http.request import describes, get_service, json_answer, wants_json
+from digits.web.http.security import csp_nonce
+from digits.web.plugins.policy import allow_plugin_code
 
 CLASSIFICATION = "/models/images/classification"
-PAGE_WAIT_SECONDS = 20.0  # a page that did not send `wait=0` shows the result when it comes within so long
-SAMPLES = 12
-ONE_ARGUMENTS = {
+GENERIC = "/models/images/generic"
+ALWAYS_OURS = frozenset({"job_id", "snapshot_epoch", "view_extension_id", "username", "csrf_token"})
+OWN_ARGUMENTS = ALWAYS_OURS | {
+    "image_path",
+    "image_file",
+    "image_list",
+    "image_folder",
+    "num_test_images",
+    "dont_resize",
+    "db_path",
+    "record",
+    "show_visualizations",
+}
+COMMON = {
+    "job_id": "The model.",
+    "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
+    "view_extension_id": "The view that shows the results (page only); its options are sent beside it.",
+}
+ONE = {
+    **COMMON,
+    "image_path": "A picture on the server.",
+    "image_file": "An uploaded picture.",
+    "dont_resize": "Keep its size.",
+}
+MANY = {
+    **COMMON,
+    "image_list": "A text file: `path [label]` a line.",
+    "image_folder": "Where relative paths start.",
+    "num_test_images": "Only the first N.",
+    "dont_resize": "Keep the pictures' sizes.",
+}
+CLASSIFY_ONE = {
     "job_id": "The model.",
     "image_path": "A picture on the server, or an http(s) address where the setting allow_urls permits it.",
     "image_file": "An uploaded picture.",
@@ -42,33 +70,29 @@ ONE_ARGUMENTS = {
     "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
     "show_visualizations": "Also show weights and activations of every layer (page only).",
 }
-MANY_ARGUMENTS = {
-    "job_id": "The model.",
-    "image_list": "An uploaded text file (or its path on the server): `path [label]` a line.",
-    "image_folder": "Where relative paths start; without a list every picture below it is taken.",
-    "num_test_images": "Only the first N.",
-    "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
-    "wait": "0: answer with the job at once.",
-    "keep": "1: keep the evaluation after answering.",
-}
 
 
-def blueprint() -> Blueprint:
-    """Inference, evaluations and downloads of models."""
-    area = Blueprint("inference", __name__)
-    for rule, handler in (("classify_one", classify_one), ("classify_many", classify_many), ("top_n", top_n)):
-        area.add_url_rule(f"{CLASSIFICATION}/{rule}", rule, handler, methods=["GET", "POST"])
-        area.add_url_rule(f"{CLASSIFICATION}/{rule}.json", f"{rule}_json", handler, methods=["POST"])
-    route(area, "/models/<job_id>/evaluate", methods=("POST",))(evaluate)
+def register(area: Blueprint) -> None:
+    """Add the routes of classification and of a model's page."""
+    area.add_url_rule(f"{CLASSIFICATION}/classify_one", "classify_one", classify_one, methods=["GET", "POST"])
+    area.add_url_rule(f"{CLASSIFICATION}/classify_one.json", "classify_one_json", classify_one, methods=["POST"])
     area.add_url_rule("/models/<job_id>/answer.json", "answer_json", answer, methods=["POST"])
-    evaluation_pages.register(area)
-    downloads.register(area)
-    area.app_context_processor(lambda: {"inference_forms": inference_forms})
-    area.add_app_template_filter(_base64, "b64")
-    return area
 
 
-@describes(form=ONE_ARGUMENTS, answer="`predictions`: the five best `[label, percent]`; `snapshot_epoch`, `device`, `seconds`.")
+def register_for_any_model(area: Blueprint) -> None:
+    """Add the routes of models of any task to the area of plugins."""
+    for name, handler in (
+        ("infer_one", infer_one),
+        ("infer_many", infer_many),
+        ("infer_db", infer_db),
+        ("infer_extension", infer_extension),
+    ):
+        handler = _with_scratch(handler)
+        area.add_url_rule(f"{GENERIC}/{name}", name, handler, methods=["GET", "POST"])
+        area.add_url_rule(f"{GENERIC}/{name}.json", f"{name}_json", handler, methods=["POST"])
+
+
+@describes(form=CLASSIFY_ONE, answer="`predictions`: the five best `[label, percent]`; `snapshot_epoch`, `device`, `seconds`.")
 def classify_one() -> Any:
     """Classify one picture."""
     service = get_service()
@@ -91,7 +115,7 @@ def classify_one() -> Any:
 
 
 @describes(
-    form={name: text for name, text in ONE_ARGUMENTS.items() if name != "job_id"},
+    form={name: text for name, text in CLASSIFY_ONE.items() if name != "job_id"},
     json=True,
     answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes.",
 )
@@ -104,134 +128,125 @@ def answer(job_id: str) -> Any:
     return json_answer(answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole))
 
 
-@describes(form=MANY_ARGUMENTS, answer="`classifications`: path → the five best `[label, percent]`; accuracies where known.")
-def classify_many() -> Any:
-    """Classify the pictures of a list or of a folder."""
-    return _many(lambda job: _classifications(job))
+def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
+    """Large arrays of a request lie in files of a folder of its own, `g.scratch`, until it is answered."""
+
+    @functools.wraps(handler)
+    def inside() -> Any:
+        with scratch_folder(get_service().jobs_dir) as g.scratch:
+            return handler()
+
+    return inside
 
 
-@describes(
-    form={**MANY_ARGUMENTS, "top_n": "Pictures per category (9)."}, answer="`top_n`: category → its most confident pictures."
-)
-def top_n() -> Any:
-    """The most confident pictures of each category."""
-    return _many(lambda job: {"top_n": evaluation_pages.top_pictures(job)}, anchor="top", form=("top_n",))
+@describes(form=ONE, answer="`outputs`: name → nested list with batch axis.")
+def infer_one() -> Any:
+    """Run one picture through a model."""
+    model, snapshot = _model()
+    picture, name = sent_picture(model)
+    tested = sources.run_pictures(
+        get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"), g.scratch, not wants_json()
+    )
+    if wants_json():
+        outputs = tested.samples[0].outputs
+        return json_answer({"outputs": {key: [plugin_views.plain(array)] for key, array in outputs.items()}})
+    return _page(model, snapshot, tested)
+
+
+@describes(form=MANY, answer="`outputs`: path → name → list without batch axis; `skipped`.")
+def infer_many() -> Any:
+    """Run the pictures of a list through a model."""
+    model, snapshot = _model()
+    text = _list_text()
+    folder, limit = arguments.given("image_folder") or "", _limit()
+    return _answer(
+        model,
+        snapshot,
+        sources.run_list(
+            get_service(), model, text, folder, limit, snapshot, arguments.flag("dont_resize"), g.scratch, not wants_json()
+        ),
+    )
 
 
 @describes(
     form={
-        "split": "train, val or test; left out where a list or a folder is sent.",
-        "snapshot_epoch": "Which snapshot.",
-        "dataset": "Another data set of the same classes.",
-        "other": "The same in one: its id, a slash and the split.",
-        "image_list": "Instead of a split: an uploaded text file (or its path on the server) with one path a line.",
-        "image_folder": "Where relative paths start; without a list every picture below it is taken.",
+        **COMMON,
+        "db_path": "A folder: an LMDB with Datum records, or a split of a data set.",
         "num_test_images": "Only the first N.",
-        "dont_resize": "Keep the sizes of the pictures.",
-        "wait": "1: wait.",
     },
-    answer="The evaluation.",
+    answer="`outputs`: key → name → list.",
 )
-def evaluate(job_id: str) -> Any:
-    """Evaluate a model on a split of its data set or another one, or predict the pictures of a list or a folder."""
-    service = get_service()
-    model = service.store.get(job_id, Kind.MODEL)
-    other, _, other_split = (arguments.text("other") or arguments.text("dataset")).partition("/")
-    with _list_file() as listed:
-        is_files = listed is not None or bool(arguments.text("image_folder"))
-        job = start_evaluation(
-            service,
-            model,
-            snapshot_epoch=arguments.text("snapshot_epoch"),
-            list_file=listed,
-            folder=arguments.given("image_folder") or "",
-            limit=arguments.whole("num_test_images", 0, most=2**31),
-            split="" if is_files else other_split or arguments.text("split", "val"),
-            dataset=service.store.get(other, Kind.DATASET) if other else None,
-            dont_resize=arguments.flag("dont_resize"),
-            top_n=arguments.whole("top_n", evaluations.TOP_N, most=2**31),
-            owner=current_user(),
-        )
-    if arguments.flag("wait"):
-        job = evaluations.wait(service, job)
+def infer_db() -> Any:
+    """Run the records of a database through a model."""
+    model, snapshot = _model()
+    path = arguments.given("db_path") or ""
+    if not path:
+        raise BadRequest("db_path is a required field.", advice="Name the folder of an LMDB or of a data set's split.")
+    tested = sources.run_database(get_service(), model, path, _limit(), snapshot, g.scratch, not wants_json())
+    return _answer(model, snapshot, tested)
+
+
+@describes(form=COMMON, answer="`outputs`: key → name → list; `skipped`.")
+def infer_extension() -> Any:
+    """Run what the data set's plugin makes of its own inference form through a model."""
+    model, snapshot = _model()
+    dataset = _dataset(model)
+    if dataset is None or not dataset.extension:
+        raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
+    values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
+    tested = sources.run_extension(get_service(), model, dataset, values, snapshot, g.scratch, not wants_json())
+    return _answer(model, snapshot, tested, values)
+
+
+def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[str, Any] | None = None) -> Any:
     if wants_json():
-        return json_answer(evaluation_pages.evaluation_dict(job))
-    return redirect(url_for("inference.show_evaluation", job_id=job.id), 303)
+        outputs = {
+            sample.key: {name: plugin_views.plain(array) for name, array in sample.outputs.items()} for sample in tested.samples
+        }
+        return json_answer({"outputs": outputs, "skipped": tested.skipped})
+    return _page(model, snapshot, tested, values)
 
 
-def inference_forms(model: Job) -> dict[str, Any]:
-    """What `inference/_room.html` shows for a model: its snapshots, splits, sample pictures, view and evaluations."""
+def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[str, Any] | None = None) -> Any:
+    """The samples through the chosen view; `values` are its options, by default what was sent beside the route's own."""
     service = get_service()
-    splits = evaluations.available_splits(service, model)
-    split = next((name for name in ("val_db", "test_db", "train_db") if name in splits), "")
-    count = min(SAMPLES, splits.get(split, 0))
-    task = tasks.get(model.task)
-    return {
-        "classifies": inference.classifies(model),
-        "view": task.views[0],
-        "snapshots": inference.list_snapshots(service, model, with_best=True),
-        "splits": splits,
-        "sample_split": split.removesuffix("_db"),
-        "samples": [i * splits[split] // count for i in range(count)],
-        "evaluations": evaluations.model_evaluations(service, model),
-        "others": evaluations.comparable_datasets(service, model),
-        "allow_urls": service.settings.allow_urls,
-    }
+    options = plugin_values(_fields(OWN_ARGUMENTS)) if values is None else values
+    view_id = arguments.text("view_extension_id", plugins.DEFAULT_VIEW)
+    try:
+        results = plugin_views.render(service, _dataset(model), tested.samples, view_id, options, csp_nonce())
+    except FormErrors as error:
+        raise BadRequest(str(error), advice="Change the view's options.") from error
+    allow_plugin_code()
+    return render_template(
+        "plugins/results.html", model=model, snapshot=snapshot, results=results, skipped=tested.skipped, count=len(tested.samples)
+    )
 
 
-def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
-    service = get_service()
+def _model() -> tuple[Job, Snapshot]:
     model = arguments.job(Kind.MODEL)
-    inference.check_classifies(model)
-    with _list_file() as listed:
-        job = start_evaluation(
-            service,
-            model,
-            snapshot_epoch=arguments.text("snapshot_epoch"),
-            list_file=listed,
-            folder=arguments.given("image_folder") or "",
-            limit=arguments.whole("num_test_images", 0, most=2**31),
-            top_n=arguments.whole("top_n", evaluations.TOP_N, most=2**31),
-            owner=current_user(),
-            form={name: value for name in form if (value := arguments.text(name))},
-        )
-    wait = arguments.flag("wait", True)
-    if not wants_json():
-        return _page(job, wait, anchor)
-    if not wait:
-        return json_answer(evaluation_pages.evaluation_dict(job))
-    job = evaluations.wait(service, job)
-    if job.status == Status.ERROR:
-        raise DigitsError(job.error, advice=f"/evaluations/{job.id} says more.")
-    value = answer(job)
-    if arguments.flag("keep"):
-        value["job_id"] = job.id
-    else:
-        job_actions.delete(service, job)
-    return json_answer(value)
+    return model, find_snapshot(get_service(), model, arguments.text("snapshot_epoch"))
 
 
-def _page(job: Job, wait: bool, anchor: str) -> Any:
-    if not wait:
-        return redirect(url_for("inference.show_evaluation", job_id=job.id, _anchor=anchor or None), 303)
-    job = evaluations.wait(get_service(), job, PAGE_WAIT_SECONDS)
-    return evaluation_pages.render_page(job)
+def _dataset(model: Job) -> Job | None:
+    return get_service().store.find(model.dataset_id) if model.dataset_id else None
 
 
-def _classifications(job: Job) -> dict[str, Any]:
-    service = get_service()
-    result = evaluation_result(service, job)
-    labels = result["class_labels"]
-    found: dict[str, list[list[Any]]] = {}
-    for rows in evaluations.predictions(service, job, evaluations.RANKED).batches():
-        for row in rows:
-            found[row.path] = [[labels[i], round(score * 100, 2)] for i, score in row.top[:5]]
-    numbers = {key: result[key] for key in ("count", "skipped", "labelled", "top1", "top5")}
-    return {"classifications": found, **numbers}
+def _list_text() -> str:
+    if file := arguments.file("image_list"):
+        return file.stream.read().decode("utf-8-sig", "replace")
+    if path := arguments.text("image_list"):
+        return Path(paths.readable_file(get_service(), path, "image_list")).read_text("utf-8-sig", "replace")
+    raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line.")
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+def _fields(ours: Set[str]) -> dict[str, Any]:
+    """What was sent for plugins: all but the arguments of the route itself."""
+    return {name: value for name, value in arguments.form_values().items() if name not in ours}
+
+
+def _limit() -> int:
+    """How many samples are wanted at most; 0: all."""
+    return arguments.whole("num_test_images", 0, most=2**31)
 
 
 def sent_picture(model: Job) -> tuple[inference.Picture, str]:
@@ -244,18 +259,3 @@ def sent_picture(model: Job) -> tuple[inference.Picture, str]:
     if record := arguments.text("record"):
         return pictures.from_record(service, model, record), record
     raise BadRequest("Must provide image_path or image_file.", advice="Send one of the two, or a record such as val:0.")
-
-
-@contextlib.contextmanager
-def _list_file() -> Iterator[Path | None]:
-    """The list that was sent or named; what was sent is gone afterwards."""
-    service = get_service()
-    file, text = arguments.file("image_list"), arguments.text("image_list")
-    if file is None:
-        yield paths.readable_file(service, text, "image_list") if text else None
-        return
-    path = save_form_file(service, file.stream, file.filename or "")
-    try:
-        yield path
-    finally:
-        drop_form_file(service, path)

@@ -13,7 +13,7 @@ from digits.service.datasets.source import PluginForm
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
-from digits.web.evaluations import test as generic_inference
+from digits.web.evaluations import predict
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer, route, wants_json
 from digits.web.http.security import csp_nonce
@@ -28,7 +28,7 @@ def blueprint() -> Blueprint:
     route(area, "/plugins")(index)
     route(area, "/models/view-config/<extension_id>")(view_config)
     area.add_url_rule("/extension-static/<kind>/<extension_id>/<path:name>", "static_file", static_file)
-    generic_inference.register(area)
+    predict.register_for_any_model(area)
     area.app_context_processor(
         lambda: {"plugin_menu": lambda: plugins.menu(get_service()), "plugin_testing": plugin_testing, "plugin_views": views}
     )

@@ -11,7 +11,7 @@ from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.ipc.supervisor_client import ControlError
 from digits.metrics.classification_report import ClassificationReport
 from digits.service import Service
-from digits.service.evaluations import results as evaluations
+from digits.service.evaluations import create as evaluations
 from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
@@ -68,7 +68,8 @@ def test_a_result_of_classes_from_before_has_the_keys_of_every_task(client, eval
     result = client.get(f"/evaluations/{evaluation.id}.json").get_json()["result"]
     assert result["metrics"] == {"accuracy": result["top1"], "accuracy_top5": result["top5"], "loss": result["loss"]}
     assert (result["kind"], result["task"], result["key"]) == ("classes", "classification", "accuracy")
-    for name in ("samples.json", "samples.csv", "masks.zip", "mask/0.png", "coco.json"):
+    assert result["options"] == {}
+    for name in ("samples.csv", "masks.zip", "mask/0.png", "coco.json"):
         assert client.get(f"/evaluations/{evaluation.id}/{name}").status_code == 400, name
 
 
@@ -84,15 +85,43 @@ def test_rows_are_filtered_sorted_and_paged(client, evaluation):
     assert client.get(f"/evaluations/{evaluation.id}?only=wrong&sort=loss&order=desc&label=0&page=9").status_code == 200
 
 
+def test_the_gallery_shows_the_classes_of_the_same_rows(client, evaluation):
+    address = f"/evaluations/{evaluation.id}"
+    for query in ("only=wrong&sort=confidence&order=desc", "label=0&predicted=1", "sort=predicted&page=2&size=9", "sort=index"):
+        rows = client.get(f"{address}/predictions.json?{query}").get_json()
+        found = client.get(f"{address}/samples.json?{query}").get_json()
+        assert found["total"] == rows["total"], query
+        assert [sample["row"] for sample in found["samples"]] == [row["row"] for row in rows["rows"][: len(found["samples"])]], (
+            query
+        )
+    assert (found["kind"], found["class_labels"]) == ("classes", ["a", "b", EVIL])
+    sample, row = found["samples"][6], rows["rows"][6]
+    assert (sample["truth"], sample["correct"], sample["metrics"]) == (row["label"], False, {"loss": row["loss"]})
+    assert [[label, round(percent, 2)] for label, percent in sample["top"]] == row["predictions"]
+    assert (sample["key"], sample["path"]) == ("6.png", row["path"])
+    assert client.get(found["samples"][0]["picture"]).status_code == 200
+
+
+def test_the_gallery_begins_with_the_worst(client, evaluation):
+    samples = client.get(f"/evaluations/{evaluation.id}/samples.json?size=70").get_json()["samples"]
+    losses = [sample["metrics"]["loss"] for sample in samples]
+    assert losses == sorted(losses, reverse=True)
+    assert [sample["correct"] for sample in samples[:11]] == [False] * 10 + [True]
+
+
+@pytest.mark.parametrize("query", ["only=some", "label=x", "sort=path", "sort=mean_dice", "order=up", "page=-1"])
+def test_the_gallery_refuses_what_makes_no_sense(client, evaluation, query):
+    assert client.get(f"/evaluations/{evaluation.id}/samples.json?{query}").status_code == 400
+
+
 @pytest.mark.parametrize("query", ["page=-1", "page=x", "size=x", "label=x", "sort=path", "top_page=x"])
 def test_arguments_that_make_no_sense_are_refused(client, evaluation, query):
     assert client.get(f"/evaluations/{evaluation.id}?{query}").status_code == 400
 
 
 def test_labels_that_do_not_exist_find_nothing(client, evaluation):
-    page = client.get(f"/evaluations/{evaluation.id}?label=99&predicted=7")
-    assert page.status_code == 200
-    assert "No picture matches" in page.get_data(as_text=True)
+    assert client.get(f"/evaluations/{evaluation.id}?label=99&predicted=7").status_code == 200
+    assert client.get(f"/evaluations/{evaluation.id}/samples.json?label=99&predicted=7").get_json()["samples"] == []
 
 
 def test_pictures_are_shown_small_and_only_from_allowed_folders(client, service, evaluation):

@@ -30,7 +30,7 @@ from digits.web.http import arguments
 from tests.builders import make_job
 from tests.service.models.test_archives import write_weights
 from tests.web.evaluations.test_pages import make_evaluation
-from tests.web.evaluations.test_sample_pages import finished
+from tests.web.evaluations.test_samples import finished
 
 NO_NUMBERS = ("x", "1_0", "٣", "²", "1३", "nan", "-inf", "1e999", "0x10", "--1", "1 2", "9" * 5000, "-" + "9" * 5000, "\x00")
 NO_WHOLE_NUMBERS = (*NO_NUMBERS, "-1", "+1", "1.5", "1e2", str(LARGEST + 1), "9" * 400)

@@ -19,6 +19,7 @@ from digits.metrics.segmentation import Overlap
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
+from digits.storage.records.reader import BOX_DTYPE
 from digits.testing.runs import make_dataset
 from digits.worker.evaluation import run as evaluation
 from digits.worker.runtime import WorkerContext
@@ -34,11 +35,13 @@ SEGMENTATION = {
     "preparation": {"dtype": "uint8", "label_scale": 1.0},
     "image": {},
 }
+DETECTION = {**SEGMENTATION, "task": "detection", "class_labels": ["cell"], "label_kind": "boxes", "label_shape": None}
 REGRESSION = {**SEGMENTATION, "task": "regression", "class_labels": [], "label_kind": "vector", "label_shape": [1]}
 
 
 class Threshold(Predictor):
-    """Everything brighter than 100 is a cell; or the number is the brightness."""
+    """Everything brighter than 100 is a cell; or the number is the brightness; or there is one box, whose score says how many
+    pixels of the last line are bright."""
 
     def __init__(self, meta: dict[str, Any]) -> None:
         self.meta = meta
@@ -46,6 +49,9 @@ class Threshold(Predictor):
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         if self.meta["task"] == "regression":
             return {"output": batch.mean(axis=(1, 2, 3))[:, None].astype(np.float32)}
+        if self.meta["task"] == "detection":
+            scores = 0.35 + 0.1 * (batch[:, 0, 7] > 100).sum(axis=1)
+            return {"boxes": np.stack([np.array([[2, 2, 5, 5, score, 0]], np.float32) for score in scores])}
         cell = (batch[:, 0] > 100).astype(np.float32)
         return {"output": np.stack([1 - cell, cell], axis=1)}
 
@@ -106,7 +112,7 @@ def test_metrics_are_those_of_a_validation_and_of_each_picture(tmp_path: Path, m
     assert (result["kind"], result["count"], result["labelled"]) == ("map", 5, 5)
     assert result["metrics"] == {name: value for name, value in values.items() if "/" not in name}
     assert [row["dice"] for row in result["per_class"]] == [values["dice/background"], values["dice/cell"]]
-    assert rows.order("mean_dice").tolist() == [4, 3, 2, 1, 0]
+    assert rows.select(sort="mean_dice").tolist() == [4, 3, 2, 1, 0]
     worst = rows.rows([4])[0]
     assert np.array_equal(worst.output, features[5, 0] > 100)
     assert worst.values["pixel_accuracy"] == 1 - 5 / 64
@@ -199,3 +205,29 @@ def test_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["metrics"]["mae"] == pytest.approx(errors.mean(), rel=1e-5)
     assert rows.rows([2])[0].values["mae"] == pytest.approx(errors[2], rel=1e-5)
     assert (result["key"], result["lower_is_better"]) == ("mae", True)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.3, 0.7])
+def test_boxes_count_from_the_score_that_the_training_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threshold: float | None
+) -> None:
+    """Every picture has one box, which is found with the scores 0.45, 0.55, … 0.85."""
+    features, _ = cells(6)
+    boxes = [np.array([(2, 2, 5, 5, 0, 0)], BOX_DTYPE)] * 6
+    make_dataset(
+        tmp_path / "jobs" / DATASET_ID,
+        features,
+        boxes,
+        task="detection",
+        label_kind="boxes",
+        class_labels=("cell",),
+        validation=5,
+    )
+    meta = DETECTION if threshold is None else {**DETECTION, "options": {"score_threshold": threshold}}
+    result, rows = run(tmp_path, monkeypatch, meta, source="split", dataset_id=DATASET_ID, split=VAL_DB)
+    least = threshold or 0.5
+    found = [score >= least for score in (0.45, 0.55, 0.65, 0.75, 0.85)]
+    assert result["options"] == {"score_threshold": least}
+    assert result["metrics"]["recall"] == sum(found) / 5
+    assert [row.values["recall"] for row in rows.rows(range(5))] == found
+    assert result["metrics"]["map50"] == 1, "which knows of no threshold"

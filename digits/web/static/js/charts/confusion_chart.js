@@ -1,5 +1,5 @@
 // @ts-check
-// A confusion matrix that is too large for a table, as a heat map; a click leads to the pictures of a cell.
+// A confusion matrix that is too large for a table, as a heat map; a click asks for the pictures of a cell (an event `pictures`).
 
 import { CONFIG, layout, plotly, token } from "./theme_plot.js";
 
@@ -57,8 +57,8 @@ export async function drawMatrix(chart, matrix) {
   (await plotly()).react(chart, [trace], shape, CONFIG);
   chart.removeAllListeners?.("plotly_click");
   chart.on("plotly_click", (/** @type {any} */ { points: [point] }) => {
-    const query = new URLSearchParams({ label: String(rows[point.y]), predicted: String(point.x) });
-    location.href = `${location.pathname}?${query}#pictures`;
+    const detail = { label: String(rows[point.y]), predicted: String(point.x) };
+    chart.dispatchEvent(new CustomEvent("pictures", { bubbles: true, detail }));
   });
 }
 

@@ -2,7 +2,7 @@
 // What a model made of one sample, as a card: of the film strip, of an evaluation's pictures, of the augmentation's preview.
 // Cards with a canvas are items of a stage (see stage.js).
 
-import { el, find, table as tableOf } from "../parts/elements.js";
+import { el, find, icon, table as tableOf } from "../parts/elements.js";
 import { measured, percent } from "../parts/format.js";
 import { drawBoxes } from "./overlay_boxes.js";
 import { ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
@@ -49,9 +49,15 @@ class ClassesCard {
   constructor(sample) {
     this.sample = sample;
     this.list = el("ol", { class: "film-scores" });
-    const truth = sample.truth && el("div", { class: "film-truth" }, "true: ", el("strong", {}, sample.truth));
+    this.wrong = el(
+      "span",
+      { class: "film-wrong", hidden: true },
+      icon("x-circle"),
+      el("span", { class: "visually-hidden" }, "wrong"),
+    );
+    const truth = sample.truth && el("div", { class: "film-truth" }, "true: ", el("strong", {}, sample.truth), " ", this.wrong);
     const image = sample.input && picture(sample.input, `Picture ${sample.key}`);
-    this.root = el("figure", { class: "film-card", title: sample.key }, image, truth, this.list);
+    this.root = el("figure", { class: "film-card" }, image, truth, this.list, caption(sample));
   }
 
   /**
@@ -61,6 +67,7 @@ class ClassesCard {
   show({ top, correct, thresholds, found, true: labels }) {
     const real = labels ?? [this.sample.truth];
     this.root.classList.toggle("is-wrong", !correct);
+    this.wrong.hidden = correct;
     const lines = top.map((/** @type {[string, number | null]} */ [label, share], /** @type {number} */ i) => {
       const isFound = found?.includes(label);
       const line = { class: real.includes(label) ? "is-true" : "", style: `--share: ${share ?? 0}%` };

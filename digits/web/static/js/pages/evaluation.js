@@ -22,9 +22,6 @@ async function waitForResult() {
   }
 }
 
-for (const select of all("select[data-goto]", document, HTMLSelectElement)) {
-  select.addEventListener("change", () => (location.href = select.value));
-}
 for (const table of all("table[data-sortable]", document, HTMLTableElement)) makeSortable(table);
 const chart = perhaps("[data-matrix]");
 if (chart) drawAlways(() => drawMatrix(chart, pageData("matrix-data")));

@@ -1,4 +1,4 @@
-"""Testing generic models: one picture, a list, a database, or entries that the data set's plugin encodes (R 5).
+"""Predictions of any model for what holds pictures: one, a list, a database, or what the data set's plugin encodes (R 5).
 
 Large arrays stay in files of the folder `scratch` (`digits.ipc.scratch`) where one is given: they go from plugin host to
 predictor and back without passing through this process. Without `for_view` the samples have outputs only.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from digits.errors import BadRequest
-from digits.service.evaluations import test as generic_inference
+from digits.service.evaluations import sources
 from digits.storage.records.caffe_datum import make_datum
 
 
@@ -25,13 +25,13 @@ def database(tmp_path: Path) -> Path:
 def test_all_records_or_as_many_as_were_asked_for(
     database: Path, monkeypatch: pytest.MonkeyPatch, limit: int, most: int, expected: int
 ) -> None:
-    monkeypatch.setattr(generic_inference, "MAX_SAMPLES", most)
-    found = list(generic_inference._records(database, limit))
+    monkeypatch.setattr(sources, "MAX_SAMPLES", most)
+    found = list(sources._records(database, limit))
     assert [(key, int(feature[0, 0, 0]), label) for key, feature, label in found] == [(f"{i:08d}", i, i) for i in range(expected)]
 
 
 def test_a_database_that_is_too_large_is_refused_with_what_to_do(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generic_inference, "MAX_SAMPLES", 3)
+    monkeypatch.setattr(sources, "MAX_SAMPLES", 3)
     with pytest.raises(BadRequest, match="has 5 records") as caught:
-        list(generic_inference._records(database, 0))
+        list(sources._records(database, 0))
     assert "num_test_images" in caught.value.advice

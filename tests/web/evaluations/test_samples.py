@@ -16,7 +16,7 @@ from digits.domain.events import SnapshotEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status, Task
 from digits.service import Service
-from digits.service.evaluations.results import comparable_datasets
+from digits.service.evaluations.create import comparable_datasets
 from digits.service.jobs import create_job
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json
@@ -84,6 +84,8 @@ def test_the_worst_come_first(client: FlaskClient, segmentation: Job) -> None:
     assert (found["total"], found["samples"][0]["truth"], found["samples"][0]["size"]) == (5, None, [6, 4])
     assert client.get(f"{address}?sort=&size=1").get_json()["samples"][0]["row"] == 0
     assert client.get(f"{address}?sort=colour").status_code == 400
+    assert client.get(f"{address}?only=wrong").status_code == 400, "no picture has a class"
+    assert client.get(f"/evaluations/{segmentation.id}?sort=colour").status_code == 400
 
 
 def test_masks_and_csv(client: FlaskClient, segmentation: Job) -> None:
@@ -114,6 +116,18 @@ def test_boxes_as_coco_has_them(service: Service, client: FlaskClient) -> None:
     answer = json.loads(client.get(f"/evaluations/{job.id}/coco.json").data)
     assert answer == [{"image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 6], "score": 0.5}]
     assert client.get(f"/evaluations/{job.id}/mask/0.png").status_code == 400
+
+
+@pytest.mark.parametrize(("options", "threshold"), [({"options": {"score_threshold": 0.25}}, "0.25"), ({}, "0.5")])
+def test_the_page_says_which_boxes_count(
+    service: Service, client: FlaskClient, options: dict[str, object], threshold: str
+) -> None:
+    """Where an earlier version did not keep it, it was 0.5."""
+    job = finished(service, "boxes", [np.array([[1, 2, 4, 8, 0.5, 1]], np.float32)], **options)
+    text = client.get(f"/evaluations/{job.id}").get_data(as_text=True)
+    assert f"Precision and recall count boxes with a score of at least {threshold}." in text
+    result = client.get(f"/evaluations/{job.id}.json").get_json()["result"]
+    assert result["options"] == {"score_threshold": float(threshold)}
 
 
 @pytest.fixture
