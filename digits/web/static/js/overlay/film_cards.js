@@ -71,9 +71,14 @@ class ClassesCard {
     const lines = top.map((/** @type {[string, number | null]} */ [label, share], /** @type {number} */ i) => {
       const isFound = found?.includes(label);
       const line = { class: real.includes(label) ? "is-true" : "", style: `--share: ${share ?? 0}%` };
-      const text = share === null ? "nan" : `${share.toFixed(1)} %`;
+      const text = share === null ? "nan" : `${share.toFixed(2)} %`;
       const limit = thresholds && ` ${isFound ? "≥" : "<"} ${thresholds[i].toFixed(1)} %`;
-      return el("li", line, el(isFound ? "strong" : "span", {}, label), el("span", { class: "num" }, text, limit));
+      return el(
+        "li",
+        line,
+        el(isFound ? "strong" : "span", { class: "film-class-name", title: label }, label),
+        el("span", { class: "num" }, text, limit),
+      );
     });
     this.list.replaceChildren(...lines);
   }
