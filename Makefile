@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?=
 TEST_PROCESSES ?= 2
+# A file's tests share servers and models, so they stay together; long files begin first (tests/conftest.py).
+DISTRIBUTION := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip --disable-pip-version-check
 comma := ,
 SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
@@ -24,10 +26,10 @@ serve: $(DEMO_STAMP) ## install into .venv and start the server
 	$(BIN)/digits serve
 
 test: $(TEST_STAMP) ## install what the tests need and run all of them
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(DISTRIBUTION) $(ARGS)
 
 test-fast: $(TEST_STAMP) ## the tests without the browser and the slow ones
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(DISTRIBUTION) -m "not browser and not slow" $(ARGS)
 
 check: $(TEST_STAMP) ## style and types, of Python and of the pages' code
 	$(BIN)/ruff check .

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import settings
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 
 from digits.config import Settings
 from digits.service import Service
@@ -30,6 +32,32 @@ settings.load_profile("digits")
 USER = "digits-testsuite"
 START_SECONDS = 60
 STOP_SECONDS = 30
+
+
+class CompiledTemplates(BytecodeCache):
+    """Templates compiled once for all applications of this process: each test makes its own, and compiling is most of a page."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+TEMPLATES = CompiledTemplates()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, then those of the browser: processes that share the files then end at about the same time."""
+    marks: dict[Path, set[str]] = {}
+    for item in items:
+        marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+    items.sort(key=lambda item: 0 if "slow" in marks[item.path] else 1 if "browser" in marks[item.path] else 2)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +80,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture
 def client(service: Service) -> FlaskClient:
     """A client of the pages that has logged in as the original's tests do."""
-    client = create_app(service).test_client()
+    app = create_app(service)
+    app.jinja_env.bytecode_cache = TEMPLATES
+    client = app.test_client()
     assert client.post("/login", data={"username": USER}).status_code == 302
     return client
 

@@ -23,7 +23,7 @@ __all__ = ["training"]
 
 GRAVE = ("serious", "critical")
 LONG = 120_000
-SETTLE_MS = 500
+QUIET_MS, LONGEST_MS = 120, 2000  # so long nothing on the page changes; not waited for any longer
 DATASETS = "/datasets/images/classification"
 MODELS = "/models/images/classification"
 
@@ -48,12 +48,28 @@ def tab(chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
+def settle(page: Page) -> None:
+    """Wait until nothing on the page has changed for a moment."""
+    page.evaluate(
+        """([quiet, longest]) => new Promise((done) => {
+            let timer;
+            const end = () => { watcher.disconnect(); done(); };
+            const again = () => { clearTimeout(timer); timer = setTimeout(end, quiet); };
+            const watcher = new MutationObserver(again);
+            watcher.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+            setTimeout(end, longest);
+            again();
+        })""",
+        [QUIET_MS, LONGEST_MS],
+    )
+
+
 def check(page: Page) -> None:
     """The page in the light colours with all rules, then the contrast in the dark ones."""
     page.add_style_tag(content="*, *::before, *::after { transition: none !important; animation: none !important; }")
     for theme, rules in (("Light", {}), ("Dark", {"runOnly": ["color-contrast"]})):
         page.get_by_role("button", name=theme, exact=True).click()
-        page.wait_for_timeout(SETTLE_MS)  # charts are drawn anew
+        settle(page)  # charts are drawn anew
         found = violations(page, **rules)
         assert not found, f"{page.url}, {theme}:\n" + "\n".join(found)
 
@@ -121,7 +137,7 @@ def test_a_page_of_a_server_in_use(tab: Page, site: Site, pattern: str) -> None:
     name_yourself(tab.context, site.server)
     tab.set_default_timeout(LONG)
     tab.goto(site.address(pattern))
-    tab.wait_for_timeout(SETTLE_MS)
+    settle(tab)
     check(tab)
 
 
@@ -156,7 +172,7 @@ def test_work_in_progress(tab: Page, web_server: RunningServer, training: Traini
         make_job(web_server.service, name=f"job {status.name}", status=status)
     for address in (training.url, web_server.url, f"{web_server.url}/queue"):
         tab.goto(address)
-        tab.wait_for_timeout(SETTLE_MS)
+        settle(tab)
         check(tab)
 
 
