@@ -11,6 +11,9 @@ import numpy as np
 
 from digits import tasks
 from digits.domain.metrics import deciding_metric, facts
+from digits.domain.training import TaskOptions
+from digits.engines.network.losses import LOSSES
+from digits.extensions import loader
 from digits.storage.records.reader import BOX_DTYPE
 from digits.tasks.base import Labels, Task
 
@@ -82,6 +85,35 @@ class TaskContract:
         found = self._measured(labels, made, real)
         assert set(self.task.picture_metrics) <= set(found)
         assert all(facts(name).title for name in found)
+
+    def test_an_evaluation_of_perfect_outputs_scores_as_the_metrics_do(self) -> None:
+        labels, outputs, truth = self.task.example()
+        report = self.task.report(labels, labels, TaskOptions(), 1.0, 3)
+        kept = [self.task.kept(np.asarray(output)) for output in outputs]
+        rows = report.add(kept, truth)
+        assert {len(rows[column.name]) for column in report.columns} == {len(kept)}
+        found = report.summary()
+        json.dumps(found, allow_nan=False)
+        assert found["labelled"] == len(kept)
+        name = deciding_metric(self.task.name, found["metrics"]) or self.task.picture_metrics[0]
+        np.testing.assert_allclose(found["metrics"][name], self._measured(labels, outputs, truth)[name], rtol=1e-6)
+
+    def test_a_kept_output_is_brought_to_another_size(self) -> None:
+        _, outputs, _ = self.task.example()
+        kept = self.task.kept(np.asarray(outputs[0]))
+        made = self.task.restored(kept, 2.0, 3.0)
+        if not self.task.of_places:
+            np.testing.assert_array_equal(made, kept)
+        elif self.task.moves == "boxes":
+            np.testing.assert_allclose(made, kept * [3, 2, 3, 2, 1, 1])
+        else:
+            width, height = self.task.size_of(kept)
+            assert self.task.size_of(made) == [3 * width, 2 * height]
+
+    def test_its_losses_and_views_are_there(self) -> None:
+        assert set(self.task.losses) <= set(LOSSES)
+        for name in self.task.views:
+            assert name in loader.BUILTINS["view"] or loader.get("view", name).ok
 
     def test_a_wrong_output_shape_is_explained(self) -> None:
         labels, outputs, _ = self.task.example()

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from digits.domain.jobs import Kind
+from digits.domain.status import Status
 from digits.service.datasets.classification import create_classification_dataset
 from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
+from tests.builders import make_job
 from tests.conftest import RunningServer
 from tests.service.finished_dataset import class_folder
 
@@ -19,9 +22,11 @@ FORMS = {
     "segmentation": ("/datasets/generic/new/image-segmentation", "dataset_name"),
     "detection": ("/datasets/generic/new/image-object-detection", "dataset_name"),
     "regression": ("/datasets/generic/new/image-regression", "dataset_name"),
+    "multi_label": ("/datasets/generic/new/image-multi-label", "dataset_name"),
     "dicom": ("/datasets/generic/new/image-dicom", "dataset_name"),
     "databases": ("/datasets/images/generic/new", "dataset_name"),
     "model": ("/models/images/classification/new", "model_name"),
+    "other model": ("/models/images/generic/new", "model_name"),
 }
 # Every field of the page's form is set to something else than it shows; the name is left empty, which is the one error.
 CHANGE = """([form, name]) => {
@@ -50,6 +55,8 @@ MARKED = "form.dataset-form, form.model-form"
 
 @pytest.fixture(scope="module")
 def dataset(live_server: RunningServer) -> Job:
+    """One of classes, and one of masks for the form of all other tasks."""
+    make_job(live_server.service, Kind.DATASET, "masks", task="segmentation", status=Status.DONE)
     folder = class_folder(live_server.jobs_dir.parent / "pictures")
     return create_classification_dataset(live_server.service, {"dataset_name": "pictures", "folder_train": str(folder)})
 
