@@ -32,6 +32,7 @@ FORMS = {
 CHANGE = """([form, name]) => {
   for (const field of form.elements) {
     if (!field.name || field.disabled || ["hidden", "file", "submit", "button"].includes(field.type)) continue;
+    if (field.closest("[data-tasks][hidden]")) continue; // a network for another task, which nobody can choose
     if (field.type === "checkbox") field.checked = !field.checked;
     else if (field.type === "radio") field.checked = true;
     else if (field.tagName === "SELECT") {
