@@ -224,9 +224,11 @@ class EngineContract:
         text = self.texts["numbers"]  # without dropout
         losses = []
         for name, size, accumulation in (("one", 16, 1), ("two", 8, 2)):
-            spec = self.spec(network=text, epochs=1, batch_size=size, batch_accumulation=accumulation)
+            rate = LearningRate(0.0005, "fixed")  # so slow that something is left to learn
+            spec = self.spec(network=text, epochs=1, batch_size=size, batch_accumulation=accumulation, learning_rate=rate)
             events = train(pictures, tmp_path / name, spec)
             losses.append([e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1].values["loss"])
+        assert losses[0] > 0.01
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
     # -- other tasks --------------------------------------------------------------------------------------------
