@@ -142,7 +142,7 @@ def shows_scores(card: Locator, sample: dict[str, Any]) -> None:
     for line, (label, percent), threshold in zip(lines.all(), sample["top"], sample["thresholds"], strict=True):
         found = label in sample["found"]
         assert found == (percent >= threshold)
-        expect(line).to_have_text(re.compile(rf"^{label}\s*{percent:.2f} % {'≥' if found else '<'} {threshold:.1f} %$"))
+        expect(line).to_have_text(re.compile(rf"^{label}\s*{percent:.2f} % {'≥' if found else '<'} {threshold:.2f} %$"))
         expect(line.locator("strong")).to_have_count(int(found))
         expect(line).to_have_class("is-true" if label in sample["true"] else "")
     assert sample["correct"] == (sample["found"] == sample["true"])

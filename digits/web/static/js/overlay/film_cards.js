@@ -72,7 +72,7 @@ class ClassesCard {
       const isFound = found?.includes(label);
       const line = { class: real.includes(label) ? "is-true" : "", style: `--share: ${share ?? 0}%` };
       const text = share === null ? "nan" : `${share.toFixed(2)} %`;
-      const limit = thresholds && ` ${isFound ? "≥" : "<"} ${thresholds[i].toFixed(1)} %`;
+      const limit = thresholds && ` ${isFound ? "≥" : "<"} ${thresholds[i].toFixed(2)} %`;
       return el(
         "li",
         line,
