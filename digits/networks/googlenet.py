@@ -107,6 +107,7 @@ METRICS = {"top1": {"better": "higher", "unit": "%"}, "top5": {"better": "higher
 
 
 def metrics(outputs, targets):
-    top5 = outputs["output"].topk(min(5, outputs["output"].shape[1]), dim=1).indices  # (N, 5)
-    hits = top5 == targets[:, None]
-    return {"top1": hits[:, 0].float().mean(), "top5": hits.any(dim=1).float().mean()}
+    from digits.networks.helpers import accuracy_top_n
+
+    scores = outputs["output"]  # (N, K)
+    return {"top1": accuracy_top_n(scores, targets, 1), "top5": accuracy_top_n(scores, targets, 5)}

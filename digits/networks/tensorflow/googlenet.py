@@ -76,9 +76,7 @@ METRICS = {"top1": {"better": "higher", "unit": "%"}, "top5": {"better": "higher
 
 
 def metrics(outputs, targets):
-    scores = outputs["output"]
-    count = min(5, scores.shape[-1])
-    return {
-        "top1": ops.mean(ops.cast(ops.in_top_k(targets, scores, 1), "float32")),
-        "top5": ops.mean(ops.cast(ops.in_top_k(targets, scores, count), "float32")),
-    }
+    from digits.networks.tensorflow.helpers import classification_accuracy_top_n as accuracy_top_n
+
+    scores = outputs["output"]  # (N, K)
+    return {"top1": accuracy_top_n(scores, targets, 1), "top5": accuracy_top_n(scores, targets, 5)}
