@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import ConfigError
 from digits.utils.values import boolean
 
@@ -45,7 +46,7 @@ class Settings:
     all_extensions: bool = _help("Show plugins that hide themselves by default.", False)
     cpu_slots: int = _help("CPU slots for jobs; 0: the number of cores.", 0)
     heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300)
-    checkpoint_seconds: int = _help("Time between rolling checkpoints of a training.", 60)
+    checkpoint_seconds: int = _help("Time between rolling checkpoints of a training.", CHECKPOINT_SECONDS)
     min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
     predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
     web_threads: int = _help("Threads of the web server; each live page holds one.", 320)

@@ -72,7 +72,7 @@ class Framework:
     library_title: str = ""
     packages: tuple[str, ...] = ()  # distributions whose versions a training notes
     import_first: tuple[str, ...] = ()  # modules that crash the process when they are imported after `module`
-    solvers: tuple[str, ...] = SOLVERS
+    solvers: tuple[str, ...] = tuple(SOLVERS)
     precisions: tuple[str, ...] = ("32-true", "16-mixed", "bf16-mixed")
     augmentations: tuple[str, ...] = ("flip", "quad_rot", "rot", "scale", "shift", "noise", "contrast", "whitening", "hsv")
     exports: tuple[Format, ...] = ()

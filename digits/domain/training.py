@@ -6,8 +6,51 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-SOLVERS = ("SGD", "MOMENTUM", "NESTEROV", "ADAGRAD", "ADADELTA", "ADAM", "ADAMW", "RMSPROP", "FTRL", "ADAGRADDA")
-LR_POLICIES = ("fixed", "step", "multistep", "exp", "inv", "poly", "sigmoid", "cosine")
+from digits.errors import TrainingError
+
+CHECKPOINT_SECONDS = 60  # between rolling checkpoints, where the setting says nothing else
+FIRST_SQUARES = 0.1  # what the sums of squared gradients begin with in FTRL and AdaGrad with dual averaging
+
+
+@dataclass(frozen=True)
+class SolverFacts:
+    """Its title, and what momentum (None: it has none) and weight decay are where a training does not give them."""
+
+    title: str
+    momentum: float | None = None
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """Its title, and the parameters that it reads with their values where a training does not give them."""
+
+    title: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+SOLVERS = {
+    "SGD": SolverFacts("SGD (stochastic gradient descent)", 0.9, 1e-4),
+    "MOMENTUM": SolverFacts("Momentum", 0.9, 1e-4),
+    "NESTEROV": SolverFacts("Nesterov's accelerated gradient", 0.9, 1e-4),
+    "ADAGRAD": SolverFacts("AdaGrad"),
+    "ADADELTA": SolverFacts("AdaDelta"),
+    "ADAM": SolverFacts("Adam"),
+    "ADAMW": SolverFacts("AdamW", None, 0.01),
+    "RMSPROP": SolverFacts("RMSprop", 0.0),
+    "FTRL": SolverFacts("FTRL"),
+    "ADAGRADDA": SolverFacts("AdaGrad dual averaging"),
+}
+LR_POLICIES = {
+    "fixed": PolicyFacts("Fixed"),
+    "step": PolicyFacts("Step down", {"step_size": 33.0, "step_gamma": 0.1}),
+    "multistep": PolicyFacts("Step down at given points", {"multistep_values": (50.0, 85.0), "multistep_gamma": 0.5}),
+    "exp": PolicyFacts("Exponential decay", {"exp_gamma": 0.95}),
+    "inv": PolicyFacts("Inverse decay", {"inv_gamma": 0.1, "inv_power": 0.5}),
+    "poly": PolicyFacts("Polynomial decay", {"poly_power": 3.0}),
+    "sigmoid": PolicyFacts("Sigmoid decay", {"sigmoid_step": 50.0, "sigmoid_gamma": 0.1}),
+    "cosine": PolicyFacts("Half a cosine"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +72,15 @@ class Solver:
     momentum: float | None = None
     weight_decay: float | None = None
     rms_decay: float = 0.99
+
+    def settled(self) -> tuple[float | None, float]:
+        """Momentum (None: it has none) and weight decay, the solver's own where None is given. TrainingError for an unknown
+        solver."""
+        facts = SOLVERS.get(self.type)
+        if facts is None:
+            raise TrainingError(f"There is no solver {self.type}.", advice=f"Choose one of {', '.join(SOLVERS)}.", code="solver")
+        momentum = facts.momentum if self.momentum is None else self.momentum
+        return momentum, facts.weight_decay if self.weight_decay is None else self.weight_decay
 
 
 @dataclass(frozen=True)

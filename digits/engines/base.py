@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from digits.domain.datasets import DatasetInfo, RecordMeta
 from digits.domain.events import Event
-from digits.domain.training import TrainingSpec
+from digits.domain.training import CHECKPOINT_SECONDS, TrainingSpec
 from digits.errors import BadRequest
 from digits.frameworks import Framework, attribute, framework
 from digits.storage.files import retry_when_disk_full
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import numpy as np  # the web process reads the contract too and has no need of it
 
 T = TypeVar("T")
-DEFAULT_BATCH_SIZE = 16  # when neither the form nor the text (`BATCH_SIZE`) says one
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ class TrainingRun:
     should_stop: Callable[[], bool] = lambda: False
     devices: tuple[str, ...] = ()
     threads: int = 0
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     start_weights: Path | None = None
     processes: int = 0  # CPU processes of data-parallel training; 0 or 1: one
 

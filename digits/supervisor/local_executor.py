@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import digits
+from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import StorageError
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder, JobsDir
@@ -60,7 +61,7 @@ class LocalExecutor:
         jobs_dir: JobsDir,
         command: Sequence[str] = WORKER_COMMAND,
         ladder: Ladder | None = None,
-        checkpoint_seconds: int = 60,
+        checkpoint_seconds: int = CHECKPOINT_SECONDS,
         environ: Mapping[str, str] | None = None,
         cpu_slots: int = 0,
         gpus: Callable[[], list[Gpu]] = list_gpus,

@@ -32,6 +32,7 @@ from typing import IO, TextIO, TypeVar
 
 from digits.domain.events import AttemptEvent, Event, StatusEvent
 from digits.domain.jobs import JobRequest, Kind, Status
+from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import DiskFull, JobStopped
 from digits.storage.events import EventWriter
 from digits.storage.files import is_disk_full, retry_when_disk_full, write_json
@@ -130,7 +131,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--attempt", type=int, default=1)
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--gpus", default="", help="comma-separated devices that are reserved for the job")
-    parser.add_argument("--checkpoint-seconds", type=int, default=60)
+    parser.add_argument("--checkpoint-seconds", type=int, default=CHECKPOINT_SECONDS)
     parser.add_argument("--foreground", action="store_true", help="leave the output on the terminal instead of worker.log")
     parser.add_argument("job_id")
     return parser.parse_args(argv)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-FIRST_SQUARES = 0.1  # what the sum of squares begins with, as in the original
+from digits.domain.training import FIRST_SQUARES
 
 
 class AdagradDualAveraging(Optimizer):

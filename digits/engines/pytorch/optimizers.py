@@ -1,4 +1,4 @@
-"""Optimizers by the names of the form (R 3.2), with their defaults."""
+"""Optimizers by the names of the form (R 3.2)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from digits.domain.training import Solver
-from digits.engines.pytorch.dual_averaging import FIRST_SQUARES, AdagradDualAveraging
-from digits.errors import TrainingError
-
-# momentum None: the solver has none; weight decay: the field's usual value for nets trained from scratch
-DEFAULTS: dict[str, tuple[float | None, float]] = {
-    "SGD": (0.9, 1e-4),
-    "MOMENTUM": (0.9, 1e-4),
-    "NESTEROV": (0.9, 1e-4),
-    "ADAGRAD": (None, 0.0),
-    "ADADELTA": (None, 0.0),
-    "ADAM": (None, 0.0),
-    "ADAMW": (None, 0.01),
-    "RMSPROP": (0.0, 0.0),
-    "FTRL": (None, 0.0),
-    "ADAGRADDA": (None, 0.0),
-}
-SUPPORTED = tuple(DEFAULTS)
+from digits.domain.training import FIRST_SQUARES, Solver
+from digits.engines.pytorch.dual_averaging import AdagradDualAveraging
 
 
 def make_optimizer(solver: Solver, rate: float, parameters: Iterable[torch.nn.Parameter], *, fused: bool) -> Optimizer:
@@ -33,11 +17,7 @@ def make_optimizer(solver: Solver, rate: float, parameters: Iterable[torch.nn.Pa
 
     Raises TrainingError for solvers that are not known.
     """
-    if solver.type not in DEFAULTS:
-        raise TrainingError(f"There is no solver {solver.type}.", advice=f"Choose one of {', '.join(SUPPORTED)}.", code="solver")
-    momentum, decay = DEFAULTS[solver.type]
-    momentum = momentum if solver.momentum is None else solver.momentum
-    decay = decay if solver.weight_decay is None else solver.weight_decay
+    momentum, decay = solver.settled()
     return _MAKERS[solver.type](list(parameters), rate, momentum, decay, solver, fused)
 
 

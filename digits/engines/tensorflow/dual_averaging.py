@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from digits.domain.training import FIRST_SQUARES
 from digits.engines.tensorflow.start import keras
-
-FIRST_SQUARES = 0.1
 
 
 class AdagradDualAveraging(keras.optimizers.Optimizer):

@@ -1,29 +1,16 @@
-"""Optimizers by the names of the form (R 3.2), with the defaults that the PyTorch engine has."""
+"""Optimizers by the names of the form (R 3.2), which take the steps that those of the PyTorch engine take.
+
+Weight decay is added to the gradient, but for AdamW, which takes it off the weights.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from digits.domain.training import Solver
-from digits.engines.tensorflow.dual_averaging import FIRST_SQUARES, AdagradDualAveraging
+from digits.domain.training import FIRST_SQUARES, Solver
+from digits.engines.tensorflow.dual_averaging import AdagradDualAveraging
 from digits.engines.tensorflow.start import keras
-from digits.errors import TrainingError
-
-# momentum None: the solver has none; weight decay is added to the gradient, but for AdamW, which takes it off the weights
-DEFAULTS: dict[str, tuple[float | None, float]] = {
-    "SGD": (0.9, 1e-4),
-    "MOMENTUM": (0.9, 1e-4),
-    "NESTEROV": (0.9, 1e-4),
-    "ADAGRAD": (None, 0.0),
-    "ADADELTA": (None, 0.0),
-    "ADAM": (None, 0.0),
-    "ADAMW": (None, 0.01),
-    "RMSPROP": (0.0, 0.0),
-    "FTRL": (None, 0.0),
-    "ADAGRADDA": (None, 0.0),
-}
-SUPPORTED = tuple(DEFAULTS)
 
 
 def make_optimizer(solver: Solver, rate: float, *, scaled: bool = False) -> tuple[Any, float]:
@@ -31,11 +18,7 @@ def make_optimizer(solver: Solver, rate: float, *, scaled: bool = False) -> tupl
 
     `scaled` wraps it for half precision. Raises TrainingError for solvers that are not known.
     """
-    if solver.type not in DEFAULTS:
-        raise TrainingError(f"There is no solver {solver.type}.", advice=f"Choose one of {', '.join(SUPPORTED)}.", code="solver")
-    momentum, decay = DEFAULTS[solver.type]
-    momentum = momentum if solver.momentum is None else solver.momentum
-    decay = decay if solver.weight_decay is None else solver.weight_decay
+    momentum, decay = solver.settled()
     optimizer = _MAKERS[solver.type](rate, momentum or 0.0, decay, solver)
     if scaled:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

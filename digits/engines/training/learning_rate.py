@@ -10,16 +10,6 @@ from digits.domain.training import LR_POLICIES, LearningRate
 from digits.errors import BadRequest
 
 POINTS = 101  # of a drawn curve: one per percent
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "fixed": {},
-    "step": {"step_size": 33.0, "step_gamma": 0.1},
-    "multistep": {"multistep_values": "50,85", "multistep_gamma": 0.5},
-    "exp": {"exp_gamma": 0.95},
-    "inv": {"inv_gamma": 0.1, "inv_power": 0.5},
-    "poly": {"poly_power": 3.0},
-    "sigmoid": {"sigmoid_step": 50.0, "sigmoid_gamma": 0.1},
-    "cosine": {},
-}
 FIRST = 0.01  # part of the rate that a warm-up begins with
 
 
@@ -50,7 +40,7 @@ def multistep_values(text: Any) -> tuple[float, ...]:
 def _parameters(rate: LearningRate) -> dict[str, Any]:
     """Defaults with what was given laid over; a `lr_` before a name (as the form has it) is dropped, empty values too."""
     given = {name.removeprefix("lr_"): value for name, value in rate.parameters.items() if value not in (None, "")}
-    known = DEFAULTS[rate.policy]
+    known = LR_POLICIES[rate.policy].parameters
     merged = {name: given.get(name, default) for name, default in known.items()}
     return {name: value if name == "multistep_values" else _number(name, value) for name, value in merged.items()}
 

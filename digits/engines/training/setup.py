@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from digits.domain.events import LogEvent, WarningEvent
-from digits.engines.base import DEFAULT_BATCH_SIZE, NetworkContext, TrainingRun
+from digits.engines.base import NetworkContext, TrainingRun
 from digits.engines.network.checks import NETWORK_FILE
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
@@ -22,6 +22,7 @@ from digits.errors import TrainingError
 from digits.metrics.base import Metric
 from digits.storage.files import atomic, write_json
 from digits.tasks import Labels, Task, of
+from digits.utils.constants import DEFAULT_BATCH_SIZE
 
 PREPARATION_FILE = "preprocessing.json"
 

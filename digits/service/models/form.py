@@ -22,38 +22,8 @@ METHODS = {
     "pretrained": "Pretrained networks",
     "custom": "Custom network",
 }
-SOLVER_TITLES = {
-    "SGD": "SGD (stochastic gradient descent)",
-    "MOMENTUM": "Momentum",
-    "NESTEROV": "Nesterov's accelerated gradient",
-    "ADAGRAD": "AdaGrad",
-    "ADADELTA": "AdaDelta",
-    "ADAM": "Adam",
-    "ADAMW": "AdamW",
-    "RMSPROP": "RMSprop",
-    "FTRL": "FTRL",
-    "ADAGRADDA": "AdaGrad dual averaging",
-}
-POLICY_TITLES = {
-    "fixed": "Fixed",
-    "step": "Step down",
-    "multistep": "Step down at given points",
-    "exp": "Exponential decay",
-    "inv": "Inverse decay",
-    "poly": "Polynomial decay",
-    "sigmoid": "Sigmoid decay",
-    "cosine": "Half a cosine",
-}
-LR_PARAMETERS = {
-    "fixed": (),
-    "step": ("lr_step_size", "lr_step_gamma"),
-    "multistep": ("lr_multistep_values", "lr_multistep_gamma"),
-    "exp": ("lr_exp_gamma",),
-    "inv": ("lr_inv_gamma", "lr_inv_power"),
-    "poly": ("lr_poly_power",),
-    "sigmoid": ("lr_sigmoid_step", "lr_sigmoid_gamma"),
-    "cosine": (),
-}
+LR_PARAMETERS = {name: tuple(f"lr_{one}" for one in policy.parameters) for name, policy in LR_POLICIES.items()}
+LR_DEFAULTS = {one: value for policy in LR_POLICIES.values() for one, value in policy.parameters.items()}
 MAX_TEXT = 1_000_000
 MAX_NAME = 500
 
@@ -73,19 +43,37 @@ class LearningRateForm(FormModel):
         "step",
         "Policy",
         "How the rate changes from the start (0 %) to the end (100 %) of the training.",
-        choices={p: POLICY_TITLES[p] for p in LR_POLICIES},
+        choices={name: policy.title for name, policy in LR_POLICIES.items()},
         advanced=True,
     )
-    lr_step_size: float = option(33.0, "Step size (%)", "The rate drops each time so much is done.", gt=0, le=100, advanced=True)
-    lr_step_gamma: float = option(0.1, "Factor", "The rate is multiplied by this at each step.", ge=0, advanced=True)
-    lr_multistep_values: list[Percent] = option([50.0, 85.0], "Steps at (%)", "The rate drops at these points.", advanced=True)
-    lr_multistep_gamma: float = option(0.5, "Factor", "The rate is multiplied by this at each point.", ge=0, advanced=True)
-    lr_exp_gamma: float = option(0.95, "Factor", "The rate is multiplied by this at each percent.", ge=0, advanced=True)
-    lr_inv_gamma: float = option(0.1, "Gamma", "Rate = base x (1 + gamma x percent) ^ -power.", ge=0, advanced=True)
-    lr_inv_power: float = option(0.5, "Power", "See gamma.", ge=0, advanced=True)
-    lr_poly_power: float = option(3.0, "Power", "Rate = base x (1 - percent / 100) ^ power.", ge=0, advanced=True)
-    lr_sigmoid_step: float = option(50.0, "Middle (%)", "Where half of the base rate is reached.", ge=0, le=100, advanced=True)
-    lr_sigmoid_gamma: float = option(0.1, "Steepness", "How fast the rate falls around the middle.", advanced=True)
+    lr_step_size: float = option(
+        LR_DEFAULTS["step_size"], "Step size (%)", "The rate drops each time so much is done.", gt=0, le=100, advanced=True
+    )
+    lr_step_gamma: float = option(
+        LR_DEFAULTS["step_gamma"], "Factor", "The rate is multiplied by this at each step.", ge=0, advanced=True
+    )
+    lr_multistep_values: list[Percent] = option(
+        list(LR_DEFAULTS["multistep_values"]), "Steps at (%)", "The rate drops at these points.", advanced=True
+    )
+    lr_multistep_gamma: float = option(
+        LR_DEFAULTS["multistep_gamma"], "Factor", "The rate is multiplied by this at each point.", ge=0, advanced=True
+    )
+    lr_exp_gamma: float = option(
+        LR_DEFAULTS["exp_gamma"], "Factor", "The rate is multiplied by this at each percent.", ge=0, advanced=True
+    )
+    lr_inv_gamma: float = option(
+        LR_DEFAULTS["inv_gamma"], "Gamma", "Rate = base x (1 + gamma x percent) ^ -power.", ge=0, advanced=True
+    )
+    lr_inv_power: float = option(LR_DEFAULTS["inv_power"], "Power", "See gamma.", ge=0, advanced=True)
+    lr_poly_power: float = option(
+        LR_DEFAULTS["poly_power"], "Power", "Rate = base x (1 - percent / 100) ^ power.", ge=0, advanced=True
+    )
+    lr_sigmoid_step: float = option(
+        LR_DEFAULTS["sigmoid_step"], "Middle (%)", "Where half of the base rate is reached.", ge=0, le=100, advanced=True
+    )
+    lr_sigmoid_gamma: float = option(
+        LR_DEFAULTS["sigmoid_gamma"], "Steepness", "How fast the rate falls around the middle.", advanced=True
+    )
     lr_warmup: float = option(
         0.0, "Warm-up (%)", "The rate rises from near 0 in this part of the training.", ge=0, le=100, advanced=True
     )
@@ -112,7 +100,9 @@ class SolverForm(LearningRateForm):
         le=100_000,
         advanced=True,
     )
-    solver_type: str = option("SGD", "Solver", "The optimizer.", choices={s: SOLVER_TITLES[s] for s in SOLVERS}, advanced=True)
+    solver_type: str = option(
+        "SGD", "Solver", "The optimizer.", choices={name: solver.title for name, solver in SOLVERS.items()}, advanced=True
+    )
     momentum: float | None = option(None, "Momentum", "Blank: 0.9 where the solver has momentum.", ge=0, lt=1, advanced=True)
     weight_decay: float | None = option(
         None, "Weight decay", "Pulls weights towards zero. Blank: the solver's default.", ge=0, allow_inf_nan=False, advanced=True

@@ -8,21 +8,21 @@ from typing import Any
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
 from digits.domain.metrics import DECIDING, as_json
-from digits.domain.training import StartWeights, TrainingSpec
+from digits.domain.training import LR_POLICIES, SOLVERS, StartWeights, TrainingSpec
 from digits.engines.network.losses import LOSSES, usual_loss
 from digits.engines.network.own_metrics import OWN_LOSS
 from digits.errors import StorageError
 from digits.service import Service
 from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
-from digits.service.models.form import POLICY_TITLES, SOLVER_TITLES, ModelForm
+from digits.service.models.form import ModelForm
 from digits.service.models.history import RunHistory, current_snapshots, read_history
 from digits.service.models.validation_samples import frames
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.storage.run_summary import decides
-from digits.tasks import get
+from digits.tasks import recorded
 from digits.utils.values import finite
 
 KEPT_LINES = 400
@@ -148,7 +148,7 @@ def loss_text(spec: TrainingSpec, info: DatasetInfo | None) -> str:
     """What the training makes small, in words."""
     if spec.loss:
         return LOSSES.get(spec.loss, spec.loss)
-    usual = usual_loss(spec.task, info) if info is not None else get(spec.task).default_loss
+    usual = usual_loss(spec.task, info) if info is not None else recorded(spec.task).default_loss
     if not usual or OWN_LOSS.search(spec.network):
         return "the network's own"
     return f"{LOSSES[usual]} (usual for these labels)" if info is not None else "usual for the labels"
@@ -173,7 +173,7 @@ def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
         ("Epochs", str(spec.epochs)),
         ("Batch size", str(spec.batch_size or "the network's own")),
         ("Accumulated batches", str(spec.batch_accumulation)),
-        ("Solver", SOLVER_TITLES.get(solver.type, solver.type)),
+        ("Solver", SOLVERS[solver.type].title if solver.type in SOLVERS else solver.type),
         ("Momentum", default if solver.momentum is None else f"{solver.momentum:g}"),
         ("Weight decay", default if solver.weight_decay is None else f"{solver.weight_decay:g}"),
         *([("RMS decay", f"{solver.rms_decay:g}")] if solver.type == "RMSPROP" else []),
@@ -190,14 +190,17 @@ def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
 
 def _option_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
     """The settings that only this task has."""
-    values = get(spec.task).own_options(spec.options)
+    values = recorded(spec.task).own_options(spec.options)
     titles = {name: str(ModelForm.model_fields[name].title) for name in values}
     return [(titles[name], _value(value) or "chosen on the validation split") for name, value in values.items()]
 
 
 def _rate_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
     rate = spec.learning_rate
-    rows = [("Base rate", f"{rate.base:g}"), ("Policy", POLICY_TITLES.get(rate.policy, rate.policy))]
+    rows = [
+        ("Base rate", f"{rate.base:g}"),
+        ("Policy", LR_POLICIES[rate.policy].title if rate.policy in LR_POLICIES else rate.policy),
+    ]
     rows += [(name.replace("_", " "), _value(value)) for name, value in rate.parameters.items()]
     return rows + ([("Warm-up", f"{rate.warmup:g} %")] if rate.warmup else [])
 
