@@ -1,4 +1,4 @@
-"""`digits model`: train, list, show, abort, delete, download and export models."""
+"""`digits model`: train, list, show, abort, delete, download and export models, delete exports."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def train(
             network = _proposed(service, source, fields.get("framework") or DEFAULT)
         values = {**_network(service, network, network_file, previous), **absolute_paths(ModelForm, fields), "dataset": source.id}
         values.setdefault("model_name", f"{source.name} {network or (network_file and network_file.stem) or previous}")
-        jobs = create_models(service, tasks.get(source.task).area, values, owner)
+        jobs = create_models(service, tasks.recorded(source.task).area, values, owner)
         done = no_wait or follow(service, [job.id for job in jobs], quiet=as_json)
         if as_json:
             print_json([model_dict(service, service.store.get(job.id), verbose=True) for job in jobs])
@@ -163,6 +163,20 @@ def export(name: str, format_name: str, output: Path | None, epoch: str | None, 
             print_json({**found.to_json(), "folder": str(folder), "size": found.size})
         else:
             click.echo("\n".join([*(str(folder / file) for file, _ in found.files), f"differs by {found.parity:.2g} at most"]))
+
+
+@model.command("delete-export")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.argument("names", nargs=-1, required=True, metavar="EXPORT...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@jobs_dir_option
+def delete_export(name: str, names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
+    """Delete exports of a model, each named by format and epoch: onnx-epoch_5. Its snapshots stay."""
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.MODEL)
+        for export_name in names:
+            if yes or click.confirm(f"Delete {export_name} of {job.name}?"):
+                exports.delete_export(service, job, export_name)
 
 
 model.add_command(evaluate)

@@ -21,6 +21,7 @@ from pathlib import Path
 from digits.errors import DigitsError
 from digits.ipc.errors import error_to_json
 from digits.ipc.messages import CommunicationError, Message, receive_or_end, send
+from digits.ipc.scratch import discard
 
 logger = logging.getLogger(__name__)
 
@@ -99,10 +100,14 @@ class MessageServer:
             self._slots.release()
 
     def _send(self, connection: socket.socket, answer: Message) -> None:
-        """Send an answer, or the error that it is one that cannot be sent."""
+        """Send an answer, or the error that it is one that cannot be sent. What nobody takes leaves no scratch file."""
         try:
             send(connection, answer)
+        except CommunicationError:
+            discard(answer.arrays)
+            raise
         except ValueError as error:
+            discard(answer.arrays)
             logger.warning("An answer cannot be sent: %s", error)
             send(connection, Message({"error": error_to_json(DigitsError(f"The answer cannot be sent: {error}."))}))
 

@@ -1,9 +1,9 @@
 """Arrays that several of our processes need: written once to a file, and named to the others instead of being sent.
 
 Holds: a scratch folder lies below `.digits/scratch` of the jobs directory and lives as long as one request; whoever opened it
-removes it, and what a killed process left is removed when the web process starts. Only files below `.digits/scratch` are ever
-opened. One folder holds at most `MAX_BYTES`. It is made with the first array that it takes; arrays that cannot be written (a full
-disk) are sent instead.
+removes it. An answer that comes after its client gave up is removed by who wrote it (`discard`), and what a killed process left
+when the web process starts. Only files below `.digits/scratch` are ever opened. One folder holds at most `MAX_BYTES`. It is made
+with the first array that it takes; arrays that cannot be written (a full disk) are sent instead.
 """
 
 from __future__ import annotations
@@ -89,6 +89,15 @@ def store(folder: Path, arrays: Mapping[str, Any]) -> dict[str, Any]:
     except OSError as error:
         logger.warning("%s cannot be written, so arrays are sent: %s", folder, error)
         return dict(arrays)
+
+
+def discard(arrays: Mapping[str, Any]) -> None:
+    """Remove the files that `store` wrote for an answer which nobody takes any more, and their folder where nothing else is in
+    it: the client gave up, and may have removed the folder before the files came."""
+    for path in {array.path for array in arrays.values() if isinstance(array, StoredArray)}:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another answer lies in it
+            path.parent.rmdir()
 
 
 def confined_file(root: Path | None, path: str) -> Path:

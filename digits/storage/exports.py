@@ -2,13 +2,14 @@
 
 Holds: a folder of that name is whole. It is written under a name that begins with a dot and renamed; where there was one of the
 same format and epoch, that one goes when the new one stands in its place. What a job that was killed left half is removed, and
-what it had put aside is restored, at the next look after its end.
+what it had put aside is restored, at the next look after its end; what was deleted but is not yet gone goes with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from digits.storage.files import read_json, sync_directory, write_json
 from digits.storage.folders import JobFolder
 
 FACTS = "export.json"
-PART, OLD = ".part", ".old"
+PART, OLD, GONE = ".part", ".old", ".gone"  # half written, put aside for a newer one, deleted
 
 
 def export_name(format_name: str, epoch: float) -> str:
@@ -74,6 +75,15 @@ def exports_of(model: JobFolder) -> list[Export]:
     return sorted(found, key=lambda export: export.created, reverse=True)
 
 
+def remove(model: JobFolder, name: str) -> None:
+    """Remove an export with its files: from one moment to the next there is none of this name. Nothing happens where none is."""
+    gone = model.exports / f".{secrets.token_hex(8)}{GONE}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(model.exports / name, gone)
+        sync_directory(model.exports)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 def export_folder(model: JobFolder, export: Export) -> Path:
     """Where the files of an export lie."""
     return model.exports / export_name(export.format, export.epoch)
@@ -83,7 +93,7 @@ def _clear_left_over(model: JobFolder, own: str = "") -> None:
     """Restore what was put aside and remove what is half, of the job `own` (the caller's) and of jobs that have ended."""
     for path in list(model.exports.glob(".*")):
         job_id = path.stem.removeprefix(".")
-        if path.suffix in (PART, OLD) and (job_id == own or _has_ended(JobFolder(model.path.parent / job_id))):
+        if path.suffix in (PART, OLD, GONE) and (job_id == own or _has_ended(JobFolder(model.path.parent / job_id))):
             if path.suffix == OLD:
                 _restore(model, path)
             shutil.rmtree(path, ignore_errors=True)

@@ -74,3 +74,6 @@ def test_a_model_is_exported_from_its_page(page: Page, context: BrowserContext, 
     with page.expect_download() as download:
         row.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == f"{model.id}_epoch_2_model.pt2"
+    row.get_by_role("button", name="Delete PyTorch program, epoch 2").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(exports.get_by_text("There is no export.")).to_be_visible()

@@ -53,6 +53,13 @@ def test_a_model_is_exported_from_the_command_line(service: Service, model: Job,
     session = onnxruntime.InferenceSession(target)
     (found,) = session.run(None, {"features": np.full((3, 1, 12, 12), 80, np.float32)})
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    place = ["--jobs-dir", str(service.jobs_dir.path)]
+    unknown = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_7", "--yes", *place])
+    assert unknown.exit_code != 0
+    asked = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_1", *place], input="n\n")
+    assert (asked.exit_code, len(exports_of(service.folder(model.id)))) == (0, 1)
+    gone = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_1", "--yes", *place])
+    assert (gone.exit_code, exports_of(service.folder(model.id))) == (0, []), gone.output
     wrong = CliRunner().invoke(group, ["model", "export", "stripes", "--format", "x", "--jobs-dir", str(service.jobs_dir.path)])
     assert wrong.exit_code != 0
 

@@ -7,15 +7,18 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from digits.errors import BadRequest
-from digits.ipc.messages import CommunicationError, Message
-from digits.ipc.scratch import StoredArray, remove_left_over, scratch_folder, store
+from digits.ipc.messages import CommunicationError, Message, call
+from digits.ipc.scratch import StoredArray, confined_folder, discard, remove_left_over, scratch_folder, store
 from digits.storage.folders import JobsDir
+from tests.ipc.test_message_server import SECONDS, serving
 from tests.ipc.test_messages import answer_to, exchange, frame
 
 LARGE = np.arange(2**17, dtype=np.float32).reshape(4, -1)
@@ -129,3 +132,32 @@ def test_what_a_killed_process_left_goes_with_the_next_start(jobs_dir: JobsDir) 
     assert len(list(jobs_dir.scratch.glob("*/*.arrays"))) == 1
     remove_left_over(jobs_dir)
     assert not jobs_dir.scratch.exists()
+
+
+def test_an_answer_that_comes_after_its_client_gave_up_leaves_nothing(jobs_dir: JobsDir, tmp_path: Path) -> None:
+    """The client's folder is gone when the answer is written: the writer makes it anew, and removes it again."""
+    go, written = threading.Event(), threading.Event()
+
+    def answer(request: Message) -> Message:
+        assert go.wait(SECONDS)
+        stored = store(confined_folder(jobs_dir.scratch, request.header["scratch"]), {"a": LARGE})
+        written.set()
+        return Message({}, stored)
+
+    with serving(tmp_path / "s", answer, scratch=jobs_dir.scratch):
+        with scratch_folder(jobs_dir) as folder, pytest.raises(CommunicationError):
+            call(tmp_path / "s", Message({"scratch": str(folder)}), timeout=0.1)
+        go.set()
+        assert written.wait(SECONDS)
+        deadline = time.monotonic() + SECONDS
+        while list(jobs_dir.scratch.iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert list(jobs_dir.scratch.iterdir()) == []
+
+
+def test_answers_to_others_in_the_same_folder_stay(jobs_dir: JobsDir) -> None:
+    with scratch_folder(jobs_dir) as folder:
+        late, other = store(folder, {"a": LARGE}), store(folder, {"b": LARGE})
+        discard(late)
+        assert np.array_equal(np.asarray(other["b"]), LARGE)
+        assert len(list(folder.iterdir())) == 1

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from digits.domain.exports import Export, ExportSpec
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Action, Kind, Resources, Status, Task
 from digits.engines.exporters import check_format, formats
-from digits.errors import NotFound
+from digits.errors import Conflict, NotFound
 from digits.service import Service, jobs
 from digits.service.models.snapshots import Snapshot, find_snapshot, list_snapshots
-from digits.storage.exports import export_folder, export_name, exports_of
+from digits.storage.exports import export_folder, export_name, exports_of, remove
 from digits.storage.jobs.store import Job
 
 TYPE_NAME = "Export"
@@ -90,6 +91,25 @@ def export_of_job(service: Service, model: Job, job_id: str) -> Export:
     raise NotFound(f"{model.name} has no export of the job {job_id}.")
 
 
+def delete_export(service: Service, model: Job, name: str) -> None:
+    """Delete the export `<format>-epoch_<E>` of a model, with its files and the jobs that made it or failed to.
+
+    NotFound where there is neither; Conflict while a job is at it.
+    """
+    entries = {entry.name: entry for entry in list_exports(service, model)}
+    if name not in entries:
+        there = f"There are {', '.join(entries)}." if entries else "It has none."
+        raise NotFound(f"{model.name} has no export {name[:80]!r}.", advice=there)
+    export = entries[name].export
+    made = [job for job in jobs.jobs_of_model(service, model, (Kind.EXPORT,)) if _is_of(job, name, export)]
+    if any(job.status.is_running for job in made):
+        raise Conflict(f"{name} is being written.", advice="Wait for it, or abort its job first.")
+    remove(service.folder(model.id), name)
+    for job in made:
+        with contextlib.suppress(NotFound):  # somebody else deletes it at the same moment
+            service.store.request_action(job.id, Action.DELETE)
+
+
 def exports_at(service: Service, model: Job, epoch: float) -> list[tuple[Export, Path]]:
     """The exports of one snapshot, with the folders of their files."""
     folder = service.folder(model.id)
@@ -109,6 +129,11 @@ def snapshot_choices(service: Service, model: Job) -> list[dict[str, Any]]:
 
 def _is_best(model: Job, snapshot: Snapshot) -> bool:
     return model.best_epoch is not None and abs(snapshot.epoch - model.best_epoch) < 1e-6
+
+
+def _is_of(job: Job, name: str, export: Export | None) -> bool:
+    """Whether a job made, or was to make, the export of a name."""
+    return export_name(*_wanted(job)) == name or (export is not None and export.job_id == job.id)
 
 
 def _wanted(job: Job) -> tuple[str, float]:

@@ -16,7 +16,8 @@ from digits.web.http.request import check_edit, describes, get_service, json_ans
 from digits.web.models.downloads import archive_answer
 
 ENTRY = (
-    "`id` of the job, `format`, `title`, `snapshot_epoch`, `status` (a word), `progress` from 0 to 1, `message`, `error`, "
+    "`id` of the job, `name` (`<format>-epoch_<E>`), `format`, `title`, `snapshot_epoch`, `status` (a word), `progress` from "
+    "0 to 1, `message`, `error`, "
     "`created`, and once it is done `url`, `size` (bytes), `files`, `compared` (pictures) and `parity` (the largest difference)"
 )
 
@@ -25,6 +26,7 @@ def register(area: Blueprint) -> None:
     """Add the routes below `/models/<id>/exports`."""
     area.add_url_rule("/models/<job_id>/exports.json", "exports", listed, methods=["GET"])
     area.add_url_rule("/models/<job_id>/exports.json", "export", start, methods=["POST"])
+    area.add_url_rule("/models/<job_id>/exports/<name>", "export_delete", delete, methods=["DELETE"])
     area.add_url_rule("/models/<job_id>/exports/<name>/download", "export_download", download)
     area.add_url_rule("/models/<job_id>/exports/<name>/<path:file>", "export_file", one_file)
 
@@ -56,6 +58,15 @@ def start(job_id: str) -> Any:
     return json_answer(entry_dict(model, entry, {row["name"]: row["title"] for row in exports.format_choices(model)}))
 
 
+@describes(json=True, answer="`deleted`: the name.")
+def delete(job_id: str, name: str) -> Any:
+    """Delete an export: its files, and the jobs that made it or failed to."""
+    service, model = get_service(), _model(job_id)
+    check_edit(model)
+    exports.delete_export(service, model, name)
+    return json_answer({"deleted": name})
+
+
 @describes(json=True, answer="The file, or a zip of several.")
 def download(job_id: str, name: str) -> Response:
     """An export: its one file, or all of them in a zip."""
@@ -81,6 +92,7 @@ def entry_dict(model: Job, entry: exports.ExportEntry, titles: dict[str, str]) -
     status = job.status if job else Status.DONE
     value: dict[str, Any] = {
         "id": job.id if job else export.job_id if export else "",
+        "name": entry.name,
         "format": entry.format,
         "title": titles.get(entry.format, entry.format),
         "snapshot_epoch": entry.epoch,

@@ -116,6 +116,37 @@ def test_files_of_exports_are_downloaded_and_lie_in_the_archive(client: FlaskCli
             assert expected in archive.getnames()
 
 
+def test_one_export_is_deleted_with_the_jobs_that_made_it(client: FlaskClient, service: Service, model: Job) -> None:
+    publish_files(service, model, "onnx", {"model.onnx": b"onnx"})
+    publish_files(service, model, "onnx", {"model.onnx": b"other"}, epoch=1.0)
+    failed = start_export(service, model, "torch_export", "1")
+    address = f"/models/{model.id}/exports"
+    busy = client.delete(f"{address}/torch_export-epoch_1", headers={"Accept": "application/json"})
+    assert (busy.status_code, busy.json["error"]["type"]) == (409, "Conflict")
+    service.store.transition(failed.id, Status.ERROR, error="It cannot be done.")
+    for name in ("onnx-epoch_2", "torch_export-epoch_1"):
+        assert client.delete(f"{address}/{name}").get_json() == {"deleted": name}
+        assert client.delete(f"{address}/{name}").status_code == 404
+    assert [row["name"] for row in exports_of(client, model)] == ["onnx-epoch_1"]
+    assert [path.name for path in service.folder(model.id).exports.iterdir()] == ["onnx-epoch_1"]
+    assert failed.id not in {job.id for job in service.store.query(JobQuery(kind=Kind.EXPORT)).jobs}
+    for name in ("..", "..%2Fsnapshots", ".", "onnx-epoch_1%2Fmodel.onnx", "x" * 5000):
+        assert client.delete(f"{address}/{name}").status_code in (404, 405, 308)
+    assert (service.folder(model.id).path / "snapshots").is_dir()
+    other = make_job(service, owner="somebody else", status=Status.DONE, framework="pytorch")
+    publish_files(service, other, "onnx", {"model.onnx": b"onnx"})
+    assert client.delete(f"/models/{other.id}/exports/onnx-epoch_2").status_code == 403
+
+
+def test_an_export_that_was_half_deleted_is_gone(client: FlaskClient, service: Service, model: Job) -> None:
+    """A process that is killed while it removes the files leaves them under a name that nobody lists."""
+    publish_files(service, model, "onnx", {"model.onnx": b"onnx"})
+    folder = service.folder(model.id).exports
+    (folder / "onnx-epoch_2").rename(folder / ".0123456789abcdef.gone")
+    assert exports_of(client, model) == []
+    assert list(folder.iterdir()) == []
+
+
 def test_a_damaged_or_unfinished_export_is_not_listed(client: FlaskClient, service: Service, model: Job) -> None:
     publish_files(service, model, "onnx", {"model.onnx": b"onnx"})
     folder = service.folder(model.id).exports

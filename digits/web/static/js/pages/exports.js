@@ -2,6 +2,7 @@
 // The exports of a model: what is there, what is being made, a form for another one; and the graph of its network.
 
 import { ago, el, find, icon, perhaps, pill, progressBar } from "../parts/elements.js";
+import { confirmDialog } from "../parts/dialogs.js";
 import { epochText, fileSize, number } from "../parts/format.js";
 import { networkView } from "../parts/network_view.js";
 import { below, request } from "../parts/request.js";
@@ -10,6 +11,7 @@ import { below, request } from "../parts/request.js";
 /**
  * @typedef {object} Export
  * @property {string} id
+ * @property {string} name
  * @property {string} title
  * @property {number} snapshot_epoch
  * @property {string} status
@@ -49,8 +51,32 @@ function exportRow(row) {
     el("td", { class: "num" }, done ? fileSize(row.size) : ""),
     el("td", { class: "num" }, parityOf(row)),
     el("td", {}, row.created === null ? "" : ago(row.created)),
-    el("td", {}, row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download")),
+    el(
+      "td",
+      {},
+      row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download"),
+      " ",
+      ENDED.includes(row.status) && deleteButton(row),
+    ),
   );
+}
+
+/** @param {Export} row */
+function deleteButton(row) {
+  const what = `${row.title}, epoch ${epochText(row.snapshot_epoch)}`;
+  const look = { class: "btn btn-outline-secondary btn-sm", type: "button", "aria-label": `Delete ${what}`, title: "Delete" };
+  return el("button", { ...look, onclick: () => remove(row, what) }, icon("trash"));
+}
+
+/**
+ * @param {Export} row
+ * @param {string} what
+ */
+async function remove(row, what) {
+  const text = `${what}: its files are removed. The model and its snapshots stay.`;
+  if (!(await confirmDialog("Delete this export?", text, { action: "Delete", danger: true }))) return;
+  const path = address.replace(/exports\.json$/, `exports/${encodeURIComponent(row.name)}`);
+  await told(() => request(path, { method: "DELETE" }));
 }
 
 /** @param {Export} row */
@@ -96,16 +122,24 @@ function draw(rows) {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  await told(() => request(address, { method: "POST", data: Object.fromEntries(new FormData(form)) }));
+});
+
+/**
+ * Does something and shows what there is then; a refusal is said above the list.
+ * @param {() => Promise<any>} act
+ */
+async function told(act) {
   const problem = find("[data-export-problem]", card);
   problem.hidden = true;
   try {
-    await request(address, { method: "POST", data: Object.fromEntries(new FormData(form)) });
+    await act();
     await look();
   } catch (error) {
     problem.hidden = false;
     problem.textContent = /** @type {Error} */ (error).message;
   }
-});
+}
 
 look().catch(() => {});
 
