@@ -1,12 +1,12 @@
 """What a data set or model is about: one module a task, all behind the contract of `tasks.base`.
 
-`get` gives a task by its name (or an older one), `of` the task that labels make of it, `infer` that of samples whose source
-names none. Nothing else compares a task's name or a label's kind.
+`get` gives a task by its name (or an older one) that was sent, `recorded` by that of a job, `of` the task that labels make of
+it, `infer` that of samples whose source names none. Nothing else compares a task's name or a label's kind.
 """
 
 from __future__ import annotations
 
-from digits.errors import BadRequest
+from digits.errors import BadRequest, StorageError
 from digits.tasks.base import Labels, Task
 from digits.tasks.classification import Classification
 from digits.tasks.detection import Detection
@@ -16,7 +16,21 @@ from digits.tasks.multi_label import MultiLabel
 from digits.tasks.regression import Regression
 from digits.tasks.segmentation import Segmentation
 
-__all__ = ["CLASSIFICATION", "GENERIC", "TASKS", "Labels", "Task", "get", "infer", "of", "of_output", "title_of", "words_for"]
+__all__ = [
+    "CLASSIFICATION",
+    "GENERIC",
+    "TASKS",
+    "Labels",
+    "Task",
+    "find",
+    "get",
+    "infer",
+    "of",
+    "of_output",
+    "recorded",
+    "title_of",
+    "words_for",
+]
 
 TASKS: tuple[Task, ...] = (
     Classification(),
@@ -31,11 +45,27 @@ CLASSIFICATION, GENERIC = TASKS[0], TASKS[-1]  # those with an area of their own
 _BY_NAME = {name: task for task in TASKS for name in (task.name, *task.aliases)}
 
 
+def find(name: str) -> Task | None:
+    """The task of a name, or of another name that is understood for it; None for any other text."""
+    return _BY_NAME.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))
+
+
 def get(name: str) -> Task:
-    """The task of a name, or of another name that is understood for it. BadRequest for any other text."""
-    found = _find(name)
+    """As `find`, for what somebody sent. BadRequest where there is none."""
+    found = find(name)
     if found is None:
-        raise BadRequest(f"There is no task {name!r}.", advice=f"Tasks are {', '.join(task.name for task in TASKS)}.")
+        raise BadRequest(f"There is no task {str(name)[:80]!r}.", advice=f"Tasks are {', '.join(task.name for task in TASKS)}.")
+    return found
+
+
+def recorded(name: str) -> Task:
+    """As `find`, for what `job.json` and the row of a job say. StorageError where there is none."""
+    found = find(name)
+    if found is None:
+        raise StorageError(
+            f"The job's task is {str(name)[:80]!r} (job.json), which this version of digits does not know.",
+            advice="Start the version that made it on this jobs directory, or delete the job.",
+        )
     return found
 
 
@@ -60,14 +90,10 @@ def infer(kind: str, has_classes: bool) -> Task:
 
 def title_of(name: str) -> str:
     """The word for a task on pages; the name itself of one that is not known here, as in a job folder of a newer version."""
-    found = _find(name)
+    found = find(name)
     return found.title if found else name
 
 
 def words_for(*names: str) -> str:
     """Tasks in the middle of a sentence for people: `segmentation, image to image`."""
     return ", ".join(title_of(name).lower() for name in names)
-
-
-def _find(name: str) -> Task | None:
-    return _BY_NAME.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))

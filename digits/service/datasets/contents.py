@@ -11,6 +11,7 @@ from digits.engines.network.losses import LOSSES, usual_loss
 from digits.errors import StorageError
 from digits.service import Service
 from digits.storage.jobs.store import Job
+from digits.tasks import recorded
 
 CLASSIFICATION = {"folder": "image-classification-folder", "textfile": "image-classification-textfile"}  # extensions by method
 SPLITS = {"train": TRAIN_DB, "val": VAL_DB, "test": TEST_DB}
@@ -19,7 +20,11 @@ WITHOUT_LABEL_DB = {"index", "none"}  # label kinds that need no database of the
 
 
 def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
-    """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory and what each stage found."""
+    """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory and what each stage found.
+
+    StorageError for one of a task that is not known.
+    """
+    recorded(job.task)
     value: dict[str, Any] = {"id": job.id, "name": job.name, "status": job.status.word}
     if not verbose:
         return value

@@ -189,7 +189,7 @@ def ask(service: Service, model: Job, snapshot: Snapshot, message: messages.Mess
 
 def classifies(model: Job) -> bool:
     """Whether a model gives one class for each picture, as the routes of classification need it."""
-    return gives_one_class(tasks.get(model.task))
+    return gives_one_class(tasks.recorded(model.task))
 
 
 def gives_one_class(task: tasks.Task) -> bool:

@@ -27,7 +27,10 @@ def suits_form(job: Job, area: str) -> bool:
 
     What a plugin made for classification belongs to both: scripts of the original train on all plugins' data sets by the other.
     """
-    return tasks.get(job.task).area == area or (area == tasks.GENERIC.area and job.extension not in CLASSIFICATION.values())
+    task = tasks.find(job.task)
+    if task is None:
+        return False
+    return task.area == area or (area == tasks.GENERIC.area and job.extension not in CLASSIFICATION.values())
 
 
 def dataset_choices(service: Service, area: str, extension: str = "") -> list[dict[str, Any]]:

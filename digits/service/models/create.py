@@ -106,7 +106,7 @@ def usable_dataset(service: Service, area: str, dataset_id: str) -> Job:
             {"dataset": [f"{job.name} {word}, so it has no pictures to learn from. Make it again or choose another."]}
         )
     if not suits_form(job, area):
-        where = f"/models/images/{tasks.get(job.task).area}/new"
+        where = f"/models/images/{tasks.recorded(job.task).area}/new"
         raise FormErrors({"dataset": [f"This form is not for data sets like {job.name}. Make its model at {where}."]})
     return job
 
@@ -117,7 +117,11 @@ def clone_values(service: Service, job: Job) -> dict[str, Any]:
 
 
 def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
-    """The JSON of a model, which is also the archive's `info.json` (R 7.1); `verbose` adds directory and snapshots."""
+    """The JSON of a model, which is also the archive's `info.json` (R 7.1); `verbose` adds directory and snapshots.
+
+    StorageError for one of a task that is not known.
+    """
+    tasks.recorded(job.task)
     folder = service.folder(job.id)
     request = folder.request()
     snapshots = list_snapshots(service, job)
@@ -156,7 +160,7 @@ def _dataset_keys(service: Service, job: Job) -> dict[str, Any]:
     if info.feature_shape is not None:
         channels, height, width = info.feature_shape
         value["image dimensions"] = [height, width, channels]
-    if tasks.get(job.task).has_labels_file:
+    if tasks.recorded(job.task).has_labels_file:
         value |= {"image resize mode": info.extra.get("resize_mode", ""), "labels file": LABELS_FILE}
     if info.mean_image:
         value["mean file"] = info.mean_image
@@ -260,7 +264,7 @@ def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Jo
             job_id=job_id,
             kind=Kind.MODEL,
             task=Task(plan.dataset.task),
-            type_name=tasks.get(plan.dataset.task).model_type,
+            type_name=tasks.recorded(plan.dataset.task).model_type,
             name=model.name,
             group=plan.group,
             owner=owner,

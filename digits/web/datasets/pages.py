@@ -139,7 +139,7 @@ def _kept_by_browsers(job: Job, data: bytes, kind: str) -> Any:
 
 
 def _train_address(job: Job) -> str:
-    return url_for("models.new", kind=tasks.get(job.task).area, dataset=job.id)
+    return url_for("models.new", kind=tasks.recorded(job.task).area, dataset=job.id)
 
 
 def explore_address(job: Job, split: str, what: str = "features", **query: Any) -> str:

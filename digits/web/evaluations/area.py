@@ -35,7 +35,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
     splits = evaluations.available_splits(service, model)
     split = next((name for name in ("val_db", "test_db", "train_db") if name in splits), "")
     count = min(SAMPLES, splits.get(split, 0))
-    task = tasks.get(model.task)
+    task = tasks.recorded(model.task)
     return {
         "classifies": classifies(model),
         "view": task.views[0],

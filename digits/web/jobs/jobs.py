@@ -91,7 +91,7 @@ def clone_address(job: Job) -> str:
         return f"{root}/datasets/generic/new/{job.extension}?clone={job.id}"
     if job.extension and job.extension not in CLASSIFICATION.values():
         return f"{root}/models/images/generic/new/{job.extension}?clone={job.id}"
-    return f"{root}/models/images/{tasks.get(job.task).area}/new?clone={job.id}"
+    return f"{root}/models/images/{tasks.recorded(job.task).area}/new?clone={job.id}"
 
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})

@@ -112,7 +112,7 @@ def show(job_id: str) -> Any:
     return render_job(
         "models/show.html",
         job,
-        task_area=tasks.get(job.task).area,
+        task_area=tasks.recorded(job.task).area,
         page=page,
         event_offset=page.history.offset,
         details=model_dict(service, job, verbose=True),

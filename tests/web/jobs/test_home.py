@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from flask.testing import FlaskClient
 
 from digits.domain.jobs import Kind, Status
 from digits.service import Service
+from digits.storage.jobs.reindex import Report, restore
 from digits.storage.jobs.store import Output
 from tests.builders import make_job
 from tests.conftest import USER
@@ -168,3 +171,26 @@ def test_one_damaged_job_leaves_the_lists_of_the_others_alone(client: FlaskClien
     for address in ("/", "/models/images/classification/new", "/queue"):
         assert client.get(address).status_code == 200, address
     assert client.delete(f"/models/{broken.id}").status_code == 200
+
+
+@pytest.mark.parametrize("kind", [Kind.MODEL, Kind.DATASET])
+def test_a_job_of_an_unknown_task_is_shown_as_damaged_and_can_be_deleted(
+    client: FlaskClient, service: Service, kind: Kind
+) -> None:
+    """As a newer version leaves it, or a hand: its `job.json` and, made again from it, its row name a task that is not there."""
+    whole, odd = (make_job(service, kind, name, status=Status.DONE) for name in ("whole", "odd"))
+    file = service.folder(odd.id).request_file
+    file.write_text(json.dumps({**json.loads(file.read_text()), "task": "telepathy"}))
+    report = Report()
+    restore(service.folder(odd.id), service.store, report)
+    assert (report.restored, report.problems) == ([odd.id], [])
+    for address in ("/", "/?tab=1", "/queue", "/jobs.json", "/completed_jobs.json", "/models/images/classification/new"):
+        assert client.get(address).status_code == 200, address
+    rows = {row["id"]: row for row in client.get("/index.json").json[f"{kind}s"]}
+    assert "error" not in rows[whole.id]
+    assert "'telepathy'" in rows[odd.id]["error"]
+    for address in (f"/{kind}s/{odd.id}", f"/{kind}s/{odd.id}.json"):
+        answer = client.get(address, headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.json["error"]["type"]) == (500, "StorageError"), address
+        assert "does not know" in answer.json["error"]["message"]
+    assert client.delete(f"/{kind}s/{odd.id}").status_code == 200
