@@ -7,12 +7,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from digits.errors import BadRequest
+from digits.utils.constants import TEST_DB as TEST_DB
+from digits.utils.constants import TRAIN_DB as TRAIN_DB
+from digits.utils.constants import VAL_DB as VAL_DB
 
-TRAIN_DB = "train_db"
-VAL_DB = "val_db"
-TEST_DB = "test_db"
 STAGES = (TRAIN_DB, VAL_DB, TEST_DB)
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
+
+
+def ignored_in(described: Mapping[str, Any]) -> int:
+    """The value of pixels that count nowhere, by what a data set says of itself (`DatasetInfo.extra`)."""
+    return int(described.get("ignore_index", IGNORED))
 
 
 def split_name(text: str) -> str:
@@ -123,7 +128,7 @@ class DatasetInfo:
     @property
     def ignored(self) -> int:
         """The value of pixels that count nowhere."""
-        return int(self.extra.get("ignore_index", IGNORED))
+        return ignored_in(self.extra)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from digits.errors import LoadImageError
-from digits.utils.resizing import as_type, centre_box, is_eight_bit, resize_image, scaled, scaled_size
+from digits.utils.resizing import as_type, fitted
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
 
@@ -39,31 +39,9 @@ def groups_of_shape(arrays: Iterable[np.ndarray]) -> list[list[int]]:
     return list(groups.values())
 
 
-def resize_array(array: np.ndarray, height: int, width: int, mode: str = "squash") -> np.ndarray:
-    """A picture (H, W, C) to (height, width, C), dtype kept, by the rules of `digits.utils.image.resize_image`, which does it for
-    uint8 grey and RGB.
+def resize_array(array: np.ndarray, height: int, width: int, mode: str = "squash", fill: int | None = None) -> np.ndarray:
+    """A picture (H, W, C) to (height, width, C), dtype kept, as `digits.utils.image.resize_image` does it for uint8 grey and RGB.
 
-    What `fill` and `half_crop` pad is noise between the smallest and largest value of the picture.
+    What is padded holds `fill`; None: noise, between the smallest and largest value of other pictures.
     """
-    if array.shape[:2] == (height, width):
-        return array
-    if is_eight_bit(array):
-        plain = array[:, :, 0] if array.shape[2] == 1 else array
-        return resize_image(plain, height, width, resize_mode=mode).reshape(height, width, -1)
-    box = centre_box((array.shape[1], array.shape[0]), (width, height), mode)
-    array = array if box is None else array[box[1] : box[3], box[0] : box[2]]
-    size = scaled_size((array.shape[1], array.shape[0]), (width, height), mode)
-    return _centre(scaled(array, size), height, width)
-
-
-def _centre(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
-    part = array[top : top + height, left : left + width]
-    if part.shape[:2] == (height, width):
-        return part
-    noise = np.random.default_rng((height, width)).random((height, width, array.shape[2]))
-    low, high = float(array.min()), float(array.max())
-    result = as_type(low + noise * (high - low), array.dtype)
-    top, left = (height - part.shape[0]) // 2, (width - part.shape[1]) // 2
-    result[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return result
+    return fitted(array, (width, height), mode, fill)

@@ -1,76 +1,83 @@
 """Brings a picture, and the mask or boxes that belong to it, to the size of the data set by one rule.
 
 First the picture is padded at the right and at the bottom (`pad_width` × `pad_height`, 0: not at all), then scaled: `squash`
-scales each axis on its own, `fill` fits the picture inside and pads around it, `crop` covers the target and cuts the centre.
-Pictures are (H, W, C) with their type kept, masks (H, W), boxes (n, 4) of x0, y0, x1, y1 in pixels.
+scales each axis on its own, `fill` fits the picture inside and pads around it, `crop` covers the target and cuts the centre,
+`half_crop` does half of both. Pictures are (H, W, C) with their type kept, masks (H, W), boxes (n, 4) of x0, y0, x1, y1 in
+pixels.
+
+What is padded around a picture is said by its data set (`fill` in `DatasetInfo.extra`), and the same for every picture that a
+model of it gets later: noise where a picture is classified as a whole, so that a network cannot learn the padding by heart; 0
+where labels lie over the picture or are measured in it. `fill_of` reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from digits.errors import LoadImageError
-from digits.utils.resizing import centre_box, centre_offset, nearest, scaled, scaled_size
+from digits.utils.resizing import centre_offset, fitted, nearest, scaled_size
+
+NOISE, ZERO = "noise", "zero"
+FILLS: dict[str, int | None] = {NOISE: None, ZERO: 0}  # as `digits.utils.resizing` takes them
+
+
+def fill_of(described: Mapping[str, Any]) -> str:
+    """What pads the pictures of a data set, by its `DatasetInfo.extra`.
+
+    Those made before `fill` was recorded: noise for the classification sources, which alone recorded `min_side`, else 0.
+    """
+    found = described.get("fill")
+    return str(found) if found in FILLS else NOISE if "min_side" in described else ZERO
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture of one size lands: scaled to `inner` (width, height), its corner at (`left`, `top`) of `outer`."""
+    """Where a picture of one size lands: padded to `padded` (width, height), then brought to `outer`."""
 
     padded: tuple[int, int]
-    inner: tuple[int, int]
     outer: tuple[int, int]
-    left: int = 0
-    top: int = 0
+    mode: str = "squash"
+    fill: str = ZERO
 
-    def picture(self, array: np.ndarray, fill: int = 0) -> np.ndarray:
-        """A picture (H, W, C) in its new size, dtype kept; what is padded holds `fill`."""
-        return self._resized(_padded(array, self.padded, fill), scaled, fill)
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Width and height that the padded picture is scaled to."""
+        return scaled_size(self.padded, self.outer, self.mode)
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Left and top of the scaled picture in `outer`; negative where so much of it is cut."""
+        left, top = map(centre_offset, self.inner, self.outer)
+        return left, top
+
+    def picture(self, array: np.ndarray) -> np.ndarray:
+        """A picture (H, W, C) in its new size, dtype kept."""
+        return fitted(_padded(array, self.padded, 0), self.outer, self.mode, FILLS[self.fill])
 
     def mask(self, array: np.ndarray, fill: int) -> np.ndarray:
         """A map (H, W) of class numbers in its new size, by the nearest pixel; what is padded holds `fill`."""
-        return self._resized(_padded(array, self.padded, fill), nearest_pixels, fill)
+        return fitted(_padded(array, self.padded, fill), self.outer, self.mode, fill, nearest_pixels)
 
     def boxes(self, corners: np.ndarray) -> np.ndarray:
         """Corners (n, 4) in pixels of the new picture, float64; they may lie outside of it."""
         scale = np.array([self.inner[0] / self.padded[0], self.inner[1] / self.padded[1]] * 2)
-        return corners * scale + np.array([self.left, self.top] * 2)
-
-    def _resized(self, array: np.ndarray, resize: Callable[[np.ndarray, tuple[int, int]], np.ndarray], fill: int) -> np.ndarray:
-        """Scaled and placed; a very long picture that covers the target is cut before it is scaled, not after."""
-        covers = self.inner != self.outer and all(a >= b for a, b in zip(self.inner, self.outer, strict=True))
-        box = centre_box(self.padded, self.outer, "crop") if covers else None
-        if box is None:
-            return self._placed(resize(array, self.inner), fill)
-        part = array[box[1] : box[3], box[0] : box[2]]
-        part = resize(part, scaled_size((part.shape[1], part.shape[0]), self.outer, "crop"))
-        left, top = map(centre_offset, (part.shape[1], part.shape[0]), self.outer)
-        return part[-top : self.outer[1] - top, -left : self.outer[0] - left]
-
-    def _placed(self, array: np.ndarray, fill: int) -> np.ndarray:
-        if self.inner == self.outer:
-            return array
-        width, height = self.outer
-        out = np.full((height, width, *array.shape[2:]), fill, array.dtype)
-        x, y = max(0, self.left), max(0, self.top)
-        part = array[max(0, -self.top) :, max(0, -self.left) :][: height - y, : width - x]
-        out[y : y + part.shape[0], x : x + part.shape[1]] = part
-        return out
+        return corners * scale + np.array(self.corner * 2)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The size that all pictures of a data set get; 0 keeps a picture's own."""
+    """The size that all pictures of a data set get; 0 keeps a picture's own. `fill` says what pads around them."""
 
     width: int = 0
     height: int = 0
     mode: str = "squash"
     pad_width: int = 0
     pad_height: int = 0
+    fill: str = ZERO
 
     def place(self, width: int, height: int) -> Placement:
         """The placement of a picture of this size. Raises LoadImageError for one that is larger than the padding."""
@@ -80,15 +87,13 @@ class Fit:
                 f"It has {width}x{height} pixels, more than the padding of {padded[0]}x{padded[1]}.",
                 advice="Give a larger padding, or none.",
             )
-        outer = (self.width or padded[0], self.height or padded[1])
-        inner = scaled_size(padded, outer, self.mode)
-        return Placement(padded, inner, outer, *map(centre_offset, inner, outer))
+        return Placement(padded, (self.width or padded[0], self.height or padded[1]), self.mode, self.fill)
 
     def to_json(self) -> dict[str, Any]:
-        """For `DatasetInfo.extra`, in the words of the classification sources."""
+        """For `DatasetInfo.extra`, in the words of `digits.images.prepare.Preparation`, which prepares new pictures by it."""
         sizes = {"width": self.width, "height": self.height} if self.width and self.height else {}
         padding = {"padding": [self.pad_width, self.pad_height]} if self.pad_width else {}
-        return {"resize_mode": self.mode, "keep_size": not sizes, **sizes, **padding}
+        return {"resize_mode": self.mode, "keep_size": not sizes, "fill": self.fill, **sizes, **padding}
 
 
 def _padded(array: np.ndarray, size: tuple[int, int], fill: int) -> np.ndarray:

@@ -13,13 +13,20 @@ import numpy as np
 from PIL import Image
 
 from digits.errors import LoadImageError
-from digits.images.arrays import resize_array, with_channels
+from digits.images.arrays import with_channels
+from digits.images.place import FILLS, NOISE, Fit, fill_of
 from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
 from digits.utils.names import is_address
+from digits.utils.resizing import scaled, scaled_size
 
 EIGHT_BIT = "8-bit"
 DIGEST_BYTES = 16
+
+
+def dtype_word(dtype: str, channels: int | None) -> str:
+    """What a `Preparation` calls the type of records: uint8 grey and RGB are read as every picture can be."""
+    return EIGHT_BIT if dtype == "uint8" and channels in (1, 3, None) else dtype
 
 
 class NamedBytes(io.BytesIO):
@@ -36,7 +43,8 @@ class Preparation:
 
     `channels` is 1, 3, or any other number that the source has. `dtype` `8-bit` reads every picture as uint8 grey or RGB;
     a NumPy name (`uint16`, `float32`, …) keeps the values of the file. With `keep_size` nothing is resized. A picture
-    whose shorter side is below `min_side` is refused.
+    whose shorter side is below `min_side` is refused. `fill` and `padding` (width, height) are those of `digits.images.place`;
+    a picture that is larger than the padding is shrunk into it.
     """
 
     width: int = 256
@@ -46,6 +54,8 @@ class Preparation:
     keep_size: bool = False
     min_side: int = 0
     dtype: str = EIGHT_BIT
+    fill: str = NOISE
+    padding: tuple[int, int] = (0, 0)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,8 +63,9 @@ class Preparation:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Preparation:
         """From `DatasetInfo.extra`; other keys are ignored."""
-        names = {f.name for f in fields(cls)}
-        return cls(**{name: v for name, v in value.items() if name in names})
+        known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        width, height = known.get("padding") or (0, 0)
+        return cls(**{**known, "fill": fill_of(value), "padding": (int(width), int(height))})
 
     def read(self, path: str) -> tuple[np.ndarray, tuple[int, int], bytes]:
         """Feature (C,H,W), original (width, height) and digest of a file. Raises LoadImageError."""
@@ -79,15 +90,24 @@ class Preparation:
 
     def _eight_bit(self, picture: Image.Image | np.ndarray) -> np.ndarray:
         channels = self.channels or None
-        if self.keep_size:
-            return image_to_array(picture, channels)
-        return resize_image(picture, self.height, self.width, channels, self.resize_mode)
+        if not (self.keep_size or any(self.padding)):  # without an array of the whole picture in between
+            return resize_image(picture, self.height, self.width, channels, self.resize_mode, FILLS[self.fill])
+        array = image_to_array(picture, channels)
+        return self._placed(array[:, :, np.newaxis] if array.ndim == 2 else array)
 
     def _wide(self, array: np.ndarray) -> np.ndarray:
         if array.dtype != np.dtype(self.dtype):
             raise LoadImageError(f"It holds {array.dtype} values, the data set {self.dtype}.", advice="Convert it to that type.")
-        array = with_channels(array, self.channels)
-        return array if self.keep_size else resize_array(array, self.height, self.width, self.resize_mode)
+        return self._placed(with_channels(array, self.channels))
+
+    def _placed(self, array: np.ndarray) -> np.ndarray:
+        """A picture (H, W, C) padded and resized."""
+        height, width = array.shape[:2]
+        if any(self.padding) and (width > self.padding[0] or height > self.padding[1]):
+            width, height = scaled_size((width, height), self.padding, "fill")
+            array = scaled(array, (width, height))
+        size = (0, 0) if self.keep_size else (self.width, self.height)
+        return Fit(*size, self.resize_mode, *self.padding, self.fill).place(width, height).picture(array)
 
 
 def _read_bytes(path: str) -> bytes:

@@ -17,8 +17,10 @@ import numpy as np
 
 from digits.errors import DataError
 from digits.images.arrays import resize_array, with_channels
-from digits.images.prepare import EIGHT_BIT, Preparation
+from digits.images.place import FILLS, fill_of
+from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.utils.image import load_array, load_image
+from digits.utils.resizing import centre_part
 
 SUFFIXES = {b"\x93NUM": ".npy", b"II*\0": ".tif", b"MM\0*": ".tif", b"\x89PNG": ".png"}
 
@@ -41,7 +43,7 @@ class Preparer:
         self._least = tuple(int(n) for n in meta["input_shape"][1:])
         self._enlarges = self._preparation.keep_size and not dont_resize
         if dont_resize:
-            self._preparation = replace(self._preparation, keep_size=True)
+            self._preparation = replace(self._preparation, keep_size=True, padding=(0, 0))
 
     def __call__(self, source: Path | str | bytes) -> np.ndarray:
         picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else _values(source)
@@ -94,6 +96,7 @@ class Fitting:
         self.least = tuple(int(n) for n in meta["input_shape"][1:])
         self.any_size = bool(how.get("keep_size")) or not meta.get("one_size", True)
         self.mode = "squash" if task.of_places else str(how.get("resize_mode") or "squash")
+        self.fill = FILLS[fill_of(how)]
         self.dtype = np.dtype((meta.get("preparation") or {}).get("dtype") or "uint8")
 
     def takes(self, shape: tuple[int, ...]) -> bool:
@@ -113,7 +116,7 @@ class Fitting:
                 advice="Choose a data set of the same type.",
             )
         picture = with_channels(feature.transpose(1, 2, 0), self.wanted[0])
-        return resize_array(picture, *self._size(feature.shape), self.mode).transpose(2, 0, 1)
+        return resize_array(picture, *self._size(feature.shape), self.mode, self.fill).transpose(2, 0, 1)
 
     def restored(self, output: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """A kept output (…, h, w), or boxes (n, 6), of a picture that had `size` (H, W) before it was fitted, as it would lie
@@ -135,15 +138,14 @@ class Fitting:
 def centre_of(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The middle (…, h, w) of a larger label (…, H, W), as the crop of the picture is its middle; `shape` ends with (h, w).
     Raises DataError when sizes cannot match."""
-    room = [have - want for have, want in zip(array.shape[-2:], shape[-2:], strict=True)]
-    if min(room) < 0:
+    found = centre_part(array, (shape[-2], shape[-1]))
+    if found is None:
         raise DataError(
             f"The model gives outputs of {shape[-1]}×{shape[-2]} pixels, the labels of this data set have "
             f"{array.shape[-1]}×{array.shape[-2]}.",
             advice="The output of the network must have the size of the label.",
         )
-    y, x = room[0] // 2, room[1] // 2
-    return array[..., y : y + shape[-2], x : x + shape[-1]]
+    return np.asarray(found)
 
 
 def _preparation(meta: Mapping[str, Any]) -> Preparation:
@@ -152,8 +154,7 @@ def _preparation(meta: Mapping[str, Any]) -> Preparation:
     if "dtype" in how:
         return replace(Preparation.from_json(how), channels=channels, min_side=0)
     dtype = str((meta.get("preparation") or {}).get("dtype", "uint8"))
-    eight_bit = dtype == "uint8" and channels in (1, 3)
-    plain = Preparation(width, height, channels, dtype=EIGHT_BIT if eight_bit else dtype)
+    plain = Preparation(width, height, channels, dtype=dtype_word(dtype, channels), fill=fill_of(how))
     known = {name: how[name] for name in ("width", "height", "resize_mode", "keep_size") if how.get(name)}
     return replace(plain, **known)
 

@@ -78,7 +78,7 @@ class Encoder:
         if rows.keys:
             features, chunk.in_shared_memory = self._stacked(rows.features, allocate)
             chunk.records, chunk.sums = self._columns(rows, features, with_picture)
-            chunk.statistics.add(self.schema.meta, rows.labels, chunk.records.shapes)
+            chunk.statistics.add(self.schema.meta, rows.labels, chunk.records.shapes, self.schema.ignored)
             chunk.notes = rows.notes
         chunk.seconds = time.perf_counter() - began
         return chunk

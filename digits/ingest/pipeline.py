@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
+from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo, ignored_in
 from digits.domain.events import Event, LogEvent, ProgressEvent, WarningEvent
 from digits.errors import DataError, JobStopped, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
+from digits.images.prepare import dtype_word
 from digits.ingest.encode import EncodedChunk, entry_text, named, samples_of
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.problems import LISTED_DUPLICATES, PROBLEM_WORDS, SKIPPED, ProblemLog
@@ -187,7 +188,8 @@ class Ingest:
             raise DataError(
                 f"None of the entries could be read.{first}", advice="Check the files, and that digits may read them."
             )
-        return infer_schema(pairs, self.spec, class_labels_of(source), self.plugin, source.get_task())
+        schema = infer_schema(pairs, self.spec, class_labels_of(source), self.plugin, source.get_task())
+        return replace(schema, ignored=ignored_in(source.describe())) if isinstance(source, FileSource) else schema
 
     def _write_splits(
         self, source: DataIngestionInterface, schema: RecordSchema, entries: dict[str, Sequence[Any]]
@@ -351,10 +353,9 @@ def ingest(folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> Data
 
 def _preparation(described: dict[str, Any], meta: RecordMeta) -> dict[str, Any]:
     """What a source says of its pictures, with what only the records know: their type and, where the files decide, channels."""
-    known: dict[str, Any] = {"dtype": "8-bit" if meta.feature_dtype == "uint8" else meta.feature_dtype}
     if not described.get("channels") and meta.feature_shape is not None:
         described = {**described, "channels": meta.feature_shape[0]}
-    return {**known, **described}
+    return {"dtype": dtype_word(meta.feature_dtype, described.get("channels") or None), **described}
 
 
 def _spread(items: Sequence[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import DatasetSpec, RecordMeta
+from digits.domain.datasets import IGNORED, DatasetSpec, RecordMeta
 from digits.errors import PluginError
 from digits.storage.records.codec import can_encode
 from digits.storage.records.reader import BOX_DTYPE
@@ -27,11 +27,13 @@ Pair = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class RecordSchema:
-    """The shapes, types and encodings that all records share, and the names for messages. Sent to every encoder."""
+    """The shapes, types and encodings that all records share, the value of pixels that do not count, and the names for messages.
+    Sent to every encoder."""
 
     meta: RecordMeta
     plugin: str
     quality: int = 90
+    ignored: int = IGNORED
 
     def feature(self, value: Any, entry: str) -> np.ndarray:
         """A feature as an array (C, H, W) of the schema's shape and type. Raises PluginError."""

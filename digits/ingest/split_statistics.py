@@ -95,8 +95,9 @@ class LabelStatistics:
     sizes: list[int] = field(default_factory=list)
     shapes: list[int] = field(default_factory=list)
 
-    def add(self, meta: RecordMeta, labels: list[Any], shapes: np.ndarray | None) -> None:
-        """Count the labels of some records, as `RecordReader.labels` gives them; `shapes` (n, 3) are those of their features."""
+    def add(self, meta: RecordMeta, labels: list[Any], shapes: np.ndarray | None, void: int = IGNORED) -> None:
+        """Count the labels of some records, as `RecordReader.labels` gives them; `shapes` (n, 3) are those of their features.
+        Pixels of the value `void` do not count."""
         task, classes = of(meta.task, Labels.of_records(meta)), len(meta.class_labels)
         if not classes or task.counted not in COUNTED:
             return
@@ -106,7 +107,7 @@ class LabelStatistics:
                 self._add_boxes(boxes, int(shape[1]) * int(shape[2]))
         elif task.counted == "pixels":
             for label in labels:
-                self._add_map(label)
+                self._add_map(label, void)
         elif task.counted == "labels":
             for label in labels:
                 self._count(label > 0, (label > 0).astype(int))
@@ -158,10 +159,12 @@ class LabelStatistics:
         self.sizes = _added(self.sizes, sizes, SIZE_EDGES)
         self.shapes = _added(self.shapes, width / np.maximum(height, 1e-6), SHAPE_EDGES)
 
-    def _add_map(self, label: np.ndarray) -> None:
-        pixels = np.bincount(label.reshape(-1), minlength=IGNORED + 1)
-        found = pixels[: len(self.objects)]
-        self.ignored += int(pixels.sum() - found.sum())
+    def _add_map(self, label: np.ndarray, void: int) -> None:
+        known = label[label >= 0] if label.dtype.kind == "i" else label.reshape(-1)
+        found = np.bincount(known, minlength=len(self.objects))[: len(self.objects)]
+        if 0 <= void < len(found):
+            found[void] = 0
+        self.ignored += int(label.size - found.sum())
         self._count(found[1:].any(), found)
 
     def _count(self, has_object: Any, counts: np.ndarray) -> None:

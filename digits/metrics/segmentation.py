@@ -62,3 +62,13 @@ class Overlap(Metric):
         kept = (truth != self.ignored) & (truth >= 0) & (truth < k)
         joined = truth[kept].astype(np.int64) * k + predicted[kept].astype(np.int64)
         return np.bincount(joined, minlength=k * k).reshape(k, k).astype(np.float64)
+
+
+def dice_of_objects(predicted: np.ndarray, truth: np.ndarray, ignored: int = IGNORED) -> float | None:
+    """Dice in [0, 1] of one picture, classes (H, W) against classes (H, W): the mean over the classes but 0, the background,
+    that are in either; None: no such class. Pixels labelled `ignored` do not count."""
+    kept = truth != ignored
+    made, real = predicted[kept], truth[kept]
+    classes = sorted((set(np.unique(made).tolist()) | set(np.unique(real).tolist())) - {0})
+    found = [2 * int(((made == c) & (real == c)).sum()) / int((made == c).sum() + (real == c).sum()) for c in classes]
+    return sum(found) / len(found) if found else None

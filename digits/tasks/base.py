@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta
+from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta, ignored_in
 from digits.domain.training import TaskOptions
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Labels:
             class_labels=tuple(meta.get("class_labels", ())),
             feature_shape=tuple(stored) if stored else None,
             feature_dtype=str((meta.get("preparation") or {}).get("dtype", "uint8")),
+            ignored=ignored_in(meta.get("image") or {}),
         )
 
     @property
@@ -258,13 +259,13 @@ class Task(ABC):
         return list(output.shape[:-3:-1])
 
     @abstractmethod
-    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> Any:
+    def describe_label(self, label: np.ndarray, labels: Labels) -> Any:
         """A label of one record, as `RecordReader.labels` gives it, for a page, as JSON: a number, (K,), (C, H, W), or boxes
         (n,) of `BOX_DTYPE`."""
 
     @abstractmethod
     def describe_output(
-        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+        self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
         """A kept output for a page, as JSON, with what only a truth says. Shapes are those of `kept` and `describe_label`,
         e.g. (K,) and a number, or (H, W) and (1, H, W). `options` are those of the weights that gave it, as in `metrics`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.training import TaskOptions
-from digits.tasks.base import CLASSES, Guess, Labels, Task
+from digits.tasks.base import CLASSES, NONE_IGNORED, Guess, Labels, Task
 from digits.utils.values import finite
 
 if TYPE_CHECKING:
@@ -81,18 +81,24 @@ class Classification(Task):
         """The scores are the output named `output`, else the last (R 5)."""
         return outputs.get("output", list(outputs.values())[-1])
 
-    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
+    def describe_label(self, label: np.ndarray, labels: Labels) -> str:
         """The name of its class; the label is a scalar."""
-        return class_name(int(label), class_labels)
+        return class_name(int(label), labels.class_labels)
 
     def describe_output(
-        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+        self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
-        """`top` (`[label, percent]`, best first) and `correct`, of probabilities (K,) and a scalar."""
-        scores = output.ravel()[: len(class_labels)]
+        """`top` (`[label, percent]`, best first) and `correct`, as accuracy counts it, of probabilities (K,) and a scalar."""
+        import numpy as np
+
+        from digits.metrics.accuracy import rank
+
+        scores = output.ravel()[: len(labels.class_labels)]
         best = (-scores).argsort(kind="stable")[:TOP]
-        top = [[class_labels[i], finite(100 * float(scores[i]))] for i in best]
-        return {"top": top, "correct": truth is None or bool(best[0] == int(truth))}
+        top = [[labels.class_labels[i], finite(100 * float(scores[i]))] for i in best]
+        real = -1 if truth is None else int(truth)
+        hit = 0 <= real < len(scores) and bool(rank(scores[None], np.array([real]))[0] == 0)
+        return {"top": top, "correct": truth is None or hit}
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
         """The number of its class in the model, a scalar; -1 for a class that the model does not know."""
@@ -122,11 +128,12 @@ def class_name(index: int, class_labels: Sequence[str]) -> str:
     return class_labels[index] if 0 <= index < len(class_labels) else f"class {index}"
 
 
-def class_counts(parts: Iterable[np.ndarray], classes: int) -> np.ndarray:
-    """How often each class index in [0, K) is among arrays of labels, (n,) or (n, H, W): float64 (K,)."""
+def class_counts(parts: Iterable[np.ndarray], classes: int, ignored: int = NONE_IGNORED) -> np.ndarray:
+    """How often each class index in [0, K) but `ignored` is among arrays of labels, (n,) or (n, H, W): float64 (K,)."""
     import numpy as np
 
     counts = np.zeros(classes)
     for part in parts:
-        counts += np.bincount(part[(part >= 0) & (part < classes)].astype(np.int64), minlength=classes)
+        known = (part >= 0) & (part < classes) & (part != ignored)
+        counts += np.bincount(part[known].astype(np.int64), minlength=classes)
     return counts

@@ -76,12 +76,12 @@ class Detection(Task):
         """The smallest width and height in pixels that hold all boxes (n, 6)."""
         return [max(1, int(output[:, column].max(initial=0)) + 1) for column in (2, 3)]
 
-    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> list[dict[str, Any]]:
+    def describe_label(self, label: np.ndarray, labels: Labels) -> list[dict[str, Any]]:
         """`box` (x0, y0, x1, y1 in pixels) and `class` of each of the boxes (n,)."""
         return [{"box": [float(value) for value in list(row)[:4]], "class": int(row[4])} for row in label]
 
     def describe_output(
-        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+        self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
         """`boxes` of `box` (in pixels), `class` and `score`, of rows (n, 5) or (n, 6). Rows without a score are padding."""
         rows = output.reshape(-1, output.shape[-1]) if output.ndim and output.shape[-1] >= 5 else output.reshape(0, 5)

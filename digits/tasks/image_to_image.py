@@ -64,14 +64,14 @@ class ImageToImage(Task):
             return output
         return np.nan_to_num(output).round().clip(0, 255).astype(np.uint8)
 
-    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
+    def describe_label(self, label: np.ndarray, labels: Labels) -> str:
         """The `data:` address of the picture (C, H, W)."""
         from digits.images.addresses import picture_address
 
         return picture_address(label)
 
     def describe_output(
-        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+        self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
         """`picture`, the `data:` address of (C, H, W), and, for 8 bits, `psnr` in decibel."""
         from digits.images.addresses import picture_address

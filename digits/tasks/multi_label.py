@@ -88,28 +88,29 @@ class MultiLabel(Task):
         share = mean_of(part.astype(np.float64) for part in training())
         return [Guess(lambda _, truth: np.broadcast_to(share, truth.shape), "how frequent each label is, for every picture")]
 
-    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
+    def describe_label(self, label: np.ndarray, labels: Labels) -> str:
         """The names of its classes; the label is (K,), 0 or 1 each."""
-        return ", ".join(name for name, value in zip(class_labels, label.ravel(), strict=False) if value > 0) or NONE
+        return ", ".join(name for name, value in zip(labels.class_labels, label.ravel(), strict=False) if value > 0) or NONE
 
     def describe_output(
-        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+        self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
         """Of an output and a truth (K,): `top` (`[label, percent]`, best first), in the same order their `thresholds` in percent,
         `found` (labels with at least their threshold), `true` (None where no truth is known) and `correct`: whether the two are
         the same."""
         import numpy as np
 
-        scores = output.ravel()[: len(class_labels)]
-        thresholds = self.settled(options or TaskOptions(), class_labels[: len(scores)]).label_thresholds
+        names = labels.class_labels
+        scores = output.ravel()[: len(names)]
+        thresholds = self.settled(options or TaskOptions(), names[: len(scores)]).label_thresholds
         found = scores >= np.array(thresholds)
         real = None if truth is None else filled(truth, len(scores)) > 0
         best = (-scores).argsort(kind="stable")[: max(TOP, int(found.sum()))]
         return {
-            "top": [[class_labels[i], finite(100 * float(scores[i]))] for i in best],
+            "top": [[names[i], finite(100 * float(scores[i]))] for i in best],
             "thresholds": [100 * thresholds[i] for i in best],
-            "found": [name for name, value in zip(class_labels, found, strict=False) if value],
-            "true": None if real is None else [name for name, value in zip(class_labels, real, strict=False) if value],
+            "found": [name for name, value in zip(names, found, strict=False) if value],
+            "true": None if real is None else [name for name, value in zip(names, real, strict=False) if value],
             "correct": real is None or bool((found == real).all()),
         }
 

@@ -59,12 +59,12 @@ class Regression(Task):
         words = "always the mean of the training labels"
         return [Guess(lambda _, truth: np.broadcast_to(mean, truth.shape).astype(np.float32), words)]
 
-    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> list[float | None]:
+    def describe_label(self, label: np.ndarray, labels: Labels) -> list[float | None]:
         """The first numbers of (K,), in the label's units."""
         return numbers(label)
 
     def describe_output(
-        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+        self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
         """`values`: the first numbers of (K,), in the label's units."""
         return {"values": numbers(output)}

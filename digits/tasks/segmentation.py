@@ -88,7 +88,7 @@ class Segmentation(Task):
         """The most frequent class for every pixel, (N, H, W)."""
         import numpy as np
 
-        best = int(np.argmax(class_counts(training(), len(labels.class_labels))))
+        best = int(np.argmax(class_counts(training(), len(labels.class_labels), labels.ignored)))
         return [Guess(lambda _, truth: np.full(truth.shape, best), f"every pixel “{labels.class_labels[best]}”")]
 
     def kept(self, output: np.ndarray) -> np.ndarray:
@@ -101,20 +101,26 @@ class Segmentation(Task):
         """As `kept`: (H, W)."""
         return self.kept(output)
 
-    def describe_label(self, label: np.ndarray, class_labels: Sequence[str]) -> str:
-        """The classes (1, H, W) as a grey picture's `data:` address."""
+    def describe_label(self, label: np.ndarray, labels: Labels) -> str:
+        """The classes (1, H, W) as a grey picture's `data:` address, in which `IGNORED` is what does not count."""
+        import numpy as np
+
         from digits.images.addresses import map_address
 
-        return map_address(label)
+        return map_address(np.where(label == labels.ignored, IGNORED, label))
 
     def describe_output(
-        self, output: np.ndarray, truth: np.ndarray | None, class_labels: Sequence[str], options: TaskOptions | None = None
+        self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
         """`map`, the address of the classes (H, W), and `dice` in [0, 1] against a truth (1, H, W): mean over the classes but
         0 that are in the picture or its prediction; None: no such class."""
         from digits.images.addresses import map_address
+        from digits.metrics.segmentation import dice_of_objects
 
-        return {"map": map_address(output), "dice": None if truth is None else _dice(output, truth)}
+        dice = None
+        if truth is not None and truth.shape[-2:] == output.shape[-2:]:
+            dice = dice_of_objects(output.reshape(output.shape[-2:]), truth.reshape(truth.shape[-2:]), labels.ignored)
+        return {"map": map_address(output), "dice": dice}
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
         """Classes (1, H, W) as the model's, int64; what the model does not know does not count."""
@@ -143,20 +149,3 @@ class Segmentation(Task):
         truth = np.random.default_rng(0).integers(0, 3, (4, 8, 8))
         labels = Labels("map", (1, 8, 8), "uint8", ("back", "cell", "edge"), (3, 8, 8))
         return labels, np.eye(3, dtype=np.float32)[truth].transpose(0, 3, 1, 2), truth
-
-
-def _dice(output: np.ndarray, truth: np.ndarray) -> float | None:
-    """Mean of 2 |A ∩ B| / (|A| + |B|) over the classes but 0 that are in one of both, (H, W) and (1, H, W); None where there is
-    none."""
-    import numpy as np
-
-    made, real = output.reshape(output.shape[-2:]), truth.reshape(truth.shape[-2:])
-    if made.shape != real.shape:
-        return None
-    kept = real != IGNORED
-    classes = set(np.unique(made[kept]).tolist()) | set(np.unique(real[kept]).tolist())
-    values = []
-    for c in classes - {0}:
-        a, b = (made == c) & kept, (real == c) & kept
-        values.append(2 * int((a & b).sum()) / int(a.sum() + b.sum()))
-    return sum(values) / len(values) if values else None

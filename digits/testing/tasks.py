@@ -74,8 +74,8 @@ class TaskContract:
         labels, outputs, truth = self.task.example()
         for output, label in zip(outputs, truth, strict=True):
             kept = self.task.kept(np.asarray(output))
-            told = [self.task.describe_label(label, labels.class_labels)]
-            told += [self.task.describe_output(kept, real, labels.class_labels) for real in (label, None)]
+            told = [self.task.describe_label(label, labels)]
+            told += [self.task.describe_output(kept, real, labels) for real in (label, None)]
             json.dumps(told, allow_nan=False)
             assert len(self.task.size_of(kept)) <= 2
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from digits.errors import LoadImageError
+from digits.utils.constants import RESIZE_MODE_TITLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
+RESIZE_MODES = tuple(RESIZE_MODE_TITLES)
 NOT_EIGHT_BITS = "Here a picture of 8 bits a channel is needed: scale its values to 0 to 255 and save it as PNG."
 LARGEST_SCALED = 1 << 25  # pixels; beyond that a very long picture is cut before it is scaled
 
@@ -32,13 +34,14 @@ def resize_image(
     width: int,
     channels: int | None = None,
     resize_mode: str | None = None,
+    fill: int | None = None,
 ) -> NDArray[np.uint8]:
     """Bring a picture to `height` × `width`: uint8 (H, W) for one channel, (H, W, 3) for three.
 
     `channels` None keeps those of the source. `resize_mode`: `squash` (default) scales both axes on their own, `crop` covers
-    the target and cuts the centre, `fill` fits inside and pads with noise, `half_crop` scales by the mean of both ratios,
-    then cuts one axis and pads the other. The noise depends on the size alone, so results repeat. Bilinear; a picture of
-    the right size is returned untouched. Raises ValueError for arguments that make no sense.
+    the target and cuts the centre, `fill` fits inside and pads, `half_crop` scales by the mean of both ratios, then cuts one
+    axis and pads the other. What is padded holds `fill`, or noise (None), which depends on the size alone, so results repeat.
+    Bilinear; a picture of the right size is returned untouched. Raises ValueError for arguments that make no sense.
     """
     mode = resize_mode or "squash"
     if mode not in RESIZE_MODES:
@@ -51,7 +54,26 @@ def resize_image(
     box = centre_box(picture.size, (width, height), mode)
     picture = picture if box is None else picture.crop(box)
     scaled = picture.resize(scaled_size(picture.size, (width, height), mode), Image.Resampling.BILINEAR)
-    return _cut_and_pad(np.asarray(scaled), height, width)
+    return cut_and_pad(np.asarray(scaled), height, width, fill)
+
+
+def fitted(
+    array: NDArray[Any],
+    size: tuple[int, int],
+    mode: str,
+    fill: int | None = None,
+    scale: Callable[[NDArray[Any], tuple[int, int]], NDArray[Any]] | None = None,
+) -> NDArray[Any]:
+    """(H, W, …) at `size` (width, height) by a mode, dtype kept: what `resize_image` does, for arrays of any kind.
+
+    `scale` brings an array to a size: `scaled` by default, for (H, W, C).
+    """
+    if array.shape[:2] == (size[1], size[0]):
+        return array
+    box = centre_box((array.shape[1], array.shape[0]), size, mode)
+    array = array if box is None else array[box[1] : box[3], box[0] : box[2]]
+    array = (scale or scaled)(array, scaled_size((array.shape[1], array.shape[0]), size, mode))
+    return cut_and_pad(array, size[1], size[0], fill)
 
 
 def eight_bits(image: Picture, name: str) -> Picture:
@@ -140,12 +162,26 @@ def scaled_size(size: tuple[int, int], target: tuple[int, int], mode: str) -> tu
     return width, height
 
 
-def centre_offset(have: int, want: int) -> int:
-    """Where a row of `have` pixels begins in the middle of one of `want`; negative where so many are cut in front.
+def centre_start(spare: Any) -> Any:
+    """Where the middle begins, `spare` places being more than it needs: a whole number or an array of them, from 0 on.
 
-    Of an odd number of pixels the one too many is padded, or cut, behind.
+    Of an odd number the one too many is behind the middle.
     """
-    return (want - have) // 2 if have <= want else -((have - want) // 2)
+    return spare // 2
+
+
+def centre_offset(have: int, want: int) -> int:
+    """Where a row of `have` pixels begins in the middle of one of `want`; negative where so many are cut in front."""
+    return int(centre_start(want - have) if have <= want else -centre_start(have - want))
+
+
+def centre_part(array: Any, size: tuple[int, int]) -> Any | None:
+    """The middle (…, h, w) of an array (…, H, W), NumPy's or a tensor; None where it is smaller than `size` (h, w)."""
+    y, x = array.shape[-2] - size[0], array.shape[-1] - size[1]
+    if min(y, x) < 0:
+        return None
+    y, x = centre_start(y), centre_start(x)
+    return array[..., y : y + size[0], x : x + size[1]]
 
 
 def centre_box(size: tuple[int, int], target: tuple[int, int], mode: str) -> tuple[int, int, int, int] | None:
@@ -157,23 +193,34 @@ def centre_box(size: tuple[int, int], target: tuple[int, int], mode: str) -> tup
         return None
     ratio = min(size[0] / target[0], size[1] / target[1])
     kept = [min(side, math.ceil(goal * ratio) + 2) for side, goal in zip(size, target, strict=True)]
-    left, top = (size[0] - kept[0]) // 2, (size[1] - kept[1]) // 2
+    left, top = (centre_start(have - want) for have, want in zip(size, kept, strict=True))
     return left, top, left + kept[0], top + kept[1]
 
 
-def _cut_and_pad(array: NDArray[Any], height: int, width: int) -> NDArray[np.uint8]:
+def cut_and_pad(array: NDArray[Any], height: int, width: int, fill: int | None = None) -> NDArray[Any]:
+    """The middle of (H, W, …) as (height, width, …), dtype kept; what lies around it holds `fill`, or noise (None)."""
     top, left = centre_offset(array.shape[0], height), centre_offset(array.shape[1], width)
     centre = array[max(0, -top) :, max(0, -left) :][:height, :width]
     if centre.shape[:2] == (height, width):
         return np.ascontiguousarray(centre)
-    result = _noise(height, width, *array.shape[2:]).copy()
+    shape = (height, width, *array.shape[2:])
+    result = _noise(array, shape) if fill is None else np.full(shape, fill, array.dtype)
     top, left = max(0, top), max(0, left)
     result[top : top + centre.shape[0], left : left + centre.shape[1]] = centre
     return result
 
 
+def _noise(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Noise for a picture: of all values that 8-bit grey and RGB have, else between the smallest and largest of `array`."""
+    if array.ndim == 2 or is_eight_bit(array):
+        return _noise_bytes(*(shape[:2] if shape[2:] == (1,) else shape)).reshape(shape).copy()
+    low, high = float(array.min()), float(array.max())
+    parts = np.random.default_rng(shape[:2]).random(shape)
+    return as_type(low + parts * (high - low), array.dtype)
+
+
 @functools.lru_cache(maxsize=8)
-def _noise(*shape: int) -> NDArray[np.uint8]:
+def _noise_bytes(*shape: int) -> NDArray[np.uint8]:
     return np.random.default_rng(shape).integers(0, 256, shape, np.uint8)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 import digits
 from digits.extensions.data.dicom import pixels
 from digits.images.arrays import resize_array
-from digits.images.place import Fit
+from digits.images.place import FILLS, NOISE, Fit
 from digits.images.prepare import Preparation
 from digits.images.prepare_for_model import Fitting, Preparer
 from digits.service.models.templates.predicting import resize as in_an_archive
@@ -40,7 +40,11 @@ def by_pillow(array: np.ndarray, height: int, width: int) -> np.ndarray:
 def meta(channels: int, mode: str) -> dict[str, Any]:
     shape = [channels, *TARGET]
     base = {"task": "classification", "class_labels": ["a"], "label_kind": "index", "input_shape": shape, "stored_shape": shape}
-    return {**base, "preparation": {"dtype": "uint8"}, "image": {"resize_mode": mode, "width": TARGET[1], "height": TARGET[0]}}
+    return {
+        **base,
+        "preparation": {"dtype": "uint8"},
+        "image": {"resize_mode": mode, "width": TARGET[1], "height": TARGET[0], "fill": NOISE},
+    }
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -83,8 +87,14 @@ def test_covering_and_filling_scale_to_the_same_size_everywhere(size: tuple[int,
     cropped = Fit(TARGET[1], TARGET[0], "crop").place(size[1], size[0]).picture(array)
     np.testing.assert_array_equal(cropped, resize_image(array, *TARGET, resize_mode="crop"))
     place = Fit(TARGET[1], TARGET[0], "fill").place(size[1], size[0])
-    inside = slice(place.top, place.top + place.inner[1]), slice(place.left, place.left + place.inner[0])
+    (left, top), (width, height) = place.corner, place.inner
+    inside = slice(top, top + height), slice(left, left + width)
     np.testing.assert_array_equal(place.picture(array)[inside], resize_image(array, *TARGET, resize_mode="fill")[inside])
+    for mode in ("crop", "fill", "half_crop", "squash"):
+        for fill, value in FILLS.items():
+            placed = Fit(TARGET[1], TARGET[0], mode, fill=fill).place(size[1], size[0]).picture(array)
+            np.testing.assert_array_equal(placed, resize_image(array, *TARGET, resize_mode=mode, fill=value))
+            np.testing.assert_array_equal(placed, in_an_archive(Image.fromarray(array), TARGET[1], TARGET[0], mode, fill))
 
 
 @pytest.mark.parametrize("size", [(375, 500), (500, 375), (355, 500), (256, 301)])
@@ -92,13 +102,14 @@ def test_of_an_odd_excess_pictures_masks_and_boxes_lose_the_same_pixels(size: tu
     """375×500 covers 256×256 as 256×341: 42 columns are cut at the left, 43 at the right."""
     array, place = picture(*size, 3), Fit(256, 256, "crop").place(size[1], size[0])
     assert (sum(place.inner) - 512) % 2 == 1
-    assert (-place.left, -place.top) == ((place.inner[0] - 256) // 2, (place.inner[1] - 256) // 2)
+    left, top = place.corner
+    assert (-left, -top) == ((place.inner[0] - 256) // 2, (place.inner[1] - 256) // 2)
     np.testing.assert_array_equal(place.picture(array), resize_image(array, 256, 256, resize_mode="crop"))
     whole = Fit(*place.inner).place(size[1], size[0])
-    cut = slice(-place.top, 256 - place.top), slice(-place.left, 256 - place.left)
+    cut = slice(-top, 256 - top), slice(-left, 256 - left)
     np.testing.assert_array_equal(place.mask(array[:, :, 0], 255), whole.mask(array[:, :, 0], 255)[cut])
     corners = np.array([[10.0, 20.0, 200.0, 300.0]])
-    np.testing.assert_allclose(place.boxes(corners), whole.boxes(corners) + [place.left, place.top] * 2)
+    np.testing.assert_allclose(place.boxes(corners), whole.boxes(corners) + [left, top] * 2)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32, np.uint32])

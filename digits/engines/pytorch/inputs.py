@@ -16,6 +16,7 @@ from torch import Tensor
 from digits.domain.training import Augmentation
 from digits.engines.training.augmentation import Transforms, draw, pixel_noise
 from digits.engines.training.preprocessing import Preprocessing
+from digits.utils.resizing import centre_part
 
 CHANNELS_LAST = "channels_last"  # key of a snapshot's metadata: the network takes inputs whose channels lie innermost
 
@@ -131,11 +132,7 @@ def whiten(x: Tensor) -> Tensor:
 
 def centre(image: Tensor, size: tuple[int, ...]) -> Tensor | None:
     """The middle (C, h, w) of an image (C, H, W), `size` = (h, w); None when the image is smaller."""
-    room = (image.shape[-2] - size[0], image.shape[-1] - size[1])
-    if min(room) < 0:
-        return None
-    y, x = room[0] // 2, room[1] // 2
-    return image[..., y : y + size[0], x : x + size[1]]
+    return centre_part(image, (size[0], size[1]))
 
 
 def shift_hsv(rgb: Tensor, shift: Tensor) -> Tensor:

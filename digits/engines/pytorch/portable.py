@@ -12,6 +12,7 @@ from digits.engines.network.checks import PROBABILITIES
 from digits.engines.pytorch.inputs import whiten
 from digits.engines.pytorch.predictor import TorchPredictor, finished
 from digits.engines.training.preprocessing import learns_its_input
+from digits.utils.resizing import centre_start
 
 EXAMPLES = 2  # pictures that the network is traced with; a batch of one would be taken for the only size
 SEPARATE = "The network's detections cannot be written: it suppresses overlapping boxes picture by picture."
@@ -53,7 +54,7 @@ class Portable(nn.Module):
         self.network = predictor.module.cpu().eval().to(memory_format=torch.contiguous_format)
         size = preprocessing.input_shape[1:]
         spare = [have - want for have, want in zip(preprocessing.stored_shape[1:], size, strict=True)]
-        self.top, self.left = spare[0] // 2, spare[1] // 2
+        self.top, self.left = centre_start(spare[0]), centre_start(spare[1])
         self.height, self.width = size
         has_mean = preprocessing.mean_kind != "none"
         mean = predictor.inputs.mean_for(size).detach().clone().cpu() if has_mean else torch.zeros(1, 1, 1)

@@ -20,6 +20,7 @@ from digits.engines.training.boxes import stacked
 from digits.engines.training.preprocessing import Preprocessing, in_stored_units
 from digits.errors import BadRequest, StorageError
 from digits.tasks import Labels, Task, of
+from digits.utils.resizing import centre_start
 
 
 class TorchPredictor(Predictor):
@@ -63,7 +64,7 @@ class TorchPredictor(Predictor):
         found = np.zeros_like(rows)
         if self._cuts(shape):
             size = self.preprocessing.input_shape[1:]
-            offsets = [(shape[3] - size[1]) // 2, (shape[2] - size[0]) // 2] * 2
+            offsets = [centre_start(shape[3] - size[1]), centre_start(shape[2] - size[0])] * 2
             found[..., :4] = np.where(rows[..., 4:5] > 0, np.array(offsets, np.float32), 0)
         return found
 

@@ -15,6 +15,7 @@ from digits.domain.training import Augmentation
 from digits.engines.tensorflow.start import tf
 from digits.engines.training.augmentation import draw, pixel_noise
 from digits.engines.training.preprocessing import Preprocessing
+from digits.utils.resizing import centre_part
 
 FEW = 4  # channels
 
@@ -143,12 +144,7 @@ def whiten(x: Any) -> Any:
 
 def centre(image: Any, size: tuple[int | None, int | None]) -> Any:
     """The middle of an array (…, H, W); None when it is smaller than `size` or `size` is not known."""
-    if size[0] is None or size[1] is None:
-        return None
-    y, x = image.shape[-2] - size[0], image.shape[-1] - size[1]
-    if min(y, x) < 0:
-        return None
-    return image[..., y // 2 : y // 2 + size[0], x // 2 : x // 2 + size[1]]
+    return None if size[0] is None or size[1] is None else centre_part(image, (size[0], size[1]))
 
 
 def shift_hsv(rgb: Any, shift: Any) -> Any:

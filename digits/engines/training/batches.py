@@ -20,6 +20,7 @@ from digits.engines.training.augmentation import crop_offsets, permutation
 from digits.engines.training.boxes import cropped
 from digits.errors import TrainingError
 from digits.storage.records.boxes import BOX_DTYPE
+from digits.utils.resizing import centre_start
 
 AHEAD = 4  # batches read ahead when decoding
 MAX_THREADS = 8
@@ -85,7 +86,7 @@ class BatchSource:
         features = [self.records.feature(int(i)) for i in indices]
         room = np.array([(f.shape[1] - size[0], f.shape[2] - size[1]) for f in features])  # (n, 2)
         self._check_room(room, indices, size)
-        corners = room // 2 if moment is None else crop_offsets(*moment, indices, room)  # (n, 2) as (y, x)
+        corners = centre_start(room) if moment is None else crop_offsets(*moment, indices, room)  # (n, 2) as (y, x)
         pieces = np.stack([_cut(f, corner, size) for f, corner in zip(features, corners, strict=True)])
         if isinstance(labels, list) and labels and labels[0].dtype == BOX_DTYPE:
             labels = [cropped(one, (int(y), int(x)), size) for one, (y, x) in zip(labels, corners, strict=True)]

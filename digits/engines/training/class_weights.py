@@ -6,8 +6,9 @@ import numpy as np
 
 from digits.domain.datasets import TRAIN_DB
 from digits.engines.base import TrainingRun
-from digits.engines.training.setup import task_of
+from digits.engines.training.setup import labels_of, task_of
 from digits.errors import TrainingError
+from digits.tasks.classification import class_counts
 
 FREQUENCY, ROOT = "frequency", "root"
 LEAST, MOST = 0.1, 10.0  # so that a class of a few pixels does not decide alone
@@ -49,11 +50,10 @@ def counts_of(run: TrainingRun) -> np.ndarray:
     whole = not task_of(run).of_places  # one label a record
     if whole and split and len(split.class_counts) == classes:
         return np.array(split.class_counts, np.float64)
+    ignored = task_of(run).ignored_index(labels_of(run))
     counts = np.zeros(classes)
     count = len(run.train) if whole else min(len(run.train), SAMPLES)
     chosen = np.unique(np.linspace(0, len(run.train) - 1, count).astype(np.int64))
     for start in range(0, len(chosen), AT_ONCE):
-        for label in run.train.labels(chosen[start : start + AT_ONCE]):
-            values = np.asarray(label).ravel().astype(np.int64)
-            counts += np.bincount(values[(values >= 0) & (values < classes)], minlength=classes)
+        counts += class_counts(map(np.asarray, run.train.labels(chosen[start : start + AT_ONCE])), classes, ignored)
     return counts

@@ -16,6 +16,7 @@ from digits.domain.datasets import RecordMeta
 from digits.domain.training import TrainingSpec
 from digits.engines.base import Records
 from digits.tasks import Labels, Task, of
+from digits.utils.resizing import centre_part
 
 MEAN_SAMPLES = 10_000  # of larger sets the mean picture is taken of so many, evenly spaced
 CHUNK = 256
@@ -117,9 +118,9 @@ def _restored(value: np.ndarray, preprocessing: Preprocessing, mean_image: Any) 
 def _mean_for(size: tuple[int, ...], preprocessing: Preprocessing, mean_image: Any) -> np.ndarray:
     """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
     if preprocessing.mean_kind == "image" and mean_image is not None:
-        y, x = ((have - want) // 2 for have, want in zip(mean_image.shape[1:], size, strict=True))
-        if min(y, x) >= 0:
-            return np.asarray(mean_image, np.float32)[:, y : y + size[0], x : x + size[1]]
+        middle = centre_part(np.asarray(mean_image, np.float32), (size[0], size[1]))
+        if middle is not None:
+            return np.asarray(middle)
     return np.array(preprocessing.pixel_mean, np.float32).reshape(-1, 1, 1)
 
 

@@ -24,11 +24,11 @@ from digits.service.forms import BoundForm, FormModel, extra_of, option, parse
 from digits.service.jobs import stored_form
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.utils.constants import RESIZE_MODE_TITLES
 from digits.utils.values import counted
 
 TITLE = "New Image Classification Dataset"
 METHODS = {"folder": "Folder", "textfile": "Text files"}
-RESIZE_MODES = {"squash": "Squash", "crop": "Crop", "fill": "Fill", "half_crop": "Half crop, half fill"}
 CHANNELS = {"3": "Colour", "1": "Grayscale", "0": "As in the source"}
 ENCODINGS = {"auto": "Automatic", "none": "None", "png": "PNG (lossless)", "jpg": "JPEG (lossy, quality 90)"}
 BACKENDS = {"lmdb": "LMDB", "hdf5": "HDF5", "tfrecords": "TFRecords"}
@@ -63,7 +63,7 @@ class ClassificationDatasetForm(FormModel):
         "squash",
         "Resize mode",
         "Squash changes the aspect ratio; crop keeps it and cuts the edges; fill keeps it and pads with noise.",
-        choices=RESIZE_MODES,
+        choices=RESIZE_MODE_TITLES,
     )
     keep_size: bool = option(
         False,

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from digits.service.datasets.classification import BACKENDS, CHANNELS, ENCODINGS, RESIZE_MODES
+from digits.service.datasets.classification import BACKENDS, CHANNELS, ENCODINGS
 from digits.service.forms import FormModel, option, parse
+from digits.utils.constants import RESIZE_MODE_TITLES
 
 PICTURE = Path(__file__).parent / "example.jpg"
 MAX_SHOWN_SIDE = 2048
@@ -21,7 +22,7 @@ class ResizeExampleForm(FormModel):
     width: int = option(256, "Width", ge=1, le=MAX_SHOWN_SIDE)
     height: int = option(256, "Height", ge=1, le=MAX_SHOWN_SIDE)
     channels: int = option(3, "Colour", choices=CHANNELS)
-    resize_mode: str = option("squash", "Resize mode", choices=RESIZE_MODES)
+    resize_mode: str = option("squash", "Resize mode", choices=RESIZE_MODE_TITLES)
     backend: str = option("lmdb", "Backend", choices=BACKENDS)
     encoding: str = option("auto", "Encoding", choices=ENCODINGS)
 

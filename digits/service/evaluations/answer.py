@@ -13,6 +13,7 @@ from digits.service.models.snapshots import find_snapshot
 from digits.service.models.validation_samples import META_FILE, class_colours, task_of
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
+from digits.tasks import Labels
 
 if TYPE_CHECKING:
     from digits.service.evaluations.predict import Picture
@@ -40,7 +41,8 @@ def answer_one(
     snapshot = find_snapshot(service, model, snapshot_epoch)
     found = predict.infer(service, model, [picture], snapshot, dont_resize=dont_resize, inputs=True)
     one, labels = found.results[0], list(found.meta.get("class_labels", ()))
-    task = task_of(read_json(service.folder(model.id).path / META_FILE))
+    meta = read_json(service.folder(model.id).path / META_FILE)
+    task, of_model = task_of(meta), Labels.of_snapshot(meta)
     feature = one.input if one.input is not None else np.zeros((1, 1, 1), np.uint8)
     output = task.kept(next(iter(one.outputs.values())))
     truth = record_label(service, model, name)
@@ -50,8 +52,8 @@ def answer_one(
         "key": name,
         "input": picture_address(feature) if min(feature.shape[1:]) > 1 else "",
         "size": list(feature.shape[:0:-1]),
-        "truth": None if truth is None else task.describe_label(truth, labels),
-        **task.describe_output(task.shown(output, like.dtype), truth, labels, options),
+        "truth": None if truth is None else task.describe_label(truth, of_model),
+        **task.describe_output(task.shown(output, like.dtype), truth, of_model, options),
     }
     best = predict.best(one.outputs, labels, TOP) if predict.gives_one_class(task) else []
     return {

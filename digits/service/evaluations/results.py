@@ -28,7 +28,7 @@ from digits.service.models.validation_samples import META_FILE, class_colours
 from digits.storage.events import read_lines
 from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
-from digits.tasks import Task, of_output
+from digits.tasks import Labels, Task, of_output
 from digits.tasks.base import BOXES, CLASSES, MAP
 from digits.utils.names import is_address
 from digits.utils.values import finite
@@ -188,7 +188,7 @@ def sample_page(service: Service, job: Job, **page: Any) -> dict[str, Any]:
     else:
         pictures = _Pictures(service, spec, task, labels)
         options = TaskOptions.from_json(result["options"])
-        samples = [_with_output(row, task, labels, options, pictures) for row in found.rows]
+        samples = [_with_output(row, task, options, pictures) for row in found.rows]
     split = spec.split.removesuffix("_db")
     return {
         "kind": task.output_kind,
@@ -217,10 +217,10 @@ def _ranked(row: Row, labels: list[str]) -> dict[str, Any]:
     }
 
 
-def _with_output(row: Row, task: Task, labels: list[str], options: TaskOptions, found: _Pictures) -> dict[str, Any]:
+def _with_output(row: Row, task: Task, options: TaskOptions, found: _Pictures) -> dict[str, Any]:
     import numpy as np
 
-    feature, label = found.feature(row), found.label(row)
+    feature, label, labels = found.feature(row), found.label(row), found.labels
     real = None if label is None else np.asarray(label)
     like = feature if real is None else real
     return {
@@ -242,7 +242,7 @@ class _Pictures:
         self.reader = find_split(service.folder(spec.dataset_id), spec.split) if spec.source == "split" else None
         info = info_of(service, spec.dataset_id) if self.reader else None
         self.class_labels = list(info.class_labels) if info else []
-        self.ignored = info.ignored if info else IGNORED
+        self.labels = Labels(class_labels=tuple(labels), ignored=info.ignored if info else IGNORED)
         self.places = class_places(self.class_labels, labels)
 
     def feature(self, row: Row) -> np.ndarray | None:
@@ -270,7 +270,7 @@ class _Pictures:
 
         if self.places == list(range(len(self.places))):
             return label
-        return self.task.renumbered(label, np.array(self.places, np.int64), self.ignored)
+        return self.task.renumbered(label, np.array(self.places, np.int64), self.labels.ignored)
 
 
 def mask(service: Service, job: Job, row: int) -> bytes:

@@ -55,7 +55,7 @@ def film(service: Service, job: Job) -> dict[str, Any]:
         feature = arrays[f"{i}/feature"]
         label = arrays.get(f"{i}/label", feature)
         shown = picture_address(feature) if min(feature.shape[1:]) > 1 else ""
-        truth = task.describe_label(label, labels)
+        truth = task.describe_label(label, Labels.of_snapshot(meta))
         size = [int(feature.shape[2]), int(feature.shape[1])]
         found["samples"].append({"key": f"{VAL_DB[:3]}:{index}", "input": shown, "size": size, "truth": truth})
     return found
@@ -68,7 +68,7 @@ def frame(service: Service, job: Job, step: int) -> dict[str, Any]:
     if not outputs or not inputs:
         raise NotFound(f"{job.name} has no samples of step {step}.")
     meta = _meta(service, job)
-    task, labels = task_of(meta), list(meta.get("class_labels", ()))
+    task, labels = task_of(meta), Labels.of_snapshot(meta)
     chosen = {name: outputs[name].tolist() for name in task.options if name in outputs}
     options = TaskOptions.from_json({**meta.get("options", {}), **chosen})
     samples = []

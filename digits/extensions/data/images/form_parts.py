@@ -10,9 +10,10 @@ from flask_wtf import FlaskForm
 from wtforms import ValidationError, validators
 
 from digits.utils import forms
+from digits.utils.constants import RESIZE_MODE_TITLES
 
 CONVERSIONS = [("none", "None (as in the files)"), ("RGB", "RGB"), ("L", "Grayscale")]
-RESIZE_MODES = [("squash", "Squash"), ("fill", "Fit and pad"), ("crop", "Cover and crop")]
+RESIZE_MODES = [(mode, RESIZE_MODE_TITLES[mode]) for mode in ("squash", "fill", "crop")]
 
 
 class Folder:

@@ -44,8 +44,8 @@ def scaled_size(size, target, mode):
     return width, height
 
 
-def resize(image, width, height, mode):
-    """Squash, crop, fill or half_crop to width x height, as an array (H, W) or (H, W, 3); padding is repeatable noise."""
+def resize(image, width, height, mode, fill="noise"):
+    """Squash, crop, fill or half_crop to width x height, as an array (H, W) or (H, W, 3); padding is repeatable noise or zero."""
     if image.size == (width, height):
         return np.asarray(image)
     array = np.asarray(image.resize(scaled_size(image.size, (width, height), mode), Image.Resampling.BILINEAR))
@@ -54,10 +54,19 @@ def resize(image, width, height, mode):
     if centre.shape[:2] == (height, width):
         return centre
     shape = (height, width, *array.shape[2:])
-    result = np.random.default_rng(shape).integers(0, 256, shape, np.uint8)
+    result = np.zeros(shape, np.uint8) if fill == "zero" else np.random.default_rng(shape).integers(0, 256, shape, np.uint8)
     top, left = (height - centre.shape[0]) // 2, (width - centre.shape[1]) // 2
     result[top : top + centre.shape[0], left : left + centre.shape[1]] = centre
     return result
+
+
+def pad(image, width, height):
+    """The picture in the upper left corner of a black one; a larger picture is shrunk into it."""
+    if image.width > width or image.height > height:
+        image = image.resize(scaled_size(image.size, (width, height), "fill"), Image.Resampling.BILINEAR)
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(image)
+    return canvas
 
 
 def read_feature(path, meta):
@@ -68,13 +77,17 @@ def read_feature(path, meta):
     if how.get("dtype", "8-bit" if bytes_only else "") != "8-bit" or channels not in (1, 3):
         return read_values(path, channels, height, width)
     image = load_picture(path).convert("L" if channels == 1 else "RGB")
+    if any(how.get("padding") or ()):
+        image = pad(image, *how["padding"])
     if how.get("keep_size"):
         least_height, least_width = meta["input_shape"][1:]
         scale = max(1.0, least_height / image.height, least_width / image.width)
         size = max(least_width, round(image.width * scale)), max(least_height, round(image.height * scale))
         array = np.asarray(image if scale == 1.0 else image.resize(size, Image.Resampling.BILINEAR))
     else:
-        array = resize(image, how.get("width") or width, how.get("height") or height, how.get("resize_mode") or "squash")
+        fill = how.get("fill") or ("noise" if "min_side" in how else "zero")  # older data sets do not say it
+        size = how.get("width") or width, how.get("height") or height
+        array = resize(image, *size, how.get("resize_mode") or "squash", fill)
     return array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
