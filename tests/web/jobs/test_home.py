@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from digits.domain.jobs import Kind, Status
 from digits.service import Service
-from digits.storage.jobs.reindex import Report, restore
+from digits.storage.jobs.reindex import ReindexReport, restore
 from digits.storage.jobs.store import Output
 from tests.builders import make_job
 from tests.conftest import USER
@@ -181,7 +181,7 @@ def test_a_job_of_an_unknown_task_is_shown_as_damaged_and_can_be_deleted(
     whole, odd = (make_job(service, kind, name, status=Status.DONE) for name in ("whole", "odd"))
     file = service.folder(odd.id).request_file
     file.write_text(json.dumps({**json.loads(file.read_text()), "task": "telepathy"}))
-    report = Report()
+    report = ReindexReport()
     restore(service.folder(odd.id), service.store, report)
     assert (report.restored, report.problems) == ([odd.id], [])
     for address in ("/", "/?tab=1", "/queue", "/jobs.json", "/completed_jobs.json", "/models/images/classification/new"):
