@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from digits.ingest.label_statistics import LabelStatistics
 from PIL import Image
 
 from digits.domain.datasets import IGNORED, RecordMeta
 from digits.engines.training.setup import labels_of
 from digits.extensions import loader
+from digits.ingest.split_statistics import LabelStatistics
 from digits.metrics.segmentation import dice_of_objects
 from digits.tasks import Labels, get
 from digits.tasks.classification import class_counts
