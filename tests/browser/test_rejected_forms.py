@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from digits.domain.status import Status
 from playwright.sync_api import BrowserContext, Page, expect
 
-from digits.domain.jobs import Kind
+from digits.domain.jobs import Kind, Status
 from digits.service.datasets.classification import create_classification_dataset
 from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
