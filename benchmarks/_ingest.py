@@ -20,7 +20,7 @@ import psutil
 from _server import add_module
 
 from digits.domain.datasets import DatasetSpec
-from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
+from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns, new_job_id
 from digits.extensions.data.source import ROOTS
 from digits.storage.folders import JobFolder, JobsDir
 from digits.utils.confinement import EVERYWHERE
@@ -76,7 +76,7 @@ def make_job(jobs: Path, extension: str, data: dict[str, Any], **spec: Any) -> J
         id=folder.id,
         kind=Kind.DATASET,
         type_name="benchmark",
-        task=Task("classification"),
+        task="classification",
         created=time.time(),
         form={},
         spec=DatasetSpec(extension=extension, extension_data=data, **spec).to_json(),

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from digits.config import Settings
 from digits.domain.events import MetricEvent
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
 from digits.service.jobs import create_job
 from digits.storage.events import EventWriter
@@ -72,7 +72,7 @@ def wait_until_it_answers(port: int) -> None:
 
 def running_job(service: Service) -> Job:
     job = create_job(
-        service, kind=Kind.MODEL, task=Task("classification"), type_name="Image Classification Model", name="watched", form={},
+        service, kind=Kind.MODEL, task="classification", type_name="Image Classification Model", name="watched", form={},
         spec={}, resources=Resources("train"),
     )  # fmt: skip
     return service.store.transition(job.id, Status.RUN)

@@ -28,7 +28,7 @@ from digits.domain.training import TrainingSpec
 from digits.extensions.view.bounding_boxes import Visualization as Boxes
 from digits.extensions.view.segmentation import Visualization as Segmentation
 from digits.plugin_host import rendering
-from digits.plugin_host.view import DatasetFacade
+from digits.plugin_host.view import DatasetView
 from digits.service import Service
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json
@@ -149,7 +149,7 @@ def of_segmentation(page: Page, side: int, steps: Callable[..., list[Any]]) -> N
         return f"[data-option={name}]"
 
     two = np.stack([1 - waves(side, 255) / 254, waves(side, 255) / 254]).astype(np.float32)
-    view = Segmentation(DatasetFacade(extension_userdata={"class_labels": ["background", "thing"]}))
+    view = Segmentation(DatasetView(extension_userdata={"class_labels": ["background", "thing"]}))
     page.evaluate(PUT, rendered(view, side, two, ground_truth=waves(side, 2)))
     print(f"results: a canvas of {sizes(page, '.view-sample canvas')} pixels")
     for source in ("classes", "difference"):
@@ -158,14 +158,14 @@ def of_segmentation(page: Page, side: int, steps: Callable[..., list[Any]]) -> N
             page.locator(option("layer")).select_option(layer)
             measure(page, f"results, 2 classes, {source}, {layer}: threshold", option("threshold"), steps(0.1, 0.9))
     measure(page, "results, 2 classes, line: width", option("width"), steps(1, 8))
-    view = Segmentation(DatasetFacade(extension_userdata={"class_labels": CLASSES}))
+    view = Segmentation(DatasetView(extension_userdata={"class_labels": CLASSES}))
     page.evaluate(PUT, rendered(view, side, waves(side, len(CLASSES))))
     measure(page, "results, 12 classes: opacity", option("opacity"), steps(0.1, 0.9))
     measure(page, "results, 12 classes: a class on and off", "[data-class='5']", steps(False, True))
 
 
 def of_detection(page: Page, side: int, steps: Callable[..., list[Any]]) -> None:
-    view = Boxes(DatasetFacade(extension_userdata={"class_labels": CLASSES}))
+    view = Boxes(DatasetView(extension_userdata={"class_labels": CLASSES}))
     rows = boxes_at_random(1000, side)
     page.evaluate(PUT, rendered(view, side, rows, candidates={"boxes": rows, "overlap": 0.5, "most": 0}))
     page.locator("[data-option=threshold]").evaluate("(input) => { input.value = 0; }")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
 from digits.service.jobs import create_job
 from digits.storage.jobs.store import Job
@@ -42,7 +42,7 @@ def make_job(
     job = create_job(
         service,
         kind=kind,
-        task=Task(task),
+        task=task,
         type_name=TYPE_NAMES[kind],
         name=name,
         form=form or {},

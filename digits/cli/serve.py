@@ -15,8 +15,7 @@ import click
 from digits.cli.options import jobs_dir_option, load_settings
 from digits.config import Settings
 from digits.errors import ConfigError
-from digits.supervisor import Service as Child
-from digits.supervisor import run
+from digits.supervisor import ServiceSpec, run
 
 SOCKET_TIMEOUT = 0.2
 # "Bad ports" of https://fetch.spec.whatwg.org/#port-blocking, as far as a server that is not root may have them
@@ -58,14 +57,14 @@ def start(settings: Settings, *, stop_jobs: bool = False, on_ready: Callable[[st
     run(settings, children(settings), address=plain_address(settings), stop_jobs=stop_jobs, on_ready=ready)
 
 
-def children(settings: Settings) -> list[Child]:
+def children(settings: Settings) -> list[ServiceSpec]:
     """The processes that live with the server."""
     from digits.web.serve import web_command, web_environment
 
     environment = web_environment(settings, os.environ)
-    web = Child("web server", web_command(), environment, ready=lambda: answers(settings), essential=True)
+    web = ServiceSpec("web server", web_command(), environment, ready=lambda: answers(settings), essential=True)
     host_command = [sys.executable, "-P", "-m", "digits.plugin_host", "--socket", "{runtime}/plugins.sock"]
-    return [web, Child("plugin host", [*host_command, "--jobs-dir", str(settings.jobs_path)], environment)]
+    return [web, ServiceSpec("plugin host", [*host_command, "--jobs-dir", str(settings.jobs_path)], environment)]
 
 
 def prepare(settings: Settings) -> str:

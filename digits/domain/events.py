@@ -160,7 +160,7 @@ class WarningEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorEvent(Event):
-    """Why the job failed; `trace` is shown folded, `code` is stable (`out-of-memory`, `diverged`, `network`, …)."""
+    """Why the job failed; `trace` is shown collapsed, `code` is stable (`out-of-memory`, `diverged`, `network`, …)."""
 
     type: ClassVar[str] = "error"
     code: str

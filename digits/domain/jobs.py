@@ -29,10 +29,6 @@ class Kind(StrEnum):
 OF_MODELS = (Kind.EVALUATION, Kind.EXPORT)  # jobs that go with the model that their summary names
 
 
-class Task(str):
-    """The name of a task as `job.json` has it. Which ones there are, and what they mean, says `digits.tasks`."""
-
-
 class Action(StrEnum):
     """What a user has requested the supervisor to do with a job."""
 
@@ -74,7 +70,7 @@ class JobRequest:
     id: str
     kind: Kind
     type_name: str
-    task: Task
+    task: str  # the name of one of `digits.tasks`
     created: float
     form: dict[str, Any]
     spec: dict[str, Any]
@@ -96,7 +92,7 @@ class JobRequest:
             **{
                 **known,
                 "kind": Kind(known["kind"]),
-                "task": Task(known["task"]),
+                "task": known["task"],
                 "parents": tuple(known.get("parents", ())),
                 "resources": Resources(**resources),
             }

@@ -124,7 +124,7 @@ def _read_bytes(path: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Format:
+class PictureHeader:
     """What the header of a picture file says: NumPy type and channels as `load_array` would give them."""
 
     dtype: str
@@ -136,7 +136,7 @@ class Format:
         return self.dtype not in ("uint8", "bool") or self.channels not in (1, 3, 4)
 
 
-def read_format(path: str) -> Format | None:
+def read_format(path: str) -> PictureHeader | None:
     """The format of a file from its header; None when it cannot be read."""
     if is_special(path):
         return None
@@ -152,28 +152,28 @@ def read_format(path: str) -> Format | None:
         return None
 
 
-def _tiff_format(path: str) -> Format:
+def _tiff_format(path: str) -> PictureHeader:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[0]
         samples = int(getattr(page, "samplesperpixel", 1))
-        return Format(str(page.dtype), 3 if getattr(page, "photometric", None) == 3 else samples)
+        return PictureHeader(str(page.dtype), 3 if getattr(page, "photometric", None) == 3 else samples)
 
 
-def _deep_png_format(path: str) -> Format | None:
+def _deep_png_format(path: str) -> PictureHeader | None:
     """16 bits in several channels, which Pillow reports as 8. Bytes 24 and 25 of a PNG are bit depth and colour type."""
     with open(path, "rb") as handle:
         header = handle.read(26)
     if not header.startswith(b"\x89PNG") or len(header) < 26 or header[24] != 16:
         return None
     channels = {2: 3, 4: 2, 6: 4}.get(header[25])
-    return Format("uint16", channels) if channels else None
+    return PictureHeader("uint16", channels) if channels else None
 
 
-def _pillow_format(image: Image.Image) -> Format:
+def _pillow_format(image: Image.Image) -> PictureHeader:
     wide = {"I;16": "uint16", "I;16B": "uint16", "I;16L": "uint16", "I": "int32", "F": "float32"}
     if image.mode in wide:
-        return Format(wide[image.mode], 1)
+        return PictureHeader(wide[image.mode], 1)
     channels = 1 if image.mode in ("1", "L", "LA") else 3
-    return Format("uint8", channels)
+    return PictureHeader("uint8", channels)

@@ -33,7 +33,7 @@ EXTENSION = "prebuilt"
 
 
 @dataclass
-class Scan:
+class DatabaseScan:
     """What one pass over a pair of databases finds."""
 
     keys: list[bytes] = field(default_factory=list)
@@ -184,8 +184,8 @@ def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bo
     return SplitInfo(name, len(reader), reader.meta, class_counts=counts, bytes=tree_size(reader.path))
 
 
-def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, context: IngestContext) -> Scan:
-    scan = Scan()
+def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, context: IngestContext) -> DatabaseScan:
+    scan = DatabaseScan()
     progress = Progress(context.emit, len(database), "entries")
     label_database = DatumDatabase(labels) if labels else None
     if label_database is not None and len(label_database) != len(database):
@@ -208,7 +208,7 @@ def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, contex
     return scan
 
 
-def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
+def _meta(scan: DatabaseScan, with_labels: bool) -> RecordMeta:
     mean, std = scan.mean_and_std()
     shapes = set(scan.shapes)
     one = next(iter(shapes)) if len(shapes) == 1 else None
@@ -228,7 +228,7 @@ def _meta(scan: Scan, with_labels: bool) -> RecordMeta:
     return replace(meta, **label_forms.array_fields(label_shape, dtype, shape))
 
 
-def _write(split: Path, scan: Scan, meta: RecordMeta, images: str, labels: str) -> None:
+def _write(split: Path, scan: DatabaseScan, meta: RecordMeta, images: str, labels: str) -> None:
     split.mkdir()
     np.save(split / KEYS_FILE, np.array(scan.keys))
     np.save(split / "labels.npy", np.array(scan.labels, np.int64))

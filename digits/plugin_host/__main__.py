@@ -17,7 +17,7 @@ from digits.extensions import loader
 from digits.ipc.message_server import MessageServer
 from digits.ipc.plugin_host_client import address_file
 from digits.plugin_host.app import answer, create_app
-from digits.plugin_host.guard import Watch
+from digits.plugin_host.guard import Watchdog
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
     """Answer on `socket_path` until SIGTERM; while it listens, `.digits/plugin_host.json` says where."""
     journal = loader.keep_journal(socket_path.with_suffix(".imports"))
-    watch, app, stop = Watch(), create_app(), threading.Event()
+    watch, app, stop = Watchdog(), create_app(), threading.Event()
     with _empty_folder():
         server = MessageServer(
             socket_path, lambda message: answer(app, jobs_dir, watch, message), scratch=jobs_dir.scratch, name="question"

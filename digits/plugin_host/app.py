@@ -23,7 +23,7 @@ from digits.extensions.data.recognise import recognise
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.plugin_host import data, preview, rendering, view
-from digits.plugin_host.guard import Watch, guarded
+from digits.plugin_host.guard import Watchdog, guarded
 from digits.storage.folders import JobsDir
 
 DEFAULT_LIMIT = 60.0
@@ -39,7 +39,7 @@ def create_app() -> Flask:
     return app
 
 
-def answer(app: Flask, jobs_dir: JobsDir, watch: Watch, message: Message) -> Message:
+def answer(app: Flask, jobs_dir: JobsDir, watch: Watchdog, message: Message) -> Message:
     """The answer to one question. Raises DigitsError; `trace` of it says where a plugin failed."""
     header = message.header
     name, extension_id = str(header.get("op")), str(header.get("extension_id", ""))
@@ -136,7 +136,7 @@ def _view_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Messag
 
 def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
-    dataset = _facade(jobs_dir, header.get("dataset", {}))
+    dataset = _dataset_view(jobs_dir, header.get("dataset", {}))
     values, nonce = header.get("values", {}), header.get("nonce", "")
     keys, beside = list(header["keys"]), {name: header.get(name, ()) for name in ("suppression", "thresholds")}
     return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, **beside), {}
@@ -162,7 +162,7 @@ def _userdata(jobs_dir: JobsDir, header: Mapping[str, Any]) -> Path:
     return jobs_dir.folder(str(header["job_id"])).userdata_file
 
 
-def _facade(jobs_dir: JobsDir, known: Mapping[str, Any]) -> view.DatasetFacade:
+def _dataset_view(jobs_dir: JobsDir, known: Mapping[str, Any]) -> view.DatasetView:
     """The data set of the request; its userdata where a plugin made it, else what the core knows."""
     from digits.extensions.data import userdata
 
@@ -174,7 +174,7 @@ def _facade(jobs_dir: JobsDir, known: Mapping[str, Any]) -> view.DatasetFacade:
             extension_id = str(known.get("extension_id", ""))
             loader.get("data", extension_id)  # its old names and modules must be there before anything is unpickled
             kept.update(userdata.userdata_of(folder.userdata_file.read_bytes()))
-    return view.DatasetFacade(
+    return view.DatasetView(
         id=str(known.get("id", "")),
         name=str(known.get("name", "")),
         extension_id=str(known.get("extension_id", "")),

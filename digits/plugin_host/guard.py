@@ -45,7 +45,7 @@ def failure(words: str, error: BaseException, advice: str = "") -> PluginFailure
     return found
 
 
-class Watch:
+class Watchdog:
     """Knows which requests are at work and since when; ends the process some time after one has exceeded its limit."""
 
     def __init__(self, leave: Callable[[int], Any] = os._exit, clock: Callable[[], float] = time.monotonic) -> None:

@@ -21,7 +21,7 @@ from digits.storage.records import boxes as box_arrays
 
 
 @dataclass(frozen=True)
-class DatasetFacade:
+class DatasetView:
     """The data set as a view sees it."""
 
     id: str = ""
@@ -55,7 +55,7 @@ def render_samples(
     app: Flask,
     extension_id: str,
     values: Mapping[str, Any],
-    dataset: DatasetFacade,
+    dataset: DatasetView,
     keys: list[str],
     arrays: Mapping[str, np.ndarray],
     nonce: str,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import digits
-from digits.domain.jobs import OF_MODELS, Action, JobRequest, Kind, Resources, Status, Task, UserColumns, new_job_id
+from digits.domain.jobs import OF_MODELS, Action, JobRequest, Kind, Resources, Status, UserColumns, new_job_id
 from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.storage.jobs.store import Job, JobQuery
@@ -24,7 +24,7 @@ def create_job(
     service: Service,
     *,
     kind: Kind,
-    task: Task,
+    task: str,
     type_name: str,
     name: str,
     form: Mapping[str, Any],

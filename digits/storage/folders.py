@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
-from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, Kind, Task, UserColumns
+from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, Kind, UserColumns
 from digits.errors import StorageError
 from digits.storage.files import read_json, write_json
 from digits.utils.confinement import HIDDEN, UPLOADS
@@ -72,10 +72,9 @@ class JobFolder:
         if request.kind != Kind.DATASET or not self.dataset_file.is_file():
             return request
         with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
-            found = read_json(self.dataset_file)["task"]
-            task = Task(found)
-            if isinstance(found, str) and found and task != request.task:
-                spec = {**request.spec, "task": str(task)} if "task" in request.spec else request.spec
+            task = read_json(self.dataset_file)["task"]
+            if isinstance(task, str) and task and task != request.task:
+                spec = {**request.spec, "task": task} if "task" in request.spec else request.spec
                 request = replace(request, task=task, spec=spec)
                 write_json(self.request_file, request.to_json())
         return request

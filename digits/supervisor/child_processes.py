@@ -34,7 +34,7 @@ def _never_asked() -> bool:
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceSpec:
     """A process to keep alive. `{runtime}` in `argv` and `env` becomes the private folder for sockets.
 
     `ready()` says (cheaply; asked at each tick) whether it can be used. When an `essential` service ends so often that the
@@ -68,13 +68,13 @@ class ChildProcess:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         signal_group(self.process.pid, signal.SIGTERM)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End it and what it started; waits at most `seconds` for it to do so itself."""
         if self.is_running():
-            self.ask_to_stop()
+            self.request_stop()
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -86,7 +86,7 @@ class ChildProcess:
 class ServiceProcess:
     """Keeps one service alive."""
 
-    def __init__(self, service: Service, runtime: Path) -> None:
+    def __init__(self, service: ServiceSpec, runtime: Path) -> None:
         self.service = service
         self.argv = [part.replace("{runtime}", str(runtime)) for part in service.argv]
         self.env = {name: value.replace("{runtime}", str(runtime)) for name, value in service.env.items()}
@@ -137,6 +137,6 @@ class ServiceProcess:
 def stop_all(children: Sequence[ChildProcess]) -> None:
     """End several children, all requested at once."""
     for child in children:
-        child.ask_to_stop()
+        child.request_stop()
     for child in children:
         child.stop()

@@ -27,7 +27,7 @@ EXIT_BUSY = 3  # as digits.worker.runtime: another worker has the job already
 class Ladder:
     """Seconds that each step of stopping a worker may take before the next one: requested, then terminated, then killed."""
 
-    ask: float = 20.0
+    request: float = 20.0
     terminate: float = 5.0
 
 

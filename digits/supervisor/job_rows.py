@@ -47,9 +47,9 @@ class JobRows:
         if job.message != message:
             self.store.update(job.id, message=message)
 
-    def fold(self, job_id: str, columns: dict[str, Any], outputs: Iterable[Output], *, replace: bool) -> Job:
-        """`JobStore.fold`; the events themselves are in the folder."""
-        return self.store.fold(job_id, columns, outputs, replace=replace)
+    def update_from_events(self, job_id: str, columns: dict[str, Any], outputs: Iterable[Output], *, replace: bool) -> Job:
+        """`JobStore.update_from_events`; the events themselves are in the folder."""
+        return self.store.update_from_events(job_id, columns, outputs, replace=replace)
 
     def flush(self) -> None:
         """Write the `state.json` files that found no space before."""
@@ -89,7 +89,7 @@ class RunSummaries:
         if run.attempt != attempt and run.attempt > 1:
             columns["message"] = resumption_words(self._row(job_id), run)
         try:
-            self.rows.fold(job_id, columns, run.outputs.values(), replace=run.rebuilt)
+            self.rows.update_from_events(job_id, columns, run.outputs.values(), replace=run.rebuilt)
         except BaseException:
             del self._runs[job_id]  # its offset is ahead of the row's: read again from the start
             raise

@@ -185,10 +185,10 @@ class LocalExecutor:
             if not worker.stop_reason:
                 continue
             waited = now - worker.stop_since
-            if worker.stop_step == 0 and waited >= self.ladder.ask:
+            if worker.stop_step == 0 and waited >= self.ladder.request:
                 worker.stop_step = 1
                 signal_group(worker.pid, signal.SIGTERM)
-            elif worker.stop_step == 1 and waited >= self.ladder.ask + self.ladder.terminate:
+            elif worker.stop_step == 1 and waited >= self.ladder.request + self.ladder.terminate:
                 self.kill(worker, worker.stop_reason)
 
     # -- watch --------------------------------------------------------------------------------------------------------

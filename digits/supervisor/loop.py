@@ -32,7 +32,7 @@ from digits.tasks import GENERIC
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
-FOLD_SECONDS = 0.4  # how often the events of one job reach its row
+SUMMARY_SECONDS = 0.4  # how often the events of one job reach its row
 QUEUE_SECONDS = 2.0  # how often the queue is looked at although nothing seems to have changed
 BEAT_SECONDS = 2.0
 SCAN_SECONDS = 60.0
@@ -111,7 +111,7 @@ class Supervisor:
             with self._guard(worker.job_id, on_failure=partial(self._keep, worker)):
                 self._ended(worker)
         for job_id in list(self.executor.workers):
-            if self._is_due(f"fold {job_id}", FOLD_SECONDS):
+            if self._is_due(f"summary {job_id}", SUMMARY_SECONDS):
                 with self._guard(job_id):
                     self.summaries.update(job_id)
         if self._is_due("beat", BEAT_SECONDS):
@@ -189,7 +189,7 @@ class Supervisor:
         if row.requested_action == Action.ABORT and row.status in FINISHED:
             self.store.clear_action(job.id, Action.ABORT)
         logger.info("Ended: %s. %s", row.status.word, row.error or row.message, extra={"job_id": job.id})
-        self._due.pop(f"fold {job.id}", None)
+        self._due.pop(f"summary {job.id}", None)
         self._due.pop("queue", None)
         self.usage.count(job.id)
 
@@ -213,7 +213,7 @@ class Supervisor:
             return
         self._do_requests()
         for job in [] if self._stopping else self.queue.run():
-            self._due[f"fold {job.id}"] = 0.0
+            self._due[f"summary {job.id}"] = 0.0
 
     def _do_requests(self) -> None:
         for job in self.store.requested():

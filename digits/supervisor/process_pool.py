@@ -115,7 +115,7 @@ class ProcessPool(Generic[K]):
     def drop(self, key: K) -> None:
         """Stop a process: it is requested to end now and forced to by later ticks."""
         process = self.running.pop(key)
-        process.child.ask_to_stop()
+        process.child.request_stop()
         self._ending.append((process, time.monotonic()))
         self._remove_ended()
 

@@ -23,7 +23,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import ServerLock, holder
 from digits.supervisor import logs
-from digits.supervisor.child_processes import Service, ServiceProcess, stop_all
+from digits.supervisor.child_processes import ServiceProcess, ServiceSpec, stop_all
 from digits.supervisor.local_executor import WORKER_COMMAND, LocalExecutor
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
 from digits.supervisor.predictors import Predictors
@@ -42,7 +42,7 @@ class Server:
     """A supervisor with its services, predictors and control socket; built by `run`."""
 
     def __init__(
-        self, supervisor: Supervisor, control: ControlServer, services: Sequence[Service], on_ready: Callable[[], None] | None
+        self, supervisor: Supervisor, control: ControlServer, services: Sequence[ServiceSpec], on_ready: Callable[[], None] | None
     ) -> None:
         self.supervisor = supervisor
         self.control = control
@@ -117,7 +117,7 @@ class Server:
 
 def run(
     settings: Settings,
-    services: Sequence[Service] = (),
+    services: Sequence[ServiceSpec] = (),
     *,
     address: str = "",
     stop_jobs: bool = False,

@@ -12,15 +12,15 @@ from typing import Any
 import psutil
 import pytest
 
-from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
+from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns, new_job_id
 from digits.storage.folders import JobsDir
 from digits.supervisor.executor import EXIT_BUSY, Executor, Ladder, Stop, Worker
 from digits.supervisor.scheduling import Allocation, ResourceRequest
 from digits.testing.executor_worker import FAILURE, LAST_WORDS
 
 DEADLINE = 60.0
-LADDER = Ladder(ask=1.0, terminate=0.5)
-PATIENT = Ladder(ask=600.0, terminate=600.0)
+LADDER = Ladder(request=1.0, terminate=0.5)
+PATIENT = Ladder(request=600.0, terminate=600.0)
 
 
 class ExecutorContract:
@@ -59,7 +59,7 @@ class ExecutorContract:
     def job(self, jobs_dir: JobsDir, **spec: Any) -> str:
         """The id of a new job of the worker in `digits.testing.executor_worker`."""
         needs = Resources("train")
-        request = JobRequest(new_job_id(), Kind.MODEL, "Test", Task("generic"), time.time(), {}, spec, resources=needs)
+        request = JobRequest(new_job_id(), Kind.MODEL, "Test", "generic", time.time(), {}, spec, resources=needs)
         jobs_dir.folder(request.id).create(request, UserColumns("test"))
         return request.id
 

@@ -10,7 +10,7 @@ from flask import Flask
 
 from digits.extensions.view.interface import VisualizationInterface
 from digits.plugin_host import binding, rendering
-from digits.plugin_host.view import DatasetFacade, accepted
+from digits.plugin_host.view import DatasetView, accepted
 
 CLASSES = ("first", "second", "third")
 
@@ -41,7 +41,7 @@ class ViewContract:
     @pytest.fixture
     def instance(self, app: Flask) -> VisualizationInterface:
         """Made from the options, as a request makes it."""
-        dataset = DatasetFacade(extension_userdata={"class_labels": list(CLASSES)}, feature_dims=(8, 12, 3), class_labels=CLASSES)
+        dataset = DatasetView(extension_userdata={"class_labels": list(CLASSES)}, feature_dims=(8, 12, 3), class_labels=CLASSES)
         with binding.request_with(app, self.option_values):
             form = binding.make_form(self.view.get_id(), self.view.get_config_form)
             return self.view(dataset, **binding.check(form, self.option_values))

@@ -17,7 +17,7 @@ from digits.engines.suppression import suppressed
 from digits.extensions.view.bounding_boxes import Visualization as Boxes
 from digits.extensions.view.segmentation import Visualization as Segmentation
 from digits.plugin_host import rendering
-from digits.plugin_host.view import DatasetFacade
+from digits.plugin_host.view import DatasetView
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer, start_server
 from tests.engines.test_suppression import boxes_at_random
@@ -98,7 +98,7 @@ def test_a_segmentation_follows_its_sliders(page: Page, context: BrowserContext,
     scores = np.zeros((2, SIDE, SIDE), np.float32)
     scores[1, :, : SIDE // 2] = 0.7  # left: 0.7 of class 1
     scores[0] = 1 - scores[1]
-    view = Segmentation(DatasetFacade(extension_userdata={"class_labels": ["back", "front"]}), colormap="none")
+    view = Segmentation(DatasetView(extension_userdata={"class_labels": ["back", "front"]}), colormap="none")
     put(page, server, shown("image-segmentation", view, scores))
     slide(page, "opacity", "1")
     left, right = (pixel(page, x, 10) for x in (2, 17))
@@ -118,7 +118,7 @@ def test_a_segmentation_follows_its_sliders(page: Page, context: BrowserContext,
 def test_boxes_follow_the_score_threshold(page: Page, context: BrowserContext, server: RunningServer) -> None:
     name_yourself(context, server)
     rows = np.array([[2, 2, 8, 8, 0.9, 0], [10, 10, 18, 18, 0.4, 0]], np.float32)
-    view = Boxes(DatasetFacade(extension_userdata={"class_labels": ["cell"]}), score_threshold=0.25)
+    view = Boxes(DatasetView(extension_userdata={"class_labels": ["cell"]}), score_threshold=0.25)
     put(page, server, shown("image-bounding-boxes", view, rows))
     expect(page.locator("[data-count]")).to_have_text("2")
     slide(page, "threshold", "0.5")
@@ -143,7 +143,7 @@ def test_overlapping_boxes_come_and_go_as_in_python(page: Page, context: Browser
 def test_the_overlap_slider_brings_boxes_back(page: Page, context: BrowserContext, server: RunningServer, tmp_path: Path) -> None:
     name_yourself(context, server)
     rows = np.array([[2, 2, 12, 12, 0.9, 0], [2, 2, 12, 10, 0.8, 0], [2, 2, 12, 9, 0.7, 1]], np.float32)
-    view = Boxes(DatasetFacade(extension_userdata={"class_labels": ["cell", "plate"]}), score_threshold=0.25)
+    view = Boxes(DatasetView(extension_userdata={"class_labels": ["cell", "plate"]}), score_threshold=0.25)
     candidates = {"boxes": rows, "overlap": 0.5, "most": 0}
     put(page, server, shown("image-bounding-boxes", view, rows[[0, 2]], candidates=candidates))
     count = page.locator("[data-count]")

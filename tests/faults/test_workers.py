@@ -103,7 +103,7 @@ def test_a_crash_is_told_in_words(world: World) -> None:
 
 def test_abort_asks_first(world: World) -> None:
     job = world.job(steps=1000, seconds=0.05)
-    world.supervise(Ladder(ask=60.0, terminate=60.0))
+    world.supervise(Ladder(request=60.0, terminate=60.0))
     world.until(lambda: world.get(job).progress > 0)
     actions.abort(world.service, world.get(job))
     (row,) = world.until_ended(job)
@@ -113,7 +113,7 @@ def test_abort_asks_first(world: World) -> None:
 
 def test_abort_ends_a_worker_that_does_not_listen_with_all_its_children(world: World) -> None:
     job = world.job(steps=10_000, seconds=0.05, deaf=True, child=True)
-    world.supervise(Ladder(ask=0.3, terminate=0.3))
+    world.supervise(Ladder(request=0.3, terminate=0.3))
     child = child_of(world, job.id)
     world.until(lambda: world.get(job).progress > 0)
     pid = world.get(job).pid

@@ -14,7 +14,7 @@ from PIL import Image
 
 from digits.domain.datasets import DatasetInfo, DatasetSpec
 from digits.domain.events import Event
-from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns, new_job_id
+from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns, new_job_id
 from digits.extensions import loader
 from digits.extensions.data.source import ROOTS, with_roots
 from digits.ingest.pipeline import IngestContext, ingest
@@ -83,7 +83,7 @@ def make_job(jobs: Path, extension: str, data: dict[str, Any], **spec: Any) -> J
         id=folder.id,
         kind=Kind.DATASET,
         type_name="Image Classification Dataset",
-        task=Task("classification"),
+        task="classification",
         created=time.time(),
         form={},
         spec=DatasetSpec(extension=extension, extension_data=data, **spec).to_json(),

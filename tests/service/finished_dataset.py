@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from digits.domain.datasets import DatasetInfo, RecordMeta, SplitInfo
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
 from digits.service.datasets.classification import create_classification_dataset
 from digits.service.jobs import create_job
@@ -102,7 +102,7 @@ def boxes_to_come(service: Service) -> Job:
     job = create_job(
         service,
         kind=Kind.DATASET,
-        task=Task("detection"),
+        task="detection",
         type_name="Object Detection Dataset",
         name="cars",
         form={},

@@ -27,7 +27,7 @@ def write(path: Path, attempts: list[list[Event]]) -> None:
         writer.close()
 
 
-def folded(path: Path, **options: str) -> RunSummary:
+def summarised(path: Path, **options: str) -> RunSummary:
     run = RunSummary("job", **options)
     run.read(path)
     return run
@@ -36,14 +36,14 @@ def folded(path: Path, **options: str) -> RunSummary:
 def test_smallest_and_largest_with_their_epochs(tmp_path: Path) -> None:
     path = tmp_path / "e"
     write(path, [[AttemptEvent(), *(metric(step, loss=loss) for step, loss in ((1, 3.0), (2, 1.0), (3, 2.0)))]])
-    output = folded(path).outputs["loss", "val"]
+    output = summarised(path).outputs["loss", "val"]
     assert (output.last, output.min, output.min_epoch, output.max, output.max_epoch) == (2.0, 1.0, 0.2, 3.0, 0.1)
 
 
 def test_a_loss_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
     path = tmp_path / "e"
     write(path, [[AttemptEvent(), metric(1, loss=1.0), metric(2, loss=math.nan)]])
-    run = folded(path)
+    run = summarised(path)
     assert run.best() == ("loss", 1.0, 0.1)
     assert run.outputs["loss", "val"].last is None
 
@@ -51,14 +51,14 @@ def test_a_loss_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
 def test_the_best_metric_is_the_wanted_one_else_an_accuracy_else_a_loss(tmp_path: Path) -> None:
     path = tmp_path / "e"
     write(path, [[AttemptEvent(), metric(1, loss=2.0, accuracy=50.0), metric(2, loss=3.0, accuracy=60.0)]])
-    assert folded(path).best() == ("accuracy", 60.0, 0.2)
-    assert folded(path, best_metric="loss").best() == ("loss", 2.0, 0.1)
+    assert summarised(path).best() == ("accuracy", 60.0, 0.2)
+    assert summarised(path, best_metric="loss").best() == ("loss", 2.0, 0.1)
 
 
 def test_what_an_untrained_network_scores_is_nobodys_best(tmp_path: Path) -> None:
     path = tmp_path / "e"
     write(path, [[AttemptEvent(), metric(0, loss=0.5), metric(1, loss=2.0), metric(2, loss=1.0)]])
-    run = folded(path)
+    run = summarised(path)
     assert run.best() == ("loss", 1.0, 0.2)
     assert run.outputs["loss", "val"].min == 0.5
 
@@ -70,11 +70,11 @@ def test_an_own_metric_decides_where_its_direction_is_declared(tmp_path: Path) -
         MetricEvent(step=s, epoch=s, phase="val", values=v, declared=said, decides="top1_error") for s, v in enumerate(values, 1)
     ]
     write(path, [[AttemptEvent(), *told]])
-    assert folded(path).best() == ("top1_error", 0.25, 2)
-    assert folded(path).columns()["best_better"] == "lower"
+    assert summarised(path).best() == ("top1_error", 0.25, 2)
+    assert summarised(path).columns()["best_better"] == "lower"
     undeclared = tmp_path / "f"
     write(undeclared, [[AttemptEvent(), *(MetricEvent(step=e.step, epoch=e.epoch, phase="val", values=e.values) for e in told)]])
-    assert folded(undeclared, best_metric="top1_error").best() == ("accuracy", 0.75, 2)
+    assert summarised(undeclared, best_metric="top1_error").best() == ("accuracy", 0.75, 2)
 
 
 def test_a_resumed_attempt_voids_what_lies_beyond_its_checkpoint(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_resumed_attempt_voids_what_lies_beyond_its_checkpoint(tmp_path: Path)
     writer.emit(metric(2, loss=0.001))
     writer.emit(ProgressEvent(fraction=0.9))
     writer.close()
-    run = folded(path)
+    run = summarised(path)
     assert run.outputs["loss", "val"].min == 0.001
     write_more = EventWriter(path, 2)
     write_more.emit(AttemptEvent(resumed_step=1, resumed_offset=checkpoint))
@@ -102,9 +102,9 @@ def test_a_resumed_attempt_voids_what_lies_beyond_its_checkpoint(tmp_path: Path)
 def test_a_new_attempt_forgets_the_error_of_the_last(tmp_path: Path) -> None:
     path = tmp_path / "e"
     write(path, [[AttemptEvent(), ErrorEvent(code="x", message="Broken.", advice="Mend it."), StatusEvent(status="E")]])
-    assert folded(path).error_text() == "Broken. Mend it."
+    assert summarised(path).error_text() == "Broken. Mend it."
     write(path, [[], [AttemptEvent(), StatusEvent(status="D")]])
-    run = folded(path)
+    run = summarised(path)
     assert run.error_text() == ""
     assert run.status is not None
     assert run.status.status == "D"
@@ -115,7 +115,7 @@ def test_a_torn_line_is_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
     write(path, [[AttemptEvent(), metric(1, loss=1.0)]])
     with open(path, "ab") as handle:
         handle.write(b'{"type":"metric","st')
-    run = folded(path)
+    run = summarised(path)
     assert run.outputs["loss", "val"].last == 1.0
     write(path, [[], [AttemptEvent(resumed_step=1, resumed_offset=run.offset), metric(2, loss=0.5)]])
     run.read(path)
@@ -125,7 +125,7 @@ def test_a_torn_line_is_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
 def test_a_long_series_keeps_a_bounded_sparkline(tmp_path: Path) -> None:
     path = tmp_path / "e"
     write(path, [[AttemptEvent(), *(metric(step, "train", loss=float(step)) for step in range(1000))]])
-    values = folded(path).sparkline.values
+    values = summarised(path).sparkline.values
     assert 32 <= len(values) <= 64
     assert values == sorted(values)
 

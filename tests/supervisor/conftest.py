@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from digits.config import Settings
-from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.jobs import Kind, Resources
 from digits.service import Service
 from digits.service.jobs import create_job
 from digits.storage.jobs.store import Job
@@ -41,7 +41,7 @@ class World:
         return create_job(
             self.service,
             kind=kind,
-            task=Task("classification"),
+            task="classification",
             type_name="Test",
             name=str(kind),
             form={},
@@ -56,7 +56,7 @@ class World:
         executor = LocalExecutor(
             self.service.jobs_dir,
             WORKER,
-            ladder or Ladder(ask=2.0, terminate=1.0),
+            ladder or Ladder(request=2.0, terminate=1.0),
             checkpoint_seconds=1,
             cpu_slots=self.settings.cpu_slots,
             gpus=lambda: list(gpus or []),

@@ -14,7 +14,7 @@ import pytest
 
 from digits.errors import BadRequest, ConfigError, Unavailable
 from digits.storage.folders import JobsDir
-from digits.supervisor.child_processes import Service, ServiceProcess
+from digits.supervisor.child_processes import ServiceProcess, ServiceSpec
 from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import NetworkChecks
 
@@ -38,7 +38,7 @@ def runtime() -> Iterator[Path]:
         yield Path(folder)
 
 
-class Desk:
+class PredictorsUnderTest:
     """Predictors of one model with a few snapshots, on a machine with the given GPUs."""
 
     def __init__(self, jobs_dir: JobsDir, runtime: Path, gpus: tuple[str, ...] = (), **options: Any) -> None:
@@ -60,11 +60,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:
-    made: list[Desk] = []
+def predictors(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., PredictorsUnderTest]]:
+    made: list[PredictorsUnderTest] = []
 
-    def make(**options: Any) -> Desk:
-        made.append(Desk(JobsDir(tmp_path), runtime, **options))
+    def make(**options: Any) -> PredictorsUnderTest:
+        made.append(PredictorsUnderTest(JobsDir(tmp_path), runtime, **options))
         return made[-1]
 
     yield make
@@ -72,27 +72,27 @@ def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:
         one.predictors.pool.stop()
 
 
-def test_a_loaded_model_is_used_again(desk: Callable[..., Desk]) -> None:
-    one = desk()
+def test_a_loaded_model_is_used_again(predictors: Callable[..., PredictorsUnderTest]) -> None:
+    one = predictors()
     first = one.ask("a")
     assert one.ask("a") == first
     assert one.ask("b") != first
     assert one.about(first)[1:] == ["cpu", ""]
 
 
-def test_a_model_that_does_not_load_says_why(desk: Callable[..., Desk]) -> None:
+def test_a_model_that_does_not_load_says_why(predictors: Callable[..., PredictorsUnderTest]) -> None:
     with pytest.raises(Unavailable, match=r"(?s)could not be loaded: it ended with exit code 1.*the weights do not fit"):
-        desk().ask("broken")
+        predictors().ask("broken")
 
 
 @pytest.mark.parametrize("snapshot", ["", "snapshots/missing", "../../etc/passwd", "/etc/passwd"])
-def test_only_snapshots_of_the_model_are_loaded(desk: Callable[..., Desk], snapshot: str) -> None:
+def test_only_snapshots_of_the_model_are_loaded(predictors: Callable[..., PredictorsUnderTest], snapshot: str) -> None:
     with pytest.raises(BadRequest, match="has no snapshot"):
-        desk().predictors.request({"model_id": MODEL, "snapshot": snapshot})
+        predictors().predictors.request({"model_id": MODEL, "snapshot": snapshot})
 
 
-def test_the_least_used_gives_way(desk: Callable[..., Desk]) -> None:
-    one = desk(limit=2)
+def test_the_least_used_gives_way(predictors: Callable[..., PredictorsUnderTest]) -> None:
+    one = predictors(limit=2)
     first = one.ask("a")
     pid = int(one.about(one.ask("b"))[0])
     one.ask("a")
@@ -101,16 +101,16 @@ def test_the_least_used_gives_way(desk: Callable[..., Desk]) -> None:
     assert one.ask("a") == first
 
 
-def test_the_idle_are_dropped(desk: Callable[..., Desk]) -> None:
-    one = desk(idle_seconds=0.1)
+def test_the_idle_are_dropped(predictors: Callable[..., PredictorsUnderTest]) -> None:
+    one = predictors(idle_seconds=0.1)
     pid = int(one.about(one.ask("a"))[0])
     until(lambda: not psutil.pid_exists(pid), one.predictors.pool.tick)
     assert one.predictors.pool.running == {}
     assert list(one.predictors.pool.directory.iterdir()) == []
 
 
-def test_a_training_gets_the_gpu_and_the_next_request_the_cpu(desk: Callable[..., Desk]) -> None:
-    one = desk(gpus=("0",))
+def test_a_training_gets_the_gpu_and_the_next_request_the_cpu(predictors: Callable[..., PredictorsUnderTest]) -> None:
+    one = predictors(gpus=("0",))
     answer = one.ask("a")
     pid, *where = one.about(answer)
     assert where == ["cuda:0", "0"]
@@ -153,7 +153,7 @@ def test_an_endless_network_text_is_ended(runtime: Path) -> None:
 def test_an_essential_service_that_never_comes_up_ends_the_server(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("digits.supervisor.child_processes.RESTART_SECONDS", (0.01, 0.01))
     service = ServiceProcess(
-        Service("web server", [sys.executable, "-c", "raise SystemExit(9)"], ready=lambda: False, essential=True), runtime
+        ServiceSpec("web server", [sys.executable, "-c", "raise SystemExit(9)"], ready=lambda: False, essential=True), runtime
     )
     with pytest.raises(ConfigError, match="web server does not start: it ended with exit code 9"):
         until(lambda: False, service.tick)
@@ -161,7 +161,7 @@ def test_an_essential_service_that_never_comes_up_ends_the_server(runtime: Path,
 
 def test_a_service_gets_the_runtime_folder(runtime: Path) -> None:
     code = "import sys, pathlib, time; pathlib.Path(sys.argv[1]).write_text('here'); time.sleep(60)"
-    service = ServiceProcess(Service("test", [sys.executable, "-c", code, "{runtime}/file"]), runtime)
+    service = ServiceProcess(ServiceSpec("test", [sys.executable, "-c", code, "{runtime}/file"]), runtime)
     service.tick()
     until(lambda: (runtime / "file").exists() and (runtime / "file").read_text() == "here")
     first = service.child
@@ -177,7 +177,7 @@ def test_a_service_that_is_killed_again_and_again_does_not_wait_longer_each_time
 ) -> None:
     monkeypatch.setattr("digits.supervisor.child_processes.RESTART_SECONDS", (0.0, 0.01, 600.0))
     monkeypatch.setattr("digits.supervisor.child_processes.SETTLED_SECONDS", 0.0)
-    service = ServiceProcess(Service("test", [sys.executable, "-c", "import time; time.sleep(60)"]), runtime)
+    service = ServiceProcess(ServiceSpec("test", [sys.executable, "-c", "import time; time.sleep(60)"]), runtime)
     for _ in range(5):
         until(lambda: service.child is not None and service.child.is_running(), service.tick)
         service.tick()

@@ -108,7 +108,7 @@ class MailExecutor:
 
     def escalate(self) -> None:
         for job_id, (since, _) in list(self._asked.items()):
-            if time.monotonic() - since > self.ladder.ask + self.ladder.terminate:
+            if time.monotonic() - since > self.ladder.request + self.ladder.terminate:
                 self.kill(self.workers[job_id], self.workers[job_id].stop_reason)
 
     def reap(self) -> list[Worker]:

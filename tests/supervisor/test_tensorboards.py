@@ -22,7 +22,7 @@ A, BROKEN, C, D = (f"20260101-000000-000{letter}" for letter in "abcd")
 NAMES = {A: "LeNet/../1", BROKEN: "broken", C: "LeNet/../1", D: "two\nlines"}
 
 
-class Desk:
+class TensorBoardsUnderTest:
     """TensorBoards of some models."""
 
     def __init__(self, folder: Path, runtime: Path, **options: Any) -> None:  # noqa: F811
@@ -46,11 +46,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:  # noqa: F811
-    made: list[Desk] = []
+def tensorboards(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., TensorBoardsUnderTest]]:  # noqa: F811
+    made: list[TensorBoardsUnderTest] = []
 
-    def make(**options: Any) -> Desk:
-        made.append(Desk(tmp_path / "jobs", runtime, **options))
+    def make(**options: Any) -> TensorBoardsUnderTest:
+        made.append(TensorBoardsUnderTest(tmp_path / "jobs", runtime, **options))
         return made[-1]
 
     yield make
@@ -59,8 +59,8 @@ def desk(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Desk]]:  # noq
     assert list(runtime.iterdir()) == []
 
 
-def test_one_for_each_selection_whatever_its_order(desk: Callable[..., Desk]) -> None:
-    one = desk()
+def test_one_for_each_selection_whatever_its_order(tensorboards: Callable[..., TensorBoardsUnderTest]) -> None:
+    one = tensorboards()
     both = one.ready(A, C)
     assert one.ready(C, A, C) == both
     assert one.ready(A) != both
@@ -69,20 +69,20 @@ def test_one_for_each_selection_whatever_its_order(desk: Callable[..., Desk]) ->
     assert [path.resolve().parent.name for path in runs] == [A, C]
 
 
-def test_who_only_looks_starts_nothing(desk: Callable[..., Desk]) -> None:
-    one = desk()
+def test_who_only_looks_starts_nothing(tensorboards: Callable[..., TensorBoardsUnderTest]) -> None:
+    one = tensorboards()
     assert one.ask(A, start=False) == {"socket": "", "ready": False}
     assert one.tensorboards.pool.running == {}
 
 
 @pytest.mark.parametrize("ids", [[], ["missing"], A, [1], None])
-def test_requests_that_name_no_model_are_refused(desk: Callable[..., Desk], ids: Any) -> None:
+def test_requests_that_name_no_model_are_refused(tensorboards: Callable[..., TensorBoardsUnderTest], ids: Any) -> None:
     with pytest.raises(BadRequest):
-        desk().tensorboards.request({"job_ids": ids, "start": True})
+        tensorboards().tensorboards.request({"job_ids": ids, "start": True})
 
 
-def test_one_that_does_not_start_says_why_and_can_be_tried_again(desk: Callable[..., Desk]) -> None:
-    one = desk()
+def test_one_that_does_not_start_says_why_and_can_be_tried_again(tensorboards: Callable[..., TensorBoardsUnderTest]) -> None:
+    one = tensorboards()
 
     def failed() -> str:
         try:
@@ -96,16 +96,16 @@ def test_one_that_does_not_start_says_why_and_can_be_tried_again(desk: Callable[
         assert "no such thing as a tensorboard" in said
 
 
-def test_one_that_was_killed_is_started_again(desk: Callable[..., Desk]) -> None:
-    one = desk()
+def test_one_that_was_killed_is_started_again(tensorboards: Callable[..., TensorBoardsUnderTest]) -> None:
+    one = tensorboards()
     first = one.ready(A)
     os.kill(one.pid(first), signal.SIGKILL)
     until(lambda: one.ask(A)["socket"] != first, one.tensorboards.pool.tick)
     assert one.pid(one.ready(A)) > 0
 
 
-def test_the_idle_are_ended_and_the_least_used_make_room(desk: Callable[..., Desk]) -> None:
-    one = desk(limit=2)
+def test_the_idle_are_ended_and_the_least_used_make_room(tensorboards: Callable[..., TensorBoardsUnderTest]) -> None:
+    one = tensorboards(limit=2)
     first, second = one.ready(A), one.ready(C)
     pid = one.pid(second)
     one.ask(A)
@@ -117,8 +117,8 @@ def test_the_idle_are_ended_and_the_least_used_make_room(desk: Callable[..., Des
     assert one.tensorboards.pool.running == {}
 
 
-def test_a_deleted_model_takes_its_boards_along(desk: Callable[..., Desk], tmp_path: Path) -> None:
-    one = desk()
+def test_a_deleted_model_takes_its_boards_along(tensorboards: Callable[..., TensorBoardsUnderTest], tmp_path: Path) -> None:
+    one = tensorboards()
     pid = one.pid(one.ready(A, C))
     one.ready(D)
     one.tensorboards.forget(C)

@@ -14,7 +14,7 @@ import torch
 
 from digits.domain.events import LogEvent, ProgressEvent
 from digits.domain.exports import ExportSpec
-from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
+from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.domain.training import TrainingSpec
 from digits.engines.pytorch.export_program import ProgramExporter
 from digits.errors import ExportError, JobStopped, PluginError, StorageError
@@ -98,7 +98,7 @@ def context_for(jobs_dir: JobsDir, number: int, format_name: str, model_id: str 
     spec = ExportSpec(model_id, f"snapshots/epoch_{epoch:g}.safetensors", epoch, format_name, "pytorch", DATASET_ID)
     job_id = f"20260102-000000-{number:04d}"
     request = JobRequest(
-        job_id, Kind.EXPORT, "Export", Task("classification"), time.time(), {}, spec.to_json(), (), Resources("export")
+        job_id, Kind.EXPORT, "Export", "classification", time.time(), {}, spec.to_json(), (), Resources("export")
     )
     folder = jobs_dir.folder(job_id)
     folder.create(request, UserColumns("test"))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from digits.domain.events import ErrorEvent, SnapshotEvent, StatusEvent
-from digits.domain.jobs import JobRequest, Kind, Task, UserColumns
+from digits.domain.jobs import JobRequest, Kind, UserColumns
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.base import get_engine
 from digits.networks.catalog import network_text
@@ -29,7 +29,7 @@ def work(jobs: Path, spec: TrainingSpec, job_id: str = MODEL) -> tuple[JobFolder
         features, labels = striped_pictures(40, 28, 1)
         make_dataset(jobs / DATASET, features, labels, class_labels=("left", "right"))
     folder = JobsDir(jobs).folder(job_id)
-    request = JobRequest(job_id, Kind.MODEL, "Image Classification Model", Task("classification"), 0.0, {}, spec.to_json())
+    request = JobRequest(job_id, Kind.MODEL, "Image Classification Model", "classification", 0.0, {}, spec.to_json())
     folder.create(request, UserColumns("model"))
     command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(jobs), job_id]
     return folder, subprocess.run(command, check=False, timeout=120).returncode

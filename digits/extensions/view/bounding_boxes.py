@@ -23,7 +23,7 @@ from digits.utils import forms
 COLUMNS = 6  # left, top, right, bottom, score, class
 
 
-class Options(FlaskForm):
+class BoxOptions(FlaskForm):
     """Where the sliders stand at first."""
 
     box_line_width = forms.IntegerField("Line width", default=2)
@@ -40,7 +40,7 @@ class Options(FlaskForm):
 class Visualization(OptionsView):
     """Takes outputs with rows `[left, top, right, bottom, confidence]` or `[…, confidence, class]` in pixels of the input."""
 
-    Options = Options
+    Options = BoxOptions
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
         super().__init__(dataset, **kwargs)

@@ -17,7 +17,7 @@ from digits.utils.image import embed_image_html
 NORMALIZE = "normalize"
 
 
-class Options(FlaskForm):
+class ImageOutputOptions(FlaskForm):
     """How the numbers become colours."""
 
     channel_order = forms.SelectField(
@@ -40,7 +40,7 @@ class Options(FlaskForm):
 class Visualization(OptionsView):
     """Shows an array of one or three channels."""
 
-    Options = Options
+    Options = ImageOutputOptions
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
         super().__init__(dataset, **kwargs)

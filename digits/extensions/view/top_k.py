@@ -15,7 +15,7 @@ from digits.extensions.view.support import class_names, first_output, picture, t
 from digits.utils import forms
 
 
-class Options(FlaskForm):
+class TopKOptions(FlaskForm):
     """How many classes are shown."""
 
     top_k = forms.IntegerField("Classes to show", default=5, validators=[validators.NumberRange(1, 1000)])
@@ -25,7 +25,7 @@ class Visualization(OptionsView):
     """Takes probabilities, or scores and log-probabilities, which are put through softmax. With thresholds each class has a
     probability of its own, which is shown as it is."""
 
-    Options = Options
+    Options = TopKOptions
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
         super().__init__(dataset, **kwargs)

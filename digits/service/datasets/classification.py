@@ -256,7 +256,7 @@ def _list_file(service: Service, form: ClassificationDatasetForm, name: str) -> 
     return readable_file(service, text, name)
 
 
-class ClassificationSource(Source):
+class ClassificationFormSource(Source):
     """Folders of pictures, or lists of them."""
 
     name = "classification"
@@ -309,7 +309,7 @@ class ClassificationSource(Source):
         return values
 
 
-SOURCE = ClassificationSource()
+SOURCE = ClassificationFormSource()
 
 
 def create_classification_dataset(service: Service, values: Mapping[str, Any], owner: str = "") -> Job:

@@ -14,7 +14,7 @@ from typing import Any
 
 from digits import tasks
 from digits.domain.datasets import DatasetSpec
-from digits.domain.jobs import Kind, Resources, Task
+from digits.domain.jobs import Kind, Resources
 from digits.errors import DigitsError, FormErrors
 from digits.service import Service
 from digits.service.files.confine import allowed_roots
@@ -109,7 +109,7 @@ def create_dataset(service: Service, source: Source, values: Mapping[str, Any], 
             service,
             job_id=job_id,
             kind=Kind.DATASET,
-            task=Task(made.spec.task),
+            task=made.spec.task,
             type_name=source.type_name,
             name=form.dataset_name,
             group=form.group_name,

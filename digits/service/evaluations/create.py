@@ -11,7 +11,7 @@ from typing import Any
 
 from digits.domain.datasets import STAGES, DatasetInfo, split_name
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.errors import BadRequest, StorageError
 from digits.ipc.supervisor_client import ControlError, is_listening
 from digits.service import Service, jobs
@@ -166,7 +166,7 @@ def _create(
     return jobs.create_job(
         service,
         kind=Kind.EVALUATION,
-        task=Task(model.task),
+        task=model.task,
         type_name=TYPE_NAME,
         name=f"{model.name}, epoch {snapshot.label}: {what}",
         form={"job_id": model.id, **form},

@@ -79,7 +79,7 @@ class PredictorResponse:
 
 
 @dataclass(frozen=True)
-class Classification:
+class ClassifiedPicture:
     """The best classes of one picture, best first; `image` is the prepared picture as PNG."""
 
     predictions: list[ClassScore]
@@ -97,13 +97,13 @@ def classify_one(
     snapshot_epoch: float | str | None = None,
     top: int = 5,
     layers: bool = False,
-) -> Classification:
+) -> ClassifiedPicture:
     """Classify one picture. Raises BadRequest for a model of another task, LoadImageError for what is no picture."""
     check_classifies(model)
     snapshot = find_snapshot(service, model, snapshot_epoch)
     answer = infer(service, model, [picture], snapshot, layers=layers, image=True)
     one = answer.results[0]
-    return Classification(
+    return ClassifiedPicture(
         predictions=best(one.outputs, answer.meta.get("class_labels", ()), top),
         image=one.image,
         snapshot=snapshot,

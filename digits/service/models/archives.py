@@ -56,7 +56,7 @@ class Member:
         return info
 
 
-class Stream:
+class ArchiveStream:
     """The bytes of an archive, to be iterated once: written by a thread into a pipe that the reader empties.
 
     `close` gives the files back and ends the thread, also when nothing or not all was read.
@@ -108,7 +108,7 @@ class Archive:
 
     file_name: str
     media_type: str
-    chunks: Stream
+    chunks: ArchiveStream
     length: int | None = None
 
 
@@ -128,7 +128,7 @@ def export_file(service: Service, model: Job, export: Export) -> Archive:
     stem = f"{model.id}_epoch_{export.epoch:g}"
     if len(members) == 1:
         name = f"{stem}_{export.files[0][0].rsplit('/', 1)[-1]}"
-        return Archive(name, "application/octet-stream", Stream(_copy, members), members[0].size)
+        return Archive(name, "application/octet-stream", ArchiveStream(_copy, members), members[0].size)
     return _archive(f"{stem}_{export.format}", "zip", members)
 
 
@@ -214,7 +214,7 @@ FORMATS: dict[str, tuple[Callable[[IO[bytes], Sequence[Member]], None], str]] = 
 def _archive(name: str, extension: str, members: Sequence[Member]) -> Archive:
     write, media_type = FORMATS[extension]
     length = tar_length(members) if extension == "tar" else None
-    return Archive(f"{name}.{extension}", media_type, Stream(write, members), length)
+    return Archive(f"{name}.{extension}", media_type, ArchiveStream(write, members), length)
 
 
 def _copy(target: IO[bytes], members: Sequence[Member]) -> None:

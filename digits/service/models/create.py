@@ -12,7 +12,7 @@ from typing import Any
 import digits
 from digits import tasks
 from digits.domain.datasets import TRAIN_DB, DatasetInfo
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
 from digits.frameworks import DEFAULT
@@ -263,7 +263,7 @@ def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Jo
             service,
             job_id=job_id,
             kind=Kind.MODEL,
-            task=Task(plan.dataset.task),
+            task=plan.dataset.task,
             type_name=tasks.recorded(plan.dataset.task).model_type,
             name=model.name,
             group=plan.group,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.exports import Export, ExportSpec
-from digits.domain.jobs import Action, Kind, Resources, Status, Task
+from digits.domain.jobs import Action, Kind, Resources, Status
 from digits.engines.exporters import check_format, formats
 from digits.errors import Conflict, NotFound
 from digits.service import Service, jobs
@@ -50,7 +50,7 @@ def start_export(
     return jobs.create_job(
         service,
         kind=Kind.EXPORT,
-        task=Task(model.task),
+        task=model.task,
         type_name=TYPE_NAME,
         name=f"{model.name}, epoch {snapshot.label}: {row.title}",
         form={"job_id": model.id, "format": row.name, "snapshot_epoch": snapshot.epoch},

@@ -268,7 +268,9 @@ class JobStore(JobReader):
         with Session(self.engine) as session, session.begin():
             session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
 
-    def fold(self, job_id: str, columns: Mapping[str, Any], outputs: Iterable[Output], *, replace: bool = False) -> Job:
+    def update_from_events(
+        self, job_id: str, columns: Mapping[str, Any], outputs: Iterable[Output], *, replace: bool = False
+    ) -> Job:
         """Set what was read from a job's events: columns and outputs in one transaction, so that a crash leaves both or none.
 
         With `replace`, outputs that are not given are removed. Raises NotFound.

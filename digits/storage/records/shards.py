@@ -1,9 +1,9 @@
-"""Columns that grow on disk, each Arrow buffer in a temporary file (a spool), and the shard that is put together from them: an
+"""Columns that grow on disk, each Arrow buffer in a temporary file (a file), and the shard that is put together from them: an
 Arrow IPC file of exactly one record batch.
 
 Holds: memory stays constant however many rows there are, and a failed append leaves the columns as before. No buffer is ever in
 memory as a whole, because pyarrow writes only the frame and the bytes of spooled buffers go from file to file. The largest buffer
-need not go anywhere: where the first column is one spool with space in front (`head_bytes`), its file becomes the shard, the
+need not go anywhere: where the first column is one file with space in front (`head_bytes`), its file becomes the shard, the
 frame being written around what already lies there.
 """
 
@@ -27,14 +27,14 @@ COPIED_BYTES = 1 << 16  # larger buffers are copied from their files, so that no
 COPY_CHUNK = 1 << 20
 
 
-class Spool:
+class ColumnFile:
     """One growing buffer in a file, behind `head` bytes (a multiple of the memory map's granularity) that are left free."""
 
     def __init__(self, path: Path, head: int = 0) -> None:
         self.path, self.head = path, head
         self.size = 0
         self.address = 0  # of the last memory map
-        self._handle = open(path, "wb", buffering=0)  # noqa: SIM115 - lives as long as the spool
+        self._handle = open(path, "wb", buffering=0)  # noqa: SIM115 - lives as long as the column
         self._handle.seek(head)
         self._map: mmap.mmap | None = None
 
@@ -70,7 +70,7 @@ class Spool:
 class Column(Protocol):
     """A column that grows by `extend` and becomes an Arrow array of `rows` rows at the end."""
 
-    spools: list[Spool]
+    files: list[ColumnFile]
 
     def extend(self, values: Any) -> None: ...
 
@@ -82,14 +82,14 @@ class FixedColumn:
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype, items: int, *, head: int = 0) -> None:
         self.dtype, self.items = np.dtype(dtype), items
-        self.spools = [Spool(folder / f"{name}.data", head)]
+        self.files = [ColumnFile(folder / f"{name}.data", head)]
 
     def extend(self, values: Any) -> None:
-        self.spools[0].write(np.ascontiguousarray(values, dtype=self.dtype).reshape(-1).view(np.uint8))
+        self.files[0].write(np.ascontiguousarray(values, dtype=self.dtype).reshape(-1).view(np.uint8))
 
     def array(self, rows: int) -> pa.Array:
         count = rows * max(self.items, 1)
-        flat = pa.Array.from_buffers(pa.from_numpy_dtype(self.dtype), count, [None, self.spools[0].buffer()], null_count=0)
+        flat = pa.Array.from_buffers(pa.from_numpy_dtype(self.dtype), count, [None, self.files[0].buffer()], null_count=0)
         return pa.FixedSizeListArray.from_arrays(flat, self.items) if self.items else flat
 
 
@@ -98,13 +98,13 @@ class HashColumn:
 
     def __init__(self, folder: Path, name: str, width: int) -> None:
         self.width = width
-        self.spools = [Spool(folder / f"{name}.data")]
+        self.files = [ColumnFile(folder / f"{name}.data")]
 
     def extend(self, values: Sequence[bytes]) -> None:
-        self.spools[0].write(b"".join(values))
+        self.files[0].write(b"".join(values))
 
     def array(self, rows: int) -> pa.Array:
-        return pa.Array.from_buffers(pa.binary(self.width), rows, [None, self.spools[0].buffer()], null_count=0)
+        return pa.Array.from_buffers(pa.binary(self.width), rows, [None, self.files[0].buffer()], null_count=0)
 
 
 class BytesColumn:
@@ -112,19 +112,19 @@ class BytesColumn:
 
     def __init__(self, folder: Path, name: str, kind: pa.DataType) -> None:
         self.kind = kind
-        self.spools = [Spool(folder / f"{name}.offsets"), Spool(folder / f"{name}.data")]
-        self.spools[0].write(np.zeros(1, np.int32))
+        self.files = [ColumnFile(folder / f"{name}.offsets"), ColumnFile(folder / f"{name}.data")]
+        self.files[0].write(np.zeros(1, np.int32))
 
     def extend(self, values: Sequence[bytes | str]) -> None:
         rows = [v.encode("utf-8", "surrogateescape") if isinstance(v, str) else v for v in values]
         if self.kind == pa.string():
             rows = [_valid_text(row) for row in rows]
-        ends = self.spools[1].size + np.cumsum([len(row) for row in rows])
-        self.spools[0].write(ends.astype(np.int32))
-        self.spools[1].write(b"".join(rows))
+        ends = self.files[1].size + np.cumsum([len(row) for row in rows])
+        self.files[0].write(ends.astype(np.int32))
+        self.files[1].write(b"".join(rows))
 
     def array(self, rows: int) -> pa.Array:
-        offsets, data = (spool.buffer() for spool in self.spools)
+        offsets, data = (file.buffer() for file in self.files)
         return pa.Array.from_buffers(self.kind, rows, [None, offsets, data], null_count=0)
 
 
@@ -132,30 +132,30 @@ class BoxColumn:
     """Rows of boxes: each row a structured array of `BOX_DTYPE`."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.spools = [Spool(folder / f"{name}.offsets")]
-        self.spools += [Spool(folder / f"{name}.{field}") for field in BOX_DTYPE.names or ()]
-        self.spools[0].write(np.zeros(1, np.int32))
+        self.files = [ColumnFile(folder / f"{name}.offsets")]
+        self.files += [ColumnFile(folder / f"{name}.{field}") for field in BOX_DTYPE.names or ()]
+        self.files[0].write(np.zeros(1, np.int32))
         self.boxes = 0
 
     def extend(self, values: Sequence[np.ndarray]) -> None:
         """Add rows, each of them boxes (n,) of `BOX_DTYPE`."""
-        before = self.spools[1].size // 4  # from the spool, so that a rewound append is forgotten here too
+        before = self.files[1].size // 4  # from the file, so that a rewound append is forgotten here too
         ends = before + np.cumsum([len(row) for row in values])
-        self.spools[0].write(ends.astype(np.int32))
+        self.files[0].write(ends.astype(np.int32))
         rows = np.concatenate([np.asarray(row, BOX_DTYPE) for row in values]) if len(values) else np.zeros(0, BOX_DTYPE)
-        for spool, field in zip(self.spools[1:], BOX_DTYPE.names or (), strict=True):
-            spool.write(np.ascontiguousarray(rows[field]).view(np.uint8))
+        for file, field in zip(self.files[1:], BOX_DTYPE.names or (), strict=True):
+            file.write(np.ascontiguousarray(rows[field]).view(np.uint8))
 
     def array(self, rows: int) -> pa.Array:
-        count = self.spools[1].size // 4
+        count = self.files[1].size // 4
         fields, children = [], []
-        for spool, name in zip(self.spools[1:], BOX_DTYPE.names or (), strict=True):
+        for file, name in zip(self.files[1:], BOX_DTYPE.names or (), strict=True):
             kind = pa.from_numpy_dtype(BOX_DTYPE[name])
             fields.append(pa.field(name, kind, nullable=False))
-            children.append(pa.Array.from_buffers(kind, count, [None, spool.buffer()], null_count=0))
+            children.append(pa.Array.from_buffers(kind, count, [None, file.buffer()], null_count=0))
         struct = pa.StructArray.from_arrays(children, fields=fields)
         kind = pa.list_(pa.field("item", struct.type, nullable=False))
-        return pa.Array.from_buffers(kind, rows, [None, self.spools[0].buffer()], null_count=0, children=[struct])
+        return pa.Array.from_buffers(kind, rows, [None, self.files[0].buffer()], null_count=0, children=[struct])
 
 
 def _valid_text(row: bytes) -> bytes:
@@ -173,10 +173,10 @@ def head_bytes(metadata: bytes) -> int:
     return -(-(2 * len(metadata) + FRAME_BYTES) // granularity) * granularity
 
 
-def write_shard(path: Path, arrays: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes], spools: Sequence[Spool]) -> None:
-    """Write `arrays`, whose buffers are memory maps of `spools`, as the shard `path`. Raises DiskFull; may be called again."""
-    mapped = {spool.address: spool for spool in spools if spool.address}
-    first = next((spool for spool in spools if spool.head and spool.size > COPIED_BYTES), None)
+def write_shard(path: Path, arrays: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes], files: Sequence[ColumnFile]) -> None:
+    """Write `arrays`, whose buffers are memory maps of `files`, as the shard `path`. Raises DiskFull; may be called again."""
+    mapped = {file.address: file for file in files if file.address}
+    first = next((file for file in files if file.head and file.size > COPIED_BYTES), None)
     framed = _framed(arrays, metadata, mapped, first) if first is not None else None
     if first is None or framed is None:
         with atomic(path) as out:
@@ -194,13 +194,13 @@ def _batch(arrays: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes]) -> p
 
 
 def _framed(
-    arrays: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes], spools: Mapping[int, Spool], first: Spool
+    arrays: Mapping[str, pa.Array], metadata: Mapping[bytes, bytes], files: Mapping[int, ColumnFile], first: ColumnFile
 ) -> pa.RecordBatch | None:
     """The batch with so much padding that the buffer of `first` comes to lie behind its head; None when it has no space."""
     padding = 1
     for _ in range(2):
         batch = _batch(arrays, {**metadata, PADDING_KEY: b" " * padding})
-        missing = first.head - _write(None, batch, spools, first)
+        missing = first.head - _write(None, batch, files, first)
         if missing == 0:
             return batch
         padding += missing
@@ -209,32 +209,32 @@ def _framed(
     return None
 
 
-def _write(out: IO[bytes] | None, batch: pa.RecordBatch, spools: Mapping[int, Spool], skipped: Spool | None) -> int:
+def _write(out: IO[bytes] | None, batch: pa.RecordBatch, files: Mapping[int, ColumnFile], skipped: ColumnFile | None) -> int:
     """Write a batch (nowhere, to measure, without `out`), all but the bytes of `skipped`; where those begin."""
-    sink = _Sink(out, spools, skipped)
+    sink = _Sink(out, files, skipped)
     with pa.ipc.new_file(pa.PythonFile(sink, "w"), batch.schema) as writer:
         writer.write_batch(batch)
     return sink.skipped_at
 
 
 class _Sink:
-    """A file for pyarrow to write a batch to, in which the bytes of spooled buffers are copied from their files in pieces."""
+    """A file for pyarrow to write a batch to, in which the bytes of a column's buffers are copied from their files in pieces."""
 
-    def __init__(self, out: IO[bytes] | None, spools: Mapping[int, Spool], skipped: Spool | None) -> None:
-        self.out, self.spools, self.skipped = out, spools, skipped
+    def __init__(self, out: IO[bytes] | None, files: Mapping[int, ColumnFile], skipped: ColumnFile | None) -> None:
+        self.out, self.files, self.skipped = out, files, skipped
         self.closed = False
         self.skipped_at = -1
         self._position = 0
 
     def write(self, data: Any) -> int:
         buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
-        spool = self.spools.get(buffer.address) if buffer.size > COPIED_BYTES else None
-        if spool is not None and spool is self.skipped and self.skipped_at < 0:
+        file = self.files.get(buffer.address) if buffer.size > COPIED_BYTES else None
+        if file is not None and file is self.skipped and self.skipped_at < 0:
             self.skipped_at = self._position
             if self.out is not None:
                 self.out.seek(self._position + buffer.size)
-        elif self.out is not None and spool is not None and buffer.size <= spool.size:
-            _copy(spool, buffer.size, self.out)
+        elif self.out is not None and file is not None and buffer.size <= file.size:
+            _copy(file, buffer.size, self.out)
         elif self.out is not None:
             self.out.write(buffer)
         self._position += buffer.size
@@ -251,9 +251,9 @@ class _Sink:
         self.closed = True
 
 
-def _copy(spool: Spool, count: int, out: IO[bytes]) -> None:
-    with open(spool.path, "rb") as handle:
-        handle.seek(spool.head)
+def _copy(file: ColumnFile, count: int, out: IO[bytes]) -> None:
+    with open(file.path, "rb") as handle:
+        handle.seek(file.head)
         while count > 0:
             piece = handle.read(min(COPY_CHUNK, count))
             out.write(piece)

@@ -1,4 +1,4 @@
-"""Writing records: rows are spooled to disk, column by column, and become the shards of a split at the end (see `shards`)."""
+"""Writing records: rows are written to a file for each column and become the shards of a split at the end (see `shards`)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,19 @@ import pyarrow as pa
 from digits.domain.datasets import RecordMeta
 from digits.errors import DiskFull, StorageError
 from digits.storage.files import is_disk_full, write_json
-from digits.storage.records.shards import BoxColumn, BytesColumn, Column, FixedColumn, HashColumn, Spool, head_bytes, write_shard
+from digits.storage.records.shards import (
+    BoxColumn,
+    BytesColumn,
+    ColumnFile,
+    FixedColumn,
+    GrowingColumn,
+    HashColumn,
+    head_bytes,
+    write_shard,
+)
 
 MARKER = "records.json"
-SPOOL_FOLDER = "spool"
+COLUMNS_FOLDER = "columns"
 SHARD_BYTES = 960_000_000  # columns beside feature and label take the rest of the gigabyte
 HASH_BYTES = 16
 META_KEY = b"digits"
@@ -58,13 +67,13 @@ class _Shard:
     """A shard that still grows."""
 
     folder: Path
-    columns: dict[str, Column]
+    columns: dict[str, GrowingColumn]
     rows: int = 0
     bytes: int = 0
 
     @property
-    def spools(self) -> list[Spool]:
-        return [spool for column in self.columns.values() for spool in column.spools]
+    def files(self) -> list[ColumnFile]:
+        return [file for column in self.columns.values() for file in column.files]
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class _Done:
 class RecordWriter:
     """Writes one split into `split_dir`, which it empties first.
 
-    Everything is spooled to disk until `finish(meta)` puts the shards together; `abort()` removes it all. `append` and
+    Everything stands in files of columns until `finish(meta)` puts the shards together; `abort()` removes it all. `append` and
     `finish` raise DiskFull and may then be called again with the same arguments: nothing is lost and nothing is doubled.
     """
 
@@ -89,7 +98,7 @@ class RecordWriter:
         self._shards: list[_Shard] = []
         self._done: list[_Done] = []
         remove_split(self.path)
-        (self.path / SPOOL_FOLDER).mkdir(parents=True)
+        (self.path / COLUMNS_FOLDER).mkdir(parents=True)
 
     def append(self, chunk: RecordChunk) -> None:
         """Add records behind those that are there, at most a shard's size at once. Raises DiskFull and StorageError."""
@@ -118,7 +127,7 @@ class RecordWriter:
         write_json(
             self.path / MARKER, {"schema": self.meta.schema, "rows": self.rows, "meta": self.meta.to_json(), "shards": shards}
         )
-        shutil.rmtree(self.path / SPOOL_FOLDER, ignore_errors=True)
+        shutil.rmtree(self.path / COLUMNS_FOLDER, ignore_errors=True)
         return sum(done.bytes for done in self._done)
 
     def abort(self) -> None:
@@ -128,18 +137,18 @@ class RecordWriter:
         remove_split(self.path)
 
     def _open_shard(self) -> None:
-        folder = self.path / SPOOL_FOLDER / f"{len(self._shards):05d}"
+        folder = self.path / COLUMNS_FOLDER / f"{len(self._shards):05d}"
         folder.mkdir(exist_ok=True)
         self._shards.append(_Shard(folder, _columns(folder, self.meta)))
 
     def _extend(self, shard: _Shard, chunk: RecordChunk, size: int) -> None:
-        before = [spool.size for spool in shard.spools]
+        before = [file.size for file in shard.files]
         try:
             for name, values in _values(chunk, shard.columns).items():
                 shard.columns[name].extend(values)
         except BaseException:
-            for spool, length in zip(shard.spools, before, strict=True):
-                spool.rewind(length)
+            for file, length in zip(shard.files, before, strict=True):
+                file.rewind(length)
             raise
         shard.rows += len(chunk)
         shard.bytes += size
@@ -147,12 +156,12 @@ class RecordWriter:
 
     def _assemble(self, shard: _Shard, name: str) -> _Done:
         arrays = {column: values.array(shard.rows) for column, values in shard.columns.items()}
-        write_shard(self.path / name, arrays, {META_KEY: json.dumps(self.meta.to_json()).encode()}, shard.spools)
+        write_shard(self.path / name, arrays, {META_KEY: json.dumps(self.meta.to_json()).encode()}, shard.files)
         return _Done(name, shard.rows, (self.path / name).stat().st_size)
 
     def _drop(self, shard: _Shard) -> None:
-        for spool in shard.spools:
-            spool.close()
+        for file in shard.files:
+            file.close()
         shutil.rmtree(shard.folder, ignore_errors=True)
 
     def _guard(self, work: Any) -> None:
@@ -185,8 +194,8 @@ def _checked(meta: RecordMeta) -> RecordMeta:
     return meta
 
 
-def _columns(folder: Path, meta: RecordMeta) -> dict[str, Column]:
-    columns: dict[str, Column] = {"feature": _feature_column(folder, meta), "key": BytesColumn(folder, "key", pa.string())}
+def _columns(folder: Path, meta: RecordMeta) -> dict[str, GrowingColumn]:
+    columns: dict[str, GrowingColumn] = {"feature": _feature_column(folder, meta), "key": BytesColumn(folder, "key", pa.string())}
     label = _label_column(folder, meta)
     if label is not None:
         columns["label"] = label
@@ -200,14 +209,14 @@ def _columns(folder: Path, meta: RecordMeta) -> dict[str, Column]:
     return columns
 
 
-def _feature_column(folder: Path, meta: RecordMeta) -> Column:
+def _feature_column(folder: Path, meta: RecordMeta) -> GrowingColumn:
     if meta.feature_encoding == "none" and meta.feature_shape is not None:
         head = head_bytes(json.dumps(meta.to_json()).encode())
         return FixedColumn(folder, "feature", np.dtype(meta.feature_dtype), math.prod(meta.feature_shape), head=head)
     return BytesColumn(folder, "feature", pa.binary())
 
 
-def _label_column(folder: Path, meta: RecordMeta) -> Column | None:
+def _label_column(folder: Path, meta: RecordMeta) -> GrowingColumn | None:
     kind, shape = meta.label_kind, meta.label_shape
     if kind == "none":
         return None
@@ -220,7 +229,7 @@ def _label_column(folder: Path, meta: RecordMeta) -> Column | None:
     return BytesColumn(folder, "label", pa.binary())
 
 
-def _values(chunk: RecordChunk, columns: dict[str, Column]) -> dict[str, Any]:
+def _values(chunk: RecordChunk, columns: dict[str, GrowingColumn]) -> dict[str, Any]:
     """Values by column, in which what the chunk leaves out is empty."""
     n = len(chunk)
     features = chunk.features

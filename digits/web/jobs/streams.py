@@ -75,7 +75,7 @@ def _stream(messages: Iterator[bytes]) -> Response:
     return Response(messages, mimetype="text/event-stream", headers=HEADERS)
 
 
-class Ending:
+class StreamEnd:
     """Whether a job's stream is over: its row says that it ended, and its last lines had time to come."""
 
     def __init__(self, running: bool) -> None:
@@ -94,10 +94,10 @@ def _job_stream(live: Live, job: Job, offset: int) -> Iterator[bytes]:
         yield b"retry: 1000\n\n"
         for piece in _backlog(live, job.id, offset, offsets[job.id]):
             yield piece.plain
-        ending = Ending(live.service.store.get(job.id).status.is_running)
-        for message in _messages(watcher, ending.is_over):
+        end = StreamEnd(live.service.store.get(job.id).status.is_running)
+        for message in _messages(watcher, end.is_over):
             if isinstance(message, RowChange):
-                ending.running(message.row["running"])
+                end.running(message.row["running"])
                 yield message.plain
             elif isinstance(message, Lines):
                 left = message.after(offset)

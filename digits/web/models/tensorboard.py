@@ -52,11 +52,11 @@ class Busy(DigitsError):
 def blueprint() -> Blueprint:
     """`/tensorboard/<ids>` starts it, everything below `/tensorboard/<ids>/` is TensorBoard's own."""
     area = Blueprint("tensorboard", __name__)
-    boards = Boards()
+    proxy = TensorBoardProxy()
     area.url_value_preprocessor(keep_body)
     route(area, "/tensorboard/<ids>")(start)
-    area.add_url_rule("/tensorboard/<ids>/", "inside", boards.answer, methods=["GET"])
-    area.add_url_rule("/tensorboard/<ids>/<path:rest>", "inside", boards.answer, methods=["GET", "POST"])
+    area.add_url_rule("/tensorboard/<ids>/", "inside", proxy.answer, methods=["GET"])
+    area.add_url_rule("/tensorboard/<ids>/<path:rest>", "inside", proxy.answer, methods=["GET", "POST"])
     area.app_context_processor(lambda: {"tensorboard_hint": hint})
     return area
 
@@ -87,7 +87,7 @@ def start(ids: str) -> Any:
     return render_template("tensorboard.html", models=models, from_here=from_here), 202
 
 
-class Boards:
+class TensorBoardProxy:
     """Sockets of TensorBoards that were found lately, and the requests to them that run."""
 
     def __init__(self) -> None:
@@ -109,8 +109,8 @@ class Boards:
 
     def _socket(self, ids: str) -> str:
         """Where the TensorBoard of some models listens; empty when it does not run."""
-        socket, asked = self._known.get(ids, ("", 0.0))
-        if socket and time.monotonic() - asked < KNOWN_SECONDS:
+        socket, found_at = self._known.get(ids, ("", 0.0))
+        if socket and time.monotonic() - found_at < KNOWN_SECONDS:
             return socket
         board = tensorboard.open_board(get_service(), ids.split(","), start=False)
         self._known = {key: found for key, found in self._known.items() if time.monotonic() - found[1] < KNOWN_SECONDS}
@@ -121,7 +121,7 @@ class Boards:
     def _passed_on(self, ids: str, socket: str, rest: str) -> Response:
         connection = UnixConnection(socket, READ_SECONDS)
         try:
-            found = _ask(connection, rest)
+            found = _request(connection, rest)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             self._known.pop(ids, None)
@@ -137,7 +137,7 @@ class Boards:
         return response
 
 
-def _ask(connection: UnixConnection, rest: str) -> http.client.HTTPResponse:
+def _request(connection: UnixConnection, rest: str) -> http.client.HTTPResponse:
     query = request.query_string.decode("latin-1")
     address = f"/{quote(rest)}" + (f"?{query}" if query else "")
     headers = {name: request.headers[name] for name in SENT if name in request.headers}

@@ -16,7 +16,7 @@ from digits.domain.events import ProgressEvent, WarningEvent
 from digits.engines.base import Predictor
 from digits.errors import DataError, JobStopped
 from digits.storage.files import atomic
-from digits.worker.evaluation.sources import Batch, InputSource
+from digits.worker.evaluation.sources import InputSource, PictureBatch
 from digits.worker.runtime import WorkerContext
 
 PROGRESS_SECONDS = 0.3
@@ -35,7 +35,7 @@ class Rounds:
     read: int = 0
     skipped: int = 0
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[PictureBatch]:
         progress = _Progress(self.context, self.source.total)
         with atomic(self.context.folder.problems_file, "w") as problems:
             for batch in _read_ahead(self.source, self.batch_size, max(2, self.context.cpus)):
@@ -99,13 +99,13 @@ def batch_size(predictor: Predictor) -> int:
     return int(np.clip(BATCH_BYTES // (4 * values), SMALLEST_BATCH, LARGEST_BATCH))
 
 
-def _read_ahead(source: InputSource, size: int, threads: int) -> Iterator[Batch]:
+def _read_ahead(source: InputSource, size: int, threads: int) -> Iterator[PictureBatch]:
     """Batches in order, read by several threads that keep a bounded number ready."""
-    waiting: deque[Future[Batch]] = deque()
+    waiting: deque[Future[PictureBatch]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
         try:
-            for task in source.tasks(size):
-                waiting.append(pool.submit(task))
+            for reading in source.readings(size):
+                waiting.append(pool.submit(reading))
                 if len(waiting) > threads * READ_AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -115,7 +115,7 @@ def _read_ahead(source: InputSource, size: int, threads: int) -> Iterator[Batch]
                 future.cancel()
 
 
-def _note(problems: IO[str], batch: Batch) -> int:
+def _note(problems: IO[str], batch: PictureBatch) -> int:
     for path, reason in batch.problems:
         problems.write(json.dumps({"path": path, "reason": reason}, ensure_ascii=False) + "\n")
     return len(batch.problems)

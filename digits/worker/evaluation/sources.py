@@ -30,7 +30,7 @@ UNKNOWN = -1
 
 
 @dataclass
-class Batch:
+class PictureBatch:
     """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, -1 for unknown. `sizes` (H, W) are
     those before pictures were fitted to the model; empty where none was."""
 
@@ -46,7 +46,7 @@ class Batch:
         return len(self.paths) + len(self.problems)
 
 
-Task = Callable[[], Batch]
+Reading = Callable[[], PictureBatch]
 
 
 class InputSource(Protocol):
@@ -54,7 +54,7 @@ class InputSource(Protocol):
 
     total: int
 
-    def tasks(self, size: int) -> Iterator[Task]: ...
+    def readings(self, size: int) -> Iterator[Reading]: ...
 
 
 def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any]) -> InputSource:
@@ -81,8 +81,8 @@ class ListSource:
         self._reader = _FileReader(spec, meta)
         self.total = sum(1 for _ in self._entries())
 
-    def tasks(self, size: int) -> Iterator[Task]:
-        return _file_tasks(self._entries(), size, self._reader)
+    def readings(self, size: int) -> Iterator[Reading]:
+        return _file_readings(self._entries(), size, self._reader)
 
     def _entries(self) -> Iterator[tuple[str, int]]:
         with open(self._file, encoding="utf-8-sig", errors="surrogateescape") as lines:
@@ -100,8 +100,8 @@ class FolderSource:
         self._classes = {label: number for number, label in enumerate(meta["class_labels"])}
         self.total = sum(1 for _ in self._entries())
 
-    def tasks(self, size: int) -> Iterator[Task]:
-        return _file_tasks(self._entries(), size, self._reader)
+    def readings(self, size: int) -> Iterator[Reading]:
+        return _file_readings(self._entries(), size, self._reader)
 
     def _entries(self) -> Iterator[tuple[str, int]]:
         return islice(self._walk(), self._spec.limit or None)
@@ -130,18 +130,18 @@ class SplitSource:
         self.total = min(len(self._reader), spec.limit or len(self._reader))
         self._fitting = Fitting(meta, of(meta["task"], Labels.of_snapshot(meta)))
 
-    def tasks(self, size: int) -> Iterator[Task]:
+    def readings(self, size: int) -> Iterator[Reading]:
         for start in range(0, self.total, size):
             yield functools.partial(self._read, np.arange(start, min(start + size, self.total)))
 
-    def _read(self, rows: np.ndarray) -> Batch:
+    def _read(self, rows: np.ndarray) -> PictureBatch:
         """The records `rows` (n,) as they are stored, or fitted to the model."""
         reader, shape = self._reader, self._reader.meta.feature_shape
         if shape is not None and self._fitting.takes(shape):
-            return Batch(self._paths(rows), reader.features(rows), self._labels(rows), rows)
+            return PictureBatch(self._paths(rows), reader.features(rows), self._labels(rows), rows)
         return self._fitted(rows)
 
-    def _fitted(self, rows: np.ndarray) -> Batch:
+    def _fitted(self, rows: np.ndarray) -> PictureBatch:
         """Record by record of `rows` (n,); one that the model cannot take becomes a problem."""
         problems: list[tuple[str, str]] = []
         features, sizes, kept = [], [], []
@@ -155,7 +155,7 @@ class SplitSource:
             sizes.append((feature.shape[1], feature.shape[2]))
             kept.append(int(row))
         chosen = np.array(kept, np.int64)
-        return Batch(self._paths(chosen), features, self._labels(chosen), chosen, problems, sizes)
+        return PictureBatch(self._paths(chosen), features, self._labels(chosen), chosen, problems, sizes)
 
     def _paths(self, rows: np.ndarray) -> list[str]:
         return [readable(path) for path in self._reader.column("source", rows)]
@@ -186,8 +186,8 @@ class _FileReader:
         self._allow_urls = spec.allow_urls
         self._classes = len(meta["class_labels"])
 
-    def read(self, entries: Sequence[tuple[str, int]]) -> Batch:
-        batch = Batch(features=[])
+    def read(self, entries: Sequence[tuple[str, int]]) -> PictureBatch:
+        batch = PictureBatch(features=[])
         labels: list[int] = []
         features: list[np.ndarray] = []
         for path, label in entries:
@@ -222,7 +222,7 @@ class _FileReader:
         return self._confinement.resolve(path)
 
 
-def _file_tasks(entries: Iterable[tuple[str, int]], size: int, reader: _FileReader) -> Iterator[Task]:
+def _file_readings(entries: Iterable[tuple[str, int]], size: int, reader: _FileReader) -> Iterator[Reading]:
     iterator = iter(entries)
     while chunk := list(islice(iterator, size)):
         yield functools.partial(reader.read, chunk)

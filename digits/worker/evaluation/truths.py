@@ -13,7 +13,7 @@ from digits.errors import DataError
 from digits.storage.records.open import open_split
 from digits.tasks import Labels, Task
 from digits.tasks.base import PICTURES
-from digits.worker.evaluation.sources import Batch
+from digits.worker.evaluation.sources import PictureBatch
 from digits.worker.runtime import WorkerContext
 
 
@@ -45,7 +45,7 @@ class Truths:
             return float(np.iinfo(dtype).max)
         return float(self.meta["preparation"].get("label_scale", 1.0))
 
-    def of(self, batch: Batch) -> list[np.ndarray]:
+    def of(self, batch: PictureBatch) -> list[np.ndarray]:
         """The truth of each picture of a batch: its label as `RecordReader.labels` gives it, or the picture (C, H, W), in the
         model's classes."""
         labels = self.reader.labels(batch.records)

@@ -24,7 +24,7 @@ from tests.extensions.data.test_recognise import photos
 from tests.ingest import objects
 
 
-class Prepared(DataSourceContract):
+class PreparedSource(DataSourceContract):
     """These look at their files before they list entries."""
 
     @pytest.fixture
@@ -38,7 +38,7 @@ class Prepared(DataSourceContract):
         return source
 
 
-class TestProcessing(Prepared):
+class TestProcessing(PreparedSource):
     source = Processing
 
     @pytest.fixture
@@ -48,7 +48,7 @@ class TestProcessing(Prepared):
         return {"feature_folder": str(tmp_path / "a"), "label_folder": str(tmp_path / "b")}
 
 
-class TestSegmentation(Prepared):
+class TestSegmentation(PreparedSource):
     source = Segmentation
 
     @pytest.fixture
@@ -60,7 +60,7 @@ class TestSegmentation(Prepared):
         return {"feature_folder": str(tmp_path / "a"), "label_folder": str(tmp_path / "b")}
 
 
-class TestDetection(Prepared):
+class TestDetection(PreparedSource):
     source = Detection
 
     @pytest.fixture
@@ -69,7 +69,7 @@ class TestDetection(Prepared):
         return {"train_image_folder": str(images), "train_label_folder": str(labels)}
 
 
-class TestRegression(Prepared):
+class TestRegression(PreparedSource):
     source = Regression
 
     @pytest.fixture

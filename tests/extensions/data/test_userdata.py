@@ -45,7 +45,7 @@ class Dictionary(DataIngestionInterface):
         super().__init__(**data)
 
 
-class Locked(Flag):
+class Unpicklable(Flag):
     """Has an attribute that pickle cannot store."""
 
     def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
@@ -74,9 +74,9 @@ def test_state_made_in_init_is_the_same_for_every_stage_and_init_runs_once() -> 
 
 
 def test_what_cannot_be_pickled_is_made_again_and_the_rest_put_back() -> None:
-    first = userdata.build(Locked, {"a": 1})
-    again = userdata.thaw(Locked, userdata.freeze(first))
-    assert isinstance(again, Locked)
+    first = userdata.build(Unpicklable, {"a": 1})
+    again = userdata.thaw(Unpicklable, userdata.freeze(first))
+    assert isinstance(again, Unpicklable)
     assert again.lock is not None
     assert again.order == first.order  # type: ignore[attr-defined]
     assert again.userdata == first.userdata

@@ -16,7 +16,7 @@ import pytest
 from digits.domain.jobs import Status
 from digits.errors import BadRequest, NotFound, StorageError
 from digits.service import Service
-from digits.service.models.archives import FORMATS, Member, Stream, model_archive, script_files, write_tar, write_zip
+from digits.service.models.archives import FORMATS, ArchiveStream, Member, model_archive, script_files, write_tar, write_zip
 from digits.service.models.snapshots import find_snapshot, list_snapshots
 from digits.storage.jobs.store import Job
 from tests.builders import make_job
@@ -91,7 +91,7 @@ def test_a_snapshot_that_is_deleted_meanwhile_still_arrives_whole(service, model
 @pytest.mark.parametrize("write", [write_tar, write_zip])
 def test_a_file_that_becomes_shorter_breaks_the_transfer(write):
     with pytest.raises(StorageError, match="shorter"):
-        list(Stream(write, [Member("x", 100, io.BytesIO(b"only this"))]))
+        list(ArchiveStream(write, [Member("x", 100, io.BytesIO(b"only this"))]))
 
 
 @pytest.mark.parametrize("extension", FORMATS)

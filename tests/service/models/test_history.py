@@ -1,4 +1,4 @@
-"""Row, page and live page are folded from the same events: whatever a log holds, the three show the same."""
+"""Row, page and live page are summed up from the same events: whatever a log holds, the three show the same."""
 
 from __future__ import annotations
 

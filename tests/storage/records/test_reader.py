@@ -171,20 +171,20 @@ def test_writing_anew_takes_the_old_split_away(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_neither_loses_nor_doubles_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from digits.storage.records.shards import Spool
+    from digits.storage.records.shards import ColumnFile
 
     features = np.random.default_rng(0).integers(0, 255, (9, 1, 4, 5), np.uint8)
     writer = RecordWriter(tmp_path / "s", indexed())
-    whole, calls = Spool.write, [0]
+    whole, calls = ColumnFile.write, [0]
 
-    def short(self: Spool, data: object) -> None:
+    def short(self: ColumnFile, data: object) -> None:
         calls[0] += 1
         if calls[0] in (12, 17, 40):  # while a shard is opened and in the middle of appends
             whole(self, bytes(data)[:3])  # type: ignore[call-overload]
             raise OSError(errno.ENOSPC, "No space left on device")
         whole(self, data)
 
-    monkeypatch.setattr(Spool, "write", short)
+    monkeypatch.setattr(ColumnFile, "write", short)
     failures = 0
     for start in range(0, 9, 3):
         chunk = RecordChunk(keys(3, start), features[start : start + 3], np.arange(start, start + 3) % 3)

@@ -40,10 +40,10 @@ def check(path: Path, meta: RecordMeta) -> None:
     batch.validate(full=True)
 
 
-def test_the_spooled_features_are_not_copied(tmp_path: Path) -> None:
+def test_the_file_of_the_features_is_not_copied(tmp_path: Path) -> None:
     writer = filled(tmp_path / "s")
-    (spool,) = (tmp_path / "s" / "spool" / "00000").glob("feature.data")
-    inode = spool.stat().st_ino
+    (column,) = (tmp_path / "s" / "columns" / "00000").glob("feature.data")
+    inode = column.stat().st_ino
     meta = replace(META, mean=(0.1, 20.25, 3.0), std=(1 / 3, 2.0, 3.0))
     size = writer.finish(meta)
     shard = tmp_path / "s" / "shard-00000.arrow"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.ipc.supervisor_client import ControlError
 from digits.metrics.classification_report import ClassificationReport
 from digits.service import Service
@@ -26,7 +26,7 @@ def make_evaluation(service: Service, labels: list[str], paths: list[str], statu
     job = create_job(
         service,
         kind=Kind.EVALUATION,
-        task=Task("classification"),
+        task="classification",
         type_name="Evaluation",
         name=f"evaluation {EVIL}",
         form={},

@@ -15,7 +15,7 @@ from PIL import Image
 
 from digits.domain.events import SnapshotEvent
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
 from digits.service.evaluations.create import comparable_datasets
 from digits.service.jobs import create_job
@@ -34,7 +34,7 @@ def finished(service: Service, kind: str, outputs: list[np.ndarray], **result: o
     job = create_job(
         service,
         kind=Kind.EVALUATION,
-        task=Task("segmentation"),
+        task="segmentation",
         type_name="Evaluation",
         name="evaluation",
         form={},

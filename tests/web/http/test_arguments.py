@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 import digits.web
-from digits.domain.jobs import Kind, Resources, Status, Task
+from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.training import TrainingSpec
 from digits.errors import BadRequest
 from digits.service import Service
@@ -71,7 +71,7 @@ def jobs(service: Service, tmp_path: Path) -> dict[str, Job]:
     dataset = create_job(
         service,
         kind=Kind.DATASET,
-        task=Task("classification"),
+        task="classification",
         type_name="Image Classification Dataset",
         name="stripes",
         form={},
@@ -81,7 +81,7 @@ def jobs(service: Service, tmp_path: Path) -> dict[str, Job]:
     make_dataset(service.folder(dataset.id).path, *striped_pictures(20, 8, 1), class_labels=("left", "right"))
     for step in (Status.WAIT, Status.RUN, Status.DONE):
         service.store.transition(dataset.id, step)
-    spec = TrainingSpec(dataset_id=dataset.id, task=Task("classification")).to_json()
+    spec = TrainingSpec(dataset_id=dataset.id, task="classification").to_json()
     model = make_job(service, Kind.MODEL, status=Status.DONE, parents=(dataset.id,), spec=spec)
     write_weights(service.folder(model.id).snapshots / "epoch_1.safetensors", epoch=1.0)
     classes = make_evaluation(service, ["a", "b"], [str(tmp_path / "0.png")] * 4)

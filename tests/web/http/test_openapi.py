@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
-from digits.domain.jobs import Kind, Status, Task
+from digits.domain.jobs import Kind, Status
 from digits.domain.training import TrainingSpec
 from digits.service import Service
 from digits.storage.jobs.store import Job
@@ -47,7 +47,7 @@ def test_no_request_breaks_the_server(live_server: RunningServer, session: reque
 
 def _job(service: Service, kind: Kind) -> Job:
     """A job that ended without a result."""
-    spec = TrainingSpec(dataset_id="", task=Task("classification")).to_json() if kind == Kind.MODEL else {}
+    spec = TrainingSpec(dataset_id="", task="classification").to_json() if kind == Kind.MODEL else {}
     return make_job(service, kind, status=Status.ABORT, spec=spec)
 
 

@@ -25,7 +25,7 @@ from tests.conftest import RunningServer
 DEADLINE = 60
 
 
-class Stream:
+class EventStream:
     """One open stream, read as `(event, id, data)`."""
 
     def __init__(self, server: RunningServer, path: str, headers: dict[str, str] | None = None) -> None:
@@ -73,7 +73,7 @@ def emit(service: Service, job: Job, *texts: str) -> list[int]:
 
 def test_a_job_is_followed_from_an_offset(web_server: RunningServer, job: Job) -> None:
     ends = emit(web_server.service, job, "one", "two", "three")
-    stream = Stream(web_server, f"/jobs/{job.id}/events", {"Last-Event-ID": str(ends[0])})
+    stream = EventStream(web_server, f"/jobs/{job.id}/events", {"Last-Event-ID": str(ends[0])})
     assert [(stream.next() or ("", "", {}))[1:] for _ in range(2)] == [
         (str(ends[1]), {**_line(web_server.service, job, 1)}),
         (str(ends[2]), {**_line(web_server.service, job, 2)}),
@@ -85,7 +85,7 @@ def test_a_job_is_followed_from_an_offset(web_server: RunningServer, job: Job) -
 
 
 def test_the_stream_of_a_job_carries_its_row_and_ends_with_it(web_server: RunningServer, job: Job) -> None:
-    stream = Stream(web_server, f"/jobs/{job.id}/events")
+    stream = EventStream(web_server, f"/jobs/{job.id}/events")
     web_server.service.store.update(job.id, progress=0.5)
     _, number, row = stream.until(lambda message: message[0] == "job")
     assert (number, row["progress"]) == ("", 50)
@@ -102,7 +102,7 @@ def test_the_stream_of_a_job_carries_its_row_and_ends_with_it(web_server: Runnin
 def test_an_ended_job_is_told_whole_and_then_the_stream_ends(web_server: RunningServer) -> None:
     job = make_job(web_server.service, status=Status.DONE)
     emit(web_server.service, job, *(str(number) for number in range(1200)))
-    stream = Stream(web_server, f"/jobs/{job.id}/events")
+    stream = EventStream(web_server, f"/jobs/{job.id}/events")
     found = []
     while message := stream.next():
         found.append(message)
@@ -115,7 +115,7 @@ def test_one_connection_for_lists_and_jobs(web_server: RunningServer, job: Job) 
     ends = emit(web_server.service, job, "one", "two")
     sequence = web_server.service.store.sequence()
     web_server.service.store.update(job.id, name="renamed before")
-    stream = Stream(web_server, f"/events?list={sequence}&job={job.id}:{ends[0]}")
+    stream = EventStream(web_server, f"/events?list={sequence}&job={job.id}:{ends[0]}")
     seen = sorted((stream.next() or ("", "", {}) for _ in range(2)), key=lambda message: message[0])
     assert [message[0] for message in seen] == ["job", "line"]
     assert seen[0][2]["name"] == "renamed before"
@@ -129,11 +129,11 @@ def test_one_connection_for_lists_and_jobs(web_server: RunningServer, job: Job) 
 
 
 def test_two_hundred_watchers_get_every_line(web_server: RunningServer, job: Job) -> None:
-    streams = [Stream(web_server, f"/jobs/{job.id}/events") for _ in range(200)]
+    streams = [EventStream(web_server, f"/jobs/{job.id}/events") for _ in range(200)]
     texts = [f"line {number}" for number in range(20)]
     received: list[list[str]] = [[] for _ in streams]
 
-    def follow(stream: Stream, mine: list[str]) -> None:
+    def follow(stream: EventStream, mine: list[str]) -> None:
         while len(mine) < len(texts) and (message := stream.next()):
             if message[0] == "message":
                 mine.append(message[2]["message"])

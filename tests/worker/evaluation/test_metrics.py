@@ -12,7 +12,7 @@ from PIL import Image
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
+from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.engines.base import LayerReport, Predictor
 from digits.errors import DataError
 from digits.metrics.segmentation import Overlap
@@ -65,11 +65,11 @@ class Threshold(Predictor):
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meta: dict[str, Any], **spec: Any
 ) -> tuple[dict[str, Any], PredictionReader]:
-    class Engine:
+    class ThresholdEngine:
         def load(self, snapshot: Path, device: str) -> Predictor:
             return Threshold(dict(meta))
 
-    monkeypatch.setattr(evaluation, "get_engine", lambda framework: Engine())
+    monkeypatch.setattr(evaluation, "get_engine", lambda framework: ThresholdEngine())
     jobs_dir = JobsDir(tmp_path / "jobs")
     jobs_dir.prepare()
     snapshot = jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.safetensors"
@@ -77,7 +77,7 @@ def run(
     snapshot.touch()
     values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, roots=(str(tmp_path),), **spec).to_json()
     request = JobRequest(
-        JOB_ID, Kind.EVALUATION, "Evaluation", Task("segmentation"), time.time(), {}, values, (), Resources("inference")
+        JOB_ID, Kind.EVALUATION, "Evaluation", "segmentation", time.time(), {}, values, (), Resources("inference")
     )
     folder = jobs_dir.folder(JOB_ID)
     folder.create(request, UserColumns("test"))

@@ -14,7 +14,7 @@ from sklearn import metrics
 from digits.domain.datasets import DatasetInfo, RecordMeta, SplitInfo
 from digits.domain.events import ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import JobRequest, Kind, Resources, Task, UserColumns
+from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.errors import DataError, JobStopped, StorageError
 from digits.metrics.classification_report import ClassificationReport
 from digits.storage.events import read_events
@@ -56,7 +56,7 @@ def pictures(tmp_path):
 def context_for(jobs_dir: JobsDir, roots=(), **spec) -> WorkerContext:
     options = {"framework": "fake", "roots": tuple(str(r) for r in roots)}
     values = EvaluationSpec(model_id=MODEL_ID, snapshot="snapshots/epoch_1.json", epoch=1.0, **options, **spec)
-    task, needs = Task("classification"), Resources("inference")
+    task, needs = "classification", Resources("inference")
     request = JobRequest(JOB_ID, Kind.EVALUATION, "Evaluation", task, time.time(), {}, values.to_json(), (), needs)
     folder = jobs_dir.folder(JOB_ID)
     folder.create(request, UserColumns("test"))

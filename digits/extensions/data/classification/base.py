@@ -15,7 +15,7 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
 from digits.extensions.data.source import FileSource, Options, ReportProblem, Sample
-from digits.images.prepare import EIGHT_BIT, Format, Preparation, read_format
+from digits.images.prepare import EIGHT_BIT, PictureHeader, Preparation, read_format
 from digits.storage.files import atomic
 from digits.utils.confinement import OUTSIDE, Confinement
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, LABELS_FILE, TEST_FILE, TRAIN_FILE, VAL_FILE
@@ -141,7 +141,7 @@ class ClassificationSource(FileSource):
             report({"kind": "depth", "reason": _some_wide(len(wide), len(formats))})
         self.userdata["preparation"] = wanted.to_json()
 
-    def _probe(self) -> list[Format]:
+    def _probe(self) -> list[PictureHeader]:
         entries = self.itemize_entries(TRAIN_DB)
         rows = np.unique(np.linspace(0, len(entries) - 1, min(PROBES, len(entries))).astype(int))
         return [f for f in (read_format(entries[int(row)][0]) for row in rows) if f is not None]
@@ -152,7 +152,7 @@ class ClassificationSource(FileSource):
             raise DataError("No picture is left for any split.", advice="Add pictures or lower the fewest pictures per class.")
 
 
-def _for_wide(wanted: Preparation, wide: list[Format]) -> Preparation:
+def _for_wide(wanted: Preparation, wide: list[PictureHeader]) -> Preparation:
     dtype, channels = Counter((f.dtype, f.channels) for f in wide).most_common(1)[0][0]
     keep = wanted.channels == 0 or channels not in (1, 3, 4)
     return replace(wanted, dtype=dtype, channels=channels if keep else wanted.channels)

@@ -54,7 +54,7 @@ class FolderOptions(ClassificationOptions):
 
 
 @dataclass
-class Scan:
+class FolderScan:
     """The pictures of one folder: `classes` holds the class number and `groups` the group number of each line of `file`."""
 
     file: Path
@@ -116,7 +116,7 @@ class FolderIngestion(ClassificationSource):
         self.keep_labels(labels)
         self._write_splits(scan, kept, list(folders), labels, shares)
 
-    def _write_splits(self, scan: Scan, kept: np.ndarray, found: list[str], labels: list[str], shares: list[float]) -> None:
+    def _write_splits(self, scan: FolderScan, kept: np.ndarray, found: list[str], labels: list[str], shares: list[float]) -> None:
         rows = np.flatnonzero(kept).astype(np.int32)
         numbers = np.array([labels.index(label) if label in labels else UNKNOWN for label in found], np.int32)
         classes = numbers[np.asarray(scan.classes)[rows]]
@@ -153,13 +153,15 @@ class FolderIngestion(ClassificationSource):
     def _minimum(self, stage: str) -> int:
         return int(getattr(self.options, f"folder_{SHORT[stage]}_min_per_class"))
 
-    def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> Scan:
+    def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> FolderScan:
         """Write the paths of all pictures into a file, class by class."""
-        scan = Scan(self._scan_file(stage))
+        scan = FolderScan(self._scan_file(stage))
         self.write_lines(scan.file, self._paths(scan, folders, numbers, report))
         return scan
 
-    def _paths(self, scan: Scan, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> Iterator[str]:
+    def _paths(
+        self, scan: FolderScan, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem
+    ) -> Iterator[str]:
         grouped = bool(self.options.group_pattern)
         allowed = self.confinement()
         for label, paths in folders.items():
@@ -173,7 +175,7 @@ class FolderIngestion(ClassificationSource):
                     scan.groups.append(scan.names.setdefault(text, len(scan.names)))
                 yield path
 
-    def _limited(self, stage: str, scan: Scan, labels: list[str], splits: int, report: ReportProblem) -> np.ndarray:
+    def _limited(self, stage: str, scan: FolderScan, labels: list[str], splits: int, report: ReportProblem) -> np.ndarray:
         """Which rows stay: classes that are too small are dropped, large ones cut at random."""
         classes = np.asarray(scan.classes)
         kept = np.ones(len(classes), bool)

@@ -10,8 +10,8 @@ from digits.extensions.data.image_object_detection.formats import FORMATS
 from digits.extensions.data.images.form_parts import (
     CONVERSIONS,
     RESIZE_MODES,
-    Folder,
     ImageForm,
+    ReadableFolder,
     file_field,
     folder_field,
     percent_field,
@@ -32,14 +32,14 @@ PATHS = frozenset(
 
 def _other(what: str, tooltip: str = "", required_with: str = "", file: bool = False) -> Any:
     first = forms.validate_required_if_set(required_with) if required_with else validators.Optional()
-    return forms.StringField(what, validators=[first, Folder(file)], tooltip=tooltip)
+    return forms.StringField(what, validators=[first, ReadableFolder(file)], tooltip=tooltip)
 
 
 class DatasetForm(ImageForm):
     """Fields of R 6.5, and ours: formats, splits, what happens to pictures of several sizes."""
 
     PATHS = PATHS
-    FOLDS = frozenset({SPLIT_GROUP})
+    COLLAPSED = frozenset({SPLIT_GROUP})
     GROUPS = (
         (
             "Pictures and boxes",

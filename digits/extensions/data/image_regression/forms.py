@@ -7,8 +7,8 @@ from wtforms import validators
 from digits.extensions.data.images.form_parts import (
     CONVERSIONS,
     RESIZE_MODES,
-    Folder,
     ImageForm,
+    ReadableFolder,
     file_field,
     folder_field,
     percent_field,
@@ -27,7 +27,7 @@ class DatasetForm(ImageForm):
     PATHS = frozenset(
         {"image_folder", "values_file", "val_image_folder", "val_values_file", "test_image_folder", "test_values_file"}
     )
-    FOLDS = frozenset({SPLIT_GROUP})
+    COLLAPSED = frozenset({SPLIT_GROUP})
     GROUPS = (
         (
             "Pictures and numbers",
@@ -59,9 +59,9 @@ class DatasetForm(ImageForm):
     )
     folder_pct_val = percent_field("% for validation", 10, "So many of the pictures are held out.")
     folder_pct_test = percent_field("% for testing", 0, "So many of the pictures are kept for a last test.")
-    val_image_folder = forms.StringField("Validation image folder", validators=[validators.Optional(), Folder()])
+    val_image_folder = forms.StringField("Validation image folder", validators=[validators.Optional(), ReadableFolder()])
     val_values_file = file_field("Validation CSV file", "Used in place of the percentage.")
-    test_image_folder = forms.StringField("Test image folder", validators=[validators.Optional(), Folder()])
+    test_image_folder = forms.StringField("Test image folder", validators=[validators.Optional(), ReadableFolder()])
     test_values_file = file_field("Test CSV file", "As above.")
     group_pattern = forms.StringField(
         "Keep together",

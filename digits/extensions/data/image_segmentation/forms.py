@@ -6,7 +6,7 @@ from wtforms import validators
 
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from digits.extensions.data.images import pair_form
-from digits.extensions.data.images.form_parts import Folder, file_field, folder_field, readable_file
+from digits.extensions.data.images.form_parts import ReadableFolder, file_field, folder_field, readable_file
 from digits.utils import forms
 
 MASK_PATHS = frozenset({"class_labels_file", "colormap_text_file"})
@@ -39,10 +39,10 @@ class DatasetForm(pair_form.PairForm):
     )
     label_folder = folder_field("Label image folder", "The masks, or COCO's instances file (JSON).", file=True)
     validation_label_folder = forms.StringField(
-        "Validation label image folder", validators=[forms.validate_required_iff(has_val_folder=True), Folder(file=True)]
+        "Validation label image folder", validators=[forms.validate_required_iff(has_val_folder=True), ReadableFolder(file=True)]
     )
     test_label_folder = forms.StringField(
-        "Test label image folder", validators=[forms.validate_required_iff(has_test_folder=True), Folder(file=True)]
+        "Test label image folder", validators=[forms.validate_required_iff(has_test_folder=True), ReadableFolder(file=True)]
     )
     label_set = forms.SelectField(
         "Known label set",

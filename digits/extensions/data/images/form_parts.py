@@ -16,7 +16,7 @@ CONVERSIONS = [("none", "None (as in the files)"), ("RGB", "RGB"), ("L", "Graysc
 RESIZE_MODES = [(mode, RESIZE_MODE_TITLES[mode]) for mode in ("squash", "fill", "crop")]
 
 
-class Folder:
+class ReadableFolder:
     """The path is a folder that can be read; with `file` also a file."""
 
     def __init__(self, file: bool = False) -> None:
@@ -42,7 +42,9 @@ def readable_file(form: Any, field: Any) -> None:
 
 def folder_field(label: str, tooltip: str, *conditions: Any, file: bool = False) -> Any:
     """A required folder; `conditions` (validators) stand in the place of "required"."""
-    return forms.StringField(label, validators=[*(conditions or [validators.DataRequired()]), Folder(file)], tooltip=tooltip)
+    return forms.StringField(
+        label, validators=[*(conditions or [validators.DataRequired()]), ReadableFolder(file)], tooltip=tooltip
+    )
 
 
 def file_field(label: str, tooltip: str) -> Any:
@@ -79,14 +81,14 @@ class ImageForm(FlaskForm):
 
     GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = ()
     PATHS: frozenset[str] = frozenset()
-    FOLDS: frozenset[str] = frozenset()  # headings that start folded
+    COLLAPSED: frozenset[str] = frozenset()  # headings that start collapsed
 
     def groups(self) -> Iterator[tuple[str, list[Any], bool]]:
-        """(heading, fields, whether it starts folded)."""
+        """(heading, fields, whether it starts collapsed)."""
         for heading, names in self.GROUPS:
             fields = [self[name] for name in names]
-            folded = heading in self.FOLDS and not any(field.errors or field.data for field in fields)
-            yield heading, fields, folded
+            collapsed = heading in self.COLLAPSED and not any(field.errors or field.data for field in fields)
+            yield heading, fields, collapsed
 
     def is_path(self, field: Any) -> bool:
         """Whether the field names a folder or file on the server."""

@@ -48,7 +48,7 @@ class PairForm(ImageForm):
     """Fields of R 6.5, and ours: a test split, lists, groups, sizes."""
 
     PATHS = PATHS
-    FOLDS = frozenset({SEPARATE_GROUP, LISTS_GROUP})
+    COLLAPSED = frozenset({SEPARATE_GROUP, LISTS_GROUP})
 
     feature_folder = folder_field("Feature image folder", "The pictures that a network gets, also in sub-folders.")
     label_folder = folder_field("Label image folder", "One file of the same name for each picture.")

@@ -19,7 +19,7 @@ FORMATS = {
     "csv": ("CSV", csv_boxes.read),
 }
 LOOKED_AT = 200  # files
-ENDINGS = {".xml": "voc", ".json": "coco", ".csv": "csv"}
+SUFFIXES = {".xml": "voc", ".json": "coco", ".csv": "csv"}
 
 
 def read(name: str, request: Request) -> Reading:
@@ -30,7 +30,7 @@ def read(name: str, request: Request) -> Reading:
 def recognise(label_path: str, may_read: MayRead) -> str:
     """The format of a label folder or file, from files that may be read. Raises DataError when it is none of the known ones."""
     ending = os.path.splitext(label_path)[1].lower()
-    found = ENDINGS.get(ending, "") if os.path.isfile(label_path) else _of_folder(label_path, may_read)
+    found = SUFFIXES.get(ending, "") if os.path.isfile(label_path) else _of_folder(label_path, may_read)
     if not found and _are_empty(texts := files_with(label_path, (".txt",), may_read, most=LOOKED_AT)):
         raise DataError(
             f"The {len(texts)} text files that were looked at in {label_path} are empty: no picture has an object.",
@@ -45,7 +45,7 @@ def recognise(label_path: str, may_read: MayRead) -> str:
 
 
 def _of_folder(folder: str, may_read: MayRead) -> str:
-    for ending, name in ENDINGS.items():
+    for ending, name in SUFFIXES.items():
         if files_with(folder, (ending,), may_read, most=1):
             return name
     return _of_texts(files_with(folder, (".txt",), may_read, most=LOOKED_AT))
