@@ -143,12 +143,12 @@ def memory_of(pid: int) -> int:
     return 0
 
 
-def tell(name: str, values: Sequence[float], unit: str) -> None:
+def report(name: str, values: Sequence[float], unit: str) -> None:
     """Median and spread of a measurement."""
     print(f"{name:<44} {statistics.median(values):>12,.2f} {unit}   ({min(values):,.2f} to {max(values):,.2f})")
 
 
-def tell_ratio(name: str, ratios: Sequence[float], wanted: str) -> None:
+def report_ratio(name: str, ratios: Sequence[float], wanted: str) -> None:
     print(f"{name:<44} {statistics.median(ratios):>12.3f}   ({min(ratios):.3f} to {max(ratios):.3f}), wanted {wanted}")
 
 

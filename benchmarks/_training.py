@@ -55,7 +55,7 @@ def compare(
     turns = Turns(others, options.block, options.rounds)
     with tempfile.TemporaryDirectory() as folder:
         through_digits(make_data(Path(folder) / "dataset"), Path(folder) / "model", network, context.task, batch_size, turns)
-    tell(turns.times, options.block * batch_size)
+    report(turns.times, options.block * batch_size)
 
 
 def through_digits(dataset: Path, folder: Path, network: str, task: str, batch_size: int, turns: Turns) -> None:
@@ -98,7 +98,7 @@ def bare_loop(
         yield
 
 
-def tell(times: dict[str, Times], pictures: int) -> None:
+def report(times: dict[str, Times], pictures: int) -> None:
     for name, own in times.items():
         speeds = [pictures / seconds for seconds in own.clock]
         print(f"{name:22} {statistics.median(speeds):8.1f} images/s   (from {min(speeds):.1f} to {max(speeds):.1f})")

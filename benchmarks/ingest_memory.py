@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from _ingest import make_job, options, run_worker, tell, tell_ratio
+from _ingest import make_job, options, report, report_ratio, run_worker
 from PIL import Image
 
 DISTINCT = 500
@@ -30,8 +30,8 @@ def main() -> None:
             for count, tree in trees.items():
                 peaks[count].append(peak(root, tree, chosen.processes) / 2**20)
     for count, values in peaks.items():
-        tell(f"{count:,} pictures", values, "MiB")
-    tell_ratio("large / small", [b / a for a, b in zip(peaks[small], peaks[small * 10], strict=True)], "at most 1.1")
+        report(f"{count:,} pictures", values, "MiB")
+    report_ratio("large / small", [b / a for a, b in zip(peaks[small], peaks[small * 10], strict=True)], "at most 1.1")
 
 
 def peak(root: Path, tree: Path, processes: int) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _ingest import cpu_seconds, make_job, options, run_worker, tell, tell_ratio
+from _ingest import cpu_seconds, make_job, options, report, report_ratio, run_worker
 from PIL import Image
 
 from digits.storage.records.codec import PNG_OPTIONS
@@ -50,10 +50,10 @@ def main() -> None:
             cpu.append(work_cpu / count * (count - FEW) / (whole_cpu - start_cpu))
             rates["single"].append(count / single(paths, root / "out"))
     for name, values in rates.items():
-        tell(name, values, "photos/s")
-    tell_ratio("digits / bare", ratios(rates, "bare"), "at least 0.85")
-    tell_ratio("CPU time, bare / digits", cpu, "at least 0.85")
-    tell_ratio("digits / single", ratios(rates, "single"), f"at least 2 ({chosen.processes} processes)")
+        report(name, values, "photos/s")
+    report_ratio("digits / bare", ratios(rates, "bare"), "at least 0.85")
+    report_ratio("CPU time, bare / digits", cpu, "at least 0.85")
+    report_ratio("digits / single", ratios(rates, "single"), f"at least 2 ({chosen.processes} processes)")
 
 
 def ratios(rates: dict[str, list[float]], other: str) -> list[float]:

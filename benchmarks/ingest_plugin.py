@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from _ingest import add_plugin, options, run_plugin, tell, tell_ratio
+from _ingest import add_plugin, options, report, report_ratio, run_plugin
 
 
 def main() -> None:
@@ -26,9 +26,9 @@ def main() -> None:
             large = timed(root, count, chosen.processes)
             whole.append(count / large)
             pure.append((count - count // 10) / (large - small))
-    tell("whole job", whole, "entries/s")
-    tell("without the start", pure, "entries/s")
-    tell_ratio("without the start / 20,000", [rate / 20_000 for rate in pure], "at least 1")
+    report("whole job", whole, "entries/s")
+    report("without the start", pure, "entries/s")
+    report_ratio("without the start / 20,000", [rate / 20_000 for rate in pure], "at least 1")
 
 
 def timed(root: Path, count: int, processes: int) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from _ingest import add_plugin, cpu_seconds, options, run_plugin, tell, tell_ratio
+from _ingest import add_plugin, cpu_seconds, options, report, report_ratio, run_plugin
 
 ENCODE = """
 total = 0
@@ -36,10 +36,10 @@ def main() -> None:
                 rates[processes].append((large - small) / (more[0] - less[0]))
                 costs[processes].append(1000 * (more[1] - less[1]) / (large - small))
     for processes, values in rates.items():
-        tell(f"{processes} process(es)", values, "entries/s")
-        tell(f"{processes} process(es), CPU time", costs[processes], "ms an entry")
+        report(f"{processes} process(es)", values, "entries/s")
+        report(f"{processes} process(es), CPU time", costs[processes], "ms an entry")
     gains = [many / one / chosen.processes for one, many in zip(*rates.values(), strict=True)]
-    tell_ratio(f"gain / {chosen.processes}", gains, "at least 0.8")
+    report_ratio(f"gain / {chosen.processes}", gains, "at least 0.8")
 
 
 def timed(root: Path, count: int, processes: int) -> tuple[float, float]:

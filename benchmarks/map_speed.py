@@ -36,8 +36,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     pictures = [picture(rng) for _ in range(options.pictures)]
     rounds = [(ours(pictures), theirs(pictures), theirs(pictures, only_asked=True)) for _ in range(options.rounds)]
-    own, whole, asked = (statistics.median(seconds for (_, seconds) in column) for column in zip(*rounds, strict=True))
-    for name, other in (("with its defaults", whole), ("for one range of areas and one number of detections, as ours", asked)):
+    own, whole, limited = (statistics.median(seconds for (_, seconds) in column) for column in zip(*rounds, strict=True))
+    for name, other in (("with its defaults", whole), ("for one range of areas and one number of detections, as ours", limited)):
         print(f"digits {own:.2f} s, pycocotools {name} {other:.2f} s: {own / other:.2f} (promised at most {PROMISED})")
     print("mAP@[.5:.95]", *[f"{value:.6f}" for value, _ in rounds[0]])
 

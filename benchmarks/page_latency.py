@@ -114,21 +114,21 @@ def main() -> None:
         folder = Path(temporary)
         add_module(folder / "site", "costly", COSTLY, data="Costly", view="Sleeping")
         with serving(folder, folder / "site", data_dirs=folder, cpu_slots=1) as url:
-            tell("idle", url, seconds, lambda: None)
-            tell("a view's options", url, seconds, lambda: meanwhile(url, "/models/view-config/sleeping"))
+            report("idle", url, seconds, lambda: None)
+            report("a view's options", url, seconds, lambda: meanwhile(url, "/models/view-config/sleeping"))
             model = train(url)
-            tell("process_data", url, seconds, lambda: meanwhile(url, TEST.format(model)))
-            tell("ingest", url, seconds, lambda: start_ingest(url))
+            report("process_data", url, seconds, lambda: meanwhile(url, TEST.format(model)))
+            report("ingest", url, seconds, lambda: start_ingest(url))
 
 
-def tell(name: str, url: str, seconds: float, start: Callable[[], None]) -> None:
+def report(name: str, url: str, seconds: float, start: Callable[[], None]) -> None:
     start()
     taken: dict[str, list[float]] = {page: [] for page in PAGES}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for page in PAGES:
             began = time.perf_counter()
-            ask(url + page)
+            get(url + page)
             taken[page].append(1000 * (time.perf_counter() - began))
             time.sleep(0.05)
     for page, values in taken.items():
@@ -143,7 +143,7 @@ def meanwhile(url: str, address: str) -> None:
     def run() -> None:
         with contextlib.suppress(OSError):
             began = time.monotonic()
-            ask(url + address)
+            get(url + address)
             print(f"({address.partition('?')[0]} itself answered after {time.monotonic() - began:.0f} s)")
 
     threading.Thread(target=run, daemon=True).start()
@@ -163,12 +163,12 @@ def train(url: str) -> str:
 
 def start_ingest(url: str) -> None:
     job = post(url, "/datasets/generic/create/costly.json", dataset_name="x", dsopts_num_threads=1)
-    while b"Running" not in ask(f"{url}/jobs/{job['id']}/status"):
+    while b"Running" not in get(f"{url}/jobs/{job['id']}/status"):
         time.sleep(0.2)
     time.sleep(SETTLE_SECONDS)
 
 
-def ask(address: str) -> bytes:
+def get(address: str) -> bytes:
     with urllib.request.urlopen(address, timeout=60) as answer:
         return bytes(answer.read())
 

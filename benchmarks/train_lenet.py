@@ -101,7 +101,7 @@ def main() -> None:
         }
         turns = Turns(others, options.block, options.rounds)
         train_through_digits(dataset, root / "model", turns)
-        tell(turns.times, options.block * BATCH)
+        report(turns.times, options.block * BATCH)
 
 
 def arguments() -> argparse.Namespace:
@@ -116,7 +116,7 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def tell(times: dict[str, Times], pictures: int) -> None:
+def report(times: dict[str, Times], pictures: int) -> None:
     for name, own in times.items():
         speeds = [pictures / seconds for seconds in own.clock]
         print(f"{name:22} {statistics.median(speeds):8.0f} images/s   (from {min(speeds):.0f} to {max(speeds):.0f})")

@@ -19,11 +19,11 @@ from digits.storage.jobs.store import Job
 def stop(service: Service, jobs: Sequence[Job]) -> None:
     """Ask jobs to stop. Raises BadRequest naming those that have ended already."""
 
-    def ask(service: Service, job: Job) -> None:
+    def request_stop(service: Service, job: Job) -> None:
         actions.abort(service, job)
         click.echo(f"{job.name} is requested to stop.")
 
-    _tell(actions.for_each(service, ask, jobs))
+    _report(actions.for_each(service, request_stop, jobs))
 
 
 def add_delete(group: click.Group, kind: Kind, help: str) -> None:
@@ -49,9 +49,9 @@ def remove(service: Service, jobs: Sequence[Job], yes: bool) -> None:
     problems = actions.for_each(service, delete, chosen)
     if gone:
         follow(service, gone, until_gone=True)
-    _tell(problems)
+    _report(problems)
 
 
-def _tell(problems: Sequence[str]) -> None:
+def _report(problems: Sequence[str]) -> None:
     if problems:
         raise BadRequest(" ".join(problems))

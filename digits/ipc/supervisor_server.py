@@ -50,7 +50,9 @@ class ControlServer:
     def __enter__(self) -> ControlServer:
         _remove_directory(read_runtime(self.jobs_dir))
         self.directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
-        server = MessageServer(self.directory / SOCKET_NAME, self._ask, max_body=0, max_connections=None, name="control-client")
+        server = MessageServer(
+            self.directory / SOCKET_NAME, self._answer, max_body=0, max_connections=None, name="control-client"
+        )
         threading.Thread(target=server.serve, args=(self._stopped.is_set,), name="control", daemon=True).start()
         return self
 
@@ -101,7 +103,7 @@ class ControlServer:
             future.set_result(answer)
         return True
 
-    def _ask(self, request: Message) -> Message:
+    def _answer(self, request: Message) -> Message:
         """Runs in a thread of the connection; whatever the future holds becomes the answer."""
         future: Future[Answer] = Future()
         self._requests.put((request.header, future))

@@ -152,11 +152,11 @@ def _pair(answer: Any) -> tuple[Any, Any]:
 def _ng(plugin: str, instance: Any, nonce: str) -> tuple[dict[str, Any], dict[str, Any]]:
     found: list[Any] = [None, None]
 
-    def ask() -> str:
+    def template() -> str:
         found[:] = _pair(instance.get_ng_templates())
         return render_raw(found[0], nonce)
 
-    before = _part(plugin, ask)
+    before = _part(plugin, template)
     return before, _part(plugin, lambda: render_raw(found[1], nonce))
 
 

@@ -113,10 +113,10 @@ def exit_words(code: int) -> str:
 
 
 def _gave_up(tail: str, reason: str) -> str:
-    told = f" The last lines of its log:\n{tail}" if tail else ""
+    log_tail = f" The last lines of its log:\n{tail}" if tail else ""
     return (
         f"The job was started again {MAX_FAILED_RESUMES} times in a row and got no further: {reason}."
-        f" Correct the cause, then press Resume.{told}"
+        f" Correct the cause, then press Resume.{log_tail}"
     )
 
 

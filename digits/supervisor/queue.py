@@ -95,10 +95,10 @@ class Queue:
         self.rows.set_message(job, f"Waits until {names} is done.")
 
     def _report(self, waiting: list[Job], reasons: dict[str, str]) -> None:
-        told = [job for job in waiting if job.id in reasons]
-        for position, job in enumerate(told, 1):
+        explained = [job for job in waiting if job.id in reasons]
+        for position, job in enumerate(explained, 1):
             text = reasons[job.id]
-            self.rows.set_message(job, f"Position {position} of {len(told)} in the queue; {text}.")
+            self.rows.set_message(job, f"Position {position} of {len(explained)} in the queue; {text}.")
 
     def _paused(self) -> str:
         """Why nothing may start at all; empty where something may."""

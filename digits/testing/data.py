@@ -38,7 +38,7 @@ class DataSourceContract:
         return dict(self.form_values)
 
     @pytest.fixture
-    def asked(self) -> dict[str, Any]:
+    def inference_request(self) -> dict[str, Any]:
         return dict(self.inference_values)
 
     @pytest.fixture
@@ -90,15 +90,15 @@ class DataSourceContract:
                 _assert_same(encoded(instance, one, self.source.get_id()), encoded(again, other, self.source.get_id()))
 
     def test_shows_its_inference_form_and_makes_entries_of_it(
-        self, app: Flask, instance: DataIngestionInterface, asked: dict[str, Any]
+        self, app: Flask, instance: DataIngestionInterface, inference_request: dict[str, Any]
     ) -> None:
-        with binding.request_with(app, asked or None):
+        with binding.request_with(app, inference_request or None):
             form = instance.get_inference_form()
             if form is None:
                 return
             html = rendering.render(self.source.get_id(), *self.source.get_inference_template(form), nonce="x")
             assert html
-            checked = binding.check(form, asked) if asked else None
+            checked = binding.check(form, inference_request) if inference_request else None
         if checked is not None:
             tester = userdata.for_inference(self.source, instance.get_user_data(), checked)
             entries = entries_of(tester, TEST_DB, self.source.get_id())

@@ -123,10 +123,10 @@ class EngineContract:
 
     def test_every_epoch_is_told_exactly(self, pictures: Path, tmp_path: Path) -> None:
         events = train(pictures, tmp_path, self.spec(epochs=1))
-        told = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "train"]
-        assert told[-1]["epoch_loss"] == pytest.approx(np.mean([v["loss"] for v in told]))
+        reported = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "train"]
+        assert reported[-1]["epoch_loss"] == pytest.approx(np.mean([v["loss"] for v in reported]))
         rates = [e.values["learning_rate"] for e in events if isinstance(e, MetricEvent) and e.phase == "lr"]
-        assert rates == [0.05] * len(told)
+        assert rates == [0.05] * len(reported)
 
     @pytest.mark.parametrize(("epochs", "interval", "wanted"), [(4, 2, [2, 4]), (1, 0.5, [0.5, 1]), (2, 0, [2]), (3, 2, [2, 3])])
     def test_snapshot_intervals(self, pictures: Path, tmp_path: Path, epochs: int, interval: float, wanted: list[float]) -> None:
@@ -137,11 +137,11 @@ class EngineContract:
 
     def test_kept_snapshots_are_limited_but_the_best_stays(self, pictures: Path, tmp_path: Path) -> None:
         events = train(pictures, tmp_path, self.spec(epochs=4, keep_snapshots=1, best_metric="loss"))
-        told = [e for e in events if isinstance(e, SnapshotEvent)]
-        best = [e.path for e in told if e.best][-1]
+        reported = [e for e in events if isinstance(e, SnapshotEvent)]
+        best = [e.path for e in reported if e.best][-1]
         left = {f"snapshots/{p.name}" for p in (tmp_path / "snapshots").iterdir()}
         assert left == {f"snapshots/epoch_4.{self.suffix}", best}
-        assert {e.path for e in told if e.removed} == {e.path for e in told if not e.removed} - left
+        assert {e.path for e in reported if e.removed} == {e.path for e in reported if not e.removed} - left
 
     def test_a_learning_rate_out_of_reason_ends_with_advice(self, pictures: Path, tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match="Try decreasing your learning rate") as caught:
@@ -286,16 +286,16 @@ class EngineContract:
         snapshot = tmp_path / "old" / "snapshots" / f"epoch_1.{self.suffix}"
         spec = self.spec(epochs=1, start=StartWeights("path", path=str(snapshot)))
         events = train(data, tmp_path / "new", spec, start_weights=snapshot)
-        told = [e.message for e in events if isinstance(e, LogEvent) and "start anew" in e.message]
-        assert len(told) == 1
+        reported = [e.message for e in events if isinstance(e, LogEvent) and "start anew" in e.message]
+        assert len(reported) == 1
 
     @pytest.mark.parametrize("solver", ["SGD", "ADAMW", "ADAGRADDA"])
     def test_a_stopped_training_goes_on_where_it_was(self, pictures: Path, tmp_path: Path, solver: str) -> None:
         spec = self.spec(solver=Solver(solver))
         train_logged(pictures, tmp_path / "whole", spec)
-        asked = iter([False] * 7 + [True])
+        answers = iter([False] * 7 + [True])
         with pytest.raises(JobStopped):
-            train_logged(pictures, tmp_path / "parts", spec, should_stop=lambda: next(asked))
+            train_logged(pictures, tmp_path / "parts", spec, should_stop=lambda: next(answers))
         train_logged(pictures, tmp_path / "parts", spec)
         assert metric_lines(tmp_path / "parts") == metric_lines(tmp_path / "whole")
 

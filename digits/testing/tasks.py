@@ -74,9 +74,9 @@ class TaskContract:
         labels, outputs, truth = self.task.example()
         for output, label in zip(outputs, truth, strict=True):
             kept = self.task.kept(np.asarray(output))
-            told = [self.task.describe_label(label, labels)]
-            told += [self.task.describe_output(kept, real, labels) for real in (label, None)]
-            json.dumps(told, allow_nan=False)
+            described = [self.task.describe_label(label, labels)]
+            described += [self.task.describe_output(kept, real, labels) for real in (label, None)]
+            json.dumps(described, allow_nan=False)
             assert len(self.task.size_of(kept)) <= 2
 
     def test_a_kept_output_compares_with_its_truth(self) -> None:

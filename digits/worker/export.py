@@ -53,7 +53,7 @@ def _stopped_at_once(context: WorkerContext) -> Iterator[None]:
 
 def _export(context: WorkerContext, spec: ExportSpec) -> None:
     model = context.jobs_dir.folder(spec.model_id)
-    _tell(context, 0.0, "load the model")
+    _report(context, 0.0, "load the model")
     predictor = _load(context, spec)
     epoch = _loaded_epoch(context, spec, predictor)
     exporter = get_exporter(spec.format)
@@ -61,13 +61,13 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
     if reasons:
         raise ExportError(f"The model cannot be written as {spec.format}. " + " ".join(reasons))
     with writing(model, context.folder.id) as part:
-        _tell(context, 0.1, "write")
+        _report(context, 0.1, "write")
         files = exporter.write(predictor, part, spec.options)
-        _tell(context, 0.6, "compare")
+        _report(context, 0.6, "compare")
         features = np.concatenate([noise_features(predictor.meta), *_records(context, spec, predictor)])
         difference = parity(predictor, exporter.run(part), features)
         check_parity(difference)
-        _tell_difference(context, difference, len(features))
+        _report_difference(context, difference, len(features))
         export = Export(
             format=spec.format,
             epoch=epoch,
@@ -79,9 +79,9 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
             compared=len(features),
             versions=versions(spec.framework),
         )
-        _tell(context, 0.9, "keep")
+        _report(context, 0.9, "keep")
         publish(model, part, export)
-    _tell(context, 1.0, "done")
+    _report(context, 1.0, "done")
 
 
 def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
@@ -112,7 +112,7 @@ def _records(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> 
     return []
 
 
-def _tell_difference(context: WorkerContext, difference: float, pictures: int) -> None:
+def _report_difference(context: WorkerContext, difference: float, pictures: int) -> None:
     context.emit(LogEvent(message=f"On {pictures} pictures it differs from the model by {difference:.2g} at most."))
     if difference > CLOSE:
         context.emit(
@@ -124,7 +124,7 @@ def _tell_difference(context: WorkerContext, difference: float, pictures: int) -
         )
 
 
-def _tell(context: WorkerContext, fraction: float, stage: str) -> None:
+def _report(context: WorkerContext, fraction: float, stage: str) -> None:
     if context.should_stop():
         raise JobStopped("The export was stopped.")
     context.emit(ProgressEvent(fraction=fraction, stage=stage))

@@ -43,10 +43,10 @@ def test_the_graph_is_drawn_and_no_request_leaves_the_server(
     page: Page, context: BrowserContext, live_server: RunningServer, model: Job
 ) -> None:
     name_yourself(context, live_server)
-    asked: list[str] = []
+    requested: list[str] = []
 
     def note(request: Request) -> None:
-        asked.append(request.url)
+        requested.append(request.url)
 
     context.on("request", note)
     page.goto(f"{live_server.url}/models/{model.id}")
@@ -58,8 +58,8 @@ def test_the_graph_is_drawn_and_no_request_leaves_the_server(
         expect(graph.locator("g.node", has_text=kind).first).to_be_visible()
     expect(graph.locator("#message-button")).not_to_be_visible()
     expect(page.get_by_role("region", name="Layers").get_by_role("cell", name="Conv2d").first).to_be_visible()
-    assert [url for url in asked if not url.startswith((live_server.url, "data:", "blob:"))] == []
-    assert any("/netron/onnx.js" in url for url in asked)
+    assert [url for url in requested if not url.startswith((live_server.url, "data:", "blob:"))] == []
+    assert any("/netron/onnx.js" in url for url in requested)
 
 
 def test_a_model_is_exported_from_its_page(page: Page, context: BrowserContext, live_server: RunningServer, model: Job) -> None:

@@ -79,7 +79,7 @@ def test_scripts_are_told_what_is_wrong_with_thresholds(client: Client, datasets
         ("0.5, high, 0.2", "'high' is not a number."),
         ("1", "1 is not allowed: it must be less than 1"),
     ):
-        status, answer = client.ask(f"{GENERIC}.json", label_thresholds=text, **known)
+        status, answer = client.request(f"{GENERIC}.json", label_thresholds=text, **known)
         assert status == 400
         assert message in answer.replace("\\u0027", "'")
 

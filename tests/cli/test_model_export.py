@@ -56,8 +56,8 @@ def test_a_model_is_exported_from_the_command_line(service: Service, model: Job,
     place = ["--jobs-dir", str(service.jobs_dir.path)]
     unknown = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_7", "--yes", *place])
     assert unknown.exit_code != 0
-    asked = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_1", *place], input="n\n")
-    assert (asked.exit_code, len(exports_of(service.folder(model.id)))) == (0, 1)
+    refused = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_1", *place], input="n\n")
+    assert (refused.exit_code, len(exports_of(service.folder(model.id)))) == (0, 1)
     gone = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_1", "--yes", *place])
     assert (gone.exit_code, exports_of(service.folder(model.id))) == (0, []), gone.output
     wrong = CliRunner().invoke(group, ["model", "export", "stripes", "--format", "x", "--jobs-dir", str(service.jobs_dir.path)])

@@ -74,14 +74,14 @@ def test_the_form_offers_it_with_its_network_and_its_limits(client: Client, data
 
 def test_what_it_cannot_do_is_told_at_the_field(client: Client, dataset: str) -> None:
     form = {"model_name": "x", "dataset": dataset, "framework": "numpy", "standard_networks": "softmax"}
-    status, answer = client.ask(f"{MODELS}.json", **form, solver_type="ADAM", aug_flip="fliplr")
+    status, answer = client.request(f"{MODELS}.json", **form, solver_type="ADAM", aug_flip="fliplr")
     assert status == 400
     errors = json.loads(answer)["errors"]
     assert "NumPy has no ADAM" in errors["solver_type"][0]
     assert "NumPy" in errors["aug_flip"][0]
     foreign = {**form, "method": "custom", "framework": "pytorch"}
     text = "from digits_numpy.engine import zeros\n\ndef build_network(context):\n    return zeros(1, 1)\n"
-    status, answer = client.ask(f"{MODELS}.json", **foreign, custom_network=text)
+    status, answer = client.request(f"{MODELS}.json", **foreign, custom_network=text)
     assert (status, "written for numpy" in answer) == (400, True)
 
 

@@ -30,7 +30,7 @@ class Client:
     def __init__(self, server: RunningServer) -> None:
         self.server = server
 
-    def ask(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> tuple[int, str]:
+    def request(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> tuple[int, str]:
         """POST where there are fields, else GET; `upload` maps fields to file name and content."""
         request = urllib.request.Request(f"{self.server.url}{address}")
         if upload:
@@ -45,12 +45,12 @@ class Client:
             return error.code, error.read().decode()
 
     def json(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> Any:
-        status, text = self.ask(address, upload, **fields)
+        status, text = self.request(address, upload, **fields)
         assert status == 200, text
         return json.loads(text)
 
     def page(self, address: str, upload: dict[str, tuple[str, bytes]] | None = None, **fields: Any) -> str:
-        status, text = self.ask(address, upload, **fields)
+        status, text = self.request(address, upload, **fields)
         assert status == 200, text
         return text
 

@@ -255,17 +255,17 @@ def test_abort_and_delete(studio: Studio) -> None:
 
 
 def test_visualize_network_builds_it_elsewhere(studio: Studio) -> None:
-    def ask(text: str) -> Any:
+    def request(text: str) -> Any:
         values = {"custom_network": text, "dataset_id": studio.dataset, "crop_size": "8"}
         return studio.client.post(f"/models/visualize-network.json?framework={studio.framework}", data=values)
 
-    report = ask(studio.linear("context.num_classes")).get_json()
+    report = request(studio.linear("context.num_classes")).get_json()
     assert report["parameters"] == 3 * 8 * 8 * 3 + 3
     assert report["layers"][-1]["output_shape"] == [3]
-    assert "BogusCode" in ask(BOGUS[studio.framework]).get_json()["errors"]["custom_network"][0]
+    assert "BogusCode" in request(BOGUS[studio.framework]).get_json()["errors"]["custom_network"][0]
     if studio.framework == "tensorflow":
         return  # it starts slowly, and what follows is the same for all
     printing = (
         "def build_network(context):\n    while True:\n        print('x' * 10 ** 6, flush=True)\n        raise SystemExit(3)\n"
     )
-    assert ask(printing).status_code == 400
+    assert request(printing).status_code == 400

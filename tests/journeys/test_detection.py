@@ -110,7 +110,7 @@ def test_another_data_set_of_larger_pictures_is_evaluated(client: Client, datase
 
 def test_a_network_for_other_data_is_refused(client: Client, dataset: str) -> None:
     values = {**TRAINING, "standard_networks": "unet"}
-    status, answer = client.ask(f"{GENERIC}.json", model_name="x", dataset=dataset, **values)
+    status, answer = client.request(f"{GENERIC}.json", model_name="x", dataset=dataset, **values)
     assert status == 400
     assert "Choose detector" in json.dumps(json.loads(answer))
 

@@ -53,5 +53,5 @@ def curve(run: Run, folder: Path) -> list[dict[str, float]]:
 def test_three_forms_of_the_same_boxes_train_alike(shared_data: Path, tmp_path: Path) -> None:
     curves = {form: curve(cells(shared_data, tmp_path, form), tmp_path / f"model_{form}") for form in LABELS}
     assert repr(curves["coco"]) == repr(curves["voc"])  # NaN is NaN
-    losses = {form: [values["loss"] for values in told if "loss" in values] for form, told in curves.items()}
+    losses = {form: [values["loss"] for values in curve if "loss" in values] for form, curve in curves.items()}
     assert losses["yolo"] == pytest.approx(losses["voc"], rel=0.15)  # a centre on the edge of two cells may fall into the other

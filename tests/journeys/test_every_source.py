@@ -189,9 +189,9 @@ def test_from_the_form_to_a_trained_model(name: str, client: Client, request: py
     dataset = client.done(client.json(f"{form.action}.json", **form.sent(dataset_name=name, **values))["id"])
 
     folder = client.server.jobs_dir / dataset
-    asked, info = (json.loads((folder / file).read_text()) for file in ("job.json", "dataset.json"))
+    requested, info = (json.loads((folder / file).read_text()) for file in ("job.json", "dataset.json"))
     row = client.server.service.store.get(dataset)
-    assert {row.task, asked["task"], asked["spec"]["task"], info["task"]} == {task}
+    assert {row.task, requested["task"], requested["spec"]["task"], info["task"]} == {task}
     page = client.page(f"/datasets/{dataset}")
     assert "generic" not in shown_text(page).lower()
 

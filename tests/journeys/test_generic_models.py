@@ -178,7 +178,7 @@ def test_one_picture_by_path_and_by_upload(client: Client, model: str, root: Pat
     sent = {"image_file": ("half.png", path.read_bytes())}
     np.testing.assert_allclose(output_of(client.json(f"{GENERIC}/infer_one.json", sent, job_id=model)), by_path)
     assert "1 sample" in client.page(f"{GENERIC}/infer_one", sent, job_id=model)
-    assert client.ask(f"{GENERIC}/infer_one.json", job_id=model)[0] == 400
+    assert client.request(f"{GENERIC}/infer_one.json", job_id=model)[0] == 400
 
 
 def test_many_pictures(client: Client, model: str, root: Path) -> None:
@@ -187,35 +187,35 @@ def test_many_pictures(client: Client, model: str, root: Path) -> None:
         (root / "many" / f"{number}.png").write_bytes(gradient_picture(0.5, -0.5))
     lines = ["0.png 3", "0.png", "1.png -1", "2.png", "missing.png"]
     sent = {"image_list": ("list.txt", "\n".join(lines).encode())}
-    asked = {"job_id": model, "image_folder": root / "many"}
-    answer = client.json(f"{GENERIC}/infer_many.json", sent, **asked)
+    requested = {"job_id": model, "image_folder": root / "many"}
+    answer = client.json(f"{GENERIC}/infer_many.json", sent, **requested)
     assert sorted(answer["outputs"]) == ["0.png", "1.png", "2.png"]
     x, y = np.ravel(next(iter(answer["outputs"]["1.png"].values())))
     assert x > 0 > y
     assert [row["entry"] for row in answer["skipped"]] == ["missing.png"]
-    shorter = client.json(f"{GENERIC}/infer_many.json", sent, **asked, num_test_images=2)
+    shorter = client.json(f"{GENERIC}/infer_many.json", sent, **requested, num_test_images=2)
     assert list(shorter["outputs"]) == ["0.png"]
-    page = client.page(f"{GENERIC}/infer_many", sent, **asked, view_extension_id="all-raw-data")
+    page = client.page(f"{GENERIC}/infer_many", sent, **requested, view_extension_id="all-raw-data")
     assert "4 samples" in page  # the page shows a picture that is named twice twice
     assert "missing.png" in page
-    assert client.ask(f"{GENERIC}/infer_many.json", job_id=model)[0] == 400
-    assert client.ask(f"{GENERIC}/infer_many.json", sent, job_id=model, image_folder=root / "nowhere")[0] == 400
+    assert client.request(f"{GENERIC}/infer_many.json", job_id=model)[0] == 400
+    assert client.request(f"{GENERIC}/infer_many.json", sent, job_id=model, image_folder=root / "nowhere")[0] == 400
 
 
 def test_the_validation_database(client: Client, model: str, dataset: str) -> None:
-    asked = {"job_id": model, "db_path": f"{client.server.jobs_dir / dataset}/val_db"}
-    outputs = client.json(f"{GENERIC}/infer_db.json", **asked)["outputs"]
+    requested = {"job_id": model, "db_path": f"{client.server.jobs_dir / dataset}/val_db"}
+    outputs = client.json(f"{GENERIC}/infer_db.json", **requested)["outputs"]
     assert len(outputs) == 20
     assert {np.shape(next(iter(one.values()))) for one in outputs.values()} == {(1, 1, 2)}
-    assert "20 samples" in client.page(f"{GENERIC}/infer_db", **asked)
+    assert "20 samples" in client.page(f"{GENERIC}/infer_db", **requested)
 
 
 def test_the_plugins_own_form(client: Client, model: str) -> None:
-    asked = {"job_id": model, "gradient_x": 0.5, "gradient_y": -0.5}
-    outputs = client.json(f"{GENERIC}/infer_extension.json", **asked)["outputs"]
+    requested = {"job_id": model, "gradient_x": 0.5, "gradient_y": -0.5}
+    outputs = client.json(f"{GENERIC}/infer_extension.json", **requested)["outputs"]
     x, y = np.ravel(next(iter(next(iter(outputs.values())).values())))
     assert x > 0 > y
-    wrong = client.ask(f"{GENERIC}/infer_extension.json", job_id=model, gradient_x="steep", gradient_y=0)
+    wrong = client.request(f"{GENERIC}/infer_extension.json", job_id=model, gradient_x="steep", gradient_y=0)
     assert wrong[0] == 400
     assert "gradient_x" in wrong[1]
     assert client.page("/models/view-config/all-raw-data") is not None

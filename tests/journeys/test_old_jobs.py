@@ -144,7 +144,7 @@ def test_pages_of_data_sets(client: Client, ids: dict[str, str], name: str) -> N
     kind = "images/classification" if name in ("colours", "lists") else "generic"
     for split in ("train_db", "val_db")[: 1 if name == "lists" else 2]:
         assert client.page(f"/datasets/{kind}/explore?job_id={job_id}&db={split}")
-    assert client.ask(f"/clone/{job_id}?username=me")[0] == 200
+    assert client.request(f"/clone/{job_id}?username=me")[0] == 200
 
 
 @pytest.mark.parametrize("name", ["colours", "lists"])
@@ -166,7 +166,7 @@ def test_pages_and_curves_of_models(client: Client, ids: dict[str, str], then: d
     assert bool(frames) == (name != "listed"), "which has no validation data"
     if frames:
         assert client.json(f"/models/{job_id}/samples/{frames[-1]['step']}.json")["samples"]
-    assert client.ask(f"/clone/{job_id}?username=me")[0] == 200
+    assert client.request(f"/clone/{job_id}?username=me")[0] == 200
 
 
 def test_the_one_that_diverged_still_says_why(client: Client, ids: dict[str, str]) -> None:
@@ -218,8 +218,8 @@ def test_one_picture_is_inferred_as_then(
 
 
 def test_the_plugins_own_form_answers_as_then(client: Client, ids: dict[str, str], then: dict[str, Any]) -> None:
-    asked = {"job_id": ids["slope"], "gradient_x": 0.5, "gradient_y": -0.5}
-    same(client.json(f"{GENERIC}/infer_extension.json", **asked)["outputs"], then["infer_extension"])
+    requested = {"job_id": ids["slope"], "gradient_x": 0.5, "gradient_y": -0.5}
+    same(client.json(f"{GENERIC}/infer_extension.json", **requested)["outputs"], then["infer_extension"])
 
 
 def test_a_training_begins_where_an_old_one_ended(client: Client, ids: dict[str, str]) -> None:

@@ -54,10 +54,10 @@ def test_headlines_are_told_apart_by_their_letters(client: Client, shared_data: 
     values = {"model_name": "news", "dataset": made["id"], "method": "custom", "custom_network": network, **training}
     model = client.done(client.json(address, **values)["id"])
     assert last_values(client, model)["accuracy"] > 0.5  # four classes: chance is 0.25
-    asked = {"job_id": model, "snippet": "Striker scores twice as United win the cup final against City in extra time"}
-    outputs = client.json(f"{GENERIC}/infer_extension.json", **asked)["outputs"]
+    requested = {"job_id": model, "snippet": "Striker scores twice as United win the cup final against City in extra time"}
+    outputs = client.json(f"{GENERIC}/infer_extension.json", **requested)["outputs"]
     assert np.ravel(next(iter(next(iter(outputs.values())).values()))).argmax() == 1
-    page = client.page(f"{GENERIC}/infer_extension", **asked, view_extension_id="text-classification")
+    page = client.page(f"{GENERIC}/infer_extension", **requested, view_extension_id="text-classification")
     assert "sports" in page
 
 

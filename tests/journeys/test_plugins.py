@@ -79,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
             yield running
 
 
-def ask(server: RunningServer, address: str, **fields: Any) -> tuple[int, str]:
+def request(server: RunningServer, address: str, **fields: Any) -> tuple[int, str]:
     """POST where there are fields, else GET."""
     body = urllib.parse.urlencode({"username": "me", **fields}).encode() if fields else None
     try:
@@ -90,7 +90,7 @@ def ask(server: RunningServer, address: str, **fields: Any) -> tuple[int, str]:
 
 
 def get(server: RunningServer, address: str, **fields: Any) -> Any:
-    status, text = ask(server, address, **fields)
+    status, text = request(server, address, **fields)
     assert status == 200, text
     return json.loads(text)
 
@@ -108,22 +108,22 @@ def wait_until_done(server: RunningServer, job_id: str) -> None:
 
 def test_a_plugin_is_installed_into_the_running_server(server: RunningServer, tmp_path: Path) -> None:
     source = shutil.copytree(LEGACY_PLUGINS / "ships", tmp_path / "ships")
-    assert "/datasets/generic/new/image-ships" not in ask(server, "/")[1]
+    assert "/datasets/generic/new/image-ships" not in request(server, "/")[1]
     target = {"PIP_TARGET": str(server.jobs_dir.parent / "site"), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1"}
     command = [sys.executable, "-m", "digits", "plugins", "install", str(source), "--jobs-dir", str(server.jobs_dir)]
     run = subprocess.run(command, env={**os.environ, **target}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "image-ships" in run.stdout
     deadline = time.monotonic() + DEADLINE
-    while "/datasets/generic/new/image-ships" not in ask(server, "/")[1]:
+    while "/datasets/generic/new/image-ships" not in request(server, "/")[1]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert "Ships" in ask(server, "/datasets/generic/new/image-ships?username=me")[1]
+    assert "Ships" in request(server, "/datasets/generic/new/image-ships?username=me")[1]
 
 
 def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data: Path) -> None:
     hearts = copy_sunnybrook(shared_data, server.jobs_dir.parent / "hearts")
-    assert "/datasets/generic/new/image-sunnybrook" in ask(server, "/")[1]
+    assert "/datasets/generic/new/image-sunnybrook" in request(server, "/")[1]
     made = get(
         server,
         "/datasets/generic/create/image-sunnybrook.json",
@@ -150,17 +150,17 @@ def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data:
     wait_until_done(server, model["id"])
     events = (server.jobs_dir / model["id"] / "events.jsonl").read_text()
     assert '"dice/left ventricle"' in events  # validation Dice of the class, live
-    page = ask(server, f"/models/{model['id']}")[1]
+    page = request(server, f"/models/{model['id']}")[1]
     assert "Record from validation set" in page
     assert "Cross-entropy plus soft Dice of class scores per pixel (usual for these labels)" in page
-    mine = ask(server, "/models/images/generic/new/image-sunnybrook?username=me")[1]
+    mine = request(server, "/models/images/generic/new/image-sunnybrook?username=me")[1]
     assert made["id"] in mine
-    assert made["id"] not in ask(server, "/models/images/generic/new/image-gradients?username=me")[1]
+    assert made["id"] not in request(server, "/models/images/generic/new/image-gradients?username=me")[1]
     assert 'value="image-segmentation" selected' in page
     outputs = get(server, "/models/images/generic/infer_extension.json", job_id=model["id"], validation_record=1)["outputs"]
     (scores,) = next(iter(outputs.values())).values()
     assert np.asarray(scores).shape == (2, 256, 256)
-    status, results = ask(
+    status, results = request(
         server,
         "/models/images/generic/infer_extension",
         job_id=model["id"],
@@ -171,7 +171,7 @@ def test_hearts_from_the_form_to_the_overlay(server: RunningServer, shared_data:
     assert 'data-view="segmentation"' in results
     assert "left ventricle" in results
     assert 'data-truth="data:image/png' in results
-    wrong = ask(server, "/models/images/generic/infer_extension.json", job_id=model["id"], validation_record=77)
+    wrong = request(server, "/models/images/generic/infer_extension.json", job_id=model["id"], validation_record=77)
     assert wrong[0] == 400
     assert "validation_record" in wrong[1]
 
@@ -198,13 +198,13 @@ def test_the_same_story_with_the_built_in_dicom_source(server: RunningServer, sh
     model = get(server, "/models/images/generic.json", model_name="slices", dataset=made["id"], **training)
     wait_until_done(server, model["id"])
     assert '"dice/ventricle"' in (server.jobs_dir / model["id"] / "events.jsonl").read_text()
-    asked = {"job_id": model["id"], "view_extension_id": "image-segmentation"}
-    status, results = ask(server, "/models/images/generic/infer_extension", **asked, validation_record=1)
+    requested = {"job_id": model["id"], "view_extension_id": "image-segmentation"}
+    status, results = request(server, "/models/images/generic/infer_extension", **requested, validation_record=1)
     assert status == 200
     assert 'data-truth="data:image/png' in results
     answer = get(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path=hearts.pictures)
     assert len(answer["outputs"]) == SLICES
-    assert ask(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path="/etc")[0] == 400
+    assert request(server, "/models/images/generic/infer_extension.json", job_id=model["id"], test_path="/etc")[0] == 400
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
@@ -227,19 +227,21 @@ def test_gradients_are_learnt_and_asked_for(server: RunningServer, framework: st
         framework=framework,
     )
     wait_until_done(server, model["id"])
-    asked = {"job_id": model["id"], "gradient_x": 0.5, "gradient_y": -0.5}
-    outputs = get(server, "/models/images/generic/infer_extension.json", **asked)["outputs"]
+    requested = {"job_id": model["id"], "gradient_x": 0.5, "gradient_y": -0.5}
+    outputs = get(server, "/models/images/generic/infer_extension.json", **requested)["outputs"]
     (found,) = next(iter(outputs.values())).values()
     x, y = np.ravel(found)
     assert x > 0 > y
-    page = ask(server, "/models/images/generic/infer_extension", **asked, view_extension_id="image-gradients", arrow_size=80)
+    page = request(
+        server, "/models/images/generic/infer_extension", **requested, view_extension_id="image-gradients", arrow_size=80
+    )
     assert page[0] == 200
     assert "Gradient 0." in page[1]
     database = f"{server.jobs_dir / made['id']}/val_db"
     for path in (database, f"{database}/features"):
         assert len(get(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path=path)["outputs"]) == 40
-    assert ask(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path="")[0] == 400
-    assert ask(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path=database + "x")[0] == 400
+    assert request(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path="")[0] == 400
+    assert request(server, "/models/images/generic/infer_db.json", job_id=model["id"], db_path=database + "x")[0] == 400
     one = get(server, "/models/images/generic/infer_one.json", job_id=model["id"], record="val:0")["outputs"]
     assert np.shape(next(iter(one.values()))) == (1, 1, 1, 2)  # with batch axis
 
@@ -247,7 +249,7 @@ def test_gradients_are_learnt_and_asked_for(server: RunningServer, framework: st
 def test_a_plugin_host_that_dies_is_started_again(server: RunningServer) -> None:
     pid = json.loads((server.jobs_dir / ".digits" / "plugin_host.json").read_text())["pid"]
     os.kill(pid, 9)
-    assert ask(server, "/")[0] == 200
+    assert request(server, "/")[0] == 200
     deadline = time.monotonic() + DEADLINE
     while json.loads((server.jobs_dir / ".digits" / "plugin_host.json").read_text())["pid"] == pid:
         assert time.monotonic() < deadline

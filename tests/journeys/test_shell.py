@@ -57,9 +57,9 @@ def test_from_a_folder_to_an_archive(home: Path) -> None:
 
     rated = json.loads(digits(home, "model", "evaluate", "lenet", "digits/pictures", "--json"))
     assert (rated["count"], rated["labelled"]) == (10 * PER_CLASS, 10 * PER_CLASS)
-    told = digits(home, "model", "evaluate", "lenet", "digits/pictures")
-    assert f"Accuracy (top 1): {100 * rated['top1']:.2f} %" in told
-    assert [line.split()[:2] for line in told.splitlines()[-10:]] == [[str(n), str(PER_CLASS)] for n in range(10)], (
+    printed = digits(home, "model", "evaluate", "lenet", "digits/pictures")
+    assert f"Accuracy (top 1): {100 * rated['top1']:.2f} %" in printed
+    assert [line.split()[:2] for line in printed.splitlines()[-10:]] == [[str(n), str(PER_CLASS)] for n in range(10)], (
         "a row a class"
     )
     assert "(baseline " in digits(home, "model", "evaluate", "lenet", "--split", "val")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import RunningServer
-from tests.journeys.test_plugins import ask, get, server, wait_until_done  # noqa: F401 - a fixture
+from tests.journeys.test_plugins import get, request, server, wait_until_done  # noqa: F401 - a fixture
 from tests.sunnybrook import copy_sunnybrook
 
 pytestmark = [
@@ -33,7 +33,7 @@ def test_hearts_with_the_keras_unet(server: RunningServer, shared_data: Path) ->
     (scores,) = next(iter(outputs.values())).values()
     assert np.asarray(scores).shape == (2, 64, 64)
     np.testing.assert_allclose(np.sum(scores, axis=0), 1, atol=1e-4)
-    asked = {"job_id": model["id"], "validation_record": 1, "view_extension_id": "image-segmentation"}
-    status, results = ask(server, f"{GENERIC}/infer_extension", **asked)
+    requested = {"job_id": model["id"], "validation_record": 1, "view_extension_id": "image-segmentation"}
+    status, results = request(server, f"{GENERIC}/infer_extension", **requested)
     assert status == 200
     assert 'data-truth="data:image/png' in results

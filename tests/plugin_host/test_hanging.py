@@ -25,7 +25,7 @@ def test_others_are_answered_meanwhile_and_the_host_then_makes_room(service: Ser
 
     def hang() -> None:
         with pytest.raises(plugins.PluginFailure) as caught:
-            plugins.ask(
+            plugins.request(
                 service, "create", "hanger", {"values": {}, "job_id": "20260101-000000-abcd", "allowed_roots": ["/"]}, timeout=2
             )
         failures.append(caught.value)
@@ -43,7 +43,7 @@ def test_others_are_answered_meanwhile_and_the_host_then_makes_room(service: Ser
 def test_a_plugin_that_ends_the_process_is_named(service: Service, tmp_path: Path) -> None:
     add_package(tmp_path / "site", "crasher", data_source("crasher", EXIT), data="Data")
     with running_host(service, tmp_path, tmp_path / "site"), pytest.raises(plugins.PluginFailure) as caught:
-        plugins.ask(
+        plugins.request(
             service, "create", "crasher", {"values": {}, "job_id": "20260101-000000-abcd", "allowed_roots": ["/"]}, timeout=10
         )
     assert "stopped while the plugin crasher was at work" in str(caught.value)

@@ -71,7 +71,7 @@ class TestSunnybrook(DataSourceContract):
         return {"image_folder": str(root / "challenge_training"), "contour_folder": str(contours), "folder_pct_val": 10}
 
     @pytest.fixture
-    def asked(self) -> dict[str, Any]:
+    def inference_request(self) -> dict[str, Any]:
         return {"validation_record": "2"}
 
     def test_finds_every_contour_with_its_picture(self, instance: DataIngestionInterface) -> None:

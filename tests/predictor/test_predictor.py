@@ -54,7 +54,7 @@ def encoded(array, format="PNG", mode=None, **options) -> bytes:
     return buffer.getvalue()
 
 
-def ask_files(address, *files: bytes, **switches) -> messages.Message:
+def request_files(address, *files: bytes, **switches) -> messages.Message:
     arrays = {f"p{i}": np.frombuffer(f, dtype=np.uint8) for i, f in enumerate(files)}
     header = {"op": "predict", "pictures": [{"file": name} for name in arrays], **switches}
     return messages.call(address, messages.Message(header, arrays), timeout=30)
@@ -70,7 +70,7 @@ def best(answer: messages.Message, number: int = 0) -> int:
 
 def test_a_picture_is_classified_as_its_brightness_says(address):
     for level, expected in ((10, 0), (120, 1), (250, 2)):
-        answer = ask_files(address, encoded(grey(level, 40)), image=True, input=True)
+        answer = request_files(address, encoded(grey(level, 40)), image=True, input=True)
         assert best(answer) == expected
         assert answer.arrays["0/input"].tolist() == grey(level)[None].tolist()
         shown = np.asarray(Image.open(io.BytesIO(answer.arrays["0/image"].tobytes())))
@@ -109,7 +109,7 @@ def odd_pictures() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", odd_pictures())
 def test_unusual_pictures_are_read(address, kind):
-    assert best(ask_files(address, odd_pictures()[kind])) == 2
+    assert best(request_files(address, odd_pictures()[kind])) == 2
 
 
 def bomb() -> bytes:
@@ -132,18 +132,18 @@ BROKEN = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_no_picture_is_refused_with_a_reason(address, kind):
     with pytest.raises(LoadImageError) as caught:
-        ask_files(address, BROKEN[kind])
+        request_files(address, BROKEN[kind])
     assert len(caught.value.message) > 20
 
 
 def test_one_bad_picture_among_several_costs_only_itself(address):
-    answer = ask_files(address, encoded(grey(10)), BROKEN["text"], encoded(grey(250)))
+    answer = request_files(address, encoded(grey(10)), BROKEN["text"], encoded(grey(250)))
     assert "error" in answer.header["results"][1]
     assert (best(answer, 0), best(answer, 2)) == (0, 2)
 
 
 def test_layers_come_with_statistics_and_pictures(address):
-    answer = ask_files(address, encoded(grey(99)), layers=True)
+    answer = request_files(address, encoded(grey(99)), layers=True)
     weights, activations = answer.header["layers"]
     assert (weights["name"], weights["vis_type"], weights["param_count"]) == ("conv", "Weights", 45)
     assert weights["statistics"]["shape"] == [5, 1, 3, 3]
@@ -193,7 +193,7 @@ def test_large_arrays_stay_in_files_and_may_be_named_again(address, tmp_path, mo
         assert isinstance(kept, StoredArray)
         assert kept.path.parent == folder
         again = messages.Message({"op": "predict", "pictures": [{"feature": "f"}]}, {"f": kept})
-        assert best(messages.call(address, again)) == best(ask_files(address, encoded(grey(99))))
+        assert best(messages.call(address, again)) == best(request_files(address, encoded(grey(99))))
     assert list(jobs_dir.scratch.iterdir()) == []
 
 
@@ -212,13 +212,13 @@ def test_garbage_on_the_socket_costs_only_its_connection(address):
             connection.settimeout(10)
             with contextlib.suppress(ConnectionResetError):
                 assert connection.recv(10) == b""
-    assert best(ask_files(address, encoded(grey(250)))) == 2
+    assert best(request_files(address, encoded(grey(250)))) == 2
 
 
 def test_many_may_ask_at_once_and_each_gets_its_own_answer(address):
     levels = [(10, 0), (120, 1), (250, 2)] * 20
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda pair: best(ask_files(address, encoded(grey(pair[0])))), levels))
+        answers = list(pool.map(lambda pair: best(request_files(address, encoded(grey(pair[0])))), levels))
     assert answers == [expected for _, expected in levels]
 
 

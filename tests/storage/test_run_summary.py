@@ -66,14 +66,16 @@ def test_what_an_untrained_network_scores_is_nobodys_best(tmp_path: Path) -> Non
 def test_an_own_metric_decides_where_its_direction_is_declared(tmp_path: Path) -> None:
     path, said = tmp_path / "e", {"top1_error": {"better": "lower", "unit": "%"}}
     values = [{"top1_error": error, "accuracy": 1 - error} for error in (0.75, 0.25, 0.5)]
-    told = [
+    events = [
         MetricEvent(step=s, epoch=s, phase="val", values=v, declared=said, decides="top1_error") for s, v in enumerate(values, 1)
     ]
-    write(path, [[AttemptEvent(), *told]])
+    write(path, [[AttemptEvent(), *events]])
     assert summarised(path).best() == ("top1_error", 0.25, 2)
     assert summarised(path).columns()["best_better"] == "lower"
     undeclared = tmp_path / "f"
-    write(undeclared, [[AttemptEvent(), *(MetricEvent(step=e.step, epoch=e.epoch, phase="val", values=e.values) for e in told)]])
+    write(
+        undeclared, [[AttemptEvent(), *(MetricEvent(step=e.step, epoch=e.epoch, phase="val", values=e.values) for e in events)]]
+    )
     assert summarised(undeclared, best_metric="top1_error").best() == ("accuracy", 0.75, 2)
 
 

@@ -50,7 +50,7 @@ class PredictorsUnderTest:
         values: dict[str, Any] = {"idle_seconds": 60.0, **options}
         self.predictors = Predictors(jobs_dir, runtime, free_gpus=lambda: self.gpus, command=PREDICTOR, **values)
 
-    def ask(self, name: str, device: str = "auto") -> dict[str, Any]:
+    def request(self, name: str, device: str = "auto") -> dict[str, Any]:
         answer = self.predictors.request({"model_id": MODEL, "snapshot": f"snapshots/{name}", "device": device})
         return until(answer, self.predictors.pool.tick) if callable(answer) else answer
 
@@ -74,15 +74,15 @@ def predictors(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Predicto
 
 def test_a_loaded_model_is_used_again(predictors: Callable[..., PredictorsUnderTest]) -> None:
     one = predictors()
-    first = one.ask("a")
-    assert one.ask("a") == first
-    assert one.ask("b") != first
+    first = one.request("a")
+    assert one.request("a") == first
+    assert one.request("b") != first
     assert one.about(first)[1:] == ["cpu", ""]
 
 
 def test_a_model_that_does_not_load_says_why(predictors: Callable[..., PredictorsUnderTest]) -> None:
     with pytest.raises(Unavailable, match=r"(?s)could not be loaded: it ended with exit code 1.*the weights do not fit"):
-        predictors().ask("broken")
+        predictors().request("broken")
 
 
 @pytest.mark.parametrize("snapshot", ["", "snapshots/missing", "../../etc/passwd", "/etc/passwd"])
@@ -93,17 +93,17 @@ def test_only_snapshots_of_the_model_are_loaded(predictors: Callable[..., Predic
 
 def test_the_least_used_gives_way(predictors: Callable[..., PredictorsUnderTest]) -> None:
     one = predictors(limit=2)
-    first = one.ask("a")
-    pid = int(one.about(one.ask("b"))[0])
-    one.ask("a")
-    one.ask("c")
+    first = one.request("a")
+    pid = int(one.about(one.request("b"))[0])
+    one.request("a")
+    one.request("c")
     until(lambda: not psutil.pid_exists(pid), one.predictors.pool.tick)
-    assert one.ask("a") == first
+    assert one.request("a") == first
 
 
 def test_the_idle_are_dropped(predictors: Callable[..., PredictorsUnderTest]) -> None:
     one = predictors(idle_seconds=0.1)
-    pid = int(one.about(one.ask("a"))[0])
+    pid = int(one.about(one.request("a"))[0])
     until(lambda: not psutil.pid_exists(pid), one.predictors.pool.tick)
     assert one.predictors.pool.running == {}
     assert list(one.predictors.pool.directory.iterdir()) == []
@@ -111,13 +111,13 @@ def test_the_idle_are_dropped(predictors: Callable[..., PredictorsUnderTest]) ->
 
 def test_a_training_gets_the_gpu_and_the_next_request_the_cpu(predictors: Callable[..., PredictorsUnderTest]) -> None:
     one = predictors(gpus=("0",))
-    answer = one.ask("a")
+    answer = one.request("a")
     pid, *where = one.about(answer)
     assert where == ["cuda:0", "0"]
     one.gpus.clear()
     one.predictors.release(["0"])
     until(lambda: not psutil.pid_exists(int(pid)), one.predictors.pool.tick)
-    assert one.about(one.ask("a"))[1:] == ["cpu", ""]
+    assert one.about(one.request("a"))[1:] == ["cpu", ""]
 
 
 def check(checks: NetworkChecks, text: str) -> dict[str, Any]:

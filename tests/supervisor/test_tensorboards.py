@@ -30,13 +30,13 @@ class TensorBoardsUnderTest:
             (folder / job_id / "tb").mkdir(parents=True)
         self.tensorboards = TensorBoards(JobsDir(folder), runtime, lambda job_id: NAMES.get(job_id, ""), command=FAKE, **options)
 
-    def ask(self, *ids: str, start: bool = True) -> dict[str, Any]:
+    def request(self, *ids: str, start: bool = True) -> dict[str, Any]:
         return self.tensorboards.request({"job_ids": list(ids), "start": start})
 
     def ready(self, *ids: str) -> str:
         """The socket, once it is ready."""
-        until(lambda: self.ask(*ids)["ready"], self.tensorboards.pool.tick)
-        return str(self.ask(*ids)["socket"])
+        until(lambda: self.request(*ids)["ready"], self.tensorboards.pool.tick)
+        return str(self.request(*ids)["socket"])
 
     def pid(self, socket: str) -> int:
         return int(Path(socket).with_suffix("").joinpath("pid").read_text())
@@ -71,7 +71,7 @@ def test_one_for_each_selection_whatever_its_order(tensorboards: Callable[..., T
 
 def test_who_only_looks_starts_nothing(tensorboards: Callable[..., TensorBoardsUnderTest]) -> None:
     one = tensorboards()
-    assert one.ask(A, start=False) == {"socket": "", "ready": False}
+    assert one.request(A, start=False) == {"socket": "", "ready": False}
     assert one.tensorboards.pool.running == {}
 
 
@@ -86,7 +86,7 @@ def test_one_that_does_not_start_says_why_and_can_be_tried_again(tensorboards: C
 
     def failed() -> str:
         try:
-            one.ask(BROKEN)
+            one.request(BROKEN)
         except DigitsError as error:
             return str(error)
         return ""
@@ -100,7 +100,7 @@ def test_one_that_was_killed_is_started_again(tensorboards: Callable[..., Tensor
     one = tensorboards()
     first = one.ready(A)
     os.kill(one.pid(first), signal.SIGKILL)
-    until(lambda: one.ask(A)["socket"] != first, one.tensorboards.pool.tick)
+    until(lambda: one.request(A)["socket"] != first, one.tensorboards.pool.tick)
     assert one.pid(one.ready(A)) > 0
 
 
@@ -108,7 +108,7 @@ def test_the_idle_are_ended_and_the_least_used_make_room(tensorboards: Callable[
     one = tensorboards(limit=2)
     first, second = one.ready(A), one.ready(C)
     pid = one.pid(second)
-    one.ask(A)
+    one.request(A)
     one.ready(D)
     one.gone(pid)
     assert one.ready(A) == first

@@ -156,13 +156,13 @@ def test_thresholds_that_do_not_fit_the_labels_are_refused_before_the_training(t
 def test_the_film_and_the_scripts_name_the_labels(tmp_path: Path) -> None:
     output = np.array([0.9, 0.2, 0.7], np.float32)
     labels = Labels(class_labels=tuple(NAMES))
-    told = get("multi_label").describe_output(output, np.array([1, 0, 1]), labels)
-    assert [label for label, _ in told["top"]] == ["top", "bottom", "left"]
-    assert (told["found"], told["true"], told["correct"]) == (["top", "bottom"], ["top", "bottom"], True)
+    described = get("multi_label").describe_output(output, np.array([1, 0, 1]), labels)
+    assert [label for label, _ in described["top"]] == ["top", "bottom", "left"]
+    assert (described["found"], described["true"], described["correct"]) == (["top", "bottom"], ["top", "bottom"], True)
     given = TaskOptions(label_thresholds=(0.95, 0.1, 0.5))
-    told = get("multi_label").describe_output(output, np.array([0, 1, 1]), labels, given)
-    assert (told["found"], told["correct"]) == (["left", "bottom"], True)
-    assert told["thresholds"] == pytest.approx([95, 50, 10])  # in the order of the scores
+    described = get("multi_label").describe_output(output, np.array([0, 1, 1]), labels, given)
+    assert (described["found"], described["correct"]) == (["left", "bottom"], True)
+    assert described["thresholds"] == pytest.approx([95, 50, 10])  # in the order of the scores
     shorter = get("multi_label").describe_output(output, np.array([1]), labels, given)  # of a data set that knows fewer labels
     assert (shorter["true"], shorter["correct"]) == (["top"], False)
     assert get("multi_label").describe_label(np.array([1, 0, 1]), labels) == "top, bottom"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from digits.engines.base import NetworkContext
-from digits.engines.training.boxes import Boxes, asked, stacked
+from digits.engines.training.boxes import Boxes, is_counted, stacked
 from digits.errors import NetworkError
 from digits.storage.records.boxes import coordinates
 
@@ -30,7 +30,7 @@ def targets_of(boxes: Boxes, device: torch.device) -> list[dict[str, Tensor]]:
     `labels` (n,) int64 of the objects to be found, `ignored` (m, 4) float32 of what is flagged."""
     targets = []
     for one in boxes:
-        wanted = asked(one)
+        wanted = is_counted(one)
         targets.append(
             {
                 "boxes": torch.from_numpy(coordinates(one[wanted])).to(device),

@@ -39,9 +39,9 @@ from digits.engines.training.setup import (
     metadata,
     open_sources,
     out_of_memory,
+    report_note,
+    report_start,
     task_of,
-    tell_note,
-    tell_start,
     write_files,
 )
 from digits.engines.training.validation_samples import ValidationSamples
@@ -76,7 +76,7 @@ def _train(run: TrainingRun, fabric: Fabric) -> None:
     preprocessing, mean_image = with_measured(preprocessing_for(run.spec, run.train.meta, stored), run.train)
     context = make_context(run, preprocessing)
     network = build(run.spec.network, context)
-    tell_note(run, network.note)
+    report_note(run, network.note)
     check_module(network, context)
     _start_weights(run, network.module)
     channels_last = takes_channels_last(network.module, context)
@@ -137,7 +137,7 @@ def _start_weights(run: TrainingRun, module: nn.Module) -> None:
     if path.suffix == ".safetensors" and not same_labels(read_snapshot(path)[1], tuple(run.info.class_labels)):
         weights = {name: value for name, value in weights.items() if name not in last_layer(module)}
     taken, new = take_over(module, weights)
-    tell_start(run, path, len(taken), new)
+    report_start(run, path, len(taken), new)
 
 
 def _seed(seed: int) -> None:

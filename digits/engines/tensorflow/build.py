@@ -192,11 +192,11 @@ def leaves(model: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def recorded(model: Any, tell: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Call `tell(layer, output)` whenever a leaf layer has worked in the block."""
+def recorded(model: Any, notify: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Call `notify(layer, output)` whenever a leaf layer has worked in the block."""
     changed = leaves(model)
     for layer in changed:
-        object.__setattr__(layer, "call", _telling(layer, layer.call, tell))
+        object.__setattr__(layer, "call", _notifying(layer, layer.call, notify))
     try:
         yield
     finally:
@@ -204,13 +204,13 @@ def recorded(model: Any, tell: Callable[[Any, Any], None]) -> Iterator[None]:
             object.__delattr__(layer, "call")
 
 
-def _telling(layer: Any, call: Callable[..., Any], tell: Callable[[Any, Any], None]) -> Callable[..., Any]:
-    def telling(*arguments: Any, **options: Any) -> Any:
+def _notifying(layer: Any, call: Callable[..., Any], notify: Callable[[Any, Any], None]) -> Callable[..., Any]:
+    def notifying(*arguments: Any, **options: Any) -> Any:
         output = call(*arguments, **options)
-        tell(layer, output)
+        notify(layer, output)
         return output
 
-    return telling
+    return notifying
 
 
 def _model(names: Mapping[str, Any], context: NetworkContext, seed: int, policy: str, seconds: float | None = None) -> Any:

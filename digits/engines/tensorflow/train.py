@@ -34,9 +34,9 @@ from digits.engines.training.setup import (
     metadata,
     open_sources,
     out_of_memory,
+    report_note,
+    report_start,
     task_of,
-    tell_note,
-    tell_start,
     write_files,
 )
 from digits.engines.training.validation_samples import ValidationSamples
@@ -79,7 +79,7 @@ def _train(run: TrainingRun) -> None:
     preprocessing, mean_image = with_measured(preprocessing_for(run.spec, run.train.meta, stored), run.train)
     context = make_context(run, preprocessing)
     network = build(run.spec.network, _open_size(run, context), seed=seed, policy=_policy(run))
-    tell_note(run, network.note)
+    report_note(run, network.note)
     check_model(network, context)
     _start_weights(run, network.model)
     calendar = calendar_of(run, network.batch_size, seed)
@@ -150,7 +150,7 @@ def _start_weights(run: TrainingRun, model: Any) -> None:
     before = read_metadata(path)[0] if path.suffix == f".{SUFFIX}" else {}
     other = bool(before) and tuple(before.get("class_labels", ())) != tuple(run.info.class_labels)
     taken, new = take_over(model, read_weights(path), but_last=other)
-    tell_start(run, path, len(taken), new)
+    report_start(run, path, len(taken), new)
 
 
 @contextmanager

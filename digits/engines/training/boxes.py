@@ -17,7 +17,7 @@ from digits.engines.training.augmentation import Transforms
 from digits.storage.records.boxes import COORDINATES, CUT, coordinates
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
 
-NOT_ASKED = BOX_DIFFICULT | BOX_CROWD | BOX_IGNORED | CUT
+NOT_COUNTED = BOX_DIFFICULT | BOX_CROWD | BOX_IGNORED | CUT
 VISIBLE = 0.3  # of its area a box must keep to stay an object
 SAMPLES = 5_000  # records whose boxes are measured
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -25,10 +25,10 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Boxes = Sequence[np.ndarray]
 
 
-def asked(boxes: np.ndarray) -> np.ndarray:
+def is_counted(boxes: np.ndarray) -> np.ndarray:
     """Which of `boxes` (n,) are objects to be found, bool (n,): without a flag, and not empty."""
     full = (boxes["x1"] > boxes["x0"]) & (boxes["y1"] > boxes["y0"])
-    return full & (boxes["flags"] & NOT_ASKED == 0)
+    return full & (boxes["flags"] & NOT_COUNTED == 0)
 
 
 def cropped(boxes: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
@@ -83,7 +83,7 @@ def typical_sizes(records: Records) -> tuple[float, ...]:
     """Sides of the objects in pixels (square root of the area) at the quantiles 5, 25, 50, 75 and 95 %; () without objects."""
     indices = np.unique(np.linspace(0, len(records) - 1, min(len(records), SAMPLES)).astype(np.int64))
     boxes = np.concatenate([*records.labels(indices), np.empty(0, BOX_DTYPE)])
-    areas = _area(coordinates(boxes[asked(boxes)]))
+    areas = _area(coordinates(boxes[is_counted(boxes)]))
     return tuple(round(float(q), 2) for q in np.quantile(np.sqrt(areas), QUANTILES)) if len(areas) else ()
 
 

@@ -66,11 +66,11 @@ class TrainingLoop:
             self.summaries = Summaries(self.run_, self.step)
         self.progress.start(self.step)
         if self.step == 0 and self.calendar.validations:
-            self._tell_baseline()
+            self._report_baseline()
             self._validate()
         for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
             self._epoch(epoch)
-        self.progress.tell(self.calendar.total, force=True)
+        self.progress.report(self.calendar.total, force=True)
         if self.summaries is not None:
             self.summaries.graph(self.training_step.graph)
         self._checkpoint()
@@ -94,13 +94,13 @@ class TrainingLoop:
         self.training_step.train_batch(batch, epoch, rate, weight, update)
         self.step += 1
         if self.calendar.logs_at(self.step):
-            self._tell_training(rate)
+            self._report_training(rate)
         self._after_step()
         if update:
             self._pulse()
-        self.progress.tell(self.step)
+        self.progress.report(self.step)
 
-    def _tell_training(self, rate: float) -> None:
+    def _report_training(self, rate: float) -> None:
         window = self.training_step.take()
         means = window.means()
         self._check_finite(means)
@@ -120,7 +120,7 @@ class TrainingLoop:
         if interval is not None and self.calendar.updates_at(self.step):
             self._checkpoint()
 
-    def _tell_baseline(self) -> None:
+    def _report_baseline(self) -> None:
         found = baseline.measure(self.run_, self.validation_samples.source) if self.training_step.rank == 0 else None
         if found is not None:
             self.run_.emit(BaselineEvent(values=found.values, description=found.description))
@@ -212,7 +212,7 @@ class TrainingProgress:
         self.first = self.last_step = step
         self.began = self.last = time.monotonic()
 
-    def tell(self, step: int, force: bool = False) -> None:
+    def report(self, step: int, force: bool = False) -> None:
         now = time.monotonic()
         if now - self.last < PROGRESS_SECONDS and not force:
             return

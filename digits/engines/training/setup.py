@@ -155,7 +155,7 @@ def write_files(run: TrainingRun, base: dict[str, Any]) -> None:
     run.retry_when_disk_full(work)
 
 
-def tell_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None:
+def report_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None:
     """Say how many tensors came from an earlier model's weights and which start anew."""
     message = f"Weights of {taken} tensors were taken from {'/'.join(path.parts[-3:])}."
     if new:
@@ -163,7 +163,7 @@ def tell_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None
     run.emit(LogEvent(message=message))
 
 
-def tell_note(run: TrainingRun, note: str) -> None:
+def report_note(run: TrainingRun, note: str) -> None:
     """Say why the pretrained weights that were requested are not used, if there is a reason."""
     if note:
         message = f"{note}: the training starts from random weights."

@@ -82,7 +82,7 @@ class PluginSource(Source):
     def freeze(self, service: Service, form: Any, values: Mapping[str, Any], folder: JobFolder) -> Made:
         own = keep_form_files(service, plugin_values(values), folder.path)
         header = {"values": dict(own), "job_id": folder.id, "allowed_roots": roots(service)}
-        made = plugins.ask(service, "create", self.extension_id, header, timeout=plugins.CREATE_SECONDS).header
+        made = plugins.request(service, "create", self.extension_id, header, timeout=plugins.CREATE_SECONDS).header
         spec = DatasetSpec(
             extension=self.extension_id,
             entry_point=str(made.get("entry_point", "")),
@@ -102,7 +102,7 @@ class PluginSource(Source):
         """Raises NotFound for an unknown plugin; one that fails is reported on the page."""
         header = {"values": plugin_values(values), "mode": mode, "nonce": nonce}
         try:
-            shown = _as_form(plugins.ask(service, "dataset-form", self.extension_id, header).header)
+            shown = _as_form(plugins.request(service, "dataset-form", self.extension_id, header).header)
         except NotFound:
             raise
         except DigitsError as error:
@@ -125,7 +125,7 @@ class PluginSource(Source):
         """Messages of the plugin's own form, so that a person sees all of them at once."""
         header = {"values": dict(own), "mode": "check"}
         try:
-            return dict(plugins.ask(service, "dataset-form", self.extension_id, header).header["errors"])
+            return dict(plugins.request(service, "dataset-form", self.extension_id, header).header["errors"])
         except PluginError:
             return {}
 
@@ -134,7 +134,7 @@ def recognise(service: Service, folder: str) -> list[dict[str, Any]]:
     """Proposals for a folder: `extension`, `title`, `reason`, `values` of the form. Raises FormErrors at `folder`."""
     path = readable_folder(service, folder, "folder")
     header = {"folder": str(path), "allowed_roots": roots(service)}
-    return list(plugins.ask(service, "recognise", "folder", header).header["proposals"])
+    return list(plugins.request(service, "recognise", "folder", header).header["proposals"])
 
 
 def plugin_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def inference_form(service: Service, dataset: Job, values: Mapping[str, Any] | N
         return None
     header = {"job_id": dataset.id, "values": dict(values or {}), "mode": "refill" if values else "new", "nonce": nonce}
     try:
-        found = _as_form(plugins.ask(service, "inference-form", dataset.extension, header).header)
+        found = _as_form(plugins.request(service, "inference-form", dataset.extension, header).header)
     except DigitsError as error:
         return PluginForm(title=dataset.extension, failure=error)
     return found if found.html else None
@@ -175,8 +175,8 @@ def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any],
         raise FormErrors(errors)
     from digits.storage.records import boxes as box_arrays
 
-    asked = {**header, "scratch": str(scratch or "")}
-    answer = plugins.ask(service, "inference-entries", dataset.extension, asked, timeout=plugins.ENCODE_SECONDS)
+    requested = {**header, "scratch": str(scratch or "")}
+    answer = plugins.request(service, "inference-entries", dataset.extension, requested, timeout=plugins.ENCODE_SECONDS)
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
     labels = [box_arrays.take(answer.arrays, f"{i}/label") for i in range(len(keys))]
@@ -186,11 +186,11 @@ def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any],
 def form_fields(service: Service, extension_id: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The fields of a data set's form as `digits.plugin_host.binding.describe` gives them. Raises PluginFailure."""
     header = {"values": dict(values), "mode": "refill"}
-    return list(plugins.ask(service, "dataset-form", extension_id, header).header["fields"])
+    return list(plugins.request(service, "dataset-form", extension_id, header).header["fields"])
 
 
 def _inference_fields(service: Service, dataset: Job, header: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(plugins.ask(service, "inference-form", dataset.extension, {**header, "mode": "refill"}).header["fields"])
+    return list(plugins.request(service, "inference-form", dataset.extension, {**header, "mode": "refill"}).header["fields"])
 
 
 def _as_form(header: Mapping[str, Any]) -> PluginForm:

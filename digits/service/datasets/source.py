@@ -124,12 +124,12 @@ def create_dataset(service: Service, source: Source, values: Mapping[str, Any], 
 
 def cloned(service: Service, source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
     """The stored form of the data set that `clone` names; empty without one. Raises FormErrors."""
-    asked = values.get("clone")
-    if not asked:
+    requested = values.get("clone")
+    if not requested:
         return {}
-    job = service.store.find(str(asked))
+    job = service.store.find(str(requested))
     if job is None or job.kind != Kind.DATASET or not source.made(job):
-        raise FormErrors({"clone": [f"{asked!r} is not {source.clone_words} that could be cloned."]})
+        raise FormErrors({"clone": [f"{requested!r} is not {source.clone_words} that could be cloned."]})
     return source.stored(service, job)
 
 
@@ -140,7 +140,7 @@ def preview(service: Service, source: Source, values: Mapping[str, Any]) -> dict
     Nothing is kept. Raises FormErrors; PluginFailure with the source's message when it can make no data set of the files.
     """
     extension, header = source.look(service, values)
-    answer = plugins.ask(service, "preview", extension, header, timeout=plugins.CREATE_SECONDS)
+    answer = plugins.request(service, "preview", extension, header, timeout=plugins.CREATE_SECONDS)
     found = {name: answer.header[name] for name in FOUND}
     for number, sample in enumerate(found["samples"]):
         picture = answer.arrays.get(f"{number}/picture")

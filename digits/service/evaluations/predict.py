@@ -132,15 +132,15 @@ def infer(
     `candidates` the boxes of a detection before overlapping ones are suppressed. Large arrays of the answer stay in files of
     the folder `scratch`, where one is given (`digits.ipc.scratch.StoredArray`), and those of `pictures` may lie there as well.
     """
-    asked: list[dict[str, str]] = []
+    requested: list[dict[str, str]] = []
     arrays: dict[str, Any] = {}
     for number, picture in enumerate(pictures):
         entry, payload = _entry(picture, f"p{number}")
-        asked.append(entry)
+        requested.append(entry)
         arrays.update(payload)
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
-    header = {"op": "predict", "pictures": asked, **switches, "scratch": str(scratch or "")}
-    return _answer(ask(service, model, snapshot, messages.Message(header, arrays)))
+    header = {"op": "predict", "pictures": requested, **switches, "scratch": str(scratch or "")}
+    return _answer(request_predictor(service, model, snapshot, messages.Message(header, arrays)))
 
 
 def infer_many(
@@ -175,7 +175,7 @@ def infer_many(
             yield Prediction(error=str(error))
 
 
-def ask(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
+def request_predictor(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
     """Send a message to the model's predictor, starting it where there is none.
 
     A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with.

@@ -47,10 +47,10 @@ def run_pictures(
     for_view: bool = True,
 ) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
-    asked: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **_beside(for_view)}
+    requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **_beside(for_view)}
     if len(found) == 1:
-        return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **asked).results)
-    results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **asked)
+        return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **requested).results)
+    results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **requested)
     return _collect([key for key, _ in found], results)
 
 

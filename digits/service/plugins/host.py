@@ -96,7 +96,7 @@ def views(service: Service) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["id"] != DEFAULT_VIEW)
 
 
-def ask(
+def request(
     service: Service,
     operation: str,
     extension_id: str,
@@ -104,7 +104,7 @@ def ask(
     arrays: Mapping[str, Any] | None = None,
     timeout: float = FORM_SECONDS,
 ) -> Message:
-    """One question to the host about one plugin.
+    """One request to the host about one plugin.
 
     Raises what the plugin raised: FormErrors for a form that does not validate, NotFound for an unknown plugin, PluginFailure for
     anything unforeseen and where it does not answer within `timeout` seconds; HostAway when no host runs.

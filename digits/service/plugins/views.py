@@ -76,7 +76,7 @@ def render(
     header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in shown]
     header["thresholds"] = [list(s.thresholds) for s in shown]
     try:
-        answer = plugins.ask(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header
+        answer = plugins.request(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header
     except (FormErrors, NotFound):
         raise
     except DigitsError as error:
@@ -89,7 +89,7 @@ def config_form(service: Service, view_id: str, values: Mapping[str, Any] | None
     """The options of a view. Raises NotFound for an unknown one."""
     header = {"values": dict(values or {}), "mode": "refill" if values else "new", "nonce": nonce}
     try:
-        found = plugins.ask(service, "view-form", view_id, header).header
+        found = plugins.request(service, "view-form", view_id, header).header
     except NotFound:
         raise
     except DigitsError as error:

@@ -89,9 +89,9 @@ class JobReader:
     def pending(self) -> bool:
         """Whether a job is new or its user has requested something: a cheap query, made often."""
         new = select(JobRow.id).where(JobRow.status == str(Status.INIT), JobRow.deleted.is_(None))
-        asked = select(JobRow.id).where(JobRow.requested_action != "")
+        requested = select(JobRow.id).where(JobRow.requested_action != "")
         with Session(self.engine) as session:
-            return session.execute(new.union_all(asked).limit(1)).first() is not None
+            return session.execute(new.union_all(requested).limit(1)).first() is not None
 
     def dependencies(self, job_ids: Sequence[str]) -> dict[str, list[Parent]]:
         """What the given jobs need, by job id; a parent that is gone or being deleted has no status."""

@@ -1,8 +1,8 @@
-"""Columns that grow on disk, each Arrow buffer in a temporary file (a file), and the shard that is put together from them: an
+"""Columns that grow on disk, each Arrow buffer in a temporary file, and the shard that is put together from them: an
 Arrow IPC file of exactly one record batch.
 
 Holds: memory stays constant however many rows there are, and a failed append leaves the columns as before. No buffer is ever in
-memory as a whole, because pyarrow writes only the frame and the bytes of spooled buffers go from file to file. The largest buffer
+memory as a whole, because pyarrow writes only the frame and the bytes of a column go from file to file. The largest buffer
 need not go anywhere: where the first column is one file with space in front (`head_bytes`), its file becomes the shard, the
 frame being written around what already lies there.
 """
@@ -67,7 +67,7 @@ class ColumnFile:
         self.path.unlink(missing_ok=True)
 
 
-class Column(Protocol):
+class GrowingColumn(Protocol):
     """A column that grows by `extend` and becomes an Arrow array of `rows` rows at the end."""
 
     files: list[ColumnFile]

@@ -59,8 +59,8 @@ def render(
 def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]]) -> dict[str, Any]:
     """What an untouched form holds: the data set requested (or the only one), a name, and the recommended values of the
     network that fits."""
-    asked = arguments.text("dataset")
-    chosen = next((d for d in datasets if d["id"] == asked), datasets[0] if len(datasets) == 1 else None)
+    requested = arguments.text("dataset")
+    chosen = next((d for d in datasets if d["id"] == requested), datasets[0] if len(datasets) == 1 else None)
     name = chosen["proposed"][DEFAULT] if chosen else ""
     card = next((card for card in standard if card["name"] == name), None if chosen else standard[0])
     values: dict[str, Any] = {"framework": DEFAULT, "method": "standard" if card else "custom"}
@@ -82,7 +82,7 @@ def render_plain(template: str, **values: Any) -> str:
     return render_template(template, **values)
 
 
-def tell(warnings: Iterable[str]) -> None:
+def flash_warnings(warnings: Iterable[str]) -> None:
     """Show warnings on the next page."""
     for text in warnings:
         flash(text, "warning")

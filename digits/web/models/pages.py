@@ -204,7 +204,7 @@ def _create(area: str, extension: str = "") -> Any:
         raise BadRequest(f"{plan.dataset.name} is no data set of {extension}.")
     jobs = create_planned(service, plan, owner)
     if not wants_json():
-        model_form_page.tell(plan.warnings)
+        model_form_page.flash_warnings(plan.warnings)
         return redirect(url_for("models.show", job_id=jobs[0].id) if len(jobs) == 1 else url_for("home.index"))
     notes = {"warnings": list(plan.warnings)} if plan.warnings else {}
     if len(jobs) == 1:

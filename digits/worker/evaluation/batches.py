@@ -71,14 +71,14 @@ class _Progress:
     total: int
     done: int = 0
     started: float = field(default_factory=time.monotonic)
-    told: float = 0.0
+    reported: float = 0.0
 
     def add(self, count: int) -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.told < PROGRESS_SECONDS and self.done < self.total:
+        if now - self.reported < PROGRESS_SECONDS and self.done < self.total:
             return
-        self.told = now
+        self.reported = now
         rate = self.done / max(now - self.started, 1e-6)
         self.context.emit(
             ProgressEvent(

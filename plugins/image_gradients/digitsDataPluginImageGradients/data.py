@@ -63,7 +63,7 @@ class DataIngestion(DataIngestionInterface):
     @override
     def itemize_entries(self, stage):
         if self.is_inference_db:
-            return self._asked() if stage == constants.TEST_DB else []
+            return self._requested() if stage == constants.TEST_DB else []
         counts = {
             constants.TRAIN_DB: self.train_image_count,
             constants.VAL_DB: self.val_image_count,
@@ -71,7 +71,7 @@ class DataIngestion(DataIngestionInterface):
         }
         return self._random(int(counts[stage] or 0), SEEDS[stage])
 
-    def _asked(self):
+    def _requested(self):
         if self.test_image_count:
             return self._random(int(self.test_image_count), 4)
         return [(float(self.gradient_x or 0), float(self.gradient_y or 0))]

@@ -73,12 +73,12 @@ class DataIngestion(DataIngestionInterface):
     @override
     def itemize_entries(self, stage):
         if self.is_inference_db:
-            return self.asked_entries() if stage == constants.TEST_DB else []
+            return self.requested_entries() if stage == constants.TEST_DB else []
         if stage == constants.TRAIN_DB:
             return self.userdata["train_contours"] + self.userdata["missing_contours"]
         return self.userdata["val_contours"] if stage == constants.VAL_DB else []
 
-    def asked_entries(self):
+    def requested_entries(self):
         """What the inference form names: a file without a contour, or a validation record with its own."""
         if self.test_image_file:
             return [Contour(Path(self.test_image_file).name, 0, "", self.test_image_file)]

@@ -60,11 +60,11 @@ class DataIngestion(DataIngestionInterface):
     @override
     def itemize_entries(self, stage):
         if self.is_inference_db:
-            return self.asked_entries() if stage == constants.TEST_DB else []
+            return self.requested_entries() if stage == constants.TEST_DB else []
         file = {constants.TRAIN_DB: self.train_data_file, constants.VAL_DB: self.val_data_file}.get(stage)
         return [(row[0], text_of(row)) for row in read_rows(file)] if file else []
 
-    def asked_entries(self):
+    def requested_entries(self):
         """What the inference form holds."""
         if self.test_data_file:
             return [(row[0], text_of(row)) for row in read_rows(self.test_data_file)]

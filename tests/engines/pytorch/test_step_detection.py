@@ -90,9 +90,9 @@ def test_our_detector_learns_to_find(squares: Path, tmp_path: Path) -> None:
 def test_a_stopped_training_goes_on_where_it_was(squares: Path, tmp_path: Path) -> None:
     plan = spec(network=WHOLE, epochs=3, augmentation=Augmentation(flip="fliplr", scale=0.1))
     train_logged(squares, tmp_path / "whole", plan)
-    asked = iter([False] * 12 + [True])
+    requested = iter([False] * 12 + [True])
     with pytest.raises(JobStopped):
-        train_logged(squares, tmp_path / "parts", plan, should_stop=lambda: next(asked))
+        train_logged(squares, tmp_path / "parts", plan, should_stop=lambda: next(requested))
     train_logged(squares, tmp_path / "parts", plan)
     assert repr(metric_lines(tmp_path / "parts")) == repr(metric_lines(tmp_path / "whole"))  # NaN is NaN
 

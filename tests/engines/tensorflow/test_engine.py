@@ -243,9 +243,9 @@ class TestTensorflow(EngineContract):
     ) -> None:
         from digits.engines.tensorflow.start import start, tf
 
-        asked: dict[str, Any] = {"grows": [], "visible": None}
+        seen: dict[str, Any] = {"grows": [], "visible": None}
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"] if kind == "GPU" else [])
-        monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda device, on: on and asked["grows"].append(device))
-        monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: asked.update(visible=devices))
+        monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda device, on: on and seen["grows"].append(device))
+        monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: seen.update(visible=devices))
         start(1, gpu=gpu)
-        assert asked == {"grows": grows, "visible": visible}
+        assert seen == {"grows": grows, "visible": visible}

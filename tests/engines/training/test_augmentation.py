@@ -62,8 +62,8 @@ def test_marks() -> None:
 
 def test_a_plan_tells_at_most_about_two_thousand_lines() -> None:
     calendar = make_calendar(TrainingSpec("x", "classification", epochs=30), 1_281_167, 64, 1)
-    told = sum(calendar.logs_at(step) for step in range(1, calendar.total + 1))
-    assert 1000 < told < 2200
+    reported = sum(calendar.logs_at(step) for step in range(1, calendar.total + 1))
+    assert 1000 < reported < 2200
     assert calendar.logs_at(calendar.steps_per_epoch)
 
 

@@ -85,12 +85,12 @@ def test_samples_are_kept_at_each_validation(tmp_path: Path) -> None:
     pictures, labels = striped_pictures(24, 8, 3)
     dataset = make_dataset(tmp_path / "data", pictures, labels, class_labels=("left", "right"))
     events = trained(tmp_path, dataset, "classification")
-    told = [event for event in events if isinstance(event, SampleEvent)]
-    assert [event.epoch for event in told] == [0, 1]
+    kept = [event for event in events if isinstance(event, SampleEvent)]
+    assert [event.epoch for event in kept] == [0, 1]
     inputs: Any = np.load(tmp_path / "model" / "samples" / "inputs.npz")
     assert inputs["indices"].tolist() == list(range(8))
     assert np.array_equal(inputs["3/feature"], pictures[16 + 3])
     assert inputs["3/label"] == labels[16 + 3]
-    outputs: Any = np.load(tmp_path / "model" / told[0].path)
+    outputs: Any = np.load(tmp_path / "model" / kept[0].path)
     assert outputs["7/output"].shape == (2,)
     assert outputs["7/output"].sum() == pytest.approx(1)

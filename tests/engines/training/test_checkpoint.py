@@ -20,16 +20,16 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_work_is_done_again_when_there_is_free_space(data: Path, tmp_path: Path) -> None:
-    told: list[Event] = []
+    reported: list[Event] = []
     failures = [DiskFull("full")]
 
     def work() -> None:
         if failures:
             raise failures.pop()
 
-    run = make_run(data, tmp_path / "model", TrainingSpec("x", "classification"), lambda event: told.append(event) or 0)
+    run = make_run(data, tmp_path / "model", TrainingSpec("x", "classification"), lambda event: reported.append(event) or 0)
     run.retry_when_disk_full(work)
-    assert [event.code for event in told if isinstance(event, WarningEvent)] == ["disk-full"]
+    assert [event.code for event in reported if isinstance(event, WarningEvent)] == ["disk-full"]
 
 
 def test_a_stop_ends_the_wait(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

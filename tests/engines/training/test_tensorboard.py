@@ -138,9 +138,9 @@ def test_a_network_that_cannot_be_drawn_trains_all_the_same(tmp_path: Path) -> N
     data = make_dataset(tmp_path / "data", features, labels, class_labels=("a", "b"))
     text = RANDOM_TEXT.replace("x.flatten(1)", "(x if len(x) > 1 else 1 / 0).flatten(1)")
     events = train(data, tmp_path / "m", TrainingSpec("x", "classification", network=text, epochs=1, batch_size=8, seed=1))
-    told = [e.message for e in events if isinstance(e, LogEvent) and "no graph" in e.message]
-    assert len(told) == 1
-    assert "ZeroDivisionError" in told[0]
+    reported = [e.message for e in events if isinstance(e, LogEvent) and "no graph" in e.message]
+    assert len(reported) == 1
+    assert "ZeroDivisionError" in reported[0]
 
 
 def test_a_resumed_training_voids_what_came_after_its_checkpoint(tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ def test_a_resumed_training_voids_what_came_after_its_checkpoint(tmp_path: Path)
 def test_a_disk_that_cannot_be_written_ends_them_with_a_line(tmp_path: Path) -> None:
     features, labels = striped_pictures(8, 8, seed=1)
     data = make_dataset(tmp_path / "data", features, labels, class_labels=("a", "b"), validation=0)
-    told: list[Any] = []
-    run = make_run(data, tmp_path / "m", TrainingSpec("x", "classification"), lambda event: told.append(event) or 0)
+    reported: list[Any] = []
+    run = make_run(data, tmp_path / "m", TrainingSpec("x", "classification"), lambda event: reported.append(event) or 0)
     (tmp_path / "m" / "tb").write_text("in the way")
     summaries = Summaries(run, step=0)
     summaries.scalars("val", 1, {"loss": 0.5})
-    assert [type(event) for event in told] == [LogEvent]
+    assert [type(event) for event in reported] == [LogEvent]

@@ -258,9 +258,9 @@ class TestMasks(DataSourceContract):
         (entry,) = record.itemize_entries("test_db")
         assert record.encode_entry(entry)[1].shape == (1, 6, 8)
         write(tmp_path / "new" / "x", np.full((3, 4), 9))
-        asked = userdata.for_inference(DataIngestion, stored, {"test_path": str(tmp_path / "new"), "validation_record": "none"})
-        (entry,) = asked.itemize_entries("test_db")
-        feature, label = asked.encode_entry(entry)
+        chosen = userdata.for_inference(DataIngestion, stored, {"test_path": str(tmp_path / "new"), "validation_record": "none"})
+        (entry,) = chosen.itemize_entries("test_db")
+        feature, label = chosen.encode_entry(entry)
         assert (feature.shape, label) == ((1, 6, 8), None)  # brought to the size of the data set
         assert SECRET not in repr((stored, entry, str(entry)))
 
@@ -268,9 +268,9 @@ class TestMasks(DataSourceContract):
     def test_nothing_to_test_is_said(self, instance: DataIngestionInterface, tmp_path: Path, name: str) -> None:
         (tmp_path / "notes.txt").write_text("no picture")
         path = str(tmp_path / name) if name else ""
-        asked = userdata.for_inference(DataIngestion, instance.get_user_data(), {"test_path": path, "validation_record": "none"})
+        chosen = userdata.for_inference(DataIngestion, instance.get_user_data(), {"test_path": path, "validation_record": "none"})
         with pytest.raises(DataError, match="no DICOM picture" if name else "Nothing was chosen"):
-            asked.itemize_entries("test_db")
+            chosen.itemize_entries("test_db")
 
 
 class TestRealSeries(DataSourceContract):

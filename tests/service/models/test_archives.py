@@ -120,18 +120,20 @@ def test_a_broken_snapshot_and_an_unknown_format_are_refused_at_once(service, mo
         model_archive(service, model)
 
 
-@pytest.mark.parametrize(("asked", "found"), [(None, 10), ("", 10), ("-1", 10), (0, 10), ("0.5", 0.5), (1, 1), ("1.0", 1)])
-def test_snapshots_are_found_by_epoch(service, model, asked, found):
-    assert find_snapshot(service, model, asked).epoch == found
-    archive = model_archive(service, model, "tar", asked)
+@pytest.mark.parametrize(("requested", "found"), [(None, 10), ("", 10), ("-1", 10), (0, 10), ("0.5", 0.5), (1, 1), ("1.0", 1)])
+def test_snapshots_are_found_by_epoch(service, model, requested, found):
+    assert find_snapshot(service, model, requested).epoch == found
+    archive = model_archive(service, model, "tar", requested)
     archive.chunks.close()
     assert archive.file_name == f"{model.id}_epoch_{found:g}.tar"
 
 
-@pytest.mark.parametrize(("asked", "error"), [("2", NotFound), ("last", BadRequest), ("nan", BadRequest), ("1e999", BadRequest)])
-def test_what_is_no_epoch_of_the_model_is_refused(service, model, asked, error):
+@pytest.mark.parametrize(
+    ("requested", "error"), [("2", NotFound), ("last", BadRequest), ("nan", BadRequest), ("1e999", BadRequest)]
+)
+def test_what_is_no_epoch_of_the_model_is_refused(service, model, requested, error):
     with pytest.raises(error):
-        find_snapshot(service, model, asked)
+        find_snapshot(service, model, requested)
 
 
 def test_the_best_between_two_snapshots_is_found_by_its_epoch_but_is_not_the_newest(service, model):

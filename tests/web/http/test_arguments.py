@@ -54,7 +54,7 @@ NUMBERS = names_read_as_whole_numbers()
 
 
 @dataclass(frozen=True)
-class Asked:
+class Argument:
     """One route with one of the arguments that it tells of."""
 
     method: str
@@ -108,7 +108,7 @@ def routes(app: Flask, jobs: dict[str, Job]) -> Iterator[tuple[Rule, str, str, d
             yield rule, method, address, note
 
 
-def asked(app: Flask, jobs: dict[str, Job]) -> list[Asked]:
+def numeric_arguments(app: Flask, jobs: dict[str, Job]) -> list[Argument]:
     """Every argument of a number that any route tells of."""
     found = []
     for rule, method, address, note in routes(app, jobs):
@@ -118,11 +118,11 @@ def asked(app: Flask, jobs: dict[str, Job]) -> list[Asked]:
         if not isinstance(form, dict):
             form = {}
         names = {*note.get("arguments", {}), *form} & (NUMBERS | DECIMALS | OTHER_TEXTS)
-        found += [Asked(method, address, name) for name in sorted(names)]
+        found += [Argument(method, address, name) for name in sorted(names)]
     return found
 
 
-def send(client: FlaskClient, one: Asked, jobs: dict[str, Job], value: Any, as_json: bool = False) -> Any:
+def send(client: FlaskClient, one: Argument, jobs: dict[str, Job], value: Any, as_json: bool = False) -> Any:
     """The answer to a request whose only fault is `value`."""
     job = jobs["datasets" if one.address.startswith("/datasets") else "models"]
     values = {"job_id": job.id, "wait": "0", one.name: value}
@@ -135,12 +135,12 @@ def send(client: FlaskClient, one: Asked, jobs: dict[str, Job], value: Any, as_j
 
 
 def test_every_number_that_is_read_is_told_of(client: FlaskClient, jobs: dict[str, Job]) -> None:
-    assert {one.name for one in asked(client.application, jobs)} >= NUMBERS | DECIMALS
+    assert {one.name for one in numeric_arguments(client.application, jobs)} >= NUMBERS | DECIMALS
 
 
 def test_what_is_no_number_is_refused_by_every_route(client: FlaskClient, jobs: dict[str, Job]) -> None:
     wrong = []
-    for one in asked(client.application, jobs):
+    for one in numeric_arguments(client.application, jobs):
         bad = NO_WHOLE_NUMBERS if one.name in NUMBERS else NO_NUMBERS if one.name in DECIMALS else ("٣", "9" * 5000, "val:²")
         for value in bad:
             answer = send(client, one, jobs, value)
@@ -155,7 +155,7 @@ def test_what_is_no_number_is_refused_by_every_route(client: FlaskClient, jobs: 
 
 def test_whole_numbers_and_blanks_are_taken_by_every_route(client: FlaskClient, jobs: dict[str, Job]) -> None:
     wrong = []
-    for one in asked(client.application, jobs):
+    for one in numeric_arguments(client.application, jobs):
         endless = one.address.endswith("/events")
         for value in WHOLE_NUMBERS if one.name in NUMBERS and not endless else ():
             answer = send(client, one, jobs, value)
@@ -167,7 +167,7 @@ def test_whole_numbers_and_blanks_are_taken_by_every_route(client: FlaskClient, 
 
 @pytest.mark.parametrize("value", [-1, 1.5, True, None, [], ["x"], [1, "x"], {}, {"a": 1}, 10**400, 1e400])
 def test_values_of_json_bodies_are_read_as_texts_are(client: FlaskClient, jobs: dict[str, Job], value: Any) -> None:
-    for one in asked(client.application, jobs):
+    for one in numeric_arguments(client.application, jobs):
         if one.method == "POST":
             answer = send(client, one, jobs, value, as_json=True)
             assert answer.status_code < 500, (one, answer.text[:300])

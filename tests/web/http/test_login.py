@@ -160,8 +160,8 @@ def test_without_log_in_a_name_is_enough(service: Service) -> None:
     client = create_app(service).test_client()
     assert client.get("/index.json").status_code == 200
     job = make_job(service, owner="")
-    asked = client.put(f"/jobs/{job.id}.json", data={"job_name": "x"})
-    assert asked.status_code in (401, 404)
+    requested = client.put(f"/jobs/{job.id}.json", data={"job_name": "x"})
+    assert requested.status_code in (401, 404)
     assert client.put(f"/jobs/{job.id}", data={"job_name": "x"}, headers={"Accept": "application/json"}).status_code == 401
     page = client.put(f"/jobs/{job.id}", data={"job_name": "x"})
     assert page.headers["Location"].startswith("/login?next=")

@@ -34,7 +34,7 @@ def class_map(wanted: str, readings: Mapping[str, Reading], findings: Findings) 
         raise DataError(
             "The files name no class.", advice="Give the classes in the form, and check that the label folder has annotations."
         )
-    _tell_unknown(classes, readings, findings)
+    _report_unknown(classes, readings, findings)
     return classes
 
 
@@ -80,7 +80,7 @@ def _without_doubles(labels: list[str]) -> ClassMap:
     return ClassMap(kept, numbers)
 
 
-def _tell_unknown(classes: ClassMap, readings: Mapping[str, Reading], findings: Findings) -> None:
+def _report_unknown(classes: ClassMap, readings: Mapping[str, Reading], findings: Findings) -> None:
     """One finding for each name that is in the files, but in no list."""
     counts: Counter[str] = Counter()
     first: dict[str, tuple[str, int]] = {}

@@ -56,10 +56,10 @@ class PairSource(ImageSource):
                 f"files in {label_root} (e.g. {_first(features)} and {_first(labels)}).",
                 advice="A picture and its label must have the same name but for the extension, e.g. a/1.jpg and b/1.png.",
             )
-        self._tell_lonely(found.lonely_features, found.lonely_labels, root, label_root, stage, findings)
+        self._report_unpaired(found.unpaired_features, found.unpaired_labels, root, label_root, stage, findings)
         return [list(pair) for pair in found.pairs]
 
-    def _tell_lonely(
+    def _report_unpaired(
         self, features: list[str], labels: list[str], root: str, label_root: str, stage: str, findings: Findings
     ) -> None:
         for path in features:

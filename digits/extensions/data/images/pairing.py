@@ -23,8 +23,8 @@ class Pairs:
     """Pairs in the order of the pictures, and the files of both sides that found no partner."""
 
     pairs: list[tuple[str, str]]
-    lonely_features: list[str]
-    lonely_labels: list[str]
+    unpaired_features: list[str]
+    unpaired_labels: list[str]
 
 
 def match(feature_root: str, features: Sequence[str], label_root: str, labels: Sequence[str]) -> Pairs:

@@ -32,7 +32,7 @@ def read(request: Request) -> Reading:
     if not reading.pictures:
         raise DataError(f"None of the {len(coco.pictures)} pictures that {file} lists is in {request.root}.", advice=ADVICE)
     reading.pictures.sort(key=lambda item: item.picture)
-    _tell_unlisted(reading, request, file)
+    _report_unlisted(reading, request, file)
     return reading
 
 
@@ -66,7 +66,7 @@ def _box(item: dict[str, Any], coco: CocoFile, request: Request) -> RawBox | Non
     return RawBox(x, y, x + width, y + height, name, BOX_CROWD if item.get("iscrowd") else 0)
 
 
-def _tell_unlisted(reading: Reading, request: Request, file: str) -> None:
+def _report_unlisted(reading: Reading, request: Request, file: str) -> None:
     listed = {item.picture for item in reading.pictures}
     for path in request.pictures:
         if path not in listed:

@@ -58,7 +58,7 @@ def partners(request: Request, ending: str, without_file_is_empty: bool = False)
             f"(e.g. {request.pictures[0]} and {files[0]}).",
             advice="A picture and its annotation must have the same name but for the extension.",
         )
-    for path in found.lonely_labels:
+    for path in found.unpaired_labels:
         request.findings.add("pair", f"No picture of this name in {request.root}; left out.", path, request.stage)
     partner = dict(found.pairs)
     for picture in request.pictures:
