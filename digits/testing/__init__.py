@@ -10,6 +10,7 @@ _HOMES = {
     "EngineContract": "digits.testing.engines",
     "ExecutorContract": "digits.testing.executors",
     "ExporterContract": "digits.testing.exporters",
+    "JobStoreContract": "digits.testing.stores",
     "TaskContract": "digits.testing.tasks",
     "ViewContract": "digits.testing.view",
 }
