@@ -17,7 +17,7 @@ from digits.utils import forms
 from digits.utils.image import embed_image_html
 
 
-class SegmentationOptions(FlaskForm):
+class MaskViewOptions(FlaskForm):
     """Which colours the classes get."""
 
     colormap = forms.SelectField(
@@ -31,7 +31,7 @@ class SegmentationOptions(FlaskForm):
 class Visualization(OptionsView):
     """Takes class scores (K, H, W), a probability (1, H, W) or (H, W), or whole class numbers (1, H, W) or (H, W)."""
 
-    Options = SegmentationOptions
+    Options = MaskViewOptions
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
         super().__init__(dataset, **kwargs)

@@ -54,7 +54,7 @@ class FolderOptions(ClassificationOptions):
 
 
 @dataclass
-class FolderScan:
+class StageScan:
     """The pictures of one folder: `classes` holds the class number and `groups` the group number of each line of `file`."""
 
     file: Path
@@ -116,7 +116,7 @@ class FolderIngestion(ClassificationSource):
         self.keep_labels(labels)
         self._write_splits(scan, kept, list(folders), labels, shares)
 
-    def _write_splits(self, scan: FolderScan, kept: np.ndarray, found: list[str], labels: list[str], shares: list[float]) -> None:
+    def _write_splits(self, scan: StageScan, kept: np.ndarray, found: list[str], labels: list[str], shares: list[float]) -> None:
         rows = np.flatnonzero(kept).astype(np.int32)
         numbers = np.array([labels.index(label) if label in labels else UNKNOWN for label in found], np.int32)
         classes = numbers[np.asarray(scan.classes)[rows]]
@@ -153,14 +153,14 @@ class FolderIngestion(ClassificationSource):
     def _minimum(self, stage: str) -> int:
         return int(getattr(self.options, f"folder_{SHORT[stage]}_min_per_class"))
 
-    def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> FolderScan:
+    def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> StageScan:
         """Write the paths of all pictures into a file, class by class."""
-        scan = FolderScan(self._scan_file(stage))
+        scan = StageScan(self._scan_file(stage))
         self.write_lines(scan.file, self._paths(scan, folders, numbers, report))
         return scan
 
     def _paths(
-        self, scan: FolderScan, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem
+        self, scan: StageScan, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem
     ) -> Iterator[str]:
         grouped = bool(self.options.group_pattern)
         allowed = self.confinement()
@@ -175,7 +175,7 @@ class FolderIngestion(ClassificationSource):
                     scan.groups.append(scan.names.setdefault(text, len(scan.names)))
                 yield path
 
-    def _limited(self, stage: str, scan: FolderScan, labels: list[str], splits: int, report: ReportProblem) -> np.ndarray:
+    def _limited(self, stage: str, scan: StageScan, labels: list[str], splits: int, report: ReportProblem) -> np.ndarray:
         """Which rows stay: classes that are too small are dropped, large ones cut at random."""
         classes = np.asarray(scan.classes)
         kept = np.ones(len(classes), bool)
