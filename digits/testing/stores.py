@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -133,18 +135,22 @@ class JobStoreContract:
         assert (store.get(made.id), store.sequence()) == (made, made.seq)
 
     def test_of_many_who_move_a_job_one_does(self, store: JobStore, open_store: Callable[[], JobStore]) -> None:
-        job_id = self.insert(store, 1).id
-        stores = [store, *(open_store() for _ in range(WRITERS - 1))]
+        stores, together = [store, *(open_store() for _ in range(WRITERS - 1))], Barrier(WRITERS)
+        jobs = [self.insert(store, number).id for number in range(CHANGES)]
 
-        def start(number: int) -> int | None:
-            try:
-                return stores[number].transition(job_id, Status.RUN, expected=[Status.INIT], pid=number + 1).pid
-            except Conflict:
-                return None
+        def start(number: int) -> list[str]:
+            """The jobs that this one has moved."""
+            moved = []
+            for job_id in jobs:
+                together.wait()
+                with suppress(Conflict):
+                    moved.append(stores[number].transition(job_id, Status.RUN, expected=[Status.INIT], pid=number + 1).id)
+            return moved
 
         with ThreadPoolExecutor(WRITERS) as threads:
-            started = [pid for pid in threads.map(start, range(WRITERS)) if pid]
-        assert started == [store.get(job_id).pid]
+            started = list(threads.map(start, range(WRITERS)))
+        assert sorted(job_id for own in started for job_id in own) == jobs
+        assert all(job_id in started[store.get(job_id).pid - 1] for job_id in jobs)
 
     def test_what_is_to_come_is_in_the_order_of_its_turn(self, store: JobStore) -> None:
         first, urgent, last = (self.insert(store, number, priority=priority) for number, priority in ((1, 0), (2, 5), (3, 0)))
