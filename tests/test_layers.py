@@ -138,3 +138,18 @@ def test_the_web_process_starts_and_kills_none(name: str) -> None:
     assert not modules & {"subprocess", "multiprocessing", "signal"}
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not called & {"os.kill", "os.killpg", "os.fork", "os.system", "os.execv", "psutil.Process"}
+
+
+OF_NO_ROOM = {
+    "browser": "the pages, driven in a browser",
+    "faults": "what happens when processes, disks and servers fail",
+    "javascript": "script of the pages, run without a browser",
+    "journeys": "whole ways from a form to a result",
+    "plugins": "the packages under `plugins/`, which lie outside the package",
+}
+
+
+def test_tests_lie_where_their_modules_lie() -> None:
+    tests = Path(__file__).parent
+    folders = {path.parent.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
+    assert {name for name in folders if not (PACKAGE / name).is_dir()} == set(OF_NO_ROOM)
