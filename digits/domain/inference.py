@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 # What an evaluation keeps of each picture, by the column in which it lies.
 RANKED = "classes"  # the most probable classes
@@ -44,6 +46,14 @@ class EvaluationSpec:
         names = {field.name for field in fields(cls)}
         known = {name: item for name, item in given.items() if name in names}
         return cls(**{**known, "roots": tuple(known.get("roots", ()))})
+
+
+def main_output(outputs: Mapping[str, T]) -> T:
+    """Of a network's outputs by name, (N, …) or (…) each, the one that answers: the one named `output`, else the first.
+
+    It is what a loss of ours and metrics see in a training, what an evaluation measures and what pages, views and scripts show.
+    """
+    return outputs["output"] if "output" in outputs else next(iter(outputs.values()))
 
 
 def class_places(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:

@@ -241,10 +241,6 @@ class Task(ABC):
 
     # -- outputs ------------------------------------------------------------------------------------------------
 
-    def answer(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Of a predictor's outputs by name, (N, …) each, the one that answers: the first."""
-        return next(iter(outputs.values()))
-
     def kept(self, output: np.ndarray) -> np.ndarray:
         """What is kept of a predictor's output of one picture: (K,), (K, H, W), (n, 6) or (…), float32."""
         return output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.training import TaskOptions
@@ -76,10 +76,6 @@ class Classification(Task):
         return [
             Guess(lambda _, truth: np.broadcast_to(shares, (len(truth), len(names))), f"always the most frequent class, “{best}”")
         ]
-
-    def answer(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The scores are the output named `output`, else the last (R 5)."""
-        return outputs.get("output", list(outputs.values())[-1])
 
     def describe_label(self, label: np.ndarray, labels: Labels) -> str:
         """The name of its class; the label is a scalar."""

@@ -32,6 +32,37 @@ PER_CLASS = 20
 DEADLINE = 120.0
 IMAGES = "/models/images/classification"
 
+SEVERAL = {  # networks with two outputs
+    "pytorch": """
+from torch import nn
+
+class Several(nn.Module):
+    def __init__(self, numbers, classes):
+        super().__init__()
+        self.flat, self.scores = nn.Flatten(), nn.Linear(numbers, classes)
+
+    def forward(self, x):
+        scores = self.scores(self.flat(x))
+        wrong = -scores
+        return OUTPUTS
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    return Several(channels * height * width, context.num_classes)
+""",
+    "tensorflow": """
+import keras
+from keras import layers
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    start = keras.Input((height, width, channels))
+    scores = layers.Dense(context.num_classes)(layers.Flatten()(start))
+    wrong = -scores
+    return keras.Model(start, OUTPUTS)
+""",
+}
+
 pytestmark = pytest.mark.slow
 
 
@@ -147,6 +178,26 @@ def test_every_class_is_recognised_whatever_mean_was_subtracted(studio, mean):
     for name, path in studio.paths.items():
         answer = studio.post(f"{IMAGES}/classify_one.json", job_id=model, image_path=path)
         assert answer.json["predictions"][0][0] == name
+
+
+@pytest.mark.parametrize("outputs", ["{'scores': scores, 'embedding': wrong}", "{'another': wrong, 'output': scores}"])
+def test_of_several_outputs_every_page_shows_the_one_that_was_trained(studio, outputs):
+    """`wrong` is the opposite of the scores."""
+    text = SEVERAL[studio.framework].replace("OUTPUTS", outputs)
+    form = {"model_name": "several", "dataset": studio.dataset, "method": "custom", "custom_network": text, "train_epochs": 4}
+    form |= {"batch_size": 6, "learning_rate": 0.01, "random_seed": 1, "framework": studio.framework}
+    model = studio.post(f"{IMAGES}.json", **form).json["id"]
+    studio.until_done("models", model)
+    answers = [studio.post(f"/models/{model}/answer.json", image_path=path).json for path in studio.paths.values()]
+    assert [answer["samples"][0]["top"][0][0] for answer in answers] == list(CLASSES)
+    assert [answer["predictions"][0][0] for answer in answers] == list(CLASSES)
+    for name, path in studio.paths.items():
+        answer = studio.post(f"{IMAGES}/classify_one.json", job_id=model, image_path=path)
+        assert answer.json["predictions"][0][0] == name
+    sample = studio.post(f"/models/{model}/answer.json", record="val:0").json["samples"][0]
+    assert (sample["top"][0][0], sample["correct"]) == (sample["truth"], True)
+    step = studio.get(f"/models/{model}/samples.json").json["frames"][-1]["step"]
+    assert all(shown["correct"] for shown in studio.get(f"/models/{model}/samples/{step}.json").json["samples"])
 
 
 def test_the_page_of_one_picture_lists_the_class_first(studio):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.inference import main_output
 from digits.engines.base import NetworkContext
 from digits.errors import NetworkError
 from digits.tasks import Labels, Task, get, of
@@ -36,8 +37,8 @@ def task_of(context: NetworkContext) -> Task:
 
 
 def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, map_layout: str = MAP_LAYOUT) -> None:
-    """NetworkError where a default loss cannot compare the first output with the labels. More scores than classes are fine."""
-    shape = next(iter(shapes.values()))
+    """NetworkError where a default loss cannot compare the main output with the labels. More scores than classes are fine."""
+    shape = main_output(shapes)
     task = task_of(context)
     problem = task.output_problem(shape, labels_of(context), context.input_shape[1:])
     if problem is None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from digits.domain.inference import main_output
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
     SOFTMAX_NOTE,
@@ -107,16 +108,16 @@ def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[Layer
 
 
 def _ends_in_softmax(module: nn.Module, outputs: dict[str, Tensor], context: NetworkContext) -> bool:
-    def first(values: dict[str, Tensor]) -> Any:
-        value = next(iter(values.values())).float()
+    def scores(values: dict[str, Tensor]) -> Any:
+        value = main_output(values).float()
         return value.movedim(1, -1).numpy() if value.ndim > 1 else value.numpy()
 
-    if not are_probabilities(first(outputs)):
+    if not are_probabilities(scores(outputs)):
         return False
     with torch.no_grad():
         found = run_text(lambda: module.eval()(torch.from_numpy(noise((PROBE, *context.input_shape)))))
     module.train()
-    return are_probabilities(first(names_of(found)))
+    return are_probabilities(scores(names_of(found)))
 
 
 def _module(names: dict[str, Any], context: NetworkContext, seconds: float | None = None) -> nn.Module:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from digits.domain.datasets import IGNORED
+from digits.domain.inference import main_output
 from digits.engines.base import names_of
 from digits.engines.network.losses import NONE_IGNORED, check_loss
 from digits.errors import NetworkError
@@ -27,7 +28,7 @@ def make_loss(
     class_weights: Tensor | None = None,
     probabilities: bool = False,
 ) -> Loss:
-    """`(outputs, targets) -> {"loss": total, …}`, all scalars: the named loss on the first output; without a name the text's own
+    """`(outputs, targets) -> {"loss": total, …}`, all scalars: the named loss on the main output; without a name the text's own
     or, where it has none, what the network gave, as networks of detection do.
 
     Targets of the value `ignored` do not count. `class_weights` is (K,) float32. `probabilities` says that outputs have been
@@ -38,7 +39,7 @@ def make_loss(
     function = _FUNCTIONS[check_loss(name)]
 
     def loss(outputs: Any, targets: Tensor) -> dict[str, Tensor]:
-        output = next(iter(names_of(outputs).values()))
+        output = main_output(names_of(outputs))
         if probabilities:
             output = output.float().clamp(min=SMALLEST).log()
         return {"loss": function(output, targets, class_weights, ignored)}

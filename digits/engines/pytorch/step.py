@@ -15,6 +15,7 @@ import torch.distributed as dist
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from digits.domain.inference import main_output
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES, named_values
 from digits.engines.pytorch.build import TorchNetwork
@@ -101,7 +102,7 @@ class TorchStep(TrainingStep):
             number = value.detach()
             self._add(name, number * samples if self.on_gpu else float(number) * samples)
         if self.classes:
-            self._add("accuracy", self._hits(next(iter(names_of(outputs).values())).detach()[:, : self.classes], y))
+            self._add("accuracy", self._hits(main_output(names_of(outputs)).detach()[:, : self.classes], y))
         self.count += samples
 
     def _hits(self, scores: Tensor, y: Tensor) -> Any:
@@ -163,7 +164,7 @@ class TorchStep(TrainingStep):
         if self.network.metrics is not None:
             found = named_values(self.network.metrics(outputs, y))
             values |= {name: float(torch.as_tensor(value).float().mean()) for name, value in found.items()}
-        self._update_metrics(metrics, next(iter(names_of(outputs).values())), y)
+        self._update_metrics(metrics, main_output(names_of(outputs)), y)
         return Totals({name: value * len(batch) for name, value in values.items()}, len(batch))
 
     def _forward(self, x: Tensor) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from digits.domain.inference import main_output
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
     SOFTMAX_NOTE,
@@ -102,17 +103,18 @@ def check_model(network: KerasNetwork, context: NetworkContext) -> dict[str, tup
     """Feed zeros of `context.input_shape` and hold the outputs against the labels; shapes without the batch axis."""
     outputs = names_of(_probed(network.model, context))
     wrong = [name for name, value in outputs.items() if not tf.is_tensor(value) or not value.dtype.is_floating]
-    if wrong or not outputs:
+    wanted = wanted_outputs(outputs)
+    if wrong or not wanted:
         raise NetworkError(
             f"The network's output {', '.join(wrong)} is no tensor of floating-point numbers.",
             advice="Return a tensor or a dictionary of them.",
         )
-    shapes = {name: channels_first(tuple(value.shape[1:])) for name, value in outputs.items()}
+    shapes = {name: channels_first(tuple(value.shape[1:])) for name, value in wanted.items()}
     if network.loss is None:
         check_outputs(shapes, context, MAP_LAYOUT)
     if activation(context) == "softmax":
-        network.probabilities = _ends_in_softmax(network.model, next(iter(outputs.values())), context)
-    return {name: shape for name, shape in shapes.items() if not name.startswith(AUXILIARY)}
+        network.probabilities = _ends_in_softmax(network.model, main_output(wanted), context)
+    return shapes
 
 
 def _probed(model: Any, context: NetworkContext) -> Any:
@@ -153,7 +155,7 @@ def _ends_in_softmax(model: Any, output: Any, context: NetworkContext) -> bool:
         return False
     channels, height, width = context.input_shape
     found = run_text(lambda: model(noise((PROBE, height, width, channels)), training=False))
-    return are_probabilities(tf.cast(next(iter(names_of(found).values())), tf.float32).numpy())
+    return are_probabilities(tf.cast(scored_output(found), tf.float32).numpy())
 
 
 def _own_loss(loss: Any) -> Callable[..., Any] | None:
@@ -178,6 +180,11 @@ def forward_zeros(model: Any, context: NetworkContext) -> Any:
 def wanted_outputs(outputs: Any) -> dict[str, Any]:
     """Outputs by name, without those that serve the loss only."""
     return {name: value for name, value in names_of(outputs).items() if not name.startswith(AUXILIARY)}
+
+
+def scored_output(outputs: Any) -> Any:
+    """The main one of those (see `domain.inference.main_output`)."""
+    return main_output(wanted_outputs(outputs))
 
 
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from digits.domain.datasets import IGNORED
-from digits.engines.base import names_of
 from digits.engines.network.losses import NONE_IGNORED, check_loss
+from digits.engines.tensorflow.build import scored_output
 from digits.engines.tensorflow.start import tf
 from digits.errors import NetworkError
 
@@ -26,7 +26,7 @@ def make_loss(
     class_weights: Any = None,
     probabilities: bool = False,
 ) -> Loss:
-    """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the first output.
+    """`(outputs, targets) -> {"loss": total, …}`: the text's own loss, else the named one on the main output.
 
     Targets of the value `ignored` do not count. `probabilities` says that outputs have been through a softmax.
     """
@@ -36,7 +36,7 @@ def make_loss(
     weights = None if class_weights is None else np.asarray(class_weights, dtype=np.float32)
 
     def loss(outputs: Any, targets: Any) -> dict[str, Any]:
-        output = next(iter(names_of(outputs).values()))
+        output = scored_output(outputs)
         if probabilities:
             output = tf.math.log(tf.maximum(tf.cast(output, tf.float32), SMALLEST))
         return {"loss": function(output, targets, weights, ignored)}

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from digits.engines.base import TrainingRun, names_of
+from digits.engines.base import TrainingRun
 from digits.engines.network.checks import PROBABILITIES, named_values
-from digits.engines.tensorflow.build import KerasNetwork
+from digits.engines.tensorflow.build import KerasNetwork, scored_output
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss
 from digits.engines.tensorflow.predictor import FINISH, channels_first_array, finish_outputs
@@ -128,7 +128,7 @@ class TensorflowStep(TrainingStep):
 
     def _hits(self, outputs: Any, y: Any) -> Any:
         """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
-        scores = next(iter(names_of(outputs).values()))[:, : self.classes]  # (N, K)
+        scores = scored_output(outputs)[:, : self.classes]  # (N, K)
         own = tf.gather(scores, y, batch_dims=1)[:, None]  # (N, 1)
         return tf.reduce_sum(tf.cast(tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1) == 1, tf.float32))
 
@@ -204,7 +204,7 @@ class TensorflowStep(TrainingStep):
         return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
 
     def _evaluation(self, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
-        """Losses and metrics, the first output (of maps the classes), and the targets."""
+        """Losses and metrics, the main output (of maps the classes), and the targets."""
         x, y = self.inputs(data["features"]), self._targets(data)  # (N, H, W, C) float32
         y = x if y is None else y
         outputs = self.model(x, training=False)
@@ -213,7 +213,7 @@ class TensorflowStep(TrainingStep):
         if self.network.metrics is not None:
             found = named_values(self.network.metrics(_float(outputs), y))
             values |= {name: tf.reduce_mean(tf.cast(value, tf.float32)) for name, value in found.items()}
-        output = self._judged(tf.cast(next(iter(names_of(outputs).values())), tf.float32))
+        output = self._judged(tf.cast(scored_output(outputs), tf.float32))
         return {name: tf.cast(value, tf.float32) for name, value in values.items()}, output, y
 
     def _judged(self, output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Shows the first output as a picture beside the input: auto-encoders, denoising, image-to-image networks."""
+"""Shows the main output as a picture beside the input: auto-encoders, denoising, image-to-image networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from numpy.typing import NDArray
 
 from digits.extensions.view.options import OptionsView
-from digits.extensions.view.support import first_output, picture, template
+from digits.extensions.view.support import picture, shown_output, template
 from digits.utils import forms
 from digits.utils.image import embed_image_html
 
@@ -63,7 +63,7 @@ class Visualization(OptionsView):
         self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> list[dict[str, str]]:
         """As `VisualizationInterface.process_data`; the output is a picture (C, H, W), (H, W, C) or (H, W)."""
-        images = [("Input", picture(input_data)), ("Output", embed_image_html(self._pixels(first_output(inference_data))))]
+        images = [("Input", picture(input_data)), ("Output", embed_image_html(self._pixels(shown_output(inference_data))))]
         if isinstance(ground_truth, np.ndarray) and ground_truth.ndim == 3:
             images.append(("Wanted", embed_image_html(self._pixels(ground_truth))))
         return [{"title": title, "src": src} for title, src in images]

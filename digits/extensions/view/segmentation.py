@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from digits.domain.datasets import IGNORED
 from digits.extensions.view.options import OptionsView
-from digits.extensions.view.support import class_names, first_output, picture, template
+from digits.extensions.view.support import class_names, picture, shown_output, template
 from digits.images.palette import class_colours, paired_colours
 from digits.utils import forms
 from digits.utils.image import embed_image_html
@@ -59,7 +59,7 @@ class Visualization(OptionsView):
     ) -> dict[str, Any]:
         """As `VisualizationInterface.process_data`; the output is scores (K, H, W), or (1, H, W) or (H, W): of the foreground,
         or class numbers."""
-        classes, foreground, count = read_scores(first_output(inference_data))
+        classes, foreground, count = read_scores(shown_output(inference_data))
         truth = _truth_map(ground_truth)
         self.classes = max(
             self.classes, count, len(self.labels), int(truth[truth < IGNORED].max(initial=0)) + 1 if truth is not None else 0

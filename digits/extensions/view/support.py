@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.domain.inference import main_output
 from digits.utils.image import display_image, embed_image_html
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -24,12 +25,12 @@ def picture(array: NDArray[Any]) -> str:
     return embed_image_html(display_image(array))
 
 
-def first_output(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """The network's first output, (K,), (K, H, W) or whatever it gives, without batch axis. Raises ValueError when there is
+def shown_output(outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """The network's main output, (K,), (K, H, W) or whatever it gives, without batch axis. Raises ValueError when there is
     none."""
-    for array in outputs.values():
-        return np.asarray(array)
-    raise ValueError("the network has no output")
+    if not outputs:
+        raise ValueError("the network has no output")
+    return np.asarray(main_output(outputs))
 
 
 def class_names(labels: Sequence[str], count: int) -> list[str]:

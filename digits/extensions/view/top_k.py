@@ -1,4 +1,4 @@
-"""The most probable classes of the first output, best first, as bars; of several labels those that count are named."""
+"""The most probable classes of the main output, best first, as bars; of several labels those that count are named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wtforms import validators
 
 from digits.extensions.view.options import OptionsView
-from digits.extensions.view.support import class_names, first_output, picture, template
+from digits.extensions.view.support import class_names, picture, shown_output, template
 from digits.utils import forms
 
 
@@ -51,7 +51,7 @@ class Visualization(OptionsView):
         thresholds: NDArray[Any] | None = None,
     ) -> dict[str, Any]:
         """As `VisualizationInterface.process_data`; the output holds K scores, (K,) or (K, 1, 1)."""
-        output = first_output(inference_data)
+        output = shown_output(inference_data)
         scores = probabilities(output) if thresholds is None else np.asarray(output, np.float64).ravel()[: len(thresholds)]
         names = class_names(self.labels, scores.size)
         true = true_classes(ground_truth, names, thresholds is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.inference import main_output
 from digits.domain.training import TaskOptions
 from digits.images.addresses import picture_address
 from digits.service import Service
@@ -44,7 +45,7 @@ def answer_one(
     meta = read_json(service.folder(model.id).path / META_FILE)
     task, of_model = task_of(meta), Labels.of_snapshot(meta)
     feature = one.input if one.input is not None else np.zeros((1, 1, 1), np.uint8)
-    output = task.kept(next(iter(one.outputs.values())))
+    output = task.kept(main_output(one.outputs))
     truth = record_label(service, model, name)
     options = TaskOptions.from_json(found.meta.get("options", {}))
     like = feature if truth is None else np.asarray(truth)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits import tasks
+from digits.domain.inference import main_output
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, DataError
 from digits.ipc import messages
@@ -206,11 +207,11 @@ def check_classifies(model: Job) -> None:
 
 
 def best(outputs: dict[str, np.ndarray], labels: Sequence[str], top: int) -> list[ClassScore]:
-    """The `top` most probable classes, best first, of the output (K,) or (1, K) named `output`, or else of the last one.
+    """The `top` most probable classes, best first, of the main output (K,) or (1, K).
 
     Scores beyond the number of labels are dropped.
     """
-    scores = outputs.get("output", list(outputs.values())[-1]).reshape(-1)[: len(labels)]
+    scores = main_output(outputs).reshape(-1)[: len(labels)]
     order = (-scores).argsort(kind="stable")[:top]
     return [ClassScore(int(i), labels[int(i)], float(scores[i])) for i in order]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import VAL_DB
+from digits.domain.inference import main_output
 from digits.domain.training import TaskOptions
 from digits.errors import NotFound, StorageError
 from digits.images.addresses import picture_address
@@ -73,9 +74,9 @@ def frame(service: Service, job: Job, step: int) -> dict[str, Any]:
     options = TaskOptions.from_json({**meta.get("options", {}), **chosen})
     samples = []
     for i in range(len(inputs["indices"])):
-        own = [array for name, array in outputs.items() if name.startswith(f"{i}/")]
+        own = {name.removeprefix(f"{i}/"): array for name, array in outputs.items() if name.startswith(f"{i}/")}
         truth = inputs.get(f"{i}/label", inputs[f"{i}/feature"])
-        samples.append(task.describe_output(own[0], truth, labels, options) if own else {})
+        samples.append(task.describe_output(main_output(own), truth, labels, options) if own else {})
     return {"step": step, "samples": samples}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from digits.domain.events import LogEvent, ProgressEvent
-from digits.domain.inference import EvaluationSpec
+from digits.domain.inference import EvaluationSpec, main_output
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
 from digits.engines.base import Predictor, get_engine
@@ -24,7 +24,7 @@ from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
-from digits.tasks import Labels, Task, of
+from digits.tasks import Labels, of
 from digits.worker.evaluation import baseline
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import open_source
@@ -76,7 +76,7 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     fitting = Fitting(meta, task)
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
         for batch in rounds:
-            outputs = [task.kept(output) for output in _predict(task, predictor, batch.features)]
+            outputs = [task.kept(output) for output in _predict(predictor, batch.features)]
             if batch.sizes:
                 outputs = [fitting.restored(output, size) for output, size in zip(outputs, batch.sizes, strict=True)]
             true = batch.labels if task.told_by_name else truths.of(batch) if truths else None
@@ -96,11 +96,11 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     }
 
 
-def _predict(task: Task, predictor: Predictor, features: Any) -> list[np.ndarray]:
+def _predict(predictor: Predictor, features: Any) -> list[np.ndarray]:
     """What the model answers to each picture, of any shape; pictures of different sizes are predicted size by size."""
     found: list[Any] = [None] * len(features)
     for numbers in groups_of_shape(features):
-        answers = task.answer(predictor.predict(np.stack([features[n] for n in numbers])))
+        answers = main_output(predictor.predict(np.stack([features[n] for n in numbers])))
         for number, answer in zip(numbers, answers, strict=True):
             found[number] = answer
     return found

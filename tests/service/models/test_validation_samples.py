@@ -107,6 +107,19 @@ def test_scores_of_classes(service: Service, client: FlaskClient, model: Job) ->
     assert sample == {"top": [["cell", 75.0], ["background", 25.0]], "correct": True}
 
 
+@pytest.mark.parametrize("names", [("scores", "embedding"), ("output", "another"), ("another", "output")])
+def test_of_several_outputs_the_main_one_is_shown(
+    service: Service, client: FlaskClient, model: Job, names: tuple[str, str]
+) -> None:
+    meta = {"task": "classification", "label_kind": "index", "label_shape": [], "class_labels": LABELS}
+    folder = keep(service, model, meta, np.zeros((1, 8, 8), np.uint8), np.array(1), {3: np.zeros(2, np.float32)})
+    right, wrong = np.array([0.25, 0.75], np.float32), np.array([1, 0, 0, 0], np.float32)
+    shown = names[0] if names[0] == "scores" else "output"
+    np.savez(folder / "samples" / "step_3.npz", **{f"0/{name}": right if name == shown else wrong for name in names})
+    sample = client.get(f"/models/{model.id}/samples/3.json").get_json()["samples"][0]
+    assert sample == {"top": [["cell", 75.0], ["background", 25.0]], "correct": True}
+
+
 def test_pictures_and_numbers(service: Service, client: FlaskClient, model: Job) -> None:
     meta = {"task": "processing", "label_kind": "array", "label_shape": [1, 4, 4], "class_labels": []}
     truth = np.full((1, 4, 4), 100, np.uint8)

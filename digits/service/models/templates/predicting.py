@@ -120,7 +120,8 @@ def finish(values, meta):
 
 
 def main_output(outputs):
-    return outputs.get("output", list(outputs.values())[-1])
+    """The one named `output`, else the first."""
+    return outputs["output"] if "output" in outputs else next(iter(outputs.values()))
 
 
 def as_json(outputs, meta):
