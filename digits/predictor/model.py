@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from digits.engines.base import Candidates, Engine, LayerReport, Predictor, get_engine
-from digits.errors import StorageError
 from digits.frameworks import DEFAULT
 from digits.storage.folders import JobFolder
 
@@ -33,9 +32,7 @@ class LoadedModel:
     @classmethod
     def open(cls, folder: JobFolder, snapshot: str, device: str) -> LoadedModel:
         """Load `snapshot` (relative to the model's folder). Raises StorageError when it is not there."""
-        path = (folder.path / snapshot).resolve()
-        if folder.path.resolve() not in path.parents or not path.is_file():
-            raise StorageError(f"The snapshot {snapshot} of model {folder.id} does not exist.", advice="Choose another epoch.")
+        path = folder.snapshot_file(snapshot)
         return cls(get_engine(str(folder.spec().get("framework", DEFAULT))), path, device)
 
     @property

@@ -122,6 +122,14 @@ class JobFolder:
                 f"{self.dataset_file} cannot be understood: {error}.", advice="Create the data set again."
             ) from error
 
+    def snapshot_file(self, name: str) -> Path:
+        """The file of a snapshot by its path in this folder, links followed. Raises StorageError where none is there, and for a
+        path that leaves the folder."""
+        path = (self.path / name).resolve()
+        if self.path.resolve() not in path.parents or not path.is_file():
+            raise StorageError(f"Model {self.id} has no snapshot {name!r} (any more).", advice="Choose another epoch.")
+        return path
+
     def spec(self) -> dict[str, Any]:
         return self.request().spec
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from digits.errors import BadRequest, DigitsError, Unavailable
+from digits.errors import BadRequest, DigitsError, StorageError, Unavailable
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.folders import JobsDir
 from digits.supervisor.process_pool import PooledProcess, ProcessPool
@@ -62,10 +62,10 @@ class Predictors:
 
     def _key(self, request: Mapping[str, Any]) -> Key:
         model_id, snapshot = str(request.get("model_id", "")), str(request.get("snapshot", ""))
-        folder = self.jobs_dir.folder(model_id)
-        path = (folder.path / snapshot).resolve()
-        if not snapshot or folder.path.resolve() not in path.parents or not path.is_file():
-            raise BadRequest(f"Job {model_id} has no snapshot {snapshot!r}.", advice="Its page lists the snapshots there are.")
+        try:
+            self.jobs_dir.folder(model_id).snapshot_file(snapshot)
+        except StorageError as error:
+            raise BadRequest(error.message, advice=error.advice) from error
         return model_id, snapshot, str(request.get("device") or "auto")
 
     def _answer(self, key: Key) -> Answer | None:

@@ -19,7 +19,7 @@ from digits.domain.exports import Export, ExportSpec
 from digits.engines.base import Predictor, get_engine
 from digits.engines.exporters import get_exporter
 from digits.engines.parity import CLOSE, check_parity, noise_features, parity
-from digits.errors import DigitsError, ExportError, JobStopped, StorageError
+from digits.errors import DigitsError, ExportError, JobStopped
 from digits.storage.exports import publish, writing
 from digits.storage.records.open import open_split
 from digits.worker.training import versions
@@ -85,9 +85,7 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
 
 
 def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
-    path = context.jobs_dir.folder(spec.model_id).path / spec.snapshot
-    if not path.is_file():
-        raise StorageError(f"The snapshot {spec.snapshot} of model {spec.model_id} is gone.", advice="Choose another epoch.")
+    path = context.jobs_dir.folder(spec.model_id).snapshot_file(spec.snapshot)
     return get_engine(spec.framework).load(path, "cpu")
 
 

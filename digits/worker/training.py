@@ -14,7 +14,7 @@ from digits.domain.events import WarningEvent
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.base import TrainingRun, get_engine
 from digits.engines.training import checkpoint
-from digits.errors import TrainingError
+from digits.errors import StorageError, TrainingError
 from digits.frameworks import frameworks
 from digits.storage.files import read_json, write_json
 from digits.storage.records.open import find_split, open_split
@@ -88,13 +88,15 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
 def start_weights(context: WorkerContext, start: StartWeights) -> Path | None:
     """The file of weights to start from. TrainingError when it is gone."""
     if start.source == "snapshot":
-        path = context.jobs_dir.folder(start.job_id).path / start.snapshot
-    elif start.source == "path":
-        path = Path(start.path)
-    else:
+        try:
+            return context.jobs_dir.folder(start.job_id).snapshot_file(start.snapshot)
+        except StorageError as error:
+            raise TrainingError(
+                f"The weights to start from are gone: {error.message}", advice=error.advice, code="weights"
+            ) from error
+    if start.source != "path":
         return None
+    path = Path(start.path)
     if not path.is_file():
-        raise TrainingError(
-            f"The weights to start from, {path}, do not exist.", advice="Choose another snapshot.", code="weights"
-        )
+        raise TrainingError(f"The weights to start from, {path}, do not exist.", advice="Choose others.", code="weights")
     return path

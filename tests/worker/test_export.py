@@ -169,7 +169,7 @@ def test_a_snapshot_that_is_gone_and_a_stop_leave_nothing(trained, monkeypatch):
 
     monkeypatch.setattr(ProgramExporter, "write", write)
     before = left(trained.folder(MODEL_ID))
-    with pytest.raises(StorageError, match="is gone"):
+    with pytest.raises(StorageError, match="has no snapshot"):
         run(context_for(trained, 4, "torch_export", epoch=9.0))
     with pytest.raises(JobStopped):
         run(context_for(trained, 5, "torch_export"))

@@ -60,3 +60,16 @@ def test_a_failure_is_told_with_its_code_and_advice(tmp_path: Path) -> None:
     assert "gone.safetensors" in error.message
     assert isinstance(found[-1], StatusEvent)
     assert found[-1].status == "E"
+
+
+def test_a_snapshot_to_start_from_that_is_gone_is_told_the_same_way(tmp_path: Path) -> None:
+    """Also one whose path leaves its job's folder."""
+    JobsDir(tmp_path).folder("20260101-000003-dddd").snapshots.mkdir(parents=True)
+    (tmp_path / "other.safetensors").write_bytes(b"weights")
+    for number, name in enumerate(("snapshots/epoch_7.safetensors", "../other.safetensors")):
+        start = StartWeights("snapshot", job_id="20260101-000003-dddd", snapshot=name)
+        folder, code = work(tmp_path, replace(SPEC, start=start), f"20260101-000004-000{number}")
+        assert code != 0
+        error = next(e for e in events(folder) if isinstance(e, ErrorEvent))
+        assert error.code == "weights"
+        assert f"has no snapshot '{name}'" in error.message

@@ -201,7 +201,7 @@ def check_classifies(model: Job) -> None:
     """Raises BadRequest unless the model gives one class for each picture."""
     if not classifies(model):
         raise BadRequest(
-            f"{model.name} is a model of the task {model.task}, not of classification.",
+            f"{model.name} does not give one class for each picture; its task is {tasks.recorded(model.task).title.lower()}.",
             advice="Use /models/images/generic/infer_one and its neighbours for it.",
         )
 

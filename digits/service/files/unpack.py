@@ -28,7 +28,7 @@ LITTER = frozenset({".ds_store", "thumbs.db", "desktop.ini", "__macosx"})
 MAX_MEMBERS = 3_000_000
 MAX_RATIO = 200
 RATIO_COUNTS_FROM = 256 * 2**20  # below that much unpacked data a high ratio harms nobody
-ROOM_CHECK_EVERY = 256
+FREE_SPACE_CHECK_EVERY = 256  # files
 
 
 @dataclass
@@ -53,8 +53,8 @@ class Budget:
             message = f"The archive unpacks to more than {MAX_RATIO} times its size: it looks like a decompression bomb."
         self.written += copy_limited(source, target, left, message, "max_extracted_mb")
 
-    def check_room(self, folder: Path) -> None:
-        if self.files % ROOM_CHECK_EVERY == 0 and free_bytes(folder) < self.settings.min_free_mb * 2**20:
+    def check_free_space(self, folder: Path) -> None:
+        if self.files % FREE_SPACE_CHECK_EVERY == 0 and free_bytes(folder) < self.settings.min_free_mb * 2**20:
             raise BadRequest("The server's disk has no space left for this archive.", advice="Delete jobs or uploads first.")
 
 
@@ -107,7 +107,7 @@ def _write(budget: Budget, target: Path, member: str, source: IO[bytes] | None) 
         return False
     with open(path, "wb") as handle:
         budget.copy(source, handle)
-    budget.check_room(target)
+    budget.check_free_space(target)
     return True
 
 

@@ -124,8 +124,8 @@ def remove(service: Service, name: str, user: str) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def check_room(service: Service, folder: Path) -> None:
-    """Raises BadRequest when the disk has less room left than the setting `min_free_mb`."""
+def check_free_space(service: Service, folder: Path) -> None:
+    """Raises BadRequest when the disk has less free space left than the setting `min_free_mb`."""
     if free_bytes(folder) < service.settings.min_free_mb * 2**20:
         raise BadRequest("The server's disk has no space left for this upload.", advice="Delete jobs or uploads first.")
 
@@ -156,7 +156,7 @@ def _sending(service: Service, token: str) -> Path:
     folder = _partial(service) / token
     if not TOKEN.match(token) or not folder.is_dir():
         raise NotFound("This upload is not (or no longer) being sent.", advice="Start it again.")
-    check_room(service, folder)
+    check_free_space(service, folder)
     return folder
 
 

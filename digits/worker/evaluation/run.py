@@ -18,7 +18,6 @@ from digits.domain.inference import EvaluationSpec, main_output
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
 from digits.engines.base import Predictor, get_engine
-from digits.errors import StorageError
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting
@@ -57,9 +56,7 @@ def run(context: WorkerContext) -> None:
 
 
 def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
-    path = context.jobs_dir.folder(spec.model_id).path / spec.snapshot
-    if not path.is_file():
-        raise StorageError(f"The snapshot {spec.snapshot} of model {spec.model_id} is gone.", advice="Choose another epoch.")
+    path = context.jobs_dir.folder(spec.model_id).snapshot_file(spec.snapshot)
     engine = get_engine(spec.framework or DEFAULT)
     return engine.load(path, "cuda:0" if context.gpus else "cpu")
 

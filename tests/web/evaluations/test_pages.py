@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flask.testing import FlaskClient
 from PIL import Image
 
 from digits.domain.inference import EvaluationSpec
@@ -16,6 +17,7 @@ from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
+from tests.builders import make_job
 
 EVIL = "<script>alert(1)</script>"
 
@@ -167,3 +169,11 @@ def test_who_waits_for_a_result_that_nobody_works_on_is_told(service: Service, m
         evaluations.wait(service, job)
     assert job.id in caught.value.advice
     assert evaluations.wait(service, job, 0.2).status == Status.RUN, "a page shows the job instead"
+
+
+def test_a_model_of_another_task_is_refused_in_words(client: FlaskClient, service: Service) -> None:
+    model = make_job(service, Kind.MODEL, "sharpener", task="processing", status=Status.DONE)
+    answer = client.post("/models/images/classification/classify_one.json", data={"job_id": model.id, "image_path": "/x.png"})
+    assert answer.status_code == 400
+    message = answer.get_json()["error"]["message"]
+    assert "sharpener does not give one class for each picture; its task is image to image." in message

@@ -184,7 +184,8 @@ def test_a_job_of_an_unknown_task_is_shown_as_damaged_and_can_be_deleted(
     report = ReindexReport()
     restore(service.folder(odd.id), service.store, report)
     assert (report.restored, report.problems) == ([odd.id], [])
-    for address in ("/", "/?tab=1", "/queue", "/jobs.json", "/completed_jobs.json", "/models/images/classification/new"):
+    forms = [f"/models/images/{area}/new" for area in ("classification", "generic")]
+    for address in ("/", "/?tab=1", "/queue", "/jobs.json", "/completed_jobs.json", *forms):
         assert client.get(address).status_code == 200, address
     rows = {row["id"]: row for row in client.get("/index.json").json[f"{kind}s"]}
     assert "error" not in rows[whole.id]

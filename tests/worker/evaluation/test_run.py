@@ -195,7 +195,7 @@ def test_an_empty_list_is_an_error(jobs_dir):
 
 def test_a_lost_snapshot_is_an_error(jobs_dir):
     (jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.json").unlink()
-    with pytest.raises(StorageError, match="is gone"):
+    with pytest.raises(StorageError, match="has no snapshot"):
         run(context_for(jobs_dir, source="list", list_file="images.txt"))
 
 
