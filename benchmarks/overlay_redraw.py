@@ -61,14 +61,14 @@ STEPS = """async ([selector, values]) => {
 
 # From one validation to the next of the validation samples, until it can be seen.
 VALIDATIONS = """async (steps) => {
-  const slider = document.querySelector("[data-film-slider]"), film = document.querySelector("[data-film]");
+  const slider = document.querySelector("[data-samples-slider]"), samples = document.querySelector("[data-validation-samples]");
   const times = [];
   for (const step of steps) {
     await new Promise((done) => setTimeout(done, 400)); // a hand rests: neighbours are fetched ahead
     const begin = performance.now();
     slider.value = step;
     slider.dispatchEvent(new Event("input", { bubbles: true }));
-    while (film.dataset.shown !== String(step)) await new Promise(requestAnimationFrame);
+    while (samples.dataset.shown !== String(step)) await new Promise(requestAnimationFrame);
     times.push(performance.now() - begin);
   }
   return times;
@@ -113,7 +113,7 @@ def rendered(view: Any, side: int, output: np.ndarray, **known: Any) -> str:
         return rendering.render("x", header, names, nonce="") + sample
 
 
-def begin_film(service: Service, side: int, task: str, truth: np.ndarray, outputs: list[np.ndarray]) -> str:
+def begin_samples(service: Service, side: int, task: str, truth: np.ndarray, outputs: list[np.ndarray]) -> str:
     """The address of a training that left one sample, predicted at several validations."""
     job = running_job(service)
     folder = service.folder(job.id).path
@@ -174,28 +174,28 @@ def of_detection(page: Page, side: int, steps: Callable[..., list[Any]]) -> None
     measure(page, "results, 1,000 boxes: a class on and off", "[data-class='5']", steps(False, True))
 
 
-def of_film(page: Page, url: str, service: Service, side: int, steps: Callable[..., list[Any]]) -> None:
+def of_samples(page: Page, url: str, service: Service, side: int, steps: Callable[..., list[Any]]) -> None:
     masks = [waves(side, n + 3) for n in range(8)]
     rows = boxes_at_random(1000, side)
     truth = rows[:40, [0, 1, 2, 3, 5, 5]]
-    maps = begin_film(service, side, "segmentation", masks[-1][None], masks)
-    boxes = begin_film(service, side, "detection", truth, [rows[: 125 * (n + 1)] for n in range(8)])
+    maps = begin_samples(service, side, "segmentation", masks[-1][None], masks)
+    boxes = begin_samples(service, side, "detection", truth, [rows[: 125 * (n + 1)] for n in range(8)])
     for name, address, options in (("mask", maps, ("opacity",)), ("boxes", boxes, ("score", "overlap", "opacity"))):
         page.goto(url + address)
-        page.locator("[data-film][data-shown]").wait_for(timeout=60_000)
+        page.locator("[data-validation-samples][data-shown]").wait_for(timeout=60_000)
         page.wait_for_timeout(1000)  # neighbours are fetched ahead
         for large in (False, True):
             if large:
-                page.locator(".film-card canvas").first.click()
-                page.locator(".film-large canvas").wait_for()
+                page.locator(".sample-card canvas").first.click()
+                page.locator(".sample-large canvas").wait_for()
                 page.wait_for_timeout(1000)
-            shown = ".film-large canvas" if large else ".film-card canvas"
+            shown = ".sample-large canvas" if large else ".sample-card canvas"
             print(f"validation samples: a canvas of {sizes(page, shown)} pixels")
             where = f"validation samples{', enlarged' if large else ''}, {name}"
             for option in options:
                 ends = (0, 0.9) if option == "score" else (0.1, 1)
-                measure(page, f"{where}: {option}", f"[data-film-option={option}]", steps(*ends))
-            measure(page, f"{where}: a class on and off", "[data-film-class='2']", steps(False, True))
+                measure(page, f"{where}: {option}", f"[data-sample-option={option}]", steps(*ends))
+            measure(page, f"{where}: a class on and off", "[data-sample-class='2']", steps(False, True))
             report(f"{where}: next validation", page.evaluate(VALIDATIONS, [6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 7]))
 
 
@@ -224,7 +224,7 @@ def main() -> None:
         with page_of(f"{url}/plugins", options.scale) as page:
             of_segmentation(page, options.side, steps)
             of_detection(page, options.side, steps)
-            of_film(page, url, service, options.side, steps)
+            of_samples(page, url, service, options.side, steps)
 
 
 if __name__ == "__main__":

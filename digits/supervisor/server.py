@@ -24,6 +24,7 @@ from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import ServerLock, holder
 from digits.supervisor import logs
 from digits.supervisor.child_processes import ServiceProcess, ServiceSpec, stop_all
+from digits.supervisor.executor import Executor
 from digits.supervisor.local_executor import WORKER_COMMAND, LocalExecutor
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
 from digits.supervisor.predictors import Predictors
@@ -204,7 +205,7 @@ def has_ended(job: Job) -> bool:
     return job.status in FINISHED and not job.requested_action
 
 
-def executor_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> LocalExecutor:
+def executor_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> Executor:
     """An executor whose workers know what the settings say about addresses, wherever that was set."""
     environ = {**os.environ, "DIGITS_ALLOW_URLS": str(settings.allow_urls)}
     return LocalExecutor(

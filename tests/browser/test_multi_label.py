@@ -90,7 +90,7 @@ def test_from_labels_to_the_script_of_the_archive(page: Page, client: Client, da
     known = {"job_id": model, "snapshot_epoch": ""}
     answer = client.json(f"/models/{model}/answer.json", record="val:0", **known)["samples"][0]
     page.locator("[data-record='val:0']").click()
-    shows_scores(page.locator("[data-result-board] .film-card"), answer)
+    shows_scores(page.locator("[data-result-board] .sample-card"), answer)
     evaluation = evaluate(page, client, datasets["folders"])
     archive = downloaded(page, client, model, evaluation["epoch"], tmp_path)
     agrees_with_the_script(client, archive, evaluation)
@@ -132,12 +132,12 @@ def shows_metrics(page: Page, client: Client, model: str) -> None:
     step = client.json(f"/models/{model}/samples.json")["frames"][-1]["step"]
     sample = client.json(f"/models/{model}/samples/{step}.json")["samples"][0]
     assert sorted(sample["thresholds"]) == pytest.approx(sorted(100 * threshold for threshold in thresholds))
-    shows_scores(page.locator("[data-film] .film-card").first, sample)
+    shows_scores(page.locator("[data-validation-samples] .sample-card").first, sample)
 
 
 def shows_scores(card: Locator, sample: dict[str, Any]) -> None:
     """Each score beside its threshold; what reaches it is strong, what is true is marked."""
-    lines = card.locator(".film-scores li")
+    lines = card.locator(".sample-scores li")
     expect(lines).to_have_count(len(NAMES))
     for line, (label, percent), threshold in zip(lines.all(), sample["top"], sample["thresholds"], strict=True):
         found = label in sample["found"]
@@ -162,7 +162,7 @@ def evaluate(page: Page, client: Client, other: str) -> dict[str, Any]:
     assert [row["threshold"] for row in result["per_class"]] == thresholds
     for name, threshold in zip(NAMES, thresholds, strict=True):
         expect(page.get_by_role("row", name=re.compile(f"^{name} "))).to_contain_text(f"{100 * threshold:.2f} %")
-    shows_scores(page.locator("[data-gallery] .film-card").first, samples[0])
+    shows_scores(page.locator("[data-gallery] .sample-card").first, samples[0])
     hits = sum(len(set(sample["found"]) & set(sample["true"])) for sample in samples)
     sizes = sum(len(sample["found"]) + len(sample["true"]) for sample in samples)
     assert len(samples) == result["count"]

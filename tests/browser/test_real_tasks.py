@@ -1,4 +1,4 @@
-"""Every task on a few real files in a real browser: the film strip from epoch 0 on, its sliders, and a tested picture."""
+"""Every task on a few real files in a real browser: the validation samples from epoch 0 on, its sliders, and a tested picture."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def models(client: Client, shared_data: Path) -> dict[str, str]:
 
 @pytest.fixture
 def visit(page: Page, context: BrowserContext, client: Client, models: dict[str, str]) -> Any:
-    """The film strip of a model's page."""
+    """The validation samples of a model's page."""
 
     def go(name: str) -> Locator:
         name_yourself(context, client.server)
         page.goto(f"{client.server.url}/models/{models[name]}")
-        film = page.locator("[data-film]")
-        expect(film).to_have_attribute("data-shown", re.compile("[1-9]"))  # the last step
-        return film
+        samples = page.locator("[data-validation-samples]")
+        expect(samples).to_have_attribute("data-shown", re.compile("[1-9]"))  # the last step
+        return samples
 
     return go
 
@@ -90,35 +90,35 @@ def move(page: Page, selector: str, value: str) -> None:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def back_to_the_beginning(page: Page, film: Locator) -> None:
-    expect(page.locator("[data-film-epoch]")).to_have_text("epoch 1")
-    page.locator("#film-slider").fill("0")
-    expect(film).to_have_attribute("data-shown", "0")
-    expect(page.locator("[data-film-epoch]")).to_have_text("epoch 0")
+def back_to_the_beginning(page: Page, samples: Locator) -> None:
+    expect(page.locator("[data-samples-epoch]")).to_have_text("epoch 1")
+    page.locator("#samples-slider").fill("0")
+    expect(samples).to_have_attribute("data-shown", "0")
+    expect(page.locator("[data-samples-epoch]")).to_have_text("epoch 0")
 
 
-CARD = ".film-card canvas"
+CARD = ".sample-card canvas"
 
 
 def test_streets(page: Page, visit: Any, client: Client, tmp_path: Path) -> None:
-    film = visit("streets")
-    expect(film.locator("canvas")).to_have_count(2)
-    back_to_the_beginning(page, film)
+    samples = visit("streets")
+    expect(samples.locator("canvas")).to_have_count(2)
+    back_to_the_beginning(page, samples)
     before = picture(page, CARD)
-    move(page, "#film-opacity", "1")
+    move(page, "#sample-opacity", "1")
     assert not np.array_equal(picture(page, CARD), before)
     page.get_by_label("Prediction", exact=True).uncheck()
     page.get_by_label("Ground truth", exact=True).uncheck()
-    move(page, "#film-opacity", "0.5")
+    move(page, "#sample-opacity", "0.5")
     bare = picture(page, CARD)
     page.get_by_label("Ground truth", exact=True).check()
-    move(page, "#film-opacity", "0.4")
+    move(page, "#sample-opacity", "0.4")
     outlined = (picture(page, CARD) != bare).any(axis=2).mean()
     assert 0.005 < outlined < 0.5  # lines, not areas
-    film.locator("canvas").first.click()
-    expect(page.locator(".film-large canvas")).to_be_visible()
+    samples.locator("canvas").first.click()
+    expect(page.locator(".sample-large canvas")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator(".film-large")).to_have_count(0)
+    expect(page.locator(".sample-large")).to_have_count(0)
     result = results_of(page, client, "camvid/images")
     shown = picture(result, "canvas")
     move(result, "[data-option=opacity]", "0.9")
@@ -132,12 +132,12 @@ def test_streets(page: Page, visit: Any, client: Client, tmp_path: Path) -> None
 
 
 def test_cells(page: Page, visit: Any, client: Client, tmp_path: Path) -> None:
-    film = visit("cells")
-    back_to_the_beginning(page, film)
-    caption = film.locator("[data-value]").first
-    move(page, "#film-score", "1")
+    samples = visit("cells")
+    back_to_the_beginning(page, samples)
+    caption = samples.locator("[data-value]").first
+    move(page, "#sample-score", "1")
     expect(caption).to_contain_text("0 found")
-    move(page, "#film-score", "0")
+    move(page, "#sample-score", "0")
     expect(caption).not_to_contain_text("0 found, 0")
     result = results_of(page, client, "bccd/val")
     count = result.locator("[data-count]")
@@ -158,19 +158,19 @@ def test_cells(page: Page, visit: Any, client: Client, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["noise", "same"])
 def test_pictures_to_pictures(page: Page, visit: Any, name: str) -> None:
-    film = visit(name)
-    output = film.locator(".film-triple img").nth(1)
+    samples = visit(name)
+    output = samples.locator(".sample-triple img").nth(1)
     trained = output.get_attribute("src")
-    back_to_the_beginning(page, film)
+    back_to_the_beginning(page, samples)
     assert output.get_attribute("src") != trained
-    expect(film.locator(".film-triple").first).to_contain_text("dB")
+    expect(samples.locator(".sample-triple").first).to_contain_text("dB")
 
 
 def test_numbers(page: Page, visit: Any) -> None:
-    film = visit("angles")
-    cell = film.locator(".film-numbers td").first
+    samples = visit("angles")
+    cell = samples.locator(".sample-numbers td").first
     trained = cell.inner_text()
-    back_to_the_beginning(page, film)
+    back_to_the_beginning(page, samples)
     assert cell.inner_text() != trained
 
 

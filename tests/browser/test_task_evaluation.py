@@ -30,18 +30,18 @@ def test_the_worst_come_first_and_pictures_can_be_taken_away(
     page.goto(f"{web_server.url}/evaluations/{evaluation.id}")
     gallery = page.locator("[data-gallery]")
     expect(gallery).to_have_attribute("data-drawn", "0")
-    expect(gallery.locator(".film-card")).to_have_count(24)
-    expect(gallery.locator(".film-card").first).to_contain_text("29 é.png")
+    expect(gallery.locator(".sample-card")).to_have_count(24)
+    expect(gallery.locator(".sample-card").first).to_contain_text("29 é.png")
     page.get_by_role("button", name="Next page").click()
-    expect(gallery.locator(".film-card")).to_have_count(6)
+    expect(gallery.locator(".sample-card")).to_have_count(6)
     page.locator("[data-sort]").select_option(label="Best first")
-    expect(gallery.locator(".film-card").first).to_contain_text("0 é.png")
-    second = gallery.locator(".film-card").nth(1)
+    expect(gallery.locator(".sample-card").first).to_contain_text("0 é.png")
+    second = gallery.locator(".sample-card").nth(1)
     with page.expect_download() as waiting:
         second.get_by_role("link", name="mask").click()
     waiting.value.save_as(tmp_path / "mask.png")
     assert (np.asarray(Image.open(tmp_path / "mask.png")) == 1).all()
-    page.locator("#film-opacity").fill("1")
+    page.locator("#sample-opacity").fill("1")
     with page.expect_download() as waiting:
         second.get_by_role("button", name="overlay").click()
     waiting.value.save_as(tmp_path / "overlay.png")
@@ -63,7 +63,7 @@ def classes(web_server: RunningServer) -> Job:
 def test_pictures_are_chosen_by_class(page: Page, context: BrowserContext, web_server: RunningServer, classes: Job) -> None:
     name_yourself(context, web_server)
     page.goto(f"{web_server.url}/evaluations/{classes.id}")
-    cards = page.locator("[data-gallery] .film-card")
+    cards = page.locator("[data-gallery] .sample-card")
     expect(cards).to_have_count(24)
     expect(cards.first).to_have_class(re.compile("is-wrong"))
     expect(cards.nth(10)).not_to_have_class(re.compile("is-wrong"))
@@ -81,7 +81,7 @@ def test_pictures_are_chosen_by_class(page: Page, context: BrowserContext, web_s
     page.reload()
     expect(page.get_by_label("Predicted class", exact=True)).to_have_value("1")
     page.get_by_label("Predicted class", exact=True).select_option("c")
-    expect(page.locator("[data-film-note]")).to_contain_text("No picture matches")
+    expect(page.locator("[data-samples-note]")).to_contain_text("No picture matches")
     page.get_by_role("button", name="Show all").click()
     expect(cards).to_have_count(24)
 
@@ -89,7 +89,7 @@ def test_pictures_are_chosen_by_class(page: Page, context: BrowserContext, web_s
 def test_an_address_names_order_and_page(page: Page, context: BrowserContext, web_server: RunningServer, classes: Job) -> None:
     name_yourself(context, web_server)
     page.goto(f"{web_server.url}/evaluations/{classes.id}?sort=index&size=25&page=9")
-    cards = page.locator("[data-gallery] .film-card")
+    cards = page.locator("[data-gallery] .sample-card")
     expect(cards).to_have_count(20)  # the last page
     expect(cards.last).to_contain_text("69.png")
     expect(page.locator("[data-sort]")).to_have_value("index asc")

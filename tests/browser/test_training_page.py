@@ -1,4 +1,4 @@
-"""The page of a training grows while it is open: film strip, metrics beside the baseline, the forms that try the model."""
+"""The page of a training grows while it is open: validation samples, metrics beside the baseline, the forms that test it."""
 
 from __future__ import annotations
 
@@ -80,36 +80,36 @@ def training(web_server: RunningServer, tmp_path: Path) -> Iterator[Training]:
 
 def centre(page: Page) -> list[int]:
     """Red, green and blue in the middle of the first sample."""
-    code = "document.querySelector('.film-card canvas').getContext('2d').getImageData(16, 16, 1, 1).data"
+    code = "document.querySelector('.sample-card canvas').getContext('2d').getImageData(16, 16, 1, 1).data"
     return list(page.evaluate(f"Array.from({code})"))[:3]
 
 
-def test_the_film_grows_and_can_be_wound_back(
+def test_the_samples_grow_and_can_be_wound_back(
     page: Page, context: BrowserContext, web_server: RunningServer, training: Training
 ) -> None:
     name_yourself(context, web_server)
     page.goto(training.url)
-    film = page.locator("[data-film]")
-    expect(film).to_be_hidden()
+    samples = page.locator("[data-validation-samples]")
+    expect(samples).to_be_hidden()
     training.begin()
     training.validate(0, found=False, mean_dice=0.3, pixel_accuracy=0.7, of_cell=0.0)
-    expect(film).to_have_attribute("data-shown", "0")
+    expect(samples).to_have_attribute("data-shown", "0")
     assert centre(page) == [60, 60, 60]
     training.validate(1, found=True, mean_dice=0.9, pixel_accuracy=0.95, of_cell=0.85)
-    expect(film).to_have_attribute("data-shown", "10")
-    expect(film).to_contain_text("Dice 100 %")
+    expect(samples).to_have_attribute("data-shown", "10")
+    expect(samples).to_contain_text("Dice 100 %")
     half = centre(page)
     assert half != [60, 60, 60]
-    page.locator("#film-opacity").fill("1")
+    page.locator("#sample-opacity").fill("1")
     until(lambda: centre(page) != half)
     page.get_by_label("Prediction", exact=True).uncheck()
     until(lambda: centre(page) == [60, 60, 60])
-    page.locator("#film-slider").fill("0")
-    expect(film).to_have_attribute("data-shown", "0")
-    expect(page.locator("[data-film-epoch]")).to_have_text("epoch 0")
+    page.locator("#samples-slider").fill("0")
+    expect(samples).to_have_attribute("data-shown", "0")
+    expect(page.locator("[data-samples-epoch]")).to_have_text("epoch 0")
     training.validate(2, found=True, mean_dice=0.95, pixel_accuracy=0.95, of_cell=0.9)
-    expect(page.locator("#film-slider")).to_have_attribute("max", "2")
-    expect(film).to_have_attribute("data-shown", "0")
+    expect(page.locator("#samples-slider")).to_have_attribute("max", "2")
+    expect(samples).to_have_attribute("data-shown", "0")
 
 
 def test_a_model_that_finds_nothing_is_told_so(

@@ -31,5 +31,5 @@ def test_masks_become_a_trained_model(page: Page, context: BrowserContext, live_
     expect(page.locator("[data-job-status]")).to_have_text("Done", timeout=LONG)
 
     page.locator("[data-record]").first.click()
-    expect(page.locator("[data-result-board] .film-card")).to_have_count(1, timeout=LONG)
+    expect(page.locator("[data-result-board] .sample-card")).to_have_count(1, timeout=LONG)
     expect(page.locator("[data-result-time]")).to_contain_text("answered after")

@@ -153,7 +153,7 @@ def test_thresholds_that_do_not_fit_the_labels_are_refused_before_the_training(t
         trained(jobs, "pytorch", 0.5, 0.2)
 
 
-def test_the_film_and_the_scripts_name_the_labels(tmp_path: Path) -> None:
+def test_the_samples_and_the_scripts_name_the_labels(tmp_path: Path) -> None:
     output = np.array([0.9, 0.2, 0.7], np.float32)
     labels = Labels(class_labels=tuple(NAMES))
     described = get("multi_label").describe_output(output, np.array([1, 0, 1]), labels)

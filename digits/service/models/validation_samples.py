@@ -43,7 +43,7 @@ def frames(history: RunHistory, folder: Path) -> list[dict[str, float]]:
     return [{"step": step, "epoch": found[step].epoch} for step in sorted(found)]
 
 
-def film(service: Service, job: Job) -> dict[str, Any]:
+def sample_set(service: Service, job: Job) -> dict[str, Any]:
     """What does not change between validations: `kind`, `class_labels`, `colours`, and per sample `key`, `input` (a picture, or
     empty) and `truth` (see `frame`). No samples while nothing was validated."""
     meta = _meta(service, job)

@@ -31,9 +31,8 @@ from digits.web.http.request import (
     wants_json,
 )
 from digits.web.models import augmentation_preview as augmentation
-from digits.web.models import exports, netron
+from digits.web.models import exports, netron, validation_samples
 from digits.web.models import form as model_form_page
-from digits.web.models import validation_samples as film
 
 IMAGES = "/models/images"
 
@@ -55,7 +54,7 @@ def blueprint() -> Blueprint:
     route(area, "/models/<job_id>")(show)
     route(area, "/models/<job_id>/curves")(curves)
     area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
-    film.register(area)
+    validation_samples.register(area)
     augmentation.register(area)
     exports.register(area)
     netron.register(area)

@@ -1,4 +1,4 @@
-"""The score of a guess without looking, told once, and the samples that are kept for the film."""
+"""The score of a guess without looking, told once, and the samples that are kept for the page."""
 
 from __future__ import annotations
 

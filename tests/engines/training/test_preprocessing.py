@@ -40,10 +40,10 @@ def test_pictures_come_back_as_they_went_in(tmp_path: Path, use_mean: str) -> No
     train(data, tmp_path / "m", replace(spec, learning_rate=replace(spec.learning_rate, base=1e-9)))
     given = get_engine("pytorch").load(tmp_path / "m" / "snapshots" / "epoch_1.safetensors").predict(pictures[:2])
     assert next(iter(given.values())) == pytest.approx(pictures[:2].astype(np.float32), abs=0.5)
-    film = np.load(tmp_path / "m" / "samples" / "step_0.npz")
+    samples = np.load(tmp_path / "m" / "samples" / "step_0.npz")
     shown = np.load(tmp_path / "m" / "samples" / "inputs.npz")
-    assert film["0/output"].dtype == np.uint8
-    assert np.array_equal(film["0/output"], shown["0/feature"])
+    assert samples["0/output"].dtype == np.uint8
+    assert np.array_equal(samples["0/output"], shown["0/feature"])
 
 
 def test_other_outputs_stay() -> None:

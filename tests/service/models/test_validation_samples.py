@@ -1,4 +1,4 @@
-"""The film strip: what a training kept of its samples, as the page and scripts get it."""
+"""The validation samples: what a training kept of its samples, as the page and scripts get it."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_maps_are_pictures_of_classes(service: Service, client: FlaskClient, mod
     made[0] = 1
     meta = {"task": "segmentation", "label_kind": "map", "label_shape": [1, 4, 6], "class_labels": LABELS}
     folder = keep(service, model, meta, np.full((3, 4, 6), 9, np.uint8), truth, {0: made * 0, 10: made})
-    film = client.get(f"/models/{model.id}/samples.json").get_json()
-    assert (film["kind"], film["class_labels"]) == ("map", LABELS)
-    assert film["colours"][0] == [0, 0, 0]
-    assert film["frames"] == [{"step": 0, "epoch": 0.0}, {"step": 10, "epoch": 1.0}]
-    assert film["samples"][0]["key"] == "val:5"
-    assert np.array_equal(picture(film["samples"][0]["truth"]), truth[0])
+    samples = client.get(f"/models/{model.id}/samples.json").get_json()
+    assert (samples["kind"], samples["class_labels"]) == ("map", LABELS)
+    assert samples["colours"][0] == [0, 0, 0]
+    assert samples["frames"] == [{"step": 0, "epoch": 0.0}, {"step": 10, "epoch": 1.0}]
+    assert samples["samples"][0]["key"] == "val:5"
+    assert np.array_equal(picture(samples["samples"][0]["truth"]), truth[0])
     last = client.get(f"/models/{model.id}/samples/10.json")
     sample = last.get_json()["samples"][0]
     assert np.array_equal(picture(sample["map"]), made)
@@ -137,9 +137,9 @@ def test_boxes_without_a_score_are_padding(service: Service, client: FlaskClient
     truth = np.array([[1, 2, 3, 4, 0, 0]], np.float32)
     found = np.array([[1, 2, 3, 5, 0.5, 0], [0, 0, 0, 0, 0, 0]], np.float32)
     keep(service, model, meta, np.zeros((3, 8, 8), np.uint8), truth, {2: found})
-    film = client.get(f"/models/{model.id}/samples.json").get_json()
-    assert film["samples"][0]["truth"] == [{"box": [1, 2, 3, 4], "class": 0}]
-    assert film["colours"][0] != [0, 0, 0]
+    samples = client.get(f"/models/{model.id}/samples.json").get_json()
+    assert samples["samples"][0]["truth"] == [{"box": [1, 2, 3, 4], "class": 0}]
+    assert samples["colours"][0] != [0, 0, 0]
     boxes = client.get(f"/models/{model.id}/samples/2.json").get_json()["samples"][0]["boxes"]
     assert boxes == [{"box": [1, 2, 3, 5], "score": 0.5, "class": 0}]
 

@@ -3,17 +3,17 @@
 
 import { addButtons, openDialog } from "../parts/dialogs.js";
 import { all, el, find, swatch } from "../parts/elements.js";
-import { CARDS, isDrawn } from "./film_cards.js";
+import { CARDS, isDrawn } from "./sample_cards.js";
 import { Stage } from "./stage.js";
 
-/** @typedef {import("./film_cards.js").Card} Card */
-/** @typedef {import("./film_cards.js").Film} Film */
-/** @typedef {import("./film_cards.js").Sample} Sample */
+/** @typedef {import("./sample_cards.js").Card} Card */
+/** @typedef {import("./sample_cards.js").SampleSet} SampleSet */
+/** @typedef {import("./sample_cards.js").Sample} Sample */
 
 const MOST_CLASSES = 40;
 
 export class CardBoard {
-  /** @param {HTMLElement} root holds the cards, the legend and the inputs `[data-film-option]` */
+  /** @param {HTMLElement} root holds the cards, the legend and the inputs `[data-sample-option]` */
   constructor(root) {
     this.root = root;
     /** @type {Card[]} */
@@ -24,7 +24,7 @@ export class CardBoard {
     this.known = /** @type {Promise<any>} */ (Promise.resolve());
     this.stage = new Stage(() => this.choice());
     root.addEventListener("input", ({ target }) => {
-      if (!(target instanceof HTMLInputElement) || !target.matches("[data-film-option], [data-film-class]")) return;
+      if (!(target instanceof HTMLInputElement) || !target.matches("[data-sample-option], [data-sample-class]")) return;
       const output = target.parentElement?.querySelector("output");
       if (output) output.textContent = target.value;
       this.stage.redraw();
@@ -33,20 +33,22 @@ export class CardBoard {
 
   /**
    * Put cards for the samples on the board.
-   * @param {Film} film
+   * @param {SampleSet} sampleSet
    */
-  build(film) {
-    this.film = film;
+  build(sampleSet) {
+    this.sampleSet = sampleSet;
     this.large?.close();
     for (const card of this.drawn()) this.stage.remove(card);
-    this.cards = film.samples.map((sample) => new CARDS[film.kind](sample, film));
-    const place = find("[data-film-cards]", this.root);
-    place.dataset.kind = film.kind;
+    this.cards = sampleSet.samples.map((sample) => new CARDS[sampleSet.kind](sample, sampleSet));
+    const place = find("[data-samples-cards]", this.root);
+    place.dataset.kind = sampleSet.kind;
     place.replaceChildren(...this.cards.map((card) => card.root));
-    for (const part of all("[data-film-for]", this.root)) part.hidden = !part.dataset.filmFor?.split(" ").includes(film.kind);
-    const truth = this.root.querySelector("[data-film-option=truth]")?.parentElement;
-    if (truth) truth.hidden = !film.samples.some((sample) => sample.truth);
-    this.drawLegend(film);
+    for (const part of all("[data-samples-for]", this.root)) {
+      part.hidden = !part.dataset.samplesFor?.split(" ").includes(sampleSet.kind);
+    }
+    const truth = this.root.querySelector("[data-sample-option=truth]")?.parentElement;
+    if (truth) truth.hidden = !sampleSet.samples.some((sample) => sample.truth);
+    this.drawLegend(sampleSet);
     for (const card of this.drawn()) {
       const { canvas } = card;
       Object.assign(canvas, { title: "Enlarge", tabIndex: 0 });
@@ -83,11 +85,11 @@ export class CardBoard {
   choice() {
     /** @type {any} */
     const found = { hidden: new Set() };
-    for (const input of all("[data-film-option]", this.root, HTMLInputElement)) {
-      found[input.dataset.filmOption ?? ""] = input.type === "checkbox" ? input.checked : Number(input.value);
+    for (const input of all("[data-sample-option]", this.root, HTMLInputElement)) {
+      found[input.dataset.sampleOption ?? ""] = input.type === "checkbox" ? input.checked : Number(input.value);
     }
-    for (const input of all("[data-film-class]", this.root, HTMLInputElement)) {
-      if (!input.checked) found.hidden.add(Number(input.dataset.filmClass));
+    for (const input of all("[data-sample-class]", this.root, HTMLInputElement)) {
+      if (!input.checked) found.hidden.add(Number(input.dataset.sampleClass));
     }
     return found;
   }
@@ -98,24 +100,24 @@ export class CardBoard {
 
   /**
    * The same classes keep their ticks from one page of pictures to the next.
-   * @param {Film} film
+   * @param {SampleSet} sampleSet
    */
   drawLegend({ kind, class_labels: labels, colours }) {
     const { hidden } = this.choice();
     const wanted = kind === "map" || kind === "boxes" ? labels.slice(0, MOST_CLASSES) : [];
     const entries = wanted.flatMap((name, i) => (isColour(colours[i]) ? [entry(name, colours[i], i, !hidden.has(i))] : []));
-    find("[data-film-legend]", this.root).replaceChildren(...entries);
+    find("[data-samples-legend]", this.root).replaceChildren(...entries);
   }
 
   /** @param {Card & {canvas: HTMLCanvasElement, sample: Sample}} card */
   enlarge(card) {
-    const film = /** @type {Film} */ (this.film);
+    const sampleSet = /** @type {SampleSet} */ (this.sampleSet);
     const at = this.cards.indexOf(card);
-    const large = new CARDS[film.kind](film.samples[at], film);
+    const large = new CARDS[sampleSet.kind](sampleSet.samples[at], sampleSet);
     if (!isDrawn(large)) return;
     const dialog = openDialog(card.sample.key, large.root);
     addButtons(dialog, "Close");
-    dialog.classList.add("film-large");
+    dialog.classList.add("sample-large");
     dialog.style.setProperty("--shape", String(large.natural[0] / large.natural[1]));
     dialog.addEventListener("close", () => {
       this.stage.remove(large);
@@ -139,8 +141,8 @@ const isColour = (colour) => colour?.some((value) => value > 0); // black stands
 const entry = (name, colour, number, checked) =>
   el(
     "label",
-    { class: "film-class" },
-    el("input", { type: "checkbox", checked, "data-film-class": number }),
+    { class: "sample-class" },
+    el("input", { type: "checkbox", checked, "data-sample-class": number }),
     swatch(colour),
     name,
   );

@@ -1,5 +1,5 @@
 // @ts-check
-// What a model made of one sample, as a card: of the film strip, of an evaluation's pictures, of the augmentation's preview.
+// What a model made of one sample, as a card: of the validation samples, of an evaluation's pictures, of the augmentation's preview.
 // Cards with a canvas are items of a stage (see stage.js).
 
 import { el, find, icon, table as tableOf } from "../parts/elements.js";
@@ -8,7 +8,7 @@ import { drawBoxes } from "./overlay_boxes.js";
 import { ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
 
 /** @typedef {Record<string, any> & {key: string}} Sample what is known of it before, or what was made of it */
-/** @typedef {{kind: string, class_labels: string[], colours: import("./overlay_maps.js").Colour[], samples: Sample[]}} Film */
+/** @typedef {{kind: string, class_labels: string[], colours: import("./overlay_maps.js").Colour[], samples: Sample[]}} SampleSet */
 /** @typedef {Record<string, any> & {hidden: Set<number>, opacity: number}} Choice */
 /**
  * @typedef {object} Made everything that no slider changes, in one size
@@ -40,7 +40,7 @@ const caption = (sample) =>
   el(
     "figcaption",
     {},
-    el("span", { class: "film-key", title: sample.path ?? sample.key }, sample.key),
+    el("span", { class: "sample-key", title: sample.path ?? sample.key }, sample.key),
     el("span", { "data-value": true }),
   );
 
@@ -48,16 +48,16 @@ class ClassesCard {
   /** @param {Sample} sample */
   constructor(sample) {
     this.sample = sample;
-    this.list = el("ol", { class: "film-scores" });
+    this.list = el("ol", { class: "sample-scores" });
     this.wrong = el(
       "span",
-      { class: "film-wrong", hidden: true },
+      { class: "sample-wrong", hidden: true },
       icon("x-circle"),
       el("span", { class: "visually-hidden" }, "wrong"),
     );
-    const truth = sample.truth && el("div", { class: "film-truth" }, "true: ", el("strong", {}, sample.truth), " ", this.wrong);
+    const truth = sample.truth && el("div", { class: "sample-truth" }, "true: ", el("strong", {}, sample.truth), " ", this.wrong);
     const image = sample.input && picture(sample.input, `Picture ${sample.key}`);
-    this.root = el("figure", { class: "film-card" }, image, truth, this.list, caption(sample));
+    this.root = el("figure", { class: "sample-card" }, image, truth, this.list, caption(sample));
   }
 
   /**
@@ -76,7 +76,7 @@ class ClassesCard {
       return el(
         "li",
         line,
-        el(isFound ? "strong" : "span", { class: "film-class-name", title: label }, label),
+        el(isFound ? "strong" : "span", { class: "sample-class-name", title: label }, label),
         el("span", { class: "num" }, text, limit),
       );
     });
@@ -90,10 +90,10 @@ class PicturesCard {
     const { key, input, truth } = sample;
     this.output = picture("", `Output for ${key}`);
     const part = (/** @type {string} */ label, /** @type {HTMLElement} */ image) =>
-      el("div", {}, image, el("span", { class: "film-key" }, label));
+      el("div", {}, image, el("span", { class: "sample-key" }, label));
     this.root = el(
       "figure",
-      { class: "film-card film-triple" },
+      { class: "sample-card sample-triple" },
       part("input", picture(input, `Input ${key}`)),
       part("output", this.output),
       truth && part("target", picture(truth, `Target ${key}`)),
@@ -118,9 +118,9 @@ class NumbersCard {
       [],
       Boolean,
     );
-    this.table.className = "film-numbers";
+    this.table.className = "sample-numbers";
     const image = sample.input && picture(sample.input, `Picture ${sample.key}`);
-    this.root = el("figure", { class: "film-card" }, image, this.table, caption(sample));
+    this.root = el("figure", { class: "sample-card" }, image, this.table, caption(sample));
   }
 
   /** @param {Sample} made */
@@ -143,19 +143,19 @@ class NumbersCard {
 class DrawnCard {
   /**
    * @param {Sample} sample
-   * @param {Film} film
+   * @param {SampleSet} sampleSet
    * @param {string} label
    * @param {boolean} [sharp]
    */
-  constructor(sample, film, label, sharp = false) {
+  constructor(sample, sampleSet, label, sharp = false) {
     this.sample = sample;
-    this.film = film;
+    this.sampleSet = sampleSet;
     this.sharp = sharp;
     this.canvas = el("canvas", { role: "img", "aria-label": label });
     /** @type {number[]} */
     this.natural = [];
     this.setNatural(sample.size);
-    this.root = el("figure", { class: "film-card" }, this.canvas, caption(sample));
+    this.root = el("figure", { class: "sample-card" }, this.canvas, caption(sample));
     this.value = find("[data-value]", this.root);
   }
 
@@ -186,10 +186,10 @@ class DrawnCard {
 class MapCard extends DrawnCard {
   /**
    * @param {Sample} sample
-   * @param {Film} film
+   * @param {SampleSet} sampleSet
    */
-  constructor(sample, film) {
-    super(sample, film, `Prediction of ${sample.key} over the picture`);
+  constructor(sample, sampleSet) {
+    super(sample, sampleSet, `Prediction of ${sample.key} over the picture`);
     this.picture = this.truth = /** @type {HTMLImageElement | null} */ (null);
     this.shown = /** @type {Sample | null} */ (null);
     this.made = /** @type {Made | null} */ (null);
@@ -285,7 +285,7 @@ class MapCard extends DrawnCard {
    * @param {number} fine
    */
   colour(made, hidden, fine) {
-    const colours = table(this.film.colours, hidden);
+    const colours = table(this.sampleSet.colours, hidden);
     if (made.codes) made.prediction.fill(made.codes, colours);
     const thick = fine * Math.max(1, Math.round(Math.max(this.canvas.width, this.canvas.height) / 256));
     if (made.truth) made.outline?.outline(made.truth, colours, thick);
@@ -308,14 +308,20 @@ class MapCard extends DrawnCard {
 class BoxesCard extends DrawnCard {
   /**
    * @param {Sample} sample
-   * @param {Film} film
+   * @param {SampleSet} sampleSet
    */
-  constructor(sample, film) {
-    super(sample, film, `Boxes found in ${sample.key}`, true);
+  constructor(sample, sampleSet) {
+    super(sample, sampleSet, `Boxes found in ${sample.key}`, true);
     this.image = /** @type {HTMLImageElement | null} */ (null);
     this.picture = /** @type {OffscreenCanvas | null} */ (null);
     /** @type {import("./overlay_boxes.js").Scene} */
-    this.scene = { boxes: [], truth: sample.truth, names: film.class_labels, colours: film.colours, natural: sample.size };
+    this.scene = {
+      boxes: [],
+      truth: sample.truth,
+      names: sampleSet.class_labels,
+      colours: sampleSet.colours,
+      natural: sample.size,
+    };
   }
 
   async load() {
@@ -358,7 +364,7 @@ const faint = (choice) => ({ .../** @type {any} */ (choice), opacity: (1 + choic
 
 /** @typedef {ClassesCard | PicturesCard | NumbersCard | MapCard | BoxesCard} Card */
 
-/** @type {Record<string, new (sample: Sample, film: Film) => Card>} */
+/** @type {Record<string, new (sample: Sample, sampleSet: SampleSet) => Card>} */
 export const CARDS = { classes: ClassesCard, map: MapCard, pictures: PicturesCard, numbers: NumbersCard, boxes: BoxesCard };
 
 /**

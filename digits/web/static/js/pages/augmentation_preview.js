@@ -1,7 +1,7 @@
 // @ts-check
 // A few training pictures as the augmentation of the form would change them; masks and boxes move along.
 
-import { CARDS, isDrawn, picture } from "../overlay/film_cards.js";
+import { CARDS, isDrawn, picture } from "../overlay/sample_cards.js";
 import { Stage } from "../overlay/stage.js";
 import { el, find } from "../parts/elements.js";
 import { below, request } from "../parts/request.js";
@@ -64,8 +64,8 @@ async function show(place, found) {
   const drawn = [];
   const cards = found.samples.map((/** @type {any} */ sample) => {
     const pair = [sample.before, sample.after].flatMap((moment) => pictures(moment, sample, found, drawn));
-    const caption = el("figcaption", {}, el("span", { class: "film-key" }, sample.key), el("span", {}, sample.label));
-    return el("figure", { class: "film-card" }, el("div", { class: "film-pair" }, ...pair), caption);
+    const caption = el("figcaption", {}, el("span", { class: "sample-key" }, sample.key), el("span", {}, sample.label));
+    return el("figure", { class: "sample-card" }, el("div", { class: "sample-pair" }, ...pair), caption);
   });
   place.dataset.kind = "pairs";
   place.replaceChildren(...cards);

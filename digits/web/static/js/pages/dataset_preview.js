@@ -66,8 +66,8 @@ function classes({ class_labels: names, colours = [] }) {
   const shown = names.slice(0, MOST_CLASSES);
   const more = names.length > MOST_CLASSES && ` and ${number(names.length - MOST_CLASSES)} more`;
   if (!colours.length) return el("p", {}, `Classes: ${shown.join(", ")}${more || ""}.`);
-  const items = shown.map((name, i) => el("li", { class: "film-class" }, swatch(colours[i]), name));
-  return el("ul", { class: "film-legend preview-classes", "aria-label": "Classes" }, ...items, more && el("li", {}, more));
+  const items = shown.map((name, i) => el("li", { class: "sample-class" }, swatch(colours[i]), name));
+  return el("ul", { class: "sample-legend preview-classes", "aria-label": "Classes" }, ...items, more && el("li", {}, more));
 }
 
 /** @typedef {[name: string, count: number | null]} Row */

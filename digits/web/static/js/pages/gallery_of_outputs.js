@@ -3,7 +3,7 @@
 // overlays and masks can be taken away. What is chosen stands in the address of the page.
 
 import { CardBoard } from "../overlay/card_board.js";
-import { isDrawn } from "../overlay/film_cards.js";
+import { isDrawn } from "../overlay/sample_cards.js";
 import { fileName, savePicture } from "../parts/downloads.js";
 import { toast } from "../parts/dialogs.js";
 import { all, el, find, icon, perhaps } from "../parts/elements.js";
@@ -11,7 +11,7 @@ import { counted, isNumber, number, percent } from "../parts/format.js";
 import { ALL, choiceOf, queryOf, usualChoice } from "../parts/picture_choice.js";
 import { below, request } from "../parts/request.js";
 
-/** @typedef {import("../overlay/film_cards.js").Film & {total: number}} Page */
+/** @typedef {import("../overlay/sample_cards.js").SampleSet & {total: number}} Page */
 /** @typedef {import("../parts/picture_choice.js").Choice} Choice */
 
 class Gallery {
@@ -114,7 +114,7 @@ class Gallery {
       const dice = found.samples[i].metrics.mean_dice; // as it is sorted by: over all classes
       if (isNumber(dice)) find("[data-value]", card.root).textContent = `mean Dice ${percent(dice)}`;
     });
-    find("[data-film-note]", this.box).replaceChildren(...(found.total ? [] : this.nothing()));
+    find("[data-samples-note]", this.box).replaceChildren(...(found.total ? [] : this.nothing()));
     find("[data-place]", this.box).textContent = `Page ${page + 1} of ${number(last + 1)}, ${counted(found.total, "picture")}`;
     this.previous.disabled = page === 0;
     this.next.disabled = page >= last;
@@ -148,8 +148,8 @@ class Gallery {
   }
 
   /**
-   * @param {import("../overlay/film_cards.js").Card} card
-   * @param {import("../overlay/film_cards.js").Sample} sample
+   * @param {import("../overlay/sample_cards.js").Card} card
+   * @param {import("../overlay/sample_cards.js").Sample} sample
    */
   actions(card, sample) {
     /** @type {HTMLElement[]} */
@@ -170,7 +170,7 @@ class Gallery {
       const title = "Open the picture";
       links.push(el("a", { href: sample.picture, target: "_blank", title }, icon("box-arrow-up-right"), " picture"));
     }
-    return el("div", { class: "film-actions" }, ...links);
+    return el("div", { class: "sample-actions" }, ...links);
   }
 }
 

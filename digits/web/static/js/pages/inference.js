@@ -15,7 +15,7 @@ import { takeDrops } from "../parts/uploads.js";
  * @property {string} device
  * @property {number} snapshot_epoch
  */
-/** @typedef {import("../overlay/film_cards.js").Film & Extra} Answer */
+/** @typedef {import("../overlay/sample_cards.js").SampleSet & Extra} Answer */
 
 const ASKED = ["snapshot_epoch", "image_file", "image_path", "record", "dont_resize"];
 const SMALL = 96; // pixels of a side; smaller pictures are not smoothed

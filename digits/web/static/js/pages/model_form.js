@@ -1,5 +1,5 @@
 // @ts-check
-// The form of a new model: networks, sound values for the one that is chosen, the learning rate drawn live, a summary.
+// The form of a new model: networks, recommended values of the chosen one, the learning rate drawn live, a summary.
 
 import { attach } from "../parts/code_editor.js";
 import { copyText, toast } from "../parts/dialogs.js";
@@ -51,7 +51,7 @@ const search = find("#library-search", form, HTMLInputElement);
 const submit = find('[type="submit"]', form, HTMLButtonElement);
 const isFresh = form.hasAttribute("data-fresh"); // not one that came back with errors
 /** @type {Set<string>} */
-const touched = new Set(); // fields the user has set are not overwritten by a network's sound values
+const touched = new Set(); // fields the user has set are not overwritten by recommended values
 /** @type {Map<string, Network>} */
 let library = new Map();
 let tab = part("[data-tab].active").dataset.tab ?? "";
@@ -97,7 +97,7 @@ function chooseCard(selector, wanted) {
     tab !== "standard" || !cards.length || cards.some((radio) => radio.checked)
   ) return;
   (cards.find((radio) => radio.value === wanted) || cards[0]).checked = true;
-  soundValues();
+  recommendedValues();
 }
 
 function showFramework() {
@@ -182,7 +182,7 @@ function showTask() {
 
 // -- values for the chosen network ------------------------------------------------------------------------------------
 
-function soundValues() {
+function recommendedValues() {
   const values = card()?.defaults;
   suggestName();
   if (!values || !isFresh) return;
@@ -223,16 +223,10 @@ function showDependents() {
 async function findNetworks() {
   const box = part("[data-library]");
   const wanted = search.value.trim();
-  const query = new URLSearchParams({
-    framework: framework(),
-    task: area(),
-    q: wanted,
-  });
+  const query = new URLSearchParams({ framework: framework(), task: area(), q: wanted });
   try {
     /** @type {{networks: Network[], total: number}} */
-    const { networks, total } = await request(
-      `${address("networks")}?${query}`,
-    );
+    const { networks, total } = await request(`${address("networks")}?${query}`);
     if (wanted !== search.value.trim()) return;
     library = new Map(networks.map((network) => [network.name, network]));
     box.replaceChildren(
@@ -384,7 +378,7 @@ form.addEventListener("change", (/** @type {any} */ { target: { name } }) => {
   if (["dataset", "previous_networks", "standard_networks"].includes(name)) {
     report = null;
   }
-  if (name === "standard_networks") soundValues();
+  if (name === "standard_networks") recommendedValues();
   refresh();
 });
 form.addEventListener("submit", () => {

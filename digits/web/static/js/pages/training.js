@@ -11,7 +11,7 @@ import { below, loadPage, request } from "../parts/request.js";
 import { SnapshotList } from "../parts/snapshot_list.js";
 import { classTable, isRunning, metricsTable, shown as shownOf, verdict } from "../parts/training_metrics.js";
 import { TrainingState } from "../parts/training_state.js";
-import { Film } from "./film.js";
+import { ValidationSamples } from "./validation_samples.js";
 
 const LOG_BYTES = 32768;
 const LOG_MS = 3000;
@@ -25,8 +25,8 @@ const smoothing = find("#smoothing", document, HTMLInputElement);
 const logScale = find("#log-scale", document, HTMLInputElement);
 const options = () => ({ smoothing: Number(smoothing.value), log: logScale.checked });
 const charts = new TrainingCharts(find("[data-charts]", page), options, "large" in page.dataset);
-const filmRoot = part("[data-film]");
-const film = filmRoot && new Film(filmRoot, id, state.frames);
+const samplesRoot = part("[data-validation-samples]");
+const validationSamples = samplesRoot && new ValidationSamples(samplesRoot, id, state.frames);
 const snapshots = new SnapshotList(part("[data-snapshots]"), state, page.dataset.download ?? "");
 let counted = Date.now() / 1000; // when state.elapsed was true
 
@@ -276,7 +276,7 @@ function later(...parts) {
 async function reload() {
   const fresh = await request(below(page.dataset.curves ?? ""));
   if (fresh.offset >= state.offset) state.load(fresh);
-  film?.reset(state.frames);
+  validationSamples?.reset(state.frames);
   later(...Object.keys(DRAW));
 }
 
@@ -294,7 +294,7 @@ function onEvent(event, offset) {
     notice("info", `Resumed from step ${number(event.resumed_step)} (attempt ${event.attempt}); nothing before it was lost.`);
   } else if (changed === "warning") notice("warning", event.message, event.advice);
   else if (changed === "curves") later("curves", "metrics", "tiles", "log");
-  else if (changed === "sample") film?.add(event);
+  else if (changed === "sample") validationSamples?.add(event);
   else if (changed in DRAW) later(changed);
 }
 

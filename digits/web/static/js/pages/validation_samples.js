@@ -1,5 +1,5 @@
 // @ts-check
-// The film strip of a training: the same few validation samples at every validation, with a slider over the validations.
+// The validation samples of a training: the same few at every validation, with a slider over the validations.
 
 import { CardBoard } from "../overlay/card_board.js";
 import { find, icon } from "../parts/elements.js";
@@ -11,7 +11,7 @@ import { request } from "../parts/request.js";
 const PLAY_MS = 600;
 const KEPT_FRAMES = 60;
 
-export class Film {
+export class ValidationSamples {
   /**
    * @param {HTMLElement} root the section
    * @param {string} job
@@ -28,8 +28,8 @@ export class Film {
     this.at = -1;
     this.timer = 0;
     this.follow = true; // stay at the newest validation until the user moves the slider
-    this.slider = find("[data-film-slider]", root, HTMLInputElement);
-    this.playButton = find("[data-film-play]", root, HTMLButtonElement);
+    this.slider = find("[data-samples-slider]", root, HTMLInputElement);
+    this.playButton = find("[data-samples-play]", root, HTMLButtonElement);
     this.slider.addEventListener("input", () => this.choose(Number(this.slider.value)));
     this.playButton.addEventListener("click", () => this.play());
     this.board = new CardBoard(root);
@@ -75,7 +75,7 @@ export class Film {
 
   label() {
     const text = epochText(this.frames[this.at]?.epoch);
-    find("[data-film-epoch]", this.root).textContent = text && `epoch ${text}`;
+    find("[data-samples-epoch]", this.root).textContent = text && `epoch ${text}`;
     this.slider.setAttribute("aria-valuetext", `epoch ${text || 0}`);
   }
 
@@ -85,7 +85,7 @@ export class Film {
     this.slider.value = String(at);
     this.label();
     const { step } = this.frames[at];
-    const note = find("[data-film-note]", this.root);
+    const note = find("[data-samples-note]", this.root);
     try {
       this.samples ??= request(`/models/${this.job}/samples.json`).then((found) => this.board.build(found));
       await this.samples;
