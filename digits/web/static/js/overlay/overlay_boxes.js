@@ -1,6 +1,7 @@
 // @ts-check
 // Boxes over a picture: lines and names keep their size however large the picture is shown.
 
+import { fixed } from "../parts/format.js";
 import { contextOf } from "./overlay_maps.js";
 import { chosen } from "./suppression.js";
 
@@ -134,9 +135,9 @@ function stroke(context, boxes, style, scale) {
  */
 function drawName(context, { box, score, class: label }, { names, colours }, scale, fine) {
   const colour = colours[label] ?? UNKNOWN;
-  const whole = `${names[label] ?? label} ${score.toFixed(2)}`;
+  const whole = `${names[label] ?? label} ${fixed(score, 2)}`;
   const isLong = widthOf(context, whole) > 1.2 * (box[2] - box[0]) * scale; // it would hide others
-  const text = isLong ? score.toFixed(2) : whole;
+  const text = isLong ? fixed(score, 2) : whole;
   const height = (LETTERS + 3) * fine;
   const x = box[0] * scale, top = box[1] * scale, y = top >= height ? top - height : top;
   context.fillStyle = css(colour);

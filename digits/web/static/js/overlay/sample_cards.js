@@ -3,7 +3,7 @@
 // Cards with a canvas are items of a stage (see stage.js).
 
 import { el, find, icon, table as tableOf } from "../parts/elements.js";
-import { measured, percent } from "../parts/format.js";
+import { fixed, measured, percent } from "../parts/format.js";
 import { drawBoxes } from "./overlay_boxes.js";
 import { ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
 
@@ -71,8 +71,8 @@ class ClassesCard {
     const lines = top.map((/** @type {[string, number | null]} */ [label, share], /** @type {number} */ i) => {
       const isFound = found?.includes(label);
       const line = { class: real.includes(label) ? "is-true" : "", style: `--share: ${share ?? 0}%` };
-      const text = share === null ? "nan" : `${share.toFixed(2)} %`;
-      const limit = thresholds && ` ${isFound ? "≥" : "<"} ${thresholds[i].toFixed(2)} %`;
+      const text = share === null ? "nan" : `${fixed(share, 2)} %`;
+      const limit = thresholds && ` ${isFound ? "≥" : "<"} ${fixed(thresholds[i], 2)} %`;
       return el(
         "li",
         line,
@@ -105,7 +105,7 @@ class PicturesCard {
   /** @param {Sample} made */
   show(made) {
     this.output.src = made.picture;
-    this.value.textContent = made.psnr === null ? "" : `${made.psnr.toFixed(1)} dB`;
+    this.value.textContent = made.psnr === null ? "" : `${fixed(made.psnr, 1)} dB`;
   }
 }
 

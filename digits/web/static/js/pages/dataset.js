@@ -3,7 +3,7 @@
 
 import { colour, CONFIG, drawAlways, layout, plotly } from "../charts/theme_plot.js";
 import { find, pageData, perhaps } from "../parts/elements.js";
-import { duration, number, percent } from "../parts/format.js";
+import { duration, fixed, number, percent } from "../parts/format.js";
 
 const page = find("#dataset");
 const figures = pageData("dataset-figures");
@@ -150,7 +150,7 @@ const shortPercent = (share) => percent(share, share < 0.1 ? 1 : 0);
 function drawLabels() {
   drawObjects();
   drawHistogram("box-sizes", "sizes", "square root of the share of the picture", shortPercent);
-  drawHistogram("box-shapes", "shapes", "width over height", (value) => value.toFixed(2));
+  drawHistogram("box-shapes", "shapes", "width over height", (value) => fixed(value, 2));
 }
 
 /** @param {number[]} lower edges of bins */

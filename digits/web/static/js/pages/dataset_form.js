@@ -6,7 +6,7 @@ import { toast } from "../parts/dialogs.js";
 import { all, el, find, perhaps } from "../parts/elements.js";
 import { counted, number } from "../parts/format.js";
 import { control as controlOf, tellChange, textOf } from "../parts/forms.js";
-import { below, request, tokenHeader } from "../parts/request.js";
+import { below, request, send } from "../parts/request.js";
 import { showTab, wireTabs } from "../parts/tabs.js";
 import { debounced } from "../parts/timing.js";
 import { uploadField } from "../parts/uploads.js";
@@ -187,7 +187,7 @@ async function showExample() {
     target.replaceChildren(el("p", { class: "muted" }, "Pictures keep their size."));
     return;
   }
-  const response = await fetch(form.dataset.resize ?? "", { method: "POST", body: values, headers: tokenHeader() });
+  const response = await send(below(form.dataset.resize ?? ""), { method: "POST", body: values });
   const answer = await response.text();
   const isPicture = response.ok && response.headers.get("Content-Type")?.startsWith("text/html");
   if (isPicture) target.innerHTML = answer;

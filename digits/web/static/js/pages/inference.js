@@ -3,6 +3,7 @@
 
 import { CardBoard } from "../overlay/card_board.js";
 import { all, el, find, perhaps } from "../parts/elements.js";
+import { fixed } from "../parts/format.js";
 import { below, request } from "../parts/request.js";
 import { takeDrops } from "../parts/uploads.js";
 
@@ -143,7 +144,7 @@ async function showAnswer(answer, milliseconds) {
     boardOfCards().build(answer);
     await boardOfCards().show(samples);
   }
-  const time = (/** @type {number} */ value) => `${value.toFixed(0)} ms`;
+  const time = (/** @type {number} */ value) => `${fixed(value, 0)} ms`;
   const steps = `read ${time(seconds.prepare * 1000)}, predicted ${time(seconds.forward * 1000)}`;
   showTime(`Epoch ${epoch}: ${steps} on the ${device === "cpu" ? "CPU" : "GPU"}, answered after ${time(milliseconds)}.`);
 }
@@ -151,7 +152,7 @@ async function showAnswer(answer, milliseconds) {
 /** @param {Scores} predictions */
 function scores(predictions) {
   const items = predictions.map(([label, percent], place) => {
-    const badge = el("span", { class: `badge ${place ? "text-bg-secondary" : "text-bg-primary"}` }, `${percent.toFixed(2)}%`);
+    const badge = el("span", { class: `badge ${place ? "text-bg-secondary" : "text-bg-primary"}` }, `${fixed(percent, 2)}%`);
     return el("li", { class: "list-group-item", style: `--share: ${percent}%` }, badge, el("strong", {}, label));
   });
   return el("ul", { class: "list-group predictions" }, ...items);

@@ -3,6 +3,7 @@
 
 import { toast } from "../parts/dialogs.js";
 import { all, el, find, perhaps } from "../parts/elements.js";
+import { below, send } from "../parts/request.js";
 
 const FIELDS = ["input", "select", "textarea"].flatMap((tag) => [`[data-plugin-form] ${tag}`, `[data-view-options] ${tag}`])
   .join();
@@ -124,7 +125,7 @@ function viewOptions(testing) {
   const load = async () => {
     const asked = select.value;
     const address = (testing.dataset.viewConfig ?? "").replace("VIEW", encodeURIComponent(asked));
-    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    const answer = await send(below(address), { headers: { Accept: "text/html" } });
     if (select.value !== asked) return;
     if (!answer.ok) {
       toast("The options of this view could not be loaded.", "error");

@@ -7,7 +7,7 @@ import { jobStream } from "../live/live.js";
 import { highlight } from "../parts/code_editor.js";
 import { all, el, find, meter, pageData, perhaps } from "../parts/elements.js";
 import { clock, duration, epochText, fileSize, number } from "../parts/format.js";
-import { below, loadPage, request } from "../parts/request.js";
+import { below, loadPage, request, send } from "../parts/request.js";
 import { SnapshotList } from "../parts/snapshot_list.js";
 import { classTable, isRunning, metricsTable, shown as shownOf, verdict } from "../parts/training_metrics.js";
 import { TrainingState } from "../parts/training_state.js";
@@ -220,7 +220,7 @@ async function showOutput() {
  */
 async function endOfLog(address) {
   const ask = (/** @type {Record<string, string>} */ headers) =>
-    fetch(address, { headers, cache: "no-store", credentials: "same-origin" }).catch(() => null);
+    send(below(address), { headers, cache: "no-store" }).catch(() => null);
   const head = await ask({ Range: "bytes=0-0" }); // its length first: a range beyond a short file is refused
   const length = Number(head?.headers.get("Content-Range")?.split("/")[1] || 0);
   const isLong = head?.status === 206 && length > LOG_BYTES;

@@ -34,6 +34,13 @@ export function number(value) {
 export const measured = (value, digits = 4) => (isNumber(value) ? String(Number(value.toPrecision(digits))) : "nan");
 
 /**
+ * Always so many decimals, for numbers that stand below each other or change in place.
+ * @param {number} value
+ * @param {number} decimals
+ */
+export const fixed = (value, decimals) => value.toFixed(decimals);
+
+/**
  * 2.35 M, 12.3 k, 950
  * @param {number} value
  */

@@ -37,21 +37,23 @@ export class RequestError extends Error {
 }
 
 /**
- * fetch that sends the form token, reads JSON or text, and throws a RequestError with the server's message.
+ * fetch with the form token: the answer as it came, for those who need its headers or several kinds of it.
+ * @param {string} path below the prefix
+ * @param {RequestInit & {headers?: Record<string, string>}} [options]
+ */
+export const send = (path, { headers, ...options } = {}) =>
+  fetch(url(path), { ...options, headers: { ...tokenHeader(), ...headers }, credentials: "same-origin" });
+
+/**
+ * `send` that reads JSON or text, and throws a RequestError with the server's message.
  * @param {string} path below the prefix
  * @param {{method?: string, data?: Record<string, any>, body?: BodyInit, signal?: AbortSignal}} [options]
  *   `data` is sent as a form; a list sends its name once for each item
  * @returns {Promise<any>}
  */
 export async function request(path, { method = "GET", data, body, signal } = {}) {
-  const headers = { Accept: "application/json", ...tokenHeader() };
-  const response = await fetch(url(path), {
-    method,
-    headers,
-    body: data ? formOf(data) : body,
-    signal,
-    credentials: "same-origin",
-  });
+  const headers = { Accept: "application/json" };
+  const response = await send(path, { method, headers, body: data ? formOf(data) : body, signal });
   const json = (response.headers.get("Content-Type") || "").includes("json");
   const value = json ? await response.json() : await response.text();
   if (response.ok) return value;
