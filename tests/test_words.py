@@ -80,3 +80,26 @@ def test_the_pattern_finds_shapes_only() -> None:
         assert SHAPE.search(text), text
     for text in ("(see the base)", "(outputs, targets)", "(kind, array)", "the shape of it"):
         assert not SHAPE.search(text), text
+
+
+REPLACED = {  # by the field's own words: what to write instead
+    "film": "validation samples",
+    "crew": "local executor",
+    "ledger": "job rows",
+    "tally": "classification report",
+    "spool": "columns",
+    "facade": "dataset view",
+    "keeper": "snapshot manager",
+    "sound value": "recommended value",
+}
+
+
+def test_replaced_words_do_not_come_back() -> None:
+    """In names and prose of the package and its pages; parts of a name count as words."""
+    words = re.compile("|".join(rf"{word.replace(' ', '[ _]?')}s?" for word in REPLACED))
+    found = []
+    for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".js", ".css", ".html")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            parts = re.sub(r"([a-z])([A-Z])", r"\1 \2", line).replace("_", " ").replace("-", " ").lower()
+            found += [f"{path}:{number}: {one}" for one in re.findall(r"[a-z]+(?: value)?", parts) if words.fullmatch(one)]
+    assert not found

@@ -88,7 +88,7 @@ class TorchPredictor(Predictor):
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
         activations: dict[str, np.ndarray] = {}
         leaves = [(name, child) for name, child in self.module.named_modules() if is_leaf(child)]
-        handles = [child.register_forward_hook(_keeper(activations, name)) for name, child in leaves]
+        handles = [child.register_forward_hook(_recorder(activations, name)) for name, child in leaves]
         try:
             with torch.inference_mode():
                 x = self.prepare(feature[None])  # (1, C, h, w) float32
@@ -159,7 +159,7 @@ def _shares(probabilities: Tensor) -> Tensor:
 FINISH = {("softmax", False): _softmax, ("softmax", True): _shares, ("sigmoid", False): torch.sigmoid, ("sigmoid", True): _same}
 
 
-def _keeper(activations: dict[str, np.ndarray], name: str) -> Any:
+def _recorder(activations: dict[str, np.ndarray], name: str) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor):
             activations[name] = output[0].detach().float().cpu().numpy()
