@@ -1,5 +1,8 @@
 """What a task means is decided in `digits/tasks` alone: nothing else compares the name of one, or the kind of a label.
 
+What a task declares (`moves`, `counted`, `kind` of its report) may be read anywhere; pages that draw a kind of output in a
+manner of its own are listed.
+
 `python -m tests.tasks.test_one_home [FOLDER]` prints every such place of a checkout.
 """
 
@@ -19,6 +22,9 @@ KINDS = {"index", "vector", "map", "boxes", "array"}
 ABOUT_TASKS = re.compile(r"\btask\b|\btask_name\b")
 ABOUT_KINDS = re.compile(r"\blabel_kind\b|\boutput_kind\b|\bkind\b")
 IN_PAGES = re.compile(rf"""\b(?:task|area|form_area)\b[^=!<>&|]{{0,12}}(?:==|!=|===|!==)\s*["'](?:{"|".join(NAMES)})["']""")
+DRAWN = re.compile(
+    r"""\bkind\b[^=!<>&|]{0,12}(?:==|!=|===|!==)\s*["'](?:index|vector|map|boxes|array|pictures|pixels|classes)["']"""
+)
 IS_ENUM = re.compile(r"^(?:jobs\.)?Task\.[A-Z_]+$")
 
 ALLOWED = {
@@ -28,6 +34,13 @@ ALLOWED = {
     "domain/metrics.py": "the table of the metric that decides for each task",
     "service/models/templates/": "predict.py stands alone: it runs where digits is not installed",
     "engines/pytorch/archive/": "the same, for its framework",
+}
+DRAWS_KINDS = {
+    "web/static/js/overlay/card_board.js": "masks and boxes have a colour for each class",
+    "web/static/js/pages/augmentation_preview.js": "the truth of a mask, of boxes and of a picture is drawn differently",
+    "web/templates/inference/evaluation.html": "masks can be taken as PNG, boxes as COCO results",
+    "web/templates/inference/_gallery.html": "masks and boxes lie over the picture and have an overlay's options",
+    "web/templates/datasets/show.html": "shares of pixels and sizes of boxes are drawn as charts of their own",
 }
 
 
@@ -41,7 +54,11 @@ def places(root: Path) -> Iterator[tuple[str, int, str]]:
             yield from ((name, line, text) for line, text in compared(path.read_text()))
         elif path.suffix in (".html", ".js"):
             lines = enumerate(path.read_text().splitlines(), 1)
-            yield from ((name, number, line.strip()) for number, line in lines if IN_PAGES.search(line))
+            yield from ((name, number, line.strip()) for number, line in lines if _in_page(name, line))
+
+
+def _in_page(name: str, line: str) -> bool:
+    return bool(IN_PAGES.search(line) or (DRAWN.search(line) and name not in DRAWS_KINDS))
 
 
 def compared(source: str) -> list[tuple[int, str]]:
@@ -77,6 +94,10 @@ def _is_table(node: ast.AST) -> bool:
 
 def test_nothing_else_compares_a_task_or_the_kind_of_a_label() -> None:
     assert list(places(PACKAGE)) == []
+
+
+def test_pages_that_draw_a_kind_are_those_that_are_listed() -> None:
+    assert all(DRAWN.search((PACKAGE / name).read_text()) for name in DRAWS_KINDS)
 
 
 if __name__ == "__main__":
