@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from digits.config import Settings
-from digits.supervisor import Service, run
+from digits.supervisor import ServiceSpec, run
 from tests.supervisor.conftest import WORKER
 
 SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
@@ -15,7 +15,7 @@ SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid()));
 def serve(jobs_dir: str) -> None:
     """Until a signal comes."""
     pid_file = Path(jobs_dir) / ".digits" / "service.pid"
-    service = Service("sleeper", [sys.executable, "-c", SLEEPER, str(pid_file)], ready=pid_file.exists)
+    service = ServiceSpec("sleeper", [sys.executable, "-c", SLEEPER, str(pid_file)], ready=pid_file.exists)
     settings = Settings(jobs_dir=jobs_dir, min_free_mb=1, cpu_slots=4)
     run(settings, [service], address="http://127.0.0.1:1", on_ready=lambda: print("ready", flush=True), worker_command=WORKER)
 
