@@ -29,6 +29,11 @@ from digits.web.app import create_app
 settings.register_profile("digits", derandomize=True, deadline=None)
 settings.load_profile("digits")
 
+# A process cannot change TensorFlow's threads later, and sums over other parts differ in their last bits: as many in every order
+# of tests as the trainings of `digits.testing` have.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
 USER = "digits-testsuite"
 START_SECONDS = 60
 STOP_SECONDS = 30

@@ -129,7 +129,9 @@ class TensorflowStep(TrainingStep):
     def _hits(self, outputs: Any, y: Any) -> Any:
         """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
         scores = scored_output(outputs)[:, : self.classes]  # (N, K)
-        own = tf.gather(scores, y, batch_dims=1)[:, None]  # (N, 1)
+        last = tf.cast(tf.shape(scores)[1] - 1, y.dtype)
+        known = tf.clip_by_value(y, 0, last)  # a label out of bounds is refused by the loss, in words
+        own = tf.gather(scores, known, batch_dims=1)[:, None]  # (N, 1)
         return tf.reduce_sum(tf.cast(tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1) == 1, tf.float32))
 
     def _joined(self, values: dict[str, Any]) -> Any:

@@ -44,6 +44,9 @@ from digits.errors import DigitsError, NetworkError, TrainingError
 
 POLICIES = {"32-true": "float32", "16-mixed": "mixed_float16", "bf16-mixed": "mixed_bfloat16"}
 
+# What TensorFlow says of a label without a score: our own check, its loss, a lookup. Which comes first is its choice.
+OUT_OF_BOUNDS = ("out of bounds", "outside the valid range", "is not in [0")
+
 
 def train(run: TrainingRun) -> None:
     """Train on the CPU or on one GPU."""
@@ -163,7 +166,7 @@ def _advised(run: TrainingRun) -> Iterator[None]:
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise out_of_memory(run, error) from error
     except Exception as error:
-        if "out of bounds" in str(error) and isinstance(error, tf.errors.InvalidArgumentError):
+        if isinstance(error, tf.errors.InvalidArgumentError) and any(words in str(error) for words in OUT_OF_BOUNDS):
             raise label_range(run, ValueError(str(error).splitlines()[0])) from error
         if own_frames(error):
             raise NetworkError(describe(error), advice=_advice(error)) from error
