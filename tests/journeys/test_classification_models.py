@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from digits.config import Settings
 from digits.frameworks import available_frameworks
+from digits.ipc import plugin_host_client
 from digits.service import Service
 from digits.supervisor import run
 from digits.web.app import create_app
@@ -140,7 +141,9 @@ def studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     supervisor = threading.Thread(target=run, args=(settings,), kwargs={"stop": stop, "stop_jobs": True}, daemon=True)
     supervisor.start()
     try:
-        yield Studio(client, service, dataset, request.param)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plugin_host_client, "RESTART_SECONDS", 0.0)  # none runs here: a page need not wait for it
+            yield Studio(client, service, dataset, request.param)
     finally:
         stop.set()
         supervisor.join(timeout=DEADLINE)
