@@ -14,7 +14,6 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 
 import digits
 from digits.domain.datasets import TRAIN_DB
-from digits.engines.pytorch import inputs as torch_inputs
 from digits.engines.training.batches import BatchSource
 from digits.images.prepare_for_model import centre_of
 from digits.storage.folders import JobFolder
@@ -42,7 +41,7 @@ def test_all_cut_the_same_middle(tmp_path: Path, size: tuple[int, int], wanted: 
     np.testing.assert_array_equal(centre_part(features, wanted), expected)
     np.testing.assert_array_equal(cut_and_pad(features[0].transpose(1, 2, 0), *wanted).transpose(2, 0, 1), expected[0])
     np.testing.assert_array_equal(centre_of(features[0], (3, *wanted)), expected[0])
-    found = torch_inputs.centre(torch.from_numpy(features), wanted)
+    found = centre_part(torch.from_numpy(features), wanted)
     assert found is not None
     np.testing.assert_array_equal(found.numpy(), expected)
     for framework in ("pytorch", "tensorflow"):

@@ -24,6 +24,7 @@ from PIL import Image
 
 from digits.frameworks import available_frameworks
 from tests.conftest import USER, RunningServer
+from tests.several_outputs import TEXTS
 
 CLASSES = ("blue sky", "green grass", "red rose")
 CONVOLUTIONS = {"pytorch": "Conv2d", "tensorflow": "Conv2D"}
@@ -31,37 +32,6 @@ COLOURS = ((40, 60, 220), (40, 200, 60), (220, 40, 60))
 PER_CLASS = 20
 DEADLINE = 120.0
 IMAGES = "/models/images/classification"
-
-SEVERAL = {  # networks with two outputs
-    "pytorch": """
-from torch import nn
-
-class Several(nn.Module):
-    def __init__(self, numbers, classes):
-        super().__init__()
-        self.flat, self.scores = nn.Flatten(), nn.Linear(numbers, classes)
-
-    def forward(self, x):
-        scores = self.scores(self.flat(x))
-        wrong = -scores
-        return OUTPUTS
-
-def build_network(context):
-    channels, height, width = context.input_shape
-    return Several(channels * height * width, context.num_classes)
-""",
-    "tensorflow": """
-import keras
-from keras import layers
-
-def build_network(context):
-    channels, height, width = context.input_shape
-    start = keras.Input((height, width, channels))
-    scores = layers.Dense(context.num_classes)(layers.Flatten()(start))
-    wrong = -scores
-    return keras.Model(start, OUTPUTS)
-""",
-}
 
 pytestmark = pytest.mark.slow
 
@@ -183,7 +153,7 @@ def test_every_class_is_recognised_whatever_mean_was_subtracted(studio, mean):
 @pytest.mark.parametrize("outputs", ["{'scores': scores, 'embedding': wrong}", "{'another': wrong, 'output': scores}"])
 def test_of_several_outputs_every_page_shows_the_one_that_was_trained(studio, outputs):
     """`wrong` is the opposite of the scores."""
-    text = SEVERAL[studio.framework].replace("OUTPUTS", outputs)
+    text = TEXTS[studio.framework].replace("OUTPUTS", outputs)
     form = {"model_name": "several", "dataset": studio.dataset, "method": "custom", "custom_network": text, "train_epochs": 4}
     form |= {"batch_size": 6, "learning_rate": 0.01, "random_seed": 1, "framework": studio.framework}
     model = studio.post(f"{IMAGES}.json", **form).json["id"]

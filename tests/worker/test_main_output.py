@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +12,20 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 from digits.domain.datasets import VAL_DB
 from digits.domain.events import MetricEvent
 from digits.domain.inference import EvaluationSpec, main_output
-from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.engines.base import get_engine
 from digits.extensions.view.support import shown_output
 from digits.frameworks import frameworks
 from digits.service.models.templates import predicting
-from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.storage.records.open import open_split
 from digits.storage.snapshots import snapshot_metadata
 from digits.testing.runs import make_dataset, striped_pictures, train
-from digits.worker.evaluation import run as evaluation
-from digits.worker.runtime import WorkerContext
+from tests.several_outputs import TEXTS
+from tests.worker.evaluation import evaluating
 
 SIDE = 8
 DATASET, MODEL, EVALUATION = "20260102-030405-aaaa", "20260102-030405-bbbb", "20260102-030405-cccc"
-TEXTS = {
-    "pytorch": """
-from torch import nn
-
-class Several(nn.Module):
-    def __init__(self, numbers, classes):
-        super().__init__()
-        self.flat, self.scores = nn.Flatten(), nn.Linear(numbers, classes)
-
-    def forward(self, x):
-        scores = self.scores(self.flat(x))
-        wrong = -scores
-        return OUTPUTS
-
-def build_network(context):
-    c, h, w = context.input_shape
-    return Several(c * h * w, context.num_classes)
-""",
-    "tensorflow": """
-import keras
-from keras import layers
-
-def build_network(context):
-    c, h, w = context.input_shape
-    start = keras.Input((h, w, c))
-    scores = layers.Dense(context.num_classes)(layers.Flatten()(start))
-    wrong = -scores
-    return keras.Model(start, OUTPUTS)
-""",
-}
 OUTPUTS = {  # the output that answers, and a network that gives the opposite of it beside it
     "scores": "{'scores': scores, 'embedding': wrong}",
     "zebra": "{'zebra': scores, 'aardvark': wrong}",  # the order counts and not the alphabet
@@ -87,17 +54,7 @@ def trained(jobs: JobsDir, framework: str, outputs: str, text_end: str = "") -> 
 def evaluated(jobs: JobsDir, framework: str, snapshot: str) -> dict[str, Any]:
     where = {"dataset_id": DATASET, "split": VAL_DB, "framework": framework, "roots": (str(jobs.path),)}
     spec = EvaluationSpec(MODEL, snapshot, 3.0, source="split", **where)
-    request = JobRequest(
-        EVALUATION, Kind.EVALUATION, "Evaluation", "classification", time.time(), {}, spec.to_json(), (), Resources("inference")
-    )
-    folder = jobs.folder(EVALUATION)
-    folder.create(request, UserColumns("test"))
-    context = WorkerContext(folder, jobs, request, 1, 2, (), 60)
-    try:
-        evaluation.run(context)
-    finally:
-        context.writer.close()
-    return dict(read_json(folder.result_file))
+    return evaluating.run(evaluating.context_for(jobs, EVALUATION, "classification", spec))
 
 
 @pytest.mark.parametrize("main", OUTPUTS)

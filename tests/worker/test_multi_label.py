@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,17 @@ from sklearn import metrics
 from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.events import BaselineEvent, MetricEvent, SnapshotEvent
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.domain.training import LearningRate, Solver, TaskOptions, TrainingSpec
 from digits.engines.base import get_engine
 from digits.errors import TrainingError
 from digits.frameworks import frameworks
 from digits.service.models.templates import predicting
-from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.storage.records.open import open_split
 from digits.storage.snapshots import snapshot_metadata
 from digits.tasks import Labels, get
 from digits.testing.runs import make_dataset, train
-from digits.worker.evaluation import run as evaluation
-from digits.worker.runtime import WorkerContext
+from tests.worker.evaluation import evaluating
 
 NAMES = ("top", "left", "bottom")
 DATASET, MODEL, EVALUATION = "20260102-030405-aaaa", "20260102-030405-bbbb", "20260102-030405-cccc"
@@ -81,17 +77,7 @@ def trained(jobs: JobsDir, framework: str, *thresholds: float) -> list[Any]:
 def evaluated(jobs: JobsDir, framework: str, snapshot: str, split: str) -> dict[str, Any]:
     where = {"dataset_id": DATASET, "split": split, "framework": framework, "roots": (str(jobs.path),)}
     spec = EvaluationSpec(MODEL, snapshot, 6.0, source="split", **where)
-    request = JobRequest(
-        EVALUATION, Kind.EVALUATION, "Evaluation", "multi_label", time.time(), {}, spec.to_json(), (), Resources("inference")
-    )
-    folder = jobs.folder(EVALUATION)
-    folder.create(request, UserColumns("test"))
-    context = WorkerContext(folder, jobs, request, 1, 2, (), 60)
-    try:
-        evaluation.run(context)
-    finally:
-        context.writer.close()
-    return dict(read_json(folder.result_file))
+    return evaluating.run(evaluating.context_for(jobs, EVALUATION, "multi_label", spec))
 
 
 def test_it_learns_and_every_number_is_that_of_scikit_learn(tmp_path: Path, framework: str) -> None:

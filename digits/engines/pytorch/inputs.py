@@ -59,7 +59,11 @@ class Inputs:
         """What is subtracted from pictures of a size (H, W), float32 in stored units: the middle (C, H, W) of the mean
         picture, or (C, 1, 1)."""
         if size not in self._means:
-            middle = None if self.preprocessing.mean_kind != "image" or self.image is None else centre(self.image, size)
+            middle = (
+                None
+                if self.preprocessing.mean_kind != "image" or self.image is None
+                else centre_part(self.image, (size[0], size[1]))
+            )
             self._means[size] = self.pixel if middle is None else middle
         return self._means[size]
 
@@ -128,11 +132,6 @@ def whiten(x: Tensor) -> Tensor:
     mean = x.mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
     std = x.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp(min=count**-0.5)
     return (x - mean) / std
-
-
-def centre(image: Tensor, size: tuple[int, ...]) -> Tensor | None:
-    """The middle (C, h, w) of an image (C, H, W), `size` = (h, w); None when the image is smaller."""
-    return centre_part(image, (size[0], size[1]))
 
 
 def shift_hsv(rgb: Tensor, shift: Tensor) -> Tensor:

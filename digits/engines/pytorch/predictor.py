@@ -14,13 +14,13 @@ from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_f
 from digits.engines.pytorch.boxes import boxes_output, detections_of
 from digits.engines.pytorch.build import build, is_leaf
 from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
-from digits.engines.pytorch.inputs import CHANNELS_LAST, Inputs, centre
+from digits.engines.pytorch.inputs import CHANNELS_LAST, Inputs
 from digits.engines.pytorch.weights import read_snapshot
 from digits.engines.training.boxes import stacked
 from digits.engines.training.preprocessing import Preprocessing, in_stored_units
 from digits.errors import BadRequest, StorageError
 from digits.tasks import Labels, Task, of
-from digits.utils.resizing import centre_start
+from digits.utils.resizing import centre_part, centre_start
 
 
 class TorchPredictor(Predictor):
@@ -81,7 +81,7 @@ class TorchPredictor(Predictor):
         x = self.inputs.raw(np.array(batch, order="C"))
         size = self.preprocessing.input_shape[1:]
         if self._cuts(batch.shape):
-            cut = centre(x, (size[0], size[1]))
+            cut = centre_part(x, (size[0], size[1]))
             x = x if cut is None else cut.contiguous(memory_format=self.inputs.layout)
         return self.inputs.normalize(x)
 

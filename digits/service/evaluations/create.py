@@ -115,7 +115,11 @@ def available_splits(service: Service, model: Job) -> dict[str, int]:
     """Splits of the model's own data set that hold records: `val_db` → number of entries."""
     dataset = service.store.find(model.dataset_id) if model.dataset_id else None
     info = dataset_info(service, dataset) if dataset else None
-    return {name: info.splits[name].entries for name in STAGES if info and name in info.splits and info.splits[name].entries}
+    return _filled_splits(info) if info else {}
+
+
+def _filled_splits(info: DatasetInfo) -> dict[str, int]:
+    return {name: info.splits[name].entries for name in STAGES if name in info.splits and info.splits[name].entries}
 
 
 def comparable_datasets(service: Service, model: Job, limit: int = 50) -> list[Comparable]:
@@ -126,8 +130,7 @@ def comparable_datasets(service: Service, model: Job, limit: int = 50) -> list[C
     for job in service.store.query(JobQuery(kind=Kind.DATASET, statuses=(Status.DONE,))).jobs if info else ():
         other = dataset_info(service, job) if job.id != model.dataset_id else None
         if info and other and other.task == info.task and set(other.class_labels) <= set(info.class_labels):
-            splits = {name: other.splits[name].entries for name in STAGES if name in other.splits and other.splits[name].entries}
-            found.append(Comparable(job, splits))
+            found.append(Comparable(job, _filled_splits(other)))
     return [other for other in found if other.splits][:limit]
 
 

@@ -171,14 +171,14 @@ def prediction_page(reader: PredictionReader, *, page: int = 0, size: int = 50, 
     return RowsPage(reader.rows(chosen[page * size : (page + 1) * size]), len(chosen))
 
 
-def sample_page(service: Service, job: Job, **page: Any) -> dict[str, Any]:
-    """A page of pictures as the validation samples have them: `kind`, `class_labels`, `colours`, `total`, `samples`.
+def sample_page(service: Service, job: Job, result: dict[str, Any], **page: Any) -> dict[str, Any]:
+    """A page of pictures as the validation samples have them: `kind`, `class_labels`, `colours`, `total`, `samples`. `result` is
+    the evaluation's.
 
     A sample has `row`, `path`, `record`, `key`, `truth` (null where it is not known), values of its metrics under `metrics`, and
     what `Task.describe_output` gives; but for pictures that were kept with their most probable classes also `input` and `size`.
     `page` is as `prediction_page` has it. Raises BadRequest.
     """
-    result = evaluation_result(service, job)
     reader = predictions(service, job)
     found = prediction_page(reader, **page)
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())

@@ -81,9 +81,10 @@ def top(job_id: str) -> Any:
 def samples(job_id: str) -> Any:
     """A page of an evaluation's pictures with outputs and ground truth; by default the worst first."""
     job = _job(job_id)
-    key, highest = picture_key(evaluation_result(get_service(), job))
+    result = evaluation_result(get_service(), job)
+    key, highest = picture_key(result)
     order = _order(key, worst=key if highest else "")
-    page = evaluations.sample_page(get_service(), job, **_page_of(SAMPLES, MOST_SAMPLES), **_by_class(), **order)
+    page = evaluations.sample_page(get_service(), job, result, **_page_of(SAMPLES, MOST_SAMPLES), **_by_class(), **order)
     for sample in page["samples"]:
         picture = _address(job, sample["row"], sample["record"], sample["path"])
         sample["picture"] = picture.replace("size=thumb", "size=full")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,15 @@ from PIL import Image
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.engines.base import LayerReport, Predictor
 from digits.errors import DataError
 from digits.metrics.segmentation import Overlap
-from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
-from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
+from digits.storage.predictions import PredictionReader
 from digits.storage.records.reader import BOX_DTYPE
 from digits.testing.runs import make_dataset
 from digits.worker.evaluation import run as evaluation
-from digits.worker.runtime import WorkerContext
+from tests.worker.evaluation import evaluating
 
 MODEL_ID, JOB_ID, DATASET_ID = "20260101-000000-aaaa", "20260101-000001-bbbb", "20260101-000002-cccc"
 SEGMENTATION = {
@@ -75,18 +72,9 @@ def run(
     snapshot = jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.safetensors"
     snapshot.parent.mkdir(parents=True)
     snapshot.touch()
-    values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, roots=(str(tmp_path),), **spec).to_json()
-    request = JobRequest(
-        JOB_ID, Kind.EVALUATION, "Evaluation", "segmentation", time.time(), {}, values, (), Resources("inference")
-    )
-    folder = jobs_dir.folder(JOB_ID)
-    folder.create(request, UserColumns("test"))
-    context = WorkerContext(folder, jobs_dir, request, 1, 2, (), 60)
-    try:
-        evaluation.run(context)
-    finally:
-        context.writer.close()
-    return read_json(folder.result_file), PredictionReader(folder.path / PREDICTIONS_FILE)
+    values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, roots=(str(tmp_path),), **spec)
+    context = evaluating.context_for(jobs_dir, JOB_ID, "segmentation", values)
+    return evaluating.run(context), evaluating.kept_by(context.folder.path)
 
 
 def cells(count: int) -> tuple[np.ndarray, np.ndarray]:

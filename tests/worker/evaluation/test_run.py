@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,10 @@ from sklearn import metrics
 from digits.domain.datasets import DatasetInfo, RecordMeta, SplitInfo
 from digits.domain.events import ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
-from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.errors import DataError, JobStopped, StorageError
 from digits.metrics.classification_report import ClassificationReport
 from digits.storage.events import read_events
-from digits.storage.files import read_json, write_json
+from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
 from digits.storage.records.reader import RecordChunk, RecordWriter
@@ -26,6 +24,7 @@ from digits.worker.evaluation import run as evaluation
 from digits.worker.evaluation.sources import parse_line
 from digits.worker.runtime import WorkerContext
 from tests.predictor.fake_engine import LABELS, FakeEngine, write_snapshot
+from tests.worker.evaluation import evaluating
 
 MODEL_ID = "20260101-000000-aaaa"
 JOB_ID = "20260101-000001-bbbb"
@@ -56,19 +55,11 @@ def pictures(tmp_path):
 def context_for(jobs_dir: JobsDir, roots=(), **spec) -> WorkerContext:
     options = {"framework": "fake", "roots": tuple(str(r) for r in roots)}
     values = EvaluationSpec(model_id=MODEL_ID, snapshot="snapshots/epoch_1.json", epoch=1.0, **options, **spec)
-    task, needs = "classification", Resources("inference")
-    request = JobRequest(JOB_ID, Kind.EVALUATION, "Evaluation", task, time.time(), {}, values.to_json(), (), needs)
-    folder = jobs_dir.folder(JOB_ID)
-    folder.create(request, UserColumns("test"))
-    return WorkerContext(folder, jobs_dir, request, 1, 2, (), 60)
+    return evaluating.context_for(jobs_dir, JOB_ID, "classification", values)
 
 
 def run(context: WorkerContext) -> tuple[dict, PredictionReader]:
-    try:
-        evaluation.run(context)
-    finally:
-        context.writer.close()
-    return read_json(context.folder.result_file), PredictionReader(context.folder.path / PREDICTIONS_FILE)
+    return evaluating.run(context), evaluating.kept_by(context.folder.path)
 
 
 def write_list(context: WorkerContext, lines: list[str]) -> None:
