@@ -170,25 +170,19 @@ class PredictionReader:
     ) -> np.ndarray:
         """Row numbers, int64 (n,), of those that match, sorted by one of `sorts`; unknown values come last. `only` is `wrong`,
         `right` or empty; it, `label` and `predicted` (class numbers) need most probable classes."""
+        if not self.is_ranked:
+            return _ordered(np.arange(len(self)), self.table[sort].to_numpy() if sort in self.metrics else None, descending)
+        (best, scores), labels = self.best(), self.labels()
         keep = np.ones(len(self), dtype=bool)
         if only in ("wrong", "right"):
-            keep &= (self.labels() >= 0) & ((self.best()[0] == self.labels()) == (only == "right"))
+            keep &= (labels >= 0) & ((best == labels) == (only == "right"))
         if label is not None:
-            keep &= self.labels() == label
+            keep &= labels == label
         if predicted is not None:
-            keep &= self.best()[0] == predicted
-        rows = np.flatnonzero(keep)
-        if sort not in self.sorts or sort == "index":
-            return rows[::-1] if descending else rows
-        values = self._numbers(sort)[rows]
-        return rows[np.argsort(-values if descending else values, kind="stable")]  # NaN sorts last either way
-
-    def _numbers(self, sort: str) -> np.ndarray:
-        """What pictures are sorted by, float64 (N,), NaN where it is not known."""
-        if not self.is_ranked:
-            return self.table[sort].to_numpy()
-        keys = {"confidence": self.best()[1], "loss": -self.true_scores(), "label": self.labels(), "predicted": self.best()[0]}
-        return keys[sort].astype(np.float64)
+            keep &= best == predicted
+        known = np.where(labels < 0, np.nan, labels)
+        keys = {"confidence": scores, "loss": -self.true_scores(), "label": known, "predicted": best}
+        return _ordered(np.flatnonzero(keep), keys.get(sort), descending)
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
         """The rows of those numbers (n,), in the order given."""
@@ -211,6 +205,14 @@ class PredictionReader:
 
     def _without(self, name: str) -> pa.Table:
         return self.table.drop_columns([name]) if name in self.table.column_names else self.table
+
+
+def _ordered(rows: np.ndarray, numbers: np.ndarray | None, descending: bool) -> np.ndarray:
+    """Row numbers (n,) by `numbers` of all rows (N,), NaN last either way; without any in their own order or its reverse."""
+    if numbers is None:
+        return rows[::-1] if descending else rows
+    values = numbers[rows].astype(np.float64)
+    return rows[np.argsort(-values if descending else values, kind="stable")]
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:

@@ -256,6 +256,9 @@ def test_predictions_are_filtered_and_sorted(jobs_dir, tmp_path):
     assert reader.select(predicted=1, sort="confidence").tolist() == [1, 2]
     assert reader.select(label=0).tolist() == [0, 1]
     assert reader.select(sort="loss", descending=True).tolist()[0] == 1
+    for descending in (False, True):  # what is not known comes last either way
+        assert reader.select(sort="label", descending=descending).tolist()[-1] == 3
+        assert reader.select(sort="loss", descending=descending).tolist()[-1] == 3
     np.testing.assert_allclose(reader.probabilities(), scores)
     assert reader.rows([3])[0].loss is None
     assert reader.rows([1])[0].correct is False
