@@ -116,7 +116,7 @@ PYTORCH = Framework(
     },
     library_rows=("library.json", "dense_library.json"),
     library_title="torchvision, timm and smp",
-    packages=("torch", "torchvision", "timm", "lightning"),
+    packages=("torch", "torchvision", "timm", "lightning-fabric"),
     exports=(
         Format("onnx", "ONNX", "digits.engines.pytorch.export_onnx:OnnxExporter", ("pytorch",), "For ONNX Runtime and its like."),
         Format(

@@ -24,7 +24,7 @@ from digits.storage.folders import JobsDir
 PACKAGES = (
     "torch",
     "torchvision",
-    "lightning",
+    "lightning-fabric",
     "timm",
     "numpy",
     "pyarrow",

@@ -367,7 +367,7 @@ def test_the_archive_classifies_without_digits_and_gives_the_same_numbers(studio
 # Runs a script in an interpreter that has neither digits nor what it needs beside the framework and Pillow.
 STRANGER = """
 import runpy, sys
-for name in ("digits", "safetensors", "lightning", "timm", "cv2", "pyarrow"):
+for name in ("digits", "safetensors", "lightning_fabric", "timm", "cv2", "pyarrow"):
     sys.modules[name] = None
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

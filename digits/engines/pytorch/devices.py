@@ -17,10 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment
 
 from digits.engines.base import TrainingRun
+from digits.engines.pytorch.fabric import Fabric, LightningEnvironment
 from digits.errors import TrainingError
 
 KILL_SECONDS = 10.0

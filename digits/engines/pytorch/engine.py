@@ -19,7 +19,7 @@ class TorchEngine(Engine):
         return report(network_text, context)
 
     def train(self, run: TrainingRun) -> None:
-        from digits.engines.pytorch.train import train  # Lightning and torchmetrics: a predictor starts twice as fast without
+        from digits.engines.pytorch.train import train  # Fabric: a predictor starts twice as fast without
 
         train(run)
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from digits.domain.inference import main_output
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES, named_values
 from digits.engines.pytorch.build import TorchNetwork
+from digits.engines.pytorch.fabric import Fabric
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss

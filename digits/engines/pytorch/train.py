@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 from torch import nn
 
 from digits.domain.events import WarningEvent
@@ -17,6 +16,7 @@ from digits.engines.base import TrainingRun
 from digits.engines.network.text import describe, own_frames
 from digits.engines.pytorch.build import TorchNetwork, build, check_module, takes_channels_last
 from digits.engines.pytorch.devices import check_devices, make_fabric, ranks, set_threads
+from digits.engines.pytorch.fabric import Fabric
 from digits.engines.pytorch.inputs import Augmenter, Inputs
 from digits.engines.pytorch.losses import make_loss
 from digits.engines.pytorch.optimizers import make_optimizer

@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from digits.engines.pytorch.inputs import Inputs, centre
+from digits.engines.pytorch.inputs import Inputs
 from digits.engines.training.preprocessing import Preprocessing
 from digits.images.prepare_for_model import prepare
 from digits.service.models.archives import SHARED, script_files
+from digits.utils.resizing import centre_part
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,9 @@ def test_features_become_the_same_inputs(script, mean_kind, crop, whitening):
     feature = random.integers(0, 256, (3, 16, 24), np.uint8)
     inputs = Inputs(how, mean, torch.device("cpu"))
     raw = inputs.raw(feature[None].copy())
-    expected = inputs.normalize(centre(raw, shape[1:]).contiguous())
+    cut = centre_part(raw, (shape[1], shape[2]))
+    assert cut is not None
+    expected = inputs.normalize(cut.contiguous())
     meta = {"preparation": how.to_json(), "input_shape": list(shape), "stored_shape": [3, 16, 24]}
     found = script["prepare"](feature, meta, None if mean is None else torch.from_numpy(mean))
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
