@@ -65,6 +65,10 @@ def _raise(error: Exception) -> Any:
 class DataIngestion(DataIngestionInterface):
     """Entries 0, 1, 2, …; `count` of them in training, `val_count` in validation."""
 
+    case: str
+    count: int
+    val_count: int
+
     def __init__(self, case: str = "pair", count: int = 12, val_count: int = 0, mode: str = "processes", **kwargs: Any) -> None:
         super().__init__(case=case, count=count, val_count=val_count, **kwargs)
         self.encode_mode = mode

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_its_shuffle_is_made_once_and_its_objects_survive(
 
     job = make_dataset(host, "old-style", values(place))
     frozen = host.folder(job.id).userdata_file.read_bytes()
-    first, second = (userdata.thaw(DataIngestion, frozen) for _ in range(2))
+    first, second = (cast(Any, userdata.thaw(DataIngestion, frozen)) for _ in range(2))
     assert [item.value for item in first.userdata["items"]] == [item.value for item in second.userdata["items"]]
     assert first.handle.readable()  # what cannot be pickled is made again
     for one in (first, second):

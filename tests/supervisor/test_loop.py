@@ -13,6 +13,7 @@ from digits.service import jobs as actions
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.supervisor.gpus import Gpu
+from digits.supervisor.local_executor import LocalExecutor
 from digits.supervisor.server import executor_for
 from digits.utils.values import TRUE_TEXTS
 from tests.supervisor.conftest import World
@@ -194,4 +195,5 @@ def test_workers_know_whether_addresses_may_be_fetched(tmp_path: Path, monkeypat
     monkeypatch.delenv("DIGITS_ALLOW_URLS", raising=False)
     for allowed in (False, True):  # as a configuration file may say it
         executor = executor_for(Settings(jobs_dir=str(tmp_path), allow_urls=allowed), JobsDir(tmp_path))
+        assert isinstance(executor, LocalExecutor)
         assert (executor.environ["DIGITS_ALLOW_URLS"].lower() in TRUE_TEXTS) == allowed

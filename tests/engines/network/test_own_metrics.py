@@ -123,7 +123,7 @@ def test_an_own_metric_without_a_direction_is_charted_but_cannot_decide(tmp_path
 def test_a_metric_that_is_not_measured_is_replaced_and_said_so(tmp_path: Path) -> None:
     spec = TrainingSpec("d", "classification", network=VECTOR.format(size=2), epochs=1, batch_size=8, best_metric="psnr")
     events = train(data("classification", tmp_path / "data"), tmp_path / "model", spec)
-    assert [event.code for event in events if getattr(event, "code", "") == "best-metric"] == ["best-metric"]
+    assert [getattr(event, "code", "") for event in events].count("best-metric") == 1
     assert [event.decides for event in events if isinstance(event, MetricEvent) and event.phase == "val"] == ["accuracy"] * 2
 
 

@@ -47,15 +47,10 @@ def test_what_cannot_be_read_is_named(wrong: dict[str, str]) -> None:
 
 
 def test_a_source_frozen_before_there_were_options_has_them() -> None:
-    made = userdata.build(Segmentation, {"label_folder": "/a", "seed": "5", "has_val_folder": True})
-    assert "options" not in made.__getstate__()  # type: ignore[operator]  # as older ones were frozen, so are new ones
-    assert (
-        pickle.loads(pickle.dumps(made)).options
-        == made.options
-        == SegmentationOptions(  # type: ignore[attr-defined]
-            label_folder="/a", seed=5, has_val_folder=True
-        )
-    )
+    made: Any = userdata.build(Segmentation, {"label_folder": "/a", "seed": "5", "has_val_folder": True})
+    assert "options" not in made.__getstate__()  # as older ones were frozen, so are new ones
+    expected = SegmentationOptions(label_folder="/a", seed=5, has_val_folder=True)
+    assert pickle.loads(pickle.dumps(made)).options == made.options == expected
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.get_id())
