@@ -132,7 +132,7 @@ def start_server(folder: Path, *arguments: str, **variables: str) -> Iterator[Ru
         )
     service = Service.open(Settings(jobs_dir=values["jobs_dir"], auth=values["auth"] == "true", data_dirs=values["data_dirs"]))
     try:
-        _wait_until_it_answers(f"http://127.0.0.1:{port}/health", process, log)
+        wait_until_it_answers(f"http://127.0.0.1:{port}/health", process, log)
         yield RunningServer(f"http://127.0.0.1:{port}", service, process)
     finally:
         service.close()
@@ -146,7 +146,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import RunningServer, free_port, start_server
+import psutil
+
+from tests.conftest import RunningServer, free_port, start_server, wait_until_it_answers
 
 
 def get(server: RunningServer, path: str) -> tuple[Any, bytes]:
@@ -43,14 +44,11 @@ def test_a_killed_server_can_be_started_again_at_once(tmp_path: Path) -> None:
     port = str(free_port())
     arguments = ("-m", "digits", "serve", "--stop-jobs")
     with start_server(tmp_path, *arguments, port=port) as killed, urllib.request.urlopen(f"{killed.url}/events"):
+        left = psutil.Process(killed.process.pid).children(recursive=True)
         killed.process.kill()
         killed.process.wait()
         with start_server(tmp_path, *arguments, port=port) as server:
-            # the killed one's web process may answer for a moment more, before this one holds the folder
-            for _ in range(200):
-                holder = json.loads((server.jobs_dir / ".digits" / "runtime.json").read_text())
-                if holder["pid"] == server.process.pid:
-                    break
-                time.sleep(0.05)
-            assert holder["pid"] == server.process.pid
+            assert not psutil.wait_procs(left, timeout=20)[1]  # one of them may have answered for a moment more
+            wait_until_it_answers(server.url + "/health", server.process, tmp_path / "server.log")
+            assert json.loads((server.jobs_dir / ".digits" / "runtime.json").read_text())["pid"] == server.process.pid
             assert json.loads(get(server, "/index.json")[1])["models"] == []
