@@ -101,6 +101,12 @@ class Augmentation:
     hsv_v: float = 0.06
     shift: float = 0.0
 
+    @property
+    def active(self) -> bool:
+        """Whether pictures of the training are changed at random; whitening is no change at random."""
+        numbers = (self.rot, self.scale, self.shift, self.noise, self.contrast)
+        return self.flip != "none" or self.quad_rot != "none" or self.hsv_use or any(numbers)
+
 
 @dataclass(frozen=True)
 class StartWeights:

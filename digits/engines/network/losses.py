@@ -7,6 +7,9 @@ from digits.errors import BadRequest
 from digits.tasks import Labels, of
 from digits.tasks.base import NONE_IGNORED as NONE_IGNORED
 
+FOCAL_GAMMA = 2.0  # of the focal losses
+SMALLEST = 1e-7  # probability of which a logarithm is taken
+
 LOSSES = {
     "cross_entropy": "Cross-entropy of class scores",
     "cross_entropy_dice": "Cross-entropy plus soft Dice of class scores per pixel",

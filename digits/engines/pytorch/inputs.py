@@ -80,8 +80,7 @@ class Augmenter:
 
     @property
     def active(self) -> bool:
-        a = self.augmentation
-        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
+        return self.augmentation.active
 
     def __call__(self, x: Tensor, y: Any, epoch: int, samples: np.ndarray) -> tuple[Tensor, Any]:
         """Augmented `x` (N, C, H, W) in stored units and its labels."""

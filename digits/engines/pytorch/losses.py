@@ -12,11 +12,9 @@ from torch import Tensor
 from digits.domain.datasets import IGNORED
 from digits.domain.inference import main_output
 from digits.engines.base import names_of
-from digits.engines.network.losses import NONE_IGNORED, check_loss
+from digits.engines.network.losses import FOCAL_GAMMA, NONE_IGNORED, SMALLEST, check_loss
 from digits.errors import NetworkError
 
-FOCAL_GAMMA = 2.0
-SMALLEST = 1e-7  # probability of which a logarithm is taken
 Loss = Callable[[Any, Tensor], dict[str, Tensor]]
 
 

@@ -70,8 +70,7 @@ class Augmenter:
 
     @property
     def active(self) -> bool:
-        a = self.augmentation
-        return a.flip != "none" or a.quad_rot != "none" or a.hsv_use or any((a.rot, a.scale, a.shift, a.noise, a.contrast))
+        return self.augmentation.active
 
     def transforms(self, epoch: int, samples: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         """The random numbers of the samples (n,) whose features are (C, H, W): arrays (n, …) for the step, none where nothing

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from digits.domain.datasets import IGNORED
-from digits.engines.network.losses import NONE_IGNORED, check_loss
+from digits.engines.network.losses import FOCAL_GAMMA, NONE_IGNORED, SMALLEST, check_loss
 from digits.engines.tensorflow.build import scored_output
 from digits.engines.tensorflow.start import tf
 from digits.errors import NetworkError
 
-FOCAL_GAMMA = 2.0
-SMALLEST = 1e-7  # probability of which a logarithm is taken
 Loss = Callable[[Any, Any], dict[str, Any]]
 
 

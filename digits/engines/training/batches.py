@@ -7,10 +7,10 @@ no queues. Everything else is decoded by a few threads some batches ahead, in or
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from digits.engines.training.augmentation import crop_offsets, permutation
 from digits.engines.training.boxes import cropped
 from digits.errors import TrainingError
 from digits.storage.records.boxes import BOX_DTYPE
+from digits.utils.read_ahead import read_ahead
 from digits.utils.resizing import centre_start
 
 AHEAD = 4  # batches read ahead when decoding
@@ -64,13 +65,10 @@ class BatchSource:
     def stream(self, parts: Sequence[np.ndarray], seed: int = 0, epoch: int | None = None) -> Iterator[Batch]:
         """A batch for each array (n,) of indices. With an `epoch` crops are random (by seed, epoch and sample), else central."""
 
-        def load(indices: np.ndarray) -> Batch:
-            return self.load(indices, seed, epoch)
-
         if self._pool is None:
-            yield from map(load, parts)
+            yield from (self.load(indices, seed, epoch) for indices in parts)
         else:
-            yield from _ahead(self._pool, load, parts)
+            yield from read_ahead(self._pool, (partial(self.load, indices, seed, epoch) for indices in parts), AHEAD)
 
     def load(self, indices: np.ndarray, seed: int = 0, epoch: int | None = None) -> Batch:
         """One batch, now, of the records `indices` int64 (n,): features (n, C, H, W) at `size`. TrainingError where a record
@@ -131,19 +129,3 @@ def share(indices: np.ndarray, rank: int, world: int) -> tuple[np.ndarray, float
 def _cut(array: np.ndarray, corner: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     y, x = int(corner[0]), int(corner[1])
     return array[..., y : y + size[0], x : x + size[1]]
-
-
-def _ahead(pool: ThreadPoolExecutor, load: Callable[[np.ndarray], Batch], parts: Sequence[np.ndarray]) -> Iterator[Batch]:
-    """Results in order, with at most AHEAD loads under way; what is not taken any more is cancelled."""
-    waiting: deque[Future[Batch]] = deque()
-    rest = iter(parts)
-    try:
-        for part in rest:
-            waiting.append(pool.submit(load, part))
-            if len(waiting) >= AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

@@ -43,7 +43,7 @@ def customize_text(service: Service, network: str, framework: str, epoch: Any = 
     spec = model_spec(service, job)
     start = start_weights(service, job, spec, epoch, "snapshot_epoch")
     if start.source == "snapshot":
-        return {"network": spec.network, "snapshot": str(service.folder(start.job_id).path / start.snapshot)}
+        return {"network": spec.network, "snapshot": str(service.folder(start.job_id).snapshot_file(start.snapshot))}
     return {"network": spec.network, **({"snapshot": start.path} if start.source == "path" else {})}
 
 

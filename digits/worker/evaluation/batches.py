@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -16,6 +15,7 @@ from digits.domain.events import ProgressEvent, WarningEvent
 from digits.engines.base import Predictor
 from digits.errors import DataError, JobStopped
 from digits.storage.files import atomic
+from digits.utils.read_ahead import read_ahead
 from digits.worker.evaluation.sources import InputSource, PictureBatch
 from digits.worker.runtime import WorkerContext
 
@@ -101,18 +101,8 @@ def batch_size(predictor: Predictor) -> int:
 
 def _read_ahead(source: InputSource, size: int, threads: int) -> Iterator[PictureBatch]:
     """Batches in order, read by several threads that keep a bounded number ready."""
-    waiting: deque[Future[PictureBatch]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
-        try:
-            for reading in source.readings(size):
-                waiting.append(pool.submit(reading))
-                if len(waiting) > threads * READ_AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from read_ahead(pool, source.readings(size), threads * READ_AHEAD + 1)
 
 
 def _note(problems: IO[str], batch: PictureBatch) -> int:
