@@ -26,7 +26,7 @@ FOR_MAPS = (
 
 
 def spec(task: str, name: str) -> TrainingSpec:
-    epochs = 2 if "fasterrcnn" in name else 5  # it looks at hundreds of regions of each picture
+    epochs = 3 if "fasterrcnn" in name else 5  # it looks at hundreds of regions of each picture
     return TrainingSpec(
         "x",
         task,
