@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
 from digits.domain.jobs import Status
@@ -69,6 +69,23 @@ def test_the_form_fills_in_draws_and_warns(page: Page, context: BrowserContext, 
     page.fill("#learning_rate", "0.1, 0.01")
     expect(page.locator("#lr-chart .lines")).to_have_count(2)
     expect(page.locator("[data-create]")).to_have_text("Create 4 models")
+
+
+def test_what_was_written_before_the_code_came_stays(
+    page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job
+) -> None:
+    name_yourself(context, web_server)
+    held: list[Route] = []
+    page.route("**/pages/model_form.js*", lambda route: held.append(route))  # as on a slow connection
+    page.goto(f"{web_server.url}{NEW}?dataset={dataset.id}", wait_until="commit")
+    page.fill("#model_name", "a name of my own")
+    page.fill("#train_epochs", "3")
+    page.locator("label", has_text="LeNet").first.click()
+    until(lambda: page.evaluate("true") and bool(held))
+    held[0].continue_()
+    expect(page.locator("[data-summary]")).to_contain_text("3 epochs")
+    expect(page.locator("#model_name")).to_have_value("a name of my own")
+    expect(page.locator("#batch_size")).to_have_value("64")  # LeNet's, whose card was chosen
 
 
 def test_a_network_is_customized_in_the_editor(

@@ -5,7 +5,7 @@ import { attach } from "../parts/code_editor.js";
 import { copyText, toast } from "../parts/dialogs.js";
 import { all as allIn, el, find, pageData } from "../parts/elements.js";
 import { number } from "../parts/format.js";
-import { control as controlOf, textOf } from "../parts/forms.js";
+import { control as controlOf, isEdited, textOf } from "../parts/forms.js";
 import { describe, readForm } from "../parts/model_summary.js";
 import { networkTable } from "../parts/network_table.js";
 import { networkView } from "../parts/network_view.js";
@@ -51,7 +51,9 @@ const search = find("#library-search", form, HTMLInputElement);
 const submit = find('[type="submit"]', form, HTMLButtonElement);
 const isFresh = form.hasAttribute("data-fresh"); // not one that came back with errors
 /** @type {Set<string>} */
-const touched = new Set(); // fields the user has set are not overwritten by recommended values
+const touched = new Set( // fields the user has set, also before this code ran, are not overwritten by recommended values
+  [...form.elements].filter(isEdited).map((field) => field.getAttribute("name") ?? ""),
+);
 /** @type {Map<string, Network>} */
 let library = new Map();
 let tab = part("[data-tab].active").dataset.tab ?? "";
@@ -395,4 +397,5 @@ wireTabs(form, choose);
 choose(tab);
 offerSwitch();
 showTask();
+if (touched.has("standard_networks")) recommendedValues();
 showDependents();
