@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -71,21 +72,41 @@ def test_the_form_fills_in_draws_and_warns(page: Page, context: BrowserContext, 
     expect(page.locator("[data-create]")).to_have_text("Create 4 models")
 
 
+@contextmanager
+def before_the_code(page: Page, address: str) -> Iterator[None]:
+    """The form as a slow connection shows it: the block comes before the page's code."""
+    held: list[Route] = []
+    page.route("**/pages/model_form.js*", lambda route: held.append(route))
+    page.goto(address, wait_until="commit")
+    yield
+    until(lambda: page.evaluate("true") and bool(held))
+    held[0].continue_()
+
+
 def test_what_was_written_before_the_code_came_stays(
     page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job
 ) -> None:
     name_yourself(context, web_server)
-    held: list[Route] = []
-    page.route("**/pages/model_form.js*", lambda route: held.append(route))  # as on a slow connection
-    page.goto(f"{web_server.url}{NEW}?dataset={dataset.id}", wait_until="commit")
-    page.fill("#model_name", "a name of my own")
-    page.fill("#train_epochs", "3")
-    page.locator("label", has_text="LeNet").first.click()
-    until(lambda: page.evaluate("true") and bool(held))
-    held[0].continue_()
+    with before_the_code(page, f"{web_server.url}{NEW}?dataset={dataset.id}"):
+        page.fill("#model_name", "a name of my own")
+        page.fill("#train_epochs", "3")
+        page.locator("label", has_text="LeNet").first.click()
     expect(page.locator("[data-summary]")).to_contain_text("3 epochs")
     expect(page.locator("#model_name")).to_have_value("a name of my own")
     expect(page.locator("#batch_size")).to_have_value("64")  # LeNet's, whose card was chosen
+
+
+def test_a_framework_chosen_before_the_code_came_shows_its_networks(
+    page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job
+) -> None:
+    if "tensorflow" not in available_frameworks():
+        pytest.skip("TensorFlow is not installed")
+    name_yourself(context, web_server)
+    with before_the_code(page, f"{web_server.url}{NEW}?dataset={dataset.id}"):
+        page.get_by_text("TensorFlow", exact=True).click()
+    cards = page.locator("#pane-standard .network-card:visible")
+    expect(cards.filter(has_text="Siamese")).to_have_count(1)
+    expect(cards.locator("input:checked")).to_have_count(1)
 
 
 def test_a_network_is_customized_in_the_editor(

@@ -170,8 +170,6 @@ SOURCES: dict[str, tuple[str, Callable[..., dict[str, Any]], str, str]] = {
     "hearts": (own("image-sunnybrook"), hearts, "segmentation", "unet"),
 }
 
-FIRST_WITH = {network: name for name, (*_, network) in reversed(SOURCES.items())}  # is evaluated too
-
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
@@ -209,8 +207,7 @@ def test_from_the_form_to_a_trained_model(name: str, client: Client, request: py
     kind = tasks.of(info["task"], tasks.Labels.of_snapshot(json.loads((client.server.jobs_dir / made["id"] / META).read_text())))
     assert (answer["kind"], len(answer["samples"])) == (kind.output_kind, 1)
     assert bool(answer["predictions"]) == (network in ("small_cnn", "lenet"))
-    pages = [client.page(f"/models/{made['id']}"), client.page(f"{GENERIC}/infer_one", job_id=made["id"], record="val:0")]
-    if FIRST_WITH[network] == name:
-        pages.append(client.page(f"/models/{made['id']}/evaluate", wait="1"))
-    for page in pages:
+    results = client.page(f"{GENERIC}/infer_one", job_id=made["id"], record="val:0")
+    evaluation = client.page(f"/models/{made['id']}/evaluate", wait="1")
+    for page in (client.page(f"/models/{made['id']}"), results, evaluation):
         assert "generic" not in shown_text(page).lower()

@@ -78,10 +78,6 @@ class Augmenter:
         self.moves_labels = moves_labels
         self.index_maps = index_maps
 
-    @property
-    def active(self) -> bool:
-        return self.augmentation.active
-
     def __call__(self, x: Tensor, y: Any, epoch: int, samples: np.ndarray) -> tuple[Tensor, Any]:
         """Augmented `x` (N, C, H, W) in stored units and its labels."""
         transforms = draw(self.augmentation, self.seed, epoch, samples)

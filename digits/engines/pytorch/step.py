@@ -70,7 +70,7 @@ class TorchStep(TrainingStep):
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
         x = self.inputs.raw(batch.features)  # (N, C, H, W) float32, stored units
         y = self.targets(batch.labels, x)  # (N,), (N, H, W) int64, or (N, …) float32
-        if self.augmenter.active:
+        if self.augmenter.augmentation.active:
             x, y = self.augmenter(x, y, epoch, batch.indices)
         x = self.inputs.normalize(x)  # (N, C, H, W) float32, prepared
         y = x.clone() if y is None else y

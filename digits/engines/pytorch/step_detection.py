@@ -35,7 +35,7 @@ class DetectionStep(TorchStep):
 
     def _augmented(self, batch: Batch, epoch: int) -> tuple[Tensor, Boxes]:
         x = self.inputs.raw(batch.features)  # (N, C, H, W) float32, stored units
-        if not self.augmenter.active:
+        if not self.augmenter.augmentation.active:
             return x, batch.labels
         x, _ = self.augmenter(x, None, epoch, batch.indices)
         transforms = draw(self.augmenter.augmentation, self.augmenter.seed, epoch, batch.indices)

@@ -68,10 +68,6 @@ class Augmenter:
         self.moves_labels = moves_labels
         self.index_maps = index_maps
 
-    @property
-    def active(self) -> bool:
-        return self.augmentation.active
-
     def transforms(self, epoch: int, samples: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         """The random numbers of the samples (n,) whose features are (C, H, W): arrays (n, …) for the step, none where nothing
         changes. `flip_x`, `flip_y` bool (n,), `turns` int64 (n,), `transform` float32 (n, 8), `hsv` (n, 3), `contrast`

@@ -69,7 +69,8 @@ class TensorflowStep(TrainingStep):
 
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
         data = self._data(batch)
-        drawn = self.augmenter.transforms(epoch, batch.indices, batch.features.shape[1:]) if self.augmenter.active else {}
+        active = self.augmenter.augmentation.active
+        drawn = self.augmenter.transforms(epoch, batch.indices, batch.features.shape[1:]) if active else {}
         with tf.device(self.device):
             if not self.accumulators:
                 values = self._function("whole", self._whole, data, drawn)(data, drawn, np.float32(rate))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from digits.domain.jobs import Kind
-from digits.errors import FormErrors, NotFound
+from digits.errors import FormErrors, NotFound, StorageError
 from digits.frameworks import DEFAULT
 from digits.ipc.supervisor_client import call
 from digits.service import Service
@@ -35,7 +35,7 @@ class CheckForm(FormModel):
 def customize_text(service: Service, network: str, framework: str, epoch: Any = None) -> dict[str, Any]:
     """`network`, the text of a standard network or of the model with that id, and, where `epoch` chooses weights, `snapshot`.
 
-    Raises NotFound when there is no such network, FormErrors when the model has no snapshot of that epoch.
+    Raises NotFound when there is no such network, FormErrors when the model has no snapshot of that epoch (any more).
     """
     job = service.store.find(network)
     if job is None or job.kind != Kind.MODEL:
@@ -43,7 +43,11 @@ def customize_text(service: Service, network: str, framework: str, epoch: Any = 
     spec = model_spec(service, job)
     start = start_weights(service, job, spec, epoch, "snapshot_epoch")
     if start.source == "snapshot":
-        return {"network": spec.network, "snapshot": str(service.folder(start.job_id).snapshot_file(start.snapshot))}
+        try:
+            path = service.folder(start.job_id).snapshot_file(start.snapshot)
+        except StorageError as error:
+            raise FormErrors({"snapshot_epoch": [str(error)]}) from error
+        return {"network": spec.network, "snapshot": str(path)}
     return {"network": spec.network, **({"snapshot": start.path} if start.source == "path" else {})}
 
 

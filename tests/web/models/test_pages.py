@@ -182,6 +182,11 @@ def test_customize_names_the_snapshot(client: FlaskClient, dataset: Job, service
     assert Path(answer["snapshot"]) == file
     values = {"method": "custom", "custom_network": answer["network"], "custom_network_snapshot": answer["snapshot"]}
     assert create(client, dataset, **values).status_code == 200, "what customize answers can be sent back"
+    file.rename(service.folder(dataset.id).path / "elsewhere.safetensors")
+    file.symlink_to(service.folder(dataset.id).path / "elsewhere.safetensors")
+    refused = client.post(f"/models/customize?network={job}", data={"snapshot_epoch": "2"}, headers=JSON)
+    assert refused.status_code == 400, "weights outside the model's folder are none of its snapshots"
+    assert set(refused.get_json()["errors"]) == {"snapshot_epoch"}
 
 
 def test_visualize_lr(client: FlaskClient) -> None:

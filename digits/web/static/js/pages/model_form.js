@@ -396,6 +396,7 @@ attachPreview(form);
 wireTabs(form, choose);
 choose(tab);
 offerSwitch();
+if (touched.has("framework")) showFramework();
 showTask();
 if (touched.has("standard_networks")) recommendedValues();
 showDependents();
