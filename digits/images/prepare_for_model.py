@@ -1,8 +1,9 @@
 """What a network expects of a picture, as its snapshot says: made of a file as the data set prepared its own pictures, or of a
 record of another data set.
 
-`meta["image"]` is the data set's preparation (see `images.prepare.Preparation`); a snapshot of other
-data says size, channels and type by `stored_shape` and `meta["preparation"]`. Features are (C, H, W) in stored units.
+`meta["image"]` is the data set's preparation (see `images.prepare.Preparation`) and the encoding of its records; a snapshot of
+other data says size, channels and type by `stored_shape` and `meta["preparation"]`. Features are (C, H, W) in stored units. A
+network that was trained on `jpg` records gets every picture through the same compression, for it knows no better ones.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from digits.errors import DataError
 from digits.images.arrays import resize_array, with_channels
 from digits.images.place import FILLS, fill_of
 from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
+from digits.storage.records.codec import as_stored, encoding_of
 from digits.utils.image import load_array, load_image
 from digits.utils.resizing import centre_part
 
@@ -44,8 +46,13 @@ class Preparer:
         self._enlarges = self._preparation.keep_size and not dont_resize
         if dont_resize:
             self._preparation = replace(self._preparation, keep_size=True, padding=(0, 0))
+        self._encoding = encoding_of(meta.get("image") or {})
 
     def __call__(self, source: Path | str | bytes) -> np.ndarray:
+        return as_stored(self._feature(source), *self._encoding)
+
+    def _feature(self, source: Path | str | bytes) -> np.ndarray:
+        """The picture (C, H, W) before it is compressed."""
         picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else _values(source)
         feature = self._preparation.feature(picture)
         height, width = feature.shape[1:]
@@ -86,10 +93,10 @@ class Fitting:
     """Records of another data set as a model wants them, and what it makes of them back at their own size; `wanted` is (C, H, W).
 
     Where an output belongs to places of the picture, sizes are squashed: a place at x of a width w comes to lie at x · W / w.
-    Other models get the picture as their own data set would have resized it.
+    Other models get the picture as their own data set would have resized it. `encoding` is that of the records.
     """
 
-    def __init__(self, meta: Mapping[str, Any], task: Restores) -> None:
+    def __init__(self, meta: Mapping[str, Any], task: Restores, encoding: str = "none") -> None:
         how = meta.get("image") or {}
         self.task = task
         self.wanted = tuple(int(n) for n in meta.get("stored_shape") or meta["input_shape"])
@@ -98,9 +105,14 @@ class Fitting:
         self.mode = "squash" if task.of_places else str(how.get("resize_mode") or "squash")
         self.fill = FILLS[fill_of(how)]
         self.dtype = np.dtype((meta.get("preparation") or {}).get("dtype") or "uint8")
+        self.encoding = encoding_of(meta.get("image") or {})
+        self.compresses = self.encoding[0] == "jpg" != encoding
 
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Whether pictures of a shape need no fitting."""
+        return not self.compresses and self._has_size(shape)
+
+    def _has_size(self, shape: tuple[int, ...]) -> bool:
         if self.any_size and shape[0] == self.wanted[0]:
             return shape[1] >= self.least[0] and shape[2] >= self.least[1]
         return tuple(shape) == self.wanted
@@ -115,8 +127,10 @@ class Fitting:
                 f"The records hold {feature.dtype} values, the model was trained on {self.dtype}.",
                 advice="Choose a data set of the same type.",
             )
-        picture = with_channels(feature.transpose(1, 2, 0), self.wanted[0])
-        return resize_array(picture, *self._size(feature.shape), self.mode, self.fill).transpose(2, 0, 1)
+        if not self._has_size(feature.shape):
+            picture = with_channels(feature.transpose(1, 2, 0), self.wanted[0])
+            feature = resize_array(picture, *self._size(feature.shape), self.mode, self.fill).transpose(2, 0, 1)
+        return as_stored(feature, *self.encoding)
 
     def restored(self, output: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """A kept output (…, h, w), or boxes (n, 6), of a picture that had `size` (H, W) before it was fitted, as it would lie

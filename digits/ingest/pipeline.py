@@ -322,6 +322,7 @@ class Ingest:
             **kept_colours(source),
             **({"labels": labels} if labels else {}),
             "feature_encoding": schema.meta.feature_encoding,
+            **({"jpeg_quality": schema.quality} if schema.meta.feature_encoding == "jpg" else {}),
             "problem_counts": dict(self.problems.counts),
             **mean,
         }

@@ -122,7 +122,8 @@ def _inference_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: M
 
 def _inference_entries(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
-    return data.inference_entries(app, extension_id, _userdata(jobs_dir, header), header["values"], header["allowed_roots"])
+    folder = jobs_dir.folder(str(header["job_id"]))
+    return data.inference_entries(app, extension_id, folder, header["values"], header["allowed_roots"])
 
 
 def _facts(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:

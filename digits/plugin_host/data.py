@@ -20,7 +20,9 @@ from digits.ingest.encode import encoded, entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
+from digits.storage.folders import JobFolder
 from digits.storage.records import boxes as box_arrays
+from digits.storage.records.codec import as_stored, encoding_of
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
 MAX_ENCODED_BYTES = 1 << 30
@@ -70,13 +72,14 @@ def inference_form(
 
 
 def inference_entries(
-    app: Flask, extension_id: str, file: Path, values: Mapping[str, Any], allowed_roots: Sequence[str]
+    app: Flask, extension_id: str, folder: JobFolder, values: Mapping[str, Any], allowed_roots: Sequence[str]
 ) -> Encoded:
-    """The test entries that an inference form names, encoded.
+    """The test entries that the inference form of the data set in `folder` names, encoded, and compressed as its records are.
 
     Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
     """
     extension = loader.get("data", extension_id)
+    file = folder.userdata_file
     with binding.request_with(app, values):
         form = _inference_form(extension, file)
         if form is None:
@@ -84,7 +87,8 @@ def inference_entries(
         checked = binding.check(form, values)
     kept = with_roots(extension.cls, userdata.userdata_of(file.read_bytes()), allowed_roots)
     instance = userdata.for_inference(extension.cls, kept, checked)
-    return _encode_all(extension_id, instance)
+    info = folder.find_dataset_info()
+    return _encode_all(extension_id, instance, encoding_of(info.extra if info else {}))
 
 
 def stored_facts(extension_id: str, file: Path) -> dict[str, Any]:
@@ -143,7 +147,7 @@ def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: binding.plain(value) for name, value in values.items()}
 
 
-def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
+def _encode_all(plugin: str, instance: DataIngestionInterface, encoding: tuple[str, int]) -> Encoded:
     keys: list[str] = []
     skipped: list[dict[str, str]] = []
     arrays: dict[str, Any] = {}
@@ -161,7 +165,7 @@ def _encode_all(plugin: str, instance: DataIngestionInterface) -> Encoded:
             if size > MAX_ENCODED_BYTES:
                 limit = f"{MAX_ENCODED_BYTES >> 20} MiB"
                 raise PluginError(f"The test entries of {plugin} are larger than {limit}.", advice="Test fewer at once.")
-            arrays[f"{len(keys)}/feature"] = feature
+            arrays[f"{len(keys)}/feature"] = as_stored(feature, *encoding)
             if label is not None:
                 box_arrays.put(arrays, f"{len(keys)}/label", label)
             keys.append(names.of(entry, place, number if len(found) > 1 else None))

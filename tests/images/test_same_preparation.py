@@ -17,6 +17,7 @@ from PIL import Image
 from digits.images.place import NOISE, ZERO, fill_of
 from digits.images.prepare_for_model import Fitting, Preparer
 from digits.service.models.templates.predicting import read_feature
+from digits.storage.records.codec import as_stored
 from digits.tasks import Labels, of
 from tests.ingest import objects
 from tests.ingest.making import FOLDER, Run, make_job, picture, run_job
@@ -77,9 +78,11 @@ SOURCES = (classification, multi_label, segmentation, detection, regression, pro
 CASES = [(source, mode) for source in SOURCES for mode in ("squash", "crop", "fill")] + [(classification, "half_crop")]
 
 
-def made(tmp_path: Path, source: Callable[..., tuple[str, dict[str, Any]]], **values: Any) -> Run:
+def made(
+    tmp_path: Path, source: Callable[..., tuple[str, dict[str, Any]]], spec: dict[str, Any] | None = None, **values: Any
+) -> Run:
     extension, data = source(tmp_path, **values)
-    return run_job(make_job(tmp_path / "jobs", extension, data))
+    return run_job(make_job(tmp_path / "jobs", extension, data, **(spec or {})))
 
 
 def meta_of(run: Run) -> dict[str, Any]:
@@ -185,3 +188,37 @@ def test_a_record_of_another_data_set_is_padded_as_the_models_own(
         (path,) = run.reader().column("source", [row])
         other = np.asarray(Image.open(path)).transpose(2, 0, 1)  # as a data set that keeps sizes stores it
         np.testing.assert_array_equal(fitting.fitted(other), run.reader().feature(row))
+
+
+@pytest.mark.parametrize(
+    ("source", "spec"),
+    [
+        *((source, {"feature_encoding": "jpg"}) for source in SOURCES),
+        (classification, {"feature_encoding": "jpg", "jpeg_quality": 40}),
+        (processing, {"feature_encoding": "png"}),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "-".join(map(str, value.values())),
+)
+def test_a_picture_comes_through_the_compression_that_the_records_went_through(
+    tmp_path: Path, source: Callable[..., tuple[str, dict[str, Any]]], spec: dict[str, Any]
+) -> None:
+    run = made(tmp_path, source, spec, resize_mode="fill")
+    meta = meta_of(run)
+    check_all(run, meta)
+    raw = {**meta, "image": {**meta["image"], "feature_encoding": "none"}}
+    (path,) = run.reader().column("source", [0])
+    differs = np.abs(Preparer(raw)(path).astype(int) - run.reader().feature(0)).max()
+    assert (differs > 0) == (spec["feature_encoding"] == "jpg")
+
+
+def test_records_of_other_data_sets_are_compressed_once(tmp_path: Path) -> None:
+    meta = meta_of(made(tmp_path, classification, {"feature_encoding": "jpg"}))
+    task = of(meta["task"], Labels.of_snapshot(meta))
+    feature = np.random.default_rng(0).integers(0, 256, tuple(meta["stored_shape"]), np.uint8)
+    assert Fitting(meta, task, "jpg").takes(feature.shape)
+    for encoding in ("none", "png"):
+        fitting = Fitting(meta, task, encoding)
+        assert not fitting.takes(feature.shape)
+        np.testing.assert_array_equal(fitting.fitted(feature), as_stored(feature, "jpg"))
+    plain = {**meta, "image": {**meta["image"], "feature_encoding": "none"}}
+    assert Fitting(plain, task, "none").takes(feature.shape)

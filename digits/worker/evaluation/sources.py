@@ -128,7 +128,7 @@ class SplitSource:
         known = {label: number for number, label in enumerate(meta["class_labels"])}
         self._classes = np.array([known.get(label, UNKNOWN) for label in info.class_labels] or [UNKNOWN], np.int64)
         self.total = min(len(self._reader), spec.limit or len(self._reader))
-        self._fitting = Fitting(meta, of(meta["task"], Labels.of_snapshot(meta)))
+        self._fitting = Fitting(meta, of(meta["task"], Labels.of_snapshot(meta)), self._reader.meta.feature_encoding)
 
     def readings(self, size: int) -> Iterator[Reading]:
         for start in range(0, self.total, size):

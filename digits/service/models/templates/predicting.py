@@ -1,6 +1,7 @@
 """What every `predict.py` needs, whatever the framework: pictures become features, outputs become words and files."""
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -88,7 +89,17 @@ def read_feature(path, meta):
         fill = how.get("fill") or ("noise" if "min_side" in how else "zero")  # older data sets do not say it
         size = how.get("width") or width, how.get("height") or height
         array = resize(image, *size, how.get("resize_mode") or "squash", fill)
+    array = compressed(array, how)
     return array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def compressed(array, how):
+    """What JPEG leaves of a picture (H, W) or (H, W, 3), where the training saw its pictures so, else the picture itself."""
+    if how.get("feature_encoding") != "jpg":
+        return array
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "JPEG", quality=how.get("jpeg_quality") or 90, subsampling=0)
+    return np.asarray(Image.open(buffer))
 
 
 def read_values(path, channels, height, width):
