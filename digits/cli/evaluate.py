@@ -68,18 +68,18 @@ def _print(result: dict[str, Any], baseline: BaselineEvent | None) -> None:
     for text in (words, *verdict(result, baseline)):
         click.echo(text, nl=bool(text))
     if 0 < len(result["per_class"]) <= MOST_CLASSES:
-        _print_classes(result["per_class"])
+        _print_classes(task_of_result(result).parts[0], result["per_class"])
 
 
-def _print_classes(rows: Sequence[dict[str, Any]]) -> None:
-    """A row for each class, with the columns of the report."""
+def _print_classes(part: str, rows: Sequence[dict[str, Any]]) -> None:
+    """A row for each class or column, with the columns of the report."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     names = [name for name in rows[0] if name != "label"]
     table = Table(box=None, pad_edge=False)
-    table.add_column("Class")
+    table.add_column(part)
     for name in names:
         table.add_column(column_title(name), justify="right")
     for row in rows:

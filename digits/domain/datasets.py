@@ -20,6 +20,11 @@ def ignored_in(described: Mapping[str, Any]) -> int:
     return int(described.get("ignore_index", IGNORED))
 
 
+def columns_in(described: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the numbers of a label, by what a data set says of itself (`DatasetInfo.extra`); empty where it names none."""
+    return tuple(str(name) for name in described.get("columns") or ())
+
+
 def split_name(text: str) -> str:
     """`val` or `val_db` → `val_db`. BadRequest for any other text."""
     name = text if text.endswith("_db") else f"{text}_db"

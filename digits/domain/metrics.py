@@ -24,7 +24,8 @@ Declared = Mapping[str, Mapping[str, str]]  # own metrics of a network text: `be
 class MetricFacts:
     """One metric. `better` is `higher`, `lower` or empty (not known, so it cannot decide). `short` is the title in tiles and
     columns, `column` that of a table with a row for each class. Metrics of one `chart` share a chart of that title. `missed`: a 0
-    of a class says that none of it was found."""
+    of a class says that none of it was found. `low` and `high` are the ends of its range, None where it has none; `over` says
+    what it is taken over."""
 
     title: str
     better: str = HIGHER
@@ -33,47 +34,66 @@ class MetricFacts:
     chart: str = ""
     column: str = ""
     missed: bool = False
+    low: float | None = None
+    high: float | None = None
+    over: str = ""
 
 
 _ERROR, _SHARE = "Error", "Accuracy (%)"
 
 
-def _share(title: str, short: str = "", column: str = "", missed: bool = False) -> MetricFacts:
-    return MetricFacts(title, HIGHER, PERCENT, short or title, _SHARE, column, missed)
+def _share(title: str, over: str, short: str = "", column: str = "", missed: bool = False) -> MetricFacts:
+    return MetricFacts(title, HIGHER, PERCENT, short or title, _SHARE, column, missed, 0.0, 1.0, over)
 
 
+def _error(title: str, column: str) -> MetricFacts:
+    over = "all numbers of all labels, in the label's units; of a column: its own"
+    return MetricFacts(title, LOWER, "", title[0].lower() + title[1:], _ERROR, column, low=0.0, over=over)
+
+
+_LABELLED, _POOLED = "all pictures with a known class", "mean over the classes; all pixels of all pictures together"
+_PICTURES = "mean over the classes of the means over the pictures in which a class is or was predicted"
+_BOXES = "mean over the classes that have an object"
 METRICS: dict[str, MetricFacts] = {
-    LOSS: MetricFacts("Loss", LOWER, "", "loss", "Loss"),
-    "accuracy": _share("Accuracy (top 1)", "accuracy"),
-    "accuracy_top5": _share("Accuracy (top 5)", "top-5 accuracy"),
-    "mean_dice": _share("Mean Dice (pooled over all pixels)", "mean Dice"),
-    "mean_dice_pictures": _share("Mean Dice (mean over pictures)", "Dice per picture"),
-    "mean_iou": _share("Mean IoU (pooled over all pixels)", "mean IoU"),
-    "mean_iou_pictures": _share("Mean IoU (mean over pictures)", "IoU per picture"),
-    "pixel_accuracy": _share("Pixel accuracy", "pixel accuracy"),
-    "psnr": MetricFacts("PSNR", HIGHER, "dB", "PSNR", "PSNR (dB)"),
-    "ssim": MetricFacts("SSIM", HIGHER, "", "SSIM", "SSIM"),
-    "mae": MetricFacts("Mean absolute error", LOWER, "", "mean absolute error", _ERROR),
-    "rmse": MetricFacts("Root mean square error", LOWER, "", "root mean square error", _ERROR),
-    "r2": MetricFacts("R²", HIGHER, "", "R²", "R²"),
-    "map": _share("mAP@[.5:.95]", "mAP@[.5:.95]"),
-    "map50": _share("mAP@.5", "mAP@.5"),
-    "map75": _share("mAP@.75", "mAP@.75"),
-    "mean_ap": _share("mAP of the labels (macro average precision)", "mAP"),
-    "f1_macro": _share("F1 (macro: mean over the labels)", "macro F1"),
-    "f1_micro": _share("F1 (micro: over all labels)", "micro F1"),
-    "precision": _share("Precision", "precision", "Precision"),
-    "recall": _share("Recall", "recall", "Recall"),
+    LOSS: MetricFacts("Loss", LOWER, "", "loss", "Loss", over="everything that counts in the loss, by its weight"),
+    "accuracy": _share("Accuracy (top 1)", _LABELLED, "accuracy"),
+    "accuracy_top5": _share("Accuracy (top 5)", f"{_LABELLED}; of more than five classes", "top-5 accuracy"),
+    "mean_dice": _share("Mean Dice (pooled over all pixels)", _POOLED, "mean Dice"),
+    "mean_dice_pictures": _share("Mean Dice (mean over pictures)", _PICTURES, "Dice per picture"),
+    "mean_iou": _share("Mean IoU (pooled over all pixels)", _POOLED, "mean IoU"),
+    "mean_iou_pictures": _share("Mean IoU (mean over pictures)", _PICTURES, "IoU per picture"),
+    "pixel_accuracy": _share("Pixel accuracy", "all pixels that count, of all pictures together", "pixel accuracy"),
+    "psnr": MetricFacts("PSNR", HIGHER, "dB", "PSNR", "PSNR (dB)", high=120.0, over="mean over the pictures"),
+    "ssim": MetricFacts(
+        "SSIM", HIGHER, "", "SSIM", "SSIM", low=-1.0, high=1.0, over="mean over the pictures of 6 pixels or more"
+    ),
+    "mae": _error("Mean absolute error", "MAE"),
+    "rmse": _error("Root mean square error", "RMSE"),
+    "r2": MetricFacts("R²", HIGHER, "", "R²", "R²", "R²", high=1.0, over="mean over the columns, each with a mean of its own"),
+    "map": _share("mAP@[.5:.95]", _BOXES, "mAP@[.5:.95]"),
+    "map50": _share("mAP@.5", _BOXES, "mAP@.5"),
+    "map75": _share("mAP@.75", _BOXES, "mAP@.75"),
+    "mean_ap": _share("mAP of the labels (macro average precision)", "mean over the labels that some picture has", "mAP"),
+    "f1_macro": _share("F1 (macro: mean over the labels)", "mean over the labels that are somewhere or were found", "macro F1"),
+    "f1_micro": _share("F1 (micro: over all labels)", "all labels of all pictures together", "micro F1"),
+    "precision": _share(
+        "Precision", "all boxes that were found with the score or more; of a class: its predictions", "", "Precision"
+    ),
+    "recall": _share("Recall", "all objects of all pictures", "", "Recall"),
     # of one class: `<name>/<label>`
-    "dice": _share("Dice", column="Dice (pooled)", missed=True),
-    "dice_pictures": _share("Dice (mean over pictures)", column="Dice (pictures)"),
-    "iou": _share("IoU", column="IoU (pooled)"),
-    "iou_pictures": _share("IoU (mean over pictures)", column="IoU (pictures)"),
-    "label_ap": _share("Average precision", column="Average precision"),
-    "f1": _share("F1", column="F1", missed=True),
-    "threshold": MetricFacts("Threshold", "", PERCENT, column="Threshold"),
-    "ap": _share("AP@[.5:.95]", column="AP@[.5:.95]"),
-    "ap50": _share("AP@.5", column="AP@.5", missed=True),
+    "dice": _share("Dice", "all pixels of all pictures together", column="Dice (pooled)", missed=True),
+    "dice_pictures": _share(
+        "Dice (mean over pictures)", "mean over the pictures in which the class is or was predicted", column="Dice (pictures)"
+    ),
+    "iou": _share("IoU", "all pixels of all pictures together", column="IoU (pooled)"),
+    "iou_pictures": _share(
+        "IoU (mean over pictures)", "mean over the pictures in which the class is or was predicted", column="IoU (pictures)"
+    ),
+    "label_ap": _share("Average precision", "all pictures", column="Average precision"),
+    "f1": _share("F1", "all pictures", column="F1", missed=True),
+    "threshold": MetricFacts("Threshold", "", PERCENT, column="Threshold", low=0.0, high=1.0, over="chosen, not measured"),
+    "ap": _share("AP@[.5:.95]", "all objects of the class, mean over IoU .5, .55, … .95", column="AP@[.5:.95]"),
+    "ap50": _share("AP@.5", "all objects of the class", column="AP@.5", missed=True),
 }
 
 DECIDING = {

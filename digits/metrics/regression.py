@@ -2,34 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from digits.metrics.base import Metric, ratio
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, ratio
 
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5  # an 11×11 window, as the paper (Wang 2004) has it
 
 
 class Errors(Metric):
-    """`mae`, `rmse` and `r2` over all numbers of all samples (R²: 1 − residual over total sum of squares)."""
+    """`mae` and `rmse` over all numbers of all samples, `r2` as the mean over the columns, and `mae/<column>`, `rmse/<column>`,
+    `r2/<column>` where columns have names.
 
-    def __init__(self) -> None:
-        self.totals = np.zeros(5)
+    R² of a column is 1 − its squared errors over its squared distances from its own mean, as scikit-learn's `r2_score`: a column
+    of equal labels is 1 where all answers are right, else 0; NaN of fewer than two samples. Of labels with places (N, C, …),
+    such as pictures, the channels are the columns and every place is a sample; of all others each number is a column.
+    `scale` is what outputs and labels were divided by: errors come out in the label's units.
+
+    Distances from a mean are kept for each batch and joined (Chan 1983) instead of sums of squares, which lose all digits where
+    labels lie far from 0.
+    """
+
+    def __init__(self, columns: Sequence[str] = (), scale: float = 1.0, has_places: bool = False) -> None:
+        self.columns = list(columns)
+        self.scale = scale
+        self.has_places = has_places
+        self.totals = np.zeros(1)
+        self.sums: np.ndarray | None = None  # (5, K) of each column: samples, |error|, error², mean of the labels, distances²
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        """Add a batch: outputs and labels (N, …) of equally many numbers, in the units of the labels."""
-        truth = labels.astype(np.float64)
-        error = outputs.reshape(labels.shape).astype(np.float64) - truth
-        self.totals += (error.size, np.abs(error).sum(), np.square(error).sum(), truth.sum(), np.square(truth).sum())
+        """Add a batch: outputs and labels (N, …) of equally many numbers, divided by the scale."""
+        truth = self._rows(labels)  # (n, K)
+        error = self._rows(outputs.reshape(labels.shape)) - truth
+        if not len(truth):
+            return
+        first = truth[0]
+        mean = first + (truth - first).mean(axis=0)  # exact where all are equal
+        distances = np.square(truth - mean).sum(axis=0)
+        count = np.full(len(mean), float(len(truth)))
+        self._join(np.stack([count, np.abs(error).sum(axis=0), np.square(error).sum(axis=0), mean, distances]))
+
+    def parts(self) -> list[Any] | None:
+        """The sums (5, K) of a process; none where it had no sample."""
+        return [] if self.sums is None else [self.sums]
+
+    def join(self, parts: Sequence[list[Any]]) -> None:
+        """Take the sums (5, K) of all processes."""
+        self.sums = None
+        for sums in (sums for part in parts for sums in part):
+            self._join(np.asarray(sums, np.float64))
 
     def compute(self) -> dict[str, float]:
-        count, absolute, squared, total, total_squared = self.totals
-        spread = total_squared - total * ratio(total, count)
-        return {
-            "mae": ratio(absolute, count),
-            "rmse": float(np.sqrt(ratio(squared, count))),
-            "r2": 1.0 - squared / spread if spread > 0 else float("nan"),
+        count, absolute, squared, _, distances = np.zeros((5, 0)) if self.sums is None else self.sums
+        r2 = np.array([_r2(*numbers) for numbers in zip(count, squared, distances, strict=True)])
+        values = {
+            "mae": self.scale * ratio(absolute.sum(), count.sum()),
+            "rmse": self.scale * float(np.sqrt(ratio(squared.sum(), count.sum()))),
+            "r2": float(r2.mean()) if len(r2) else float("nan"),
         }
+        if 1 < len(self.columns) == len(r2) <= MAX_CLASSES_SHOWN:
+            for i, name in enumerate(self.columns):
+                values[f"mae/{name}"] = self.scale * float(absolute[i] / count[i])
+                values[f"rmse/{name}"] = self.scale * float(np.sqrt(squared[i] / count[i]))
+                values[f"r2/{name}"] = float(r2[i])
+        return values
+
+    def _rows(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers (N, …) as float64 (n, K): a row for each sample, or for each place of each sample."""
+        numbers = np.asarray(numbers, np.float64)
+        if self.has_places and numbers.ndim > 2:
+            return np.moveaxis(numbers, 1, -1).reshape(-1, numbers.shape[1])
+        return numbers.reshape(len(numbers), -1)
+
+    def _join(self, other: np.ndarray) -> None:
+        """Add the sums (5, K) of other samples."""
+        if self.sums is None:
+            self.sums = other
+            return
+        count, *errors, mean, distances = self.sums
+        apart = other[3] - mean
+        total = count + other[0]
+        share = other[0] / total
+        distances = distances + other[4] + np.square(apart) * (count * share)
+        self.sums = np.stack([total, errors[0] + other[1], errors[1] + other[2], mean + apart * share, distances])
+
+
+def _r2(count: float, squared: float, distances: float) -> float:
+    """R² of one column, as scikit-learn has it where labels are equal or few."""
+    if count < 2:
+        return float("nan")
+    if not distances:
+        return float(not squared)
+    return float(1.0 - squared / distances)
 
 
 class PictureQuality(Metric):

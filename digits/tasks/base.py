@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta, ignored_in
+from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta, columns_in, ignored_in
 from digits.domain.training import TaskOptions
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Labels:
     """The labels of a data set as its records store them, or those that a snapshot was trained on.
 
     `kind`, `shape` and `dtype` are those of `RecordMeta`; `feature_shape` is (C, H, W), None where pictures differ. `ignored` is
-    the class index of what counts nowhere.
+    the class index of what counts nowhere, `columns` the names of the numbers of a vector.
     """
 
     kind: str = "index"
@@ -56,6 +56,7 @@ class Labels:
     feature_shape: tuple[int, ...] | None = None
     feature_dtype: str = "uint8"
     ignored: int = IGNORED
+    columns: tuple[str, ...] = ()
 
     @classmethod
     def of_records(cls, meta: RecordMeta, info: DatasetInfo | None = None) -> Labels:
@@ -68,6 +69,7 @@ class Labels:
             feature_shape=meta.feature_shape,
             feature_dtype=meta.feature_dtype,
             ignored=info.ignored if info is not None else IGNORED,
+            columns=columns_in(info.extra) if info is not None else (),
         )
 
     @classmethod
@@ -87,6 +89,7 @@ class Labels:
             feature_shape=tuple(stored) if stored else None,
             feature_dtype=str((meta.get("preparation") or {}).get("dtype", "uint8")),
             ignored=ignored_in(meta.get("image") or {}),
+            columns=columns_in(meta.get("image") or {}),
         )
 
     @property
@@ -118,6 +121,7 @@ class Task(ABC):
     form_title: ClassVar[str] = "New Image Model"  # of its area's form of a new model
     has_labels_file: ClassVar[bool] = False  # R's JSON of a model names the file of class labels and the resize mode
     unit: ClassVar[str] = "entries"  # what progress counts while records are made
+    parts: ClassVar[tuple[str, str]] = ("Class", "Classes")  # what a metric is also told of one by one, as heads of tables
     counted: ClassVar[str] = ""  # what statistics count of the classes: "records", "pixels", "boxes", "labels", "" (nothing)
     label_kinds: ClassVar[tuple[str, ...]]  # kinds of labels in records that fit, the usual one first
     output_kind: ClassVar[str]  # what an output is: one of the five words above, in JSON and in the pages' code
@@ -223,9 +227,9 @@ class Task(ABC):
             "Let the output have the shape context.label_shape, or write a loss(outputs, targets) of your own.",
         )
 
-    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         """New metrics of outputs against labels. `options` are those of the training; in an evaluation those of the snapshot,
-        with what was chosen on the validation split."""
+        with what was chosen on the validation split. `scale` is what both were divided by, `label_scale` unless given."""
         return []
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
@@ -285,7 +289,7 @@ class Task(ABC):
 
         return PictureReport(
             self.picture_metrics if labels is not None else (),
-            lambda: self.metrics(labels, options) if labels is not None else [],
+            lambda: self.metrics(labels, options, scale) if labels is not None else [],
             lambda output, truth: self.comparable(output, truth, scale),
         )
 

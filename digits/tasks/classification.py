@@ -60,7 +60,7 @@ class Classification(Task):
             return None
         return f"the data set has {len(labels.class_labels)} classes", "Let the last layer give context.num_classes scores."
 
-    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         from digits.metrics.accuracy import Accuracy
 
         return [Accuracy(len(labels.class_labels))]

@@ -58,7 +58,7 @@ class Detection(Task):
     def output_problem(self, shape: tuple[int, ...], labels: Labels, size: tuple[int, ...]) -> tuple[str, str] | None:
         return None  # the network compares for itself; what it takes and gives is checked where it is built
 
-    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         from digits.metrics.average_precision import SCORE, BoxPrecision
 
         return [BoxPrecision(labels.class_labels, options.score_threshold if options else SCORE)]

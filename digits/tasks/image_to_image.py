@@ -39,13 +39,14 @@ class ImageToImage(Task):
     def follows_picture(self, labels: Labels) -> bool:
         return labels.kind != "none" and lies_over(labels)
 
-    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         """`PictureQuality` counts from 0 to 1: it is given scaled pictures."""
         from digits.metrics.regression import Errors, PictureQuality
 
         if labels.kind == "none":
             return []
-        return [Errors()] if labels.shape is None else [Errors(), PictureQuality(1.0)]
+        errors = Errors((), self.label_scale(labels) if scale is None else scale, has_places=True)
+        return [errors] if labels.shape is None else [errors, PictureQuality(1.0)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         """The mean of each channel and, where label and picture are alike, the picture (N, C, H, W) as it is."""

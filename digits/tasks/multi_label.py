@@ -73,7 +73,7 @@ class MultiLabel(Task):
             return None
         return f"the data set has {len(labels.class_labels)} labels", "Let the last layer give context.num_classes scores."
 
-    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         """At the thresholds of the options; without any, at those that are best for what is measured."""
         from digits.metrics.multi_label import LabelPrecision
 

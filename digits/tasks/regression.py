@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class Regression(Task):
     title = "Regression"
     model_words = "A regression model"
     label_kinds = ("vector", "index", "array")
+    parts = ("Column", "Columns")
     counted = "labels"
     output_kind = NUMBERS
     views = ("all-raw-data",)
@@ -47,17 +49,17 @@ class Regression(Task):
             return "vector", array
         return ("vector", array) if array.size and array.size == max(array.shape) else None
 
-    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         from digits.metrics.regression import Errors
 
-        return [Errors()]
+        return [Errors(named_columns(labels), self.label_scale(labels) if scale is None else scale)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         import numpy as np
 
         mean = mean_of(part.astype(np.float64) for part in training())
         words = "always the mean of the training labels"
-        return [Guess(lambda _, truth: np.broadcast_to(mean, truth.shape).astype(np.float32), words)]
+        return [Guess(lambda _, truth: np.broadcast_to(mean, truth.shape), words)]
 
     def describe_label(self, label: np.ndarray, labels: Labels) -> list[float | None]:
         """The first numbers of (K,), in the label's units."""
@@ -74,6 +76,12 @@ class Regression(Task):
 
         truth = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
         return Labels("vector", (2,), "float32"), truth.copy(), truth
+
+
+def named_columns(labels: Labels) -> tuple[str, ...]:
+    """A name for each number of a label, those that the data set gives or their places; empty for labels of any length."""
+    count = 0 if labels.shape is None else math.prod(labels.shape)
+    return labels.columns if len(labels.columns) == count else tuple(f"column {place}" for place in range(1, count + 1))
 
 
 def numbers(values: np.ndarray) -> list[float | None]:

@@ -78,7 +78,7 @@ class Segmentation(Task):
             return None
         return f"a score for each of {classes} classes at each of {size[0]}×{size[1]} pixels is needed", ""
 
-    def metrics(self, labels: Labels, options: TaskOptions | None = None) -> list[Metric]:
+    def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         from digits.metrics.regression import Errors
         from digits.metrics.segmentation import Overlap
 

@@ -63,6 +63,7 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
         "deciding": deciding(history, info.task if info else spec.task, spec.best_metric),
         "metrics": metric_facts(history),
         "class_labels": list(info.class_labels) if info else [],
+        "parts": list(recorded(info.task if info else spec.task).parts),
         "baseline": {"values": finite(history.baseline.values), "description": history.baseline.description}
         if history.baseline
         else None,

@@ -132,6 +132,8 @@ def page_context(job: Job) -> dict[str, Any]:
         "verdict": evaluations.verdict(result, baseline),
         "counted": evaluations.task_of_result(result).words_of(TaskOptions.from_json(result["options"])),
         "title_of": title_of,
+        "over": over,
+        "parts": evaluations.task_of_result(result).parts,
         "head_of": column_title,
         "shown": value_text,
         "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
@@ -180,6 +182,11 @@ def orders(result: dict[str, Any]) -> dict[str, str]:
 def title_of(name: str) -> str:
     """A metric of all pictures, or of one."""
     return facts(name).title
+
+
+def over(name: str) -> str:
+    """What a metric is taken over, in words."""
+    return facts(name).over
 
 
 def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str, list[dict[str, Any]]]:

@@ -28,10 +28,11 @@ class Truths:
         self.reader = open_split(folder, spec.split, info)
         self.ignored = info.ignored
         meta = self.reader.meta
-        labels = replace(Labels.of_records(meta), class_labels=tuple(self.meta["class_labels"]), ignored=self.ignored)
+        model = Labels.of_snapshot(self.meta)
+        labels = replace(Labels.of_records(meta), class_labels=model.class_labels, ignored=self.ignored, columns=model.columns)
         self.itself = task.output_kind == PICTURES and not task.has_labels(labels)  # a picture is its own label
         shape = self.meta.get("label_shape")
-        self.labels = replace(labels, kind="array", shape=meta.feature_shape) if self.itself else labels
+        self.labels = replace(labels, kind="array", shape=meta.feature_shape, dtype=meta.feature_dtype) if self.itself else labels
         if shape and not self.itself:
             self.labels = replace(labels, shape=tuple(shape))
         self.scale = self._scale()

@@ -117,7 +117,7 @@ function drawMetrics() {
   const metrics = metricsTable(state), classes = classTable(state);
   const content = [];
   if (metrics) content.push(el("h2", { class: "table-title" }, "Metrics of the validation"), metrics);
-  if (classes) content.push(el("h2", { class: "table-title" }, "Classes, at the last validation"), classes);
+  if (classes) content.push(el("h2", { class: "table-title" }, `${state.parts[1]}, at the last validation`), classes);
   box.hidden = !content.length;
   if (state.baseline) {
     const text = `Baseline: what the trivial answer scores on the same validation split (${state.baseline.description}).`;

@@ -50,7 +50,7 @@ function metricRow(state, name) {
     { class: decides ? "is-deciding" : "" },
     el(
       "th",
-      { scope: "row" },
+      { scope: "row", title: over(state, name) },
       state.facts(name).title,
       decides && el("span", { class: "muted" }, " decides"),
       el("span", { class: "muted" }, ARROWS[state.facts(name).better]),
@@ -63,7 +63,7 @@ function metricRow(state, name) {
 }
 
 /**
- * Table of the newest values of each class; null where there are none.
+ * Table of the newest values of each class or column; null where there are none.
  * @param {TrainingState} state
  */
 export function classTable(state) {
@@ -79,7 +79,7 @@ export function classTable(state) {
   const guess = state.baseline?.values ?? {};
   const compared = kinds.find((kind) => classes.some((row) => row[kind] in guess));
   const heads = [
-    "Class",
+    state.parts[0],
     ...kinds.map((kind) => state.facts(kind).column || state.facts(kind).title),
     ...(compared ? ["Baseline"] : []),
   ];
@@ -155,6 +155,13 @@ const place = ({ metrics }, name) => (name in metrics ? Object.keys(metrics).ind
  * @param {string} name
  */
 const split = (name) => [name.slice(0, name.indexOf("/")), name.slice(name.indexOf("/") + 1)];
+
+/**
+ * What a metric is taken over, in words.
+ * @param {TrainingState} state
+ * @param {string} name
+ */
+const over = (state, name) => state.facts(name).over && `Over ${state.facts(name).over}`;
 
 /** @param {string} text */
 const cell = (text) => el("td", { class: "num" }, text);

@@ -13,16 +13,17 @@ import { epochText, measured } from "./format.js";
 /** @typedef {{name: string, value: number, epoch: number}} Best */
 /**
  * What the server says of an output (`digits.domain.metrics.MetricFacts`).
- * @typedef {{title: string, better: string, unit: string, short: string, chart: string, column: string, missed: boolean}} Facts
+ * @typedef {{title: string, better: string, unit: string, short: string, chart: string, column: string, missed: boolean,
+ *   over: string}} Facts
  */
 
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
-const NOTHING_KNOWN = { better: "", unit: "", short: "", chart: "", column: "", missed: false };
+const NOTHING_KNOWN = { better: "", unit: "", short: "", chart: "", column: "", missed: false, over: "" };
 
 /**
- * Whether an output is that of one class, as in "dice/cell": such are shown in a table.
+ * Whether an output is that of one class or column, as in "dice/cell": such are shown in a table.
  * @param {string} name
  */
 export const isOfClass = (name) => name.includes("/");
@@ -34,6 +35,7 @@ export class TrainingState {
     this.status = ""; // letter
     this.elapsed = 0; // seconds
     this.epochs = 0;
+    this.parts = ["Class", "Classes"]; // what metrics are also told of one by one
     this.deciding = ""; // the output that decides which snapshot is best
     /** @type {Record<string, Facts>} */
     this.metrics = {};
