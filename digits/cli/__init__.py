@@ -10,6 +10,7 @@ import click
 
 from digits import __version__
 from digits.errors import DigitsError, FormErrors
+from digits.utils.values import finite
 
 COMMANDS = {
     "serve": ("digits.cli.serve", "serve", "Start the server (this is also what bare `digits` does)."),
@@ -76,4 +77,4 @@ def print_json(value: Any) -> None:
     """Write `value` as indented JSON to standard output."""
     import json
 
-    click.echo(json.dumps(value, indent=2, default=str))
+    click.echo(json.dumps(finite(value), indent=2, default=str))

@@ -37,7 +37,8 @@ def classify(model: str, pictures: tuple[Path, ...], epoch: str | None, top: int
         print_json({"classifications": rows})
         return
     for path, classes in rows.items():
-        click.echo(f"{path}: " + ", ".join(f"{label} {percent:.2f} %" for label, percent in classes))
+        said = ", ".join(f"{label} {percent:.2f} %" for label, percent in classes)
+        click.echo(f"{path}: {said or 'the scores are no numbers'}")
 
 
 def _files(pictures: tuple[Path, ...]) -> list[Path]:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from digits.utils.values import counted
+
 HIGHER, LOWER = "higher", "lower"
 PERCENT = "%"  # a fraction in [0, 1], shown times 100
 LOSS = "loss"
@@ -155,10 +157,16 @@ def deciding_metric(
 
 
 def beats(value: float | None, best: float | None, lower: bool) -> bool:
-    """Whether a value is better than the best one so far; what is no number never is."""
-    if value is None or math.isnan(value):
+    """Whether a value is better than the best one so far; NaN and infinity never are."""
+    if value is None or not math.isfinite(value):
         return False
     return best is None or (value < best if lower else value > best)
+
+
+def nonfinite_text(nonfinite: int, outputs: int) -> str:
+    """How many outputs hold NaN or infinity, as people read it."""
+    said = "was no number" if nonfinite == 1 else "were no numbers"
+    return f"{nonfinite:,} of {counted(outputs, 'output')} {said}"
 
 
 def value_text(name: str, value: float | None) -> str:

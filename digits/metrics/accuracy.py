@@ -32,18 +32,25 @@ def rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many other classes have a score at least as high as the true class: int64 (N,), 0 where it alone is the highest.
 
     `scores` (N, K), `labels` (N,) int in [0, K). Ties are broken against the model: a class that shares its score with others
-    comes after them, so that equal scores for all are never right. A true class whose score is no number is beyond all.
+    comes after them, so that equal scores for all are never right. Where any score is no number (see `comparable`) the true
+    class is beyond all.
     """
     own = scores[np.arange(len(labels)), labels]  # (N,)
     others = (scores >= own[:, None]).sum(axis=1) - 1
-    return np.where(np.isnan(own), max(scores.shape[1], TOP), others)
+    return np.where(comparable(scores), others, max(scores.shape[1], TOP))
+
+
+def comparable(scores: np.ndarray) -> np.ndarray:
+    """Of which of N pictures the scores (N, K) can be compared: bool (N,), False where one is NaN or plus infinity. Minus
+    infinity is a score: networks write it for classes that cannot be."""
+    return np.asarray((scores < np.inf).all(axis=1))
 
 
 def predicted(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The class of the highest of `scores` (N, K), int64 (N,): where the true class, `labels` (N,), shares it with others, one
-    of these (see `rank`)."""
-    found = scores.argmax(axis=1)  # (N,)
-    unsure = np.flatnonzero((found == labels) & (rank(scores, labels) > 0))
+    of these (see `rank`); -1 where the scores cannot be compared."""
+    found = np.where(comparable(scores), scores.argmax(axis=1), -1)  # (N,)
+    unsure = np.flatnonzero((found == labels) & (found >= 0) & (rank(scores, labels) > 0))
     rest = scores[unsure].copy()
     rest[np.arange(len(unsure)), labels[unsure]] = -np.inf
     found[unsure] = rest.argmax(axis=1)

@@ -28,6 +28,7 @@ ANY_AREA = [[0.0, 1e10]]
 class BoxPrecision(Metric):
     """`map` (mean over classes and IoU .5, .55, … .95), `map50`, `map75`, `ap/<label>`, `ap50/<label>`; `precision` and `recall`
     of detections with a score of at least `threshold` at IoU 0.5, over all classes. NaN where there is nothing to find.
+    A detection with a number that is none finds nothing: it is wrong at its score, or at every one where that is no number.
 
     Detections are kept until the end, for average precision is no sum: `parts` of several processes are joined by `join`.
     """
@@ -42,7 +43,7 @@ class BoxPrecision(Metric):
         """Add pictures: `outputs` detections (n, 6) of each (left, top, right, bottom, score, class; rows of score 0 do not
         count), `labels` its structured boxes."""
         for found, truth in zip(outputs, labels, strict=True):
-            found = np.asarray(found, np.float64).reshape(-1, 6)
+            found = never_right(np.asarray(found, np.float64).reshape(-1, 6))
             self.pictures.append((found[found[:, 4] > 0], np.asarray(truth)))
 
     def parts(self) -> list[Any] | None:
@@ -96,6 +97,16 @@ class BoxPrecision(Metric):
             "precision": hits / found_any if found_any else float("nan"),
             "recall": hits / total if total else float("nan"),
         }
+
+
+def never_right(found: np.ndarray) -> np.ndarray:
+    """Detections (n, 6) in which those that hold NaN or infinity are boxes without an area, so that they match nothing. A score
+    that is no number is 1, a class that is none 0."""
+    if np.isfinite(found).all():
+        return found
+    bad = ~np.isfinite(found).all(axis=1)
+    numbers = np.where(np.isfinite(found), found, (0, 0, 0, 0, 1, 0))
+    return np.where(bad[:, None], numbers * (0, 0, 0, 0, 1, 1), numbers)
 
 
 def matches(found: np.ndarray, boxes: np.ndarray, k: int) -> tuple[int, int]:

@@ -67,6 +67,36 @@ class Report(ABC):
         `columns` (metrics of one picture); and what only this report knows."""
 
 
+class Finite(Metric):
+    """How many outputs there are, and how many of them hold NaN or infinity (see `is_finite`). It measures nothing: no snapshot
+    of a validation in which there are any is the best, whatever the others found."""
+
+    def __init__(self) -> None:
+        self.totals = np.zeros(2)
+
+    def update(self, outputs: Any, labels: Any) -> None:
+        self.totals += (len(outputs), len(outputs) - sum(map(is_finite, outputs)))
+
+    @property
+    def outputs(self) -> int:
+        return int(self.totals[0])
+
+    @property
+    def nonfinite(self) -> int:
+        return int(self.totals[1])
+
+    def compute(self) -> dict[str, float]:
+        return {}
+
+
+def is_finite(output: np.ndarray) -> bool:
+    """Whether one output of any shape, or the map of classes that is kept of it, holds numbers only: neither NaN nor infinity,
+    no pixel of no class."""
+    if output.dtype.kind == "f":
+        return bool(np.isfinite(output).all())
+    return output.dtype.kind != "i" or int(output.min(initial=0)) >= 0
+
+
 def ratio(top: float, bottom: float) -> float:
     return float(top / bottom) if bottom else float("nan")
 

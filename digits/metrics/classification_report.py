@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from digits.domain.metrics import LOSS
-from digits.metrics.accuracy import Accuracy, predicted
+from digits.metrics.accuracy import Accuracy, comparable, predicted
 from digits.metrics.base import Arrays, Report
 from digits.storage.predictions import MAX_PROBABILITIES, Column
 
@@ -22,7 +22,8 @@ TOP_KEPT = 10  # classes of each picture
 
 
 class ClassificationReport(Report):
-    """Of one class for each picture. Ranks and ties are those of `metrics.accuracy`."""
+    """Of one class for each picture. Ranks and ties are those of `metrics.accuracy`. A picture whose scores are no numbers has
+    no classes (-1 in their columns): it counts for its true class and stands in no column of the confusion matrix."""
 
     def __init__(self, class_labels: Sequence[str], top_n: int) -> None:
         self.class_labels = list(class_labels)
@@ -31,6 +32,7 @@ class ClassificationReport(Report):
         self._accuracy = Accuracy(len(self.class_labels))
         self._loss = 0.0
         self._pairs: Counter[int] = Counter()
+        self._true = np.zeros(len(self.class_labels), np.int64)
         self._best = _BestOfClass(len(self.class_labels), top_n)
         self.columns = _columns(len(self.class_labels))
 
@@ -42,7 +44,7 @@ class ClassificationReport(Report):
         order = best_first(probabilities, labels)[:, :TOP_KEPT]  # (N, k)
         return {
             "label": labels,
-            "classes": order,
+            "classes": np.where(comparable(probabilities)[:, None], order, -1),
             "scores": np.take_along_axis(probabilities, order, axis=1),
             "true_score": true_scores(probabilities, labels),
             "probabilities": probabilities,
@@ -60,7 +62,10 @@ class ClassificationReport(Report):
         self._accuracy.update(scores, true)
         own = true_scores(scores, true)
         self._loss -= float(np.log(np.maximum(own.astype(np.float64), LEAST_PROBABILITY)).sum())
-        keys, counts = np.unique(true.astype(np.int64) * len(self.class_labels) + predicted(scores, true), return_counts=True)
+        true = true.astype(np.int64)
+        self._true += np.bincount(true, minlength=len(self._true))
+        made = predicted(scores, true)
+        keys, counts = np.unique((true * len(self.class_labels) + made)[made >= 0], return_counts=True)
         self._pairs.update(dict(zip(keys.tolist(), counts.tolist(), strict=True)))
 
     def summary(self) -> dict[str, Any]:
@@ -84,9 +89,8 @@ class ClassificationReport(Report):
 
     def _per_class(self, pairs: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
         size = len(self.class_labels)
-        true, predicted, correct = np.zeros(size, int), np.zeros(size, int), np.zeros(size, int)
+        true, predicted, correct = self._true, np.zeros(size, int), np.zeros(size, int)
         for row, column, count in pairs:
-            true[row] += count
             predicted[column] += count
             correct[row] += count if row == column else 0
         return [self._one_class(i, int(true[i]), int(predicted[i]), int(correct[i])) for i in range(size)]
@@ -144,7 +148,9 @@ class _BestOfClass:
         self._rows = np.zeros((classes, 0), np.int64)
 
     def add(self, probabilities: np.ndarray, first_row: int) -> None:
-        rows = np.broadcast_to(np.arange(first_row, first_row + len(probabilities)), probabilities.T.shape)
+        known = comparable(probabilities)
+        numbers, probabilities = np.flatnonzero(known) + first_row, probabilities[known]
+        rows = np.broadcast_to(numbers, probabilities.T.shape)
         scores = np.concatenate([self._scores, probabilities.T.astype(np.float32)], axis=1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, : self._size]
         self._scores = np.take_along_axis(scores, order, axis=1)

@@ -18,7 +18,8 @@ class LabelPrecision(Metric):
     `label_ap/<label>`, `f1/<label>`, and `threshold/<label>`: the score from which on a label counts.
 
     Thresholds are `given` by label, else those with the best F1 on the very pictures that are measured. NaN for a label that no
-    picture has. Scores are kept until the end, for average precision is no sum.
+    picture has. A score that is no number is wrong at every threshold (see `never_right`). Scores are kept until the end, for
+    average precision is no sum.
     """
 
     thresholds: tuple[float, ...] = ()
@@ -48,8 +49,8 @@ class LabelPrecision(Metric):
 
     def compute(self) -> dict[str, float]:
         k = len(self.labels)
-        scores = np.concatenate([np.zeros((0, k), np.float32), *(found for found, _ in self.kept)])
         truth = np.concatenate([np.zeros((0, k), bool), *(real for _, real in self.kept)])
+        scores = never_right(np.concatenate([np.zeros((0, k), np.float32), *(found for found, _ in self.kept)]), truth)
         precision = np.array([average_precision(scores[:, i], truth[:, i]) for i in range(k)])
         thresholds = np.array([self._threshold(i, scores[:, i], truth[:, i]) for i in range(k)])
         self.thresholds = tuple(thresholds.tolist())
@@ -72,9 +73,15 @@ class LabelPrecision(Metric):
         return best_threshold(scores, truth) if given is None else given
 
 
+def never_right(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Scores (N, K) in which what is no number misses a label that is true and finds one that is not: minus infinity for the
+    first, plus infinity for the second of `truth` (N, K) bool."""
+    return np.where(np.isfinite(scores), scores, np.where(truth, -np.inf, np.inf))
+
+
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
     """Of scores (N,) for truths (N,) bool: Σ (R_n − R_{n−1}) P_n over the scores from high to low (as scikit-learn's
-    `average_precision_score`), in [0, 1]; NaN without a true one."""
+    `average_precision_score`), in [0, 1]; NaN without a true one. What has a score of minus infinity is never found."""
     if not truth.any():
         return float("nan")
     precision, recall, _ = _curve(scores, truth)
@@ -92,14 +99,13 @@ def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
     best = int(np.argmax(f1))
     if not np.isfinite(values[best]):
         return THRESHOLD
-    below = values[best + 1] if best + 1 < len(values) else 0.0
-    return (float(values[best]) + float(np.nan_to_num(below))) / 2
+    below = values[best + 1] if best + 1 < len(values) and np.isfinite(values[best + 1]) else 0.0
+    return (float(values[best]) + float(below)) / 2
 
 
 def _curve(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision and recall when everything from a score on counts, for each distinct score from high to low; the scores. What is
-    no number comes last."""
-    order = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")
-    sorted_scores, hits = scores[order], np.cumsum(truth[order])
-    last = np.append(np.flatnonzero(np.diff(sorted_scores)), len(scores) - 1)  # of each run of equal scores
+    """Precision and recall when everything from a score on counts, for each distinct score from high to low; the scores."""
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores, hits = scores[order], np.cumsum((truth & (scores > -np.inf))[order])
+    last = np.append(np.flatnonzero(sorted_scores[1:] != sorted_scores[:-1]), len(scores) - 1)  # of each run of equal scores
     return hits[last] / (last + 1.0), hits[last] / truth.sum(), sorted_scores[last]

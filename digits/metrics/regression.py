@@ -103,6 +103,7 @@ class PictureQuality(Metric):
     """`psnr` (decibel) and `ssim` of picture outputs, each as mean over pictures; `peak` is the value of full intensity.
 
     SSIM: Wang et al. 2004, Gaussian window 11×11 with sigma 1.5, borders reflected; left out where a side has under 6.
+    A picture with a pixel that is no number has neither, and so has the mean.
     """
 
     def __init__(self, peak: float) -> None:
@@ -112,8 +113,11 @@ class PictureQuality(Metric):
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch: outputs and labels (N, C, H, W), black 0 and white `peak`."""
         for made, truth in zip(outputs.astype(np.float64), labels.astype(np.float64), strict=True):
-            error = max(float(np.mean(np.square(made - truth))), 1e-12 * self.peak**2)
             fits = min(truth.shape[-2:]) > SSIM_RADIUS
+            if not np.isfinite(made).all():
+                self.totals += (1, np.nan, fits, np.nan)
+                continue
+            error = max(float(np.mean(np.square(made - truth))), 1e-12 * self.peak**2)
             similarity = ssim(made, truth, self.peak) if fits else 0.0
             self.totals += (1, 10 * np.log10(self.peak**2 / error), fits, similarity)
 

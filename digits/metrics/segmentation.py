@@ -9,28 +9,31 @@ import numpy as np
 from digits.domain.datasets import IGNORED
 from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known, ratio, ratios
 
+NO_CLASS = -1  # of a pixel whose scores are no numbers; 255 in maps of bytes, which have at most 255 classes
+
 
 class Overlap(Metric):
     """Dice and IoU of index maps, pooled over all pixels and as mean over pictures, and `pixel_accuracy`.
 
     A class that is neither in a picture nor in its prediction does not count for that picture. `mean_dice`, `mean_iou` are
     means over classes of the pooled values, `…_pictures` means over classes of the means over pictures; `dice/<label>`,
-    `iou/<label>`, `dice_pictures/<label>` are those of one class. Pixels labelled `ignored` do not count.
+    `iou/<label>`, `dice_pictures/<label>` are those of one class. Pixels labelled `ignored` do not count. A predicted pixel
+    that is of no class (see `NO_CLASS`) is wrong: it misses the class that it is labelled with.
     """
 
     def __init__(self, class_labels: Sequence[str], ignored: int = IGNORED) -> None:
         self.labels = list(class_labels)
         self.ignored = ignored
         k = len(self.labels)
-        self.totals = np.zeros(k * k + 3 * k)
+        self.totals = np.zeros(k * (k + 1) + 3 * k)
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch: `outputs` scores (N, K, H, W) or predicted classes (N, H, W); `labels` classes (N, H, W), integers."""
         k = len(self.labels)
-        predicted = outputs[:, :k].argmax(axis=1) if outputs.ndim == 4 else outputs  # (N, H, W)
+        predicted = best_class(outputs[:, :k], axis=1) if outputs.ndim == 4 else outputs  # (N, H, W)
         for picture, truth in zip(predicted, labels, strict=True):
-            counts = self._confusion(picture.ravel(), truth.ravel())  # (K, K): truth by prediction
-            inter, sizes = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
+            counts = self._confusion(picture.ravel(), truth.ravel())  # (K, K + 1): truth by prediction
+            inter, sizes = np.diag(counts), counts[:, :k].sum(axis=0) + counts.sum(axis=1)
             seen = sizes > 0
             dice = np.where(seen, 2 * inter / np.maximum(sizes, 1), 0)
             iou = np.where(seen, inter / np.maximum(sizes - inter, 1), 0)
@@ -38,9 +41,9 @@ class Overlap(Metric):
 
     def compute(self) -> dict[str, float]:
         k = len(self.labels)
-        counts = self.totals[: k * k].reshape(k, k)  # truth by prediction
-        seen, dice_sum, iou_sum = self.totals[k * k :].reshape(3, k)
-        inter, sizes = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
+        counts = self.totals[: k * (k + 1)].reshape(k, k + 1)  # truth by prediction, the last of no class
+        seen, dice_sum, iou_sum = self.totals[k * (k + 1) :].reshape(3, k)
+        inter, sizes = np.diag(counts), counts[:, :k].sum(axis=0) + counts.sum(axis=1)
         pooled_dice, pooled_iou = ratios(2 * inter, sizes), ratios(inter, sizes - inter)
         dice_pictures, iou_pictures = ratios(dice_sum, seen), ratios(iou_sum, seen)
         values = {
@@ -60,8 +63,16 @@ class Overlap(Metric):
     def _confusion(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         k = len(self.labels)
         kept = (truth != self.ignored) & (truth >= 0) & (truth < k)
-        joined = truth[kept].astype(np.int64) * k + predicted[kept].astype(np.int64)
-        return np.bincount(joined, minlength=k * k).reshape(k, k).astype(np.float64)
+        made = predicted[kept].astype(np.int64)
+        made = np.where((made < 0) | (made >= k), k, made)
+        joined = truth[kept].astype(np.int64) * (k + 1) + made
+        return np.bincount(joined, minlength=k * (k + 1)).reshape(k, k + 1).astype(np.float64)
+
+
+def best_class(scores: np.ndarray, axis: int) -> np.ndarray:
+    """The class of the highest score, int64, of scores (…, K, …) along `axis`; `NO_CLASS` where one of them is NaN or plus
+    infinity."""
+    return np.where((scores < np.inf).all(axis=axis), scores.argmax(axis=axis), NO_CLASS)
 
 
 def dice_of_objects(predicted: np.ndarray, truth: np.ndarray, ignored: int = IGNORED) -> float | None:
@@ -69,6 +80,7 @@ def dice_of_objects(predicted: np.ndarray, truth: np.ndarray, ignored: int = IGN
     that are in either; None: no such class. Pixels labelled `ignored` do not count."""
     kept = truth != ignored
     made, real = predicted[kept], truth[kept]
-    classes = sorted((set(np.unique(made).tolist()) | set(np.unique(real).tolist())) - {0})
+    none = int(np.array(NO_CLASS).astype(made.dtype))
+    classes = sorted((set(np.unique(made).tolist()) | set(np.unique(real).tolist())) - {0, none})
     found = [2 * int(((made == c) & (real == c)).sum()) / int((made == c).sum() + (real == c).sum()) for c in classes]
     return sum(found) / len(found) if found else None

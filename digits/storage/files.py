@@ -15,6 +15,7 @@ from typing import IO, Any, TypeVar
 
 from digits.domain.events import Event, WarningEvent
 from digits.errors import DiskFull, JobStopped, StorageError
+from digits.utils.values import finite
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,8 +68,9 @@ def in_place(path: Path, *, keep: int) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, value: Any, *, permissions: int | None = None) -> None:
-    """Write `value` as indented JSON, atomically; in UTF-8 whatever the locale, and texts of any characters come back."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    """Write `value` as indented JSON, atomically; in UTF-8 whatever the locale, and texts of any characters come back. What is
+    NaN or infinite becomes null, for JSON knows no such numbers."""
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False)
     with atomic(path, permissions=permissions) as handle:
         handle.write(text.encode(errors="surrogatepass"))
 

@@ -4,8 +4,8 @@ One row per picture that could be read, in the order of the source. Columns of e
 and `record` (index in the split, -1 for a file); then those that the task's report declares (`Task.report`):
 
 * of one class for each picture: `label` (true class, -1 unknown), `classes` and `scores` (the k most probable classes, best
-  first, probabilities in [0, 1]), `true_score` (probability of the true class, NaN unknown), and, for at most
-  `MAX_PROBABILITIES` classes, `probabilities` (all of them, float32);
+  first, probabilities in [0, 1]; -1 and NaN where the network gave no numbers), `true_score` (probability of the true class, NaN
+  unknown), and, for at most `MAX_PROBABILITIES` classes, `probabilities` (all of them, float32);
 * of every other task: `output` (zlib of a `.npy` file: class per pixel (H, W), picture (C, H, W), boxes (M, 6) or numbers), and
   one float64 column per metric of a single picture (NaN where it is not known).
 """
@@ -16,7 +16,7 @@ import contextlib
 import io
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class Row:
     @property
     def correct(self) -> bool | None:
         """Whether the best class is the true one; None where that is unknown."""
-        return None if self.label < 0 else self.top[0][0] == self.label
+        return None if self.label < 0 else bool(self.top) and self.top[0][0] == self.label
 
 
 class PredictionWriter:
@@ -148,8 +148,9 @@ class PredictionReader:
         return self.table["label"].to_numpy()
 
     def best(self) -> tuple[np.ndarray, np.ndarray]:
-        """Most probable class (N,) int32 and its probability (N,) float32."""
-        return _matrix(self.table["classes"])[:, 0], _matrix(self.table["scores"])[:, 0]
+        """Most probable class (N,) int32 and its probability (N,) float32; -1 and NaN where the network gave no numbers."""
+        classes, scores = _matrix(self.table["classes"])[:, 0], _matrix(self.table["scores"])[:, 0]
+        return np.where(np.isnan(scores), -1, classes), scores
 
     def true_scores(self) -> np.ndarray:
         """Probability of the true class, (N,) float32, NaN where it is unknown."""
@@ -181,7 +182,7 @@ class PredictionReader:
         if predicted is not None:
             keep &= best == predicted
         known = np.where(labels < 0, np.nan, labels)
-        keys = {"confidence": scores, "loss": -self.true_scores(), "label": known, "predicted": best}
+        keys = {"confidence": scores, "loss": -self.true_scores(), "label": known, "predicted": np.where(best < 0, np.nan, best)}
         return _ordered(np.flatnonzero(keep), keys.get(sort), descending)
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
@@ -228,11 +229,16 @@ def _row(number: int, value: Mapping[str, Any], metrics: Sequence[str]) -> Row:
         path=value["path"],
         record=value["record"],
         label=value.get("label", -1),
-        top=tuple(zip(value.get("classes", ()), value.get("scores", ()), strict=True)),
+        top=_known(zip(value.get("classes", ()), value.get("scores", ()), strict=True)),
         loss=-math.log(max(score, 1e-12)) if math.isfinite(score) else None,
         output=_unpack(value["output"]) if "output" in value else np.zeros(0),
         values=finite({name: value[name] for name in metrics}),
     )
+
+
+def _known(top: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    """The classes with a probability: none where the network gave no numbers."""
+    return tuple((number, score) for number, score in top if not math.isnan(score))
 
 
 def _pack(array: np.ndarray) -> bytes:

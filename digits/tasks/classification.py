@@ -84,13 +84,14 @@ class Classification(Task):
     def describe_output(
         self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
-        """`top` (`[label, percent]`, best first) and `correct`, as accuracy counts it, of probabilities (K,) and a scalar."""
+        """`top` (`[label, percent]`, best first; empty where the scores are no numbers) and `correct`, as accuracy counts it, of
+        probabilities (K,) and a scalar."""
         import numpy as np
 
-        from digits.metrics.accuracy import rank
+        from digits.metrics.accuracy import comparable, rank
 
         scores = output.ravel()[: len(labels.class_labels)]
-        best = (-scores).argsort(kind="stable")[:TOP]
+        best = (-scores).argsort(kind="stable")[:TOP] if comparable(scores[None])[0] else ()
         top = [[labels.class_labels[i], finite(100 * float(scores[i]))] for i in best]
         real = -1 if truth is None else int(truth)
         hit = 0 <= real < len(scores) and bool(rank(scores[None], np.array([real]))[0] == 0)

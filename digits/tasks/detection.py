@@ -69,12 +69,15 @@ class Detection(Task):
         return [Guess(lambda _, truth: [np.zeros((0, 6))] * len(truth), "no box anywhere")]
 
     def kept(self, output: np.ndarray) -> np.ndarray:
-        """Boxes with a score, (n, 6), without the rows of zeros that fill up."""
-        return output[output[:, 4] > 0]
+        """Boxes with a score, (n, 6), without the rows of zeros that fill up. One whose score is no number stays: it is wrong."""
+        return output[~(output[:, 4] <= 0)]
 
     def size_of(self, output: np.ndarray) -> list[int]:
         """The smallest width and height in pixels that hold all boxes (n, 6)."""
-        return [max(1, int(output[:, column].max(initial=0)) + 1) for column in (2, 3)]
+        import numpy as np
+
+        known = output[np.isfinite(output).all(axis=1)]
+        return [max(1, int(known[:, column].max(initial=0)) + 1) for column in (2, 3)]
 
     def describe_label(self, label: np.ndarray, labels: Labels) -> list[dict[str, Any]]:
         """`box` (x0, y0, x1, y1 in pixels) and `class` of each of the boxes (n,)."""
@@ -83,13 +86,16 @@ class Detection(Task):
     def describe_output(
         self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
-        """`boxes` of `box` (in pixels), `class` and `score`, of rows (n, 5) or (n, 6). Rows without a score are padding."""
+        """`boxes` of `box` (in pixels), `class` and `score`, of rows (n, 5) or (n, 6). Rows without a score are padding; those
+        with NaN or infinity lie nowhere."""
+        import numpy as np
+
         rows = output.reshape(-1, output.shape[-1]) if output.ndim and output.shape[-1] >= 5 else output.reshape(0, 5)
         return {
             "boxes": [
                 {"box": row[:4].tolist(), "score": float(row[4]), "class": int(row[5]) if len(row) > 5 else 0}
                 for row in rows
-                if row[4] > 0
+                if row[4] > 0 and np.isfinite(row).all()
             ]
         }
 

@@ -111,7 +111,7 @@ class MultiLabel(Task):
             "thresholds": [100 * thresholds[i] for i in best],
             "found": [name for name, value in zip(names, found, strict=False) if value],
             "true": None if real is None else [name for name, value in zip(names, real, strict=False) if value],
-            "correct": real is None or bool((found == real).all()),
+            "correct": real is None or bool((found == real).all() and np.isfinite(scores).all()),
         }
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:

@@ -92,10 +92,16 @@ class Segmentation(Task):
         return [Guess(lambda _, truth: np.full(truth.shape, best), f"every pixel “{labels.class_labels[best]}”")]
 
     def kept(self, output: np.ndarray) -> np.ndarray:
-        """The class of each pixel: uint8 (H, W), int32 of more than 256 classes."""
+        """The class of each pixel: uint8 (H, W), int32 of more than 255 classes; 255 or -1 where the scores are no numbers."""
         import numpy as np
 
-        return output.argmax(axis=0).astype(np.uint8 if output.shape[0] <= 256 else np.int32) if output.ndim == 3 else output
+        from digits.metrics.segmentation import best_class
+
+        return (
+            best_class(output, axis=0).astype(np.uint8 if output.shape[0] <= IGNORED else np.int32)
+            if output.ndim == 3
+            else output
+        )
 
     def shown(self, output: np.ndarray, dtype: Any) -> np.ndarray:
         """As `kept`: (H, W)."""

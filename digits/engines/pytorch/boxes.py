@@ -43,13 +43,13 @@ def targets_of(boxes: Boxes, device: torch.device) -> list[dict[str, Tensor]]:
 
 def detections_of(outputs: Sequence[Mapping[str, Tensor]], classes: int) -> list[np.ndarray]:
     """Detections of each picture, float32 (n, 6), best first: left, top, right, bottom in pixels, score, class. Scores that
-    are not positive and classes outside [0, `classes`) are left out. NetworkError for outputs that are no detections."""
+    are zero or less and classes outside [0, `classes`) are left out. NetworkError for outputs that are no detections."""
     _check_detections(outputs)
     rows = []
     for one in outputs:
         labels = one["labels"].float().unsqueeze(1)
         table = torch.cat([one["boxes"].float(), one["scores"].float().unsqueeze(1), labels], dim=1)
-        table = table[(table[:, 5] >= 0) & (table[:, 5] < max(classes, 1)) & (table[:, 4] > 0)]
+        table = table[(table[:, 5] >= 0) & (table[:, 5] < max(classes, 1)) & ~(table[:, 4] <= 0)]
         rows.append(table[table[:, 4].argsort(descending=True, stable=True)].detach().cpu().numpy())
     return rows
 

@@ -32,12 +32,15 @@ def answer_one(
     dont_resize: bool = False,
 ) -> dict[str, Any]:
     """`kind`, `class_labels`, `colours` and the one of `samples` as an evaluation's page has them (see `sample_pages`), and where
-    outputs are scores of classes the best `predictions` as `[label, percent]`.
+    outputs are scores of classes the best `predictions` as `[label, percent]`. `nonfinite` is 1 where the answer holds NaN or
+    infinity.
 
     `name` is shown for the picture; where it names a record of the model's data set (`val:17`) its label is the truth. Raises
     LoadImageError for what is no picture.
     """
     import numpy as np
+
+    from digits.metrics.base import is_finite
 
     snapshot = find_snapshot(service, model, snapshot_epoch)
     found = predict.infer(service, model, [picture], snapshot, dont_resize=dont_resize, inputs=True)
@@ -63,6 +66,7 @@ def answer_one(
         "colours": class_colours(service, model.dataset_id, labels, task),
         "samples": [sample],
         "predictions": [[p.label, p.percent] for p in best],
+        "nonfinite": int(not is_finite(output)),
         "snapshot_epoch": snapshot.epoch,
         "device": found.device,
         "seconds": found.seconds,

@@ -209,9 +209,13 @@ def check_classifies(model: Job) -> None:
 def best(outputs: dict[str, np.ndarray], labels: Sequence[str], top: int) -> list[ClassScore]:
     """The `top` most probable classes, best first, of the main output (K,) or (1, K).
 
-    Scores beyond the number of labels are dropped.
+    Scores beyond the number of labels are dropped. Empty where the network gave no numbers.
     """
+    from digits.metrics.accuracy import comparable
+
     scores = main_output(outputs).reshape(-1)[: len(labels)]
+    if not comparable(scores[None])[0]:
+        return []
     order = (-scores).argsort(kind="stable")[:top]
     return [ClassScore(int(i), labels[int(i)], float(scores[i])) for i in order]
 

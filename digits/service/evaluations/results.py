@@ -15,7 +15,7 @@ from digits.domain.datasets import IGNORED, VAL_DB
 from digits.domain.events import BaselineEvent
 from digits.domain.inference import OUTPUT, RANKED, EvaluationSpec, class_places
 from digits.domain.jobs import Status
-from digits.domain.metrics import LOSS, beats, facts, value_text
+from digits.domain.metrics import LOSS, beats, facts, nonfinite_text, value_text
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, Conflict, DigitsError, NotFound
 from digits.images.addresses import picture_address
@@ -56,9 +56,9 @@ def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
 
     Keys of every task: `kind` (what an output is, see `tasks.base`), `task`, `count`, `skipped`, `labelled`, `class_labels`,
     `options` (settings of the task such as thresholds, with what the training chose), `metrics` (by name, None where not known),
-    `per_class`, `columns` (metrics of one picture), `key` (the metric that decides), `lower_is_better`, `baseline`, `model_id`,
-    `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None without labels), `confusion` (rows
-    `[true, predicted, count]`) and `top` (class index → `[row, probability]` best first).
+    `nonfinite` (how many outputs hold NaN or infinity), `per_class`, `columns` (metrics of one picture), `key` (the metric that
+    decides), `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None
+    without labels), `confusion` (rows `[true, predicted, count]`) and `top` (class index → `[row, probability]` best first).
     Raises Conflict while it runs, and with the job's own message when it failed.
     """
     _require_done(job)
@@ -89,7 +89,7 @@ def _completed(job: Job, result: dict[str, Any]) -> dict[str, Any]:
         metrics = {"accuracy": result["top1"], "accuracy_top5": result["top5"], LOSS: result["loss"]}
         common = {"kind": CLASSES, "task": str(job.task), "metrics": metrics, "columns": [], "key": "accuracy"}
         result = {**common, "lower_is_better": False, "baseline": None, **result}
-    return {"options": task_of_result(result).own_options(TaskOptions()), **result}
+    return {"options": task_of_result(result).own_options(TaskOptions()), "nonfinite": 0, **result}
 
 
 def _require_done(job: Job) -> None:
@@ -110,8 +110,11 @@ def baseline_of(service: Service, job: Job, result: dict[str, Any]) -> BaselineE
 
 
 def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]:
-    """What has to be said about the numbers: no better than the trivial answer, or classes that were not found at all."""
+    """What has to be said about the numbers: outputs that are none, no better than the trivial answer, classes that were not
+    found at all."""
     key, said = result["key"], []
+    if result["nonfinite"]:
+        said.append(f"{nonfinite_text(result['nonfinite'], result['count'])} (NaN or infinite); these count as wrong.")
     own, trivial = result["metrics"].get(key), baseline.values.get(key) if baseline else None
     if baseline and own is not None and trivial is not None and not _is_better(own, trivial, result["lower_is_better"]):
         compared = f"{facts(key).title} {value_text(key, own)} against {value_text(key, trivial)}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.inference import main_output
 from digits.errors import BadRequest, DataError, DigitsError
 from digits.service import Service
 from digits.service.datasets.from_source import inference_entries
@@ -35,6 +36,13 @@ class TestResults:
 
     samples: list[ViewSample]
     skipped: list[dict[str, str]]
+
+    @property
+    def nonfinite(self) -> int:
+        """In how many samples the model's answer holds NaN or infinity."""
+        from digits.metrics.base import is_finite
+
+        return sum(not is_finite(main_output(sample.outputs)) for sample in self.samples if sample.outputs)
 
 
 def run_pictures(

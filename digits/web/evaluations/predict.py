@@ -12,6 +12,7 @@ from typing import Any
 from flask import Blueprint, g, render_template
 
 from digits.domain.jobs import Kind
+from digits.domain.metrics import nonfinite_text
 from digits.errors import BadRequest, FormErrors
 from digits.ipc.scratch import scratch_folder
 from digits.service.datasets.from_source import plugin_values
@@ -139,7 +140,7 @@ def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
     return inside
 
 
-@describes(form=ONE, answer="`outputs`: name → nested list with batch axis.")
+@describes(form=ONE, answer="`outputs`: name → nested list with batch axis; `nonfinite`: 1 where it holds NaN or infinity.")
 def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
@@ -149,11 +150,12 @@ def infer_one() -> Any:
     )
     if wants_json():
         outputs = tested.samples[0].outputs
-        return json_answer({"outputs": {key: [plugin_views.plain(array)] for key, array in outputs.items()}})
+        found = {key: [plugin_views.plain(array)] for key, array in outputs.items()}
+        return json_answer({"outputs": found, "nonfinite": tested.nonfinite})
     return _page(model, snapshot, tested)
 
 
-@describes(form=MANY, answer="`outputs`: path → name → list without batch axis; `skipped`.")
+@describes(form=MANY, answer="`outputs`: path → name → list without batch axis; `skipped`; `nonfinite`: how many hold NaN.")
 def infer_many() -> Any:
     """Run the pictures of a list through a model."""
     model, snapshot = _model()
@@ -203,7 +205,7 @@ def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping
         outputs = {
             sample.key: {name: plugin_views.plain(array) for name, array in sample.outputs.items()} for sample in tested.samples
         }
-        return json_answer({"outputs": outputs, "skipped": tested.skipped})
+        return json_answer({"outputs": outputs, "skipped": tested.skipped, "nonfinite": tested.nonfinite})
     return _page(model, snapshot, tested, values)
 
 
@@ -217,8 +219,15 @@ def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[s
     except FormErrors as error:
         raise BadRequest(str(error), advice="Change the view's options.") from error
     allow_plugin_code()
+    count, bad = len(tested.samples), tested.nonfinite
     return render_template(
-        "plugins/results.html", model=model, snapshot=snapshot, results=results, skipped=tested.skipped, count=len(tested.samples)
+        "plugins/results.html",
+        model=model,
+        snapshot=snapshot,
+        results=results,
+        skipped=tested.skipped,
+        count=count,
+        no_numbers=nonfinite_text(bad, count) if bad else "",
     )
 
 

@@ -21,6 +21,7 @@ from digits.engines.base import Predictor, get_engine
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting
+from digits.metrics.base import Finite
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
 from digits.tasks import Labels, of
@@ -70,10 +71,12 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     truths = Truths(context, spec, predictor, task) if spec.source == "split" and not task.told_by_name else None
     labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
     report = task.report(labels, model, options, scale, spec.top_n)
-    fitting = Fitting(meta, task)
+    fitting, checked = Fitting(meta, task), Finite()
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
         for batch in rounds:
-            outputs = [task.kept(output) for output in _predict(predictor, batch.features)]
+            answers = _predict(predictor, batch.features)
+            checked.update(answers, None)
+            outputs = [task.kept(output) for output in answers]
             if batch.sizes:
                 outputs = [fitting.restored(output, size) for output, size in zip(outputs, batch.sizes, strict=True)]
             true = batch.labels if task.told_by_name else truths.of(batch) if truths else None
@@ -84,6 +87,7 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
         "kind": task.output_kind,
         "task": meta["task"],
         "count": rounds.read,
+        "nonfinite": checked.nonfinite,
         "class_labels": list(meta["class_labels"]),
         "options": task.own_options(options),
         "baseline": baseline.measured(context, spec, meta),

@@ -80,7 +80,7 @@ class ClassesCard {
         el("span", { class: "num" }, text, limit),
       );
     });
-    this.list.replaceChildren(...lines);
+    this.list.replaceChildren(...(lines.length ? lines : [el("li", {}, "The scores are no numbers.")]));
   }
 }
 
