@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from digits.domain.datasets import DatasetInfo, RecordMeta
 from digits.domain.events import Event
+from digits.domain.inference import main_output
 from digits.domain.training import CHECKPOINT_SECONDS, TrainingSpec
 from digits.errors import BadRequest
 from digits.frameworks import Framework, attribute, framework
@@ -196,6 +197,22 @@ class Predictor(ABC):
         of the given picture, score in [0, 1], class; best first, rows of zeros fill up. Other tasks: raw outputs (N, …) in the
         label's units; of image to image without labels in those of the picture, which is learnt itself.
         """
+
+    def scores(self, batch: np.ndarray) -> np.ndarray:
+        """The main output for features as in `predict`, as metrics take it, in an evaluation and in the validation of a training.
+
+        As `predict` gives it, but where one class is chosen: logarithms of the probabilities (N, K), or scores of each pixel
+        (N, K, H, W), both as the network gave them, so that no probability is too small for a float32. An engine that cannot
+        give them leaves it at the logarithms of what `predict` gives.
+        """
+        import numpy as np
+
+        from digits.tasks import Labels, of
+
+        output, labels = main_output(self.predict(batch)), Labels.of_snapshot(self.meta)
+        if output.ndim == 2 and of(self.meta["task"], labels).activation(labels) == "softmax":
+            return np.log(np.maximum(output, np.finfo(np.float32).tiny))
+        return output
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         """Detection: for features (N, C, H, W) in stored units, as `predict`, with the boxes before suppression; None where

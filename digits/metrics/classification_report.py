@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from digits.domain.metrics import LOSS
-from digits.metrics.accuracy import Accuracy, comparable, predicted
+from digits.metrics.accuracy import TOP, Accuracy, comparable, predicted
 from digits.metrics.base import Arrays, Report
 from digits.storage.predictions import MAX_PROBABILITIES, Column
 
-LEAST_PROBABILITY = 1e-12
+LEAST_LOG = float(np.log(np.finfo(np.float32).tiny))  # of a class that the network gives no score
 TOP_KEPT = 10  # classes of each picture
 
 
@@ -37,31 +37,32 @@ class ClassificationReport(Report):
         self.columns = _columns(len(self.class_labels))
 
     def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:
-        """Outputs are probabilities (K,) float32 in [0, 1] of N pictures, truths (N,) integers, -1 for unknown."""
-        probabilities = scores_of(outputs, len(self.class_labels))
+        """Outputs are logarithms of probabilities (K,) float32 of N pictures, truths (N,) integers, -1 for unknown."""
+        logs = scores_of(outputs, len(self.class_labels))
+        probabilities = shares_of(logs)
         labels = np.full(len(outputs), -1) if truths is None else np.asarray(truths)
-        self._count(probabilities, labels)
-        order = best_first(probabilities, labels)[:, :TOP_KEPT]  # (N, k)
+        self._best.add(probabilities, self.count)
+        self._count(logs, labels)
+        order = best_first(logs, labels)[:, :TOP_KEPT]  # (N, k)
         return {
             "label": labels,
-            "classes": np.where(comparable(probabilities)[:, None], order, -1),
+            "classes": np.where(comparable(logs)[:, None], order, -1),
             "scores": np.take_along_axis(probabilities, order, axis=1),
             "true_score": true_scores(probabilities, labels),
+            LOSS: -true_scores(logs, labels),
             "probabilities": probabilities,
         }
 
-    def _count(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
+    def _count(self, logs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch, (N, K) and (N,), to the sums."""
-        self._best.add(probabilities, self.count)
         self.count += len(labels)
         known = labels >= 0
-        scores, true = probabilities[known], labels[known]
+        scores, true = logs[known], labels[known]
         self.labelled += len(true)
         if not len(true):
             return
         self._accuracy.update(scores, true)
-        own = true_scores(scores, true)
-        self._loss -= float(np.log(np.maximum(own.astype(np.float64), LEAST_PROBABILITY)).sum())
+        self._loss -= float(true_scores(scores, true).sum(dtype=np.float64))
         true = true.astype(np.int64)
         self._true += np.bincount(true, minlength=len(self._true))
         made = predicted(scores, true)
@@ -73,10 +74,11 @@ class ClassificationReport(Report):
         pairs = [(*divmod(key, len(self.class_labels)), count) for key, count in sorted(self._pairs.items())]
         _, first, five = self._accuracy.totals
         top1, top5, loss = (_ratio(part, self.labelled) for part in (first, five, self._loss))
+        top5 = top5 if len(self.class_labels) > TOP else None  # of five classes or fewer it would be 1 for any answer
         return {
             "count": self.count,
             "labelled": self.labelled,
-            "metrics": {"accuracy": top1, "accuracy_top5": top5, LOSS: loss},
+            "metrics": metrics_of(top1, top5, loss, len(self.class_labels)),
             "columns": [],
             "top1": top1,
             "top5": top5,
@@ -107,35 +109,47 @@ class ClassificationReport(Report):
         }
 
 
+def metrics_of(top1: float | None, top5: float | None, loss: float | None, classes: int) -> dict[str, float | None]:
+    """The metrics of an evaluation; no top 5 of five classes or fewer."""
+    return {"accuracy": top1, **({"accuracy_top5": top5} if classes > TOP else {}), LOSS: loss}
+
+
 def _columns(classes: int) -> tuple[Column, ...]:
     """What is kept of each picture (see `storage.predictions`)."""
     top = min(TOP_KEPT, classes)
     kept = (Column("label", "int32"), Column("classes", "int32", top), Column("scores", "float32", top))
     every = (Column("probabilities", "float32", classes),) if classes <= MAX_PROBABILITIES else ()
-    return (*kept, Column("true_score", "float32"), *every)
+    return (*kept, Column("true_score", "float32"), Column(LOSS, "float32"), *every)
 
 
 def scores_of(outputs: Arrays, classes: int) -> np.ndarray:
-    """Scores (N, K) float32 of outputs (…) each: those beyond the classes are dropped, missing ones are 0 (R 5)."""
-    scores = np.reshape(np.asarray(outputs, np.float32), (len(outputs), -1))[:, :classes]
-    return np.pad(scores, ((0, 0), (0, classes - scores.shape[1])))
+    """Logarithms (N, K) float32 of outputs (…) each: those beyond the classes are dropped, missing ones have no share (R 5)."""
+    logs = np.reshape(np.asarray(outputs, np.float32), (len(outputs), -1))[:, :classes]
+    return np.pad(logs, ((0, 0), (0, classes - logs.shape[1])), constant_values=LEAST_LOG)
 
 
-def best_first(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Classes of each picture by their probability (N, K), int64 (N, K). Equal ones keep their order, but that the true class,
+def shares_of(logs: np.ndarray) -> np.ndarray:
+    """Probabilities (N, K) float32 that add up to 1, of logarithms (N, K); NaN where one of them is NaN or plus infinity."""
+    with np.errstate(invalid="ignore"):
+        parts = np.exp(logs - logs.max(axis=1, keepdims=True, initial=-np.inf))
+        return parts / parts.sum(axis=1, keepdims=True)
+
+
+def best_first(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Classes of each picture by their score (N, K), int64 (N, K). Equal ones keep their order, but that the true class,
     `labels` (N,), comes last among them: a tie is broken against the model, as the accuracies of the report count it."""
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    own = true_scores(probabilities, labels)[:, np.newaxis]
-    for row in np.flatnonzero((probabilities == own).sum(axis=1) > 1):
-        order[row] = np.lexsort((np.arange(probabilities.shape[1]) == labels[row], -probabilities[row]))
+    order = np.argsort(-scores, axis=1, kind="stable")
+    own = true_scores(scores, labels)[:, np.newaxis]
+    for row in np.flatnonzero((scores == own).sum(axis=1) > 1):
+        order[row] = np.lexsort((np.arange(scores.shape[1]) == labels[row], -scores[row]))
     return order
 
 
-def true_scores(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Probability of each true class, (N,) float32, of `probabilities` (N, K); NaN for `labels` (N,) outside [0, K)."""
-    known = (labels >= 0) & (labels < probabilities.shape[1])
+def true_scores(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The score of each true class, (N,) float32, of `scores` (N, K); NaN for `labels` (N,) outside [0, K)."""
+    known = (labels >= 0) & (labels < scores.shape[1])
     found = np.full(len(labels), np.nan, dtype=np.float32)
-    found[known] = probabilities[known, labels[known]]
+    found[known] = scores[known, labels[known]]
     return found
 
 

@@ -5,7 +5,8 @@ and `record` (index in the split, -1 for a file); then those that the task's rep
 
 * of one class for each picture: `label` (true class, -1 unknown), `classes` and `scores` (the k most probable classes, best
   first, probabilities in [0, 1]; -1 and NaN where the network gave no numbers), `true_score` (probability of the true class, NaN
-  unknown), and, for at most `MAX_PROBABILITIES` classes, `probabilities` (all of them, float32);
+  unknown), `loss` (minus its logarithm, which files of earlier versions lack), and, for at most `MAX_PROBABILITIES` classes,
+  `probabilities` (all of them, float32);
 * of every other task: `output` (zlib of a `.npy` file: class per pixel (H, W), picture (C, H, W), boxes (M, 6) or numbers), and
   one float64 column per metric of a single picture (NaN where it is not known).
 """
@@ -25,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from digits.domain.inference import RANKED
+from digits.domain.metrics import LOSS
 from digits.errors import StorageError
 from digits.storage.files import atomic
 from digits.utils.values import finite
@@ -32,6 +34,7 @@ from digits.utils.values import finite
 PREDICTIONS_FILE = "predictions.arrow"
 OLD_FILE = "outputs.arrow"  # of tasks with outputs, as long as they had a file of their own
 MAX_PROBABILITIES = 256
+LEAST_PROBABILITY = 1e-12  # of which a logarithm is taken, in files of earlier versions
 RANKED_SORTS = ("index", "confidence", "loss", "label", "predicted")  # of pictures with their most probable classes
 
 
@@ -156,6 +159,12 @@ class PredictionReader:
         """Probability of the true class, (N,) float32, NaN where it is unknown."""
         return self.table["true_score"].to_numpy()
 
+    def losses(self) -> np.ndarray:
+        """Minus the logarithm of the probability of the true class, (N,) float32, NaN where it is unknown."""
+        if LOSS in self.table.column_names:
+            return self.table[LOSS].to_numpy()
+        return -np.log(np.maximum(self.true_scores(), LEAST_PROBABILITY))
+
     def probabilities(self) -> np.ndarray | None:
         """All probabilities (N, K) float32, or None where they were not kept."""
         return _matrix(self.table["probabilities"]) if "probabilities" in self.table.column_names else None
@@ -182,7 +191,7 @@ class PredictionReader:
         if predicted is not None:
             keep &= best == predicted
         known = np.where(labels < 0, np.nan, labels)
-        keys = {"confidence": scores, "loss": -self.true_scores(), "label": known, "predicted": np.where(best < 0, np.nan, best)}
+        keys = {"confidence": scores, LOSS: self.losses(), "label": known, "predicted": np.where(best < 0, np.nan, best)}
         return _ordered(np.flatnonzero(keep), keys.get(sort), descending)
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
@@ -224,13 +233,14 @@ def _matrix(column: pa.ChunkedArray) -> np.ndarray:
 
 def _row(number: int, value: Mapping[str, Any], metrics: Sequence[str]) -> Row:
     score = float(value.get("true_score", math.nan))
+    loss = value.get(LOSS, -math.log(max(score, LEAST_PROBABILITY)) if math.isfinite(score) else math.nan)
     return Row(
         index=number,
         path=value["path"],
         record=value["record"],
         label=value.get("label", -1),
         top=_known(zip(value.get("classes", ()), value.get("scores", ()), strict=True)),
-        loss=-math.log(max(score, 1e-12)) if math.isfinite(score) else None,
+        loss=finite(loss),
         output=_unpack(value["output"]) if "output" in value else np.zeros(0),
         values=finite({name: value[name] for name in metrics}),
     )

@@ -68,7 +68,7 @@ def test_ties_count_alike_everywhere(scores: np.ndarray) -> None:
     told = [get("classification").describe_output(row, label, labels) for row, label in zip(scores, LABELS, strict=True)]
     assert np.mean([one["correct"] for one in told]) == pytest.approx(expected[1])
     report = ClassificationReport(labels.class_labels, 5)
-    if np.isfinite(scores).all():  # a report takes probabilities
+    if np.isfinite(scores).all():  # its probabilities come from them
         report.add(scores, LABELS)
         summary = report.summary()
         assert (summary["top1"], summary["top5"]) == pytest.approx((expected[1], expected[5]))

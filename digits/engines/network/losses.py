@@ -8,7 +8,7 @@ from digits.tasks import Labels, of
 from digits.tasks.base import NONE_IGNORED as NONE_IGNORED
 
 FOCAL_GAMMA = 2.0  # of the focal losses
-SMALLEST = 1e-7  # probability of which a logarithm is taken
+SMALLEST = 2.0**-126  # probability of which a logarithm is taken: the smallest float32 with all its digits
 
 LOSSES = {
     "cross_entropy": "Cross-entropy of class scores",

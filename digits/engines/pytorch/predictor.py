@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from digits.domain.inference import main_output
 from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
+from digits.engines.network.losses import SMALLEST
 from digits.engines.pytorch.boxes import boxes_output, detections_of
 from digits.engines.pytorch.build import build, is_leaf
 from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
@@ -46,6 +48,14 @@ class TorchPredictor(Predictor):
             return {"boxes": found["boxes"] + self._offset(found["boxes"], batch.shape)}
         found = finish_outputs(outputs, self.task, self.labels, self.preprocessing, self.meta.get(PROBABILITIES, False))
         return in_stored_units(found, self.task, self.labels, self.preprocessing, self.inputs.mean_image)
+
+    def scores(self, batch: np.ndarray) -> np.ndarray:
+        if self.task.activation(self.labels) != "softmax":
+            return main_output(self.predict(batch))
+        with torch.inference_mode():
+            output = main_output(names_of(self.module(self.prepare(batch)))).float()  # (N, K) or (N, K, H, W)
+        probabilities = self.meta.get(PROBABILITIES, False)
+        return class_scores(output, len(self.labels.class_labels), probabilities).cpu().numpy()
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         part = suppressing_part(self.module) if self.task.moves == "boxes" else None
@@ -141,6 +151,15 @@ def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocess
     elif preprocessing.label_scale != 1.0:
         named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named
+
+
+def class_scores(output: Tensor, classes: int, probabilities: bool) -> Tensor:
+    """Of scores before softmax, or `probabilities`, float32 (N, K or more, …): logarithms of the probabilities of the classes
+    (N, K), among all that the network gives as its loss has them; of maps the scores (N, K, H, W) as they are."""
+    if output.ndim != 2:
+        return output[:, :classes]
+    scores = output.clamp(min=SMALLEST).log() if probabilities else output
+    return scores.log_softmax(dim=1)[:, :classes].clamp(min=torch.finfo(torch.float32).min)  # of a class that cannot be: -inf
 
 
 def _same(probabilities: Tensor) -> Tensor:

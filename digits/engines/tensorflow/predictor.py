@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.inference import main_output
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
+from digits.engines.network.losses import SMALLEST
 from digits.engines.tensorflow.build import KerasNetwork, build, forward_zeros, leaves, recorded, wanted_outputs
 from digits.engines.tensorflow.inputs import Inputs, centre
 from digits.engines.tensorflow.start import start, tf
@@ -42,6 +44,15 @@ class TensorflowPredictor(Predictor):
             outputs = self.model_for((x.shape[1], x.shape[2]))(x, training=False)
         found = finish_outputs(outputs, self.task, self.labels, self.preprocessing, self.meta.get(PROBABILITIES, False))
         return in_stored_units(found, self.task, self.labels, self.preprocessing, self.inputs.mean_image)
+
+    def scores(self, batch: np.ndarray) -> np.ndarray:
+        if self.task.activation(self.labels) != "softmax":
+            return main_output(self.predict(batch))
+        x = self.prepare(batch)  # (N, h, w, C) float32
+        with tf.device(self.device):
+            output = tf.cast(main_output(wanted_outputs(self.model_for((x.shape[1], x.shape[2]))(x, training=False))), tf.float32)
+            found = class_scores(output, len(self.labels.class_labels), self.meta.get(PROBABILITIES, False))
+        return channels_first_array(found.numpy())
 
     def prepare(self, batch: np.ndarray) -> Any:
         """Network input (N, h, w, C) float32: of a picture of the stored size the middle that training crops to, prepared."""
@@ -129,6 +140,16 @@ def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocess
     elif preprocessing.label_scale != 1.0:
         named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named
+
+
+def class_scores(output: Any, classes: int, probabilities: bool) -> Any:
+    """Of scores before softmax, or `probabilities`, float32 (N, K or more) or (N, H, W, K or more): logarithms of the
+    probabilities of the classes (N, K), among all that the network gives as its loss has them; of maps the scores as they are."""
+    if len(output.shape) != 2:
+        return output[..., :classes]
+    scores = tf.math.log(tf.maximum(output, SMALLEST)) if probabilities else output
+    logs = tf.nn.log_softmax(scores)[:, :classes]
+    return tf.where(logs < tf.float32.min, tf.float32.min, logs)  # of a class that cannot be: -inf
 
 
 def _shares(probabilities: Any) -> Any:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from digits.storage.predictions import PredictionReader, Row
 
-TOP = 5  # classes of a picture that are told
+TOP = 5  # classes of a picture that are told, and of a top-k accuracy
+TOP5 = "accuracy_top5"
 NAMED = 5  # classes that a sentence names
 MASKS_FILE = "masks.zip"
 
@@ -57,8 +58,9 @@ def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
     Keys of every task: `kind` (what an output is, see `tasks.base`), `task`, `count`, `skipped`, `labelled`, `class_labels`,
     `options` (settings of the task such as thresholds, with what the training chose), `metrics` (by name, None where not known),
     `nonfinite` (how many outputs hold NaN or infinity), `per_class`, `columns` (metrics of one picture), `key` (the metric that
-    decides), `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture also `top1`, `top5`, `loss` (None
-    without labels), `confusion` (rows `[true, predicted, count]`) and `top` (class index → `[row, probability]` best first).
+    decides), `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture also `top1`, `top5` (None of five
+    classes or fewer), `loss` (all None without labels), `confusion` (rows `[true, predicted, count]`) and `top` (class index →
+    `[row, probability]` best first).
     Raises Conflict while it runs, and with the job's own message when it failed.
     """
     _require_done(job)
@@ -86,9 +88,11 @@ def picture_key(result: dict[str, Any]) -> tuple[str, bool]:
 def _completed(job: Job, result: dict[str, Any]) -> dict[str, Any]:
     """A result of an earlier version with the keys that were not there yet."""
     if "kind" not in result:
-        metrics = {"accuracy": result["top1"], "accuracy_top5": result["top5"], LOSS: result["loss"]}
+        metrics = {"accuracy": result["top1"], TOP5: result["top5"], LOSS: result["loss"]}
         common = {"kind": CLASSES, "task": str(job.task), "metrics": metrics, "columns": [], "key": "accuracy"}
         result = {**common, "lower_is_better": False, "baseline": None, **result}
+    if TOP5 in result["metrics"] and len(result["class_labels"]) <= TOP:  # any answer would have 1
+        result = {**result, "top5": None, "metrics": {name: v for name, v in result["metrics"].items() if name != TOP5}}
     return {"options": task_of_result(result).own_options(TaskOptions()), "nonfinite": 0, **result}
 
 

@@ -40,7 +40,7 @@ def register(area: Blueprint) -> None:
         area.add_url_rule(f"/evaluations/<job_id>/{address}", name, view)
 
 
-@describes(json=True, answer="CSV: path, true class, five predictions with their probability, loss.")
+@describes(json=True, answer="CSV: path, true class, up to five predictions with their probability, loss.")
 def rows_csv(job_id: str) -> Response:
     """All predictions of an evaluation."""
     job = _job(job_id)
@@ -134,7 +134,7 @@ def _job(job_id: str) -> Job:
 
 
 def _csv_rows(reader: Any, labels: list[str]) -> Iterator[list[Any]]:
-    best = [name for n in range(1, 6) for name in (f"prediction {n}", f"probability {n}")]
+    best = [name for n in range(1, min(5, len(labels)) + 1) for name in (f"prediction {n}", f"probability {n}")]
     yield ["path", "label", "correct", "loss", *best]
     for batch in reader.batches():
         for row in batch:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from digits.domain.events import LogEvent, ProgressEvent
-from digits.domain.inference import EvaluationSpec, main_output
+from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
 from digits.engines.base import Predictor, get_engine
@@ -101,7 +101,7 @@ def _predict(predictor: Predictor, features: Any) -> list[np.ndarray]:
     """What the model answers to each picture, of any shape; pictures of different sizes are predicted size by size."""
     found: list[Any] = [None] * len(features)
     for numbers in groups_of_shape(features):
-        answers = main_output(predictor.predict(np.stack([features[n] for n in numbers])))
+        answers = predictor.scores(np.stack([features[n] for n in numbers]))
         for number, answer in zip(numbers, answers, strict=True):
             found[number] = answer
     return found
