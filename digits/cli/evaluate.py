@@ -19,7 +19,7 @@ from digits.domain.metrics import column_title, facts, value_text
 from digits.domain.training import TaskOptions
 from digits.errors import DigitsError
 from digits.service.evaluations.create import start_evaluation
-from digits.service.evaluations.results import baseline_of, evaluation_result, task_of_result, verdict
+from digits.service.evaluations.results import about_classes, baseline_of, evaluation_result, task_of_result, verdict
 
 MOST_CLASSES = 40  # in a table; the JSON has all
 
@@ -58,6 +58,8 @@ def _print(result: dict[str, Any], baseline: BaselineEvent | None) -> None:
     """The numbers of all pictures and of each class, whatever the task, and what has to be said about them."""
     unreadable = f", {result['skipped']:,} unreadable" if result.get("skipped") else ""
     click.echo(f"{result['count']:,} pictures{unreadable}")
+    for text in about_classes(result):
+        click.echo(text)
     if not result["labelled"]:
         click.echo("The truth of none of the pictures is known, so there is nothing to measure.")
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -54,9 +54,3 @@ def main_output(outputs: Mapping[str, T]) -> T:
     It is what a loss of ours and metrics see in a training, what an evaluation measures and what pages, views and scripts show.
     """
     return outputs["output"] if "output" in outputs else next(iter(outputs.values()))
-
-
-def class_places(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
-    """Where each class of another data set stands among a model's, by name; -1 for those it does not know."""
-    known = {label: number for number, label in enumerate(ours)}
-    return [known.get(label, -1) for label in theirs]

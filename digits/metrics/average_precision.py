@@ -30,11 +30,14 @@ class BoxPrecision(Metric):
     of detections with a score of at least `threshold` at IoU 0.5, over all classes. NaN where there is nothing to find.
     A detection with a number that is none finds nothing: it is wrong at its score, or at every one where that is no number.
 
+    Detections of classes `missing` (numbers) do not count: nothing is known of their objects.
+
     Detections are kept until the end, for average precision is no sum: `parts` of several processes are joined by `join`.
     """
 
-    def __init__(self, class_labels: Sequence[str], threshold: float = SCORE) -> None:
+    def __init__(self, class_labels: Sequence[str], threshold: float = SCORE, missing: Sequence[int] = ()) -> None:
         self.labels = list(class_labels)
+        self.missing = list(missing)
         self.threshold = threshold
         self.totals = np.zeros(1)
         self.pictures: list[tuple[np.ndarray, np.ndarray]] = []
@@ -44,7 +47,8 @@ class BoxPrecision(Metric):
         count), `labels` its structured boxes."""
         for found, truth in zip(outputs, labels, strict=True):
             found = never_right(np.asarray(found, np.float64).reshape(-1, 6))
-            self.pictures.append((found[found[:, 4] > 0], np.asarray(truth)))
+            counted = (found[:, 4] > 0) & ~np.isin(found[:, 5], self.missing)
+            self.pictures.append((found[counted], np.asarray(truth)))
 
     def parts(self) -> list[Any] | None:
         """What `join` takes: for each picture detections float64 (n, 6) and boxes (m,) of `BOX_DTYPE`."""

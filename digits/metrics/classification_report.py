@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.classes import NO_CLASS, unknown_place
 from digits.domain.metrics import LOSS
 from digits.metrics.accuracy import TOP, Accuracy, comparable, predicted
 from digits.metrics.base import Arrays, Report
@@ -37,15 +38,16 @@ class ClassificationReport(Report):
         self.columns = _columns(len(self.class_labels))
 
     def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:
-        """Outputs are logarithms of probabilities (K,) float32 of N pictures, truths (N,) integers, -1 for unknown."""
+        """Outputs are logarithms of probabilities (K,) float32 of N pictures, truths (N,) integers as `domain.classes` has them."""
         logs = scores_of(outputs, len(self.class_labels))
         probabilities = shares_of(logs)
-        labels = np.full(len(outputs), -1) if truths is None else np.asarray(truths)
+        labels = np.full(len(outputs), NO_CLASS) if truths is None else np.asarray(truths)
         self._best.add(probabilities, self.count)
         self._count(logs, labels)
         order = best_first(logs, labels)[:, :TOP_KEPT]  # (N, k)
         return {
-            "label": labels,
+            "label": np.maximum(labels, NO_CLASS),
+            "unknown_label": np.maximum(unknown_place(labels), NO_CLASS),
             "classes": np.where(comparable(logs)[:, None], order, -1),
             "scores": np.take_along_axis(probabilities, order, axis=1),
             "true_score": true_scores(probabilities, labels),
@@ -117,7 +119,12 @@ def metrics_of(top1: float | None, top5: float | None, loss: float | None, class
 def _columns(classes: int) -> tuple[Column, ...]:
     """What is kept of each picture (see `storage.predictions`)."""
     top = min(TOP_KEPT, classes)
-    kept = (Column("label", "int32"), Column("classes", "int32", top), Column("scores", "float32", top))
+    kept = (
+        Column("label", "int32"),
+        Column("unknown_label", "int32"),
+        Column("classes", "int32", top),
+        Column("scores", "float32", top),
+    )
     every = (Column("probabilities", "float32", classes),) if classes <= MAX_PROBABILITIES else ()
     return (*kept, Column("true_score", "float32"), Column(LOSS, "float32"), *every)
 

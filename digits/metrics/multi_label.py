@@ -18,14 +18,17 @@ class LabelPrecision(Metric):
     `label_ap/<label>`, `f1/<label>`, and `threshold/<label>`: the score from which on a label counts.
 
     Thresholds are `given` by label, else those with the best F1 on the very pictures that are measured. NaN for a label that no
-    picture has. A score that is no number is wrong at every threshold (see `never_right`). Scores are kept until the end, for
-    average precision is no sum.
+    picture has, and for those `missing` (numbers), of which nothing is known: they count nowhere. A score that is no number is wrong
+    at every threshold (see `never_right`). Scores are kept until the end, for average precision is no sum.
     """
 
     thresholds: tuple[float, ...] = ()
 
-    def __init__(self, class_labels: Sequence[str], given: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, class_labels: Sequence[str], given: Mapping[str, float] | None = None, missing: Sequence[int] = ()
+    ) -> None:
         self.labels = list(class_labels)
+        self.missing = list(missing)
         self.given = dict(given or {})
         self.totals = np.zeros(1)
         self.kept: list[tuple[np.ndarray, np.ndarray]] = []
@@ -55,6 +58,7 @@ class LabelPrecision(Metric):
         thresholds = np.array([self._threshold(i, scores[:, i], truth[:, i]) for i in range(k)])
         self.thresholds = tuple(thresholds.tolist())
         found = scores >= thresholds
+        found[:, self.missing] = truth[:, self.missing] = False
         hits, sizes = (found & truth).sum(axis=0), found.sum(axis=0) + truth.sum(axis=0)
         f1 = ratios(2.0 * hits, sizes)
         values = {

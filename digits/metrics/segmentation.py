@@ -77,8 +77,8 @@ def best_class(scores: np.ndarray, axis: int) -> np.ndarray:
 
 def dice_of_objects(predicted: np.ndarray, truth: np.ndarray, ignored: int = IGNORED) -> float | None:
     """Dice in [0, 1] of one picture, classes (H, W) against classes (H, W): the mean over the classes but 0, the background,
-    that are in either; None: no such class. Pixels labelled `ignored` do not count."""
-    kept = truth != ignored
+    that are in either; None: no such class. Pixels labelled `ignored`, or less than 0, do not count."""
+    kept = (truth != ignored) & (truth >= 0)
     made, real = predicted[kept], truth[kept]
     none = int(np.array(NO_CLASS).astype(made.dtype))
     classes = sorted((set(np.unique(made).tolist()) | set(np.unique(real).tolist())) - {0, none})

@@ -3,10 +3,11 @@
 One row per picture that could be read, in the order of the source. Columns of every task: `path` (file, or source of the record)
 and `record` (index in the split, -1 for a file); then those that the task's report declares (`Task.report`):
 
-* of one class for each picture: `label` (true class, -1 unknown), `classes` and `scores` (the k most probable classes, best
-  first, probabilities in [0, 1]; -1 and NaN where the network gave no numbers), `true_score` (probability of the true class, NaN
-  unknown), `loss` (minus its logarithm, which files of earlier versions lack), and, for at most `MAX_PROBABILITIES` classes,
-  `probabilities` (all of them, float32);
+* of one class for each picture: `label` (true class, -1 where it is not known, or none of the model's), `unknown_label` (place of
+  a true class that the model does not know among the result's `unknown_classes`, else -1), `classes` and `scores` (the k most
+  probable classes, best first, probabilities in [0, 1]; -1 and NaN where the network gave no numbers), `true_score` (probability
+  of the true class, NaN unknown), `loss` (minus its logarithm, which files of earlier versions lack), and, for at most
+  `MAX_PROBABILITIES` classes, `probabilities` (all of them, float32);
 * of every other task: `output` (zlib of a `.npy` file: class per pixel (H, W), picture (C, H, W), boxes (M, 6) or numbers), and
   one float64 column per metric of a single picture (NaN where it is not known).
 """
@@ -72,6 +73,7 @@ class Row:
     path: str
     record: int
     label: int = -1
+    unknown_label: int = -1
     top: tuple[tuple[int, float], ...] = ()
     loss: float | None = None
     output: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -239,6 +241,7 @@ def _row(number: int, value: Mapping[str, Any], metrics: Sequence[str]) -> Row:
         path=value["path"],
         record=value["record"],
         label=value.get("label", -1),
+        unknown_label=value.get("unknown_label", -1),
         top=_known(zip(value.get("classes", ()), value.get("scores", ()), strict=True)),
         loss=finite(loss),
         output=_unpack(value["output"]) if "output" in value else np.zeros(0),

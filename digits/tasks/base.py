@@ -46,7 +46,8 @@ class Labels:
     """The labels of a data set as its records store them, or those that a snapshot was trained on.
 
     `kind`, `shape` and `dtype` are those of `RecordMeta`; `feature_shape` is (C, H, W), None where pictures differ. `ignored` is
-    the class index of what counts nowhere, `columns` the names of the numbers of a vector.
+    the class index of what counts nowhere, `columns` the names of the numbers of a vector, `missing` the classes of which they
+    say nothing: those of a model that another data set does not have.
     """
 
     kind: str = "index"
@@ -57,6 +58,7 @@ class Labels:
     feature_dtype: str = "uint8"
     ignored: int = IGNORED
     columns: tuple[str, ...] = ()
+    missing: tuple[int, ...] = ()
 
     @classmethod
     def of_records(cls, meta: RecordMeta, info: DatasetInfo | None = None) -> Labels:
@@ -137,6 +139,8 @@ class Task(ABC):
     counts_hits: ClassVar[bool] = False  # accuracy is reported while training too
     weighs_classes: ClassVar[bool] = False  # the loss can weigh classes
     restores_input: ClassVar[bool] = False  # without labels the picture itself is learnt, so outputs are in its units
+    unknown_words: ClassVar[str] = ""  # a sentence: how evaluations count true classes that the model does not know
+    missing_words: ClassVar[str] = ""  # the end of one: how they count the model's classes that another data set does not have
     options: ClassVar[tuple[str, ...]] = ()  # fields of the model form that only this task has
 
     def fits(self, labels: Labels) -> bool:
@@ -273,9 +277,17 @@ class Task(ABC):
     # -- evaluation ---------------------------------------------------------------------------------------------
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """A label of a data set with other classes, of the shape it has there, as the model's; `places` (K,) int64 tells where
-        each stands there, -1: nowhere; `ignored` is the index that does not count."""
+        """A label of a data set with other classes, of the shape it has there, as the model's; `places` (K,) int64 has the number
+        of each there as `digits.domain.classes` has it, negative for those that the model does not know. `ignored` is the index
+        that does not count: it becomes `NO_CLASS`."""
         return label
+
+    def class_counts(self, label: np.ndarray, classes: int, ignored: int) -> np.ndarray:
+        """How often a label, as `RecordReader.labels` gives it, has each class: float64 (K,), in what the task counts
+        (`counted`). What is to be ignored is of none."""
+        import numpy as np
+
+        return np.zeros(classes)
 
     def words_of(self, options: TaskOptions) -> str:
         """A sentence on what metrics that were counted with these options mean; empty where nothing is left to say."""

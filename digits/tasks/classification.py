@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.training import TaskOptions
 from digits.tasks.base import CLASSES, NONE_IGNORED, Guess, Labels, Task
 from digits.utils.values import finite
@@ -39,6 +40,8 @@ class Classification(Task):
     told_by_name = True
     counts_hits = True
     weighs_classes = True
+    unknown_words = "These pictures are predicted, and left out of every metric."
+    missing_words = "a picture that is taken for one of them counts as wrong"
 
     def fits(self, labels: Labels) -> bool:
         return labels.kind == "index" and bool(labels.class_labels)
@@ -98,10 +101,13 @@ class Classification(Task):
         return {"top": top, "correct": truth is None or hit}
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """The number of its class in the model, a scalar; -1 for a class that the model does not know."""
+        """The number of its class, a scalar."""
         import numpy as np
 
-        return np.asarray(places[int(label)] if 0 <= int(label) < len(places) else -1)
+        return np.asarray(places[int(label)] if 0 <= int(label) < len(places) else NO_CLASS)
+
+    def class_counts(self, label: np.ndarray, classes: int, ignored: int) -> np.ndarray:
+        return class_counts([label.reshape(1)], classes)
 
     def report(self, labels: Labels | None, model: Labels, options: TaskOptions, scale: float, top_n: int) -> Report:
         from digits.metrics.classification_report import ClassificationReport

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.training import TaskOptions
 from digits.tasks.base import BOXES, Guess, Labels, Task
+from digits.tasks.classification import class_counts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +32,8 @@ class Detection(Task):
     has_background = False
     moves = "boxes"
     options = ("score_threshold",)
+    unknown_words = "They need not be found; a detection on one of them counts as wrong."
+    missing_words = "detections of them are left out"
 
     def adopts(self, labels: Labels) -> bool:
         return self.fits(labels)
@@ -61,7 +65,7 @@ class Detection(Task):
     def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         from digits.metrics.average_precision import SCORE, BoxPrecision
 
-        return [BoxPrecision(labels.class_labels, options.score_threshold if options else SCORE)]
+        return [BoxPrecision(labels.class_labels, options.score_threshold if options else SCORE, labels.missing)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         import numpy as np
@@ -100,12 +104,18 @@ class Detection(Task):
         }
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """Boxes (m,) of those (n,) whose class the model knows, with its numbers."""
+        """Boxes (m,): those of (n,) whose class the model knows, with its numbers, and regions to be ignored, of any class."""
         import numpy as np
 
-        kept = label[places[np.clip(label["class"], 0, len(places) - 1)] >= 0].copy()
-        kept["class"] = places[kept["class"]]
-        return kept
+        has_class = (label["class"] >= 0) & (label["class"] < len(places))
+        numbers = np.where(has_class, places[np.where(has_class, label["class"], 0)], NO_CLASS)
+        kept = (numbers >= 0) | region_of_any(label)
+        found = label[kept].copy()
+        found["class"] = np.maximum(numbers[kept], NO_CLASS)
+        return found
+
+    def class_counts(self, label: np.ndarray, classes: int, ignored: int) -> np.ndarray:
+        return class_counts([label["class"][~region_of_any(label)]], classes)
 
     def words_of(self, options: TaskOptions) -> str:
         return f"Precision and recall count boxes with a score of at least {options.score_threshold:g}."
@@ -128,3 +138,12 @@ class Detection(Task):
         truth = np.array([[(2, 3, 9, 11, 0, 0), (12, 1, 20, 8, 1, 0)], [(0, 0, 6, 6, 1, 0), (8, 8, 15, 19, 0, 0)]], BOX_DTYPE)
         rows = [[[*(float(box[n]) for n in ("x0", "y0", "x1", "y1")), 1.0, float(box["class"])] for box in one] for one in truth]
         return Labels("boxes", None, class_labels=("cat", "dog"), feature_shape=(3, 24, 24)), np.array(rows), truth
+
+
+def region_of_any(boxes: np.ndarray) -> np.ndarray:
+    """Which boxes (n,) of `BOX_DTYPE` are regions to be ignored whatever is found there: bool (n,)."""
+    import numpy as np
+
+    from digits.storage.records.boxes import BOX_IGNORED
+
+    return np.asarray(boxes["flags"] & BOX_IGNORED != 0)

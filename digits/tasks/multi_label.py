@@ -38,6 +38,8 @@ class MultiLabel(Task):
     picture_metrics = ("f1_micro",)
     scores = "sigmoid"
     options = ("label_thresholds",)
+    unknown_words = "They are left out; the other labels of the same pictures count."
+    missing_words = "what the model says of them is left out"
 
     def fits(self, labels: Labels) -> bool:
         return labels.kind == "vector" and bool(labels.class_labels)
@@ -79,7 +81,7 @@ class MultiLabel(Task):
 
         given = options.label_thresholds if options else ()
         names = labels.class_labels
-        return [LabelPrecision(names, dict(zip(names, for_each(given, len(names)), strict=False)))]
+        return [LabelPrecision(names, dict(zip(names, for_each(given, len(names)), strict=False)), labels.missing)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         """The share of each label, for every picture: scores (N, K)."""
@@ -97,7 +99,7 @@ class MultiLabel(Task):
     ) -> dict[str, Any]:
         """Of an output and a truth (K,): `top` (`[label, percent]`, best first), in the same order their `thresholds` in percent,
         `found` (labels with at least their threshold), `true` (None where no truth is known) and `correct`: whether the two are
-        the same."""
+        the same, but for labels of which nothing is known."""
         import numpy as np
 
         names = labels.class_labels
@@ -105,22 +107,27 @@ class MultiLabel(Task):
         thresholds = self.settled(options or TaskOptions(), names[: len(scores)]).label_thresholds
         found = scores >= np.array(thresholds)
         real = None if truth is None else filled(truth, len(scores)) > 0
+        told = np.isin(np.arange(len(scores)), labels.missing, invert=True)
         best = (-scores).argsort(kind="stable")[: max(TOP, int(found.sum()))]
         return {
             "top": [[names[i], finite(100 * float(scores[i]))] for i in best],
             "thresholds": [100 * thresholds[i] for i in best],
             "found": [name for name, value in zip(names, found, strict=False) if value],
             "true": None if real is None else [name for name, value in zip(names, real, strict=False) if value],
-            "correct": real is None or bool((found == real).all() and np.isfinite(scores).all()),
+            "correct": real is None or bool((found == real)[told].all() and np.isfinite(scores).all()),
         }
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """A label (k,) of the model's classes up to the last that the data set knows; 0 for those that it does not know."""
+        """A label (k,) of the model's classes up to the last that the data set knows; 0 for those that it does not know, which
+        are `Labels.missing`."""
         import numpy as np
 
         found = np.zeros(max(int(places.max(initial=-1)) + 1, 1), label.dtype)
-        found[places[places >= 0]] = label[places >= 0]
+        found[places[places >= 0]] = label.ravel()[: len(places)][places >= 0]
         return found
+
+    def class_counts(self, label: np.ndarray, classes: int, ignored: int) -> np.ndarray:
+        return (filled(label, classes) > 0).astype(float)
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """Scores and labels (1, K)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.datasets import IGNORED
 from digits.domain.training import TaskOptions
 from digits.tasks.base import MAP, Guess, Labels, Task, lies_over
@@ -33,6 +34,8 @@ class Segmentation(Task):
     index_targets = True
     moves = "map"
     weighs_classes = True
+    unknown_words = "Their pixels are left out of every metric, as void is."
+    missing_words = "a pixel that is taken for one of them counts as wrong"
 
     def fits(self, labels: Labels) -> bool:
         return True  # what else they are shows when the first batch is trained
@@ -113,7 +116,7 @@ class Segmentation(Task):
 
         from digits.images.addresses import map_address
 
-        return map_address(np.where(label == labels.ignored, IGNORED, label))
+        return map_address(np.where((label == labels.ignored) | (label < 0), IGNORED, label))
 
     def describe_output(
         self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
@@ -129,12 +132,14 @@ class Segmentation(Task):
         return {"map": map_address(output), "dice": dice}
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
-        """Classes (1, H, W) as the model's, int64; what the model does not know does not count."""
+        """Classes (1, H, W), int64."""
         import numpy as np
 
-        table = np.full(max(256, len(places)), ignored, np.int64)
-        table[: len(places)] = np.where(places < 0, ignored, places)
-        return table[np.clip(label.astype(np.int64), 0, len(table) - 1)]
+        known = (label >= 0) & (label < len(places)) & (label != ignored)
+        return np.where(known, places[np.where(known, label, 0)], NO_CLASS)
+
+    def class_counts(self, label: np.ndarray, classes: int, ignored: int) -> np.ndarray:
+        return class_counts([label], classes, ignored)
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """Classes (1, H, W) of both, integers; of a larger truth its middle. DataError where the sizes cannot match."""

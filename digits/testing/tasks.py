@@ -140,6 +140,18 @@ class TaskContract:
         if len(same):
             found = self.task.renumbered(truth[0], same, 255)
             assert np.array_equal(np.asarray(found, truth[0].dtype), truth[0])
+            assert self.task.unknown_words
+            assert self.task.missing_words
+
+    def test_classes_are_counted_as_they_are_numbered(self) -> None:
+        labels, _, truth = self.task.example()
+        classes = len(labels.class_labels)
+        if classes:
+            turned = np.arange(classes)[::-1]
+            counts = self.task.class_counts(truth[0], classes, 255)
+            assert counts.sum() > 0
+            again = self.task.class_counts(self.task.renumbered(truth[0], turned, 255), classes, 255)
+            np.testing.assert_array_equal(again, counts[turned])
 
     def test_its_facts_load_no_heavy_library(self) -> None:
         program = "import sys, digits.tasks; print(*sys.modules)"

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digits.domain.classes import NO_CLASS, match_classes
 from digits.domain.datasets import IGNORED, VAL_DB
 from digits.domain.events import BaselineEvent
-from digits.domain.inference import OUTPUT, RANKED, EvaluationSpec, class_places
+from digits.domain.inference import OUTPUT, RANKED, EvaluationSpec
 from digits.domain.jobs import Status
 from digits.domain.metrics import LOSS, beats, facts, nonfinite_text, value_text
 from digits.domain.training import TaskOptions
@@ -56,10 +57,12 @@ def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
     """The summary (`result.json`) of a finished evaluation.
 
     Keys of every task: `kind` (what an output is, see `tasks.base`), `task`, `count`, `skipped`, `labelled`, `class_labels`,
-    `options` (settings of the task such as thresholds, with what the training chose), `metrics` (by name, None where not known),
-    `nonfinite` (how many outputs hold NaN or infinity), `per_class`, `columns` (metrics of one picture), `key` (the metric that
-    decides), `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture also `top1`, `top5` (None of five
-    classes or fewer), `loss` (all None without labels), `confusion` (rows `[true, predicted, count]`) and `top` (class index →
+    `unknown_classes` (true classes that the model does not know, `label` and `count` each), `missing_classes` (the model's that
+    the data set does not have), `options` (settings of the task such as thresholds, with what the training chose), `metrics` (by
+    name, None where not known), `nonfinite` (how many outputs hold NaN or infinity), `per_class`, `columns` (metrics of one
+    picture), `key` (the metric that decides), `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture
+    also `top1`, `top5` (None of five classes or fewer), `loss` (all None without labels), `confusion` (rows
+    `[true, predicted, count]`) and `top` (class index →
     `[row, probability]` best first).
     Raises Conflict while it runs, and with the job's own message when it failed.
     """
@@ -93,7 +96,8 @@ def _completed(job: Job, result: dict[str, Any]) -> dict[str, Any]:
         result = {**common, "lower_is_better": False, "baseline": None, **result}
     if TOP5 in result["metrics"] and len(result["class_labels"]) <= TOP:  # any answer would have 1
         result = {**result, "top5": None, "metrics": {name: v for name, v in result["metrics"].items() if name != TOP5}}
-    return {"options": task_of_result(result).own_options(TaskOptions()), "nonfinite": 0, **result}
+    added = {"options": task_of_result(result).own_options(TaskOptions()), "nonfinite": 0}
+    return {**added, "unknown_classes": [], "missing_classes": [], **result}
 
 
 def _require_done(job: Job) -> None:
@@ -113,6 +117,25 @@ def baseline_of(service: Service, job: Job, result: dict[str, Any]) -> BaselineE
     return read_history(service.folder(spec.model_id)).baseline if own else None
 
 
+def about_classes(result: dict[str, Any]) -> list[str]:
+    """What has to be said where the classes are not those of the model: which ones, how many, and how they count."""
+    task, said = task_of_result(result), []
+    unit = {"records": "pictures"}.get(task.counted, task.counted)
+    unknown = [f"“{each['label']}” ({each['count']:,} {unit})" for each in result["unknown_classes"] if each["count"]]
+    if unknown:
+        said.append(f"The model does not know {_some(unknown)}. {task.unknown_words}")
+    if result["missing_classes"]:
+        names = _some([f"“{name}”" for name in result["missing_classes"]])
+        said.append(f"The data set does not have the model's {names}: {task.missing_words}.")
+    return said
+
+
+def _some(names: list[str]) -> str:
+    """The first of some names, and how many there are more."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
+
+
 def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]:
     """What has to be said about the numbers: outputs that are none, no better than the trivial answer, classes that were not
     found at all."""
@@ -125,8 +148,7 @@ def verdict(result: dict[str, Any], baseline: BaselineEvent | None) -> list[str]
         said.append(f"The model is no better than the trivial answer ({baseline.description}): {compared}.")
     missing = [f"“{row['label']}”" for row in result["per_class"] if any(row[n] == 0 for n in row if facts(n).missed)]
     if missing:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        said.append(f"{', '.join(missing[:NAMED])}{more} {'is' if len(missing) == 1 else 'are'} not found in any picture.")
+        said.append(f"{_some(missing)} {'is' if len(missing) == 1 else 'are'} not found in any picture.")
     return said
 
 
@@ -191,7 +213,7 @@ def sample_page(service: Service, job: Job, result: dict[str, Any], **page: Any)
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
     task, labels = task_of_result(result), result["class_labels"]
     if reader.is_ranked:
-        samples = [_ranked(row, labels) for row in found.rows]
+        samples = [_ranked(row, result) for row in found.rows]
     else:
         pictures = _Pictures(service, spec, task, labels)
         options = TaskOptions.from_json(result["options"])
@@ -214,10 +236,19 @@ def _key(row: Row, split: str) -> str:
     return f"{split}:{row.record}" if row.record >= 0 else Path(row.path).name
 
 
-def _ranked(row: Row, labels: list[str]) -> dict[str, Any]:
+def true_class(row: Row, result: dict[str, Any]) -> str | None:
+    """The name of the true class of a picture, also of one that the model does not know; None where no truth is known."""
+    if row.label >= 0:
+        return str(result["class_labels"][row.label])
+    return str(result["unknown_classes"][row.unknown_label]["label"]) if row.unknown_label >= 0 else None
+
+
+def _ranked(row: Row, result: dict[str, Any]) -> dict[str, Any]:
     """The picture's classes as `Classification.describe_output` has them; ties as they were counted."""
+    labels = result["class_labels"]
     return {
-        "truth": labels[row.label] if row.label >= 0 else None,
+        "truth": true_class(row, result),
+        "unknown": row.unknown_label >= 0,
         "metrics": {LOSS: row.loss},
         "top": [[labels[number], finite(100 * score)] for number, score in row.top[:TOP]],
         "correct": row.correct is not False,
@@ -248,9 +279,10 @@ class _Pictures:
         self.service, self.spec, self.task = service, spec, task
         self.reader = find_split(service.folder(spec.dataset_id), spec.split) if spec.source == "split" else None
         info = info_of(service, spec.dataset_id) if self.reader else None
-        self.class_labels = list(info.class_labels) if info else []
-        self.labels = Labels(class_labels=tuple(labels), ignored=info.ignored if info else IGNORED)
-        self.places = class_places(self.class_labels, labels)
+        self.match = match_classes(info.class_labels if info else (), labels)
+        self.void = info.ignored if info else IGNORED
+        ignored = self.void if self.match.is_same else NO_CLASS
+        self.labels = Labels(class_labels=tuple(labels), ignored=ignored, missing=self.match.missing)
 
     def feature(self, row: Row) -> np.ndarray | None:
         """(C, H, W) as the network got it; None where it is not there (any more)."""
@@ -275,9 +307,9 @@ class _Pictures:
     def _renumbered(self, label: Any) -> Any:
         import numpy as np
 
-        if self.places == list(range(len(self.places))):
+        if self.match.is_same:
             return label
-        return self.task.renumbered(label, np.array(self.places, np.int64), self.labels.ignored)
+        return self.task.renumbered(np.asarray(label), np.array(self.match.places, np.int64), self.void)
 
 
 def mask(service: Service, job: Job, row: int) -> bytes:

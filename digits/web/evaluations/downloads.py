@@ -44,9 +44,9 @@ def register(area: Blueprint) -> None:
 def rows_csv(job_id: str) -> Response:
     """All predictions of an evaluation."""
     job = _job(job_id)
-    labels = evaluation_result(get_service(), job)["class_labels"]
+    result = evaluation_result(get_service(), job)
     reader = evaluations.predictions(get_service(), job, RANKED)
-    return _as_csv(_csv_rows(reader, labels), f"{job.id}_predictions.csv")
+    return _as_csv(_csv_rows(reader, result), f"{job.id}_predictions.csv")
 
 
 @describes(json=True, answer="CSV: the confusion matrix, rows true, columns predicted.")
@@ -62,9 +62,15 @@ def confusion_csv(job_id: str) -> Response:
 def classes_csv(job_id: str) -> Response:
     """The numbers of each class of an evaluation."""
     job = _job(job_id)
-    per_class = evaluation_result(get_service(), job)["per_class"]
+    result = evaluation_result(get_service(), job)
+    per_class, unknown = result["per_class"], [each for each in result["unknown_classes"] if each["count"]]
     keys = list(per_class[0]) if per_class else ["label"]
-    return _as_csv([keys, *([row[key] for key in keys] for row in per_class)], f"{job.id}_classes.csv")
+    lines = [keys, *([row[key] for key in keys] for row in per_class)]
+    if unknown:  # a column of its own: how many there are of what the model does not know
+        blank = [""] * (len(keys) - 1)
+        lines = [[*keys, "unknown"], *([*line, ""] for line in lines[1:])]
+        lines += [[each["label"], *blank, each["count"]] for each in unknown]
+    return _as_csv(lines, f"{job.id}_classes.csv")
 
 
 @describes(json=True, arguments={"size": "thumb or full."}, answer="PNG.")
@@ -133,14 +139,15 @@ def _job(job_id: str) -> Job:
     return get_service().store.get(job_id, Kind.EVALUATION)
 
 
-def _csv_rows(reader: Any, labels: list[str]) -> Iterator[list[Any]]:
+def _csv_rows(reader: Any, result: dict[str, Any]) -> Iterator[list[Any]]:
+    labels = result["class_labels"]
     best = [name for n in range(1, min(5, len(labels)) + 1) for name in (f"prediction {n}", f"probability {n}")]
     yield ["path", "label", "correct", "loss", *best]
     for batch in reader.batches():
         for row in batch:
             top = [value for i, score in row.top[:5] for value in (labels[i], f"{score:.6f}")]
-            label = labels[row.label] if row.label >= 0 else ""
-            yield [row.path, label, "" if row.correct is None else int(row.correct), row.loss, *top]
+            label = evaluations.true_class(row, result)
+            yield [row.path, "" if label is None else label, "" if row.correct is None else int(row.correct), row.loss, *top]
 
 
 def _as_csv(lines: Iterable[Iterable[Any]], name: str) -> Response:

@@ -65,10 +65,10 @@ def show_evaluation(job_id: str) -> Any:
 def rows(job_id: str) -> Any:
     """A page of an evaluation's predictions."""
     job = _job(job_id)
-    labels = evaluation_result(get_service(), job)["class_labels"]
+    result = evaluation_result(get_service(), job)
     reader = evaluations.predictions(get_service(), job, RANKED)
     found = evaluations.prediction_page(reader, **_page_of(50, LARGEST_PAGE), **_by_class(), **_order("index"))
-    return json_answer({"total": found.total, "rows": [_row_dict(job, row, labels) for row in found.rows]})
+    return json_answer({"total": found.total, "rows": [_row_dict(job, row, result) for row in found.rows]})
 
 
 @describes(answer="Category → its most confident pictures, best first: row, path, percent, label.")
@@ -130,6 +130,7 @@ def page_context(job: Job) -> dict[str, Any]:
         "file": evaluations.predictions_name(service, job),
         "baseline": baseline,
         "verdict": evaluations.verdict(result, baseline),
+        "about_classes": evaluations.about_classes(result),
         "counted": evaluations.task_of_result(result).words_of(TaskOptions.from_json(result["options"])),
         "title_of": title_of,
         "over": over,
@@ -207,7 +208,7 @@ def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str
                 "row": number,
                 "path": known[number].path,
                 "percent": round(score * 100, 2),
-                "label": labels[known[number].label] if known[number].label >= 0 else None,
+                "label": evaluations.true_class(known[number], result),
                 "picture": _address(job, number, known[number].record, known[number].path),
             }
             for number, score in best
@@ -242,11 +243,12 @@ def _order(usual: str, worst: str = "") -> dict[str, Any]:
     return {"sort": sort, "descending": order == "desc"}
 
 
-def _row_dict(job: Job, row: Any, labels: list[str]) -> dict[str, Any]:
+def _row_dict(job: Job, row: Any, result: dict[str, Any]) -> dict[str, Any]:
+    labels = result["class_labels"]
     return {
         "row": row.index,
         "path": row.path,
-        "label": labels[row.label] if row.label >= 0 else None,
+        "label": evaluations.true_class(row, result),
         "predictions": [[labels[i], round(score * 100, 2)] for i, score in row.top[:5]],
         "loss": row.loss,
         "correct": row.correct,

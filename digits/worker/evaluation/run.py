@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.classes import unknown_place
 from digits.domain.events import LogEvent, ProgressEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
@@ -68,10 +69,12 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     model = Labels.of_snapshot(meta)
     task = of(meta["task"], model)
     options = task.settled(TaskOptions.from_json(meta.get("options", {})), model.class_labels)
-    truths = Truths(context, spec, predictor, task) if spec.source == "split" and not task.told_by_name else None
+    match = rounds.source.match
+    truths = Truths(context, spec, predictor, task, match) if spec.source == "split" and not task.told_by_name else None
     labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
     report = task.report(labels, model, options, scale, spec.top_n)
     fitting, checked = Fitting(meta, task), Finite()
+    unknown = truths.unknown if truths else np.zeros(len(match.unknown), np.int64)
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
         for batch in rounds:
             answers = _predict(predictor, batch.features)
@@ -80,6 +83,9 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
             if batch.sizes:
                 outputs = [fitting.restored(output, size) for output, size in zip(outputs, batch.sizes, strict=True)]
             true = batch.labels if task.told_by_name else truths.of(batch) if truths else None
+            if task.told_by_name:
+                places = unknown_place(batch.labels)
+                unknown += np.bincount(places[places >= 0], minlength=len(unknown))
             writer.append(batch.paths, batch.records, report.add(outputs, true))
     found = report.summary()
     key = deciding_metric(task.name, found["columns"] or found["metrics"]) or next(iter(found["columns"]), "")
@@ -89,6 +95,8 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
         "count": rounds.read,
         "nonfinite": checked.nonfinite,
         "class_labels": list(meta["class_labels"]),
+        "unknown_classes": [{"label": name, "count": count} for name, count in zip(match.unknown, unknown.tolist(), strict=True)],
+        "missing_classes": [meta["class_labels"][number] for number in match.missing],
         "options": task.own_options(options),
         "baseline": baseline.measured(context, spec, meta),
         "key": key,

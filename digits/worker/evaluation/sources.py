@@ -1,7 +1,7 @@
 """Where the pictures of an evaluation come from: a list file, a folder, or a split's records; each gives tasks that read a batch.
 
 Holds: a task may run in any thread and depends on no other; what cannot be read becomes a problem of its batch, never an
-error; files are read only below the folders that the server may read.
+error; files are read only below the folders that the server may read; true classes have the numbers of `digits.domain.classes`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from digits.domain.classes import NO_CLASS, ClassMatch, match_classes, unknown_number
 from digits.domain.inference import EvaluationSpec
 from digits.errors import DataError, DigitsError, LoadImageError
 from digits.images.prepare_for_model import Fitting, Preparer
@@ -26,13 +27,13 @@ from digits.utils.confinement import Confinement
 from digits.utils.fetch import fetch
 from digits.utils.names import is_address, is_image_file, readable, split_line
 
-UNKNOWN = -1
+NO_RECORD = -1
 
 
 @dataclass
 class PictureBatch:
-    """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, -1 for unknown. `sizes` (H, W) are
-    those before pictures were fitted to the model; empty where none was."""
+    """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, negative where there is no class or
+    record. `sizes` (H, W) are those before pictures were fitted to the model; empty where none was."""
 
     paths: list[str] = field(default_factory=list)
     features: Sequence[np.ndarray] | np.ndarray = field(default_factory=list)
@@ -50,9 +51,11 @@ Reading = Callable[[], PictureBatch]
 
 
 class InputSource(Protocol):
-    """`total` pictures, and tasks that read `size` of them each, in order."""
+    """`total` pictures, and tasks that read `size` of them each, in order; `match` has the true classes that the model does not
+    know; of files nothing else."""
 
     total: int
+    match: ClassMatch
 
     def readings(self, size: int) -> Iterator[Reading]: ...
 
@@ -73,32 +76,45 @@ def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta
 
 
 class ListSource:
-    """Lines `path [label]`; relative paths start at the given folder."""
+    """Lines `path [label]`, the number of a class; relative paths start at the given folder. Numbers beyond the model's classes
+    are classes that it does not know."""
 
     def __init__(self, file: Path, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         self._file = file
         self._spec = spec
         self._reader = _FileReader(spec, meta)
-        self.total = sum(1 for _ in self._entries())
+        self._classes = len(meta["class_labels"])
+        self.total, beyond = 0, set[int]()
+        for _, label in self._lines():
+            self.total += 1
+            beyond |= {label} if 0 < self._classes <= label else set()
+        self._unknown = {label: unknown_number(place) for place, label in enumerate(sorted(beyond))}
+        self.match = ClassMatch((), tuple(f"class {label}" for label in self._unknown))
 
     def readings(self, size: int) -> Iterator[Reading]:
-        return _file_readings(self._entries(), size, self._reader)
+        return _file_readings(((path, self._number(label)) for path, label in self._lines()), size, self._reader)
 
-    def _entries(self) -> Iterator[tuple[str, int]]:
+    def _number(self, label: int) -> int:
+        return label if 0 <= label < self._classes else self._unknown.get(label, NO_CLASS)
+
+    def _lines(self) -> Iterator[tuple[str, int]]:
         with open(self._file, encoding="utf-8-sig", errors="surrogateescape") as lines:
             entries = (parse_line(line, self._spec.folder) for line in lines if line.strip())
             yield from islice(entries, self._spec.limit or None)
 
 
 class FolderSource:
-    """Every picture below a folder, sorted; a sub-folder named like a class gives the true class of its pictures."""
+    """Every picture below a folder, sorted; a sub-folder named like a class gives the true class of its pictures. The folders
+    beside one that is named like a class are classes as well: where they are none of the model's, it does not know them."""
 
     def __init__(self, folder: Path, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         self._folder = folder
         self._spec = spec
         self._reader = _FileReader(spec, meta)
-        self._classes = {label: number for number, label in enumerate(meta["class_labels"])}
+        self._classes = meta["class_labels"]
+        self._unknown: dict[str, int] = {}
         self.total = sum(1 for _ in self._entries())
+        self.match = ClassMatch((), tuple(self._unknown))
 
     def readings(self, size: int) -> Iterator[Reading]:
         return _file_readings(self._entries(), size, self._reader)
@@ -107,15 +123,30 @@ class FolderSource:
         return islice(self._walk(), self._spec.limit or None)
 
     def _walk(self) -> Iterator[tuple[str, int]]:
+        found: dict[str, int] = {str(self._folder): NO_CLASS}  # true class of what lies in a folder
         for root, folders, names in os.walk(self._folder):
             folders.sort()
-            parts = Path(root).relative_to(self._folder).parts
-            label = next((c for p in parts if (c := self._class(p)) != UNKNOWN), UNKNOWN)
+            label = found.pop(root, NO_CLASS)
+            inner = self._of_folders(folders, label)
+            found |= {os.path.join(root, name): number for name, number in zip(folders, inner, strict=True)}
             yield from ((os.path.join(root, name), label) for name in sorted(names) if is_image_file(name))
 
-    def _class(self, name: str) -> int:
-        name = readable(name)
-        return self._classes.get(name, self._classes.get(name.replace("_", " "), UNKNOWN))
+    def _of_folders(self, folders: Sequence[str], label: int) -> list[int]:
+        """The class of each of the folders in one of class `label`: that one, unless one of them is named like a class."""
+        names = [self._label_of(name) for name in folders]
+        known = dict.fromkeys(names)
+        places = dict(zip(known, match_classes(list(known), self._classes).places, strict=True))
+        if label >= 0 or not any(place >= 0 for place in places.values()):
+            return [label] * len(folders)
+        return [places[name] if places[name] >= 0 else label if name.startswith(".") else self._number(name) for name in names]
+
+    def _label_of(self, folder: str) -> str:
+        """A folder's name as that of a class (see `extensions.data.classification.lists.class_folders`)."""
+        name = readable(folder)
+        return name if name in self._classes else name.replace("_", " ")
+
+    def _number(self, name: str) -> int:
+        return self._unknown.setdefault(name, unknown_number(len(self._unknown)))
 
 
 class SplitSource:
@@ -125,8 +156,8 @@ class SplitSource:
     def __init__(self, dataset: JobFolder, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         info = dataset.dataset_info()
         self._reader = open_split(dataset, spec.split, info)
-        known = {label: number for number, label in enumerate(meta["class_labels"])}
-        self._classes = np.array([known.get(label, UNKNOWN) for label in info.class_labels] or [UNKNOWN], np.int64)
+        self.match = match_classes(info.class_labels, meta["class_labels"])
+        self._places = np.array(self.match.places or [NO_CLASS], np.int64)
         self.total = min(len(self._reader), spec.limit or len(self._reader))
         self._fitting = Fitting(meta, of(meta["task"], Labels.of_snapshot(meta)), self._reader.meta.feature_encoding)
 
@@ -161,20 +192,20 @@ class SplitSource:
         return [readable(path) for path in self._reader.column("source", rows)]
 
     def _labels(self, rows: np.ndarray) -> np.ndarray:
-        """Class numbers of the model, int64 (n,), of the records `rows` (n,); -1 where there is none that it knows."""
+        """Class numbers, int64 (n,), of the records `rows` (n,)."""
         if not Labels.of_records(self._reader.meta).is_whole:
-            return np.full(len(rows), UNKNOWN, np.int64)
+            return np.full(len(rows), NO_CLASS, np.int64)
         labels = self._reader.labels(rows)
-        known = (labels >= 0) & (labels < len(self._classes))
-        return np.where(known, self._classes[np.where(known, labels, 0)], UNKNOWN)
+        known = (labels >= 0) & (labels < len(self._places))
+        return np.where(known, self._places[np.where(known, labels, 0)], NO_CLASS)
 
 
 def parse_line(line: str, folder: str) -> tuple[str, int]:
-    """Path (joined with `folder` when relative) and label of a list line; -1 without one."""
+    """Path (joined with `folder` when relative) and label of a list line; `NO_CLASS` without one."""
     path, label = split_line(line)
     if folder and not is_address(path):
         path = os.path.join(folder, path)
-    return path, UNKNOWN if label is None else label
+    return path, NO_CLASS if label is None else label
 
 
 class _FileReader:
@@ -184,7 +215,6 @@ class _FileReader:
         self._prepare = Preparer(meta, dont_resize=spec.dont_resize)
         self._confinement = Confinement(spec.roots)
         self._allow_urls = spec.allow_urls
-        self._classes = len(meta["class_labels"])
 
     def read(self, entries: Sequence[tuple[str, int]]) -> PictureBatch:
         batch = PictureBatch(features=[])
@@ -197,10 +227,10 @@ class _FileReader:
                 batch.problems.append((readable(path), str(error)))
                 continue
             batch.paths.append(readable(path))
-            labels.append(label if 0 <= label < self._classes else UNKNOWN)
+            labels.append(label)
         batch.features = features
         batch.labels = np.array(labels, np.int64)
-        batch.records = np.full(len(labels), UNKNOWN, np.int64)
+        batch.records = np.full(len(labels), NO_RECORD, np.int64)
         return batch
 
     def _feature(self, path: str) -> np.ndarray:

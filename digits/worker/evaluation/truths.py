@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from digits.domain.classes import NO_CLASS, ClassMatch
 from digits.domain.datasets import DatasetInfo
-from digits.domain.inference import EvaluationSpec, class_places
+from digits.domain.inference import EvaluationSpec
 from digits.engines.base import Predictor
 from digits.errors import DataError
 from digits.storage.records.open import open_split
@@ -18,26 +19,34 @@ from digits.worker.runtime import WorkerContext
 
 
 class Truths:
-    """Labels of the records of a split as the model's classes and units, and the scale they are measured in."""
+    """Labels of the records of a split as the model's classes and units, and the scale they are measured in. `unknown` (K,) int64
+    counts what `of` met of the classes that the model does not know."""
 
-    def __init__(self, context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, task: Task) -> None:
+    def __init__(self, context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, task: Task, match: ClassMatch) -> None:
         folder = context.jobs_dir.folder(spec.dataset_id)
         info = folder.dataset_info()
         self.task = task
         self.meta = predictor.meta
         self.reader = open_split(folder, spec.split, info)
         self.ignored = info.ignored
+        self.match = match
+        self.places = np.array(self.match.places, np.int64)
+        self.unknown = np.zeros(len(self.match.unknown), np.int64)
         meta = self.reader.meta
-        model = Labels.of_snapshot(self.meta)
-        labels = replace(Labels.of_records(meta), class_labels=model.class_labels, ignored=self.ignored, columns=model.columns)
+        labels = self._in_the_models_classes(Labels.of_records(meta))
         self.itself = task.output_kind == PICTURES and not task.has_labels(labels)  # a picture is its own label
         shape = self.meta.get("label_shape")
         self.labels = replace(labels, kind="array", shape=meta.feature_shape, dtype=meta.feature_dtype) if self.itself else labels
         if shape and not self.itself:
             self.labels = replace(labels, shape=tuple(shape))
         self.scale = self._scale()
-        self.places = np.array(class_places(info.class_labels, self.meta["class_labels"]), np.int64)
         self._check(info)
+
+    def _in_the_models_classes(self, labels: Labels) -> Labels:
+        """What is true of the labels when `of` gives them."""
+        ignored, model = self.ignored if self.match.is_same else NO_CLASS, Labels.of_snapshot(self.meta)
+        names, missing = model.class_labels, self.match.missing
+        return replace(labels, class_labels=names, ignored=ignored, columns=model.columns, missing=missing)
 
     def _scale(self) -> float:
         """Full scale of pictures of integers, 1 for everything else."""
@@ -54,9 +63,12 @@ class Truths:
         return [self._renumbered(np.asarray(label)) for label in found]
 
     def _renumbered(self, label: np.ndarray) -> np.ndarray:
-        """A label (any shape) with class numbers of another data set as the model's; what it does not know does not count."""
-        if np.array_equal(self.places, np.arange(len(self.places))) or not len(self.places):
+        """A label (any shape) with class numbers of another data set as the model's."""
+        if self.match.is_same:
             return label
+        if self.match.unknown:
+            counts = self.task.class_counts(label, len(self.places), self.ignored)
+            self.unknown += counts[self.places < NO_CLASS].astype(np.int64)
         return self.task.renumbered(label, self.places, self.ignored)
 
     def _check(self, info: DatasetInfo) -> None:

@@ -55,7 +55,9 @@ class ClassesCard {
       icon("x-circle"),
       el("span", { class: "visually-hidden" }, "wrong"),
     );
-    const truth = sample.truth && el("div", { class: "sample-truth" }, "true: ", el("strong", {}, sample.truth), " ", this.wrong);
+    const note = sample.unknown && el("small", { class: "muted" }, "unknown to the model");
+    const truth = sample.truth &&
+      el("div", { class: "sample-truth" }, "true: ", el("strong", {}, sample.truth), " ", note, this.wrong);
     const image = sample.input && picture(sample.input, `Picture ${sample.key}`);
     this.root = el("figure", { class: "sample-card" }, image, truth, this.list, caption(sample));
   }
