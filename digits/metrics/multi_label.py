@@ -18,8 +18,8 @@ class LabelPrecision(Metric):
     `label_ap/<label>`, `f1/<label>`, and `threshold/<label>`: the score from which on a label counts.
 
     Thresholds are `given` by label, else those with the best F1 on the very pictures that are measured. NaN for a label that no
-    picture has, and for those `missing` (numbers), of which nothing is known: they count nowhere. A score that is no number is wrong
-    at every threshold (see `never_right`). Scores are kept until the end, for average precision is no sum.
+    picture has, and for those `missing` (numbers), of which nothing is known: they count nowhere. A score that is no number is
+    wrong at every threshold (see `never_right`). Scores are kept until the end, for average precision is no sum.
     """
 
     thresholds: tuple[float, ...] = ()
