@@ -38,7 +38,7 @@ class ClassificationReport(Report):
         self.columns = _columns(len(self.class_labels))
 
     def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:
-        """Outputs are logarithms of probabilities (K,) float32 of N pictures, truths (N,) integers as `domain.classes` has them."""
+        """Outputs are logarithms of probabilities (K,) float32 of N pictures, truths (N,) numbers of `domain.classes`."""
         logs = scores_of(outputs, len(self.class_labels))
         probabilities = shares_of(logs)
         labels = np.full(len(outputs), NO_CLASS) if truths is None else np.asarray(truths)
