@@ -69,16 +69,15 @@ class Classification(Task):
         return [Accuracy(len(labels.class_labels))]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
-        """The scores (N, K) are the shares of the classes, so the first guess is the most frequent one."""
+        """The scores (N, K) are the logarithms of the shares of the classes, so the first guess is the most frequent one."""
         import numpy as np
 
-        names, shares = labels.class_labels, np.array(counts, np.float64)
-        if len(shares) != len(names):
-            shares = class_counts(training(), len(names))
-        best = names[int(np.argmax(shares))]
-        return [
-            Guess(lambda _, truth: np.broadcast_to(shares, (len(truth), len(names))), f"always the most frequent class, “{best}”")
-        ]
+        names, counted = labels.class_labels, np.array(counts, np.float64)
+        if len(counted) != len(names):
+            counted = class_counts(training(), len(names))
+        logs = _log_shares(counted)
+        words = f"always the most frequent class, “{names[int(np.argmax(logs))]}”"
+        return [Guess(lambda _, truth: np.broadcast_to(logs, (len(truth), len(names))), words)]
 
     def describe_label(self, label: np.ndarray, labels: Labels) -> str:
         """The name of its class; the label is a scalar."""
@@ -125,6 +124,18 @@ class Classification(Task):
 
         truth = np.arange(7)
         return Labels(class_labels=tuple("abcdefg")), np.eye(7, dtype=np.float32), truth
+
+
+def _log_shares(counts: np.ndarray) -> np.ndarray:
+    """Logarithms, float32 (K,), of the shares of classes that occur so often, (K,): of equally frequent ones the first is ahead
+    by the least there is, for equal scores are never right."""
+    import numpy as np
+
+    shares = np.maximum(counts / max(counts.sum(), 1), np.finfo(np.float32).tiny)
+    logs, before = np.log(shares).astype(np.float32), np.float32(np.inf)
+    for k in np.argsort(-counts, kind="stable"):
+        logs[k] = before = min(logs[k], np.nextafter(before, np.float32(-np.inf)))
+    return logs
 
 
 def class_name(index: int, class_labels: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ metrics of the training, in the same units; of several guesses the one counts th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,8 @@ from digits.engines.training.setup import labels_of, metrics_of, task_of
 from digits.errors import JobStopped
 from digits.tasks.base import Guess
 
-TRAIN_SAMPLES = 2000  # of larger sets the guess is made from so many labels, evenly spaced
+SMALL = 256  # numbers of a label, up to which all labels are read
+TRAIN_SAMPLES = 2000  # of larger sets of larger labels the guess is made from so many, evenly spaced
 MAPS_AT_ONCE = 16
 LABELS_AT_ONCE = 4096
 
@@ -38,7 +40,7 @@ def measure(run: TrainingRun, source: BatchSource | None) -> Baseline | None:
     if source is None or not len(source.records) or not metrics_of(run):
         return None
     task, split = task_of(run), run.info.splits.get(TRAIN_DB)
-    guesses = task.guesses(labels_of(run), lambda: _training_labels(run.train), split.class_counts if split else ())
+    guesses = task.guesses(labels_of(run), lambda: training_labels(run.train), split.class_counts if split else ())
     best: Baseline | None = None
     for guess in guesses:
         found = _measured(run, source, guess)
@@ -67,7 +69,7 @@ def _batches(run: TrainingRun, source: BatchSource, features: bool) -> Iterator[
     """Features (empty unless wanted) and targets as a validation sees them."""
     records, task = source.records, task_of(run)
     shape = records.meta.label_shape
-    size = 1 if shape is None else LABELS_AT_ONCE if len(shape) < 3 else MAPS_AT_ONCE
+    size = 1 if shape is None else LABELS_AT_ONCE if math.prod(shape) <= SMALL else MAPS_AT_ONCE
     for indices in split_batches(np.arange(len(records), dtype=np.int64), size):
         if run.should_stop() and not run.devices:
             raise JobStopped("The training was stopped while its baseline was measured.")
@@ -79,9 +81,13 @@ def _batches(run: TrainingRun, source: BatchSource, features: bool) -> Iterator[
         yield x, task.targets(labels)
 
 
-def _training_labels(records: Records) -> Iterator[np.ndarray]:
-    count = min(len(records), TRAIN_SAMPLES)
+def training_labels(records: Records) -> Iterator[np.ndarray]:
+    """Arrays (n, …) of the labels that guesses are made from; of records without labels their features, which are learnt."""
+    has_labels = records.meta.label_kind != "none"
+    shape = records.meta.label_shape if has_labels else records.meta.feature_shape
+    is_small = shape is not None and math.prod(shape) <= SMALL
+    count = len(records) if is_small else min(len(records), TRAIN_SAMPLES)
     chosen = np.unique(np.linspace(0, len(records) - 1, count).astype(np.int64))
-    size = MAPS_AT_ONCE if records.meta.label_shape is not None else 1
+    size = 1 if shape is None else LABELS_AT_ONCE if is_small else MAPS_AT_ONCE
     for indices in split_batches(chosen, size):
-        yield np.asarray(records.labels(indices))
+        yield np.asarray(records.labels(indices) if has_labels else records.features(indices))

@@ -108,7 +108,8 @@ def _require_done(job: Job) -> None:
 
 
 def baseline_of(service: Service, job: Job, result: dict[str, Any]) -> BaselineEvent | None:
-    """What the trivial answer scores on the same pictures: measured with them, or by the training on its validation split."""
+    """What the trivial answer scores on the same pictures: measured with them, or by the training on its validation split,
+    which earlier versions left to it."""
     if result.get("baseline"):
         return BaselineEvent(**result["baseline"])
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())

@@ -1,54 +1,98 @@
-"""What the trivial answer scores on the split that is evaluated: the yardstick of a training, for its other splits too.
+"""What the trivial answer scores on the very pictures that are evaluated: the yardstick beside each metric.
 
-The guess is made from the training labels of the model's own data set (see `engines.training.baseline`), so there is one for
-splits of that data set only. That of the validation split was measured by the training and stands in its events.
+The guesses are those of the training (see `engines.training.baseline`), made from the training labels of the model's own data
+set; they are measured by the report that measures the model, on the same pictures, whatever their source. There is none where
+that data set is gone, or nothing is known of any picture.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import TRAIN_DB, VAL_DB
+from digits.domain.datasets import TRAIN_DB
 from digits.domain.inference import EvaluationSpec
-from digits.domain.training import TrainingSpec
-from digits.engines.base import TrainingRun
-from digits.engines.training import baseline
-from digits.engines.training.batches import BatchSource
-from digits.engines.training.setup import follows_feature
-from digits.storage.records.open import is_complete, open_split
-from digits.worker.runtime import WorkerContext
+from digits.domain.metrics import beats, deciding_metric, is_lower_better
+from digits.domain.training import TaskOptions, TrainingSpec
+from digits.engines.training.baseline import training_labels
+from digits.images.arrays import groups_of_shape
+from digits.images.prepare_for_model import centre_of
+from digits.metrics.base import Arrays, Report
+from digits.storage.folders import JobsDir
+from digits.storage.records.open import find_split
+from digits.tasks import Labels, Task
+from digits.tasks.base import Guess
 
 
-def measured(context: WorkerContext, spec: EvaluationSpec, meta: dict[str, Any]) -> dict[str, Any] | None:
-    """`values` by metric and `description`; None where there is no trivial answer to measure."""
-    folder = context.jobs_dir.folder(spec.dataset_id) if spec.source == "split" else None
-    own = folder is not None and meta.get("dataset_id") == spec.dataset_id
-    if folder is None or not own or spec.split == VAL_DB or spec.limit or not is_complete(folder.path / TRAIN_DB):
-        return None
-    run = _run(context, spec, meta)
-    size = (int(meta["input_shape"][1]), int(meta["input_shape"][2])) if meta.get("one_size", True) else None
-    assert run.val is not None
-    with BatchSource(run.val, size, crop_labels=follows_feature(run), threads=max(1, context.cpus)) as source:
-        found = baseline.measure(run, source)
-    if found is None:
-        return None
-    values = {name: float(value) for name, value in found.values.items() if np.isfinite(value)}
-    return {"values": values, "description": found.description}
+class Yardstick:
+    """Add every batch, then take the `best` of the guesses. `new_report` makes a report of an evaluation with these options: the
+    training's own, not what was chosen for the model's outputs."""
+
+    def __init__(
+        self, task: Task, guesses: Sequence[Guess], new_report: Callable[[TaskOptions], Report], options: TaskOptions
+    ) -> None:
+        self.task = task
+        self.guesses = [(guess, new_report(options)) for guess in guesses]
+
+    @property
+    def sees_pictures(self) -> bool:
+        return any(guess.sees_pictures for guess, _ in self.guesses)
+
+    def add(self, features: Arrays, outputs: Sequence[np.ndarray], truths: Any) -> None:
+        """Pictures (C, H, W), read where a guess `sees_pictures`, what the model's kept outputs (…) are and what is true (…)."""
+        if truths is None:
+            return
+        groups = groups_of_shape(map(np.asarray, truths))
+        for guess, report in self.guesses:
+            answers: list[Any] = [None] * len(truths)
+            for numbers in groups:
+                seen = np.stack([features[n] for n in numbers]) if guess.sees_pictures else np.empty(0)
+                targets = self.task.targets([np.asarray(truths[n]) for n in numbers])
+                for number, answer in zip(numbers, guess.answer(seen, targets), strict=True):
+                    answers[number] = self._cut(self.task.kept(np.asarray(answer)), outputs[number])
+            report.add(answers, truths)
+
+    def best(self) -> dict[str, Any] | None:
+        """`values` by metric and `description` of the guess that the deciding metric finds best; None where there is none."""
+        best: dict[str, Any] | None = None
+        for guess, report in self.guesses:
+            found = report.summary()
+            values = {name: value for name, value in _values(found).items() if value is not None}
+            name = deciding_metric(self.task.name, values)
+            if values and (best is None or beats(values.get(name), best["values"].get(name), is_lower_better(name))):
+                best = {"values": values, "description": guess.words}
+        return best
+
+    def _cut(self, answer: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """The middle of an answer (…, H, W) that the model's output (…, h, w) is for, where pictures are cropped."""
+        return centre_of(answer, output.shape) if self.task.of_places and output.ndim > 1 and answer.ndim > 1 else answer
 
 
-def _run(context: WorkerContext, spec: EvaluationSpec, meta: dict[str, Any]) -> TrainingRun:
-    """The training of the model as far as a guess needs it, judged on the evaluated split."""
-    folder = context.jobs_dir.folder(spec.dataset_id)
-    info = folder.dataset_info()
-    return TrainingRun(
-        spec=TrainingSpec(spec.dataset_id, meta["task"]),
-        folder=context.folder.path,
-        dataset_folder=folder.path,
-        info=info,
-        train=open_split(folder, TRAIN_DB, info),
-        val=open_split(folder, spec.split, info),
-        emit=context.emit,
-        should_stop=context.should_stop,
-    )
+def yardstick(
+    jobs_dir: JobsDir, spec: EvaluationSpec, task: Task, dataset_id: str, new_report: Callable[[TaskOptions], Report]
+) -> Yardstick:
+    """For a model that was trained on the data set `dataset_id`; without guesses where that is not there any more."""
+    options = _options(jobs_dir, spec)
+    folder = jobs_dir.folder(dataset_id) if dataset_id else None
+    info = folder.find_dataset_info() if folder is not None else None
+    records = find_split(folder, TRAIN_DB, info) if folder is not None and info is not None else None
+    if info is None or records is None or not len(records):
+        return Yardstick(task, [], new_report, options)
+    split = info.splits.get(TRAIN_DB)
+    labels = Labels.of_records(records.meta, info)
+    counts = split.class_counts if split else ()
+    return Yardstick(task, task.guesses(labels, lambda: training_labels(records), counts), new_report, options)
+
+
+def _options(jobs_dir: JobsDir, spec: EvaluationSpec) -> TaskOptions:
+    """Those that the model's training was requested with."""
+    folder = jobs_dir.folder(spec.model_id)
+    return TrainingSpec.from_json(folder.spec()).options if folder.exists() else TaskOptions()
+
+
+def _values(found: dict[str, Any]) -> dict[str, float | None]:
+    """The metrics of a summary by name, those of one class or column as `name/label`."""
+    rows = {f"{name}/{row['label']}": row[name] for row in found["per_class"] for name in row if isinstance(row[name], float)}
+    return {**found["metrics"], **rows}

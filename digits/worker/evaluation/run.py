@@ -26,9 +26,9 @@ from digits.metrics.base import Finite
 from digits.storage.files import write_json
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
 from digits.tasks import Labels, of
-from digits.worker.evaluation import baseline
+from digits.worker.evaluation.baseline import yardstick
 from digits.worker.evaluation.batches import Rounds, batch_size
-from digits.worker.evaluation.sources import open_source
+from digits.worker.evaluation.sources import PictureBatch, open_source
 from digits.worker.evaluation.truths import Truths
 from digits.worker.runtime import WorkerContext
 
@@ -73,20 +73,22 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     truths = Truths(context, spec, predictor, task, match) if spec.source == "split" and not task.told_by_name else None
     labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
     report = task.report(labels, model, options, scale, spec.top_n)
+    trivial = yardstick(
+        context.jobs_dir, spec, task, meta.get("dataset_id", ""), lambda own: task.report(labels, model, own, scale, 1)
+    )
     fitting, checked = Fitting(meta, task), Finite()
     unknown = truths.unknown if truths else np.zeros(len(match.unknown), np.int64)
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
         for batch in rounds:
             answers = _predict(predictor, batch.features)
             checked.update(answers, None)
-            outputs = [task.kept(output) for output in answers]
-            if batch.sizes:
-                outputs = [fitting.restored(output, size) for output, size in zip(outputs, batch.sizes, strict=True)]
+            outputs = _restored([task.kept(output) for output in answers], batch, fitting)
             true = batch.labels if task.told_by_name else truths.of(batch) if truths else None
             if task.told_by_name:
                 places = unknown_place(batch.labels)
                 unknown += np.bincount(places[places >= 0], minlength=len(unknown))
             writer.append(batch.paths, batch.records, report.add(outputs, true))
+            trivial.add(_restored(batch.features, batch, fitting) if trivial.sees_pictures else (), outputs, true)
     found = report.summary()
     key = deciding_metric(task.name, found["columns"] or found["metrics"]) or next(iter(found["columns"]), "")
     return {
@@ -98,11 +100,16 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
         "unknown_classes": [{"label": name, "count": count} for name, count in zip(match.unknown, unknown.tolist(), strict=True)],
         "missing_classes": [meta["class_labels"][number] for number in match.missing],
         "options": task.own_options(options),
-        "baseline": baseline.measured(context, spec, meta),
+        "baseline": trivial.best(),
         "key": key,
         "lower_is_better": is_lower_better(key),
         **found,
     }
+
+
+def _restored(arrays: Any, batch: PictureBatch, fitting: Fitting) -> Any:
+    """Kept outputs (…, h, w) or pictures (C, h, w) of a batch at the sizes that the pictures had before they were fitted."""
+    return [fitting.restored(one, size) for one, size in zip(arrays, batch.sizes, strict=True)] if batch.sizes else arrays
 
 
 def _predict(predictor: Predictor, features: Any) -> list[np.ndarray]:

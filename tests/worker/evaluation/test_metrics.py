@@ -104,7 +104,7 @@ def test_metrics_are_those_of_a_validation_and_of_each_picture(tmp_path: Path, m
     worst = rows.rows([4])[0]
     assert np.array_equal(worst.output, features[5, 0] > 100)
     assert worst.values["pixel_accuracy"] == 1 - 5 / 64
-    assert result["baseline"] is None  # that of the validation split is the training's
+    assert result["baseline"] is None  # the data set that the model was trained on is not known
 
 
 def test_classes_of_another_data_set_are_matched_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
