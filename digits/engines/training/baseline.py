@@ -19,6 +19,7 @@ from digits.engines.base import Records, TrainingRun
 from digits.engines.training.batches import BatchSource, split_batches
 from digits.engines.training.setup import labels_of, metrics_of, task_of
 from digits.errors import JobStopped
+from digits.tasks import Labels, Task
 from digits.tasks.base import Guess
 
 SMALL = 256  # numbers of a label, up to which all labels are read
@@ -40,7 +41,7 @@ def measure(run: TrainingRun, source: BatchSource | None) -> Baseline | None:
     if source is None or not len(source.records) or not metrics_of(run):
         return None
     task, split = task_of(run), run.info.splits.get(TRAIN_DB)
-    guesses = task.guesses(labels_of(run), lambda: training_labels(run.train), split.class_counts if split else ())
+    guesses = task.guesses(labels_of(run), lambda: training_labels(run.train, task), split.class_counts if split else ())
     best: Baseline | None = None
     for guess in guesses:
         found = _measured(run, source, guess)
@@ -81,9 +82,9 @@ def _batches(run: TrainingRun, source: BatchSource, features: bool) -> Iterator[
         yield x, task.targets(labels)
 
 
-def training_labels(records: Records) -> Iterator[np.ndarray]:
+def training_labels(records: Records, task: Task) -> Iterator[np.ndarray]:
     """Arrays (n, …) of the labels that guesses are made from; of records without labels their features, which are learnt."""
-    has_labels = records.meta.label_kind != "none"
+    has_labels = task.has_labels(Labels.of_records(records.meta))
     shape = records.meta.label_shape if has_labels else records.meta.feature_shape
     is_small = shape is not None and math.prod(shape) <= SMALL
     count = len(records) if is_small else min(len(records), TRAIN_SAMPLES)

@@ -83,7 +83,7 @@ def yardstick(
     split = info.splits.get(TRAIN_DB)
     labels = Labels.of_records(records.meta, info)
     counts = split.class_counts if split else ()
-    return Yardstick(task, task.guesses(labels, lambda: training_labels(records), counts), new_report, options)
+    return Yardstick(task, task.guesses(labels, lambda: training_labels(records, task), counts), new_report, options)
 
 
 def _options(jobs_dir: JobsDir, spec: EvaluationSpec) -> TaskOptions:
