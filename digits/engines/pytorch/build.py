@@ -27,6 +27,7 @@ from digits.engines.network.checks import (
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
+from digits.engines.pytorch.dynamo import import_torchvision
 from digits.engines.pytorch.graph import graph_of
 from digits.errors import NetworkError
 
@@ -48,6 +49,8 @@ class TorchNetwork:
 
 def build(text: str, context: NetworkContext) -> TorchNetwork:
     """Run the text and its `build_network`. Pretrained weights that cannot be had are random instead, said in `note`."""
+    if "torchvision" in text:
+        import_torchvision()
     names = compile_text(text, "pytorch")
     check_callables(names)
     note = ""

@@ -2,8 +2,7 @@
 
 A network shows them when one of its parts has `nms_thresh` (the overlap beyond which the worse box goes) and, where
 there is a limit, `detections_per_img`, as torchvision's detectors have them. Region proposals are suppressed as before.
-torchvision is imported only where there is such a part: checks, predictors and evaluations of other networks start in half
-the time without it.
+torchvision is imported only where there is such a part.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from digits.engines.base import Suppression
+from digits.engines.pytorch.dynamo import import_torchvision
 
 MOST = 1000  # boxes of a picture, best first; those that the network itself keeps are among them in any case
 UNLIMITED = 1 << 30
@@ -43,6 +43,7 @@ def everything(part: nn.Module) -> Iterator[Suppression]:
 
 def kept_of(rows: np.ndarray, suppression: Suppression) -> np.ndarray:
     """Numbers, int64 (k,), of those rows (n, 6) float32 that the network itself would have given, best first."""
+    import_torchvision()
     from torchvision.ops import batched_nms
 
     boxes, scores, labels = (torch.from_numpy(np.ascontiguousarray(rows[:, part])) for part in (slice(4), 4, 5))
@@ -61,6 +62,7 @@ def sent_of(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
 def _suppresses(part: nn.Module) -> bool:
     if not isinstance(getattr(part, "nms_thresh", None), float):
         return False
-    from torchvision.models.detection.rpn import RegionProposalNetwork  # takes as long to import as all of PyTorch
+    import_torchvision()
+    from torchvision.models.detection.rpn import RegionProposalNetwork
 
     return not isinstance(part, RegionProposalNetwork)

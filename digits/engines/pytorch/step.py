@@ -7,7 +7,7 @@ import io
 import math
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from digits.domain.inference import main_output
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES, named_values
 from digits.engines.pytorch.build import TorchNetwork
-from digits.engines.pytorch.fabric import Fabric
+from digits.engines.pytorch.devices import OneDevice
+from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss
@@ -34,6 +35,9 @@ from digits.engines.training.tensorboard import graph_def
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
+if TYPE_CHECKING:
+    from digits.engines.pytorch.fabric import Fabric
+
 
 class TorchStep(TrainingStep):
     """See `TrainingStep`. `validation` may be None: then nothing is ever evaluated."""
@@ -42,7 +46,7 @@ class TorchStep(TrainingStep):
         self,
         run: TrainingRun,
         calendar: Calendar,
-        fabric: Fabric,
+        fabric: Fabric | OneDevice,
         network: TorchNetwork,
         optimizer: torch.optim.Optimizer,
         loss: Loss,
@@ -53,9 +57,9 @@ class TorchStep(TrainingStep):
         self.run, self.calendar, self.fabric, self.network = run, calendar, fabric, network
         self.rank, self.world = fabric.global_rank, fabric.world_size
         self.module: nn.Module = network.module
-        # Fabric's wrappers cost 0.3 ms a step; one process in full precision needs none of what they do
-        self.plain = self.world == 1 and run.spec.precision == "32-true"
-        self.model, self.optimizer = (network.module, optimizer) if self.plain else fabric.setup(network.module, optimizer)
+        self.model, self.optimizer = (
+            (network.module, optimizer) if isinstance(fabric, OneDevice) else fabric.setup(network.module, optimizer)
+        )
         self.loss, self.inputs, self.augmenter, self.validation = loss, inputs, augmenter, validation
         self.labels, self.task = labels_of(run), task_of(run)
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
@@ -83,7 +87,7 @@ class TorchStep(TrainingStep):
         self._count(values, outputs, y, len(batch) if weight > 0 else 0)
 
     def _backward(self, loss: Tensor) -> None:
-        if self.plain:
+        if isinstance(self.fabric, OneDevice):
             loss.backward()
         else:
             self.fabric.backward(loss)
@@ -91,11 +95,14 @@ class TorchStep(TrainingStep):
     def _update(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        with without_dynamo():
+            self.optimizer.step()
+            self.optimizer.zero_grad()
 
     def _no_sync(self, enabled: bool) -> contextlib.AbstractContextManager[None]:
-        return self.fabric.no_backward_sync(self.model) if enabled and self.world > 1 else contextlib.nullcontext()
+        if isinstance(self.fabric, OneDevice) or not enabled or self.world == 1:
+            return contextlib.nullcontext()
+        return self.fabric.no_backward_sync(self.model)
 
     def _count(self, values: dict[str, Tensor], outputs: Any, y: Tensor, samples: int) -> None:
         for name, value in values.items():
@@ -251,10 +258,12 @@ class TorchStep(TrainingStep):
         if self.rank != 0:
             return b""
         buffer = io.BytesIO()  # and not the file itself: a full disk must show as an OSError of our own write
+        with without_dynamo():
+            optimizer = self.optimizer.state_dict()
         state = {
             "module": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "precision": self.fabric.strategy.precision.state_dict(),
+            "optimizer": optimizer,
+            "precision": {} if isinstance(self.fabric, OneDevice) else self.fabric.strategy.precision.state_dict(),
             "processes": processes,
             "loop": loop,
         }
@@ -264,8 +273,10 @@ class TorchStep(TrainingStep):
     def load_state(self, path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        with without_dynamo():
+            self.optimizer.load_state_dict(state["optimizer"])
+        if not isinstance(self.fabric, OneDevice):
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
         own = state["processes"][self.rank % len(state["processes"])]
         self.sums, self.count = dict(own["sums"]), int(own["count"])
         restore_random_state(own["random"], self.on_gpu)

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from digits.domain.events import WarningEvent
 from digits.engines.base import TrainingRun
 from digits.engines.network.text import describe, own_frames
 from digits.engines.pytorch.build import TorchNetwork, build, check_module, takes_channels_last
-from digits.engines.pytorch.devices import check_devices, make_fabric, ranks, set_threads
-from digits.engines.pytorch.fabric import Fabric
+from digits.engines.pytorch.devices import OneDevice, check_devices, make_fabric, ranks, set_threads
+from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.inputs import Augmenter, Inputs
 from digits.engines.pytorch.losses import make_loss
 from digits.engines.pytorch.optimizers import make_optimizer
@@ -47,6 +48,9 @@ from digits.engines.training.setup import (
 from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import DigitsError, NetworkError
 
+if TYPE_CHECKING:
+    from digits.engines.pytorch.fabric import Fabric
+
 OUT_OF_MEMORY = re.compile("allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
@@ -69,7 +73,7 @@ def train_rank(run: TrainingRun) -> None:
         _train(run, fabric)
 
 
-def _train(run: TrainingRun, fabric: Fabric) -> None:
+def _train(run: TrainingRun, fabric: Fabric | OneDevice) -> None:
     seed = seed_for(run.spec, run.folder.name)
     _seed(seed)
     stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
@@ -96,14 +100,20 @@ def _train(run: TrainingRun, fabric: Fabric) -> None:
 
 
 def _training_step(
-    run: TrainingRun, calendar: Calendar, fabric: Fabric, network: TorchNetwork, inputs: Inputs, validation: BatchSource | None
+    run: TrainingRun,
+    calendar: Calendar,
+    fabric: Fabric | OneDevice,
+    network: TorchNetwork,
+    inputs: Inputs,
+    validation: BatchSource | None,
 ) -> TorchStep:
     spec = run.spec
     trained = [p for p in network.module.parameters() if p.requires_grad]
     if not trained:
         raise NetworkError("The network has no parameters to train.", advice="Add a layer with weights.")
     network.module.to(fabric.device)
-    optimizer = make_optimizer(spec.solver, spec.learning_rate.base, trained, fused=True)
+    with without_dynamo():
+        optimizer = make_optimizer(spec.solver, spec.learning_rate.base, trained, fused=True)
     task, labels = task_of(run), labels_of(run)
     loss = make_loss(
         spec.loss or ("" if network.loss else task.default_loss),
@@ -123,7 +133,7 @@ def _training_step(
     return training_step(run, calendar, fabric, network, optimizer, loss, inputs, augmenter, validation)
 
 
-def _class_weights(run: TrainingRun, fabric: Fabric) -> torch.Tensor | None:
+def _class_weights(run: TrainingRun, fabric: Fabric | OneDevice) -> torch.Tensor | None:
     weights = weights_of(run)
     return torch.tensor(weights, dtype=torch.float32, device=fabric.device) if weights else None
 

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from digits.engines.hidden import hidden
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
@@ -36,7 +38,7 @@ def quiet() -> Iterator[None]:
                     os.write(2, line)
 
 
-with quiet():
+with quiet(), hidden("sklearn"):
     import keras
     import tensorflow as tf
 
