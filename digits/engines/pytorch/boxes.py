@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from digits.engines.base import NetworkContext
+from digits.engines.pytorch.losses import weighted_values
 from digits.engines.training.boxes import Boxes, is_counted, stacked
+from digits.engines.training.totals import LossValue
 from digits.errors import NetworkError
 from digits.storage.records.boxes import coordinates
 
@@ -60,18 +62,24 @@ def boxes_output(outputs: Any, classes: int) -> dict[str, np.ndarray]:
     return {"boxes": stacked(detections_of(outputs, classes))}
 
 
-def total_of(losses: Any) -> dict[str, Tensor]:
-    """The losses (scalars) with their sum as `loss`, unless there is one. NetworkError for what is no dictionary of scalars."""
-    if not isinstance(losses, Mapping) or not losses or any(not isinstance(v, Tensor) or v.numel() != 1 for v in losses.values()):
+def weighted_losses(losses: Any, images: int) -> dict[str, LossValue]:
+    """The losses of a batch with their sum as `loss`, unless there is one: scalars, means over `images`, or sums with their
+    weights. NetworkError for what is no dictionary of these."""
+    if not isinstance(losses, Mapping) or not losses or not all(map(_is_loss, losses.values())):
         raise NetworkError(f"In training the network gave {_kind(losses)}, expected a dictionary of losses.", advice=CONTRACT)
-    values = dict(losses)
-    return values if "loss" in values else {"loss": torch.stack([v.reshape(()) for v in values.values()]).sum(), **values}
+    return weighted_values(losses, float(images))
+
+
+def _is_loss(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return len(value) == 2 and isinstance(value[0], Tensor)
+    return isinstance(value, Tensor) and value.numel() == 1
 
 
 def try_losses(module: nn.Module, context: NetworkContext) -> None:
     """Feed zeros as in training, to a copy: the module's state stays as it is."""
     with torch.no_grad():
-        total_of(copy.deepcopy(module).train()(torch.zeros(PROBE, *context.input_shape), probe_targets(context)))
+        weighted_losses(copy.deepcopy(module).train()(torch.zeros(PROBE, *context.input_shape), probe_targets(context)), PROBE)
 
 
 def probe_boxes(module: nn.Module, context: NetworkContext) -> dict[str, Tensor]:

@@ -1,4 +1,7 @@
-"""The losses of `engines.network.losses` for torch, and how a network text's own loss joins in."""
+"""The losses of `engines.network.losses` for torch, and how a network text's own loss joins in.
+
+A loss hands up sums and weights (see `engines.training.totals`): a tensor, or a number where the host knows how much counts.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ from torch import Tensor
 from digits.domain.datasets import IGNORED
 from digits.domain.inference import main_output
 from digits.engines.base import names_of
+from digits.engines.network.checks import named_values
 from digits.engines.network.losses import FOCAL_GAMMA, NONE_IGNORED, SMALLEST, check_loss
+from digits.engines.training.totals import LossValue, one_part, total_of
 from digits.errors import NetworkError
 
-Loss = Callable[[Any, Tensor], dict[str, Tensor]]
+Loss = Callable[[Any, Tensor], dict[str, LossValue]]
 
 
 def make_loss(
@@ -26,17 +31,17 @@ def make_loss(
     class_weights: Tensor | None = None,
     probabilities: bool = False,
 ) -> Loss:
-    """`(outputs, targets) -> {"loss": total, …}`, all scalars: the named loss on the main output; without a name the text's own
-    or, where it has none, what the network gave, as networks of detection do.
+    """`(outputs, targets) -> {"loss": total, …}`: the named loss on the main output; without a name the text's own or, where it
+    has none, what the network gave, as networks of detection do.
 
     Targets of the value `ignored` do not count. `class_weights` is (K,) float32. `probabilities` says that outputs have been
     through a softmax.
     """
     if not name:
-        return lambda outputs, targets: _own_values(outputs if own is None else own(outputs, targets))
+        return lambda outputs, targets: own_loss(own, outputs, targets, ignored)
     function = _FUNCTIONS[check_loss(name)]
 
-    def loss(outputs: Any, targets: Tensor) -> dict[str, Tensor]:
+    def loss(outputs: Any, targets: Tensor) -> dict[str, LossValue]:
         output = main_output(names_of(outputs))
         if probabilities:
             output = output.float().clamp(min=SMALLEST).log()
@@ -45,75 +50,129 @@ def make_loss(
     return loss
 
 
-def _own_values(value: Any) -> dict[str, Tensor]:
-    """What a text's loss gave: a scalar, or a mapping whose `loss` is the total (else the sum of all)."""
-    if isinstance(value, Tensor):
-        return {"loss": _scalar(value)}
+def own_loss(own: Callable[..., Any] | None, outputs: Any, targets: Tensor, ignored: int) -> dict[str, LossValue]:
+    """What a text's loss gives. Where no sample has a label, it is shown labels of class 0, and what it says weighs nothing."""
+    samples, targets = labelled(targets, ignored)
+    return weighted_values(outputs if own is None else own(outputs, targets), samples)
+
+
+def own_metrics(own: Callable[..., Any], outputs: Any, targets: Tensor, ignored: int) -> dict[str, LossValue]:
+    """What a text's metrics give, with their weights as `own_loss` has them; vectors are averaged."""
+    samples, targets = labelled(targets, ignored)
+    found = named_values(own(outputs, targets))
+    return {name: _weighted(v if isinstance(v, tuple) else torch.as_tensor(v).float(), samples) for name, v in found.items()}
+
+
+def labelled(targets: Tensor, ignored: int) -> tuple[Any, Tensor]:
+    """The number of samples with a label, and `targets` (N, …), which are 0 where there is none such: a mean over no label is
+    no number, and nor is its gradient."""
+    if ignored == NONE_IGNORED or targets.is_floating_point():
+        return float(len(targets)), targets
+    samples = (targets != ignored).flatten(1).any(1).sum()
+    return samples, torch.where(samples > 0, targets, 0)
+
+
+def weighted_values(value: Any, samples: Any) -> dict[str, LossValue]:
+    """What a text's loss or a detector gave: a scalar (the mean of `samples` samples), a sum with its weight, or a mapping of
+    either whose `loss` is the total (else the sum of all)."""
+    if isinstance(value, Tensor | tuple):
+        return {"loss": _weighted(value, samples)}
     if not isinstance(value, Mapping) or not value:
-        raise NetworkError(
-            f"loss(outputs, targets) gave {type(value).__name__}.", advice="Return a scalar tensor or a dictionary of them."
-        )
-    values = {name: _scalar(part) for name, part in value.items()}
-    return values if "loss" in values else {"loss": sum(values.values()), **values}
+        raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
+    values = {str(name): _weighted(part, samples) for name, part in value.items()}
+    return values if "loss" in values else {"loss": total_of(values.values()), **values}
 
 
-def _scalar(value: Any) -> Any:
-    """A scalar as it is, else the mean."""
-    return value.mean() if isinstance(value, Tensor) and value.numel() > 1 else value
+LOSS_ADVICE = "Return a scalar tensor, a pair (sum, weight), or a dictionary of them."
 
 
-def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
-    """Mean cross-entropy, a scalar, of scores (N, K, …) before softmax and class indices int64 (N, …); `weights` (K,)."""
-    return F.cross_entropy(output, target, weight=weights, ignore_index=ignored)
+def _weighted(value: Any, samples: Any) -> LossValue:
+    """A mean with the number of samples as its weight, or a sum with the weight that the text says. Vectors are averaged, but
+    summed up where they are said to be sums."""
+    if not isinstance(value, tuple):
+        return one_part(torch.as_tensor(value).mean() * samples, samples)
+    if len(value) != 2:
+        raise NetworkError(f"loss(outputs, targets) gave {len(value)} values, expected a sum and its weight.", advice=LOSS_ADVICE)
+    total, weight = value
+    weight = weight.detach().sum() if isinstance(weight, Tensor) else float(weight)
+    return one_part(torch.as_tensor(total).sum(), weight)
 
 
-def soft_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
-    """1 − mean Dice over the classes in the batch, a scalar in [0, 1], of scores (N, K, …) before softmax and class indices
-    int64 (N, …); Milletari 2016, pooled over the batch. `weights` are not used."""
-    scores = output.float().softmax(dim=1)  # (N, K, …)
-    kept = (target != ignored).unsqueeze(1)
-    truth = F.one_hot(target.clamp(0, scores.shape[1] - 1), scores.shape[1]).movedim(-1, 1) * kept
-    scores = scores * kept
-    axes = [0, *range(2, scores.ndim)]
-    inter, sizes = (scores * truth).sum(axes), (scores + truth).sum(axes)  # (K,)
-    present = truth.sum(axes) > 0
-    dice = (2 * inter + 1) / (sizes + 1)
-    return 1 - (dice * present).sum() / present.sum().clamp(min=1)
+def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> LossValue:
+    """Cross-entropy of scores (N, K, …) before softmax and class indices int64 (N, …), each item times the weight (K,) of its
+    class; the weights of what is not ignored."""
+    weights = _padded(weights, output)
+    total = F.cross_entropy(output, target, weight=weights, ignore_index=ignored, reduction="sum")
+    if weights is None:
+        return one_part(total, _kept(target, ignored))
+    kept = target != ignored
+    return one_part(total, (weights[torch.where(kept, target, 0)] * kept).sum())
 
 
-def cross_entropy_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
-    """`cross_entropy` + `soft_dice`, a scalar, of scores (N, K, …) before softmax and class indices int64 (N, …)."""
+def soft_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> LossValue:
+    """1 − mean Dice of the classes in a picture, of scores (N, K, …) before softmax and class indices int64 (N, …); Milletari
+    2016. The pictures of which a pixel is not ignored. `weights` are not used."""
+    target = target.flatten(1)[:, None]  # (N, 1, P)
+    kept = target != ignored
+    scores = output.float().flatten(2) if output.ndim > 2 else output.float()[..., None]
+    scores = scores.softmax(dim=1) * kept  # (N, K, P)
+    truth = (target == torch.arange(scores.shape[1], device=target.device)[:, None]) & kept  # (N, K, P)
+    sizes, inter = truth.sum(2), (scores * truth).sum(2)  # (N, K)
+    dice = (2 * inter + 1) / (scores.sum(2) + sizes + 1)
+    present = sizes > 0
+    means = (dice * present).sum(1) / present.sum(1).clamp(min=1)  # (N,)
+    pictures = kept.flatten(1).any(1)
+    return one_part(((1 - means) * pictures).sum(), float(len(target)) if ignored == NONE_IGNORED else pictures.sum())
+
+
+def cross_entropy_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> LossValue:
+    """`cross_entropy` + `soft_dice`."""
     return cross_entropy(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
-def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
-    """Focal loss of Lin 2017, a scalar: cross-entropy times (1 − p)^gamma, mean over what is not ignored, of scores (N, K, …)
-    before softmax and class indices int64 (N, …); `weights` (K,)."""
+def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> LossValue:
+    """Focal loss of Lin 2017: cross-entropy times (1 − p)^gamma, of scores (N, K, …) before softmax and class indices int64
+    (N, …), each item times the weight (K,) of its class; the number of what is not ignored."""
     logs = F.log_softmax(output.float(), dim=1)  # (N, K, …)
     plain = F.nll_loss(logs, target, ignore_index=ignored, reduction="none")
-    weighted = F.nll_loss(logs, target, weight=weights, ignore_index=ignored, reduction="none")
-    kept = (target != ignored).sum().clamp(min=1)
-    return (weighted * (1 - torch.exp(-plain)) ** FOCAL_GAMMA).sum() / kept
+    weights = _padded(weights, output)
+    weighted = plain if weights is None else F.nll_loss(logs, target, weight=weights, ignore_index=ignored, reduction="none")
+    return one_part((weighted * (1 - torch.exp(-plain)) ** FOCAL_GAMMA).sum(), _kept(target, ignored))
 
 
-def binary_cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
-    """Of scores (N, K or more) and labels (N, K) of 0 and 1, mean over pictures and labels."""
-    return F.binary_cross_entropy_with_logits(output.float()[:, : target.shape[1]], target.float())
+def binary_cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> LossValue:
+    """Of scores (N, K or more) and labels (N, K) of 0 and 1; the number of labels, N · K."""
+    scores = output.float()[:, : target.shape[1]]
+    return one_part(F.binary_cross_entropy_with_logits(scores, target.float(), reduction="sum"), float(target.numel()))
 
 
-def focal_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> Tensor:
-    """`focal` + `soft_dice`, a scalar, of scores (N, K, …) before softmax and class indices int64 (N, …)."""
+def focal_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> LossValue:
+    """`focal` + `soft_dice`."""
     return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
-def _numbers(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    def loss(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> Tensor:
-        return function(output.float(), target.float().reshape(output.shape))
+def _kept(target: Tensor, ignored: int) -> Any:
+    return float(target.numel()) if ignored == NONE_IGNORED else (target != ignored).sum()
+
+
+def _padded(weights: Tensor | None, output: Tensor) -> Tensor | None:
+    """Weights of as many classes as there are scores; those of no class count 1."""
+    if weights is None or len(weights) >= output.shape[1]:
+        return weights
+    return F.pad(weights, (0, output.shape[1] - len(weights)), value=1.0)
+
+
+def _numbers(function: Callable[..., Tensor]) -> Callable[..., LossValue]:
+    """A loss of an output and targets of as many numbers; the number of them."""
+
+    def loss(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> LossValue:
+        total = function(output.float(), target.float().reshape(output.shape), reduction="sum")
+        return one_part(total, float(output.numel()))
 
     return loss
 
 
-_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+_FUNCTIONS: dict[str, Callable[..., LossValue]] = {
     "cross_entropy": cross_entropy,
     "cross_entropy_dice": cross_entropy_dice,
     "dice": soft_dice,

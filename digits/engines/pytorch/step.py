@@ -6,6 +6,7 @@ import contextlib
 import io
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,14 @@ from torch import Tensor, nn
 
 from digits.domain.inference import main_output
 from digits.engines.base import TrainingRun, names_of
-from digits.engines.network.checks import PROBABILITIES, named_values
+from digits.engines.network.checks import PROBABILITIES
 from digits.engines.pytorch.build import TorchNetwork
 from digits.engines.pytorch.devices import OneDevice
 from digits.engines.pytorch.dynamo import without_dynamo
+from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
-from digits.engines.pytorch.losses import Loss
+from digits.engines.pytorch.losses import Loss, own_metrics
 from digits.engines.pytorch.predictor import FINISH, finish_outputs
 from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
@@ -30,8 +32,9 @@ from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.preprocessing import in_stored_units
 from digits.engines.training.setup import labels_of, metrics_of, task_of
-from digits.engines.training.step import Scores, Totals, TrainingStep, scores_of
+from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
+from digits.engines.training.totals import LossValue, Totals, one_part, restored
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
@@ -64,9 +67,10 @@ class TorchStep(TrainingStep):
         self.labels, self.task = labels_of(run), task_of(run)
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
         self.loss_names: tuple[str, ...] = ()  # of what the loss gave in the last validation
-        self.sums: dict[str, Any] = {}
-        self.count = 0
+        self.window: dict[str, list[list[Any]]] = {}  # sum and weight of each part of the values since the last `take`
         self.on_gpu = fabric.device.type == "cuda"
+        backward = Tensor.backward if isinstance(fabric, OneDevice) else fabric.backward
+        self.gradients = GroupGradients(list(self.module.parameters()), backward, fabric.device, self.world)
         self.module.train()
 
     # -- training -----------------------------------------------------------------------------------------------
@@ -81,22 +85,25 @@ class TorchStep(TrainingStep):
         with self._no_sync(not update):
             outputs = self.model(x)
             values = self.loss(outputs, y)
-            self._backward(values["loss"] * weight if weight != 1.0 else values["loss"])
+            counts = self._backward(values["loss"], weight > 0, update)
         if update:
-            self._update(rate)
-        self._count(values, outputs, y, len(batch) if weight > 0 else 0)
+            self._update(rate, counts)
+        if weight > 0:
+            self._count(values, len(batch), outputs, y)
 
-    def _backward(self, loss: Tensor) -> None:
-        if isinstance(self.fabric, OneDevice):
-            loss.backward()
-        else:
-            self.fabric.backward(loss)
+    def _backward(self, loss: LossValue, counts: bool, update: bool) -> Callable[[], bool]:
+        """Gives whether anything counts in the group that an `update` closes."""
+        if update:
+            return self.gradients.close(loss, counts)
+        self.gradients.add(loss, counts)
+        return lambda: False
 
-    def _update(self, rate: float) -> None:
+    def _update(self, rate: float, counts: Callable[[], bool]) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with without_dynamo():
-            self.optimizer.step()
+            if counts():
+                self.optimizer.step()
             self.optimizer.zero_grad()
 
     def _no_sync(self, enabled: bool) -> contextlib.AbstractContextManager[None]:
@@ -104,34 +111,37 @@ class TorchStep(TrainingStep):
             return contextlib.nullcontext()
         return self.fabric.no_backward_sync(self.model)
 
-    def _count(self, values: dict[str, Tensor], outputs: Any, y: Tensor, samples: int) -> None:
+    def _count(self, values: dict[str, LossValue], samples: int, outputs: Any = None, y: Any = None) -> None:
         for name, value in values.items():
-            number = value.detach()
-            self._add(name, number * samples if self.on_gpu else float(number) * samples)
+            self._add(name, value)
         if self.classes:
-            self._add("accuracy", self._hits(main_output(names_of(outputs)).detach()[:, : self.classes], y))
-        self.count += samples
+            hits = self._hits(main_output(names_of(outputs)).detach()[:, : self.classes], y)
+            self._add(HITS, one_part(hits, samples))
 
-    def _hits(self, scores: Tensor, y: Tensor) -> Any:
-        """How many have their one highest score at their class (see `metrics.accuracy.rank`); on a GPU as a tensor, so that
-        nothing waits for it."""
-        hits = ((scores >= scores.gather(1, y[:, None])).sum(1) == 1).sum()  # scores (N, K), y (N,)
-        return hits if self.on_gpu else float(hits)
+    def _hits(self, scores: Tensor, y: Tensor) -> Tensor:
+        """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
+        return ((scores >= scores.gather(1, y[:, None])).sum(1) == 1).sum()  # scores (N, K), y (N,)
 
-    def _add(self, name: str, value: Any) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + value
+    def _add(self, name: str, value: LossValue) -> None:
+        """On a GPU as tensors, so that nothing waits for them."""
+        kept = self.window.setdefault(name, [])
+        kept += [[0.0, 0.0] for _ in range(len(value.parts) - len(kept))]
+        for entry, part in zip(kept, value.parts, strict=False):
+            for i, number in enumerate(part):
+                found = number.detach() if isinstance(number, Tensor) else number
+                entry[i] += found.double() if self.on_gpu and isinstance(found, Tensor) else float(found)
+
+    def _since(self) -> Totals:
+        """What this process saw since the last `take`."""
+        columns = [{name: [float(e[i]) for e in entries] for name, entries in self.window.items()} for i in (0, 1)]
+        return Totals(*columns)
 
     def take(self) -> Totals:
-        sums = {name: float(value) for name, value in self.sums.items()}
-        totals = Totals(sums, self.count)
-        self.sums, self.count = {}, 0
-        if self.world == 1:
-            return totals
-        joined = self._reduce(np.array([*sums.values(), totals.count], dtype=np.float64))
-        return Totals(dict(zip(sums, map(float, joined[:-1]), strict=True)), int(joined[-1]))
+        totals, self.window = self._since(), {}
+        return self._over_ranks(totals, ())[0]
 
     def healthy(self) -> bool:
-        own = all(math.isfinite(float(value)) for value in self.sums.values())
+        own = all(math.isfinite(float(total)) for entries in self.window.values() for total, _ in entries)
         return own if self.world == 1 else bool(self._reduce(np.array([0.0 if own else 1.0]))[0] == 0)
 
     def targets(self, labels: Any, x: Tensor) -> Any:
@@ -166,13 +176,12 @@ class TorchStep(TrainingStep):
         y = self.targets(batch.labels, x)  # (N,), (N, H, W) int64, or (N, …) float32
         y = x if y is None else y
         outputs = self._forward(x)
-        values = {name: float(value) for name, value in self.loss(outputs, y).items()}
+        values = self.loss(outputs, y)
         self.loss_names = tuple(values)
         if self.network.metrics is not None:
-            found = named_values(self.network.metrics(outputs, y))
-            values |= {name: float(torch.as_tensor(value).float().mean()) for name, value in found.items()}
+            values |= own_metrics(self.network.metrics, outputs, y, self.task.ignored_index(self.labels))
         self._update_metrics(metrics, main_output(names_of(outputs)), y)
-        return Totals({name: value * len(batch) for name, value in values.items()}, len(batch))
+        return totals_of(values)
 
     def _forward(self, x: Tensor) -> Any:
         """Forward of the bare module in the run's precision: no exchange between processes."""
@@ -203,14 +212,24 @@ class TorchStep(TrainingStep):
         return metrics_of(self.run)
 
     def _scores(self, totals: Totals, metrics: list[Metric]) -> Scores:
-        names = list(totals.sums)
+        totals, losses = self._over_ranks(totals, self.loss_names)
         if self.world > 1:
-            numbers = self._reduce(np.array([*totals.sums.values(), totals.count], dtype=np.float64))
-            totals = Totals(dict(zip(names, map(float, numbers[:-1]), strict=True)), int(numbers[-1]))
             for metric in metrics:
                 metric.totals = self._reduce(metric.totals)
                 self._join(metric)
-        return scores_of(totals.means(), metrics, self.loss_names, self.network.declared)
+        return scores_of(totals.means(), metrics, losses, self.network.declared)
+
+    def _over_ranks(self, own: Totals, names: tuple[str, ...]) -> tuple[Totals, tuple[str, ...]]:
+        """The totals of all processes and the names that any of them has. Each brings what it has: one without a record, or
+        with names of its own, is no less a part of it."""
+        if self.world == 1:
+            return own, names
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, (own.sums, own.weights, names))
+        totals = Totals()
+        for sums, weights, _ in found:
+            totals.add(Totals(sums, weights))
+        return totals, tuple(dict.fromkeys(name for *_, more in found for name in more))
 
     def _join(self, metric: Metric) -> None:
         """Bring together what a metric keeps that is no sum."""
@@ -250,7 +269,8 @@ class TorchStep(TrainingStep):
         return pack(self.module, metadata, None if image is None else image.cpu().numpy())
 
     def state(self, loop: dict[str, Any]) -> bytes:
-        own = {"random": random_state(self.on_gpu), "sums": {n: float(v) for n, v in self.sums.items()}, "count": self.count}
+        window = self._since()
+        own = {"random": random_state(self.on_gpu), "sums": window.sums, "weights": window.weights}
         processes: list[Any] = [own]
         if self.world > 1:
             processes = [None] * self.world
@@ -278,7 +298,7 @@ class TorchStep(TrainingStep):
         if not isinstance(self.fabric, OneDevice):
             self.fabric.strategy.precision.load_state_dict(state["precision"])
         own = state["processes"][self.rank % len(state["processes"])]
-        self.sums, self.count = dict(own["sums"]), int(own["count"])
+        self.window = window_of(restored(own))
         restore_random_state(own["random"], self.on_gpu)
         return state["loop"]
 
@@ -292,6 +312,21 @@ class TorchStep(TrainingStep):
         tensor = torch.from_numpy(np.ascontiguousarray(numbers)).to(self.fabric.device)
         dist.all_reduce(tensor)
         return tensor.cpu().numpy()
+
+
+def totals_of(values: dict[str, LossValue]) -> Totals:
+    """Values of a batch as numbers."""
+    return Totals(
+        {name: [float(part.sum) for part in value.parts] for name, value in values.items()},
+        {name: [float(part.weight) for part in value.parts] for name, value in values.items()},
+    )
+
+
+def window_of(totals: Totals) -> dict[str, list[list[Any]]]:
+    """Totals as a step keeps them."""
+    weights = totals.weights
+    pairs = {name: zip(np.atleast_1d(value), np.atleast_1d(weights[name]), strict=True) for name, value in totals.sums.items()}
+    return {name: [[float(total), float(weight)] for total, weight in found] for name, found in pairs.items()}
 
 
 def random_state(gpu: bool) -> dict[str, Any]:

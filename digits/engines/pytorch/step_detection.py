@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from digits.engines.pytorch.boxes import boxes_output, detections_of, targets_of, total_of
-from digits.engines.pytorch.step import TorchStep
+from digits.engines.pytorch.boxes import boxes_output, detections_of, targets_of, weighted_losses
+from digits.engines.pytorch.step import TorchStep, totals_of
 from digits.engines.training.augmentation import draw
 from digits.engines.training.batches import Batch
 from digits.engines.training.boxes import Boxes, moved
-from digits.engines.training.step import Totals
+from digits.engines.training.totals import Totals
 from digits.metrics.average_precision import BoxPrecision
 from digits.metrics.base import Metric
 
@@ -27,11 +27,12 @@ class DetectionStep(TorchStep):
         x, boxes = self._augmented(batch, epoch)
         x = self.inputs.normalize(x)
         with self._no_sync(not update):
-            values = total_of(self.model(x, targets_of(boxes, x.device)))
-            self._backward(values["loss"] * weight if weight != 1.0 else values["loss"])
+            values = weighted_losses(self.model(x, targets_of(boxes, x.device)), len(batch))
+            counts = self._backward(values["loss"], weight > 0, update)
         if update:
-            self._update(rate)
-        self._count(values, None, x, len(batch) if weight > 0 else 0)
+            self._update(rate, counts)
+        if weight > 0:
+            self._count(values, len(batch))
 
     def _augmented(self, batch: Batch, epoch: int) -> tuple[Tensor, Boxes]:
         x = self.inputs.raw(batch.features)  # (N, C, H, W) float32, stored units
@@ -46,13 +47,13 @@ class DetectionStep(TorchStep):
         with self.fabric.autocast():
             outputs = self.module(x)
             with losses_of(self.module):
-                values = total_of(self.module(x, targets_of(batch.labels, x.device)))
+                values = weighted_losses(self.module(x, targets_of(batch.labels, x.device)), len(batch))
         self.loss_names = tuple(values)
         found = detections_of(outputs, len(self.run.info.class_labels))  # float32 (n, 6) of each picture
         for metric in metrics:
             if isinstance(metric, BoxPrecision):
                 metric.update(found, batch.labels)
-        return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
+        return totals_of(values)
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         self.module.eval()

@@ -1,4 +1,7 @@
-"""The losses of `engines.network.losses` for Keras' layout, and how a network text's own loss joins in."""
+"""The losses of `engines.network.losses` for Keras' layout, and how a network text's own loss joins in.
+
+A loss hands up sums and weights, both tensors (see `engines.training.totals`).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from digits.domain.datasets import IGNORED
+from digits.engines.network.checks import named_values
 from digits.engines.network.losses import FOCAL_GAMMA, NONE_IGNORED, SMALLEST, check_loss
 from digits.engines.tensorflow.build import scored_output
 from digits.engines.tensorflow.start import tf
+from digits.engines.training.totals import LossValue, one_part, total_of
 from digits.errors import NetworkError
 
-Loss = Callable[[Any, Any], dict[str, Any]]
+Loss = Callable[[Any, Any], dict[str, LossValue]]
+LOSS_ADVICE = "Return a scalar tensor, a pair (sum, weight), or a dictionary of them."
 
 
 def make_loss(
@@ -29,11 +35,11 @@ def make_loss(
     Targets of the value `ignored` do not count. `probabilities` says that outputs have been through a softmax.
     """
     if own is not None and not name:
-        return lambda outputs, targets: _own_values(own(outputs, targets))
+        return lambda outputs, targets: own_loss(own, outputs, targets, ignored)
     function = _FUNCTIONS[check_loss(name)]
     weights = None if class_weights is None else np.asarray(class_weights, dtype=np.float32)
 
-    def loss(outputs: Any, targets: Any) -> dict[str, Any]:
+    def loss(outputs: Any, targets: Any) -> dict[str, LossValue]:
         output = scored_output(outputs)
         if probabilities:
             output = tf.math.log(tf.maximum(tf.cast(output, tf.float32), SMALLEST))
@@ -42,57 +48,98 @@ def make_loss(
     return loss
 
 
-def _own_values(value: Any) -> dict[str, Any]:
-    """What a text's loss gave: a scalar, or a mapping whose `loss` is the total (else the sum of all)."""
-    if tf.is_tensor(value):
-        return {"loss": tf.reduce_mean(value)}
+def own_loss(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:
+    """What a text's loss gives: a scalar (a mean over samples), a sum with its weight, or a mapping of either whose `loss` is
+    the total (else the sum of all). Where no sample has a label, it is shown labels of class 0, and what it says weighs
+    nothing."""
+    samples, targets = labelled(targets, ignored)
+    value = own(outputs, targets)
+    if tf.is_tensor(value) or isinstance(value, tuple):
+        return {"loss": _weighted(value, samples)}
     if not isinstance(value, Mapping) or not value:
-        raise NetworkError(
-            f"loss(outputs, targets) gave {type(value).__name__}.", advice="Return a scalar tensor or a dictionary of them."
-        )
-    values = {name: tf.reduce_mean(tf.cast(part, tf.float32)) for name, part in value.items()}
-    return values if "loss" in values else {"loss": tf.add_n(list(values.values())), **values}
+        raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
+    values = {str(name): _weighted(part, samples) for name, part in value.items()}
+    return values if "loss" in values else {"loss": total_of(values.values()), **values}
 
 
-def cross_entropy(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> Any:
-    """Of scores (N, …, K) and indices (N, …), mean over what is not ignored (weighted, where there are class weights)."""
+def own_metrics(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:
+    """What a text's metrics give, with their weights as `own_loss` has them; vectors are averaged."""
+    samples, targets = labelled(targets, ignored)
+    return {name: _weighted(value, samples) for name, value in named_values(own(outputs, targets)).items()}
+
+
+def labelled(targets: Any, ignored: int) -> tuple[Any, Any]:
+    """The number of samples with a label, float32, and `targets` (N, …), which are 0 where there is none such: a mean over no
+    label is no number, and nor is its gradient."""
+    if ignored == NONE_IGNORED or not targets.dtype.is_integer:
+        return tf.cast(tf.shape(targets)[0], tf.float32), targets
+    kept = tf.cast(targets != ignored, tf.float32)
+    samples = tf.reduce_sum(tf.reduce_max(kept, axis=list(range(1, len(targets.shape)))))
+    return samples, tf.where(samples > 0, targets, tf.zeros_like(targets))
+
+
+def _weighted(value: Any, samples: Any) -> LossValue:
+    """A mean with the number of samples as its weight, or a sum with the weight that the text says. Vectors are averaged, but
+    summed up where they are said to be sums."""
+    if not isinstance(value, tuple):
+        return one_part(tf.reduce_mean(tf.cast(value, tf.float32)) * samples, samples)
+    if len(value) != 2:
+        raise NetworkError(f"loss(outputs, targets) gave {len(value)} values, expected a sum and its weight.", advice=LOSS_ADVICE)
+    total, weight = (tf.reduce_sum(tf.cast(part, tf.float32)) for part in value)
+    return one_part(total, tf.stop_gradient(weight))
+
+
+def cross_entropy(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> LossValue:
+    """Cross-entropy of scores (N, …, K) and indices (N, …), each item times the weight (K,) of its class; the weights of what
+    is not ignored."""
     kept = _kept(output, target, weights, ignored)
-    return tf.reduce_sum(_logs(output, target, ignored) * kept) / tf.maximum(tf.reduce_sum(kept), 1e-12)
+    return one_part(tf.reduce_sum(_logs(output, target, ignored) * kept), tf.reduce_sum(kept))
 
 
-def soft_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> Any:
-    """1 − mean Dice over the classes in the batch of softmax scores (N, …, K) and indices (N, …); Milletari 2016, pooled."""
+def soft_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> LossValue:
+    """1 − mean Dice of the classes in a picture, of softmax scores (N, …, K) and indices (N, …); Milletari 2016. The pictures
+    of which a pixel is not ignored."""
     kept = tf.cast(target != ignored, tf.float32)[..., None]
     truth = tf.one_hot(target, output.shape[-1]) * kept  # (N, …, K)
     scores = tf.nn.softmax(tf.cast(output, tf.float32)) * kept
-    axes = list(range(len(output.shape) - 1))
-    inter, sizes = tf.reduce_sum(scores * truth, axes), tf.reduce_sum(scores + truth, axes)  # (K,)
-    present = tf.cast(tf.reduce_sum(truth, axes) > 0, tf.float32)
-    dice = (2 * inter + 1) / (sizes + 1)
-    return 1 - tf.reduce_sum(dice * present) / tf.maximum(tf.reduce_sum(present), 1)
+    axes = list(range(1, len(output.shape) - 1))
+    inter, sizes = tf.reduce_sum(scores * truth, axes), tf.reduce_sum(truth, axes)  # (N, K)
+    dice = (2 * inter + 1) / (tf.reduce_sum(scores, axes) + sizes + 1)
+    present = tf.cast(sizes > 0, tf.float32)
+    means = tf.reduce_sum(dice * present, 1) / tf.maximum(tf.reduce_sum(present, 1), 1)  # (N,)
+    pictures = tf.reduce_max(kept, axis=list(range(1, len(kept.shape))))  # (N,)
+    return one_part(tf.reduce_sum((1 - means) * pictures), tf.reduce_sum(pictures))
 
 
-def cross_entropy_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> Any:
+def cross_entropy_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> LossValue:
+    """`cross_entropy` + `soft_dice`."""
     return cross_entropy(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
-def focal(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> Any:
-    """Lin 2017: cross-entropy times (1 − p)^gamma, mean over what is not ignored."""
+def focal(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> LossValue:
+    """Lin 2017: cross-entropy times (1 − p)^gamma, each item times the weight (K,) of its class; the number of what is not
+    ignored."""
     plain = _logs(output, target, ignored)  # (N, …)
-    kept = tf.reduce_sum(tf.cast(target != ignored, tf.float32))
     weighted = plain * _kept(output, target, weights, ignored)
-    return tf.reduce_sum(weighted * (1 - tf.exp(-plain)) ** FOCAL_GAMMA) / tf.maximum(kept, 1)
+    kept = tf.reduce_sum(tf.cast(target != ignored, tf.float32))
+    return one_part(tf.reduce_sum(weighted * (1 - tf.exp(-plain)) ** FOCAL_GAMMA), kept)
 
 
-def binary_cross_entropy(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> Any:
-    """Of scores (N, K or more) and labels (N, K) of 0 and 1, mean over pictures and labels."""
+def binary_cross_entropy(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> LossValue:
+    """Of scores (N, K or more) and labels (N, K) of 0 and 1; the number of labels, N · K."""
     target = tf.cast(target, tf.float32)
     scores = tf.cast(output, tf.float32)[:, : target.shape[1]]
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=scores))
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=scores)
+    return one_part(tf.reduce_sum(losses), _size(losses))
 
 
-def focal_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> Any:
+def focal_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> LossValue:
+    """`focal` + `soft_dice`."""
     return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
+
+
+def _size(values: Any) -> Any:
+    return tf.cast(tf.size(values), tf.float32)
 
 
 def _logs(output: Any, target: Any, ignored: int) -> Any:
@@ -113,12 +160,13 @@ def _kept(output: Any, target: Any, weights: Any, ignored: int) -> Any:
     return kept * tf.gather(padded, tf.where(target == ignored, tf.zeros_like(target), target))
 
 
-def _numbers(function: Callable[[Any], Any]) -> Callable[..., Any]:
-    """A loss of the differences between an output and targets of as many numbers."""
+def _numbers(function: Callable[[Any], Any]) -> Callable[..., LossValue]:
+    """A loss of the differences between an output and targets of as many numbers; the number of them."""
 
-    def loss(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> Any:
+    def loss(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> LossValue:
         output = tf.cast(output, tf.float32)
-        return tf.reduce_mean(function(output - tf.reshape(tf.cast(target, tf.float32), tf.shape(output))))
+        losses = function(output - tf.reshape(tf.cast(target, tf.float32), tf.shape(output)))
+        return one_part(tf.reduce_sum(losses), _size(losses))
 
     return loss
 
@@ -128,7 +176,7 @@ def _huber(difference: Any) -> Any:
     return tf.where(size < 1, 0.5 * tf.square(size), size - 0.5)
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, Callable[..., LossValue]] = {
     "cross_entropy": cross_entropy,
     "cross_entropy_dice": cross_entropy_dice,
     "dice": soft_dice,

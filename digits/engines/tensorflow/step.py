@@ -10,17 +10,18 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digits.engines.base import TrainingRun
-from digits.engines.network.checks import PROBABILITIES, named_values
+from digits.engines.network.checks import PROBABILITIES
 from digits.engines.tensorflow.build import KerasNetwork, scored_output
+from digits.engines.tensorflow.gradients import GroupGradients, inverse
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
-from digits.engines.tensorflow.losses import Loss
+from digits.engines.tensorflow.losses import Loss, own_metrics
 from digits.engines.tensorflow.predictor import FINISH, channels_first_array, finish_outputs
 from digits.engines.tensorflow.start import tf
 from digits.engines.tensorflow.weights import pack
@@ -29,7 +30,8 @@ from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.preprocessing import in_stored_units
 from digits.engines.training.setup import labels_of, metrics_of, task_of
-from digits.engines.training.step import HITS, Scores, Totals, TrainingStep, scores_of
+from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
+from digits.engines.training.totals import LossPart, LossValue, Totals, one_part
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
@@ -58,12 +60,12 @@ class TensorflowStep(TrainingStep):
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
         self.loss_names: tuple[str, ...] = ()  # of what the loss gives, known when a validation is traced
         self.dtype = np.dtype(run.train.meta.feature_dtype)
-        self.names: tuple[str, ...] = ()  # of the values of a step, known when it is traced
-        self.pending: list[tuple[Any, int]] = []  # values of steps and their numbers of samples
+        self.names: tuple[str, ...] = ()  # of each part of the values of a step, known when it is traced
+        self.pending: list[Any] = []  # of each step float32 (2, parts): sums and weights
         self.functions: dict[str, Any] = {}
         self.variables = self.model.trainable_variables
         self.optimizer.build(self.variables)
-        self.accumulators = [tf.Variable(tf.zeros_like(v)) for v in self.variables] if calendar.accumulation > 1 else []
+        self.group: GroupGradients | None = None  # where batches are accumulated
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -71,61 +73,99 @@ class TensorflowStep(TrainingStep):
         data = self._data(batch)
         active = self.augmenter.augmentation.active
         drawn = self.augmenter.transforms(epoch, batch.indices, batch.features.shape[1:]) if active else {}
+        name = "whole" if self.calendar.accumulation == 1 else "close" if update else "add"
         with tf.device(self.device):
-            if not self.accumulators:
-                values = self._function("whole", self._whole, data, drawn)(data, drawn, np.float32(rate))
-            elif update:
-                values = self._function("close", self._close, data, drawn)(data, drawn, np.float32(rate), np.float32(weight))
-            else:
-                values = self._function("add", self._add, data, drawn)(data, drawn, np.float32(rate), np.float32(weight))
-        self.pending.append((values, len(batch)))
+            if name != "whole" and self.group is None:
+                self.group = GroupGradients(self.variables, self._parts_of_loss(data))
+            work = {"whole": self._whole, "add": self._add, "close": self._close}[name]
+            self.pending.append(self._function(name, work, data, drawn)(data, drawn, np.float32(rate)))
 
     def _whole(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
-        gradients, values = self._gradients(data, drawn, 1.0)
-        self._apply(gradients, rate)
-        return values
+        with tf.GradientTape() as tape:
+            values, own = self._forward(data, drawn)
+            weights = tf.stack([part.weight for part in values["loss"].parts])
+            total = self._scaled(values["loss"], inverse(weights))
+        self._apply(self._gradients(tape, total), rate, weights[:own])
+        return self._joined(values)
 
-    def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any, weight: Any) -> Any:
-        gradients, values = self._gradients(data, drawn, weight)
-        for accumulator, gradient in zip(self.accumulators, gradients, strict=True):
-            accumulator.assign_add(gradient)
-        return values
+    def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
+        """A batch after which others of its group follow."""
+        assert self.group is not None
+        with tf.GradientTape(persistent=True) as tape:
+            values, _ = self._forward(data, drawn)
+            parts = values["loss"].parts
+            weights = self.group.weights + tf.stack([part.weight for part in parts])
+            factors = inverse(weights)
+            totals = [self._scaled(LossValue((part,)), factors[i : i + 1]) for i, part in enumerate(parts)]
+        self.group.add([self._gradients(tape, total) for total in totals], weights)
+        return self._joined(values)
 
-    def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any, weight: Any) -> Any:
-        values = self._add(data, drawn, rate, weight)
-        self._apply([accumulator.read_value() for accumulator in self.accumulators], rate)
-        for accumulator in self.accumulators:
-            accumulator.assign(tf.zeros_like(accumulator))
-        return values
+    def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
+        """The last batch of a group: the weights move."""
+        assert self.group is not None
+        with tf.GradientTape() as tape:
+            values, own = self._forward(data, drawn)
+            weights = self.group.weights + tf.stack([part.weight for part in values["loss"].parts])
+            total = self._scaled(values["loss"], inverse(weights))
+        self._apply(self.group.close(self._gradients(tape, total), weights), rate, weights[:own])
+        return self._joined(values)
 
-    def _gradients(self, data: dict[str, Any], drawn: dict[str, Any], weight: Any) -> tuple[list[Any], Any]:
+    def _forward(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[dict[str, LossValue], int]:
+        """The values of a batch, and how many parts of its loss are those of the data (see `_losses`)."""
         x, y = self.inputs.raw(data["features"]), self._targets(data)  # (N, H, W, C) float32, stored units; y (N,), (N, H, W), …
         if drawn:
             x, y = self.augmenter(x, y, drawn)
         x = self.inputs.normalize(x)  # prepared
         y = x if y is None else y
-        with tf.GradientTape() as tape:
-            outputs = self.model(x, training=True)
-            values = self._losses(outputs, y)
-            total = self.optimizer.scale_loss(values["loss"] * weight)
-        found = tape.gradient(total, [v.value for v in self.variables])
-        gradients = [_dense(gradient, variable) for gradient, variable in zip(found, self.variables, strict=True)]
+        outputs = self.model(x, training=True)
+        values, own = self._losses(outputs, y)
         if self.classes:
-            values[HITS] = self._hits(outputs, y)
-        return gradients, self._joined(values)
+            values[HITS] = one_part(self._hits(outputs, y), _samples(y))
+        return values, own
 
-    def _losses(self, outputs: Any, y: Any) -> dict[str, Any]:
-        """The loss, with what layers add to it (regularization)."""
+    def _parts_of_loss(self, data: dict[str, Any]) -> int:
+        """How many parts the loss has, which only its call says; traced, and not run."""
+        found: list[int] = []
+
+        def look(data: dict[str, Any]) -> Any:
+            found.append(len(self._forward(data, {})[0]["loss"].parts))
+            return tf.constant(0)
+
+        tf.function(look, input_signature=[self._specs(data)], autograph=False).get_concrete_function()
+        return found[-1]
+
+    def _losses(self, outputs: Any, y: Any) -> tuple[dict[str, LossValue], int]:
+        """The loss with what layers add to it (regularization: a mean over samples, or the same for every batch), and the
+        number of its parts without that."""
         values = dict(self.loss(_float(outputs), y))
+        own = len(values["loss"].parts)
         if self.model.losses:
-            values["loss"] = values["loss"] + tf.add_n(self.model.losses)
-        return values
+            samples = _samples(y)
+            values["loss"] += one_part(tf.cast(tf.add_n(self.model.losses), tf.float32) * samples, samples)
+        return values, own
 
-    def _apply(self, gradients: list[Any], rate: Any) -> None:
-        if self.decay:
-            gradients = [g + self.decay * tf.cast(v.value, g.dtype) for g, v in zip(gradients, self.variables, strict=True)]
-        self.optimizer.learning_rate.assign(rate)
-        self.optimizer.apply(gradients, self.variables)
+    def _scaled(self, loss: LossValue, factors: Any) -> Any:
+        """Σ sum · factor of the parts, scaled for half precision."""
+        return self.optimizer.scale_loss(tf.add_n([part.sum * factors[i] for i, part in enumerate(loss.parts)]))
+
+    def _gradients(self, tape: Any, total: Any) -> list[Any]:
+        found = tape.gradient(total, [v.value for v in self.variables])
+        return [_dense(gradient, variable) for gradient, variable in zip(found, self.variables, strict=True)]
+
+    def _apply(self, gradients: list[Any], rate: Any, weights: Any) -> None:
+        """A step of the optimizer, unless nothing counted: all `weights` are 0."""
+
+        def move() -> Any:
+            moved = gradients
+            if self.decay:
+                decay = self.optimizer.scale_loss(tf.constant(self.decay))  # gradients are scaled for half precision
+                pairs = zip(gradients, self.variables, strict=True)
+                moved = [g + tf.cast(decay, g.dtype) * tf.cast(v.value, g.dtype) for g, v in pairs]
+            self.optimizer.learning_rate.assign(rate)
+            self.optimizer.apply(moved, self.variables)
+            return tf.constant(True)
+
+        tf.cond(tf.reduce_any(weights != 0), move, lambda: tf.constant(False))
 
     def _hits(self, outputs: Any, y: Any) -> Any:
         """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
@@ -135,23 +175,27 @@ class TensorflowStep(TrainingStep):
         own = tf.gather(scores, known, batch_dims=1)[:, None]  # (N, 1)
         return tf.reduce_sum(tf.cast(tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1) == 1, tf.float32))
 
-    def _joined(self, values: dict[str, Any]) -> Any:
-        self.names = tuple(values)
-        return tf.stack([tf.reshape(tf.cast(value, tf.float32), []) for value in values.values()])
+    def _joined(self, values: dict[str, LossValue]) -> Any:
+        self.names = tuple(name for name, value in values.items() for _ in value.parts)
+        return _stacked([part for value in values.values() for part in value.parts])
 
     def take(self) -> Totals:
         totals = Totals()
-        for values, samples in self.pending:
-            totals.add(self._weighted(values, samples))
+        for values in self.pending:
+            totals.add(self._totals(values))
         self.pending = []
         return totals
 
-    def _weighted(self, values: Any, samples: int) -> Totals:
-        numbers = zip(self.names, np.asarray(memoryview(values.numpy()), dtype=np.float64), strict=True)
-        return Totals({name: float(n) * (1 if name == HITS else samples) for name, n in numbers}, samples)
+    def _totals(self, values: Any) -> Totals:
+        sums: dict[str, list[float]] = {}
+        weights: dict[str, list[float]] = {}
+        for name, total, weight in zip(self.names, *np.asarray(memoryview(values.numpy()), np.float64), strict=True):
+            sums.setdefault(name, []).append(total)
+            weights.setdefault(name, []).append(weight)
+        return Totals(sums, weights)
 
     def healthy(self) -> bool:
-        return all(bool(np.isfinite(values.numpy()).all()) for values, _ in self.pending)
+        return all(bool(np.isfinite(values.numpy()).all()) for values in self.pending)
 
     # -- data ---------------------------------------------------------------------------------------------------
 
@@ -177,12 +221,13 @@ class TensorflowStep(TrainingStep):
     def _function(self, name: str, work: Callable[..., Any], data: dict[str, Any], drawn: dict[str, Any]) -> Any:
         """`work` compiled for any number of samples such as these."""
         if name not in self.functions:
-            free = self.source.size is None
-            specs = [{key: _spec(value, free) for key, value in values.items()} for values in (data, drawn)]
-            scalars = {"whole": 1, "add": 2, "close": 2, "evaluate": 0}[name]
-            signature = [*specs[: 1 if name == "evaluate" else 2], *[tf.TensorSpec([], tf.float32)] * scalars]
+            signature = [self._specs(data), self._specs(drawn), tf.TensorSpec([], tf.float32)]
+            signature = signature[:1] if name == "evaluate" else signature
             self.functions[name] = tf.function(work, input_signature=signature, autograph=False)
         return self.functions[name]
+
+    def _specs(self, arrays: dict[str, Any]) -> dict[str, Any]:
+        return {name: _spec(value, self.source.size is None) for name, value in arrays.items()}
 
     # -- validation ---------------------------------------------------------------------------------------------
 
@@ -204,20 +249,20 @@ class TensorflowStep(TrainingStep):
         for metric in metrics:
             if metric.takes(made, truth):
                 metric.update(made, truth)
-        return Totals({name: float(value) * len(batch) for name, value in values.items()}, len(batch))
+        found = {name: value.numpy() for name, value in values.items()}  # (2, parts) each
+        return Totals({name: value[0] for name, value in found.items()}, {name: value[1] for name, value in found.items()})
 
     def _evaluation(self, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
-        """Losses and metrics, the main output (of maps the classes), and the targets."""
+        """Losses and metrics float32 (2, parts), the main output (of maps the classes), and the targets."""
         x, y = self.inputs(data["features"]), self._targets(data)  # (N, H, W, C) float32
         y = x if y is None else y
         outputs = self.model(x, training=False)
-        values = self._losses(outputs, y)
+        values, _ = self._losses(outputs, y)
         self.loss_names = tuple(values)
         if self.network.metrics is not None:
-            found = named_values(self.network.metrics(_float(outputs), y))
-            values |= {name: tf.reduce_mean(tf.cast(value, tf.float32)) for name, value in found.items()}
+            values |= own_metrics(self.network.metrics, _float(outputs), y, self.task.ignored_index(self.labels))
         output = self._judged(tf.cast(scored_output(outputs), tf.float32))
-        return {name: tf.cast(value, tf.float32) for name, value in values.items()}, output, y
+        return {name: _stacked(value.parts) for name, value in values.items()}, output, y
 
     def _judged(self, output: Any) -> Any:
         """What metrics are given: of maps the class of each pixel, of other scores the probabilities that a predictor gives (so
@@ -252,8 +297,8 @@ class TensorflowStep(TrainingStep):
     def state(self, loop: dict[str, Any]) -> bytes:
         words, arrays = random_state()
         arrays |= {f"variable{i}": variable.numpy() for i, variable in enumerate(self._state_variables())}
-        arrays |= {f"pending{i}": values.numpy() for i, (values, _) in enumerate(self.pending)}
-        rest = {"loop": loop, "names": self.names, "samples": [n for _, n in self.pending], "random": words}
+        arrays |= {f"pending{i}": values.numpy() for i, values in enumerate(self.pending)}
+        rest = {"loop": loop, "names": self.names, "pending": len(self.pending), "random": words}
         arrays["rest"] = np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -264,9 +309,13 @@ class TensorflowStep(TrainingStep):
             rest = json.loads(arrays["rest"].tobytes())
             for i, variable in enumerate(self._state_variables()):
                 variable.assign(arrays[f"variable{i}"])
-            self.pending = [(tf.constant(arrays[f"pending{i}"]), n) for i, n in enumerate(rest["samples"])]
+            self.names = tuple(rest["names"])
+            samples = rest.get("samples")  # checkpoints of earlier versions have means and the number of samples of each step
+            found = [arrays[f"pending{i}"] for i in range(rest["pending"] if samples is None else len(samples))]
+            if samples is not None:
+                found = [_weighed(values, self.names, n) for values, n in zip(found, samples, strict=True)]
+            self.pending = [tf.constant(values) for values in found]
             restore_random_state(rest["random"], arrays["numpy"])
-        self.names = tuple(rest["names"])
         return rest["loop"]
 
     def _state_variables(self) -> list[Any]:
@@ -296,6 +345,22 @@ def _spec(array: np.ndarray, free: bool) -> Any:
     if free and array.ndim == 4:
         shape[0] = array.shape[1]
     return tf.TensorSpec([None, *shape], array.dtype)
+
+
+def _samples(y: Any) -> Any:
+    """The number of samples of a batch, float32."""
+    return tf.cast(tf.shape(y)[0], tf.float32)
+
+
+def _stacked(parts: Sequence[LossPart]) -> Any:
+    """Sums and weights as float32 (2, parts)."""
+    return tf.stack([[tf.reshape(tf.cast(part[i], tf.float32), []) for part in parts] for i in (0, 1)])
+
+
+def _weighed(means: np.ndarray, names: Sequence[str], samples: int) -> np.ndarray:
+    """Means (names,) over samples, hits a sum, as float32 (2, names)."""
+    shares = np.array([1 if name == HITS else samples for name in names])
+    return np.stack([means * shares, np.full(len(names), samples)]).astype(np.float32)
 
 
 def _dense(gradient: Any, variable: Any) -> Any:

@@ -24,8 +24,9 @@ from digits.engines.training.calendar import Calendar
 from digits.engines.training.learning_rate import rate_at
 from digits.engines.training.setup import task_of
 from digits.engines.training.snapshots import SnapshotManager
-from digits.engines.training.step import HITS, Scores, Totals, TrainingStep, kinds_of
+from digits.engines.training.step import HITS, Scores, TrainingStep, kinds_of
 from digits.engines.training.tensorboard import Summaries
+from digits.engines.training.totals import Totals, restored
 from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import JobStopped, TrainingError
 
@@ -165,7 +166,7 @@ class TrainingLoop:
         loop = {
             "step": self.step,
             "sums": self.epoch_totals.sums,
-            "count": self.epoch_totals.count,
+            "weights": self.epoch_totals.weights,
             "snapshots": self.snapshot_manager.dump(),
         }
         offset = self.run_.offset()
@@ -181,7 +182,7 @@ class TrainingLoop:
             return
         loop = self.training_step.load_state(found["path"])
         self.step = int(loop["step"])
-        self.epoch_totals = Totals(dict(loop["sums"]), int(loop["count"]))
+        self.epoch_totals = restored(loop)
         self.snapshot_manager.restore(loop["snapshots"])
 
     def _check_finite(self, means: dict[str, float]) -> None:

@@ -16,25 +16,10 @@ import numpy as np
 
 from digits.domain.metrics import EPOCH_MEAN, LOSS, Declared, kind_of
 from digits.engines.training.batches import Batch
+from digits.engines.training.totals import Totals as Totals
 from digits.metrics.base import Metric
 
 HITS = "accuracy"  # what a step counts while they train
-
-
-@dataclass
-class Totals:
-    """Sums of scalars weighted by the number of samples, and that number."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    count: int = 0
-
-    def add(self, other: Totals) -> None:
-        for name, value in other.sums.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += other.count
-
-    def means(self) -> dict[str, float]:
-        return {name: value / self.count for name, value in self.sums.items()} if self.count else {}
 
 
 @dataclass(frozen=True)
@@ -72,11 +57,16 @@ class TrainingStep(ABC):
 
     @abstractmethod
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
-        """Forward and backward with the mean loss times `weight`; with `update` the optimizer steps at learning rate `rate`."""
+        """Forward and backward; with `update`, which closes a group of batches, the optimizer steps at learning rate `rate`.
+
+        The gradients are those of the loss over the whole group and all processes: its sums divided by its weights, once; where
+        nothing counts in them, there is no step. `weight` is the batch's part of the records of its group times the number of
+        processes, by which an engine of its own may multiply a loss that is a mean over records; of weight 0 is a batch that
+        stands in for none, so that all processes take part."""
 
     @abstractmethod
     def take(self) -> Totals:
-        """Scalars of the batches since the last call, over all processes."""
+        """Sums and weights of scalars of the batches since the last call, over all processes."""
 
     @abstractmethod
     def healthy(self) -> bool:

@@ -46,10 +46,10 @@ def test_focal_equals_its_definition_and_torchvision() -> None:
     assert value("focal", two, label) == pytest.approx(float(own), rel=1e-5)  # two classes: the sigmoid of their difference
 
 
-def test_dice_is_its_definition_over_the_batch() -> None:
+def test_dice_is_its_definition_of_each_picture() -> None:
     output, target = maps()
     scores, truth = output.softmax(1), F.one_hot(target, 4).movedim(-1, 1)
-    dice = (2 * (scores * truth).sum((0, 2, 3)) + 1) / ((scores + truth).sum((0, 2, 3)) + 1)
+    dice = (2 * (scores * truth).sum((2, 3)) + 1) / ((scores + truth).sum((2, 3)) + 1)  # (N, K)
     assert value("dice", output, target) == pytest.approx(1 - float(dice.mean()), rel=1e-5)
 
 

@@ -1,0 +1,127 @@
+"""The gradients of a group of accumulated batches, on one rank or several: those of the mean over everything that counts in it.
+
+Holds: while a group is open, a parameter's gradient is that of the mean so far (never of a sum, which may not fit half
+precision); the batch that closes it, the only one for which ranks exchange, brings in what counts on all of them. Nothing here
+waits for a GPU but `close`, and that only where the weight may be 0 and only for the forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from digits.engines.training.totals import LossPart, LossValue
+
+
+class GroupGradients:
+    """Gradients of `parameters`. `backward(scalar, **options)` is torch's or Fabric's."""
+
+    def __init__(self, parameters: Sequence[Tensor], backward: Callable[..., None], device: torch.device, world: int) -> None:
+        self.parameters = [p for p in parameters if p.requires_grad]
+        self.backward, self.device, self.world = backward, device, world
+        self.on_gpu = device.type == "cuda"
+        self.weights: list[Any] = []  # of each part of the loss, so far in this group
+        self.means: list[list[Tensor | None]] = []  # gradients of each part, where there are several
+
+    def add(self, loss: LossValue, counts: bool) -> None:
+        """A batch after which others follow; without `counts` it weighs nothing."""
+        parts, before = self._parts(loss, counts), self._before(loss)
+        now = [old + part.weight for old, part in zip(before, parts, strict=True)]
+        for i, part in enumerate(parts):
+            if len(parts) > 1:
+                self._exchange(self.means[i])
+            self._scale(before[i] * _inverse(now[i]))
+            self._descend(part.sum, _inverse(now[i]) if counts else 0.0, retain_graph=i < len(parts) - 1)
+            if len(parts) > 1:
+                self.means[i] = [p.grad for p in self.parameters]
+        self.weights = now
+
+    def close(self, loss: LossValue, counts: bool) -> Callable[[], bool]:
+        """The last batch of a group. The gradients are those of the mean over the group and all ranks; what comes back says
+        whether anything counted."""
+        parts, before = self._parts(loss, counts), self._before(loss)
+        whole = self._over_ranks([old + part.weight for old, part in zip(before, parts, strict=True)])
+        factors = [_inverse(weight) * self.world for weight in whole]
+        moves = self._counts(whole)
+        self._join([old * factor for old, factor in zip(before, factors, strict=True)])
+        if len(parts) == 1:
+            self._descend(parts[0].sum, factors[0] if counts else 0.0)
+        else:
+            total = sum(part.sum * factor for part, factor in zip(parts, factors, strict=True))
+            self._descend(total, 1.0 if counts else 0.0)
+        self.weights, self.means = [], []
+        return moves
+
+    def _parts(self, loss: LossValue, counts: bool) -> list[LossPart]:
+        """The parts with their weights as numbers wherever that costs no waiting."""
+        weights = [part.weight if counts else 0.0 for part in loss.parts]
+        weights = [float(w) if not self.on_gpu or not isinstance(w, Tensor) else w.float() for w in weights]
+        return [LossPart(part.sum, weight) for part, weight in zip(loss.parts, weights, strict=True)]
+
+    def _before(self, loss: LossValue) -> list[Any]:
+        """What each part weighed before; a group begins with nothing."""
+        missing = len(loss.parts) - len(self.weights)
+        self.weights += [0.0] * missing
+        self.means += [[None] * len(self.parameters) for _ in range(missing)]
+        return self.weights
+
+    def _descend(self, total: Tensor, factor: Any, **options: Any) -> None:
+        """Backward of `total` times `factor`."""
+        seed = factor.to(total.dtype) if isinstance(factor, Tensor) else total.new_full((), factor)
+        self.backward(total, gradient=seed, **options)
+
+    def _scale(self, factor: Any) -> None:
+        found = [p.grad for p in self.parameters if p.grad is not None]
+        if found:
+            torch._foreach_mul_(found, factor)
+
+    def _exchange(self, gradients: Sequence[Tensor | None]) -> None:
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    def _join(self, factors: list[Any]) -> None:
+        """Bring the gradients of the parts so far together, each times its factor."""
+        if len(factors) == 1:
+            self._scale(factors[0])
+            return
+        sums: list[Tensor | None] = [None] * len(self.parameters)
+        for gradients, factor in zip(self.means, factors, strict=True):
+            for i, gradient in enumerate(gradients):
+                if gradient is not None:
+                    sums[i] = gradient * factor if sums[i] is None else sums[i] + gradient * factor
+        self._exchange(sums)
+
+    def _over_ranks(self, own: list[Any]) -> list[Any]:
+        if self.world == 1:
+            return own
+        options = {"dtype": torch.float64, "device": self.device}
+        weights = torch.stack([w.double() if isinstance(w, Tensor) else torch.full((), w, **options) for w in own])
+        dist.all_reduce(weights)
+        return list(weights) if self.on_gpu else weights.tolist()
+
+    def _counts(self, weights: list[Any]) -> Callable[[], bool]:
+        """Whether any is not 0, to be called once the backward pass is on its way: a GPU's numbers are read beside it."""
+        known = [w for w in weights if not isinstance(w, Tensor)]
+        unknown = [w for w in weights if isinstance(w, Tensor)]
+        if any(known) or not unknown:
+            return lambda: any(known)
+        found = torch.stack(unknown).to("cpu", non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+
+        def anything() -> bool:
+            arrived.synchronize()
+            return bool((found != 0).any())
+
+        return anything
+
+
+def _inverse(weight: Any) -> Any:
+    """1 / weight, and 0 of 0."""
+    if not isinstance(weight, Tensor):
+        return 1.0 / weight if weight else 0.0
+    return torch.where(weight == 0, torch.zeros_like(weight), 1.0 / weight)

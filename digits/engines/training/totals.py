@@ -1,0 +1,117 @@
+"""Sums with their weights: what losses and metrics hand up, so that the mean is taken once and never of means.
+
+Holds: a value is the sum of its parts, each of which is `sum / weight`; a part of weight 0 adds nothing, and a value all of
+whose parts weigh 0 does not exist (it is neither 0 nor NaN). Batches, ranks and accumulated groups are joined by adding sums to
+sums and weights to weights, so how samples were divided into batches changes no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Sums = Mapping[str, Any]  # a number, or one for each part
+
+
+class LossPart(NamedTuple):
+    """A scalar sum over what counts in a batch, and how much counts: a tensor, or a number that the host knows."""
+
+    sum: Any
+    weight: Any
+
+
+@dataclass(frozen=True)
+class LossValue:
+    """A loss as the quotients it is the sum of, e.g. cross-entropy over pixels plus Dice over pictures."""
+
+    parts: tuple[LossPart, ...]
+
+    def __add__(self, other: LossValue) -> LossValue:
+        return LossValue(self.parts + other.parts)
+
+    def __float__(self) -> float:
+        """The value of this batch alone; NaN where nothing counts."""
+        return mean_of([float(part.sum) for part in self.parts], [float(part.weight) for part in self.parts])
+
+
+def one_part(total: Any, weight: Any) -> LossValue:
+    """A loss that is one quotient."""
+    return LossValue((LossPart(total, weight),))
+
+
+def total_of(values: Iterable[LossValue]) -> LossValue:
+    """The sum of losses; parts that share their weight become one."""
+    joined: list[LossPart] = []
+    for part in (part for value in values for part in value.parts):
+        same = next((i for i, other in enumerate(joined) if other.weight is part.weight), None)
+        if same is None:
+            joined.append(part)
+        else:
+            joined[same] = LossPart(joined[same].sum + part.sum, part.weight)
+    return LossValue(tuple(joined))
+
+
+def mean_of(sums: Any, weights: Any) -> float:
+    """Σ sum / weight over the parts (numbers, or arrays (parts,)) that weigh anything; NaN where none does."""
+    quotients = [s / w for s, w in zip(np.atleast_1d(sums), np.atleast_1d(weights), strict=True) if w != 0]
+    return float(sum(quotients)) if quotients else float("nan")
+
+
+class Totals:
+    """Sums and weights of scalars, by name."""
+
+    def __init__(self, sums: Sums | None = None, weights: Sums | float = 0) -> None:
+        """Of each name a number or one for each part; `weights` may be one number for all, e.g. the number of samples."""
+        self._parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # float64 (parts,) twice
+        for name, value in (sums or {}).items():
+            total = np.atleast_1d(np.asarray(value, np.float64))
+            weight = weights[name] if isinstance(weights, Mapping) else weights
+            self._put(name, total, np.broadcast_to(np.asarray(weight, np.float64), total.shape))
+
+    @property
+    def sums(self) -> dict[str, Any]:
+        """A number, or a list where a value has several parts: JSON values, which the constructor takes."""
+        return {name: _plain(total) for name, (total, _) in self._parts.items()}
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """In the form of `sums`."""
+        return {name: _plain(weight) for name, (_, weight) in self._parts.items()}
+
+    @property
+    def count(self) -> float:
+        """The largest weight: of engines that weigh everything by samples, their number."""
+        return max((float(weight.max()) for _, weight in self._parts.values()), default=0.0)
+
+    def add(self, other: Totals) -> None:
+        for name, (total, weight) in other._parts.items():
+            self._put(name, total, weight)
+
+    def _put(self, name: str, total: np.ndarray, weight: np.ndarray) -> None:
+        total = np.where(weight == 0, 0.0, total)  # what weighs nothing may be no number
+        before = self._parts.get(name)
+        self._parts[name] = (total, weight) if before is None else (_sum(before[0], total), _sum(before[1], weight))
+
+    def means(self) -> dict[str, float]:
+        """The value of each name of which anything counts."""
+        return {name: mean_of(*parts) for name, parts in self._parts.items() if parts[1].any()}
+
+
+def restored(found: Mapping[str, Any]) -> Totals:
+    """Totals from their `sums` and `weights` in a checkpoint. Those of earlier versions have the `count` of samples instead."""
+    return Totals(found["sums"], found.get("weights", found.get("count", 0)))
+
+
+def _sum(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The sum of (parts,) and (parts,); a part that one of them lacks is 0 there."""
+    if len(one) == len(other):
+        return one + other
+    length = max(len(one), len(other))
+    return np.pad(one, (0, length - len(one))) + np.pad(other, (0, length - len(other)))
+
+
+def _plain(values: np.ndarray) -> Any:
+    return float(values[0]) if len(values) == 1 else values.tolist()
