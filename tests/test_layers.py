@@ -147,6 +147,7 @@ OF_NO_ROOM = {
     "javascript": "script of the pages, run without a browser",
     "journeys": "whole ways from a form to a result",
     "plugins": "the packages under `plugins/`, which lie outside the package",
+    "truth": "what is computed, against bare loops and reference libraries",
 }
 
 

@@ -88,9 +88,6 @@ METRICS: dict[str, MetricFacts] = {
         "Dice (mean over pictures)", "mean over the pictures in which the class is or was predicted", column="Dice (pictures)"
     ),
     "iou": _share("IoU", "all pixels of all pictures together", column="IoU (pooled)"),
-    "iou_pictures": _share(
-        "IoU (mean over pictures)", "mean over the pictures in which the class is or was predicted", column="IoU (pictures)"
-    ),
     "label_ap": _share("Average precision", "all pictures", column="Average precision"),
     "f1": _share("F1", "all pictures", column="F1", missed=True),
     "threshold": MetricFacts("Threshold", "", PERCENT, column="Threshold", low=0.0, high=1.0, over="chosen, not measured"),

@@ -72,10 +72,11 @@ class BoxPrecision(Metric):
         from faster_coco_eval.core.coco import COCO  # only where boxes are judged
         from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
+        pictures = in_order(self.pictures)
         truth = COCO()
-        truth.dataset = coco_truth([boxes for _, boxes in self.pictures], self.labels)
+        truth.dataset = coco_truth([boxes for _, boxes in pictures], self.labels)
         truth.createIndex()
-        rows = coco_detections([found for found, _ in self.pictures])
+        rows = coco_detections([found for found, _ in pictures])
         if not len(rows):
             has = np.array([any(_counts(boxes, k).any() for _, boxes in self.pictures) for k in range(len(self.labels))])
             return np.tile(np.where(has, 0.0, np.nan), (10, 1))
@@ -111,6 +112,12 @@ def never_right(found: np.ndarray) -> np.ndarray:
     bad = ~np.isfinite(found).all(axis=1)
     numbers = np.where(np.isfinite(found), found, (0, 0, 0, 0, 1, 0))
     return np.where(bad[:, None], numbers * (0, 0, 0, 0, 1, 1), numbers)
+
+
+def in_order(pictures: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pictures, detections (n, 6) and boxes (m,) each, in an order of their own: COCO ranks detections of equal scores as their
+    pictures come, and the order in which processes or batches brought them must not count."""
+    return sorted(pictures, key=lambda picture: (picture[0].tobytes(), picture[1].tobytes()))
 
 
 def matches(found: np.ndarray, boxes: np.ndarray, k: int) -> tuple[int, int]:

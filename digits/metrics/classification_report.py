@@ -1,7 +1,8 @@
 """What many predictions add up to: accuracy, confusion matrix, per-class numbers, loss, and the best pictures of each class.
 
 Holds: memory grows with the number of classes and of pairs that occur, not with the number of pictures. A class's precision is
-correct / predicted, its recall (shown as accuracy) correct / count, F1 their harmonic mean; each is None where it divides by 0.
+correct / predicted, its recall (shown as accuracy) correct / count, each None where it divides by 0; F1 is 2 · correct / (count +
+predicted), None of a class that no picture has.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class ClassificationReport(Report):
             "correct": correct,
             "accuracy": _ratio(correct, count),
             "precision": _ratio(correct, predicted),
-            "f1": _ratio(2 * correct, count + predicted) if count and predicted else None,
+            "f1": _ratio(2 * correct, count + predicted) if count else None,
         }
 
 

@@ -99,15 +99,6 @@ def test_precision_and_recall_are_those_of_coco_matches(seed: int) -> None:
     assert found["recall"] == pytest.approx(right / objects)
 
 
-def test_processes_join_their_pictures() -> None:
-    data = pictures(5)
-    halves = [BoxPrecision(LABELS), BoxPrecision(LABELS)]
-    for position, (found, truth) in enumerate(data):
-        halves[position % 2].update([found], [truth])
-    halves[0].join([half.parts() for half in halves])
-    assert halves[0].compute() == pytest.approx(measured(data), abs=1e-12)
-
-
 def test_nothing_found_is_0_and_nothing_to_find_is_not_a_number() -> None:
     data = [(np.zeros((0, 6)), truth) for _, truth in pictures(1)]
     found = measured(data)

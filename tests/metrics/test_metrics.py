@@ -6,14 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
-import torchmetrics.functional as tm
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from sklearn.metrics import r2_score
 
 from digits.metrics.accuracy import Accuracy, predicted, rank
 from digits.metrics.base import Metric
 from digits.metrics.classification_report import ClassificationReport, best_first
-from digits.metrics.regression import Errors, PictureQuality
 from digits.metrics.segmentation import Overlap
 from digits.tasks import Labels, get
 from digits.testing.tasks import joined
@@ -29,40 +26,6 @@ def measured(make: Callable[[], Metric], outputs: np.ndarray, labels: np.ndarray
     return joined(parts)
 
 
-def test_accuracy_equals_torchmetrics() -> None:
-    scores, labels = RNG.normal(size=(50, 12)).astype(np.float32), RNG.integers(0, 10, 50)
-    found = measured(lambda: Accuracy(10), scores, labels)
-    counted = torch.from_numpy(scores[:, :10])
-    for name, k in (("accuracy", 1), ("accuracy_top5", 5)):
-        wanted = tm.accuracy(counted, torch.from_numpy(labels), "multiclass", num_classes=10, top_k=k, average="micro")
-        assert found[name] == pytest.approx(float(wanted))
-
-
-def test_overlap_equals_torchmetrics() -> None:
-    scores, truth = RNG.normal(size=(6, 3, 8, 8)).astype(np.float32), RNG.integers(0, 3, (6, 8, 8))
-    found = measured(lambda: Overlap(["a", "b", "c"]), scores, truth)
-    made, labels = torch.from_numpy(scores.argmax(1)), torch.from_numpy(truth)
-    iou = tm.jaccard_index(made, labels, "multiclass", num_classes=3, average=None)
-    dice = tm.f1_score(made, labels, "multiclass", num_classes=3, average=None)  # pooled Dice is F1 over pixels
-    assert [found[f"iou/{c}"] for c in "abc"] == pytest.approx(iou.tolist())
-    assert [found[f"dice/{c}"] for c in "abc"] == pytest.approx(dice.tolist())
-    assert found["mean_iou"] == pytest.approx(float(iou.mean()))
-    for name, function in (("mean_dice_pictures", tm.f1_score), ("mean_iou_pictures", tm.jaccard_index)):
-        pictures = [function(m, t, "multiclass", num_classes=3, average=None) for m, t in zip(made, labels, strict=True)]
-        assert found[name] == pytest.approx(float(torch.stack(pictures).mean()))
-    assert found["pixel_accuracy"] == pytest.approx(float((made == labels).float().mean()))
-
-
-def test_overlap_without_ignored_pixels_equals_torchmetrics() -> None:
-    made, truth = RNG.integers(0, 4, (5, 9, 7)), RNG.integers(0, 4, (5, 9, 7))
-    truth[RNG.random(truth.shape) < 0.3] = 255
-    found = measured(lambda: Overlap(list("abcd")), made, truth)
-    both = torch.from_numpy(made), torch.from_numpy(truth)
-    options = {"num_classes": 4, "average": None, "ignore_index": 255}
-    assert [found[f"iou/{c}"] for c in "abcd"] == pytest.approx(tm.jaccard_index(*both, "multiclass", **options).tolist())
-    assert [found[f"dice/{c}"] for c in "abcd"] == pytest.approx(tm.f1_score(*both, "multiclass", **options).tolist())
-
-
 def test_ignored_pixels_and_absent_classes_do_not_count() -> None:
     truth = np.array([[[0, 0], [255, 255]]])
     made = np.array([[[0, 0], [1, 1]]])
@@ -70,27 +33,6 @@ def test_ignored_pixels_and_absent_classes_do_not_count() -> None:
     assert found["iou/a"] == 1.0
     assert np.isnan(found["iou/b"])
     assert found["mean_iou"] == found["mean_dice_pictures"] == found["pixel_accuracy"] == 1.0
-
-
-def test_errors_equal_torchmetrics() -> None:
-    made, truth = RNG.normal(size=(20, 3)).astype(np.float32), RNG.normal(size=(20, 3)).astype(np.float32)
-    found = measured(Errors, made, truth)
-    a, b = torch.from_numpy(made).flatten(), torch.from_numpy(truth).flatten()
-    assert found["mae"] == pytest.approx(float(tm.mean_absolute_error(a, b)), rel=1e-5)
-    assert found["rmse"] == pytest.approx(float(tm.mean_squared_error(a, b, squared=False)), rel=1e-5)
-    columns = tm.r2_score(torch.from_numpy(made), torch.from_numpy(truth), multioutput="uniform_average")
-    assert found["r2"] == pytest.approx(float(columns), rel=1e-4)
-
-
-def test_picture_quality_equals_torchmetrics() -> None:
-    truth = RNG.random((4, 3, 24, 20)).astype(np.float32)
-    made = np.clip(truth + RNG.normal(0, 0.1, truth.shape), 0, 1).astype(np.float32)
-    found = measured(lambda: PictureQuality(1.0), made, truth)
-    a, b = torch.from_numpy(made), torch.from_numpy(truth)
-    ssim = structural_similarity_index_measure(a, b, data_range=1.0)
-    psnr = [float(peak_signal_noise_ratio(x, y, data_range=1.0)) for x, y in zip(a, b, strict=True)]
-    assert found["ssim"] == pytest.approx(float(ssim), rel=1e-4)
-    assert found["psnr"] == pytest.approx(np.mean(psnr), rel=1e-5)
 
 
 def test_nothing_measured_is_not_a_number() -> None:
@@ -143,3 +85,35 @@ def test_the_order_of_predictions_agrees_with_the_ranks() -> None:
     places = (best_first(scores, labels) == labels[:, None]).argmax(axis=1)
     assert (places == rank(scores, labels)).all()
     assert (best_first(scores, labels)[:, 0] == predicted(scores, labels)).all()
+
+
+def test_errors_of_pictures_are_in_their_units_and_each_channel_has_a_mean_of_its_own() -> None:
+    truth = RNG.integers(0, 256, (5, 3, 4, 6)).astype(np.float64)
+    truth[:, 0] = truth[:, 0] / 10 + 200
+    made = truth + RNG.normal(size=truth.shape) * 20
+    labels = Labels("array", (3, 4, 6), "uint8", (), (3, 4, 6))
+    found = measured(lambda: get("image_to_image").metrics(labels)[0], made / 255, truth / 255)
+    columns = [np.moveaxis(one, 1, -1).reshape(-1, 3) for one in (truth, made)]
+    assert found["mae"] == pytest.approx(np.abs(made - truth).mean())
+    assert found["rmse"] == pytest.approx(np.sqrt(np.square(made - truth).mean()))
+    assert found["r2"] == pytest.approx(r2_score(*columns))
+
+
+def test_the_mean_of_each_column_has_an_r2_of_0() -> None:
+    truth = np.stack([RNG.normal(size=40), 1e6 + RNG.normal(size=40), np.full(40, 3.25)], axis=1).astype(np.float32)
+    labels = Labels("vector", (3,), "float32", columns=("a", "b", "c"))
+    task = get("regression")
+    (guess,) = task.guesses(labels, lambda: iter([truth[:15], truth[15:]]), ())
+    found = measured(lambda: task.metrics(labels)[0], np.array(guess.answer(None, truth)), truth)
+    assert [found[f"r2/{name}"] for name in "ab"] == pytest.approx([0, 0], abs=1e-9)
+    assert found["r2/c"] == 1  # equal labels: right, as scikit-learn has it
+    assert found["mae/b"] == pytest.approx(np.abs(truth[:, 1] - truth[:, 1].astype(np.float64).mean()).mean())
+
+
+def test_the_most_frequent_of_equally_frequent_classes_can_be_right() -> None:
+    labels = Labels(class_labels=tuple("abcdefg"))
+    (guess,) = get("classification").guesses(labels, lambda: iter(()), (3, 5, 5, 1, 5, 0, 0))
+    truth = np.arange(7)
+    assert rank(guess.answer(None, truth), truth).tolist() == [3, 0, 1, 4, 2, 5, 6]
+    assert np.exp(guess.answer(None, truth)[0]).sum() == pytest.approx(1, abs=1e-6)
+    assert guess.words == "always the most frequent class, “b”"

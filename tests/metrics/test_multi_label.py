@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from sklearn import metrics
 
 from digits.metrics.multi_label import LabelPrecision, average_precision, best_threshold
 
@@ -25,35 +23,6 @@ def measured(scores: np.ndarray, truth: np.ndarray, given: dict[str, float] | No
         parts[start % 2].update(scores[start : start + 7], truth[start : start + 7])
     parts[0].join([part.parts() or [] for part in parts])
     return parts[0].compute()
-
-
-def test_average_precision_equals_that_of_scikit_learn() -> None:
-    scores, truth = drawn()
-    found = measured(scores, truth)
-    wanted = [metrics.average_precision_score(truth[:, i], scores[:, i]) for i in range(3)]
-    assert [found[f"label_ap/{name}"] for name in NAMES[:3]] == pytest.approx(wanted)
-    assert found["mean_ap"] == pytest.approx(metrics.average_precision_score(truth[:, :3], scores[:, :3], average="macro"))
-    assert np.isnan(found["label_ap/never"])
-
-
-def test_f1_at_given_thresholds_equals_that_of_scikit_learn() -> None:
-    scores, truth = drawn()
-    found = measured(scores, truth, dict.fromkeys(NAMES, 0.5) | {"never": 1.1})
-    made = scores >= 0.5
-    made[:, 3] = False
-    assert found["f1_micro"] == pytest.approx(metrics.f1_score(truth, made, average="micro"))
-    assert found["f1_macro"] == pytest.approx(metrics.f1_score(truth[:, :3], made[:, :3], average="macro"))
-    assert [found[f"threshold/{name}"] for name in NAMES[:3]] == [0.5] * 3
-
-
-def test_thresholds_that_nobody_gives_are_those_of_the_best_f1() -> None:
-    scores, truth = drawn()
-    found = measured(scores, truth)
-    for i, name in enumerate(NAMES[:3]):
-        tried = [metrics.f1_score(truth[:, i], scores[:, i] >= value) for value in np.unique(scores[:, i])]
-        assert found[f"f1/{name}"] == pytest.approx(max(tried))
-        at = metrics.f1_score(truth[:, i], scores[:, i] >= np.float32(found[f"threshold/{name}"]))
-        assert at == pytest.approx(max(tried))
 
 
 def test_a_chosen_threshold_lies_between_two_scores() -> None:
