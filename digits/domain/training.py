@@ -102,10 +102,15 @@ class Augmentation:
     shift: float = 0.0
 
     @property
+    def shifts_colours(self) -> bool:
+        """Whether hue, saturation or value is shifted; with deviations of 0 nothing is."""
+        return self.hsv_use and any((self.hsv_h, self.hsv_s, self.hsv_v))
+
+    @property
     def active(self) -> bool:
         """Whether pictures of the training are changed at random; whitening is no change at random."""
         numbers = (self.rot, self.scale, self.shift, self.noise, self.contrast)
-        return self.flip != "none" or self.quad_rot != "none" or self.hsv_use or any(numbers)
+        return self.flip != "none" or self.quad_rot != "none" or self.shifts_colours or any(numbers)
 
 
 @dataclass(frozen=True)

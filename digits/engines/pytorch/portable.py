@@ -56,8 +56,8 @@ class Portable(nn.Module):
         spare = [have - want for have, want in zip(preprocessing.stored_shape[1:], size, strict=True)]
         self.top, self.left = centre_start(spare[0]), centre_start(spare[1])
         self.height, self.width = size
-        has_mean = preprocessing.mean_kind != "none"
-        mean = predictor.inputs.mean_for(size).detach().clone().cpu() if has_mean else torch.zeros(1, 1, 1)
+        found = predictor.inputs.mean_for(size)
+        mean = torch.zeros(1, 1, 1) if found is None else found.detach().clone().cpu()
         self.register_buffer("mean", mean)
         self.requires_grad_(False)
 

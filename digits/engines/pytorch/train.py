@@ -25,6 +25,7 @@ from digits.engines.pytorch.step import TorchStep
 from digits.engines.pytorch.step_detection import DetectionStep
 from digits.engines.pytorch.weights import last_layer, read_snapshot, read_weights, same_labels, take_over
 from digits.engines.training import checkpoint
+from digits.engines.training.augmentation import outside
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.calendar import Calendar, seed_for
 from digits.engines.training.class_weights import weights_of
@@ -40,6 +41,7 @@ from digits.engines.training.setup import (
     metadata,
     open_sources,
     out_of_memory,
+    report_colours,
     report_note,
     report_start,
     task_of,
@@ -77,10 +79,13 @@ def _train(run: TrainingRun, fabric: Fabric | OneDevice) -> None:
     seed = seed_for(run.spec, run.folder.name)
     _seed(seed)
     stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
-    preprocessing, mean_image = with_measured(preprocessing_for(run.spec, run.train.meta, stored), run.train)
+    preprocessing, mean_image = with_measured(
+        preprocessing_for(run.spec, run.train.meta, stored), run.train, run.spec.augmentation
+    )
     context = make_context(run, preprocessing)
     network = build(run.spec.network, context)
     report_note(run, network.note)
+    report_colours(run, preprocessing)
     check_module(network, context)
     _start_weights(run, network.module)
     channels_last = takes_channels_last(network.module, context)
@@ -128,6 +133,8 @@ def _training_step(
         calendar.seed,
         moves_labels=follows_feature(run),
         index_maps=task.moves == "map",
+        floor=inputs.preprocessing.floor,
+        outside=outside(task.moves),
     )
     training_step = DetectionStep if task.moves == "boxes" else TorchStep
     return training_step(run, calendar, fabric, network, optimizer, loss, inputs, augmenter, validation)

@@ -1,7 +1,7 @@
 """Features and labels as tensors in Keras' layout: mean, scale and the augmentations of R 3.5, as a part of the compiled step.
 
 Order and meaning are those of `torch_inputs`: mirror, quarter turns, rotation, scale and shift (one resampling, bilinear; index
-maps nearest; borders repeated), HSV, contrast (about the picture's mean), noise, then mean and scale, then whitening.
+maps nearest; edges repeated), HSV, contrast (about the picture's mean), noise, then mean and scale, then whitening.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from digits.domain.training import Augmentation
 from digits.engines.tensorflow.start import tf
-from digits.engines.training.augmentation import draw, pixel_noise
-from digits.engines.training.preprocessing import Preprocessing
+from digits.engines.training.augmentation import ASIDE, draw, pixel_noise
+from digits.engines.training.preprocessing import Preprocessing, mean_for
 from digits.utils.resizing import centre_part
 
 FEW = 4  # channels
@@ -26,7 +26,6 @@ class Inputs:
     def __init__(self, preprocessing: Preprocessing, mean_image: np.ndarray | None) -> None:
         self.preprocessing = preprocessing
         self.mean_image = mean_image  # (C, H, W)
-        self.pixel = np.asarray(preprocessing.pixel_mean, dtype=np.float32)
 
     def __call__(self, features: Any) -> Any:
         return self.normalize(self.raw(features))
@@ -46,24 +45,21 @@ class Inputs:
             x = x * np.float32(1.0 / self.preprocessing.std)
         return whiten(x) if self.preprocessing.whitening else x
 
-    def mean_for(self, x: Any) -> Any:
-        """What is subtracted from pictures (N, H, W, C): a picture (H, W, C), a number per channel, or None."""
-        kind = self.preprocessing.mean_kind
-        if kind == "none":
-            return None
-        if kind == "image" and self.mean_image is not None:
-            cropped = centre(self.mean_image, (x.shape[1], x.shape[2]))
-            if cropped is not None:
-                return np.ascontiguousarray(cropped.transpose(1, 2, 0), dtype=np.float32)
-        return self.pixel
+    def mean_for(self, x: Any) -> np.ndarray | None:
+        """`preprocessing.mean_for` for pictures (N, H, W, C), in their layout: (H, W, C) or (1, 1, C)."""
+        mean = mean_for((x.shape[1], x.shape[2]), self.preprocessing, self.mean_image)
+        return None if mean is None else np.ascontiguousarray(mean.transpose(1, 2, 0))
 
 
 class Augmenter:
-    """The random changes of a training. `moves_labels`: labels are maps of the feature's size and move with it."""
+    """The random changes of a training. Full intensity lies `unit` above `floor`, in stored units. `moves_labels`: labels are
+    maps of the feature's size and move with it."""
 
-    def __init__(self, augmentation: Augmentation, unit: float, seed: int, *, moves_labels: bool, index_maps: bool) -> None:
+    def __init__(
+        self, augmentation: Augmentation, unit: float, seed: int, *, moves_labels: bool, index_maps: bool, floor: float = 0.0
+    ) -> None:
         self.augmentation = augmentation
-        self.unit = unit
+        self.unit, self.floor = unit, floor
         self.seed = seed
         self.moves_labels = moves_labels
         self.index_maps = index_maps
@@ -84,7 +80,7 @@ class Augmenter:
             angle = angle + drawn.quarter_turns * (np.pi / 2)  # a picture that is not square turns within its frame
         if a.rot or a.scale or a.shift or (a.quad_rot != "none" and not square):
             values["transform"] = transforms(angle, drawn.zoom, drawn.shift, shape[1:])
-        if a.hsv_use and shape[0] == 3:
+        if a.shifts_colours and shape[0] == 3:
             values["hsv"] = drawn.hsv.astype(np.float32)
         if a.contrast:
             values["contrast"] = drawn.contrast.astype(np.float32)
@@ -109,9 +105,10 @@ class Augmenter:
             for turns in (1, 2, 3):
                 x = _where(transforms["turns"] == turns, tf.image.rot90(x, turns), x)
         if "transform" in transforms:
+            aside = np.array([0, 0, ASIDE, 0, 0, ASIDE, 0, 0], np.float32) * (interpolation == "NEAREST")
             x = tf.raw_ops.ImageProjectiveTransformV3(
                 images=x,
-                transforms=transforms["transform"],
+                transforms=transforms["transform"] + aside,
                 output_shape=tf.shape(x)[1:3],
                 fill_value=0.0,
                 interpolation=interpolation,
@@ -121,7 +118,7 @@ class Augmenter:
 
     def _colour(self, x: Any, transforms: Mapping[str, Any]) -> Any:
         if "hsv" in transforms:
-            x = shift_hsv(x / self.unit, transforms["hsv"]) * self.unit
+            x = shift_hsv((x - self.floor) / self.unit, transforms["hsv"]) * self.unit + self.floor
         if "contrast" in transforms:
             middle = tf.reduce_mean(x, (1, 2, 3), keepdims=True)  # (N, 1, 1, 1)
             x = (x - middle) * transforms["contrast"][:, None, None, None] + middle
@@ -143,13 +140,18 @@ def centre(image: Any, size: tuple[int | None, int | None]) -> Any:
 
 
 def shift_hsv(rgb: Any, shift: Any) -> Any:
-    """Add `shift` (N, 3) to hue (in turns, wraps), saturation and value of RGB in [0, 1] (N, H, W, 3); the rest is clipped."""
+    """Add `shift` (N, 3) to hue (in turns, wraps), saturation and value of RGB (N, H, W, 3), full intensity being 1. Saturation
+    and value stop at 0 and 1; one that was beyond stays where it was."""
     hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv(rgb), axis=-1)  # (N, H, W) each
     added = shift[:, None, None, :]
-    coloured = saturation > 0
-    saturation = tf.where(coloured, tf.clip_by_value(saturation + added[..., 1], 0.0, 1.0), saturation)
-    value = tf.clip_by_value(value + added[..., 2], 0.0, 1.0)
-    return tf.image.hsv_to_rgb(tf.stack([tf.math.floormod(hue + added[..., 0], 1.0), saturation, value], axis=-1))
+    moved = tf.where(saturation > 0, _within_range(saturation, added[..., 1]), saturation)
+    hsv = tf.stack([tf.math.floormod(hue + added[..., 0], 1.0), moved, _within_range(value, added[..., 2])], axis=-1)
+    return tf.where((value < 0)[..., None], rgb, tf.image.hsv_to_rgb(hsv))
+
+
+def _within_range(x: Any, added: Any) -> Any:
+    """`x` (N, H, W) and what is added to it, between 0 and 1, or `x` where that is beyond."""
+    return tf.clip_by_value(x + added, tf.minimum(x, 0.0), tf.maximum(x, 1.0))
 
 
 def transforms(angle: np.ndarray, zoom: np.ndarray, shift: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

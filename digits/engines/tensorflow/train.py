@@ -34,6 +34,7 @@ from digits.engines.training.setup import (
     metadata,
     open_sources,
     out_of_memory,
+    report_colours,
     report_note,
     report_start,
     task_of,
@@ -79,10 +80,13 @@ def check_devices(run: TrainingRun) -> None:
 def _train(run: TrainingRun) -> None:
     seed = seed_for(run.spec, run.folder.name)
     stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
-    preprocessing, mean_image = with_measured(preprocessing_for(run.spec, run.train.meta, stored), run.train)
+    preprocessing, mean_image = with_measured(
+        preprocessing_for(run.spec, run.train.meta, stored), run.train, run.spec.augmentation
+    )
     context = make_context(run, preprocessing)
     network = build(run.spec.network, _open_size(run, context), seed=seed, policy=_policy(run))
     report_note(run, network.note)
+    report_colours(run, preprocessing)
     check_model(network, context)
     _start_weights(run, network.model)
     calendar = calendar_of(run, network.batch_size, seed)
@@ -127,6 +131,7 @@ def _training_step(
         calendar.seed,
         moves_labels=follows_feature(run),
         index_maps=task.moves == "map",
+        floor=inputs.preprocessing.floor,
     )
     return TensorflowStep(run, calendar, network, optimizer, decay, loss, inputs, augmenter, sources)
 

@@ -1,6 +1,8 @@
 """Random numbers that are a function of (seed, epoch, sample): order, processes and resumes cannot change them.
 
-A counter-based generator (SplitMix64's finalizer over the mixed key) gives whole batches at once; no state is kept.
+What they do is the same in every engine, for every type and number of channels: an augmentation without strength leaves each
+bit as it is, and nothing is cut that was in range. A counter-based generator (SplitMix64's finalizer over the mixed key) gives
+whole batches at once; no state is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ import numpy as np
 
 from digits.domain.training import Augmentation
 
+ASIDE = 1 / 1024  # pixels: so far beside its place a map is read, so that between two pixels no rounding decides
+EDGE, BLACK = "edge", "black"  # what comes in from outside of a moved picture: its edge repeated, or 0
+
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _STREAMS = {
@@ -19,6 +24,12 @@ _STREAMS = {
         ("flip", "quad", "rot", "scale", "contrast", "hue", "saturation", "value", "y", "x", "down", "across")
     )
 }
+
+
+def outside(moves: str) -> str:
+    """What comes in from outside of a picture whose labels move as `Task.moves` says: its edge, in maps and label pictures as
+    well; where boxes are the labels black, as an object that touches the edge would grow out of its box."""
+    return BLACK if moves == "boxes" else EDGE
 
 
 @dataclass(frozen=True)

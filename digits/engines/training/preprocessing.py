@@ -6,29 +6,31 @@ The network sees `(feature − mean) / std` as float32. `mean` is the training m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from digits.domain.datasets import RecordMeta
-from digits.domain.training import TrainingSpec
+from digits.domain.training import Augmentation, TrainingSpec
 from digits.engines.base import Records
 from digits.tasks import Labels, Task, of
 from digits.utils.resizing import centre_part
 
 MEAN_SAMPLES = 10_000  # of larger sets the mean picture is taken of so many, evenly spaced
 CHUNK = 256
+FULL_SCALES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # of the depths that pictures have: 8, 10, 12, 14 and 16 bits
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """How features become inputs, and labels targets.
 
-    `unit` is the value of full intensity (255 for 8 bits) in which augmentations count. Targets that are pictures of integers
-    are divided by `label_scale`; predictions are multiplied by it. `mean_kind` is `none`, `image` or `pixel`; for `image` the
-    picture itself travels with the weights as a tensor (C, H, W of the stored size) and `pixel_mean` serves other sizes.
+    Augmentations count in full intensity: black is `floor`, white `floor + unit` (0 and 255 for 8 bits). Targets that are
+    pictures of integers are divided by `label_scale`; predictions are multiplied by it. `mean_kind` is `none`, `image` or
+    `pixel`; for `image` the picture itself travels with the weights as a tensor (C, H, W of the stored size) and `pixel_mean`
+    serves other sizes.
     """
 
     stored_shape: tuple[int, int, int]
@@ -40,6 +42,7 @@ class Preprocessing:
     whitening: bool = False
     label_scale: float = 1.0
     dtype: str = "uint8"
+    floor: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,16 +68,20 @@ def preprocessing_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[
         mean_kind=kind,
         pixel_mean=tuple(float(m) for m in meta.mean) if kind != "none" else (),
         std=_one_std(meta),
-        unit=_unit(meta),
         whitening=spec.augmentation.whitening,
         label_scale=_label_scale(spec, meta),
         dtype=meta.feature_dtype,
     )
 
 
-def with_measured(preprocessing: Preprocessing, records: Records) -> tuple[Preprocessing, np.ndarray | None]:
+def with_measured(
+    preprocessing: Preprocessing, records: Records, augmentation: Augmentation
+) -> tuple[Preprocessing, np.ndarray | None]:
     """The preprocessing with missing statistics measured, and the mean picture, float32 (C, H, W) in stored units, if it needs
-    one."""
+    one. The range of values is measured where `augmentation` counts in it and the data are wider than 8 bits."""
+    if preprocessing.dtype != "uint8" and (augmentation.noise or augmentation.shifts_colours):
+        floor, unit = full_intensity(*value_range(records), np.dtype(preprocessing.dtype))
+        preprocessing = replace(preprocessing, floor=floor, unit=unit)
     needs_picture = preprocessing.mean_kind == "image"
     needs_numbers = preprocessing.mean_kind != "none" and not preprocessing.pixel_mean
     if not needs_picture and not needs_numbers:
@@ -83,6 +90,24 @@ def with_measured(preprocessing: Preprocessing, records: Records) -> tuple[Prepr
     per_channel = tuple(float(m) for m in picture.mean(axis=(1, 2)))
     kept = preprocessing.pixel_mean or per_channel
     return replace(preprocessing, pixel_mean=kept), picture.astype(np.float32) if needs_picture else None
+
+
+def full_intensity(low: float, high: float, dtype: np.dtype) -> tuple[float, float]:
+    """Black, and how far white is from it, of data whose values of type `dtype` lie between `low` and `high`.
+
+    Whole numbers from 0 on have the full scale of the bits that they use: 12 bits in uint16 are 0 to 4095. Everything else
+    has its own range, from 0 or the lowest value if that is below.
+    """
+    floor = min(low, 0.0)
+    if dtype.kind in "ui" and floor == 0.0:
+        high = next((scale for scale in FULL_SCALES if high <= scale), high)
+    return floor, high - floor or 1.0
+
+
+def value_range(records: Records) -> tuple[float, float]:
+    """The lowest and the highest value of the features in stored units; of large sets of those that `mean_picture` looks at."""
+    ends = [(float(part.min()), float(part.max())) for part in _parts(records)]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def _label_scale(spec: TrainingSpec, meta: RecordMeta) -> float:
@@ -112,37 +137,44 @@ def _restored(value: np.ndarray, preprocessing: Preprocessing, mean_image: Any) 
     if value.ndim != 4 or value.shape[1] != preprocessing.stored_shape[0]:
         return value
     scaled = value * np.float32(preprocessing.std)
-    return scaled if preprocessing.mean_kind == "none" else scaled + _mean_for(value.shape[2:], preprocessing, mean_image)
+    mean = mean_for(value.shape[2:], preprocessing, mean_image)
+    return scaled if mean is None else scaled + mean
 
 
-def _mean_for(size: tuple[int, ...], preprocessing: Preprocessing, mean_image: Any) -> np.ndarray:
-    """What is subtracted from pictures of a size (H, W): the middle of the mean picture, or a number per channel."""
-    if preprocessing.mean_kind == "image" and mean_image is not None:
-        middle = centre_part(np.asarray(mean_image, np.float32), (size[0], size[1]))
+def mean_for(size: Sequence[int | None], preprocessing: Preprocessing, mean_image: np.ndarray | None) -> np.ndarray | None:
+    """What is subtracted from pictures of a `size` (H, W), float32 in stored units: the middle (C, H, W) of the mean picture, or
+    a number per channel (C, 1, 1) where there is none or it is smaller; None: nothing. Sides that are not known yet are None."""
+    if preprocessing.mean_kind == "none":
+        return None
+    height, width = size
+    if preprocessing.mean_kind == "image" and mean_image is not None and height is not None and width is not None:
+        middle = centre_part(np.asarray(mean_image, np.float32), (height, width))
         if middle is not None:
-            return np.asarray(middle)
+            return np.ascontiguousarray(middle)
     return np.array(preprocessing.pixel_mean, np.float32).reshape(-1, 1, 1)
 
 
 def mean_picture(records: Records) -> np.ndarray:
     """Mean of the features in stored units, float64 (C, H, W); for features of several sizes the mean per channel as (C, 1,
     1)."""
+    if records.meta.feature_shape is None:
+        return np.mean([part.mean(axis=(0, 2, 3), dtype=np.float64) for part in _parts(records)], axis=0)[:, None, None]
+    total, count = np.zeros(records.meta.feature_shape, dtype=np.float64), 0
+    for part in _parts(records):
+        total += part.sum(axis=0, dtype=np.float64)
+        count += len(part)
+    return total / count
+
+
+def _parts(records: Records) -> Iterator[np.ndarray]:
+    """Features (n, C, H, W) of all records, or of `MEAN_SAMPLES`, evenly spaced; one by one where they differ in size."""
     indices = np.unique(np.linspace(0, len(records) - 1, min(len(records), MEAN_SAMPLES)).astype(np.int64))
     if records.meta.feature_shape is None:
-        means = [records.feature(int(i)).mean(axis=(1, 2), dtype=np.float64) for i in indices]
-        return np.mean(means, axis=0)[:, None, None]
-    total = np.zeros(records.meta.feature_shape, dtype=np.float64)
-    for start in range(0, len(indices), CHUNK):
-        total += records.features(indices[start : start + CHUNK]).sum(axis=0, dtype=np.float64)
-    return total / len(indices)
+        yield from (records.feature(int(i))[np.newaxis] for i in indices)
+    else:
+        yield from (records.features(indices[start : start + CHUNK]) for start in range(0, len(indices), CHUNK))
 
 
 def _one_std(meta: RecordMeta) -> float:
     std = float(np.sqrt(np.mean(np.square(meta.std)))) if meta.std else 0.0
     return std if np.isfinite(std) and std > 1e-12 else 1.0
-
-
-def _unit(meta: RecordMeta) -> float:
-    if meta.feature_dtype == "uint8":
-        return 255.0
-    return 4.0 * _one_std(meta)  # the range of data of unknown units: about four standard deviations

@@ -25,6 +25,7 @@ from digits.tasks import Labels, Task, of
 from digits.utils.constants import DEFAULT_BATCH_SIZE
 
 PREPARATION_FILE = "preprocessing.json"
+COLOURS = 3  # channels of a picture that has hue and saturation
 
 
 def labels_of(run: TrainingRun) -> Labels:
@@ -170,6 +171,14 @@ def report_note(run: TrainingRun, note: str) -> None:
         run.emit(
             WarningEvent(code="no-pretrained-weights", message=message, advice="Give a file of weights instead, if you have one.")
         )
+
+
+def report_colours(run: TrainingRun, preprocessing: Preprocessing) -> None:
+    """Say that pictures of other than three channels have no colours to shift, if that was requested."""
+    channels = preprocessing.stored_shape[0]
+    if run.spec.augmentation.shifts_colours and channels != COLOURS:
+        message = f"Colours are shifted in pictures of {COLOURS} channels; these have {channels} and stay as they are."
+        run.emit(WarningEvent(code="augmentation", message=message, advice="Use contrast and noise instead."))
 
 
 def out_of_memory(run: TrainingRun, error: BaseException) -> TrainingError:

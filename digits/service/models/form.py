@@ -24,6 +24,7 @@ METHODS = {
 }
 LR_PARAMETERS = {name: tuple(f"lr_{one}" for one in policy.parameters) for name, policy in LR_POLICIES.items()}
 LR_DEFAULTS = {one: value for policy in LR_POLICIES.values() for one, value in policy.parameters.items()}
+OUTSIDE = "What comes in from outside repeats the edge, in masks too; it is black where boxes are the labels."
 MAX_TEXT = 1_000_000
 MAX_NAME = 500
 
@@ -177,15 +178,19 @@ class TransformForm(FormModel):
         choices={"none": "None", "rot90": "0, 90 or 270 degrees", "rot180": "0 or 180 degrees", "rotall": "Any quarter"},
         advanced=True,
     )
-    aug_rot: float = option(0.0, "Rotate (± degrees)", "By a random angle up to this.", ge=0, le=180, advanced=True)
-    aug_scale: float = option(0.0, "Scale (std)", "Random zoom; 0.07 is a fair start.", ge=0, le=1, advanced=True)
+    aug_rot: float = option(0.0, "Rotate (± degrees)", f"By a random angle up to this. {OUTSIDE}", ge=0, le=180, advanced=True)
+    aug_scale: float = option(0.0, "Scale (std)", f"Random zoom; 0.07 is a fair start. {OUTSIDE}", ge=0, le=1, advanced=True)
     aug_shift: float = option(
-        0.0, "Shift (± part)", "Moves across and down by up to this part of the sides.", ge=0, le=0.5, advanced=True
+        0.0, "Shift (± part)", f"Moves across and down by up to this part of the sides. {OUTSIDE}", ge=0, le=0.5, advanced=True
     )
-    aug_noise: float = option(0.0, "Noise (std)", "Random noise; 0.03 is a fair start.", ge=0, le=1, advanced=True)
+    aug_noise: float = option(
+        0.0, "Noise (std)", "Random noise, a share of full intensity; 0.03 is a fair start.", ge=0, le=1, advanced=True
+    )
     aug_contrast: float = option(0.0, "Contrast (std)", "Random contrast; 0.8 is a fair start.", ge=0, le=5, advanced=True)
     aug_whitening: bool = option(False, "Standardise each picture", "To mean 0 and deviation 1.", advanced=True)
-    aug_hsv_use: bool = option(False, "Shift colours", "Hue, saturation and value at random.", advanced=True)
+    aug_hsv_use: bool = option(
+        False, "Shift colours", "Hue, saturation and value at random, of pictures of three channels.", advanced=True
+    )
     aug_hsv_h: float = option(0.02, "Hue (std)", ge=0, le=0.5, advanced=True)
     aug_hsv_s: float = option(0.04, "Saturation (std)", ge=0, le=0.5, advanced=True)
     aug_hsv_v: float = option(0.06, "Value (std)", ge=0, le=0.5, advanced=True)

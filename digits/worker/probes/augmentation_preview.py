@@ -21,8 +21,9 @@ from PIL import Image
 
 from digits.domain.datasets import TRAIN_DB
 from digits.domain.training import Augmentation, TrainingSpec
+from digits.engines.training.augmentation import outside
 from digits.engines.training.batches import BatchSource
-from digits.engines.training.preprocessing import preprocessing_for
+from digits.engines.training.preprocessing import preprocessing_for, with_measured
 from digits.errors import DigitsError
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
@@ -79,9 +80,17 @@ def preview(folder: Path, augmentation: Augmentation, crop_size: int | None, epo
     moves = task.follows_picture(labels)
     indices = np.sort(np.random.default_rng(0).permutation(len(records))[:COUNT])
     stored = records.meta.feature_shape or tuple(records.feature(0).shape)
-    preprocessing = preprocessing_for(spec, records.meta, stored)
+    preprocessing, _ = with_measured(preprocessing_for(spec, records.meta, stored), records, augmentation)
     inputs = Inputs(preprocessing, None, torch.device("cpu"))
-    augmenter = Augmenter(augmentation, preprocessing.unit, SEED, moves_labels=moves, index_maps=task.moves == "map")
+    augmenter = Augmenter(
+        augmentation,
+        preprocessing.unit,
+        SEED,
+        moves_labels=moves,
+        index_maps=task.moves == "map",
+        floor=preprocessing.floor,
+        outside=outside(task.moves),
+    )
     size = (crop_size, crop_size) if crop_size else None
     samples = []
     with BatchSource(records, size, crop_labels=moves, threads=1) as source:

@@ -8,7 +8,7 @@ import torch
 
 from digits.domain.training import Augmentation
 from digits.engines.pytorch.inputs import Augmenter
-from digits.engines.training.augmentation import draw
+from digits.engines.training.augmentation import draw, outside
 from digits.engines.training.boxes import cropped, moved, stacked, typical_sizes, unstacked
 from digits.storage.records.boxes import CUT
 from digits.storage.records.reader import BOX_DTYPE
@@ -20,6 +20,7 @@ def boxes_of(*rows: tuple[float, ...]) -> np.ndarray:
     return np.array([(*row[:4], *(int(n) for n in row[4:])) for row in rows], BOX_DTYPE)
 
 
+@pytest.mark.parametrize("place", [(20, 14, 32, 22), (0, 0, 12, 8), (28, 32, 40, 40)], ids=["middle", "corner", "edge"])
 @pytest.mark.parametrize("size", [(40, 40), (40, 60)])
 @pytest.mark.parametrize(
     ("augmentation", "slack"),
@@ -32,16 +33,22 @@ def boxes_of(*rows: tuple[float, ...]) -> np.ndarray:
         (Augmentation(quad_rot="rot90", scale=0.1, flip="flipud"), 1.5),
     ],
 )
-def test_boxes_follow_their_pixels(size: tuple[int, int], augmentation: Augmentation, slack: float) -> None:
+def test_boxes_follow_their_pixels(
+    size: tuple[int, int], augmentation: Augmentation, slack: float, place: tuple[int, int, int, int]
+) -> None:
+    """Also those of objects at the edge, which do not grow when the picture moves away from it."""
     samples = np.arange(12)
     pictures = torch.zeros(12, 1, *size)
-    pictures[:, :, 14:22, 20:32] = 200.0
-    truth = [boxes_of((20, 14, 32, 22, 0, 0))] * 12
-    augmenter = Augmenter(augmentation, 255.0, SEED, moves_labels=False, index_maps=False)
+    pictures[:, :, place[1] : place[3], place[0] : place[2]] = 200.0
+    truth = [boxes_of((*place, 0, 0))] * 12
+    augmenter = Augmenter(augmentation, 255.0, SEED, moves_labels=False, index_maps=False, outside=outside("boxes"))
     seen, _ = augmenter(pictures, None, EPOCH, samples)
     found = moved(truth, augmentation, draw(augmentation, SEED, EPOCH, samples), size)
     for picture, boxes in zip(seen[:, 0].numpy(), found, strict=True):
         ys, xs = np.nonzero(picture > 100)
+        if not len(ys):  # moved out, or all but
+            assert not len(boxes) or min(boxes["x1"] - boxes["x0"], boxes["y1"] - boxes["y0"]) < 1
+            continue
         wanted = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
         assert [boxes[name][0] for name in ("x0", "y0", "x1", "y1")] == pytest.approx(wanted, abs=slack)
 
