@@ -24,7 +24,7 @@ from digits.utils.names import is_image_file
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--epoch", default=None, help="Snapshot of this epoch. [default: the newest]")
+@click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @click.option("--top", default=5, show_default=True, help="How many classes to print.", type=click.IntRange(1))
 @jobs_dir_option
 @json_option

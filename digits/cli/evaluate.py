@@ -28,7 +28,7 @@ MOST_CLASSES = 40  # in a table; the JSON has all
 @click.argument("model", metavar="MODEL")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--split", default="val", show_default=True, metavar="train|val|test", help="Of the model's own data set.")
-@click.option("--epoch", default=None, help="Snapshot of this epoch. [default: the newest]")
+@click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @jobs_dir_option
 @json_option
 def evaluate(model: str, folder: Path | None, split: str, epoch: str | None, jobs_dir: str | None, as_json: bool) -> None:

@@ -53,7 +53,10 @@ class _Bars:
 
 
 def _best(job: Job) -> str:
-    return f" {job.best_name} {job.best_value:.4g} @ epoch {job.best_epoch:g}" if job.best_value is not None else ""
+    if job.best_value is None:
+        return ""
+    start = ", the start" if job.best_epoch == 0 else ""
+    return f" {job.best_name} {job.best_value:.4g} @ epoch {job.best_epoch:g}{start}"
 
 
 def _work(service: Service, job_ids: Collection[str], show: Callable[[Job], None]) -> list[Job]:

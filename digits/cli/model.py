@@ -117,7 +117,7 @@ add_delete(model, Kind.MODEL, "Delete models with everything they made.")
 @model.command("download")
 @click.argument("name", metavar="ID_OR_NAME")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: <id>_epoch_<epoch>.zip]")
-@click.option("--epoch", default=None, help="Snapshot of this epoch. [default: the newest]")
+@click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @jobs_dir_option
 def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | None) -> None:
     """Write an archive with weights, preprocessing, labels and predict.py.
@@ -139,7 +139,7 @@ def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | 
     "--format", "format_name", default="onnx", show_default=True, help="onnx, torch_export, saved_model or a package's."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy the file (or, of several, a zip) here as well.")
-@click.option("--epoch", default=None, help="Snapshot of this epoch. [default: the newest]")
+@click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @jobs_dir_option
 @json_option
 def export(name: str, format_name: str, output: Path | None, epoch: str | None, jobs_dir: str | None, as_json: bool) -> None:

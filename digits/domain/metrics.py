@@ -104,6 +104,7 @@ DECIDING = {
     "detection": "map50",
 }
 COUNTS = {"count": "Pictures", "predicted": "Predicted", "correct": "Right"}  # numbers of a class that are no metrics
+START_WAS_BEST = "The start was best: the weights that the training began with were better than any after them."
 OTHERWISE = ("accuracy", LOSS)  # decide where a task has no metric of its own, or it was not measured
 
 

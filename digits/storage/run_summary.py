@@ -117,8 +117,7 @@ class RunSummary:
         return f"{self.error.message} {self.error.advice}".strip() if self.error else ""
 
     def best(self) -> tuple[str, float, float | None] | None:
-        """Name, value and epoch of the best value of the deciding validation output. What a network scores before it has learnt
-        anything is nobody's best: no snapshot is kept of it."""
+        """Name, value and epoch of the best value of the deciding validation output; of equal ones the first."""
         found = self.bests.get(self.decides)
         return None if found is None else (self.decides, *found)
 
@@ -134,7 +133,7 @@ class RunSummary:
 
     def _compare(self, event: MetricEvent) -> None:
         self.decides = decides(event, self.task, self.best_metric) or self.decides
-        for name, value in event.values.items() if event.step else ():
+        for name, value in event.values.items() if event.may_be_best else ():
             better = facts(name, event.kinds.get(name, ""), event.declared).better
             best = self.bests.get(name, (None, None))[0]
             if better and beats(value, best, better == LOWER):

@@ -39,10 +39,20 @@ def read_declared(text: str) -> dict[str, dict[str, str]]:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         if any(isinstance(target, ast.Name) and target.id == NAME for target in targets):
             try:
-                return declared_in({NAME: ast.literal_eval(node.value)})  # type: ignore[attr-defined]
+                return declared_in({NAME: _written_out(node.value)})  # type: ignore[attr-defined]
             except (ValueError, NetworkError):
                 return {}
     return {}
+
+
+def _written_out(node: ast.AST) -> Any:
+    """The value of a literal, in which dictionaries may be written `dict(better="lower")`. ValueError for all else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
+        return {str(word.arg): _written_out(word.value) for word in node.keywords}
+    if isinstance(node, ast.Dict):
+        keys = [ast.literal_eval(key) for key in node.keys if key is not None]
+        return dict(zip(keys, map(_written_out, node.values), strict=True))
+    return ast.literal_eval(node)  # type: ignore[arg-type]
 
 
 def may_decide(name: str, text: str) -> bool:

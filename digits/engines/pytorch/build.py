@@ -45,6 +45,7 @@ class TorchNetwork:
     note: str = ""
     probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
+    pretrained: bool = False  # `build_network` was told to load published weights, and did
 
 
 def build(text: str, context: NetworkContext) -> TorchNetwork:
@@ -65,7 +66,15 @@ def build(text: str, context: NetworkContext) -> TorchNetwork:
             note = f"Its pretrained weights cannot be had ({short(error.__cause__ or error)})"
             context = replace(context, pretrained=False)
     module = module or _module(names, context)
-    return TorchNetwork(module, names.get("loss"), names.get("metrics"), batch_size_of(names), note, False, declared_in(names))
+    return TorchNetwork(
+        module,
+        names.get("loss"),
+        names.get("metrics"),
+        batch_size_of(names),
+        note,
+        declared=declared_in(names),
+        pretrained=context.pretrained,
+    )
 
 
 def report(text: str, context: NetworkContext) -> NetworkReport:

@@ -87,7 +87,7 @@ def _train(run: TrainingRun, fabric: Fabric | OneDevice) -> None:
     report_note(run, network.note)
     report_colours(run, preprocessing)
     check_module(network, context)
-    _start_weights(run, network.module)
+    from_trained = _start_weights(run, network.module) or network.pretrained
     channels_last = takes_channels_last(network.module, context)
     calendar = calendar_of(run, network.batch_size, seed)
     _seed(seed + fabric.global_rank)
@@ -101,7 +101,8 @@ def _train(run: TrainingRun, fabric: Fabric | OneDevice) -> None:
         snapshot_manager = make_snapshot_manager(run, training_step, preprocessing, context, "safetensors")
         if fabric.global_rank == 0:
             write_files(run, metadata(run, preprocessing, context))
-        TrainingLoop(run, calendar, training_step, source, snapshot_manager, ValidationSamples(run, validation)).run()
+        samples = ValidationSamples(run, validation)
+        TrainingLoop(run, calendar, training_step, source, snapshot_manager, samples, from_trained).run()
 
 
 def _training_step(
@@ -145,16 +146,17 @@ def _class_weights(run: TrainingRun, fabric: Fabric | OneDevice) -> torch.Tensor
     return torch.tensor(weights, dtype=torch.float32, device=fabric.device) if weights else None
 
 
-def _start_weights(run: TrainingRun, module: nn.Module) -> None:
-    """Copy what fits of the weights to start from, and say what did and what did not."""
+def _start_weights(run: TrainingRun, module: nn.Module) -> bool:
+    """Copy what fits of the weights to start from, and say what did and what did not; whether anything did."""
     path = run.start_weights
     if path is None or checkpoint.read(run.folder / "checkpoint"):
-        return
+        return False
     weights = read_weights(path)
     if path.suffix == ".safetensors" and not same_labels(read_snapshot(path)[1], tuple(run.info.class_labels)):
         weights = {name: value for name, value in weights.items() if name not in last_layer(module)}
     taken, new = take_over(module, weights)
     report_start(run, path, len(taken), new)
+    return bool(taken)
 
 
 def _seed(seed: int) -> None:

@@ -44,6 +44,7 @@ class KerasNetwork:
     note: str = ""
     probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
+    pretrained: bool = False  # `build_network` was told to load published weights, and did
 
 
 def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "float32") -> KerasNetwork:
@@ -65,7 +66,13 @@ def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "f
     if model is None:
         model = _model(names, replace(context, pretrained=False), seed, policy)
     return KerasNetwork(
-        model, _own_loss(names.get("loss")), names.get("metrics"), batch_size_of(names), note, declared=declared_in(names)
+        model,
+        _own_loss(names.get("loss")),
+        names.get("metrics"),
+        batch_size_of(names),
+        note,
+        declared=declared_in(names),
+        pretrained=context.pretrained and not note,
     )
 
 

@@ -88,14 +88,15 @@ def _train(run: TrainingRun) -> None:
     report_note(run, network.note)
     report_colours(run, preprocessing)
     check_model(network, context)
-    _start_weights(run, network.model)
+    from_trained = _start_weights(run, network.model) or network.pretrained
     calendar = calendar_of(run, network.batch_size, seed)
     with ExitStack() as stack:
         sources = open_sources(run, preprocessing, stack)
         training_step = _training_step(run, calendar, network, Inputs(preprocessing, mean_image), sources)
         snapshot_manager = make_snapshot_manager(run, training_step, preprocessing, context, SUFFIX)
         write_files(run, metadata(run, preprocessing, context))
-        TrainingLoop(run, calendar, training_step, sources[0], snapshot_manager, ValidationSamples(run, sources[1])).run()
+        samples = ValidationSamples(run, sources[1])
+        TrainingLoop(run, calendar, training_step, sources[0], snapshot_manager, samples, from_trained).run()
 
 
 def _open_size(run: TrainingRun, context: NetworkContext) -> NetworkContext:
@@ -150,15 +151,16 @@ def _policy_name(run: TrainingRun) -> str:
     return "mixed_bfloat16" if wanted == "mixed_float16" and not run.devices else wanted
 
 
-def _start_weights(run: TrainingRun, model: Any) -> None:
-    """Copy what fits of the weights to start from, and say what did and what did not."""
+def _start_weights(run: TrainingRun, model: Any) -> bool:
+    """Copy what fits of the weights to start from, and say what did and what did not; whether anything did."""
     path = run.start_weights
     if path is None or checkpoint.read(run.folder / "checkpoint"):
-        return
+        return False
     before = read_metadata(path)[0] if path.suffix == f".{SUFFIX}" else {}
     other = bool(before) and tuple(before.get("class_labels", ())) != tuple(run.info.class_labels)
     taken, new = take_over(model, read_weights(path), but_last=other)
     report_start(run, path, len(taken), new)
+    return bool(taken)
 
 
 @contextmanager

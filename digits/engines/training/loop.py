@@ -46,6 +46,7 @@ class TrainingLoop:
         source: BatchSource,
         snapshot_manager: SnapshotManager,
         validation_samples: ValidationSamples,
+        from_trained: bool = False,
     ) -> None:
         self.run_ = run
         self.calendar = calendar
@@ -53,6 +54,7 @@ class TrainingLoop:
         self.source = source
         self.snapshot_manager = snapshot_manager
         self.validation_samples = validation_samples
+        self.from_trained = from_trained  # whether the weights before the first step were trained before
         self.step = 0
         self.epoch_totals = Totals()
         self.progress = TrainingProgress(run, calendar)
@@ -68,7 +70,7 @@ class TrainingLoop:
         self.progress.start(self.step)
         if self.step == 0 and self.calendar.validations:
             self._report_baseline()
-            self._validate()
+            self._validate_start()
         for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
             self._epoch(epoch)
         self.progress.report(self.calendar.total, force=True)
@@ -120,6 +122,12 @@ class TrainingLoop:
             self.snapshot_manager.after(self.step, self.calendar.epoch_of(self.step), interval, scores)
         if interval is not None and self.calendar.updates_at(self.step):
             self._checkpoint()
+
+    def _validate_start(self) -> None:
+        """Measure the weights before the first step; those that were trained before are the best so far, and kept."""
+        scores = self._validate()
+        if self.from_trained and self.training_step.rank == 0 and scores.values:
+            self.snapshot_manager.after(0, 0.0, None, scores)
 
     def _report_baseline(self) -> None:
         found = baseline.measure(self.run_, self.validation_samples.source) if self.training_step.rank == 0 else None
@@ -197,6 +205,8 @@ class TrainingLoop:
     def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str], scores: Scores | None = None) -> None:
         epoch = self.calendar.epoch_of(self.step)
         more: dict[str, Any] = {"declared": dict(scores.declared), "decides": scores.decides} if scores is not None else {}
+        if scores is not None and self.step == 0:
+            more["of_trained"] = self.from_trained
         self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds, **more))
         if self.summaries is not None:
             self.summaries.scalars(phase, self.step, values)

@@ -254,7 +254,7 @@ def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot
         "task": get(str(meta.get("task", ""))).model_words,
         "network": f"{meta.get('network_name', 'custom')}, {classes} classes" if classes else meta.get("network_name", "custom"),
         "version": info["digits version"],
-        "epoch": snapshot.label,
+        "epoch": snapshot.words,
         "snapshot": info["snapshot file"],
     }
     readme = (folder_of(frameworks()[framework].archive) / "README.md").read_text(encoding="utf-8").format(**values)

@@ -13,6 +13,7 @@ import digits
 from digits import tasks
 from digits.domain.datasets import TRAIN_DB, DatasetInfo
 from digits.domain.jobs import Kind, Resources, Status
+from digits.domain.metrics import START_WAS_BEST
 from digits.domain.training import TrainingSpec
 from digits.errors import FormErrors
 from digits.frameworks import DEFAULT
@@ -140,11 +141,24 @@ def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, A
         "network file": NETWORK_FILE,
         "mean subtraction": request.spec.get("use_mean", ""),
         "snapshot file": snapshots[-1].path.rsplit("/", 1)[-1] if snapshots else "no snapshots",
+        "best": best_of(job),
         **_dataset_keys(service, job),
     }
     if verbose:
         value |= {"directory": str(folder.path), "snapshots": [snapshot.epoch for snapshot in snapshots]}
     return value
+
+
+def best_of(job: Job) -> dict[str, Any] | None:
+    """What decided which weights are best: `name` of the metric, `value`, `epoch`; `words` where the training made it worse."""
+    if job.best_value is None:
+        return None
+    return {
+        "name": job.best_name,
+        "value": job.best_value,
+        "epoch": job.best_epoch,
+        "words": START_WAS_BEST if job.best_epoch == 0 else "",
+    }
 
 
 def info_of(service: Service, dataset_id: str) -> DatasetInfo | None:

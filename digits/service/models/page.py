@@ -60,6 +60,7 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
         "epochs": spec.epochs,
         "best_metric": spec.best_metric,
         "best_name": job.best_name,
+        "of_trained": any(event.of_trained for event in history.metrics["val"]),
         "deciding": deciding(history, info.task if info else spec.task, spec.best_metric),
         "metrics": metric_facts(history),
         "class_labels": list(info.class_labels) if info else [],

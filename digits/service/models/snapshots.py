@@ -17,6 +17,7 @@ from digits.utils.values import decimal
 
 PREFIX = "epoch_"
 NEWEST = (None, -1.0, 0.0)
+BEST, START = "best", "start"  # words for a snapshot: where 0 means the newest, that of epoch 0 needs one
 
 
 @dataclass(frozen=True, order=True)
@@ -36,6 +37,16 @@ class Snapshot:
         """The epoch as people write it: `3`, `0.5`."""
         return f"{self.epoch:g}"
 
+    @property
+    def choice(self) -> str:
+        """What `find_snapshot` finds it by."""
+        return self.label if self.epoch else START
+
+    @property
+    def words(self) -> str:
+        """The epoch, and what that of epoch 0 is."""
+        return self.label if self.epoch else "0, the weights that the training started from: they were the best"
+
 
 def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> list[Snapshot]:
     """The snapshots of the training's interval, by ascending epoch; `with_best` also the best one between them."""
@@ -47,24 +58,26 @@ def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> 
 
 
 def find_snapshot(service: Service, model: Job, epoch: float | str | None = None) -> Snapshot:
-    """The snapshot of `epoch`; the newest for -1, 0, an empty text or None (R 11.7).
+    """The snapshot of `epoch`; the newest for -1, 0, an empty text or None (R 11.7); `best` is the best one, `start` that of the
+    weights which a training started from, kept where they stayed the best.
 
     Raises BadRequest for a text that is no number or a model without snapshots, NotFound for an epoch it does not have.
     """
-    wanted = _number(epoch)
+    wanted = _wanted(model, epoch)
     found = list_snapshots(service, model, with_best=True)
     if not found:
         raise BadRequest(
             f"{model.name} has no snapshot yet.",
             advice="Wait until the training has written its first one." if model.status.is_running else "Train it again.",
         )
-    if wanted in NEWEST:
+    if wanted in NEWEST and epoch not in (BEST, START):
         return next((s for s in reversed(found) if not s.best), found[-1])
     for snapshot in found:
-        if math.isclose(snapshot.epoch, wanted or 0.0, rel_tol=1e-6):
+        if wanted is not None and math.isclose(snapshot.epoch, wanted, rel_tol=1e-6):
             return snapshot
     known = ", ".join(s.label for s in found)
-    raise NotFound(f"{model.name} has no snapshot of epoch {wanted:g}; there are {known}.")
+    what = f"epoch {wanted:g}" if wanted is not None else "a best epoch"
+    raise NotFound(f"{model.name} has no snapshot of {what}; there are {known}.")
 
 
 def _is_best(path: Path) -> bool:
@@ -90,6 +103,13 @@ def _epoch_in_header(path: Path) -> float | None:
     with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
         return float(snapshot_metadata(path)["epoch"])
     return None
+
+
+def _wanted(model: Job, epoch: float | str | None) -> float | None:
+    """The epoch of a number or a word; None where there is none."""
+    if epoch == BEST:
+        return model.best_epoch
+    return 0.0 if epoch == START else _number(epoch)
 
 
 def _number(epoch: float | str | None) -> float | None:

@@ -35,7 +35,7 @@ MANY = {
     "image_list": "An uploaded text file (or its path on the server): `path [label]` a line.",
     "image_folder": "Where relative paths start; without a list every picture below it is taken.",
     "num_test_images": "Only the first N.",
-    "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
+    "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
     "wait": "0: answer with the job at once.",
     "keep": "1: keep the evaluation after answering.",
 }

@@ -47,7 +47,7 @@ OWN_ARGUMENTS = ALWAYS_OURS | {
 }
 COMMON = {
     "job_id": "The model.",
-    "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
+    "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
     "view_extension_id": "The view that shows the results (page only); its options are sent beside it.",
 }
 ONE = {
@@ -68,7 +68,7 @@ CLASSIFY_ONE = {
     "image_path": "A picture on the server, or an http(s) address where the setting allow_urls permits it.",
     "image_file": "An uploaded picture.",
     "record": "A picture of the model's data set, e.g. `val:17`.",
-    "snapshot_epoch": "Which snapshot; absent, 0 or -1: the newest.",
+    "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
     "show_visualizations": "Also show weights and activations of every layer (page only).",
 }
 

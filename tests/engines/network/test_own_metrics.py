@@ -130,6 +130,8 @@ def test_a_metric_that_is_not_measured_is_replaced_and_said_so(tmp_path: Path) -
 def test_what_a_text_declares_is_read_without_running_it() -> None:
     assert read_declared(METRICS) == {"top1_error": {"better": "lower", "unit": "%"}}
     assert read_declared("METRICS = dict(a=1)") == read_declared("def broken(") == {}
+    assert read_declared('METRICS = {"brier": dict(better="lower")}') == {"brier": {"better": "lower"}}
+    assert read_declared('METRICS = dict(brier=dict(better="lower"))') == {"brier": {"better": "lower"}}
     assert may_decide("top1_error", ERROR + METRICS)
     assert not may_decide("top1_error", ERROR)
     assert may_decide("accuracy", "")

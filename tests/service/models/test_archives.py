@@ -146,6 +146,27 @@ def test_the_best_between_two_snapshots_is_found_by_its_epoch_but_is_not_the_new
     assert find_snapshot(service, model, 12.5).path == "snapshots/best.safetensors"
 
 
+def test_the_best_and_the_start_are_found_by_these_words(service, model):
+    with pytest.raises(NotFound, match="epoch 0"):
+        find_snapshot(service, model, "start")
+    with pytest.raises(NotFound, match="best"):
+        find_snapshot(service, model, "best")
+    write_weights(service.folder(model.id).path / "snapshots" / "best.safetensors", epoch=0)
+    service.store.update(model.id, best_name="accuracy", best_value=0.9, best_epoch=0.0)
+    job = service.store.get(model.id)
+    for word in ("start", "best"):
+        assert find_snapshot(service, job, word).path == "snapshots/best.safetensors"
+    assert find_snapshot(service, job, "0").epoch == 10, "in scripts the newest"
+    archive = model_archive(service, job, "tar", "start")
+    data = b"".join(archive.chunks)
+    assert archive.file_name == f"{model.id}_epoch_0.tar"
+    with tarfile.open(fileobj=io.BytesIO(data)) as members:
+        info = json.loads(members.extractfile("info.json").read())
+        assert info["snapshot epoch"] == 0
+        assert info["best"]["words"].startswith("The start was best")
+        assert b"the weights that the training started from: they were the best" in members.extractfile("README.md").read()
+
+
 def test_a_model_without_snapshots_says_what_to_do(service):
     job = make_job(service, status=Status.RUN)
     with pytest.raises(BadRequest, match="no snapshot yet"):

@@ -6,6 +6,7 @@ import { confirmDialog } from "../parts/dialogs.js";
 import { epochText, fileSize, number } from "../parts/format.js";
 import { networkView } from "../parts/network_view.js";
 import { below, request } from "../parts/request.js";
+import { snapshotChoice } from "../parts/snapshot_list.js";
 
 /** @typedef {import("../parts/network_view.js").NetworkReport} NetworkReport */
 /**
@@ -91,8 +92,8 @@ function offer(snapshots) {
   const chosen = epochs.value;
   const label = (/** @type {{epoch: number, best: boolean}} */ { epoch, best }) =>
     `Epoch ${epochText(epoch)}${best ? " (best)" : ""}`;
-  epochs.replaceChildren(...snapshots.map((one) => el("option", { value: one.epoch }, label(one))));
-  if (snapshots.some((one) => String(one.epoch) === chosen)) epochs.value = chosen;
+  epochs.replaceChildren(...snapshots.map((one) => el("option", { value: snapshotChoice(one.epoch) }, label(one))));
+  if (snapshots.some((one) => snapshotChoice(one.epoch) === chosen)) epochs.value = chosen;
   for (const part of form.elements) /** @type {HTMLInputElement} */ (part).disabled = !snapshots.length;
 }
 

@@ -65,7 +65,8 @@ function bestTile() {
   const best = state.best();
   if (!best) return tile("Best", "", "after the first validation");
   const guess = state.baseline?.values[best.name] ?? null;
-  const note = `epoch ${epochText(best.epoch)}${guess === null ? "" : `, baseline ${shown(best.name, guess)}`}`;
+  const when = best.epoch === 0 ? "epoch 0, the start" : `epoch ${epochText(best.epoch)}`;
+  const note = `${when}${guess === null ? "" : `, baseline ${shown(best.name, guess)}`}`;
   return tile(`Best ${state.facts(best.name).short}`, shown(best.name, best.value), note);
 }
 

@@ -48,7 +48,7 @@ export class SnapshotList {
   row({ epoch, best, metrics }, names) {
     const link = (/** @type {string} */ kind) =>
       el("a", {
-        href: `${this.download}.${kind}?epoch=${epoch}`,
+        href: `${this.download}.${kind}?epoch=${snapshotChoice(epoch)}`,
         download: true,
         title: `Epoch ${epochText(epoch)} as ${kind}`,
       }, kind);
@@ -57,7 +57,7 @@ export class SnapshotList {
     return el(
       "tr",
       {},
-      el("td", {}, `${epochText(epoch)} `, mark),
+      el("td", {}, `${epochText(epoch)}${epoch ? "" : " (the start)"} `, mark),
       ...names.map((name) => el("td", { class: "num" }, value(name))),
       el("td", {}, el("span", { class: "links" }, icon("download"), link("zip"), link("tar.gz"))),
       el("td", {}, el("a", { href: "#inference", onclick: () => choose(epoch) }, "Test")),
@@ -69,19 +69,27 @@ export class SnapshotList {
     const newest = this.newest();
     if (!newest.length) return;
     for (const select of all("select[data-snapshot]", document, HTMLSelectElement)) {
-      const chosen = select.selectedIndex > 0 ? select.value : String(newest[0].epoch);
+      const chosen = select.selectedIndex > 0 ? select.value : snapshotChoice(newest[0].epoch);
       const label = (/** @type {Snapshot} */ { epoch, best }, /** @type {number} */ i) =>
         `Epoch ${epochText(epoch)}${i ? "" : " (newest)"}${best ? " (best)" : ""}`;
-      select.replaceChildren(...newest.map((snapshot, i) => el("option", { value: snapshot.epoch }, label(snapshot, i))));
+      select.replaceChildren(
+        ...newest.map((snapshot, i) => el("option", { value: snapshotChoice(snapshot.epoch) }, label(snapshot, i))),
+      );
       select.value = chosen;
     }
   }
 }
 
+/**
+ * How a request names the snapshot of an epoch: in scripts 0 is the newest one.
+ * @param {number} epoch
+ */
+export const snapshotChoice = (epoch) => (epoch === 0 ? "start" : String(epoch));
+
 /** @param {number} epoch */
 function choose(epoch) {
   for (const select of all('select[name="snapshot_epoch"]', document, HTMLSelectElement)) {
-    const option = [...select.options].find(({ value }) => Number(value) === epoch);
+    const option = [...select.options].find(({ value }) => value === snapshotChoice(epoch));
     if (option) select.value = option.value;
     select.dispatchEvent(new Event("change", { bubbles: true }));
   }

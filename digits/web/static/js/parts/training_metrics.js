@@ -103,7 +103,20 @@ export function classTable(state) {
 export function verdict(state) {
   const best = state.best();
   if (!best || Math.max(...state.curves.val.epoch) < 1) return [];
-  return [...noBetter(state, best), ...notFound(state)];
+  return [...startWasBest(state, best), ...noBetter(state, best), ...notFound(state)];
+}
+
+/**
+ * @param {TrainingState} state
+ * @param {import("./training_state.js").Best} best
+ */
+function startWasBest(state, best) {
+  if (best.epoch !== 0) return [];
+  const last = shown(state, best.name, state.last("val", best.name));
+  const values = `${state.facts(best.name).title} ${shown(state, best.name, best.value)} at epoch 0, ${last} now`;
+  const kept = "The snapshot of epoch 0 has those weights.";
+  const next = isRunning(state) ? "It may need more epochs." : "A lower learning rate changes them less.";
+  return [`The start was best: no validation was better than that of the weights it began with (${values}). ${kept} ${next}`];
 }
 
 /**

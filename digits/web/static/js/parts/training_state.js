@@ -36,6 +36,7 @@ export class TrainingState {
     this.elapsed = 0; // seconds
     this.epochs = 0;
     this.parts = ["Class", "Classes"]; // what metrics are also told of one by one
+    this.of_trained = false; // whether the weights before the first step were trained before
     this.deciding = ""; // the output that decides which snapshot is best
     /** @type {Record<string, Facts>} */
     this.metrics = {};
@@ -106,6 +107,7 @@ export class TrainingState {
     series.step.push(event.step);
     for (const [name, values] of Object.entries(series.values)) values.push(event.values[name] ?? null);
     if (event.phase === "val") {
+      this.of_trained ||= Boolean(event.of_trained);
       this.deciding = event.decides || this.deciding;
       this.note(event, validationText(event));
     }
@@ -175,7 +177,8 @@ export class TrainingState {
   }
 
   /**
-   * The best value of one output of the validations, or null; what was measured before the first step does not count.
+   * The best value of one output of the validations, or null; of equal ones the first. Before the first step only what had been
+   * trained before counts.
    * @param {string} name
    */
   bestOf(name) {
@@ -183,7 +186,7 @@ export class TrainingState {
     let found = /** @type {Best | null} */ (null);
     if (!this.facts(name).better) return found;
     for (const [i, value] of (values[name] ?? []).entries()) {
-      if (value === null || step[i] === 0) continue;
+      if (value === null || (step[i] === 0 && !this.of_trained)) continue;
       if (!found || this.isBetter(name, value, found.value)) found = { name, value, epoch: epoch[i] };
     }
     return found;
