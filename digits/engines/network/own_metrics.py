@@ -52,7 +52,7 @@ def _written_out(node: ast.AST) -> Any:
     if isinstance(node, ast.Dict):
         keys = [ast.literal_eval(key) for key in node.keys if key is not None]
         return dict(zip(keys, map(_written_out, node.values), strict=True))
-    return ast.literal_eval(node)  # type: ignore[arg-type]
+    return ast.literal_eval(node)
 
 
 def may_decide(name: str, text: str) -> bool:
