@@ -25,7 +25,7 @@ from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss, own_metrics
-from digits.engines.pytorch.predictor import FINISH, finish_outputs
+from digits.engines.pytorch.predictor import FINISH, class_scores, finish_outputs
 from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
@@ -199,13 +199,15 @@ class TorchStep(TrainingStep):
                 metric.update(made, truth)
 
     def _judged(self, output: Tensor) -> Tensor:
-        """What metrics are given: of maps the class of each pixel, of other scores the probabilities that a predictor gives (so
-        that an evaluation counts the same), everything else as it is."""
+        """What metrics are given: of maps the class of each pixel, of other scores what `Predictor.scores` gives (so that an
+        evaluation counts the same), everything else as it is."""
         activation, classes = self.task.activation(self.labels), len(self.labels.class_labels)
         if not activation:
             return output
         if output.ndim == 4:
             return output[:, :classes].argmax(1)  # (N, K, H, W) → (N, H, W) int64
+        if activation == "softmax":
+            return class_scores(output, classes, self.network.probabilities)  # (N, K), logarithms
         return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
     def _metrics(self) -> list[Metric]:

@@ -22,7 +22,7 @@ from digits.engines.tensorflow.build import KerasNetwork, scored_output
 from digits.engines.tensorflow.gradients import GroupGradients, inverse
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss, own_metrics
-from digits.engines.tensorflow.predictor import FINISH, channels_first_array, finish_outputs
+from digits.engines.tensorflow.predictor import FINISH, channels_first_array, class_scores, finish_outputs
 from digits.engines.tensorflow.start import tf
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
@@ -265,13 +265,15 @@ class TensorflowStep(TrainingStep):
         return {name: _stacked(value.parts) for name, value in values.items()}, output, y
 
     def _judged(self, output: Any) -> Any:
-        """What metrics are given: of maps the class of each pixel, of other scores the probabilities that a predictor gives (so
-        that an evaluation counts the same), everything else as it is."""
+        """What metrics are given: of maps the class of each pixel, of other scores what `Predictor.scores` gives (so that an
+        evaluation counts the same), everything else as it is."""
         activation, classes = self.task.activation(self.labels), len(self.labels.class_labels)
         if not activation:
             return output
         if len(output.shape) == 4:
             return tf.argmax(output[..., :classes], axis=-1)  # (N, H, W, K) → (N, H, W)
+        if activation == "softmax":
+            return class_scores(output, classes, self.network.probabilities)  # (N, K), logarithms
         return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
     def _metrics(self) -> list[Metric]:
