@@ -45,6 +45,7 @@ class Settings:
     logfile_level: str = _help("DEBUG, INFO, WARNING, ERROR or CRITICAL.", "INFO")
     all_extensions: bool = _help("Show plugins that hide themselves by default.", False)
     cpu_slots: int = _help("CPU slots for jobs; 0: the number of cores.", 0)
+    cpu_processes: int = _help("Processes that share a training on the CPU where its form does not say how many (PyTorch).", 1)
     heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300)
     checkpoint_seconds: int = _help("Time between rolling checkpoints of a training.", CHECKPOINT_SECONDS)
     min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
@@ -138,6 +139,8 @@ def _convert(name: str, raw: Any, origin: str) -> Any:
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     if not 0 <= settings.port <= 65535:
         raise ConfigError(f"{sources['port']}: port is {settings.port}, expected 0 to 65535.")
+    if settings.cpu_processes < 1:
+        raise ConfigError(f"{sources['cpu_processes']}: cpu_processes is {settings.cpu_processes}, expected 1 or more.")
     if settings.logfile_level.upper() not in LOG_LEVELS:
         raise ConfigError(
             f"{sources['logfile_level']}: logfile_level is {settings.logfile_level!r}, expected one of {LOG_LEVELS}."

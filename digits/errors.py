@@ -111,6 +111,11 @@ class TrainingError(DigitsError):
         self.code = code
 
 
+class ProcessLost(DigitsError):
+    """A process that takes part in the job died, or the exchange with it broke off: the job goes on as after a death of its
+    worker. The message says who and how, as the end of a sentence: `rank 1 of 2 was killed by …`."""
+
+
 class ExportError(DigitsError):
     """A model cannot be written in the format that was requested."""
 

@@ -78,6 +78,7 @@ class Framework:
     exports: tuple[Format, ...] = ()
     missing_tasks: tuple[str, ...] = ()
     multi_gpu: bool = True
+    cpu_processes: bool = False  # several processes on the CPU can share a training
     old_texts: OldTexts | None = None
     error_frame: str = ""  # a regular expression whose group is the message inside what the framework draws around it
 
@@ -117,6 +118,7 @@ PYTORCH = Framework(
     library_rows=("library.json", "dense_library.json"),
     library_title="torchvision, timm and smp",
     packages=("torch", "torchvision", "timm", "lightning-fabric"),
+    cpu_processes=True,
     exports=(
         Format("onnx", "ONNX", "digits.engines.pytorch.export_onnx:OnnxExporter", ("pytorch",), "For ONNX Runtime and its like."),
         Format(

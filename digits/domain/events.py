@@ -54,11 +54,12 @@ class AttemptEvent(Event):
 @dataclass(frozen=True, kw_only=True)
 class StatusEvent(Event):
     """The worker's own word on its state; `D`, `E`, `A` and `W` (start me again) are the last line of an
-    attempt."""
+    attempt. `lost` with `W`: a process that takes part died, which counts as a death of the worker; `message` says which."""
 
     type: ClassVar[str] = "status"
     status: str
     message: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

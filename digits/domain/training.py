@@ -155,7 +155,8 @@ class TrainingSpec:
     never, a `snapshot_interval` of 0 only at the end. `crop_size` crops at random in training and the centre otherwise.
     `use_mean` is `none`, `image` or `pixel`. `precision` is `32-true`, `16-mixed` or `bf16-mixed`.
     `keep_snapshots` is how many interval snapshots stay (0 all); the best and the last always stay. `best_metric` names the
-    validation output that decides (empty: the task's own), `threads` the CPU threads to compute with (0: the slot's).
+    validation output that decides (empty: the task's own), `threads` the CPU threads to compute with (0: the slot's). On the
+    CPU `cpu_processes` share each batch between them; with GPUs there is one process for each.
     """
 
     dataset_id: str
@@ -181,6 +182,7 @@ class TrainingSpec:
     keep_snapshots: int = 0
     best_metric: str = ""
     threads: int = 0
+    cpu_processes: int = 1
     loss: str = ""  # name of a loss of `engines.network.losses`; empty: the network text's own, else the task's default
     options: TaskOptions = field(default_factory=TaskOptions)
 

@@ -14,6 +14,8 @@ Holds for every engine:
 
 from __future__ import annotations
 
+import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,12 +152,20 @@ class Records(Protocol):
         """Values of a column, as Python objects, of the records `indices` (n,)."""
 
 
+def _give_up(error: Exception) -> None:
+    print(f"The training was given up: {error}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 @dataclass
 class TrainingRun:
     """Everything one training gets. `folder` is the model's job folder, `dataset_folder` the data set's.
 
     `devices` are GPU ids as `CUDA_VISIBLE_DEVICES` numbers them from 0 (empty: CPU); `offset()` is the length of
     `events.jsonl` in bytes; `start_weights` an existing file to begin from. `emit` blocks while the disk is full.
+
+    `report_silence` is told which other processes of the training show no sign of life (empty: all do); `give_up` ends this
+    process, from any thread, as if `train` had raised the error.
     """
 
     spec: TrainingSpec
@@ -171,7 +181,8 @@ class TrainingRun:
     threads: int = 0
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     start_weights: Path | None = None
-    processes: int = 0  # CPU processes of data-parallel training; 0 or 1: one
+    report_silence: Callable[[str], None] = lambda who: None
+    give_up: Callable[[Exception], None] = _give_up
 
     def retry_when_disk_full(self, work: Callable[[], T]) -> T:
         """Do `work`, which writes below `folder` and may be repeated; see `storage.files.retry_when_disk_full`."""

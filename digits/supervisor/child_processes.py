@@ -18,8 +18,7 @@ from pathlib import Path
 
 from digits.errors import ConfigError
 from digits.supervisor.local_executor import BRIEF_SPINS, package_path
-from digits.supervisor.outcomes import exit_words
-from digits.utils.processes import death_signal_setter, signal_group
+from digits.utils.processes import death_signal_setter, exit_words, signal_group
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+
+from digits.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +25,10 @@ class Gpu:
 
 
 def list_gpus(environ: Mapping[str, str] | None = None) -> list[Gpu]:
-    """The devices that digits may use: all, or those that the server's CUDA_VISIBLE_DEVICES names. Empty without a driver."""
+    """The devices that digits may use: all, or those that the server's CUDA_VISIBLE_DEVICES names. Empty without a driver.
+
+    Unavailable while there is a driver that does not answer: it is being exchanged, or a device fell off the bus.
+    """
     environ = os.environ if environ is None else environ
     with _nvml() as nvml:
         if nvml is None:
@@ -31,8 +36,7 @@ def list_gpus(environ: Mapping[str, str] | None = None) -> list[Gpu]:
         try:
             found = [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
         except nvml.NVMLError as error:
-            logger.warning("The GPUs cannot be listed: %s.", error)
-            return []
+            raise Unavailable(f"The NVIDIA driver does not answer ({error}).") from error
     return visible(found, environ.get("CUDA_VISIBLE_DEVICES"))
 
 
@@ -46,18 +50,26 @@ def visible(gpus: list[Gpu], setting: str | None) -> list[Gpu]:
 
 @contextmanager
 def _nvml() -> Iterator[Any]:
+    """NVML, started; None where neither it nor a driver is installed."""
     try:
         import pynvml
-
+    except ImportError:
+        yield None
+        return
+    absent = (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+    try:
         pynvml.nvmlInit()
-    except Exception as error:  # no package, no driver, a driver that was exchanged while it was in use
+    except pynvml.NVMLError as error:
+        if error.value not in absent:
+            raise Unavailable(f"The NVIDIA driver does not answer ({error}).") from error
         logger.debug("No GPUs: %s", error)
         yield None
         return
     try:
         yield pynvml
     finally:
-        pynvml.nvmlShutdown()
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
 
 
 def _gpu(nvml: Any, index: int) -> Gpu:

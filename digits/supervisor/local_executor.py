@@ -7,6 +7,7 @@ children. When the leader has died, what is left of its group is killed before i
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -20,13 +21,15 @@ from typing import Any
 
 import digits
 from digits.domain.training import CHECKPOINT_SECONDS
-from digits.errors import StorageError
+from digits.errors import StorageError, Unavailable
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.supervisor.executor import Ladder, Stop, Worker
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, Schedule, schedule
 from digits.utils.processes import boot_identity, group_members, is_alive, signal_group, signal_process, start_time
+
+logger = logging.getLogger(__name__)
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "digits.worker")
 # Threads of OpenMP wait for each other by spinning; with more threads than processors that makes a training five times slower.
@@ -73,24 +76,35 @@ class LocalExecutor:
         self.environ = dict(os.environ if environ is None else environ)
         self.cpu_slots = cpu_slots or os.cpu_count() or 1
         self.workers: dict[str, LocalWorker] = {}
-        self.gpus = gpus()
+        self.gpus: list[Gpu] = []
+        self.gpu_problem = ""  # why the list may not be what there is
         self._list_gpus = gpus
+        self.refresh()
 
     # -- places -------------------------------------------------------------------------------------------------------
 
     def place(self, queue: Sequence[ResourceRequest]) -> Schedule:
         """The rule of `scheduling`, over the processors and GPUs of this machine."""
-        machine = Machine(self.cpu_slots, tuple(gpu.id for gpu in self.gpus))
+        machine = Machine(self.cpu_slots, tuple(gpu.id for gpu in self.gpus), gpu_problem=self.gpu_problem)
         return schedule(queue, [worker.allocation for worker in self.workers.values()], machine)
 
     def refresh(self) -> None:
-        """Query the driver again: it may have come up after the server did."""
-        self.gpus = self._list_gpus()
+        """Query the driver again: it may have come up after the server did. One that was there and does not answer keeps its
+        devices, and jobs wait for it."""
+        try:
+            found, problem = self._list_gpus(), ""
+        except Unavailable as error:
+            found, problem = self.gpus, error.message
+        if self.gpus and not found:
+            found, problem = self.gpus, "The NVIDIA driver is gone."
+        if problem and problem != self.gpu_problem:
+            logger.warning("%s Jobs that need a GPU wait until it does.", problem)
+        self.gpus, self.gpu_problem = found, problem
 
     def free_gpus(self) -> list[str]:
         """Devices that no job has reserved."""
         reserved = self._reserved()
-        return [gpu.id for gpu in self.gpus if gpu.id not in reserved]
+        return [] if self.gpu_problem else [gpu.id for gpu in self.gpus if gpu.id not in reserved]
 
     def describe(self) -> dict[str, Any]:
         """`cpu_slots`, and `gpus` with the `job` that has each."""

@@ -25,9 +25,10 @@ from digits.storage.jobs.store import Job, JobQuery, JobStore
 from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
-from digits.supervisor.outcomes import dataset_facts, exit_words, outcome_of, requeued
+from digits.supervisor.outcomes import dataset_facts, outcome_of, requeued
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.tasks import GENERIC
+from digits.utils.processes import exit_words
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,8 @@ class Supervisor:
         code = worker.exit_code
         reason = self.executor.describe_absence(job.id) if code is None else exit_words(code)
         if worker.stop_reason == Stop.SILENT:
-            reason = f"it showed no sign of life for {self.settings.heartbeat_seconds} s and was ended"
+            who = self.jobs_dir.folder(job.id).silent() or "it"
+            reason = f"{who} showed no sign of life for {self.settings.heartbeat_seconds} s and was ended"
         self._judge(job, worker.stop_reason, reason)
 
     def _meet_other(self, job: Job) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,17 +15,6 @@ from digits.supervisor.executor import Stop
 
 MAX_FAILED_RESUMES = 3
 TAIL_LINES = 20
-
-_SIGNALS = {
-    signal.SIGKILL: "often the system's way when memory runs out; lower the batch size or free memory",
-    signal.SIGSEGV: "a crash inside a compiled library",
-    signal.SIGBUS: "a file it had mapped into memory became shorter, or a disk or shared memory is full",
-    signal.SIGABRT: "a compiled library gave up",
-    signal.SIGFPE: "a division by zero inside a compiled library",
-    signal.SIGILL: "a compiled library uses instructions that this processor does not have",
-    signal.SIGTERM: "a person or the system requested it to end",
-    signal.SIGHUP: "a person or the system requested it to end",
-}
 
 
 @dataclass(frozen=True)
@@ -51,6 +39,8 @@ def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason:
         return Outcome(Status.ERROR, {"message": "", "error": run.error_text() or _text(run)})
     if stop == Stop.SERVER:
         return requeued(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
+    if said == Status.WAIT and run.status and run.status.lost:
+        return _died(job, folder, run.status.message, log)
     if said == Status.WAIT:
         return requeued(job, _text(run), "the disk was full")
     return _died(job, folder, reason, log)
@@ -98,18 +88,6 @@ def has_progressed(reached: Mapping[int, float], attempt: int) -> bool:
     """Whether `attempt` got further than every attempt before it."""
     earlier = [fraction for number, fraction in reached.items() if number < attempt]
     return reached.get(attempt, 0.0) > max(earlier, default=0.0)
-
-
-def exit_words(code: int) -> str:
-    """How a process ended, for people: `code` as `subprocess` has it."""
-    if code >= 0:
-        return f"it ended with exit code {code} and no word about why"
-    try:
-        number = signal.Signals(-code)
-    except ValueError:
-        return f"it was killed by signal {-code}"
-    hint = _SIGNALS.get(number)
-    return f"it was killed by signal {-code} ({number.name}{': ' + hint if hint else ''})"
 
 
 def _gave_up(tail: str, reason: str) -> str:

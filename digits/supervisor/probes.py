@@ -15,8 +15,8 @@ from digits.errors import BadRequest, Conflict, StorageError
 from digits.frameworks import DEFAULT
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.files import read_json
-from digits.supervisor.outcomes import exit_words
 from digits.supervisor.process_pool import PooledProcess, ProcessPool
+from digits.utils.processes import exit_words
 
 NETWORK_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.network_check")
 PREVIEW_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.augmentation_preview")

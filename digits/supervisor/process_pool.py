@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from digits.errors import Unavailable
 from digits.supervisor.child_processes import STOP_SECONDS, ChildProcess, stop_all
-from digits.supervisor.outcomes import exit_words
+from digits.utils.processes import exit_words
 
 logger = logging.getLogger(__name__)
 

@@ -42,11 +42,12 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is to give."""
+    """What there is to give. `gpu_problem` is why it is not known which GPUs there are now: jobs wait for them meanwhile."""
 
     cpus: int
     gpus: tuple[str, ...] = ()
     pools: Mapping[str, int] = field(default_factory=lambda: POOLS)
+    gpu_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def schedule(queue: Sequence[ResourceRequest], running: Iterable[Allocation], ma
 
 def impossible(request: ResourceRequest, machine: Machine) -> str:
     """Why this machine can never run the job, with the next step; empty where it can."""
-    if request.pool == INFERENCE_POOL:
+    if request.pool == INFERENCE_POOL or machine.gpu_problem:
         return ""
     has = f"this machine has {len(machine.gpus) or 'none'}" + (f" ({', '.join(machine.gpus)})" if machine.gpus else "")
     advice = "Clone the job and choose other devices, or none to train on the CPU; `digits doctor` shows what is found."
@@ -99,7 +100,7 @@ class _Available:
         }
         self.cpus = machine.cpus - sum(allocation.cpus for allocation in running if _takes_slots(allocation))
         used = {gpu for allocation in running for gpu in allocation.gpus}
-        self.gpus = [gpu for gpu in machine.gpus if gpu not in used]
+        self.gpus = [gpu for gpu in machine.gpus if gpu not in used and not machine.gpu_problem]
         self.kept_cpus = False
         self.kept_gpus: set[str] = set()
 
@@ -129,6 +130,8 @@ class _Available:
         return allocation
 
     def _gpu_reason(self, request: ResourceRequest) -> str:
+        if self.machine.gpu_problem:
+            return f"waits for a GPU: {self.machine.gpu_problem} It is queried again"
         free = [gpu for gpu in self.gpus if gpu not in self.kept_gpus]
         if request.gpu_ids:
             if set(request.gpu_ids) <= set(free):

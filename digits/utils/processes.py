@@ -18,6 +18,16 @@ START_TOLERANCE_SECONDS = 0.05
 PR_SET_PDEATHSIG = 1
 OOM_SCORE = 500
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux
+SIGNALS = {
+    signal.SIGKILL: "often the system's way when memory runs out; lower the batch size or free memory",
+    signal.SIGSEGV: "a crash inside a compiled library",
+    signal.SIGBUS: "a file it had mapped into memory became shorter, or a disk or shared memory is full",
+    signal.SIGABRT: "a compiled library gave up",
+    signal.SIGFPE: "a division by zero inside a compiled library",
+    signal.SIGILL: "a compiled library uses instructions that this processor does not have",
+    signal.SIGTERM: "a person or the system requested it to end",
+    signal.SIGHUP: "a person or the system requested it to end",
+}
 
 
 def start_time(pid: int) -> float:
@@ -51,6 +61,18 @@ def is_alive(pid: int, started: float) -> bool:
 def _since_boot(process: psutil.Process) -> float:
     """Both times are the wall clock's, but their difference is not: it stays when the clock is set."""
     return float(process.create_time() - psutil.boot_time())
+
+
+def exit_words(code: int, who: str = "it") -> str:
+    """How a process ended, for people: `code` as `subprocess` has it."""
+    if code >= 0:
+        return f"{who} ended with exit code {code} and no word about why"
+    try:
+        number = signal.Signals(-code)
+    except ValueError:
+        return f"{who} was killed by signal {-code}"
+    hint = SIGNALS.get(number)
+    return f"{who} was killed by signal {-code} ({number.name}{': ' + hint if hint else ''})"
 
 
 def group_members(group: int) -> list[int]:

@@ -26,8 +26,8 @@ def error_event(error: BaseException) -> ErrorEvent:
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback as text, its end where it is long."""
-    text = "".join(traceback.format_exception(error))
+    """The traceback as text, its end where it is long; that of the process which raised it, where that was another one."""
+    text = getattr(error, "trace", "") or "".join(traceback.format_exception(error))
     return text if len(text) <= TRACE_LIMIT else "…" + text[-TRACE_LIMIT:]
 
 

@@ -33,7 +33,7 @@ from typing import IO, TextIO, TypeVar
 from digits.domain.events import AttemptEvent, Event, StatusEvent
 from digits.domain.jobs import JobRequest, Kind, Status
 from digits.domain.training import CHECKPOINT_SECONDS
-from digits.errors import DiskFull, JobStopped
+from digits.errors import DiskFull, JobStopped, ProcessLost
 from digits.storage.events import EventWriter
 from digits.storage.files import is_disk_full, retry_when_disk_full, write_json
 from digits.storage.folders import JobFolder, JobsDir
@@ -79,6 +79,7 @@ class WorkerContext:
     gpus: tuple[str, ...]
     checkpoint_seconds: int
     stop: threading.Event = field(default_factory=threading.Event)
+    silent: str = ""  # which other processes of the job show no sign of life: while there are any, the job shows none
 
     @cached_property
     def writer(self) -> EventWriter:
@@ -100,6 +101,16 @@ class WorkerContext:
     def offset(self) -> int:
         """Length of `events.jsonl` in bytes."""
         return self.writer.offset
+
+    def report_silence(self, who: str) -> None:
+        """Say which other processes of the job show no sign of life; empty: all do."""
+        self.silent = who
+
+    def give_up(self, error: Exception) -> None:
+        """End this process, from any thread, as if the runner had raised `error`."""
+        status, message = _failed(self, error)
+        code = _finish(self, status, message, lost=isinstance(error, ProcessLost))
+        os._exit(code)
 
     def retry_when_disk_full(self, work: Callable[[], T]) -> T:
         """As `storage.files.retry_when_disk_full`, on the disk of the job's folder."""
@@ -173,7 +184,8 @@ def _context(jobs_dir: JobsDir, folder: JobFolder, options: argparse.Namespace) 
 def _work(context: WorkerContext, runners: Mapping[str, str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: context.stop.set())
-    threading.Thread(target=_beat, args=(context.folder.heartbeat_file,), name="heartbeat", daemon=True).start()
+    threading.Thread(target=_beat, args=(context,), name="heartbeat", daemon=True).start()
+    lost = False
     try:
         context.retry_when_disk_full(lambda: _write_identity(context))
         status, message = _run(context, runners), ""
@@ -181,7 +193,8 @@ def _work(context: WorkerContext, runners: Mapping[str, str]) -> int:
         status, message = Status.ABORT, error.message
     except Exception as error:  # whatever a runner, a network text or a plugin throws ends the job with its reason
         status, message = _failed(context, error)
-    return _finish(context, status, message)
+        lost = isinstance(error, ProcessLost)
+    return _finish(context, status, message, lost=lost)
 
 
 def _run(context: WorkerContext, runners: Mapping[str, str]) -> Status:
@@ -198,7 +211,9 @@ def _run(context: WorkerContext, runners: Mapping[str, str]) -> Status:
 
 
 def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
-    logger.exception("The job failed.")
+    logger.error("The job failed.", exc_info=error)
+    if isinstance(error, ProcessLost):
+        return Status.WAIT, error.message
     if is_disk_full(error):
         context.retry_when_disk_full(_fail_once(error))
         return Status.WAIT, "The disk was full; the job starts again now that there is free space."
@@ -221,10 +236,10 @@ def _fail_once(error: Exception) -> Callable[[], None]:
     return work
 
 
-def _finish(context: WorkerContext, status: Status, message: str) -> int:
+def _finish(context: WorkerContext, status: Status, message: str, *, lost: bool) -> int:
     codes = {Status.DONE: EXIT_DONE, Status.ABORT: EXIT_ABORTED, Status.WAIT: EXIT_AGAIN}
     try:
-        context.emit(StatusEvent(status=str(status), message=message))
+        context.emit(StatusEvent(status=str(status), message=message, lost=lost))
     except JobStopped:
         logger.warning("Asked to stop while the disk was full; the last state is not in the events.")
         return EXIT_ABORTED
@@ -247,11 +262,19 @@ def _write_identity(context: WorkerContext) -> None:
     write_json(context.folder.worker_file, identity)
 
 
-def _beat(file: Path) -> None:
-    """Show a sign of life for as long as the process lives; needs no disk space once the file is there."""
+def _beat(context: WorkerContext) -> None:
+    """Show a sign of life for as long as the process, and those that it speaks for, live; of a silence the file says whose.
+
+    Needs no disk space once the file is there."""
+    file, told = context.folder.heartbeat_file, context.folder.silent()
     while True:
+        silent = context.silent
         try:
-            file.touch()
+            if silent != told:
+                file.write_text(silent)
+            if not silent:
+                file.touch()
+            told = silent
         except OSError as error:
             logger.debug("No heartbeat: %s", error)
         time.sleep(HEARTBEAT_SECONDS)

@@ -82,6 +82,8 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
         threads=spec.threads or context.cpus,
         checkpoint_seconds=context.checkpoint_seconds,
         start_weights=start_weights(context, spec.start),
+        report_silence=context.report_silence,
+        give_up=context.give_up,
     )
 
 

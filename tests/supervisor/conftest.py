@@ -51,15 +51,17 @@ class World:
             dataset_id=parents[0] if parents else "",
         )
 
-    def supervise(self, ladder: Ladder | None = None, gpus: list[Any] | None = None, **options: Any) -> Supervisor:
+    def supervise(
+        self, ladder: Ladder | None = None, gpus: Any = (), command: tuple[str, ...] = WORKER, **options: Any
+    ) -> Supervisor:
         """A supervisor as after a start of the server; one before it is forgotten as after kill -9."""
         executor = LocalExecutor(
             self.service.jobs_dir,
-            WORKER,
+            command,
             ladder or Ladder(request=2.0, terminate=1.0),
             checkpoint_seconds=1,
             cpu_slots=self.settings.cpu_slots,
-            gpus=lambda: list(gpus or []),
+            gpus=gpus if callable(gpus) else lambda: list(gpus),
         )
         store = self.service.store
         self.supervisor = Supervisor(self.settings, self.service.jobs_dir, store, executor=executor, **options)

@@ -8,7 +8,7 @@ import pytest
 
 from digits.config import Settings
 from digits.domain.jobs import Action, Kind, Resources, Status
-from digits.errors import NotFound
+from digits.errors import NotFound, Unavailable
 from digits.service import jobs as actions
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
@@ -115,6 +115,31 @@ def test_a_request_for_a_gpu_that_is_not_there_is_an_error_that_says_so(world: W
     (row,) = world.until_ended(job)
     assert row.status == Status.ERROR
     assert row.error.startswith("The job requests 1 GPU; this machine has none.")
+
+
+def test_a_driver_that_does_not_answer_for_a_while_costs_no_job(world: World) -> None:
+    gpu, fails = Gpu("0", "Test GPU", "GPU-test", 2**30), [True]
+
+    def gpus() -> list[Gpu]:
+        if fails[0]:
+            raise Unavailable("The NVIDIA driver does not answer (Unknown Error).")
+        return [gpu]
+
+    job = world.job(needs=Resources("train", gpus=1))
+    supervisor = world.supervise(gpus=gpus)
+    world.until(lambda: world.get(job).message)
+    assert world.get(job).message.endswith(
+        "waits for a GPU: The NVIDIA driver does not answer (Unknown Error). It is queried again."
+    )
+    fails[0] = False
+    supervisor.executor.refresh()
+    fails[0] = True
+    supervisor.executor.refresh()
+    assert supervisor.executor.describe()["gpus"][0]["id"] == "0"
+    assert supervisor.executor.free_gpus() == []
+    fails[0] = False
+    supervisor.executor.refresh()
+    assert world.until_ended(job)[0].status == Status.DONE
 
 
 def test_a_gpu_is_given_to_one_job_at_a_time(world: World) -> None:

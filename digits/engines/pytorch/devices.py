@@ -1,23 +1,20 @@
-"""Devices, precision and the processes of data-parallel training, through Lightning Fabric.
+"""Devices, threads and precision of a training, through Lightning Fabric.
 
-With several devices the worker is rank 0 and starts the others itself: `python -m digits.engines.pytorch.rank`. They are told
-the run on stdin, belong to the worker's process group and end when it is gone.
+With several devices, or several processes on the CPU, the worker is rank 0 and starts the others itself (see `ranks`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
-import subprocess
-import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
+import torch.distributed as dist
 
 from digits.engines.base import TrainingRun
 from digits.errors import TrainingError
@@ -25,7 +22,8 @@ from digits.errors import TrainingError
 if TYPE_CHECKING:
     from digits.engines.pytorch.fabric import Fabric
 
-KILL_SECONDS = 10.0
+EXCHANGE_TIMEOUT = timedelta(days=1)  # a rank that dies is noticed by the watch of `ranks`, and a disk may be full for hours
+LOOPBACK = ("lo", "lo0")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,8 @@ class OneDevice:
 
 
 def world_size(run: TrainingRun) -> int:
-    return len(run.devices) or max(1, run.processes)
+    """How many processes train: one for each GPU; on the CPU as many as requested."""
+    return len(run.devices) or max(1, run.spec.cpu_processes)
 
 
 def check_devices(run: TrainingRun) -> None:
@@ -57,10 +56,16 @@ def check_devices(run: TrainingRun) -> None:
         )
 
 
-def make_fabric(run: TrainingRun) -> tuple[Fabric | OneDevice, str]:
-    """Fabric for the run's devices, and a remark where the precision requested does not exist there."""
+def make_fabric(run: TrainingRun, store: dist.Store | None) -> tuple[Fabric | OneDevice, str]:
+    """Fabric for the run's devices, and a remark where the precision requested does not exist there.
+
+    With several processes they have joined one group by `store` when this returns: sums of numbers in the memory of the CPU
+    go by gloo over the loopback interface, those of tensors on GPUs by NCCL.
+    """
     precision, remark = _precision(run)
     world = world_size(run)
+    if store is not None:
+        _join_group(store, world, on_gpus=bool(run.devices))
     accelerator = "cuda" if run.devices else "cpu"
     if world == 1 and precision == "32-true":
         return _one_device(accelerator), remark
@@ -86,63 +91,21 @@ def _one_device(kind: str) -> OneDevice:
     return OneDevice(device)
 
 
-@contextlib.contextmanager
-def ranks(run: TrainingRun) -> Iterator[None]:
-    """The other processes of the training, if it has any; they are ended with the block."""
-    world = world_size(run)
-    if world == 1 or "LOCAL_RANK" in os.environ:
-        yield
-        return
-    environ = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(world), "NODE_RANK": "0"}
-    os.environ.update(environ, LOCAL_RANK="0")
-    processes = [_start(run, rank) for rank in range(1, world)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            _end(process)
-        for name in (*environ, "LOCAL_RANK"):
-            os.environ.pop(name, None)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+def _join_group(store: dist.Store, world: int, *, on_gpus: bool) -> None:
+    here = next((name for _, name in socket.if_nameindex() if name in LOOPBACK), "")
+    if here:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", here)
+    backend, rank = "cpu:gloo,cuda:nccl" if on_gpus else "gloo", int(os.environ["LOCAL_RANK"])
+    if on_gpus:
+        torch.cuda.set_device(rank)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=EXCHANGE_TIMEOUT)
 
 
 def set_threads(run: TrainingRun, saved: int | None) -> None:
-    """CPU threads: those of the checkpoint (sums depend on them), else those of the run."""
-    run.threads = saved or run.spec.threads or run.threads or torch.get_num_threads()
+    """CPU threads of each process: those of the checkpoint (sums depend on them), else its share of the run's."""
+    threads = run.spec.threads or run.threads or torch.get_num_threads()
+    run.threads = saved or max(1, threads // world_size(run))
     torch.set_num_threads(run.threads)
-
-
-def description(run: TrainingRun) -> dict[str, Any]:
-    """What another process needs to take part, as JSON values."""
-    return {
-        "spec": run.spec.to_json(),
-        "folder": str(run.folder),
-        "dataset_folder": str(run.dataset_folder),
-        "devices": list(run.devices),
-        "threads": run.threads,
-        "checkpoint_seconds": run.checkpoint_seconds,
-        "start_weights": str(run.start_weights or ""),
-        "processes": run.processes,
-        "parent": os.getpid(),
-    }
-
-
-def _start(run: TrainingRun, rank: int) -> subprocess.Popen[bytes]:
-    environ = os.environ | {"LOCAL_RANK": str(rank), "OMP_NUM_THREADS": str(run.threads)}
-    process = subprocess.Popen([sys.executable, "-P", "-m", "digits.engines.pytorch.rank"], stdin=subprocess.PIPE, env=environ)
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(description(run)).encode())
-    process.stdin.close()
-    return process
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(KILL_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _precision(run: TrainingRun) -> tuple[str, str]:
@@ -150,9 +113,3 @@ def _precision(run: TrainingRun) -> tuple[str, str]:
     if wanted == "16-mixed" and not run.devices:
         return "bf16-mixed", "Half precision (16-mixed) exists on GPUs only; bf16-mixed is used instead."
     return wanted, ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,34 +1,73 @@
-"""One of the further processes of a data-parallel training: reads the run from stdin, trains along, reports nothing."""
+"""One of the further processes of a data-parallel training: reads the run from stdin, trains along, says on a pipe how it fares.
+
+What it says is described in `ranks`, which started it. It ends when stdin does, for then rank 0 has; requests to stop are for
+rank 0 alone, which agrees with the others on the step.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
+
+import torch.distributed as dist
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.training import TrainingSpec
 from digits.engines.base import TrainingRun
+from digits.engines.pytorch.devices import EXCHANGE_TIMEOUT, world_size
+from digits.engines.pytorch.ranks import BEAT_SECONDS, HOST, pack_error
 from digits.engines.pytorch.train import train_rank
-from digits.errors import JobStopped
+from digits.errors import JobStopped, ProcessLost
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import find_split, open_split
+from digits.utils.processes import die_with_parent
 
-PARENT_POLL_SECONDS = 1.0
 
-
-def main() -> int:
-    value = json.load(sys.stdin)
-    threading.Thread(target=_end_with, args=(value["parent"],), daemon=True).start()
+def main(argv: list[str]) -> int:
+    die_with_parent()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    speaker = Speaker(int(argv[0]))
+    value = json.loads(_first_line())
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        train_rank(run_from(value))
+        run = run_from(value)
+        store = dist.TCPStore(HOST, int(os.environ["MASTER_PORT"]), world_size(run), is_master=False, timeout=EXCHANGE_TIMEOUT)
+        speaker.say(ready=True)
+        train_rank(run, store)
     except JobStopped:
-        return 0
+        pass
+    except Exception as error:  # whatever a network text throws: rank 0 ends the job with it
+        speaker.say(time=time.monotonic(), secondary=isinstance(error, ProcessLost), error=pack_error(error))
+        traceback.print_exc()
+        return 1
+    speaker.say(done=True)
     return 0
+
+
+class Speaker:
+    """The writing end of the pipe to rank 0: JSON, one line each; a sign of life now and then from a thread of its own."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe, self._lock = open(pipe, "wb", buffering=0), threading.Lock()  # noqa: SIM115 - until the process ends
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def say(self, **words: Any) -> None:
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._pipe.write(json.dumps(words).encode() + b"\n")
+
+    def _beat(self) -> None:
+        while True:
+            self.say()
+            time.sleep(BEAT_SECONDS)
 
 
 def run_from(value: dict[str, Any]) -> TrainingRun:
@@ -47,15 +86,22 @@ def run_from(value: dict[str, Any]) -> TrainingRun:
         threads=value["threads"],
         checkpoint_seconds=value["checkpoint_seconds"],
         start_weights=Path(value["start_weights"]) if value["start_weights"] else None,
-        processes=value["processes"],
     )
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_POLL_SECONDS)
+def _first_line() -> bytes:
+    """Of stdin, which stays open. Read without Python's buffer: a thread that waits in there cannot be left behind."""
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(0, 1 << 16) or b"\n"
+    return line
+
+
+def _end_with_stdin() -> None:
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

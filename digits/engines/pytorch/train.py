@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from digits.domain.events import WarningEvent
 from digits.engines.base import TrainingRun
 from digits.engines.network.text import describe, own_frames
 from digits.engines.pytorch.build import TorchNetwork, build, check_module, takes_channels_last
-from digits.engines.pytorch.devices import OneDevice, check_devices, make_fabric, ranks, set_threads
+from digits.engines.pytorch.devices import OneDevice, check_devices, make_fabric, set_threads
 from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.inputs import Augmenter, Inputs
 from digits.engines.pytorch.losses import make_loss
 from digits.engines.pytorch.optimizers import make_optimizer
+from digits.engines.pytorch.ranks import broke_off, ranks
 from digits.engines.pytorch.step import TorchStep
 from digits.engines.pytorch.step_detection import DetectionStep
 from digits.engines.pytorch.weights import last_layer, read_snapshot, read_weights, same_labels, take_over
@@ -48,7 +50,7 @@ from digits.engines.training.setup import (
     write_files,
 )
 from digits.engines.training.validation_samples import ValidationSamples
-from digits.errors import DigitsError, NetworkError
+from digits.errors import DigitsError, NetworkError, ProcessLost
 
 if TYPE_CHECKING:
     from digits.engines.pytorch.fabric import Fabric
@@ -61,15 +63,15 @@ def train(run: TrainingRun) -> None:
     check_devices(run)
     found = checkpoint.read(run.folder / "checkpoint")
     set_threads(run, found["threads"] if found else None)
-    with ranks(run):
-        train_rank(run)
+    with ranks(run) as store:
+        train_rank(run, store)
 
 
-def train_rank(run: TrainingRun) -> None:
-    """This process's part of a training."""
+def train_rank(run: TrainingRun, store: dist.Store | None) -> None:
+    """This process's part of a training; by `store` it meets the others, if there are any."""
     torch.set_num_threads(run.threads)
     with _advised(run):
-        fabric, remark = make_fabric(run)
+        fabric, remark = make_fabric(run, store)
         if remark:
             run.emit(WarningEvent(code="precision", message=remark))
         _train(run, fabric)
@@ -175,6 +177,8 @@ def _advised(run: TrainingRun) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise out_of_memory(run, error) from error
     except Exception as error:
+        if broke_off(error):
+            raise ProcessLost("the exchange between the processes of the training broke off") from error
         if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
             raise out_of_memory(run, error) from error
         if "out of bounds" in str(error) and isinstance(error, IndexError | RuntimeError):

@@ -6,7 +6,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import digits
@@ -24,7 +24,7 @@ from digits.service.models.checks import check, check_best_metric
 from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
-from digits.service.models.gpus import resources
+from digits.service.models.gpus import cpu_processes, resources
 from digits.service.models.networks import NETWORK_FILE, Network, resolve
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.files import atomic
@@ -82,7 +82,8 @@ def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
         errors.update(check_best_metric(form, network.text, dataset.task))
     if errors or dataset is None or network is None or needs is None:
         raise FormErrors(errors)
-    models = tuple(_sweep(form, values, framework, dataset, network, needs))
+    processes = cpu_processes(service, form, framework, needs)
+    models = tuple(_sweep(form, values, framework, dataset, network, needs, processes))
     return Plan(dataset, models, needs, form.group_name, (*warnings, *_warnings(service, form, dataset)))
 
 
@@ -216,7 +217,13 @@ def _warnings(service: Service, form: ModelForm, dataset: Job) -> list[str]:
 
 
 def _sweep(
-    form: ModelForm, values: Mapping[str, Any], framework: str, dataset: Job, network: Network, needs: Resources
+    form: ModelForm,
+    values: Mapping[str, Any],
+    framework: str,
+    dataset: Job,
+    network: Network,
+    needs: Resources,
+    processes: int,
 ) -> list[PlannedModel]:
     """One model per combination of rate and batch size; names distinguish them when there are several."""
     seed = secrets.randbelow(2**31) if form.random_seed is None else form.random_seed
@@ -229,7 +236,8 @@ def _sweep(
         name += f" batch_size:{batch}" if len(batches) > 1 else ""
         update = {"model_name": name[:MAX_NAME], "learning_rate": [rate], "batch_size": None if batch is None else [batch]}
         stored = form_values(form.model_copy(update=update)) | _snapshot_choice(form, values)
-        planned.append(PlannedModel(name[:MAX_NAME], stored, _spec(form, framework, dataset, network, needs, rate, batch, seed)))
+        spec = _spec(form, framework, dataset, network, needs, rate, batch, seed)
+        planned.append(PlannedModel(name[:MAX_NAME], stored, replace(spec, cpu_processes=processes)))
     return planned
 
 

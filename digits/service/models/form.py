@@ -27,6 +27,7 @@ LR_DEFAULTS = {one: value for policy in LR_POLICIES.values() for one, value in p
 OUTSIDE = "What comes in from outside repeats the edge, in masks too; it is black where boxes are the labels."
 MAX_TEXT = 1_000_000
 MAX_NAME = 500
+MAX_PROCESSES = 64
 
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -267,6 +268,15 @@ class DeviceForm(FormModel):
     select_gpu_count: int | None = option(None, "Number of GPUs", "Any so many free ones; 0: the CPU.", ge=0, advanced=True)
     cpu_count: int | None = option(
         None, "CPU cores", "For training on the CPU; blank: all that jobs may use.", ge=1, advanced=True
+    )
+    cpu_processes: int | None = option(
+        None,
+        "CPU processes",
+        "So many processes share each batch of a training on the CPU, and the cores between them; the numbers are those of one. "
+        "Blank: what the server's setting says, usually 1.",
+        ge=1,
+        le=MAX_PROCESSES,
+        advanced=True,
     )
     precision: str = option(
         "32-true",

@@ -51,5 +51,8 @@ def missing_abilities(form: ModelForm, framework: str, task: str) -> dict[str, l
         if name not in row.augmentations and getattr(form, field) != ModelForm.model_fields[field].default:
             errors[field] = [f"{row.title} cannot do this here. Leave it out, or choose another framework."]
     several = {"select_gpu_count": form.select_gpu_count or 0} | {f: len(getattr(form, f) or ()) for f in GPU_LISTS}
-    errors |= {f: [f"{row.title} trains on one GPU here."] for f, count in several.items() if count > 1 and not row.multi_gpu}
+    one_gpu = f"{row.title} trains on one GPU here. Choose one, or PyTorch for several."
+    errors |= {f: [one_gpu] for f, count in several.items() if count > 1 and not row.multi_gpu}
+    if (form.cpu_processes or 1) > 1 and not row.cpu_processes:
+        errors["cpu_processes"] = [f"{row.title} trains in one process here. Leave the field blank, or choose PyTorch."]
     return errors

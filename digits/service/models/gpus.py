@@ -7,6 +7,7 @@ from typing import Any
 
 from digits.domain.jobs import Resources
 from digits.errors import DigitsError, FormErrors
+from digits.frameworks import frameworks
 from digits.ipc.supervisor_client import call
 from digits.service import Service
 from digits.service.models.form import ModelForm
@@ -69,12 +70,19 @@ def _count(form: ModelForm, available: int) -> int:
     return count
 
 
+def cpu_processes(service: Service, form: ModelForm, framework: str, needs: Resources) -> int:
+    """In how many processes a training on the CPU is done; 1 on GPUs, where each has one, and where a framework knows no more."""
+    if needs.gpus or not frameworks()[framework].cpu_processes:
+        return 1
+    return form.cpu_processes or service.settings.cpu_processes
+
+
 def _cpus(service: Service, form: ModelForm) -> int:
-    """CPU slots to request; 0 means all there are."""
+    """CPU slots to request, at least one for each process that the form names; 0 means all there are."""
     slots = service.settings.cpu_slots or os.cpu_count() or 1
     if form.cpu_count is not None and form.cpu_count > slots:
         raise FormErrors({"cpu_count": [f"{form.cpu_count} cores were requested, but jobs may use {slots} here."]})
-    return form.cpu_count or 0
+    return max(form.cpu_count, form.cpu_processes or 1) if form.cpu_count else 0
 
 
 def _from_driver() -> list[dict[str, Any]]:

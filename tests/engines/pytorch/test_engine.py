@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,7 +49,7 @@ class TestTorch(EngineContract):
         spec = self.spec(network=TEXTS["numbers"], epochs=2, batch_size=7)
         curves = []
         for processes in (1, 2):
-            events = train(pictures, tmp_path / str(processes), spec, processes=processes)
+            events = train(pictures, tmp_path / str(processes), replace(spec, cpu_processes=processes))
             curves.append([(e.step, e.phase, e.values) for e in events if isinstance(e, MetricEvent)])
         assert [c[:2] for c in curves[0]] == [c[:2] for c in curves[1]]
         for (_, _, one), (_, _, two) in zip(*curves, strict=True):

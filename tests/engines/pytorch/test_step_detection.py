@@ -101,7 +101,7 @@ def test_two_processes_judge_all_pictures(squares: Path, tmp_path: Path) -> None
     plan = spec(network=WHOLE.replace("Dropout(0.3)", "Dropout(0)"), epochs=1)
     values = []
     for processes in (1, 2):
-        events = train(squares, tmp_path / str(processes), plan, processes=processes)
+        events = train(squares, tmp_path / str(processes), replace(plan, cpu_processes=processes))
         values.append([e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"])
     for one, two in zip(*values, strict=True):
         assert one == pytest.approx(two, rel=1e-4, nan_ok=True)

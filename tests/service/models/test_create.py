@@ -285,6 +285,41 @@ def test_without_gpus_the_default_is_the_cpu(make: Make, monkeypatch: pytest.Mon
     assert make(select_gpu="next")[0].gpus == 0
 
 
+@pytest.mark.parametrize("sent", [{"select_gpu_count": "2"}, {"select_gpus_list": "0,1"}, {"select_gpus": ["0", "1"]}])
+def test_two_gpus_are_refused_where_the_framework_uses_one(two_gpus: None, refused: Any, sent: dict[str, Any]) -> None:
+    errors = refused(framework="tensorflow", standard_networks="lenet", **sent)
+    assert errors == dict.fromkeys(sent, ["TensorFlow trains on one GPU here. Choose one, or PyTorch for several."])
+
+
+@pytest.mark.parametrize(
+    ("sent", "processes", "slots"),
+    [
+        ({}, 1, 0),
+        ({"cpu_processes": "2"}, 2, 0),
+        ({"cpu_processes": "3", "cpu_count": "1"}, 3, 3),
+        ({"cpu_processes": "2", "select_gpu_count": "1"}, 1, 1),
+    ],
+)
+def test_processes_on_the_cpu(
+    two_gpus: None, service: Service, make: Make, sent: dict[str, str], processes: int, slots: int
+) -> None:
+    (job,) = make(**{"select_gpu": "cpu", **sent})
+    assert (spec_of(service, job).cpu_processes, job.cpus) == (processes, slots)
+
+
+def test_the_setting_says_how_many_processes_where_the_form_does_not(service: Service, dataset: Job) -> None:
+    two = replace(service, settings=replace(service.settings, cpu_processes=2))
+    values = {"dataset": dataset.id, "model_name": "m", "standard_networks": "lenet", "select_gpu": "cpu"}
+    for sent, processes in (({}, 2), ({"cpu_processes": "1"}, 1)):
+        plan = plan_models(two, "classification", {**values, **sent})
+        assert [model.spec.cpu_processes for model in plan.models] == [processes]
+
+
+def test_a_framework_of_one_process_refuses_more(refused: Any) -> None:
+    errors = refused(framework="tensorflow", standard_networks="lenet", cpu_processes="2")
+    assert errors == {"cpu_processes": ["TensorFlow trains in one process here. Leave the field blank, or choose PyTorch."]}
+
+
 @pytest.fixture
 def trained(service: Service, make: Make) -> Job:
     """A model with snapshots of the epochs 0.5 and 1."""
