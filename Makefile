@@ -6,6 +6,8 @@ EXTRAS ?=
 TEST_PROCESSES ?= 2
 # A file's tests share servers and models, so they stay together; long files begin first (tests/conftest.py).
 DISTRIBUTION := --dist loadfile --no-loadscope-reorder
+# Every worker and server of the tests reads what was compiled once, also where the surroundings forbid writing it.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/pip --disable-pip-version-check
 comma := ,
 SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
