@@ -70,9 +70,8 @@ class GroupGradients:
         return self.weights
 
     def _descend(self, total: Tensor, factor: Any, **options: Any) -> None:
-        """Backward of `total` times `factor`."""
-        seed = factor.to(total.dtype) if isinstance(factor, Tensor) else total.new_full((), factor)
-        self.backward(total, gradient=seed, **options)
+        """Backward of `total` times `factor`: as a product, since `backward(gradient=…)` would load SymPy at the first step."""
+        self.backward(total * (factor.to(total.dtype) if isinstance(factor, Tensor) else factor), **options)
 
     def _scale(self, factor: Any) -> None:
         found = [p.grad for p in self.parameters if p.grad is not None]

@@ -224,7 +224,7 @@ def _open_batch(file: Path) -> pa.RecordBatch:
 def _numbers(column: Any, shape: tuple[int, ...] | None) -> np.ndarray | None:
     """A mapped column of numbers as (rows, *shape) without a copy; None when it holds bytes or text."""
     kind = column.type
-    flat = column.flatten() if pa.types.is_fixed_size_list(kind) else column
+    flat = column.values if pa.types.is_fixed_size_list(kind) else column  # `flatten` would load all of pyarrow.compute
     if not (pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type)) or shape is None:
         return None
     return flat.to_numpy(zero_copy_only=True).reshape(len(column), *shape)
