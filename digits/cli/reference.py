@@ -1,4 +1,4 @@
-"""Writes the pages of `docs/` that are made from the code: commands, settings, rooms. `python -m digits.cli.reference docs`."""
+"""Writes the pages of `docs/` that are made from the code: `python -m digits.cli.reference docs`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import click
 import digits
 from digits.cli import COMMANDS, group
 from digits.config import Settings
+from digits.domain.metrics import METRICS, MetricFacts
 from digits.frameworks import frameworks
+from digits.metrics.notes import NOTES
 from digits.networks.catalog import standard_networks
 
 
 def pages() -> dict[str, str]:
     """File name below `docs/` → its text."""
-    return {"cli.md": _commands(), "configuration.md": _configuration(), "rooms.md": _rooms()}
+    return {"cli.md": _commands(), "configuration.md": _configuration(), "metrics.md": _metrics(), "rooms.md": _rooms()}
 
 
 def _commands() -> str:
@@ -76,6 +78,63 @@ def _configuration() -> str:
         default = f"`{f.default}`" if f.default != "" else "empty"
         rows += f"| `{f.name}` | `DIGITS_{f.name.upper()}` | {default} | {f.metadata['help']} |\n"
     return CONFIGURATION.format(rows=rows)
+
+
+METRICS_HEAD = """# Metrics
+
+Made from the code by `make docs`: every metric with its formula, what it is taken over, and the library that it is compared with
+(`tests/truth/`). A metric is counted by the same code in the validation of a training, in an evaluation and for the baseline.
+
+* **Over a whole split.** Metrics are sums, or what was kept of every picture, brought together once: batch sizes, the order
+  of the records and the number of processes change nothing.
+* **No numbers.** An output with NaN or infinity is wrong, is counted as such, and makes no snapshot the best.
+* **Units.** Shares are fractions from 0 to 1 in JSON and files, percents on pages. Errors are in the label's units, also where
+  the network learns labels divided by the full scale of their type; its loss is not.
+* **Nothing to measure** is no value: `null` in JSON, a dash on pages, never 0.
+* **Baseline.** Beside each metric stands what the trivial answer scores on the very same pictures, of every split, list or folder
+  that is evaluated. It is made from the training labels alone:
+  {guesses}. Of several the best counts.
+* **Columns.** A regression of several numbers has `mae/<column>`, `rmse/<column>` and `r2/<column>` of each, by the names that
+  the table of the data set gives.
+* **Own metrics** of a network text are described by its `METRICS` ([Networks](networks.md#metrics)).
+
+`loss` is compared with the same loss only: of the parts of a loss, of class weights and of other losses there are other numbers.
+
+| name | title | better | range | taken over |
+|---|---|---|---|---|
+{facts}
+"""
+
+METRICS_NOTES = """
+## {name}
+
+{title}.
+
+* **Formula**: {formula}
+* **Source**: {source}
+* **Taken over**: {over}
+* **Ties**: {ties}
+* **Nothing to measure**: {empty}
+* **Compared with**: {compared}
+"""
+GUESSES = """the most frequent class (its probabilities the shares of all), how frequent each label is, the most frequent class
+  for every pixel, no box, the mean of each column, the mean colour or the unchanged input"""
+
+
+def _metrics() -> str:
+    rows = [f"| `{name}` | {one.title} | {one.better or '–'} | {_range(one)} | {one.over} |" for name, one in METRICS.items()]
+    text = METRICS_HEAD.format(guesses=GUESSES, facts="\n".join(rows))
+    for name, one in METRICS.items():
+        note = NOTES[name]
+        more = {"source": note.source or "–", "ties": note.ties or "none", "over": one.over, "title": one.title}
+        text += METRICS_NOTES.format(name=name, formula=note.formula, empty=note.empty, compared=note.compared, **more)
+    return text
+
+
+def _range(one: MetricFacts) -> str:
+    """Its ends, in its unit."""
+    low, high = (word if end is None else f"{end:g}".replace("-", "−") for word, end in (("−∞", one.low), ("∞", one.high)))
+    return f"{low} to {high}{' dB' if one.unit == 'dB' else ''}"
 
 
 ROOMS = """# Rooms

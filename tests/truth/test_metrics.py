@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from sklearn import config_context
 from sklearn import metrics as sk
 
+import digits
 from digits.domain.metrics import LOSS, METRICS
+from digits.metrics.notes import NOTES
 from digits.tasks import TASKS
 from digits.testing.tasks import joined
 from tests.truth.metrics import COMPARED, Compared, _scored, evaluated
@@ -83,6 +86,16 @@ def test_an_evaluation_of_classes_is_what_libraries_say(samples: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in METRICS if name != LOSS])
 def test_every_metric_is_compared(name: str) -> None:
     assert any(name in one.covers for one in COMPARED)
+
+
+def test_every_metric_is_described() -> None:
+    page = (Path(digits.__file__).parents[1] / "docs/metrics.md").read_text()
+    assert list(NOTES) == list(METRICS)
+    for name, one in METRICS.items():
+        assert one.over, name
+        assert f"\n## {name}\n\n{one.title}.\n\n* **Formula**: {NOTES[name].formula}\n" in page
+        libraries = {compared.library for compared in COMPARED if name in compared.covers}
+        assert name == LOSS or any(library in NOTES[name].compared for library in libraries)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
