@@ -12,12 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from digits.engines.pytorch.inputs import Inputs
+from digits.engines.training.preprocessing import Preprocessing
 from digits.images.place import NOISE, ZERO, fill_of
+from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.images.prepare_for_model import Fitting, Preparer
 from digits.service.models.templates.predicting import read_feature
-from digits.storage.records.codec import as_stored
+from digits.storage.records.codec import as_stored, can_encode, decode, encode
 from digits.tasks import Labels, of
 from tests.ingest import objects
 from tests.ingest.making import FOLDER, Run, make_job, picture, run_job
@@ -222,3 +229,56 @@ def test_records_of_other_data_sets_are_compressed_once(tmp_path: Path) -> None:
         np.testing.assert_array_equal(fitting.fitted(feature), as_stored(feature, "jpg"))
     plain = {**meta, "image": {**meta["image"], "feature_encoding": "none"}}
     assert Fitting(plain, task, "none").takes(feature.shape)
+
+
+KINDS = [("uint8", c) for c in (1, 3, 4, 6)] + [("uint16", c) for c in (1, 3, 5)] + [("float32", 1), ("float32", 3)]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(KINDS),
+    encoding=st.sampled_from(["none", "png", "jpg"]),
+    quality=st.integers(30, 95),
+    mode=st.sampled_from(["squash", "crop", "fill", "half_crop"]),
+    fill=st.sampled_from([NOISE, ZERO]),
+    size=st.tuples(st.integers(4, 40), st.integers(4, 40)),
+    mean=st.sampled_from(["none", "pixel"]),
+    seed=st.integers(0, 2**31),
+)
+def test_the_input_of_the_training_is_that_of_the_prediction_bit_for_bit(
+    tmp_path: Path,
+    kind: tuple[str, int],
+    encoding: str,
+    quality: int,
+    mode: str,
+    fill: str,
+    size: tuple[int, int],
+    mean: str,
+    seed: int,
+) -> None:
+    """File → feature → bytes of a record → input of a training, against file → input of a prediction."""
+    dtype, channels = kind
+    encoding = encoding if can_encode(np.dtype(dtype), channels, encoding) else "none"
+    low, high = (0, 60_000) if dtype == "uint16" else (0, 256)
+    values = np.random.default_rng(seed).uniform(low, high, (*size, channels)).astype(dtype)
+    path = tmp_path / f"{dtype}-{channels}.tif"
+    layout: dict[str, Any] = {"planarconfig": "contig"} if channels > 1 else {}
+    shown = values if channels > 1 else values[..., 0]
+    tifffile.imwrite(path, shown, photometric="rgb" if channels == 3 else "minisblack", **layout)
+    preparation = Preparation(WIDTH, HEIGHT, channels, mode, dtype=dtype_word(dtype, channels), fill=fill)
+    feature, _, _ = preparation.read(str(path))
+
+    stored = feature if encoding == "none" else decode(encode(feature, encoding, quality))
+    shape: Any = stored.shape
+    preprocessing = Preprocessing(shape, shape, mean, (20.0,) * channels if mean == "pixel" else (), std=3.5, dtype=dtype)
+    inputs = Inputs(preprocessing, None, torch.device("cpu"))
+    seen = inputs(np.ascontiguousarray(stored)[np.newaxis].copy())
+
+    described = {**preparation.to_json(), "feature_encoding": encoding, "jpeg_quality": quality}
+    meta = {"input_shape": shape, "stored_shape": shape, "preparation": preprocessing.to_json(), "image": described}
+    for source in (path, path.read_bytes()):
+        found = Preparer(meta)(source)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(inputs(np.array(found[np.newaxis], order="C")).numpy(), seen.numpy())
+    if dtype_word(dtype, channels) == EIGHT_BIT:
+        np.testing.assert_array_equal(read_feature(path, meta), stored)
