@@ -103,7 +103,7 @@ class BareModel:
 
         predictor = load_predictor(server.snapshot, "cpu")
         self.torch, self.module = torch, predictor.module.to(memory_format=torch.contiguous_format)  # as PyTorch makes them
-        self.mean = predictor.inputs.image
+        self.mean = predictor.inputs.mean_for(predictor.preprocessing.input_shape[1:])
         self.scale = 1.0 / predictor.preprocessing.std
 
     def __call__(self, paths: list[Path]) -> np.ndarray:

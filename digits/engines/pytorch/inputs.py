@@ -28,7 +28,6 @@ class Inputs:
         self.mean_image = mean_image  # (C, H, W)
         self.device = device
         self.layout = torch.contiguous_format  # or channels_last, where the network takes it
-        self.image = None if mean_image is None else torch.as_tensor(np.ascontiguousarray(mean_image), device=device).float()
         self._means: dict[tuple[int, ...], Tensor | None] = {}
 
     def __call__(self, features: np.ndarray) -> Tensor:

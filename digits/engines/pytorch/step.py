@@ -265,10 +265,9 @@ class TorchStep(TrainingStep):
     # -- state --------------------------------------------------------------------------------------------------
 
     def snapshot(self, metadata: dict[str, Any]) -> bytes:
-        image = self.inputs.image
         metadata = {**metadata, CHANNELS_LAST: self.inputs.layout is torch.channels_last}
         metadata[PROBABILITIES] = self.network.probabilities
-        return pack(self.module, metadata, None if image is None else image.cpu().numpy())
+        return pack(self.module, metadata, self.inputs.mean_image)
 
     def state(self, loop: dict[str, Any]) -> bytes:
         window = self._since()
