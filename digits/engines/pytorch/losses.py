@@ -51,25 +51,39 @@ def make_loss(
 
 
 def own_loss(own: Callable[..., Any] | None, outputs: Any, targets: Tensor, ignored: int) -> dict[str, LossValue]:
-    """What a text's loss gives. Where no sample has a label, it is shown labels of class 0, and what it says weighs nothing."""
-    samples, targets = labelled(targets, ignored)
-    return weighted_values(outputs if own is None else own(outputs, targets), samples)
+    """What a text's loss gives. A mean over a batch without a label is no number, nor is its gradient: it is left out. (A GPU is
+    waited for to know this, only where a text's loss for maps is a mean.)"""
+    value, samples = outputs if own is None else own(outputs, targets), labelled(targets, ignored)
+    if isinstance(samples, Tensor) and _has_means(value) and not samples:
+        value = _without_means(value, outputs)
+    return weighted_values(value, samples)
+
+
+def _has_means(value: Any) -> bool:
+    parts = value.values() if isinstance(value, Mapping) else [value]
+    return not all(isinstance(part, tuple) for part in parts)
+
+
+def _without_means(value: Any, outputs: Any) -> Any:
+    """What a text's loss gave, but 0 with gradients of 0 for what is no sum with its weight."""
+    nothing = sum((output * 0).sum() for output in names_of(outputs).values())
+    if not isinstance(value, Mapping):
+        return nothing
+    return {name: part if isinstance(part, tuple) else nothing for name, part in value.items()}
 
 
 def own_metrics(own: Callable[..., Any], outputs: Any, targets: Tensor, ignored: int) -> dict[str, LossValue]:
-    """What a text's metrics give, with their weights as `own_loss` has them; vectors are averaged."""
-    samples, targets = labelled(targets, ignored)
+    """What a text's metrics give, with their weights as `weighted_values` has them; vectors are averaged."""
+    samples = labelled(targets, ignored)
     found = named_values(own(outputs, targets))
     return {name: _weighted(v if isinstance(v, tuple) else torch.as_tensor(v).float(), samples) for name, v in found.items()}
 
 
-def labelled(targets: Tensor, ignored: int) -> tuple[Any, Tensor]:
-    """The number of samples with a label, and `targets` (N, …), which are 0 where there is none such: a mean over no label is
-    no number, and nor is its gradient."""
+def labelled(targets: Tensor, ignored: int) -> Any:
+    """The number of samples with a label in targets (N, …): a tensor where some may have none."""
     if ignored == NONE_IGNORED or targets.is_floating_point():
-        return float(len(targets)), targets
-    samples = (targets != ignored).flatten(1).any(1).sum()
-    return samples, torch.where(samples > 0, targets, 0)
+        return float(len(targets))
+    return (targets != ignored).flatten(1).any(1).sum()
 
 
 def weighted_values(value: Any, samples: Any) -> dict[str, LossValue]:

@@ -74,10 +74,13 @@ def train_rank(run: TrainingRun, store: dist.Store | None) -> None:
         fabric, remark = make_fabric(run, store)
         if remark:
             run.emit(WarningEvent(code="precision", message=remark))
-        _train(run, fabric)
+        with opened(run, fabric) as loop:
+            loop.run()
 
 
-def _train(run: TrainingRun, fabric: Fabric | OneDevice) -> None:
+@contextmanager
+def opened(run: TrainingRun, fabric: Fabric | OneDevice) -> Iterator[TrainingLoop]:
+    """The loop of a training with all that it needs, before its first step."""
     seed = seed_for(run.spec, run.folder.name)
     _seed(seed)
     stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
@@ -104,7 +107,7 @@ def _train(run: TrainingRun, fabric: Fabric | OneDevice) -> None:
         if fabric.global_rank == 0:
             write_files(run, metadata(run, preprocessing, context))
         samples = ValidationSamples(run, validation)
-        TrainingLoop(run, calendar, training_step, source, snapshot_manager, samples, from_trained).run()
+        yield TrainingLoop(run, calendar, training_step, source, snapshot_manager, samples, from_trained)
 
 
 def _training_step(

@@ -50,39 +50,45 @@ def make_loss(
 
 def own_loss(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:
     """What a text's loss gives: a scalar (a mean over samples), a sum with its weight, or a mapping of either whose `loss` is
-    the total (else the sum of all). Where no sample has a label, it is shown labels of class 0, and what it says weighs
-    nothing."""
-    samples, targets = labelled(targets, ignored)
-    value = own(outputs, targets)
+    the total (else the sum of all)."""
+    samples = labelled(targets, ignored)
+    value, shown = own(outputs, targets), _shown(targets, samples)
+    found = own(outputs, shown) if shown is not targets else value
     if tf.is_tensor(value) or isinstance(value, tuple):
-        return {"loss": _weighted(value, samples)}
+        return {"loss": _weighted(value, found, samples)}
     if not isinstance(value, Mapping) or not value:
         raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
-    values = {str(name): _weighted(part, samples) for name, part in value.items()}
+    values = {str(name): _weighted(part, found[name], samples) for name, part in value.items()}
     return values if "loss" in values else {"loss": total_of(values.values()), **values}
 
 
 def own_metrics(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:
     """What a text's metrics give, with their weights as `own_loss` has them; vectors are averaged."""
-    samples, targets = labelled(targets, ignored)
-    return {name: _weighted(value, samples) for name, value in named_values(own(outputs, targets)).items()}
+    samples = labelled(targets, ignored)
+    return {name: _weighted(value, value, samples) for name, value in named_values(own(outputs, targets)).items()}
 
 
-def labelled(targets: Any, ignored: int) -> tuple[Any, Any]:
-    """The number of samples with a label, float32, and `targets` (N, …), which are 0 where there is none such: a mean over no
-    label is no number, and nor is its gradient."""
+def labelled(targets: Any, ignored: int) -> Any:
+    """The number of samples with a label in targets (N, …), float32."""
     if ignored == NONE_IGNORED or not targets.dtype.is_integer:
-        return tf.cast(tf.shape(targets)[0], tf.float32), targets
+        return tf.cast(tf.shape(targets)[0], tf.float32)
     kept = tf.cast(targets != ignored, tf.float32)
-    samples = tf.reduce_sum(tf.reduce_max(kept, axis=list(range(1, len(targets.shape)))))
-    return samples, tf.where(samples > 0, targets, tf.zeros_like(targets))
+    return tf.reduce_sum(tf.reduce_max(kept, axis=list(range(1, len(targets.shape)))))
 
 
-def _weighted(value: Any, samples: Any) -> LossValue:
+def _shown(targets: Any, samples: Any) -> Any:
+    """Targets of which a mean can be taken: a mean over a batch without a label is no number, nor is its gradient, so there all
+    are class 0, and the mean weighs nothing."""
+    return (
+        tf.where(samples > 0, targets, tf.zeros_like(targets)) if len(targets.shape) > 1 and targets.dtype.is_integer else targets
+    )
+
+
+def _weighted(value: Any, mean: Any, samples: Any) -> LossValue:
     """A mean with the number of samples as its weight, or a sum with the weight that the text says. Vectors are averaged, but
     summed up where they are said to be sums."""
     if not isinstance(value, tuple):
-        return one_part(tf.reduce_mean(tf.cast(value, tf.float32)) * samples, samples)
+        return one_part(tf.reduce_mean(tf.cast(mean, tf.float32)) * samples, samples)
     if len(value) != 2:
         raise NetworkError(f"loss(outputs, targets) gave {len(value)} values, expected a sum and its weight.", advice=LOSS_ADVICE)
     total, weight = (tf.reduce_sum(tf.cast(part, tf.float32)) for part in value)

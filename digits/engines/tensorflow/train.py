@@ -55,8 +55,8 @@ def train(run: TrainingRun) -> None:
     run.threads = (found["threads"] if found else 0) or run.spec.threads or run.threads or os.cpu_count() or 1
     start(run.threads, gpu=bool(run.devices), repeatable=not run.devices)
     check_devices(run)
-    with _advised(run):
-        _train(run)
+    with _advised(run), opened(run) as loop:
+        loop.run()
 
 
 def check_devices(run: TrainingRun) -> None:
@@ -77,7 +77,9 @@ def check_devices(run: TrainingRun) -> None:
         )
 
 
-def _train(run: TrainingRun) -> None:
+@contextmanager
+def opened(run: TrainingRun) -> Iterator[TrainingLoop]:
+    """The loop of a training with all that it needs, before its first step."""
     seed = seed_for(run.spec, run.folder.name)
     stored = run.train.meta.feature_shape or tuple(run.train.feature(0).shape)
     preprocessing, mean_image = with_measured(
@@ -96,7 +98,7 @@ def _train(run: TrainingRun) -> None:
         snapshot_manager = make_snapshot_manager(run, training_step, preprocessing, context, SUFFIX)
         write_files(run, metadata(run, preprocessing, context))
         samples = ValidationSamples(run, sources[1])
-        TrainingLoop(run, calendar, training_step, sources[0], snapshot_manager, samples, from_trained).run()
+        yield TrainingLoop(run, calendar, training_step, sources[0], snapshot_manager, samples, from_trained)
 
 
 def _open_size(run: TrainingRun, context: NetworkContext) -> NetworkContext:
