@@ -15,13 +15,16 @@ import pytest
 from flask.testing import FlaskClient
 
 from digits.config import Settings
+from digits.domain.datasets import DatasetInfo
 from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets import from_source as plugin_datasets
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.service.plugins.views import ViewSample
+from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
+from digits.storage.records.codec import as_stored
 from digits.storage.records.open import open_records
 from digits.storage.records.reader import RecordReader
 from digits.web.app import create_app
@@ -124,6 +127,13 @@ def test_its_static_inference_form_makes_what_is_tested(harbour: Harbour) -> Non
         ((3, 6, 6), 3)
     ]
     assert entries.keys == ["asked (3 ships)"]
+    described = DatasetInfo(
+        task="classification", class_labels=(), splits={}, extra={"feature_encoding": "jpg", "jpeg_quality": 5}
+    )
+    write_json(harbour.service.folder(job.id).dataset_file, described.to_json())
+    compressed = plugin_datasets.inference_entries(harbour.service, job, {"fleet": "flag", "ships": "3"}).features[0]
+    np.testing.assert_array_equal(compressed, as_stored(np.asarray(entries.features[0]), "jpg", 5))
+    assert not np.array_equal(compressed, entries.features[0])  # what comes in as the records did is what the model knows
 
 
 def test_its_view_fills_the_header_and_wraps_the_results(harbour: Harbour) -> None:

@@ -25,7 +25,6 @@ DTYPES = ("uint8", "uint16", "int16", "float32")
 RANGES = {"uint8": (0, 255), "uint16": (0, 65535), "int16": (-32768, 32767), "float32": (-1e4, 1e4)}
 NOTHING = Augmentation(hsv_use=True, hsv_h=0.0, hsv_s=0.0, hsv_v=0.0)
 
-fifty = settings(max_examples=50)  # TensorFlow takes some milliseconds for each
 dtypes, channels, sides = st.sampled_from(DTYPES), st.integers(1, 8), st.integers(1, 9)
 seeds = st.integers(0, 2**31)
 moves = st.builds(
@@ -86,7 +85,7 @@ def augmented(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@fifty
+@settings(max_examples=200)
 @given(dtype=dtypes, count=channels, height=sides, width=sides, seed=seeds)
 def test_without_strength_each_bit_stays(engine: str, dtype: str, count: int, height: int, width: int, seed: int) -> None:
     assert not NOTHING.active
@@ -98,7 +97,6 @@ def test_without_strength_each_bit_stays(engine: str, dtype: str, count: int, he
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@fifty
 @given(augmentation=moves, dtype=dtypes, count=channels, height=sides, width=sides, seed=seeds)
 def test_parts_without_strength_add_nothing_to_others(
     engine: str, augmentation: Augmentation, dtype: str, count: int, height: int, width: int, seed: int
@@ -112,7 +110,6 @@ def test_parts_without_strength_add_nothing_to_others(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@fifty
 @given(augmentation=strengths, count=channels, height=sides, width=sides, seed=seeds)
 def test_the_same_picture_in_another_type_is_changed_alike(
     engine: str, augmentation: Augmentation, count: int, height: int, width: int, seed: int
@@ -128,7 +125,6 @@ def test_the_same_picture_in_another_type_is_changed_alike(
 
 
 @pytest.mark.skipif(not HAS_TENSORFLOW, reason="TensorFlow is not installed")
-@fifty
 @given(augmentation=strengths, dtype=dtypes, count=channels, height=sides, width=sides, seed=seeds)
 def test_the_engines_change_a_picture_alike(
     augmentation: Augmentation, dtype: str, count: int, height: int, width: int, seed: int
@@ -144,7 +140,6 @@ def test_the_engines_change_a_picture_alike(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@fifty
 @given(rgb=st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=6), seed=seeds, strength=st.floats(0.01, 0.5))
 def test_colours_are_shifted_as_colorsys_has_it_and_stop_at_full_intensity(
     engine: str, rgb: list[tuple[int, int, int]], seed: int, strength: float
@@ -172,7 +167,6 @@ def test_what_lies_beyond_the_range_that_was_measured_is_not_cut(engine: str, dt
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@fifty
 @given(dtype=dtypes, count=channels, seed=seeds)
 def test_contrast_and_noise_are_their_formulas(engine: str, dtype: str, count: int, seed: int) -> None:
     augmentation = Augmentation(noise=0.05, contrast=0.4)
@@ -187,7 +181,6 @@ def test_contrast_and_noise_are_their_formulas(engine: str, dtype: str, count: i
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@fifty
 @given(flip=st.sampled_from(["fliplr", "flipud", "fliplrud"]), dtype=dtypes, count=channels, side=sides, width=sides, seed=seeds)
 def test_flips_and_quarter_turns_move_pixels_and_masks_bit_for_bit(
     engine: str, flip: str, dtype: str, count: int, side: int, width: int, seed: int
@@ -208,7 +201,6 @@ def test_flips_and_quarter_turns_move_pixels_and_masks_bit_for_bit(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@fifty
 @given(augmentation=moves, height=st.integers(8, 20), width=st.integers(8, 20), seed=seeds)
 def test_a_mask_says_of_each_pixel_what_is_seen_there(
     engine: str, augmentation: Augmentation, height: int, width: int, seed: int
