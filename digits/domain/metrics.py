@@ -183,6 +183,7 @@ def column_title(name: str) -> str:
 
 
 def as_json(declared: Declared | None = None, kinds: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """What is known of all metrics that a page may show, by name."""
-    names = [*METRICS, *(declared or {}), *(kinds or {})]
-    return {name: asdict(facts(name, (kinds or {}).get(name, ""), declared)) for name in dict.fromkeys(names)}
+    """What is known of all metrics that a page may show, by name, with their `place` in tables: JSON keeps no order."""
+    names = dict.fromkeys([*METRICS, *(declared or {}), *(kinds or {})])
+    found = {name: asdict(facts(name, (kinds or {}).get(name, ""), declared)) for name in names}
+    return {name: {**said, "place": place} for place, (name, said) in enumerate(found.items())}

@@ -68,8 +68,9 @@ class Regression(Task):
     def describe_output(
         self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
-        """`values`: the first numbers of (K,), in the label's units."""
-        return {"values": numbers(output)}
+        """`values`: the first numbers of (K,), in the label's units, and `names` of these, where the data set has some."""
+        names = labels.columns[:MOST_NUMBERS] if len(labels.columns) == output.size else ()
+        return {"values": numbers(output), "names": list(names)}
 
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
         import numpy as np

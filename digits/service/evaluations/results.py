@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.classes import NO_CLASS, match_classes
-from digits.domain.datasets import IGNORED, VAL_DB
+from digits.domain.datasets import IGNORED, VAL_DB, columns_in
 from digits.domain.events import BaselineEvent
 from digits.domain.inference import OUTPUT, RANKED, EvaluationSpec
 from digits.domain.jobs import Status
@@ -283,7 +283,8 @@ class _Pictures:
         self.match = match_classes(info.class_labels if info else (), labels)
         self.void = info.ignored if info else IGNORED
         ignored = self.void if self.match.is_same else NO_CLASS
-        self.labels = Labels(class_labels=tuple(labels), ignored=ignored, missing=self.match.missing)
+        columns = columns_in(info.extra) if info else ()
+        self.labels = Labels(class_labels=tuple(labels), ignored=ignored, columns=columns, missing=self.match.missing)
 
     def feature(self, row: Row) -> np.ndarray | None:
         """(C, H, W) as the network got it; None where it is not there (any more)."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, request, url_for
 
+from digits.domain.events import BaselineEvent
 from digits.domain.inference import RANKED, EvaluationSpec
 from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import column_title, facts, value_text
@@ -138,6 +139,7 @@ def page_context(job: Job) -> dict[str, Any]:
         "head_of": column_title,
         "shown": value_text,
         "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
+        "compared": () if baseline is None or is_ranked(result) else compared(result, baseline),
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
         "matrix": downloads.confusion_rows(result) if "confusion" in result else [],
         "table_classes": TABLE_CLASSES,
@@ -188,6 +190,11 @@ def title_of(name: str) -> str:
 def over(name: str) -> str:
     """What a metric is taken over, in words."""
     return facts(name).over
+
+
+def compared(result: dict[str, Any], baseline: BaselineEvent) -> set[str]:
+    """Metrics of single classes or columns that the baseline has too."""
+    return {name for row in result["per_class"] for name in row if f"{name}/{row['label']}" in baseline.values}
 
 
 def top_pictures(job: Job, first: int = 0, count: int | None = None) -> dict[str, list[dict[str, Any]]]:

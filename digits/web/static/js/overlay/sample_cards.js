@@ -126,13 +126,13 @@ class NumbersCard {
   }
 
   /** @param {Sample} made */
-  show({ values }) {
+  show({ values, names = [] }) {
     const cell = (/** @type {number} */ value) => el("td", { class: "num" }, measured(value));
     const rows = values.map((/** @type {number} */ value, /** @type {number} */ i) =>
       el(
         "tr",
         {},
-        el("th", { scope: "row" }, values.length > 1 ? String(i + 1) : "value"),
+        el("th", { scope: "row" }, names[i] ?? (values.length > 1 ? String(i + 1) : "value")),
         cell(value),
         this.truth && cell(this.truth[i]),
       )

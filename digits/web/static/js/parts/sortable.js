@@ -1,5 +1,6 @@
 // @ts-check
-// Tables whose rows are sorted by a click on a heading: the first column by names, the others by numbers.
+// Tables whose rows are sorted by a click on a heading: the first column by names, the others by numbers. Of a cell counts what
+// comes first; what stands under it does not.
 
 import { all, el } from "./elements.js";
 
@@ -26,7 +27,7 @@ function sort(table, heads, column) {
   heads[column].setAttribute("aria-sort", up ? "ascending" : "descending");
   const compare = column ? byNumber : byName;
   const text = (/** @type {HTMLElement} */ row) =>
-    /** @type {HTMLTableRowElement} */ (row).cells[column].textContent?.trim() ?? "";
+    /** @type {HTMLTableRowElement} */ (row).cells[column].firstChild?.textContent?.trim() ?? "";
   const rows = all("tr", table.tBodies[0]).sort((a, b) => (up ? 1 : -1) * compare(text(a), text(b)));
   table.tBodies[0].append(...rows);
 }
@@ -46,4 +47,4 @@ export const byName = (a, b) => a.localeCompare(b, undefined, { numeric: true })
 export const byNumber = (a, b) => valueOf(a) - valueOf(b);
 
 /** @param {string} text */
-const valueOf = (text) => (text === "–" ? -1 : Number(text.replace(/[,%\s]/g, "")));
+const valueOf = (text) => (text === "–" ? -Number.MAX_VALUE : Number(text.replace(/[,%\s]/g, "")));

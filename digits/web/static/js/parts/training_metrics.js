@@ -76,24 +76,27 @@ export function classTable(state) {
   if (!found.size) return null;
   const classes = [...found.values()];
   const kinds = [...new Set(classes.flatMap((row) => Object.keys(row)))];
+  kinds.sort((a, b) => place(state, a) - place(state, b));
   const guess = state.baseline?.values ?? {};
-  const compared = kinds.find((kind) => classes.some((row) => row[kind] in guess));
-  const heads = [
-    state.parts[0],
-    ...kinds.map((kind) => state.facts(kind).column || state.facts(kind).title),
-    ...(compared ? ["Baseline"] : []),
-  ];
+  const heads = kinds.map((kind) => {
+    const title = state.facts(kind).column || state.facts(kind).title;
+    return el("span", {}, title, ...under(classes.some((row) => row[kind] in guess) ? "baseline" : ""));
+  });
+  const value = (/** @type {string} */ name) => {
+    const trivial = name in guess ? shown(state, name, guess[name]) : "";
+    return el("td", { class: "num" }, shown(state, name, state.last("val", name)), ...under(trivial));
+  };
   const rows = [...found].slice(0, MOST_ROWS).map(([label, row]) =>
-    el(
-      "tr",
-      {},
-      el("th", { scope: "row" }, label),
-      ...kinds.map((kind) => cell(shown(state, row[kind], state.last("val", row[kind])))),
-      compared && cell(shown(state, row[compared], guess[row[compared]])),
-    )
+    el("tr", {}, el("th", { scope: "row" }, label), ...kinds.map((kind) => value(row[kind])))
   );
-  return scrolled(table(heads, rows, Boolean), "class-metrics");
+  return scrolled(table([state.parts[0], ...heads], rows, Boolean), "class-metrics");
 }
+
+/**
+ * A second, smaller line.
+ * @param {string} text
+ */
+const under = (text) => (text ? [el("br"), el("small", { class: "muted" }, text)] : []);
 
 /**
  * What has to be said about the numbers: sentences, none while all is well or nothing was trained yet.
@@ -161,7 +164,7 @@ function notFound(state) {
  * @param {TrainingState} state
  * @param {string} name
  */
-const place = ({ metrics }, name) => (name in metrics ? Object.keys(metrics).indexOf(name) : 1000);
+const place = (state, name) => state.facts(name).place;
 
 /**
  * The kind of an output of one class, and the class.

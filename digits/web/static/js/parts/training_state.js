@@ -14,13 +14,13 @@ import { epochText, measured } from "./format.js";
 /**
  * What the server says of an output (`digits.domain.metrics.MetricFacts`).
  * @typedef {{title: string, better: string, unit: string, short: string, chart: string, column: string, missed: boolean,
- *   over: string}} Facts
+ *   over: string, place: number}} Facts
  */
 
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
-const NOTHING_KNOWN = { better: "", unit: "", short: "", chart: "", column: "", missed: false, over: "" };
+const NOTHING_KNOWN = { better: "", unit: "", short: "", chart: "", column: "", missed: false, over: "", place: 1000 };
 
 /**
  * Whether an output is that of one class or column, as in "dice/cell": such are shown in a table.
