@@ -19,6 +19,15 @@ PROBABILITIES = "probabilities"  # key of a snapshot's metadata: the network end
 SOFTMAX_NOTE = (
     "The network ends in a softmax: its probabilities are taken as they are. Scores without it are a little more exact."
 )
+SOFTMAX_OF_ONE_MODE = (
+    "The network ends in a softmax in {} mode alone: the loss of the training takes the {} that it gives in training mode, "
+    "validation and predictions the {} of evaluation mode. Leave the softmax out: a loss on scores has its own."
+)
+ALL_EVALUATION = (
+    "The network is in evaluation mode as a whole (its text calls eval() on it), and stays so while it trains: normalisation "
+    "keeps its statistics, nothing drops out. Where that is not meant, leave eval() out, or call it "
+    "on the parts that are to stay so."
+)
 NUMBERS_ADVICE = (
     " Where the whole numbers are no classes, give the labels as floats, or write a loss(outputs, targets) of your own."
 )
@@ -53,6 +62,14 @@ def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, m
 def activation(context: NetworkContext) -> str:
     """How outputs become probabilities of classes (see `Task.activation`)."""
     return task_of(context).activation(labels_of(context))
+
+
+def softmax_note(evaluation: bool, training: bool) -> str:
+    """What is said of a network whose outputs are probabilities already, in evaluation mode and in training mode."""
+    if evaluation == training:
+        return SOFTMAX_NOTE if evaluation else ""
+    words = ("scores", "probabilities")
+    return SOFTMAX_OF_ONE_MODE.format("evaluation" if evaluation else "training", words[training], words[evaluation])
 
 
 def are_probabilities(values: np.ndarray) -> bool:

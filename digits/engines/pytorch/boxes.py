@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from digits.engines.base import NetworkContext
 from digits.engines.pytorch.losses import weighted_values
+from digits.engines.pytorch.modes import evaluating, let_give_losses
 from digits.engines.training.boxes import Boxes, is_counted, stacked
 from digits.engines.training.totals import LossValue
 from digits.errors import NetworkError
@@ -79,24 +80,27 @@ def _is_loss(value: Any) -> bool:
 def try_losses(module: nn.Module, context: NetworkContext) -> None:
     """Feed zeros as in training, to a copy: the module's state stays as it is."""
     with torch.no_grad():
-        weighted_losses(copy.deepcopy(module).train()(torch.zeros(PROBE, *context.input_shape), probe_targets(context)), PROBE)
+        trial = copy.deepcopy(module)
+        let_give_losses(trial)
+        weighted_losses(trial(torch.zeros(PROBE, *context.input_shape), probe_targets(context.input_shape)), PROBE)
 
 
 def probe_boxes(module: nn.Module, context: NetworkContext) -> dict[str, Tensor]:
     """Feed zeros; `boxes` (N, M, 6) as a predictor gives them."""
-    with torch.no_grad():
-        outputs = module.eval()(torch.zeros(PROBE, *context.input_shape))
+    with evaluating(module), torch.no_grad():
+        outputs = module(torch.zeros(PROBE, *context.input_shape))
     return {"boxes": torch.from_numpy(boxes_output(outputs, context.num_classes)["boxes"])}
 
 
-def probe_targets(context: NetworkContext) -> list[dict[str, Tensor]]:
-    """Targets of two pictures, as `targets_of` makes them: one with an object, `boxes` (1, 4), and one without any, (0, 4)."""
-    _, height, width = context.input_shape
-    middle = torch.tensor([[width / 4, height / 4, width * 3 / 4, height * 3 / 4]])
-    none = torch.zeros(0, 4)
+def probe_targets(input_shape: tuple[int, ...], device: torch.device | None = None) -> list[dict[str, Tensor]]:
+    """Targets of two pictures of `input_shape`, (C, H, W), as `targets_of` makes them: one with an object, `boxes` (1, 4), and
+    one without any, (0, 4)."""
+    _, height, width = input_shape
+    middle = torch.tensor([[width / 4, height / 4, width * 3 / 4, height * 3 / 4]], device=device)
+    none = torch.zeros(0, 4, device=device)
     return [
-        {"boxes": middle, "labels": torch.zeros(1, dtype=torch.int64), "ignored": none},
-        {"boxes": none, "labels": torch.zeros(0, dtype=torch.int64), "ignored": none},
+        {"boxes": boxes, "labels": torch.zeros(len(boxes), dtype=torch.int64, device=device), "ignored": none}
+        for boxes in (middle, none)
     ]
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from digits.domain.inference import main_output
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
-    SOFTMAX_NOTE,
+    ALL_EVALUATION,
     activation,
     are_probabilities,
     batch_size_of,
@@ -22,6 +23,7 @@ from digits.engines.network.checks import (
     check_outputs,
     noise,
     short,
+    softmax_note,
     task_of,
 )
 from digits.engines.network.own_metrics import declared_in
@@ -29,6 +31,7 @@ from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
 from digits.engines.pytorch.dynamo import import_torchvision
 from digits.engines.pytorch.graph import graph_of
+from digits.engines.pytorch.modes import evaluating, is_all_evaluation, let_give_losses
 from digits.errors import NetworkError
 
 PROBE = 2  # pictures of zeros; one would hide a missing batch axis
@@ -43,7 +46,8 @@ class TorchNetwork:
     metrics: Callable[..., Any] | None
     batch_size: int | None
     note: str = ""
-    probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
+    probabilities: bool = False  # in evaluation mode it ends in a softmax of its own; known once it was checked
+    trains_on_probabilities: bool = False  # the same in training mode
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
 
@@ -88,9 +92,15 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
         batch_size=network.batch_size,
         has_loss=network.loss is not None,
         has_metrics=network.metrics is not None,
-        warnings=tuple(filter(None, (network.note, SOFTMAX_NOTE if network.probabilities else ""))),
+        warnings=tuple(filter(None, (network.note, *mode_notes(network)))),
         graph=_drawn(network.module, context),
     )
+
+
+def mode_notes(network: TorchNetwork) -> tuple[str, ...]:
+    """What a checked network does differently in evaluation mode and in training mode that its author may not mean."""
+    softmax = softmax_note(network.probabilities, network.trains_on_probabilities)
+    return softmax, ALL_EVALUATION if is_all_evaluation(network.module) else ""
 
 
 def _drawn(module: nn.Module, context: NetworkContext) -> str:
@@ -98,8 +108,8 @@ def _drawn(module: nn.Module, context: NetworkContext) -> str:
     from digits.engines.network.graph_file import graph_file  # loads onnx, which trainings and predictors do without
 
     try:
-        with torch.no_grad():
-            nodes = run_text(lambda: graph_of(module.eval(), torch.zeros(PROBE, *context.input_shape)))
+        with evaluating(module), torch.no_grad():
+            nodes = run_text(lambda: graph_of(module, torch.zeros(PROBE, *context.input_shape)))
         return base64.b64encode(graph_file(nodes, type(module).__name__)).decode()
     except Exception:  # a text may do what the recorder does not bear; the table of layers is there all the same
         return ""
@@ -115,21 +125,31 @@ def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[Layer
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
     if network.loss is None:
         check_outputs(shapes, context)
-    network.probabilities = activation(context) == "softmax" and _ends_in_softmax(network.module, outputs, context)
+    if activation(context) == "softmax":
+        network.probabilities = are_probabilities(_last(outputs)) and _ends_in_softmax(network.module, context)
+        network.trains_on_probabilities = _trains_on_probabilities(network, context)
     return rows, shapes
 
 
-def _ends_in_softmax(module: nn.Module, outputs: dict[str, Tensor], context: NetworkContext) -> bool:
-    def scores(values: dict[str, Tensor]) -> Any:
-        value = main_output(values).float()
-        return value.movedim(1, -1).numpy() if value.ndim > 1 else value.numpy()
+def _last(outputs: Any) -> np.ndarray:
+    """The main output (N, …, K), classes last."""
+    value = main_output(names_of(outputs)).float()
+    return value.movedim(1, -1).numpy() if value.ndim > 1 else value.numpy()
 
-    if not are_probabilities(scores(outputs)):
-        return False
-    with torch.no_grad():
-        found = run_text(lambda: module.eval()(torch.from_numpy(noise((PROBE, *context.input_shape)))))
-    module.train()
-    return are_probabilities(scores(names_of(found)))
+
+def _ends_in_softmax(module: nn.Module, context: NetworkContext) -> bool:
+    with evaluating(module), torch.no_grad():
+        return are_probabilities(_last(run_text(lambda: module(torch.from_numpy(noise((PROBE, *context.input_shape)))))))
+
+
+def _trains_on_probabilities(network: TorchNetwork, context: NetworkContext) -> bool:
+    """The same as the network trains, tried on a copy. What it cannot do before a training is not concluded from."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            trial = copy.deepcopy(network.module)
+            return are_probabilities(_last(run_text(lambda: trial(torch.from_numpy(noise((PROBE, *context.input_shape)))))))
+        except (NetworkError, RuntimeError, TypeError, AttributeError):
+            return network.probabilities
 
 
 def _module(names: dict[str, Any], context: NetworkContext, seconds: float | None = None) -> nn.Module:
@@ -145,13 +165,11 @@ def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], 
         run_text(lambda: try_losses(module, context))
     rows: list[LayerRow] = []
     handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in module.named_modules() if is_leaf(child)]
-    training = module.training
     try:
         outputs = names_of(run_text(lambda: forward_zeros(module, context)))
     finally:
         for handle in handles:
             handle.remove()
-        module.train(training)
     wrong = [name for name, value in outputs.items() if not isinstance(value, Tensor)]
     if wrong or not outputs:
         raise NetworkError(
@@ -168,21 +186,24 @@ def gives_losses(context: NetworkContext) -> bool:
 def forward_zeros(module: nn.Module, context: NetworkContext) -> Any:
     if gives_losses(context):
         return probe_boxes(module, context)
-    module.eval()
-    with torch.no_grad():
+    with evaluating(module), torch.no_grad():
         return module(torch.zeros(PROBE, *context.input_shape))
 
 
 def takes_channels_last(module: nn.Module, context: NetworkContext) -> bool:
     """Whether the network works with channels as the innermost axis in memory, which is faster: a third for LeNet on a CPU.
 
-    Tried on a copy in training mode; a `view` in its text is what may forbid it.
+    Tried on a copy, as it trains; a `view` in its text is what may forbid it.
     """
     try:
-        trial = copy.deepcopy(module).train().to(memory_format=torch.channels_last)
+        trial = copy.deepcopy(module).to(memory_format=torch.channels_last)
         zeros = torch.zeros(PROBE, *context.input_shape).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            trial(zeros, probe_targets(context)) if gives_losses(context) else trial(zeros)
+            if gives_losses(context):
+                let_give_losses(trial)
+                trial(zeros, probe_targets(context.input_shape))
+            else:
+                trial(zeros)
             trial.eval()(zeros)
     except (RuntimeError, TypeError, ValueError, AssertionError):
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,9 @@ from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss, own_metrics
+from digits.engines.pytorch.modes import evaluating
 from digits.engines.pytorch.predictor import FINISH, class_scores, finish_outputs
+from digits.engines.pytorch.random_state import random_state, restore_random_state
 from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
@@ -52,7 +53,7 @@ class TorchStep(TrainingStep):
         fabric: Fabric | OneDevice,
         network: TorchNetwork,
         optimizer: torch.optim.Optimizer,
-        loss: Loss,
+        losses: tuple[Loss, Loss],
         inputs: Inputs,
         augmenter: Augmenter,
         validation: BatchSource | None,
@@ -63,7 +64,8 @@ class TorchStep(TrainingStep):
         self.model, self.optimizer = (
             (network.module, optimizer) if isinstance(fabric, OneDevice) else fabric.setup(network.module, optimizer)
         )
-        self.loss, self.inputs, self.augmenter, self.validation = loss, inputs, augmenter, validation
+        self.loss, self.validation_loss = losses  # of outputs in training mode, and in evaluation mode
+        self.inputs, self.augmenter, self.validation = inputs, augmenter, validation
         self.labels, self.task = labels_of(run), task_of(run)
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
         self.loss_names: tuple[str, ...] = ()  # of what the loss gave in the last validation
@@ -71,7 +73,6 @@ class TorchStep(TrainingStep):
         self.on_gpu = fabric.device.type == "cuda"
         backward = Tensor.backward if isinstance(fabric, OneDevice) else fabric.backward
         self.gradients = GroupGradients(list(self.module.parameters()), backward, fabric.device, self.world)
-        self.module.train()
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -158,13 +159,11 @@ class TorchStep(TrainingStep):
         if self.validation is None:
             return Scores({}, {}, {})
         totals, metrics = Totals(), self._metrics()
-        self.module.eval()
-        with torch.inference_mode():
+        with evaluating(self.module), torch.inference_mode():
             for batch in self.validation.stream(self._parts()):
                 if self.run.should_stop() and self.world == 1:
                     raise JobStopped("The training was stopped during a validation.")
                 totals.add(self._evaluate_batch(batch, metrics))
-        self.module.train()
         return self._scores(totals, metrics)
 
     def _parts(self) -> list[np.ndarray]:
@@ -176,7 +175,7 @@ class TorchStep(TrainingStep):
         y = self.targets(batch.labels, x)  # (N,), (N, H, W) int64, or (N, …) float32
         y = x if y is None else y
         outputs = self._forward(x)
-        values = self.loss(outputs, y)
+        values = self.validation_loss(outputs, y)
         self.loss_names = tuple(values)
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, outputs, y, self.task.ignored_index(self.labels))
@@ -242,10 +241,8 @@ class TorchStep(TrainingStep):
             metric.join(parts)
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
-        self.module.eval()
-        with torch.inference_mode():
+        with evaluating(self.module), torch.inference_mode():
             outputs = self._forward(self.inputs(batch.features))  # (N, …) float32
-        self.module.train()
         preprocessing = self.inputs.preprocessing
         found = finish_outputs(outputs, self.task, self.labels, preprocessing, self.network.probabilities)
         return in_stored_units(found, self.task, self.labels, preprocessing, self.inputs.mean_image)
@@ -254,12 +251,10 @@ class TorchStep(TrainingStep):
         """Drawn from one black picture; what the network draws at random meanwhile is drawn again afterwards."""
         x = torch.zeros((1, *self.inputs.preprocessing.input_shape), device=self.fabric.device)
         state = random_state(self.on_gpu)
-        self.module.eval()
         try:
-            with torch.no_grad(), self.fabric.autocast():
+            with evaluating(self.module), torch.no_grad(), self.fabric.autocast():
                 return graph_def(graph_of(self.module, x))
         finally:
-            self.module.train()
             restore_random_state(state, self.on_gpu)
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -328,27 +323,6 @@ def window_of(totals: Totals) -> dict[str, list[list[Any]]]:
     weights = totals.weights
     pairs = {name: zip(np.atleast_1d(value), np.atleast_1d(weights[name]), strict=True) for name, value in totals.sums.items()}
     return {name: [[float(total), float(weight)] for total, weight in found] for name, found in pairs.items()}
-
-
-def random_state(gpu: bool) -> dict[str, Any]:
-    """All random states as tensors and plain values, so that they load without unpickling code."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "python": [[version, list(words), following] for version, words, following in [random.getstate()]][0],
-        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(gauss)],
-    }
-    return state | ({"cuda": torch.cuda.get_rng_state()} if gpu else {})
-
-
-def restore_random_state(state: dict[str, Any], gpu: bool) -> None:
-    torch.set_rng_state(state["torch"])
-    version, words, following = state["python"]
-    random.setstate((version, tuple(words), following))
-    kind, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
-    if gpu and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])
 
 
 def _float(outputs: Any) -> Any:

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import nn
 from digits.domain.events import WarningEvent
 from digits.engines.base import TrainingRun
 from digits.engines.network.text import describe, own_frames
-from digits.engines.pytorch.build import TorchNetwork, build, check_module, takes_channels_last
+from digits.engines.pytorch.build import TorchNetwork, build, check_module, mode_notes, takes_channels_last
 from digits.engines.pytorch.devices import OneDevice, check_devices, make_fabric, set_threads
 from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.inputs import Augmenter, Inputs
@@ -44,6 +45,7 @@ from digits.engines.training.setup import (
     open_sources,
     out_of_memory,
     report_colours,
+    report_modes,
     report_note,
     report_start,
     task_of,
@@ -92,6 +94,7 @@ def opened(run: TrainingRun, fabric: Fabric | OneDevice) -> Iterator[TrainingLoo
     report_note(run, network.note)
     report_colours(run, preprocessing)
     check_module(network, context)
+    report_modes(run, mode_notes(network))
     from_trained = _start_weights(run, network.module) or network.pretrained
     channels_last = takes_channels_last(network.module, context)
     calendar = calendar_of(run, network.batch_size, seed)
@@ -126,13 +129,14 @@ def _training_step(
     with without_dynamo():
         optimizer = make_optimizer(spec.solver, spec.learning_rate.base, trained, fused=True)
     task, labels = task_of(run), labels_of(run)
-    loss = make_loss(
+    make = partial(
+        make_loss,
         spec.loss or ("" if network.loss else task.default_loss),
         network.loss,
         ignored=task.ignored_index(labels),
         class_weights=_class_weights(run, fabric),
-        probabilities=network.probabilities,
     )
+    losses = make(probabilities=network.trains_on_probabilities), make(probabilities=network.probabilities)
     augmenter = Augmenter(
         spec.augmentation,
         inputs.preprocessing.unit,
@@ -143,7 +147,7 @@ def _training_step(
         outside=outside(task.moves),
     )
     training_step = DetectionStep if task.moves == "boxes" else TorchStep
-    return training_step(run, calendar, fabric, network, optimizer, loss, inputs, augmenter, validation)
+    return training_step(run, calendar, fabric, network, optimizer, losses, inputs, augmenter, validation)
 
 
 def _class_weights(run: TrainingRun, fabric: Fabric | OneDevice) -> torch.Tensor | None:

@@ -14,7 +14,6 @@ from typing import Any
 from digits.domain.inference import main_output
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
-    SOFTMAX_NOTE,
     activation,
     are_probabilities,
     batch_size_of,
@@ -22,6 +21,7 @@ from digits.engines.network.checks import (
     check_outputs,
     noise,
     short,
+    softmax_note,
 )
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
@@ -42,7 +42,8 @@ class KerasNetwork:
     metrics: Callable[..., Any] | None
     batch_size: int | None
     note: str = ""
-    probabilities: bool = False  # it ends in a softmax of its own; known once it was checked
+    probabilities: bool = False  # in evaluation mode it ends in a softmax of its own; known once it was checked
+    trains_on_probabilities: bool = False  # the same in training mode
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
 
@@ -89,9 +90,14 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
         batch_size=network.batch_size,
         has_loss=network.loss is not None,
         has_metrics=network.metrics is not None,
-        warnings=tuple(filter(None, (network.note, SOFTMAX_NOTE if network.probabilities else ""))),
+        warnings=tuple(filter(None, (network.note, *mode_notes(network)))),
         graph=_drawn(network.model),
     )
+
+
+def mode_notes(network: KerasNetwork) -> tuple[str, ...]:
+    """What a checked network does differently in evaluation mode and in training mode that its author may not mean."""
+    return (softmax_note(network.probabilities, network.trains_on_probabilities),)
 
 
 def _drawn(model: Any) -> str:
@@ -120,7 +126,9 @@ def check_model(network: KerasNetwork, context: NetworkContext) -> dict[str, tup
     if network.loss is None:
         check_outputs(shapes, context, MAP_LAYOUT)
     if activation(context) == "softmax":
-        network.probabilities = _ends_in_softmax(network.model, main_output(wanted), context)
+        seen = are_probabilities(tf.cast(main_output(wanted), tf.float32).numpy())
+        network.probabilities = seen and _ends_in_softmax(network.model, context, training=False)
+        network.trains_on_probabilities = _trains_on_probabilities(network, context)
     return shapes
 
 
@@ -157,12 +165,24 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
 
 
-def _ends_in_softmax(model: Any, output: Any, context: NetworkContext) -> bool:
-    if not are_probabilities(tf.cast(output, tf.float32).numpy()):
-        return False
+def _ends_in_softmax(model: Any, context: NetworkContext, *, training: bool) -> bool:
     channels, height, width = context.input_shape
-    found = run_text(lambda: model(noise((PROBE, height, width, channels)), training=False))
+    found = run_text(lambda: model(noise((PROBE, height, width, channels)), training=training))
     return are_probabilities(tf.cast(scored_output(found), tf.float32).numpy())
+
+
+def _trains_on_probabilities(network: KerasNetwork, context: NetworkContext) -> bool:
+    """The same as the network trains; statistics and random states are put back. What it cannot do before a training is not
+    concluded from."""
+    variables = network.model.non_trainable_variables
+    before = [variable.numpy() for variable in variables]
+    try:
+        return _ends_in_softmax(network.model, context, training=True)
+    except NetworkError:
+        return network.probabilities
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 def _own_loss(loss: Any) -> Callable[..., Any] | None:

@@ -46,13 +46,14 @@ class TensorflowStep(TrainingStep):
         network: KerasNetwork,
         optimizer: Any,
         decay: float,
-        loss: Loss,
+        losses: tuple[Loss, Loss],
         inputs: Inputs,
         augmenter: Augmenter,
         sources: tuple[BatchSource, BatchSource | None],
     ) -> None:
         self.run, self.calendar, self.network, self.model = run, calendar, network, network.model
-        self.optimizer, self.decay, self.loss = optimizer, decay, loss
+        self.optimizer, self.decay = optimizer, decay
+        self.loss, self.validation_loss = losses  # of outputs in training mode, and in evaluation mode
         self.inputs, self.augmenter = inputs, augmenter
         self.source, self.validation = sources
         self.device = "/GPU:0" if run.devices else "/CPU:0"
@@ -118,7 +119,7 @@ class TensorflowStep(TrainingStep):
         x = self.inputs.normalize(x)  # prepared
         y = x if y is None else y
         outputs = self.model(x, training=True)
-        values, own = self._losses(outputs, y)
+        values, own = self._losses(self.loss, outputs, y)
         if self.classes:
             values[HITS] = one_part(self._hits(outputs, y), _samples(y))
         return values, own
@@ -134,10 +135,10 @@ class TensorflowStep(TrainingStep):
         tf.function(look, input_signature=[self._specs(data)], autograph=False).get_concrete_function()
         return found[-1]
 
-    def _losses(self, outputs: Any, y: Any) -> tuple[dict[str, LossValue], int]:
+    def _losses(self, loss: Loss, outputs: Any, y: Any) -> tuple[dict[str, LossValue], int]:
         """The loss with what layers add to it (regularization: a mean over samples, or the same for every batch), and the
         number of its parts without that."""
-        values = dict(self.loss(_float(outputs), y))
+        values = dict(loss(_float(outputs), y))
         own = len(values["loss"].parts)
         if self.model.losses:
             samples = _samples(y)
@@ -257,7 +258,7 @@ class TensorflowStep(TrainingStep):
         x, y = self.inputs(data["features"]), self._targets(data)  # (N, H, W, C) float32
         y = x if y is None else y
         outputs = self.model(x, training=False)
-        values, _ = self._losses(outputs, y)
+        values, _ = self._losses(self.validation_loss, outputs, y)
         self.loss_names = tuple(values)
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, _float(outputs), y, self.task.ignored_index(self.labels))

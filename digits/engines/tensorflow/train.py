@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from digits.domain.events import WarningEvent
 from digits.engines.base import NetworkContext, TrainingRun
 from digits.engines.network.text import describe, own_frames
-from digits.engines.tensorflow.build import KerasNetwork, build, check_model
+from digits.engines.tensorflow.build import KerasNetwork, build, check_model, mode_notes
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import make_loss
 from digits.engines.tensorflow.optimizers import make_optimizer
@@ -35,6 +36,7 @@ from digits.engines.training.setup import (
     open_sources,
     out_of_memory,
     report_colours,
+    report_modes,
     report_note,
     report_start,
     task_of,
@@ -90,6 +92,7 @@ def opened(run: TrainingRun) -> Iterator[TrainingLoop]:
     report_note(run, network.note)
     report_colours(run, preprocessing)
     check_model(network, context)
+    report_modes(run, mode_notes(network))
     from_trained = _start_weights(run, network.model) or network.pretrained
     calendar = calendar_of(run, network.batch_size, seed)
     with ExitStack() as stack:
@@ -121,13 +124,14 @@ def _training_step(
     scaled = _policy_name(run) == "mixed_float16"
     optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
     task, labels = task_of(run), labels_of(run)
-    loss = make_loss(
+    make = partial(
+        make_loss,
         spec.loss or ("" if network.loss else task.default_loss),
         network.loss,
         ignored=task.ignored_index(labels),
         class_weights=weights_of(run),
-        probabilities=network.probabilities,
     )
+    losses = make(probabilities=network.trains_on_probabilities), make(probabilities=network.probabilities)
     augmenter = Augmenter(
         spec.augmentation,
         inputs.preprocessing.unit,
@@ -136,7 +140,7 @@ def _training_step(
         index_maps=task.moves == "map",
         floor=inputs.preprocessing.floor,
     )
-    return TensorflowStep(run, calendar, network, optimizer, decay, loss, inputs, augmenter, sources)
+    return TensorflowStep(run, calendar, network, optimizer, decay, losses, inputs, augmenter, sources)
 
 
 def _policy(run: TrainingRun) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from digits.domain.events import LogEvent, WarningEvent
 from digits.engines.base import NetworkContext, TrainingRun
-from digits.engines.network.checks import NETWORK_FILE
+from digits.engines.network.checks import NETWORK_FILE, SOFTMAX_NOTE
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
 from digits.engines.training.calendar import Calendar, make_calendar
@@ -179,6 +180,13 @@ def report_colours(run: TrainingRun, preprocessing: Preprocessing) -> None:
     if run.spec.augmentation.shifts_colours and channels != COLOURS:
         message = f"Colours are shifted in pictures of {COLOURS} channels; these have {channels} and stay as they are."
         run.emit(WarningEvent(code="augmentation", message=message, advice="Use contrast and noise instead."))
+
+
+def report_modes(run: TrainingRun, notes: Iterable[str]) -> None:
+    """Say what a network does differently while it trains (see `engines.network.checks`)."""
+    for note in filter(None, notes):
+        if note != SOFTMAX_NOTE:  # no harm: the form says it
+            run.emit(WarningEvent(code="modes", message=note))
 
 
 def out_of_memory(run: TrainingRun, error: BaseException) -> TrainingError:
