@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_a_softmax_of_one_mode_is_seen_and_a_frozen_layer_stays_so(tmp_path: Pat
         found[name] = [e.values["loss"] for e in events if isinstance(e, MetricEvent) and "loss" in e.values]
         codes = [e.code for e in events if isinstance(e, WarningEvent)]
         assert codes == (["modes"] if name != "scores" else [])
-        predictor = get_engine("tensorflow").load(tmp_path / name / "snapshots" / "epoch_1.keras", "cpu")
+        predictor: Any = get_engine("tensorflow").load(tmp_path / name / "snapshots" / "epoch_1.keras", "cpu")
         made = predictor.predict(features[:4])["output"]
         np.testing.assert_allclose(made.sum(axis=1), 1, rtol=1e-5)
         norm = next(layer for layer in predictor.model.layers if "normalization" in layer.name)
