@@ -9,6 +9,7 @@ from typing import Any
 from digits.errors import TrainingError
 
 CHECKPOINT_SECONDS = 60  # between rolling checkpoints, where the setting says nothing else
+SYNCHRONISED, AVERAGED = "synchronised", "averaged"  # batch normalisation of several processes
 FIRST_SQUARES = 0.1  # what the sums of squared gradients begin with in FTRL and AdaGrad with dual averaging
 
 
@@ -156,7 +157,9 @@ class TrainingSpec:
     `use_mean` is `none`, `image` or `pixel`. `precision` is `32-true`, `16-mixed` or `bf16-mixed`.
     `keep_snapshots` is how many interval snapshots stay (0 all); the best and the last always stay. `best_metric` names the
     validation output that decides (empty: the task's own), `threads` the CPU threads to compute with (0: the slot's). On the
-    CPU `cpu_processes` share each batch between them; with GPUs there is one process for each.
+    CPU `cpu_processes` share each batch between them; with GPUs there is one process for each. `batch_norm` of
+    several processes is `synchronised` (over all, as one process has it) or `averaged` (each over its own share, statistics
+    averaged at each step).
     """
 
     dataset_id: str
@@ -183,6 +186,7 @@ class TrainingSpec:
     best_metric: str = ""
     threads: int = 0
     cpu_processes: int = 1
+    batch_norm: str = SYNCHRONISED
     loss: str = ""  # name of a loss of `engines.network.losses`; empty: the network text's own, else the task's default
     options: TaskOptions = field(default_factory=TaskOptions)
 

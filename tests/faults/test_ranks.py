@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from digits.domain.events import ErrorEvent, StatusEvent
+from digits.domain.events import ErrorEvent, ProgressEvent, StatusEvent
 from digits.domain.jobs import Kind, Status
 from digits.domain.training import LearningRate, TrainingSpec
+from digits.service import jobs as actions
 from digits.storage.events import read_events
 from digits.storage.jobs.store import Job
+from digits.supervisor.executor import Ladder
 from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train_logged
+from digits.utils.processes import group_members
 from tests.supervisor.conftest import World
 
 WORKER = (sys.executable, "-P", "-m", "digits.worker")
@@ -118,3 +123,22 @@ def test_what_another_rank_raised_is_what_the_job_says(world: World) -> None:
     assert "Correct the network text." in row.error
     (error,) = errors_of(world, job)
     assert "in fail" in error.trace
+
+
+def test_abort_is_heard_at_the_next_step_and_loses_none(world: World) -> None:
+    job = a_training(world, [("1", "step", "sleep")], epochs=50)
+    world.supervise(Ladder(20.0, 5.0), command=WORKER)
+    world.until(lambda: world.get(job).progress > 0, 60)
+    members = group_members(world.get(job).pid)
+    assert len(members) >= 2
+    asked = time.monotonic()
+    actions.abort(world.service, world.get(job))
+    (row,) = world.until_ended(job, seconds=60)
+    assert time.monotonic() - asked < 10
+    assert (row.status, row.error) == (Status.ABORT, "")
+    folder = world.service.folder(job.id)
+    steps = [event.step for _, event in read_events(folder.events_file) if isinstance(event, ProgressEvent)]
+    assert (folder.checkpoint / "checkpoint.json").exists()
+
+    assert json.loads((folder.checkpoint / "checkpoint.json").read_text())["step"] >= max(steps)
+    world.until(lambda: not any(psutil.pid_exists(pid) for pid in members))

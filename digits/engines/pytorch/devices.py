@@ -28,12 +28,9 @@ LOOPBACK = ("lo", "lo0")
 
 @dataclass(frozen=True)
 class OneDevice:
-    """What takes Fabric's place where one process trains in full precision: Fabric would wrap the network, for 0.3 ms a step,
-    and change nothing."""
+    """What takes Fabric's place in full precision: Fabric would wrap the network, for 0.3 ms a step, and change nothing."""
 
     device: torch.device
-    global_rank: int = 0
-    world_size: int = 1
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -57,9 +54,9 @@ def check_devices(run: TrainingRun) -> None:
 
 
 def make_fabric(run: TrainingRun, store: dist.Store | None) -> tuple[Fabric | OneDevice, str]:
-    """Fabric for the run's devices, and a remark where the precision requested does not exist there.
+    """Fabric for this process's device, and a remark where the precision requested does not exist there.
 
-    With several processes they have joined one group by `store` when this returns: sums of numbers in the memory of the CPU
+    Several processes have joined one group by `store` when this returns: sums of numbers in the memory of the CPU
     go by gloo over the loopback interface, those of tensors on GPUs by NCCL.
     """
     precision, remark = _precision(run)
@@ -67,28 +64,20 @@ def make_fabric(run: TrainingRun, store: dist.Store | None) -> tuple[Fabric | On
     if store is not None:
         _join_group(store, world, on_gpus=bool(run.devices))
     accelerator = "cuda" if run.devices else "cpu"
-    if world == 1 and precision == "32-true":
+    if precision == "32-true":
         return _one_device(accelerator), remark
-    from digits.engines.pytorch.fabric import Fabric, LightningEnvironment  # as long to import as PyTorch
+    from digits.engines.pytorch.fabric import Fabric  # as long to import as PyTorch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice about data loaders and devices that we do not use
-        fabric = Fabric(
-            accelerator=accelerator,
-            devices=world,
-            strategy="ddp" if world > 1 else "auto",
-            precision=precision,
-            plugins=[LightningEnvironment()] if world > 1 else None,
-        )
+        warnings.simplefilter("ignore")  # advice about devices that we do not use
+        here = [torch.cuda.current_device()] if run.devices else 1
+        fabric = Fabric(accelerator=accelerator, devices=here, strategy="auto", precision=precision)
         fabric.launch()
     return fabric, remark
 
 
 def _one_device(kind: str) -> OneDevice:
-    device = torch.device(kind, 0) if kind == "cuda" else torch.device(kind)
-    if kind == "cuda":
-        torch.cuda.set_device(device)
-    return OneDevice(device)
+    return OneDevice(torch.device(kind, torch.cuda.current_device()) if kind == "cuda" else torch.device(kind))
 
 
 def _join_group(store: dist.Store, world: int, *, on_gpus: bool) -> None:

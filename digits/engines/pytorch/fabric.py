@@ -6,6 +6,5 @@ from digits.engines.hidden import hidden
 
 with hidden("torchmetrics"):
     from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments import LightningEnvironment
 
-__all__ = ["Fabric", "LightningEnvironment"]
+__all__ = ["Fabric"]

@@ -1,8 +1,8 @@
 """The gradients of a group of accumulated batches, on one rank or several: those of the mean over everything that counts in it.
 
 Holds: while a group is open, a parameter's gradient is that of the mean so far (never of a sum, which may not fit half
-precision); the batch that closes it, the only one for which ranks exchange, brings in what counts on all of them. Nothing here
-waits for a GPU but `close`, and that only where the weight may be 0 and only for the forward pass.
+precision), of which each rank has its summand; the batch that closes it adds them up. Nothing here waits for a GPU but `close`,
+and that only where the weight may be 0 and only for the forward pass.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from digits.engines.pytorch.exchange import sum_gradients
 from digits.engines.training.totals import LossPart, LossValue
 
 
@@ -24,13 +25,13 @@ class GroupGradients:
         self.parameters = [p for p in parameters if p.requires_grad]
         self.backward, self.device, self.world = backward, device, world
         self.on_gpu = device.type == "cuda"
-        self.weights: list[Any] = []  # of each part of the loss, so far in this group
+        self.weights: list[Any] = []  # of each part of the loss, so far in this group, on all ranks
         self.means: list[list[Tensor | None]] = []  # gradients of each part, where there are several
 
-    def add(self, loss: LossValue, counts: bool) -> None:
-        """A batch after which others follow; without `counts` it weighs nothing."""
+    def add(self, loss: LossValue, counts: bool) -> Callable[[], bool]:
+        """A batch after which others follow; without `counts` it weighs nothing. What comes back says that no step is due."""
         parts, before = self._parts(loss, counts), self._before(loss)
-        now = [old + part.weight for old, part in zip(before, parts, strict=True)]
+        now = [old + new for old, new in zip(before, self._over_ranks(parts), strict=True)]
         for i, part in enumerate(parts):
             if len(parts) > 1:
                 self._exchange(self.means[i])
@@ -39,13 +40,14 @@ class GroupGradients:
             if len(parts) > 1:
                 self.means[i] = [p.grad for p in self.parameters]
         self.weights = now
+        return lambda: False
 
     def close(self, loss: LossValue, counts: bool) -> Callable[[], bool]:
         """The last batch of a group. The gradients are those of the mean over the group and all ranks; what comes back says
         whether anything counted."""
         parts, before = self._parts(loss, counts), self._before(loss)
-        whole = self._over_ranks([old + part.weight for old, part in zip(before, parts, strict=True)])
-        factors = [_inverse(weight) * self.world for weight in whole]
+        whole = [old + new for old, new in zip(before, self._over_ranks(parts), strict=True)]
+        factors = [_inverse(weight) for weight in whole]
         moves = self._counts(whole)
         self._join([old * factor for old, factor in zip(before, factors, strict=True)])
         if len(parts) == 1:
@@ -53,6 +55,8 @@ class GroupGradients:
         else:
             total = sum(part.sum * factor for part, factor in zip(parts, factors, strict=True))
             self._descend(total, 1.0 if counts else 0.0)
+        if self.world > 1:
+            sum_gradients(self.parameters)
         self.weights, self.means = [], []
         return moves
 
@@ -94,7 +98,10 @@ class GroupGradients:
                     sums[i] = gradient * factor if sums[i] is None else sums[i] + gradient * factor
         self._exchange(sums)
 
-    def _over_ranks(self, own: list[Any]) -> list[Any]:
+    def _over_ranks(self, parts: list[LossPart]) -> list[Any]:
+        """How much each part of the loss of a batch weighs on all ranks together. They must scale alike at every batch, for what
+        one of them normalises depends on all."""
+        own = [part.weight for part in parts]
         if self.world == 1:
             return own
         options = {"dtype": torch.float64, "device": self.device}

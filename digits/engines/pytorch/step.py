@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from digits.domain.inference import main_output
+from digits.domain.training import SYNCHRONISED
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES
+from digits.engines.pytorch.batch_norm import SharedBatchNorm
 from digits.engines.pytorch.build import TorchNetwork
 from digits.engines.pytorch.devices import OneDevice
 from digits.engines.pytorch.dynamo import without_dynamo
+from digits.engines.pytorch.exchange import from_rank_0, gather, place, share_buffers, share_network, sum_numbers
 from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
@@ -59,7 +61,7 @@ class TorchStep(TrainingStep):
         validation: BatchSource | None,
     ) -> None:
         self.run, self.calendar, self.fabric, self.network = run, calendar, fabric, network
-        self.rank, self.world = fabric.global_rank, fabric.world_size
+        self.rank, self.world = place()
         self.module: nn.Module = network.module
         self.model, self.optimizer = (
             (network.module, optimizer) if isinstance(fabric, OneDevice) else fabric.setup(network.module, optimizer)
@@ -73,6 +75,9 @@ class TorchStep(TrainingStep):
         self.on_gpu = fabric.device.type == "cuda"
         backward = Tensor.backward if isinstance(fabric, OneDevice) else fabric.backward
         self.gradients = GroupGradients(list(self.module.parameters()), backward, fabric.device, self.world)
+        self.synchronised = run.spec.batch_norm == SYNCHRONISED
+        if self.world > 1:
+            share_network(self.module)
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -83,10 +88,10 @@ class TorchStep(TrainingStep):
             x, y = self.augmenter(x, y, epoch, batch.indices)
         x = self.inputs.normalize(x)  # (N, C, H, W) float32, prepared
         y = x.clone() if y is None else y
-        with self._no_sync(not update):
+        with self._shared(weight > 0):
             outputs = self.model(x)
-            values = self.loss(outputs, y)
-            counts = self._backward(values["loss"], weight > 0, update)
+        values = self.loss(outputs, y)
+        counts = self._backward(values["loss"], weight > 0, update)
         if update:
             self._update(rate, counts)
         if weight > 0:
@@ -94,10 +99,9 @@ class TorchStep(TrainingStep):
 
     def _backward(self, loss: LossValue, counts: bool, update: bool) -> Callable[[], bool]:
         """Gives whether anything counts in the group that an `update` closes."""
-        if update:
-            return self.gradients.close(loss, counts)
-        self.gradients.add(loss, counts)
-        return lambda: False
+        counted = self.gradients.close(loss, counts) if update else self.gradients.add(loss, counts)
+        self._share_buffers()
+        return counted
 
     def _update(self, rate: float, counts: Callable[[], bool]) -> None:
         for group in self.optimizer.param_groups:
@@ -107,10 +111,15 @@ class TorchStep(TrainingStep):
                 self.optimizer.step()
             self.optimizer.zero_grad()
 
-    def _no_sync(self, enabled: bool) -> contextlib.AbstractContextManager[None]:
-        if isinstance(self.fabric, OneDevice) or not enabled or self.world == 1:
-            return contextlib.nullcontext()
-        return self.fabric.no_backward_sync(self.model)
+    def _share_buffers(self) -> None:
+        """The statistics of all ranks are equal after every batch: what is validated is what a snapshot holds."""
+        if self.world > 1:
+            share_buffers(self.module, average=not self.synchronised)
+
+    def _shared(self, counts: bool) -> contextlib.AbstractContextManager[Any]:
+        """For a forward pass: normalises over all ranks, where that was requested or the share of one is too small for itself."""
+        together = self.world > 1 and (self.synchronised or self.smallest_share < 2)
+        return SharedBatchNorm(counts) if together else contextlib.nullcontext()
 
     def _count(self, values: dict[str, LossValue], samples: int, outputs: Any = None, y: Any = None) -> None:
         for name, value in values.items():
@@ -143,7 +152,7 @@ class TorchStep(TrainingStep):
 
     def healthy(self) -> bool:
         own = all(math.isfinite(float(total)) for entries in self.window.values() for total, _ in entries)
-        return own if self.world == 1 else bool(self._reduce(np.array([0.0 if own else 1.0]))[0] == 0)
+        return own if self.world == 1 else bool(sum_numbers(np.array([0.0 if own else 1.0]))[0] == 0)
 
     def targets(self, labels: Any, x: Tensor) -> Any:
         """Labels of a batch on the device of `x`: class indices int64 (N, …), everything else float32 (N, …), divided by the
@@ -159,16 +168,15 @@ class TorchStep(TrainingStep):
         if self.validation is None:
             return Scores({}, {}, {})
         totals, metrics = Totals(), self._metrics()
+        parts = evaluation_parts(len(self.validation.records), self.calendar.batch_size, self.rank, self.world)
+        batches = self.validation.stream([part for part in parts if len(part)])
         with evaluating(self.module), torch.inference_mode():
-            for batch in self.validation.stream(self._parts()):
-                if self.run.should_stop() and self.world == 1:
+            for part in parts:
+                if self.agree((self.run.should_stop(),))[0]:
                     raise JobStopped("The training was stopped during a validation.")
-                totals.add(self._evaluate_batch(batch, metrics))
+                if len(part):
+                    totals.add(self._evaluate_batch(next(batches), metrics))
         return self._scores(totals, metrics)
-
-    def _parts(self) -> list[np.ndarray]:
-        assert self.validation is not None
-        return list(evaluation_parts(len(self.validation.records), self.calendar.batch_size, self.rank, self.world))
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
         x = self.inputs(batch.features)  # (N, C, H, W) float32
@@ -216,7 +224,7 @@ class TorchStep(TrainingStep):
         totals, losses = self._over_ranks(totals, self.loss_names)
         if self.world > 1:
             for metric in metrics:
-                metric.totals = self._reduce(metric.totals)
+                metric.totals = sum_numbers(metric.totals)
                 self._join(metric)
         return scores_of(totals.means(), metrics, losses, self.network.declared)
 
@@ -225,9 +233,7 @@ class TorchStep(TrainingStep):
         with names of its own, is no less a part of it."""
         if self.world == 1:
             return own, names
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, (own.sums, own.weights, names))
-        totals = Totals()
+        totals, found = Totals(), gather((own.sums, own.weights, names))
         for sums, weights, _ in found:
             totals.add(Totals(sums, weights))
         return totals, tuple(dict.fromkeys(name for *_, more in found for name in more))
@@ -236,9 +242,7 @@ class TorchStep(TrainingStep):
         """Bring together what a metric keeps that is no sum."""
         own = metric.parts()
         if own is not None:
-            parts: list[Any] = [None] * self.world
-            dist.all_gather_object(parts, own)
-            metric.join(parts)
+            metric.join(gather(own))
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         with evaluating(self.module), torch.inference_mode():
@@ -267,10 +271,7 @@ class TorchStep(TrainingStep):
     def state(self, loop: dict[str, Any]) -> bytes:
         window = self._since()
         own = {"random": random_state(self.on_gpu), "sums": window.sums, "weights": window.weights}
-        processes: list[Any] = [own]
-        if self.world > 1:
-            processes = [None] * self.world
-            dist.all_gather_object(processes, own)
+        processes = [own] if self.world == 1 else gather(own)
         if self.rank != 0:
             return b""
         buffer = io.BytesIO()  # and not the file itself: a full disk must show as an OSError of our own write
@@ -299,15 +300,7 @@ class TorchStep(TrainingStep):
         return state["loop"]
 
     def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
-        if self.world == 1:
-            return wishes
-        numbers = np.array([float(wish and self.rank == 0) for wish in wishes])
-        return tuple(bool(number) for number in self._reduce(numbers))
-
-    def _reduce(self, numbers: np.ndarray) -> np.ndarray:
-        tensor = torch.from_numpy(np.ascontiguousarray(numbers)).to(self.fabric.device)
-        dist.all_reduce(tensor)
-        return tensor.cpu().numpy()
+        return wishes if self.world == 1 else from_rank_0(wishes)
 
 
 def totals_of(values: dict[str, LossValue]) -> Totals:

@@ -58,9 +58,9 @@ class DetectionStep(TorchStep):
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
         x, boxes = self._augmented(batch, epoch)
         x = self.inputs.normalize(x)
-        with self._no_sync(not update):
+        with self._shared(weight > 0):
             values = weighted_losses(self.model(x, targets_of(boxes, x.device)), len(batch))
-            counts = self._backward(values["loss"], weight > 0, update)
+        counts = self._backward(values["loss"], weight > 0, update)
         if update:
             self._update(rate, counts)
         if weight > 0:

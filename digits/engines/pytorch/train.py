@@ -20,6 +20,7 @@ from digits.engines.network.text import describe, own_frames
 from digits.engines.pytorch.build import TorchNetwork, build, check_module, mode_notes, takes_channels_last
 from digits.engines.pytorch.devices import OneDevice, check_devices, make_fabric, set_threads
 from digits.engines.pytorch.dynamo import without_dynamo
+from digits.engines.pytorch.exchange import place
 from digits.engines.pytorch.inputs import Augmenter, Inputs
 from digits.engines.pytorch.losses import make_loss
 from digits.engines.pytorch.optimizers import make_optimizer
@@ -98,7 +99,7 @@ def opened(run: TrainingRun, fabric: Fabric | OneDevice) -> Iterator[TrainingLoo
     from_trained = _start_weights(run, network.module) or network.pretrained
     channels_last = takes_channels_last(network.module, context)
     calendar = calendar_of(run, network.batch_size, seed)
-    _seed(seed + fabric.global_rank)
+    _seed(seed + place()[0])
     with ExitStack() as stack:
         source, validation = open_sources(run, preprocessing, stack)
         inputs = Inputs(preprocessing, mean_image, fabric.device)
@@ -107,7 +108,7 @@ def opened(run: TrainingRun, fabric: Fabric | OneDevice) -> Iterator[TrainingLoo
             network.module.to(memory_format=torch.channels_last)
         training_step = _training_step(run, calendar, fabric, network, inputs, validation)
         snapshot_manager = make_snapshot_manager(run, training_step, preprocessing, context, "safetensors")
-        if fabric.global_rank == 0:
+        if place()[0] == 0:
             write_files(run, metadata(run, preprocessing, context))
         samples = ValidationSamples(run, validation)
         yield TrainingLoop(run, calendar, training_step, source, snapshot_manager, samples, from_trained)

@@ -236,7 +236,7 @@ class TensorflowStep(TrainingStep):
         if self.validation is None:
             return Scores({}, {}, {})
         totals, metrics = Totals(), self._metrics()
-        for batch in self.validation.stream(list(evaluation_parts(len(self.validation.records), self.calendar.batch_size, 0, 1))):
+        for batch in self.validation.stream(evaluation_parts(len(self.validation.records), self.calendar.batch_size, 0, 1)):
             if self.run.should_stop():
                 raise JobStopped("The training was stopped during a validation.")
             totals.add(self._evaluate_batch(batch, metrics))

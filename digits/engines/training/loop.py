@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +30,6 @@ from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import JobStopped, TrainingError
 
 PROGRESS_SECONDS = 1.0
-AGREE_EVERY = 8  # steps between exchanges of wishes among several processes
 LOSS = "loss"
 
 
@@ -89,6 +87,7 @@ class TrainingLoop:
         stream = self.source.stream([indices for indices, _ in own[first:]], calendar.seed, epoch)
         for position, batch in enumerate(stream, start=first):
             group = sum(sizes[i] for i in calendar.group_of(position))
+            self.training_step.smallest_share = sizes[position] // self.training_step.world
             self._train(batch, epoch, own[position][1] * sizes[position] / group)
 
     def _train(self, batch: Batch, epoch: int, weight: float) -> None:
@@ -158,9 +157,7 @@ class TrainingLoop:
         return replace(scores, decides=decides)
 
     def _pulse(self) -> None:
-        """Stop or save when it is time; several processes agree on it now and then."""
-        if self.training_step.world > 1 and self.step % AGREE_EVERY:
-            return
+        """Stop or save when it is time; several processes do what rank 0 says."""
         due = time.monotonic() - self.last_checkpoint >= self.run_.checkpoint_seconds
         stop, save = self.training_step.agree((self.run_.should_stop(), due))
         if stop or save:
@@ -246,9 +243,6 @@ class TrainingProgress:
         self.last, self.last_step = now, step
 
 
-def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> Iterator[np.ndarray]:
-    """A process's share of the validation batches, int64 indices (n,) each, in order; every record is in exactly one share."""
-    for batch in split_batches(np.arange(length, dtype=np.int64), batch_size):
-        own = batch[rank::world]
-        if len(own):
-            yield own
+def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> list[np.ndarray]:
+    """A process's share of each validation batch, int64 indices (n,) in order, n may be 0; every record is in just one share."""
+    return [batch[rank::world] for batch in split_batches(np.arange(length, dtype=np.int64), batch_size)]

@@ -54,6 +54,7 @@ class TrainingStep(ABC):
 
     rank: int = 0
     world: int = 1
+    smallest_share: int = 0  # records of the process that has the fewest of the batch at hand; set before `train_batch`
 
     @abstractmethod
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:

@@ -268,6 +268,7 @@ def _spec(
         learning_rate=form.schedule(rate),
         augmentation=form.augmentation(),
         start=network.start,
+        batch_norm=form.batch_norm,
         precision=form.precision,
         gpu_count=needs.gpus,
         keep_snapshots=form.keep_snapshots,

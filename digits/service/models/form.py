@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from digits.domain.training import LR_POLICIES, SOLVERS, Augmentation, LearningRate, Solver, TaskOptions
+from digits.domain.training import AVERAGED, LR_POLICIES, SOLVERS, SYNCHRONISED, Augmentation, LearningRate, Solver, TaskOptions
 from digits.engines.network.losses import LOSSES
 from digits.service.forms import FormModel, option
 from digits.tasks import get
@@ -276,6 +276,13 @@ class DeviceForm(FormModel):
         "Blank: what the server's setting says, usually 1.",
         ge=1,
         le=MAX_PROCESSES,
+        advanced=True,
+    )
+    batch_norm: str = option(
+        SYNCHRONISED,
+        "Batch normalisation",
+        "With several GPUs or processes: over the whole batch, as one has it, or faster, each over its own share of it.",
+        choices={SYNCHRONISED: "Over all processes", AVERAGED: "Each process its own, averaged"},
         advanced=True,
     )
     precision: str = option(
