@@ -26,6 +26,7 @@ from digits.domain.datasets import DatasetInfo, RecordMeta
 from digits.domain.events import Event
 from digits.domain.inference import main_output
 from digits.domain.training import CHECKPOINT_SECONDS, TrainingSpec
+from digits.engines.imports import import_for_good
 from digits.errors import BadRequest
 from digits.frameworks import Framework, attribute, framework
 from digits.storage.files import retry_when_disk_full
@@ -295,6 +296,7 @@ def get_engine(name: str) -> Engine:
     row = framework(name)
     if not row.is_installed:
         raise BadRequest(f"{name} is not installed.", advice=row.install)
+    import_for_good(row.engine.partition(":")[0])
     engine: Engine = attribute(row.engine)()
     return engine
 

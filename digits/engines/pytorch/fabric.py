@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from digits.engines.hidden import hidden
+from digits.engines.imports import hidden
 
 with hidden("torchmetrics"):
     from lightning_fabric import Fabric
