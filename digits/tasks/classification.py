@@ -108,6 +108,9 @@ class Classification(Task):
     def class_counts(self, label: np.ndarray, classes: int, ignored: int) -> np.ndarray:
         return class_counts([label.reshape(1)], classes)
 
+    def words_of(self, options: TaskOptions) -> str:
+        return "The loss is the mean of −ln of the true class’s probability, without class weights."
+
     def report(self, labels: Labels | None, model: Labels, options: TaskOptions, scale: float, top_n: int) -> Report:
         from digits.metrics.classification_report import ClassificationReport
 

@@ -117,6 +117,7 @@ class EngineContract:
         output = predictor.predict(features)["output"]
         assert output.dtype == np.float32
         np.testing.assert_allclose(output.sum(axis=1), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.exp(predictor.scores(features)), output, rtol=1e-4, atol=1e-7)
         assert (output.argmax(axis=1) == labels).all()
         assert predictor.meta["class_labels"] == list(CLASSES)
         predictor.close()
