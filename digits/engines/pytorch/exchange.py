@@ -24,8 +24,8 @@ def place() -> tuple[int, int]:
 
 
 def sum_gradients(parameters: Sequence[Tensor]) -> None:
-    """The gradients become the sums over all ranks. One that only others have counts as 0 here; that of a parameter which no
-    rank used stays None, so that an optimizer leaves it alone, as on one process."""
+    """The gradients of `parameters`, of any shapes (…, n), become the sums over all ranks. One that only others have counts as 0
+    here; that of a parameter which no rank used stays None, so that an optimizer leaves it alone, as on one process."""
     for bucket in _buckets(parameters):
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket]
         used = torch.tensor([float(p.grad is not None) for p in bucket], dtype=gradients[0].dtype, device=gradients[0].device)
@@ -63,7 +63,7 @@ def share_network(module: nn.Module) -> None:
 
 
 def buffers_of(module: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Running statistics of normalisations, and the other buffers that are floating-point numbers."""
+    """Running statistics of normalisations, (C,) each, and the other buffers that are floating-point numbers, of any shapes."""
     norms = [child for child in module.modules() if isinstance(child, _NormBase)]
     statistics = [b for norm in norms for b in norm.buffers(recurse=False) if b.is_floating_point()]
     known = {id(buffer) for buffer in statistics}
@@ -71,7 +71,7 @@ def buffers_of(module: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def sum_numbers(numbers: np.ndarray) -> np.ndarray:
-    """The sum over all ranks."""
+    """The sum of `numbers` (n,) over all ranks, of their type."""
     tensor = torch.from_numpy(np.array(numbers))
     dist.all_reduce(tensor)
     return tensor.numpy()
