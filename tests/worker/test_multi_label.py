@@ -164,3 +164,13 @@ def test_the_samples_and_the_scripts_name_the_labels(tmp_path: Path) -> None:
     assert predicting.as_json({"output": found}, meta) == pytest.approx(dict(zip(NAMES, found, strict=True)))
     lines = predicting.words({"output": output}, {**meta, "options": {"label_thresholds": [0.95, 0.1, 0.5]}}, 2)
     assert lines == ["found: left, bottom", " 90.00 % <   95.00 %  top", " 70.00 % >=  50.00 %  bottom"]
+
+
+def test_an_archive_says_what_is_no_number_and_writes_null() -> None:
+    meta = {"class_labels": ["a", "b"], "task": "classification", "activation": "softmax", "preparation": {}}
+    scores = {"output": np.array([0.5, np.nan])}
+    assert predicting.words(scores, meta, 2) == ["1 of 2 values are NaN or infinite"]
+    assert predicting.as_json(scores, meta) == {"a": 0.5, "b": None}
+    maps = {"output": np.array([[[0.9, np.inf]], [[0.1, 0.0]]])}
+    lines = predicting.words(maps, {**meta, "task": "segmentation"}, 2)
+    assert lines == ["1 of 4 values are NaN or infinite", " 50.00 % of the pixels  a"]

@@ -175,7 +175,12 @@ def _shares(probabilities: Tensor) -> Tensor:
     return probabilities / probabilities.sum(dim=1, keepdim=True)
 
 
-FINISH = {("softmax", False): _softmax, ("softmax", True): _shares, ("sigmoid", False): torch.sigmoid, ("sigmoid", True): _same}
+def _sigmoid(scores: Tensor) -> Tensor:
+    """NaN of plus infinity, as softmax has it: a sum that overflowed is no certainty."""
+    return torch.where(scores < torch.inf, scores.sigmoid(), torch.nan)
+
+
+FINISH = {("softmax", False): _softmax, ("softmax", True): _shares, ("sigmoid", False): _sigmoid, ("sigmoid", True): _same}
 
 
 def _recorder(activations: dict[str, np.ndarray], name: str) -> Any:

@@ -157,10 +157,15 @@ def _shares(probabilities: Any) -> Any:
     return probabilities / tf.reduce_sum(probabilities, axis=-1, keepdims=True)
 
 
+def _sigmoid(scores: Any) -> Any:
+    """NaN of plus infinity, as softmax has it: a sum that overflowed is no certainty."""
+    return tf.where(scores < np.inf, tf.math.sigmoid(scores), np.nan)
+
+
 FINISH = {
     ("softmax", False): tf.nn.softmax,
     ("softmax", True): _shares,
-    ("sigmoid", False): tf.math.sigmoid,
+    ("sigmoid", False): _sigmoid,
     ("sigmoid", True): tf.identity,
 }
 

@@ -104,7 +104,7 @@ class Visualization(OptionsView):
 
 
 def read_boxes(rows: NDArray[Any], group: int) -> NDArray[np.float32]:
-    """Float32 (n, 6) of the rows with a positive confidence; the class is the sixth number, else the number of the output.
+    """Float32 (n, 6) of the rows of numbers with a positive confidence; the class is the sixth, else the number of the output.
 
     Raises ValueError for an output that holds no boxes.
     """
@@ -113,7 +113,7 @@ def read_boxes(rows: NDArray[Any], group: int) -> NDArray[np.float32]:
         raise ValueError(f"the output has shape {rows.shape}; boxes are rows of left, top, right, bottom, confidence (and class)")
     classes = table[:, 5:6] if table.shape[1] >= COLUMNS else np.full((len(table), 1), group)
     whole = np.concatenate([table[:, :5], classes], axis=1).astype(np.float32)
-    return whole[whole[:, 4] > 0]
+    return whole[np.isfinite(whole).all(axis=1) & (whole[:, 4] > 0)]
 
 
 def _truth(truth: Any) -> list[dict[str, Any]]:

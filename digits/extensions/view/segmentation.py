@@ -79,7 +79,8 @@ class Visualization(OptionsView):
 
 
 def read_scores(output: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, int]:
-    """Class of each pixel (H, W), the foreground's probability times 255 where there are two classes, and how many there are.
+    """Class of each pixel (H, W), void where a score is NaN or plus infinity, the foreground's probability times 255 where there
+    are two classes, and how many there are.
 
     Raises ValueError for an output that is no map, or has more than 255 classes.
     """
@@ -90,7 +91,7 @@ def read_scores(output: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uin
         raise ValueError(
             f"the output has shape {output.shape}; a segmentation has (classes, H, W) with at most 255 classes, or (H, W)"
         )
-    classes = scores.argmax(axis=0).astype(np.uint8)
+    classes = np.where((scores < np.inf).all(axis=0), scores.argmax(axis=0), IGNORED).astype(np.uint8)
     return classes, _foreground(scores) if scores.shape[0] == 2 else None, scores.shape[0]
 
 
@@ -99,9 +100,12 @@ def _single(scores: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] 
     if whole:
         classes = scores.clip(0, 255).astype(np.uint8)
         return classes, None, max(2, int(classes[classes < IGNORED].max(initial=0)) + 1)
+    known = np.isfinite(scores)
+    scores = np.where(known, scores, 0)
     outside = scores.min() < 0 or scores.max() > 1
     probability = 1 / (1 + np.exp(-np.asarray(scores, np.float64))) if outside else scores
-    return (probability > 0.5).astype(np.uint8), (probability * 255).round().astype(np.uint8), 2
+    classes = np.where(known, probability > 0.5, IGNORED).astype(np.uint8)
+    return classes, (np.where(known, probability, 0) * 255).round().astype(np.uint8), 2
 
 
 def _foreground(scores: NDArray[Any]) -> NDArray[np.uint8]:
@@ -111,7 +115,7 @@ def _foreground(scores: NDArray[Any]) -> NDArray[np.uint8]:
         probability = values[1]
     else:
         probability = 1 / (1 + np.exp(values[0] - values[1]))
-    return (probability * 255).round().clip(0, 255).astype(np.uint8)
+    return np.nan_to_num(probability * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def _truth_map(truth: Any) -> NDArray[np.uint8] | None:
@@ -123,10 +127,12 @@ def _truth_map(truth: Any) -> NDArray[np.uint8] | None:
 
 def _shares(classes: NDArray[np.uint8], names: list[str]) -> list[dict[str, Any]]:
     """The classes in a picture with their share of it in percent, largest first."""
-    counts = np.bincount(classes.ravel(), minlength=len(names))
+    counts = np.bincount(classes[classes < IGNORED], minlength=len(names))
     rows = [
         {"name": names[i] if i < len(names) else f"class {i}", "percent": 100 * n / classes.size}
         for i, n in enumerate(counts)
         if n
     ]
+    if counts.sum() < classes.size:
+        rows.append({"name": "no class: no numbers", "percent": 100 * (1 - counts.sum() / classes.size)})
     return sorted(rows, key=lambda row: -row["percent"])

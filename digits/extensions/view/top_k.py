@@ -50,12 +50,13 @@ class Visualization(OptionsView):
         ground_truth: Any = None,
         thresholds: NDArray[Any] | None = None,
     ) -> dict[str, Any]:
-        """As `VisualizationInterface.process_data`; the output holds K scores, (K,) or (K, 1, 1)."""
+        """As `VisualizationInterface.process_data`; the output holds K scores, (K,) or (K, 1, 1). Of scores that are no numbers
+        there are no best classes."""
         output = shown_output(inference_data)
         scores = probabilities(output) if thresholds is None else np.asarray(output, np.float64).ravel()[: len(thresholds)]
         names = class_names(self.labels, scores.size)
         true = true_classes(ground_truth, names, thresholds is not None)
-        best = np.argsort(-scores, kind="stable")[: self.count]
+        best = np.argsort(-scores, kind="stable")[: 0 if np.isnan(scores).any() else self.count]
         rows = [{"name": names[i], "percent": 100 * float(scores[i]), "true": int(i) in true} for i in best]
         found = None
         if thresholds is not None:
@@ -77,8 +78,10 @@ def true_classes(truth: Any, names: list[str], several: bool) -> list[int]:
 
 def probabilities(output: NDArray[Any]) -> NDArray[np.float64]:
     """An output of any shape with K numbers as probabilities float64 (K,): unchanged when it already adds up to 1, else
-    through softmax."""
+    through softmax; all NaN where a score is NaN or plus infinity."""
     values = np.asarray(output, np.float64).ravel()
+    if not (values < np.inf).all():
+        return np.full(values.size, np.nan)
     if values.size and values.min() >= 0 and abs(values.sum() - 1) < 1e-3:
         return values
     exponents = np.exp(values - values.max(initial=-np.inf))

@@ -32,6 +32,19 @@ class TestTopK(ViewContract):
         assert (shown["found"], shown["truth"]) == (["first", "second"], "second, third")
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_no_class_and_no_box(bad: float) -> None:
+    assert np.isnan(top_k.probabilities(np.array([1.0, bad, 0.0]))).all()
+    none = top_k.Visualization(None).process_data("one", np.zeros((4, 4), np.uint8), {"output": np.array([1.0, bad])})
+    assert none["rows"] == []
+    scores = np.zeros((3, 2, 2))
+    scores[2, 0, 1] = bad
+    assert segmentation.read_scores(scores)[0].tolist() == [[0, 255], [0, 0]]
+    assert segmentation.read_scores(np.array([[0.9, bad]]))[0].tolist() == [[1, 255]]
+    rows = np.array([[0, 0, 4, 4, 0.9, 0], [0, 0, bad, 4, 0.9, 0], [0, 0, 4, 4, bad, 0]])
+    assert len(bounding_boxes.read_boxes(rows, 0)) == 1
+
+
 class TestImageOutput(ViewContract):
     view = image_output.Visualization
 

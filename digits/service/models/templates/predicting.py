@@ -123,7 +123,7 @@ def finish(values, meta):
     if activation and values.ndim:
         values = values[:classes]
         if activation == "sigmoid":
-            return 1 / (1 + np.exp(-values))
+            return np.where(values < np.inf, 1 / (1 + np.exp(-values)), np.nan)
         if not meta.get("probabilities"):  # the network ends in no softmax of its own
             values = np.exp(values - values.max(axis=0))
         return values / values.sum(axis=0)
@@ -138,17 +138,32 @@ def main_output(outputs):
 def as_json(outputs, meta):
     first = main_output(outputs)
     if meta["class_labels"] and first.shape == (len(meta["class_labels"]),):
-        return dict(zip(meta["class_labels"], first.tolist(), strict=True))
-    return {name: values.tolist() for name, values in outputs.items()}
+        return dict(zip(meta["class_labels"], plain(first), strict=True))
+    return {name: plain(values) for name, values in outputs.items()}
+
+
+def plain(values):
+    """Nested lists, with null for what is NaN or infinite: JSON knows no such numbers."""
+    return np.where(np.isfinite(values), values, None).tolist()
 
 
 def words(outputs, meta, top):
     """Lines about one picture."""
+    first = main_output(outputs)
+    bad = np.count_nonzero(~np.isfinite(first))
+    said = [f"{bad} of {first.size} values are NaN or infinite"] if bad else []
+    scored = first.ndim == 1 and len(first) == len(meta["class_labels"])
+    return said if bad and scored else said + known_words(outputs, meta, top)
+
+
+def known_words(outputs, meta, top):
     labels, first = meta["class_labels"], main_output(outputs)
     if meta["task"] == "detection":
-        return [box_words(row, labels) for row in first[first[:, 4] > 0][:top]] or ["nothing was found"]
+        found = first[np.isfinite(first).all(axis=1) & (first[:, 4] > 0)][:top]
+        return [box_words(row, labels) for row in found] or ["nothing was found"]
     if meta["task"] == "segmentation":
-        shares = np.bincount(first.argmax(axis=0).ravel(), minlength=len(labels)) / first[0].size
+        classes = first.argmax(axis=0)[np.isfinite(first).all(axis=0)]
+        shares = np.bincount(classes, minlength=len(labels)) / first[0].size
         return [f"{share * 100:6.2f} % of the pixels  {label}" for share, label in ranked(shares, labels, top) if share > 0]
     thresholds = meta.get("options", {}).get("label_thresholds")
     if thresholds and first.ndim == 1 and len(first) == len(labels):
@@ -198,6 +213,7 @@ def picture_of(values, meta):
         return image
     if values.shape[0] not in (1, 3) or min(values.shape[1:]) < 2:
         return None
+    values = np.nan_to_num(values)
     if meta["preparation"].get("label_scale", 1.0) == 1.0:
         values = (values - values.min()) * (255 / max(float(np.ptp(values)), 1e-12))
     pixels = values.clip(0, 255).round().astype(np.uint8)
