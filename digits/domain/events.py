@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from digits.utils.values import finite
 
 EVENT_TYPES: dict[str, type[Event]] = {}
-LEFT_OUT = ("declared", "decides", "of_trained")  # of a line, where they are empty
+LEFT_OUT = ("declared", "decides", "of_trained", "outputs", "nonfinite")  # of a line, where they are empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,8 @@ class MetricEvent(Event):
     """Scalars of one moment. `phase` is `train`, `val` or `lr`; `kinds` says `loss`, `accuracy` or `other` per name. Of a
     validation, `declared` is what the network text says of its own metrics (`better`, `unit`, `title`), and `decides` names the
     one that decides which snapshot is best (empty: none, or written before there was this field). Of a validation before the
-    first step, `of_trained` says that the weights had been trained before: then they may be the best."""
+    first step, `of_trained` says that the weights had been trained before: then they may be the best. Where outputs held NaN or
+    infinity, `nonfinite` says how many of how many `outputs`: none of the values is the best."""
 
     type: ClassVar[str] = "metric"
     step: int
@@ -94,11 +95,14 @@ class MetricEvent(Event):
     declared: dict[str, dict[str, str]] = field(default_factory=dict)
     decides: str = ""
     of_trained: bool = False
+    outputs: int = 0
+    nonfinite: int = 0
 
     @property
     def may_be_best(self) -> bool:
-        """Whether the weights are worth keeping: what was trained. A random start is nobody's best, whatever it scores."""
-        return self.step > 0 or self.of_trained
+        """Whether the weights are worth keeping: what was trained, and gives numbers for all of the split. A random start is
+        nobody's best, whatever it scores."""
+        return (self.step > 0 or self.of_trained) and not self.nonfinite
 
 
 @dataclass(frozen=True, kw_only=True)

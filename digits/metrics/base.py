@@ -69,13 +69,15 @@ class Report(ABC):
 
 class Finite(Metric):
     """How many outputs there are, and how many of them hold NaN or infinity (see `is_finite`). It measures nothing: no snapshot
-    of a validation in which there are any is the best, whatever the others found."""
+    of a validation in which there are any is the best, whatever the others found. Of `scores` of classes minus infinity is one:
+    networks write it for classes that cannot be."""
 
-    def __init__(self) -> None:
+    def __init__(self, scores: bool = False) -> None:
+        self.scores = scores
         self.totals = np.zeros(2)
 
     def update(self, outputs: Any, labels: Any) -> None:
-        self.totals += (len(outputs), len(outputs) - sum(map(is_finite, outputs)))
+        self.totals += (len(outputs), sum(not is_finite(output, self.scores) for output in outputs))
 
     @property
     def outputs(self) -> int:
@@ -89,11 +91,11 @@ class Finite(Metric):
         return {}
 
 
-def is_finite(output: np.ndarray) -> bool:
-    """Whether one output of any shape, or the map of classes that is kept of it, holds numbers only: neither NaN nor infinity,
-    no pixel of no class."""
+def is_finite(output: np.ndarray, scores: bool = False) -> bool:
+    """Whether one output of any shape, or its map of classes, holds numbers only: neither NaN nor infinity, of `scores` minus
+    infinity alone, and no pixel of no class."""
     if output.dtype.kind == "f":
-        return bool(np.isfinite(output).all())
+        return bool((output < np.inf).all() if scores else np.isfinite(output).all())
     return output.dtype.kind != "i" or int(output.min(initial=0)) >= 0
 
 

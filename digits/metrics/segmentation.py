@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.datasets import IGNORED
 from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known, ratio, ratios
-
-NO_CLASS = -1  # of a pixel whose scores are no numbers; 255 in maps of bytes, which have at most 255 classes
 
 
 class Overlap(Metric):
@@ -18,7 +17,7 @@ class Overlap(Metric):
     A class that is neither in a picture nor in its prediction does not count for that picture. `mean_dice`, `mean_iou` are
     means over classes of the pooled values, `…_pictures` means over classes of the means over pictures; `dice/<label>`,
     `iou/<label>`, `dice_pictures/<label>` are those of one class. Pixels labelled `ignored` do not count. A predicted pixel
-    that is of no class (see `NO_CLASS`) is wrong: it misses the class that it is labelled with.
+    of `NO_CLASS` (255 in a map of bytes, which has at most 255 classes) is wrong: it misses the class that it is labelled with.
     """
 
     def __init__(self, class_labels: Sequence[str], ignored: int = IGNORED) -> None:

@@ -88,7 +88,8 @@ Deno.test("small files travel together, large ones alone, none is lost", () => {
 
 Deno.test("a table is sorted by names as people count, and by numbers with their signs", () => {
   assert.deepEqual(["class 10", "class 9"].sort(byName), ["class 9", "class 10"]);
-  assert.deepEqual(["98.5 %", "1,200", "–", "7"].sort(byNumber), ["–", "7", "98.5 %", "1,200"]);
+  assert.deepEqual(["98.5 %", "1,200", "–", "-7"].sort(byNumber(true)), ["-7", "98.5 %", "1,200", "–"]);
+  assert.deepEqual(["98.5 %", "–", "1,200", "-7"].sort(byNumber(false)), ["1,200", "98.5 %", "-7", "–"]);
 });
 
 Deno.test("a confusion matrix has the rows that occur, in percent of each", () => {

@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.metrics import beats, deciding_metric, is_lower_better, nonfinite_text
 from digits.metrics.accuracy import Accuracy, predicted, rank
 from digits.metrics.average_precision import BoxPrecision
 from digits.metrics.base import Finite, is_finite
 from digits.metrics.classification_report import ClassificationReport
 from digits.metrics.multi_label import LabelPrecision
-from digits.metrics.segmentation import NO_CLASS, Overlap, best_class, dice_of_objects
+from digits.metrics.segmentation import Overlap, best_class, dice_of_objects
 from digits.storage.records.reader import BOX_DTYPE
 from digits.tasks import TASKS, Task
 

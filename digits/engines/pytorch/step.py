@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
 from digits.domain.training import SYNCHRONISED
 from digits.engines.base import TrainingRun, names_of
@@ -22,6 +25,7 @@ from digits.engines.pytorch.build import TorchNetwork
 from digits.engines.pytorch.devices import OneDevice
 from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.exchange import from_rank_0, gather, place, share_buffers, share_network, sum_numbers
+from digits.engines.pytorch.finite import all_finite, watched
 from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
@@ -33,11 +37,12 @@ from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
+from digits.engines.training.loss_watch import Divergence, LossWatch
 from digits.engines.training.preprocessing import in_stored_units
 from digits.engines.training.setup import labels_of, metrics_of, task_of
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
-from digits.engines.training.totals import LossValue, Totals, one_part, restored
+from digits.engines.training.totals import LossPart, LossValue, Totals, one_part, restored, value_of
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
@@ -78,6 +83,8 @@ class TorchStep(TrainingStep):
         self.synchronised = run.spec.batch_norm == SYNCHRONISED
         if self.world > 1:
             share_network(self.module)
+        self.watch = LossWatch(value_of)
+        self.watched = watched(self.module)
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -99,6 +106,8 @@ class TorchStep(TrainingStep):
 
     def _backward(self, loss: LossValue, counts: bool, update: bool) -> Callable[[], bool]:
         """Gives whether anything counts in the group that an `update` closes."""
+        noted = tuple(LossPart(*map(_detached, part)) for part in loss.parts) if counts else ()
+        self.watch.add(LossValue(noted), None if self.on_gpu else lambda: all_finite(self.watched))
         counted = self.gradients.close(loss, counts) if update else self.gradients.add(loss, counts)
         self._share_buffers()
         return counted
@@ -129,8 +138,9 @@ class TorchStep(TrainingStep):
             self._add(HITS, one_part(hits, samples))
 
     def _hits(self, scores: Tensor, y: Tensor) -> Tensor:
-        """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
-        return ((scores >= scores.gather(1, y[:, None])).sum(1) == 1).sum()  # scores (N, K), y (N,)
+        """How many have their one highest score at their class (see `metrics.accuracy.rank`); NaN is not below any score."""
+        own = scores.gather(1, y[:, None])  # (N, 1) of scores (N, K), y (N,)
+        return (((~(scores < own)).sum(1) == 1) & (own[:, 0] < torch.inf)).sum()
 
     def _add(self, name: str, value: LossValue) -> None:
         """On a GPU as tensors, so that nothing waits for them."""
@@ -138,7 +148,7 @@ class TorchStep(TrainingStep):
         kept += [[0.0, 0.0] for _ in range(len(value.parts) - len(kept))]
         for entry, part in zip(kept, value.parts, strict=False):
             for i, number in enumerate(part):
-                found = number.detach() if isinstance(number, Tensor) else number
+                found = _detached(number)
                 entry[i] += found.double() if self.on_gpu and isinstance(found, Tensor) else float(found)
 
     def _since(self) -> Totals:
@@ -147,12 +157,43 @@ class TorchStep(TrainingStep):
         return Totals(*columns)
 
     def take(self) -> Totals:
+        if self._finite_window():
+            self.watch.settle()
         totals, self.window = self._since(), {}
         return self._over_ranks(totals, ())[0]
 
     def healthy(self) -> bool:
-        own = all(math.isfinite(float(total)) for entries in self.window.values() for total, _ in entries)
+        own = self._finite_window() and all_finite([*self.watched, *self._moments()])
         return own if self.world == 1 else bool(sum_numbers(np.array([0.0 if own else 1.0]))[0] == 0)
+
+    def _finite_window(self) -> bool:
+        return all(math.isfinite(float(total)) for entries in self.window.values() for total, _ in entries)
+
+    def _moments(self) -> list[Tensor]:
+        """The optimizer's own numbers, such as sums of squares, on the device."""
+        kept = (value for state in self.optimizer.state.values() for value in state.values() if isinstance(value, Tensor))
+        return [value for value in kept if value.is_floating_point() and value.device == self.fabric.device]
+
+    def divergence(self) -> Divergence:
+        own = self.watch.found(lambda: all_finite(self.watched))
+        own = replace(own, scaled=self._is_scaled(), own_loss=not self.run.spec.loss and self.network.loss is not None)
+        return own if self.world == 1 else max(gather(own), key=lambda one: one.ago)
+
+    def _is_scaled(self) -> bool:
+        return not isinstance(self.fabric, OneDevice) and getattr(self.fabric.strategy.precision, "scaler", None) is not None
+
+    def training_loss(self, batch: Batch) -> float:
+        state, module = random_state(self.on_gpu), copy.deepcopy(self.module)
+        try:
+            with torch.no_grad(), self.fabric.autocast():
+                return value_of(self._plain_loss(module, batch)) or 0.0
+        finally:
+            restore_random_state(state, self.on_gpu)
+
+    def _plain_loss(self, module: nn.Module, batch: Batch) -> LossValue:
+        x = self.inputs(batch.features)  # (N, C, H, W) float32
+        y = self.targets(batch.labels, x)
+        return self.loss(module(x), x if y is None else y)["loss"]
 
     def targets(self, labels: Any, x: Tensor) -> Any:
         """Labels of a batch on the device of `x`: class indices int64 (N, …), everything else float32 (N, …), divided by the
@@ -212,7 +253,8 @@ class TorchStep(TrainingStep):
         if not activation:
             return output
         if output.ndim == 4:
-            return output[:, :classes].argmax(1)  # (N, K, H, W) → (N, H, W) int64
+            best, place = output[:, :classes].max(1)  # (N, K, H, W) → (N, H, W) twice; NaN is above all
+            return torch.where(best < torch.inf, place, NO_CLASS)
         if activation == "softmax":
             return class_scores(output, classes, self.network.probabilities)  # (N, K), logarithms
         return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
@@ -301,6 +343,10 @@ class TorchStep(TrainingStep):
 
     def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
         return wishes if self.world == 1 else from_rank_0(wishes)
+
+
+def _detached(number: Any) -> Any:
+    return number.detach() if isinstance(number, Tensor) else number
 
 
 def totals_of(values: dict[str, LossValue]) -> Totals:

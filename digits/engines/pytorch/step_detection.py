@@ -19,7 +19,7 @@ from digits.engines.training.batches import Batch
 from digits.engines.training.boxes import Boxes, moved
 from digits.engines.training.totals import LossValue, Totals
 from digits.metrics.average_precision import BoxPrecision
-from digits.metrics.base import Metric
+from digits.metrics.base import Finite, Metric
 
 
 class DetectionStep(TorchStep):
@@ -66,6 +66,10 @@ class DetectionStep(TorchStep):
         if weight > 0:
             self._count(values, len(batch))
 
+    def _plain_loss(self, module: nn.Module, batch: Batch) -> LossValue:
+        x = self.inputs(batch.features)  # (N, C, H, W) float32
+        return weighted_losses(module(x, targets_of(batch.labels, x.device)), len(batch))["loss"]
+
     def _augmented(self, batch: Batch, epoch: int) -> tuple[Tensor, Boxes]:
         x = self.inputs.raw(batch.features)  # (N, C, H, W) float32, stored units
         if not self.augmenter.augmentation.active:
@@ -85,7 +89,7 @@ class DetectionStep(TorchStep):
         self.loss_names = tuple(values)
         found = detections_of(outputs, len(self.run.info.class_labels))  # float32 (n, 6) of each picture
         for metric in metrics:
-            if isinstance(metric, BoxPrecision):
+            if isinstance(metric, BoxPrecision | Finite):
                 metric.update(found, batch.labels)
         return totals_of(values)
 

@@ -11,29 +11,36 @@ import io
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from digits.domain.classes import NO_CLASS
+from digits.domain.metrics import LOSS
 from digits.engines.base import TrainingRun
 from digits.engines.network.checks import PROBABILITIES
 from digits.engines.tensorflow.build import KerasNetwork, scored_output
+from digits.engines.tensorflow.finite import all_finite, watched
 from digits.engines.tensorflow.gradients import GroupGradients, inverse
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss, own_metrics
 from digits.engines.tensorflow.predictor import FINISH, channels_first_array, class_scores, finish_outputs
-from digits.engines.tensorflow.start import tf
+from digits.engines.tensorflow.start import keras, tf
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
+from digits.engines.training.loss_watch import Divergence, LossWatch
 from digits.engines.training.preprocessing import in_stored_units
 from digits.engines.training.setup import labels_of, metrics_of, task_of
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
-from digits.engines.training.totals import LossPart, LossValue, Totals, one_part
+from digits.engines.training.totals import LossPart, LossValue, Totals, one_part, value_of
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
+
+CPU = "/CPU:0"
 
 
 class TensorflowStep(TrainingStep):
@@ -56,7 +63,7 @@ class TensorflowStep(TrainingStep):
         self.loss, self.validation_loss = losses  # of outputs in training mode, and in evaluation mode
         self.inputs, self.augmenter = inputs, augmenter
         self.source, self.validation = sources
-        self.device = "/GPU:0" if run.devices else "/CPU:0"
+        self.device = "/GPU:0" if run.devices else CPU
         self.labels, self.task = labels_of(run), task_of(run)
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
         self.loss_names: tuple[str, ...] = ()  # of what the loss gives, known when a validation is traced
@@ -67,6 +74,8 @@ class TensorflowStep(TrainingStep):
         self.variables = self.model.trainable_variables
         self.optimizer.build(self.variables)
         self.group: GroupGradients | None = None  # where batches are accumulated
+        self.watch = LossWatch(self._loss_of)
+        self.watched = watched(self.model)
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -79,15 +88,18 @@ class TensorflowStep(TrainingStep):
             if name != "whole" and self.group is None:
                 self.group = GroupGradients(self.variables, self._parts_of_loss(data))
             work = {"whole": self._whole, "add": self._add, "close": self._close}[name]
-            self.pending.append(self._function(name, work, data, drawn)(data, drawn, np.float32(rate)))
+            values, finite = self._function(name, work, data, drawn)(data, drawn, np.float32(rate))
+        self.pending.append(values)
+        self.watch.add(values, finite if self.device == CPU else None)
 
     def _whole(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
         with tf.GradientTape() as tape:
             values, own = self._forward(data, drawn)
             weights = tf.stack([part.weight for part in values["loss"].parts])
             total = self._scaled(values["loss"], inverse(weights))
+        finite = self._finite_before()
         self._apply(self._gradients(tape, total), rate, weights[:own])
-        return self._joined(values)
+        return self._joined(values), finite
 
     def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
         """A batch after which others of its group follow."""
@@ -99,7 +111,7 @@ class TensorflowStep(TrainingStep):
             factors = inverse(weights)
             totals = [self._scaled(LossValue((part,)), factors[i : i + 1]) for i, part in enumerate(parts)]
         self.group.add([self._gradients(tape, total) for total in totals], weights)
-        return self._joined(values)
+        return self._joined(values), self._finite_before()
 
     def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
         """The last batch of a group: the weights move."""
@@ -108,8 +120,14 @@ class TensorflowStep(TrainingStep):
             values, own = self._forward(data, drawn)
             weights = self.group.weights + tf.stack([part.weight for part in values["loss"].parts])
             total = self._scaled(values["loss"], inverse(weights))
+        finite = self._finite_before()
         self._apply(self.group.close(self._gradients(tape, total), weights), rate, weights[:own])
-        return self._joined(values)
+        return self._joined(values), finite
+
+    def _finite_before(self) -> Any:
+        """Whether the weights are numbers before they move; on a GPU nobody looks. The loss may hide it, for Keras' relu makes 0
+        of NaN."""
+        return all_finite(self.watched) if self.device == CPU else tf.constant(True)
 
     def _forward(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[dict[str, LossValue], int]:
         """The values of a batch, and how many parts of its loss are those of the data (see `_losses`)."""
@@ -169,12 +187,13 @@ class TensorflowStep(TrainingStep):
         tf.cond(tf.reduce_any(weights != 0), move, lambda: tf.constant(False))
 
     def _hits(self, outputs: Any, y: Any) -> Any:
-        """How many have their one highest score at their class (see `metrics.accuracy.rank`)."""
+        """How many have their one highest score at their class (see `metrics.accuracy.rank`); NaN is not below any score."""
         scores = scored_output(outputs)[:, : self.classes]  # (N, K)
         last = tf.cast(tf.shape(scores)[1] - 1, y.dtype)
         known = tf.clip_by_value(y, 0, last)  # a label out of bounds is refused by the loss, in words
         own = tf.gather(scores, known, batch_dims=1)[:, None]  # (N, 1)
-        return tf.reduce_sum(tf.cast(tf.reduce_sum(tf.cast(scores >= own, tf.int32), axis=1) == 1, tf.float32))
+        alone = tf.reduce_sum(tf.cast(tf.logical_not(scores < own), tf.int32), axis=1) == 1
+        return tf.reduce_sum(tf.cast(tf.logical_and(alone, own[:, 0] < np.inf), tf.float32))
 
     def _joined(self, values: dict[str, LossValue]) -> Any:
         self.names = tuple(name for name, value in values.items() for _ in value.parts)
@@ -184,6 +203,8 @@ class TensorflowStep(TrainingStep):
         totals = Totals()
         for values in self.pending:
             totals.add(self._totals(values))
+        if self._finite_losses():
+            self.watch.settle()
         self.pending = []
         return totals
 
@@ -196,7 +217,35 @@ class TensorflowStep(TrainingStep):
         return Totals(sums, weights)
 
     def healthy(self) -> bool:
+        if "finite" not in self.functions:
+            self.functions["finite"] = tf.function(
+                lambda: all_finite([*self.watched, *self.optimizer.variables]), autograph=False
+            )
+        return self._finite_losses() and bool(self.functions["finite"]())
+
+    def _finite_losses(self) -> bool:
         return all(bool(np.isfinite(values.numpy()).all()) for values in self.pending)
+
+    @property
+    def spoiled(self) -> bool:
+        return self.watch.spoiled
+
+    def training_loss(self, batch: Batch) -> float:
+        kept = [tf.identity(v.value) for v in self.model.non_trainable_variables]
+        with tf.device(self.device):
+            values, _ = self._forward({name: tf.constant(value) for name, value in self._data(batch).items()}, {})
+        for variable, value in zip(self.model.non_trainable_variables, kept, strict=True):
+            variable.assign(value)
+        return value_of(values["loss"]) or 0.0
+
+    def divergence(self) -> Divergence:
+        found = self.watch.found(lambda: bool(all_finite(self.watched)))
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return replace(found, scaled=scaled, own_loss=not self.run.spec.loss and self.network.loss is not None)
+
+    def _loss_of(self, values: Any) -> float | None:
+        """The loss among the values of a step; None where nothing counts."""
+        return self._totals(values).means().get(LOSS)
 
     # -- data ---------------------------------------------------------------------------------------------------
 
@@ -272,7 +321,8 @@ class TensorflowStep(TrainingStep):
         if not activation:
             return output
         if len(output.shape) == 4:
-            return tf.argmax(output[..., :classes], axis=-1)  # (N, H, W, K) → (N, H, W)
+            scores = output[..., :classes]  # (N, H, W, K) → (N, H, W)
+            return tf.where(tf.reduce_all(scores < np.inf, axis=-1), tf.argmax(scores, axis=-1), NO_CLASS)
         if activation == "softmax":
             return class_scores(output, classes, self.network.probabilities)  # (N, K), logarithms
         return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]

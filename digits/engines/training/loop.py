@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent, WarningEvent
-from digits.domain.metrics import EPOCH_MEAN, deciding_metric
+from digits.domain.metrics import EPOCH_MEAN, deciding_metric, nonfinite_text
 from digits.engines.base import TrainingRun
 from digits.engines.network.own_metrics import no_direction
 from digits.engines.training import baseline, checkpoint
 from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
 from digits.engines.training.calendar import Calendar
+from digits.engines.training.divergence import explain
 from digits.engines.training.learning_rate import rate_at
 from digits.engines.training.setup import task_of
 from digits.engines.training.snapshots import SnapshotManager
@@ -59,9 +60,12 @@ class TrainingLoop:
         self.summaries: Summaries | None = None
         self.last_checkpoint = time.monotonic()
         self.missing = ""  # a metric of which it was said that it cannot decide
+        self.warned = False  # of outputs that are no numbers
+        self.sound = 0  # the last step after which the weights were looked at and were numbers
 
     def run(self) -> None:
-        """Train. Raises JobStopped (after a checkpoint) when requested to stop, TrainingError when the loss is no number."""
+        """Train. Raises JobStopped (after a checkpoint) when requested to stop, TrainingError when the loss or the weights are no
+        numbers: what was saved before stays."""
         self._restore()
         if self.training_step.rank == 0:
             self.summaries = Summaries(self.run_, self.step)
@@ -97,7 +101,7 @@ class TrainingLoop:
         self.step += 1
         if self.calendar.logs_at(self.step):
             self._report_training(rate)
-        self._after_step()
+        self._after_step(batch)
         if update:
             self._pulse()
         self.progress.report(self.step)
@@ -105,7 +109,8 @@ class TrainingLoop:
     def _report_training(self, rate: float) -> None:
         window = self.training_step.take()
         means = window.means()
-        self._check_finite(means)
+        if not math.isfinite(means.get(LOSS, 0.0)) or self.training_step.spoiled:
+            raise self._diverged()
         self.epoch_totals.add(window)
         if self.step % self.calendar.steps_per_epoch == 0:
             means |= {f"{EPOCH_MEAN}{name}": value for name, value in self.epoch_totals.means().items()}
@@ -114,9 +119,13 @@ class TrainingLoop:
         self._emit_metrics("train", means, kinds_of(means, (name.removeprefix(EPOCH_MEAN) for name in measured), {}))
         self._emit_metrics("lr", {"learning_rate": rate}, {"learning_rate": "other"})
 
-    def _after_step(self) -> None:
+    def _after_step(self, batch: Batch) -> None:
         interval = self.calendar.snapshots.get(self.step)
-        scores = self._validate() if self.step in self.calendar.validations else Scores({}, {})
+        validates = self.step in self.calendar.validations
+        if validates or interval is not None:
+            self._check()
+        scores = self._validate() if validates else Scores({}, {})
+        self._check_outputs(scores, batch)
         if self.training_step.rank == 0 and (scores.values or interval is not None):
             self.snapshot_manager.after(self.step, self.calendar.epoch_of(self.step), interval, scores)
         if interval is not None and self.calendar.updates_at(self.step):
@@ -124,6 +133,7 @@ class TrainingLoop:
 
     def _validate_start(self) -> None:
         """Measure the weights before the first step; those that were trained before are the best so far, and kept."""
+        self._check()
         scores = self._validate()
         if self.from_trained and self.training_step.rank == 0 and scores.values:
             self.snapshot_manager.after(0, 0.0, None, scores)
@@ -136,6 +146,7 @@ class TrainingLoop:
     def _validate(self) -> Scores:
         scores = self._deciding(self.training_step.evaluate())
         self._emit_metrics("val", scores.values, scores.kinds, scores)
+        self._warn_of_outputs(scores)
         self.validation_samples.add(self.training_step, self.step, self.calendar.epoch_of(self.step), scores.chosen)
         if self.summaries is not None:
             self.summaries.samples(self.step)
@@ -156,6 +167,18 @@ class TrainingLoop:
                 self.run_.emit(WarningEvent(code="best-metric", message=message, advice=advice))
         return replace(scores, decides=decides)
 
+    def _warn_of_outputs(self, scores: Scores) -> None:
+        """Say once that some outputs are no numbers; the metrics of each validation count them."""
+        if not scores.nonfinite or self.warned:
+            return
+        self.warned = True
+        found = nonfinite_text(scores.nonfinite, scores.outputs)
+        message = f"{found} (NaN or infinite) in the validation of epoch {self.calendar.epoch_of(self.step):.4g}."
+        advice = (
+            "They count as wrong, and no such validation is the best. Look for numbers that grow beyond bounds in the network."
+        )
+        self.run_.emit(WarningEvent(code="nonfinite", message=message, advice=advice))
+
     def _pulse(self) -> None:
         """Stop or save when it is time; several processes do what rank 0 says."""
         due = time.monotonic() - self.last_checkpoint >= self.run_.checkpoint_seconds
@@ -166,8 +189,7 @@ class TrainingLoop:
             raise JobStopped("The training was stopped; it can be resumed from where it was.")
 
     def _checkpoint(self) -> None:
-        if not self.training_step.healthy():
-            self._check_finite({LOSS: math.nan})
+        self._check()
         loop = {
             "step": self.step,
             "sums": self.epoch_totals.sums,
@@ -187,23 +209,42 @@ class TrainingLoop:
             return
         loop = self.training_step.load_state(found["path"])
         self.step = int(loop["step"])
+        self.sound = self.step
         self.epoch_totals = restored(loop)
         self.snapshot_manager.restore(loop["snapshots"])
 
-    def _check_finite(self, means: dict[str, float]) -> None:
-        if not math.isfinite(means.get(LOSS, 0.0)):
-            raise TrainingError(
-                f"The loss became {means[LOSS]} (not a number or infinite) by step {self.step}, epoch "
-                f"{self.calendar.epoch_of(self.step):.2f}.",
-                advice="Try decreasing your learning rate.",
-                code="diverged",
-            )
+    def _check(self) -> None:
+        """Raises TrainingError where the loss or the weights are no numbers any more."""
+        if not self.training_step.healthy():
+            raise self._diverged()
+        self.sound = self.step
+
+    def _check_outputs(self, scores: Scores, batch: Batch) -> None:
+        """Raises TrainingError where all outputs of a validation are no numbers and the loss in training is none either: the
+        weights are numbers still, but too large for what is made of them."""
+        if not scores.nonfinite or scores.nonfinite < scores.outputs:
+            return
+        bad = not math.isfinite(self.training_step.training_loss(batch))
+        if self.training_step.agree((bad,))[0]:
+            raise self._diverged(of_outputs=scores.outputs)
+
+    def _diverged(self, of_outputs: int = 0) -> TrainingError:
+        seen = replace(self.training_step.divergence(), of_outputs=of_outputs)
+        step = self.step - seen.ago
+        epoch, position = divmod(max(step, 1) - 1, self.calendar.steps_per_epoch)
+        order = epoch_order(len(self.source.records), self.calendar.seed, epoch, self.run_.spec.shuffle)
+        indices = split_batches(order, self.calendar.batch_size)[position]
+        rate = rate_at(self.run_.spec.learning_rate, self.calendar.percent_of(max(step, 1) - 1))
+        seen = replace(seen, late=seen.late and step - self.sound > 1)
+        return explain(self.run_, seen, step, self.calendar.epoch_of(step), indices, rate)
 
     def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str], scores: Scores | None = None) -> None:
         epoch = self.calendar.epoch_of(self.step)
         more: dict[str, Any] = {"declared": dict(scores.declared), "decides": scores.decides} if scores is not None else {}
         if scores is not None and self.step == 0:
             more["of_trained"] = self.from_trained
+        if scores is not None and scores.nonfinite:
+            more |= {"outputs": scores.outputs, "nonfinite": scores.nonfinite}
         self.run_.emit(MetricEvent(step=self.step, epoch=epoch, phase=phase, values=values, kinds=kinds, **more))
         if self.summaries is not None:
             self.summaries.scalars(phase, self.step, values)

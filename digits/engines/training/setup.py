@@ -20,7 +20,7 @@ from digits.engines.training.preprocessing import Preprocessing
 from digits.engines.training.snapshots import SnapshotManager
 from digits.engines.training.step import Scores, TrainingStep
 from digits.errors import TrainingError
-from digits.metrics.base import Metric
+from digits.metrics.base import Finite, Metric
 from digits.storage.files import atomic, write_json
 from digits.tasks import Labels, Task, of
 from digits.utils.constants import DEFAULT_BATCH_SIZE
@@ -142,8 +142,9 @@ def make_snapshot_manager(
 
 
 def metrics_of(run: TrainingRun) -> list[Metric]:
-    """New metrics for the training's task and labels."""
-    return task_of(run).metrics(labels_of(run), run.spec.options)
+    """New metrics for the training's task and labels, and the count of outputs that are no numbers."""
+    task, labels = task_of(run), labels_of(run)
+    return [*task.metrics(labels, run.spec.options), Finite(scores=task.activation(labels) == "softmax")]
 
 
 def write_files(run: TrainingRun, base: dict[str, Any]) -> None:

@@ -16,8 +16,9 @@ import numpy as np
 
 from digits.domain.metrics import EPOCH_MEAN, LOSS, Declared, kind_of
 from digits.engines.training.batches import Batch
+from digits.engines.training.loss_watch import Divergence
 from digits.engines.training.totals import Totals as Totals
-from digits.metrics.base import Metric
+from digits.metrics.base import Finite, Metric
 
 HITS = "accuracy"  # what a step counts while they train
 
@@ -32,6 +33,8 @@ class Scores:
     declared: Declared = field(default_factory=dict)
     decides: str = ""  # which of them decides what is best
     chosen: dict[str, Any] = field(default_factory=dict)
+    outputs: int = 0
+    nonfinite: int = 0  # of the outputs, how many held NaN or infinity
 
 
 def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequence[str], declared: Declared) -> Scores:
@@ -40,7 +43,9 @@ def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequen
     for metric in metrics:
         values |= metric.compute()
     chosen = {name: value for metric in metrics for name, value in metric.chosen().items()}
-    return Scores(values, kinds_of(values, losses, declared), declared, chosen=chosen)
+    checked = next((metric for metric in metrics if isinstance(metric, Finite)), Finite())
+    outputs, nonfinite = checked.outputs, checked.nonfinite
+    return Scores(values, kinds_of(values, losses, declared), declared, chosen=chosen, outputs=outputs, nonfinite=nonfinite)
 
 
 def kinds_of(values: Iterable[str], losses: Iterable[str], declared: Declared) -> dict[str, str]:
@@ -71,7 +76,20 @@ class TrainingStep(ABC):
 
     @abstractmethod
     def healthy(self) -> bool:
-        """Whether the loss since the last `take` is a finite number."""
+        """Whether the losses since the last `take`, the weights and the optimizer's own numbers are all finite."""
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether the engine knows already, without a look, that the weights are no numbers."""
+        return False
+
+    def divergence(self) -> Divergence:
+        """What was seen where that is so no more, on any process; of an engine that keeps no losses nothing."""
+        return Divergence()
+
+    def training_loss(self, batch: Batch) -> float:
+        """The loss of a batch as training has it, of which nothing is kept; 0 of an engine that does not say."""
+        return 0.0
 
     @abstractmethod
     def evaluate(self) -> Scores:

@@ -37,6 +37,11 @@ class LossValue:
         return mean_of([float(part.sum) for part in self.parts], [float(part.weight) for part in self.parts])
 
 
+def value_of(loss: LossValue) -> float | None:
+    """The value of a batch alone; None where nothing counts."""
+    return float(loss) if any(float(part.weight) != 0 for part in loss.parts) else None
+
+
 def one_part(total: Any, weight: Any) -> LossValue:
     """A loss that is one quotient."""
     return LossValue((LossPart(total, weight),))

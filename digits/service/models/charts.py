@@ -31,8 +31,8 @@ def output_kinds(history: RunHistory) -> dict[str, str]:
 def page_curves(history: RunHistory, limit: int = MAX_POINTS) -> dict[str, Any]:
     """Curves for the page: `kinds`, and for `train`, `val` and `lr` the lists `epoch`, `step` and `values[name]`.
 
-    A value that is missing or no number is null. Training points beyond `limit` are thinned evenly (the first and the last
-    stay); `thinned` says whether they were.
+    A value that is missing or no number is null; `nonfinite` counts the outputs of each report that held NaN or infinity.
+    Training points beyond `limit` are thinned evenly (the first and the last stay); `thinned` says whether they were.
     """
     train = history.metrics["train"]
     shown = thin(train, limit)
@@ -103,7 +103,8 @@ def preview(rates: Iterable[LearningRate]) -> list[list[float]]:
 def _series(events: Sequence[MetricEvent]) -> dict[str, Any]:
     names = list(dict.fromkeys(name for event in events for name in event.values))
     values = {name: [finite(event.values.get(name)) for event in events] for name in names}
-    return {"epoch": [event.epoch for event in events], "step": [event.step for event in events], "values": values}
+    columns = {name: [getattr(event, name) for event in events] for name in ("epoch", "step", "nonfinite")}
+    return {**columns, "values": values}
 
 
 def _add_column(graph: dict[str, Any], name: str, phase: str, kind: str, events: Sequence[MetricEvent]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
-from digits.domain.metrics import DECIDING, as_json
+from digits.domain.metrics import DECIDING, as_json, nonfinite_text
 from digits.domain.training import LR_POLICIES, SOLVERS, StartWeights, TrainingSpec
 from digits.engines.network.losses import LOSSES, usual_loss
 from digits.engines.network.own_metrics import OWN_LOSS
@@ -162,7 +162,8 @@ def _start_text(start: AttemptEvent) -> str:
 
 def _validation_text(found: MetricEvent) -> str:
     values = ", ".join(f"{name} = {value:.5g}" for name, value in found.values.items() if "/" not in name)
-    return f"Validation (epoch {found.epoch:.4g}): {values}"
+    bad = f", {nonfinite_text(found.nonfinite, found.outputs)}" if found.nonfinite else ""
+    return f"Validation (epoch {found.epoch:.4g}): {values}{bad}"
 
 
 def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:

@@ -76,7 +76,7 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     trivial = yardstick(
         context.jobs_dir, spec, task, meta.get("dataset_id", ""), lambda own: task.report(labels, model, own, scale, 1)
     )
-    fitting, checked = Fitting(meta, task), Finite()
+    fitting, checked = Fitting(meta, task), Finite(scores=task.activation(model) == "softmax")
     unknown = truths.unknown if truths else np.zeros(len(match.unknown), np.int64)
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
         for batch in rounds:

@@ -25,10 +25,10 @@ function sort(table, heads, column) {
   const up = heads[column].getAttribute("aria-sort") !== "ascending";
   for (const head of heads) head.removeAttribute("aria-sort");
   heads[column].setAttribute("aria-sort", up ? "ascending" : "descending");
-  const compare = column ? byNumber : byName;
+  const compare = column ? byNumber(up) : (/** @type {string} */ a, /** @type {string} */ b) => (up ? 1 : -1) * byName(a, b);
   const text = (/** @type {HTMLElement} */ row) =>
     /** @type {HTMLTableRowElement} */ (row).cells[column].firstChild?.textContent?.trim() ?? "";
-  const rows = all("tr", table.tBodies[0]).sort((a, b) => (up ? 1 : -1) * compare(text(a), text(b)));
+  const rows = all("tr", table.tBodies[0]).sort((a, b) => compare(text(a), text(b)));
   table.tBodies[0].append(...rows);
 }
 
@@ -40,11 +40,15 @@ function sort(table, heads, column) {
 export const byName = (a, b) => a.localeCompare(b, undefined, { numeric: true });
 
 /**
- * "1,200" and "98.5 %" are numbers; what is missing comes first.
- * @param {string} a
- * @param {string} b
+ * Up or down: "1,200" and "98.5 %" are numbers; what is missing comes last either way.
+ * @param {boolean} up
+ * @returns {(a: string, b: string) => number}
  */
-export const byNumber = (a, b) => valueOf(a) - valueOf(b);
+export const byNumber = (up) => (a, b) => {
+  const [one, other] = [valueOf(a), valueOf(b)];
+  if (Number.isNaN(one) || Number.isNaN(other)) return Number(Number.isNaN(one)) - Number(Number.isNaN(other));
+  return (up ? 1 : -1) * (one - other);
+};
 
 /** @param {string} text */
-const valueOf = (text) => (text === "–" ? -Number.MAX_VALUE : Number(text.replace(/[,%\s]/g, "")));
+const valueOf = (text) => Number(text.replace(/[,%\s]/g, "") || NaN);

@@ -5,8 +5,8 @@ import { epochText, measured } from "./format.js";
 
 /** @typedef {(number | null)[]} Values */
 /**
- * One phase: each list has an entry for each report.
- * @typedef {{epoch: number[], step: number[], values: Record<string, Values>}} Series
+ * One phase: each list has an entry for each report. `nonfinite` counts outputs that held NaN or infinity.
+ * @typedef {{epoch: number[], step: number[], nonfinite: number[], values: Record<string, Values>}} Series
  */
 /** @typedef {Record<string, any> & {type: string, t: number}} Event a line of the log, as `digits.domain.events` has it */
 /** @typedef {{path: string, epoch: number, best: boolean, metrics: Record<string, number>}} Snapshot */
@@ -105,6 +105,7 @@ export class TrainingState {
     }
     series.epoch.push(event.epoch);
     series.step.push(event.step);
+    series.nonfinite.push(event.nonfinite ?? 0);
     for (const [name, values] of Object.entries(series.values)) values.push(event.values[name] ?? null);
     if (event.phase === "val") {
       this.of_trained ||= Boolean(event.of_trained);
@@ -178,15 +179,15 @@ export class TrainingState {
 
   /**
    * The best value of one output of the validations, or null; of equal ones the first. Before the first step only what had been
-   * trained before counts.
+   * trained before counts, and nothing does where outputs were no numbers.
    * @param {string} name
    */
   bestOf(name) {
-    const { epoch, step, values } = this.curves.val;
+    const { epoch, step, nonfinite, values } = this.curves.val;
     let found = /** @type {Best | null} */ (null);
     if (!this.facts(name).better) return found;
     for (const [i, value] of (values[name] ?? []).entries()) {
-      if (value === null || (step[i] === 0 && !this.of_trained)) continue;
+      if (value === null || nonfinite[i] || (step[i] === 0 && !this.of_trained)) continue;
       if (!found || this.isBetter(name, value, found.value)) found = { name, value, epoch: epoch[i] };
     }
     return found;
@@ -203,7 +204,7 @@ export class TrainingState {
 }
 
 /** @returns {Series} */
-const noSeries = () => ({ epoch: [], step: [], values: {} });
+const noSeries = () => ({ epoch: [], step: [], nonfinite: [], values: {} });
 
 /**
  * The output of which another one is the mean over the epoch.
@@ -226,10 +227,12 @@ export const isMean = (name, kinds) => name.startsWith(MEAN) && name.slice(MEAN.
 const withRate = (event, before) => (event.rate || !before ? event : { ...event, rate: before.rate, unit: before.unit });
 
 /** @param {Event} event */
-function validationText({ epoch, values }) {
+function validationText({ epoch, values, nonfinite, outputs }) {
   /** @type {[string, number | null][]} */
   const plain = Object.entries(values).filter(([name]) => !isOfClass(name));
-  return `Validation (epoch ${epochText(epoch)}): ${plain.map(([name, value]) => `${name} = ${measured(value, 5)}`).join(", ")}`;
+  const found = plain.map(([name, value]) => `${name} = ${measured(value, 5)}`);
+  if (nonfinite) found.push(`${nonfinite} of ${outputs} outputs were no numbers`);
+  return `Validation (epoch ${epochText(epoch)}): ${found.join(", ")}`;
 }
 
 /**
@@ -243,5 +246,6 @@ function halve(series) {
    */
   const keep = (list) => list.filter((_, i) => i % 2 === 0 || i === list.length - 1);
   const values = Object.fromEntries(Object.entries(series.values).map(([name, list]) => [name, keep(list)]));
-  Object.assign(series, { epoch: keep(series.epoch), step: keep(series.step), values });
+  const { epoch, step, nonfinite } = series;
+  Object.assign(series, { epoch: keep(epoch), step: keep(step), nonfinite: keep(nonfinite), values });
 }
