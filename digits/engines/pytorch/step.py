@@ -39,7 +39,7 @@ from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.loss_watch import Divergence, LossWatch
 from digits.engines.training.preprocessing import in_stored_units
-from digits.engines.training.setup import labels_of, metrics_of, task_of
+from digits.engines.training.setup import labels_of, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
 from digits.engines.training.totals import LossPart, LossValue, Totals, one_part, restored, value_of
@@ -260,7 +260,7 @@ class TorchStep(TrainingStep):
         return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
     def _metrics(self) -> list[Metric]:
-        return metrics_of(self.run)
+        return validation_metrics(self.run)
 
     def _scores(self, totals: Totals, metrics: list[Metric]) -> Scores:
         totals, losses = self._over_ranks(totals, self.loss_names)

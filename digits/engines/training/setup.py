@@ -142,9 +142,14 @@ def make_snapshot_manager(
 
 
 def metrics_of(run: TrainingRun) -> list[Metric]:
-    """New metrics for the training's task and labels, and the count of outputs that are no numbers."""
-    task, labels = task_of(run), labels_of(run)
-    return [*task.metrics(labels, run.spec.options), Finite(scores=task.activation(labels) == "softmax")]
+    """New metrics for the training's task and labels."""
+    return task_of(run).metrics(labels_of(run), run.spec.options)
+
+
+def validation_metrics(run: TrainingRun) -> list[Metric]:
+    """What a validation counts: the metrics, and outputs that are no numbers."""
+    scores = task_of(run).activation(labels_of(run)) == "softmax"
+    return [*metrics_of(run), Finite(scores)]
 
 
 def write_files(run: TrainingRun, base: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ def write(folder: JobFolder, *events: object, attempt: int = 1) -> int:
 def test_a_job_that_has_not_started_has_no_curves(folder: JobFolder) -> None:
     history = read_history(folder)
     assert (history.offset, combined_graph(history), lr_graph(history)) == (0, None, None)
-    assert page_curves(history)["train"] == {"epoch": [], "step": [], "values": {}}
+    assert page_curves(history)["train"] == {"epoch": [], "step": [], "nonfinite": [], "values": {}}
 
 
 def test_the_graph_of_scripts_has_their_keys(folder: JobFolder) -> None:
