@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from digits.domain.events import WarningEvent
 from digits.engines.network.checks import noise, short
