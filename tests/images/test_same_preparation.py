@@ -21,7 +21,7 @@ from PIL import Image
 from digits.engines.pytorch.inputs import Inputs
 from digits.engines.training.preprocessing import Preprocessing
 from digits.images.place import NOISE, ZERO, fill_of
-from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
+from digits.images.prepare import Preparation, dtype_word
 from digits.images.prepare_for_model import Fitting, Preparer
 from digits.service.models.templates.predicting import read_feature
 from digits.storage.records.codec import as_stored, can_encode, decode, encode
@@ -117,8 +117,7 @@ def check_all(run: Run, meta: dict[str, Any]) -> None:
         stored = reader.feature(row)
         np.testing.assert_array_equal(Preparer(meta)(path), stored, err_msg=path)
         np.testing.assert_array_equal(Preparer(meta)(Path(path).read_bytes()), stored, err_msg=path)
-        if stored.dtype == np.uint8:  # an archive takes wider ones at their size only
-            np.testing.assert_array_equal(read_feature(path, meta), stored, err_msg=path)
+        np.testing.assert_array_equal(read_feature(path, meta), stored, err_msg=path)
 
 
 @pytest.mark.parametrize(("source", "mode"), CASES, ids=lambda value: value if isinstance(value, str) else value.__name__)
@@ -280,5 +279,4 @@ def test_the_input_of_the_training_is_that_of_the_prediction_bit_for_bit(
         found = Preparer(meta)(source)
         assert found.dtype == dtype
         np.testing.assert_array_equal(inputs(np.array(found[np.newaxis], order="C")).numpy(), seen.numpy())
-    if dtype_word(dtype, channels) == EIGHT_BIT:
-        np.testing.assert_array_equal(read_feature(path, meta), stored)
+    np.testing.assert_array_equal(read_feature(path, meta), stored)

@@ -1,6 +1,7 @@
 """What every `predict.py` needs, whatever the framework: pictures become features, outputs become words and files."""
 
 import argparse
+import importlib
 import io
 import json
 import sys
@@ -49,16 +50,29 @@ def resize(image, width, height, mode, fill="noise"):
     """Squash, crop, fill or half_crop to width x height, as an array (H, W) or (H, W, 3); padding is repeatable noise or zero."""
     if image.size == (width, height):
         return np.asarray(image)
-    array = np.asarray(image.resize(scaled_size(image.size, (width, height), mode), Image.Resampling.BILINEAR))
+    scaled = image.resize(scaled_size(image.size, (width, height), mode), Image.Resampling.BILINEAR)
+    return cut_and_pad(np.asarray(scaled), width, height, fill)
+
+
+def cut_and_pad(array, width, height, fill):
+    """The middle of (H, W) or (H, W, C) as width x height, type kept."""
     top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
     centre = array[top : top + height, left : left + width]
     if centre.shape[:2] == (height, width):
         return centre
     shape = (height, width, *array.shape[2:])
-    result = np.zeros(shape, np.uint8) if fill == "zero" else np.random.default_rng(shape).integers(0, 256, shape, np.uint8)
+    result = np.zeros(shape, array.dtype) if fill == "zero" else noise(array, shape)
     top, left = (height - centre.shape[0]) // 2, (width - centre.shape[1]) // 2
     result[top : top + centre.shape[0], left : left + centre.shape[1]] = centre
     return result
+
+
+def noise(array, shape):
+    """Repeatable noise: all values of 8-bit pictures, of others those between the smallest and largest of `array`."""
+    if array.dtype == np.uint8 and array.shape[2:] in ((), (3,)):
+        return np.random.default_rng(shape).integers(0, 256, shape, np.uint8)
+    low, high = float(array.min()), float(array.max())
+    return as_type(low + np.random.default_rng(shape[:2]).random(shape) * (high - low), array.dtype)
 
 
 def pad(image, width, height):
@@ -76,7 +90,7 @@ def read_feature(path, meta):
     how = meta.get("image") or {}
     bytes_only = (meta.get("preparation") or {}).get("dtype", "uint8") == "uint8"
     if how.get("dtype", "8-bit" if bytes_only else "") != "8-bit" or channels not in (1, 3):
-        return read_values(path, channels, height, width)
+        return read_values(path, meta)
     image = load_picture(path).convert("L" if channels == 1 else "RGB")
     if any(how.get("padding") or ()):
         image = pad(image, *how["padding"])
@@ -86,11 +100,15 @@ def read_feature(path, meta):
         size = max(least_width, round(image.width * scale)), max(least_height, round(image.height * scale))
         array = np.asarray(image if scale == 1.0 else image.resize(size, Image.Resampling.BILINEAR))
     else:
-        fill = how.get("fill") or ("noise" if "min_side" in how else "zero")  # older data sets do not say it
         size = how.get("width") or width, how.get("height") or height
-        array = resize(image, *size, how.get("resize_mode") or "squash", fill)
+        array = resize(image, *size, how.get("resize_mode") or "squash", fill_of(how))
     array = compressed(array, how)
     return array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def fill_of(how):
+    """What pads pictures; older data sets do not say it."""
+    return how.get("fill") or ("noise" if "min_side" in how else "zero")
 
 
 def compressed(array, how):
@@ -102,13 +120,101 @@ def compressed(array, how):
     return np.asarray(Image.open(buffer))
 
 
-def read_values(path, channels, height, width):
-    """Values that are no 8-bit picture (.npy, 16-bit PNG, TIFF), which must have the right size already."""
-    array = np.load(path, allow_pickle=False) if Path(path).suffix == ".npy" else np.asarray(Image.open(path))
-    array = array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
-    if array.shape != (channels, height, width):
-        sys.exit(f"{path} has the shape {array.shape}; {(channels, height, width)} is needed.")
-    return array
+# -- values that are no 8-bit grey or RGB ---------------------------------------------------------------------------
+
+
+def read_values(path, meta):
+    """Values of any type and number of channels as the data set stored its own: (C, H, W)."""
+    channels, height, width = meta["stored_shape"]
+    how = meta.get("image") or {}
+    said = how.get("dtype", "8-bit")
+    dtype = np.dtype(meta["preparation"]["dtype"] if said == "8-bit" else said)
+    array = load_values(path)
+    if array.dtype != dtype:
+        sys.exit(f"{path} holds {array.dtype} values, the network was trained on {dtype}. Convert it; a .npy is read as it is.")
+    array = with_channels(array if array.ndim == 3 else array[:, :, np.newaxis], channels, path)
+    if any(how.get("padding") or ()):
+        array = pad_values(array, *how["padding"])
+    if how.get("keep_size"):
+        least_height, least_width = meta["input_shape"][1:]
+        by = max(1.0, least_height / array.shape[0], least_width / array.shape[1])
+        array = scale(array, (max(least_width, round(array.shape[1] * by)), max(least_height, round(array.shape[0] * by))))
+    else:
+        size = how.get("width") or width, how.get("height") or height
+        if array.shape[:2] != (size[1], size[0]):
+            mode = how.get("resize_mode") or "squash"
+            scaled = scale(array, scaled_size((array.shape[1], array.shape[0]), size, mode))
+            array = cut_and_pad(scaled, *size, fill_of(how))
+    return array.transpose(2, 0, 1)
+
+
+def load_values(path):
+    """(H, W) or (H, W, C) as the file holds them: .npy, TIFF, 16-bit PNG and whatever Pillow reads."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    if suffix in (".tif", ".tiff"):
+        series = needed("tifffile", path).TiffFile(path).series[0]
+        array = series.asarray()
+        planes_first = array.ndim == 3 and series.axes[0] in "CSIQZ" and series.axes[1:] == "YX"
+        return np.moveaxis(array, 0, -1) if planes_first else array
+    with open(path, "rb") as file:
+        header = file.read(26)
+    if header.startswith(b"\x89PNG") and header[24] == 16 and header[25] in (2, 4, 6):  # Pillow would drop the lower half
+        cv2 = needed("cv2", path)
+        array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
+        return np.ascontiguousarray(array[..., order])
+    picture = ImageOps.exif_transpose(Image.open(path))
+    array = np.array(picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr", "PA", "LAB", "HSV") else picture)
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def needed(name, path):
+    """A package that only such files need."""
+    packages = {"cv2": "opencv-python-headless"}
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        sys.exit(f"{path} cannot be read without {packages.get(name, name)}: pip install {packages.get(name, name)}")
+
+
+def with_channels(array, channels, path):
+    """(H, W, C) with so many channels; grey and RGB become each other."""
+    found = array.shape[2]
+    if channels == found:
+        return array
+    if found == 1 and channels == 3:
+        return np.repeat(array, 3, axis=2)
+    if found in (3, 4) and channels == 1:
+        return as_type(array[:, :, :3] @ np.array([0.299, 0.587, 0.114]), array.dtype)[:, :, np.newaxis]
+    sys.exit(f"{path} has {found} channels, {channels} are needed.")
+
+
+def pad_values(array, width, height):
+    """As `pad`, for (H, W, C)."""
+    size = array.shape[1], array.shape[0]
+    if size[0] > width or size[1] > height:
+        array = scale(array, scaled_size(size, (width, height), "fill"))
+    out = np.zeros((height, width, array.shape[2]), array.dtype)
+    out[: array.shape[0], : array.shape[1]] = array
+    return out
+
+
+def scale(array, size):
+    """(H, W, C) at `size` (width, height), each channel for itself, type kept."""
+    if array.shape[:2] == (size[1], size[0]):
+        return array
+    planes = [Image.fromarray(array[:, :, c].astype(np.float32)) for c in range(array.shape[2])]
+    found = [np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in planes]
+    return as_type(np.stack(found, axis=2), array.dtype)
+
+
+def as_type(values, dtype):
+    """Whole numbers rounded and kept within the type's limits."""
+    if dtype.kind in "ui":
+        values = np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return values.astype(dtype)
 
 
 # -- from outputs to words and files --------------------------------------------------------------------------------
