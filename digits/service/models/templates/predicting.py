@@ -154,9 +154,9 @@ def load_values(path):
     if suffix == ".npy":
         return np.load(path, allow_pickle=False)
     if suffix in (".tif", ".tiff"):
-        series = needed("tifffile", path).TiffFile(path).series[0]
-        array = series.asarray()
-        planes_first = array.ndim == 3 and series.axes[0] in "CSIQZ" and series.axes[1:] == "YX"
+        with needed("tifffile", path).TiffFile(path) as tiff:
+            array, axes = tiff.series[0].asarray(), tiff.series[0].axes
+        planes_first = array.ndim == 3 and axes[0] in "CSIQZ" and axes[1:] == "YX"
         return np.moveaxis(array, 0, -1) if planes_first else array
     with open(path, "rb") as file:
         header = file.read(26)
@@ -165,7 +165,9 @@ def load_values(path):
         array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
         return np.ascontiguousarray(array[..., order])
-    picture = ImageOps.exif_transpose(Image.open(path))
+    with Image.open(path) as image:
+        image.load()
+        picture = ImageOps.exif_transpose(image)
     array = np.array(picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr", "PA", "LAB", "HSV") else picture)
     return array.astype(np.uint8) if array.dtype == bool else array
 
