@@ -49,9 +49,9 @@ function bestCell(row) {
   if (row.best_value === null) return "";
   const arrow = { lower: "↓ ", higher: "↑ " }[String(row.best_better)] ?? "";
   const epoch = row.best_epoch === null ? "" : ` @ ${number(row.best_epoch)}`;
-  const start = row.best_epoch === 0 ? ": the start was best" : "";
-  const title = `${row.best_name}${epoch && `, epoch ${number(row.best_epoch)}`}${start}`;
-  return el("span", { title }, `${arrow}${number(row.best_value)}`, el("span", { class: "minor" }, epoch));
+  const isStart = row.best_epoch === 0; // the weights that a training began with
+  const title = `${row.best_name}${epoch && `, epoch ${number(row.best_epoch)}`}${isStart ? ": the start was best" : ""}`;
+  return el("span", { title }, `${arrow}${number(row.best_value)}`, el("span", { class: "minor" }, epoch, isStart && " (start)"));
 }
 
 /** @param {Row} row */

@@ -116,10 +116,11 @@ export function verdict(state) {
 function startWasBest(state, best) {
   if (best.epoch !== 0) return [];
   const last = shown(state, best.name, state.last("val", best.name));
-  const values = `${state.facts(best.name).title} ${shown(state, best.name, best.value)} at epoch 0, ${last} now`;
+  const values = `${state.facts(best.name).title} ${shown(state, best.name, best.value)} at epoch 0, ${last} now`
+    .replaceAll(" %", "\u00a0%");
   const kept = "The snapshot of epoch 0 has those weights.";
   const next = isRunning(state) ? "It may need more epochs." : "A lower learning rate changes them less.";
-  return [`The start was best: no validation was better than that of the weights it began with (${values}). ${kept} ${next}`];
+  return [`The start was best: no validation was better than that of the weights it began with: ${values}. ${kept} ${next}`];
 }
 
 /**
