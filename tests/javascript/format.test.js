@@ -9,6 +9,7 @@ Deno.test("numbers are short, whole ones in full", () => {
   assert.equal(format.number(0), "0");
   assert.equal(format.number(0.00012), "1.20e-4");
   assert.equal(format.number(123456.7), "1.23e+5");
+  assert.equal(format.number(4.336e16), "4.34e+16");
 });
 
 Deno.test("what is no number is nothing, or said so", () => {

@@ -49,13 +49,16 @@ def _cause(run: TrainingRun, seen: Divergence, indices: np.ndarray, rate: float)
             f"The loss before it was {seen.before:.4g} and the weights are numbers, so the network text's own loss made it.",
             "Look there for a logarithm, root or division of zero, and for numbers too large to be squared or exponentiated.",
         )
-    return _grown(seen, rate), rate_advice(run)
+    return _grown(seen, rate), rate_advice(run, rate)
 
 
-def rate_advice(run: TrainingRun) -> str:
-    """Which learning rate to try: a tenth of the one that was too high, but not beyond what is usual for the solver."""
+def rate_advice(run: TrainingRun, rate: float) -> str:
+    """Which learning rate to try: a tenth of the one that was too high, but not beyond what is usual for the solver; where the
+    policy had raised it to `rate`, that."""
     base, solver = run.spec.learning_rate.base, run.spec.solver.type
     wanted = min(base / 10, USUAL_RATES.get(solver, base / 10))
+    if rate > 1.5 * base:
+        return f"Try decreasing your learning rate: its policy made {rate:g} of {base:g}, so look at its parameters first."
     return f"Try decreasing your learning rate: {wanted:.2g} instead of {base:g}. A warm-up may help too."
 
 

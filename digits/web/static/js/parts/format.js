@@ -16,13 +16,13 @@ export const isNumber = (value) => typeof value === "number" && Number.isFinite(
 const rounded = (value, decimals) => Math.round(value * 10 ** decimals) / 10 ** decimals;
 
 /**
- * At most four significant digits, whole numbers in full; "" for what is no number.
+ * At most four significant digits, whole numbers in full unless they are huge, as losses that diverge; "" for what is no number.
  * @param {Maybe} value
  */
 export function number(value) {
   if (!isNumber(value)) return "";
-  if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e12) return value.toLocaleString("en");
   return size >= 1e5 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
