@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,16 +43,6 @@ TEXTS["softmax"] = TEXTS["classifier"].replace("context.num_classes))", "context
 class TestTorch(EngineContract):
     framework: ClassVar[str] = "pytorch"
     texts: ClassVar[dict[str, str]] = TEXTS
-
-    def test_two_processes_give_the_curve_of_one(self, pictures: Path, tmp_path: Path) -> None:
-        spec = self.spec(network=TEXTS["numbers"], epochs=2, batch_size=7)
-        curves = []
-        for processes in (1, 2):
-            events = train(pictures, tmp_path / str(processes), replace(spec, cpu_processes=processes))
-            curves.append([(e.step, e.phase, e.values) for e in events if isinstance(e, MetricEvent)])
-        assert [c[:2] for c in curves[0]] == [c[:2] for c in curves[1]]
-        for (_, _, one), (_, _, two) in zip(*curves, strict=True):
-            assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
 
     def test_mixed_precision_trains_on_the_cpu(self, pictures: Path, tmp_path: Path) -> None:
         events = train(pictures, tmp_path, self.spec(epochs=1, precision="16-mixed"))
