@@ -118,7 +118,9 @@ class Augmenter:
 
     def _colour(self, x: Any, transforms: Mapping[str, Any]) -> Any:
         if "hsv" in transforms:
-            x = shift_hsv((x - self.floor) / self.unit, transforms["hsv"]) * self.unit + self.floor
+            floor = self.floor  # where it is 0, two passes over the picture are saved
+            seen = shift_hsv((x - floor if floor else x) / self.unit, transforms["hsv"]) * self.unit
+            x = seen + floor if floor else seen
         if "contrast" in transforms:
             middle = tf.reduce_mean(x, (1, 2, 3), keepdims=True)  # (N, 1, 1, 1)
             x = (x - middle) * transforms["contrast"][:, None, None, None] + middle
