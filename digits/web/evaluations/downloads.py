@@ -122,16 +122,18 @@ def coco(job_id: str) -> Any:
 
 
 def confusion_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the confusion matrix that are not empty: `index`, `label`, `cells` (one number per class), `accuracy`."""
+    """Rows of the confusion matrix of classes that are there: `index`, `label`, `cells` (one number per class), `count` and
+    `accuracy` of all pictures of the class, also of those that have no class because their scores are no numbers."""
     labels = result["class_labels"]
     if "confusion" not in result:
         raise BadRequest("This evaluation has no confusion matrix.", advice="The JSON of the evaluation has all numbers.")
-    cells: dict[int, list[int]] = {}
+    cells = [[0] * len(labels) for _ in labels]
     for true, predicted, count in result["confusion"]:
-        cells.setdefault(true, [0] * len(labels))[predicted] = count
+        cells[true][predicted] = count
     return [
-        {"index": i, "label": labels[i], "cells": row, "count": sum(row), "accuracy": row[i] / sum(row)}
-        for i, row in sorted(cells.items())
+        {"index": i, "label": row["label"], "cells": cells[i], "count": row["count"], "accuracy": row["accuracy"]}
+        for i, row in enumerate(result["per_class"])
+        if row["count"]
     ]
 
 
