@@ -123,10 +123,10 @@ class Detector(nn.Module):
 
     def losses(self, peaks, boxes, targets):
         wanted, shares, sources = zip(*[self.wanted(peaks[0], target) for target in targets], strict=True)
-        objects = max(sum(len(target["boxes"]) for target in targets), 1)
-        return {
-            "peak_loss": peak_loss(peaks, torch.stack(wanted)) / objects,
-            "box_loss": BOX_WEIGHT * self.box_loss(boxes, torch.stack(shares), torch.stack(sources)),
+        objects = torch.tensor([max(len(target["boxes"]), 1) for target in targets], device=peaks.device)
+        return {  # means over pictures of means over their objects: the same however pictures are divided into batches
+            "peak_loss": (peak_losses(peaks, torch.stack(wanted)) / objects).mean(),
+            "box_loss": BOX_WEIGHT * self.box_losses(boxes, torch.stack(shares), torch.stack(sources)).mean(),
         }
 
     @torch.no_grad()
@@ -164,22 +164,23 @@ class Detector(nn.Module):
         hills = torch.exp(-steep * far_x**2)[:, None, :] * torch.exp(-steep * far_y**2)[:, :, None]
         return hills * (far_x.abs() <= 1)[:, None, :] * (far_y.abs() <= 1)[:, :, None]
 
-    def box_loss(self, boxes, shares, sources):
-        """Generalized IoU of the cells that belong to an object, weighted by how near they are to its centre."""
+    def box_losses(self, boxes, shares, sources):
+        """Of each image (N,) the generalized IoU of the cells that belong to an object, weighted by how near they are to its
+        centre; 0 without any."""
         chosen = shares > 0  # (N, h, w)
         losses = generalized_box_iou_loss(boxes.movedim(1, -1)[chosen], sources.movedim(1, -1)[chosen])
-        weights = shares[chosen]
-        return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
+        losses = torch.zeros_like(shares).masked_scatter(chosen, losses.to(shares.dtype))
+        return (losses * shares).sum((1, 2)) / shares.sum((1, 2)).clamp(min=1e-6)
 
 
-def peak_loss(peaks, wanted):
-    """Focal loss of the maps: cells near a peak are excused by their height (Law and Deng, "CornerNet", 2018)."""
+def peak_losses(peaks, wanted):
+    """Focal loss of each image (N,): cells near a peak are excused by their height (Law and Deng, "CornerNet", 2018)."""
     top = wanted == 1
     chance, other = F.logsigmoid(peaks), F.logsigmoid(-peaks)
     found = peaks.sigmoid()
     right = chance * (1 - found) ** 2 * top
     wrong = other * found**2 * (1 - wanted) ** 4 * ((wanted >= 0) & ~top)
-    return -(right + wrong).sum()
+    return -(right + wrong).flatten(1).sum(1)
 
 
 def build_network(context):

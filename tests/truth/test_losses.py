@@ -12,9 +12,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from digits.domain.training import TaskOptions
 from digits.engines.training.loop import TrainingLoop
+from digits.networks.detector import Detector
 from tests.truth.engines import ENGINES
 from tests.truth.losses import CASES, CHANNELS, SIDE, VOID, Case
 from tests.truth.memory import memory_run, opened, put_weights, step_over, validate, weights_of
@@ -165,3 +167,21 @@ def test_pictures_without_a_label_add_nothing_to_a_mean_of_a_text(engine: str, t
         assert all((new == old).all() for new, old in zip(weights_of(loop), first, strict=True))
         loss, _ = formula_of(case, engine, (features, labels), first)
         assert [validate(loop, size)[name] for size in (1, 7) for name in ("loss", "own")] == pytest.approx([loss] * 4, rel=1e-6)
+
+
+def test_the_losses_of_the_detector_are_means_over_pictures() -> None:
+    torch.manual_seed(0)
+    network = Detector(3, 2, (21,) * 5).eval()  # one feature map, whatever the batch
+    pictures, targets = torch.rand(4, 3, 64, 64), [objects(count) for count in (3, 2, 0, 1)]
+    with torch.no_grad():
+        maps = network.maps(pictures)
+        whole = network.losses(*maps, targets)
+        apart = [network.losses(*(m[i : i + 1] for m in maps), [targets[i]]) for i in range(4)]
+    for name, value in whole.items():
+        assert float(value) == pytest.approx(np.mean([float(one[name]) for one in apart]), rel=1e-6)
+
+
+def objects(count: int) -> dict[str, Tensor]:
+    corners = 40 * torch.rand(count, 2)
+    boxes = torch.cat([corners, corners + 10 + 10 * torch.rand(count, 2)], dim=1)
+    return {"boxes": boxes, "labels": torch.randint(0, 2, (count,)), "ignored": torch.zeros(0, 4)}
