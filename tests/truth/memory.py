@@ -101,7 +101,7 @@ def opened(run: TrainingRun) -> Iterator[TrainingLoop]:
         with train.opened(run) as loop:
             yield loop
     else:
-        with train.opened(run, part("pytorch", "devices").make_fabric(run)[0]) as loop:
+        with train.opened(run, part("pytorch", "devices").make_fabric(run, None)[0]) as loop:
             yield loop
 
 
