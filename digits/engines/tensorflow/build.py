@@ -81,8 +81,7 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
     """Build, probe and describe a network."""
     network = build(text, context)
     rows: list[LayerRow] = []
-    with recorded(network.model, lambda layer, output: rows.append(_row(layer, output))):
-        shapes = check_model(network, context)
+    shapes = check_model(network, context, lambda layer, output: rows.append(_row(layer, output)))
     return NetworkReport(
         parameters=network.model.count_params(),
         output_shapes=shapes,
@@ -112,9 +111,13 @@ def _drawn(model: Any) -> str:
         return ""
 
 
-def check_model(network: KerasNetwork, context: NetworkContext) -> dict[str, tuple[int, ...]]:
-    """Feed zeros of `context.input_shape` and hold the outputs against the labels; shapes without the batch axis."""
-    outputs = names_of(_probed(network.model, context))
+def check_model(
+    network: KerasNetwork, context: NetworkContext, notify: Callable[[Any, Any], None] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Feed zeros of `context.input_shape` and hold the outputs against the labels; shapes without the batch axis. `notify` gets
+    each layer with its output for the zeros."""
+    with recorded(network.model, notify) if notify else contextlib.nullcontext():
+        outputs = names_of(_probed(network.model, context))
     wrong = [name for name, value in outputs.items() if not tf.is_tensor(value) or not value.dtype.is_floating]
     wanted = wanted_outputs(outputs)
     if wrong or not wanted:
