@@ -22,5 +22,8 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
     known = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
     if not known:
         return True
-    largest = torch._foreach_norm(known, torch.inf)  # of NaN it is NaN
-    return bool(torch.isfinite(torch.stack([value.double() for value in largest])).all())
+    if known[0].is_cuda:
+        ends = list(torch._foreach_norm(known, torch.inf))  # of NaN it is NaN, and so are both ends
+    else:
+        ends = [end for tensor in known for end in torch.aminmax(tensor)]  # a CPU's norm takes six times as long
+    return bool(torch.isfinite(torch.stack([end.double() for end in ends])).all())
