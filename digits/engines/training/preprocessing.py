@@ -155,14 +155,15 @@ def mean_for(size: Sequence[int | None], preprocessing: Preprocessing, mean_imag
 
 
 def mean_picture(records: Records) -> np.ndarray:
-    """Mean of the features in stored units, float64 (C, H, W); for features of several sizes the mean per channel as (C, 1,
-    1)."""
-    if records.meta.feature_shape is None:
-        return np.mean([part.mean(axis=(0, 2, 3), dtype=np.float64) for part in _parts(records)], axis=0)[:, None, None]
-    total, count = np.zeros(records.meta.feature_shape, dtype=np.float64), 0
+    """Mean of the features in stored units, float64 (C, H, W); for features of several sizes the mean of each channel over
+    all their pixels as (C, 1, 1)."""
+    varied = records.meta.feature_shape is None
+    axes = (0, 2, 3) if varied else (0,)
+    total: Any = 0.0
+    count = 0
     for part in _parts(records):
-        total += part.sum(axis=0, dtype=np.float64)
-        count += len(part)
+        total = total + part.sum(axis=axes, dtype=np.float64, keepdims=True)[0]
+        count += len(part) * (part.shape[2] * part.shape[3] if varied else 1)
     return total / count
 
 

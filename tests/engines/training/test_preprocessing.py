@@ -1,16 +1,18 @@
-"""A network that learns the picture itself gives pictures in the units of the records."""
+"""The units of pictures: what a network that learns the picture itself gives, and the mean that is subtracted."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from digits.domain.datasets import RecordMeta
 from digits.domain.training import TrainingSpec
 from digits.engines.base import get_engine
-from digits.engines.training.preprocessing import Preprocessing, in_stored_units
+from digits.engines.training.preprocessing import Preprocessing, in_stored_units, mean_picture
 from digits.tasks import Labels, get
 from digits.testing.runs import make_dataset, train
 
@@ -53,3 +55,20 @@ def test_other_outputs_stay() -> None:
     found = in_stored_units(outputs, get("processing"), Labels("none"), preprocessing, None)
     assert found["output"][0, :, 0, 0].tolist() == [3, 4, 5]
     assert found["code"].max() == 1
+
+
+def test_the_mean_of_pictures_of_several_sizes_is_that_of_all_their_pixels() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, high, (2, *size)).astype(np.uint8) for high, size in ((255, (3, 4)), (40, (9, 7)))]
+
+    class Records:
+        meta = RecordMeta("classification", None)
+
+        def __len__(self) -> int:
+            return len(pictures)
+
+        def feature(self, index: int) -> np.ndarray:
+            return pictures[index]
+
+    pixels = np.concatenate([picture.reshape(2, -1) for picture in pictures], axis=1)
+    np.testing.assert_allclose(mean_picture(cast(Any, Records()))[:, 0, 0], pixels.mean(axis=1))
