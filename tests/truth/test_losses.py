@@ -16,6 +16,7 @@ from torch import Tensor
 
 from digits.domain.training import TaskOptions
 from digits.engines.training.loop import TrainingLoop
+from digits.errors import NetworkError
 from digits.networks.detector import Detector
 from tests.truth.engines import ENGINES
 from tests.truth.losses import CASES, CHANNELS, SIDE, VOID, Case
@@ -167,6 +168,34 @@ def test_pictures_without_a_label_add_nothing_to_a_mean_of_a_text(engine: str, t
         assert all((new == old).all() for new, old in zip(weights_of(loop), first, strict=True))
         loss, _ = formula_of(case, engine, (features, labels), first)
         assert [validate(loop, size)[name] for size in (1, 7) for name in ("loss", "own")] == pytest.approx([loss] * 4, rel=1e-6)
+
+
+PARTS = """
+def loss(outputs, targets):
+    far, near = outputs[targets > 1], outputs[targets <= 1]
+    parts = {"near": (near.square().sum(), near.numel())}
+    return parts if %s else parts | {"far": (far.sum(), far.numel()) if far.numel() else (%s, 0)}
+"""
+
+
+@pytest.mark.parametrize("nothing", ["0", "far.mean()"])  # which has no gradient, or is no number
+def test_parts_with_weights_of_their_own_are_added_up_part_by_part(nothing: str, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.task == "regression")
+    features, labels = drawn(case, 1)
+    labels[:] = 0.5
+    labels[[1, 4]] = 2
+    text = TEXTS["pytorch", True].format(outputs=case.outputs)
+    options = {"task": case.task, "label_kind": "vector", "framework": "pytorch", "batch_accumulation": 3}
+    with opened(memory_run(tmp_path / "m", features, labels, **options, network=text + PARTS % ("False", nothing))) as loop:
+        first = weights_of(loop)
+        apart, moved = step_over(loop, [[0], [2], [3]]), weights_of(loop)
+        put_weights(loop, first)
+        assert step_over(loop, [[0, 2, 3]])["loss"] == pytest.approx(apart["loss"], rel=1e-6)
+        for one, other in zip(weights_of(loop), moved, strict=True):
+            np.testing.assert_allclose(one, other, **CLOSE)
+    run = memory_run(tmp_path / "n", features, labels, **options, network=text + PARTS % ("not far.numel()", 0))
+    with opened(run) as loop, pytest.raises(NetworkError, match="other parts than before: near, far"):
+        step_over(loop, [[0], [1], [2]])
 
 
 def test_the_losses_of_the_detector_are_means_over_pictures() -> None:

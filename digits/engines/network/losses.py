@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from digits.domain.datasets import DatasetInfo
-from digits.errors import BadRequest
+from digits.errors import BadRequest, NetworkError
 from digits.tasks import Labels, of
 from digits.tasks.base import NONE_IGNORED as NONE_IGNORED
 
 FOCAL_GAMMA = 2.0  # of the focal losses
 SMALLEST = 2.0**-126  # probability of which a logarithm is taken: the smallest float32 with all its digits
+
+LOSS_ADVICE = "Return a scalar tensor, a pair (sum, weight), or a dictionary of them."  # what loss(outputs, targets) may give
 
 LOSSES = {
     "cross_entropy": "Cross-entropy of class scores",
@@ -33,3 +35,22 @@ def check_loss(name: str) -> str:
     if name not in LOSSES:
         raise BadRequest(f"There is no loss {name!r}.", advice=f"Choose one of {', '.join(LOSSES)}.")
     return name
+
+
+class SameParts:
+    """Sees to it that a text's loss of several parts with weights of their own has the same ones for every batch: they are
+    brought together part by part, over batches, accumulated groups and processes."""
+
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] | None = None
+
+    def check(self, names: tuple[str, ...]) -> None:
+        """Raises NetworkError where the parts are others than before."""
+        if self.names is None:
+            self.names = names
+        elif names != self.names:
+            found, before = (", ".join(each) or "one" for each in (names, self.names))
+            raise NetworkError(
+                f"loss(outputs, targets) gave other parts than before: {found} (before: {before}).",
+                advice="Give every part in every batch: a sum and a weight of 0 where nothing counts, or a total named loss.",
+            )

@@ -14,7 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from digits.engines.pytorch.exchange import sum_gradients
+from digits.engines.network.losses import SameParts
+from digits.engines.pytorch.exchange import gather, sum_gradients
 from digits.engines.training.totals import LossPart, LossValue
 
 
@@ -27,6 +28,7 @@ class GroupGradients:
         self.on_gpu = device.type == "cuda"
         self.weights: list[Any] = []  # of each part of the loss, so far in this group, on all ranks
         self.means: list[list[Tensor | None]] = []  # gradients of each part, where there are several
+        self.same, self.agreed = SameParts(), False  # on what the parts of the loss are, over all ranks
 
     def add(self, loss: LossValue, counts: bool) -> Callable[[], bool]:
         """A batch after which others follow; without `counts` it weighs nothing. What comes back says that no step is due."""
@@ -50,11 +52,12 @@ class GroupGradients:
         factors = [_inverse(weight) for weight in whole]
         moves = self._counts(whole)
         self._join([old * factor for old, factor in zip(before, factors, strict=True)])
-        if len(parts) == 1:
-            self._descend(parts[0].sum, factors[0] if counts else 0.0)
-        else:
-            total = sum(part.sum * factor for part, factor in zip(parts, factors, strict=True))
-            self._descend(total, 1.0 if counts else 0.0)
+        weighed = [
+            (part.sum, factor) for part, factor in zip(parts, factors, strict=True) if isinstance(factor, Tensor) or factor
+        ]
+        terms = [total * factor for total, factor in weighed]
+        if terms:
+            self._descend(sum(terms[1:], terms[0]), 1.0 if counts else 0.0)
         if self.world > 1:
             sum_gradients(self.parameters)
         self.weights, self.means = [], []
@@ -68,14 +71,25 @@ class GroupGradients:
 
     def _before(self, loss: LossValue) -> list[Any]:
         """What each part weighed before; a group begins with nothing."""
+        if not self.agreed and self.world > 1:
+            for names in gather(loss.names):
+                self.same.check(names)
+        self.agreed = True
         missing = len(loss.parts) - len(self.weights)
         self.weights += [0.0] * missing
         self.means += [[None] * len(self.parameters) for _ in range(missing)]
         return self.weights
 
     def _descend(self, total: Tensor, factor: Any, **options: Any) -> None:
-        """Backward of `total` times `factor`: as a product, since `backward(gradient=…)` would load SymPy at the first step."""
-        self.backward(total * (factor.to(total.dtype) if isinstance(factor, Tensor) else factor), **options)
+        """Backward of `total` times `factor`: as a product, since `backward(gradient=…)` would load SymPy at the first step. What
+        counts 0 here is left out, unless other ranks wait for the exchanges of this one."""
+        if isinstance(factor, Tensor):
+            total = total * factor.to(total.dtype)
+        elif factor != 1.0:
+            if factor == 0 and self.world == 1:
+                return
+            total = total * factor
+        self.backward(total, **options)
 
     def _scale(self, factor: Any) -> None:
         found = [p.grad for p in self.parameters if p.grad is not None]

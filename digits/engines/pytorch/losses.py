@@ -16,7 +16,7 @@ from digits.domain.datasets import IGNORED
 from digits.domain.inference import main_output
 from digits.engines.base import names_of
 from digits.engines.network.checks import named_values
-from digits.engines.network.losses import FOCAL_GAMMA, NONE_IGNORED, SMALLEST, check_loss
+from digits.engines.network.losses import FOCAL_GAMMA, LOSS_ADVICE, NONE_IGNORED, SMALLEST, SameParts, check_loss
 from digits.engines.training.totals import LossValue, one_part, total_of
 from digits.errors import NetworkError
 
@@ -38,7 +38,14 @@ def make_loss(
     through a softmax.
     """
     if not name:
-        return lambda outputs, targets: own_loss(own, outputs, targets, ignored)
+        same = SameParts()
+
+        def texts_loss(outputs: Any, targets: Tensor) -> dict[str, LossValue]:
+            values = own_loss(own, outputs, targets, ignored)
+            same.check(values["loss"].names)
+            return values
+
+        return texts_loss
     function = _FUNCTIONS[check_loss(name)]
 
     def loss(outputs: Any, targets: Tensor) -> dict[str, LossValue]:
@@ -94,10 +101,7 @@ def weighted_values(value: Any, samples: Any) -> dict[str, LossValue]:
     if not isinstance(value, Mapping) or not value:
         raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
     values = {str(name): _weighted(part, samples) for name, part in value.items()}
-    return values if "loss" in values else {"loss": total_of(values.values()), **values}
-
-
-LOSS_ADVICE = "Return a scalar tensor, a pair (sum, weight), or a dictionary of them."
+    return values if "loss" in values else {"loss": total_of(values), **values}
 
 
 def _weighted(value: Any, samples: Any) -> LossValue:

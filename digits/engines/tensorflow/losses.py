@@ -12,14 +12,13 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED
 from digits.engines.network.checks import named_values
-from digits.engines.network.losses import FOCAL_GAMMA, NONE_IGNORED, SMALLEST, check_loss
+from digits.engines.network.losses import FOCAL_GAMMA, LOSS_ADVICE, NONE_IGNORED, SMALLEST, check_loss
 from digits.engines.tensorflow.build import scored_output
 from digits.engines.tensorflow.start import tf
 from digits.engines.training.totals import LossValue, one_part, total_of
 from digits.errors import NetworkError
 
 Loss = Callable[[Any, Any], dict[str, LossValue]]
-LOSS_ADVICE = "Return a scalar tensor, a pair (sum, weight), or a dictionary of them."
 
 
 def make_loss(
@@ -59,7 +58,7 @@ def own_loss(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) 
     if not isinstance(value, Mapping) or not value:
         raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
     values = {str(name): _weighted(part, found[name], samples) for name, part in value.items()}
-    return values if "loss" in values else {"loss": total_of(values.values()), **values}
+    return values if "loss" in values else {"loss": total_of(values), **values}
 
 
 def own_metrics(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:

@@ -7,7 +7,7 @@ sums and weights to weights, so how samples were divided into batches changes no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ class LossValue:
     """A loss as the quotients it is the sum of, e.g. cross-entropy over pixels plus Dice over pictures."""
 
     parts: tuple[LossPart, ...]
+    names: tuple[str, ...] = ()  # of the parts, where a network text names several
 
     def __add__(self, other: LossValue) -> LossValue:
         return LossValue(self.parts + other.parts)
@@ -47,16 +48,18 @@ def one_part(total: Any, weight: Any) -> LossValue:
     return LossValue((LossPart(total, weight),))
 
 
-def total_of(values: Iterable[LossValue]) -> LossValue:
-    """The sum of losses; parts that share their weight become one."""
+def total_of(values: Mapping[str, LossValue]) -> LossValue:
+    """The sum of losses by name; parts that share their weight become one."""
     joined: list[LossPart] = []
-    for part in (part for value in values for part in value.parts):
+    names: list[str] = []
+    for name, part in ((name, part) for name, value in values.items() for part in value.parts):
         same = next((i for i, other in enumerate(joined) if other.weight is part.weight), None)
         if same is None:
             joined.append(part)
+            names.append(name)
         else:
             joined[same] = LossPart(joined[same].sum + part.sum, part.weight)
-    return LossValue(tuple(joined))
+    return LossValue(tuple(joined), tuple(names) if len(names) > 1 else ())
 
 
 def mean_of(sums: Any, weights: Any) -> float:
