@@ -31,7 +31,7 @@ from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
 from digits.engines.pytorch.dynamo import import_torchvision
 from digits.engines.pytorch.graph import graph_of
-from digits.engines.pytorch.modes import evaluating, is_all_evaluation, let_give_losses
+from digits.engines.pytorch.modes import evaluating, is_all_evaluation, let_give_losses, settle
 from digits.errors import NetworkError
 
 PROBE = 2  # pictures of zeros; one would hide a missing batch axis
@@ -156,6 +156,7 @@ def _module(names: dict[str, Any], context: NetworkContext, seconds: float | Non
     module = run_text(lambda: names["build_network"](context), seconds)
     if not isinstance(module, nn.Module):
         raise NetworkError(f"build_network gave {type(module).__name__}, expected a torch.nn.Module.", advice=WHAT_TO_WRITE)
+    run_text(lambda: settle(module))
     return module
 
 

@@ -1,5 +1,5 @@
-"""The modes of a network's modules. Training never calls `train()` of the whole: what the text left in evaluation mode, such as a
-normalisation that it froze, stays so; evaluation borrows the modules and gives each its mode back.
+"""The modes of a network's modules. What the text left in evaluation mode, such as a normalisation that it froze by `eval()` or
+in a `train()` of its own, stays so all through a training; evaluation borrows the modules and gives each its mode back.
 
 The losses of a detector's validation are those of its training branch, all else as in evaluation: only the modules that take the
 targets are in training mode; dropout and normalisation that are called as functions are told that nothing is trained, and the
@@ -49,6 +49,15 @@ def put_back(modes: Sequence[tuple[nn.Module, bool]]) -> None:
     for child, training in modes:
         if child.training != training:
             child.train(training)
+
+
+def settle(module: nn.Module) -> None:
+    """What a text's own `train()` leaves in evaluation mode is in it from the start, as what `build_network` left in it: nothing
+    else calls `train` of the whole."""
+    if module.training:
+        before = [child.training for child in module.modules()]
+        module.train()
+        put_back([(child, child.training and was) for child, was in zip(module.modules(), before, strict=True)])
 
 
 def is_all_evaluation(module: nn.Module) -> bool:

@@ -76,6 +76,17 @@ def test_a_frozen_normalisation_stays_frozen(stripes: Path, tmp_path: Path) -> N
     assert int(weights["free.num_batches_tracked"]) == 9
 
 
+def test_a_normalisation_that_is_frozen_in_a_train_method_stays_frozen(stripes: Path, tmp_path: Path) -> None:
+    """As many texts write it: nothing has called `train` when `build_network` returns."""
+    own = "    def train(self, mode=True):\n        super().train(mode)\n        self.frozen.eval()\n        return self\n\n"
+    text = FROZEN.replace("    net.frozen.eval()\n", "").replace("modes = []", f"{own}modes = []")
+    train_logged(stripes, tmp_path, classification(text))
+    assert set(torch.modes_of_this_test) == {(True, False, True, True), (False, False, False, False)}  # type: ignore[attr-defined]
+    weights, _, _ = read_snapshot(tmp_path / "snapshots" / "epoch_2.safetensors")
+    assert int(weights["frozen.num_batches_tracked"]) == 0
+    assert int(weights["free.num_batches_tracked"]) == 6
+
+
 def test_a_network_that_is_in_evaluation_mode_as_a_whole_says_so(stripes: Path, tmp_path: Path) -> None:
     text = FROZEN.replace("net.frozen.eval()", "net.eval()")
     context = NetworkContext("classification", (1, 8, 8), 2, (), ("left", "right"))
