@@ -45,7 +45,8 @@ class SharedBatchNorm(TorchFunctionMode):
         if not training:
             return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
         mean, variance, count = joined_statistics(x.detach(), self.counts)
-        if count <= 1:
+        is_enough = self.counts and x.numel() > x.shape[1]  # known without waiting for a GPU
+        if not is_enough and float(count) <= 1:
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
         if running_mean is not None and running_var is not None:
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
@@ -53,8 +54,8 @@ class SharedBatchNorm(TorchFunctionMode):
         return _Normalise.apply(x, weight, bias, mean, variance, count, eps, self.counts)
 
 
-def joined_statistics(x: Tensor, counts: bool) -> tuple[Tensor, Tensor, float]:
-    """Mean and (biased) variance (C,) of each channel of x (N, C, …) over all ranks, and how many values a channel has."""
+def joined_statistics(x: Tensor, counts: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and (biased) variance (C,) of each channel of x (N, C, …) over all ranks, and the count of its values, ()."""
     values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     variance, mean = torch.var_mean(values, _axes(x), correction=0)  # (C,)
     count = x.numel() // x.shape[1] if counts else 0
@@ -69,7 +70,7 @@ def joined_statistics(x: Tensor, counts: bool) -> tuple[Tensor, Tensor, float]:
     total = counted.sum()
     mean_of_all = (counted * means).sum(0) / total
     spread = (counted * (variances + (means - mean_of_all) ** 2)).sum(0) / total  # Chan 1979
-    return mean_of_all.to(mean.dtype), spread.to(mean.dtype), float(total)
+    return mean_of_all.to(mean.dtype), spread.to(mean.dtype), total
 
 
 class _Normalise(torch.autograd.Function):
@@ -83,7 +84,7 @@ class _Normalise(torch.autograd.Function):
         bias: Tensor | None,
         mean: Tensor,
         variance: Tensor,
-        count: float,
+        count: Tensor,
         eps: float,
         counts: bool,
     ) -> Tensor:
