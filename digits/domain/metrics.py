@@ -95,6 +95,8 @@ METRICS: dict[str, MetricFacts] = {
     "ap50": _share("AP@.5", "all objects of the class", column="AP@.5", missed=True),
 }
 
+OF_A_CLASS = ("dice", "dice_pictures", "iou", "label_ap", "f1", "threshold", "ap", "ap50")  # without a class a text's own word
+
 DECIDING = {
     "classification": "accuracy",
     "multi_label": "mean_ap",
@@ -109,12 +111,13 @@ OTHERWISE = ("accuracy", LOSS)  # decide where a task has no metric of its own, 
 
 
 def facts(name: str, kind: str = "", declared: Declared | None = None) -> MetricFacts:
-    """What is known of an output. `kind` is what its event says: parts of a loss are losses whatever they are called."""
+    """What is known of an output. `kind` is what its event says: parts of a loss are losses, unless digits measures what they are
+    called."""
     base = name.removeprefix(EPOCH_MEAN)
     known = METRICS.get(base) or METRICS.get(base.partition("/")[0])
-    if known is not None:
-        return known
     own = (declared or {}).get(base)
+    if known is not None and not (base in OF_A_CLASS and (own is not None or kind == LOSS)):
+        return known
     if own is not None:
         unit = own.get("unit", "")
         chart = _SHARE if unit == PERCENT else ""

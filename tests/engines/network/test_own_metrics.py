@@ -135,9 +135,53 @@ def test_what_a_text_declares_is_read_without_running_it() -> None:
     assert may_decide("top1_error", ERROR + METRICS)
     assert not may_decide("top1_error", ERROR)
     assert may_decide("accuracy", "")
+    assert read_declared("METRICS = {[1]: 2}") == {}
     for wrong in ([], {"a": "lower"}, {"a": {"better": "less"}}, {"a": {"colour": "red"}}):
         with pytest.raises(NetworkError, match="METRICS"):
             declared_in({"METRICS": wrong})
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "LESS = {'better': 'lower'}\nMETRICS = {'top1_error': LESS}\n",
+        "METRICS = {}\nMETRICS['top1_error'] = {'better': 'lower'}\n",
+    ],
+)
+def test_what_only_a_run_can_know_is_left_to_it(declared: str) -> None:
+    assert may_decide("top1_error", ERROR + declared)
+    assert read_declared(declared) == {}
+
+
+def test_a_part_of_an_own_loss_may_decide_and_what_metrics_alone_gives_may_not() -> None:
+    loss = "def loss(outputs, targets):\n    return {'loss': outputs.mean(), 'dice': 1 - outputs.mean()}\n"
+    assert may_decide("dice", loss)
+    assert may_decide("of_a_name_made_at_work", loss)
+    assert not may_decide("top1_error", loss + ERROR)
+    assert may_decide("top1_error", loss + ERROR + METRICS)
+
+
+def test_a_part_of_a_loss_called_dice_is_a_loss_for_everyone(tmp_path: Path) -> None:
+    """Digits has a Dice of each class, which is another thing, and none without a class."""
+    loss = (
+        "def loss(outputs, targets):\n"
+        "    ce = nn.functional.cross_entropy(outputs, targets)\n"
+        "    dice = 1 - outputs.softmax(1)[:, 1][targets == 1].mean()\n"
+        "    return {'loss': ce + dice, 'dice': dice}\n"
+    )
+    spec, folder = trained(tmp_path, "segmentation", PICTURE.format(size=2) + loss, best_metric="dice")
+    kept, history = best_of_engine(folder), read_history(folder)
+    values = [
+        event.values["dice"]
+        for _, event in valid_events(folder.events_file)
+        if isinstance(event, MetricEvent) and event.phase == "val" and event.step
+    ]
+    row = RunSummary.of("m", spec.to_json())
+    row.read(folder.events_file)
+    assert row.best() == ("dice", min(values), kept.epoch) == best_of_page(folder, spec)
+    assert min(values) < max(values)
+    said = metric_facts(history)
+    assert (said["dice"]["better"], said["dice"]["unit"], said["dice/a"]["better"]) == ("lower", "", "higher")
 
 
 def test_every_task_names_metrics_that_are_known() -> None:
