@@ -170,6 +170,43 @@ def test_pictures_without_a_label_add_nothing_to_a_mean_of_a_text(engine: str, t
         assert [validate(loop, size)[name] for size in (1, 7) for name in ("loss", "own")] == pytest.approx([loss] * 4, rel=1e-6)
 
 
+MEAN_TIMES_NUMBER = {  # whose sum is NaN, and its gradient too, where nothing is far
+    "pytorch": "def loss(outputs, targets):\n"
+    "    far = (targets > 1).float()\n    near = 1 - far\n"
+    "    sizes = {'far': far, 'near': near}\n"
+    "    means = {k: (outputs.square() * v).sum() / v.sum() for k, v in sizes.items()}\n"
+    "    return {k: (means[k] * v.sum(), v.sum()) for k, v in sizes.items()}\n",
+    "tensorflow": "from keras import ops\ndef loss(outputs, targets):\n"
+    "    far = ops.cast(targets > 1, 'float32')\n    near = 1 - far\n"
+    "    sizes = {'far': far, 'near': near}\n"
+    "    means = {k: ops.sum(ops.square(outputs) * v) / ops.sum(v) for k, v in sizes.items()}\n"
+    "    return {k: (means[k] * ops.sum(v), ops.sum(v)) for k, v in sizes.items()}\n",
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_what_weighs_nothing_may_be_no_number(engine: str, accumulation: int, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.task == "regression")
+    features, labels = drawn(case, 1)
+    labels[:] = 0.5
+    labels[[1, 4]] = 2
+    text = TEXTS[engine, False].format(outputs=case.outputs) + MEAN_TIMES_NUMBER[engine]
+    options = {"task": case.task, "label_kind": "vector", "framework": engine, "batch_accumulation": accumulation}
+    with opened(memory_run(tmp_path / "m", features, labels, **options, network=text)) as loop:
+        first = weights_of(loop)
+        divided = [[0], [1], [4, 3]] if accumulation > 1 else [[0]]
+        seen, moved = step_over(loop, divided), weights_of(loop)
+        put_weights(loop, first)
+        batch = loop.source.load(np.array(sum(divided, [])))
+        loop.training_step.train_batch(batch, 0, 1.0, 1.0, True)
+        assert loop.training_step.healthy()
+        assert loop.training_step.take().means()["loss"] == pytest.approx(seen["loss"], rel=1e-6)
+        for one, other in zip(weights_of(loop), moved, strict=True):
+            np.testing.assert_allclose(one, other, **CLOSE)
+            assert np.isfinite(one).all()
+
+
 PARTS = """
 def loss(outputs, targets):
     far, near = outputs[targets > 1], outputs[targets <= 1]

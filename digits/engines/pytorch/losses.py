@@ -58,25 +58,28 @@ def make_loss(
 
 
 def own_loss(own: Callable[..., Any] | None, outputs: Any, targets: Tensor, ignored: int) -> dict[str, LossValue]:
-    """What a text's loss gives. A mean over a batch without a label is no number, nor is its gradient: it is left out. (A GPU is
-    waited for to know this, only where a text's loss for maps is a mean.)"""
+    """What a text's loss gives. What weighs nothing may be no number, as a mean over a batch without a label, and so may its
+    gradient: it is left out. (A GPU is waited for to know this, only where the weight of a text's loss is a tensor.)"""
     value, samples = outputs if own is None else own(outputs, targets), labelled(targets, ignored)
-    if isinstance(samples, Tensor) and _has_means(value) and not samples:
-        value = _without_means(value, outputs)
-    return weighted_values(value, samples)
+    if isinstance(value, Mapping):
+        value = {name: _without_nothing(part, outputs, samples) for name, part in value.items()}
+    return weighted_values(_without_nothing(value, outputs, samples), samples)
 
 
-def _has_means(value: Any) -> bool:
-    parts = value.values() if isinstance(value, Mapping) else [value]
-    return not all(isinstance(part, tuple) for part in parts)
+def _without_nothing(part: Any, outputs: Any, samples: Any) -> Any:
+    """A part of what a text's loss gave, but 0 with gradients of 0 where it weighs nothing."""
+    if isinstance(part, Mapping):
+        return part
+    is_pair = isinstance(part, tuple)
+    if (is_pair and len(part) != 2) or _weighs(part[1] if is_pair else samples):
+        return part
+    tensors = [output for output in names_of(outputs).values() if isinstance(output, Tensor)]
+    nothing = sum((output * 0).sum() for output in tensors)
+    return (nothing, 0.0) if is_pair else nothing
 
 
-def _without_means(value: Any, outputs: Any) -> Any:
-    """What a text's loss gave, but 0 with gradients of 0 for what is no sum with its weight."""
-    nothing = sum((output * 0).sum() for output in names_of(outputs).values())
-    if not isinstance(value, Mapping):
-        return nothing
-    return {name: part if isinstance(part, tuple) else nothing for name, part in value.items()}
+def _weighs(weight: Any) -> bool:
+    return bool(weight.detach().sum() != 0) if isinstance(weight, Tensor) else float(weight) != 0
 
 
 def own_metrics(own: Callable[..., Any], outputs: Any, targets: Tensor, ignored: int) -> dict[str, LossValue]:
@@ -101,7 +104,7 @@ def weighted_values(value: Any, samples: Any) -> dict[str, LossValue]:
     if not isinstance(value, Mapping) or not value:
         raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
     values = {str(name): _weighted(part, samples) for name, part in value.items()}
-    return values if "loss" in values else {"loss": total_of(values), **values}
+    return values if "loss" in values else {"loss": total_of(values, samples), **values}
 
 
 def _weighted(value: Any, samples: Any) -> LossValue:

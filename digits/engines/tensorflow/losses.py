@@ -58,7 +58,7 @@ def own_loss(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) 
     if not isinstance(value, Mapping) or not value:
         raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
     values = {str(name): _weighted(part, found[name], samples) for name, part in value.items()}
-    return values if "loss" in values else {"loss": total_of(values), **values}
+    return values if "loss" in values else {"loss": total_of(values, samples), **values}
 
 
 def own_metrics(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:
@@ -91,7 +91,7 @@ def _weighted(value: Any, mean: Any, samples: Any) -> LossValue:
     if len(value) != 2:
         raise NetworkError(f"loss(outputs, targets) gave {len(value)} values, expected a sum and its weight.", advice=LOSS_ADVICE)
     total, weight = (tf.reduce_sum(tf.cast(part, tf.float32)) for part in value)
-    return one_part(total, tf.stop_gradient(weight))
+    return one_part(tf.where(weight != 0, total, 0.0), tf.stop_gradient(weight))  # what weighs nothing may be no number
 
 
 def cross_entropy(output: Any, target: Any, weights: Any = None, ignored: int = NONE_IGNORED) -> LossValue:

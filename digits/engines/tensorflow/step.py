@@ -74,6 +74,7 @@ class TensorflowStep(TrainingStep):
         self.variables = self.model.trainable_variables
         self.optimizer.build(self.variables)
         self.group: GroupGradients | None = None  # where batches are accumulated
+        self.has_own_loss = not run.spec.loss and network.loss is not None
         self.watch = LossWatch(self._loss_of)
         self.watched = watched(self.model)
 
@@ -93,12 +94,12 @@ class TensorflowStep(TrainingStep):
         self.watch.add(values, finite if self.device == CPU else None)
 
     def _whole(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=self.has_own_loss) as tape:
             values, own = self._forward(data, drawn)
             weights = tf.stack([part.weight for part in values["loss"].parts])
-            total = self._scaled(values["loss"], inverse(weights))
+            terms = self._terms(values["loss"], inverse(weights))
         finite = self._finite_before()
-        self._apply(self._gradients(tape, total), rate, weights[:own])
+        self._apply(self._gradients(tape, terms), rate, weights[:own])
         return self._joined(values), finite
 
     def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
@@ -109,19 +110,19 @@ class TensorflowStep(TrainingStep):
             parts = values["loss"].parts
             weights = self.group.weights + tf.stack([part.weight for part in parts])
             factors = inverse(weights)
-            totals = [self._scaled(LossValue((part,)), factors[i : i + 1]) for i, part in enumerate(parts)]
-        self.group.add([self._gradients(tape, total) for total in totals], weights)
+            terms = [self._terms(LossValue((part,)), factors[i : i + 1]) for i, part in enumerate(parts)]
+        self.group.add([self._gradients(tape, term) for term in terms], weights)
         return self._joined(values), self._finite_before()
 
     def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
         """The last batch of a group: the weights move."""
         assert self.group is not None
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=self.has_own_loss) as tape:
             values, own = self._forward(data, drawn)
             weights = self.group.weights + tf.stack([part.weight for part in values["loss"].parts])
-            total = self._scaled(values["loss"], inverse(weights))
+            terms = self._terms(values["loss"], inverse(weights))
         finite = self._finite_before()
-        self._apply(self.group.close(self._gradients(tape, total), weights), rate, weights[:own])
+        self._apply(self.group.close(self._gradients(tape, terms), weights), rate, weights[:own])
         return self._joined(values), finite
 
     def _finite_before(self) -> Any:
@@ -163,13 +164,23 @@ class TensorflowStep(TrainingStep):
             values["loss"] += one_part(tf.cast(tf.add_n(self.model.losses), tf.float32) * samples, samples)
         return values, own
 
-    def _scaled(self, loss: LossValue, factors: Any) -> Any:
-        """Σ sum · factor of the parts, scaled for half precision."""
-        return self.optimizer.scale_loss(tf.add_n([part.sum * factors[i] for i, part in enumerate(loss.parts)]))
+    def _terms(self, loss: LossValue, factors: Any) -> list[tuple[Any, Any]]:
+        """What gradients are taken of, sum · factor scaled for half precision, each with whether it counts: of a text's loss
+        every part, for one that weighs nothing may have gradients that are no numbers; of others all parts together."""
+        terms = [part.sum * factors[i] for i, part in enumerate(loss.parts)]
+        if not self.has_own_loss:
+            return [(self.optimizer.scale_loss(tf.add_n(terms)), None)]
+        return [(self.optimizer.scale_loss(term), part.weight != 0) for term, part in zip(terms, loss.parts, strict=True)]
 
-    def _gradients(self, tape: Any, total: Any) -> list[Any]:
-        found = tape.gradient(total, [v.value for v in self.variables])
-        return [_dense(gradient, variable) for gradient, variable in zip(found, self.variables, strict=True)]
+    def _gradients(self, tape: Any, terms: Sequence[tuple[Any, Any]]) -> list[Any]:
+        """Of each variable the gradient of the sum of the terms."""
+        found = [self._gradients_of(tape, *term) for term in terms]
+        return [tf.add_n(of_terms) for of_terms in zip(*found, strict=True)] if len(found) > 1 else found[0]
+
+    def _gradients_of(self, tape: Any, term: Any, counts: Any) -> list[Any]:
+        found = tape.gradient(term, [v.value for v in self.variables])
+        dense = [_dense(gradient, variable) for gradient, variable in zip(found, self.variables, strict=True)]
+        return dense if counts is None else [tf.where(counts, gradient, tf.zeros_like(gradient)) for gradient in dense]
 
     def _apply(self, gradients: list[Any], rate: Any, weights: Any) -> None:
         """A step of the optimizer, unless nothing counted: all `weights` are 0."""
@@ -241,7 +252,7 @@ class TensorflowStep(TrainingStep):
     def divergence(self) -> Divergence:
         found = self.watch.found(lambda: bool(all_finite(self.watched)))
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        return replace(found, scaled=scaled, own_loss=not self.run.spec.loss and self.network.loss is not None)
+        return replace(found, scaled=scaled, own_loss=self.has_own_loss)
 
     def _loss_of(self, values: Any) -> float | None:
         """The loss among the values of a step; None where nothing counts."""

@@ -48,12 +48,12 @@ def one_part(total: Any, weight: Any) -> LossValue:
     return LossValue((LossPart(total, weight),))
 
 
-def total_of(values: Mapping[str, LossValue]) -> LossValue:
-    """The sum of losses by name; parts that share their weight become one."""
+def total_of(values: Mapping[str, LossValue], shared: Any) -> LossValue:
+    """The sum of losses by name; parts whose weight is `shared`, the very object, become one."""
     joined: list[LossPart] = []
     names: list[str] = []
     for name, part in ((name, part) for name, value in values.items() for part in value.parts):
-        same = next((i for i, other in enumerate(joined) if other.weight is part.weight), None)
+        same = next((i for i, other in enumerate(joined) if other.weight is part.weight is shared), None)
         if same is None:
             joined.append(part)
             names.append(name)
