@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
 from dataclasses import replace
@@ -12,97 +13,113 @@ from typing import Any
 import psutil
 import pytest
 
-from digits.domain.events import ErrorEvent, ProgressEvent, StatusEvent
-from digits.domain.jobs import Kind, Status
+from digits.domain.events import ProgressEvent, StatusEvent
+from digits.domain.jobs import FINISHED, Kind, Status
 from digits.domain.training import LearningRate, TrainingSpec
+from digits.errors import NetworkError
 from digits.service import jobs as actions
 from digits.storage.events import read_events
 from digits.storage.jobs.store import Job
 from digits.supervisor.executor import Ladder
 from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train_logged
 from digits.utils.processes import group_members
+from digits.worker.failures import error_event
 from tests.supervisor.conftest import World
 
 WORKER = (sys.executable, "-P", "-m", "digits.worker")
 DATASET = "20260101-000000-aaaa"
-# What each rank does in the n-th training step (or while it builds, or validates) of each attempt stands in the file `plan`.
+SEED = 47  # of what happens to whom and when
+CAME = {"kill": "killed by signal 9", "stop": "showed no sign of life for 10 s"}
+# What each rank does at a moment, such as its n-th training step of an attempt, stands in the file `plan`.
 NETWORK = """
-import json, os, signal, time
+import json, os, time
 from pathlib import Path
 import torch
 from torch import nn
+from digits.engines.pytorch import step
 
-PLAN, DONE = Path({plan!r}), []
+PLAN, DONE, gather = Path({plan!r}), [], step.gather
 
 def act(moment):
-    rank = os.environ.get("LOCAL_RANK", "0")
+    DONE.append(moment)
+    rank, moment = os.environ.get("LOCAL_RANK", "0"), f"{{moment}} {{DONE.count(moment)}}"
     for n, (who, when, what) in enumerate(json.loads(PLAN.read_text()) if PLAN.exists() else []):
         mark = PLAN.with_name(f"done-{{n}}")
-        if who == rank and when == moment and not mark.exists():
+        if who == rank and moment.startswith(when) and not mark.exists():
             if what != "sleep":
                 mark.touch()
             {{"kill": lambda: os.kill(os.getpid(), 9), "stop": lambda: os.kill(os.getpid(), 19), "sleep": lambda: time.sleep(1.5),
-             "exit": lambda: os._exit(0), "raise": lambda: fail()}}[what]()
+             "raise": lambda: fail()}}[what]()
             return
 
 def fail():
     raise ValueError("this rank has found something")
 
+def gather_state(value):
+    if isinstance(value, dict) and "random" in value:
+        act("checkpoint")
+    return gather(value)
+
 def build_network(context):
-    act("build")
+    step.gather = gather_state
+    act("start")
     c, h, w = context.input_shape
     return nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, context.num_classes))
 
 def loss(outputs, targets):
-    moment = "step" if outputs.requires_grad else "validation"
-    time.sleep(0.15)
-    DONE.append(moment)
-    act(moment)
-    act(f"{{moment}} {{DONE.count(moment)}}")
+    time.sleep(0.05)
+    act("step" if outputs.requires_grad else "validation")
     return nn.functional.cross_entropy(outputs, targets)
 """
+Plan = list[tuple[str, str, str]]  # rank, (the beginning of) the moment, what it does; once each
 
 
-def a_training(world: World, plan: list[tuple[str, str, str]], **values: Any) -> Job:
-    """A job that trains in two processes on the CPU and acts as planned: (rank, moment, what it does), once each."""
-
-    folder = world.service.folder(DATASET).path
-    make_dataset(folder, *striped_pictures(40, 8, 1), class_labels=("left", "right"))
-    file = folder.parent / "plan"
+def a_spec(dataset: Path, plan: Plan, **values: Any) -> TrainingSpec:
+    """A training of two processes on the CPU, which act as planned. The data set is made."""
+    make_dataset(dataset, *striped_pictures(40, 8, 1), class_labels=("left", "right"))
+    file = dataset.parent / "plan"
     file.write_text(json.dumps(plan))
-    spec = TrainingSpec(
-        DATASET,
-        "classification",
-        network=NETWORK.format(plan=str(file)),
-        **{
-            "epochs": 6,
-            "batch_size": 8,
-            "seed": 1,
-            "threads": 1,
-            "cpu_processes": 2,
-            "learning_rate": LearningRate(0.05, "fixed"),
-            **values,
-        },
-    )
-    return world.job(Kind.MODEL, **spec.to_json())
+    fixed = TrainingSpec(DATASET, "classification", network=NETWORK.format(plan=str(file)), batch_size=8, seed=1)
+    rate = LearningRate(0.05, "fixed")
+    return replace(fixed, threads=1, cpu_processes=2, learning_rate=rate, **{"epochs": 6, **values})
 
 
-def errors_of(world: World, job: Job) -> list[ErrorEvent]:
-    return [event for _, event in read_events(world.service.folder(job.id).events_file) if isinstance(event, ErrorEvent)]
+def a_training(world: World, plan: Plan, **values: Any) -> Job:
+    return world.job(Kind.MODEL, **a_spec(world.service.folder(DATASET).path, plan, **values).to_json())
 
 
-def test_whichever_rank_dies_or_hangs_wherever_the_training_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
-    world = World(tmp_path / "jobs", heartbeat_seconds=10)
-    job = a_training(world, [("1", "build", "kill"), ("1", "step 9", "stop"), ("1", "validation 2", "kill")])
+def at_random(seed: int) -> Plan:
+    """Two kills and one stop of either rank, each at another moment of a training."""
+    chance = random.Random(seed)
+    moments = [
+        "start 1",
+        f"step {chance.randint(1, 9)}",
+        f"validation {chance.randint(1, 3)}",
+        f"checkpoint {chance.randint(1, 2)}",
+    ]
+    ranks, acts = ["0", "1", chance.choice("01")], ["kill", "kill", "stop"]
+    chance.shuffle(ranks)
+    chance.shuffle(acts)
+    return list(zip(ranks, chance.sample(moments, 3), acts, strict=True))
+
+
+def test_whichever_rank_dies_or_hangs_whenever_the_training_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
+    world, plan = World(tmp_path / "jobs", heartbeat_seconds=10), at_random(SEED)
+    job = a_training(world, plan)
     try:
         world.supervise(command=WORKER)
-        (row,) = world.until_ended(job, seconds=400)
-        assert (row.status, row.error) == (Status.DONE, ""), row.error
-        assert row.attempt == 4
-        assert "after: rank 1 of 2 showed no sign of life for 10 s and was ended" in row.message
+        words: set[str] = set()
+        world.until(lambda: words.add(world.get(job).message) or world.get(job).status in FINISHED, 400)
+        row = world.get(job)
+        assert (row.status, row.error) == (Status.DONE, ""), (row.error, plan)
+        assert row.attempt == 1 + len(plan), plan
+        for rank, _, what in plan:
+            who, came = "rank 1 of 2" if rank == "1" else "", CAME[what]
+            assert any(who in one and came in one for one in words), (who, came, words)
         folder = world.service.folder(job.id)
-        words = [event for _, event in read_events(folder.events_file) if isinstance(event, StatusEvent) and event.lost]
-        assert [event.message.split(" (")[0] for event in words] == ["rank 1 of 2 was killed by signal 9"] * 2
+        lost = [event for _, event in read_events(folder.events_file) if isinstance(event, StatusEvent) and event.lost]
+        killed = [rank for rank, _, what in plan if (rank, what) == ("1", "kill")]
+        assert [event.message.split(" (")[0] for event in lost] == ["rank 1 of 2 was killed by signal 9"] * len(killed)
         spec = TrainingSpec.from_json(folder.request().spec)
         train_logged(world.service.folder(DATASET).path, tmp_path / "whole", replace(spec, cpu_processes=1))
         lines, whole = metric_lines(folder.path), metric_lines(tmp_path / "whole")
@@ -113,16 +130,14 @@ def test_whichever_rank_dies_or_hangs_wherever_the_training_goes_on_to_the_same_
         world.close()
 
 
-def test_what_another_rank_raised_is_what_the_job_says(world: World) -> None:
-    job = a_training(world, [("1", "step 3", "raise")])
-    world.supervise(command=WORKER)
-    (row,) = world.until_ended(job, seconds=150)
-    assert row.status == Status.ERROR
-    assert row.attempt == 1
-    assert "this rank has found something" in row.error
-    assert "Correct the network text." in row.error
-    (error,) = errors_of(world, job)
-    assert "in fail" in error.trace
+def test_what_another_rank_raised_is_what_the_job_says(tmp_path: Path) -> None:
+    spec = a_spec(tmp_path / "data", [("1", "step 3", "raise")])
+    with pytest.raises(NetworkError) as caught:
+        train_logged(tmp_path / "data", tmp_path / "job", spec)
+    event = error_event(caught.value)
+    assert "this rank has found something" in event.message
+    assert event.advice == "Correct the network text."
+    assert "in fail" in event.trace
 
 
 def test_abort_is_heard_at_the_next_step_and_loses_none(world: World) -> None:

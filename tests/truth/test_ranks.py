@@ -41,6 +41,11 @@ FLAT = (
     "nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 8), "
     "nn.BatchNorm1d(8) if {vector} else nn.Identity(), nn.Linear(8, k))"
 )
+NORMS = {
+    "": "nn.Identity()",
+    "batch": "nn.BatchNorm2d(4)",
+    "of each picture": "nn.InstanceNorm2d(4, affine=True, track_running_stats=True)",
+}
 MAP = "nn.Conv2d(4, k, 1)"
 OWN = """
 def loss(outputs, targets):
@@ -68,7 +73,7 @@ class Case:
     loss: str
     weights: bool
     void: bool
-    norm: bool
+    norm: str
     own: bool
 
 
@@ -92,7 +97,7 @@ def cases() -> st.SearchStrategy[Case]:
             loss=st.sampled_from(losses[task]),
             weights=st.booleans() if task in ("classification", "segmentation") else st.just(False),
             void=st.booleans() if task == "segmentation" else st.just(False),
-            norm=st.booleans(),
+            norm=st.sampled_from(sorted(NORMS)),
             own=st.booleans() if task == "classification" else st.just(False),
         )
     )
@@ -127,8 +132,10 @@ def dataset_of(case: Case, folder: Path) -> Path:
 def spec_of(case: Case) -> TrainingSpec:
     pixels = case.task in ("segmentation", "image_to_image")
     outputs = {"regression": "2", "image_to_image": "c"}.get(case.task, "context.num_classes")
-    head = MAP if pixels else FLAT.format(vector=case.norm and case.records % case.batch != 1)
-    text = BODY.format(norm="nn.BatchNorm2d(4)" if case.norm else "nn.Identity()", head=head, outputs=outputs)
+    smallest = min(case.records, case.batch, case.records % case.batch or case.batch)
+    vector = case.norm == "batch" and smallest > 2  # that of two vectors multiplies the rounding of sums by a thousand
+    head = MAP if pixels else FLAT.format(vector=vector)
+    text = BODY.format(norm=NORMS[case.norm], head=head, outputs=outputs)
     return TrainingSpec(
         "d",
         case.task,
@@ -164,23 +171,24 @@ def same(case: Case, spec: TrainingSpec, ranks: Ranks, folder: Path) -> None:
         assert found.get("accuracy", 0) <= 1
     weights = [load_file(folder / name / "snapshots" / "epoch_2.safetensors") for name in ("one", "several")]
     for name, expected in weights[0].items():
-        np.testing.assert_allclose(weights[1][name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(weights[1][name], expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-BASE = Case("segmentation", 3, 11, 4, 5, 2, "cross_entropy_dice", True, True, True, False)
+BASE = Case("segmentation", 3, 11, 4, 5, 2, "cross_entropy_dice", True, True, "batch", False)
 
 
-@settings(max_examples=24, phases=(Phase.explicit, Phase.generate), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=22, phases=(Phase.explicit, Phase.generate), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 @example(case=BASE)
 @example(case=replace(BASE, records=2, validation=1, batch=4, accumulation=1))
-@example(case=Case("classification", 3, 7, 1, 4, 1, "", True, False, True, True))
+@example(case=Case("classification", 3, 7, 1, 4, 1, "", True, False, "batch", True))
+@example(case=Case("regression", 2, 7, 4, 4, 1, "mse", False, False, "of each picture", False))
 def test_several_ranks_have_the_numbers_of_one(case: Case, ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> None:
     same(case, spec_of(case), ranks, tmp_path_factory.mktemp("case"))
 
 
 def test_each_normalises_its_own_share_and_validates_what_is_saved(ranks: Ranks, tmp_path: Path) -> None:
-    case = Case("classification", 3, 12, 6, 6, 1, "", False, False, True, False)
+    case = Case("classification", 3, 12, 6, 6, 1, "", False, False, "batch", False)
     spec = replace(spec_of(case), batch_norm=AVERAGED)
     events = ranks.train(dataset_of(case, tmp_path / "data"), tmp_path / "several", spec, 3)
     last = [event.values for event in events if isinstance(event, MetricEvent) and event.phase == "val"][-1]

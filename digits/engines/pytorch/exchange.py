@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 BUCKET = 1 << 24  # numbers that are exchanged at once
 
@@ -38,15 +39,19 @@ def sum_gradients(parameters: Sequence[Tensor]) -> None:
                 parameter.grad = gradient if ranks else None
 
 
-def share_buffers(module: nn.Module, *, average: bool) -> None:
-    """Makes the buffers of all ranks equal: with `average` the statistics of normalisations become their means, all others those
-    of rank 0."""
-    statistics, others = buffers_of(module)
-    if average:
-        for bucket in _buckets(statistics):
+def share_buffers(module: nn.Module, records: int, *, average: bool) -> None:
+    """Makes the buffers of all ranks equal, after a batch of which this rank had so many records. Those of normalisations become
+    their means, each rank's as often as it had records (without `average` only where they are of each picture, since those of a
+    batch are over all ranks already); all others are those of rank 0."""
+    statistics, of_pictures, others = buffers_of(module)
+    averaged = [*of_pictures, *(statistics if average else ())]
+    if averaged:
+        share = records / float(sum_numbers(np.array([records]))[0])
+        for bucket in _buckets(averaged):
             flat = torch.cat([buffer.reshape(-1) for buffer in bucket])
+            flat = flat * share if share else torch.zeros_like(flat)  # what stands in for a share may be no number
             dist.all_reduce(flat)
-            _spread(flat / dist.get_world_size(), bucket)
+            _spread(flat, bucket)
     for bucket in _buckets(others):
         flat = torch.cat([buffer.reshape(-1) for buffer in bucket])
         dist.broadcast(flat, 0)
@@ -62,12 +67,15 @@ def share_network(module: nn.Module) -> None:
             _spread(flat, bucket)
 
 
-def buffers_of(module: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Running statistics of normalisations, (C,) each, and the other buffers that are floating-point numbers, of any shapes."""
-    norms = [child for child in module.modules() if isinstance(child, _NormBase)]
-    statistics = [b for norm in norms for b in norm.buffers(recurse=False) if b.is_floating_point()]
-    known = {id(buffer) for buffer in statistics}
-    return statistics, [b for b in module.buffers() if b.is_floating_point() and id(b) not in known]
+def buffers_of(module: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Running statistics (C,) of normalisations of batches and of those of each picture, where they learn, and the other buffers
+    that are floating-point numbers, of any shapes."""
+    norms = [child for child in module.modules() if isinstance(child, _NormBase) and child.training]
+    found: tuple[list[Tensor], list[Tensor]] = [], []
+    for norm in norms:
+        found[isinstance(norm, _InstanceNorm)].extend(b for b in norm.buffers(recurse=False) if b.is_floating_point())
+    known = {id(buffer) for buffers in found for buffer in buffers}
+    return *found, [b for b in module.buffers() if b.is_floating_point() and id(b) not in known]
 
 
 def sum_numbers(numbers: np.ndarray) -> np.ndarray:

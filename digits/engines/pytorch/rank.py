@@ -17,18 +17,22 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
-
 from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.training import TrainingSpec
 from digits.engines.base import TrainingRun
-from digits.engines.pytorch.devices import EXCHANGE_TIMEOUT, world_size
-from digits.engines.pytorch.ranks import BEAT_SECONDS, HOST, pack_error
-from digits.engines.pytorch.train import train_rank
+from digits.engines.imports import import_for_good
 from digits.errors import JobStopped, ProcessLost
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import find_split, open_split
 from digits.utils.processes import die_with_parent
+
+import_for_good("digits.engines.pytorch.train")
+
+import torch.distributed as dist  # noqa: E402 - with all that it brings it has just been imported for good
+
+from digits.engines.pytorch.devices import EXCHANGE_TIMEOUT, world_size  # noqa: E402
+from digits.engines.pytorch.ranks import BEAT_SECONDS, HOST, pack_error  # noqa: E402
+from digits.engines.pytorch.train import train_rank  # noqa: E402
 
 
 def main(argv: list[str]) -> int:

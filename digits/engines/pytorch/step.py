@@ -98,18 +98,19 @@ class TorchStep(TrainingStep):
         with self._shared(weight > 0):
             outputs = self.model(x)
         values = self.loss(outputs, y)
-        counts = self._backward(values["loss"], weight > 0, update)
+        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update)
         if update:
             self._update(rate, counts)
         if weight > 0:
             self._count(values, len(batch), outputs, y)
 
-    def _backward(self, loss: LossValue, counts: bool, update: bool) -> Callable[[], bool]:
-        """Gives whether anything counts in the group that an `update` closes."""
+    def _backward(self, loss: LossValue, records: int, update: bool) -> Callable[[], bool]:
+        """Of so many records that count. Gives whether anything counts in the group that an `update` closes."""
+        counts = records > 0
         noted = tuple(LossPart(*map(_detached, part)) for part in loss.parts) if counts else ()
         self.watch.add(LossValue(noted), None if self.on_gpu else lambda: all_finite(self.watched))
         counted = self.gradients.close(loss, counts) if update else self.gradients.add(loss, counts)
-        self._share_buffers()
+        self._share_buffers(records)
         return counted
 
     def _update(self, rate: float, counts: Callable[[], bool]) -> None:
@@ -120,10 +121,10 @@ class TorchStep(TrainingStep):
                 self.optimizer.step()
             self.optimizer.zero_grad()
 
-    def _share_buffers(self) -> None:
+    def _share_buffers(self, records: int) -> None:
         """The statistics of all ranks are equal after every batch: what is validated is what a snapshot holds."""
         if self.world > 1:
-            share_buffers(self.module, average=not self.synchronised)
+            share_buffers(self.module, records, average=not self.synchronised)
 
     def _shared(self, counts: bool) -> contextlib.AbstractContextManager[Any]:
         """For a forward pass: normalises over all ranks, where that was requested or the share of one is too small for itself."""

@@ -60,7 +60,7 @@ class DetectionStep(TorchStep):
         x = self.inputs.normalize(x)
         with self._shared(weight > 0):
             values = weighted_losses(self.model(x, targets_of(boxes, x.device)), len(batch))
-        counts = self._backward(values["loss"], weight > 0, update)
+        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update)
         if update:
             self._update(rate, counts)
         if weight > 0:
