@@ -16,7 +16,7 @@ from digits.service import Service
 from digits.service.files.confine import readable_file
 from digits.service.models.form import ModelForm
 from digits.service.models.network_text import problems
-from digits.service.models.snapshots import find_snapshot
+from digits.service.models.snapshots import BEST, START, find_snapshot
 from digits.storage.jobs.store import Job
 from digits.utils.values import is_number, shown
 
@@ -84,7 +84,8 @@ def _previous(service: Service, job_id: str, values: Mapping[str, Any], framewor
 
 
 def start_weights(service: Service, job: Job, spec: TrainingSpec, epoch: Any, field: str) -> StartWeights:
-    """Weights of an earlier model: none for 0 or blank, its own initial ones for -1, else those of a snapshot."""
+    """Weights of an earlier model: none for 0 or blank, its own initial ones for -1, else those of a snapshot, by its epoch or as
+    `best` or `start`."""
     wanted = _epoch(epoch, field)
     if wanted == RANDOM:
         return StartWeights()
@@ -97,9 +98,11 @@ def start_weights(service: Service, job: Job, spec: TrainingSpec, epoch: Any, fi
     return StartWeights("snapshot", job_id=job.id, snapshot=snapshot.path)
 
 
-def _epoch(value: Any, field: str) -> float:
-    """A field's epoch; blank: 0."""
+def _epoch(value: Any, field: str) -> float | str:
+    """A field's epoch, or the word of a snapshot; blank: 0."""
     text = str(value or 0).strip() or "0"
+    if text in (BEST, START):
+        return text
     if not is_number(text):
         advice = "a number is needed, 0 for none, -1 for the model's own initial weights."
         raise FormErrors({field: [f"{shown(text)} is no epoch: {advice}"]})

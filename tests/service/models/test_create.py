@@ -352,6 +352,15 @@ def test_minus_one_means_the_weights_that_the_earlier_model_began_with(service: 
     assert spec_of(service, third).start == spec_of(service, second).start
 
 
+def test_a_previous_network_starts_from_its_best_snapshot(service: Service, make: Make, refused: Any, trained: Job) -> None:
+    """By its word; the other one is known, too, where the start of the earlier model was kept."""
+    choice = {"method": "previous", "previous_networks": trained.id}
+    service.store.update(trained.id, best_name="accuracy", best_value=0.9, best_epoch=0.5)
+    spec = spec_of(service, make(**choice, **{f"{trained.id}-snapshot": "best"})[0])
+    assert spec.start.snapshot == "snapshots/epoch_0.5.safetensors"
+    assert "no snapshot of epoch 0;" in refused(**choice, **{f"{trained.id}-snapshot": "start"})[f"{trained.id}-snapshot"][0]
+
+
 def test_a_snapshot_that_is_not_there_is_refused(refused: Any, trained: Job) -> None:
     field = f"{trained.id}-snapshot"
     assert "there are 0.5, 1" in refused(method="previous", previous_networks=trained.id, **{field: "3"})[field][0]
