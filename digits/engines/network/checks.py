@@ -23,6 +23,11 @@ SOFTMAX_OF_ONE_MODE = (
     "The network ends in a softmax in {} mode alone: the loss of the training takes the {} that it gives in training mode, "
     "validation and predictions the {} of evaluation mode. Leave the softmax out: a loss on scores has its own."
 )
+SIGMOID_NOTE = (
+    "The network seems to end in a sigmoid: all its outputs for noise lie between 0 and 1. Loss, metrics and predictions take "
+    "scores and put them through a sigmoid of their own, so that every label would have a probability above one half."
+    " Leave it out."
+)
 ALL_EVALUATION = (
     "The network is in evaluation mode as a whole (its text calls eval() on it), and stays so while it trains: normalisation "
     "keeps its statistics, nothing drops out. Where that is not meant, leave eval() out, or call it "
@@ -31,6 +36,7 @@ ALL_EVALUATION = (
 NUMBERS_ADVICE = (
     " Where the whole numbers are no classes, give the labels as floats, or write a loss(outputs, targets) of your own."
 )
+SEVERAL = 16  # pictures of noise: that all scores of all of them lie in [0, 1] is no chance
 MAP_LAYOUT = "(N, context.num_classes, H, W)"
 
 
@@ -77,6 +83,11 @@ def are_probabilities(values: np.ndarray) -> bool:
     if values.ndim < 2 or values.shape[-1] < 2 or not np.isfinite(values).all():
         return False
     return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3))
+
+
+def looks_like_sigmoid(values: np.ndarray) -> bool:
+    """Whether scores (N, K) of pictures of noise look as after a sigmoid: all in [0, 1], and not the same for all."""
+    return bool(np.isfinite(values).all() and (values >= 0).all() and (values <= 1).all() and np.ptp(values, axis=0).max() > 1e-6)
 
 
 def noise(shape: tuple[int, ...]) -> np.ndarray:

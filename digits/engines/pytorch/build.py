@@ -16,11 +16,14 @@ from digits.domain.inference import main_output
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
     ALL_EVALUATION,
+    SEVERAL,
+    SIGMOID_NOTE,
     activation,
     are_probabilities,
     batch_size_of,
     check_callables,
     check_outputs,
+    looks_like_sigmoid,
     noise,
     short,
     softmax_note,
@@ -48,6 +51,7 @@ class TorchNetwork:
     note: str = ""
     probabilities: bool = False  # in evaluation mode it ends in a softmax of its own; known once it was checked
     trains_on_probabilities: bool = False  # the same in training mode
+    sigmoid: bool = False  # in evaluation mode it seems to end in a sigmoid, where scores are wanted
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
 
@@ -100,7 +104,7 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
 def mode_notes(network: TorchNetwork) -> tuple[str, ...]:
     """What a checked network does differently in evaluation mode and in training mode that its author may not mean."""
     softmax = softmax_note(network.probabilities, network.trains_on_probabilities)
-    return softmax, ALL_EVALUATION if is_all_evaluation(network.module) else ""
+    return softmax, SIGMOID_NOTE if network.sigmoid else "", ALL_EVALUATION if is_all_evaluation(network.module) else ""
 
 
 def _drawn(module: nn.Module, context: NetworkContext) -> str:
@@ -128,6 +132,8 @@ def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[Layer
     if activation(context) == "softmax":
         network.probabilities = are_probabilities(_last(outputs)) and _ends_in_softmax(network.module, context)
         network.trains_on_probabilities = _trains_on_probabilities(network, context)
+    elif activation(context) == "sigmoid":
+        network.sigmoid = looks_like_sigmoid(_of_noise(network.module, context, SEVERAL))
     return rows, shapes
 
 
@@ -138,8 +144,13 @@ def _last(outputs: Any) -> np.ndarray:
 
 
 def _ends_in_softmax(module: nn.Module, context: NetworkContext) -> bool:
+    return are_probabilities(_of_noise(module, context, PROBE))
+
+
+def _of_noise(module: nn.Module, context: NetworkContext, count: int) -> np.ndarray:
+    """The main output (count, …, K) for pictures of noise in evaluation mode."""
     with evaluating(module), torch.no_grad():
-        return are_probabilities(_last(run_text(lambda: module(torch.from_numpy(noise((PROBE, *context.input_shape)))))))
+        return _last(run_text(lambda: module(torch.from_numpy(noise((count, *context.input_shape))))))
 
 
 def _trains_on_probabilities(network: TorchNetwork, context: NetworkContext) -> bool:

@@ -11,14 +11,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from digits.domain.inference import main_output
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
 from digits.engines.network.checks import (
+    SEVERAL,
+    SIGMOID_NOTE,
     activation,
     are_probabilities,
     batch_size_of,
     check_callables,
     check_outputs,
+    looks_like_sigmoid,
     noise,
     short,
     softmax_note,
@@ -44,6 +49,7 @@ class KerasNetwork:
     note: str = ""
     probabilities: bool = False  # in evaluation mode it ends in a softmax of its own; known once it was checked
     trains_on_probabilities: bool = False  # the same in training mode
+    sigmoid: bool = False  # in evaluation mode it seems to end in a sigmoid, where scores are wanted
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
 
@@ -96,7 +102,7 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
 
 def mode_notes(network: KerasNetwork) -> tuple[str, ...]:
     """What a checked network does differently in evaluation mode and in training mode that its author may not mean."""
-    return (softmax_note(network.probabilities, network.trains_on_probabilities),)
+    return softmax_note(network.probabilities, network.trains_on_probabilities), SIGMOID_NOTE if network.sigmoid else ""
 
 
 def _drawn(model: Any) -> str:
@@ -132,6 +138,8 @@ def check_model(
         seen = are_probabilities(tf.cast(main_output(wanted), tf.float32).numpy())
         network.probabilities = seen and _ends_in_softmax(network.model, context, training=False)
         network.trains_on_probabilities = _trains_on_probabilities(network, context)
+    elif activation(context) == "sigmoid":
+        network.sigmoid = looks_like_sigmoid(_of_noise(network.model, context, SEVERAL, training=False))
     return shapes
 
 
@@ -169,9 +177,14 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 
 def _ends_in_softmax(model: Any, context: NetworkContext, *, training: bool) -> bool:
+    return are_probabilities(_of_noise(model, context, PROBE, training=training))
+
+
+def _of_noise(model: Any, context: NetworkContext, count: int, *, training: bool) -> np.ndarray:
+    """The main output (count, …, K) for pictures of noise."""
     channels, height, width = context.input_shape
-    found = run_text(lambda: model(noise((PROBE, height, width, channels)), training=training))
-    return are_probabilities(tf.cast(scored_output(found), tf.float32).numpy())
+    found = run_text(lambda: model(noise((count, height, width, channels)), training=training))
+    return tf.cast(scored_output(found), tf.float32).numpy()
 
 
 def _trains_on_probabilities(network: KerasNetwork, context: NetworkContext) -> bool:

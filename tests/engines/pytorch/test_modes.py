@@ -133,6 +133,13 @@ ENDS = {
 }
 
 
+@pytest.mark.parametrize("end", ["x", "x.sigmoid()", "x if self.training else x.sigmoid()", "x * 0"])
+def test_a_sigmoid_where_scores_are_wanted_is_said(end: str) -> None:
+    context = NetworkContext("multi_label", (1, 8, 8), 2, (2,), ("left", "right"), label_kind="vector")
+    warnings = report(SOFTMAX.replace("{end}", end), context).warnings
+    assert [warning.startswith("The network seems to end in a sigmoid") for warning in warnings] == [True] * ("sigmoid" in end)
+
+
 def test_a_softmax_of_one_mode_is_seen_and_the_loss_is_that_of_the_scores(stripes: Path, tmp_path: Path) -> None:
     """All four networks compute the same, so their losses and weights are the same."""
     context = NetworkContext("classification", (1, 8, 8), 2, (), ("left", "right"))

@@ -65,3 +65,10 @@ def test_a_softmax_of_one_mode_is_seen_and_a_frozen_layer_stays_so(tmp_path: Pat
         predictor.close()
     assert found["scores"][-1] < 0.8 * found["scores"][0]
     assert found["evaluation"] == pytest.approx(found["scores"], rel=1e-4)
+
+
+def test_a_sigmoid_where_scores_are_wanted_is_said() -> None:
+    context = NetworkContext("multi_label", (1, 8, 8), 2, (2,), ("left", "right"), label_kind="vector")
+    for end, said in (("x", 0), ("x if training else keras.ops.sigmoid(x)", 1)):
+        warnings = get_engine("tensorflow").check(SOFTMAX.replace("{end}", end), context).warnings
+        assert [warning.startswith("The network seems to end in a sigmoid") for warning in warnings] == [True] * said
