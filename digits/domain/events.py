@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from digits.domain.metrics import is_sound
 from digits.utils.values import finite
 
 EVENT_TYPES: dict[str, type[Event]] = {}
@@ -84,7 +85,7 @@ class MetricEvent(Event):
     validation, `declared` is what the network text says of its own metrics (`better`, `unit`, `title`), and `decides` names the
     one that decides which snapshot is best (empty: none, or written before there was this field). Of a validation before the
     first step, `of_trained` says that the weights had been trained before: then they may be the best. Where outputs held NaN or
-    infinity, `nonfinite` says how many of how many `outputs`: none of the values is the best."""
+    infinity, `nonfinite` says how many of how many `outputs`: none of the values is the best, nor where the loss is none."""
 
     type: ClassVar[str] = "metric"
     step: int
@@ -102,7 +103,7 @@ class MetricEvent(Event):
     def may_be_best(self) -> bool:
         """Whether the weights are worth keeping: what was trained, and gives numbers for all of the split. A random start is
         nobody's best, whatever it scores."""
-        return (self.step > 0 or self.of_trained) and not self.nonfinite
+        return (self.step > 0 or self.of_trained) and is_sound(self.values, self.nonfinite)
 
 
 @dataclass(frozen=True, kw_only=True)

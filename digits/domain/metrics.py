@@ -164,6 +164,12 @@ def beats(value: float | None, best: float | None, lower: bool) -> bool:
     return best is None or (value < best if lower else value > best)
 
 
+def is_sound(values: Mapping[str, float | None], nonfinite: int) -> bool:
+    """Whether a validation may be the best: none of its outputs (`nonfinite` are), and not its loss either, is no number."""
+    loss = values.get(LOSS, 0.0)
+    return not nonfinite and loss is not None and math.isfinite(loss)
+
+
 def nonfinite_text(nonfinite: int, outputs: int) -> str:
     """How many outputs hold NaN or infinity, as people read it."""
     said = "was no number" if nonfinite == 1 else "were no numbers"

@@ -145,6 +145,38 @@ def test_outputs_that_are_none_count_as_wrong_and_no_such_validation_is_the_best
     assert [(event.step, event.best) for event in events if isinstance(event, SnapshotEvent)] == [(4, False), (8, False)]
 
 
+NEVER_CLASS_0 = """
+import torch
+from torch import nn
+class Linear(nn.Linear):
+    def forward(self, x):
+        return super().forward(x.flatten(1)) + (0 if self.training else torch.tensor([-torch.inf, 0.0]))
+def build_network(context):
+    return Linear(144, 2)
+"""
+
+
+def test_a_validation_whose_loss_is_none_is_said_and_not_the_best(pictures: Path, tmp_path: Path) -> None:
+    spec = replace(spec_of("pytorch", learning_rate=LearningRate(1e-6, "fixed")), network=NEVER_CLASS_0)
+    events, error = trained(pictures, tmp_path, spec)
+    assert error is None
+    for event in of_phase(events, "val"):
+        assert (event.values["loss"], event.nonfinite, event.may_be_best) == (float("inf"), 0, False)
+    assert ["The loss was no number" in e.message for e in events if isinstance(e, WarningEvent)] == [True]
+    assert [(e.epoch, e.best) for e in events if isinstance(e, SnapshotEvent)] == [(1, False), (2, False)]
+
+
+def test_weights_that_make_the_losses_infinite_have_diverged(pictures: Path, tmp_path: Path) -> None:
+    """Outputs of 1e30 are numbers, and their squares are not."""
+    text = "from torch import nn\ndef build_network(context):\n    return nn.Sequential(nn.Flatten(), nn.Linear(144, 2))\n"
+    text += "def loss(outputs, targets):\n    return (outputs[:, 0] - targets).square().mean()\n"
+    spec = replace(spec_of("pytorch", learning_rate=LearningRate(1e22, "fixed"), batch_size=32), network=text)
+    events, error = trained(pictures, tmp_path, spec)
+    assert error is not None
+    assert "diverged at step 1 (epoch 1.00): with the weights after it the loss of the validation" in error.message
+    assert not [event for event in events if isinstance(event, SnapshotEvent)]
+
+
 def test_a_record_that_holds_none_is_named(name: str, tmp_path: Path) -> None:
     features, labels = striped_pictures(24, 12, seed=1)
     folder = make_dataset(tmp_path / "data", features.astype(np.float32), labels, class_labels=CLASSES, validation=8)

@@ -104,6 +104,8 @@ def _name(records: Records, index: int) -> str:
 def _what(seen: Divergence) -> str:
     if seen.of_outputs:
         return f"with the weights after it all {counted(seen.of_outputs, 'output')} of the validation and the loss are no numbers"
+    if seen.of_validation:
+        return "with the weights after it the loss of the validation and that of the training are no numbers"
     return "the weights after it hold NaN or infinity" if seen.of_weights else f"its loss is {_word(seen.loss)}"
 
 

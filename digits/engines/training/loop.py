@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent, WarningEvent
-from digits.domain.metrics import EPOCH_MEAN, deciding_metric, nonfinite_text
+from digits.domain.metrics import EPOCH_MEAN, deciding_metric, is_sound, nonfinite_text
 from digits.engines.base import TrainingRun
 from digits.engines.network.own_metrics import no_direction
 from digits.engines.training import baseline, checkpoint
@@ -168,14 +168,15 @@ class TrainingLoop:
         return replace(scores, decides=decides)
 
     def _warn_of_outputs(self, scores: Scores) -> None:
-        """Say once that some outputs are no numbers; the metrics of each validation count them."""
-        if not scores.nonfinite or self.warned:
+        """Say once that some outputs or the loss are no numbers; the metrics of each validation count them."""
+        if self.warned or is_sound(scores.values, scores.nonfinite):
             return
         self.warned = True
-        found = nonfinite_text(scores.nonfinite, scores.outputs)
+        found = nonfinite_text(scores.nonfinite, scores.outputs) if scores.nonfinite else "The loss was no number"
         message = f"{found} (NaN or infinite) in the validation of epoch {self.calendar.epoch_of(self.step):.4g}."
         advice = (
-            "They count as wrong, and no such validation is the best. Look for numbers that grow beyond bounds in the network."
+            "Such outputs count as wrong, and no such validation is the best. Look for numbers that grow beyond bounds in the "
+            "network, or in its loss."
         )
         self.run_.emit(WarningEvent(code="nonfinite", message=message, advice=advice))
 
@@ -220,16 +221,16 @@ class TrainingLoop:
         self.sound = self.step
 
     def _check_outputs(self, scores: Scores, batch: Batch) -> None:
-        """Raises TrainingError where all outputs of a validation are no numbers and the loss in training is none either: the
-        weights are numbers still, but too large for what is made of them."""
-        if not scores.nonfinite or scores.nonfinite < scores.outputs:
+        """Raises TrainingError where all outputs of a validation, or its loss, are no numbers and the loss in training is none
+        either: the weights are numbers still, but too large for what is made of them."""
+        if is_sound(scores.values, 0 if scores.nonfinite < scores.outputs else scores.nonfinite):
             return
         bad = not math.isfinite(self.training_step.training_loss(batch))
         if self.training_step.agree((bad,))[0]:
-            raise self._diverged(of_outputs=scores.outputs)
+            raise self._diverged(of_outputs=scores.outputs if scores.nonfinite == scores.outputs else 0, of_validation=True)
 
-    def _diverged(self, of_outputs: int = 0) -> TrainingError:
-        seen = replace(self.training_step.divergence(), of_outputs=of_outputs)
+    def _diverged(self, of_outputs: int = 0, of_validation: bool = False) -> TrainingError:
+        seen = replace(self.training_step.divergence(), of_outputs=of_outputs, of_validation=of_validation)
         step = self.step - seen.ago
         epoch, position = divmod(max(step, 1) - 1, self.calendar.steps_per_epoch)
         order = epoch_order(len(self.source.records), self.calendar.seed, epoch, self.run_.spec.shuffle)

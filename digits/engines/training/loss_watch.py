@@ -19,9 +19,9 @@ class Divergence:
 
     `ago` counts batches back from the last one that was trained (0); `loss` is that batch's, `before` the loss of the one before
     it, None where it is not known. `of_weights`: the loss was a number, but the weights after that batch were none; `late`: or
-    after one before it. `of_outputs`:
-    so many outputs of a validation after it, all of them, were none. `finite_weights` says whether the weights were numbers when
-    the loss was none, `scaled` that gradients are scaled for half precision, `own_loss` that the loss is the network text's.
+    after one before it. `of_outputs`: so many outputs of a validation after it, all of them, were none; `of_validation`: or its
+    loss alone. `finite_weights` says whether the weights were numbers when the loss was none, `scaled` that gradients are scaled
+    for half precision, `own_loss` that the loss is the network text's.
     """
 
     ago: int = 0
@@ -30,6 +30,7 @@ class Divergence:
     of_weights: bool = False
     late: bool = False
     of_outputs: int = 0
+    of_validation: bool = False
     finite_weights: bool = False
     scaled: bool = False
     own_loss: bool = False

@@ -3,7 +3,7 @@
 An interval snapshot is `snapshots/epoch_<E>.<suffix>` (the engine's own). When a validation between two of them is the
 best so far, the weights go to `snapshots/best.<suffix>`; there is never more than one best, and it may be an interval snapshot.
 Of equal values the first is best. Where a training starts from trained weights, these are its first best (epoch 0).
-A validation with an output that is no number is never the best: what it measured is not of the whole split.
+A validation with an output or a loss that is no number is never the best: what it measured is not of the whole split.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.events import Event, SnapshotEvent
-from digits.domain.metrics import beats, is_lower_better
+from digits.domain.metrics import beats, is_lower_better, is_sound
 from digits.engines.training.step import Scores
 from digits.storage.files import atomic
 
@@ -63,7 +63,7 @@ class SnapshotManager:
         value = metrics.get(name)
         lower = is_lower_better(name, scores.kinds.get(name, ""), scores.declared)
         same = self.state.best_name in ("", name)  # a value of another metric is no yardstick
-        best = not scores.nonfinite and beats(value, self.state.best_value if same else None, lower)
+        best = is_sound(metrics, scores.nonfinite) and beats(value, self.state.best_value if same else None, lower)
         if interval is None and not best:
             return
         path = self.best if interval is None else f"{FOLDER}/epoch_{interval:g}.{self.suffix}"

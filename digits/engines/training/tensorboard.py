@@ -144,7 +144,9 @@ def _text(field: int, text: str) -> bytes:
 
 
 def _float(field: int, value: float) -> bytes:
-    return bytes([field << 3 | 5]) + struct.pack("<f", value)
+    """A number beyond the range of 32 bits is infinite."""
+    with np.errstate(over="ignore"):
+        return bytes([field << 3 | 5]) + np.float32(value).astype("<f4").tobytes()
 
 
 def _picture(value: np.ndarray) -> bytes:

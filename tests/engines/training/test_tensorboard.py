@@ -47,6 +47,14 @@ def test_the_checksum_is_that_of_the_standard() -> None:
     assert masked_crc(b"123456789") == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+def test_a_value_beyond_32_bits_is_infinite(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", *striped_pictures(4, 8, seed=1), class_labels=("a", "b"), validation=2)
+    run = make_run(data, tmp_path / "model", TrainingSpec("x", "classification"), lambda event: 0)
+    Summaries(run, 0).scalars("val", 1, {"r2": -1e50, "mae": 1.5})
+    values = [v for e in read(tmp_path / "model") for v in e.summary.value]
+    assert [(v.tag, v.simple_value) for v in values] == [("val/r2", -np.inf), ("val/mae", 1.5)]
+
+
 def test_a_training_writes_scalars_and_sample_pictures(tmp_path: Path) -> None:
     features, _ = striped_pictures(24, 16, seed=1)
     kinds = {"task": "segmentation", "label_kind": "map", "class_labels": ("dark", "bright")}

@@ -179,7 +179,7 @@ export class TrainingState {
 
   /**
    * The best value of one output of the validations, or null; of equal ones the first. Before the first step only what had been
-   * trained before counts, and nothing does where outputs were no numbers.
+   * trained before counts, and nothing does where outputs or the loss were no numbers.
    * @param {string} name
    */
   bestOf(name) {
@@ -187,7 +187,7 @@ export class TrainingState {
     let found = /** @type {Best | null} */ (null);
     if (!this.facts(name).better) return found;
     for (const [i, value] of (values[name] ?? []).entries()) {
-      if (value === null || nonfinite[i] || (step[i] === 0 && !this.of_trained)) continue;
+      if (value === null || nonfinite[i] || values.loss?.[i] === null || (step[i] === 0 && !this.of_trained)) continue;
       if (!found || this.isBetter(name, value, found.value)) found = { name, value, epoch: epoch[i] };
     }
     return found;
