@@ -39,7 +39,8 @@ def test_what_a_network_text_declares_counts() -> None:
     assert deciding_metric("classification", ["accuracy", "top1_error"], "top1_error", OWN) == "top1_error"
     assert is_lower_better("top1_error", "", OWN)
     assert (kind_of("top1_error", OWN), kind_of("speed", OWN)) == ("accuracy", "other")
-    assert facts("speed", "", OWN).unit == "m/s"
+    assert facts("speed", "", OWN).unit == facts("epoch_speed", "", OWN).unit == "m/s"
+    assert is_lower_better("epoch_time", "", {"epoch_time": {"better": "lower"}})
 
 
 def test_parts_of_a_loss_are_losses_and_values_of_a_class_are_those_of_their_metric() -> None:

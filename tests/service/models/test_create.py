@@ -368,6 +368,20 @@ def test_a_snapshot_that_is_not_there_is_refused(refused: Any, trained: Job) -> 
     assert "(any more)" in refused(method="previous", previous_networks="20200101-000000-0000")["previous_networks"][0]
 
 
+BRIER = "\n\ndef metrics(outputs, targets):\n    return {'brier': outputs.mean()}\n"
+OWN_LOSS = "\n\ndef loss(outputs, targets):\n    return {'loss': outputs.mean(), 'part': outputs.max()}\n"
+
+
+def test_a_metric_of_the_text_decides_only_where_the_text_says_how(service: Service, make: Make, refused: Any) -> None:
+    """What is refused is so before anything is trained, also beside a loss of the text's own."""
+    for text in (TEXT + BRIER, TEXT + BRIER + OWN_LOSS):
+        errors = refused(method="custom", custom_network=text, best_metric="brier")
+        assert "does not say which direction of it is better" in errors["best_metric"][0]
+        declared = text + "\nMETRICS = {'brier': {'better': 'lower'}}\n"
+        assert spec_of(service, make(method="custom", custom_network=declared, best_metric="brier")[0]).best_metric == "brier"
+    assert spec_of(service, make(method="custom", custom_network=TEXT + OWN_LOSS, best_metric="part")[0]).best_metric == "part"
+
+
 def test_library_networks_and_published_weights(service: Service, make: Make) -> None:
     spec = spec_of(service, make(standard_networks="timm/resnet18", use_pretrained_weights="y")[0])
     assert (spec.network_name, spec.start.source) == ("timm/resnet18", "pretrained")

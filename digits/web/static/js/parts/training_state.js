@@ -169,7 +169,8 @@ export class TrainingState {
    */
   facts(name) {
     const base = baseOf(name);
-    return this.metrics[base] ?? this.metrics[base.split("/")[0]] ?? { ...NOTHING_KNOWN, title: base };
+    const known = this.metrics[base] ?? this.metrics[name] ?? this.metrics[base.split("/")[0]];
+    return known ?? { ...NOTHING_KNOWN, title: base };
   }
 
   /** The best validation by the output that decides, or null. */
