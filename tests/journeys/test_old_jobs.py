@@ -59,7 +59,8 @@ PICTURES = {
     "denoiser": "pairs/noisy/0.png",
 }
 ROSE = "colours/red rose/0.png"
-CHANGES = ("seconds", "deciding")  # a new evaluation's own; the page that left open which metric decides now says it
+# A new evaluation's own; the page now says which metric decides; there is no top 5 of five classes or fewer, as all are here.
+CHANGES = ("seconds", "deciding", "top5", "accuracy_top5")
 OF_A_SERVER = {"seq", "pid", "pid_start", "disk_bytes", "best_better"}  # columns that no folder holds, or that there were none of
 BEST = {"best_name", "best_value", "best_epoch"}
 

@@ -22,6 +22,7 @@ METHODS = {
     "pretrained": "Pretrained networks",
     "custom": "Custom network",
 }
+BATCH_NORMS = {SYNCHRONISED: "Over all processes", AVERAGED: "Each process its own, averaged"}
 LR_PARAMETERS = {name: tuple(f"lr_{one}" for one in policy.parameters) for name, policy in LR_POLICIES.items()}
 LR_DEFAULTS = {one: value for policy in LR_POLICIES.values() for one, value in policy.parameters.items()}
 OUTSIDE = "What comes in from outside repeats the edge, in masks too; it is black where boxes are the labels."
@@ -282,7 +283,7 @@ class DeviceForm(FormModel):
         SYNCHRONISED,
         "Batch normalisation",
         "With several GPUs or processes: over the whole batch, as one has it, or faster, each over its own share of it.",
-        choices={SYNCHRONISED: "Over all processes", AVERAGED: "Each process its own, averaged"},
+        choices=BATCH_NORMS,
         advanced=True,
     )
     precision: str = option(

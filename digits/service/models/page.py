@@ -15,7 +15,7 @@ from digits.errors import StorageError
 from digits.service import Service
 from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
-from digits.service.models.form import ModelForm
+from digits.service.models.form import BATCH_NORMS, ModelForm
 from digits.service.models.history import RunHistory, current_snapshots, read_history
 from digits.service.models.validation_samples import frames
 from digits.storage.files import read_json
@@ -188,7 +188,16 @@ def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
         ("Shuffle", "yes" if spec.shuffle else "no"),
         ("Precision", spec.precision),
         ("GPUs", str(spec.gpu_count or "none (CPU)")),
+        *_process_rows(spec),
     ]
+
+
+def _process_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
+    """How many processes share a training, and how they normalise; nothing where it is one."""
+    if max(spec.gpu_count, spec.cpu_processes) < 2:
+        return []
+    processes = [] if spec.gpu_count else [("CPU processes", str(spec.cpu_processes))]
+    return [*processes, ("Batch normalisation", BATCH_NORMS.get(spec.batch_norm, spec.batch_norm))]
 
 
 def _option_rows(spec: TrainingSpec) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from digits.service.models.choices import dataset_choices, fitting, proposed
 from digits.service.models.create import create_models, model_dict, plan_models
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
+from digits.service.models.page import config_tables
 from digits.storage.jobs.store import Job
 from tests.service.finished_dataset import class_folder, finished_dataset
 
@@ -313,6 +314,14 @@ def test_the_setting_says_how_many_processes_where_the_form_does_not(service: Se
     for sent, processes in (({}, 2), ({"cpu_processes": "1"}, 1)):
         plan = plan_models(two, "classification", {**values, **sent})
         assert [model.spec.cpu_processes for model in plan.models] == [processes]
+
+
+def test_the_page_says_how_many_processes_there_are_and_how_they_normalise(service: Service, make: Make) -> None:
+    (two,), (one,) = make(select_gpu="cpu", cpu_processes="2", batch_norm="averaged"), make(select_gpu="cpu")
+    said = [config_tables(spec_of(service, job), None, {})["Training"] for job in (two, one)]
+    own = {("CPU processes", "2"), ("Batch normalisation", "Each process its own, averaged")}
+    assert own <= set(said[0])
+    assert {name for name, _ in own}.isdisjoint(dict(said[1]))
 
 
 def test_a_framework_of_one_process_refuses_more(refused: Any) -> None:
