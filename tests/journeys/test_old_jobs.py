@@ -201,7 +201,7 @@ def test_evaluated_again_they_give_the_same_numbers(client: Client, ids: dict[st
 
 def as_today(result: dict[str, Any]) -> dict[str, Any]:
     """An evaluation of then by the rules of today (docs/metrics.md): the validation split has a baseline too, F1 of a class that
-    was never predicted is 0, errors of pictures are in units of their values, R² is taken over each column alone, and columns have
+    was never predicted is 0, errors of pictures are in units of their values, R² is taken over each column alone, columns have
     rows of their own."""
     found = {key: value for key, value in result.items() if key not in ("baseline", "per_class")}
     if result["per_class"]:
