@@ -139,9 +139,10 @@ class TorchStep(TrainingStep):
             self._add(HITS, one_part(hits, samples))
 
     def _hits(self, scores: Tensor, y: Tensor) -> Tensor:
-        """How many have their one highest score at their class (see `metrics.accuracy.rank`); NaN is not below any score."""
+        """How many have their one highest score at their class (see `metrics.accuracy.rank`): all others are below it, which NaN
+        never is."""
         own = scores.gather(1, y[:, None])  # (N, 1) of scores (N, K), y (N,)
-        return (((~(scores < own)).sum(1) == 1) & (own[:, 0] < torch.inf)).sum()
+        return (((scores < own).sum(1) == scores.shape[1] - 1) & (own[:, 0] < torch.inf)).sum()
 
     def _add(self, name: str, value: LossValue) -> None:
         """On a GPU as tensors, so that nothing waits for them."""

@@ -7,7 +7,7 @@ sums and weights to weights, so how samples were divided into batches changes no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,9 +62,9 @@ def total_of(values: Mapping[str, LossValue], shared: Any) -> LossValue:
     return LossValue(tuple(joined), tuple(names) if len(names) > 1 else ())
 
 
-def mean_of(sums: Any, weights: Any) -> float:
-    """Σ sum / weight over the parts (numbers, or arrays (parts,)) that weigh anything; NaN where none does."""
-    quotients = [s / w for s, w in zip(np.atleast_1d(sums), np.atleast_1d(weights), strict=True) if w != 0]
+def mean_of(sums: Iterable[float], weights: Iterable[float]) -> float:
+    """Σ sum / weight over the parts that weigh anything; NaN where none does."""
+    quotients = [total / weight for total, weight in zip(sums, weights, strict=True) if weight != 0]
     return float(sum(quotients)) if quotients else float("nan")
 
 
