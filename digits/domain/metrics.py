@@ -111,12 +111,11 @@ OTHERWISE = ("accuracy", LOSS)  # decide where a task has no metric of its own, 
 
 
 def facts(name: str, kind: str = "", declared: Declared | None = None) -> MetricFacts:
-    """What is known of an output. `kind` is what its event says: parts of a loss are losses, unless digits measures what they are
-    called."""
+    """What is known of an output. `kind` is what its event says: what a loss gives is a loss, whatever it is called."""
     base = name if name in (declared or {}) else name.removeprefix(EPOCH_MEAN)
     known = METRICS.get(base) or METRICS.get(base.partition("/")[0])
     own = (declared or {}).get(base)
-    if known is not None and not (base in OF_A_CLASS and (own is not None or kind == LOSS)):
+    if known is not None and not (base in OF_A_CLASS and own is not None) and (kind != LOSS or base == LOSS):
         return known
     if own is not None:
         unit = own.get("unit", "")

@@ -13,6 +13,7 @@ and a full disk stops nobody. It ends when the last writer has.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import fcntl
 import importlib
@@ -30,7 +31,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TextIO, TypeVar
 
-from digits.domain.events import AttemptEvent, Event, StatusEvent
+from digits.domain.events import AttemptEvent, Event, StatusEvent, WarningEvent
 from digits.domain.jobs import JobRequest, Kind, Status
 from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import DiskFull, JobStopped, ProcessLost
@@ -104,6 +105,10 @@ class WorkerContext:
 
     def report_silence(self, who: str) -> None:
         """Say which other processes of the job show no sign of life; empty: all do."""
+        if who and who != self.silent:
+            advice = "If it stays so, the job is ended and goes on from its last checkpoint."
+            with contextlib.suppress(DiskFull):
+                self.writer.emit(WarningEvent(code="silent", message=f"{who} shows no sign of life.", advice=advice))
         self.silent = who
 
     def give_up(self, error: Exception) -> None:

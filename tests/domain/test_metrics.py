@@ -46,7 +46,8 @@ def test_what_a_network_text_declares_counts() -> None:
 def test_parts_of_a_loss_are_losses_and_values_of_a_class_are_those_of_their_metric() -> None:
     assert kind_of("part_of_mine", None, "loss") == "loss"
     assert is_lower_better("part_of_mine", "loss")
-    assert is_lower_better("dice", "loss")
+    assert all(is_lower_better(name, "loss") for name in ("dice", "ssim"))
+    assert not is_lower_better("ssim")
     assert is_lower_better("iou", "", {"iou": {"better": "lower"}})
     assert not is_lower_better("dice/left ventricle", "", {"dice": {"better": "lower"}})
     assert facts("dice/left ventricle").column == "Dice (pooled)"

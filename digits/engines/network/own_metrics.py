@@ -1,8 +1,9 @@
 """What a network text says of the metrics that its `metrics(outputs, targets)` gives: which direction is better, and the unit.
 
-    METRICS = {"top1_error": {"better": "lower", "unit": "%"}}
+    METRICS = {"top1_error": {"better": "lower", "unit": "%"}, "brier": "lower"}
 
-`better` is `lower` or `higher`; `unit` and `title` are for pages. The unit `%` says that values are fractions, shown times 100.
+`better` is `lower` or `higher`, and may stand alone; `unit` and `title` are for pages. The unit `%` says that values are fractions,
+shown times 100.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from digits.domain.metrics import HIGHER, LOWER, can_decide
+from digits.domain.metrics import HIGHER, LOWER, METRICS, can_decide
 from digits.errors import NetworkError
 
 NAME = "METRICS"
@@ -110,8 +111,16 @@ def no_direction(name: str) -> NetworkError:
 
 
 def _checked(name: str, value: Any) -> dict[str, str]:
+    if value in (LOWER, HIGHER):
+        value = {"better": value}
     if not isinstance(value, Mapping) or set(value) - set(FIELDS):
         raise NetworkError(f"{NAME} says {value!r:.80} of {name}.", advice=EXAMPLE)
     if value.get("better", LOWER) not in (LOWER, HIGHER):
         raise NetworkError(f"{NAME} says that {value['better']!r} is better of {name}; it is lower or higher.", advice=EXAMPLE)
+    known = METRICS[name].better if name in METRICS else ""
+    if known and value.get("better", known) != known:
+        message = (
+            f"{NAME} says that {value['better']} is better of {name}, which digits measures itself: {known} is."
+        )
+        raise NetworkError(message, advice="Give the text's own metric another name.")
     return {field: str(value[field]) for field in FIELDS if field in value}

@@ -58,6 +58,7 @@ class TrainingLoop:
         self.epoch_totals = Totals()
         self.progress = TrainingProgress(run, calendar)
         self.summaries: Summaries | None = None
+        self.validated = True  # whether the validation of this step, if it has one, is made
         self.last_checkpoint = time.monotonic()
         self.missing = ""  # a metric of which it was said that it cannot decide
         self.warned = False  # of outputs that are no numbers
@@ -73,6 +74,8 @@ class TrainingLoop:
         if self.step == 0 and self.calendar.validations:
             self._report_baseline()
             self._validate_start()
+        if not self.validated:
+            self._after_step()
         for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
             self._epoch(epoch)
         self.progress.report(self.calendar.total, force=True)
@@ -82,9 +85,7 @@ class TrainingLoop:
 
     def _epoch(self, epoch: int) -> None:
         calendar = self.calendar
-        batches = split_batches(
-            epoch_order(len(self.source.records), calendar.seed, epoch, self.run_.spec.shuffle), calendar.batch_size
-        )
+        batches = self._batches(epoch)
         sizes = [len(batch) for batch in batches]
         first = self.step % calendar.steps_per_epoch
         own = [share(batch, self.training_step.rank, self.training_step.world) for batch in batches]
@@ -101,7 +102,7 @@ class TrainingLoop:
         self.step += 1
         if self.calendar.logs_at(self.step):
             self._report_training(rate)
-        self._after_step(batch)
+        self._after_step()
         if update:
             self._pulse()
         self.progress.report(self.step)
@@ -119,17 +120,26 @@ class TrainingLoop:
         self._emit_metrics("train", means, kinds_of(means, (name.removeprefix(EPOCH_MEAN) for name in measured), {}))
         self._emit_metrics("lr", {"learning_rate": rate}, {"learning_rate": "other"})
 
-    def _after_step(self, batch: Batch) -> None:
+    def _after_step(self) -> None:
         interval = self.calendar.snapshots.get(self.step)
         validates = self.step in self.calendar.validations
         if validates or interval is not None:
             self._check()
-        scores = self._validate() if validates else Scores({}, {})
-        self._check_outputs(scores, batch)
+        scores = self._validate_or_stop() if validates else Scores({}, {})
+        self._check_outputs(scores)
         if self.training_step.rank == 0 and (scores.values or interval is not None):
             self.snapshot_manager.after(self.step, self.calendar.epoch_of(self.step), interval, scores)
         if interval is not None and self.calendar.updates_at(self.step):
             self._checkpoint()
+
+    def _validate_or_stop(self) -> Scores:
+        """A validation. One that is stopped is made when the training goes on, from a checkpoint of the step before it."""
+        try:
+            return self._validate()
+        except JobStopped:
+            if self.calendar.updates_at(self.step):
+                self._checkpoint(validated=False)
+            raise
 
     def _validate_start(self) -> None:
         """Measure the weights before the first step; those that were trained before are the best so far, and kept."""
@@ -189,13 +199,15 @@ class TrainingLoop:
         if stop:
             raise JobStopped("The training was stopped; it can be resumed from where it was.")
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, validated: bool = True) -> None:
+        """Write everything that goes on depends on; not `validated`: the validation of this step is still to be made."""
         self._check()
         loop = {
             "step": self.step,
             "sums": self.epoch_totals.sums,
             "weights": self.epoch_totals.weights,
             "snapshots": self.snapshot_manager.dump(),
+            "validated": validated,
         }
         offset = self.run_.offset()
         folder = self.run_.folder / "checkpoint"
@@ -213,6 +225,7 @@ class TrainingLoop:
         self.sound = self.step
         self.epoch_totals = restored(loop)
         self.snapshot_manager.restore(loop["snapshots"])
+        self.validated = bool(loop.get("validated", True))
 
     def _check(self) -> None:
         """Raises TrainingError where the loss or the weights are no numbers any more."""
@@ -220,24 +233,31 @@ class TrainingLoop:
             raise self._diverged()
         self.sound = self.step
 
-    def _check_outputs(self, scores: Scores, batch: Batch) -> None:
+    def _check_outputs(self, scores: Scores) -> None:
         """Raises TrainingError where all outputs of a validation, or its loss, are no numbers and the loss in training is none
         either: the weights are numbers still, but too large for what is made of them."""
         if is_sound(scores.values, 0 if scores.nonfinite < scores.outputs else scores.nonfinite):
             return
-        bad = not math.isfinite(self.training_step.training_loss(batch))
+        own, _ = share(self._indices_of(self.step), self.training_step.rank, self.training_step.world)
+        bad = not math.isfinite(self.training_step.training_loss(self.source.load(own)))
         if self.training_step.agree((bad,))[0]:
             raise self._diverged(of_outputs=scores.outputs if scores.nonfinite == scores.outputs else 0, of_validation=True)
 
     def _diverged(self, of_outputs: int = 0, of_validation: bool = False) -> TrainingError:
         seen = replace(self.training_step.divergence(), of_outputs=of_outputs, of_validation=of_validation)
         step = self.step - seen.ago
-        epoch, position = divmod(max(step, 1) - 1, self.calendar.steps_per_epoch)
-        order = epoch_order(len(self.source.records), self.calendar.seed, epoch, self.run_.spec.shuffle)
-        indices = split_batches(order, self.calendar.batch_size)[position]
         rate = rate_at(self.run_.spec.learning_rate, self.calendar.percent_of(max(step, 1) - 1))
         seen = replace(seen, late=seen.late and step - self.sound > 1)
-        return explain(self.run_, seen, step, self.calendar.epoch_of(step), indices, rate)
+        return explain(self.run_, seen, step, self.calendar.epoch_of(step), self._indices_of(step), rate)
+
+    def _indices_of(self, step: int) -> np.ndarray:
+        """The records (n,) of the batch that a step trained; of the first where none did yet."""
+        epoch, position = divmod(max(step, 1) - 1, self.calendar.steps_per_epoch)
+        return self._batches(epoch)[position]
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        order = epoch_order(len(self.source.records), self.calendar.seed, epoch, self.run_.spec.shuffle)
+        return split_batches(order, self.calendar.batch_size)
 
     def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str], scores: Scores | None = None) -> None:
         epoch = self.calendar.epoch_of(self.step)

@@ -39,9 +39,8 @@ class Scores:
 
 def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequence[str], declared: Declared) -> Scores:
     """`means` are those of the loss (its names are `losses`) and of the text's own metrics."""
-    values = dict(means)
-    for metric in metrics:
-        values |= metric.compute()
+    measured = {name: value for metric in metrics for name, value in metric.compute().items()}
+    values, losses = means | measured, [name for name in losses if name not in measured]
     chosen = {name: value for metric in metrics for name, value in metric.chosen().items()}
     checked = next((metric for metric in metrics if isinstance(metric, Finite)), Finite())
     outputs, nonfinite = checked.outputs, checked.nonfinite
@@ -49,7 +48,7 @@ def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequen
 
 
 def kinds_of(values: Iterable[str], losses: Iterable[str], declared: Declared) -> dict[str, str]:
-    """The kind of each output: what a loss gives is a loss, unless its name is that of a known metric."""
+    """The kind of each output: what a loss gives (`losses`) is a loss."""
     parts = set(losses)
     return {name: kind_of(name, declared, LOSS if name.removeprefix(EPOCH_MEAN) in parts else "") for name in values}
 

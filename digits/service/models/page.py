@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -161,7 +162,8 @@ def _start_text(start: AttemptEvent) -> str:
 
 
 def _validation_text(found: MetricEvent) -> str:
-    values = ", ".join(f"{name} = {value:.5g}" for name, value in found.values.items() if "/" not in name)
+    known = {name: f"{value:.5g}" if math.isfinite(value) else "–" for name, value in found.values.items() if "/" not in name}
+    values = ", ".join(f"{name} = {text}" for name, text in known.items())
     bad = f", {nonfinite_text(found.nonfinite, found.outputs)}" if found.nonfinite else ""
     return f"Validation (epoch {found.epoch:.4g}): {values}{bad}"
 

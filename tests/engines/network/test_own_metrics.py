@@ -136,7 +136,9 @@ def test_what_a_text_declares_is_read_without_running_it() -> None:
     assert not may_decide("top1_error", ERROR)
     assert may_decide("accuracy", "")
     assert read_declared("METRICS = {[1]: 2}") == {}
-    for wrong in ([], {"a": "lower"}, {"a": {"better": "less"}}, {"a": {"colour": "red"}}):
+    assert read_declared('METRICS = {"brier": "lower"}') == {"brier": {"better": "lower"}}
+    assert declared_in({"METRICS": {"mae": {"better": "lower", "unit": "mm"}}})
+    for wrong in ([], {"a": "less"}, {"mae": "higher"}, {"a": {"better": "less"}}, {"a": {"colour": "red"}}):
         with pytest.raises(NetworkError, match="METRICS"):
             declared_in({"METRICS": wrong})
 

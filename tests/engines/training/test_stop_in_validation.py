@@ -1,0 +1,51 @@
+"""A training that is stopped during a validation loses no step, and makes the validation when it goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from digits.domain.training import LearningRate, TrainingSpec
+from digits.errors import JobStopped
+from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train_logged
+
+NETWORK = """
+from torch import nn
+
+def build_network(context):
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 2))
+"""
+STEPS, VALIDATION_BATCHES = 6, 4  # of an epoch: 24 and 16 records, 4 each
+
+
+def in_validation() -> bool:
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "evaluate":
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame is not None
+
+
+def test_no_step_and_no_validation_is_lost(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", *striped_pictures(40, 8, 1), class_labels=("left", "right"), validation=16)
+    rate = LearningRate(0.05, "fixed")
+    spec = TrainingSpec("x", "classification", network=NETWORK, batch_size=4, epochs=3, seed=1, threads=1, learning_rate=rate)
+    train_logged(data, tmp_path / "whole", spec)
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        """Within the validation after the first epoch, and within it once more after the training went on."""
+        if not in_validation():
+            return False
+        asked.append(True)
+        return len(asked) in (VALIDATION_BATCHES + 2, VALIDATION_BATCHES + 3)
+
+    for _ in range(2):
+        with pytest.raises(JobStopped):
+            train_logged(data, tmp_path / "parts", spec, should_stop=stop)
+        step = json.loads((tmp_path / "parts" / "checkpoint" / "checkpoint.json").read_text())["step"]
+        assert step == STEPS
+    train_logged(data, tmp_path / "parts", spec)
+    assert metric_lines(tmp_path / "parts") == metric_lines(tmp_path / "whole")
