@@ -2,8 +2,8 @@
 
     METRICS = {"top1_error": {"better": "lower", "unit": "%"}, "brier": "lower"}
 
-`better` is `lower` or `higher`, and may stand alone; `unit` and `title` are for pages. The unit `%` says that values are fractions,
-shown times 100.
+`better` is `lower` or `higher`, and may stand alone; `unit` and `title` are for pages. The unit `%` says that values are
+fractions, shown times 100.
 """
 
 from __future__ import annotations
@@ -119,8 +119,6 @@ def _checked(name: str, value: Any) -> dict[str, str]:
         raise NetworkError(f"{NAME} says that {value['better']!r} is better of {name}; it is lower or higher.", advice=EXAMPLE)
     known = METRICS[name].better if name in METRICS else ""
     if known and value.get("better", known) != known:
-        message = (
-            f"{NAME} says that {value['better']} is better of {name}, which digits measures itself: {known} is."
-        )
+        message = f"{NAME} says that {value['better']} is better of {name}, which digits measures itself: {known} is."
         raise NetworkError(message, advice="Give the text's own metric another name.")
     return {field: str(value[field]) for field in FIELDS if field in value}
