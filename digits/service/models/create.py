@@ -75,7 +75,7 @@ def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
     framework, warnings = _collect(errors, lambda: choose_framework(form), (DEFAULT, []))
     dataset = _collect(errors, lambda: usable_dataset(service, area, form.dataset), None) if "dataset" not in errors else None
     network = _collect(errors, lambda: resolve(service, form, values, framework), None)
-    needs = _collect(errors, lambda: resources(service, form), None)
+    needs = _collect(errors, lambda: resources(service, form, framework), None)
     info = info_of(service, dataset.id) if dataset else None
     errors.update({k: v for k, v in check(form, framework, dataset, info).items() if k not in errors})
     if dataset is not None and network is not None:

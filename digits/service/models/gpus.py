@@ -28,7 +28,7 @@ def machine_gpus(service: Service) -> list[dict[str, Any]]:
     return [gpu for gpu in found or [] if isinstance(gpu, dict) and "id" in gpu]
 
 
-def resources(service: Service, form: ModelForm) -> Resources:
+def resources(service: Service, form: ModelForm, framework: str) -> Resources:
     """What the training must wait for. An explicit choice of devices wins over a number of them.
 
     Raises FormErrors at the field that requests a GPU that is not there.
@@ -39,7 +39,7 @@ def resources(service: Service, form: ModelForm) -> Resources:
         _check_known(field, wanted, known)
         return Resources(POOL, cpus=1, gpus=len(wanted), gpu_ids=tuple(wanted))
     count = _count(form, len(known))
-    return Resources(POOL, cpus=_cpus(service, form) if count == 0 else 1, gpus=count)
+    return Resources(POOL, cpus=_cpus(service, form, framework) if count == 0 else 1, gpus=count)
 
 
 def _explicit(form: ModelForm) -> tuple[str, list[str]]:
@@ -71,18 +71,21 @@ def _count(form: ModelForm, available: int) -> int:
 
 
 def cpu_processes(service: Service, form: ModelForm, framework: str, needs: Resources) -> int:
-    """In how many processes a training on the CPU is done; 1 on GPUs, where each has one, and where a framework knows no more."""
-    if needs.gpus or not frameworks()[framework].cpu_processes:
-        return 1
-    return form.cpu_processes or service.settings.cpu_processes
+    """In how many processes a training on the CPU is done; 1 on GPUs, where each has one."""
+    return 1 if needs.gpus else _wanted_processes(service, form, framework)
 
 
-def _cpus(service: Service, form: ModelForm) -> int:
-    """CPU slots to request, at least one for each process that the form names; 0 means all there are."""
+def _wanted_processes(service: Service, form: ModelForm, framework: str) -> int:
+    """What form or setting say, and 1 where a framework knows no more."""
+    return form.cpu_processes or service.settings.cpu_processes if frameworks()[framework].cpu_processes else 1
+
+
+def _cpus(service: Service, form: ModelForm, framework: str) -> int:
+    """CPU slots to request, at least one for each process; 0 means all there are."""
     slots = service.settings.cpu_slots or os.cpu_count() or 1
     if form.cpu_count is not None and form.cpu_count > slots:
         raise FormErrors({"cpu_count": [f"{form.cpu_count} cores were requested, but jobs may use {slots} here."]})
-    return max(form.cpu_count, form.cpu_processes or 1) if form.cpu_count else 0
+    return max(form.cpu_count, _wanted_processes(service, form, framework)) if form.cpu_count else 0
 
 
 def _from_driver() -> list[dict[str, Any]]:

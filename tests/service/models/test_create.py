@@ -311,9 +311,9 @@ def test_processes_on_the_cpu(
 def test_the_setting_says_how_many_processes_where_the_form_does_not(service: Service, dataset: Job) -> None:
     two = replace(service, settings=replace(service.settings, cpu_processes=2))
     values = {"dataset": dataset.id, "model_name": "m", "standard_networks": "lenet", "select_gpu": "cpu"}
-    for sent, processes in (({}, 2), ({"cpu_processes": "1"}, 1)):
+    for sent, processes, slots in (({}, 2, 0), ({"cpu_processes": "1"}, 1, 0), ({"cpu_count": "1"}, 2, 2)):
         plan = plan_models(two, "classification", {**values, **sent})
-        assert [model.spec.cpu_processes for model in plan.models] == [processes]
+        assert ([model.spec.cpu_processes for model in plan.models], plan.resources.cpus) == ([processes], slots)
 
 
 def test_the_page_says_how_many_processes_there_are_and_how_they_normalise(service: Service, make: Make) -> None:
