@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def watched(module: nn.Module) -> list[Tensor]:
-    """The tensors that must stay numbers: what is learnt, and what else was finite when the training began. Buffers such as
+    """The tensors (…) that must stay numbers: what is learnt, and what else was finite when the training began. Buffers such as
     masks may hold infinity by right."""
     learnt = [p for p in module.parameters() if p.requires_grad]
     others = [*(p for p in module.parameters() if not p.requires_grad), *module.buffers()]
@@ -18,7 +18,7 @@ def watched(module: nn.Module) -> list[Tensor]:
 
 @torch.no_grad()
 def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether tensors of one device hold neither NaN nor infinity; on a GPU one answer is waited for."""
+    """Whether tensors (…) of one device hold neither NaN nor infinity; on a GPU one answer is waited for."""
     known = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
     if not known:
         return True

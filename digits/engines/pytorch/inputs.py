@@ -54,7 +54,7 @@ class Inputs:
         return whiten(x) if self.preprocessing.whitening else x
 
     def mean_for(self, size: tuple[int, ...]) -> Tensor | None:
-        """`preprocessing.mean_for` on the device."""
+        """`preprocessing.mean_for` on the device, float32 (C, H, W) or (C, 1, 1)."""
         if size not in self._means:
             mean = mean_for(size, self.preprocessing, self.mean_image)
             self._means[size] = None if mean is None else torch.as_tensor(mean, device=self.device)

@@ -58,8 +58,9 @@ def make_loss(
 
 
 def own_loss(own: Callable[..., Any] | None, outputs: Any, targets: Tensor, ignored: int) -> dict[str, LossValue]:
-    """What a text's loss gives. What weighs nothing may be no number, as a mean over a batch without a label, and so may its
-    gradient: it is left out. (A GPU is waited for to know this, only where the weight of a text's loss is a tensor.)"""
+    """What a text's loss gives of outputs and targets (N, …). What weighs nothing may be no number, as a mean over a batch
+    without a label, and so may its gradient: it is left out. (A GPU is waited for to know this, only where the weight of a
+    text's loss is a tensor.)"""
     value, samples = outputs if own is None else own(outputs, targets), labelled(targets, ignored)
     if isinstance(value, Mapping):
         value = {name: _without_nothing(part, outputs, samples) for name, part in value.items()}
@@ -147,7 +148,7 @@ def soft_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ign
 
 
 def cross_entropy_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> LossValue:
-    """`cross_entropy` + `soft_dice`."""
+    """`cross_entropy` + `soft_dice` of scores (N, K, …) before softmax and class indices int64 (N, …)."""
     return cross_entropy(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
@@ -168,7 +169,7 @@ def binary_cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None 
 
 
 def focal_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> LossValue:
-    """`focal` + `soft_dice`."""
+    """`focal` + `soft_dice` of scores (N, K, …) before softmax and class indices int64 (N, …)."""
     return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 

@@ -117,7 +117,7 @@ def soft_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNO
 
 
 def cross_entropy_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> LossValue:
-    """`cross_entropy` + `soft_dice`."""
+    """`cross_entropy` + `soft_dice` of scores (N, …, K) and indices (N, …)."""
     return cross_entropy(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
@@ -139,7 +139,7 @@ def binary_cross_entropy(output: Any, target: Any, weights: Any = None, ignored:
 
 
 def focal_dice(output: Any, target: Any, weights: Any = None, ignored: int = IGNORED) -> LossValue:
-    """`focal` + `soft_dice`."""
+    """`focal` + `soft_dice` of scores (N, …, K) and indices (N, …)."""
     return focal(output, target, weights, ignored) + soft_dice(output, target, None, ignored)
 
 
