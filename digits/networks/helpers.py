@@ -11,8 +11,9 @@ from torch import Tensor
 def accuracy_top_n(scores: Tensor, labels: Tensor, top_n: int = 1) -> Tensor:
     """The share of samples whose class is among the `top_n` highest scores, a scalar float32; scores (N, K), labels int64 (N,).
 
-    Ties are broken against the model, as in `digits.metrics.accuracy.rank`.
+    Ties are broken against the model and scores that are no numbers are never right, as in `digits.metrics.accuracy.rank`.
     """
     own = scores.gather(1, labels[:, None])  # (N, 1)
     before = (scores >= own).sum(dim=1) - 1  # (N,)
-    return ((before < top_n) & ~own[:, 0].isnan()).float().mean()
+    comparable = (scores < float("inf")).all(dim=1)  # (N,); NaN is not
+    return ((before < top_n) & comparable).float().mean()

@@ -39,12 +39,13 @@ def classification_accuracy(scores: Any, labels: Any) -> Any:
 
 
 def classification_accuracy_top_n(scores: Any, labels: Any, top_n: int) -> Any:
-    """The share of samples whose label is among the `top_n` highest scores; ties are broken against the model, as in
-    `digits.metrics.accuracy.rank`."""
+    """The share of samples whose label is among the `top_n` highest scores; ties are broken against the model and scores
+    that are no numbers are never right, as in `digits.metrics.accuracy.rank`."""
     scores = ops.convert_to_tensor(scores)
     own = ops.take_along_axis(scores, ops.cast(ops.reshape(labels, (-1, 1)), "int32"), axis=1)  # (N, 1)
     before = ops.sum(ops.cast(scores >= own, "int32"), axis=1) - 1  # (N,)
-    return ops.mean(ops.cast(ops.logical_and(before < top_n, own[:, 0] == own[:, 0]), "float32"))  # NaN is no hit
+    comparable = ops.all(scores < float("inf"), axis=1)  # (N,); NaN is not
+    return ops.mean(ops.cast(ops.logical_and(before < top_n, comparable), "float32"))
 
 
 def nhwc_to_nchw(x: Any) -> Any:
