@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from _training import Batches, arguments, compare
 from torch import Tensor, nn
 
 from digits.engines.base import NetworkContext
-from digits.engines.pytorch.losses import make_loss
 from digits.testing.runs import make_dataset
 
 COUNT, HEIGHT, WIDTH, BATCH = 160, 120, 160, 8
+IGNORED = 255
 CLASSES = tuple("abcdefgh")
 CONTEXT = NetworkContext("segmentation", (3, HEIGHT, WIDTH), len(CLASSES), (1, HEIGHT, WIDTH), CLASSES, "map")
 
@@ -28,7 +29,6 @@ CONTEXT = NetworkContext("segmentation", (3, HEIGHT, WIDTH), len(CLASSES), (1, H
 def main() -> None:
     options = arguments(__doc__ or "")
     pictures, maps = data()
-    criterion = make_loss("cross_entropy_dice", None, ignored=255)
 
     def make(folder: Path) -> Path:
         kinds = {"task": "segmentation", "label_kind": "map", "class_labels": CLASSES}
@@ -42,9 +42,21 @@ def main() -> None:
                 yield x[chosen], y[chosen]
 
     def loss(model: nn.Module, x: Tensor, y: Any) -> Tensor:
-        return criterion(model(x), y)["loss"]
+        scores = model(x)  # (N, K, H, W)
+        return F.cross_entropy(scores, y, ignore_index=IGNORED) + dice(scores, y)
 
     compare(options, "unet", CONTEXT, BATCH, make, batches, loss)
+
+
+def dice(scores: Tensor, truth: Tensor) -> Tensor:
+    """1 − soft Dice of scores (N, K, H, W) and classes int64 (N, H, W), the mean over the classes in a picture, over pictures."""
+    kept = (truth != IGNORED)[:, None]  # (N, 1, H, W)
+    shares = scores.softmax(1) * kept
+    is_class = (truth[:, None] == torch.arange(scores.shape[1])[:, None, None]) & kept
+    sizes = is_class.sum((2, 3))  # (N, K)
+    found = (2 * (shares * is_class).sum((2, 3)) + 1) / (shares.sum((2, 3)) + sizes + 1)
+    present = sizes > 0
+    return (1 - (found * present).sum(1) / present.sum(1).clamp(min=1)).mean()
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
