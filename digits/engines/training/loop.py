@@ -125,26 +125,27 @@ class TrainingLoop:
         validates = self.step in self.calendar.validations
         if validates or interval is not None:
             self._check()
-        scores = self._validate_or_stop() if validates else Scores({}, {})
+        scores = self._validate() if validates else Scores({}, {})
         self._check_outputs(scores)
         if self.training_step.rank == 0 and (scores.values or interval is not None):
             self.snapshot_manager.after(self.step, self.calendar.epoch_of(self.step), interval, scores)
         if interval is not None and self.calendar.updates_at(self.step):
             self._checkpoint()
 
-    def _validate_or_stop(self) -> Scores:
+    def _validate(self) -> Scores:
         """A validation. One that is stopped is made when the training goes on, from a checkpoint of the step before it."""
         try:
-            return self._validate()
+            evaluated = self.training_step.evaluate()
         except JobStopped:
             if self.calendar.updates_at(self.step):
                 self._checkpoint(validated=False)
             raise
+        return self._report_validation(evaluated)
 
     def _validate_start(self) -> None:
         """Measure the weights before the first step; those that were trained before are the best so far, and kept."""
         self._check()
-        scores = self._validate()
+        scores = self._report_validation(self.training_step.evaluate())
         if self.from_trained and self.training_step.rank == 0 and scores.values:
             self.snapshot_manager.after(0, 0.0, None, scores)
 
@@ -153,8 +154,8 @@ class TrainingLoop:
         if found is not None:
             self.run_.emit(BaselineEvent(values=found.values, description=found.description))
 
-    def _validate(self) -> Scores:
-        scores = self._deciding(self.training_step.evaluate())
+    def _report_validation(self, evaluated: Scores) -> Scores:
+        scores = self._deciding(evaluated)
         self._emit_metrics("val", scores.values, scores.kinds, scores)
         self._warn_of_outputs(scores)
         self.validation_samples.add(self.training_step, self.step, self.calendar.epoch_of(self.step), scores.chosen)
