@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -19,9 +18,11 @@ from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
 from digits.utils.names import is_address
 from digits.utils.resizing import scaled, scaled_size
+from digits.utils.stored import deep_png_channels, is_tiff
 
 EIGHT_BIT = "8-bit"
 DIGEST_BYTES = 16
+HEADER_BYTES = 32
 
 
 def dtype_word(dtype: str, channels: int | None) -> str:
@@ -141,11 +142,12 @@ def read_format(path: str) -> PictureHeader | None:
     if is_special(path):
         return None
     try:
-        if os.path.splitext(path)[1].lower() in (".tif", ".tiff"):
+        with open(path, "rb") as handle:
+            head = handle.read(HEADER_BYTES)
+        if is_tiff(head):
             return _tiff_format(path)
-        deep = _deep_png_format(path)
-        if deep is not None:
-            return deep
+        if channels := deep_png_channels(head):
+            return PictureHeader("uint16", channels)
         with Image.open(path) as image:
             return _pillow_format(image)
     except (OSError, ValueError, SyntaxError, TypeError, IndexError, Image.DecompressionBombError):
@@ -159,16 +161,6 @@ def _tiff_format(path: str) -> PictureHeader:
         page = tiff.pages[0]
         samples = int(getattr(page, "samplesperpixel", 1))
         return PictureHeader(str(page.dtype), 3 if getattr(page, "photometric", None) == 3 else samples)
-
-
-def _deep_png_format(path: str) -> PictureHeader | None:
-    """16 bits in several channels, which Pillow reports as 8. Bytes 24 and 25 of a PNG are bit depth and colour type."""
-    with open(path, "rb") as handle:
-        header = handle.read(26)
-    if not header.startswith(b"\x89PNG") or len(header) < 26 or header[24] != 16:
-        return None
-    channels = {2: 3, 4: 2, 6: 4}.get(header[25])
-    return PictureHeader("uint16", channels) if channels else None
 
 
 def _pillow_format(image: Image.Image) -> PictureHeader:

@@ -9,25 +9,32 @@ import numpy as np
 from digits.errors import LoadImageError
 from digits.images.arrays import with_channels
 from digits.images.prepare import DIGEST_BYTES, NamedBytes, read_format
-from digits.utils.image import load_array, load_image
+from digits.utils.image import load_turned
+from digits.utils.stored import read_stored
 
 CONVERSIONS = {"none": 0, "RGB": 3, "L": 1}
 
 
 def read_picture(path: str, conversion: str) -> np.ndarray:
     """A file as (H, W, C): uint8 grey or RGB, or the stored type where that is wider. Raises LoadImageError naming the file."""
+    return read_turned(path, conversion)[0]
+
+
+def read_turned(path: str, conversion: str) -> tuple[np.ndarray, int]:
+    """What `read_picture` gives, and the orientation (1 to 8, as EXIF counts) that the file was turned from."""
     wanted = CONVERSIONS[conversion]
     found = read_format(path)
     if found is not None and found.is_wide:
         try:
-            return with_channels(load_array(path), wanted)
+            stored = read_stored(path)
+            return with_channels(stored.values, wanted), stored.orientation
         except LoadImageError as error:
             raise LoadImageError(f"{path}: {error.message}", advice=error.advice) from error
-    image = load_image(NamedBytes(read_bytes(path), path))
+    image, orientation = load_turned(NamedBytes(read_bytes(path), path))
     if wanted:
         image = image.convert("RGB" if wanted == 3 else "L")
     array = np.asarray(image)
-    return array[:, :, np.newaxis] if array.ndim == 2 else array
+    return (array[:, :, np.newaxis] if array.ndim == 2 else array), orientation
 
 
 def read_bytes(path: str) -> bytes:

@@ -1,0 +1,264 @@
+"""What a picture file stores, pixel by pixel: numbers keep their type and are not scaled, a palette gives its indices.
+
+Holds: the content decides how a file is read, not its ending; what is stored with an orientation is turned upright; a file that
+claims more than `MAX_PIXELS` pixels is refused before it is decoded. TIFF is read by tifffile and, where that lacks a codec
+(LZW, CCITT, JPEG …), by the libtiff in Pillow and OpenCV.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from digits.errors import LoadImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Picture = Image.Image
+
+MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB; Pillow warns from here on
+WITHOUT_EXIF = frozenset({"PNG", "PPM", "BMP", "GIF"})  # unless something in the file says otherwise
+WHERE_EXIF_IS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
+ORIENTATION = 274  # the tag, in TIFF and EXIF alike
+UPRIGHT = 1
+HEAD = 512  # bytes that tell the format, with the header of a PGM
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+JPEG = (b"\xff\xd8\xff",)
+LOSSY_TIFF = (6, 7, 34892)  # JPEG of three kinds
+WHITE_IS_ZERO = 0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`values` is (H, W) or (H, W, C), dtype kept, colour in RGB, already turned as `orientation` (1 to 8, as EXIF counts) says.
+
+    `palette` has 768 numbers where `values` are indices, else none. `pages` are those of a TIFF.
+    """
+
+    values: NDArray[Any]
+    orientation: int = UPRIGHT
+    palette: list[int] = field(default_factory=list)
+    is_lossy: bool = False
+    pages: int = 1
+
+
+def read_stored(source: str | os.PathLike[str]) -> Stored:
+    """Read .npy, TIFF with any number of channels, 16-bit PNG and every picture that Pillow knows. Raises LoadImageError."""
+    path = Path(source)
+    check_regular(path)
+    try:
+        with open(path, "rb") as handle:
+            head = handle.read(HEAD)
+        found = _reader(head)(path, head)
+    except LoadImageError:
+        raise
+    except Exception as error:  # a torn file makes the decoders raise anything, from zlib.error to TokenError
+        raise LoadImageError(f"{path} cannot be read: {error}.") from error
+    array = found.values
+    if array.dtype.kind not in "uif" or array.ndim not in (2, 3) or 0 in array.shape:
+        raise LoadImageError(
+            f"{path} holds {array.dtype} values of shape {array.shape}; numbers of shape (H, W) or (H, W, C) are needed."
+        )
+    return found
+
+
+def is_tiff(head: bytes) -> bool:
+    """Whether a file with these first bytes is a TIFF."""
+    return head.startswith(TIFF)
+
+
+def deep_png_channels(head: bytes) -> int:
+    """Channels of a PNG with 16 bits in more than one, of which Pillow would drop the lower half; 0 for every other file.
+
+    Bytes 24 and 25 of a PNG are bit depth and colour type.
+    """
+    is_deep = head.startswith(b"\x89PNG") and len(head) >= 26 and head[24] == 16
+    return {2: 3, 4: 2, 6: 4}.get(head[25], 0) if is_deep else 0
+
+
+def turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """(H, W, …) as it is stored, turned upright as an orientation says."""
+    if orientation >= 5:  # mirrored along the diagonal first; 5 is that alone
+        array = array.swapaxes(0, 1)
+    rows = slice(None, None, -1) if orientation in (3, 4, 7, 8) else slice(None)
+    columns = slice(None, None, -1) if orientation in (2, 3, 6, 7) else slice(None)
+    return np.ascontiguousarray(array[rows, columns])
+
+
+def turn_upright(image: Picture) -> int:
+    """Turn a loaded picture, in place, as it says; gives the orientation that it had."""
+    if not may_be_turned(image):
+        return UPRIGHT
+    orientation = image.getexif().get(ORIENTATION, UPRIGHT)
+    ImageOps.exif_transpose(image, in_place=True)
+    return orientation if orientation in range(1, 9) else UPRIGHT
+
+
+def may_be_turned(image: Picture) -> bool:
+    """Whether it is worth asking for the EXIF orientation, which takes longer than decoding a small PNG."""
+    return image.format not in WITHOUT_EXIF or not WHERE_EXIF_IS.isdisjoint(image.info)
+
+
+def tiff_orientation(image: Picture) -> int:
+    """The orientation of a TIFF, which Pillow forgets when it loads it; 1 for other pictures."""
+    found = image.getexif().get(ORIENTATION, UPRIGHT) if image.format == "TIFF" else UPRIGHT
+    return found if found in range(1, 9) else UPRIGHT
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether something is there that is neither a file nor a folder: a pipe, a socket or a device, which must not be opened."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_regular(source: Any) -> None:
+    """A pipe would be waited for until somebody writes into it, a device may never end. Raises LoadImageError."""
+    if isinstance(source, str | os.PathLike) and is_special(source):
+        raise LoadImageError(f"{os.fspath(source)} is a pipe, a socket or a device, not a file.")
+
+
+def check_size(image: Picture, name: str) -> None:
+    """Close a picture that is too large. Raises LoadImageError."""
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise too_large(name, f"{image.width}x{image.height} pixels")
+
+
+def claimed(error: Exception) -> str:
+    """How many pixels a file claims to have, out of Pillow's message."""
+    found = re.search(r"(\d+) pixels", str(error))
+    return f"{int(found[1]):,} pixels" if found else "more pixels than Pillow reads"
+
+
+def too_large(name: str, found: str) -> LoadImageError:
+    """The error for a picture with too many pixels."""
+    return LoadImageError(
+        f"{name} is too large ({found}); at most {MAX_PIXELS:,} pixels are read.", advice="Cut or shrink it first."
+    )
+
+
+# -- formats --------------------------------------------------------------------------------------------------------
+
+
+def _reader(head: bytes) -> Any:
+    if head.startswith(b"\x93NUMPY"):
+        return _npy
+    if is_tiff(head):
+        return _tiff
+    return _deep_png if deep_png_channels(head) else _by_pillow
+
+
+def _npy(path: Path, head: bytes) -> Stored:
+    return Stored(np.load(path, allow_pickle=False))
+
+
+def _by_pillow(path: Path, head: bytes) -> Stored:
+    try:
+        with Image.open(path) as image:
+            check_size(image, str(path))
+            orientation = tiff_orientation(image)
+            image.load()
+            is_lossy = head.startswith(JPEG) or (image.format == "WEBP" and head[12:16] == b"VP8 ")
+            orientation = max(orientation, turn_upright(image))
+            palette = _palette_of(image)
+            picture = image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "PA", "LAB", "HSV") else image
+            array = np.array(picture)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise too_large(str(path), claimed(error)) from error
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    return Stored(_as_stored(array, head), orientation, palette, is_lossy)
+
+
+def _deep_png(path: Path, head: bytes) -> Stored:
+    import cv2
+
+    with Image.open(path) as image:
+        check_size(image, str(path))
+        image.load()
+        orientation = image.getexif().get(ORIENTATION, UPRIGHT) if may_be_turned(image) else UPRIGHT
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise LoadImageError(f"{path} cannot be read as a PNG of 16 bits a channel.")
+    return Stored(turned(_rgb(array), orientation), orientation)
+
+
+def _tiff(path: Path, head: bytes) -> Stored:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        series, page, pages = tiff.series[0], tiff.pages.first, len(tiff.pages)
+        if series.size > MAX_PIXELS * 4:
+            raise too_large(str(path), f"shape {series.shape}")
+        tag = page.tags.get(ORIENTATION)
+        orientation = tag.value if tag is not None and tag.value in range(1, 9) else UPRIGHT
+        try:
+            array = turned(_channels_last(series.asarray(), series.axes), orientation)
+        except (ValueError, NotImplementedError) as error:  # a codec or a number of bits that tifffile alone cannot read
+            array = _by_libtiff(path, page, orientation, error)
+        if array.dtype == bool:
+            array = (array ^ (page.photometric == WHITE_IS_ZERO)).astype(np.uint8)
+        palette = [] if page.colormap is None else list(map(int, (page.colormap >> 8).T.reshape(-1)))
+        is_lossy = page.compression in LOSSY_TIFF
+    return Stored(array, orientation, (palette + [0] * 768)[:768] if palette else [], is_lossy, pages)
+
+
+def _by_libtiff(path: Path, page: Any, orientation: int, reason: Exception) -> NDArray[Any]:
+    """The first page, upright, as its numbers are stored (a picture of one bit as uint8: 0 is black)."""
+    deep_colour = page.bitspersample > 8 and page.samplesperpixel > 1
+    if deep_colour:
+        import cv2
+
+        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if found is None:
+            raise LoadImageError(f"{path} cannot be read: {reason}.", advice="Save it without compression.") from reason
+        return turned(_rgb(found).astype(page.dtype), orientation)
+    found = _by_pillow(path, b"").values
+    if page.bitspersample == 1 or page.samplesperpixel > 1:
+        return found
+    if page.bitspersample <= 8 and page.photometric == WHITE_IS_ZERO:  # which Pillow turned round
+        found = 255 - found
+    return _unscaled(found, page.bitspersample).astype(page.dtype) if page.colormap is None else found
+
+
+def _channels_last(array: NDArray[Any], axes: str) -> NDArray[Any]:
+    if array.ndim == 3 and axes and axes[0] in "CSIQZ" and axes[1:] in ("YX",):
+        return np.moveaxis(array, 0, -1)
+    return array
+
+
+def _rgb(array: NDArray[Any]) -> NDArray[Any]:
+    """What OpenCV reads, in the order of our colours."""
+    order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
+    return np.ascontiguousarray(array[..., order])
+
+
+def _palette_of(image: Picture) -> list[int]:
+    found = image.getpalette("RGB") if image.mode == "P" else None
+    return (list(found) + [0] * 768)[:768] if found else []
+
+
+def _as_stored(array: NDArray[Any], head: bytes) -> NDArray[Any]:
+    """Undo that Pillow scales grey of less than 8 bits (PNG), or with another maximum than 255 (PGM), to the whole range."""
+    if head.startswith(b"\x89PNG") and len(head) >= 26 and head[25] == 0:
+        return _unscaled(array, head[24])
+    header = re.match(rb"P[25]\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*(\d+)", head)
+    most = int(header[1]) if header else 0
+    if most in (0, 255, 65535) or array.ndim != 2:
+        return array
+    whole = 255 if most < 256 else 65535
+    return np.rint(array * (most / whole)).astype(array.dtype)
+
+
+def _unscaled(array: NDArray[Any], bits: int) -> NDArray[Any]:
+    return array // {2: 85, 4: 17}[bits] if bits in (2, 4) and array.dtype == np.uint8 else array
