@@ -93,6 +93,12 @@ class PluginError(DigitsError):
     """A plugin failed; the message names it."""
 
 
+class Misfit(PluginError):
+    """A sample that cannot be a record, or not one of its data set; `found` says what it is without plugin and entry."""
+
+    found = ""
+
+
 class PluginFailure(PluginError):
     """The code of a plugin raised something unforeseen, or (`timed_out`) never answered; `trace` says where."""
 

@@ -12,6 +12,8 @@ from digits.utils.constants import TRAIN_DB as TRAIN_DB
 from digits.utils.constants import VAL_DB as VAL_DB
 
 STAGES = (TRAIN_DB, VAL_DB, TEST_DB)
+MAX_LEFT_OUT = 0.5  # share of the entries, where nobody says another
+MUCH = 0.1  # a data set that lacks a larger share of its records is not simply done
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
 
 
@@ -23,6 +25,13 @@ def ignored_in(described: Mapping[str, Any]) -> int:
 def columns_in(described: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the numbers of a label, by what a data set says of itself (`DatasetInfo.extra`); empty where it names none."""
     return tuple(str(name) for name in described.get("columns") or ())
+
+
+def left_out(count: int, entries: int) -> dict[str, Any]:
+    """How much a data set of so many records lacks, for JSON: `count` of records, their `share` of all that there could be, and
+    whether that is `much`."""
+    share = count / (count + entries) if count else 0.0
+    return {"count": count, "share": round(share, 4), "much": share > MUCH}
 
 
 def split_name(text: str) -> str:
@@ -41,6 +50,7 @@ class DatasetSpec:
     gets (JSON types only; what the extension makes of them is frozen in `userdata.pkl` at the first start). `entry_point` says
     where the extension's class was then (`module:Class`), so that workers need not import all others to find it.
     Encodings are `auto`, `none`, `png` or `jpg`. `backend` and `compression` are kept to be echoed; the store is ours.
+    No more than the share `max_left_out` of the entries may be unusable.
     """
 
     extension: str
@@ -55,6 +65,7 @@ class DatasetSpec:
     backend: str = "lmdb"
     compression: str = "none"
     entry_point: str = ""
+    max_left_out: float = MAX_LEFT_OUT
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -134,6 +145,12 @@ class DatasetInfo:
     def ignored(self) -> int:
         """The value of pixels that count nowhere."""
         return ignored_in(self.extra)
+
+    @property
+    def left_out(self) -> dict[str, Any]:
+        """How much is missing, in the words of `left_out`; older data sets count skipped entries alone."""
+        count = int(self.extra.get("left_out", self.problems))
+        return left_out(count, sum(split.entries for split in self.splits.values()))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

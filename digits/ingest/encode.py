@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import DataError, DigitsError, PluginError
+from digits.errors import DataError, DigitsError, Misfit
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
+from digits.ingest.problems import CONVERTED
 from digits.ingest.record_schema import RecordSchema, check_finite, feature_array
 from digits.ingest.split_statistics import LabelStatistics, Sums
 from digits.storage.records.codec import encode
 from digits.storage.records.reader import HASH_BYTES, RecordChunk
 from digits.tasks import get
-from digits.tasks.label_forms import as_given, label_array, label_column, label_shapes
+from digits.tasks.label_forms import as_given, label_array, label_column, label_shapes, misfit
 from digits.utils.compatibility import advice_for
 
 ENTRY_TEXT = 300  # characters of an entry that messages show
@@ -29,17 +30,23 @@ TRACE_FRAMES = 5
 TRACE_TEXT = 2000
 CheckedPair = tuple[NDArray[Any], NDArray[Any] | None]
 Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray | None]
-_NONE_SKIPPED: tuple[str, str] = ("", "The source gave no sample for this entry.")
+NO_SAMPLE = "The source gave no sample for this entry."
+SAMPLE_ADVICE = "Give `source` and `group` as text, `original_size` as (width, height), `digest` as 16 bytes or none."
 
 
 @dataclass
 class EncodedChunk:
-    """Records of consecutive entries, what was skipped among them as (entry, reason), what was noted without skipping as
-    (entry, kind, reason), and what it took."""
+    """Records of consecutive entries, what was left out among them as (entry, reason), entries of which the source gave no
+    sample, what was noted without leaving anything out as (entry, kind, reason), and what it took.
+
+    `lost` is the number of entries that were left out; of one that gave several samples, the share of them.
+    """
 
     records: RecordChunk
     entries: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    without_sample: list[str] = field(default_factory=list)
+    lost: float = 0.0
     notes: list[tuple[str, str, str]] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
     statistics: LabelStatistics = field(default_factory=LabelStatistics)
@@ -48,33 +55,31 @@ class EncodedChunk:
 
 
 class Encoder:
-    """Turns entries into records of one schema."""
+    """Turns entries into records of one schema. What cannot be one is left out with its reason; it never ends the job."""
 
     def __init__(self, source: DataIngestionInterface, schema: RecordSchema) -> None:
         self.source, self.schema = source, schema
 
     def encode(self, start: int, entries: Sequence[Any], with_picture: bool, allocate: Allocate | None = None) -> EncodedChunk:
-        """Encode entries `start`, `start` + 1, … Raises PluginError naming plugin and entry.
+        """Encode entries `start`, `start` + 1, …
 
         `allocate(shape, dtype)` may offer an array that unencoded features are put into.
         """
         began = time.perf_counter()
         rows = _Rows()
-        skipped: list[tuple[str, str]] = []
+        chunk = EncodedChunk(RecordChunk([], []), len(entries))
         for number, entry in enumerate(entries, start):
             try:
                 samples = samples_of(self.source, entry, self.schema.plugin)
-            except DataError as error:
-                skipped.append((entry_text(entry), str(error)))
+            except (DataError, Misfit) as error:
+                chunk.skipped.append((entry_text(entry), reason_of(error)))
+                chunk.lost += 1
                 continue
-            if not samples:
-                skipped.append((entry_text(entry), _NONE_SKIPPED[1]))
-            elif isinstance(samples, list):
-                for part, sample in enumerate(samples):
-                    self._add(rows, f"{number:09d}/{part}", sample, entry)
-            else:
-                self._add(rows, f"{number:09d}", samples, entry)
-        chunk = EncodedChunk(RecordChunk([], []), len(entries), skipped)
+            if isinstance(samples, list):
+                self._add_all(rows, chunk, number, samples, entry)
+            elif fault := self._add(rows, f"{number:09d}", samples, entry):
+                chunk.skipped.append((entry_text(entry), fault))
+                chunk.lost += 1
         if rows.keys:
             features, chunk.in_shared_memory = self._stacked(rows.features, allocate)
             chunk.records, chunk.sums = self._columns(rows, features, with_picture)
@@ -83,19 +88,33 @@ class Encoder:
         chunk.seconds = time.perf_counter() - began
         return chunk
 
-    def _add(self, rows: _Rows, key: str, sample: Any, entry: Any) -> None:
+    def _add_all(self, rows: _Rows, chunk: EncodedChunk, number: int, samples: list[Any], entry: Any) -> None:
+        if not samples:
+            chunk.without_sample.append(entry_text(entry))
+        for part, sample in enumerate(samples):
+            if fault := self._add(rows, f"{number:09d}/{part}", sample, entry):
+                chunk.skipped.append((f"{entry_text(entry)}, sample {part + 1} of {len(samples)}", fault))
+                chunk.lost += 1 / len(samples)
+
+    def _add(self, rows: _Rows, key: str, sample: Any, entry: Any) -> str:
+        """Take in one sample whole; where it cannot be a record nothing of it, and why."""
         text = named(entry)
-        feature, label = sample
-        rows.features.append(self.schema.feature(feature, text))
-        rows.labels.append(self.schema.label(label, text))
+        try:
+            feature, converted = self.schema.feature(sample[0], text)
+            label, changed = self.schema.label(sample[1], text)
+            encoded, picture = self._encoded(feature), self._label_picture(label)
+            about = _About.of(sample, self.schema.plugin, text)
+        except Misfit as error:
+            return reason_of(error)
+        rows.features.append(feature)
+        rows.encoded.append(encoded)
+        rows.labels.append(label)
+        rows.pictures.append(picture)
         rows.keys.append(key)
-        rows.entries.append(text)
-        known = isinstance(sample, Sample)
-        rows.sources.append(sample.source if known else "")
-        rows.groups.append(sample.group if known else "")
-        rows.sizes.append(sample.original_size if known else (0, 0))
-        rows.digests.append(sample.digest if known else b"")
-        rows.notes += [(entry_text(entry), kind, reason) for kind, reason in sample.notes] if known else []
+        rows.about.append(about)
+        notes = [*about.notes, *((CONVERTED, done) for done in (converted, changed) if done)]
+        rows.notes += [(entry_text(entry), kind, reason) for kind, reason in notes]
+        return ""
 
     def _stacked(self, features: list[np.ndarray], allocate: Allocate | None) -> tuple[np.ndarray | None, bool]:
         """All features as one array where they are of one shape, and whether it is the one that `allocate` offered."""
@@ -110,39 +129,64 @@ class Encoder:
 
     def _columns(self, rows: _Rows, features: np.ndarray | None, with_picture: bool) -> tuple[RecordChunk, Sums]:
         meta = self.schema.meta
-        self._check_finite(rows, features)
         chunk = RecordChunk(
             keys=rows.keys,
-            features=features if features is not None and meta.feature_encoding == "none" else self._encoded(rows.features),
-            labels=label_column(rows.labels, meta, self._picture),
+            features=features if features is not None and meta.feature_encoding == "none" else rows.encoded,
+            labels=label_column(rows.labels, meta, rows.pictures),
             shapes=np.array([f.shape for f in rows.features], np.int32),
-            sources=rows.sources,
-            original_sizes=np.array(rows.sizes, np.int32),
-            groups=rows.groups,
-            hashes=[d or _digest(f) for d, f in zip(rows.digests, rows.features, strict=True)],
+            sources=[one.source for one in rows.about],
+            original_sizes=np.array([one.original_size for one in rows.about], np.int32),
+            groups=[one.group for one in rows.about],
+            hashes=[one.digest or _digest(f) for one, f in zip(rows.about, rows.features, strict=True)],
         )
         chunk.label_shapes = label_shapes(rows.labels, meta)
         return chunk, _sums(features, rows.features, with_picture)
 
-    def _encoded(self, features: list[np.ndarray]) -> list[bytes]:
+    def _encoded(self, feature: np.ndarray) -> bytes:
+        """A feature (C, H, W) as bytes of the records' encoding; empty where they hold the numbers themselves. Raises Misfit."""
         encoding = self.schema.meta.feature_encoding
-        if encoding == "raw":
-            return [feature.tobytes() for feature in features]
-        return [self._picture(feature, encoding) for feature in features]
+        if encoding == "none":
+            return b""
+        return feature.tobytes() if encoding == "raw" else self._picture(feature, encoding)
 
-    def _picture(self, feature: np.ndarray, encoding: str) -> bytes:
+    def _label_picture(self, label: Any) -> bytes:
+        """An encoded label (C, H, W); empty where labels are stored otherwise. Raises Misfit."""
+        encoding = self.schema.meta.label_encoding
+        return self._picture(label, encoding) if encoding != "none" and isinstance(label, np.ndarray) else b""
+
+    def _picture(self, array: np.ndarray, encoding: str) -> bytes:
         try:
-            return encode(feature, encoding, self.schema.quality)
-        except DigitsError as error:
-            raise PluginError(f"{self.schema.plugin}: {error.message}", advice="Choose the encoding `auto` or `none`.") from error
+            return encode(array, encoding, self.schema.quality)
+        except (DigitsError, OSError, ValueError) as error:  # what the format, or its library, cannot hold
+            raise Misfit(f"{self.schema.plugin}: {error}", advice="Choose the encoding `auto` or `none`.") from error
 
-    def _check_finite(self, rows: _Rows, features: np.ndarray | None) -> None:
-        fine = features is not None and (features.dtype.kind != "f" or bool(np.isfinite(features).all()))
-        for feature, label, text in zip(rows.features, rows.labels, rows.entries, strict=True):
-            if not fine:
-                check_finite(feature, "feature", self.schema.plugin, text)
-            if isinstance(label, np.ndarray) and label.dtype.kind in "fV":
-                check_finite(label, "label", self.schema.plugin, text)
+
+@dataclass(frozen=True)
+class _About:
+    """What a sample says of itself beside feature and label, in the types that records hold."""
+
+    source: str = ""
+    original_size: tuple[int, int] = (0, 0)
+    group: str = ""
+    digest: bytes = b""
+    notes: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, sample: Any, plugin: str, entry: str) -> _About:
+        """Raises Misfit for what records cannot hold."""
+        if not isinstance(sample, Sample):
+            return _NOTHING
+        try:
+            width, height = sample.original_size
+            digest, notes = bytes(sample.digest), tuple((str(kind), str(reason)) for kind, reason in sample.notes)
+            if len(digest) not in (0, HASH_BYTES):
+                raise ValueError(f"a digest of {len(digest)} bytes, not {HASH_BYTES}")
+            return cls(str(sample.source), (int(width), int(height)), str(sample.group), digest, notes)
+        except (TypeError, ValueError) as error:
+            raise misfit(plugin, entry, f"what the sample says of itself cannot be stored ({error})", SAMPLE_ADVICE) from error
+
+
+_NOTHING = _About()
 
 
 @dataclass
@@ -150,21 +194,19 @@ class _Rows:
     """Samples of a chunk before they become columns."""
 
     keys: list[str] = field(default_factory=list)
-    entries: list[str] = field(default_factory=list)
     features: list[np.ndarray] = field(default_factory=list)
+    encoded: list[bytes] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)  # labels that are encoded
+    about: list[_About] = field(default_factory=list)
     notes: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
     """What `encode_entry` gives: a pair, or a list of pairs.
 
-    Raises DataError for an entry that cannot be encoded (it is skipped), with the traceback where the source raised something
-    unforeseen; PluginError when what it gives is nothing that can be a record.
+    Raises DataError for an entry that cannot be encoded, with the traceback where the source raised something unforeseen; Misfit
+    when what it gives is nothing that can be a record. Either way it is left out.
     """
     try:
         result = source.encode_entry(entry)
@@ -178,10 +220,19 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
         return result
     if isinstance(result, list) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in result):
         return result
-    raise PluginError(
-        f"{plugin}, {named(entry)}: encode_entry returned {_shape_of(result)}.",
-        advice="It must return (feature, label), a list of such pairs, or an empty list to skip the entry.",
+    raise misfit(
+        plugin,
+        named(entry),
+        f"encode_entry returned {_shape_of(result)}",
+        "It must return (feature, label), a list of such pairs, or an empty list to skip the entry.",
     )
+
+
+def reason_of(error: DigitsError) -> str:
+    """Why an entry is left out, for a list that names it anyway."""
+    if not isinstance(error, Misfit) or not error.found:
+        return str(error)
+    return f"{error.found[0].upper()}{error.found[1:]}. {error.advice}".strip()
 
 
 def entry_text(entry: Any) -> str:
@@ -221,7 +272,7 @@ def encoded(source: DataIngestionInterface, entry: Any, plugin: str) -> list[Che
     """What a source makes of one entry: features (C, H, W); labels (), (C, H, W), boxes (n,) of `BOX_DTYPE`, (K,) in
     regression, or None. An empty list means that the source skips the entry.
 
-    Raises DataError where `encode_entry` fails and PluginError for what cannot be a record; `plugin` is its name in messages.
+    Raises DataError where `encode_entry` fails and Misfit for what cannot be a record; `plugin` is its name in messages.
     """
     found = samples_of(source, entry, plugin)
     pairs = found if isinstance(found, list) else [found]

@@ -8,24 +8,37 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo, ignored_in
+from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, SplitInfo
 from digits.domain.events import Event, LogEvent, ProgressEvent, WarningEvent
-from digits.errors import DataError, JobStopped, StorageError
+from digits.errors import DataError, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.images.prepare import dtype_word
-from digits.ingest.encode import EncodedChunk, entry_text, named, samples_of
+from digits.ingest.encode import NO_SAMPLE, EncodedChunk
+from digits.ingest.left_out import LeftOut
 from digits.ingest.pool import EncodePool, Setup
-from digits.ingest.problems import LISTED_DUPLICATES, PROBLEM_WORDS, SKIPPED, ProblemLog
-from digits.ingest.record_schema import RecordSchema, infer_schema
-from digits.ingest.source import class_labels_of, entries_of, kept_colours, open_source, state_of, title_of
+from digits.ingest.probe import Probe
+from digits.ingest.problems import (
+    CONVERTED,
+    DUPLICATE,
+    EMPTY_SPLIT,
+    LISTED_CONVERSIONS,
+    LISTED_DUPLICATES,
+    MORE,
+    PROBLEM_WORDS,
+    SKIPPED,
+    ProblemLog,
+    empty_shares,
+)
+from digits.ingest.record_schema import RecordSchema
+from digits.ingest.source import entries_of, kept_colours, open_source, state_of, title_of
 from digits.ingest.split_statistics import (
     MEAN_ARRAY_FILE,
     LabelStatistics,
@@ -43,7 +56,6 @@ from digits.storage.records.reader import RecordReader, RecordWriter, remove_spl
 from digits.tasks import Labels, of
 from digits.utils.values import counted
 
-PROBED_SAMPLES = 8
 INTERVAL_SECONDS = 0.5  # between two events of progress
 WINDOW_SECONDS = 20.0  # over which the speed is taken
 LOOK_AT_PROBLEMS = "The list of problems names each with the reason."
@@ -132,6 +144,7 @@ class Ingest:
         self.plugin = title_of(spec.extension, spec.entry_point)
         self.problems = ProblemLog(folder.problems_file)
         self._statistics: dict[str, LabelStatistics] = {}
+        self._conversions = 0
 
     def run(self) -> DatasetInfo:
         self._remove_splits()
@@ -139,7 +152,7 @@ class Ingest:
             source = self.context.retry_when_disk_full(self._open_source)
             entries = {stage: entries_of(source, stage, self.plugin) for stage in STAGES}
             self._check_entries(entries)
-            schema = self._schema(source, entries)
+            schema = Probe(source, self.spec, self.plugin, entries).schema(self.context.should_stop)
             splits = self._write_splits(source, schema, entries)
             mark = self.problems.mark()
             info = self.context.retry_when_disk_full(lambda: self._conclude(source, schema, splits, mark))
@@ -167,29 +180,8 @@ class Ingest:
         self.context.emit(LogEvent(message=f"Entries found: {counts}."))
         if not any(len(items) for items in entries.values()):
             raise DataError(f"{self.plugin} found no entries for any split.", advice="Check the folders and files of the form.")
-
-    def _schema(self, source: DataIngestionInterface, entries: dict[str, Sequence[Any]]) -> RecordSchema:
-        """Encode a few entries here to see what the records will be."""
-        pairs: list[Any] = []
-        reasons: list[str] = []
-        for entry in (entry for items in entries.values() for entry in _spread(items)):
-            try:
-                samples = samples_of(source, entry, self.plugin)
-            except DataError as error:
-                reasons.append(f"{entry_text(entry)}: {error}")
-                continue
-            pairs += [(named(entry), pair) for pair in (samples if isinstance(samples, list) else [samples])]
-            if len(pairs) >= PROBED_SAMPLES:
-                break
-            if self.context.should_stop():
-                raise JobStopped("Stopped while looking at the data.")
-        if not pairs:
-            first = f" The first: {reasons[0]}" if reasons else ""
-            raise DataError(
-                f"None of the entries could be read.{first}", advice="Check the files, and that digits may read them."
-            )
-        schema = infer_schema(pairs, self.spec, class_labels_of(source), self.plugin, source.get_task())
-        return replace(schema, ignored=ignored_in(source.describe())) if isinstance(source, FileSource) else schema
+        for problem in empty_shares(self.spec.extension_data, {stage: len(items) for stage, items in entries.items()}):
+            self._say_empty(problem["stage"], problem["reason"])
 
     def _write_splits(
         self, source: DataIngestionInterface, schema: RecordSchema, entries: dict[str, Sequence[Any]]
@@ -199,6 +191,7 @@ class Ingest:
         progress = Progress(self.context.emit, total, unit)
         setup = Setup(self.spec.extension, self.folder.path, schema, state_of(source))
         done: dict[str, tuple[SplitInfo, Sums]] = {}
+        self._left_out = LeftOut(self.plugin, total, self.spec.max_left_out)
         with EncodePool(setup, source, self.context.workers, entries=total, should_stop=self.context.should_stop) as pool:
             for stage in STAGES:
                 if len(entries[stage]):
@@ -206,8 +199,12 @@ class Ingest:
                     split = self._write_split(pool, stage, schema, entries[stage], progress)
                     if split is not None:
                         done[stage] = split
+        if (more := self._conversions - LISTED_CONVERSIONS) > 0:
+            self.problems.add(
+                {"kind": MORE, "of": CONVERTED, "count": more, "entry": "", "reason": f"{more:,} more conversions."}
+            )
         if not done:
-            raise DataError("None of the entries could be read.", advice=LOOK_AT_PROBLEMS)
+            raise DataError(f"None of the entries could be read. {self._left_out.reasons()}", advice=LOOK_AT_PROBLEMS)
         return done
 
     def _write_split(
@@ -235,18 +232,32 @@ class Ingest:
             split.sums.merge(chunk.sums)
             split.note_shapes(chunk.records.shapes)
             split.statistics.merge(chunk.statistics)
-        lines = [{"kind": SKIPPED, "stage": split.name, "entry": e, "reason": r} for e, r in chunk.skipped]
+        lines: list[dict[str, Any]] = [{"kind": SKIPPED, "stage": split.name, "entry": e, "reason": r} for e, r in chunk.skipped]
+        without = {"kind": SKIPPED, "stage": split.name, "reason": NO_SAMPLE, "lost": 0}
+        lines += [{**without, "entry": entry} for entry in chunk.without_sample]
         split.skipped += len(lines)
-        lines += [{"kind": k, "stage": split.name, "entry": e, "reason": r} for e, k, r in chunk.notes]
+        lines += [{"kind": k, "stage": split.name, "entry": e, "reason": r} for e, k, r in self._listed(chunk.notes)]
         if lines:
             self.context.retry_when_disk_full(lambda: self.problems.add_all(lines))
+        self._left_out.add(chunk.skipped, chunk.lost)
+        self._left_out.check()
+
+    def _listed(self, notes: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+        """The notes of a chunk without the conversions beyond those that are listed."""
+        listed = []
+        for note in notes:
+            self._conversions += note[1] == CONVERTED
+            if note[1] != CONVERTED or self._conversions <= LISTED_CONVERSIONS:
+                listed.append(note)
+        return listed
 
     def _finish(self, split: _Split) -> tuple[SplitInfo, Sums] | None:
         if not split.writer.rows:
             split.writer.abort()
             if split.name == TRAIN_DB:
-                raise DataError(f"None of the {split.skipped} entries of {TRAIN_DB} could be read.", advice=LOOK_AT_PROBLEMS)
-            self._warn("empty-split", f"No entry of {split.name} could be read ({split.skipped} skipped); it is left out.")
+                found = f"None of the {split.skipped} entries of {TRAIN_DB} could be read."
+                raise DataError(f"{found} {self._left_out.reasons()}".strip(), advice=LOOK_AT_PROBLEMS)
+            self._say_empty(split.name, f"No entry of {split.name} could be read ({split.skipped} skipped); it is left out.")
             return None
         mean, std = split.sums.mean_and_std()
         meta = replace(split.writer.meta, mean=mean, std=std)
@@ -260,6 +271,11 @@ class Ingest:
             self._check_classes(split.name, meta.class_labels, counts)
         self._statistics[split.name] = split.statistics
         return SplitInfo(split.name, split.writer.rows, meta, counts, split.skipped, size), split.sums
+
+    def _say_empty(self, stage: str, reason: str) -> None:
+        problem = {"kind": EMPTY_SPLIT, "stage": stage, "entry": "", "reason": reason}
+        self.context.retry_when_disk_full(lambda: self.problems.add(problem))
+        self._warn(EMPTY_SPLIT, reason)
 
     def _check_classes(self, stage: str, labels: tuple[str, ...], counts: tuple[int, ...]) -> None:
         """Unreadable pictures may leave a class empty that had enough files."""
@@ -298,7 +314,7 @@ class Ingest:
             duplicates=copies,
             content_hash=content_hash(readers),
             mean_image=mean_image,
-            extra=self._extra(source, schema, mean_image) | self._one_size(source, shape),
+            extra=self._extra(source, schema, mean_image) | _one_size(source, schema, shape),
         )
 
     def _check_labels(self, schema: RecordSchema) -> None:
@@ -307,14 +323,15 @@ class Ingest:
             self.problems.add(problem)
 
     def _list_duplicates(self, readers: dict[str, RecordReader]) -> int:
-        count = 0
-        for count, problem in enumerate(duplicates(readers), start=1):
-            if count <= LISTED_DUPLICATES:
+        counts: Counter[str] = Counter()
+        for problem in duplicates(readers):
+            counts[problem["kind"]] += 1
+            if counts[problem["kind"]] <= LISTED_DUPLICATES:
                 self.problems.add(problem)
-        return count
+        return counts[DUPLICATE]
 
     def _extra(self, source: DataIngestionInterface, schema: RecordSchema, mean_image: str) -> dict[str, Any]:
-        described = _preparation(source.describe(), schema.meta) if isinstance(source, FileSource) else {}
+        described = _preparation(source.describe(), schema) if isinstance(source, FileSource) else {}
         mean = {"mean_array": MEAN_ARRAY_FILE} if mean_image else {}
         labels = {name: found for name, facts in self._statistics.items() if (found := facts.to_json())}
         return {
@@ -324,13 +341,9 @@ class Ingest:
             "feature_encoding": schema.meta.feature_encoding,
             **({"jpeg_quality": schema.quality} if schema.meta.feature_encoding == "jpg" else {}),
             "problem_counts": dict(self.problems.counts),
+            "left_out": self.problems.lost,
             **mean,
         }
-
-    def _one_size(self, source: DataIngestionInterface, shape: tuple[int, int, int] | None) -> dict[str, Any]:
-        """Pictures that keep their sizes but must be of one: those that are tested later are brought to it."""
-        kept = isinstance(source, FileSource) and source.describe().get("keep_size") and self.spec.force_same_shape
-        return {"keep_size": False, "height": shape[1], "width": shape[2]} if kept and shape else {}
 
     def _tell(self, info: DatasetInfo) -> None:
         if info.problems:
@@ -352,14 +365,14 @@ def ingest(folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> Data
     return Ingest(folder, spec, context).run()
 
 
-def _preparation(described: dict[str, Any], meta: RecordMeta) -> dict[str, Any]:
+def _preparation(described: dict[str, Any], schema: RecordSchema) -> dict[str, Any]:
     """What a source says of its pictures, with what only the records know: their type and, where the files decide, channels."""
-    if not described.get("channels") and meta.feature_shape is not None:
-        described = {**described, "channels": meta.feature_shape[0]}
-    return {"dtype": dtype_word(meta.feature_dtype, described.get("channels") or None), **described}
+    if not described.get("channels"):
+        described = {**described, "channels": schema.channels}
+    return {"dtype": dtype_word(schema.meta.feature_dtype, described.get("channels") or None), **described}
 
 
-def _spread(items: Sequence[Any]) -> list[Any]:
-    """A few entries from all parts of a stage first, then the next ones in order until one can be read."""
-    rows = np.unique(np.linspace(0, len(items) - 1, min(PROBED_SAMPLES, len(items))).astype(int))
-    return [items[int(row)] for row in rows] + [items[row] for row in range(min(len(items), 100))]
+def _one_size(source: DataIngestionInterface, schema: RecordSchema, shape: tuple[int, int, int] | None) -> dict[str, Any]:
+    """Pictures that keep their sizes but must be of one: those that are tested later are brought to it."""
+    kept = isinstance(source, FileSource) and source.describe().get("keep_size") and schema.meta.feature_shape is not None
+    return {"keep_size": False, "height": shape[1], "width": shape[2]} if kept and shape else {}

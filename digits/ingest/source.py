@@ -33,6 +33,7 @@ def open_source(
     """
     source = load_source(spec.extension, folder.path) if folder.userdata_file.is_file() else _build(spec)
     if isinstance(source, FileSource) and not source.prepared:
+        source.same_shape = spec.force_same_shape
         _prepare(source, folder, report, should_stop)
         userdata.write(source, folder.userdata_file)
     elif isinstance(source, FileSource):

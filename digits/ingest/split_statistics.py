@@ -8,7 +8,7 @@ logarithmic bins so that parts of a split can be added up.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from PIL import Image
 
 from digits.domain.datasets import IGNORED, TRAIN_DB, RecordMeta, SplitInfo
 from digits.errors import DataError
-from digits.ingest.problems import DUPLICATE
+from digits.ingest.problems import CONTRADICTION, DUPLICATE
 from digits.storage.files import atomic
-from digits.storage.records.reader import BOX_IGNORED, RecordReader
+from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED, RecordReader
 from digits.tasks import Labels, Task, of
+from digits.tasks.label_forms import words
 from digits.utils.constants import MEAN_FILE_IMAGE
 
 COUNTED = ("boxes", "pixels", "labels")  # while labels are encoded; records of a class are counted when they are written
@@ -31,6 +32,7 @@ SIZE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 256, 1, 17), 5))
 SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
 MEAN_ARRAY_FILE = "mean.npy"
 LISTED_SIZES = 1000
+COMPARED_AT_ONCE = 256  # labels of copies
 
 
 @dataclass
@@ -260,15 +262,40 @@ def size_histogram(readers: Mapping[str, RecordReader]) -> tuple[tuple[int, int,
 
 
 def duplicates(readers: Mapping[str, RecordReader]) -> Iterator[dict[str, Any]]:
-    """One problem for each record of a later split that is an exact copy of one in an earlier split."""
+    """One problem for each record of a later split that is an exact copy of one in an earlier split, and one more where their
+    labels differ."""
     names = list(readers)
     for position, later in enumerate(names):
         found: set[int] = set()
         for earlier in names[:position]:
-            for row, original in _copies(readers[earlier], readers[later]):
-                if row not in found:
-                    found.add(row)
-                    yield _duplicate(readers, later, row, earlier, original)
+            pairs = [(row, original) for row, original in _copies(readers[earlier], readers[later]) if row not in found]
+            found.update(row for row, _ in pairs)
+            for start in range(0, len(pairs), COMPARED_AT_ONCE):
+                yield from _listed_copies(readers, later, earlier, pairs[start : start + COMPARED_AT_ONCE])
+
+
+def _listed_copies(
+    readers: Mapping[str, RecordReader], later: str, earlier: str, pairs: Sequence[tuple[int, int]]
+) -> Iterator[dict[str, Any]]:
+    meta = readers[later].meta
+    rows, originals = zip(*pairs, strict=True)
+    labels, others = readers[later].labels(rows), readers[earlier].labels(originals)
+    for place, (row, original) in enumerate(pairs):
+        copy = _duplicate(readers, later, row, earlier, original)
+        yield copy
+        if labels is None or others is None or _equal(labels[place], others[place]):
+            continue
+        here, there = (words(meta.label_kind, np.asarray(one[place]), meta.class_labels) for one in (labels, others))
+        reason = f"An exact copy of {copy['copy_of']} in {earlier} has another label (here {here}, there {there})."
+        yield {**copy, "kind": CONTRADICTION, "reason": f"{reason} One of both is wrong: correct it, or remove the copy."}
+
+
+def _equal(label: Any, other: Any) -> bool:
+    """Whether two labels, numbers or arrays of one kind, say the same; boxes (n,) in any order, counting or not."""
+    if np.asarray(label).dtype == BOX_DTYPE:
+        fields = [name for name in BOX_DTYPE.names or () if name != "flags"]
+        label, other = (np.sort(one[fields].copy()) for one in (label, other))
+    return bool(np.array_equal(label, other))
 
 
 def write_mean(folder: Path, sums: Sums, count: int) -> str:

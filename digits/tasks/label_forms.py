@@ -8,24 +8,28 @@ to do.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from digits.domain.datasets import DatasetSpec, RecordMeta
-from digits.errors import PluginError
+from digits.errors import Misfit
 from digits.images.palette import class_colours, object_colours
 from digits.storage.records.codec import can_encode
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
 from digits.tasks.base import Task
 
 SHOWN = 8  # numbers or names of a label that are put into words
+FLOAT_BYTES = 4  # floating-point numbers of at least so many bytes hold what a picture or a measurement says
+LARGEST_INDEX = 2**63 - 1
+T = TypeVar("T")
 
 
 def label_array(value: Any, plugin: str, entry: str, task: Task | None = None) -> tuple[str, np.ndarray]:
     """What a label is, in the words of the records, and its array: `none`, `boxes` (n,) of `BOX_DTYPE`, `index` (one number of
-    any shape), `array` (C, H, W), maps too. Raises PluginError.
+    any shape), `array` (C, H, W), maps too. Raises Misfit.
 
     A task may read a label in its own way (`Task.label_of`).
     """
@@ -53,40 +57,61 @@ def as_given(kind: str, array: np.ndarray) -> np.ndarray | None:
     return array.reshape(()) if kind in ("index", "vector") and array.size == 1 else array
 
 
-def stored_label(value: Any, meta: RecordMeta, task: Task, plugin: str, entry: str) -> Any:
-    """A label as the records store it: int, (K,) or (C,H,W) array, boxes, or None. Raises PluginError."""
-    kind, array = label_array(value, plugin, entry, task)
+def stored_label(kind: str, array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> Any:
+    """What `label_array` gave as the records store it: int, (K,) or (C, H, W) array, boxes (n,), or None. Raises Misfit."""
     stored, kinds = _STORED[meta.label_kind]
     if kind in kinds:
         return stored(array, meta, plugin, entry)
-    found = f"the label is {_describe(value)}, the first was {_WORDS[meta.label_kind]}"
+    found = f"the label is {_describe(kind, array)}, those of most are {_WORDS[meta.label_kind]}"
     raise misfit(plugin, entry, found, "Give all labels one form.")
 
 
-def label_fields(
-    labels: Sequence[tuple[str, np.ndarray]], feature_shape: tuple[int, ...], spec: DatasetSpec, class_labels: Sequence[str]
-) -> dict[str, Any]:
-    """The fields of `RecordMeta` that tell how labels such as these, at least one, are stored: each a kind with its array, (C,
-    H, W), (n,) or a scalar, as `label_array` gives them."""
-    kind, first = labels[0]
+class LabelFacts(NamedTuple):
+    """What tells how a label is stored: its kind, as `label_array` gives it, shape and type; whether it is one whole number, and
+    whether it is an array of its feature's height and width."""
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    is_whole: bool
+    lies_over: bool
+
+
+def facts_of(kind: str, array: np.ndarray, feature_shape: tuple[int, ...], has_classes: bool) -> LabelFacts:
+    """Of what `label_array` gave: boxes (n,), one number of any shape, or (C, H, W); `feature_shape` is (C, H, W)."""
+    is_whole = kind == "index" and _is_whole(array, has_classes)
+    shape = (array.size,) if kind == "vector" else tuple(array.shape)
+    return LabelFacts(kind, shape, array.dtype, is_whole, kind == "array" and shape[-2:] == tuple(feature_shape[-2:]))
+
+
+def label_fields(samples: Sequence[LabelFacts], spec: DatasetSpec, same_shape: bool, has_classes: bool) -> dict[str, Any]:
+    """The fields of `RecordMeta` that tell how labels such as these, at least one, are stored: as most of them are."""
+    kind = most(one.kind for one in samples)
+    alike = [one for one in samples if one.kind == kind]
     if kind in ("none", "boxes"):
         return {"label_kind": kind, "label_shape": (), "label_dtype": "int64", "label_encoding": "none"}
     if kind == "vector":
-        return {"label_kind": kind, "label_shape": (first.size,), "label_dtype": "float32", "label_encoding": "none"}
+        shape = most(one.shape for one in alike)
+        return {"label_kind": kind, "label_shape": shape, "label_dtype": "float32", "label_encoding": "none"}
     if kind == "index":
-        if all(_is_whole(array, bool(class_labels)) for _, array in labels):
+        if all(one.is_whole for one in alike):
             return {"label_kind": "index", "label_shape": (), "label_dtype": "int64"}
         return {"label_kind": "vector", "label_shape": (1,), "label_dtype": "float32"}
-    dtype = np.result_type(*{array.dtype for _, array in labels})
-    is_map = bool(class_labels) and dtype.kind in "ui" and first.shape[-2:] == tuple(feature_shape[-2:])
+    shape, dtype = most((one.shape, one.dtype) for one in alike)
+    is_map = has_classes and dtype.kind in "ui" and most(one.lies_over for one in alike)
     wanted = "png" if is_map and spec.label_encoding == "jpg" else spec.label_encoding  # jpg would change class numbers
-    encoded = wanted in ("png", "jpg") and can_encode(dtype, first.shape[0], wanted)
+    encoded = wanted in ("png", "jpg") and can_encode(dtype, shape[0], wanted)
     return {
         "label_kind": "map" if is_map else "array",
-        "label_shape": tuple(first.shape) if spec.force_same_shape else None,
+        "label_shape": shape if same_shape else None,
         "label_dtype": str(dtype),
         "label_encoding": wanted if encoded else "none",
     }
+
+
+def most(values: Iterable[T]) -> T:
+    """The most frequent of some values, at least one; of several the one that comes first."""
+    return Counter(values).most_common(1)[0][0]
 
 
 def _is_whole(array: np.ndarray, has_classes: bool) -> bool:
@@ -94,10 +119,9 @@ def _is_whole(array: np.ndarray, has_classes: bool) -> bool:
     return array.dtype.kind in "ui" or (has_classes and float(array.reshape(-1)[0]).is_integer())
 
 
-def _describe(value: Any) -> str:
-    if value is None:
-        return "None"
-    array = np.asarray(value)
+def _describe(kind: str, array: np.ndarray) -> str:
+    if kind in ("none", "boxes"):
+        return _WORDS[kind]
     return f"{array.reshape(-1)[0]}" if array.size == 1 else f"an array of shape {array.shape}"
 
 
@@ -107,7 +131,9 @@ def _index(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> int:
     index = int(number)
     labels = len(meta.class_labels)
     if index != number:
-        raise misfit(plugin, entry, f"the label is {number}, the first was a whole number", "Give all labels one type.")
+        raise misfit(plugin, entry, f"the label is {number}, those of most are whole numbers", "Give all labels one type.")
+    if not -LARGEST_INDEX <= index <= LARGEST_INDEX:
+        raise misfit(plugin, entry, f"the label is {index}, which 64 bits cannot hold", "Use smaller numbers.")
     if labels and not 0 <= index < labels:
         raise misfit(
             plugin,
@@ -120,11 +146,10 @@ def _index(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> int:
 
 def _vector(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.ndarray:
     """An array of any shape as (K,) float32."""
-    array = array.astype(np.float32).reshape(-1)
-    if array.shape != meta.label_shape:
+    if (array.size,) != meta.label_shape:
         wanted = math.prod(meta.label_shape or ())
-        raise misfit(plugin, entry, f"the label has {array.size} numbers, the first had {wanted}", "Give all equally many.")
-    return array
+        raise misfit(plugin, entry, f"the label has {array.size} numbers, those of most {wanted}", "Give all equally many.")
+    return _in_range(array, np.dtype(np.float32), "label", plugin, entry).reshape(-1)
 
 
 def _boxes(boxes: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.ndarray:
@@ -148,15 +173,18 @@ def _array(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.n
         raise misfit(
             plugin,
             entry,
-            f"the label has the shape {array.shape}, the first had {tuple(shape)}",
-            "Give all labels one shape, or switch off `force same shape`.",
+            f"the label has the shape {array.shape}, those of most {tuple(shape)}",
+            "Give a width and height to resize to, or switch off `Enforce same shape`.",
         )
+    if meta.label_encoding != "none" and not can_encode(np.dtype(meta.label_dtype), array.shape[0], meta.label_encoding):
+        found = f"the label has {array.shape[0]} channels, which {meta.label_encoding} cannot hold"
+        raise misfit(plugin, entry, found, "Choose the label encoding `None`.")
     return as_dtype(array, np.dtype(meta.label_dtype), "label", plugin, entry)
 
 
-def label_column(labels: list[Any], meta: RecordMeta, picture: Callable[[np.ndarray, str], bytes]) -> Any:
+def label_column(labels: list[Any], meta: RecordMeta, pictures: list[bytes]) -> Any:
     """The stored labels of some records as `RecordChunk` takes them: int64 (n,), float32 (n, K), (n, C, H, W), or lists;
-    `picture` encodes one array (C, H, W)."""
+    `pictures` are those that are encoded."""
     if meta.label_kind == "none":
         return None
     if meta.label_kind == "index":
@@ -164,7 +192,7 @@ def label_column(labels: list[Any], meta: RecordMeta, picture: Callable[[np.ndar
     if meta.label_kind == "boxes":
         return labels
     if meta.label_encoding != "none":
-        return [picture(label, meta.label_encoding) for label in labels]
+        return pictures
     return np.stack(labels) if meta.label_shape is not None else [label.tobytes() for label in labels]
 
 
@@ -237,12 +265,14 @@ def _number_words(kind: str, numbers: np.ndarray, names: Sequence[str]) -> str:
     return ", ".join(f"{number:g}" for number in numbers[:SHOWN]) + (", …" if len(numbers) > SHOWN else "")
 
 
-def misfit(plugin: str, entry: str, found: str, remedy: str) -> PluginError:
-    return PluginError(f"{plugin}, {entry}: {found}.", advice=remedy)
+def misfit(plugin: str, entry: str, found: str, remedy: str) -> Misfit:
+    error = Misfit(f"{plugin}, {entry}: {found}.", advice=remedy)
+    error.found = found
+    return error
 
 
 def array_of(value: Any, what: str, plugin: str, entry: str) -> np.ndarray:
-    """A value of a source as an array of whatever shape and dtype it has, e.g. (C, H, W). Raises PluginError where it makes
+    """A value of a source as an array of whatever shape and dtype it has, e.g. (C, H, W). Raises Misfit where it makes
     none."""
     try:
         return np.asarray(value)
@@ -252,7 +282,7 @@ def array_of(value: Any, what: str, plugin: str, entry: str) -> np.ndarray:
 
 
 def numeric(array: np.ndarray, what: str, plugin: str, entry: str) -> np.ndarray:
-    """An array (any shape) of numbers in the machine's byte order, bool as uint8. Raises PluginError for anything but numbers."""
+    """An array (any shape) of numbers in the machine's byte order, bool as uint8. Raises Misfit for anything but numbers."""
     if array.dtype == bool:
         return array.astype(np.uint8)
     if array.dtype.kind not in "uif":
@@ -262,12 +292,32 @@ def numeric(array: np.ndarray, what: str, plugin: str, entry: str) -> np.ndarray
 
 
 def as_dtype(array: np.ndarray, dtype: np.dtype, what: str, plugin: str, entry: str) -> np.ndarray:
-    """An array (any shape) as `dtype`, without loss. Raises PluginError where values would change."""
+    """An array (any shape) as `dtype`. Raises Misfit where values would change by more than the precision of its numbers."""
     if array.dtype == dtype:
         return array
-    if np.can_cast(array.dtype, dtype, "safe"):
-        return array.astype(dtype)
-    raise misfit(plugin, entry, f"the {what} has the type {array.dtype}, the first had {dtype}", f"Convert all to {array.dtype}.")
+    if not becomes(array.dtype, dtype):
+        found = f"the {what} has the type {array.dtype}, those of most {dtype}"
+        raise misfit(plugin, entry, found, f"Encode all alike, as {dtype}.")
+    return _in_range(array, dtype, what, plugin, entry)
+
+
+def becomes(dtype: np.dtype, wanted: np.dtype) -> bool:
+    """Whether values of one type keep their meaning in another: in a wider one, and in floating-point numbers of 32 bits or
+    more."""
+    floats = dtype.kind == wanted.kind == "f" and wanted.itemsize >= FLOAT_BYTES
+    return floats or bool(np.can_cast(dtype, wanted, "safe"))
+
+
+def _in_range(array: np.ndarray, dtype: np.dtype, what: str, plugin: str, entry: str) -> np.ndarray:
+    """An array (any shape) cast to `dtype`. Raises Misfit where a finite value lies beyond it."""
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if array.dtype.kind == "f" and dtype.itemsize < array.dtype.itemsize:
+        beyond = int(np.count_nonzero(np.isfinite(array) & ~np.isfinite(cast)))
+        if beyond:
+            found = f"the {what} has {beyond} values beyond the range of {dtype}"
+            raise misfit(plugin, entry, found, "Give them in a smaller unit, or leave the entry out.")
+    return cast
 
 
 def _nothing(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> None:

@@ -103,17 +103,23 @@ class FileSource(ConfinedSource):
 
     `prepare` runs in the worker at the first start and keeps what it finds in `userdata` and in files of the job folder;
     `job_folder` is set before every call, so that a moved jobs directory does no harm. `prepared`
-    says that it ran.
+    says that it ran, `same_shape` whether its pictures must be of one size.
     """
 
     job_folder = Path()
     prepared = False
+    same_shape = True
 
     def prepare(self, report: ReportProblem) -> None:
         """Look at the files and write the lists. `report` takes one problem, a dictionary with `kind` and `reason`.
 
         Raises DataError where no data set can be made.
         """
+
+    @property
+    def keeps_sizes(self) -> bool:
+        """Whether somebody wants pictures that differ in size to stay so; known after `prepare`."""
+        return False
 
     def check_stop(self) -> None:
         """Long loops of `prepare` call it now and then: raises JobStopped when the job was requested to stop."""

@@ -1,0 +1,142 @@
+"""Looks at a spread of entries before any is written: what most samples are, the records become; and where none of them can be a
+record, or hardly any, the job ends at once instead of after a million."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from digits.domain.datasets import STAGES, DatasetSpec, ignored_in
+from digits.errors import DataError, DigitsError, JobStopped, Misfit
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import FileSource
+from digits.ingest.encode import entry_text, named, reason_of, samples_of
+from digits.ingest.left_out import LeftOut
+from digits.ingest.record_schema import Pair, RecordSchema, SampleFacts, infer_schema, sample_facts
+from digits.ingest.source import class_labels_of
+
+STEPS = (8, 64, 200)  # entries: more only where the first ones differ or could not be read
+IN_A_ROW = 100  # entries from the start of each stage, where none of the spread can be read
+KEPT = 8  # samples that are held against the schema with all they hold
+SURE = 64  # entries from which on their share says something about all
+Place = tuple[str, int]
+
+
+class Probe:
+    """What was seen of some entries, by stage. Of a sample only what it is stays in memory, apart from the first few."""
+
+    def __init__(self, source: DataIngestionInterface, spec: DatasetSpec, plugin: str, entries: dict[str, Sequence[Any]]) -> None:
+        self.source, self.spec, self.plugin, self.entries = source, spec, plugin, entries
+        self.class_labels = class_labels_of(source)
+        self.task = source.get_task() or ""
+        self.same_shape = spec.force_same_shape and not (isinstance(source, FileSource) and source.keeps_sizes)
+        self._facts: list[SampleFacts] = []
+        self._kept: list[tuple[str, Pair, SampleFacts]] = []
+        self._bad: list[tuple[str, DigitsError]] = []
+
+    def schema(self, should_stop: Callable[[], bool]) -> RecordSchema:
+        """The schema of most samples. Raises DataError or PluginError where no records can be made, JobStopped when requested."""
+        looked: set[Place] = set()
+        for places in self._rounds():
+            for stage, row in (place for place in places if place not in looked):
+                self._look(self.entries[stage][row])
+                if should_stop():
+                    raise JobStopped("Stopped while looking at the data.")
+            looked.update(places)
+            if len(self._facts) >= STEPS[0] and len({self._form_of(one) for one in self._facts}) == 1:
+                break
+        if not self._facts:
+            raise self._no_sample()
+        schema = infer_schema(
+            self._facts,
+            self.spec,
+            self.class_labels,
+            self.plugin,
+            self.task,
+            same_shape=self.same_shape,
+            are_pictures=isinstance(self.source, FileSource),
+        )
+        self._check(schema)
+        return replace(schema, ignored=ignored_in(self.source.describe())) if isinstance(self.source, FileSource) else schema
+
+    def _rounds(self) -> Iterator[list[Place]]:
+        """Entries to look at: spread over all stages, more and more of them; then the first of each until one can be read."""
+        counts = {stage: len(self.entries.get(stage, ())) for stage in STAGES}
+        ends = dict(zip(counts, np.cumsum(list(counts.values())).tolist(), strict=True))
+        total = sum(counts.values())
+        for step in STEPS:
+            rows = np.unique(np.linspace(0, total - 1, min(step, total)).astype(int)).tolist()
+            stages = [next(stage for stage, end in ends.items() if row < end) for row in rows]
+            yield [(stage, row - ends[stage] + counts[stage]) for stage, row in zip(stages, rows, strict=True)]
+        for stage, count in counts.items():
+            for row in range(min(count, IN_A_ROW)):
+                if self._facts:
+                    return
+                yield [(stage, row)]
+
+    def _look(self, entry: Any) -> None:
+        text = named(entry)
+        try:
+            samples = samples_of(self.source, entry, self.plugin)
+        except (DataError, Misfit) as error:
+            self._bad.append((entry_text(entry), error))
+            return
+        for pair in samples if isinstance(samples, list) else [samples]:
+            try:
+                facts = sample_facts(pair, text, self.plugin, self.task, bool(self.class_labels))
+            except Misfit as error:
+                self._bad.append((entry_text(entry), error))
+                continue
+            self._facts.append(facts)
+            if len(self._kept) < KEPT:
+                self._kept.append((text, pair, facts))
+
+    def _form_of(self, one: SampleFacts) -> tuple[Any, ...]:
+        """What is the same for samples that need no further look."""
+        array = one.label.kind == "array"
+        label = (one.label.kind, one.label.dtype if array else None, one.label.shape if array and self.same_shape else None)
+        return (one.shape if self.same_shape else one.shape[0], one.dtype, label)
+
+    def _no_sample(self) -> DigitsError:
+        """Why there is no record at all."""
+        first = self._bad[0][1] if self._bad else None
+        if isinstance(first, Misfit) and all(isinstance(error, Misfit) for _, error in self._bad):
+            return first
+        reasons = f" {self._tally().reasons()}" if self._bad else ""
+        return DataError(f"None of the entries could be read.{reasons}", advice="Check the files, and that digits may read them.")
+
+    def _check(self, schema: RecordSchema) -> None:
+        """Raises PluginError where no sample of the right form can be a record, DataError where hardly any is of it."""
+        fitting = [(text, pair) for text, pair, facts in self._kept if not _differs(schema, facts)]
+        faults = [fault for text, pair in fitting if (fault := _fault(schema, pair, text)) is not None]
+        if fitting and len(faults) == len(fitting):
+            raise faults[0]
+        others = [(text, fault) for text, pair, facts in self._kept if (fault := _fault(schema, pair, text)) is not None]
+        wrong = len(self._bad) + sum(_differs(schema, facts) for facts in self._facts)
+        seen = len(self._bad) + len(self._facts)
+        if seen >= SURE and wrong / seen > (1 + self.spec.max_left_out) / 2:
+            tally = self._tally()
+            tally.add([(text, reason_of(fault)) for text, fault in others], 0)
+            raise tally.error(f"{wrong} of {seen} entries that were looked at cannot be used")
+
+    def _tally(self) -> LeftOut:
+        tally = LeftOut(self.plugin, sum(map(len, self.entries.values())), self.spec.max_left_out)
+        tally.add([(text, reason_of(error)) for text, error in self._bad], len(self._bad))
+        return tally
+
+
+def _differs(schema: RecordSchema, facts: SampleFacts) -> bool:
+    return bool(schema.feature_form.differing(facts.shape, facts.dtype))
+
+
+def _fault(schema: RecordSchema, pair: Pair, text: str) -> Misfit | None:
+    """Why a sample cannot be a record of the schema."""
+    try:
+        schema.feature(pair[0], text)
+        schema.label(pair[1], text)
+    except Misfit as error:
+        return error
+    return None
