@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from digits.domain.datasets import MAX_LEFT_OUT
 from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import ConfigError
 from digits.utils.values import boolean
@@ -48,6 +49,10 @@ class Settings:
     cpu_processes: int = _help("Processes that share a training on the CPU where its form does not say how many (PyTorch).", 1)
     heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300)
     checkpoint_seconds: int = _help("Time between rolling checkpoints of a training.", CHECKPOINT_SECONDS)
+    max_left_out_percent: int = _help(
+        "A data set of which more entries cannot be used is not made, where its form does not say how many.",
+        round(100 * MAX_LEFT_OUT),
+    )
     min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
     predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
     web_threads: int = _help("Threads of the web server; each live page holds one.", 320)
@@ -141,6 +146,8 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(f"{sources['port']}: port is {settings.port}, expected 0 to 65535.")
     if settings.cpu_processes < 1:
         raise ConfigError(f"{sources['cpu_processes']}: cpu_processes is {settings.cpu_processes}, expected 1 or more.")
+    if not 0 <= (share := settings.max_left_out_percent) <= 100:
+        raise ConfigError(f"{sources['max_left_out_percent']}: max_left_out_percent is {share}, expected 0 to 100.")
     if settings.logfile_level.upper() not in LOG_LEVELS:
         raise ConfigError(
             f"{sources['logfile_level']}: logfile_level is {settings.logfile_level!r}, expected one of {LOG_LEVELS}."

@@ -31,8 +31,8 @@ def follow(service: Service, job_ids: Collection[str], *, quiet: bool = False, u
     with Progress(*columns, console=console, transient=True) as progress:
         jobs = _work(service, job_ids, _Bars(progress).show)
     for job in jobs:
-        colour = COLOURS[job.status.css]
-        console.print(f"[{colour}]{job.status.word}[/] {escape(job.name)}{escape(_best(job))}", highlight=False)
+        colour = COLOURS[job.css]
+        console.print(f"[{colour}]{job.status_words}[/] {escape(job.name)}{escape(_best(job))}", highlight=False)
         if job.status == Status.ERROR:
             click.echo(job.error or job.message, err=True)
     return all(job.status == Status.DONE for job in jobs) and len(jobs) == len(job_ids)

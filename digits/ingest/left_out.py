@@ -13,7 +13,7 @@ from digits.utils.values import counted
 NAMED_REASONS = 3
 TOLD_APART = 1000  # reasons; what comes beyond them is counted together
 REASON_TEXT = 300  # characters of a reason in a message
-ADVICE = "Correct them, or let a larger share be left out (`max_left_out`)."
+ADVICE = "Correct them, or allow more in `Left out at most (%)`."
 NUMBERS = re.compile(r"\d+")
 
 
@@ -30,7 +30,7 @@ class LeftOut:
         """Take in some entries with their reasons; `lost` of all entries they are."""
         self.lost += lost
         for entry, reason in skipped:
-            kind = NUMBERS.sub("#", reason.replace(entry, "").split("\n", 1)[0])
+            kind = NUMBERS.sub("#", reason.split("\n", 1)[0]).replace(NUMBERS.sub("#", entry), "")
             if kind not in self._first:
                 if len(self._first) >= TOLD_APART:
                     continue

@@ -32,6 +32,7 @@ from digits.tasks.label_forms import (
     numeric,
     stored_label,
 )
+from digits.utils.values import counted
 
 # `auto` leaves features up to this size unencoded (256×256 colour): PNG would save about a third of the disk, but cost more
 # than all the rest of making the data set, and its decoding would cost more than reading in each epoch.
@@ -155,7 +156,7 @@ def _channels_and_type(samples: Sequence[SampleFacts], are_pictures: bool) -> tu
     def rank(one: tuple[int, np.dtype]) -> tuple[int, int, int]:
         form = ArrayForm((one[0], 0, 0), one[1], are_pictures)
         fitting = sum(n for (c, dtype), n in counts.items() if not form.differing((c, 1, 1), dtype))
-        return counts[one], fitting, one[0]
+        return counts[one], fitting, one[0] if fitting > counts[one] else 0
 
     return max(counts, key=rank)
 
@@ -180,7 +181,8 @@ def check_finite(array: np.ndarray, what: str, plugin: str, entry: str) -> None:
         array = np.stack([array[name] for name in ("x0", "y0", "x1", "y1")])
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         count = int(np.count_nonzero(~np.isfinite(array)))
-        raise misfit(plugin, entry, f"the {what} has {count} values that are NaN or infinite", "Replace them or skip the entry.")
+        found = f"the {what} has {counted(count, 'value')} of NaN or infinity"
+        raise misfit(plugin, entry, found, "Replace them, or leave the entry out.")
 
 
 def _feature_encoding(wanted: str, shape: tuple[int, ...], dtype: np.dtype, same: bool, plugin: str) -> str:

@@ -52,10 +52,11 @@ def preview(
 
 def _looked_at(source: DataIngestionInterface, plugin: str, same_shape: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="digits-preview-") as folder:
-        problems = _prepare(source, Path(folder))
+        problems = _prepare(source, Path(folder), same_shape)
         entries = {stage: entries_of(source, stage, plugin) for stage in STAGES}
         samples, arrays = _samples(source, entries, plugin)
-    problems = (_several_sizes(samples) if same_shape else []) + problems
+    keeps = isinstance(source, FileSource) and source.keeps_sizes
+    problems = (_several_sizes(samples) if same_shape and not keeps else []) + problems
     answer = {
         "counts": {stage: len(items) for stage, items in entries.items()},
         "class_labels": list(class_labels_of(source)),
@@ -73,10 +74,10 @@ def _colours(source: DataIngestionInterface, samples: Sequence[Mapping[str, Any]
     return label_forms.colours({str(sample.get("kind")) for sample in samples}, palette, names)
 
 
-def _prepare(source: DataIngestionInterface, folder: Path) -> list[dict[str, Any]]:
+def _prepare(source: DataIngestionInterface, folder: Path, same_shape: bool) -> list[dict[str, Any]]:
     problems: list[dict[str, Any]] = []
     if isinstance(source, FileSource):
-        source.job_folder = folder
+        source.job_folder, source.same_shape = folder, same_shape
         source.prepare(problems.append)
     return problems
 

@@ -74,6 +74,7 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "priority": job.priority,
         "used_gpus": job.used_gpus,
         "summary": job.summary,
+        "left_out": job.left_out,
         "refs": references,
         "stopping": job.requested_action == Action.ABORT,
         "deleted": job.deleted is not None,

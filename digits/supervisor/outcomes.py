@@ -63,7 +63,8 @@ def resumption_words(job: Job, run: RunSummary) -> str:
 
 
 def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
-    """What a finished data set turned out to be: its task; for lists classes, entries of the splits, image shape, problems."""
+    """What a finished data set turned out to be: its task; for lists classes, entries of the splits, image shape, problems,
+    how much was left out."""
     if status != Status.DONE or job.kind != Kind.DATASET:
         return {}
     try:
@@ -72,7 +73,8 @@ def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]
         return {}
     counts = {name: split.entries for name, split in info.splits.items()}
     found = {"classes": len(info.class_labels), "entries": sum(counts.values()), "splits": counts, "problems": info.problems}
-    summary = {**job.summary, **found, "feature_shape": list(info.feature_shape or ())}
+    found |= {"left_out": info.left_out, "feature_shape": list(info.feature_shape or ())}
+    summary = {**job.summary, **found}
     return {"task": folder.settle_task().task, "summary": summary}
 
 

@@ -94,7 +94,7 @@ def label_fields(samples: Sequence[LabelFacts], spec: DatasetSpec, same_shape: b
         shape = most(one.shape for one in alike)
         return {"label_kind": kind, "label_shape": shape, "label_dtype": "float32", "label_encoding": "none"}
     if kind == "index":
-        if all(one.is_whole for one in alike):
+        if most(one.is_whole for one in alike) if has_classes else all(one.is_whole for one in alike):
             return {"label_kind": "index", "label_shape": (), "label_dtype": "int64"}
         return {"label_kind": "vector", "label_shape": (1,), "label_dtype": "float32"}
     shape, dtype = most((one.shape, one.dtype) for one in alike)

@@ -11,10 +11,12 @@ import numpy as np
 
 from digits.errors import LoadImageError
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.source import Sample
 
 CASES: dict[str, Any] = {
     "pair": lambda x: (np.full((1, 4, 5), x % 256, np.uint8), x % 2),
     "list": lambda x: [(np.full((1, 4, 5), x, np.uint8), i) for i in range(x % 3)],
+    "some of a list": lambda x: [(np.full((1, 4, 5 + (x == 0 and i == 1)), x, np.uint8), i) for i in range(3)],
     "numpy scalar": lambda x: (np.zeros((1, 4, 5)), np.int32(x)),
     "mark": lambda x: (np.zeros((1, 4, 5)), 1_000_000 + x),
     "sign": lambda x: (np.zeros((1, 4, 5)), (-1) ** x),
@@ -41,10 +43,51 @@ CASES: dict[str, Any] = {
     "label beyond": lambda x: (np.zeros((1, 4, 5)), 5),
     "kind changes": lambda x: (np.zeros((1, 4, 5)), np.zeros((1, 2, 2)) if x == 11 else 0),
     "dies": lambda x: os._exit(7) if x == 90 else CASES["pair"](x),
+    "slow, some bad": lambda x: time.sleep(0.02) or (CASES["flat"](x) if x % 9 == 4 else CASES["pair"](x)),
     "slow": lambda x: time.sleep(0.02) or CASES["pair"](x),
     "slower": lambda x: time.sleep(0.06) or CASES["pair"](x),
+    "half a class": lambda x: (np.full((1, 4, 5), x, np.uint8), 0.5 if x == 3 else x % 2),
+    "copies": lambda x: (np.full((1, 4, 5), x % 1000, np.uint8), int(x == 1002) or x % 2),
     "where": lambda x: (np.full((1, 1, 1), os.getpid(), np.int64), 0),
 }
+
+
+COLOUR = {  # what the entries of a mixture of 8-bit RGB pictures give, by the word that the plan has for them
+    "plain": lambda x: (np.full((3, 4, 5), x, np.uint8), x % 2),
+    "list": lambda x: [(np.full((3, 4, 5), x, np.uint8), x % 2)],
+    "grey": lambda x: (np.full((1, 4, 5), x, np.uint8), x % 2),
+    "none": lambda x: None,
+    "three": lambda x: (0, 0, 0),
+    "raises": lambda x: _raise(KeyError("oops")),
+    "torn": lambda x: _raise(LoadImageError(f"{x} is torn.")),
+    "feature none": lambda x: (None, 0),
+    "flat": lambda x: (np.zeros((4, 5)), 0),
+    "other size": lambda x: (np.zeros((3, 4, 6), np.uint8), 0),
+    "other channels": lambda x: (np.zeros((2, 4, 5), np.uint8), 0),
+    "other type": lambda x: (np.zeros((3, 4, 5), np.int16), 0),
+    "grey of another type": lambda x: (np.zeros((1, 4, 5), np.uint16), 0),
+    "ragged": lambda x: ([[[1, 2], [3]]], 0),
+    "ragged label": lambda x: (np.zeros((3, 4, 5), np.uint8), [[1, 2], [3]]),
+    "other kind": lambda x: (np.zeros((3, 4, 5), np.uint8), np.zeros((1, 4, 5))),
+    "no label": lambda x: (np.zeros((3, 4, 5), np.uint8), None),
+    "no number": lambda x: (np.zeros((3, 4, 5), np.uint8), np.float64("nan")),
+    "huge": lambda x: (np.zeros((3, 4, 5), np.uint8), 2**63),
+    "odd digest": lambda x: Sample(np.zeros((3, 4, 5), np.uint8), 0, digest=b"123"),
+}
+FLOATS = {  # and of one of float32 arrays with a number each
+    "plain": lambda x: (np.full((1, 4, 5), x, np.float32), x + 0.5),
+    "double": lambda x: (np.full((1, 4, 5), x, np.float64), x + 0.5),
+    "whole": lambda x: (np.full((1, 4, 5), x, np.uint16), np.float64(x)),
+    "nan": lambda x: (np.full((1, 4, 5), np.nan, np.float32), 0.5),
+    "infinite": lambda x: (np.full((1, 4, 5), -np.inf, np.float32), 0.5),
+    "beyond": lambda x: (np.full((1, 4, 5), 1e300), 0.5),
+    "label beyond": lambda x: (np.zeros((1, 4, 5), np.float32), 1e300),
+    "label nan": lambda x: (np.zeros((1, 4, 5), np.float32), np.nan),
+    "two numbers": lambda x: (np.zeros((1, 4, 5), np.float32), np.zeros((1, 1, 2))),
+    "complex": lambda x: (np.zeros((1, 4, 5), complex), 0.5),
+    "long": lambda x: (np.zeros((1, 4, 5), np.int64), 0.5),
+}
+MIXTURES = {"colour": COLOUR, "floats": FLOATS}
 
 
 LISTS: dict[str, Any] = {
@@ -89,7 +132,11 @@ class DataIngestion(DataIngestionInterface):
     def itemize_entries(self, stage: str) -> Any:
         if self.case in LISTS:
             return LISTS[self.case]() if stage == "train_db" else []
-        return list(range({"train_db": self.count, "val_db": self.val_count}.get(stage, 0)))
+        count = {"train_db": self.count, "val_db": self.val_count}.get(stage, 0)
+        first = 1000 if self.case == "copies" and stage == "val_db" else 0
+        return list(range(first, first + count))
 
     def encode_entry(self, entry: int) -> Any:
+        if self.case in MIXTURES:
+            return MIXTURES[self.case][self.userdata["plan"][entry]](entry)
         return CASES.get(self.case, CASES["pair"])(int(entry))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -77,7 +78,7 @@ def test_abort_leaves_nothing_that_looks_whole(tmp_path: Path, plugin_site: Path
 
 
 def test_a_killed_job_starts_again_without_doubles(tmp_path: Path, plugin_site: Path) -> None:
-    folder = make_job(tmp_path / "jobs", "test-source", {"case": "slow", "count": 120, "val_count": 30})
+    folder = make_job(tmp_path / "jobs", "test-source", {"case": "slow, some bad", "count": 120, "val_count": 30})
     with worker(folder, plugin_site) as process:
         wait_for(lambda: done(folder) > 0)
         process.kill()
@@ -90,4 +91,7 @@ def test_a_killed_job_starts_again_without_doubles(tmp_path: Path, plugin_site: 
         assert process.wait(PATIENCE_SECONDS) == 0
     for name, count in (("train_db", 120), ("val_db", 30)):
         reader = open_records(folder.path / name)
-        assert reader.column("key", range(len(reader))) == [f"{i:09d}" for i in range(count)]
+        assert reader.column("key", range(len(reader))) == [f"{i:09d}" for i in range(count) if i % 9 != 4]
+    problems = [json.loads(line) for line in folder.problems_file.read_text().splitlines()]
+    left_out = [(one["stage"], int(one["entry"])) for one in problems if one["kind"] == "skipped"]
+    assert left_out == [(name, i) for name, count in (("train_db", 120), ("val_db", 30)) for i in range(count) if i % 9 == 4]

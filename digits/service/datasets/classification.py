@@ -18,7 +18,17 @@ from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets import folder_checks
 from digits.service.datasets.contents import CLASSIFICATION, compression, feature_encoding, is_classification
-from digits.service.datasets.source import Errors, FormPage, Made, Source, create_dataset, roots
+from digits.service.datasets.source import (
+    LEFT_OUT_HELP,
+    LEFT_OUT_TITLE,
+    Errors,
+    FormPage,
+    Made,
+    Source,
+    create_dataset,
+    max_left_out,
+    roots,
+)
 from digits.service.files.confine import confine, readable_file, readable_folder
 from digits.service.forms import BoundForm, FormModel, extra_of, option, parse
 from digits.service.jobs import stored_form
@@ -38,7 +48,7 @@ Found = dict[str, list[str]]  # messages by field
 STAGES = ("train", "val", "test")
 UPLOADED = "uploaded:"  # marks, in a stored form, a text file that was copied into the job's folder
 UPLOAD_FIELDS = ("textfile_train_images", "textfile_val_images", "textfile_test_images", "textfile_labels_file")
-NOT_FOR_INGEST = ("dataset_name", "group_name", "encoding", "backend", "compression")
+NOT_FOR_INGEST = ("dataset_name", "group_name", "encoding", "max_left_out", "backend", "compression")
 LEAD = "Pictures that each belong to one class become a data set: resized, split into training, validation and test, and checked."
 
 _PCT = "Taken from each class, so that every split has the same mix of classes."
@@ -126,6 +136,7 @@ class ClassificationDatasetForm(FormModel):
         choices=ENCODINGS,
         advanced=True,
     )
+    max_left_out: int | None = option(None, LEFT_OUT_TITLE, LEFT_OUT_HELP, ge=0, le=100, advanced=True)
     backend: str = option("lmdb", "Backend", "Kept for scripts; records are always Arrow files.", choices=BACKENDS, advanced=True)
     compression: str = option(
         "none", "Compression", "Kept for scripts; records are always Arrow files.", choices=COMPRESSIONS, advanced=True
@@ -282,6 +293,7 @@ class ClassificationFormSource(Source):
             extension_data={**_ingest_values(service, form), **uploads},
             feature_encoding=feature_encoding(form.model_dump()),
             force_same_shape=not form.keep_size,
+            max_left_out=max_left_out(service, form.max_left_out),
             backend=form.backend,
             compression=compression(form.model_dump()),
         )

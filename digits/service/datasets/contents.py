@@ -20,7 +20,8 @@ WITHOUT_LABEL_DB = {"index", "none"}  # label kinds that need no database of the
 
 
 def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
-    """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory and what each stage found.
+    """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory, how much was left out (None before it is
+    done) and what each stage found.
 
     StorageError for one of a task that is not known.
     """
@@ -29,14 +30,14 @@ def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str,
     if not verbose:
         return value
     folder = service.folder(job.id)
-    value["directory"] = str(folder.path)
+    info = folder.find_dataset_info()
+    value |= {"directory": str(folder.path), "left_out": info.left_out if info else None}
     if is_classification(job):
         form = folder.request().form
-        info = folder.find_dataset_info()
         value["ParseFolderTasks"] = parse_folder_tasks(form, info)
         value["CreateDbTasks"] = create_db_tasks(form, info)
     else:
-        value |= records_dict(folder.find_dataset_info())
+        value |= records_dict(info)
     return value
 
 

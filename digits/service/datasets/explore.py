@@ -128,6 +128,7 @@ def statistics(service: Service, job: Job) -> dict[str, Any]:
         "sizes": [list(row) for row in info.sizes],
         "size_map": size_map(info.sizes),
         "problems": info.problems,
+        "left_out": info.left_out,
         "duplicates": info.duplicates,
         "content_hash": info.content_hash,
         "mean_image": info.mean_image,

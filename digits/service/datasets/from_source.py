@@ -12,7 +12,18 @@ from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import Resources
 from digits.errors import DigitsError, FormErrors, NotFound, PluginError
 from digits.service import Service
-from digits.service.datasets.source import Errors, FormPage, Made, PluginForm, Source, roots, unknown_task
+from digits.service.datasets.source import (
+    LEFT_OUT_HELP,
+    LEFT_OUT_TITLE,
+    Errors,
+    FormPage,
+    Made,
+    PluginForm,
+    Source,
+    max_left_out,
+    roots,
+    unknown_task,
+)
 from digits.service.files.confine import readable_folder
 from digits.service.files.form_files import keep_form_files
 from digits.service.forms import BoundForm, FormModel, option, parse
@@ -46,8 +57,9 @@ class RecordsForm(FormModel):
         "lmdb", "Backend", "Echoed for scripts; the store is ours.", choices={"lmdb": "LMDB"}, advanced=True
     )
     dsopts_force_same_shape: int = option(
-        1, "Enforce same shape", "Refuse entries of another shape than the first.", choices={"1": "Yes", "0": "No"}
+        1, "Enforce same shape", "Leave out entries of another shape than most.", choices={"1": "Yes", "0": "No"}
     )
+    dsopts_max_left_out: int | None = option(None, LEFT_OUT_TITLE, LEFT_OUT_HELP, ge=0, le=100, advanced=True)
 
 
 OWN_FIELDS = frozenset(RecordsForm.model_fields) | {"clone", "username", "csrf_token", "job_id"}
@@ -93,6 +105,7 @@ class PluginSource(Source):
             batch_size=form.dsopts_batch_size,
             num_threads=form.dsopts_num_threads,
             force_same_shape=bool(form.dsopts_force_same_shape),
+            max_left_out=max_left_out(service, form.dsopts_max_left_out),
             backend=form.dsopts_backend,
         )
         cpus = max(1, min(form.dsopts_num_threads, service.settings.cpu_slots or os.cpu_count() or 1))

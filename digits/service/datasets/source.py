@@ -26,6 +26,8 @@ from digits.storage.jobs.store import Job
 
 FOUND = ("counts", "class_labels", "colours", "problems", "problem_count", "samples")  # of a preview
 Errors = Mapping[str, list[str]]
+LEFT_OUT_TITLE = "Left out at most (%)"
+LEFT_OUT_HELP = "Entries that cannot be used are left out and listed; more of them end the job. Blank: as the server says."
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Made:
     form: dict[str, Any]
     resources: Resources
     summary: dict[str, Any] = field(default_factory=dict)
+
+
+def max_left_out(service: Service, percent: int | None) -> float:
+    """The share of the entries that may be unusable: what a form says in percent, else the server."""
+    return (service.settings.max_left_out_percent if percent is None else percent) / 100
 
 
 class Source(ABC):

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Select, String, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
-from digits.domain.jobs import Status
+from digits.domain.datasets import left_out
+from digits.domain.jobs import Kind, Status
 from digits.errors import BadRequest
 from digits.storage.jobs.tables import JobRow, OutputRow
 
@@ -70,6 +71,27 @@ class Job:
     def elapsed(self) -> float:
         """Seconds of work so far, 0 before the first start."""
         return (self.finished or time.time()) - self.started if self.started else 0.0
+
+    @property
+    def left_out(self) -> dict[str, Any] | None:
+        """How much a finished data set lacks, in the words of `domain.datasets.left_out`; None for all else."""
+        if self.kind != Kind.DATASET or "entries" not in self.summary:
+            return None
+        known = self.summary.get("left_out")  # rows of older versions counted skipped entries alone
+        return known or left_out(int(self.summary.get("problems") or 0), int(self.summary["entries"]))
+
+    @property
+    def status_words(self) -> str:
+        """The status, and how much is missing where that is much."""
+        missing = self.left_out
+        if missing is None or not missing["much"]:
+            return self.status.word
+        return f"{self.status.word}, {100 * missing['share']:.0f} % left out"
+
+    @property
+    def css(self) -> str:
+        """Bootstrap's contextual colour name: that of the status, but a warning where much is missing."""
+        return self.status.css if self.status_words == self.status.word else "warning"
 
 
 JOB_FIELDS = tuple(f.name for f in fields(Job))

@@ -29,6 +29,7 @@ def register(app: Flask) -> None:
         "ago": ago,
         "duration": duration,
         "pill": pill,
+        "job_pill": job_pill,
         "sort_of": sort_of,
     }
     app.jinja_env.filters.update(filters)
@@ -109,6 +110,12 @@ def pill(status: Status | str) -> Markup:
     """The coloured word of a status."""
     value = Status(str(status))
     return Markup('<span class="pill pill-{}" data-status="{}">{}</span>').format(value.word.lower(), value, value.word)
+
+
+def job_pill(job: Any) -> Markup:
+    """The coloured word of a job's status; amber with the number where much of a data set was left out."""
+    css = job.status.word.lower() if job.css == job.status.css else "partly"
+    return Markup('<span class="pill pill-{}" data-status="{}">{}</span>').format(css, job.status, job.status_words)
 
 
 def has_permission(job: Any, action: str = "edit") -> bool:

@@ -105,7 +105,9 @@ class TextFileIngestion(ClassificationSource):
             if entry is None:
                 bad += bool(line.strip())
                 if line.strip() and bad <= LISTED_LINES:
-                    report({"kind": "line", "stage": stage, "entry": f"line {number}: {line[:200]}", "reason": GRAMMAR})
+                    report(
+                        {"kind": "line", "stage": stage, "entry": f"line {number}: {line[:200]}", "reason": GRAMMAR, "lost": 1}
+                    )
                 continue
             if entry[1] >= classes:
                 raise DataError(

@@ -61,7 +61,7 @@ class DataIngestion(regression.DataIngestion):
             if name:
                 found.setdefault(name, {})[label] = path
             else:
-                findings.add("pair", "It lies in no folder of a label; it is left out.", path, TRAIN_DB)
+                findings.add("pair", "It lies in no folder of a label; it is left out.", path, TRAIN_DB, lost=True)
         labels = sorted({label for paths in found.values() for label in paths})
         if not labels:
             raise DataError(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
@@ -20,15 +18,14 @@ from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ListedOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.images.sizes import PAD, Size
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
 from digits.extensions.data.source import Options, Sample
-from digits.images.place import Fit
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
 from digits.utils.confinement import ADVICE
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
-PAD_TO = 32  # networks halve the picture five times
 LISTED_FAULTS = 3
 FAULTS = ("annotation", "box", "unknown-class")  # kinds of problems that take objects away
 Notes = list[tuple[str, str]]
@@ -36,7 +33,7 @@ Notes = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class DetectionOptions(ListedOptions):
-    """Sizes of 0 keep those of the files; `unequal_sizes` is what happens then to pictures that differ."""
+    """Padding and sizes of 0 keep those of the files."""
 
     train_image_folder: str = ""
     train_label_folder: str = ""
@@ -54,7 +51,7 @@ class DetectionOptions(ListedOptions):
     padding_image_height: int = 0
     resize_image_width: int = 0
     resize_image_height: int = 0
-    unequal_sizes: str = "pad"  # pad | keep
+    unequal_sizes: str = PAD
 
 
 class DataIngestion(ImageSource):
@@ -84,7 +81,6 @@ class DataIngestion(ImageSource):
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
         entries = {stage: self._entries(stage, reading, classes, findings) for stage, reading in readings.items()}
         self._check(entries, findings)
-        self._choose_padding(item.picture for reading in readings.values() for item in reading.pictures)
         return entries
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
@@ -105,10 +101,16 @@ class DataIngestion(ImageSource):
         )
 
     @property
-    def fit(self) -> Fit:
-        padding = self.userdata.get("padding") or (0, 0)
-        o = self.options
-        return Fit(o.resize_image_width, o.resize_image_height, o.resize_mode, int(padding[0]), int(padding[1]))
+    def given_size(self) -> Size | None:
+        size = (self.options.resize_image_width, self.options.resize_image_height)
+        return size if all(size) else None
+
+    def choose_size(self, entries: Entries, findings: Findings) -> None:
+        given = (self.options.padding_image_width, self.options.padding_image_height)
+        if all(given):
+            self.userdata["padding"] = given
+        else:
+            super().choose_size(entries, findings)
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "annotation_format": self.userdata.get("format", "")}
@@ -175,18 +177,6 @@ class DataIngestion(ImageSource):
                 advice="Check the label folder, the format and the list of classes.",
             )
 
-    def _choose_padding(self, pictures: Iterable[str]) -> None:
-        """What the form says; without it pictures of several sizes are padded to the largest, in steps of 32 pixels."""
-        given = (self.options.padding_image_width, self.options.padding_image_height)
-        if all(given):
-            self.userdata["padding"] = given
-            return
-        resized = self.options.resize_image_width and self.options.resize_image_height
-        sizes = set() if resized or self.options.unequal_sizes == "keep" else {_size(path) for path in pictures}
-        sizes.discard((0, 0))
-        largest = [max((size[axis] for size in sizes), default=0) for axis in (0, 1)]
-        self.userdata["padding"] = tuple(-(-side // PAD_TO) * PAD_TO for side in largest) if len(sizes) > 1 else (0, 0)
-
 
 def _rows(item: Annotated, classes: ClassMap, stage: str, findings: Findings) -> list[list[float]]:
     rows = []
@@ -242,13 +232,3 @@ def _moved(boxes: np.ndarray, corners: np.ndarray, size: tuple[int, int]) -> np.
     for place, name in enumerate(("x0", "y0", "x1", "y1")):
         boxes[name] = corners[:, place]
     return boxes[(boxes["x1"] > boxes["x0"]) & (boxes["y1"] > boxes["y0"])]
-
-
-def _size(path: str) -> tuple[int, int]:
-    """(width, height) as it will be read; (0, 0) for a file that cannot be read."""
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            return (image.height, image.width) if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return 0, 0

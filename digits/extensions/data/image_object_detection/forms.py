@@ -17,6 +17,7 @@ from digits.extensions.data.images.form_parts import (
     percent_field,
     seed_field,
     size_field,
+    unequal_sizes_field,
 )
 from digits.utils import forms
 
@@ -132,12 +133,7 @@ class DatasetForm(ImageForm):
     resize_image_width = size_field("Resize width", "After padding; blank keeps the size.")
     resize_image_height = size_field("Resize height", "After padding; blank keeps the size.")
     resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
-    unequal_sizes = forms.SelectField(
-        "Pictures of several sizes",
-        choices=[("pad", "Pad all to the largest"), ("keep", "Keep each size (switch off `Enforce same shape`)")],
-        default="pad",
-        tooltip="Where neither padding nor resizing is given.",
-    )
+    unequal_sizes = unequal_sizes_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

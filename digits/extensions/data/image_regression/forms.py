@@ -15,6 +15,7 @@ from digits.extensions.data.images.form_parts import (
     readable_file,
     seed_field,
     size_field,
+    unequal_sizes_field,
 )
 from digits.utils import forms
 
@@ -37,7 +38,7 @@ class DatasetForm(ImageForm):
             SPLIT_GROUP,
             ("val_image_folder", "val_values_file", "test_image_folder", "test_values_file", "group_pattern", "seed"),
         ),
-        ("Size", ("channel_conversion", "resize_width", "resize_height", "resize_mode")),
+        ("Size", ("channel_conversion", "resize_width", "resize_height", "resize_mode", "unequal_sizes")),
     )
 
     image_folder = folder_field("Image folder", "The pictures, also in sub-folders.")
@@ -73,3 +74,4 @@ class DatasetForm(ImageForm):
     resize_width = size_field("Width")
     resize_height = size_field("Height")
     resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
+    unequal_sizes = unequal_sizes_field()

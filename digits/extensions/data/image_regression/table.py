@@ -52,7 +52,7 @@ def read_table(
         found = _numbers(cells, values, wanted.labels) if picture else "unknown"
         if isinstance(found, str):
             if picture:
-                findings.add("annotation", f"{','.join(cells)[:100]!r}: {found} Left out.", path, stage, number)
+                findings.add("annotation", f"{','.join(cells)[:100]!r}: {found} Left out.", path, stage, number, lost=True)
         elif picture:
             rows.append((picture, found))
     return _checked(Table([header[place] for place in values], rows), path)
@@ -92,7 +92,7 @@ def _picture(
     name = cells[image] if len(cells) > image else ""
     found = names.find(name) if name else None
     if found is None:
-        findings.add("pair", f"The folder has no picture {name!r}; the line is left out.", path, stage, number)
+        findings.add("pair", f"The folder has no picture {name!r}; the line is left out.", path, stage, number, lost=True)
     return found
 
 

@@ -153,7 +153,7 @@ class DataIngestion(PairSource):
         for name in sorted(coco.pictures):
             path = names.find(name)
             if path is None:
-                findings.add("pair", f"{coco.path} lists it, but the picture folder lacks it; left out.", name, stage)
+                findings.add("pair", f"{coco.path} lists it, but the picture folder lacks it; left out.", name, stage, lost=True)
                 continue
             drawings = []
             for annotation in coco.annotations.get(coco.pictures[name], ()):

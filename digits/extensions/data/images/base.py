@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from digits.domain.datasets import STAGES
 from digits.errors import DataError, LoadImageError
 from digits.extensions.data.classification.lists import pictures
+from digits.extensions.data.images import sizes
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ImageOptions
 from digits.extensions.data.source import FileSource, Options, ReportProblem
@@ -60,6 +61,7 @@ class ImageSource(FileSource):
     def prepare(self, report: ReportProblem) -> None:
         findings = Findings(report)
         entries = self.collect(findings)
+        self.choose_size(entries, findings)
         findings.finish()
         for stage in STAGES:
             self._write(stage, entries.get(stage, []))
@@ -83,7 +85,34 @@ class ImageSource(FileSource):
 
     @property
     def fit(self) -> Fit:
-        return Fit(self.options.resize_width, self.options.resize_height, self.options.resize_mode)
+        width, height = self.given_size or self.userdata.get("size") or sizes.NO_SIZE
+        pad_width, pad_height = self.userdata.get("padding") or sizes.NO_SIZE
+        return Fit(width, height, self.options.resize_mode, pad_width, pad_height)
+
+    @property
+    def given_size(self) -> sizes.Size | None:
+        """(width, height) of the form; None where it gives none."""
+        size = (self.options.resize_width, self.options.resize_height)
+        return size if all(size) else None
+
+    @property
+    def keeps_sizes(self) -> bool:
+        return self.userdata.get("unequal_sizes") == sizes.KEEP
+
+    def choose_size(self, entries: Entries, findings: Findings) -> None:
+        """What becomes of pictures that differ in size, where the form gives none."""
+        if self.given_size:
+            return
+        how = self.options.unequal_sizes or (sizes.PAD if self.same_shape else sizes.KEEP)
+        found = sizes.sizes_of((entry[0] for items in entries.values() for entry in items), self.check_stop)
+        chosen = sizes.choose(found, how, self.options.resize_mode)
+        self.userdata |= {"unequal_sizes": chosen.how, "padding": chosen.padding, "size": chosen.size}
+        if chosen.words:
+            findings.add("size", chosen.words)
+        self.fit_labels(chosen, entries, found)
+
+    def fit_labels(self, chosen: sizes.Choice, entries: Entries, found: list[sizes.Size]) -> None:
+        """Choose sizes of labels that are pictures of their own; `found` are those of the pictures of all entries in order."""
 
     def describe(self) -> dict[str, Any]:
         channels = {"RGB": 3, "L": 1}.get(self.options.channel_conversion, 0)

@@ -41,7 +41,7 @@ def read_coco(path: str, findings: Findings, stage: str) -> CocoFile:
     for picture in content["images"]:
         name = picture.get("file_name") if isinstance(picture, dict) else None
         if not name:
-            findings.add("annotation", "A picture has no file_name; it is left out.", path, stage)
+            findings.add("annotation", "A picture has no file_name; it is left out.", path, stage, lost=True)
             continue
         result.pictures[str(name)] = _number(picture, "id", path, f"picture {name}")
     _sort_annotations(content["annotations"], result, findings, stage)

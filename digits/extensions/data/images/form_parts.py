@@ -9,10 +9,16 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import ValidationError, validators
 
+from digits.extensions.data.images.sizes import KEEP, PAD, RESIZE
 from digits.utils import forms
 from digits.utils.constants import RESIZE_MODE_TITLES
 
 CONVERSIONS = [("none", "None (as in the files)"), ("RGB", "RGB"), ("L", "Grayscale")]
+UNEQUAL_SIZES = [
+    (PAD, "Pad all to the largest"),
+    (RESIZE, "Resize all to the size of most"),
+    (KEEP, "Keep each size, for training on crops"),
+]
 RESIZE_MODES = [(mode, RESIZE_MODE_TITLES[mode]) for mode in ("squash", "fill", "crop")]
 
 
@@ -66,6 +72,13 @@ def size_field(label: str, tooltip: str = "Pixels; blank keeps the size of the f
     """A width or height that need not be given."""
     checks = [validators.Optional(), validators.NumberRange(1, 65536)]
     return forms.IntegerField(label, default=default, validators=checks, tooltip=tooltip)
+
+
+def unequal_sizes_field() -> Any:
+    """What becomes of pictures of several sizes."""
+    return forms.SelectField(
+        "Pictures of several sizes", choices=UNEQUAL_SIZES, default=PAD, tooltip="Where no width and height are given above."
+    )
 
 
 def seed_field() -> Any:

@@ -13,6 +13,7 @@ from digits.extensions.data.images.form_parts import (
     percent_field,
     seed_field,
     size_field,
+    unequal_sizes_field,
 )
 from digits.utils import forms
 
@@ -41,7 +42,7 @@ SEPARATE_FIELDS = (
     "test_label_folder",
 )
 LIST_FIELDS = ("train_list_file", "val_list_file", "test_list_file", "group_pattern", "seed")
-SIZE_FIELDS = ("channel_conversion", "resize_width", "resize_height", "resize_mode")
+SIZE_FIELDS = ("channel_conversion", "resize_width", "resize_height", "resize_mode", "unequal_sizes")
 
 
 class PairForm(ImageForm):
@@ -76,6 +77,7 @@ class PairForm(ImageForm):
     resize_width = size_field("Width")
     resize_height = size_field("Height")
     resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
+    unequal_sizes = unequal_sizes_field()
 
     def check(self) -> bool:
         fine = super().check()

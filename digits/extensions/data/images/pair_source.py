@@ -62,8 +62,10 @@ class PairSource(ImageSource):
     def _report_unpaired(
         self, features: list[str], labels: list[str], root: str, label_root: str, stage: str, findings: Findings
     ) -> None:
+        lost = not self.options.list_files  # which name the pictures that are wanted
         for path in features:
-            findings.add("pair", f"No {self.LABEL_WORD} of this name in {label_root}; the picture is left out.", path, stage)
+            reason = f"No {self.LABEL_WORD} of this name in {label_root}; the picture is left out."
+            findings.add("pair", reason, path, stage, lost=lost)
         for path in labels:
             findings.add("pair", f"No picture of this name in {root}; the {self.LABEL_WORD} is left out.", path, stage)
 

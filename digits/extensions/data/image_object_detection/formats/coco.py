@@ -25,7 +25,9 @@ def read(request: Request) -> Reading:
     for name, number in coco.pictures.items():
         path = names.find(name)
         if path is None:
-            request.findings.add("pair", f"{file} lists it, but {request.root} lacks it; left out.", name, request.stage)
+            request.findings.add(
+                "pair", f"{file} lists it, but {request.root} lacks it; left out.", name, request.stage, lost=True
+            )
             continue
         boxes = [_box(item, coco, request) for item in coco.annotations.get(number, ())]
         reading.pictures.append(Annotated(path, [box for box in boxes if box is not None], file))

@@ -68,7 +68,7 @@ def partners(request: Request, ending: str, without_file_is_empty: bool = False)
             yield picture, ""
         else:
             reason = f"No {ending} file of this name in {request.labels}; left out. An empty file says that there is no object."
-            request.findings.add("pair", reason, picture, request.stage)
+            request.findings.add("pair", reason, picture, request.stage, lost=True)
 
 
 def lines_of(path: str) -> list[str]:

@@ -23,7 +23,7 @@ def read(request: Request) -> Reading:
         try:
             root = parse(file)
         except DataError as error:
-            request.findings.add("annotation", f"{error} The picture is left out.", file, request.stage)
+            request.findings.add("annotation", f"{error} The picture is left out.", file, request.stage, lost=True)
             continue
         boxes = [_box(item, place, file, request) for place, item in enumerate(root.findall("object"), start=1)]
         reading.pictures.append(Annotated(picture, [box for box in boxes if box is not None], file))

@@ -3,7 +3,7 @@
 
 import { jobStream } from "../live/live.js";
 import { confirmDialog, promptDialog, toast } from "../parts/dialogs.js";
-import { ago, all, el, find, perhaps, pill } from "../parts/elements.js";
+import { ago, all, el, find, jobPill, perhaps } from "../parts/elements.js";
 import { duration, fileSize } from "../parts/format.js";
 import { request, url } from "../parts/request.js";
 
@@ -17,7 +17,7 @@ let letter = perhaps("[data-job-status] [data-status]")?.dataset.status;
 function showRow(row) {
   if (row.deleted) return gone();
   for (const name of all("[data-job-name]")) name.textContent = row.name;
-  find("[data-job-status]").replaceChildren(pill(row.status));
+  find("[data-job-status]").replaceChildren(jobPill(row));
   showProgress(row);
   showText("[data-job-message]", row.message);
   showText("[data-job-error]", row.error);

@@ -1,7 +1,7 @@
 // @ts-check
 // The columns of the tables on the home page: title, sort key, and how a cell is drawn.
 
-import { ago, el, pill, sparkline } from "./elements.js";
+import { ago, el, jobPill, sparkline } from "./elements.js";
 import { duration, fileSize, number } from "./format.js";
 import { url } from "./request.js";
 
@@ -38,7 +38,7 @@ function nameCell(row) {
 
 /** @param {Row} row */
 function statusCell(row) {
-  const cell = el("span", { title: row.error || row.message || "" }, pill(row.status));
+  const cell = el("span", { title: row.error || row.message || "" }, jobPill(row));
   if (row.stopping && row.running) cell.append(" …");
   if (row.letter === "R") cell.append(el("span", { class: "minor ms-1" }, `${row.progress} %`));
   return cell;

@@ -1,7 +1,7 @@
 // @ts-check
 // Elements of a page, made by code. Text is never read as HTML.
 
-import { agoText } from "./format.js";
+import { agoText, percent } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -60,6 +60,16 @@ export function icon(name) {
  * @param {string} word
  */
 export const pill = (word) => el("span", { class: `pill pill-${word.toLowerCase()}` }, word);
+
+/**
+ * The coloured word of a job's status; amber with the number where much of a data set was left out.
+ * @param {{status: string, left_out?: {share: number, much: boolean} | null}} row
+ */
+export function jobPill(row) {
+  const missing = row.left_out;
+  if (!missing?.much || row.status !== "Done") return pill(row.status);
+  return el("span", { class: "pill pill-partly" }, `${row.status}, ${percent(missing.share, 0)} left out`);
+}
 
 /**
  * A relative time that site.js keeps up to date.
