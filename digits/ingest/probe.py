@@ -96,16 +96,14 @@ class Probe:
 
     def _form_of(self, one: SampleFacts) -> tuple[Any, ...]:
         """What is the same for samples that need no further look."""
-        array = one.label.kind == "array"
-        label = (one.label.kind, one.label.dtype if array else None, one.label.shape if array and self.same_shape else None)
-        return (one.shape if self.same_shape else one.shape[0], one.dtype, label)
+        return (one.shape if self.same_shape else one.shape[0], one.dtype, one.label.form(self.same_shape))
 
     def _no_sample(self) -> DigitsError:
         """Why there is no record at all."""
         first = self._bad[0][1] if self._bad else None
         if isinstance(first, Misfit) and all(isinstance(error, Misfit) for _, error in self._bad):
             return first
-        reasons = f" {self._tally().reasons()}" if self._bad else ""
+        reasons = f" {self._left_out().reasons()}" if self._bad else ""
         return DataError(f"None of the entries could be read.{reasons}", advice="Check the files, and that digits may read them.")
 
     def _check(self, schema: RecordSchema) -> None:
@@ -118,14 +116,14 @@ class Probe:
         wrong = len(self._bad) + sum(_differs(schema, facts) for facts in self._facts)
         seen = len(self._bad) + len(self._facts)
         if seen >= SURE and wrong / seen > (1 + self.spec.max_left_out) / 2:
-            tally = self._tally()
-            tally.add([(text, reason_of(fault)) for text, fault in others], 0)
-            raise tally.error(f"{wrong} of {seen} entries that were looked at cannot be used")
+            left_out = self._left_out()
+            left_out.add([(text, reason_of(fault)) for text, fault in others], 0)
+            raise left_out.error(f"{wrong} of {seen} entries that were looked at cannot be used")
 
-    def _tally(self) -> LeftOut:
-        tally = LeftOut(self.plugin, sum(map(len, self.entries.values())), self.spec.max_left_out)
-        tally.add([(text, reason_of(error)) for text, error in self._bad], len(self._bad))
-        return tally
+    def _left_out(self) -> LeftOut:
+        left_out = LeftOut(self.plugin, sum(map(len, self.entries.values())), self.spec.max_left_out)
+        left_out.add([(text, reason_of(error)) for text, error in self._bad], len(self._bad))
+        return left_out
 
 
 def _differs(schema: RecordSchema, facts: SampleFacts) -> bool:

@@ -25,6 +25,7 @@ from digits.tasks.label_forms import (
     LabelFacts,
     array_of,
     facts_of,
+    is_array,
     label_array,
     label_fields,
     misfit,
@@ -70,7 +71,7 @@ class RecordSchema:
         kind, array = label_array(value, self.plugin, entry, self._task)
         check_finite(array, "label", self.plugin, entry)
         done = ""
-        if kind == "array" and self.label_form is not None:
+        if is_array(kind) and self.label_form is not None:
             array, done = self.label_form.converted(array, "label", self.plugin, entry)
         return stored_label(kind, array, self.meta, self.plugin, entry), done
 
@@ -82,7 +83,7 @@ class RecordSchema:
     @cached_property
     def label_form(self) -> ArrayForm | None:
         """What labels that are pictures have in common; None for all others, which are stored as they are."""
-        if self._task.moves != "picture" or self.meta.label_kind != "array":
+        if self._task.moves != "picture" or not is_array(self.meta.label_kind):
             return None
         return self._form(self.meta.label_shape, self.label_channels, self.meta.label_dtype)
 
@@ -138,7 +139,7 @@ def infer_schema(
         class_labels=tuple(class_labels),
         **label,
     )
-    pictures = [one.label.shape[0] for one in samples if one.label.kind == "array"]
+    pictures = [one.label.shape[0] for one in samples if one.label.is_array]
     return RecordSchema(
         meta,
         plugin,

@@ -76,6 +76,19 @@ class LabelFacts(NamedTuple):
     is_whole: bool
     lies_over: bool
 
+    @property
+    def is_array(self) -> bool:
+        return is_array(self.kind)
+
+    def form(self, same_shape: bool) -> tuple[Any, ...]:
+        """What is the same for labels that are stored alike."""
+        return (self.kind, self.dtype if self.is_array else None, self.shape if self.is_array and same_shape else None)
+
+
+def is_array(kind: str) -> bool:
+    """Whether labels of a kind are numbers (C, H, W) that mean no classes."""
+    return kind == "array"
+
 
 def facts_of(kind: str, array: np.ndarray, feature_shape: tuple[int, ...], has_classes: bool) -> LabelFacts:
     """Of what `label_array` gave: boxes (n,), one number of any shape, or (C, H, W); `feature_shape` is (C, H, W)."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.errors import DataError, PluginError
+from digits.errors import DataError
 from tests.ingest.making import Run, make_job, picture, run_job
 
 ID = "image-processing"
@@ -77,12 +77,11 @@ def test_sixteen_bits_stay(tmp_path: Path) -> None:
     assert run.reader().labels([0]).max() == 47 * 900
 
 
-def test_other_sizes_are_refused_and_resized(tmp_path: Path) -> None:
+def test_other_sizes_are_padded_or_resized(tmp_path: Path) -> None:
     folder(tmp_path / "a", 4)
     picture(1, (10, 10)).save(tmp_path / "a/0/0.png")
     values = {"feature_folder": str(tmp_path / "a"), "label_folder": folder(tmp_path / "b", 4), "folder_pct_val": 0}
-    with pytest.raises(PluginError, match="shape"):
-        make(tmp_path, **values)
+    assert make(tmp_path, **values).info.feature_shape == (3, 32, 32)
     run = make(tmp_path, resize_width=12, resize_height=4, **values)
     assert run.info.feature_shape == (3, 4, 12)
     assert run.reader().meta.label_shape == (3, 4, 12)

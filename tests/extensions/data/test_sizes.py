@@ -153,7 +153,7 @@ def test_nan_in_one_picture(tmp_path: Path) -> None:
 
 
 @every_source
-@pytest.mark.parametrize("how", ["pad", "resize", "keep", ""])
+@pytest.mark.parametrize("how", ["pad", "resize", "keep", "auto"])
 def test_pictures_of_two_sizes(tmp_path: Path, source: str, how: str) -> None:
     sizes = [SMALL, SMALL, LARGE, SMALL]
     run = make(tmp_path, source, SOURCES[source](tmp_path, sizes), unequal_sizes=how)
@@ -171,7 +171,7 @@ def test_pictures_of_two_sizes(tmp_path: Path, source: str, how: str) -> None:
             assert not feature[:, :, width:].any()
     later = run.info.extra
     assert later["keep_size"] is (how == "keep")
-    assert later.get("padding") == ([32, 64] if how in ("pad", "") else None)
+    assert later.get("padding") == ([32, 64] if how in ("pad", "auto") else None)
 
 
 def test_masks_follow_their_pictures(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_no_form_value_is_read_again_from_userdata() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if (name := _looked_up(node))
     ]
-    assert ("data.py", "padding") in found  # what detection found: the search finds such places
+    assert ("base.py", "padding") in found  # what image sources found: the search finds such places
     assert [place for place in found if place[1] in names] == []
 
 

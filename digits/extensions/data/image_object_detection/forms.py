@@ -19,6 +19,7 @@ from digits.extensions.data.images.form_parts import (
     size_field,
     unequal_sizes_field,
 )
+from digits.extensions.data.images.sizes import PAD
 from digits.utils import forms
 
 SPLIT_GROUP = "Other splits"
@@ -133,7 +134,7 @@ class DatasetForm(ImageForm):
     resize_image_width = size_field("Resize width", "After padding; blank keeps the size.")
     resize_image_height = size_field("Resize height", "After padding; blank keeps the size.")
     resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
-    unequal_sizes = unequal_sizes_field()
+    unequal_sizes = unequal_sizes_field(PAD)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

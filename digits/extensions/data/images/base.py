@@ -97,16 +97,17 @@ class ImageSource(FileSource):
 
     @property
     def keeps_sizes(self) -> bool:
-        return self.userdata.get("unequal_sizes") == sizes.KEEP
+        return self.userdata.get("size_choice") == sizes.KEEP
 
     def choose_size(self, entries: Entries, findings: Findings) -> None:
         """What becomes of pictures that differ in size, where the form gives none."""
         if self.given_size:
             return
-        how = self.options.unequal_sizes or (sizes.PAD if self.same_shape else sizes.KEEP)
+        how = self.options.unequal_sizes
+        how = (sizes.PAD if self.same_shape else sizes.KEEP) if how == sizes.AUTO else how
         found = sizes.sizes_of((entry[0] for items in entries.values() for entry in items), self.check_stop)
         chosen = sizes.choose(found, how, self.options.resize_mode)
-        self.userdata |= {"unequal_sizes": chosen.how, "padding": chosen.padding, "size": chosen.size}
+        self.userdata |= {"size_choice": chosen.how, "padding": chosen.padding, "size": chosen.size}
         if chosen.words:
             findings.add("size", chosen.words)
         self.fit_labels(chosen, entries, found)

@@ -9,12 +9,13 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import ValidationError, validators
 
-from digits.extensions.data.images.sizes import KEEP, PAD, RESIZE
+from digits.extensions.data.images.sizes import AUTO, KEEP, PAD, RESIZE
 from digits.utils import forms
 from digits.utils.constants import RESIZE_MODE_TITLES
 
 CONVERSIONS = [("none", "None (as in the files)"), ("RGB", "RGB"), ("L", "Grayscale")]
 UNEQUAL_SIZES = [
+    (AUTO, "Pad all to the largest where all must have the same shape"),
     (PAD, "Pad all to the largest"),
     (RESIZE, "Resize all to the size of most"),
     (KEEP, "Keep each size, for training on crops"),
@@ -74,10 +75,10 @@ def size_field(label: str, tooltip: str = "Pixels; blank keeps the size of the f
     return forms.IntegerField(label, default=default, validators=checks, tooltip=tooltip)
 
 
-def unequal_sizes_field() -> Any:
+def unequal_sizes_field(default: str = AUTO) -> Any:
     """What becomes of pictures of several sizes."""
     return forms.SelectField(
-        "Pictures of several sizes", choices=UNEQUAL_SIZES, default=PAD, tooltip="Where no width and height are given above."
+        "Pictures of several sizes", choices=UNEQUAL_SIZES, default=default, tooltip="Where no width and height are given above."
     )
 
 

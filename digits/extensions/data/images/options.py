@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from digits.domain.datasets import STAGES
+from digits.extensions.data.images.sizes import AUTO
 from digits.extensions.data.source import Options
 
 
 @dataclass(frozen=True)
 class ImageOptions(Options):
     """Of every image source. Sizes are in pixels, 0: as in the files; `unequal_sizes` is what happens then to pictures that
-    differ (`pad`, `resize`, `keep`); empty: `pad` where records must be of one shape, else `keep`."""
+    differ, see `images.sizes`."""
 
     seed: int = 0
     group_pattern: str = ""
@@ -19,7 +20,7 @@ class ImageOptions(Options):
     resize_width: int = 0
     resize_height: int = 0
     resize_mode: str = "squash"
-    unequal_sizes: str = ""
+    unequal_sizes: str = AUTO
     folder_pct_val: float = 0.0
     folder_pct_test: float = 0.0
 

@@ -1,7 +1,7 @@
 """Pictures of several sizes: what becomes of them is one choice, the same for every image source, made before anything is read.
 
 `pad` pads all at the right and the bottom to the largest, in steps of 32 pixels; `resize` brings all to the size of most; `keep`
-leaves each as it is. A width and height in the form stand above it.
+leaves each as it is; `auto` pads where records must be of one shape, else keeps. A width and height in the form stand above it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from PIL import Image
 
-PAD, RESIZE, KEEP = "pad", "resize", "keep"
+PAD, RESIZE, KEEP, AUTO = "pad", "resize", "keep", "auto"
 PAD_TO = 32  # networks halve the picture five times
 SIZES_BETWEEN_STOPS = 500
 Size = tuple[int, int]  # width, height; (0, 0) is none
