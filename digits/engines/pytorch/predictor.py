@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
 from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
@@ -160,6 +161,20 @@ def class_scores(output: Tensor, classes: int, probabilities: bool) -> Tensor:
         return output[:, :classes]
     scores = output.clamp(min=SMALLEST).log() if probabilities else output
     return scores.log_softmax(dim=1)[:, :classes].clamp(min=torch.finfo(torch.float32).min)  # of a class that cannot be: -inf
+
+
+def judged(output: Tensor, task: Task, labels: Labels, probabilities: bool) -> Tensor:
+    """What metrics are given of a main output, float32: of maps the class of each pixel (N, H, W), of other scores what
+    `Predictor.scores` gives (N, K), so that an evaluation counts the same; everything else (N, …) as it is."""
+    activation, classes = task.activation(labels), len(labels.class_labels)
+    if not activation:
+        return output
+    if output.ndim == 4:
+        best, place = output[:, :classes].max(1)  # (N, K, H, W) → (N, H, W) twice; NaN is above all
+        return torch.where(best < torch.inf, place, NO_CLASS)
+    if activation == "softmax":
+        return class_scores(output, classes, probabilities)  # (N, K), logarithms
+    return FINISH[activation, probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
 
 def _same(probabilities: Tensor) -> Tensor:

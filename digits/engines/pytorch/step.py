@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
 from digits.domain.training import SYNCHRONISED
 from digits.engines.base import TrainingRun, names_of
@@ -31,7 +30,7 @@ from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss, own_metrics
 from digits.engines.pytorch.modes import evaluating
-from digits.engines.pytorch.predictor import FINISH, class_scores, finish_outputs
+from digits.engines.pytorch.predictor import finish_outputs, judged
 from digits.engines.pytorch.random_state import random_state, restore_random_state
 from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
@@ -242,24 +241,11 @@ class TorchStep(TrainingStep):
     def _update_metrics(self, metrics: list[Metric], output: Tensor, y: Tensor) -> None:
         if not metrics:
             return
-        made = self._judged(output).cpu().numpy()
+        made = judged(output, self.task, self.labels, self.network.probabilities).cpu().numpy()
         truth = y.cpu().numpy()
         for metric in metrics:
             if metric.takes(made, truth):
                 metric.update(made, truth)
-
-    def _judged(self, output: Tensor) -> Tensor:
-        """What metrics are given: of maps the class of each pixel, of other scores what `Predictor.scores` gives (so that an
-        evaluation counts the same), everything else as it is."""
-        activation, classes = self.task.activation(self.labels), len(self.labels.class_labels)
-        if not activation:
-            return output
-        if output.ndim == 4:
-            best, place = output[:, :classes].max(1)  # (N, K, H, W) → (N, H, W) twice; NaN is above all
-            return torch.where(best < torch.inf, place, NO_CLASS)
-        if activation == "softmax":
-            return class_scores(output, classes, self.network.probabilities)  # (N, K), logarithms
-        return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
     def _metrics(self) -> list[Metric]:
         return validation_metrics(self.run)

@@ -1,15 +1,41 @@
-"""The gradients of a group of accumulated batches: those of the mean over everything that counts in it.
+"""The gradients of a batch, and of a group of accumulated batches: those of the mean over everything that counts in it.
 
-Holds: while a group is open, they are those of the mean so far, of each part of the loss, and `weights` is what counted so far.
-Everything here is part of compiled steps.
+Holds: while a group is open, its gradients are those of the mean so far, of each part of the loss, and `weights` is what counted
+so far. Everything here is part of compiled steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from digits.engines.tensorflow.start import tf
+from digits.engines.training.totals import LossValue
+
+
+class Gradients:
+    """Gradients of `variables`, of a loss that is `scaled` for half precision. `apart`: of each part of the loss by itself."""
+
+    def __init__(self, variables: Sequence[Any], scaled: Callable[[Any], Any], *, apart: bool) -> None:
+        self.variables, self.scaled, self.apart = variables, scaled, apart
+
+    def terms(self, loss: LossValue, factors: Any) -> list[tuple[Any, Any]]:
+        """What gradients are taken of, sum · factor scaled, each with whether it counts: of a text's loss every part, for one
+        that weighs nothing may have gradients that are no numbers; of others all parts together."""
+        terms = [part.sum * factors[i] for i, part in enumerate(loss.parts)]
+        if not self.apart:
+            return [(self.scaled(tf.add_n(terms)), None)]
+        return [(self.scaled(term), part.weight != 0) for term, part in zip(terms, loss.parts, strict=True)]
+
+    def of(self, tape: Any, terms: Sequence[tuple[Any, Any]]) -> list[Any]:
+        """Of each variable the gradient of the sum of the terms."""
+        found = [self._of_term(tape, *term) for term in terms]
+        return [tf.add_n(of_terms) for of_terms in zip(*found, strict=True)] if len(found) > 1 else found[0]
+
+    def _of_term(self, tape: Any, term: Any, counts: Any) -> list[Any]:
+        found = tape.gradient(term, [v.value for v in self.variables])
+        dense = [_dense(gradient, variable) for gradient, variable in zip(found, self.variables, strict=True)]
+        return dense if counts is None else [tf.where(counts, gradient, tf.zeros_like(gradient)) for gradient in dense]
 
 
 class GroupGradients:
@@ -46,3 +72,8 @@ class GroupGradients:
 def inverse(weights: Any) -> Any:
     """1 / weights, and 0 of 0."""
     return tf.math.divide_no_nan(tf.ones_like(weights), weights)
+
+
+def _dense(gradient: Any, variable: Any) -> Any:
+    """A gradient as one tensor; zeros where the variable has no part in the loss."""
+    return tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
@@ -150,6 +151,20 @@ def class_scores(output: Any, classes: int, probabilities: bool) -> Any:
     scores = tf.math.log(tf.maximum(output, SMALLEST)) if probabilities else output
     logs = tf.nn.log_softmax(scores)[:, :classes]
     return tf.where(logs < tf.float32.min, tf.float32.min, logs)  # of a class that cannot be: -inf
+
+
+def judged(output: Any, task: Task, labels: Labels, probabilities: bool) -> Any:
+    """What metrics are given of a main output, float32 in Keras' layout: of maps the class of each pixel (N, H, W), of other
+    scores what `Predictor.scores` gives (N, K), so that an evaluation counts the same; everything else as it is."""
+    activation, classes = task.activation(labels), len(labels.class_labels)
+    if not activation:
+        return output
+    if len(output.shape) == 4:
+        scores = output[..., :classes]  # (N, H, W, K) → (N, H, W)
+        return tf.where(tf.reduce_all(scores < np.inf, axis=-1), tf.argmax(scores, axis=-1), NO_CLASS)
+    if activation == "softmax":
+        return class_scores(output, classes, probabilities)  # (N, K), logarithms
+    return FINISH[activation, probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
 
 def _shares(probabilities: Any) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.classes import NO_CLASS
 from digits.domain.metrics import LOSS
 from digits.engines.base import TrainingRun
 from digits.engines.network.checks import PROBABILITIES
 from digits.engines.tensorflow.build import KerasNetwork, scored_output
 from digits.engines.tensorflow.finite import all_finite, watched
-from digits.engines.tensorflow.gradients import GroupGradients, inverse
+from digits.engines.tensorflow.gradients import Gradients, GroupGradients, inverse
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss, own_metrics
-from digits.engines.tensorflow.predictor import FINISH, channels_first_array, class_scores, finish_outputs
+from digits.engines.tensorflow.predictor import channels_first_array, finish_outputs, judged
+from digits.engines.tensorflow.random_state import random_state, restore_random_state
 from digits.engines.tensorflow.start import keras, tf
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
@@ -73,8 +72,9 @@ class TensorflowStep(TrainingStep):
         self.functions: dict[str, Any] = {}
         self.variables = self.model.trainable_variables
         self.optimizer.build(self.variables)
-        self.group: GroupGradients | None = None  # where batches are accumulated
         self.has_own_loss = not run.spec.loss and network.loss is not None
+        self.gradients = Gradients(self.variables, optimizer.scale_loss, apart=self.has_own_loss)
+        self.group: GroupGradients | None = None  # where batches are accumulated
         self.watch = LossWatch(self._loss_of)
         self.watched = watched(self.model)
 
@@ -97,9 +97,9 @@ class TensorflowStep(TrainingStep):
         with tf.GradientTape(persistent=self.has_own_loss) as tape:
             values, own = self._forward(data, drawn)
             weights = tf.stack([part.weight for part in values["loss"].parts])
-            terms = self._terms(values["loss"], inverse(weights))
+            terms = self.gradients.terms(values["loss"], inverse(weights))
         finite = self._finite_before()
-        self._apply(self._gradients(tape, terms), rate, weights[:own])
+        self._apply(self.gradients.of(tape, terms), rate, weights[:own])
         return self._joined(values), finite
 
     def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
@@ -110,8 +110,8 @@ class TensorflowStep(TrainingStep):
             parts = values["loss"].parts
             weights = self.group.weights + tf.stack([part.weight for part in parts])
             factors = inverse(weights)
-            terms = [self._terms(LossValue((part,)), factors[i : i + 1]) for i, part in enumerate(parts)]
-        self.group.add([self._gradients(tape, term) for term in terms], weights)
+            terms = [self.gradients.terms(LossValue((part,)), factors[i : i + 1]) for i, part in enumerate(parts)]
+        self.group.add([self.gradients.of(tape, term) for term in terms], weights)
         return self._joined(values), self._finite_before()
 
     def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
@@ -120,9 +120,9 @@ class TensorflowStep(TrainingStep):
         with tf.GradientTape(persistent=self.has_own_loss) as tape:
             values, own = self._forward(data, drawn)
             weights = self.group.weights + tf.stack([part.weight for part in values["loss"].parts])
-            terms = self._terms(values["loss"], inverse(weights))
+            terms = self.gradients.terms(values["loss"], inverse(weights))
         finite = self._finite_before()
-        self._apply(self.group.close(self._gradients(tape, terms), weights), rate, weights[:own])
+        self._apply(self.group.close(self.gradients.of(tape, terms), weights), rate, weights[:own])
         return self._joined(values), finite
 
     def _finite_before(self) -> Any:
@@ -163,24 +163,6 @@ class TensorflowStep(TrainingStep):
             samples = _samples(y)
             values["loss"] += one_part(tf.cast(tf.add_n(self.model.losses), tf.float32) * samples, samples)
         return values, own
-
-    def _terms(self, loss: LossValue, factors: Any) -> list[tuple[Any, Any]]:
-        """What gradients are taken of, sum · factor scaled for half precision, each with whether it counts: of a text's loss
-        every part, for one that weighs nothing may have gradients that are no numbers; of others all parts together."""
-        terms = [part.sum * factors[i] for i, part in enumerate(loss.parts)]
-        if not self.has_own_loss:
-            return [(self.optimizer.scale_loss(tf.add_n(terms)), None)]
-        return [(self.optimizer.scale_loss(term), part.weight != 0) for term, part in zip(terms, loss.parts, strict=True)]
-
-    def _gradients(self, tape: Any, terms: Sequence[tuple[Any, Any]]) -> list[Any]:
-        """Of each variable the gradient of the sum of the terms."""
-        found = [self._gradients_of(tape, *term) for term in terms]
-        return [tf.add_n(of_terms) for of_terms in zip(*found, strict=True)] if len(found) > 1 else found[0]
-
-    def _gradients_of(self, tape: Any, term: Any, counts: Any) -> list[Any]:
-        found = tape.gradient(term, [v.value for v in self.variables])
-        dense = [_dense(gradient, variable) for gradient, variable in zip(found, self.variables, strict=True)]
-        return dense if counts is None else [tf.where(counts, gradient, tf.zeros_like(gradient)) for gradient in dense]
 
     def _apply(self, gradients: list[Any], rate: Any, weights: Any) -> None:
         """A step of the optimizer, unless nothing counted: all `weights` are 0."""
@@ -322,21 +304,8 @@ class TensorflowStep(TrainingStep):
         self.loss_names = tuple(values)
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, _float(outputs), y, self.task.ignored_index(self.labels))
-        output = self._judged(tf.cast(scored_output(outputs), tf.float32))
+        output = judged(tf.cast(scored_output(outputs), tf.float32), self.task, self.labels, self.network.probabilities)
         return {name: _stacked(value.parts) for name, value in values.items()}, output, y
-
-    def _judged(self, output: Any) -> Any:
-        """What metrics are given: of maps the class of each pixel, of other scores what `Predictor.scores` gives (so that an
-        evaluation counts the same), everything else as it is."""
-        activation, classes = self.task.activation(self.labels), len(self.labels.class_labels)
-        if not activation:
-            return output
-        if len(output.shape) == 4:
-            scores = output[..., :classes]  # (N, H, W, K) → (N, H, W)
-            return tf.where(tf.reduce_all(scores < np.inf, axis=-1), tf.argmax(scores, axis=-1), NO_CLASS)
-        if activation == "softmax":
-            return class_scores(output, classes, self.network.probabilities)  # (N, K), logarithms
-        return FINISH[activation, self.network.probabilities](output[:, :classes])  # (N, K) in [0, 1]
 
     def _metrics(self) -> list[Metric]:
         return validation_metrics(self.run)
@@ -387,22 +356,6 @@ class TensorflowStep(TrainingStep):
         return [*self.model.variables, *self.optimizer.variables]
 
 
-def random_state() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The states of Python's and NumPy's generators: JSON values, and arrays (the key of NumPy's, uint32 (624,)). Keras' lie
-    in variables."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
-    words = {"python": random.getstate(), "numpy": [str(kind), int(position), int(has_gauss), float(gauss)]}
-    return words, {"numpy": np.asarray(keys)}
-
-
-def restore_random_state(words: dict[str, Any], keys: np.ndarray) -> None:
-    """Put back what `random_state` gave; `keys` is uint32 (624,)."""
-    version, numbers, following = words["python"]
-    random.setstate((version, tuple(numbers), following))
-    kind, position, has_gauss, gauss = words["numpy"]
-    np.random.set_state((kind, keys.astype(np.uint32), position, has_gauss, gauss))
-
-
 def _spec(array: np.ndarray, free: bool) -> Any:
     """Any number of samples of the array's shape; `free` leaves the sizes of pictures open too."""
     shape = [None] * (array.ndim - 1) if free and array.ndim > 2 else list(array.shape[1:])
@@ -425,11 +378,6 @@ def _weighed(means: np.ndarray, names: Sequence[str], samples: int) -> np.ndarra
     """Means (names,) over samples, hits a sum, as float32 (2, names)."""
     shares = np.array([1 if name == HITS else samples for name in names])
     return np.stack([means * shares, np.full(len(names), samples)]).astype(np.float32)
-
-
-def _dense(gradient: Any, variable: Any) -> Any:
-    """A gradient as one tensor; zeros where the variable has no part in the loss."""
-    return tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def _float(outputs: Any) -> Any:
