@@ -24,7 +24,7 @@ from digits.service.models import archives, exports
 from digits.service.models.choices import proposed, recommended_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
-from digits.service.models.snapshots import find_snapshot
+from digits.service.models.snapshots import best_snapshot
 from digits.storage.exports import export_folder
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
@@ -52,7 +52,13 @@ def model() -> None:
     "--network", default="", help="A standard or library network, e.g. lenet or timm/resnet18. [default: one that fits]"
 )
 @click.option("--network-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A network text of your own.")
-@click.option("--previous", default="", metavar="ID_OR_NAME", help="Go on from the network and newest weights of this model.")
+@click.option("--previous", default="", metavar="ID_OR_NAME", help="Go on from the network and weights of this model.")
+@click.option(
+    "--previous-snapshot",
+    default="",
+    metavar="EPOCH",
+    help="Which weights of it: those of an epoch, best, start, 0 for none, -1 for those that it began with. [default: the best]",
+)
 @form_options(ModelForm, NAMES, skip=SKIP)
 @click.option("--owner", default="", help="Account that the model belongs to.")
 @click.option("--no-wait", is_flag=True, help="Only put it in the queue of a running server.")
@@ -63,6 +69,7 @@ def train(
     network: str,
     network_file: Path | None,
     previous: str,
+    previous_snapshot: str,
     fields: dict[str, Any],
     owner: str,
     no_wait: bool,
@@ -77,7 +84,11 @@ def train(
         source = find_job(service, dataset, Kind.DATASET)
         if not (network or network_file or previous):
             network = _proposed(service, source, fields.get("framework") or DEFAULT)
-        values = {**_network(service, network, network_file, previous), **absolute_paths(ModelForm, fields), "dataset": source.id}
+        values = {
+            **_network(service, network, network_file, previous, previous_snapshot),
+            **absolute_paths(ModelForm, fields),
+            "dataset": source.id,
+        }
         values.setdefault("model_name", f"{source.name} {network or (network_file and network_file.stem) or previous}")
         jobs = create_models(service, tasks.recorded(source.task).area, values, owner)
         done = no_wait or follow(service, [job.id for job in jobs], quiet=as_json)
@@ -182,15 +193,17 @@ def delete_export(name: str, names: tuple[str, ...], yes: bool, jobs_dir: str | 
 model.add_command(evaluate)
 
 
-def _network(service: Any, network: str, file: Path | None, previous: str) -> dict[str, Any]:
+def _network(service: Service, network: str, file: Path | None, previous: str, epoch: str) -> dict[str, Any]:
+    if epoch and not previous:
+        raise BadRequest("--previous-snapshot is of the model that --previous names.", advice="Give --previous too.")
     if sum(map(bool, (network, file, previous))) > 1:
         raise BadRequest("--network, --network-file and --previous exclude each other.", advice="Give one of them.")
     if file:
         return {"method": "custom", "custom_network": file.read_text(encoding="utf-8")}
     if previous:
         job = find_job(service, previous, Kind.MODEL)
-        snapshot = find_snapshot(service, job).label
-        return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": snapshot, "framework": job.framework}
+        chosen = epoch or best_snapshot(service, job).choice
+        return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": chosen, "framework": job.framework}
     return {**recommended_values(network), "method": "standard", "standard_networks": network}
 
 

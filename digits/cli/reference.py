@@ -93,7 +93,11 @@ Made from the code by `make docs`: every metric with its formula, what it is tak
 * **Nothing to measure** is no value: `null` in JSON, a dash on pages, never 0.
 * **Baseline.** Beside each metric stands what the trivial answer scores on the very same pictures, of every split, list or folder
   that is evaluated. It is made from the training labels alone:
-  {guesses}. Of several the best counts.
+  {guesses}. Of several the best counts. A training has the guess's loss too, where the loss is one of ours
+  and not the text's own: that of the shares of classes or labels (class weights included), of the mean, of the unchanged input;
+  an evaluation of classes without weights.
+* **Pictures that are their own labels** are measured as they are stored, in training as in evaluations: outputs are brought back
+  to these units. There are no metrics where that cannot be done: of whitened pictures, and of arrays of unknown meaning.
 * **Columns.** A regression of several numbers has `mae/<column>`, `rmse/<column>` and `r2/<column>` of each, by the names that
   the table of the data set gives.
 * **Own metrics** of a network text are described by its `METRICS` ([Networks](networks.md#metrics)).

@@ -118,13 +118,16 @@ class Augmentation:
 class StartWeights:
     """Where the weights come from: `none` (random), `pretrained` (the network's own, when they can be had) or a snapshot.
 
-    A snapshot is a model's `job_id` with `snapshot` (path relative to that job's folder), or an absolute `path`.
+    A snapshot is a model's `job_id` with `snapshot` (path relative to that job's folder), or an absolute `path`. `epoch` is its
+    epoch, and `best` whether it was that model's best when this training was requested.
     """
 
     source: str = "none"  # none | pretrained | snapshot | path
     job_id: str = ""
     snapshot: str = ""
     path: str = ""
+    epoch: float | None = None
+    best: bool = False
 
 
 @dataclass(frozen=True)

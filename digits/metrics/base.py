@@ -50,6 +50,11 @@ class Metric(ABC):
         """Whether outputs of this shape, (N, …), can be compared with labels of that, (N, …)."""
         return True
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added, on any process, where `takes` may refuse everything: then there is nothing to say."""
+        return False
+
 
 class Report(ABC):
     """What an evaluation counts and keeps: add batches, then call `summary`."""

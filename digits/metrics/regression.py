@@ -45,6 +45,14 @@ class Errors(Metric):
         count = np.full(len(mean), float(len(truth)))
         self._join(np.stack([count, np.abs(error).sum(axis=0), np.square(error).sum(axis=0), mean, distances]))
 
+    def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
+        """As many numbers for each sample; a text's own loss may compare others."""
+        return outputs.size == labels.size
+
+    @property
+    def is_empty(self) -> bool:
+        return self.sums is None
+
     def parts(self) -> list[Any] | None:
         """The sums (5, K) of a process; none where it had no sample."""
         return [] if self.sums is None else [self.sums]
@@ -121,6 +129,14 @@ class PictureQuality(Metric):
             similarity = ssim(made, truth, self.peak) if fits else 0.0
             self.totals += (1, 10 * np.log10(self.peak**2 / error), fits, similarity)
 
+    def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
+        """Pictures of the same shape."""
+        return outputs.shape == labels.shape
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.totals[0]
+
     def compute(self) -> dict[str, float]:
         count, psnr, fitting, similarity = self.totals
         return {"psnr": ratio(psnr, count)} | ({"ssim": ratio(similarity, fitting)} if fitting else {})
@@ -138,12 +154,10 @@ def ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:
 
 
 def _blur(picture: np.ndarray) -> np.ndarray:
-    """Gaussian window of SSIM over the last two axes; borders are reflected, as torchmetrics does it."""
-    around = [(0, 0)] * (picture.ndim - 2) + [(SSIM_RADIUS, SSIM_RADIUS)] * 2
-    picture = np.pad(picture, around, mode="reflect")
+    """Gaussian window of SSIM over each channel of (C, H, W) float64; borders are reflected, as torchmetrics does it."""
+    import cv2  # ten times as fast as NumPy's windows; nothing else here needs it
+
     offsets = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
     window = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
     window /= window.sum()
-    width = 2 * SSIM_RADIUS + 1
-    rows = np.lib.stride_tricks.sliding_window_view(picture, width, axis=-1) @ window  # (C, H + 10, W)
-    return np.lib.stride_tricks.sliding_window_view(rows, width, axis=-2) @ window
+    return np.stack([cv2.sepFilter2D(one, cv2.CV_64F, window, window, borderType=cv2.BORDER_REFLECT_101) for one in picture])

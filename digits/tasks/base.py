@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta, columns_in, ignored_in
@@ -34,11 +34,13 @@ CLASSES, MAP, BOXES, PICTURES, NUMBERS = "classes", "map", "boxes", "pictures", 
 @dataclass(frozen=True)
 class Guess:
     """An answer without learning: `answer(features, targets)` gives outputs for a batch; `words` say what it answers. Features
-    are given only to a guess that `sees_pictures`."""
+    are given only to a guess that `sees_pictures`. `scores(targets)` are those (N, K, …) of a network that answers so, for the
+    loss, where they are something else than the answer."""
 
     answer: Callable[[Any, Any], Any]
     words: str
     sees_pictures: bool = False
+    scores: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,12 @@ class Task(ABC):
         """Whether there are labels; without them a picture is compared with itself."""
         return labels.kind != "none"
 
+    def compared(self, labels: Labels) -> Labels:
+        """What outputs are measured against: the labels, or the picture as it is stored where it is its own label."""
+        if self.has_labels(labels) or labels.kind not in self.label_kinds:
+            return labels
+        return replace(labels, kind="array", shape=labels.feature_shape, dtype=labels.feature_dtype)
+
     def adopts(self, labels: Labels) -> bool:
         """Whether labels that do not fit the task they were given are this one's."""
         return False
@@ -232,8 +240,9 @@ class Task(ABC):
         )
 
     def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
-        """New metrics of outputs against labels. `options` are those of the training; in an evaluation those of the snapshot,
-        with what was chosen on the validation split. `scale` is what both were divided by, `label_scale` unless given."""
+        """New metrics of outputs against labels (see `compared`). `options` are those of the training; in an evaluation those of
+        the snapshot, with what was chosen on the validation split. `scale` is what both were divided by, `label_scale` unless
+        given."""
         return []
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:

@@ -75,7 +75,7 @@ class Classification(Task):
         names, counted = labels.class_labels, np.array(counts, np.float64)
         if len(counted) != len(names):
             counted = class_counts(training(), len(names))
-        logs = _log_shares(counted)
+        logs = log_shares(counted)
         words = f"always the most frequent class, “{names[int(np.argmax(logs))]}”"
         return [Guess(lambda _, truth: np.broadcast_to(logs, (len(truth), len(names))), words)]
 
@@ -129,7 +129,7 @@ class Classification(Task):
         return Labels(class_labels=tuple("abcdefg")), np.eye(7, dtype=np.float32), truth
 
 
-def _log_shares(counts: np.ndarray) -> np.ndarray:
+def log_shares(counts: np.ndarray) -> np.ndarray:
     """Logarithms, float32 (K,), of the shares of classes that occur so often, (K,): of equally frequent ones the first is ahead
     by the least there is, for equal scores are never right."""
     import numpy as np

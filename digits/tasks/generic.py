@@ -42,9 +42,7 @@ class Generic(ImageToImage):
     def metrics(self, labels: Labels, options: TaskOptions | None = None, scale: float | None = None) -> list[Metric]:
         from digits.metrics.regression import Errors
 
-        return (
-            [] if labels.kind == "none" else [Errors((), self.label_scale(labels) if scale is None else scale, has_places=True)]
-        )
+        return [Errors((), self.label_scale(labels) if scale is None else scale, has_places=True)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         return [mean_colour(training())]

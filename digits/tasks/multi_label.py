@@ -84,11 +84,20 @@ class MultiLabel(Task):
         return [LabelPrecision(names, dict(zip(names, for_each(given, len(names)), strict=False)), labels.missing)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
-        """The share of each label, for every picture: scores (N, K)."""
+        """The share of each label, for every picture: probabilities (N, K), and scores (N, K) whose sigmoids they are."""
         import numpy as np
 
         share = mean_of(part.astype(np.float64) for part in training())
-        return [Guess(lambda _, truth: np.broadcast_to(share, truth.shape), "how frequent each label is, for every picture")]
+        least = np.finfo(np.float32).tiny
+        scores = np.log(np.maximum(share, least)) - np.log(np.maximum(1 - share, least))
+        words = "how frequent each label is, for every picture"
+        return [
+            Guess(
+                lambda _, truth: np.broadcast_to(share, truth.shape),
+                words,
+                scores=lambda truth: np.broadcast_to(scores, truth.shape),
+            )
+        ]
 
     def describe_label(self, label: np.ndarray, labels: Labels) -> str:
         """The names of its classes; the label is (K,), 0 or 1 each."""

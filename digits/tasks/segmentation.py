@@ -9,7 +9,7 @@ from digits.domain.classes import NO_CLASS
 from digits.domain.datasets import IGNORED
 from digits.domain.training import TaskOptions
 from digits.tasks.base import MAP, Guess, Labels, Task, lies_over
-from digits.tasks.classification import class_counts
+from digits.tasks.classification import class_counts, log_shares
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,11 +88,17 @@ class Segmentation(Task):
         return [Overlap(labels.class_labels, labels.ignored)] if labels.class_labels else [Errors()]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
-        """The most frequent class for every pixel, (N, H, W)."""
+        """The most frequent class for every pixel, (N, H, W); as scores (N, K, H, W) the logarithms of the shares of all."""
         import numpy as np
 
-        best = int(np.argmax(class_counts(training(), len(labels.class_labels), labels.ignored)))
-        return [Guess(lambda _, truth: np.full(truth.shape, best), f"every pixel “{labels.class_labels[best]}”")]
+        logs = log_shares(class_counts(training(), len(labels.class_labels), labels.ignored))
+        best = int(np.argmax(logs))
+
+        def scores(truth: np.ndarray) -> np.ndarray:
+            return np.broadcast_to(logs[:, None, None], (len(truth), len(logs), *truth.shape[1:]))
+
+        words = f"every pixel “{labels.class_labels[best]}”"
+        return [Guess(lambda _, truth: np.full(truth.shape, best), words, scores=scores)]
 
     def kept(self, output: np.ndarray) -> np.ndarray:
         """The class of each pixel: uint8 (H, W), int32 of more than 255 classes; 255 or -1 where the scores are no numbers."""

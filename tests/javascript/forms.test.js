@@ -61,6 +61,8 @@ Deno.test("a request for curl and a command quote what a shell would take apart"
   for (const part of ["--epochs 3", "--no-shuffle", "--use-mean"]) assert.ok(command.includes(part), part);
   assert.ok(asRequest("http://h", { auth: true, user: "me" }, "custom", value, []).includes("custom_network=<network.py"));
   assert.ok(asCommand("custom", value, []).includes("--network-file network.py"));
+  const of = (name) => ({ previous_networks: "one", "one-snapshot": "2.5" })[name] ?? value(name);
+  assert.ok(asCommand("previous", of, []).includes("--previous one --previous-snapshot 2.5"));
 });
 
 Deno.test("Python is taken apart as an editor colours it", () => {

@@ -72,7 +72,7 @@ class Portable(nn.Module):
 
     def _finished(self, outputs: Any) -> dict[str, Tensor]:
         found = finished(outputs, self.task, self.labels, self.preprocessing, self.probabilities)
-        if learns_its_input(self.task, self.labels, self.preprocessing):
+        if learns_its_input(self.task, self.labels, self.preprocessing.whitening):
             channels = self.preprocessing.stored_shape[0]
             is_picture = {name: value.ndim == 4 and value.shape[1] == channels for name, value in found.items()}
             found = {n: value * self.preprocessing.std + self.mean if is_picture[n] else value for n, value in found.items()}

@@ -37,8 +37,8 @@ from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.loss_watch import Divergence, LossWatch
-from digits.engines.training.preprocessing import in_stored_units
-from digits.engines.training.setup import labels_of, task_of, validation_metrics
+from digits.engines.training.preprocessing import beside_features, in_stored_units, in_units_of_loss, learns_its_input
+from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
 from digits.engines.training.totals import LossPart, LossValue, Totals, one_part, restored, value_of
@@ -74,6 +74,9 @@ class TorchStep(TrainingStep):
         self.inputs, self.augmenter, self.validation = inputs, augmenter, validation
         self.labels, self.task = labels_of(run), task_of(run)
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
+        self.learns_input = learns_its_input(self.task, self.labels, inputs.preprocessing.whitening)
+        self.scale = metric_scale(run)
+        self.has_own_loss = not run.spec.loss and network.loss is not None
         self.loss_names: tuple[str, ...] = ()  # of what the loss gave in the last validation
         self.window: dict[str, list[list[Any]]] = {}  # sum and weight of each part of the values since the last `take`
         self.on_gpu = fabric.device.type == "cuda"
@@ -177,7 +180,7 @@ class TorchStep(TrainingStep):
 
     def divergence(self) -> Divergence:
         own = self.watch.found(lambda: all_finite(self.watched))
-        own = replace(own, scaled=self._is_scaled(), own_loss=not self.run.spec.loss and self.network.loss is not None)
+        own = replace(own, scaled=self._is_scaled(), own_loss=self.has_own_loss)
         return own if self.world == 1 else max(gather(own), key=lambda one: one.ago)
 
     def _is_scaled(self) -> bool:
@@ -229,7 +232,7 @@ class TorchStep(TrainingStep):
         self.loss_names = tuple(values)
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, outputs, y, self.task.ignored_index(self.labels))
-        self._update_metrics(metrics, main_output(names_of(outputs)), y)
+        self._update_metrics(metrics, main_output(names_of(outputs)), y, batch.features)
         return totals_of(values)
 
     def _forward(self, x: Tensor) -> Any:
@@ -238,11 +241,13 @@ class TorchStep(TrainingStep):
             outputs = self.module(x)
         return {name: value.float() for name, value in outputs.items()} if isinstance(outputs, dict) else _float(outputs)
 
-    def _update_metrics(self, metrics: list[Metric], output: Tensor, y: Tensor) -> None:
+    def _update_metrics(self, metrics: list[Metric], output: Tensor, y: Tensor, features: np.ndarray) -> None:
         if not metrics:
             return
         made = judged(output, self.task, self.labels, self.network.probabilities).cpu().numpy()
         truth = y.cpu().numpy()
+        if self.learns_input:
+            made, truth = beside_features(made, features, self.inputs.preprocessing, self.inputs.mean_image, self.scale)
         for metric in metrics:
             if metric.takes(made, truth):
                 metric.update(made, truth)
@@ -273,6 +278,14 @@ class TorchStep(TrainingStep):
         own = metric.parts()
         if own is not None:
             metric.join(gather(own))
+
+    def loss_of(self, outputs: np.ndarray, targets: np.ndarray) -> Totals | None:
+        if self.has_own_loss or not self.task.default_loss:
+            return None
+        outputs, targets = in_units_of_loss(outputs, targets, self.task, self.labels, self.inputs.preprocessing)
+        output, y = (torch.tensor(array, device=self.fabric.device) for array in (outputs, targets))
+        with torch.inference_mode():
+            return totals_of(self.validation_loss(output.softmax(dim=1) if self.network.probabilities else output, y))
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         with evaluating(self.module), torch.inference_mode():

@@ -61,7 +61,7 @@ def _portable(predictor: TensorflowPredictor) -> Any:
         cut = centre(features, size) if preprocessing.crops else features
         outputs = module.model(predictor.inputs(cut), training=False)
         found = finished(outputs, task, labels, preprocessing, given)
-        if learns_its_input(task, labels, preprocessing):
+        if learns_its_input(task, labels, preprocessing.whitening):
             found = {name: _restored(value, predictor) for name, value in found.items()}
         return {n: tf.transpose(v, (0, 3, 1, 2)) if v.shape.rank == 4 else tf.identity(v) for n, v in found.items()}
 

@@ -190,6 +190,11 @@ def channels_first_array(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array
 
 
+def channels_last_array(array: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) as (N, H, W, C); other ranks as they are."""
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
+
+
 def _layer(layer: Any, activation: np.ndarray | None) -> LayerReport:
     return LayerReport(
         name=layer.name,

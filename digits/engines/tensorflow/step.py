@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,19 @@ from digits.engines.tensorflow.finite import all_finite, watched
 from digits.engines.tensorflow.gradients import Gradients, GroupGradients, inverse
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss, own_metrics
-from digits.engines.tensorflow.predictor import channels_first_array, finish_outputs, judged
+from digits.engines.tensorflow.predictor import channels_first_array, channels_last_array, finish_outputs, judged
 from digits.engines.tensorflow.random_state import random_state, restore_random_state
 from digits.engines.tensorflow.start import keras, tf
+from digits.engines.tensorflow.step_values import samples_of, stacked, totals_by_name, totals_of, weighed
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.loss_watch import Divergence, LossWatch
-from digits.engines.training.preprocessing import in_stored_units
-from digits.engines.training.setup import labels_of, task_of, validation_metrics
+from digits.engines.training.preprocessing import beside_features, in_stored_units, in_units_of_loss, learns_its_input
+from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
-from digits.engines.training.totals import LossPart, LossValue, Totals, one_part, value_of
+from digits.engines.training.totals import LossValue, Totals, one_part, value_of
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
@@ -65,6 +66,8 @@ class TensorflowStep(TrainingStep):
         self.device = "/GPU:0" if run.devices else CPU
         self.labels, self.task = labels_of(run), task_of(run)
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
+        self.learns_input = learns_its_input(self.task, self.labels, inputs.preprocessing.whitening)
+        self.scale = metric_scale(run)
         self.loss_names: tuple[str, ...] = ()  # of what the loss gives, known when a validation is traced
         self.dtype = np.dtype(run.train.meta.feature_dtype)
         self.names: tuple[str, ...] = ()  # of each part of the values of a step, known when it is traced
@@ -140,7 +143,7 @@ class TensorflowStep(TrainingStep):
         outputs = self.model(x, training=True)
         values, own = self._losses(self.loss, outputs, y)
         if self.classes:
-            values[HITS] = one_part(self._hits(outputs, y), _samples(y))
+            values[HITS] = one_part(self._hits(outputs, y), samples_of(y))
         return values, own
 
     def _parts_of_loss(self, data: dict[str, Any]) -> int:
@@ -160,7 +163,7 @@ class TensorflowStep(TrainingStep):
         values = dict(loss(_float(outputs), y))
         own = len(values["loss"].parts)
         if self.model.losses:
-            samples = _samples(y)
+            samples = samples_of(y)
             values["loss"] += one_part(tf.cast(tf.add_n(self.model.losses), tf.float32) * samples, samples)
         return values, own
 
@@ -190,24 +193,16 @@ class TensorflowStep(TrainingStep):
 
     def _joined(self, values: dict[str, LossValue]) -> Any:
         self.names = tuple(name for name, value in values.items() for _ in value.parts)
-        return _stacked([part for value in values.values() for part in value.parts])
+        return stacked([part for value in values.values() for part in value.parts])
 
     def take(self) -> Totals:
         totals = Totals()
         for values in self.pending:
-            totals.add(self._totals(values))
+            totals.add(totals_by_name(self.names, values))
         if self._finite_losses():
             self.watch.settle()
         self.pending = []
         return totals
-
-    def _totals(self, values: Any) -> Totals:
-        sums: dict[str, list[float]] = {}
-        weights: dict[str, list[float]] = {}
-        for name, total, weight in zip(self.names, *np.asarray(memoryview(values.numpy()), np.float64), strict=True):
-            sums.setdefault(name, []).append(total)
-            weights.setdefault(name, []).append(weight)
-        return Totals(sums, weights)
 
     def healthy(self) -> bool:
         if "finite" not in self.functions:
@@ -238,7 +233,7 @@ class TensorflowStep(TrainingStep):
 
     def _loss_of(self, values: Any) -> float | None:
         """The loss among the values of a step; None where nothing counts."""
-        return self._totals(values).means().get(LOSS)
+        return totals_by_name(self.names, values).means().get(LOSS)
 
     # -- data ---------------------------------------------------------------------------------------------------
 
@@ -289,11 +284,12 @@ class TensorflowStep(TrainingStep):
         with tf.device(self.device):
             values, output, y = self._function("evaluate", self._evaluation, data, {})(data)
         made, truth = channels_first_array(output.numpy()), channels_first_array(y.numpy())
+        if self.learns_input:
+            made, truth = beside_features(made, batch.features, self.inputs.preprocessing, self.inputs.mean_image, self.scale)
         for metric in metrics:
             if metric.takes(made, truth):
                 metric.update(made, truth)
-        found = {name: value.numpy() for name, value in values.items()}  # (2, parts) each
-        return Totals({name: value[0] for name, value in found.items()}, {name: value[1] for name, value in found.items()})
+        return totals_of(values)
 
     def _evaluation(self, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
         """Losses and metrics float32 (2, parts), the main output (of maps the classes), and the targets."""
@@ -305,10 +301,19 @@ class TensorflowStep(TrainingStep):
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, _float(outputs), y, self.task.ignored_index(self.labels))
         output = judged(tf.cast(scored_output(outputs), tf.float32), self.task, self.labels, self.network.probabilities)
-        return {name: _stacked(value.parts) for name, value in values.items()}, output, y
+        return {name: stacked(value.parts) for name, value in values.items()}, output, y
 
     def _metrics(self) -> list[Metric]:
         return validation_metrics(self.run)
+
+    def loss_of(self, outputs: np.ndarray, targets: np.ndarray) -> Totals | None:
+        if self.has_own_loss:
+            return None
+        outputs, targets = in_units_of_loss(outputs, targets, self.task, self.labels, self.inputs.preprocessing)
+        with tf.device(self.device):
+            output, y = (tf.constant(channels_last_array(array)) for array in (outputs, targets))
+            values = self.validation_loss(tf.nn.softmax(output) if self.network.probabilities else output, y)
+        return totals_of({name: stacked(value.parts) for name, value in values.items()})
 
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:
         features = np.ascontiguousarray(batch.features.astype(self.dtype, copy=False))
@@ -346,7 +351,7 @@ class TensorflowStep(TrainingStep):
             samples = rest.get("samples")  # checkpoints of earlier versions have means and the number of samples of each step
             found = [arrays[f"pending{i}"] for i in range(rest["pending"] if samples is None else len(samples))]
             if samples is not None:
-                found = [_weighed(values, self.names, n) for values, n in zip(found, samples, strict=True)]
+                found = [weighed(values, self.names, n) for values, n in zip(found, samples, strict=True)]
             self.pending = [tf.constant(values) for values in found]
             restore_random_state(rest["random"], arrays["numpy"])
         return rest["loop"]
@@ -362,22 +367,6 @@ def _spec(array: np.ndarray, free: bool) -> Any:
     if free and array.ndim == 4:
         shape[0] = array.shape[1]
     return tf.TensorSpec([None, *shape], array.dtype)
-
-
-def _samples(y: Any) -> Any:
-    """The number of samples of a batch, float32."""
-    return tf.cast(tf.shape(y)[0], tf.float32)
-
-
-def _stacked(parts: Sequence[LossPart]) -> Any:
-    """Sums and weights as float32 (2, parts)."""
-    return tf.stack([[tf.reshape(tf.cast(part[i], tf.float32), []) for part in parts] for i in (0, 1)])
-
-
-def _weighed(means: np.ndarray, names: Sequence[str], samples: int) -> np.ndarray:
-    """Means (names,) over samples, hits a sum, as float32 (2, names)."""
-    shares = np.array([1 if name == HITS else samples for name in names])
-    return np.stack([means * shares, np.full(len(names), samples)]).astype(np.float32)
 
 
 def _float(outputs: Any) -> Any:

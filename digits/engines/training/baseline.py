@@ -1,7 +1,8 @@
 """What guessing without looking would score: the yardstick beside each metric.
 
 Holds: the guess is made from the training labels alone (`Task.guesses`) and measured on the whole validation split with the
-metrics of the training, in the same units; of several guesses the one counts that the deciding metric finds best.
+metrics of the training and its loss, where that is a named one, in the same units; of several guesses the one counts that the
+deciding metric finds best.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from digits.domain.datasets import TRAIN_DB
 from digits.domain.metrics import beats, deciding_metric, is_lower_better
 from digits.engines.base import Records, TrainingRun
 from digits.engines.training.batches import BatchSource, split_batches
-from digits.engines.training.setup import labels_of, metrics_of, task_of
+from digits.engines.training.setup import labels_of, metric_scale, metrics_of, task_of
+from digits.engines.training.step import TrainingStep
+from digits.engines.training.totals import Totals
 from digits.errors import JobStopped
 from digits.tasks import Labels, Task
 from digits.tasks.base import Guess
@@ -36,7 +39,7 @@ class Baseline:
     description: str
 
 
-def measure(run: TrainingRun, source: BatchSource | None) -> Baseline | None:
+def measure(run: TrainingRun, source: BatchSource | None, training_step: TrainingStep) -> Baseline | None:
     """The baseline of a training; None where there is nothing to measure it on or with. Raises JobStopped."""
     if source is None or not len(source.records) or not metrics_of(run):
         return None
@@ -44,7 +47,7 @@ def measure(run: TrainingRun, source: BatchSource | None) -> Baseline | None:
     guesses = task.guesses(labels_of(run), lambda: training_labels(run.train, task), split.class_counts if split else ())
     best: Baseline | None = None
     for guess in guesses:
-        found = _measured(run, source, guess)
+        found = _measured(run, source, guess, training_step)
         name = deciding_metric(task.name, found.values)
         value = found.values.get(name)
         if best is None or beats(value, best.values.get(name), is_lower_better(name)):
@@ -52,9 +55,8 @@ def measure(run: TrainingRun, source: BatchSource | None) -> Baseline | None:
     return best
 
 
-def _measured(run: TrainingRun, source: BatchSource, guess: Guess) -> Baseline:
-    metrics = metrics_of(run)
-    scale = task_of(run).label_scale(labels_of(run))
+def _measured(run: TrainingRun, source: BatchSource, guess: Guess, training_step: TrainingStep) -> Baseline:
+    metrics, losses, scale = metrics_of(run), Totals(), metric_scale(run)
     for x, labels in _batches(run, source, guess.sees_pictures):
         outputs = guess.answer(x, labels)  # (n, …), as a network's
         for metric in metrics:
@@ -62,24 +64,33 @@ def _measured(run: TrainingRun, source: BatchSource, guess: Guess) -> Baseline:
                 metric.update(outputs, labels)
             else:
                 metric.update(outputs / scale, labels / scale)
+        scores = outputs if guess.scores is None else guess.scores(labels)
+        for part in _parts(len(labels), is_map=guess.scores is not None and scores.ndim > 2):
+            losses.add(training_step.loss_of(scores[part], labels[part]) or Totals())
     values = {name: value for metric in metrics for name, value in metric.compute().items()}
-    return Baseline(values, guess.words)
+    return Baseline(losses.means() | values, guess.words)
+
+
+def _parts(count: int, *, is_map: bool) -> list[slice]:
+    """Scores of all classes for every pixel are looked at picture by picture."""
+    return [slice(i, i + 1) for i in range(count)] if is_map else [slice(count)]
 
 
 def _batches(run: TrainingRun, source: BatchSource, features: bool) -> Iterator[tuple[np.ndarray, Any]]:
-    """Features (empty unless wanted) and targets as a validation sees them."""
+    """Features (empty unless wanted) and targets as a validation sees them; where there are none the pictures, as stored."""
     records, task = source.records, task_of(run)
-    shape = records.meta.label_shape
+    has_labels = task.has_labels(labels_of(run))
+    shape = records.meta.label_shape if has_labels else records.meta.feature_shape
     size = 1 if shape is None else LABELS_AT_ONCE if math.prod(shape) <= SMALL else MAPS_AT_ONCE
     for indices in split_batches(np.arange(len(records), dtype=np.int64), size):
         if run.should_stop() and not run.devices:
             raise JobStopped("The training was stopped while its baseline was measured.")
-        if features or (source.crops and source.crop_labels):
+        if features or not has_labels or (source.crops and source.crop_labels):
             batch = source.load(indices)
             x, labels = batch.features, batch.labels
         else:
             x, labels = np.empty(0), records.labels(indices)
-        yield x, task.targets(labels)
+        yield x, task.targets(labels if has_labels else x)
 
 
 def training_labels(records: Records, task: Task) -> Iterator[np.ndarray]:

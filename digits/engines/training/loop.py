@@ -150,7 +150,9 @@ class TrainingLoop:
             self.snapshot_manager.after(0, 0.0, None, scores)
 
     def _report_baseline(self) -> None:
-        found = baseline.measure(self.run_, self.validation_samples.source) if self.training_step.rank == 0 else None
+        if self.training_step.rank != 0:
+            return
+        found = baseline.measure(self.run_, self.validation_samples.source, self.training_step)
         if found is not None:
             self.run_.emit(BaselineEvent(values=found.values, description=found.description))
 

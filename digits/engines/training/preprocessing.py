@@ -123,14 +123,38 @@ def in_stored_units(
 
     Other outputs, those of whitened pictures and those that are no pictures (N, C, H, W) of the input's channels stay.
     """
-    if not learns_its_input(task, labels, preprocessing):
+    if not learns_its_input(task, labels, preprocessing.whitening):
         return dict(outputs)
     return {name: _restored(value, preprocessing, mean_image) for name, value in outputs.items()}
 
 
-def learns_its_input(task: Task, labels: Labels, preprocessing: Preprocessing) -> bool:
+def learns_its_input(task: Task, labels: Labels, whitening: bool) -> bool:
     """Whether a network learnt the prepared picture itself, which can be brought back to stored units."""
-    return task.restores_input and not task.has_labels(labels) and not preprocessing.whitening
+    return task.restores_input and not task.has_labels(labels) and not whitening
+
+
+def can_be_compared(task: Task, labels: Labels, whitening: bool) -> bool:
+    """Whether outputs are in the units of the labels, or of the pictures as they are stored: those of a network that learnt
+    something of its input that is not brought back are in units of its own."""
+    return task.has_labels(labels) or learns_its_input(task, labels, whitening)
+
+
+def in_units_of_loss(
+    outputs: np.ndarray, targets: np.ndarray, task: Task, labels: Labels, preprocessing: Preprocessing
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs (N, …) as float32 and targets (N, …), from the units of labels or stored pictures to those of the loss. The mean of
+    prepared pictures stays in both, for named losses of numbers are of the difference."""
+    unit = preprocessing.std if learns_its_input(task, labels, preprocessing.whitening) else preprocessing.label_scale
+    return (outputs / unit).astype(np.float32), targets if unit == 1.0 else (targets / unit).astype(np.float32)
+
+
+def beside_features(
+    output: np.ndarray, features: np.ndarray, preprocessing: Preprocessing, mean_image: Any, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A main output (N, …) of a network that learnt the picture itself, and the pictures (N, C, H, W) of any type that it was
+    given, as metrics take them: float32, in stored units, divided by `scale`."""
+    made = output.reshape(features.shape) if output.size == features.size else output
+    return _restored(made, preprocessing, mean_image) / np.float32(scale), features.astype(np.float32) / np.float32(scale)
 
 
 def _restored(value: np.ndarray, preprocessing: Preprocessing, mean_image: Any) -> np.ndarray:

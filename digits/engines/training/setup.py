@@ -16,7 +16,7 @@ from digits.engines.network.checks import NETWORK_FILE, SOFTMAX_NOTE
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.boxes import typical_sizes
 from digits.engines.training.calendar import Calendar, make_calendar
-from digits.engines.training.preprocessing import Preprocessing
+from digits.engines.training.preprocessing import Preprocessing, can_be_compared
 from digits.engines.training.snapshots import SnapshotManager
 from digits.engines.training.step import Scores, TrainingStep
 from digits.errors import TrainingError
@@ -142,8 +142,17 @@ def make_snapshot_manager(
 
 
 def metrics_of(run: TrainingRun) -> list[Metric]:
-    """New metrics for the training's task and labels."""
-    return task_of(run).metrics(labels_of(run), run.spec.options)
+    """New metrics for the training's task and labels; none where outputs are in units of their own."""
+    task, labels = task_of(run), labels_of(run)
+    if not can_be_compared(task, labels, run.spec.augmentation.whitening):
+        return []
+    return task.metrics(task.compared(labels), run.spec.options)
+
+
+def metric_scale(run: TrainingRun) -> float:
+    """What outputs and labels are divided by for the metrics."""
+    task, labels = task_of(run), labels_of(run)
+    return task.label_scale(task.compared(labels))
 
 
 def validation_metrics(run: TrainingRun) -> list[Metric]:

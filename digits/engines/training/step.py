@@ -38,7 +38,9 @@ class Scores:
 
 
 def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequence[str], declared: Declared) -> Scores:
-    """`means` are those of the loss (its names are `losses`) and of the text's own metrics."""
+    """`means` are those of the loss (its names are `losses`) and of the text's own metrics. A metric that could compare no
+    output with its label has no value."""
+    metrics = [metric for metric in metrics if not metric.is_empty]
     measured = {name: value for metric in metrics for name, value in metric.compute().items()}
     values, losses = means | measured, [name for name in losses if name not in measured]
     chosen = {name: value for metric in metrics for name, value in metric.chosen().items()}
@@ -93,6 +95,11 @@ class TrainingStep(ABC):
     @abstractmethod
     def evaluate(self) -> Scores:
         """Loss and metrics over the whole validation set. Raises JobStopped when requested to stop meanwhile."""
+
+    def loss_of(self, outputs: np.ndarray, targets: np.ndarray) -> Totals | None:
+        """What the loss of validations makes of a main output (N, …) and of targets (N, …) as `Task.targets` gives them, both in
+        the units of labels or stored pictures; None where the loss is no named one, which may want more than that."""
+        return None
 
     @abstractmethod
     def predict_samples(self, batch: Batch) -> dict[str, np.ndarray]:

@@ -147,5 +147,8 @@ def _previous(service: Service, job: Job) -> dict[str, Any]:
         "best_name": job.best_name,
         "best_value": job.best_value,
         "best_epoch": job.best_epoch,
-        "epochs": [snapshot.epoch for snapshot in reversed(list_snapshots(service, job))],
+        "snapshots": [
+            {"choice": snapshot.choice, "label": snapshot.label, "best": snapshot.best}
+            for snapshot in reversed(list_snapshots(service, job, with_best=True))
+        ],
     }

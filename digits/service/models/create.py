@@ -14,7 +14,7 @@ from digits import tasks
 from digits.domain.datasets import TRAIN_DB, DatasetInfo
 from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.metrics import START_WAS_BEST
-from digits.domain.training import TrainingSpec
+from digits.domain.training import StartWeights, TrainingSpec
 from digits.errors import FormErrors
 from digits.frameworks import DEFAULT
 from digits.service import Service
@@ -25,7 +25,7 @@ from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
 from digits.service.models.gpus import cpu_processes, resources
-from digits.service.models.networks import NETWORK_FILE, Network, resolve
+from digits.service.models.networks import NETWORK_FILE, Network, resolve, start_text
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
@@ -143,6 +143,7 @@ def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, A
         "mean subtraction": request.spec.get("use_mean", ""),
         "snapshot file": snapshots[-1].path.rsplit("/", 1)[-1] if snapshots else "no snapshots",
         "best": best_of(job),
+        "first weights": start_text(StartWeights(**request.spec.get("start", {}))),
         **_dataset_keys(service, job),
     }
     if verbose:

@@ -12,7 +12,7 @@ from digits.domain.jobs import Action, Kind, Resources, Status
 from digits.engines.exporters import check_format, formats
 from digits.errors import Conflict, NotFound
 from digits.service import Service, jobs
-from digits.service.models.snapshots import Snapshot, find_snapshot, list_snapshots
+from digits.service.models.snapshots import find_snapshot, list_snapshots
 from digits.storage.exports import export_folder, export_name, exports_of, remove
 from digits.storage.jobs.store import Job
 
@@ -124,11 +124,7 @@ def format_choices(model: Job) -> list[dict[str, str]]:
 def snapshot_choices(service: Service, model: Job) -> list[dict[str, Any]]:
     """`epoch` and `best` of each snapshot: the best one first, then the newest."""
     found = list(reversed(list_snapshots(service, model, with_best=True)))
-    return [{"epoch": s.epoch, "best": _is_best(model, s)} for s in sorted(found, key=lambda s: not _is_best(model, s))]
-
-
-def _is_best(model: Job, snapshot: Snapshot) -> bool:
-    return model.best_epoch is not None and abs(snapshot.epoch - model.best_epoch) < 1e-6
+    return [{"epoch": s.epoch, "best": s.best} for s in sorted(found, key=lambda s: not s.best)]
 
 
 def _is_of(job: Job, name: str, export: Export | None) -> bool:

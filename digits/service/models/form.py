@@ -250,7 +250,13 @@ class NetworkForm(FormModel):
         "Where the library can get them; otherwise the weights are random and the page says so.",
     )
     previous_networks: str = option("", "Previous network", "A model of yours.", widget="hidden", max_length=40)
-    pretrained_networks: str = option("", "Pretrained network", widget="hidden", max_length=200)
+    pretrained_networks: str = option(
+        "",
+        "Pretrained network",
+        "A network of the list with its published weights, or a model of yours: its network with its best weights.",
+        widget="hidden",
+        max_length=200,
+    )
     custom_network: str = option("", "Network text", "Python with build_network(context).", widget="code", max_length=MAX_TEXT)
     custom_network_snapshot: str = option(
         "", "Weights to start from", "A snapshot or another file of weights on the server; blank: random weights.", widget="path"

@@ -16,7 +16,7 @@ from digits.service import Service
 from digits.service.files.confine import readable_file
 from digits.service.models.form import ModelForm
 from digits.service.models.network_text import problems
-from digits.service.models.snapshots import BEST, START, find_snapshot
+from digits.service.models.snapshots import BEST, START, Snapshot, best_snapshot, find_snapshot
 from digits.storage.jobs.store import Job
 from digits.utils.values import is_number, shown
 
@@ -95,7 +95,20 @@ def start_weights(service: Service, job: Job, spec: TrainingSpec, epoch: Any, fi
         snapshot = find_snapshot(service, job, wanted)
     except (BadRequest, NotFound) as error:
         raise FormErrors({field: [str(error)]}) from error
-    return StartWeights("snapshot", job_id=job.id, snapshot=snapshot.path)
+    return _start_at(job, snapshot)
+
+
+def _start_at(job: Job, snapshot: Snapshot) -> StartWeights:
+    return StartWeights("snapshot", job_id=job.id, snapshot=snapshot.path, epoch=snapshot.epoch, best=snapshot.best)
+
+
+def start_text(start: StartWeights) -> str:
+    """Where the first weights of a training come from, in words."""
+    if start.source == "snapshot":
+        epoch = "" if start.epoch is None else f", epoch {start.epoch:g}"
+        return f"{start.snapshot} of {start.job_id}{epoch}{', its best' if start.best else ''}"
+    words = {"none": "random", "pretrained": "the network's published weights", "path": start.path}
+    return words.get(start.source, start.source)
 
 
 def _epoch(value: Any, field: str) -> float | str:
@@ -110,7 +123,7 @@ def _epoch(value: Any, field: str) -> float | str:
 
 
 def _pretrained(service: Service, choice: str, framework: str) -> Network:
-    """`choice` is a trained model (its newest snapshot) or a network of the catalog with its published weights."""
+    """`choice` is a trained model (its best snapshot) or a network of the catalog with its published weights."""
     field = "pretrained_networks"
     if not choice:
         raise FormErrors({field: ["Choose the network to start from."]})
@@ -118,11 +131,11 @@ def _pretrained(service: Service, choice: str, framework: str) -> Network:
     if job is None or job.kind != Kind.MODEL:
         return standard(choice, framework, pretrained=True, field=field)
     try:
-        snapshot = find_snapshot(service, job)
+        snapshot = best_snapshot(service, job)
     except BadRequest as error:
         raise FormErrors({field: [str(error)]}) from error
     spec = model_spec(service, job)
-    return Network(spec.network, spec.network_name, StartWeights("snapshot", job_id=job.id, snapshot=snapshot.path))
+    return Network(spec.network, spec.network_name, _start_at(job, snapshot))
 
 
 def _custom(service: Service, form: ModelForm, framework: str) -> Network:

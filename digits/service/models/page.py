@@ -9,7 +9,7 @@ from typing import Any
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
 from digits.domain.metrics import DECIDING, as_json, nonfinite_text
-from digits.domain.training import LR_POLICIES, SOLVERS, StartWeights, TrainingSpec
+from digits.domain.training import LR_POLICIES, SOLVERS, TrainingSpec
 from digits.engines.network.losses import LOSSES, usual_loss
 from digits.engines.network.own_metrics import OWN_LOSS
 from digits.errors import StorageError
@@ -18,6 +18,7 @@ from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
 from digits.service.models.form import BATCH_NORMS, ModelForm
 from digits.service.models.history import RunHistory, current_snapshots, read_history
+from digits.service.models.networks import start_text
 from digits.service.models.validation_samples import frames
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
@@ -134,17 +135,6 @@ def _versions(folder: JobFolder) -> dict[str, str]:
         return dict(read_json(folder.versions_file))
     except (StorageError, ValueError):
         return {}
-
-
-def start_text(start: StartWeights) -> str:
-    """Where the first weights come from, in words."""
-    words = {
-        "none": "random",
-        "pretrained": "the network's published weights",
-        "snapshot": f"{start.snapshot} of {start.job_id}",
-        "path": start.path,
-    }
-    return words.get(start.source, start.source)
 
 
 def loss_text(spec: TrainingSpec, info: DatasetInfo | None) -> str:

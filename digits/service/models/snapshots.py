@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from digits.errors import BadRequest, NotFound, StorageError
@@ -22,15 +22,16 @@ BEST, START = "best", "start"  # words for a snapshot: where 0 means the newest,
 
 @dataclass(frozen=True, order=True)
 class Snapshot:
-    """One saved state of the weights: `path` is relative to the model's folder."""
+    """One saved state of the weights: `path` is relative to the model's folder. `best`: no other one is better."""
 
     epoch: float
     path: str
+    best: bool = field(default=False, compare=False)
 
     @property
-    def best(self) -> bool:
-        """Whether it is kept only because it was the best at its moment."""
-        return _is_best(Path(self.path))
+    def is_between(self) -> bool:
+        """Whether it is kept only because it was the best at its moment: no interval fell there."""
+        return _is_best_file(Path(self.path))
 
     @property
     def label(self) -> str:
@@ -54,7 +55,16 @@ def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> 
     if not folder.snapshots.is_dir():
         return []
     found = sorted(s for path in folder.snapshots.iterdir() if (s := _snapshot(folder.path, path)) is not None)
-    return [snapshot for snapshot in found if with_best or not snapshot.best]
+    marked = [replace(s, best=model.best_epoch is not None and _same_epoch(s.epoch, model.best_epoch)) for s in found]
+    return [snapshot for snapshot in marked if with_best or not snapshot.is_between]
+
+
+def best_snapshot(service: Service, model: Job) -> Snapshot:
+    """The best one, or the newest where none is known to be: what another training starts from that names a model and no epoch.
+    (Requests for a prediction, a download or an export that name none get the newest, as the original has it: `find_snapshot`.)
+    BadRequest where there is none."""
+    known = any(snapshot.best for snapshot in list_snapshots(service, model, with_best=True))
+    return find_snapshot(service, model, BEST if known else None)
 
 
 def find_snapshot(service: Service, model: Job, epoch: float | str | None = None) -> Snapshot:
@@ -71,21 +81,25 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
             advice="Wait until the training has written its first one." if model.status.is_running else "Train it again.",
         )
     if wanted in NEWEST and epoch not in (BEST, START):
-        return next((s for s in reversed(found) if not s.best), found[-1])
+        return next((s for s in reversed(found) if not s.is_between), found[-1])
     for snapshot in found:
-        if wanted is not None and math.isclose(snapshot.epoch, wanted, rel_tol=1e-6):
+        if wanted is not None and _same_epoch(snapshot.epoch, wanted):
             return snapshot
     known = ", ".join(s.label for s in found)
     what = f"epoch {wanted:g}" if wanted is not None else "a best epoch"
     raise NotFound(f"{model.name} has no snapshot of {what}; there are {known}.")
 
 
-def _is_best(path: Path) -> bool:
+def _same_epoch(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-6)
+
+
+def _is_best_file(path: Path) -> bool:
     return path.stem == "best" and path.suffix in snapshot_suffixes()
 
 
 def _snapshot(root: Path, path: Path) -> Snapshot | None:
-    if _is_best(path):
+    if _is_best_file(path):
         epoch = _epoch_in_header(path)
         return None if epoch is None else Snapshot(epoch, str(path.relative_to(root)))
     if not path.name.startswith(PREFIX):

@@ -19,6 +19,7 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
 from digits.engines.base import Predictor, get_engine
+from digits.engines.training.preprocessing import can_be_compared
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting
@@ -70,7 +71,8 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     task = of(meta["task"], model)
     options = task.settled(TaskOptions.from_json(meta.get("options", {})), model.class_labels)
     match = rounds.source.match
-    truths = Truths(context, spec, predictor, task, match) if spec.source == "split" and not task.told_by_name else None
+    measures = spec.source == "split" and can_be_compared(task, model, bool(meta["preparation"].get("whitening")))
+    truths = Truths(context, spec, predictor, task, match) if measures and not task.told_by_name else None
     labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
     report = task.report(labels, model, options, scale, spec.top_n)
     trivial = yardstick(

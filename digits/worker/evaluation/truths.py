@@ -13,7 +13,6 @@ from digits.engines.base import Predictor
 from digits.errors import DataError
 from digits.storage.records.open import open_split
 from digits.tasks import Labels, Task
-from digits.tasks.base import PICTURES
 from digits.worker.evaluation.sources import PictureBatch
 from digits.worker.runtime import WorkerContext
 
@@ -34,12 +33,9 @@ class Truths:
         self.unknown = np.zeros(len(self.match.unknown), np.int64)
         meta = self.reader.meta
         labels = self._in_the_models_classes(Labels.of_records(meta))
-        self.itself = task.output_kind == PICTURES and not task.has_labels(labels)  # a picture is its own label
-        shape = self.meta.get("label_shape")
-        self.labels = replace(labels, kind="array", shape=meta.feature_shape, dtype=meta.feature_dtype) if self.itself else labels
-        if shape and not self.itself:
-            self.labels = replace(labels, shape=tuple(shape))
-        self.scale = self._scale()
+        shape, itself = self.meta.get("label_shape"), not task.has_labels(labels)  # a picture is its own label
+        self.labels = task.compared(labels) if itself or not shape else replace(labels, shape=tuple(shape))
+        self.scale = task.label_scale(self.labels) if itself else float(self.meta["preparation"].get("label_scale", 1.0))
         self._check(info)
 
     def _in_the_models_classes(self, labels: Labels) -> Labels:
@@ -47,13 +43,6 @@ class Truths:
         ignored, model = self.ignored if self.match.is_same else NO_CLASS, Labels.of_snapshot(self.meta)
         names, missing = model.class_labels, self.match.missing
         return replace(labels, class_labels=names, ignored=ignored, columns=model.columns, missing=missing)
-
-    def _scale(self) -> float:
-        """Full scale of pictures of integers, 1 for everything else."""
-        dtype = np.dtype(self.reader.meta.feature_dtype)
-        if self.itself and np.issubdtype(dtype, np.integer):
-            return float(np.iinfo(dtype).max)
-        return float(self.meta["preparation"].get("label_scale", 1.0))
 
     def of(self, batch: PictureBatch) -> list[np.ndarray]:
         """The truth of each picture of a batch: its label as `RecordReader.labels` gives it, or the picture (C, H, W), in the

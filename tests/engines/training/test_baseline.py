@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from digits.domain.events import BaselineEvent, Event, MetricEvent, SampleEvent
-from digits.domain.training import TrainingSpec
+from digits.domain.training import Augmentation, TrainingSpec
 from digits.testing.runs import make_dataset, striped_pictures, train
 
 TINY = """
@@ -69,6 +70,48 @@ def test_the_mean_of_numbers(tmp_path: Path) -> None:
     guess = truth[:8].mean(axis=0)
     assert found.values["mae"] == pytest.approx(np.abs(truth[8:] - guess).mean(), rel=1e-5)
     assert found.values["r2"] <= 0.5
+
+
+def test_a_loss_of_the_text_itself_has_no_baseline(tmp_path: Path) -> None:
+    pictures, labels = striped_pictures(16, 8, 3)
+    dataset = make_dataset(tmp_path / "data", pictures, labels, class_labels=("left", "right"))
+    own = "def loss(outputs, targets):\n    return nn.functional.cross_entropy(outputs, targets)\n"
+    spec = TrainingSpec(str(dataset), "classification", network=TINY.format(outputs=1, keeps_size=False) + own, epochs=1, seed=1)
+    assert "loss" not in baseline_of(train(dataset, tmp_path / "own", spec)).values
+    named = baseline_of(train(dataset, tmp_path / "named", replace(spec, loss="cross_entropy")))
+    assert named.values["loss"] == pytest.approx(np.log(2))
+
+
+def test_the_loss_of_probabilities_is_that_of_scores(tmp_path: Path) -> None:
+    pictures, _ = striped_pictures(28, 8, 3)
+    labels = np.array([2] * 10 + [0] * 6 + [1] * 4 + [2, 2, 0, 1, 1, 0, 0, 0])
+    dataset = make_dataset(tmp_path / "data", pictures, labels, class_labels=("a", "b", "c"))
+    softmax = TINY.format(outputs=1, keeps_size=False).replace("nn.LazyLinear(outputs)", "nn.LazyLinear(outputs), nn.Softmax(1)")
+    spec = TrainingSpec(str(dataset), "classification", network=softmax, epochs=1, seed=1)
+    shares = np.bincount(labels[:20]) / 20
+    found = baseline_of(train(dataset, tmp_path / "model", spec))
+    assert found.values["loss"] == pytest.approx(-np.log(shares[labels[20:]]).mean())
+
+
+def test_whitened_pictures_are_not_compared_with_stored_ones(tmp_path: Path) -> None:
+    pictures, _ = striped_pictures(16, 8, 3)
+    dataset = make_dataset(tmp_path / "data", pictures, None, task="processing", label_kind="none")
+    text = TINY.format(outputs=1, keeps_size=True)
+    spec = TrainingSpec(str(dataset), "processing", network=text, epochs=1, seed=1, augmentation=Augmentation(whitening=True))
+    events = train(dataset, tmp_path / "model", spec)
+    assert not any(isinstance(event, BaselineEvent) for event in events)
+    assert {name for e in events if isinstance(e, MetricEvent) and e.phase == "val" for name in e.values} == {"loss"}
+
+
+def test_what_a_loss_of_its_own_compares_may_have_no_metrics(tmp_path: Path) -> None:
+    """An encoder without labels gives something else than its picture: the loss decides."""
+    pictures, _ = striped_pictures(16, 8, 3)
+    dataset = make_dataset(tmp_path / "data", pictures, None, task="processing", label_kind="none")
+    own = "def loss(outputs, targets):\n    return outputs.square().mean()\n"
+    spec = TrainingSpec(str(dataset), "processing", network=TINY.format(outputs=5, keeps_size=False) + own, epochs=1, seed=1)
+    events = train(dataset, tmp_path / "model", spec)
+    last = [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1]
+    assert (set(last.values), last.decides) == ({"loss"}, "loss")
 
 
 def test_a_noisy_picture_is_compared_with_itself(tmp_path: Path) -> None:

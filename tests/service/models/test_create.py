@@ -19,7 +19,7 @@ from digits.service import Service
 from digits.service import jobs as actions
 from digits.service.forms import parse
 from digits.service.models import gpus
-from digits.service.models.choices import dataset_choices, fitting, proposed
+from digits.service.models.choices import dataset_choices, fitting, previous_choices, proposed
 from digits.service.models.create import create_models, model_dict, plan_models
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
@@ -368,6 +368,19 @@ def test_a_previous_network_starts_from_its_best_snapshot(service: Service, make
     spec = spec_of(service, make(**choice, **{f"{trained.id}-snapshot": "best"})[0])
     assert spec.start.snapshot == "snapshots/epoch_0.5.safetensors"
     assert "no snapshot of epoch 0;" in refused(**choice, **{f"{trained.id}-snapshot": "start"})[f"{trained.id}-snapshot"][0]
+
+
+def test_a_pretrained_model_starts_another_with_its_best_snapshot(service: Service, make: Make, trained: Job) -> None:
+    """The newest where none is known to be best; page and JSON say which it was."""
+    choice = {"method": "pretrained", "pretrained_networks": trained.id}
+    assert spec_of(service, make(**choice)[0]).start.snapshot == "snapshots/epoch_1.safetensors"
+    service.store.update(trained.id, best_name="accuracy", best_value=0.9, best_epoch=0.5)
+    model = make(**choice)[0]
+    words = f"snapshots/epoch_0.5.safetensors of {trained.id}, epoch 0.5, its best"
+    assert model_dict(service, model)["first weights"] == words
+    assert dict(config_tables(spec_of(service, model), None, {})["Training"])["First weights"] == words
+    (offered,) = [row for row in previous_choices(service, "classification") if row["id"] == trained.id]
+    assert [(row["choice"], row["best"]) for row in offered["snapshots"]] == [("1", False), ("0.5", True)]
 
 
 def test_a_snapshot_that_is_not_there_is_refused(refused: Any, trained: Job) -> None:

@@ -164,7 +164,9 @@ export function asCommand(tab, value, written) {
   const network = tab === "custom"
     ? "--network-file network.py"
     : tab === "previous"
-    ? `--previous ${quote(value("previous_networks"))}`
+    ? `--previous ${quote(value("previous_networks"))} --previous-snapshot ${
+      quote(value(`${value("previous_networks")}-snapshot`))
+    }`
     : `--network ${quote(value("standard_networks"))}`;
   const options = [["model_name", value("model_name")], ...written];
   const named = options.filter(([name]) => !NO_OPTION.has(name) && !name.endsWith("-snapshot"));
