@@ -1,4 +1,5 @@
-"""Names of pictures: which extensions they have, which are addresses, how a line of a list names one, and how they are shown.
+"""Names of pictures: which extensions they have, which files are hidden, which are addresses, how a line of a list names one, and
+how they are shown.
 
 A line is a path, or a path, blanks and the number of a class. Only a last word in ASCII digits (a sign before them, at most
 18 of them) is a number; a path may hold blanks, and a line of one word is a path.
@@ -8,14 +9,35 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
+
+def _with(module: str, *suffixes: str) -> tuple[str, ...]:
+    """Suffixes of pictures that only a module can read."""
+    try:
+        return suffixes if find_spec(module) is not None else ()
+    except ImportError:
+        return ()
+
+
+PICTURE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp", ".gif"),
+    *(".tga", ".jp2", ".j2k"),
+    *_with("PIL._avif", ".avif"),
+    *_with("pillow_heif", ".heic", ".heif"),
+)
+LITTER = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"})  # what operating systems leave behind
 LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>[-+]?[0-9]{1,18})")
 
 
 def is_image_file(name: str) -> bool:
     """Whether a file name ends like a picture that `digits.utils.image` reads."""
     return name.lower().endswith(PICTURE_SUFFIXES)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name belongs to the system and not to the data: `.DS_Store`, `._1.png`, `Thumbs.db`, …"""
+    return name.startswith(".") or name.lower() in LITTER
 
 
 def is_address(path: str) -> bool:

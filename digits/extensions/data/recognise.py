@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from digits.errors import DataError, DigitsError
+from digits.extensions.data.files.tables import read_rows
 from digits.extensions.data.image_object_detection.formats import recognise as box_format
 from digits.extensions.data.image_object_detection.formats.csv_boxes import CLASS, CORNERS, SIZES
 from digits.extensions.data.image_segmentation.masks import read_colours, read_values
 from digits.extensions.data.images.pairing import base_name
-from digits.extensions.data.images.tables import read_rows
 from digits.extensions.data.images.tree import Folder, look, split_of
 from digits.utils.confinement import Confinement
 

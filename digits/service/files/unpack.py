@@ -21,10 +21,10 @@ from digits.config import Settings
 from digits.errors import BadRequest
 from digits.service.files.names import copy_limited, free_path, not_taken
 from digits.storage.files import free_bytes
+from digits.utils.names import LITTER
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-LITTER = frozenset({".ds_store", "thumbs.db", "desktop.ini", "__macosx"})
 MAX_MEMBERS = 3_000_000
 MAX_RATIO = 200
 RATIO_COUNTS_FROM = 256 * 2**20  # below that much unpacked data a high ratio harms nobody

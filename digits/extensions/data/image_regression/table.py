@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
+from digits.extensions.data.files.tables import read_rows
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.names import PictureNames
-from digits.extensions.data.images.tables import read_rows
 
 IMAGE = ("image", "filename", "file", "path", "file_name", "image_path", "name", "id")
 SEPARATORS = re.compile(r"[|;+]|\s+")

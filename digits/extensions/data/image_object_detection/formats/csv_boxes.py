@@ -10,10 +10,10 @@ import os
 from collections import defaultdict
 
 from digits.errors import DataError
+from digits.extensions.data.files.tables import read_rows
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
 from digits.extensions.data.image_object_detection.formats.sources import Request, files_with
 from digits.extensions.data.images.names import PictureNames
-from digits.extensions.data.images.tables import read_rows
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
 IMAGE = ("image", "filename", "file", "path", "file_name", "image_path", "image_id")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 
 from digits.errors import DataError
+from digits.extensions.data.files.text import read_text
 
 DELIMITERS = ",;\t"
 
 
 def read_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells without white space around) of every line that is not empty. Raises DataError."""
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as handle:
-            text = handle.read()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    text = read_text(path)
     first = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=max(DELIMITERS, key=first.count))
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=max(DELIMITERS, key=first.count))
     try:
         for row in reader:
             if any(cell.strip() for cell in row):

@@ -1,0 +1,66 @@
+"""What lies below a folder: one walk for all (sorted, links followed, loops cut, hidden files left out)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from digits.utils.names import is_hidden, is_image_file
+from digits.utils.values import counted
+
+MayRead = Callable[[str], bool]
+LISTED_KINDS = 6
+
+
+def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder with the names of its files, sorted. A folder reached twice (a loop of links) is read once."""
+    seen: set[tuple[int, int]] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if not _first_visit(root, seen):
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield root, sorted(name for name in names if not is_hidden(name))
+
+
+def pictures_below(folder: str | os.PathLike[str], others: Counter[str] | None = None) -> Iterator[str]:
+    """Paths of all pictures below a folder, in a fixed order; files of other endings are counted in `others`, by ending."""
+    for root, names in walk(folder):
+        for name in names:
+            if is_image_file(name):
+                yield os.path.join(root, name)
+            elif others is not None:
+                others[os.path.splitext(name)[1].lower()] += 1
+
+
+def files_with(folder: str, endings: tuple[str, ...], may_read: MayRead, most: int = 0) -> list[str]:
+    """Files below a folder with one of the endings that may be read, in the order of `walk`; at most `most` where given."""
+    found: list[str] = []
+    for root, names in walk(folder):
+        paths = (os.path.join(root, name) for name in names if name.lower().endswith(endings))
+        found += filter(may_read, paths)
+        if most and len(found) >= most:
+            return found[:most]
+    return found
+
+
+def other_kinds(others: Counter[str]) -> str:
+    """`14 files of other kinds: .heic (12), no ending (2)`; empty where there are none."""
+    if not others:
+        return ""
+    most = [f"{ending or 'no ending'} ({count})" for ending, count in others.most_common(LISTED_KINDS)]
+    rest = [f"{len(others) - LISTED_KINDS} more"] if len(others) > LISTED_KINDS else []
+    return f"{counted(sum(others.values()), 'file')} of other kinds: {', '.join(most + rest)}"
+
+
+def _first_visit(root: str, seen: set[tuple[int, int]]) -> bool:
+    try:
+        place = os.stat(root)
+    except OSError:
+        return False
+    identity = (place.st_dev, place.st_ino)
+    if identity in seen:
+        return False
+    seen.add(identity)
+    return True
