@@ -8,6 +8,7 @@ leaves out says the field's `unsent`.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ def parse(model: type[M], values: Mapping[str, Any]) -> M:
             errors[name] = [ZERO_BYTE]
             continue
         if problem := _number_problem(value, info):
-            errors[name] = [problem]
+            errors[name] = [problem + _list_hint(raw, info)]
             continue
         choices = extra_of(info).get("choices") or {}
         if choices and any(str(v) not in choices for v in (value if isinstance(value, list) else [value])):
@@ -91,7 +92,9 @@ def parse(model: type[M], values: Mapping[str, Any]) -> M:
     except ValidationError as error:
         for item in error.errors():
             key = str(item["loc"][0]) if item["loc"] else "form"
-            errors.setdefault(key, []).append(_message(item))
+            found = model.model_fields.get(key)
+            hint = _list_hint(values.get(key), found) if found is not None and key not in errors else ""
+            errors.setdefault(key, []).append(_message(item) + hint)
         raise FormErrors(errors) from error
     if errors:
         raise FormErrors(errors)
@@ -201,13 +204,28 @@ def _clean(raw: Any, info: FieldInfo) -> Any:
 
 def _number_problem(value: Any, info: FieldInfo) -> str:
     """What is wrong with the texts of a field of numbers: they are read as everywhere else (`digits.utils.values`)."""
-    wanted = {a for t in _types(info) for a in (_bare(t), *(_bare(x) for x in get_args(t)))}
+    wanted = _numbers_in(info)
     if not wanted & {int, float} or wanted & {str, bool}:
         return ""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, str) and not is_number(item.strip()):
             return f"{shown(item)} is not a {'' if float in wanted else 'whole '}number."
     return ""
+
+
+def _numbers_in(info: FieldInfo) -> set[Any]:
+    """The types of a field's values, those of a list too."""
+    return {a for t in _types(info) for a in (_bare(t), *(_bare(x) for x in get_args(t)))}
+
+
+def _list_hint(raw: Any, info: FieldInfo) -> str:
+    """How a list of numbers is written, where a text that was meant as one is wrong: `0,01` is two numbers."""
+    texts = [text for text in (raw if isinstance(raw, list | tuple) else [raw]) if isinstance(text, str)]
+    if not _is_list(info) or not _numbers_in(info) & {int, float} or not any(re.search("[,;]", text) for text in texts):
+        return ""
+    decimal = "A decimal has a point, as in 0.01; s" if float in _numbers_in(info) else "S"
+    example = "0.1, 0.01" if float in _numbers_in(info) else "16, 32"
+    return f" {decimal}everal values have commas between them, as in {example}."
 
 
 def _bare(annotation: Any) -> Any:
@@ -265,7 +283,8 @@ def _message(item: Any) -> str:
     }
     if kind in comparisons:
         key, words = comparisons[kind]
-        return f"{given} is not allowed: it must be {words} {context[key]}."
+        bound = context[key]
+        return f"{given} is not allowed: it must be {words} {f'{bound:g}' if isinstance(bound, float) else bound}."
     if kind == "string_too_long":
         return f"This has {len(str(given)):,} characters; at most {context['max_length']:,} are allowed."
     if kind == "string_unicode":

@@ -30,7 +30,7 @@ MAX_TEXT = 1_000_000
 MAX_NAME = 500
 MAX_PROCESSES = 64
 
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
@@ -40,7 +40,7 @@ class LearningRateForm(FormModel):
     """The fields that shape the learning rate; also what `visualize-lr` reads."""
 
     learning_rate: list[Rate] = option(
-        [0.01], "Learning rate", "Base rate. Several values, as in 0.1, 0.01, make one model each."
+        [0.01], "Learning rate", "Base rate, more than 0. Several values, as in 0.1, 0.01, make one model each."
     )
     lr_policy: str = option(
         "step",

@@ -112,6 +112,7 @@ def test_every_wrong_field_is_named_at_once(refused: Callable[..., dict[str, lis
         ("model_name", "x" * 10_000),
         ("batch_size", "0"),
         ("learning_rate", "-1"),
+        ("learning_rate", "0"),
         ("learning_rate", "nan"),
         ("lr_policy", "sometimes"),
         ("lr_step_size", "0"),
@@ -130,6 +131,20 @@ def test_every_wrong_field_is_named_at_once(refused: Callable[..., dict[str, lis
 def test_values_out_of_range_are_refused_at_their_field(refused: Any, field: str, value: str) -> None:
     method = {"method": "custom", "custom_network": TEXT} if field.startswith("custom") else {}
     assert set(refused(**{**method, field: value})) == {field}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "hint"),
+    [
+        ("learning_rate", "0,01", "A decimal has a point, as in 0.01; several values have commas between them, as in 0.1, 0.01."),
+        ("learning_rate", "0.1; 0.01", "several values have commas between them, as in 0.1, 0.01."),
+        ("batch_size", "16;32", "Several values have commas between them, as in 16, 32."),
+    ],
+)
+def test_how_a_list_is_written_is_said_where_one_is_wrong(refused: Any, field: str, value: str, hint: str) -> None:
+    errors = refused(**{field: value})
+    assert set(errors) == {field}
+    assert errors[field][0].endswith(hint)
 
 
 def test_names_with_markup_and_emoji_are_kept_as_they_are(make: Make) -> None:
