@@ -64,6 +64,12 @@ def is_all_evaluation(module: nn.Module) -> bool:
     return not any(child.training for child in module.modules())
 
 
+def normalises_batches(module: nn.Module) -> bool:
+    """Whether a module normalises over its batch while the network trains."""
+    kind = nn.modules.batchnorm._BatchNorm
+    return any(isinstance(child, kind) and child.training for child in module.modules())
+
+
 def loss_parts(module: nn.Module) -> list[nn.Module]:
     """The modules of a detector that give losses where they are in training mode: itself, and those that take the targets."""
     inner = [child for child in module.modules() if child is not module and _takes_targets(child)]

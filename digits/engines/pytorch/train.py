@@ -23,6 +23,7 @@ from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.exchange import place
 from digits.engines.pytorch.inputs import Augmenter, Inputs
 from digits.engines.pytorch.losses import make_loss
+from digits.engines.pytorch.modes import normalises_batches
 from digits.engines.pytorch.optimizers import make_optimizer
 from digits.engines.pytorch.ranks import broke_off, ranks
 from digits.engines.pytorch.step import TorchStep
@@ -36,6 +37,7 @@ from digits.engines.training.class_weights import weights_of
 from digits.engines.training.loop import TrainingLoop
 from digits.engines.training.preprocessing import preprocessing_for, with_measured
 from digits.engines.training.setup import (
+    batch_of_one,
     calendar_of,
     follows_feature,
     label_range,
@@ -45,6 +47,7 @@ from digits.engines.training.setup import (
     metadata,
     open_sources,
     out_of_memory,
+    report_batch_of_one,
     report_colours,
     report_modes,
     report_note,
@@ -58,6 +61,7 @@ from digits.errors import DigitsError, NetworkError, ProcessLost
 if TYPE_CHECKING:
     from digits.engines.pytorch.fabric import Fabric
 
+ONE_VALUE = "more than 1 value per channel"  # what torch's batch normalisation says of a batch of one
 OUT_OF_MEMORY = re.compile("allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
@@ -99,6 +103,7 @@ def opened(run: TrainingRun, fabric: Fabric | OneDevice) -> Iterator[TrainingLoo
     from_trained = _start_weights(run, network.module) or network.pretrained
     channels_last = takes_channels_last(network.module, context)
     calendar = calendar_of(run, network.batch_size, seed)
+    report_batch_of_one(run, calendar, normalises_batches(network.module))
     _seed(seed + place()[0])
     with ExitStack() as stack:
         source, validation = open_sources(run, preprocessing, stack)
@@ -191,6 +196,8 @@ def _advised(run: TrainingRun) -> Iterator[None]:
             raise out_of_memory(run, error) from error
         if "out of bounds" in str(error) and isinstance(error, IndexError | RuntimeError):
             raise label_range(run, error) from error
+        if isinstance(error, ValueError) and ONE_VALUE in str(error):
+            raise batch_of_one(error) from error
         if own_frames(error):
             raise NetworkError(describe(error), advice="Correct the network text.") from error
         raise

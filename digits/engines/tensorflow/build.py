@@ -241,6 +241,11 @@ def leaves(model: Any) -> list[Any]:
     return [x for x in layers if not isinstance(x, keras.layers.InputLayer) and not list(x._flatten_layers(include_self=False))]
 
 
+def normalises_batches(model: Any) -> bool:
+    """Whether a layer normalises over its batch while the model trains."""
+    return any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in leaves(model))
+
+
 @contextlib.contextmanager
 def recorded(model: Any, notify: Callable[[Any, Any], None]) -> Iterator[None]:
     """Call `notify(layer, output)` whenever a leaf layer has worked in the block."""

@@ -12,7 +12,7 @@ from typing import Any
 from digits.domain.events import WarningEvent
 from digits.engines.base import NetworkContext, TrainingRun
 from digits.engines.network.text import describe, own_frames
-from digits.engines.tensorflow.build import KerasNetwork, build, check_model, mode_notes
+from digits.engines.tensorflow.build import KerasNetwork, build, check_model, mode_notes, normalises_batches
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import make_loss
 from digits.engines.tensorflow.optimizers import make_optimizer
@@ -35,6 +35,7 @@ from digits.engines.training.setup import (
     metadata,
     open_sources,
     out_of_memory,
+    report_batch_of_one,
     report_colours,
     report_modes,
     report_note,
@@ -95,6 +96,7 @@ def opened(run: TrainingRun) -> Iterator[TrainingLoop]:
     report_modes(run, mode_notes(network))
     from_trained = _start_weights(run, network.model) or network.pretrained
     calendar = calendar_of(run, network.batch_size, seed)
+    report_batch_of_one(run, calendar, normalises_batches(network.model))
     with ExitStack() as stack:
         sources = open_sources(run, preprocessing, stack)
         training_step = _training_step(run, calendar, network, Inputs(preprocessing, mean_image), sources)

@@ -18,6 +18,7 @@ import numpy as np
 from digits.engines.base import Records
 from digits.engines.training.augmentation import crop_offsets, permutation
 from digits.engines.training.boxes import cropped
+from digits.engines.training.calendar import batch_count
 from digits.errors import TrainingError
 from digits.storage.records.boxes import BOX_DTYPE
 from digits.utils.read_ahead import read_ahead
@@ -110,6 +111,12 @@ def epoch_order(length: int, seed: int, epoch: int, shuffle: bool) -> np.ndarray
 def split_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Consecutive pieces (batch_size,) of `order` (N,); the last may be smaller."""
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def training_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """As `split_batches`, but for the last, which may also have one record more (see `calendar.batch_count`)."""
+    starts = [batch_size * number for number in range(batch_count(len(order), batch_size))]
+    return [order[start : None if start == starts[-1] else start + batch_size] for start in starts]
 
 
 def share(indices: np.ndarray, rank: int, world: int) -> tuple[np.ndarray, float]:

@@ -54,7 +54,7 @@ class Calendar:
 def make_calendar(spec: TrainingSpec, entries: int, batch_size: int, seed: int) -> Calendar:
     """The calendar for `entries` training records; a batch larger than the set is the set."""
     batch_size = min(batch_size, entries)
-    steps = math.ceil(entries / batch_size)
+    steps = batch_count(entries, batch_size)
     total = spec.epochs * steps
     validations = marks(spec.val_interval, spec.epochs, steps)
     return Calendar(
@@ -67,6 +67,13 @@ def make_calendar(spec: TrainingSpec, entries: int, batch_size: int, seed: int) 
         validations=validations | {total: float(spec.epochs)} if validations else {},
         snapshots=marks(spec.snapshot_interval, spec.epochs, steps) | {total: float(spec.epochs)},
     )
+
+
+def batch_count(entries: int, batch_size: int) -> int:
+    """The batches of an epoch. A single record that is left over goes with the batch before it: a batch of one has nothing to
+    normalise over, and every record is seen all the same."""
+    left_over = entries % batch_size == 1 and 1 < batch_size < entries
+    return math.ceil(entries / batch_size) - left_over
 
 
 def marks(interval: float, epochs: int, steps_per_epoch: int) -> dict[int, float]:

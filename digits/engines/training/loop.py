@@ -18,7 +18,7 @@ from digits.domain.metrics import EPOCH_MEAN, deciding_metric, is_sound, nonfini
 from digits.engines.base import TrainingRun
 from digits.engines.network.own_metrics import no_direction
 from digits.engines.training import baseline, checkpoint
-from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches
+from digits.engines.training.batches import Batch, BatchSource, epoch_order, share, split_batches, training_batches
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.divergence import explain
 from digits.engines.training.learning_rate import rate_at
@@ -260,7 +260,7 @@ class TrainingLoop:
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         order = epoch_order(len(self.source.records), self.calendar.seed, epoch, self.run_.spec.shuffle)
-        return split_batches(order, self.calendar.batch_size)
+        return training_batches(order, self.calendar.batch_size)
 
     def _emit_metrics(self, phase: str, values: dict[str, float], kinds: dict[str, str], scores: Scores | None = None) -> None:
         epoch = self.calendar.epoch_of(self.step)

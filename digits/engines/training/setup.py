@@ -26,6 +26,10 @@ from digits.tasks import Labels, Task, of
 from digits.utils.constants import DEFAULT_BATCH_SIZE
 
 PREPARATION_FILE = "preprocessing.json"
+BATCH_OF_ONE_ADVICE = (
+    "Choose a batch size of at least 2 (pictures of several sizes need a crop size for that), or a network without batch "
+    "normalisation."
+)
 COLOURS = 3  # channels of a picture that has hue and saturation
 
 
@@ -195,6 +199,20 @@ def report_colours(run: TrainingRun, preprocessing: Preprocessing) -> None:
     if run.spec.augmentation.shifts_colours and channels != COLOURS:
         message = f"Colours are shifted in pictures of {COLOURS} channels; these have {channels} and stay as they are."
         run.emit(WarningEvent(code="augmentation", message=message, advice="Use contrast and noise instead."))
+
+
+def report_batch_of_one(run: TrainingRun, calendar: Calendar, normalises: bool) -> None:
+    """Advise against batches of one picture for a network that `normalises` over its batch."""
+    if normalises and calendar.batch_size == 1:
+        message = "The batches have one picture each, and the network normalises over its batch: it learns from that picture alone."
+        run.emit(WarningEvent(code="batch-of-one", message=message, advice=BATCH_OF_ONE_ADVICE))
+
+
+def batch_of_one(error: BaseException) -> TrainingError:
+    """The error of a batch that is too small to normalise over."""
+    return TrainingError(
+        f"A batch of one picture has nothing to normalise over: {error}.", advice=BATCH_OF_ONE_ADVICE, code="batch-of-one"
+    )
 
 
 def report_modes(run: TrainingRun, notes: Iterable[str]) -> None:
