@@ -204,7 +204,9 @@ def report_colours(run: TrainingRun, preprocessing: Preprocessing) -> None:
 def report_batch_of_one(run: TrainingRun, calendar: Calendar, normalises: bool) -> None:
     """Advise against batches of one picture for a network that `normalises` over its batch."""
     if normalises and calendar.batch_size == 1:
-        message = "The batches have one picture each, and the network normalises over its batch: it learns from that picture alone."
+        message = (
+            "The batches have one picture each, and the network normalises over its batch: it learns from that picture alone."
+        )
         run.emit(WarningEvent(code="batch-of-one", message=message, advice=BATCH_OF_ONE_ADVICE))
 
 

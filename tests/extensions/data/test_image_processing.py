@@ -68,6 +68,17 @@ def test_an_autoencoder_has_no_labels_of_its_own(tmp_path: Path) -> None:
     assert run.info.extra["autoencoder"] is True
 
 
+def test_one_folder_for_both_pairs_each_picture_with_itself(tmp_path: Path) -> None:
+    """As the original's own tests give it."""
+    one, other = folder(tmp_path / "a", 4), folder(tmp_path / "b", 2, 70)
+    separate = {"has_val_folder": True, "validation_feature_folder": other, "validation_label_folder": other}
+    run = make(tmp_path, feature_folder=one, label_folder=one, **separate)
+    assert run.entries() == {"train": 4, "val": 2}
+    for split in ("train", "val"):
+        reader = run.reader(split)
+        assert all((reader.feature(n) == reader.labels([n])[0]).all() for n in range(len(reader)))
+
+
 def test_sixteen_bits_stay(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -27,6 +27,7 @@ class DataIngestion(PairSource):
     OPTIONS: ClassVar[type[Options]] = ProcessingOptions
     options: ProcessingOptions
     FORM = "digits.extensions.data.image_processing.forms"
+    ITSELF = True
 
     @staticmethod
     def get_id() -> str:

@@ -23,7 +23,10 @@ class DatasetForm(pair_form.PairForm):
         default="folder",
     )
     label_folder = folder_field(
-        "Label image folder", "One picture of the same name for each.", forms.validate_required_iff(label_source="folder")
+        "Label image folder",
+        "One picture of the same name for each. The same folder as above: pairs by their names (1.png and 1_clean.png), or "
+        "without such names each picture with itself.",
+        forms.validate_required_iff(label_source="folder"),
     )
     validation_label_folder = folder_field(
         "Validation label image folder", "", forms.validate_required_iff(label_source="folder", has_val_folder=True)

@@ -23,6 +23,7 @@ class PairSource(ImageSource):
     OPTIONS: ClassVar[type[Options]] = PairOptions
     options: PairOptions
     LABEL_WORD = "label"
+    ITSELF: ClassVar[bool] = False  # whether a picture can be its own label, where one folder is given for both
 
     def collect(self, findings: Findings) -> Entries:
         entries = self._divided(self._pairs("feature_folder", "label_folder", TRAIN_DB, findings), findings)
@@ -47,8 +48,10 @@ class PairSource(ImageSource):
         label_root = self._folder(labels_field)
         labels = self.labels_in(label_root, findings, stage)
         if label_root == root:  # told apart by their names: 1.png and 1_mask.png
-            labels = [path for path in labels if has_addition(path)]
-            features = [path for path in features if not has_addition(path)]
+            named, others = [path for path in labels if has_addition(path)], [p for p in features if not has_addition(p)]
+            if self.ITSELF and not (named and others):
+                return [[path, path] for path in features]
+            labels, features = named, others
         found = match(root, features, label_root, labels)
         if not found.pairs:
             raise DataError(
