@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from digits.errors import DataError
+from digits.extensions.data.image_processing import DataIngestion
 from tests.ingest.making import Run, make_job, picture, run_job
 
 ID = "image-processing"
@@ -77,6 +78,28 @@ def test_one_folder_for_both_pairs_each_picture_with_itself(tmp_path: Path) -> N
     for split in ("train", "val"):
         reader = run.reader(split)
         assert all((reader.feature(n) == reader.labels([n])[0]).all() for n in range(len(reader)))
+
+
+@pytest.mark.parametrize(("half", "axis", "first"), [("left", 2, 0), ("right", 2, 1), ("top", 1, 0), ("bottom", 1, 1)])
+def test_input_and_target_side_by_side_in_one_file(tmp_path: Path, half: str, axis: int, first: int) -> None:
+    for number in range(2):
+        picture(number, (12, 8)).save(tmp_path / f"{number}.png")
+    source = DataIngestion(feature_folder=str(tmp_path), label_source="half", input_half=half)
+    sample = source.encode_entry((str(tmp_path / "1.png"),))
+    halves = np.split(np.asarray(picture(1, (12, 8))).transpose(2, 0, 1), 2, axis)
+    assert (sample[0] == halves[first]).all()
+    assert (sample[1] == halves[1 - first]).all()
+    assert sample.original_size == (halves[0].shape[2], halves[0].shape[1])
+
+
+def test_a_file_without_two_equal_halves_is_left_out(tmp_path: Path) -> None:
+    for number, width in enumerate((12, 13, 12)):
+        picture(number, (width, 8)).save(tmp_path / f"{number}.png")
+    run = make(tmp_path, feature_folder=str(tmp_path), label_source="half", folder_pct_val=0)
+    assert run.entries() == {"train": 2}
+    assert (run.reader().meta.feature_shape, run.reader().meta.label_shape) == ((3, 8, 6), (3, 8, 6))
+    assert "13 pixels has no two equal halves" in run.problems()[0]["reason"]
+    assert run.info.extra["autoencoder"] is False
 
 
 def test_sixteen_bits_stay(tmp_path: Path) -> None:

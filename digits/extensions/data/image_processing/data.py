@@ -1,11 +1,13 @@
-"""Pairs of pictures: what goes in and what should come out, e.g. noisy and clean."""
+"""Pairs of pictures: what goes in and what should come out, e.g. noisy and clean, in two files or side by side in one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from digits.extensions.data.images.base import Entries
+import numpy as np
+
+from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import PairSource
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
@@ -13,16 +15,22 @@ from digits.extensions.data.images.sizes import NO_SIZE, Choice, Size, scale_bet
 from digits.extensions.data.source import Options, Sample
 from digits.images.place import Fit
 
+FOLDER, IMAGE, HALF = "folder", "image", "half"
+LEFT, RIGHT, TOP, BOTTOM = "left", "right", "top", "bottom"
+
 
 @dataclass(frozen=True)
 class ProcessingOptions(PairOptions):
-    """`label_source` is `folder`, or `image`: the picture itself."""
+    """`label_source` is `folder`, `image` (the picture itself) or `half`: the other half of the same file, of which `input_half`
+    goes in (`left`, `right`, `top`, `bottom`)."""
 
-    label_source: str = "folder"
+    label_source: str = FOLDER
+    input_half: str = LEFT
 
 
 class DataIngestion(PairSource):
-    """Entries are `(picture, label)`; with `label_source` "image" `(picture,)`, and records without a label (autoencoder)."""
+    """Entries are `(picture, label)`; with `label_source` "image" `(picture,)`, and records without a label (autoencoder); with
+    "half" `(picture,)` too, and each record has both halves."""
 
     OPTIONS: ClassVar[type[Options]] = ProcessingOptions
     options: ProcessingOptions
@@ -42,17 +50,26 @@ class DataIngestion(PairSource):
 
     @property
     def has_labels(self) -> bool:
-        return self.options.label_source != "image"
+        return self.options.label_source == FOLDER
 
     def encode_entry(self, entry: tuple[str, ...]) -> Sample:
-        feature, size = self._read(entry[0], self.fit)
-        label = self._read(entry[1], self.label_fit)[0] if len(entry) > 1 else None
+        path = entry[0]
+        picture, label = self._read(path), None
+        if self.options.label_source == HALF:
+            picture, label = self._halves(path, picture)
+        elif len(entry) > 1:
+            label = self._read(entry[1])
         return Sample(
-            feature, label, source=entry[0], original_size=size, group=self.group_of(entry[0]), digest=digest_of(entry[0])
+            _placed(picture, self.fit),
+            None if label is None else _placed(label, self.label_fit),
+            source=path,
+            original_size=(picture.shape[1], picture.shape[0]),
+            group=self.group_of(path),
+            digest=digest_of(path),
         )
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "autoencoder": not self.has_labels}
+        return {**super().describe(), "autoencoder": self.options.label_source == IMAGE}
 
     @property
     def label_fit(self) -> Fit:
@@ -61,6 +78,12 @@ class DataIngestion(PairSource):
         pad_width, pad_height = self.userdata.get("label_padding") or NO_SIZE
         own = Fit(width, height, self.options.resize_mode, pad_width, pad_height)
         return own if any((width, pad_width)) else self.fit
+
+    def picture_sizes(self, entries: Entries) -> list[Size]:
+        found = super().picture_sizes(entries)
+        if self.options.label_source != HALF:
+            return found
+        return [(width // 2, height) if self._cuts_across else (width, height // 2) for width, height in found]
 
     def fit_labels(self, chosen: Choice, entries: Entries, found: list[Size]) -> None:
         """Labels follow their pictures in the scale that is the same for all of them; in none they are padded to their own
@@ -75,7 +98,25 @@ class DataIngestion(PairSource):
         elif chosen.size != NO_SIZE:
             self.userdata["label_size"] = (scale and scaled(chosen.size, scale)) or chosen.size
 
-    def _read(self, path: str, fit: Fit) -> tuple[Any, tuple[int, int]]:
-        array = read_picture(path, self.options.channel_conversion)
-        size = (array.shape[1], array.shape[0])
-        return feature_of(fit.place(*size).picture(array)), size
+    def _read(self, path: str) -> np.ndarray:
+        return read_picture(path, self.options.channel_conversion)
+
+    @property
+    def _cuts_across(self) -> bool:
+        """Whether the halves of a file lie side by side."""
+        return self.options.input_half in (LEFT, RIGHT)
+
+    def _halves(self, path: str, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The half of (H, W, C) that goes in and the other. Raises LoadImageError where it has no two equal halves."""
+        axis = 1 if self._cuts_across else 0
+        side = picture.shape[axis]
+        if side % 2:
+            words = ("height", "width")[axis]
+            raise skip(path, f"Its {words} of {side} pixels has no two equal halves.", "Cut it to an even number of pixels.")
+        first, second = np.split(picture, 2, axis)
+        return (first, second) if self.options.input_half in (LEFT, TOP) else (second, first)
+
+
+def _placed(picture: np.ndarray, fit: Fit) -> np.ndarray:
+    """A picture (H, W, C) as a feature (C, h, w)."""
+    return feature_of(fit.place(picture.shape[1], picture.shape[0]).picture(picture))

@@ -8,10 +8,10 @@ from digits.utils import forms
 
 
 class DatasetForm(pair_form.PairForm):
-    """Fields of R 6.5, and `label_source`."""
+    """Fields of R 6.5, `label_source` and `input_half`."""
 
     GROUPS = (
-        ("Pictures", ("feature_folder", "label_source", "label_folder", "folder_pct_val", "folder_pct_test")),
+        ("Pictures", ("feature_folder", "label_source", "label_folder", "input_half", "folder_pct_val", "folder_pct_test")),
         (pair_form.SEPARATE_GROUP, pair_form.SEPARATE_FIELDS),
         (pair_form.LISTS_GROUP, pair_form.LIST_FIELDS),
         (pair_form.SIZE_GROUP, pair_form.SIZE_FIELDS),
@@ -19,8 +19,18 @@ class DatasetForm(pair_form.PairForm):
 
     label_source = forms.SelectField(
         "What should come out",
-        choices=[("folder", "The picture of the same name in the label folder"), ("image", "The picture itself (autoencoder)")],
+        choices=[
+            ("folder", "The picture of the same name in the label folder"),
+            ("half", "The other half of the same file (side by side)"),
+            ("image", "The picture itself (autoencoder)"),
+        ],
         default="folder",
+    )
+    input_half = forms.SelectField(
+        "The half that goes in",
+        choices=[("left", "Left"), ("right", "Right"), ("top", "Top"), ("bottom", "Bottom")],
+        default="left",
+        tooltip="Of files that hold input and target side by side, as those of pix2pix (facades, maps) do.",
     )
     label_folder = folder_field(
         "Label image folder",

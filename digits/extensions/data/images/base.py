@@ -105,12 +105,16 @@ class ImageSource(FileSource):
             return
         how = self.options.unequal_sizes
         how = (sizes.PAD if self.same_shape else sizes.KEEP) if how == sizes.AUTO else how
-        found = sizes.sizes_of((entry[0] for items in entries.values() for entry in items), self.check_stop)
+        found = self.picture_sizes(entries)
         chosen = sizes.choose(found, how, self.options.resize_mode)
         self.userdata |= {"size_choice": chosen.how, "padding": chosen.padding, "size": chosen.size}
         if chosen.words:
             findings.add("size", chosen.words)
         self.fit_labels(chosen, entries, found)
+
+    def picture_sizes(self, entries: Entries) -> list[sizes.Size]:
+        """The size of the picture of each entry, in order."""
+        return sizes.sizes_of((entry[0] for items in entries.values() for entry in items), self.check_stop)
 
     def fit_labels(self, chosen: sizes.Choice, entries: Entries, found: list[sizes.Size]) -> None:
         """Choose sizes of labels that are pictures of their own; `found` are those of the pictures of all entries in order."""
