@@ -31,7 +31,7 @@ ORIENTATION = 274  # the tag, in TIFF and EXIF alike
 UPRIGHT = 1
 HEAD = 512  # bytes that tell the format, with the header of a PGM
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-JPEG = (b"\xff\xd8\xff",)
+JPEG = b"\xff\xd8\xff"
 LOSSY_TIFF = (6, 7, 34892)  # JPEG of three kinds
 WHITE_IS_ZERO = 0
 
@@ -73,6 +73,11 @@ def read_stored(source: str | os.PathLike[str]) -> Stored:
 def is_tiff(head: bytes) -> bool:
     """Whether a file with these first bytes is a TIFF."""
     return head.startswith(TIFF)
+
+
+def loses_something(head: bytes) -> bool:
+    """Whether a file with these first bytes (16) is a JPEG or a WebP that does not keep every pixel."""
+    return head.startswith(JPEG) or (head.startswith(b"RIFF") and head[8:16] == b"WEBPVP8 ")
 
 
 def deep_png_channels(head: bytes) -> int:
@@ -169,7 +174,6 @@ def _by_pillow(path: Path, head: bytes) -> Stored:
             check_size(image, str(path))
             orientation = tiff_orientation(image)
             image.load()
-            is_lossy = head.startswith(JPEG) or (image.format == "WEBP" and head[12:16] == b"VP8 ")
             orientation = max(orientation, turn_upright(image))
             palette = _palette_of(image)
             picture = image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "PA", "LAB", "HSV") else image
@@ -177,7 +181,7 @@ def _by_pillow(path: Path, head: bytes) -> Stored:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise too_large(str(path), claimed(error)) from error
     array = array.astype(np.uint8) if array.dtype == bool else array
-    return Stored(_as_stored(array, head), orientation, palette, is_lossy)
+    return Stored(_as_stored(array, head), orientation, palette, loses_something(head))
 
 
 def _deep_png(path: Path, head: bytes) -> Stored:

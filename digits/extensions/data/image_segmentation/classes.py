@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from digits.domain.datasets import IGNORED
 from digits.errors import DataError, LoadImageError
-from digits.extensions.data.classification.lists import read_labels, read_lines
+from digits.extensions.data.classification.lists import read_labels
+from digits.extensions.data.image_segmentation import levels
+from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour
-from digits.extensions.data.image_segmentation.masks import MOST_CLASSES, MaskRules, colour_code, read_palette, read_values
+from digits.extensions.data.image_segmentation.masks import LOSSY_ADVICE, MOST_CLASSES, MaskRules, colour_code, read_values
+from digits.extensions.data.image_segmentation.survey import Histogram, Survey, lossy_among, survey
 from digits.extensions.data.images.findings import Findings
-from digits.utils.values import is_digits
+from digits.utils.values import counted, is_digits
 
 VOID_COLOUR = (255, 255, 255)
 BINARY_NAMES = ("background", "object")
+MANY_CLASSES = 64
+LOOKED_AT = 200  # masks that are looked at where the names of the classes are known
+NUMBERED = re.compile(r"(\d{1,5})\s*[:;,=\t ]\s*(\S.*)")
 
 
 @dataclass(frozen=True)
@@ -29,70 +36,65 @@ class Classes:
     palette: list[int]
 
 
-def of_label_set(name: str, masks: Sequence[str]) -> Classes:
+@dataclass(frozen=True)
+class Wanted:
+    """What the form says of classes: names file, values and names that do not count, the value from which on a pixel is object
+    (None: seen from the masks; 0: none)."""
+
+    labels_file: str = ""
+    void: Sequence[str] = ()
+    unknown_void: bool = False
+    threshold: int | None = None
+
+
+def of_label_set(name: str, masks: Sequence[str], findings: Findings) -> Classes:
     """The classes of a known label set; whether by value or by colour is seen from the first mask that can be read."""
     known = LABEL_SETS[name]
     values = {**dict.fromkeys(known.void, IGNORED), **{value: i for i, value in enumerate(known.values)}}
     colours = {colour_code(c): IGNORED for c in known.void_colours}
     colours |= {colour_code(c): i for i, c in enumerate(known.colours)}
-    rules = MaskRules(values, colours, by_colour=_are_coloured(masks), unknown_void=False)
+    _say_lossy(*lossy_among(_spread(masks, LOOKED_AT)), "They are left out.", findings)
+    rules = MaskRules(values, colours, by_colour=_are_coloured(masks), unknown_void=False, refuse_lossy=True)
     return Classes(list(known.names), rules, palette_of(known.colours))
 
 
-def of_colour_map(file: str, labels_file: str, void: Sequence[str], unknown_void: bool) -> Classes:
-    """The classes of a text file with `R G B` and perhaps a name on each line. Raises DataError with file and line."""
+def of_colour_map(file: str, wanted: Wanted, masks: Sequence[str], findings: Findings) -> Classes:
+    """The classes of a text file with colours and perhaps names. Raises DataError with file and line."""
     rows = read_colour_map(file)
-    named = read_labels(Path(labels_file)) if labels_file else []
+    named = read_labels(Path(wanted.labels_file)) if wanted.labels_file else []
     if named and len(named) != len(rows):
         raise DataError(
-            f"{file} has {len(rows)} colours, {labels_file} names {len(named)} classes.",
+            f"{file} has {len(rows)} colours, {wanted.labels_file} names {len(named)} classes.",
             advice="Give each class one line in both files, in the same order.",
         )
     names = named or [name or str(number) for number, (_, name) in enumerate(rows)]
-    numbers, labels = _numbered(names, void)
-    colours = {colour_code(colour): number for (colour, _), number in reversed(list(zip(rows, numbers, strict=True)))}
+    numbers, labels = _numbered(names, wanted.void)
+    colours = {colour_code(colour): number for (colour, _), number in zip(rows, numbers, strict=True)}
     kept = [colour for (colour, _), number in zip(rows, numbers, strict=True) if number != IGNORED]
     _check_number(labels, file)
-    return Classes(labels, MaskRules({}, colours, True, unknown_void), palette_of(kept))
+    then = "Their other colours do not count." if wanted.unknown_void else "Those with other colours are left out."
+    _say_lossy(*lossy_among(_spread(masks, LOOKED_AT)), then, findings)
+    return Classes(labels, MaskRules({}, colours, True, wanted.unknown_void), palette_of(kept))
 
 
-def of_masks(masks: Sequence[str], labels_file: str, void: Sequence[str], unknown_void: bool, findings: Findings) -> Classes:
-    """The classes of index and palette masks: named by a labels file, else those that occur."""
-    names = read_labels(Path(labels_file)) if labels_file else []
-    looked_at = masks if not names else _spread(masks, 200)
-    found = _values_in(looked_at)
-    void_values = {int(word) for word in void if is_digits(word)}
-    if len(found) == 2 and found <= {0, 255, 65535} and len(names) in (0, 2):
-        return _binary(names, max(found))
-    if names:
-        numbers, labels = _numbered(names, void)
-        values = dict(enumerate(numbers))
-    else:
-        counted = sorted(found - void_values)
-        values, labels = _of_values(counted)
-    values |= dict.fromkeys(void_values, IGNORED)
-    _check_number(labels, labels_file or "The masks")
-    return Classes(labels, MaskRules(values, {}, False, unknown_void), _kept_palette(looked_at, values, findings))
-
-
-def read_colour_map(file: str) -> list[tuple[Colour, str]]:
-    """Colours and names (empty where there is none) of a colour map file. Raises DataError."""
-    rows: list[tuple[Colour, str]] = []
-    for number, line in enumerate(read_lines(Path(file)), start=1):
-        words = line.replace(",", " ").split(maxsplit=3)
-        if not words or words[0].startswith("#"):
-            continue
-        if len(words) < 3 or not all(is_digits(word) and int(word) < 256 for word in words[:3]):
-            raise DataError(
-                f"{file}, line {number}: {line.strip()[:80]!r} is no colour.",
-                advice="Write one class a line: red, green and blue from 0 to 255, and the class name if you like.",
-            )
-        colour = (int(words[0]), int(words[1]), int(words[2]))
-        _check_new(rows, colour, file, number)
-        rows.append((colour, words[3].strip() if len(words) > 3 else ""))
-    if not rows:
-        raise DataError(f"{file} has no colours.", advice="Write one class a line: red, green and blue from 0 to 255.")
-    return rows
+def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_stop: Callable[[], None]) -> Classes:
+    """The classes of index, palette, and black and white masks: named by a labels file, else those that occur."""
+    names = read_labels(Path(wanted.labels_file)) if wanted.labels_file else []
+    if wanted.threshold:
+        return _two_classes(names, wanted)
+    found = survey(_spread(masks, LOOKED_AT) if names else masks, check_stop)
+    if not (found.kept.values or found.lossy.values):
+        raise DataError(
+            f"None of the masks can be read. {''.join(found.errors[:1])}", advice="" if found.errors else "Give masks."
+        )
+    black_and_white = _black_and_white(found, names, wanted, findings)
+    if black_and_white is not None:
+        return black_and_white
+    if not found.kept.values:
+        return _of_jpeg(found, names, wanted, findings)
+    _say_lossy(found.lossy_files, found.masks, "They are left out.", findings)
+    classes = _of_names(found, names, wanted, findings) if names else _of_values(found, wanted, findings)
+    return replace(classes, rules=replace(classes.rules, refuse_lossy=bool(found.lossy_files) or classes.rules.refuse_lossy))
 
 
 def palette_of(colours: Sequence[Colour]) -> list[int]:
@@ -101,18 +103,136 @@ def palette_of(colours: Sequence[Colour]) -> list[int]:
     return (flat + [0] * 768)[: 3 * IGNORED] + list(VOID_COLOUR)
 
 
-def _check_new(rows: list[tuple[Colour, str]], colour: Colour, file: str, number: int) -> None:
-    if any(colour == known for known, _ in rows):
-        raise DataError(f"{file}, line {number}: the colour {colour} stands twice.", advice="Give each class its own.")
+# -- two classes ----------------------------------------------------------------------------------------------------
 
 
-def _numbered(names: Sequence[str], void: Sequence[str]) -> tuple[list[int], list[str]]:
+def binary_names(labels_file: str) -> list[str]:
+    """Names of background and object. Raises DataError where the file has another number of names."""
+    names = read_labels(Path(labels_file)) if labels_file else []
+    if names and len(names) != 2:
+        raise DataError(
+            f"{labels_file} names {counted(len(names), 'class', 'classes')}; there are two, background and object.",
+            advice="Name these two, or leave the file out.",
+        )
+    return names or list(BINARY_NAMES)
+
+
+def _two_classes(names: list[str], wanted: Wanted) -> Classes:
+    names = names or list(BINARY_NAMES)
+    if len(names) != 2:
+        binary_names(wanted.labels_file)
+    return Classes(names, MaskRules(threshold=wanted.threshold or 1), palette_of([(0, 0, 0), (255, 0, 0)]))
+
+
+def _black_and_white(found: Survey, names: list[str], wanted: Wanted, findings: Findings) -> Classes | None:
+    """The classes of masks of 0 and 255 alone, or with values between them that only come from smoothing or JPEG."""
+    if len(names) not in (0, 2) or wanted.threshold == 0:
+        return None
+    together = Histogram(found.kept.counts + found.lossy.counts, found.kept.edges + found.lossy.edges)
+    values = together.values
+    if len(values) == 2 and values[0] == 0 and values[1] in (255, 65535) and not found.lossy_files:
+        return Classes(names or list(BINARY_NAMES), MaskRules({0: 0, values[1]: 1}), palette_of([(0, 0, 0), (255, 0, 0)]))
+    threshold = levels.threshold_of(together, least=0 if found.lossy_files else 1 if names else levels.SEVERAL)
+    if not threshold:
+        return None
+    classes = _two_classes(names, replace(wanted, threshold=threshold))
+    then = f"Values from {threshold} on are {classes.labels[1]!r}; give another mask_threshold if that is wrong."
+    if found.lossy_files:
+        _say_lossy(found.lossy_files, found.masks, then, findings)
+    else:
+        reason = f"The masks have {len(values)} grey values, most of them only at edges between black and white, as if smoothed."
+        findings.add("mask", f"{reason} {then}", found.first)
+    return classes
+
+
+# -- numbers of classes ---------------------------------------------------------------------------------------------
+
+
+def _of_jpeg(found: Survey, names: list[str], wanted: Wanted, findings: Findings) -> Classes:
+    """The classes of masks that are all JPEG: a few values, far from each other. Raises DataError for others."""
+    known = levels.levels_of(found.lossy, least=0)
+    if len(known) < 2 or not levels.are_apart(known) or wanted.threshold == 0:
+        raise DataError(
+            f"All {found.masks} masks are JPEG, e.g. {found.lossy_files[0]}, which changes the numbers of classes: "
+            f"{len(found.lossy.values)} values were found.",
+            advice=LOSSY_ADVICE,
+        )
+    classes = _of_levels(known, names, wanted)
+    _say_lossy(found.lossy_files, found.masks, f"Values near {_listed(known)} are classes, others do not count.", findings)
+    return classes
+
+
+def _of_levels(known: list[int], names: list[str], wanted: Wanted) -> Classes:
+    void = _void_values(wanted.void)
+    counted_levels = [level for level in known if level not in void]
+    labels = names if len(names) == len(counted_levels) else list(map(str, counted_levels))
+    numbers = {place: counted_levels.index(level) if level not in void else IGNORED for place, level in enumerate(known)}
+    values = {value: numbers.get(place, IGNORED) for value, place in levels.around(known).items()}
+    _check_number(labels, wanted.labels_file or "The masks")
+    return Classes(labels, MaskRules(values, unknown_void=True), [])
+
+
+def _of_names(found: Survey, lines: list[str], wanted: Wanted, findings: Findings) -> Classes:
+    """The classes of a labels file: a name a line from 0 on, or a value and its name a line."""
+    void = _void_values(wanted.void)
+    seen = set(found.kept.values) - void
+    listed = _values_and_names(lines, seen)
+    names = [name for _, name in listed] if listed else lines
+    keys = [value for value, _ in listed] if listed else list(range(len(lines)))
+    numbers, labels = _numbered(names, [*wanted.void], keys)
+    values = dict(zip(keys, numbers, strict=True)) | dict.fromkeys(void, IGNORED)
+    if beyond := sorted(seen - values.keys()):
+        hint = " Does the list lack a name for what is 0, the background?" if beyond == [len(lines)] else ""
+        then = "They do not count." if wanted.unknown_void else "Masks with them are left out."
+        reason = f"The masks have values without a name: {_listed(beyond)}. {then}{hint}"
+        findings.add("mask", reason, wanted.labels_file)
+    _check_number(labels, wanted.labels_file)
+    return Classes(labels, MaskRules(values, {}, False, wanted.unknown_void), _kept_palette(found, values, findings))
+
+
+def _of_values(found: Survey, wanted: Wanted, findings: Findings) -> Classes:
+    """Classes without names: from 0 to the greatest value, or only those that occur where they lie far apart."""
+    known = levels.levels_of(found.kept) if wanted.threshold != 0 else []
+    if known:
+        reason = f"The masks have {len(found.kept.values)} values, most of them only at edges, as if smoothed. Classes are "
+        then = f"{_listed(known)} and values near them; others do not count."
+        findings.add("mask", reason + then, found.first)
+        return _of_levels(known, [], wanted)
+    void = _void_values(wanted.void)
+    counting = sorted(set(found.kept.values) - void)
+    if found.counts_objects():
+        reason = "The values seem to number the objects of each picture, not classes. One class for all: set mask_threshold to 1."
+        findings.add("mask", reason, found.first)
+    elif len(counting) > MANY_CLASSES:
+        reason = (
+            f"The masks have {len(counting)} values, each of which becomes a class: check that they are masks and no pictures."
+        )
+        findings.add("mask", reason, found.first)
+    if counting and counting[-1] >= max(2 * len(counting), len(counting) + 16):
+        values, labels = {value: number for number, value in enumerate(counting)}, [str(value) for value in counting]
+    else:
+        count = counting[-1] + 1 if counting else 0
+        values, labels = {value: value for value in range(count)}, [str(value) for value in range(count)]
+    values |= dict.fromkeys(void, IGNORED)
+    _check_number(labels, "The masks")
+    return Classes(labels, MaskRules(values, {}, False, wanted.unknown_void), _kept_palette(found, values, findings))
+
+
+def _values_and_names(lines: list[str], seen: set[int]) -> list[tuple[int, str]]:
+    """A labels file that says the value of each class (`7: road`); empty where it does not, or the masks have others."""
+    found = [NUMBERED.fullmatch(line) for line in lines]
+    rows = [(int(one[1]), one[2]) for one in found if one is not None and int(one[1]) < 1 << 16]
+    keys = {value for value, _ in rows}
+    return rows if len(keys) == len(lines) and seen <= keys else []
+
+
+def _numbered(names: Sequence[str], void: Sequence[str], values: Sequence[int] | None = None) -> tuple[list[int], list[str]]:
     """The class number of each name (IGNORED for those that do not count) and the names that count."""
     left_out = {word.lower() for word in void}
     numbers: list[int] = []
     labels: list[str] = []
-    for index, name in enumerate(names):
-        if name.lower() in left_out or str(index) in left_out:
+    for value, name in zip(values or range(len(names)), names, strict=True):
+        if name.lower() in left_out or str(value) in left_out:
             numbers.append(IGNORED)
         else:
             numbers.append(len(labels))
@@ -120,55 +240,36 @@ def _numbered(names: Sequence[str], void: Sequence[str]) -> tuple[list[int], lis
     return numbers, labels
 
 
-def _of_values(found: list[int]) -> tuple[dict[int, int], list[str]]:
-    """Classes of masks without names: 0 to the greatest value, or only the values that occur where they lie far apart."""
-    if found and found[-1] >= max(2 * len(found), len(found) + 16):
-        return {value: number for number, value in enumerate(found)}, [str(value) for value in found]
-    count = found[-1] + 1 if found else 0
-    return {value: value for value in range(count)}, [str(value) for value in range(count)]
-
-
-def _binary(names: list[str], high: int) -> Classes:
-    labels = names or list(BINARY_NAMES)
-    return Classes(labels, MaskRules({0: 0, high: 1}), palette_of([(0, 0, 0), (255, 0, 0)]))
+def _void_values(void: Sequence[str]) -> set[int]:
+    return {int(word) for word in void if is_digits(word) and int(word) < 1 << 16}
 
 
 def _check_number(labels: list[str], where: str) -> None:
     if len(labels) < 2:
         raise DataError(f"{where}: {len(labels)} class that counts; segmentation needs two.", advice="Background is a class too.")
     if len(labels) > MOST_CLASSES:
-        raise DataError(f"{where}: {len(labels)} classes; at most {MOST_CLASSES} are possible.", advice="Join some of them.")
+        raise DataError(
+            f"{where}: {len(labels)} classes; at most {MOST_CLASSES} are possible.",
+            advice="Join some of them. Where the values number single objects, a mask_threshold of 1 makes one class of all.",
+        )
 
 
-def _values_in(masks: Sequence[str]) -> set[int]:
-    """All values that occur; masks that cannot be read are reported when they are encoded. Raises DataError if none can."""
-    found: set[int] = set()
-    failed: list[str] = []
-    for path in masks:
-        try:
-            found |= {int(value) for value in np.unique(read_values(path))}
-        except LoadImageError as error:
-            failed.append(str(error))
-    if not found:
-        raise DataError(f"None of the masks can be read. {failed[0] if failed else ''}", advice="" if failed else "Give masks.")
-    return found
+# -- what there is to say -------------------------------------------------------------------------------------------
 
 
-def _kept_palette(masks: Sequence[str], values: dict[int, int], findings: Findings) -> list[int]:
+def _say_lossy(files: Sequence[str], looked_at: int, then: str, findings: Findings) -> None:
+    if files:
+        reason = f"{len(files)} of {looked_at} masks looked at are JPEG, which changes the values along every edge."
+        findings.add("mask", f"{reason} {then} {LOSSY_ADVICE}", files[0])
+
+
+def _kept_palette(found: Survey, values: dict[int, int], findings: Findings) -> list[int]:
     """The palette of the masks, in the order of the classes; empty where they have none."""
-    first: list[int] = []
-    first_path = ""
-    for path in masks:
-        palette = read_palette(path)
-        if palette and not first:
-            first, first_path = palette, path
-        elif palette and palette != first:
-            reason = f"Its palette differs from that of {first_path}: check that its numbers mean the same classes."
-            findings.add("mask", reason, path)
-    if not first:
-        return []
-    colours = {number: tuple(first[3 * value : 3 * value + 3]) for value, number in values.items() if value < 256}
-    return palette_of([colours.get(number, (0, 0, 0)) for number in range(max(set(colours) - {IGNORED}, default=0) + 1)])  # type: ignore[misc]
+    for path in found.other_palettes:
+        reason = f"Its palette differs from that of {found.first_palette}: check that its numbers mean the same classes."
+        findings.add("mask", reason, path)
+    colours = {number: found.palette[value] for value, number in values.items() if value in found.palette and number != IGNORED}
+    return palette_of([colours.get(number, (0, 0, 0)) for number in range(max(colours, default=-1) + 1)]) if colours else []
 
 
 def _are_coloured(masks: Sequence[str]) -> bool:
@@ -185,3 +286,8 @@ def _are_coloured(masks: Sequence[str]) -> bool:
 def _spread(items: Sequence[str], count: int) -> list[str]:
     rows = np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))
     return [items[int(row)] for row in rows]
+
+
+def _listed(values: Sequence[int]) -> str:
+    shown = [str(value) for value in values[:8]]
+    return ", ".join(shown) + (f" and {len(values) - 8} more" if len(values) > 8 else "")

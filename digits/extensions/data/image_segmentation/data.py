@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,14 +15,14 @@ from digits.errors import DataError
 from digits.extensions.data.image_segmentation import classes as of
 from digits.extensions.data.image_segmentation import coco_masks
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
-from digits.extensions.data.image_segmentation.masks import MaskRules
+from digits.extensions.data.image_segmentation.masks import MaskRules, Notes, turned_alike
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.coco import CocoFile, read_coco
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.names import PictureNames
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import Pair, PairSource
-from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned
 from digits.extensions.data.source import Options, Sample, Words
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
@@ -39,6 +40,7 @@ class SegmentationOptions(PairOptions):
     colormap_text_file: str = ""
     ignore_index: Words = ("255", "void")
     unknown_void: bool = False
+    mask_threshold: int | None = None  # None: seen from the masks; 0: none
 
 
 class DataIngestion(PairSource):
@@ -73,9 +75,9 @@ class DataIngestion(PairSource):
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
         path, label = entry
-        picture = read_picture(path, self.options.channel_conversion)
+        picture, orientation = read_turned(path, self.options.channel_conversion)
         height, width = picture.shape[:2]
-        mask, notes = self._mask(path, label, height, width)
+        mask, notes = self._mask(path, label, (height, width), orientation)
         if mask.shape != (height, width):
             raise skip(
                 str(label),
@@ -113,22 +115,31 @@ class DataIngestion(PairSource):
     def from_coco(self) -> bool:
         return self.options.mask_source == "coco"
 
-    def _mask(self, path: str, label: Any, height: int, width: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    def _mask(self, path: str, label: Any, size: tuple[int, int], orientation: int) -> tuple[np.ndarray, Notes]:
         if self.from_coco:
-            mask, wrong = coco_masks.draw(label, height, width, path)
-            return mask, [("annotation", f"An object is left out: {reason}.") for reason in wrong[:LISTED_FAULTS]]
-        return MaskRules.from_json(self.userdata["mask_rules"]).read(label), []
+            mask, wrong = coco_masks.draw(label, *size, path)
+            return mask, [("annotation", f"{reason}.") for reason in wrong[:LISTED_FAULTS]]
+        return turned_alike(*self.rules.read(label), size, orientation)
+
+    @cached_property
+    def rules(self) -> MaskRules:
+        """How masks are read."""
+        return MaskRules.from_json(self.userdata["mask_rules"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "rules"}
 
     # -- classes of masks ---------------------------------------------------------------------------------------
 
     def _classes(self, masks: Sequence[str], findings: Findings) -> of.Classes:
         o = self.options
-        labels_file = self.file_at(o.class_labels_file) if o.class_labels_file else ""
         if o.label_set:
-            return of.of_label_set(o.label_set, masks)
+            return of.of_label_set(o.label_set, masks, findings)
+        labels_file = self.file_at(o.class_labels_file) if o.class_labels_file else ""
+        wanted = of.Wanted(labels_file, o.ignore_index, o.unknown_void, o.mask_threshold)
         if o.colormap_method == "textfile":
-            return of.of_colour_map(self.file_at(o.colormap_text_file), labels_file, o.ignore_index, o.unknown_void)
-        return of.of_masks(masks, labels_file, o.ignore_index, o.unknown_void, findings)
+            return of.of_colour_map(self.file_at(o.colormap_text_file), wanted, masks, findings)
+        return of.of_masks(masks, wanted, findings, self.check_stop)
 
     def _keep(self, classes: of.Classes) -> None:
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels

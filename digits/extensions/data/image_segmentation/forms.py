@@ -17,6 +17,7 @@ CLASS_FIELDS = (
     "colormap_text_file",
     "ignore_index",
     "unknown_void",
+    "mask_threshold",
 )
 
 
@@ -70,4 +71,10 @@ class DatasetForm(pair_form.PairForm):
     )
     unknown_void = forms.BooleanField(
         "Unknown values do not count", default=False, tooltip="Otherwise a mask with a colour or number of no class is left out."
+    )
+    mask_threshold = forms.IntegerField(
+        "Mask threshold",
+        validators=[validators.Optional(), validators.NumberRange(0, 65535)],
+        tooltip="Values from it on are the object, others background: two classes. Blank: seen from the masks, also where black "
+        "and white ones have grey edges. 0: every value is a class. 1 joins numbered objects to one class.",
     )

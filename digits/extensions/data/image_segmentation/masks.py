@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,18 @@ from PIL import Image
 
 from digits.domain.datasets import IGNORED
 from digits.errors import LoadImageError
-from digits.utils.image import load_array
+from digits.utils.stored import UPRIGHT, Stored, check_size, read_stored, tiff_orientation, turn_upright, turned
 
 MOST_CLASSES = 255
 VALUES = 1 << 16
 SHOWN = 5
-COLOUR_ADVICE = "Choose the colour map from a text file, or one of the known label sets, or save the masks as class numbers."
+COLOUR_ADVICE = (
+    "Choose the colour map from a text file, or one of the known label sets, or save the masks as class numbers. COCO's panoptic "
+    "masks are numbers of objects: give its instances file in their place."
+)
+Notes = list[tuple[str, str]]  # kind and reason of what is said of a record
+LOSSY = "is a JPEG, which changes the numbers of classes"
+LOSSY_ADVICE = "Save the masks as PNG, from what they were made of: what JPEG changed cannot be undone."
 
 
 @dataclass(frozen=True)
@@ -27,13 +34,16 @@ class MaskRules:
     """`values` maps the value of a pixel to a class (or IGNORED); `colours` maps `R<<16 | G<<8 | B` to one.
 
     With `by_colour` masks are read as colours (palettes are applied first). `unknown_void`: values and colours in neither
-    table do not count, in place of being an error.
+    table do not count, in place of being an error. `threshold`, where it is not 0, makes two classes: values from it on are
+    class 1. `refuse_lossy`: a JPEG is an error.
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[int, int] = field(default_factory=dict)
     by_colour: bool = False
     unknown_void: bool = False
+    threshold: int = 0
+    refuse_lossy: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -41,32 +51,61 @@ class MaskRules:
             "colours": [list(pair) for pair in self.colours.items()],
             "by_colour": self.by_colour,
             "unknown_void": self.unknown_void,
+            "threshold": self.threshold,
+            "refuse_lossy": self.refuse_lossy,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> MaskRules:
-        return cls(dict(value["values"]), dict(value["colours"]), bool(value["by_colour"]), bool(value["unknown_void"]))
+        return cls(
+            dict(value["values"]),
+            dict(value["colours"]),
+            bool(value["by_colour"]),
+            bool(value["unknown_void"]),
+            int(value.get("threshold", 0)),  # jobs of older versions have neither
+            bool(value.get("refuse_lossy", False)),
+        )
 
-    def read(self, path: str) -> np.ndarray:
-        """The classes (H, W) uint8 of a mask file. Raises LoadImageError naming file, value or colour, place and remedy."""
+    def read(self, path: str) -> tuple[np.ndarray, int]:
+        """The classes (H, W) uint8 of a mask file, upright, and the orientation (1 to 8) that the file was turned from.
+
+        Raises LoadImageError naming file, value or colour, place and remedy.
+        """
         if self.by_colour:
-            return self._from_colours(read_colours(path), path)
-        return self._from_values(read_values(path), path)
+            codes, orientation = _read_colours(path)
+            return self._from_colours(codes, path), orientation
+        stored = read_stored(path)
+        if stored.is_lossy and self.refuse_lossy:
+            raise LoadImageError(f"{path} {LOSSY}.", advice=LOSSY_ADVICE)
+        mask = values_of(stored, path)
+        if self.threshold:
+            return (mask >= self.threshold).astype(np.uint8), stored.orientation
+        return self._from_values(mask, path), stored.orientation
 
     def _from_values(self, mask: np.ndarray, path: str) -> np.ndarray:
-        table = np.full(VALUES, -1, np.int16)
-        for value, number in self.values.items():
-            table[value] = number
-        classes = table[mask]
+        classes = self._table[mask]
         return self._checked(classes, path, lambda row, column: f"the class number {mask[row, column]}", self._value_remedy())
 
     def _from_colours(self, codes: np.ndarray, path: str) -> np.ndarray:
-        keys = np.array(sorted(self.colours), np.int64)
-        numbers = np.array([self.colours[int(key)] for key in keys], np.int16)
+        keys, numbers = self._colour_table
         places = np.searchsorted(keys, codes).clip(0, len(keys) - 1)
         classes = np.where(keys[places] == codes, numbers[places], -1)
         remedy = "Add a line for it to the colour map, or let unknown colours not count. JPEG changes colours: save masks as PNG."
         return self._checked(classes, path, lambda row, column: f"the colour {colour_text(int(codes[row, column]))}", remedy)
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        """Class of every value, int16 (65536,); -1: none."""
+        table = np.full(VALUES, -1, np.int16)
+        for value, number in self.values.items():
+            table[value] = number
+        return table
+
+    @cached_property
+    def _colour_table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Colours, sorted, and their classes."""
+        keys = np.array(sorted(self.colours), np.int32)
+        return keys, np.array([self.colours[int(key)] for key in keys], np.int16)
 
     def _checked(self, classes: np.ndarray, path: str, what: Any, remedy: str) -> np.ndarray:
         unknown = classes < 0
@@ -87,37 +126,47 @@ class MaskRules:
         return f"{span}Add the missing class names, or list the value among those that do not count."
 
 
+def turned_alike(mask: np.ndarray, turned_from: int, size: tuple[int, int], orientation: int) -> tuple[np.ndarray, Notes]:
+    """A mask (H, W) as it lies over its picture of `size` (height, width), which was turned from `orientation`; and what there is
+    to say. A mask without an orientation of its own may have been drawn on the picture as it is stored: the sizes tell, if they
+    differ."""
+    if orientation == UPRIGHT or turned_from != UPRIGHT:
+        return mask, []
+    swaps = orientation >= 5  # width and height change places
+    if mask.shape == size and (not swaps or size[0] == size[1]):
+        reason = f"The picture is turned by its EXIF orientation ({orientation}), its mask has none and fits both ways: "
+        return mask, [
+            ("mask", reason + "check that it lies over the turned picture, or remove the orientation from the picture.")
+        ]
+    if swaps and mask.shape == size[::-1]:
+        reason = f"The mask is turned like its picture, by the EXIF orientation {orientation}: it fits in no other way."
+        return turned(mask, orientation), [("mask", reason)]
+    return mask, []
+
+
 def read_values(path: str) -> np.ndarray:
-    """The numbers (H, W) of an index or palette mask, as int64 from 0 to 65535. Raises LoadImageError."""
-    array = load_array(path)
+    """The numbers (H, W) of an index or palette mask: uint8, or uint16 where one is above 255. Raises LoadImageError."""
+    return values_of(read_stored(path), path)
+
+
+def values_of(stored: Stored, path: str) -> np.ndarray:
+    """What `read_values` gives, of a file that was read. Raises LoadImageError."""
+    array = stored.values
     if array.ndim == 3:
-        array = _one_channel(array, path)
+        array = _one_channel(stored, path)
+    if array.dtype == np.uint8:
+        return array
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.rint(array))).all():
         raise LoadImageError(f"{path} holds numbers that are no whole class numbers.", advice="Save the mask as whole numbers.")
     low, high = array.min(), array.max()
     if low < 0 or high >= VALUES:
         raise LoadImageError(f"{path} holds values from {low} to {high}.", advice=f"A mask has values from 0 to {VALUES - 1}.")
-    return array.astype(np.int64)
+    return array.astype(np.uint8 if high < 256 else np.uint16)
 
 
 def read_colours(path: str) -> np.ndarray:
-    """The colours (H, W) of a mask as int64 `R<<16 | G<<8 | B`. Raises LoadImageError."""
-    try:
-        with Image.open(path) as image:
-            array = np.asarray(image.convert("RGB")).astype(np.int64)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise LoadImageError(f"{path} cannot be read as a mask: {error}.") from error
-    return (array[:, :, 0] << 16) | (array[:, :, 1] << 8) | array[:, :, 2]
-
-
-def read_palette(path: str) -> list[int]:
-    """The 768 numbers of a palette picture; empty for other pictures and for ones that cannot be read."""
-    try:
-        with Image.open(path) as image:
-            found = image.getpalette("RGB") if image.mode == "P" else None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return []
-    return (list(found) + [0] * 768)[:768] if found else []
+    """The colours (H, W) of a mask as int32 `R<<16 | G<<8 | B`. Raises LoadImageError."""
+    return _read_colours(path)[0]
 
 
 def colour_code(colour: tuple[int, int, int]) -> int:
@@ -130,9 +179,35 @@ def colour_text(code: int) -> str:
     return f"{code >> 16} {code >> 8 & 255} {code & 255}"
 
 
-def _one_channel(array: np.ndarray, path: str) -> np.ndarray:
-    """A grey mask that was saved with several equal channels; transparency does not matter."""
+def _read_colours(path: str) -> tuple[np.ndarray, int]:
+    try:
+        with Image.open(path) as image:
+            check_size(image, path)
+            orientation = tiff_orientation(image)
+            image.load()
+            orientation = max(orientation, turn_upright(image))
+            array = np.asarray(image.convert("RGB")).astype(np.int32)
+    except LoadImageError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, Image.DecompressionBombError) as error:
+        raise LoadImageError(f"{path} cannot be read as a mask: {error}.") from error
+    return (array[:, :, 0] << 16) | (array[:, :, 1] << 8) | array[:, :, 2], orientation
+
+
+def _one_channel(stored: Stored, path: str) -> np.ndarray:
+    """A grey mask that was saved with several equal channels. Raises LoadImageError for colours and stacks."""
+    array = stored.values
+    if stored.pages > 1 and array.shape[2] == stored.pages:
+        raise LoadImageError(f"{path} has {stored.pages} pages.", advice="Save each page as a mask of its own.")
     colour = array[:, :, :3] if array.shape[2] >= 3 else array[:, :, :1]
-    if (colour == colour[:, :, :1]).all():
-        return colour[:, :, 0]
-    raise LoadImageError(f"{path} has colours, not class numbers.", advice=COLOUR_ADVICE)
+    if not (colour == colour[:, :, :1]).all():
+        raise LoadImageError(f"{path} has colours, not class numbers.", advice=COLOUR_ADVICE)
+    if array.shape[2] in (2, 4) and _only_transparency_says_something(colour, array[:, :, -1]):
+        raise LoadImageError(
+            f"{path} has one colour everywhere; only its transparency differs.", advice="Save the mask as class numbers."
+        )
+    return colour[:, :, 0]
+
+
+def _only_transparency_says_something(colour: np.ndarray, alpha: np.ndarray) -> bool:
+    return bool((colour == colour[0, 0]).all() and (alpha != alpha[0, 0]).any())

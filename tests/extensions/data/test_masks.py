@@ -1,0 +1,355 @@
+"""What is in mask files is what is in the records, whatever their depth, compression or colours; or it is said why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from digits.errors import DataError, LoadImageError
+from digits.extensions.data.image_segmentation.classes import Classes, Wanted, of_masks
+from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
+from digits.extensions.data.image_segmentation.masks import MaskRules
+from digits.extensions.data.images.findings import Findings
+from tests.extensions.data.test_image_segmentation import SIZE, SQUARE, label, lines, make, palette_mask, skipped
+from tests.ingest.making import Run, make_job, picture, run_job
+from tests.utils.test_stored import grey_png
+
+STEPS = np.repeat(np.arange(4, dtype=np.uint8), 2)[np.newaxis].repeat(6, 0)  # 6×8: 0, 1, 2, 3 from left to right
+PLAIN = Wanted(void=("255", "void"))
+
+
+def blob(seed: int = 0) -> np.ndarray:
+    """A white disc on black, (60, 80) uint8."""
+    mask = np.zeros((60, 80), np.uint8)
+    rng = np.random.default_rng(seed)
+    cv2.circle(mask, (int(rng.integers(20, 60)), int(rng.integers(20, 40))), 15, 255, -1)
+    return mask
+
+
+def classes_of(tmp_path: Path, masks: list[Any], wanted: Wanted = PLAIN, **save: Any) -> tuple[Classes, list[str]]:
+    """The classes of some masks (arrays or whole files), and what was said of them."""
+    said: list[str] = []
+    paths = [str(tmp_path / f"{number}{save.get('ending', '.png')}") for number in range(len(masks))]
+    options = {name: value for name, value in save.items() if name != "ending"}
+    for path, mask in zip(paths, masks, strict=True):
+        Image.fromarray(mask).save(path, **options)
+    return of_masks(paths, wanted, Findings(lambda problem: said.append(problem["reason"])), lambda: None), said
+
+
+def over(tmp_path: Path, mask: Path, **values: Any) -> Run:
+    """A data set of one picture of 8×6 with a mask file that lies in `tmp_path/masks`."""
+    (tmp_path / "images").mkdir(exist_ok=True)
+    picture(1, SIZE).save(tmp_path / "images" / f"{mask.stem}.png")
+    folders = {"feature_folder": str(tmp_path / "images"), "label_folder": str(mask.parent), "folder_pct_val": 0}
+    return run_job(make_job(tmp_path / "jobs", "image-segmentation", {**folders, **values}))
+
+
+# -- black and white, with what JPEG or a resize made of it ----------------------------------------------------------
+
+
+def test_jpeg_masks(tmp_path: Path) -> None:
+    disc = [blob(seed) for seed in range(3)]
+    classes, said = classes_of(tmp_path, disc, ending=".jpg")
+    assert classes.labels == ["background", "object"]
+    assert len(said) == 1
+    assert "3 of 3 masks looked at are JPEG" in said[0]
+    for number, mask in enumerate(disc):
+        assert (classes.rules.read(str(tmp_path / f"{number}.jpg"))[0] == (mask > 0)).mean() > 0.99
+
+
+def test_jpeg_masks_of_class_numbers_are_refused(tmp_path: Path) -> None:
+    numbers = [np.kron(SQUARE, np.ones((8, 8), np.uint8)) * 3 for _ in range(2)]
+    with pytest.raises(DataError, match="All 2 masks are JPEG, e.g. .*0.jpg, which changes the numbers of classes"):
+        classes_of(tmp_path, numbers, ending=".jpg")
+    Image.fromarray(SQUARE).save(tmp_path / "m.png")
+    paths = [str(tmp_path / "m.png"), str(tmp_path / "0.jpg")]
+    classes = of_masks(paths, Wanted(), Findings(lambda problem: None), lambda: None)
+    assert classes.labels == ["0", "1", "2"]
+    with pytest.raises(LoadImageError, match="0.jpg is a JPEG"):
+        classes.rules.read(paths[1])
+
+
+def test_jpeg_masks_of_a_few_far_levels(tmp_path: Path) -> None:
+    levels = np.kron(SQUARE, np.ones((8, 8), np.uint8)) * 120
+    classes, said = classes_of(tmp_path, [levels], ending=".jpg")
+    assert classes.labels == ["0", "120", "240"]
+    found = classes.rules.read(str(tmp_path / "0.jpg"))[0]
+    counts = found != 255
+    assert counts.mean() > 0.9
+    assert (found[counts] == levels[counts] // 120).mean() > 0.99
+    assert "JPEG" in said[0]
+
+
+@pytest.mark.parametrize("blur", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("names", [[], ["bg", "obj"]])
+def test_smoothed_masks(tmp_path: Path, blur: float, names: list[str]) -> None:
+    smooth = [cv2.GaussianBlur(blob(seed), (0, 0), blur) for seed in range(3)]
+    wanted = Wanted(lines(tmp_path / "labels.txt", *names) if names else "", ("255", "void"))
+    classes, said = classes_of(tmp_path, smooth, wanted)
+    assert classes.labels == (names or ["background", "object"])
+    assert (classes.rules.read(str(tmp_path / "0.png"))[0] == (smooth[0] >= 128)).all()
+    assert len(said) == 1
+    assert "Values from 128 on are" in said[0]
+
+
+def test_smoothed_masks_of_several_levels(tmp_path: Path) -> None:
+    levels = [cv2.GaussianBlur(np.kron(SQUARE, np.ones((9, 9), np.uint8)) * 100, (0, 0), 1) for _ in range(2)]
+    classes, said = classes_of(tmp_path, levels)
+    assert classes.labels == ["0", "100", "200"]
+    found = classes.rules.read(str(tmp_path / "0.png"))[0]
+    assert {int(value) for value in np.unique(found)} == {0, 1, 2, 255}
+    assert "as if smoothed" in said[0]
+
+
+def test_classes_are_not_taken_for_smoothed_edges(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[:60, :80]
+    centres, numbers = rng.integers(0, 60, (40, 2)), rng.integers(0, 150, 40)
+    nearest = ((rows[..., None] - centres[:, 0]) ** 2 + (columns[..., None] - centres[:, 1]) ** 2).argmin(-1)
+    mask = numbers[nearest].astype(np.uint8)
+    mask[cv2.Canny(mask, 1, 2) > 0] = 255  # outlines that do not count
+    classes, said = classes_of(tmp_path, [mask])
+    assert classes.rules.threshold == 0
+    assert (classes.rules.read(str(tmp_path / "0.png"))[0][mask == 255] == 255).all()
+    assert not said
+    exact, said = classes_of(tmp_path, [np.array([[0, 128, 128, 255]] * 4, np.uint8)])
+    assert (exact.labels, said) == (["0", "128"], [])
+
+
+def test_a_threshold_that_was_given(tmp_path: Path) -> None:
+    run = make(tmp_path, {"a": SQUARE * 40}, mask_threshold=41)
+    assert run.info.class_labels == ("background", "object")
+    assert (label(run) == (SQUARE == 2)).all()
+    edge = np.array([[0, 0, 64, 128, 192, 255, 255, 255]] * 6, np.uint8)
+    assert make(tmp_path, {"a": edge}).info.class_labels == ("background", "object")
+    every = make(tmp_path, {"a": edge}, mask_threshold=0, ignore_index="none")
+    assert every.info.class_labels == ("0", "64", "128", "192", "255")
+    with pytest.raises(DataError, match="names 3 classes; there are two"):
+        make(tmp_path, {"a": SQUARE}, mask_threshold=1, class_labels_file=lines(tmp_path / "l.txt", "a", "b", "c"))
+
+
+def test_numbers_of_objects_are_said(tmp_path: Path) -> None:
+    masks = [np.repeat(np.arange(count, dtype=np.uint8), 3)[np.newaxis].repeat(5, 0) for count in (12, 30, 21)]
+    _, said = classes_of(tmp_path, masks)
+    assert "seem to number the objects" in said[0]
+    _, said = classes_of(tmp_path, [masks[0]] * 3)
+    assert not said
+
+
+# -- depths, compressions, colours -----------------------------------------------------------------------------------
+
+
+def test_grey_png_2_bits(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/a.png").write_bytes(grey_png(STEPS, 2))
+    run = over(tmp_path, tmp_path / "masks/a.png", class_labels_file=lines(tmp_path / "l.txt", "bg", "a", "b", "c"))
+    assert run.info.class_labels == ("bg", "a", "b", "c")
+    assert (label(run) == STEPS).all()
+
+
+@pytest.mark.parametrize("options", [{"compression": "tiff_lzw"}, {"compression": "tiff_deflate"}, {}])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiff_lzw_masks(tmp_path: Path, options: dict[str, Any], dtype: Any) -> None:
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(STEPS.astype(dtype)).save(tmp_path / "masks/a.tif", **options)
+    assert (label(over(tmp_path, tmp_path / "masks/a.tif")) == STEPS).all()
+
+
+def test_a_stack_of_pages_is_no_mask(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([SQUARE, SQUARE, SQUARE]), photometric="minisblack")
+    with pytest.raises(LoadImageError, match="a.tif has 3 pages"):
+        MaskRules({0: 0}).read(str(tmp_path / "a.tif"))
+
+
+def test_transparency_alone_is_no_mask(tmp_path: Path) -> None:
+    alpha = np.dstack([SQUARE * 0] * 3 + [SQUARE * 100])
+    Image.fromarray(alpha).save(tmp_path / "a.png")
+    with pytest.raises(LoadImageError, match="only its transparency differs"):
+        MaskRules({0: 0}).read(str(tmp_path / "a.png"))
+    Image.fromarray(np.dstack([SQUARE] * 3 + [SQUARE * 0 + 200])).save(tmp_path / "a.png")
+    assert (MaskRules({0: 0, 1: 1, 2: 2}).read(str(tmp_path / "a.png"))[0] == SQUARE).all()
+
+
+def test_panoptic_masks_are_no_class_masks(tmp_path: Path) -> None:
+    numbers = SQUARE.astype(np.uint32) * 70_000 + 300
+    masks = np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], axis=2).astype(np.uint8)
+    with pytest.raises(DataError, match="panoptic masks are numbers of objects"):
+        make(tmp_path, {"a": masks})
+
+
+WRITERS = (
+    "png 1",
+    "png 2",
+    "png 4",
+    "png 8",
+    "png 16",
+    "palette",
+    "grey in rgb",
+    "colours",
+    "tiff",
+    "tiff_lzw",
+    "tiff_deflate",
+    "group4",
+)
+
+
+def written(path: Path, classes: np.ndarray, how: str, colours: np.ndarray) -> None:
+    """A mask file of one kind with these classes."""
+    if how.startswith("png"):
+        path.write_bytes(grey_png(classes, int(how.split()[1])))
+    elif how == "palette":
+        palette_mask(classes, colours.reshape(-1).tolist()).save(path)
+    elif how == "colours":
+        Image.fromarray(colours[classes]).save(path)
+    elif how == "grey in rgb":
+        Image.fromarray(np.dstack([classes] * 3)).save(path)
+    elif how == "group4":
+        Image.fromarray(classes == 1).save(path, format="TIFF", compression=how)
+    else:
+        options = {} if how == "tiff" else {"compression": how}
+        Image.fromarray(classes.astype(np.uint16)).save(path, format="TIFF", **options)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), how=st.sampled_from(WRITERS), count=st.integers(2, 16))
+def test_any_class_map_comes_back(data: st.DataObject, how: str, count: int, tmp_path: Path) -> None:
+    count = min(count, {"png 1": 2, "png 2": 4, "group4": 2}.get(how, 16))
+    shape = st.tuples(st.integers(1, 12), st.integers(1, 12))
+    classes = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, count - 1)))
+    colours = np.random.default_rng(count).permutation(256)[: 3 * count].reshape(count, 3).astype(np.uint8)
+    written(tmp_path / "a.png", classes, how, colours)
+    if how == "colours":
+        codes = {(int(r) << 16) | (int(g) << 8) | int(b): number for number, (r, g, b) in enumerate(colours)}
+        rules = MaskRules({}, codes, by_colour=True)
+    else:
+        names = lines(tmp_path / "l.txt", *(f"class {number}" for number in range(count)))
+        wanted = Wanted(names, ("255", "void"))
+        rules = of_masks([str(tmp_path / "a.png")], wanted, Findings(lambda problem: None), lambda: None).rules
+    assert (rules.read(str(tmp_path / "a.png"))[0] == classes).all()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of what is torn
+@pytest.mark.parametrize("how", ["png 4", "palette", "colours", "tiff", "tiff_lzw", "tiff_deflate", "group4"])
+def test_torn_masks_are_listed_and_no_more(tmp_path: Path, how: str) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (3, 3), np.uint8)
+    whole = tmp_path / "whole.png"
+    written(whole, np.kron(SQUARE, np.ones((4, 4), np.uint8)), how, colours)
+    rng, data, paths = np.random.default_rng(7), whole.read_bytes(), [str(whole)]
+    for number in range(40):
+        torn = bytearray(data[: rng.integers(1, len(data))] if rng.random() < 0.3 else data)
+        torn[rng.integers(0, len(torn))] ^= 1 << rng.integers(8)
+        (tmp_path / f"{number}.png").write_bytes(torn)
+        paths.append(str(tmp_path / f"{number}.png"))
+    if how == "colours":
+        rules = MaskRules({}, {0: 0}, by_colour=True, unknown_void=True)
+    else:
+        rules = of_masks(paths, Wanted(unknown_void=True), Findings(lambda problem: None), lambda: None).rules
+    for path in paths:
+        message = _fault_of(rules, path)
+        assert not message or path in message
+
+
+def _fault_of(rules: MaskRules, path: str) -> str:
+    try:
+        rules.read(path)
+    except LoadImageError as error:
+        return error.message
+    return ""
+
+
+# -- which way up ----------------------------------------------------------------------------------------------------
+
+
+def turned_set(tmp_path: Path, size: tuple[int, int], mask: np.ndarray, orientation: int = 6, own: int = 0) -> Run:
+    """A data set of one JPEG of this stored size with an EXIF orientation, and a mask that may have its own."""
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    exif = Image.Exif()
+    exif[274] = orientation
+    picture(0, size).save(tmp_path / "images/a.jpg", exif=exif)
+    own_exif = Image.Exif()
+    own_exif[274] = own or 1
+    Image.fromarray(mask).save(tmp_path / "masks/a.png", exif=own_exif)
+    folders = {"feature_folder": str(tmp_path / "images"), "label_folder": str(tmp_path / "masks"), "folder_pct_val": 0}
+    return run_job(make_job(tmp_path / "jobs", "image-segmentation", folders))
+
+
+def test_exif_square_mask(tmp_path: Path) -> None:
+    run = turned_set(tmp_path, (6, 6), SQUARE[:, :6])
+    (problem,) = run.problems()
+    assert (problem["kind"], Path(problem["entry"]).name) == ("mask", "a.jpg")
+    assert "EXIF orientation (6), its mask has none and fits both ways" in problem["reason"]
+    assert (label(run) == SQUARE[:, :6]).all()
+
+
+def test_a_mask_of_the_stored_size_is_turned_with_its_picture(tmp_path: Path) -> None:
+    run = turned_set(tmp_path, SIZE, SQUARE)
+    assert (label(run) == np.rot90(SQUARE, -1)).all()
+    assert "is turned like its picture" in run.problems()[0]["reason"]
+    upright = turned_set(tmp_path, SIZE, np.rot90(SQUARE, -1))
+    assert (label(upright) == np.rot90(SQUARE, -1)).all()
+    assert upright.problems() == []
+    both = turned_set(tmp_path, (6, 6), SQUARE[:, :6], own=6)
+    assert (label(both) == np.rot90(SQUARE[:, :6], -1)).all()
+    assert both.problems() == []
+
+
+# -- files that name classes -----------------------------------------------------------------------------------------
+
+COLOUR_MAPS = {
+    "camvid": ["0 0 0\tback", "250 50 83\tred car"],
+    "cvat_labelmap": ["# label:color_rgb:parts:actions", "back:0,0,0::", "red car:250,50,83::"],
+    "class_dict.csv": ["name,r,g,b", "back,0,0,0", "red car,250,50,83"],
+    "names first": ["back 0 0 0", "red car 250 50 83"],
+    "numbered": ["0 0 0 0 back", "1 250 50 83 red car"],
+    "table": ["id;name;red;green;blue", "0;back;0;0;0", '1;"red car";250;50;83'],
+    "brackets": ["back: [0, 0, 0]", "red car: (250, 50, 83)"],
+    "windows": ["0,0,0,back\r", "250,50,83,red car\r"],
+}
+
+
+@pytest.mark.parametrize("form", COLOUR_MAPS)
+def test_colour_maps_of_every_form(tmp_path: Path, form: str) -> None:
+    file = lines(tmp_path / "map.txt", *COLOUR_MAPS[form])
+    assert read_colour_map(file) == [((0, 0, 0), "back"), ((250, 50, 83), "red car")]
+
+
+def test_cvat_labelmap(tmp_path: Path) -> None:
+    colour_map = lines(tmp_path / "labelmap.txt", *COLOUR_MAPS["cvat_labelmap"])
+    colours = np.array([[0, 0, 0], [250, 50, 83]], np.uint8)
+    run = make(tmp_path, {"a": colours[SQUARE % 2]}, colormap_method="textfile", colormap_text_file=colour_map)
+    assert run.info.class_labels == ("back", "red car")
+    assert (label(run) == SQUARE % 2).all()
+
+
+@pytest.mark.parametrize("line", ["back:0,0::", "red 1 2 300", "1,2", "a b c", "back:0,0,0:x:y:z:0"])
+def test_what_is_no_colour_is_named_with_its_line(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match="map.txt, line 2: .* is no colour"):
+        read_colour_map(lines(tmp_path / "map.txt", "0 0 0 back", line))
+
+
+def test_a_labels_file_with_values(tmp_path: Path) -> None:
+    names = lines(tmp_path / "l.txt", "0: sky", "7: road", "255: void")
+    run = make(tmp_path, {"a": np.array([0, 7, 255], np.uint8)[SQUARE]}, class_labels_file=names)
+    assert run.info.class_labels == ("sky", "road")
+    assert (label(run) == np.array([0, 1, 255])[SQUARE]).all()
+    plain = lines(tmp_path / "l.txt", "2 door car", "4 door car", "bus")
+    assert make(tmp_path, {"a": SQUARE}, class_labels_file=plain).info.class_labels == ("2 door car", "4 door car", "bus")
+
+
+def test_values_without_a_name_are_said_before(tmp_path: Path) -> None:
+    names = lines(tmp_path / "l.txt", "car", "person")
+    run = make(tmp_path, {"a": SQUARE, "b": SQUARE % 2}, class_labels_file=names)
+    (reason,) = (problem["reason"] for problem in run.problems() if problem["kind"] == "mask")
+    assert "values without a name: 2" in reason
+    assert "lack a name for what is 0" in reason
+    assert len(skipped(run)) == 1
