@@ -150,7 +150,7 @@ def read_values(path: str) -> np.ndarray:
 
 
 def values_of(stored: Stored, path: str) -> np.ndarray:
-    """What `read_values` gives, of a file that was read. Raises LoadImageError."""
+    """The numbers (H, W) of a mask that was read: uint8, or uint16 where one is above 255. Raises LoadImageError."""
     array = stored.values
     if array.ndim == 3:
         array = _one_channel(stored, path)

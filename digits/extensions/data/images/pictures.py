@@ -21,7 +21,8 @@ def read_picture(path: str, conversion: str) -> np.ndarray:
 
 
 def read_turned(path: str, conversion: str) -> tuple[np.ndarray, int]:
-    """What `read_picture` gives, and the orientation (1 to 8, as EXIF counts) that the file was turned from."""
+    """A file as (H, W, C), of the type that `read_picture` says, and the orientation (1 to 8, as EXIF counts) that it was turned
+    from."""
     wanted = CONVERSIONS[conversion]
     found = read_format(path)
     if found is not None and found.is_wide:
