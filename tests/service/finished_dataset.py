@@ -17,6 +17,7 @@ from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
 from digits.storage.records.reader import RecordChunk, RecordWriter
+from digits.supervisor.outcomes import dataset_facts
 from tests.conftest import USER
 
 CLASSES = ("red-to-right", "green-to-top", "blue-to-left")
@@ -64,8 +65,8 @@ def finished_dataset(
         "classification", class_labels, splits, feature_shape=shape, sizes=sizes, problems=len(problems), content_hash="ab" * 32
     )
     write_json(target.dataset_file, info.to_json())
-    service.store.transition(job.id, Status.RUN)
-    return service.store.transition(job.id, Status.DONE)
+    running = service.store.transition(job.id, Status.RUN)
+    return service.store.transition(job.id, Status.DONE, **dataset_facts(running, target, Status.DONE))
 
 
 def _split(folder: Path, name: str, features: np.ndarray, labels: np.ndarray, class_labels: tuple[str, ...]) -> SplitInfo:

@@ -143,3 +143,24 @@ def test_file_names_of_any_bytes_are_shown(client: FlaskClient, service: Service
     assert page.status_code == 200
     assert "/pictures/caf?.png" in page.get_data(as_text=True)
     assert client.get(f"/datasets/{job.id}/problems.json").get_json()["problems"] == [problem]
+
+
+@pytest.mark.parametrize(("skipped", "words"), [(1, ""), (2, "17 % left out")])
+def test_a_data_set_that_lacks_much_is_amber(
+    client: FlaskClient, service: Service, folder: Path, skipped: int, words: str
+) -> None:
+    """One of eleven is less than a tenth, two of twelve are more."""
+    problem = {"kind": "skipped", "stage": "train_db", "entry": "/pictures/a.png", "reason": "The file is empty."}
+    count = 10
+    features, labels = np.zeros((count, 1, 4, 6), np.uint8), np.arange(count) % 3
+    job = finished_dataset(service, folder, {"train_db": features}, {"train_db": labels}, problems=(problem,) * skipped)
+    missing = {"count": skipped, "share": round(skipped / (count + skipped), 4), "much": bool(words)}
+    answer = client.get(f"/datasets/{job.id}.json").get_json()
+    assert (answer["status"], answer["left_out"]) == ("Done", missing)
+    (row,) = client.get("/jobs.json?kind=dataset").get_json()["rows"]
+    assert (row["status"], row["left_out"]) == ("Done", missing)
+    assert client.get(f"/datasets/{job.id}/statistics.json").get_json()["left_out"] == missing
+    page = client.get(f"/datasets/{job.id}").get_data(as_text=True)
+    assert ('class="pill pill-partly"' in page) is bool(words)
+    assert (f"Done, {words}" in page) is bool(words)
+    assert ("Ready, not complete" in page) is bool(words)
