@@ -15,6 +15,7 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.ingest.encode import entry_text, named, reason_of, samples_of
 from digits.ingest.left_out import LeftOut
+from digits.ingest.problems import CONVERTED, SKIPPED
 from digits.ingest.record_schema import Pair, RecordSchema, SampleFacts, infer_schema, sample_facts
 from digits.ingest.source import class_labels_of
 
@@ -50,7 +51,32 @@ class Probe:
                 break
         if not self._facts:
             raise self._no_sample()
-        schema = infer_schema(
+        schema = self._schema()
+        self._check(schema)
+        return replace(schema, ignored=ignored_in(self.source.describe())) if isinstance(self.source, FileSource) else schema
+
+    def differing(self, samples: Sequence[tuple[str, Pair]]) -> Iterator[dict[str, Any]]:
+        """What would become of some samples, each with its entry, that differ from most of them: one problem each. For a look
+        before anything is made."""
+        usable = []
+        for entry, pair in samples:
+            try:
+                self._facts.append(sample_facts(pair, entry, self.plugin, self.task, bool(self.class_labels)))
+                usable.append((entry, pair))
+            except Misfit as error:
+                yield {"kind": SKIPPED, "entry": entry, "reason": reason_of(error)}
+        if not usable:
+            return
+        schema = self._schema()
+        for entry, pair in usable:
+            done, fault = _tried(schema, pair, entry)
+            if fault is not None:
+                yield {"kind": SKIPPED, "entry": entry, "reason": reason_of(fault)}
+            elif done:
+                yield {"kind": CONVERTED, "entry": entry, "reason": done}
+
+    def _schema(self) -> RecordSchema:
+        return infer_schema(
             self._facts,
             self.spec,
             self.class_labels,
@@ -59,8 +85,6 @@ class Probe:
             same_shape=self.same_shape,
             are_pictures=isinstance(self.source, FileSource),
         )
-        self._check(schema)
-        return replace(schema, ignored=ignored_in(self.source.describe())) if isinstance(self.source, FileSource) else schema
 
     def _rounds(self) -> Iterator[list[Place]]:
         """Entries to look at: spread over all stages, more and more of them; then the first of each until one can be read."""
@@ -130,11 +154,13 @@ def _differs(schema: RecordSchema, facts: SampleFacts) -> bool:
     return bool(schema.feature_form.differing(facts.shape, facts.dtype))
 
 
-def _fault(schema: RecordSchema, pair: Pair, text: str) -> Misfit | None:
-    """Why a sample cannot be a record of the schema."""
+def _tried(schema: RecordSchema, pair: Pair, text: str) -> tuple[str, Misfit | None]:
+    """What has to be done to a sample so that it is a record of the schema, or why it cannot be one."""
     try:
-        schema.feature(pair[0], text)
-        schema.label(pair[1], text)
+        return " ".join(filter(None, (schema.feature(pair[0], text)[1], schema.label(pair[1], text)[1]))), None
     except Misfit as error:
-        return error
-    return None
+        return "", error
+
+
+def _fault(schema: RecordSchema, pair: Pair, text: str) -> Misfit | None:
+    return _tried(schema, pair, text)[1]

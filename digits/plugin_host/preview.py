@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from flask import Flask
 
-from digits.domain.datasets import STAGES
+from digits.domain.datasets import STAGES, DatasetSpec
 from digits.errors import DigitsError
 from digits.extensions import loader
 from digits.extensions.data import userdata
@@ -20,6 +20,7 @@ from digits.extensions.data.source import FileSource, with_roots
 from digits.images.overlay import overlay
 from digits.ingest.encode import entry_text, samples_of
 from digits.ingest.prebuilt import EXTENSION, Databases
+from digits.ingest.probe import Probe
 from digits.ingest.record_schema import feature_array
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
@@ -54,9 +55,9 @@ def _looked_at(source: DataIngestionInterface, plugin: str, same_shape: bool) ->
     with tempfile.TemporaryDirectory(prefix="digits-preview-") as folder:
         problems = _prepare(source, Path(folder), same_shape)
         entries = {stage: entries_of(source, stage, plugin) for stage in STAGES}
-        samples, arrays = _samples(source, entries, plugin)
-    keeps = isinstance(source, FileSource) and source.keeps_sizes
-    problems = (_several_sizes(samples) if same_shape and not keeps else []) + problems
+        samples, arrays, pairs = _samples(source, entries, plugin)
+    probe = Probe(source, DatasetSpec("", force_same_shape=same_shape), plugin, entries)
+    problems = [*problems, *probe.differing(pairs)]
     answer = {
         "counts": {stage: len(items) for stage, items in entries.items()},
         "class_labels": list(class_labels_of(source)),
@@ -84,12 +85,14 @@ def _prepare(source: DataIngestionInterface, folder: Path, same_shape: bool) -> 
 
 def _samples(
     source: DataIngestionInterface, entries: Mapping[str, Sequence[Any]], plugin: str
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Random entries of all splits, encoded; one that cannot be is shown with its reason."""
+) -> tuple[list[dict[str, Any]], dict[str, Any], list[tuple[str, Any]]]:
+    """Random entries of all splits, encoded; one that cannot be is shown with its reason. Also the pairs of those that are shown,
+    each with its entry."""
     places = [(stage, row) for stage, items in entries.items() for row in range(len(items))]
     chosen = sorted(random.sample(places, min(SAMPLES, len(places))), key=lambda place: (STAGES.index(place[0]), place[1]))
     samples: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
+    pairs: list[tuple[str, Any]] = []
     for stage, row in chosen:
         entry = entries[stage][row]
         sample: dict[str, Any] = {"stage": stage, "entry": entry_text(entry)}
@@ -102,20 +105,12 @@ def _samples(
                 picture, facts = _shown(source, first, plugin)
                 arrays[f"{len(samples)}/picture"] = np.frombuffer(picture, np.uint8)
                 sample |= facts
+                pairs.append((sample["entry"], first))
                 sample["notes"] = [reason for _, reason in getattr(first, "notes", ())]
         except DigitsError as error:
             sample["reason"] = str(error)
         samples.append(sample)
-    return samples, arrays
-
-
-def _several_sizes(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One problem where samples differ in size."""
-    sizes = sorted({str(sample["size"]) for sample in samples if "size" in sample})
-    if len(sizes) < 2:
-        return []
-    reason = f"The pictures differ ({'; '.join(sizes[:4])}): give a width and height, or switch off `Enforce same shape`."
-    return [{"kind": "size", "stage": "", "entry": "", "reason": reason}]
+    return samples, arrays, pairs
 
 
 def _shown(source: DataIngestionInterface, sample: Any, plugin: str) -> tuple[bytes, dict[str, Any]]:

@@ -92,6 +92,19 @@ def test_preview_says_that_pictures_differ_in_size(client: FlaskClient, place: P
     assert "each keeps its own" in problem["reason"]
 
 
+def test_preview_says_what_becomes_of_pictures_that_differ(client: FlaskClient, place: Path) -> None:
+    folder = place / "data/differ"
+    folder.mkdir()
+    for number in range(6):
+        picture(number, (12, 10), "L" if number == 2 else "RGB").save(folder / f"{number}.png")
+    Image.fromarray(np.full((10, 12), 900, np.uint16)).save(folder / "deep.png")
+    data = {"feature_folder": str(folder), "label_source": "image"}
+    found = client.post("/datasets/generic/preview/image-processing.json", data=data).get_json()["problems"]
+    said = {(problem["kind"], Path(problem["entry"]).name): problem["reason"] for problem in found}
+    assert set(said) == {("converted", "2.png"), ("skipped", "deep.png")}
+    assert "Encode all alike, as uint8." in said["skipped", "deep.png"]
+
+
 def test_preview_of_files_that_make_no_data_set_says_why(client: FlaskClient, place: Path) -> None:
     (place / "data/others").mkdir(exist_ok=True)
     picture(1).save(place / "data/others/else.png")

@@ -15,11 +15,15 @@ from digits.utils.constants import RESIZE_MODE_TITLES
 
 CONVERSIONS = [("none", "None (as in the files)"), ("RGB", "RGB"), ("L", "Grayscale")]
 UNEQUAL_SIZES = [
-    (AUTO, "Pad all to the largest where all must have the same shape"),
-    (PAD, "Pad all to the largest"),
-    (RESIZE, "Resize all to the size of most"),
-    (KEEP, "Keep each size, for training on crops"),
+    (AUTO, "Automatic"),
+    (PAD, "Pad to the largest"),
+    (RESIZE, "Resize to the most frequent"),
+    (KEEP, "Keep each size"),
 ]
+UNEQUAL_SIZES_TIP = (
+    "Where no width and height are given. Automatic: pad, but keep where records need not be of the same shape; a training on "
+    "pictures that keep their sizes needs a crop size."
+)
 RESIZE_MODES = [(mode, RESIZE_MODE_TITLES[mode]) for mode in ("squash", "fill", "crop")]
 
 
@@ -77,9 +81,7 @@ def size_field(label: str, tooltip: str = "Pixels; blank keeps the size of the f
 
 def unequal_sizes_field(default: str = AUTO) -> Any:
     """What becomes of pictures of several sizes."""
-    return forms.SelectField(
-        "Pictures of several sizes", choices=UNEQUAL_SIZES, default=default, tooltip="Where no width and height are given above."
-    )
+    return forms.SelectField("Pictures of several sizes", choices=UNEQUAL_SIZES, default=default, tooltip=UNEQUAL_SIZES_TIP)
 
 
 def seed_field() -> Any:

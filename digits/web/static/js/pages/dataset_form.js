@@ -184,7 +184,11 @@ async function showExample() {
     if (said) values.set(sent, CHANNELS[said] ?? said);
   }
   if (!values.has("width") || !values.has("height")) {
-    target.replaceChildren(el("p", { class: "muted" }, "Pictures keep their size."));
+    const choice = perhaps("[name=unequal_sizes]", form);
+    const words = choice
+      ? "Pictures keep their size; those of several sizes are brought together as chosen."
+      : "Pictures keep their size.";
+    target.replaceChildren(el("p", { class: "muted" }, words));
     return;
   }
   const response = await send(below(form.dataset.resize ?? ""), { method: "POST", body: values });
