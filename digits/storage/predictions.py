@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from digits.domain.inference import RANKED
-from digits.domain.metrics import LOSS
+from digits.domain.metrics import LOSS, is_lower_better
 from digits.errors import StorageError
 from digits.storage.files import atomic
 from digits.utils.values import finite
@@ -180,10 +180,11 @@ class PredictionReader:
         sort: str = "index",
         descending: bool = False,
     ) -> np.ndarray:
-        """Row numbers, int64 (n,), of those that match, sorted by one of `sorts`; unknown values come last. `only` is `wrong`,
-        `right` or empty; it, `label` and `predicted` (class numbers) need most probable classes."""
+        """Row numbers, int64 (n,), of those that match, sorted by one of `sorts`; unknown values come last, but a value that is
+        none because the network gave no numbers is the worst. `only` is `wrong`, `right` or empty; it, `label` and `predicted`
+        (class numbers) need most probable classes."""
         if not self.is_ranked:
-            return _ordered(np.arange(len(self)), self.table[sort].to_numpy() if sort in self.metrics else None, descending)
+            return _ordered(np.arange(len(self)), self._measured(sort) if sort in self.metrics else None, descending)
         (best, scores), labels = self.best(), self.labels()
         keep = np.ones(len(self), dtype=bool)
         if only in ("wrong", "right"):
@@ -193,7 +194,8 @@ class PredictionReader:
         if predicted is not None:
             keep &= best == predicted
         known = np.where(labels < 0, np.nan, labels)
-        keys = {"confidence": scores, LOSS: self.losses(), "label": known, "predicted": np.where(best < 0, np.nan, best)}
+        losses = np.where((labels >= 0) & np.isnan(scores), np.inf, self.losses())
+        keys = {"confidence": scores, LOSS: losses, "label": known, "predicted": np.where(best < 0, np.nan, best)}
         return _ordered(np.flatnonzero(keep), keys.get(sort), descending)
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
@@ -214,6 +216,15 @@ class PredictionReader:
         table = self.table.select(["path", "record", *self.metrics])
         for start in range(0, len(self), size):
             yield from (list(row.values()) for row in table.slice(start, size).to_pylist())
+
+    def _measured(self, name: str) -> np.ndarray:
+        """A metric of each picture, float64 (N,): infinitely bad where it has no value because the output is no number."""
+        values = self.table[name].to_numpy().copy()
+        worst = math.inf if is_lower_better(name) else -math.inf
+        for row in np.flatnonzero(np.isnan(values)).tolist():
+            if not np.isfinite(_unpack(self.table["output"][row].as_py())).all():
+                values[row] = worst
+        return values
 
     def _without(self, name: str) -> pa.Table:
         return self.table.drop_columns([name]) if name in self.table.column_names else self.table

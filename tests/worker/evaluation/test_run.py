@@ -240,6 +240,32 @@ def test_the_numbers_are_those_of_scikit_learn():
         assert [row for row, _ in summary["top"][str(i)]] == expected.tolist()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_the_worst(tmp_path, bad):
+    """Ahead of the others from the worst on and behind them from the best on; pictures without a truth come last either way."""
+    from digits.metrics.regression import Errors
+    from digits.storage.predictions import writing_predictions
+    from digits.tasks.picture_report import PictureReport
+
+    ranked = ClassificationReport(["no", "yes"], 9)
+    logs = np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.5, 0.5]], np.float32))
+    logs[2:, 0] = bad
+    with writing_predictions(tmp_path / "ranked.arrow", ranked.columns) as writer:
+        writer.append(list("abcd"), np.full(4, -1), ranked.add(logs, np.array([0, 0, 0, -1])))
+    reader = PredictionReader(tmp_path / "ranked.arrow")
+    assert reader.select(sort="loss", descending=True).tolist() == [2, 1, 0, 3]
+    assert reader.select(sort="loss").tolist() == [0, 1, 2, 3]
+
+    report = PictureReport(("mae", "r2"), lambda: [Errors()], lambda made, truth: (made[None], truth[None]))
+    made = [np.array(values, np.float32) for values in ([1, 2], [bad, 0], [3, 9])]
+    with writing_predictions(tmp_path / "numbers.arrow", report.columns) as writer:
+        writer.append(list("abc"), np.arange(3), report.add(made, [np.array([1.0, 2.5])] * 3))
+    reader = PredictionReader(tmp_path / "numbers.arrow")
+    assert reader.select(sort="mae", descending=True).tolist() == [1, 2, 0]
+    assert reader.select(sort="mae").tolist() == [0, 2, 1]
+    assert reader.rows([1])[0].values["mae"] is None
+
+
 def test_predictions_are_filtered_and_sorted(jobs_dir, tmp_path):
     from digits.storage.predictions import writing_predictions
 
