@@ -40,6 +40,6 @@ def totals_by_name(names: Sequence[str], values: Any) -> Totals:
 
 
 def weighed(means: np.ndarray, names: Sequence[str], samples: int) -> np.ndarray:
-    """Means (names,) over samples, hits a sum, as float32 (2, names)."""
+    """Means (K,) over samples of K values with these names, of which hits are a sum, as float32 (2, K): sums and weights."""
     shares = np.array([1 if name == HITS else samples for name in names])
     return np.stack([means * shares, np.full(len(names), samples)]).astype(np.float32)
