@@ -91,7 +91,7 @@ def test_values_are_rescaled_and_keep_their_bits(tmp_path: Path) -> None:
 
 def test_monochrome1_is_turned_around(tmp_path: Path) -> None:
     write(tmp_path / "a.dcm", np.array([[10, 30]]), PhotometricInterpretation="MONOCHROME1")
-    assert only(source(tmp_path))[0].tolist() == [[[30, 10]]]
+    assert only(source(tmp_path))[0].tolist() == [[[65525, 65505]]]  # within 16 bits stored, whatever the file's own values are
 
 
 def test_a_window_gives_eight_bits_as_the_standard_says(tmp_path: Path) -> None:
@@ -182,14 +182,16 @@ def test_a_dicom_seg_file_is_found_by_what_it_refers_to(tmp_path: Path) -> None:
     assert only(found)[1].tolist() == [[[1, 0, 0], [0, 2, 2]]]
 
 
-def test_a_picture_without_mask_is_named(tmp_path: Path) -> None:
+def test_a_picture_without_mask_is_left_out_and_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / "dicom" / f"{name}.dcm", np.zeros((2, 2)))
     (tmp_path / "masks").mkdir()
     Image.fromarray(np.ones((2, 2), np.uint8)).save(tmp_path / "masks" / "a.png")
     found = source(tmp_path / "dicom", labels="masks", mask_folder=str(tmp_path / "masks"))
-    with pytest.raises(DataError, match="b.dcm has no mask"):
-        found.encode_entry(found.itemize_entries("train_db")[1])
+    assert [str(entry) for entry in found.itemize_entries("train_db")] == ["a.dcm"]
+    problems: list[dict[str, Any]] = []
+    found.prepare(problems.append)
+    assert problems == [{"kind": "pair", "stage": "", "entry": "b.dcm", "reason": "It has no mask.", "lost": 1}]
 
 
 def test_a_folder_without_dicom_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 
 from digits.domain.datasets import IGNORED, TEST_DB
 from digits.errors import DataError
-from digits.extensions.data.dicom import masks, pixels, scan
-from digits.extensions.data.dicom.scan import Slice
-from digits.extensions.data.source import ConfinedSource, Options, Sample, Words
+from digits.extensions.data.dicom import looking, masks, pixels, scan
+from digits.extensions.data.dicom.pixels import Windowing
+from digits.extensions.data.dicom.slices import Slice
+from digits.extensions.data.dicom.tables import Window
+from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.source import FileSource, Options, ReportProblem, Sample, Words
 
 LISTED_RECORDS = 1000  # of the validation split, in the form to test a model with
+LISTED_NOTES = 3  # of one mask
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class DicomOptions(Options):
     labels: str = "masks"  # masks | folders | none
     mask_folder: str = ""
     class_names: Words = ()
+    window_from: str = "form"  # form | file
     window_center: float | None = None
     window_width: float = 0.0
     image_width: int = 0
@@ -39,8 +45,8 @@ class DicomOptions(Options):
     validation_record: str = "none"  # or its number
 
 
-class DataIngestion(ConfinedSource):
-    """An entry is a Slice. What was found and the split are made once and live in userdata."""
+class DataIngestion(FileSource):
+    """An entry is a Slice. What was found, its problems and the split are made once and live in userdata."""
 
     OPTIONS: ClassVar[type[Options]] = DicomOptions
     options: DicomOptions
@@ -88,6 +94,14 @@ class DataIngestion(ConfinedSource):
     def get_task(self) -> str | None:
         return {"masks": "segmentation", "folders": "classification"}.get(self.options.labels)
 
+    def prepare(self, report: ReportProblem) -> None:
+        for problem in self.userdata.get("problems", ()):
+            report(problem)
+
+    def describe(self) -> dict[str, Any]:
+        width, height = self.userdata["size"]
+        return {"width": width, "height": height, "resize_mode": "squash", "ignore_index": IGNORED}
+
     def itemize_entries(self, stage: str) -> list[Slice]:
         if self.is_inference_db:
             return self._asked() if stage == TEST_DB else []
@@ -95,78 +109,77 @@ class DataIngestion(ConfinedSource):
 
     def encode_entry(self, entry: Slice) -> Sample:
         """Feature (C, H, W), 16 bits unless windowed; label a mask (1, H, W), a class number or None."""
-        values = pixels.read_frame(entry.path, entry.frame)
-        if self.options.window_center is not None and self.options.window_width:
-            values = pixels.window(values, self.options.window_center, self.options.window_width)
+        values = pixels.read_frame(entry.path, entry.frame, self._windowing())
+        notes: list[tuple[str, str]] = []
+        if form := self.userdata.get("values"):  # not there in data sets of older versions
+            eight_bits = bool(self._windowing()) or (entry.kind is not None and entry.kind.eight_bits and form["eight_bits"])
+            if len(values) != form["channels"]:
+                notes.append(("converted", "It is colour among grey." if len(values) == 3 else "It is grey among colour."))
+            values = pixels.fitted(values, form["channels"], form["dtype"], eight_bits=eight_bits)
         width, height = self.userdata["size"]
+        label, remarks = self._label(entry, height, width)
         return Sample(
             pixels.resize(values, height, width),
-            self._label(entry, height, width),
+            label,
             source=entry.path,
             original_size=(entry.columns, entry.rows),
             group=entry.patient,
+            notes=notes + [("mask", remark) for remark in remarks[:LISTED_NOTES]],
         )
+
+    def _windowing(self) -> Windowing:
+        o = self.options
+        if o.window_from == "file":
+            return Windowing(own=True)
+        return Windowing(Window(o.window_center, o.window_width) if o.window_center is not None and o.window_width else None)
 
     def _asked(self) -> list[Slice]:
         """What the inference form names: files without labels, or a record of the validation split with its own."""
         if path := self.options.test_path.strip():
             found = scan.find_slices(Path(path), self.confinement())
-            if not found:
-                raise DataError(f"{path} is no DICOM picture and holds none.", advice="Name a DICOM file or a folder of them.")
-            return found
+            if not found.slices:
+                reason = f" {found.damaged[0][0]}: {found.damaged[0][1]}" if found.damaged else ""
+                raise DataError(
+                    f"{path} is no DICOM picture and holds none.{reason}", advice="Name a DICOM file or a folder of them."
+                )
+            return found.slices
         record = self.options.validation_record
         if record == "none":
             raise DataError("Nothing was chosen.", advice="Name a DICOM file or folder, or choose a validation record.")
         return [self.userdata["slices"]["val_db"][int(record)]]
 
-    def _label(self, entry: Slice, height: int, width: int) -> NDArray[Any] | None:
+    def _label(self, entry: Slice, height: int, width: int) -> tuple[NDArray[Any] | None, list[str]]:
         if self.options.labels == "none" or (self.is_inference_db and self.options.test_path):
-            return None
+            return None, []
         if self.options.labels == "folders":
-            return np.array([self.userdata["class_labels"].index(self._class_of(entry))])
-        mask = masks.read_mask(entry, self.userdata["masks_by_name"], self.userdata["masks_by_instance"])
-        return pixels.resize(mask[np.newaxis], height, width, nearest=True)
+            return np.array([self.userdata["class_labels"].index(looking.class_of(entry))]), []
+        classes = self.userdata.get("mask_classes")
+        if classes is None:
+            entry, classes = masks.of_older_job(entry, self.userdata)
+        mask, remarks = masks.read_mask(entry, classes)
+        return pixels.resize(mask[np.newaxis], height, width, nearest=True), remarks
 
     def _look(self) -> None:
         data, o = self.userdata, self.options
-        slices = scan.find_slices(Path(o.dicom_folder), self.confinement())
-        if not slices:
-            raise DataError(f"{o.dicom_folder} holds no DICOM pictures.", advice="Name a folder with DICOM files, at any depth.")
+        problems: list[dict[str, Any]] = []
+        findings = Findings(problems.append)
+        slices = looking.pictures(o.dicom_folder, self.confinement(), findings)
+        data["values"] = looking.form_of(slices, bool(self._windowing()))
+        slices = looking.of_one_form(slices, data["values"], findings)
+        if o.labels == "masks":
+            slices, classes = looking.with_masks(
+                slices, o.dicom_folder, o.mask_folder, o.class_names, self.confinement(), findings
+            )
+            data["class_labels"], data["mask_classes"] = classes.names, classes
+        elif o.labels == "folders":
+            slices = looking.in_folders(slices, findings)
+            data["class_labels"] = sorted({looking.class_of(one) for one in slices})
         data["size"] = self._size(slices)
         data["slices"] = scan.split(slices, o.split_by, o.folder_pct_val, o.folder_pct_test, o.seed)
-        if o.labels == "masks":
-            data["masks_by_name"], data["masks_by_instance"] = masks.index_masks(Path(o.mask_folder), self.confinement())
-            data["class_labels"] = self._mask_classes(slices)
-        elif o.labels == "folders":
-            data["class_labels"] = sorted({self._class_of(one) for one in slices})
+        findings.finish()
+        data["problems"] = problems
 
-    def _size(self, slices: list[Slice]) -> tuple[int, int]:
+    def _size(self, slices: Sequence[Slice]) -> tuple[int, int]:
         """(width, height) of every picture: as asked, else that of most."""
         common = Counter((one.columns, one.rows) for one in slices).most_common(1)[0][0]
         return self.options.image_width or common[0], self.options.image_height or common[1]
-
-    def _class_of(self, one: Slice) -> str:
-        """The first folder below the data set's. Raises DataError for a file that lies in none."""
-        parts = Path(one.path).relative_to(self.options.dicom_folder).parts
-        if len(parts) < 2:
-            raise DataError(f"{one} lies in no class folder.", advice="Put each class in a folder of its own.")
-        return parts[0].replace("_", " ")
-
-    def _mask_classes(self, slices: list[Slice]) -> list[str]:
-        """The names given, else numbers up to the greatest value of all masks that can be read."""
-        if self.options.class_names:
-            return list(self.options.class_names)
-        highest, readable = 1, 0
-        for one in slices:
-            try:
-                mask = masks.read_mask(one, self.userdata["masks_by_name"], self.userdata["masks_by_instance"])
-            except DataError:
-                continue  # listed with its reason when it is encoded
-            readable += 1
-            highest = max(highest, int(mask[mask != IGNORED].max(initial=0)))
-        if not readable:
-            raise DataError(
-                f"None of the {len(slices)} pictures has a mask in {self.options.mask_folder}.",
-                advice="Give masks the base names of the DICOM files, or name DICOM-SEG files that refer to them.",
-            )
-        return [str(number) for number in range(highest + 1)]

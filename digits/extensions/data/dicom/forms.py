@@ -43,12 +43,18 @@ class DicomForm(FlaskForm):
     mask_folder = forms.StringField(
         "Mask folder",
         validators=[forms.validate_required_iff(labels="masks"), readable_folder],
-        tooltip="PNG, TIFF or NIfTI with the base name of the DICOM file, or DICOM-SEG files of any name.",
+        tooltip="PNG, TIFF or NIfTI with the DICOM file's path and name; NIfTI of a whole series; DICOM-SEG of any name.",
     )
     class_names = forms.StringField(
         "Class names",
         validators=[validators.Optional()],
-        tooltip="Of the mask's values 0, 1, …: background, tumour. Blank: numbers.",
+        tooltip="Of the mask's values 0, 1, …: background, tumour. Blank: numbers, and the labels of segments.",
+    )
+    window_from = forms.SelectField(
+        "Window",
+        choices=[("form", "Centre and width below; blank: all bits are kept"), ("file", "Each file's own window or table")],
+        default="form",
+        tooltip="A window gives pictures of 8 bits. A file without one of its own shows all that its bits can hold.",
     )
     window_center = forms.FloatField(
         "Window centre", validators=[validators.Optional()], tooltip="In rescaled units (CT: HU). Blank: all bits are kept."

@@ -2,80 +2,83 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import random
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pydicom
-from pydicom import config
-from pydicom.errors import InvalidDicomError
 
+from digits.errors import DataError
+from digits.extensions.data.dicom import geometry
+from digits.extensions.data.dicom.pixels import kind_of
+from digits.extensions.data.dicom.reading import frames_of, read_header, unreadable, without_remarks
+from digits.extensions.data.dicom.slices import Slice
+from digits.extensions.data.files.listing import walk
+from digits.extensions.data.files.names import below
 from digits.utils.confinement import Confinement
 
+MOST_FRAMES = 1 << 20
+DIRECTORY = "1.2.840.10008.1.3.10"
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-TAGS = ["PatientID", "StudyInstanceUID", "SOPInstanceUID", "SOPClassUID", "Rows", "Columns", "NumberOfFrames"]
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
+TAGS = [
+    *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "InstanceNumber"),
+    *("Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored"),
+    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *geometry.TAGS,
+]
 
 
-@dataclass(frozen=True)
-class Slice:
-    """One frame of one file. `patient` is a mark of this data set's own; `uid` leads to its DICOM-SEG label."""
+@dataclass
+class Found:
+    """What lies below a folder: pictures, (file, reason) of DICOM files that cannot be read, how many DICOM files are no
+    pictures, and how many files are of other kinds, by ending."""
 
-    path: str
-    frame: int
-    patient: str
-    rows: int
-    columns: int
-    uid: str
-
-    def __str__(self) -> str:
-        return f"{Path(self.path).name}#{self.frame}" if self.frame else Path(self.path).name
+    slices: list[Slice] = field(default_factory=list)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+    without_pixels: int = 0
+    others: Counter[str] = field(default_factory=Counter)
 
 
-def find_slices(folder: Path, allowed: Confinement) -> list[Slice]:
+def find_slices(folder: Path, allowed: Confinement) -> Found:
     """Every frame of every DICOM picture below a folder (or of one file), sorted by path; links are followed.
 
     Raises Forbidden for a file that may not be read.
     """
     salt = secrets.token_bytes(16)
-    files = files_below(folder, allowed)
-    return [found for path in files for found in _slices(path, salt)]
+    found = Found()
+    for path in files_below(folder, allowed):
+        name = below(str(folder), path) if folder.is_dir() else Path(path).name
+        try:
+            header = read_header(path, TAGS)
+            if header is None:
+                found.others[os.path.splitext(path)[1].lower()] += 1
+            elif "Rows" in header and header.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
+                found.slices += _slices(path, name, header, salt)
+            elif header.get("SOPClassUID") != DIRECTORY:
+                found.without_pixels += 1
+        except DataError as error:
+            found.damaged.append((name, str(error)))
+    return found
 
 
-def files_below(folder: Path, allowed: Confinement) -> Iterator[Path]:
+def files_below(folder: Path, allowed: Confinement) -> Iterator[str]:
     """All files, sorted within their folders; a file for itself. Raises Forbidden for one that may not be read."""
     allowed.resolve(folder)
     if folder.is_file():
-        yield folder
+        yield str(folder)
         return
-    for root, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            allowed.resolve(os.path.join(root, name))
-            yield Path(root) / name
-
-
-@contextlib.contextmanager
-def without_remarks() -> Iterator[None]:
-    """pydicom's remarks on odd values quote them, so in logs they would name patients."""
-    before = config.settings.reading_validation_mode
-    config.settings.reading_validation_mode = config.IGNORE
-    try:
-        yield
-    finally:
-        config.settings.reading_validation_mode = before
-
-
-def read_header(path: Path) -> pydicom.Dataset | None:
-    """The few tags that are needed; None for a file that is no DICOM."""
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError):
-        return None
+    for root, names in walk(folder):
+        for name in names:
+            path = os.path.join(root, name)
+            allowed.resolve(path)
+            yield path
 
 
 def split(slices: Sequence[Slice], by: str, pct_val: float, pct_test: float, seed: int) -> dict[str, list[Slice]]:
@@ -99,11 +102,24 @@ def _share(count: int, percent: float) -> int:
 
 
 @without_remarks()
-def _slices(path: Path, salt: bytes) -> list[Slice]:
-    header = read_header(path)
-    if header is None or "Rows" not in header or header.get("SOPClassUID") == SEGMENTATION:
-        return []
-    who = str(header.get("PatientID") or header.get("StudyInstanceUID") or path.parent)
-    patient = hashlib.sha256(salt + who.encode()).hexdigest()[:16]
-    size, uid = (int(header.Rows), int(header.Columns)), str(header.get("SOPInstanceUID", ""))
-    return [Slice(str(path), frame, patient, *size, uid) for frame in range(int(header.get("NumberOfFrames") or 1))]
+def _slices(path: str, name: str, header: pydicom.Dataset, salt: bytes) -> list[Slice]:
+    """The frames of a file. Raises DataError for a header that makes no sense."""
+    try:
+        who = str(header.get("PatientID") or header.get("StudyInstanceUID") or os.path.dirname(path))
+        patient = hashlib.sha256(salt + who.encode(errors="replace")).hexdigest()[:16]
+        rows, columns, frames = int(header.Rows), int(header.Columns), frames_of(header)
+        if rows < 1 or columns < 1 or frames > MOST_FRAMES:
+            raise DataError(f"It says that it has {frames} frames of {columns}x{rows} pixels.")
+        uid, series, space = (
+            str(header.get(tag) or "") for tag in ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+        )
+        number = int(header.get("InstanceNumber") or 0)
+        first = Slice(path, 0, patient, rows, columns, uid, name, series, space, number)
+        return [
+            replace(first, frame=frame, plane=geometry.plane_of(header, frame), kind=kind_of(header, frame))
+            for frame in range(frames)
+        ]
+    except DataError:
+        raise
+    except Exception as error:  # a damaged header gives values of any kind
+        raise unreadable(error) from None

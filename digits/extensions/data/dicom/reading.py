@@ -1,0 +1,130 @@
+"""Opening DICOM files: with or without preamble, without remarks that quote a header, and what holds for one frame of many.
+
+Holds: nothing here puts a value of a header into a message; a file that is DICOM and cannot be read is a DataError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pydicom
+from pydicom import config
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import VR
+
+from digits.errors import DataError
+
+PREAMBLE = 128  # bytes before the letters DICM
+FIRST_VALUE = 1024  # bytes that the first value of a data set may have: a group length, a character set, an image type
+OPEN_FILES = 4  # kept between frames: a picture and the segmentations of its series
+VALUE_KINDS = frozenset(kind.value.encode() for kind in VR if len(kind.value) == 2)
+
+
+@contextlib.contextmanager
+def without_remarks() -> Iterator[None]:
+    """pydicom's remarks on odd values quote them, so in logs they would name patients."""
+    before = config.settings.reading_validation_mode
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        config.settings.reading_validation_mode = before
+
+
+def is_dicom(path: str) -> bool:
+    """Whether a file says so after its preamble, or begins like a data set without one."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(PREAMBLE + 4)
+    except OSError:
+        return False
+    return head[PREAMBLE:] == b"DICM" or _begins_like_a_data_set(head)
+
+
+@without_remarks()
+def read_header(path: str, tags: Sequence[str]) -> pydicom.Dataset | None:
+    """Some tags of a DICOM file; None for a file that is none. Raises DataError."""
+    if not is_dicom(path):
+        return None
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags, "SOPClassUID", "Rows"], force=True)
+    except Exception as error:  # damaged files make pydicom raise many kinds
+        if _has_preamble(path):
+            raise unreadable(error) from None
+        return None
+    if not _has_preamble(path) and not ("SOPClassUID" in header and "Rows" in header):
+        return None  # it only began like a data set
+    return header
+
+
+@without_remarks()
+def open_file(path: str) -> pydicom.Dataset:
+    """A whole file, with the transfer syntax of its values where it does not say one. The last few are kept. Raises DataError."""
+    try:
+        stat = os.stat(path)
+        return _opened(path, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise DataError(f"The file cannot be opened: {error.strerror or type(error).__name__}.") from error
+    except Exception as error:  # damaged files make pydicom raise many kinds
+        raise unreadable(error) from None
+
+
+def unreadable(error: Exception) -> DataError:
+    """What is said of a damaged header: the kind of error alone, for its text may quote the header."""
+    return DataError(f"The DICOM header cannot be read ({type(error).__name__}).", advice="Export the file again.")
+
+
+def item(dataset: pydicom.Dataset, frame: int, macro: str) -> pydicom.Dataset | None:
+    """The item of a functional group macro that holds for a frame: its own, else the shared one (PS3.3 C.7.6.16), else None."""
+    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    groups = [*([own[frame]] if frame < len(own) else []), *(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]]
+    found = (group.get(macro) for group in groups)
+    return next((sequence[0] for sequence in found if sequence), None)
+
+
+def frames_of(header: pydicom.Dataset) -> int:
+    """How many frames a file has."""
+    return max(1, int(header.get("NumberOfFrames") or 1))
+
+
+def numbers(value: Any) -> tuple[float, ...]:
+    """The numbers of an element with one or several values; empty for none."""
+    if value is None or value == "":
+        return ()
+    values = [value] if isinstance(value, int | float | str) else list(value)
+    return tuple(float(one) for one in values)
+
+
+def _begins_like_a_data_set(head: bytes) -> bool:
+    """PS3.10 asks for a preamble; files of older software begin with their first element, of the group 2 or 8.
+
+    That is a tag, then the two letters of its kind of value, or (implicit) the length of its value.
+    """
+    order = {b"\x02\x00": "<", b"\x08\x00": "<", b"\x00\x02": ">", b"\x00\x08": ">"}.get(head[:2])
+    if order is None or len(head) < 8:
+        return False
+    length: int = struct.unpack("<I", head[4:8])[0]
+    return head[4:6] in VALUE_KINDS or (order == "<" and length <= FIRST_VALUE)
+
+
+def _has_preamble(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+
+
+@functools.lru_cache(maxsize=OPEN_FILES)
+def _opened(path: str, modified: int, size: int) -> pydicom.Dataset:
+    dataset = pydicom.dcmread(path, force=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
