@@ -15,7 +15,7 @@ import numpy as np
 from digits.errors import DataError, DigitsError
 from digits.extensions.data.files.tables import read_rows
 from digits.extensions.data.image_object_detection.formats import recognise as box_format
-from digits.extensions.data.image_object_detection.formats.csv_boxes import CLASS, CORNERS, SIZES
+from digits.extensions.data.image_object_detection.formats.csv_columns import has_boxes
 from digits.extensions.data.image_segmentation.masks import read_colours, read_values
 from digits.extensions.data.images.pairing import base_name
 from digits.extensions.data.images.tree import Folder, look, split_of
@@ -126,8 +126,7 @@ def _tables(root: str, folders: list[Folder]) -> Iterator[Proposal]:
             rows = [cells for _, (_, cells) in zip(range(3), read_rows(path), strict=False)]
             if len(rows) < 2 or not _names_pictures(rows[-1], images):
                 continue
-            header = {cell.lower() for cell in rows[0]}
-            if header & set(CLASS) and any(set(frame) <= header for frame in (*CORNERS, *SIZES)):
+            if has_boxes(rows[0]):
                 values = _box_values({"train": (images, path)}, "csv")
                 yield Proposal("image-object-detection", "Object detection (CSV)", f"{name} has columns of boxes.", values)
             elif any(_is_number(cell) for cell in rows[-1][1:]):

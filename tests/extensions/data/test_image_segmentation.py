@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from digits.errors import DataError
-from digits.extensions.data.images.coco import mask_of
+from digits.extensions.data.images.coco_shapes import mask_of
 from tests.ingest.making import Run, make_job, picture, run_job
 
 ID = "image-segmentation"

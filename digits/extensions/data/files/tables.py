@@ -1,22 +1,58 @@
-"""Reading a CSV file: the delimiter is seen from its first line, rows keep their line numbers."""
+"""Reading a CSV file: its first line shows the delimiter, rows keep their line numbers, numbers may have a decimal comma."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from digits.errors import DataError
 from digits.extensions.data.files.text import read_text
 
 DELIMITERS = ",;\t"
+QUOTED = re.compile(r'"[^"]*"')
+WITH_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")  # 1,5 or 1.234,5
+
+
+@dataclass(frozen=True)
+class Table:
+    """The lines of a file that are not empty, as (line number, cells without white space around), and what separates cells."""
+
+    rows: Iterator[tuple[int, list[str]]]
+    delimiter: str
+
+    def number(self, cell: str) -> float | None:
+        """The number in a cell; with a decimal comma too, where commas separate no cells. None where it is none."""
+        if self.delimiter != "," and WITH_COMMA.fullmatch(cell):
+            cell = cell.replace(".", "").replace(",", ".")
+        return number_of(cell)
+
+
+def number_of(text: str | None) -> float | None:
+    """The number that a text writes, also one that is not finite; None for anything else."""
+    try:
+        return None if text is None or "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def read_table(path: str) -> Table:
+    """The table in a file. Raises DataError, also while its rows are read."""
+    text = read_text(path)
+    first = QUOTED.sub("", text.lstrip("\r\n").partition("\n")[0])
+    delimiter = max(DELIMITERS, key=first.count)
+    return Table(_rows(path, text, delimiter), delimiter)
 
 
 def read_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells without white space around) of every line that is not empty. Raises DataError."""
-    text = read_text(path)
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=None), delimiter=max(DELIMITERS, key=first.count))
+    return read_table(path).rows
+
+
+def _rows(path: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
     try:
         for row in reader:
             if any(cell.strip() for cell in row):

@@ -1,67 +1,114 @@
-"""Class names of boxes: those that occur, or the ones of a list that may also join several under one name."""
+"""Class names of boxes: those that occur, or the ones of a list that may also join several under one name.
+
+Files that tell classes apart by a number (COCO, YOLO) may have `Pt` and `PT`, which stay two classes. Where the name is all
+there is (KITTI, VOC, CSV, …), spellings that differ in capitals only are one class, which is said; a list that names both keeps
+them apart.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from digits.errors import DataError
-from digits.extensions.data.image_object_detection.boxes import DONT_CARE, RawBox, Reading
+from digits.extensions.data.image_object_detection.boxes import DONT_CARE, Annotated, RawBox, Reading
 from digits.extensions.data.images.findings import Findings
-from digits.utils.values import is_digits
+from digits.utils.values import counted, is_digits
 
 NONE = -1
+Spellings = dict[str, set[str]]
 
 
 @dataclass(frozen=True)
 class ClassMap:
-    """`labels` in order; `numbers` maps a lower-case name of the files to its class."""
+    """`labels` in order. `numbers` maps a name of the files to its class, `folded` a lower-case name where that is clear."""
 
     labels: list[str]
     numbers: dict[str, int]
+    folded: dict[str, int]
 
     def number(self, box: RawBox) -> int:
         """The class of a box; -1 where it does not count."""
-        return self.numbers.get(box.name.lower(), NONE)
+        return self.numbers.get(box.name, self.folded.get(box.name.lower(), NONE))
+
+    def knows(self, box: RawBox) -> bool:
+        return box.name in self.numbers or box.name.lower() in self.folded
 
 
 def class_map(wanted: str, readings: Mapping[str, Reading], findings: Findings) -> ClassMap:
     """The classes of a list (`car, van=car, person`), or all that the files declare and use. Raises DataError."""
-    classes = _listed(wanted) if wanted.strip() else _found(readings.values())
+    apart = _told_apart(readings.values())
+    classes = _listed(wanted, apart) if wanted.strip() else _found(readings.values(), apart)
     if not classes.labels:
         raise DataError(
             "The files name no class.", advice="Give the classes in the form, and check that the label folder has annotations."
         )
+    _report_joined(classes, readings, findings)
     _report_unknown(classes, readings, findings)
     return classes
 
 
-def _listed(text: str) -> ClassMap:
+def _listed(text: str, apart: Spellings) -> ClassMap:
+    """A name that stands alone is a class of its own, as spelled; the target of `van=car` is the class that spells alike."""
     labels: list[str] = []
+    targets: set[str] = set()
     numbers: dict[str, int] = {}
     for part in text.split(","):
         name, _, target = (word.strip() for word in part.partition("="))
-        target = target or name
         if not name:
             continue
-        if target.lower() == DONT_CARE:
-            numbers[name.lower()] = NONE
+        if (target or name).lower() == DONT_CARE:
+            numbers[name] = NONE
             continue
-        if target.lower() not in {label.lower() for label in labels}:
-            labels.append(target)
-        numbers[name.lower()] = [label.lower() for label in labels].index(target.lower())
-    return ClassMap(labels, numbers)
+        alike = [label for label in labels if label.lower() == (target or name).lower()]
+        label = target or name
+        if label not in labels and alike and (target or alike[0] in targets):
+            label = alike[0]
+        if label not in labels:
+            labels.append(label)
+            targets |= {label} if target else set()
+        numbers[name] = labels.index(label)
+    return ClassMap(labels, numbers, _folded(numbers, apart))
 
 
-def _found(readings: Iterable[Reading]) -> ClassMap:
+def _found(readings: Iterable[Reading], apart: Spellings) -> ClassMap:
     """Names that a format declares keep their order; others follow by the alphabet."""
     readings = list(readings)
     declared = list(dict.fromkeys(name for reading in readings for name in reading.declared))
-    used = {box.name for reading in readings for item in reading.pictures for box in item.boxes if not box.does_not_count}
-    labels = declared + sorted(used - set(declared), key=_order)
-    return _without_doubles(labels)
+    used = {box.name for reading in readings for box, _ in _boxes(reading) if not box.does_not_count}
+    labels: list[str] = []
+    numbers: dict[str, int] = {}
+    first: dict[str, int] = {}
+    for name in declared + sorted(used - set(declared), key=_order):
+        lowered = name.lower()
+        if lowered == DONT_CARE:
+            continue
+        if lowered in first and lowered not in apart:
+            numbers[name] = first[lowered]
+            continue
+        numbers[name] = first[lowered] = len(labels)
+        labels.append(name)
+    return ClassMap(labels, numbers, _folded(numbers, apart))
+
+
+def _folded(numbers: Mapping[str, int], apart: Spellings) -> dict[str, int]:
+    """Lower-case names that stand for one class only; where the files tell spellings apart, one that is named is no other."""
+    meant: dict[str, set[int]] = defaultdict(set)
+    for name, number in numbers.items():
+        meant[name.lower()].add(number)
+    plain = {lowered: next(iter(found)) for lowered, found in meant.items() if len(found) == 1}
+    return {lowered: number for lowered, number in plain.items() if not apart.get(lowered, set()) & numbers.keys()}
+
+
+def _told_apart(readings: Iterable[Reading]) -> Spellings:
+    """Lower-case names that stand for several classes, which the files tell apart by their numbers, with their spellings."""
+    spelled: dict[str, set[str]] = defaultdict(set)
+    for reading in readings:
+        for name in reading.declared if reading.by_id else ():
+            spelled[name.lower()].add(name)
+    return {lowered: names for lowered, names in spelled.items() if len(names) > 1}
 
 
 def _order(name: str) -> tuple[int, str]:
@@ -69,15 +116,24 @@ def _order(name: str) -> tuple[int, str]:
     return (int(name), "") if is_digits(name) else (sys.maxsize, name)
 
 
-def _without_doubles(labels: list[str]) -> ClassMap:
-    """`Car` and `car` are one class, named as it was first."""
-    numbers: dict[str, int] = {}
-    kept: list[str] = []
-    for label in labels:
-        if label.lower() not in numbers and label.lower() != DONT_CARE:
-            numbers[label.lower()] = len(kept)
-            kept.append(label)
-    return ClassMap(kept, numbers)
+def _boxes(reading: Reading) -> Iterator[tuple[RawBox, Annotated]]:
+    return ((box, item) for item in reading.pictures for box in item.boxes)
+
+
+def _report_joined(classes: ClassMap, readings: Mapping[str, Reading], findings: Findings) -> None:
+    """One finding for each class whose name the files spell in several ways."""
+    spelled: dict[int, Counter[str]] = defaultdict(Counter)
+    for reading in readings.values():
+        for box, _ in _boxes(reading):
+            spelled[classes.number(box)][box.name] += 1
+    for number, names in spelled.items():
+        for lowered in {name.lower() for name in names} if number != NONE else ():
+            same = [
+                f"{name!r} ({counted(count, 'box', 'boxes')})" for name, count in names.most_common() if name.lower() == lowered
+            ]
+            if len(same) > 1:
+                reason = f"{' and '.join(same)} differ in capitals only: one class. List both as classes to keep both."
+                findings.add("class-names", reason, classes.labels[number])
 
 
 def _report_unknown(classes: ClassMap, readings: Mapping[str, Reading], findings: Findings) -> None:
@@ -85,11 +141,10 @@ def _report_unknown(classes: ClassMap, readings: Mapping[str, Reading], findings
     counts: Counter[str] = Counter()
     first: dict[str, tuple[str, int]] = {}
     for reading in readings.values():
-        for item in reading.pictures:
-            for box in item.boxes:
-                if box.name.lower() not in classes.numbers and not box.does_not_count:
-                    counts[box.name] += 1
-                    first.setdefault(box.name, (item.source, box.line))
+        for box, item in _boxes(reading):
+            if not classes.knows(box) and not box.does_not_count:
+                counts[box.name] += 1
+                first.setdefault(box.name, (item.source, box.line))
     for name, count in counts.most_common():
         file, line = first[name]
         reason = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,24 +11,24 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection import formats
-from digits.extensions.data.image_object_detection.boxes import OVERSHOOT, Annotated, Reading
+from digits.extensions.data.image_object_detection.boxes import Annotated, Reading
 from digits.extensions.data.image_object_detection.classes import NONE, ClassMap, class_map
 from digits.extensions.data.image_object_detection.formats.sources import Request
+from digits.extensions.data.image_object_detection.in_picture import Rows, in_picture
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ListedOptions
-from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
-from digits.extensions.data.images.sizes import PAD, Size
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned
+from digits.extensions.data.images.sizes import NO_SIZE, PAD, Size
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
 from digits.extensions.data.source import Options, Sample
-from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
+from digits.storage.records.reader import BOX_IGNORED
 from digits.utils.confinement import ADVICE
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+from digits.utils.values import counted
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
-LISTED_FAULTS = 3
 FAULTS = ("annotation", "box", "unknown-class")  # kinds of problems that take objects away
-Notes = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class DetectionOptions(ListedOptions):
 
 
 class DataIngestion(ImageSource):
-    """Entries are `(picture, rows, relative, smallest, annotation file)`; a row is x0, y0, x1, y1, class, flags, line."""
+    """Entries are `(picture, rows, relative, smallest, annotation file, stated size)`; a row: x0, y0, x1, y1, class, flags, line.
+
+    Older versions wrote no stated size, the (width, height) that the annotations are for.
+    """
 
     OPTIONS: ClassVar[type[Options]] = DetectionOptions
     options: DetectionOptions
@@ -84,11 +87,12 @@ class DataIngestion(ImageSource):
         return entries
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
-        path, rows, relative, smallest, file = entry
-        picture = read_picture(path, self.options.channel_conversion)
+        path, rows, relative, smallest, file, *stated = entry
+        picture, orientation = read_turned(path, self.options.channel_conversion)
         height, width = picture.shape[:2]
         place = self.fit.place(width, height)
-        boxes, notes = _in_picture(rows, (width, height), bool(relative), file)
+        given = Rows(rows, bool(relative), file, tuple(stated[0]) if stated else NO_SIZE)
+        boxes, notes = in_picture(path, given, (width, height), orientation)
         _ignore_small(boxes, smallest)
         return Sample(
             feature_of(place.picture(picture)),
@@ -156,18 +160,23 @@ class DataIngestion(ImageSource):
             if number < 0:
                 findings.add("pair", "None of the lists names it; it is left out.", item.picture)
         parts = [[item for item, n in zip(pictures, numbers, strict=True) if n == i] for i in range(len(STAGES))]
-        return {stage: Reading(part, reading.declared) for stage, part in zip(STAGES, parts, strict=True)}
+        return {stage: replace(reading, pictures=part) for stage, part in zip(STAGES, parts, strict=True)}
 
     def _entries(self, stage: str, reading: Reading, classes: ClassMap, findings: Findings) -> list[list[Any]]:
         smallest = self.options.val_min_box_size if stage == VAL_DB else 0
         entries = []
         for item in reading.pictures:
-            rows = _rows(item, classes, stage, findings)
-            if not any(row[4] != NONE for row in rows):
+            rows, faulty = _rows(item, classes, stage, findings)
+            refused = item.refused + faulty
+            if refused and not rows:
+                reason = f"None of {counted(refused, 'object')} in {item.source} could be read; left out, as it is no background."
+                findings.add("annotation", reason, item.picture, stage, lost=True)
+                continue
+            if item.has_file and not any(row[4] != NONE for row in rows):
                 findings.add(
                     "empty", "It has no object: it teaches what is background, and cannot be found.", item.picture, stage
                 )
-            entries.append([item.picture, rows, int(item.relative), smallest, item.source])
+            entries.append([item.picture, rows, int(item.relative), smallest, item.source, list(item.size)])
         return entries
 
     def _check(self, entries: Entries, findings: Findings) -> None:
@@ -178,42 +187,18 @@ class DataIngestion(ImageSource):
             )
 
 
-def _rows(item: Annotated, classes: ClassMap, stage: str, findings: Findings) -> list[list[float]]:
-    rows = []
+def _rows(item: Annotated, classes: ClassMap, stage: str, findings: Findings) -> tuple[list[list[float]], int]:
+    """The boxes of a picture that can be boxes, and how many cannot."""
+    rows, faulty = [], 0
     for box in item.boxes:
         if fault := box.fault():
+            faulty += 1
             findings.add("box", fault, item.source or item.picture, stage, box.line)
             continue
         number = NONE if box.does_not_count else classes.number(box)
         flags = box.flags | (BOX_IGNORED if number == NONE else 0)
         rows.append([box.x0, box.y0, box.x1, box.y1, number, flags, box.line])
-    return rows
-
-
-def _in_picture(rows: list[list[float]], size: tuple[int, int], relative: bool, file: str) -> tuple[np.ndarray, Notes]:
-    """Boxes in pixels, clipped to the picture; those that lie outside of it are left out. Both are noted."""
-    table = np.array(rows, np.float64).reshape(-1, 7)
-    if relative:
-        table[:, :4] *= np.array([*size, *size])
-    clipped = np.clip(table[:, :4], 0, [*size, *size])
-    kept = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    beyond = np.abs(clipped - table[:, :4]).max(axis=1, initial=0) > OVERSHOOT
-    notes = [("box", _outside(row, size, bool(stays), file)) for row, stays in zip(table[beyond], kept[beyond], strict=True)]
-    boxes = np.zeros(int(kept.sum()), BOX_DTYPE)
-    for place, name in enumerate(("x0", "y0", "x1", "y1")):
-        boxes[name] = clipped[kept, place]
-    boxes["class"], boxes["flags"] = table[kept, 4], table[kept, 5]
-    return boxes, notes[:LISTED_FAULTS] + ([("box", f"{len(notes) - LISTED_FAULTS} more.")] if len(notes) > LISTED_FAULTS else [])
-
-
-def _outside(row: np.ndarray, size: tuple[int, int], stays: bool, file: str) -> str:
-    corners = ", ".join(f"{value:g}" for value in np.round(row[:4], 1))
-    done = "clipped to it" if stays else "left out"
-    where = "partly" if stays else "wholly"
-    line = f", line {int(row[6])}" if row[6] else ""
-    origin = f"{file}{line}: " if file else ""
-    text = f"The box ({corners}) lies {where} outside the picture of {size[0]}x{size[1]} pixels; {done}. Check its coordinates."
-    return origin + text
+    return rows, faulty
 
 
 def _ignore_small(boxes: np.ndarray, smallest: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED
 from digits.errors import LoadImageError
-from digits.extensions.data.images.coco import mask_of
+from digits.extensions.data.images.coco_shapes import mask_of, polygons_of
 
 Drawing = list[Any]  # class number, segmentation
 BACKGROUND = "background"
@@ -23,8 +23,9 @@ def draw(drawings: list[Drawing], height: int, width: int, path: str) -> tuple[n
     for number, segmentation in drawings:
         try:
             masks.append((number, mask_of(segmentation, height, width)))
+            wrong += [f"A part of an object is left out: {fault}" for fault in polygons_of(segmentation)[1]]
         except (ValueError, TypeError) as error:
-            wrong.append(str(error))
+            wrong.append(f"An object is left out: {error}")
     if wrong and not masks:
         raise LoadImageError(f"{path}: {wrong[0]}.", advice="Correct the segmentation of its annotations.")
     classes = np.zeros((height, width), np.uint8)

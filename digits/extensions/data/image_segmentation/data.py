@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -12,17 +12,19 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED, TRAIN_DB
 from digits.errors import DataError
+from digits.extensions.data.files.names import FileNames
 from digits.extensions.data.image_segmentation import classes as of
 from digits.extensions.data.image_segmentation import coco_masks
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from digits.extensions.data.image_segmentation.masks import MaskRules, Notes, turned_alike
 from digits.extensions.data.images.base import Entries, skip
-from digits.extensions.data.images.coco import CocoFile, read_coco
+from digits.extensions.data.images.coco import CocoFile, Id, read_coco
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.names import PictureNames
+from digits.extensions.data.images.frames import frame_of
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import Pair, PairSource
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned
+from digits.extensions.data.images.sizes import NO_SIZE, Size
 from digits.extensions.data.source import Options, Sample, Words
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
@@ -63,7 +65,7 @@ class DataIngestion(PairSource):
         return "segmentation"
 
     def collect(self, findings: Findings) -> Entries:
-        self._coco_categories: dict[int, str] = {}
+        self._coco_categories: dict[Id, str] = {}
         entries = super().collect(findings)
         masks = [entry[1] for items in entries.values() for entry in items]
         if self.from_coco:
@@ -74,10 +76,10 @@ class DataIngestion(PairSource):
         return entries
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
-        path, label = entry
+        path, label, *stated = entry
         picture, orientation = read_turned(path, self.options.channel_conversion)
         height, width = picture.shape[:2]
-        mask, notes = self._mask(path, label, (height, width), orientation)
+        mask, notes = self._mask(path, label, (width, height), tuple(stated[0]) if stated else NO_SIZE, orientation)
         if mask.shape != (height, width):
             raise skip(
                 str(label),
@@ -115,11 +117,14 @@ class DataIngestion(PairSource):
     def from_coco(self) -> bool:
         return self.options.mask_source == "coco"
 
-    def _mask(self, path: str, label: Any, size: tuple[int, int], orientation: int) -> tuple[np.ndarray, Notes]:
-        if self.from_coco:
-            mask, wrong = coco_masks.draw(label, *size, path)
-            return mask, [("annotation", f"{reason}.") for reason in wrong[:LISTED_FAULTS]]
-        return turned_alike(*self.rules.read(label), size, orientation)
+    def _mask(self, path: str, label: Any, size: Size, stated: Size, orientation: int) -> tuple[np.ndarray, Notes]:
+        width, height = size
+        if not self.from_coco:
+            return turned_alike(*self.rules.read(label), (height, width), orientation)
+        frame = frame_of(stated, size, orientation)
+        mask, wrong = coco_masks.draw(label, frame.drawn_in[1], frame.drawn_in[0], path)
+        notes = [("stated-size", frame.note)] if frame.note else []
+        return frame.mask(mask), notes + [("annotation", f"{reason}.") for reason in wrong[:LISTED_FAULTS]]
 
     @cached_property
     def rules(self) -> MaskRules:
@@ -156,33 +161,38 @@ class DataIngestion(PairSource):
         coco = read_coco(self.file_at(self._folder(labels_field)), findings, stage)
         if stage == TRAIN_DB or not self._coco_categories:
             self._coco_categories = coco.categories
-        return self._drawn(coco, PictureNames(root, self.pictures_in(root, findings, stage)), findings, stage)
+        return self._drawn(coco, FileNames(root, self.pictures_in(root, findings, stage)), findings, stage)
 
-    def _drawn(self, coco: CocoFile, names: PictureNames, findings: Findings, stage: str) -> list[Pair]:
-        numbers = {name: number for number, name in enumerate(self._coco_categories.values(), start=1)}
+    def _drawn(self, coco: CocoFile, names: FileNames, findings: Findings, stage: str) -> list[Pair]:
+        numbers = {name: number for number, name in enumerate(_labels(self._coco_categories))}
         pairs: list[Pair] = []
-        for name in sorted(coco.pictures):
-            path = names.find(name)
-            if path is None:
-                findings.add("pair", f"{coco.path} lists it, but the picture folder lacks it; left out.", name, stage, lost=True)
-                continue
+        for found in coco.found(names, findings, stage):
             drawings = []
-            for annotation in coco.annotations.get(coco.pictures[name], ()):
-                number = numbers.get(coco.categories[annotation["category_id"]])
-                if number is None:
-                    label = coco.categories[annotation["category_id"]]
-                    findings.add("annotation", f"The category {label!r} is not in the training file; left out.", name, stage)
+            for annotation in found.annotations:
+                label = coco.category_of(annotation)
+                if label in numbers:
+                    drawings.append(coco_masks.drawing_of(annotation, numbers[label]))
                 else:
-                    drawings.append(coco_masks.drawing_of(annotation, number))
-            pairs.append([path, drawings])
-        if not pairs:
-            raise DataError(f"No picture that {coco.path} lists is in the folder.", advice="Name the folder that has them.")
+                    findings.add(
+                        "annotation", f"The category {label!r} is not in the training file; left out.", found.path, stage
+                    )
+            if found.refused and not found.annotations:
+                findings.add(
+                    "annotation", "None of its annotations could be read; left out, as it is no background.", found.path, stage
+                )
+            else:
+                pairs.append([found.path, drawings, list(found.size)])
         return pairs
 
     def _number_categories(self, entries: Entries) -> None:
-        labels = [coco_masks.BACKGROUND, *self._coco_categories.values()]
+        labels = _labels(self._coco_categories)
         if len(labels) > IGNORED:
             raise DataError(f"{len(labels)} classes; at most {IGNORED} are possible.", advice="Join some of the categories.")
         if not any(entry[1] for items in entries.values() for entry in items):
             raise DataError("None of the pictures has an object.", advice="Check that JSON file and folder belong together.")
         self.userdata[CLASS_LABELS_ATTRIBUTE] = labels
+
+
+def _labels(categories: Mapping[Id, str]) -> list[str]:
+    """Background, then each name of a category once; a category that is called so is the background."""
+    return list(dict.fromkeys([coco_masks.BACKGROUND, *categories.values()]))

@@ -1,141 +1,222 @@
-"""Reading COCO's JSON of instances: pictures, categories, annotations; and its polygons and run lengths as masks.
+"""Reading COCO's JSON of instances: pictures, categories, annotations, and what belongs to which.
 
-Run lengths: counts of pixels, column by column, background first; compressed ones are little groups of five bits plus 48,
-each count from the third on a difference to the one two before (the format of the COCO API's masks).
+Ids may be whole numbers or texts; `1`, `1.0` and `"1"` are one id, `"0001"` is another. An entry that belongs to nothing is noted
+and left out; the file as a whole is refused where it is of another kind: panoptic, captions, results, a list of something else.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageDraw
-
 from digits.errors import DataError
+from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.text import read_json
 from digits.extensions.data.images.findings import Findings
+from digits.extensions.data.images.frames import size_in
+from digits.extensions.data.images.sizes import NO_SIZE, Size
 
 ADVICE = "Expected is COCO's instances file: an object with `images`, `annotations` and `categories`."
+LISTS = ("images", "annotations", "categories")
+PLAIN_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+Id = int | str
+Annotations = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class CocoPicture:
+    """A picture that the file lists: its name, id and the (width, height) that is stated of it (0, 0: none)."""
+
+    name: str
+    id: Id
+    size: Size = NO_SIZE
+
+
+@dataclass(frozen=True)
+class FoundPicture:
+    """A picture file with its annotations, as one entry, or several of one file, list it."""
+
+    path: str
+    name: str
+    size: Size
+    annotations: Annotations
+    refused: int = 0
 
 
 @dataclass
 class CocoFile:
-    """`pictures` maps a file name to its id; `annotations` an id to its annotations; `categories` id to name, by id."""
+    """`categories` maps an id to a name, in the order of the ids; `annotations` and `refused` (how many could not be read) are by
+    the id of their picture."""
 
     path: str
-    pictures: dict[str, int] = field(default_factory=dict)
-    categories: dict[int, str] = field(default_factory=dict)
-    annotations: dict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    pictures: list[CocoPicture] = field(default_factory=list)
+    categories: dict[Id, str] = field(default_factory=dict)
+    annotations: dict[Id, Annotations] = field(default_factory=lambda: defaultdict(list))
+    refused: dict[Id, int] = field(default_factory=lambda: defaultdict(int))
+
+    def category_of(self, annotation: dict[str, Any]) -> str:
+        """The name of an annotation's category."""
+        number = id_of(annotation["category_id"])
+        return "" if number is None else self.categories[number]
+
+    def found(self, names: FileNames, findings: Findings, stage: str) -> list[FoundPicture]:
+        """The pictures that a folder has, in the order of their paths. Raises DataError when it has none."""
+        files = names.find_all([picture.name for picture in self.pictures])
+        entries: dict[str, list[CocoPicture]] = defaultdict(list)
+        for picture in self.pictures:
+            if file := files[picture.name]:
+                entries[file.path].append(picture)
+            else:
+                reason = f"{self.path} lists it: {file.reason} Left out."
+                findings.add("pair", reason, picture.name, stage, lost=True)
+        if not entries:
+            raise DataError(
+                f"None of the {len(self.pictures)} pictures that {self.path} lists is in the folder.",
+                advice="Name the picture folder that belongs to this file.",
+            )
+        return [self._joined(path, entries[path], findings, stage) for path in sorted(entries)]
+
+    def _joined(self, path: str, pictures: Sequence[CocoPicture], findings: Findings, stage: str) -> FoundPicture:
+        """One file that several ids list has the annotations of all of them, equal ones once."""
+        first = pictures[0]
+        annotations = list(self.annotations.get(first.id, ()))
+        for other in pictures[1:]:
+            annotations += [one for one in self.annotations.get(other.id, ()) if not _is_among(one, annotations)]
+        if len(pictures) > 1:
+            ids = ", ".join(str(picture.id) for picture in pictures)
+            findings.add("annotation", f"{self.path} lists it under the ids {ids}; their annotations are joined.", path, stage)
+        return FoundPicture(path, first.name, first.size, annotations, sum(self.refused.get(one.id, 0) for one in pictures))
 
 
 def read_coco(path: str, findings: Findings, stage: str) -> CocoFile:
     """Read an instances file; annotations of pictures or categories that it lacks are noted. Raises DataError."""
-    content = _load(path)
-    result = CocoFile(path)
-    for category in content["categories"]:
-        number = _number(category, "id", path, "category")
-        result.categories[number] = str(category.get("name", number))
-    result.categories = dict(sorted(result.categories.items()))
-    for picture in content["images"]:
-        name = picture.get("file_name") if isinstance(picture, dict) else None
-        if not name:
-            findings.add("annotation", "A picture has no file_name; it is left out.", path, stage, lost=True)
-            continue
-        result.pictures[str(name)] = _number(picture, "id", path, f"picture {name}")
-    _sort_annotations(content["annotations"], result, findings, stage)
-    return result
+    return coco_of(read_json(path), path, findings, stage)
 
 
-def looks_like_coco(path: str) -> bool:
-    """Whether a JSON file has the keys of an instances file."""
-    try:
-        _load(path)
-    except DataError:
-        return False
-    return True
+def refusal_of(content: Any) -> str:
+    """Why what a JSON file holds is no instances file; empty where it is one."""
+    if isinstance(content, list) and content and isinstance(content[0], dict) and {"image_id", "score"} <= content[0].keys():
+        return "it holds COCO's results, the detections of a model, and no annotations"
+    missing = [name for name in LISTS if not isinstance(content, dict) or not isinstance(content.get(name), list)]
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    first = next((one for one in annotations or () if isinstance(one, dict)), {}) if isinstance(annotations, list) else {}
+    if "segments_info" in first:
+        return "it is of COCO's panoptic task, whose segments lie in PNG files of 24-bit numbers; these are not read"
+    if "caption" in first and "categories" in missing:
+        return "it holds COCO's captions, which are texts and no objects"
+    return f"it lacks the lists {', '.join(missing)}" if missing else ""
 
 
-def mask_of(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """A polygon list or run lengths as a mask (height, width) of bool. Raises ValueError for what is neither."""
-    if isinstance(segmentation, dict):
-        return _from_runs(segmentation, height, width)
-    if not isinstance(segmentation, list) or not segmentation:
-        raise ValueError("its segmentation is empty")
-    image = Image.new("L", (width, height))
-    draw = ImageDraw.Draw(image)
-    for polygon in segmentation:
-        points = [float(value) for value in polygon]
-        if len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
-            raise ValueError(f"a polygon has {len(points)} numbers, at least three points are needed")
-        draw.polygon(list(zip(points[0::2], points[1::2], strict=True)), fill=1)
-    return np.asarray(image).astype(bool)
+def coco_of(content: Any, path: str, findings: Findings, stage: str) -> CocoFile:
+    """What a parsed instances file says. Raises DataError."""
+    if refusal := refusal_of(content):
+        raise DataError(f"{path} is no instances file: {refusal}.", advice=ADVICE)
+    reading = _Reading(CocoFile(path), findings, stage)
+    reading.categories(content["categories"])
+    reading.pictures(content["images"])
+    reading.annotations(content["annotations"])
+    return reading.result
 
 
-def _load(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as handle:
-            content = json.load(handle)
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}.", advice=ADVICE) from error
-    lists = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
-        missing = [name for name in lists if not isinstance(content, dict) or not isinstance(content.get(name), list)]
-        raise DataError(f"{path} lacks the lists {', '.join(missing)}.", advice=ADVICE)
-    return content
+def id_of(value: Any) -> Id | None:
+    """An id in its one spelling; None for what can be none (a list, NaN, nothing)."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        return int(value) if PLAIN_NUMBER.fullmatch(value) else value
+    return value if isinstance(value, int) else None
 
 
-def _number(item: Any, key: str, path: str, what: str) -> int:
-    try:
-        return int(item[key])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: a {what} has no whole number as its {key}.", advice=ADVICE) from error
+class _Reading:
+    """Puts a file's lists into a `CocoFile`, what is wrong into findings."""
+
+    def __init__(self, result: CocoFile, findings: Findings, stage: str) -> None:
+        self.result, self.findings, self.stage = result, findings, stage
+        self.unclear: set[Id] = set()
+
+    def note(self, reason: str) -> None:
+        self.findings.add("annotation", reason, self.result.path, self.stage)
+
+    def categories(self, items: list[Any]) -> None:
+        found: dict[Id, str] = {}
+        for place, item in enumerate(items):
+            number = id_of(item.get("id")) if isinstance(item, dict) else None
+            if number is None:
+                self.note(f"categories[{place}] has no number or text as its id; it is left out.")
+                continue
+            name = str(item.get("name", number)).strip() or str(number)
+            if found.setdefault(number, name) != name:
+                self.note(f"The category id {number!r} stands for {found[number]!r} and {name!r}; its annotations are left out.")
+                self.unclear.add(number)
+        if items and not found:
+            raise DataError(f"{self.result.path}: no category has a number or text as its id.", advice=ADVICE)
+        names: dict[str, list[Id]] = defaultdict(list)
+        for number in found.keys() - self.unclear:
+            names[found[number]].append(number)
+        for name, numbers in names.items():
+            if len(numbers) > 1:
+                ids = " and ".join(str(number) for number in sorted(numbers, key=_order))
+                self.note(f"The categories {ids} are all called {name!r}: one class.")
+        self.result.categories = {number: found[number] for number in sorted(found.keys() - self.unclear, key=_order)}
+
+    def pictures(self, items: list[Any]) -> None:
+        names: dict[Id, str] = {}
+        doubtful: set[Id] = set()
+        for place, item in enumerate(items):
+            name = item.get("file_name") if isinstance(item, dict) else None
+            number = id_of(item.get("id")) if isinstance(item, dict) else None
+            if not isinstance(name, str) or not name or number is None:
+                lacks = "file_name" if number is not None else "number or text as its id"
+                self.note(f"images[{place}] ({name}) has no {lacks}; it is left out.")
+            elif number not in names:
+                names[number] = name
+                self.result.pictures.append(CocoPicture(name, number, size_in(item.get("width"), item.get("height"))))
+            elif names[number] != name:
+                self.note(f"The image id {number!r} stands for {names[number]} and {name}: both are left out.")
+                doubtful.add(number)
+        self.result.pictures = [picture for picture in self.result.pictures if picture.id not in doubtful]
+
+    def annotations(self, items: list[Any]) -> None:
+        known = {picture.id for picture in self.result.pictures}
+        for place, item in enumerate(items):
+            if not isinstance(item, dict):
+                self.note(f"annotations[{place}] is no object; it is left out.")
+                continue
+            name = f"The annotation {item.get('id', f'at place {place}')}"
+            picture, category = id_of(item.get("image_id")), id_of(item.get("category_id"))
+            if picture is None or picture not in known:
+                given = _short(item.get("image_id"))
+                self.note(f"{name} belongs to image_id {given}, which `images` lacks; left out. Add the picture or drop it.")
+                for one in known.intersection(_ids_in(item.get("image_id"))):
+                    self.result.refused[one] += 1
+            elif category is None or category not in self.result.categories:
+                given = _short(item.get("category_id"))
+                self.note(f"{name} has category_id {given}, which `categories` lacks; it is left out. Add the category.")
+                self.result.refused[picture] += 1
+            else:
+                self.result.annotations[picture].append(item)
 
 
-def _sort_annotations(annotations: list[Any], result: CocoFile, findings: Findings, stage: str) -> None:
-    known = set(result.pictures.values())
-    for position, annotation in enumerate(annotations):
-        if not isinstance(annotation, dict):
-            findings.add("annotation", f"annotations[{position}] is no object; it is left out.", result.path, stage)
-            continue
-        name = f"annotation {annotation.get('id', f'at place {position}')}"
-        picture, category = annotation.get("image_id"), annotation.get("category_id")
-        if picture not in known:
-            reason = f"The {name} belongs to image_id {picture!r}, which `images` lacks; left out. Add the picture or drop it."
-            findings.add("annotation", reason, result.path, stage)
-        elif category not in result.categories:
-            reason = f"The {name} has category_id {category!r}, which `categories` lacks; it is left out. Add the category."
-            findings.add("annotation", reason, result.path, stage)
-        else:
-            result.annotations[picture].append(annotation)
+def _ids_in(value: Any) -> list[Id | None]:
+    """The ids in a list that stands where one should."""
+    return [id_of(one) for one in value] if isinstance(value, list) else []
 
 
-def _from_runs(runs: dict[str, Any], height: int, width: int) -> np.ndarray:
-    size = runs.get("size")
-    counts = runs.get("counts")
-    if size != [height, width]:
-        raise ValueError(f"its run lengths are for {size}, the picture has {[height, width]} (height, width)")
-    lengths = _decompressed(counts) if isinstance(counts, str) else [int(value) for value in counts or ()]
-    if sum(lengths) != height * width or min(lengths, default=0) < 0:
-        raise ValueError(f"its run lengths make {sum(lengths)} pixels, the picture has {height * width}")
-    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return values.reshape(width, height).T
+def _is_among(annotation: dict[str, Any], others: Annotations) -> bool:
+    keys = ("category_id", "bbox", "segmentation")
+    return any(all(annotation.get(key) == other.get(key) for key in keys) for other in others)
 
 
-def _decompressed(text: str) -> list[int]:
-    counts: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError("its run lengths hold a character that means nothing")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    return counts
+def _order(number: Id) -> tuple[bool, int, str]:
+    """Numbers by their value, then texts by the alphabet."""
+    return (False, number, "") if isinstance(number, int) else (True, 0, number)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -1,75 +1,103 @@
-"""COCO's instances file: one JSON file for all pictures, boxes as left, top, width, height."""
+"""COCO's instances file: one JSON file for all pictures, boxes as left, top, width, height; else the box around the shape."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+import numpy as np
+
 from digits.errors import DataError
+from digits.extensions.data.files.listing import files_with
+from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.text import read_json
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
-from digits.extensions.data.image_object_detection.formats.sources import Request, files_with
-from digits.extensions.data.images.coco import CocoFile, read_coco
-from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.names import PictureNames
-from digits.storage.records.reader import BOX_CROWD
+from digits.extensions.data.image_object_detection.formats.sources import Request
+from digits.extensions.data.image_object_detection.formats.words import Corners, box_around, says_yes
+from digits.extensions.data.images.coco import CocoFile, FoundPicture, coco_of, refusal_of
+from digits.extensions.data.images.coco_shapes import polygons_of, runs_of
+from digits.storage.records.reader import BOX_CROWD, BOX_IGNORED
 
 ADVICE = "Name the picture folder that belongs to this file."
 
 
 def read(request: Request) -> Reading:
     """Every listed picture that the folder has, in the order of its path."""
-    file = _instances_file(request)
-    coco = read_coco(file, request.findings, request.stage)
-    names = PictureNames(request.root, request.pictures)
-    reading = Reading(declared=list(coco.categories.values()))
-    for name, number in coco.pictures.items():
-        path = names.find(name)
-        if path is None:
-            request.findings.add(
-                "pair", f"{file} lists it, but {request.root} lacks it; left out.", name, request.stage, lost=True
-            )
-            continue
-        boxes = [_box(item, coco, request) for item in coco.annotations.get(number, ())]
-        reading.pictures.append(Annotated(path, [box for box in boxes if box is not None], file))
-    if not reading.pictures:
-        raise DataError(f"None of the {len(coco.pictures)} pictures that {file} lists is in {request.root}.", advice=ADVICE)
-    reading.pictures.sort(key=lambda item: item.picture)
-    _report_unlisted(reading, request, file)
-    return reading
-
-
-def _instances_file(request: Request) -> str:
-    """The file itself, or of a folder the one that lists most of the pictures."""
-    if os.path.isfile(request.labels):
-        return request.labels
-    names = PictureNames(request.root, request.pictures)
-    best, most = "", 0
-    for path in files_with(request.labels, (".json",), request.may_read):
-        try:
-            listed = read_coco(path, Findings(lambda problem: None), "").pictures
-        except DataError:
-            continue
-        count = sum(names.find(name) is not None for name in listed)
-        if count > most:
-            best, most = path, count
-    if not best:
-        raise DataError(f"No JSON file in {request.labels} lists a picture of {request.root}.", advice=ADVICE)
-    return best
-
-
-def _box(item: dict[str, Any], coco: CocoFile, request: Request) -> RawBox | None:
-    name = coco.categories[item["category_id"]]
-    try:
-        x, y, width, height = (float(value) for value in item["bbox"])
-    except (KeyError, TypeError, ValueError):
-        reason = f"The annotation {item.get('id')} has the bbox {item.get('bbox')!r}; left out. Write [left, top, width, height]."
-        request.findings.add("annotation", reason, coco.path, request.stage)
-        return None
-    return RawBox(x, y, x + width, y + height, name, BOX_CROWD if item.get("iscrowd") else 0)
-
-
-def _report_unlisted(reading: Reading, request: Request, file: str) -> None:
-    listed = {item.picture for item in reading.pictures}
+    names = FileNames(request.root, request.pictures)
+    file, content = _instances_file(request, names)
+    coco = coco_of(content, file, request.findings, request.stage)
+    del content
+    pictures = [_annotated(found, coco, request) for found in coco.found(names, request.findings, request.stage)]
+    listed = {item.picture for item in pictures}
     for path in request.pictures:
         if path not in listed:
             request.findings.add("pair", f"{file} does not list it; left out.", path, request.stage)
+    return Reading(pictures, list(dict.fromkeys(coco.categories.values())), by_id=True)
+
+
+def _instances_file(request: Request, names: FileNames) -> tuple[str, Any]:
+    """The file itself, or of a folder the one that lists most of the pictures; with what it holds, so that it is read once."""
+    if os.path.isfile(request.labels):
+        return request.labels, read_json(request.labels)
+    best, held, most, refusal = "", None, 0, ""
+    for path in files_with(request.labels, (".json",), request.may_read):
+        try:
+            content = read_json(path)
+        except DataError as error:
+            refusal = refusal or f" {error.message}"
+            continue
+        if reason := refusal_of(content):
+            refusal = refusal or f" {path}: {reason}."
+            continue
+        count = sum(bool(names.find(name)) for name in _listed(content))
+        if count > most:
+            best, held, most = path, content, count
+    if not best:
+        reason = f"No JSON file in {request.labels} lists a picture of {request.root} as COCO's instances do.{refusal}"
+        raise DataError(reason, advice=ADVICE)
+    return best, held
+
+
+def _listed(content: dict[str, Any]) -> list[str]:
+    names = [item.get("file_name") for item in content["images"] if isinstance(item, dict)]
+    return [name for name in names if isinstance(name, str)]
+
+
+def _annotated(found: FoundPicture, coco: CocoFile, request: Request) -> Annotated:
+    boxes, refused = [], found.refused
+    for item in found.annotations:
+        corners, reason = _corners(item)
+        if corners is None:
+            refused += 1
+            request.findings.add("annotation", f"The annotation {item.get('id')} {reason}; left out.", coco.path, request.stage)
+            continue
+        flags = (BOX_CROWD if says_yes(item.get("iscrowd")) else 0) | (BOX_IGNORED if says_yes(item.get("ignore")) else 0)
+        boxes.append(RawBox(*corners, coco.category_of(item), flags))
+    return Annotated(found.path, boxes, coco.path, size=found.size, refused=refused)
+
+
+def _corners(item: dict[str, Any]) -> tuple[Corners | None, str]:
+    """The box of an annotation, or why it has none."""
+    if item.get("bbox") in (None, []) and item.get("segmentation"):
+        return _of_shape(item["segmentation"])
+    given = item.get("bbox")
+    try:
+        x, y, width, height = map(float, given if isinstance(given, list) else [])
+    except (TypeError, ValueError, OverflowError):
+        return None, f"has the bbox {repr(given)[:60]}. Write [left, top, width, height]"
+    return (x, y, x + width, y + height), ""
+
+
+def _of_shape(segmentation: Any) -> tuple[Corners | None, str]:
+    if isinstance(segmentation, dict):
+        try:
+            rows, columns = np.nonzero(runs_of(segmentation))
+        except ValueError as error:
+            return None, f"has no bbox, and {error}"
+        if not len(rows):
+            return None, "has no bbox, and its run lengths have no pixel"
+        return (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)), ""
+    polygons, faults = polygons_of(segmentation)
+    if not polygons:
+        return None, f"has no bbox, and {faults[0]}"
+    return box_around([point for polygon in polygons for point in zip(polygon[0::2], polygon[1::2], strict=True)]), ""

@@ -1,112 +1,172 @@
-"""CSV with one box a line: `image, left, top, right, bottom, class`, with or without a line of column names.
+"""CSV with one box a line: `image, left, top, right, bottom, class`, with or without a line of column names (`csv_columns`).
 
-Known names: image/filename/file/path, xmin/x0/x1/left, ymin/y0/y1/top, xmax/x1/x2/right, ymax/y1/y2/bottom or
-width and height of the box (w, h), class/label/name/category, difficult, crowd, ignore. Empty coordinates: no object.
+Empty coordinates: no object. `1,5` is one and a half where `;` or a tab separates. Coordinates that are all from 0 to 1 are
+shares of the picture. OpenImages' tables are such; their class names are looked for in a class-descriptions file near by.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
+from dataclasses import dataclass, field, replace
 
 from digits.errors import DataError
-from digits.extensions.data.files.tables import read_rows
+from digits.extensions.data.files.listing import files_with
+from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.tables import Table, read_table
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
-from digits.extensions.data.image_object_detection.formats.sources import Request, files_with
-from digits.extensions.data.images.names import PictureNames
-from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
+from digits.extensions.data.image_object_detection.formats.csv_columns import FORM, USUAL, Columns, is_header
+from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request
+from digits.extensions.data.image_object_detection.formats.words import yes_or_no
+from digits.extensions.data.images.frames import size_in
 
-IMAGE = ("image", "filename", "file", "path", "file_name", "image_path", "image_id")
-CLASS = ("class", "label", "name", "category", "class_name")
-CORNERS = (
-    ("xmin", "ymin", "xmax", "ymax"),
-    ("left", "top", "right", "bottom"),
-    ("x1", "y1", "x2", "y2"),
-    ("x0", "y0", "x1", "y1"),
-)
-SIZES = (("x", "y", "w", "h"), ("left", "top", "width", "height"), ("x", "y", "width", "height"), ("xmin", "ymin", "w", "h"))
-FLAGS = {"difficult": BOX_DIFFICULT, "crowd": BOX_CROWD, "iscrowd": BOX_CROWD, "ignore": BOX_IGNORED}
-FORM = "Expected is image, left, top, right, bottom, class."
+DESCRIPTIONS = "class-descriptions"  # OpenImages: a machine's name and a person's a line
+LEVELS = 3  # folders above the table that are searched for them
 
 
-class Columns:
-    """Which column holds what. Raises DataError for a line of names that lacks something."""
+@dataclass
+class _Found:
+    """What the lines of all files say, by the name that they give a picture; `first` is the line of each name."""
 
-    def __init__(self, names: list[str], path: str) -> None:
-        self.names = names
-        self.image, self.label = self._first(IMAGE), self._first(CLASS)
-        self.by_size = False
-        self.frame = self._all(CORNERS)
-        if self.frame is None:
-            self.frame, self.by_size = self._all(SIZES), True
-        if self.image is None or self.label is None or self.frame is None:
-            raise DataError(f"{path}, line 1: the columns are {', '.join(names)}.", advice=f"{FORM} (or width and height).")
-        self.flags = {names.index(name): bit for name, bit in FLAGS.items() if name in names}
+    boxes: dict[str, Boxes] = field(default_factory=lambda: defaultdict(Boxes))
+    first: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    largest: float = 0.0
+    least: float = 0.0
+    has_fractions: bool = False
 
-    def _first(self, known: tuple[str, ...]) -> int | None:
-        return next((self.names.index(name) for name in known if name in self.names), None)
-
-    def _all(self, known: tuple[tuple[str, ...], ...]) -> list[int] | None:
-        for names in known:
-            if all(name in self.names for name in names):
-                return [self.names.index(name) for name in names]
-        return None
+    @property
+    def are_shares(self) -> bool:
+        return self.has_fractions and self.least >= 0 and self.largest <= 1
 
 
 def read(request: Request) -> Reading:
     """Every picture that the files name, in the order of its path."""
     files = [request.labels] if os.path.isfile(request.labels) else files_with(request.labels, (".csv",), request.may_read)
-    names = PictureNames(request.root, request.pictures)
-    boxes: dict[str, list[RawBox]] = defaultdict(list)
+    readable = _descriptions(request)
+    boxes: dict[str, Annotated] = {}
+    pictures = FileNames(request.root, request.pictures)
     for file in files:
-        _read_file(file, names, boxes, request)
+        if DESCRIPTIONS in os.path.basename(file):
+            continue
+        found = _read_file(file, request)
+        if found is not None:
+            _add(boxes, found, pictures, file, readable, request)
     if not boxes:
         raise DataError(f"No line of {request.labels} names a picture of {request.root}.", advice=FORM)
-    return Reading([Annotated(picture, boxes[picture], request.labels) for picture in sorted(boxes)])
+    return Reading([boxes[picture] for picture in sorted(boxes)])
 
 
-def _read_file(file: str, names: PictureNames, boxes: dict[str, list[RawBox]], request: Request) -> None:
-    columns: Columns | None = None
-    for number, cells in read_rows(file):
-        if columns is None:
-            columns = _columns(cells, file)
-            if columns.names is not None and columns.names == [cell.lower() for cell in cells]:
-                continue
-        reason = _add(cells, number, columns, names, boxes)
-        if reason:
-            request.findings.add("annotation", f"{','.join(cells)[:100]!r}: {reason} Left out.", file, request.stage, number)
+def _add(
+    boxes: dict[str, Annotated],
+    found: _Found,
+    pictures: FileNames,
+    file: str,
+    readable: dict[str, str],
+    request: Request,
+) -> None:
+    """Put what a file says to the pictures that it names."""
+    files = pictures.find_all(found.boxes)
+    for name, said in found.boxes.items():
+        picture = files[name]
+        if not picture:
+            _, line, text = found.first[name]
+            more = f" So are {lines} more lines of it." if (lines := len(said.boxes) + said.refused - 1) > 0 else ""
+            reason = f"{text!r}: {picture.reason.replace('no file of', 'no picture of')} Left out.{more}"
+            request.findings.add("annotation", reason, file, request.stage, line)
+            continue
+        named = [replace(box, name=readable.get(box.name, box.name)) for box in said.boxes]
+        before = boxes.get(picture.path)
+        if before and before.relative != found.are_shares and before.boxes and named:
+            reason = f"{file} gives its boxes in another measure than the files before; they are left out."
+            request.findings.add("annotation", reason, picture.path, request.stage)
+            continue
+        kept = before or Annotated(picture.path, [], request.labels, found.are_shares, said.size)
+        relative = found.are_shares if named else kept.relative
+        boxes[picture.path] = replace(kept, boxes=kept.boxes + named, refused=kept.refused + said.refused, relative=relative)
 
 
-def _columns(cells: list[str], file: str) -> Columns:
-    """Those of the first line where it holds names, else the usual order."""
-    lowered = [cell.lower() for cell in cells]
-    if any(name in lowered for name in (*IMAGE, *CLASS)):
-        return Columns(lowered, file)
-    return Columns(["image", "left", "top", "right", "bottom", "class"], file)
+def _read_file(file: str, request: Request) -> _Found | None:
+    try:
+        table = read_table(file)
+        found = _Found()
+        columns: Columns | None = None
+        for number, cells in table.rows:
+            if columns is None:
+                columns = Columns(cells if is_header(cells) else USUAL, file)
+                if is_header(cells):
+                    continue
+            if reason := _take(cells, number, columns, table, found, file):
+                text = ",".join(cells)[:100]
+                request.findings.add("annotation", f"{text!r}: {reason} Left out.", file, request.stage, number)
+    except DataError as error:
+        if os.path.isfile(request.labels):
+            raise
+        request.findings.add("annotation", f"{error} The file is left out.", file, request.stage)
+        return None
+    return found
 
 
-def _add(cells: list[str], line: int, columns: Columns, names: PictureNames, boxes: dict[str, list[RawBox]]) -> str:
-    """Add a line's box to its picture; why not, where that is not possible."""
-    assert columns.image is not None
-    assert columns.label is not None
-    assert columns.frame is not None
-    if len(cells) <= max(columns.image, *columns.frame):
+def _take(cells: list[str], line: int, columns: Columns, table: Table, found: _Found, file: str) -> str:
+    """Take in a line; why not, where that is not possible."""
+    if len(cells) < columns.least:
         return f"It has {len(cells)} columns. {FORM}"
-    picture = names.find(cells[columns.image])
-    if picture is None:
-        return "The folder has no picture of this name."
+    name = cells[columns.image]
+    if not name:
+        return "It names no picture."
+    said = found.boxes[name]
+    found.first.setdefault(name, (file, line, ",".join(cells)[:100]))
+    if columns.size:
+        said.size = size_in(*(table.number(cells[place]) if place < len(cells) else None for place in columns.size))
     frame = [cells[place] for place in columns.frame]
-    found = boxes[picture]
     if not any(frame):
         return ""
-    try:
-        a, b, c, d = (float(cell) for cell in frame)
-    except ValueError:
-        return f"The corners {', '.join(frame)} are no numbers."
+    box, reason = _box(cells, line, columns, table)
+    if box is None:
+        said.refused += 1
+        return reason
+    said.boxes.append(box)
+    corners = (box.x0, box.y0, box.x1, box.y1)
+    found.largest, found.least = max(found.largest, *corners), min(found.least, *corners)
+    found.has_fractions = found.has_fractions or any(0 < corner < 1 for corner in corners)
+    return ""
+
+
+def _box(cells: list[str], line: int, columns: Columns, table: Table) -> tuple[RawBox | None, str]:
+    frame = [cells[place] for place in columns.frame]
+    numbers = [table.number(cell) for cell in frame]
+    a, b, c, d = (0.0 if number is None else number for number in numbers)
+    if None in numbers:
+        return None, f"The corners {', '.join(frame)} are no numbers."
     label = cells[columns.label] if len(cells) > columns.label else ""
     if not label:
-        return "It names no class."
-    flags = sum(bit for place, bit in columns.flags.items() if place < len(cells) and cells[place] in ("1", "true", "True"))
+        return None, "It names no class."
+    flags = 0
+    for place, bit in columns.flags.items():
+        said = yes_or_no(cells[place]) if place < len(cells) else False
+        if said is None:
+            return None, f"{columns.names[place]} is {cells[place]!r}, expected yes or no."
+        flags |= bit if said else 0
     corners = (a, b, a + c, b + d) if columns.by_size else (a, b, c, d)
-    found.append(RawBox(*corners, label, flags, line))
+    return RawBox(*corners, label, flags, line), ""
+
+
+def _descriptions(request: Request) -> dict[str, str]:
+    """OpenImages' names of classes by their machine names, from the file of the form or the nearest one; else empty."""
+    path = request.names_file or _near(request)
+    if not path:
+        return {}
+    return {cells[0]: cells[1] for _, cells in read_table(path).rows if len(cells) > 1 and cells[0].startswith("/")}
+
+
+def _near(request: Request) -> str:
+    folder = request.labels if os.path.isdir(request.labels) else os.path.dirname(request.labels)
+    for _ in range(LEVELS):
+        try:
+            names = sorted(name for name in os.listdir(folder) if DESCRIPTIONS in name and name.lower().endswith(".csv"))
+        except OSError:
+            names = []
+        for name in names:
+            if request.may_read(path := os.path.join(folder, name)):
+                return path
+        folder = os.path.dirname(folder)
     return ""

@@ -1,45 +1,88 @@
-"""KITTI's text files: one object a line, at least 15 columns; columns 5 to 8 are left, top, right, bottom in pixels.
+"""KITTI's text files: one object a line, 15 columns or 16; columns 5 to 8 are left, top, right, bottom in pixels.
 
 type truncated occluded alpha left top right bottom height width length x y z rotation [score]
+
+Words before the numbers are the name, also several. Records that were written without an end of line between them (`… 0.00car
+0.00 …`) are read one by one. A line of any other form is none of these, and says so.
 """
 
 from __future__ import annotations
 
-from digits.extensions.data.image_object_detection.boxes import DONT_CARE, Annotated, RawBox, Reading
-from digits.extensions.data.image_object_detection.formats.sources import Request, lines_of, partners
+import re
+
+from digits.extensions.data.files.tables import number_of
+from digits.extensions.data.image_object_detection.boxes import DONT_CARE, RawBox, Reading
+from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request, read_each, shown_line, text_lines
 from digits.storage.records.reader import BOX_IGNORED
 
-COLUMNS = 15
-FORM = "Expected are 15 columns: type truncated occluded alpha left top right bottom and seven more."
+NUMBERS = 14  # columns 2 to 15
+NUMBERS_OF_A_NAME = 2  # as in `No. 2 sign`
+FORM = "Expected are 15 columns: type truncated occluded alpha left top right bottom and seven more; a score may follow."
+GLUED = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([^\W\d].*)")  # last number of one record, name of the next
+Record = tuple[str, list[float]]
 
 
 def read(request: Request) -> Reading:
     """Every picture with its boxes; lines of another form are noted."""
-    reading = Reading()
-    for picture, file in partners(request, ".txt"):
-        reading.pictures.append(Annotated(picture, _boxes(file, request), file))
-    return reading
+    return Reading(read_each(request, ".txt", lambda picture, file: _boxes(file, request)))
 
 
-def _boxes(file: str, request: Request) -> list[RawBox]:
-    boxes = []
-    for number, line in enumerate(lines_of(file), start=1):
-        words = line.split()
-        if not words:
+def _boxes(file: str, request: Request) -> Boxes:
+    found = Boxes()
+    for line, text in text_lines(file):
+        read = records(text)
+        found.refused += not read
+        if not read:
+            request.findings.add("annotation", f"{shown_line(text)}: {FORM} Left out.", file, request.stage, line)
+        for name, numbers in read:
+            flags = BOX_IGNORED if name.lower() == DONT_CARE else 0
+            x0, y0, x1, y1 = numbers[3:7]
+            found.boxes.append(RawBox(x0, y0, x1, y1, name, flags, line))
+    return found
+
+
+def records(line: str) -> list[Record]:
+    """The records of a line: a name and 14 or 15 numbers each. None where a part of the line has another form."""
+    found: list[Record] = []
+    name: list[str] = []
+    numbers: list[str] = []
+    words = _separated(line)
+    if all(number_of(word) is not None for word in words):  # a class that is called by its number
+        name, words = words[:1], words[1:]
+    for word in words:
+        if number_of(word) is not None:
+            numbers.append(word)
             continue
-        box = _box(words, number)
-        if box is None:
-            request.findings.add("annotation", f"{line.strip()[:100]!r}: {FORM} Left out.", file, request.stage, number)
+        if _is_whole(numbers) and name:
+            found.append(_record(name, numbers))
+            name = []
+        elif numbers and (len(numbers) > NUMBERS_OF_A_NAME or not name):
+            return []
         else:
-            boxes.append(box)
-    return boxes
+            name += numbers
+        name.append(word)
+        numbers = []
+    return [*found, _record(name, numbers)] if _is_whole(numbers) and name else []
 
 
-def _box(words: list[str], number: int) -> RawBox | None:
-    if len(words) < COLUMNS:
-        return None
-    try:
-        x0, y0, x1, y1 = (float(word) for word in words[4:8])
-    except ValueError:
-        return None
-    return RawBox(x0, y0, x1, y1, words[0], BOX_IGNORED if words[0].lower() == DONT_CARE else 0, number)
+def _is_whole(numbers: list[str]) -> bool:
+    """Whether these are the numbers of a record. `car 2 0.00 0 …` has one more, which is no score but belongs to the name."""
+    if len(numbers) == NUMBERS + 1 and "." not in numbers[0] + numbers[2] and "." in numbers[1]:
+        return False
+    return len(numbers) in (NUMBERS, NUMBERS + 1)
+
+
+def _record(name: list[str], numbers: list[str]) -> Record:
+    return " ".join(name), [float(number) for number in numbers]
+
+
+def _separated(line: str) -> list[str]:
+    """The words of a line, the last number of one record and the name of the next apart."""
+    found: list[str] = []
+    numbers = 0
+    for word in line.split():
+        is_number = number_of(word) is not None
+        glued = GLUED.fullmatch(word) if not is_number and numbers in (NUMBERS - 1, NUMBERS) else None
+        found += [glued[1], glued[2]] if glued else [word]
+        numbers = numbers + 1 if is_number else 0
+    return found

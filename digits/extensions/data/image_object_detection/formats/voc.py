@@ -1,78 +1,66 @@
-"""PASCAL VOC's XML, one file a picture. Entities are refused: they have no use here and can blow up or read other files."""
+"""PASCAL VOC's XML, one file a picture. Of an object counts what is its own: parts and polygons within it are not read."""
 
 from __future__ import annotations
 
-import os
-from typing import Any
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+import math
+from xml.etree.ElementTree import Element
 
 from digits.errors import DataError
-from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
-from digits.extensions.data.image_object_detection.formats.sources import Request, partners
+from digits.extensions.data.files.tables import number_of
+from digits.extensions.data.files.text import xml_root
+from digits.extensions.data.image_object_detection.boxes import RawBox, Reading
+from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request, read_each
+from digits.extensions.data.image_object_detection.formats.words import Corners, says_yes, turned_box
+from digits.extensions.data.images.frames import size_in
 from digits.storage.records.reader import BOX_DIFFICULT
 
 LARGEST_FILE = 16 << 20
+ROOT = "annotation"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+TURNED = ("cx", "cy", "w", "h", "angle")  # roLabelImg's robndbox, the angle in radians
 
 
 def read(request: Request) -> Reading:
     """Every picture with its boxes; files and objects that cannot be understood are noted."""
-    reading = Reading()
-    for picture, file in partners(request, ".xml"):
-        try:
-            root = parse(file)
-        except DataError as error:
-            request.findings.add("annotation", f"{error} The picture is left out.", file, request.stage, lost=True)
+    return Reading(read_each(request, ".xml", lambda picture, file: _boxes(file, request)))
+
+
+def _boxes(file: str, request: Request) -> Boxes:
+    root = xml_root(file, LARGEST_FILE)
+    if root.tag != ROOT:
+        raise DataError(f"Its root is <{root.tag}>, not <{ROOT}>.", advice="A file of PASCAL VOC is expected.")
+    found = Boxes(size=size_in(root.findtext("size/width"), root.findtext("size/height")))
+    for place, item in enumerate(root.findall("object"), start=1):
+        box, lacks = _box(item, request.first_pixel)
+        if box is not None:
+            found.boxes.append(box)
             continue
-        boxes = [_box(item, place, file, request) for place, item in enumerate(root.findall("object"), start=1)]
-        reading.pictures.append(Annotated(picture, [box for box in boxes if box is not None], file))
-    return reading
-
-
-def parse(path: str) -> Element:
-    """The root element of an XML file. Raises DataError with the line for what is no XML, is too large or has entities."""
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    parser.EntityDeclHandler = _refuse
-    parser.ExternalEntityRefHandler = _refuse
-    try:
-        if os.path.getsize(path) > LARGEST_FILE:
-            raise DataError(f"It has more than {LARGEST_FILE >> 20} MB.", advice="An annotation is a few kilobytes.")
-        with open(path, "rb") as handle:
-            parser.ParseFile(handle)
-        return builder.close()
-    except expat.ExpatError as error:
-        raise DataError(f"Line {error.lineno} is no XML: {expat.ErrorString(error.code)}.", advice="Correct the file.") from error
-    except OSError as error:
-        raise DataError(f"It cannot be read: {error.strerror or error}.") from error
-
-
-def _refuse(*_: Any) -> Any:
-    raise DataError("It declares entities, which are refused.", advice="Remove the DOCTYPE from the file.")
-
-
-def _box(item: Element, place: int, file: str, request: Request) -> RawBox | None:
-    name = (item.findtext("name") or "").strip()
-    frame = item.find("bndbox")
-    corners = [_number(frame.findtext(tag)) if frame is not None else None for tag in CORNERS]
-    if not name or None in corners:
-        missing = [tag for tag, value in zip(CORNERS, corners, strict=True) if value is None]
-        lacks = "name" if not name else "bndbox" if frame is None else missing[0]
+        found.refused += 1
         reason = f"Object {place} has no usable <{lacks}>; left out. An object needs a name and a bndbox with four numbers."
         request.findings.add("annotation", reason, file, request.stage)
-        return None
-    x0, y0, x1, y1 = (float(value) for value in corners if value is not None)
-    difficult = (item.findtext("difficult") or "0").strip() == "1"
-    return RawBox(x0 - request.first_pixel, y0 - request.first_pixel, x1, y1, name, BOX_DIFFICULT if difficult else 0)
+    return found
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text or "")
-    except ValueError:
-        return None
+def _box(item: Element, first_pixel: int) -> tuple[RawBox | None, str]:
+    """The box of an object, or the name of the element that it lacks."""
+    name = (item.findtext("name") or "").strip()
+    if not name:
+        return None, "name"
+    frame = item.find("bndbox")
+    corners: Corners
+    if frame is None and (turned := item.find("robndbox")) is not None:
+        values = [number_of(turned.findtext(tag)) for tag in TURNED]
+        if None in values:
+            return None, TURNED[values.index(None)]
+        x, y, width, height, angle = (value for value in values if value is not None)
+        corners = turned_box((x - width / 2, y - height / 2, x + width / 2, y + height / 2), math.degrees(angle))
+    elif frame is None:
+        return None, "bndbox"
+    else:
+        values = [number_of(frame.findtext(tag)) for tag in CORNERS]
+        if None in values:
+            return None, CORNERS[values.index(None)]
+        x0, y0, x1, y1 = (value for value in values if value is not None)
+        corners = (x0 - first_pixel, y0 - first_pixel, x1, y1)
+    difficult = says_yes(item.findtext("difficult") or "")
+    return RawBox(*corners, name, BOX_DIFFICULT if difficult else 0), ""

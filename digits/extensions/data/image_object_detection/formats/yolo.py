@@ -1,110 +1,145 @@
-"""YOLO's text files: `class x y width height` a line, the centre and size as shares of the picture; names in a YAML file.
+"""YOLO's text files: `class x y width height` a line, the centre and size as shares of the picture, turned by its EXIF.
 
-A line with more pairs is a polygon, of which the box around it is taken. A picture without a file has no objects.
+What may follow depends on what the set says of itself (`yolo_names`): with `kpt_shape` the key points, of which nothing is kept;
+without it a sixth column is a score or track, which is left away, and a longer line is a polygon, of which the box around it is
+taken (also four corners of a turned box). A picture without a file has no objects.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from typing import Any
-
-import yaml
+from collections.abc import Sequence
 
 from digits.errors import DataError
-from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
-from digits.extensions.data.image_object_detection.formats.sources import Request, lines_of, partners
-from digits.utils.values import is_digits
+from digits.extensions.data.files.listing import files_with
+from digits.extensions.data.files.tables import number_of
+from digits.extensions.data.files.text import lines_of
+from digits.extensions.data.image_object_detection.boxes import RawBox, Reading
+from digits.extensions.data.image_object_detection.formats.sources import (
+    Boxes,
+    Request,
+    read_each,
+    shown_line,
+    text_lines,
+    whole_number,
+)
+from digits.extensions.data.image_object_detection.formats.yolo_names import NAMES_FILES, Description, description
 
-NAMES_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names", "names.txt")
-LEVELS = 3  # folders above the labels that are searched for the names
-LARGEST_FILE = 1 << 20
+BOX = 4  # values of a box
 SLACK = 1e-3  # rounding of the programs that write these files
+LOOKED_AT = 200  # files
 FORM = "Expected are a class number and the shares x y width height, each from 0 to 1."
+SHARES = "A share is below 0 or above 1. Divide pixels by the width or height of the picture."
+UNCLEAR = "This may be a polygon, or a box with key points. A data.yaml with kpt_shape (key points) or without (polygons) tells."
 
 
 def read(request: Request) -> Reading:
     """Every picture with its boxes as shares; lines of another form are noted."""
-    names = _names(request)
-    reading = Reading(declared=list(names.values()))
-    for picture, file in partners(request, ".txt", without_file_is_empty=True):
-        boxes = _boxes(file, names, request) if file else []
-        reading.pictures.append(Annotated(picture, boxes, file, relative=True))
-    return reading
+    files = files_with(request.labels, (".txt",), request.may_read)
+    others = {file for file in files if os.path.basename(file) in NAMES_FILES}
+    lines = _Lines(description(request), [file for file in files if file not in others][:LOOKED_AT])
+    pictures = read_each(
+        request,
+        ".txt",
+        lambda picture, file: _boxes(file, lines, request),
+        relative=True,
+        without_file_is_empty=True,
+        others=others,
+    )
+    if lines.scored:
+        reason = f"{lines.scored} lines have a sixth column, a score or track; it is left away."
+        request.findings.add("note", reason, request.labels, request.stage)
+    return Reading(pictures, list(lines.names.values()), by_id=True)
 
 
-def names_of(path: str) -> dict[int, str]:
-    """Class names of a YAML file (`names`: a list, or numbers with names) or of a text file with one a line. Raises DataError."""
-    if os.path.getsize(path) > LARGEST_FILE:
-        raise DataError(f"{path} is larger than a file of class names.", advice="Name the YAML file of the data set.")
-    if not path.lower().endswith((".yaml", ".yml")):
-        return dict(enumerate(line.strip() for line in lines_of(path) if line.strip()))
-    try:
-        with open(path, encoding="utf-8") as handle:
-            content = yaml.safe_load(handle)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(f"{path} is no YAML: {error}.", advice="Correct the file.") from error
-    return _names_in(content, path)
-
-
-def _names_in(content: Any, path: str) -> dict[int, str]:
-    names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, list):
-        return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and all(is_digits(str(key)) for key in names):
-        return {int(key): str(name) for key, name in sorted(names.items(), key=lambda item: int(item[0]))}
-    raise DataError(f"{path} has no class names.", advice="It needs `names:` with a list, or with numbers and names.")
-
-
-def _names(request: Request) -> dict[int, str]:
-    path = request.names_file or _find_names(request)
-    return names_of(path) if path else {}
-
-
-def _find_names(request: Request) -> str:
-    folder = request.labels
-    for _ in range(LEVELS):
-        for name in NAMES_FILES:
-            path = os.path.join(folder, name)
-            if os.path.isfile(path) and request.may_read(path):
-                return path
-        folder = os.path.dirname(folder)
-    return ""
-
-
-def _boxes(file: str, names: dict[int, str], request: Request) -> list[RawBox]:
-    boxes = []
-    for number, line in enumerate(lines_of(file), start=1):
-        words = line.split()
-        if not words or os.path.basename(file) in NAMES_FILES:
-            continue
-        box, reason = _box(words, number, names)
+def _boxes(file: str, lines: _Lines, request: Request) -> Boxes:
+    found = Boxes()
+    for line, text in text_lines(file):
+        box, reason = lines.box(text.split(), line)
         if box is None:
-            request.findings.add("annotation", f"{line.strip()[:100]!r}: {reason} Left out.", file, request.stage, number)
+            found.refused += 1
+            request.findings.add("annotation", f"{shown_line(text)}: {reason} Left out.", file, request.stage, line)
         else:
-            boxes.append(box)
-    return boxes
+            found.boxes.append(box)
+    return found
 
 
-def _box(words: list[str], line: int, names: dict[int, str]) -> tuple[RawBox | None, str]:
-    if len(words) < 5 or not is_digits(words[0]):
-        return None, FORM
+class _Lines:
+    """Reads lines as the set describes itself."""
+
+    def __init__(self, described: Description, files: Sequence[str]) -> None:
+        self.names, self.key_points = described.names, described.key_points
+        self.polygons_are_clear = described.is_yaml or not _may_have_key_points(files)
+        self.scored = 0
+
+    def box(self, words: list[str], line: int) -> tuple[RawBox | None, str]:
+        """The box of a line, or why it has none."""
+        number = whole_number(words[0])
+        values = [number_of(word) for word in words[1:]]
+        known = [value for value in values if value is not None]
+        if number is None or len(known) < max(len(values), BOX):
+            return None, FORM
+        if not all(map(math.isfinite, known)):
+            return None, f"A value is no number. {FORM}"
+        corners, reason = self._corners(known)
+        if corners is None:
+            return None, reason
+        if self.names and number not in self.names:
+            return None, f"There is no class {number}; the names have {len(self.names)}. Add its name, or correct the number."
+        return RawBox(*corners, self.names.get(number, str(number)), 0, line), ""
+
+    def _corners(self, values: list[float]) -> tuple[tuple[float, float, float, float] | None, str]:
+        if self.key_points:
+            count = self.key_points[0] * self.key_points[1]
+            if len(values) not in (BOX, BOX + count):
+                shape = list(self.key_points)
+                return None, f"It has {len(values) + 1} columns; with kpt_shape {shape} it has {1 + BOX} or {1 + BOX + count}."
+            values = values[:BOX]
+        elif len(values) == BOX + 1:
+            values = values[:BOX]
+            self.scored += 1
+        elif len(values) > BOX and len(values) % 2:
+            return None, f"It has {len(values) + 1} columns: no box, and no polygon. Key points need kpt_shape in a data.yaml."
+        elif len(values) > BOX and not self.polygons_are_clear:
+            return None, UNCLEAR
+        if max(values) > 1 + SLACK or min(values) < -SLACK:
+            return None, SHARES
+        if len(values) > BOX:
+            return (min(values[0::2]), min(values[1::2]), max(values[0::2]), max(values[1::2])), ""
+        x, y, width, height = values
+        return (x - width / 2, y - height / 2, x + width / 2, y + height / 2), ""
+
+
+def _may_have_key_points(files: Sequence[str]) -> bool:
+    """Whether all long lines of some files have one length and lie, past their first four values, in the box that these are."""
+    lengths: set[int] = set()
+    for file in files:
+        for values in _long_lines(file):
+            lengths.add(len(values))
+            if len(lengths) > 1 or not _points_in_box(values):
+                return False
+    return bool(lengths)
+
+
+def _long_lines(file: str) -> list[list[float]]:
     try:
-        values = [float(word) for word in words[1:]]
-    except ValueError:
-        return None, FORM
-    if not all(math.isfinite(value) for value in values):
-        return None, f"A value is no number. {FORM}"
-    if max(values) > 1 + SLACK or min(values) < -SLACK:
-        return None, "A share is below 0 or above 1. Divide pixels by the width or height of the picture."
-    number = int(words[0])
-    if names and number not in names:
-        return None, f"There is no class {number}; the names have {len(names)}. Add its name, or correct the number."
-    return RawBox(*_corners(values), names.get(number, str(number)), 0, line), ""
+        rows = [[number_of(word) for word in line.split()[1:]] for line in lines_of(file)]
+    except DataError:
+        return []
+    return [[value for value in row if value is not None] for row in rows if len(row) > BOX + 1 and None not in row]
 
 
-def _corners(values: list[float]) -> tuple[float, float, float, float]:
-    if len(values) >= 6 and len(values) % 2 == 0:
-        return min(values[0::2]), min(values[1::2]), max(values[0::2]), max(values[1::2])
-    x, y, width, height = values[:4]
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+def _points_in_box(values: list[float]) -> bool:
+    """Whether what follows a box are points within it, of x and y or of x, y and 0, 1 or 2; points at 0, 0 are not marked."""
+    x, y, width, height = values[:BOX]
+    for step in (2, 3):
+        points = [values[place : place + step] for place in range(BOX, len(values), step)]
+        if all(
+            len(point) == step
+            and (step == 2 or point[2] in (0, 1, 2))
+            and (point[:2] == [0, 0] or (abs(point[0] - x) <= width / 2 + SLACK and abs(point[1] - y) <= height / 2 + SLACK))
+            for point in points
+        ):
+            return True
+    return False
