@@ -87,7 +87,7 @@ class CocoFile:
             annotations += [one for one in self.annotations.get(other.id, ()) if not _is_among(one, annotations)]
         if len(pictures) > 1:
             ids = ", ".join(str(picture.id) for picture in pictures)
-            findings.add("annotation", f"{self.path} lists it under the ids {ids}; their annotations are joined.", path, stage)
+            findings.add("note", f"{self.path} lists it under the ids {ids}; their annotations are joined.", path, stage)
         return FoundPicture(path, first.name, first.size, annotations, sum(self.refused.get(one.id, 0) for one in pictures))
 
 
@@ -161,7 +161,8 @@ class _Reading:
         for name, numbers in names.items():
             if len(numbers) > 1:
                 ids = " and ".join(str(number) for number in sorted(numbers, key=_order))
-                self.note(f"The categories {ids} are all called {name!r}: one class.")
+                reason = f"The categories {ids} are all called {name!r}: one class."
+                self.findings.add("class-names", reason, self.result.path, self.stage)
         self.result.categories = {number: found[number] for number in sorted(found.keys() - self.unclear, key=_order)}
 
     def pictures(self, items: list[Any]) -> None:

@@ -73,14 +73,17 @@ def _from_runs(runs: dict[str, Any], height: int, width: int) -> np.ndarray:
     counts = runs.get("counts")
     if size != [height, width]:
         raise ValueError(f"its run lengths are for {size}, the picture has {[height, width]} (height, width)")
-    try:
-        lengths = _decompressed(counts) if isinstance(counts, str) else [int(value) for value in counts or ()]
-    except (TypeError, OverflowError) as error:
-        raise ValueError("its run lengths are no list of whole numbers") from error
+    lengths = _decompressed(counts) if isinstance(counts, str) else _listed(counts)
     if sum(lengths) != height * width or min(lengths, default=0) < 0:
         raise ValueError(f"its run lengths make {sum(lengths)} pixels, the picture has {height * width}")
     values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return values.reshape(width, height).T
+
+
+def _listed(counts: Any) -> list[int]:
+    if not isinstance(counts, list) or not all(isinstance(value, int) or (isinstance(value, float) and value.is_integer()) for value in counts):
+        raise ValueError("its run lengths are no list of whole numbers")
+    return [int(value) for value in counts]
 
 
 def _decompressed(text: str) -> list[int]:
