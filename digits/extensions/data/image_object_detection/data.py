@@ -170,7 +170,7 @@ class DataIngestion(ImageSource):
             refused = item.refused + faulty
             if refused and not rows:
                 reason = f"None of {counted(refused, 'object')} in {item.source} could be read; left out, as it is no background."
-                findings.add("annotation", reason, item.picture, stage, lost=True)
+                findings.add("skipped", reason, item.picture, stage)
                 continue
             if item.has_file and not any(row[4] != NONE for row in rows):
                 findings.add(

@@ -177,9 +177,8 @@ class DataIngestion(PairSource):
                         "annotation", f"The category {label!r} is not in the training file; left out.", found.path, stage
                     )
             if found.refused and not found.annotations:
-                findings.add(
-                    "annotation", "None of its annotations could be read; left out, as it is no background.", found.path, stage
-                )
+                reason = "None of its annotations could be read; left out, as it is no background."
+                findings.add("skipped", reason, found.path, stage)
             else:
                 pairs.append([found.path, drawings, list(found.size)])
         return pairs

@@ -81,9 +81,9 @@ def _from_runs(runs: dict[str, Any], height: int, width: int) -> np.ndarray:
 
 
 def _listed(counts: Any) -> list[int]:
-    if not isinstance(counts, list) or not all(isinstance(value, int) or (isinstance(value, float) and value.is_integer()) for value in counts):
+    if not isinstance(counts, list) or not all(isinstance(value, int) for value in counts):
         raise ValueError("its run lengths are no list of whole numbers")
-    return [int(value) for value in counts]
+    return counts
 
 
 def _decompressed(text: str) -> list[int]:

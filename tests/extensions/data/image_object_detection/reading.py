@@ -10,7 +10,7 @@ from PIL import Image
 
 from digits.errors import DataError, LoadImageError
 from digits.extensions.data.image_object_detection import DataIngestion
-from digits.ingest.encode import encoded
+from digits.ingest.encode import samples_of
 
 WIDTH, HEIGHT = 200, 100
 Row = tuple[float, ...]  # left, top, right, bottom, class, flags
@@ -61,10 +61,9 @@ def read(images: Path, labels: Path, **options: Any) -> Read:
     for entry in source.itemize_entries("train_db"):
         name = str(Path(entry[0]).relative_to(images))
         try:
-            ((_, boxes),) = encoded(source, entry, "detection")
-            assert boxes is not None
-            found.boxes[name] = [tuple(round(float(value), 3) for value in box.tolist()) for box in boxes]
-            found.problems += [(kind, entry[0], reason) for kind, reason in source.encode_entry(entry).notes]
+            sample = samples_of(source, entry, "detection")
+            found.boxes[name] = [tuple(round(float(value), 3) for value in box.tolist()) for box in sample[1]]
+            found.problems += [(kind, entry[0], reason) for kind, reason in sample.notes]
         except LoadImageError as error:
             found.skipped[name] = str(error)
     return found

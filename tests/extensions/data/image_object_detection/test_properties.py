@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -24,7 +23,7 @@ from tests.extensions.data.image_object_detection.reading import HEIGHT, WIDTH, 
 
 NAMES = ("a b.png", "x/1.2.png", "y/1.2.png", "ü.png")
 CLASSES = ("cat", "Traffic light", "dog_2", "猫")
-ACROSS, DOWN = st.integers(0, WIDTH * 4), st.integers(0, HEIGHT * 4)  # quarters of a pixel
+ACROSS, DOWN = st.integers(8, WIDTH * 4), st.integers(8, HEIGHT * 4)  # quarters of a pixel; all below 1 would be shares
 Box = tuple[str, float, float, float, float]
 Set = dict[str, list[Box]]
 Writer = Callable[[Path, Set], Path]
@@ -126,13 +125,17 @@ def labelme(place: Path, boxes: Set) -> Path:
 WRITERS: dict[str, Writer] = {w.__name__: w for w in (kitti, voc, coco, yolo, csv, cvat, labelme)}
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pictures(tmp_path_factory.mktemp("set") / "images", *NAMES)
+
+
 @pytest.mark.parametrize("form", WRITERS)
 @checked
 @given(boxes=SETS)
-def test_a_random_set_is_read_as_it_was_written(form: str, boxes: Set) -> None:
+def test_a_random_set_is_read_as_it_was_written(images: Path, form: str, boxes: Set) -> None:
     with TemporaryDirectory() as folder:
-        place = Path(folder)
-        found = read(pictures(place / "images", *NAMES), WRITERS[form](place, boxes))
+        found = read(images, WRITERS[form](Path(folder), boxes))
         got = {name: [(found.classes[int(row[4])], *row[:4]) for row in rows] for name, rows in found.boxes.items()}
         assert got == {name: [(c, *np.round(corners, 3)) for c, *corners in rows] for name, rows in boxes.items()}
         assert set(found.kinds()) <= {"empty"}
@@ -140,11 +143,10 @@ def test_a_random_set_is_read_as_it_was_written(form: str, boxes: Set) -> None:
 
 @checked
 @given(boxes=SETS)
-def test_coco_as_pycocotools_reads_it(boxes: Set) -> None:
+def test_coco_as_pycocotools_reads_it(images: Path, boxes: Set) -> None:
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        place = Path(folder)
-        file = coco(place, boxes)
-        found, api = read(pictures(place / "images", *NAMES), file), COCO(str(file))
+        file = coco(Path(folder), boxes)
+        found, api = read(images, file), COCO(str(file))
         for number, picture in api.imgs.items():
             wanted = [
                 (api.cats[one["category_id"]]["name"], *one["bbox"][:2], *np.add(one["bbox"][:2], one["bbox"][2:]))
@@ -155,25 +157,22 @@ def test_coco_as_pycocotools_reads_it(boxes: Set) -> None:
 
 def test_voc_and_kitti_as_torchvision_reads_them(tmp_path: Path) -> None:
     rng = random.Random(0)
-    for number in range(20):
-        boxes = {f"{number}-{i}.png": [_any_box(rng) for _ in range(rng.randrange(1, 4))] for i in range(2)}
-        place = tmp_path / str(number)
-        images = pictures(place / "Kitti/raw/training/image_2", *boxes)
-        found = read(images, voc(place, boxes))
-        for name, rows in found.boxes.items():
-            tree = ElementTree.parse((place / "labels" / name).with_suffix(".xml"))
-            items = VOCDetection.parse_voc_xml(tree.getroot())["annotation"]["object"]
-            wanted = [(i["name"], *(float(i["bndbox"][tag]) for tag in ("xmin", "ymin", "xmax", "ymax"))) for i in items]
-            assert [(found.classes[int(row[4])], *row[:4]) for row in rows] == wanted
-        labels = place / "Kitti/raw/training/label_2"
-        labels.mkdir()
-        for name, rows in boxes.items():
-            lines = [f"{c.replace(' ', '_')} 0.50 0 -1.57 {a} {b} {x} {y} 1 1 1 1 1 1 1" for c, a, b, x, y in rows]
-            _file(labels, name, ".txt", "\n".join(lines))
-        found = read(images, labels)
-        for index, (name, rows) in enumerate(found.boxes.items()):
-            wanted = [(one["type"], *one["bbox"]) for one in Kitti(str(place))[index][1]]
-            assert [(found.classes[int(row[4])], *row[:4]) for row in rows] == wanted, name
+    boxes = {f"{number}.png": [_any_box(rng) for _ in range(rng.randrange(1, 4))] for number in range(40)}
+    images = pictures(tmp_path / "Kitti/raw/training/image_2", *boxes)
+    found = read(images, voc(tmp_path, boxes))
+    for name, rows in found.boxes.items():
+        tree = ElementTree.parse((tmp_path / "labels" / name).with_suffix(".xml"))
+        items = VOCDetection.parse_voc_xml(tree.getroot())["annotation"]["object"]
+        wanted = [(i["name"], *(float(i["bndbox"][tag]) for tag in ("xmin", "ymin", "xmax", "ymax"))) for i in items]
+        assert [(found.classes[int(row[4])], *row[:4]) for row in rows] == wanted
+    labels = images.parent / "label_2"
+    for name, rows in boxes.items():
+        lines = [f"{c} 0.50 0 -1.57 {a} {b} {x} {y} 1 1 1 1 1 1 1" for c, a, b, x, y in rows]
+        _file(labels, name, ".txt", "\n".join(lines).replace("Traffic light", "Traffic_light"))  # torchvision reads no blanks
+    found, reference = read(images, labels), Kitti(str(tmp_path))
+    for index, path in enumerate(reference.images):
+        wanted = [(one["type"], *one["bbox"]) for one in reference._parse_target(index)]
+        assert [(found.classes[int(row[4])], *row[:4]) for row in found.boxes[Path(path).name]] == wanted
 
 
 def _any_box(rng: random.Random) -> Box:
@@ -181,7 +180,7 @@ def _any_box(rng: random.Random) -> Box:
     return _box(rng.choice(CLASSES), across, down)
 
 
-MUTATIONS = 60  # of each format
+MUTATIONS = 50  # of each format
 PIECES = (
     b"nan",
     b"1e999",
@@ -223,19 +222,24 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("form", WRITERS)
-def test_files_with_faults_are_read_or_listed(tmp_path: Path, form: str) -> None:
+def test_files_with_faults_are_read_or_listed(images: Path, tmp_path: Path, form: str) -> None:
     """No mutated file ends in anything but boxes, or problems that name a file."""
     rng = random.Random(form)
-    boxes = {name: [_any_box(rng) for _ in range(3)] for name in NAMES}
-    images, labels = pictures(tmp_path / "images", *NAMES), WRITERS[form](tmp_path, boxes)
+    labels = WRITERS[form](tmp_path, {name: [_any_box(rng) for _ in range(3)] for name in NAMES})
     files = [labels] if labels.is_file() else sorted(path for path in labels.rglob("*") if path.is_file())
+    places = (str(tmp_path), str(images))
     for _ in range(MUTATIONS):
         file = rng.choice(files)
         kept = file.read_bytes()
         file.write_bytes(mutated(rng, kept))
-        try:
-            problems: list[Any] = read(images, labels, annotation_format=form).problems
-            assert all(str(tmp_path) in entry + reason or kind == "class-names" for kind, entry, reason in problems), problems
-        except DigitsError as error:
-            assert str(tmp_path) in str(error), (error, file.read_bytes())
+        problems = _problems(images, labels, form)
+        nameless = [text for kind, *text in problems if kind != "class-names" and not any(p in " ".join(text) for p in places)]
+        assert not nameless, file.read_bytes()
         file.write_bytes(kept)
+
+
+def _problems(images: Path, labels: Path, form: str) -> list[tuple[str, ...]]:
+    try:
+        return list(read(images, labels, annotation_format=form).problems)
+    except DigitsError as error:
+        return [("error", str(error))]

@@ -14,7 +14,7 @@ from digits.extensions.data.files.text import lines_of, read_json, read_text, xm
 from digits.extensions.data.image_object_detection.formats import csv_columns, cvat, kitti, labelme, voc
 from digits.extensions.data.image_object_detection.formats.sources import whole_number
 from digits.extensions.data.image_object_detection.formats.yolo_names import NAMES_FILES
-from digits.extensions.data.images.coco import LISTS, refusal_of
+from digits.extensions.data.images.coco import ADVICE, LISTS, refusal_of
 
 LOOKED_AT = 200  # files
 JUDGED = 20  # of them that are of a known format
@@ -100,11 +100,14 @@ def _json(path: str) -> tuple[str, str]:
         if '"segments_info"' in head:
             return "", f"{path} is of COCO's panoptic task."
         return ("coco", "") if any(f'"{name}"' in head for name in LISTS) else ("labelme", "") if '"shapes"' in head else ("", "")
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except DataError as error:
+        return "", f"{error} {ADVICE}"
     if labelme.is_labelme(content):
         return "labelme", ""
     refusal = refusal_of(content)
-    return ("", f"{path} is no instances file: {refusal}.") if refusal else ("coco", "")
+    return ("", f"{path} is no instances file: {refusal}. {ADVICE}") if refusal else ("coco", "")
 
 
 def _csv(path: str) -> tuple[str, str]:
