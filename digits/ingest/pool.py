@@ -107,7 +107,7 @@ class EncodePool:
             self._memory.close()
 
     def run(self, entries: Sequence[Any], with_picture: bool) -> Iterator[EncodedChunk]:
-        """Chunks in the order of the entries. Raises JobStopped when requested to stop, PluginError for a bad entry."""
+        """Chunks in the order of the entries. Raises JobStopped when requested to stop, PluginError when a process dies."""
         if self._executor is None:
             for start, part in self._tasks(entries):
                 yield self._checked(self._task(start, part, with_picture, 0))

@@ -72,7 +72,7 @@ def _add(
             _, line, text = found.first[name]
             more = f" So are {lines} more lines of it." if (lines := len(said.boxes) + said.refused - 1) > 0 else ""
             reason = f"{text!r}: {picture.reason.replace('no file of', 'no picture of')} Left out.{more}"
-            request.findings.add("annotation", reason, file, request.stage, line)
+            request.findings.add("annotation", reason, file, request.stage, line, lost=True)
             continue
         named = [replace(box, name=readable.get(box.name, box.name)) for box in said.boxes]
         before = boxes.get(picture.path)

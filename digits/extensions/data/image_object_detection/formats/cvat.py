@@ -59,7 +59,7 @@ def _take(found: dict[str, Annotated], said: dict[str, Boxes], names: FileNames,
     for name, boxes in said.items():
         path = files[name].path
         if not path:
-            request.findings.add("pair", f"{file} lists it: {files[name].reason} Left out.", name, request.stage)
+            request.findings.add("pair", f"{file} lists it: {files[name].reason} Left out.", name, request.stage, lost=True)
         elif path in found:
             request.findings.add(
                 "annotation", f"{found[path].source} and {file} both list it; the first counts.", path, request.stage

@@ -39,7 +39,7 @@ def read(request: Request) -> Reading:
                 raise DataError(f"{found[path].source} is of the same picture, {path}.", advice="Keep one of them.")
             said = _boxes(content, file, request)
         except DataError as error:
-            request.findings.add("annotation", f"{error} Left out.", file, request.stage)
+            request.findings.add("annotation", f"{error} Left out.", file, request.stage, lost=True)
             continue
         found[path] = Annotated(path, said.boxes, file, size=said.size, refused=said.refused)
     if not found:
