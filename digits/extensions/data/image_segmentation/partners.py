@@ -1,0 +1,56 @@
+"""Which masks belong to which picture where the names alone do not say it: a pattern, what the names share, a mask for each object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from digits.errors import DataError
+from digits.extensions.data.files.additions import Naming, are_labels, namings_of
+from digits.extensions.data.files.names import listed
+from digits.extensions.data.files.pairs import has_addition, match
+from digits.extensions.data.image_segmentation import objects
+
+ENOUGH = 0.5  # of the pictures have a mask of their own name: nothing else is looked for
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The files of both folders, which may be one."""
+
+    root: str
+    pictures: Sequence[str]
+    label_root: str
+    masks: Sequence[str]
+
+    @property
+    def is_one_folder(self) -> bool:
+        return self.root == self.label_root
+
+    def objects(self, *, numbered: bool) -> objects.Groups:
+        """Each picture with the masks of its objects; empty where they do not lie so."""
+        pictures, masks = objects.told_apart(self.root, self.pictures) if self.is_one_folder else (self.pictures, self.masks)
+        return objects.grouped(self.root, pictures, self.label_root, masks, numbered=numbered)
+
+    def naming(self) -> Naming | None:
+        """How the masks are named; None where most pictures have one of their own name, or nothing is seen.
+
+        Raises DataError where the masks of a picture have several namings.
+        """
+        pictures, masks = self._by_known_additions()
+        if len(match(self.root, pictures, self.label_root, masks).pairs) >= ENOUGH * len(pictures):
+            return None
+        found = namings_of(pictures, masks)
+        if len(found) > 1:
+            raise DataError(
+                f"The pictures have several masks each, named {listed([str(naming) for naming in found])}.",
+                advice="Say with mask_pattern which of them to take.",
+            )
+        return found[0] if found else None
+
+    def _by_known_additions(self) -> tuple[Sequence[str], Sequence[str]]:
+        if not self.is_one_folder:
+            return self.pictures, self.masks
+        masks = [path for path in self.pictures if has_addition(path)] or are_labels(self.pictures)
+        others = set(masks)
+        return [path for path in self.pictures if path not in others], masks
