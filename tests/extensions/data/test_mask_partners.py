@@ -94,7 +94,7 @@ def test_a_mask_per_object(tmp_path: Path) -> None:
         write(stage, [f"{case}/images/{case}.png"])
         (stage / case / "masks").mkdir()
         for number in (1, 2):
-            Image.fromarray((SQUARE == number).astype(np.uint8) * 255).save(stage / case / "masks" / f"{case}{number}f00.png")
+            Image.fromarray(np.uint8(255) * np.equal(SQUARE, number)).save(stage / case / "masks" / f"{case}{number}f00.png")
     for source in ("folder", "objects"):
         run = run_of(tmp_path, str(stage), str(stage), mask_source=source)
         assert run.info.class_labels == ("background", "object")
@@ -111,7 +111,7 @@ def test_masks_of_objects_in_a_folder_or_numbered(tmp_path: Path, form: str) -> 
         for number in (1, 2):
             path = tmp_path / form.format(name, number)
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((SQUARE == number).astype(np.uint8)).save(path)
+            Image.fromarray(np.uint8(1) * np.equal(SQUARE, number)).save(path)
     names = lines(tmp_path / "l.txt", "back", "cell")
     run = run_of(tmp_path, images, str(tmp_path / "masks"), mask_source="objects", class_labels_file=names)
     assert run.info.class_labels == ("back", "cell")

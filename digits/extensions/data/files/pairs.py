@@ -49,12 +49,12 @@ class Pairs:
     unpaired_labels: list[str]
     unclear: list[tuple[str, str]] = field(default_factory=list)
 
-    def report(self, findings: Findings, stage: str, no_label: str, no_picture: str) -> None:
-        """Note what has no partner, with these reasons, and what has more than one."""
+    def report(self, findings: Findings, stage: str, no_label: str, no_picture: str, *, lost: bool = True) -> None:
+        """Note what has no partner, with these reasons, and what has more than one; `lost`: its record is missed."""
         for path, reason in self.unclear:
-            findings.add("pair", reason, path, stage)
+            findings.add("pair", reason, path, stage, lost=lost)
         for path in self.unpaired_features:
-            findings.add("pair", no_label, path, stage)
+            findings.add("pair", no_label, path, stage, lost=lost)
         for path in self.unpaired_labels:
             findings.add("pair", no_picture, path, stage)
 

@@ -97,11 +97,18 @@ def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_sto
     return replace(classes, rules=replace(classes.rules, refuse_lossy=bool(found.lossy_files) or classes.rules.refuse_lossy))
 
 
+def of_objects(labels_file: str) -> Classes:
+    """The two classes of masks of single objects."""
+    return Classes(binary_names(labels_file), MaskRules(threshold=1), BINARY_PALETTE)
+
+
 def palette_of(colours: Sequence[Colour]) -> list[int]:
     """768 numbers: the colours of the classes, black for other numbers, white for void."""
     flat = [value for colour in colours for value in colour]
     return (flat + [0] * 768)[: 3 * IGNORED] + list(VOID_COLOUR)
 
+
+BINARY_PALETTE = palette_of([(0, 0, 0), (255, 0, 0)])
 
 # -- two classes ----------------------------------------------------------------------------------------------------
 
@@ -121,7 +128,7 @@ def _two_classes(names: list[str], wanted: Wanted) -> Classes:
     names = names or list(BINARY_NAMES)
     if len(names) != 2:
         binary_names(wanted.labels_file)
-    return Classes(names, MaskRules(threshold=wanted.threshold or 1), palette_of([(0, 0, 0), (255, 0, 0)]))
+    return Classes(names, MaskRules(threshold=wanted.threshold or 1), BINARY_PALETTE)
 
 
 def _black_and_white(found: Survey, names: list[str], wanted: Wanted, findings: Findings) -> Classes | None:
@@ -131,7 +138,7 @@ def _black_and_white(found: Survey, names: list[str], wanted: Wanted, findings: 
     together = Histogram(found.kept.counts + found.lossy.counts, found.kept.edges + found.lossy.edges)
     values = together.values
     if len(values) == 2 and values[0] == 0 and values[1] in (255, 65535) and not found.lossy_files:
-        return Classes(names or list(BINARY_NAMES), MaskRules({0: 0, values[1]: 1}), palette_of([(0, 0, 0), (255, 0, 0)]))
+        return Classes(names or list(BINARY_NAMES), MaskRules({0: 0, values[1]: 1}), BINARY_PALETTE)
     threshold = levels.threshold_of(together, least=0 if found.lossy_files else 1 if names else levels.SEVERAL)
     if not threshold:
         return None

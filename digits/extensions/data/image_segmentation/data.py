@@ -12,11 +12,13 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED, TRAIN_DB
 from digits.errors import DataError
+from digits.extensions.data.files.additions import Naming, name_of, naming_of
 from digits.extensions.data.files.names import FileNames
 from digits.extensions.data.image_segmentation import classes as of
-from digits.extensions.data.image_segmentation import coco_masks
+from digits.extensions.data.image_segmentation import coco_masks, objects
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from digits.extensions.data.image_segmentation.masks import MaskRules, Notes, turned_alike
+from digits.extensions.data.image_segmentation.partners import Sides
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.coco import CocoFile, Id, read_coco
 from digits.extensions.data.images.findings import Findings
@@ -35,7 +37,8 @@ LISTED_FAULTS = 3
 class SegmentationOptions(PairOptions):
     """`ignore_index` are pixel values or class names that do not count; `label_set` is the name of a known one."""
 
-    mask_source: str = "folder"  # folder | coco
+    mask_source: str = "folder"  # folder | objects | coco
+    mask_pattern: str = ""  # how masks are named, `*_1stHO`; empty: as the pictures, or seen from what the names share
     label_set: str = ""
     class_labels_file: str = ""
     colormap_method: str = "label"  # label | textfile
@@ -70,6 +73,8 @@ class DataIngestion(PairSource):
         masks = [entry[1] for items in entries.values() for entry in items]
         if self.from_coco:
             self._number_categories(entries)
+        elif any(isinstance(mask, list) for mask in masks):
+            self._keep(self._classes_of_objects(findings))
         else:
             self._keep(self._classes(masks, findings))
         del self._coco_categories
@@ -120,7 +125,8 @@ class DataIngestion(PairSource):
     def _mask(self, path: str, label: Any, size: Size, stated: Size, orientation: int) -> tuple[np.ndarray, Notes]:
         width, height = size
         if not self.from_coco:
-            return turned_alike(*self.rules.read(label), (height, width), orientation)
+            read = objects.joined if isinstance(label, list) else self.rules.read
+            return turned_alike(*read(label), (height, width), orientation)
         frame = frame_of(stated, size, orientation)
         mask, wrong = coco_masks.draw(label, frame.drawn_in[1], frame.drawn_in[0], path)
         notes = [("stated-size", frame.note)] if frame.note else []
@@ -146,11 +152,48 @@ class DataIngestion(PairSource):
             return of.of_colour_map(self.file_at(o.colormap_text_file), wanted, masks, findings)
         return of.of_masks(masks, wanted, findings, self.check_stop)
 
+    def _classes_of_objects(self, findings: Findings) -> of.Classes:
+        o = self.options
+        classes = of.of_objects(self.file_at(o.class_labels_file) if o.class_labels_file else "")
+        findings.add("mask", objects.SAID.format(classes.labels[1]), self._folder("label_folder"))
+        return classes
+
     def _keep(self, classes: of.Classes) -> None:
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
         self.userdata["mask_rules"] = classes.rules.to_json()
         if classes.palette:
             self.userdata[COLOR_PALETTE_ATTRIBUTE] = classes.palette
+
+    # -- which mask belongs to which picture ---------------------------------------------------------------------
+
+    def paired(
+        self, root: str, features: list[str], label_root: str, labels: list[str], stage: str, findings: Findings
+    ) -> list[Pair]:
+        o, sides = self.options, Sides(root, features, label_root, labels)
+        by_objects = o.mask_source == "objects"
+        if not o.mask_pattern and (grouping := sides.objects(numbered=by_objects)):
+            grouping.report(findings, stage)
+            return [[path, masks] for path, masks in grouping.groups]
+        if by_objects:
+            raise DataError(
+                f"No picture in {root} has several masks in {label_root}.",
+                advice="Expected are ID/images/ID.png with ID/masks/*.png, masks/ID/*.png, or masks/ID_1.png, masks/ID_2.png.",
+            )
+        if naming := naming_of(o.mask_pattern) if o.mask_pattern else sides.naming():
+            return self._named(naming, sides, stage, findings)
+        return super().paired(root, features, label_root, labels, stage, findings)
+
+    def _named(self, naming: Naming, sides: Sides, stage: str, findings: Findings) -> list[Pair]:
+        pictures, masks = naming.divided(sides.pictures) if sides.is_one_folder else (sides.pictures, sides.masks)
+        found = naming.match(sides.root, pictures, sides.label_root, masks)
+        if not self.options.mask_pattern:
+            reason = f"Masks were found by what their names share, {naming}; give another mask_pattern if that is wrong."
+            findings.add("mask", reason, sides.label_root, stage)
+        others = [path for path in masks if not naming.label.core(name_of(path))]
+        if others:
+            reason = f"{len(others)} files here have no name of the form {naming.label}, e.g. {others[0]}; left out."
+            findings.add("pair", reason, sides.label_root, stage)
+        return self.reported(found, sides.root, sides.label_root, stage, findings)
 
     # -- COCO ---------------------------------------------------------------------------------------------------
 

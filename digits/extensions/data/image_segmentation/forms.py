@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from wtforms import validators
+from typing import Any
 
+from wtforms import ValidationError, validators
+
+from digits.errors import DataError
+from digits.extensions.data.files.additions import naming_of
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from digits.extensions.data.images import pair_form
 from digits.extensions.data.images.form_parts import ReadableFolder, file_field, folder_field, readable_file
 from digits.utils import forms
 
+PAIR_FIELDS = ("feature_folder", "mask_source", "label_folder", "mask_pattern", "folder_pct_val", "folder_pct_test")
 MASK_PATHS = frozenset({"class_labels_file", "colormap_text_file"})
 CLASS_FIELDS = (
     "label_set",
@@ -21,12 +26,20 @@ CLASS_FIELDS = (
 )
 
 
+def readable_pattern(form: Any, field: Any) -> None:
+    """The pattern has one star on each side."""
+    try:
+        naming_of(field.data)
+    except DataError as error:
+        raise ValidationError(str(error)) from error
+
+
 class DatasetForm(pair_form.PairForm):
     """Fields of R 6.5, and ours: known label sets, values that do not count, COCO."""
 
     PATHS = pair_form.PATHS | MASK_PATHS
     GROUPS = (
-        ("Pictures and masks", ("feature_folder", "mask_source", "label_folder", "folder_pct_val", "folder_pct_test")),
+        ("Pictures and masks", PAIR_FIELDS),
         ("Classes", CLASS_FIELDS),
         (pair_form.SEPARATE_GROUP, pair_form.SEPARATE_FIELDS),
         (pair_form.LISTS_GROUP, pair_form.LIST_FIELDS),
@@ -35,10 +48,20 @@ class DatasetForm(pair_form.PairForm):
 
     mask_source = forms.SelectField(
         "Masks are",
-        choices=[("folder", "Pictures in a folder"), ("coco", "Polygons or run lengths in a COCO file")],
+        choices=[
+            ("folder", "Pictures in a folder"),
+            ("objects", "A picture for each object"),
+            ("coco", "Polygons or run lengths in a COCO file"),
+        ],
         default="folder",
     )
     label_folder = folder_field("Label image folder", "The masks, or COCO's instances file (JSON).", file=True)
+    mask_pattern = forms.StringField(
+        "Mask names",
+        validators=[validators.Optional(), readable_pattern],
+        tooltip="Blank: as the pictures, or what the names have in common. Else a star for the picture's name, e.g. *_1stHO, or "
+        "*_training = *_manual1 where the pictures' names have an addition too.",
+    )
     validation_label_folder = forms.StringField(
         "Validation label image folder", validators=[forms.validate_required_iff(has_val_folder=True), ReadableFolder(file=True)]
     )

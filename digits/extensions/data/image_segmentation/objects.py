@@ -27,7 +27,7 @@ Groups = list[tuple[str, list[str]]]  # pictures with their masks
 Key = Callable[[str], str]
 
 
-def told_apart(root: str, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+def by_folders(root: str, paths: Sequence[str]) -> tuple[list[str], list[str]]:
     """Files below one folder as pictures and masks, by the folders they lie in."""
     is_mask = {path: not MASK_FOLDERS.isdisjoint(below(root, path).lower().split("/")[:-1]) for path in paths}
     return [path for path in paths if not is_mask[path]], [path for path in paths if is_mask[path]]
@@ -68,9 +68,7 @@ def joined(paths: Sequence[str]) -> tuple[np.ndarray, int]:
     return union, orientation
 
 
-def _grouped(
-    root: str, pictures: Sequence[str], label_root: str, masks: Sequence[str], of_picture: Key, of_mask: Key
-) -> Groups:
+def _grouped(root: str, pictures: Sequence[str], label_root: str, masks: Sequence[str], of_picture: Key, of_mask: Key) -> Groups:
     by_key: dict[str, list[str]] = defaultdict(list)
     for path in masks:
         by_key[of_mask(below(label_root, path))].append(path)

@@ -1,4 +1,4 @@
-"""Which masks belong to which picture where the names alone do not say it: a pattern, what the names share, a mask for each object."""
+"""Which masks belong to which picture where names alone do not say it: by what the names share, or a mask for each object."""
 
 from __future__ import annotations
 
@@ -10,8 +10,28 @@ from digits.extensions.data.files.additions import Naming, are_labels, namings_o
 from digits.extensions.data.files.names import listed
 from digits.extensions.data.files.pairs import has_addition, match
 from digits.extensions.data.image_segmentation import objects
+from digits.extensions.data.images.findings import Findings
 
 ENOUGH = 0.5  # of the pictures have a mask of their own name: nothing else is looked for
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Pictures with the masks of their objects, and all files that were looked at."""
+
+    groups: objects.Groups
+    pictures: Sequence[str]
+    masks: Sequence[str]
+
+    def report(self, findings: Findings, stage: str) -> None:
+        """Note the files that belong to no group."""
+        used = {path for path, _ in self.groups} | {mask for _, masks in self.groups for mask in masks}
+        for path in self.pictures:
+            if path not in used:
+                findings.add("pair", "It has no masks of objects; the picture is left out.", path, stage, lost=True)
+        for path in self.masks:
+            if path not in used:
+                findings.add("pair", "It is no object of a picture here; the mask is left out.", path, stage)
 
 
 @dataclass(frozen=True)
@@ -27,10 +47,11 @@ class Sides:
     def is_one_folder(self) -> bool:
         return self.root == self.label_root
 
-    def objects(self, *, numbered: bool) -> objects.Groups:
-        """Each picture with the masks of its objects; empty where they do not lie so."""
-        pictures, masks = objects.told_apart(self.root, self.pictures) if self.is_one_folder else (self.pictures, self.masks)
-        return objects.grouped(self.root, pictures, self.label_root, masks, numbered=numbered)
+    def objects(self, *, numbered: bool) -> Grouping | None:
+        """Each picture with the masks of its objects; None where they do not lie so."""
+        pictures, masks = objects.by_folders(self.root, self.pictures) if self.is_one_folder else (self.pictures, self.masks)
+        groups = objects.grouped(self.root, pictures, self.label_root, masks, numbered=numbered)
+        return Grouping(groups, pictures, masks) if groups else None
 
     def naming(self) -> Naming | None:
         """How the masks are named; None where most pictures have one of their own name, or nothing is seen.

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
+from digits.extensions.data.files.pairs import Pairs, has_addition, match
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import PairOptions
-from digits.extensions.data.images.pairing import has_addition, match
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
 from digits.extensions.data.source import Options
 
@@ -47,30 +47,34 @@ class PairSource(ImageSource):
             return [[path] for path in features]
         label_root = self._folder(labels_field)
         labels = self.labels_in(label_root, findings, stage)
+        return self.paired(root, features, label_root, labels, stage, findings)
+
+    def paired(
+        self, root: str, features: list[str], label_root: str, labels: list[str], stage: str, findings: Findings
+    ) -> list[Pair]:
+        """The pictures of one folder with their labels of another, or of the same. Raises DataError where there are none."""
         if label_root == root:  # told apart by their names: 1.png and 1_mask.png
             named, others = [path for path in labels if has_addition(path)], [p for p in features if not has_addition(p)]
             if self.ITSELF and not (named and others):
                 return [[path, path] for path in features]
             labels, features = named, others
-        found = match(root, features, label_root, labels)
+        return self.reported(match(root, features, label_root, labels), root, label_root, stage, findings)
+
+    def reported(self, found: Pairs, root: str, label_root: str, stage: str, findings: Findings) -> list[Pair]:
+        """Pairs as entries; what has no partner is noted. Raises DataError where there are none."""
         if not found.pairs:
+            features, labels = found.unpaired_features, found.unpaired_labels
+            unclear = f" The first problem: {found.unclear[0][1]}" if found.unclear else ""
             raise DataError(
                 f"None of the {len(features)} pictures in {root} has a {self.LABEL_WORD} of its name among the {len(labels)} "
-                f"files in {label_root} (e.g. {_first(features)} and {_first(labels)}).",
+                f"files in {label_root} (e.g. {_first(features)} and {_first(labels)}).{unclear}",
                 advice="A picture and its label must have the same name but for the extension, e.g. a/1.jpg and b/1.png.",
             )
-        self._report_unpaired(found.unpaired_features, found.unpaired_labels, root, label_root, stage, findings)
-        return [list(pair) for pair in found.pairs]
-
-    def _report_unpaired(
-        self, features: list[str], labels: list[str], root: str, label_root: str, stage: str, findings: Findings
-    ) -> None:
+        no_label = f"No {self.LABEL_WORD} of this name in {label_root}; the picture is left out."
+        no_picture = f"No picture of this name in {root}; the {self.LABEL_WORD} is left out."
         lost = not self.options.list_files  # which name the pictures that are wanted
-        for path in features:
-            reason = f"No {self.LABEL_WORD} of this name in {label_root}; the picture is left out."
-            findings.add("pair", reason, path, stage, lost=lost)
-        for path in labels:
-            findings.add("pair", f"No picture of this name in {root}; the {self.LABEL_WORD} is left out.", path, stage)
+        found.report(findings, stage, no_label, no_picture, lost=lost)
+        return [list(pair) for pair in found.pairs]
 
     def _folder(self, name: str) -> str:
         value: str = getattr(self.options, name)
