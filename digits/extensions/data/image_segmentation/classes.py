@@ -143,7 +143,7 @@ def _black_and_white(found: Survey, names: list[str], wanted: Wanted, findings: 
     if not threshold:
         return None
     classes = _two_classes(names, replace(wanted, threshold=threshold))
-    then = f"Values from {threshold} on are {classes.labels[1]!r}; give another mask_threshold if that is wrong."
+    then = f"Values from {threshold} on are {classes.labels[1]!r}; give another mask threshold if that is wrong."
     if found.lossy_files:
         _say_lossy(found.lossy_files, found.masks, then, findings)
     else:
@@ -208,7 +208,7 @@ def _of_values(found: Survey, wanted: Wanted, findings: Findings) -> Classes:
     void = _void_values(wanted.void)
     counting = sorted(set(found.kept.values) - void)
     if found.counts_objects():
-        reason = "The values seem to number the objects of each picture, not classes. One class for all: set mask_threshold to 1."
+        reason = "The values seem to number the objects of each picture, not classes. One class for all: set the mask threshold to 1."
         findings.add("mask", reason, found.first)
     elif len(counting) > MANY_CLASSES:
         reason = (
@@ -257,7 +257,7 @@ def _check_number(labels: list[str], where: str) -> None:
     if len(labels) > MOST_CLASSES:
         raise DataError(
             f"{where}: {len(labels)} classes; at most {MOST_CLASSES} are possible.",
-            advice="Join some of them. Where the values number single objects, a mask_threshold of 1 makes one class of all.",
+            advice="Join some of them. Where the values number single objects, a mask threshold of 1 makes one class of all.",
         )
 
 

@@ -187,7 +187,7 @@ class DataIngestion(PairSource):
         pictures, masks = naming.divided(sides.pictures) if sides.is_one_folder else (sides.pictures, sides.masks)
         found = naming.match(sides.root, pictures, sides.label_root, masks)
         if not self.options.mask_pattern:
-            reason = f"Masks were found by what their names share, {naming}; give another mask_pattern if that is wrong."
+            reason = f"Masks were found by what their names share, {naming}; say how masks are named if that is wrong."
             findings.add("mask", reason, sides.label_root, stage)
         others = [path for path in masks if not naming.label.core(name_of(path))]
         if others:

@@ -61,6 +61,7 @@ class DatasetForm(pair_form.PairForm):
         validators=[validators.Optional(), readable_pattern],
         tooltip="Blank: as the pictures, or what the names have in common. Else a star for the picture's name, e.g. *_1stHO, or "
         "*_training = *_manual1 where the pictures' names have an addition too.",
+        render_kw={"placeholder": "automatic"},
     )
     validation_label_folder = forms.StringField(
         "Validation label image folder", validators=[forms.validate_required_iff(has_val_folder=True), ReadableFolder(file=True)]
@@ -100,4 +101,5 @@ class DatasetForm(pair_form.PairForm):
         validators=[validators.Optional(), validators.NumberRange(0, 65535)],
         tooltip="Values from it on are the object, others background: two classes. Blank: seen from the masks, also where black "
         "and white ones have grey edges. 0: every value is a class. 1 joins numbered objects to one class.",
+        render_kw={"placeholder": "automatic"},
     )

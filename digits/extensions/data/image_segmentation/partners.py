@@ -65,7 +65,7 @@ class Sides:
         if len(found) > 1:
             raise DataError(
                 f"The pictures have several masks each, named {listed([str(naming) for naming in found])}.",
-                advice="Say with mask_pattern which of them to take.",
+                advice="Say with `Mask names` (mask_pattern) which of them to take.",
             )
         return found[0] if found else None
 
