@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from digits.errors import DataError, LoadImageError
+from digits.extensions.data.image_segmentation import kinds
 from digits.extensions.data.image_segmentation.classes import Classes, Wanted, of_masks
 from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.masks import MaskRules
@@ -353,3 +354,41 @@ def test_values_without_a_name_are_said_before(tmp_path: Path) -> None:
     assert "values without a name: 2" in reason
     assert "lack a name for what is 0" in reason
     assert len(skipped(run)) == 1
+
+
+# -- what files are --------------------------------------------------------------------------------------------------
+
+
+def kind(tmp_path: Path, masks: list[np.ndarray], ending: str = ".png") -> str:
+    paths = [str(tmp_path / f"{number}{ending}") for number in range(len(masks))]
+    for path, mask in zip(paths, masks, strict=True):
+        Image.fromarray(mask).save(path)
+    return kinds.kind_of(paths)
+
+
+def test_kinds_of_masks(tmp_path: Path) -> None:
+    large, colours = np.kron(SQUARE, np.ones((8, 8), np.uint8)), np.array([[0, 0, 0], [200, 10, 10], [10, 200, 10]], np.uint8)
+    assert kind(tmp_path, [SQUARE, SQUARE % 2]) == kinds.CLASSES
+    assert kind(tmp_path, [blob(0), blob(1)]) == kinds.BINARY
+    assert kind(tmp_path, [cv2.GaussianBlur(blob(0), (0, 0), 2)]) == kinds.BINARY
+    assert kind(tmp_path, [blob(0), blob(1)], ".jpg") == kinds.BINARY
+    assert kind(tmp_path, [colours[large], colours[large % 2]]) == kinds.COLOURS
+    rng = np.random.default_rng(0)
+    panoptic = [rng.integers(1, 256, (3, 3)).astype(np.uint8)[large] for _ in range(3)]
+    assert kind(tmp_path, panoptic) == kinds.PANOPTIC
+    assert kind(tmp_path, [np.arange(count * 4).reshape(4, count).astype(np.uint8) for count in (5, 8, 15)]) == kinds.OBJECTS
+    assert kind(tmp_path, [np.asarray(picture(seed, (60, 40))) for seed in range(2)]) == ""
+
+
+def test_object_that_is_one_here_and_white_there(tmp_path: Path) -> None:
+    _, said = classes_of(tmp_path, [SQUARE % 2, (SQUARE % 2) * 255])
+    assert "seems to be 1 in 1 masks and 255 in 1" in said[0]
+    _, said = classes_of(tmp_path, [SQUARE % 2, np.array([0, 1, 255], np.uint8)[SQUARE]])
+    assert not said
+
+
+def test_black_and_white_with_a_name_for_what_does_not_count(tmp_path: Path) -> None:
+    wanted = Wanted(lines(tmp_path / "l.txt", "back", "cell", "void"), ("255", "void"))
+    classes, _ = classes_of(tmp_path, [blob()], wanted)
+    assert classes.labels == ["back", "cell"]
+    assert (classes.rules.read(str(tmp_path / "0.png"))[0] == blob() // 255).all()

@@ -93,6 +93,9 @@ def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_sto
     if not found.kept.values:
         return _of_jpeg(found, names, wanted, findings)
     _say_lossy(found.lossy_files, found.masks, "They are left out.", findings)
+    if found.mixes_white_and_one():
+        reason = f"The object seems to be 1 in {found.ones} masks and 255 in {found.whites}. Give a mask threshold of 1 if it is."
+        findings.add("mask", reason, found.first)
     classes = _of_names(found, names, wanted, findings) if names else _of_values(found, wanted, findings)
     return replace(classes, rules=replace(classes.rules, refuse_lossy=bool(found.lossy_files) or classes.rules.refuse_lossy))
 
@@ -133,6 +136,7 @@ def _two_classes(names: list[str], wanted: Wanted) -> Classes:
 
 def _black_and_white(found: Survey, names: list[str], wanted: Wanted, findings: Findings) -> Classes | None:
     """The classes of masks of 0 and 255 alone, or with values between them that only come from smoothing or JPEG."""
+    names = [name for name in names if name.lower() not in {word.lower() for word in wanted.void}]
     if len(names) not in (0, 2) or wanted.threshold == 0:
         return None
     together = Histogram(found.kept.counts + found.lossy.counts, found.kept.edges + found.lossy.edges)
@@ -208,7 +212,9 @@ def _of_values(found: Survey, wanted: Wanted, findings: Findings) -> Classes:
     void = _void_values(wanted.void)
     counting = sorted(set(found.kept.values) - void)
     if found.counts_objects():
-        reason = "The values seem to number the objects of each picture, not classes. One class for all: set the mask threshold to 1."
+        reason = (
+            "The values seem to number the objects of each picture, not classes. A mask threshold of 1 joins them to one class."
+        )
         findings.add("mask", reason, found.first)
     elif len(counting) > MANY_CLASSES:
         reason = (

@@ -68,6 +68,9 @@ class Survey:
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     first_palette: str = ""
     other_palettes: list[str] = field(default_factory=list)
+    ones: int = 0  # masks of 0 and 1,
+    whites: int = 0  # of 0 and 255,
+    both: int = 0  # with 1 and 255
     tops: list[int] = field(default_factory=list)  # of the masks that hold every number from 0 (or 1) up to one, that one
 
     def add(self, look: Look) -> None:
@@ -81,6 +84,10 @@ class Survey:
             self.lossy_files.append(look.path)
         if look.palette:
             self._add_palette(look)
+        values = set(look.values.tolist())
+        self.ones += values == {0, 1}
+        self.whites += values == {0, 255}
+        self.both += {1, 255} <= values
         if len(look.values) and look.values[-1] - look.values[0] + 1 == len(look.values) and look.values[0] <= 1:
             self.tops.append(int(look.values[-1]))
 
@@ -88,6 +95,10 @@ class Survey:
         """Whether the values seem to number the objects of each picture: almost every mask counts up to a number of its own."""
         is_gapless = len(self.tops) >= 0.9 * (self.masks - len(self.errors))
         return is_gapless and max(self.tops, default=0) >= OBJECTS and len(set(self.tops)) > 1
+
+    def mixes_white_and_one(self) -> bool:
+        """Whether the object seems to be 1 in some masks and 255 in others."""
+        return bool(self.ones and self.whites and not self.both) and set(self.kept.values) <= {0, 1, 255}
 
     def _add_palette(self, look: Look) -> None:
         used = {int(v): tuple(look.palette[3 * v : 3 * v + 3]) for v in look.values if v < 256}
