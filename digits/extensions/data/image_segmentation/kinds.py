@@ -16,7 +16,7 @@ MOST_VALUES = 64  # a grey picture with more different values is no mask
 
 
 def kind_of(paths: Sequence[str]) -> str:
-    """One of the words above; empty for what are no masks. Two files at least are needed to tell colours from panoptic numbers."""
+    """One of the words above; empty for what are no masks. Two files at least tell colours from panoptic numbers."""
     found = survey(paths, lambda: None)
     if len(found.errors) < found.masks:
         return _kind_of_grey(found)
