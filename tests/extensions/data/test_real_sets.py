@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.extensions.data.image_object_detection import formats
+from digits.extensions.data.image_object_detection.formats.sources import Request
+from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.recognise import recognise
 from digits.utils.confinement import EVERYWHERE
 from tests.ingest.making import Run, make_job, run_job
@@ -52,6 +55,60 @@ def test_the_same_blood_cells_in_four_forms(shared_data: Path, tmp_path: Path) -
             assert (boxes["class"] == wanted["class"]).all()
             for name in ("x0", "y0", "x1", "y1"):
                 assert np.allclose(boxes[name], wanted[name], atol=1e-3)
+
+
+def test_every_blood_cell_is_the_same_in_four_forms(shared_data: Path) -> None:
+    """All 364 pictures: the same classes, the same boxes."""
+    place = shared_data / "bccd"
+    for split in ("train", "val", "test"):
+        images = place / "coco" / split
+        names = str(place / "yolo/data.yaml")
+        voc = boxes_of("voc", images, place / "Annotations", names)
+        assert voc
+        for form, labels in (
+            ("coco", place / f"coco/annotations/instances_{split}.json"),
+            ("yolo", place / f"yolo/{split}/labels"),
+            ("kitti", place / f"kitti/{split}/labels"),
+        ):
+            found = boxes_of(form, images, labels, names)
+            assert found.keys() == voc.keys()
+            for name, rows in found.items():
+                assert [row[0] for row in rows] == [row[0] for row in voc[name]]
+                assert np.allclose([row[1:] for row in rows], [row[1:] for row in voc[name]], atol=1e-2)
+
+
+def boxes_of(form: str, images: Path, labels: Path, names: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Class and corners in pixels of pictures that have 640×480."""
+    pictures = sorted(map(str, images.glob("*.jpg")))
+    problems: list[dict[str, Any]] = []
+    findings = Findings(problems.append)
+    read = formats.read(form, Request(str(images), pictures, str(labels), "train_db", findings, lambda path: True, names))
+    assert len(read.pictures) == len(pictures)
+    assert not [problem for problem in problems if problem["kind"] != "pair"]  # labels of the other splits
+    scale = (640, 480) if read.pictures[0].relative else (1, 1)
+    return {
+        Path(item.picture).name: [
+            (box.name, box.x0 * scale[0], box.y0 * scale[1], box.x1 * scale[0], box.y1 * scale[1])
+            for box in item.boxes
+            if not box.fault()  # one of the VOC files is empty; the other forms leave it out
+        ]
+        for item in read.pictures
+    }
+
+
+def test_every_line_of_the_street_photos_is_a_box(shared_data: Path) -> None:
+    place = shared_data / "kitti"
+    pictures = sorted(map(str, (place / "image_2").glob("*.png")))
+    problems: list[dict[str, Any]] = []
+    request = Request(
+        str(place / "image_2"), pictures, str(place / "label_2"), "train_db", Findings(problems.append), lambda path: True
+    )
+    read = formats.read("kitti", request)
+    lines = [line.split() for file in sorted((place / "label_2").glob("*.txt")) for line in file.read_text().splitlines()]
+    assert sorted((b.name, b.x0, b.y0, b.x1, b.y1) for item in read.pictures for b in item.boxes) == sorted(
+        (words[0], *map(float, words[4:8])) for words in lines
+    )
+    assert not problems
 
 
 def test_street_scenes_with_their_eleven_classes(shared_data: Path, tmp_path: Path) -> None:

@@ -123,13 +123,15 @@ def coco_of(content: Any, path: str, findings: Findings, stage: str) -> CocoFile
 
 def id_of(value: Any) -> Id | None:
     """An id in its one spelling; None for what can be none (a list, NaN, nothing)."""
+    if type(value) is int:  # nearly always
+        return value
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
     if isinstance(value, str):
         return int(value) if PLAIN_NUMBER.fullmatch(value) else value
-    return value if isinstance(value, int) else None
+    return None
 
 
 class _Reading:

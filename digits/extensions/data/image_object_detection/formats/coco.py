@@ -71,7 +71,7 @@ def _annotated(found: FoundPicture, coco: CocoFile, request: Request) -> Annotat
             refused += 1
             request.findings.add("annotation", f"The annotation {item.get('id')} {reason}; left out.", coco.path, request.stage)
             continue
-        flags = (BOX_CROWD if says_yes(item.get("iscrowd")) else 0) | (BOX_IGNORED if says_yes(item.get("ignore")) else 0)
+        flags = (BOX_CROWD if says_yes(item.get("iscrowd", 0)) else 0) | (BOX_IGNORED if says_yes(item.get("ignore", 0)) else 0)
         boxes.append(RawBox(*corners, coco.category_of(item), flags))
     return Annotated(found.path, boxes, coco.path, size=found.size, refused=refused)
 

@@ -31,8 +31,8 @@ def _boxes(file: str, request: Request) -> Boxes:
     found = Boxes()
     for line, text in text_lines(file):
         read = records(text)
-        found.refused += not read
         if not read:
+            found.refused += 1
             request.findings.add("annotation", f"{shown_line(text)}: {FORM} Left out.", file, request.stage, line)
         for name, numbers in read:
             flags = BOX_IGNORED if name.lower() == DONT_CARE else 0
@@ -43,10 +43,20 @@ def _boxes(file: str, request: Request) -> Boxes:
 
 def records(line: str) -> list[Record]:
     """The records of a line: a name and 14 or 15 numbers each. None where a part of the line has another form."""
+    words = line.split()
+    if _is_whole(words[1:]) and "_" not in "".join(words[1:]):
+        try:
+            return [(words[0], list(map(float, words[1:])))]
+        except ValueError:
+            pass
+    return _several(_separated(words))
+
+
+def _several(words: list[str]) -> list[Record]:
+    """Records with names of any number of words, one behind the other."""
     found: list[Record] = []
     name: list[str] = []
     numbers: list[str] = []
-    words = _separated(line)
     if all(number_of(word) is not None for word in words):  # a class that is called by its number
         name, words = words[:1], words[1:]
     for word in words:
@@ -76,11 +86,11 @@ def _record(name: list[str], numbers: list[str]) -> Record:
     return " ".join(name), [float(number) for number in numbers]
 
 
-def _separated(line: str) -> list[str]:
-    """The words of a line, the last number of one record and the name of the next apart."""
+def _separated(words: list[str]) -> list[str]:
+    """Words with the last number of one record and the name of the next apart."""
     found: list[str] = []
     numbers = 0
-    for word in line.split():
+    for word in words:
         is_number = number_of(word) is not None
         glued = GLUED.fullmatch(word) if not is_number and numbers in (NUMBERS - 1, NUMBERS) else None
         found += [glued[1], glued[2]] if glued else [word]

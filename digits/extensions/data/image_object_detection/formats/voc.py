@@ -29,7 +29,8 @@ def _boxes(file: str, request: Request) -> Boxes:
     root = xml_root(file, LARGEST_FILE)
     if root.tag != ROOT:
         raise DataError(f"Its root is <{root.tag}>, not <{ROOT}>.", advice="A file of PASCAL VOC is expected.")
-    found = Boxes(size=size_in(root.findtext("size/width"), root.findtext("size/height")))
+    size = root.find("size")
+    found = Boxes() if size is None else Boxes(size=size_in(size.findtext("width"), size.findtext("height")))
     for place, item in enumerate(root.findall("object"), start=1):
         box, lacks = _box(item, request.first_pixel)
         if box is not None:
@@ -57,10 +58,10 @@ def _box(item: Element, first_pixel: int) -> tuple[RawBox | None, str]:
     elif frame is None:
         return None, "bndbox"
     else:
-        values = [number_of(frame.findtext(tag)) for tag in CORNERS]
-        if None in values:
-            return None, CORNERS[values.index(None)]
-        x0, y0, x1, y1 = (value for value in values if value is not None)
+        texts = {corner.tag: corner.text for corner in frame}
+        x0, y0, x1, y1 = map(number_of, map(texts.get, CORNERS))
+        if x0 is None or y0 is None or x1 is None or y1 is None:
+            return None, CORNERS[(x0, y0, x1, y1).index(None)]
         corners = (x0 - first_pixel, y0 - first_pixel, x1, y1)
-    difficult = says_yes(item.findtext("difficult") or "")
-    return RawBox(*corners, name, BOX_DIFFICULT if difficult else 0), ""
+    difficult = item.findtext("difficult")
+    return RawBox(*corners, name, BOX_DIFFICULT if difficult and says_yes(difficult) else 0), ""

@@ -25,6 +25,8 @@ def yes_or_no(value: Any) -> bool | None:
 
 def says_yes(value: Any) -> bool:
     """Whether a flag is set; what says neither is not."""
+    if value == 0:
+        return False
     return yes_or_no(value) is True
 
 

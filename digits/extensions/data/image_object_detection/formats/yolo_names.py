@@ -57,7 +57,7 @@ def description_of(path: str) -> Description:
 
 def _yaml(path: str) -> Any:
     try:
-        return yaml.safe_load(read_text(path))
+        return yaml.load(read_text(path), Loader=yaml.BaseLoader)  # texts only: a class may be called `no` or `1.0`
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{path} is no YAML: {error}.", advice="Correct the file.") from error
 
@@ -65,9 +65,9 @@ def _yaml(path: str) -> Any:
 def _names_in(content: Any, path: str) -> dict[int, str]:
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
-        return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and all(is_digits(str(key)) for key in names):
-        return {int(key): str(name) for key, name in sorted(names.items(), key=lambda item: int(item[0]))}
+        names = dict(enumerate(names))
+    if isinstance(names, dict) and all(is_digits(str(key)) and isinstance(name, str) for key, name in names.items()):
+        return {int(key): name for key, name in sorted(names.items(), key=lambda item: int(item[0]))}
     raise DataError(f"{path} has no class names.", advice="It needs `names:` with a list, or with numbers and names.")
 
 
@@ -75,8 +75,8 @@ def _key_points_in(content: dict[str, Any], path: str) -> tuple[int, int] | None
     shape = content.get("kpt_shape")
     if shape is None:
         return None
-    if isinstance(shape, list) and len(shape) == 2 and all(isinstance(side, int) for side in shape):
-        count, values = shape
+    if isinstance(shape, list) and len(shape) == 2 and all(isinstance(side, str) and is_digits(side) for side in shape):
+        count, values = map(int, shape)
         if count > 0 and values in (2, 3):
             return count, values
     raise DataError(
