@@ -111,7 +111,8 @@ class DatasetForm(ImageForm):
         "Blank: all that the files name.",
     )
     class_names_file = file_field(
-        "Class names (YOLO)", "The data set's YAML, or a text file with one name a line. Blank: searched."
+        "Class names (YOLO, OpenImages)",
+        "The data set's YAML, a text file with one name a line, or the class descriptions. Blank: searched.",
     )
     val_min_box_size = forms.IntegerField(
         "Minimum box size (in pixels) for validation",

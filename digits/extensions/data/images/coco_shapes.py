@@ -49,7 +49,7 @@ def polygons_of(segmentation: Any) -> tuple[list[list[float]], list[str]]:
 
 
 def runs_of(runs: dict[str, Any]) -> np.ndarray:
-    """Run lengths as a mask of the size that they state themselves. Raises ValueError."""
+    """Run lengths as a mask (height, width) of bool, of the size that they state themselves. Raises ValueError."""
     size = runs.get("size")
     if not isinstance(size, list) or len(size) != 2 or not all(isinstance(side, int) and 0 < side <= LARGEST for side in size):
         raise ValueError(f"its run lengths have the size {size!r}, which is no height and width")
