@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 
@@ -27,6 +28,7 @@ PICTURE_SUFFIXES = (
     *_with("pillow_heif", ".heic", ".heif"),
 )
 LITTER = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"})  # what operating systems leave behind
+DELIMITERS = (",", ";", "\t")  # of the cells of a table
 LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>[-+]?[0-9]{1,18})")
 
 
@@ -56,6 +58,14 @@ def labelled_line(line: str) -> tuple[str, int] | None:
     """Path and class number of a line that must have both; None for one that has not, or a number below 0."""
     path, label = split_line(line)
     return None if label is None or label < 0 else (path, label)
+
+
+def is_table(lines: Iterable[str]) -> bool:
+    """Whether the first lines of a list are rows of a table, such as `1.jpg,cat`, and not paths with the number of a class."""
+    filled = [line for line in lines if line.strip()]
+    ends = [entry[0][-1:] for line in filled if (entry := labelled_line(line)) and "\t" not in line]
+    common = set(DELIMITERS).intersection(*(set(DELIMITERS) & set(line) for line in filled)) if filled else set()
+    return bool(common) and all(end in common for end in ends)
 
 
 def readable(name: str) -> str:

@@ -126,8 +126,12 @@ class ClassificationDatasetForm(FormModel):
     textfile_local_test_images: str = option("", "Test list", _LIST, widget="path")
     textfile_test_folder: str = option("", "Test folder", _BASE, widget="path")
     textfile_shuffle: bool = option(True, "Shuffle", "Mix the order of each list.")
-    textfile_labels_file: str = option("", "Labels", "One class name a line; the first line is class 0.", widget="upload")
-    textfile_local_labels_file: str = option("", "Labels", "One class name a line; the first line is class 0.", widget="path")
+    textfile_labels_file: str = option("", "Labels", _LABELS, widget="upload")
+    textfile_local_labels_file: str = option("", "Labels", _LABELS, widget="path")
+    textfile_pct_val: float = option(0, "For validation (%)", _LIST_PCT, ge=0, le=100)
+    textfile_pct_test: float = option(0, "For testing (%)", _LIST_PCT, ge=0, le=100)
+    textfile_image_column: str = option("", "Column of the picture", _COLUMN, advanced=True)
+    textfile_class_column: str = option("", "Column of the class", _COLUMN, advanced=True)
 
     encoding: str = option(
         "auto",
@@ -164,7 +168,12 @@ class ClassificationDatasetForm(FormModel):
         return ("train", *(stage for stage in STAGES[1:] if getattr(self, f"has_{stage}_folder")))
 
     def percentages(self) -> dict[str, float]:
-        """Share of the training folder that goes to `val` and `test`; 0 where that split has its own folder."""
+        """Share of the training folder or list that goes to `val` and `test`; 0 where that split has its own."""
+        if self.method == "textfile":
+            return {
+                "val": 0.0 if self.textfile_use_val else self.textfile_pct_val,
+                "test": 0.0 if self.textfile_use_test else self.textfile_pct_test,
+            }
         return {
             "val": 0.0 if self.has_val_folder else self.folder_pct_val,
             "test": 0.0 if self.has_test_folder else self.folder_pct_test,
@@ -222,12 +231,12 @@ def _check_percentages(form: ClassificationDatasetForm) -> Found:
     total = sum(shares.values())
     if total < 100:
         return {}
-    field_name = "folder_pct_val" if shares["val"] else "folder_pct_test"
+    field_name = f"{form.method}_pct_{'val' if shares['val'] else 'test'}"
     return {field_name: [f"Validation and test take {total:g} %, which leaves nothing to train on. Stay below 100 %."]}
 
 
 def _check_lists(service: Service, form: ClassificationDatasetForm) -> Found:
-    errors: Found = {}
+    errors = _check_percentages(form)
     labels = _check_labels(service, form, errors)
     for stage in form.list_stages():
         list_name, folder_name = form.list_field(f"{stage}_images"), f"textfile_{stage}_folder"
@@ -248,6 +257,8 @@ def _check_lists(service: Service, form: ClassificationDatasetForm) -> Found:
 def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Found) -> int | None:
     """Number of classes in the labels file, None (and a message in `errors`) when it cannot be used."""
     name = form.list_field("labels_file")
+    if not getattr(form, name) and _is_table(service, form):
+        return None
     try:
         path = _list_file(service, form, name)
     except FormErrors as error:
@@ -258,6 +269,14 @@ def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Fou
         errors[name] = [f"{path.name} names {counted(count, 'class', 'classes')}; at least two are needed, one a line."]
         return None
     return count
+
+
+def _is_table(service: Service, form: ClassificationDatasetForm) -> bool:
+    """Whether the training list is a table, which may name the classes itself."""
+    try:
+        return folder_checks.is_table_file(_list_file(service, form, form.list_field("train_images")))
+    except FormErrors:
+        return False
 
 
 def _list_file(service: Service, form: ClassificationDatasetForm, name: str) -> Path:

@@ -52,7 +52,7 @@ def test_several_labels_at_once(tmp_path: Path, lines: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [("b,x", "'x' is no number"), ("b,nan", "'nan' is no number"), ("b", "columns"), ("z,4", "no picture 'z'")],
+    [("b,x", "'x' is no number"), ("b,nan", "'nan' is no number"), ("b", "columns"), ("z,4", "No picture 'z'")],
 )
 def test_lines_that_cannot_be_used_are_listed(tmp_path: Path, line: str, reason: str) -> None:
     run = make(tmp_path, "file,age", "a,3", line)

@@ -1,11 +1,12 @@
-"""Pictures named by text files, `path class-number` a line, with a file of class names."""
+"""Pictures named by text files: `path class-number` a line with a file of class names, or a table of pictures and classes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,20 +16,32 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
 from digits.extensions.data.classification.lists import ListFile, read_labels, read_lines
+from digits.extensions.data.classification.split import by_group, stratified
+from digits.extensions.data.classification.table import ClassTable, read_classes
+from digits.extensions.data.files.listing import pictures_below
+from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.text import lines_naming_files
+from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.source import Options, ReportProblem
-from digits.utils.names import is_address, labelled_line
+from digits.utils.names import is_address, is_table, labelled_line
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
 GRAMMAR = "Expected is a path, a space and the number of a class on each line, e.g. `cats/1.jpg 0`."
+TABLE_LINES = 100  # that tell a table from a list of paths
 LISTED_LINES = 1000  # bad lines that are named; the others are counted
 
 
 @dataclass(frozen=True)
 class TextFileOptions(ClassificationOptions):
-    """Lists of `path class-number`; uploaded ones, or with `textfile_use_local_files` those of the server."""
+    """Lists of `path class-number`, or tables of pictures and classes; uploaded ones, or with `textfile_use_local_files` those of
+    the server. The shares are taken from the training list, for splits without a list."""
 
     textfile_use_local_files: bool = False
     textfile_shuffle: bool = True
+    textfile_image_column: str = ""
+    textfile_class_column: str = ""
+    textfile_pct_val: float = 0.0
+    textfile_pct_test: float = 0.0
     textfile_use_val: bool = False
     textfile_use_test: bool = False
     textfile_train_folder: str = ""
@@ -59,13 +72,13 @@ class TextFileIngestion(ClassificationSource):
         return "Classification (text files)"
 
     def prepare(self, report: ReportProblem) -> None:
-        labels_file = self._file("labels_file")
-        labels = read_labels(labels_file)
-        if len(labels) < 2:
-            raise DataError(f"{labels_file.name} names {len(labels)} classes.", advice="At least two are needed, one a line.")
-        self.keep_labels(labels)
+        findings = Findings(report)
+        tables = {stage: table for stage in self._stages() if (table := self._table(stage, findings)) is not None}
+        self.keep_labels(self._labels(tables))
         for stage in self._stages():
-            self._prepare_stage(stage, len(labels), report)
+            self._prepare_stage(stage, tables.get(stage), findings, report)
+        findings.finish()
+        self._hold_out()
         self.choose_preparation(report)
 
     def relative(self, path: str) -> str:
@@ -78,18 +91,75 @@ class TextFileIngestion(ClassificationSource):
     def _stages(self) -> list[str]:
         return [TRAIN_DB, *(stage for stage in STAGES[1:] if getattr(self.options, f"textfile_use_{SHORT[stage]}"))]
 
-    def _file(self, name: str) -> Path:
+    def _given(self, name: str) -> str:
         local = "local_" if self.options.textfile_use_local_files else ""
-        path = Path(getattr(self.options, f"textfile_{local}{name}"))
+        return str(getattr(self.options, f"textfile_{local}{name}"))
+
+    def _file(self, name: str) -> Path:
+        path = Path(self._given(name))
         if not path.is_file():
             raise DataError(f"The text file {path} does not exist.", advice="Upload it again, or correct its path.")
         return path
 
-    def _prepare_stage(self, stage: str, classes: int, report: ReportProblem) -> None:
+    def _labels(self, tables: dict[str, ClassTable]) -> list[str]:
+        """The classes of the labels file; without one those that the training table names. Raises DataError."""
+        if TRAIN_DB in tables and not self._given("labels_file"):
+            table = tables[TRAIN_DB]
+            if len(table.labels) < 2:
+                raise DataError(f"{table.path} names one class, {table.labels[0]!r}.", advice="At least two are needed.")
+            return table.labels
+        file = self._file("labels_file")
+        labels = read_labels(file)
+        if len(labels) < 2:
+            raise DataError(f"{file.name} names {len(labels)} classes.", advice="At least two are needed, one a line.")
+        return labels
+
+    def _table(self, stage: str, findings: Findings) -> ClassTable | None:
+        """The table of a stage; None where its file is a list of paths."""
         source = self._file(f"{SHORT[stage]}_images")
-        target = self.job_folder / LIST_FILES[stage]
-        scan = target.with_name(f".scan-{SHORT[stage]}.txt")
-        if not self.write_lines(scan, self._lines(source, stage, classes, report)):
+        if not is_table(islice(lines_naming_files(source), TABLE_LINES)):
+            return None
+        base, allowed = self._base(source, stage), self.confinement()
+        pictures = [path for path in pictures_below(base) if allowed.allows(path)]
+        o = self.options
+        names = FileNames(base, pictures)
+        return read_classes(str(source), names, o.textfile_image_column, o.textfile_class_column, findings, stage)
+
+    def _hold_out(self) -> None:
+        """Give the splits without a list their shares of the training list."""
+        o = self.options
+        shares = [
+            0.0 if stage in self._stages() else share
+            for stage, share in zip(STAGES[1:], (o.textfile_pct_val, o.textfile_pct_test), strict=True)
+        ]
+        if not any(shares):
+            return
+        scan = (self.job_folder / LIST_FILES[TRAIN_DB]).rename(self._scan_file(TRAIN_DB))
+        with closing(ListFile(scan)) as lines:
+            classes = np.array([entry[1] for entry in lines], np.int32)
+            rng = np.random.default_rng([o.seed, len(STAGES)])
+            if o.group_pattern:
+                texts = [self.group_of(path) or f"\0{row}" for row, (path, _) in enumerate(lines)]
+                stages = by_group(classes, np.unique(texts, return_inverse=True)[1], shares[0], shares[1], rng)
+            else:
+                stages = stratified(classes, shares[0], shares[1], rng)
+            for number, stage in enumerate(STAGES):
+                rows = np.flatnonzero(stages == number)
+                if len(rows) or stage == TRAIN_DB:
+                    self.write_lines(self.job_folder / LIST_FILES[stage], (lines.line(int(row)) for row in rows))
+        scan.unlink()
+
+    def _scan_file(self, stage: str) -> Path:
+        return self.job_folder / f".scan-{SHORT[stage]}.txt"
+
+    def _prepare_stage(self, stage: str, table: ClassTable | None, findings: Findings, report: ReportProblem) -> None:
+        source = self._file(f"{SHORT[stage]}_images")
+        target, scan = self.job_folder / LIST_FILES[stage], self._scan_file(stage)
+        if table is not None:
+            lines: Iterable[str] = (f"{path} {number}" for path, number in table.numbered(self.class_labels, findings, stage))
+        else:
+            lines = self._lines(source, stage, len(self.class_labels), report)
+        if not self.write_lines(scan, lines):
             raise DataError(f"{source.name} has no valid line.{self.first_refusal}", advice=GRAMMAR)
         if self.options.textfile_shuffle:
             self._shuffle(scan, target, stage)

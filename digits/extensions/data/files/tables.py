@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from digits.errors import DataError
 from digits.extensions.data.files.text import read_text
+from digits.utils.names import DELIMITERS
 
-DELIMITERS = ",;\t"
 QUOTED = re.compile(r'"[^"]*"')
 WITH_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")  # 1,5 or 1.234,5
 

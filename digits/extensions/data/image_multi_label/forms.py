@@ -17,7 +17,16 @@ class DatasetForm(RegressionForm):
     GROUPS: ClassVar[Any] = (  # type: ignore[misc]
         (
             "Pictures and labels",
-            ("image_folder", "label_source", "values_file", "image_column", "value_columns", "folder_pct_val", "folder_pct_test"),
+            (
+                "image_folder",
+                "label_source",
+                "values_file",
+                "image_column",
+                "value_columns",
+                "label_separator",
+                "folder_pct_val",
+                "folder_pct_test",
+            ),
         ),
         *((title, fields) for title, fields in RegressionForm.GROUPS if title != "Pictures and numbers"),
     )

@@ -9,10 +9,11 @@ import numpy as np
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
+from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.image_regression.separators import AUTOMATIC
 from digits.extensions.data.image_regression.table import Table, Wanted, read_table
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.names import PictureNames
 from digits.extensions.data.images.options import ImageOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
 from digits.extensions.data.images.splitting import drawn, group_finder
@@ -31,6 +32,7 @@ class RegressionOptions(ImageOptions):
     value_kind: str = "numbers"  # numbers | labels
     image_column: str = ""
     value_columns: Words = ()
+    label_separator: str = AUTOMATIC  # one of `separators.MARKS`, "blank" or "none"
     val_image_folder: str = ""
     val_values_file: str = ""
     test_image_folder: str = ""
@@ -62,7 +64,7 @@ class DataIngestion(ImageSource):
         for stage, prefix in OTHERS.items():
             if file := getattr(self.options, f"{prefix}_values_file"):
                 folder = getattr(self.options, f"{prefix}_image_folder") or self.options.image_folder
-                table = self._table(folder, file, stage, findings, train.columns)
+                table = self._table(folder, file, stage, findings, train)
                 entries[stage] = [[picture, values] for picture, values in table.rows]
         return entries
 
@@ -87,16 +89,14 @@ class DataIngestion(ImageSource):
     def are_labels(self) -> bool:
         return self.options.value_kind == "labels"
 
-    def _table(self, folder: str, file: str, stage: str, findings: Findings, known: list[str] | None = None) -> Table:
+    def _table(self, folder: str, file: str, stage: str, findings: Findings, known: Table | None = None) -> Table:
         root = folder.rstrip("/")
-        names = PictureNames(root, self.pictures_in(root, findings, stage))
-        wanted = Wanted(self.options.image_column, self.options.value_columns, self.are_labels)
-        table = read_table(self.file_at(file), names, wanted, findings, stage, known or ())
-        if known is not None and len(table.columns) != len(known):
-            raise DataError(
-                f"{file} has {len(table.columns)} columns of values, the training file {len(known)}.",
-                advice="Give both files the same columns.",
-            )
+        names = FileNames(root, self.pictures_in(root, findings, stage))
+        o = self.options
+        wanted = Wanted(o.image_column, o.value_columns, self.are_labels, o.label_separator)
+        table = read_table(self.file_at(file), names, wanted, findings, stage, known.columns if known is not None else ())
+        if known is not None:
+            _check_columns(table, known, file)
         return table
 
     def _keep(self, train: Table) -> None:
@@ -116,3 +116,18 @@ class DataIngestion(ImageSource):
         numbers = drawn([find(picture) for picture, _ in table.rows], val, test, self.options.seed)
         rows = [[picture, values] for picture, values in table.rows]
         return {stage: [r for r, n in zip(rows, numbers, strict=True) if n == i] for i, stage in enumerate(STAGES)}
+
+
+def _check_columns(table: Table, known: Table, file: str) -> None:
+    """Values of the one column are never taken for those of another. Raises DataError."""
+    if len(table.columns) != len(known.columns):
+        raise DataError(
+            f"{file} has {len(table.columns)} columns of values, the training file {len(known.columns)}.",
+            advice="Give both files the same columns.",
+        )
+    if table.columns != known.columns and table.has_names and known.has_names:
+        raise DataError(
+            f"The columns of values in {file} are {', '.join(table.columns)}, those of the training file "
+            f"{', '.join(known.columns)}.",
+            advice="Give both files the same columns; their order does not matter.",
+        )

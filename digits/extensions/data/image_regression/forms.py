@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wtforms import validators
 
+from digits.extensions.data.image_regression.separators import AUTOMATIC, BLANK, NONE
 from digits.extensions.data.images.form_parts import (
     CONVERSIONS,
     RESIZE_MODES,
@@ -19,6 +20,12 @@ from digits.extensions.data.images.form_parts import (
 )
 from digits.utils import forms
 
+SEPARATORS = [
+    (AUTOMATIC, "Seen from the column"),
+    *(("|", "|"), (";", ";"), (",", ","), ("+", "+")),
+    (BLANK, "Blank"),
+    (NONE, "Nothing: one label each"),
+]
 SPLIT_GROUP = "Other splits"
 
 
@@ -32,7 +39,16 @@ class DatasetForm(ImageForm):
     GROUPS = (
         (
             "Pictures and numbers",
-            ("image_folder", "values_file", "value_kind", "image_column", "value_columns", "folder_pct_val", "folder_pct_test"),
+            (
+                "image_folder",
+                "values_file",
+                "value_kind",
+                "image_column",
+                "value_columns",
+                "label_separator",
+                "folder_pct_val",
+                "folder_pct_test",
+            ),
         ),
         (
             SPLIT_GROUP,
@@ -57,6 +73,12 @@ class DatasetForm(ImageForm):
     )
     value_columns = forms.StringField(
         "Columns of the values", default="", tooltip="Names, separated by commas. Blank: all others."
+    )
+    label_separator = forms.SelectField(
+        "Between the labels of a picture",
+        choices=SEPARATORS,
+        default=AUTOMATIC,
+        tooltip="Only for a column of names: what separates them, for the whole column.",
     )
     folder_pct_val = percent_field("% for validation", 10, "So many of the pictures are held out.")
     folder_pct_test = percent_field("% for testing", 0, "So many of the pictures are kept for a last test.")

@@ -1,159 +1,158 @@
-"""From a CSV file to numbers for each picture: one or several columns, columns of 0 and 1, or a column of label names."""
+"""From a table to numbers for each picture: one or several columns, columns of 0 and 1, or a column of label names."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
-from digits.extensions.data.files.tables import read_rows
+from digits.extensions.data.files.columns import Line, PictureTable, read_pictures
+from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.image_regression.separators import AUTOMATIC, BLANK, NONE, separator_of, words_of
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.names import PictureNames
 
-IMAGE = ("image", "filename", "file", "path", "file_name", "image_path", "name", "id")
-SEPARATORS = re.compile(r"[|;+]|\s+")
+LABELS = ("labels", "findinglabels", "label", "tags", "tag", "classes", "class", "categories", "category", "attributes", "target")
 FORM = "Expected is one picture a line: its name and a number in each column."
 
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers of each picture (in the order of the file) and what they are called."""
+    """Numbers of each picture (in the order of the file) and what they are called; made up where the file does not say it."""
 
     columns: list[str]
     rows: list[tuple[str, list[float]]]
+    has_names: bool = True
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the form says: the column of the picture, those of the values (empty: all others), whether they are labels."""
+    """What the form says: the column of the picture, those of the values (empty: all others that hold some), whether they are
+    labels, and what stands between the labels of a picture."""
 
     image: str = ""
     values: tuple[str, ...] = ()
     labels: bool = False
+    separator: str = AUTOMATIC
 
 
-def read_table(
-    path: str, names: PictureNames, wanted: Wanted, findings: Findings, stage: str, known: Sequence[str] = ()
-) -> Table:
-    """Read a file; lines that cannot be used are noted. `known` are the label names of the training file. Raises DataError."""
-    lines = list(read_rows(path))
-    if not lines:
-        raise DataError(f"{path} is empty.", advice=FORM)
-    header, body = _header(lines)
-    image = _image_column(header, wanted, path)
-    values = _value_columns(header, image, wanted, path)
-    if wanted.labels and len(values) == 1 and not _are_numbers(body, values):
-        return _named_labels(path, names, body, (image, values[0]), findings, stage, known)
-    rows = []
-    for number, cells in body:
-        picture = _picture(cells, image, names, path, number, findings, stage)
-        found = _numbers(cells, values, wanted.labels) if picture else "unknown"
-        if isinstance(found, str):
-            if picture:
-                findings.add("annotation", f"{','.join(cells)[:100]!r}: {found} Left out.", path, stage, number, lost=True)
-        elif picture:
-            rows.append((picture, found))
-    return _checked(Table([header[place] for place in values], rows), path)
-
-
-def _header(lines: list[tuple[int, list[str]]]) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Column names; made up where the first line already holds numbers."""
-    first = lines[0][1]
-    if any(_number(cell) is not None for cell in first[1:]) or len(lines) == 1:
-        return ["image", *(f"value {place}" for place in range(1, len(first)))], lines
-    return first, lines[1:]
-
-
-def _image_column(header: list[str], wanted: Wanted, path: str) -> int:
-    if wanted.image:
-        return _place(header, wanted.image, path)
-    lowered = [name.lower() for name in header]
-    return next((lowered.index(name) for name in IMAGE if name in lowered), 0)
-
-
-def _value_columns(header: list[str], image: int, wanted: Wanted, path: str) -> list[int]:
-    places = [_place(header, name, path) for name in wanted.values] or [i for i in range(len(header)) if i != image]
-    if not places:
-        raise DataError(f"{path} has no column of values beside the picture's name.", advice=FORM)
-    return places
-
-
-def _place(header: list[str], name: str, path: str) -> int:
-    if name not in header:
-        raise DataError(f"{path} has no column {name!r}; it has {', '.join(header)}.", advice="Correct the column's name.")
-    return header.index(name)
-
-
-def _picture(
-    cells: list[str], image: int, names: PictureNames, path: str, number: int, findings: Findings, stage: str
-) -> str | None:
-    name = cells[image] if len(cells) > image else ""
-    found = names.find(name) if name else None
-    if found is None:
-        findings.add("pair", f"The folder has no picture {name!r}; the line is left out.", path, stage, number, lost=True)
+def read_table(path: str, names: FileNames, wanted: Wanted, findings: Findings, stage: str, known: Sequence[str] = ()) -> Table:
+    """Read a file; lines that cannot be used are noted. `known` are the names of the training file's columns or, where `wanted`
+    is labels, of its labels. Raises DataError."""
+    table = read_pictures(path, names, wanted.image, FORM)
+    reader = _Reader(table, wanted, findings, stage)
+    columns = [table.place(name) for name in wanted.values]
+    if wanted.labels:
+        found = reader.labels(columns or reader.flags(), known)
+    else:
+        found = reader.numbers(columns or reader.numeric(), known)
+    if not found.rows:
+        raise DataError(f"No line of {path} could be used.{findings.first_of(('pair', 'annotation'))}", advice=FORM)
     return found
 
 
-def _numbers(cells: list[str], places: list[int], labels: bool) -> list[float] | str:
-    """The values of a line, or why there are none."""
-    if len(cells) <= max(places):
-        return f"It has {len(cells)} columns, {max(places) + 1} are needed."
-    values = []
-    for place in places:
-        value = _number(cells[place])
-        if value is None or not math.isfinite(value):
-            return f"{cells[place]!r} is no number."
-        if labels and value not in (0, 1):
-            return f"{cells[place]!r} is neither 0 nor 1."
-        values.append(value)
-    return values
+class _Reader:
+    """Reads one table."""
 
+    def __init__(self, table: PictureTable, wanted: Wanted, findings: Findings, stage: str) -> None:
+        self.table, self.wanted, self.findings, self.stage = table, wanted, findings, stage
 
-def _named_labels(
-    path: str,
-    names: PictureNames,
-    body: list[tuple[int, list[str]]],
-    places: tuple[int, int],
-    findings: Findings,
-    stage: str,
-    known: Sequence[str],
-) -> Table:
-    """A column such as `cat;indoors`: one number 0 or 1 for each label that occurs."""
-    image, column = places
-    found = [(number, cells, _words(cells, column)) for number, cells in body]
-    labels = list(known) or sorted({word for _, _, words in found for word in words})
-    rows = []
-    for number, cells, words in found:
-        picture = _picture(cells, image, names, path, number, findings, stage)
-        unknown = sorted(words - set(labels))
-        if unknown:
-            findings.add(
-                "unknown-class", f"The training file has no label {unknown[0]!r}; it does not count.", path, stage, number
+    # -- which columns ------------------------------------------------------------------------------------------
+
+    def numeric(self) -> list[int]:
+        """The columns of values: those with numbers. Raises DataError."""
+        columns = [place for place in self.table.others if self._has_numbers(place)]
+        if not columns:
+            raise DataError(f"{self.table.path} has no column of numbers beside the picture's name.", advice=FORM)
+        for place in (place for place in self.table.others if place not in columns):
+            reason = (
+                f"The column {self.table.names[place]!r} holds no number; it is no value. Name the columns of values in the form."
             )
-        if picture:
-            rows.append((picture, [float(label in words) for label in labels]))
-    return _checked(Table(labels, rows), path)
+            self.findings.add("column", reason, self.table.path, self.stage)
+        return columns
 
+    def flags(self) -> list[int]:
+        """The columns of labels: all of 0 and 1, else the one with the names. Raises DataError where several may be that."""
+        table = self.table
+        if found := [place for place in table.others if self._are_flags(place)]:
+            return found
+        texts = [place for place in table.others if not self._has_numbers(place)] or table.others
+        place = texts[0] if len(texts) == 1 else table.known(LABELS)
+        if place is None:
+            raise DataError(
+                f"{table.path} has no columns of 0 and 1, and {len(texts)} that may hold the labels: "
+                f"{', '.join(table.names[one] for one in texts) or 'none'}.",
+                advice="Name the column of the labels in the form.",
+            )
+        return [place]
 
-def _words(cells: list[str], column: int) -> set[str]:
-    text = cells[column] if len(cells) > column else ""
-    return {word for word in SEPARATORS.split(text) if word}
+    def _has_numbers(self, place: int) -> bool:
+        return any(self.table.number(cells, place) is not None for _, cells in self.table.lines)
 
+    def _are_flags(self, place: int) -> bool:
+        values = [self.table.number(cells, place) for _, cells in self.table.lines if self.table.cell(cells, place)]
+        return bool(values) and all(value in (0, 1) for value in values)
 
-def _are_numbers(body: list[tuple[int, list[str]]], places: list[int]) -> bool:
-    return all(_number(cells[place]) is not None for _, cells in body for place in places if place < len(cells))
+    # -- what they hold -----------------------------------------------------------------------------------------
 
+    def numbers(self, columns: list[int], known: Sequence[str]) -> Table:
+        """One number a column, in the order of `known` where these are the same."""
+        names = self.table.names
+        if sorted(known) == sorted(names[place] for place in columns):
+            columns = [self.table.place(name) for name in known]
+        rows = []
+        for line in self.table.lines:
+            values = self._numbers(line[1], columns)
+            if isinstance(values, str):
+                shown = self.table.table.delimiter.join(line[1])[:100]
+                self.findings.add("annotation", f"{shown!r}: {values} Left out.", self.table.path, self.stage, line[0], lost=True)
+            elif picture := self._picture(line):
+                rows.append((picture, values))
+        return Table([names[place] for place in columns], rows, self.table.has_names)
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    def labels(self, columns: list[int], known: Sequence[str]) -> Table:
+        """A number 0 or 1 for each label: of each column, or for each name that a column has."""
+        if len(columns) > 1 or self._are_flags(columns[0]):
+            return self.numbers(columns, known)
+        column = columns[0]
+        cells = [self.table.cell(row, column) for _, row in self.table.lines]
+        separator = separator_of(cells) if self.wanted.separator == AUTOMATIC else self.wanted.separator
+        self._say(column, separator, cells)
+        found = [set(words_of(cell, separator)) for cell in cells]
+        labels = list(known) or sorted({word for words in found for word in words})
+        rows = []
+        for line, words in zip(self.table.lines, found, strict=True):
+            if unknown := sorted(words - set(labels)):
+                reason = f"The training file has no label {unknown[0]!r}; it does not count."
+                self.findings.add("unknown-class", reason, self.table.path, self.stage, line[0])
+            if picture := self._picture(line):
+                rows.append((picture, [float(label in words) for label in labels]))
+        return Table(labels, rows)
 
+    def _say(self, column: int, separator: str, cells: Sequence[str]) -> None:
+        """Blanks in names may mean either: how they were read."""
+        if self.wanted.separator != AUTOMATIC or not any(" " in cell for cell in cells) or separator not in (NONE, BLANK):
+            return
+        example = next(cell for cell in cells if " " in cell)
+        how = "one label" if separator == NONE else f"the labels {', '.join(words_of(example, separator))}"
+        reason = (
+            f"{example!r} in the column {self.table.names[column]!r} is read as {how}. Say in the form what separates labels."
+        )
+        self.findings.add("column", reason, self.table.path, self.stage)
 
-def _checked(table: Table, path: str) -> Table:
-    if not table.rows:
-        raise DataError(f"No line of {path} could be used.", advice=FORM)
-    return table
+    def _picture(self, line: Line) -> str:
+        return self.table.picture(line, self.findings, self.stage)
+
+    def _numbers(self, cells: Sequence[str], columns: Sequence[int]) -> list[float] | str:
+        """The values of a line, or why there are none."""
+        if len(cells) <= max(columns):
+            return f"It has {len(cells)} columns, {max(columns) + 1} are needed."
+        values = []
+        for place in columns:
+            value = self.table.number(cells, place)
+            if value is None or not math.isfinite(value):
+                return f"{cells[place]!r} is no number."
+            if self.wanted.labels and value not in (0, 1):
+                return f"{cells[place]!r} is neither 0 nor 1."
+            values.append(value)
+        return values
