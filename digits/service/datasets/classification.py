@@ -55,7 +55,13 @@ _PCT = "Taken from each class, so that every split has the same mix of classes."
 _MIN = "A class with fewer pictures is left out, with a warning."
 _MAX = "Blank: no limit. Otherwise so many are drawn at random from each class."
 _SAME_LAYOUT = "Laid out like the training folder; sub-folders that it does not have there are ignored."
-_LIST = "One picture a line: its path, a space, the number of its class (0, 1, …)."
+_LIST = (
+    "One picture a line: its path, a space, the number of its class (0, 1, …); or a table (CSV) of pictures and classes, such as "
+    "id,label, with names for the classes if you like."
+)
+_LIST_PCT = "Taken from each class of the training list, for lack of a list."
+_LABELS = "One class name a line; the first line is class 0. A table of names needs none."
+_COLUMN = "Of a table: the name of the column. Blank: seen from the table."
 _BASE = "Folder that relative paths in the list start from."
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.files.confine import readable_folder
-from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file, labelled_line
+from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file, is_table, labelled_line
 from digits.utils.values import counted
 
 SCAN_SECONDS = 1.5
 MAX_CLASSES_LISTED = 1000
 LIST_LINES = 200_000
+TABLE_LINES = 100  # that tell a table from a list of paths
 Errors = dict[str, list[str]]
 
 
@@ -57,20 +60,31 @@ def scan_folder(path: Path, seconds: float = SCAN_SECONDS) -> FolderScan:
 
 @dataclass(frozen=True)
 class ListScan:
-    """The valid lines of a text file, the others (skipped when the data set is made), and pictures per class number."""
+    """The valid lines of a text file, the others (skipped when the data set is made), and pictures per class number; of a `table`
+    only the lines."""
 
     path: str
     valid: int = 0
     other: int = 0
     classes: dict[int, int] = field(default_factory=dict)
     complete: bool = True
+    table: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
+def is_table_file(path: Path) -> bool:
+    """Whether a list of pictures is a table, such as `id,label` a line."""
+    with contextlib.closing(read_lines(path)) as lines:
+        return is_table(islice(lines, TABLE_LINES))
+
+
 def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:
-    """Read at most `most` lines of a list of pictures."""
+    """Read at most `most` lines of a list of pictures; of a table they are only counted."""
+    if is_table_file(path):
+        rows = sum(1 for line in islice(read_lines(path), most) if line.strip())
+        return ListScan(str(path), rows, complete=rows < most, table=True)
     valid = other = 0
     classes: dict[int, int] = {}
     for number, line in enumerate(read_lines(path)):
@@ -121,6 +135,8 @@ def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
 
 def check_lines(path: Path, labels: int | None) -> list[str]:
     valid = 0
+    if is_table_file(path):
+        return []
     for number, line in enumerate(read_lines(path), start=1):
         entry = labelled_line(line)
         if entry is None:
@@ -138,7 +154,7 @@ def check_lines(path: Path, labels: int | None) -> list[str]:
     return [f"{path.name} has no valid line. Expected is a path, a space and the number of a class, e.g. cats/1.jpg 0."]
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Generator[str]:
     """Lines of a text file without their ends; bytes that are not UTF-8 come as surrogates, a byte order mark is dropped."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as handle:
         for line in handle:

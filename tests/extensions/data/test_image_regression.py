@@ -78,3 +78,73 @@ def test_a_validation_file_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text("file,age,size\nc,5,6\n")
     with pytest.raises(DataError, match="2 columns of values, the training file 1"):
         make(tmp_path, "file,age", "a,3", val_values_file=str(tmp_path / "val.csv"))
+
+
+def test_regression_labels_with_spaces(tmp_path: Path) -> None:
+    findings = ("a,Cardiomegaly|Pleural Effusion", "b,No Finding", "c,Pleural Effusion", "d,Cardiomegaly")
+    run = make(tmp_path, "Image Index,Finding Labels", *findings, value_kind="labels")
+    assert run.info.class_labels == ("Cardiomegaly", "No Finding", "Pleural Effusion")
+    assert numbers(run) == [[1, 0, 1], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    run = make(tmp_path, ",image,age", "0,a.png,40", "1,b.png,41")
+    assert (run.info.extra["columns"], numbers(run)) == (["age"], [[40.0], [41.0]])
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (("No Finding", "Pleural Effusion"), ("No Finding", "Pleural Effusion")),
+        (("cat;big dog", "big dog"), ("big dog", "cat")),
+        (("cat+dog|red", "dog"), ("cat+dog", "dog", "red")),
+        (("clear primary", "clear water", "water primary", "water"), ("clear", "primary", "water")),
+        (('"cat, big dog"', "cat"), ("big dog", "cat")),
+    ],
+)
+def test_one_separator_for_the_whole_column(tmp_path: Path, cells: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    lines = (f"{name},{cell}" for name, cell in zip("abcd", cells, strict=False))
+    assert make(tmp_path, "file,tags", *lines, value_kind="labels").info.class_labels == labels
+
+
+def test_the_form_says_what_separates(tmp_path: Path) -> None:
+    lines = ("file,tags", "a,cat indoors", "b,dog outdoors")
+    run = make(tmp_path, *lines, value_kind="labels")
+    assert run.info.class_labels == ("cat indoors", "dog outdoors")
+    assert ["read as one label" in problem["reason"] for problem in run.problems()] == [True]
+    blank = make(tmp_path, *lines, value_kind="labels", label_separator="blank")
+    assert (blank.info.class_labels, blank.problems()) == (("cat", "dog", "indoors", "outdoors"), [])
+
+
+def test_csv_regression_other_folder(tmp_path: Path) -> None:
+    """Pictures of another folder are never taken for those that a table names."""
+    for seed, name in enumerate(("left/0", "left/1", "right/2")):
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(tmp_path / "p" / f"{name}.png")
+    lines = ("image,angle", "left/0.png,1", "right/0.png,-5", "left/1.png,2", "left/2.png,7")
+    run = make(tmp_path, *lines, image_folder=str(tmp_path / "p"))
+    assert numbers(run) == [[1.0], [2.0]]
+    assert [problem["entry"].rpartition("line ")[2] for problem in run.problems()] == ["3", "5"]
+
+
+def test_columns_are_told_by_what_they_hold(tmp_path: Path) -> None:
+    """regression_csvs: text with a line break in its cell is no value; years may be names of columns."""
+    run = make(tmp_path, "image,note,age", 'a.png,"x', 'y",1', "b.png,z,2", "c.png,z,3")
+    assert (run.info.extra["columns"], numbers(run)) == (["age"], [[1.0], [2.0], [3.0]])
+    assert [problem["kind"] for problem in run.problems()] == ["column"]
+    assert make(tmp_path, "picture,2019,2020", "a,1,2").info.extra["columns"] == ["2019", "2020"]
+    assert numbers(make(tmp_path, "file;age", "a;1,5", "b;1.234,5")) == [[1.5], [1234.5]]
+    assert numbers(make(tmp_path, "id,score,name", "7,1,a", "9,2,b", value_columns="score")) == [[1.0], [2.0]]
+
+
+def test_columns_of_another_order_or_name(tmp_path: Path) -> None:
+    (tmp_path / "val.csv").write_text("file,size,age\nc,6,5\n")
+    run = make(tmp_path, "file,age,size", "a,3,4", val_values_file=str(tmp_path / "val.csv"))
+    assert run.reader("val").labels([0]).tolist() == [[5.0, 6.0]]
+    (tmp_path / "val.csv").write_text("file,weight,age\nc,6,5\n")
+    with pytest.raises(DataError, match=r"are weight, age, those of the training file age, size"):
+        make(tmp_path, "file,age,size", "a,3,4", val_values_file=str(tmp_path / "val.csv"))
+
+
+def test_labels_beside_other_columns(tmp_path: Path) -> None:
+    run = make(tmp_path, "file,age,big,red", "a,40,1,0", "b,41,1,1", value_kind="labels")
+    assert (run.info.class_labels, numbers(run)) == (("big", "red"), [[1, 0], [1, 1]])
+    with pytest.raises(DataError, match="2 that may hold the labels: who, where"):
+        make(tmp_path, "file,who,where", "a,x,y", value_kind="labels")

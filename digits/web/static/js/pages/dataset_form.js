@@ -143,7 +143,9 @@ function checkList(name) {
   check(note, name, form.dataset.checkList, (found) => {
     note.classList.add(found.valid ? "good" : "bad");
     const other = found.other ? `, ${number(found.other)} lines cannot be used` : "";
-    note.textContent = `${number(found.valid)} pictures of ${Object.keys(found.classes).length} classes${other}`;
+    note.textContent = found.table
+      ? `A table of ${number(found.valid)} lines`
+      : `${number(found.valid)} pictures of ${Object.keys(found.classes).length} classes${other}`;
   });
 }
 

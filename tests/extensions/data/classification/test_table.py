@@ -1,0 +1,125 @@
+"""Classification from tables of pictures and class names, as contests give them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digits.errors import DataError
+from digits.utils.names import is_table
+from tests.ingest.making import TEXTFILE, Run, make, picture
+
+
+def run_of(tmp_path: Path, text: str, names: str = "x0.jpg x1.jpg x2.jpg x3.jpg", **more: Any) -> Run:
+    root = tmp_path / "train"
+    for seed, name in enumerate(names.split()):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(root / name)
+    (tmp_path / "list.csv").write_text(text, encoding="utf-8")
+    values = {"textfile_use_local_files": True, "textfile_local_train_images": str(tmp_path / "list.csv")}
+    values |= {"textfile_train_folder": str(root), "textfile_shuffle": False}
+    return make(tmp_path / "out", TEXTFILE, **{**values, **more})
+
+
+def classes(run: Run) -> dict[str, str]:
+    """Class name by file name, out of the records."""
+    reader, labels = run.reader(), run.info.class_labels
+    rows = range(len(reader))
+    paths = reader.column("source", rows)
+    return {Path(path).name: labels[number] for path, number in zip(paths, reader.labels(rows).tolist(), strict=True)}
+
+
+CAT_AND_DOG = {"x0.jpg": "cat", "x1.jpg": "dog", "x2.jpg": "cat", "x3.jpg": "dog"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,breed\nx0,cat\nx1,dog\nx2,cat\nx3,dog\n",
+        "x0.jpg;cat\nx1.jpg;dog\nx2.jpg;cat\nx3.jpg;dog\n",
+        ",file name,label,fold\n0,x0.jpg,cat,1\n1,x1.jpg,dog,1\n2,x2.jpg,cat,2\n3,x3.jpg,dog,2\n",
+        "image,cat,dog\nx0,1,0\nx1,0.0,1.0\nx2,1,0\nx3,0,1\n",
+        "Label\tImage\ncat\ttrain/x0.jpg\ndog\ttrain/x1.jpg\ncat\ttrain\\x2.jpg\ndog\tX3.JPG\n",
+    ],
+    ids=["kaggle_csv_class_names", "no names of columns", "index of pandas", "one of many", "tabs and paths"],
+)
+def test_names_of_classes(tmp_path: Path, text: str) -> None:
+    run = run_of(tmp_path, text)
+    assert run.info.class_labels == ("cat", "dog")
+    assert classes(run) == CAT_AND_DOG
+    assert not run.problems()
+
+
+def test_numbers_are_classes_by_their_value_or_count_the_labels(tmp_path: Path) -> None:
+    text = "id,label\nx0,10\nx1,9\nx2,10\nx3,9\n"
+    assert run_of(tmp_path / "a", text).info.class_labels == ("9", "10")
+    (tmp_path / "labels.txt").write_text("zero\none\n")
+    labels = {"textfile_local_labels_file": str(tmp_path / "labels.txt")}
+    run = run_of(tmp_path / "b", "id,label\nx0,1\nx1,0\nx2,1\nx3,0\n", **labels)
+    assert classes(run) == {"x0.jpg": "one", "x1.jpg": "zero", "x2.jpg": "one", "x3.jpg": "zero"}
+    run = run_of(tmp_path / "c", "x0.jpg,one\nx1.jpg,zero\nx2.jpg,two\n", **labels)
+    assert classes(run) == {"x0.jpg": "one", "x1.jpg": "zero"}
+    assert ["'two' is not among the 2 labels" in problem["reason"] for problem in run.problems()] == [True]
+
+
+def test_lines_that_contradict_or_fit_nothing_are_listed(tmp_path: Path) -> None:
+    text = "id,label\nx0,cat\nx0,dog\nx0,cat\nx1,dog\ngone,dog\nx2,\n1,cat\n"
+    run = run_of(tmp_path, text, "x0.jpg x1.jpg x2.jpg a/1.png b/1.png")
+    assert classes(run) == {"x0.jpg": "cat", "x1.jpg": "dog"}
+    found = {problem["entry"].rpartition("line ")[2]: problem["reason"] for problem in run.problems()}
+    assert found.keys() == {"3", "6", "7", "8"}
+    assert "a/1.png and b/1.png" in found["8"]
+    assert run.info.left_out["count"] == 4
+
+
+def test_shares_of_a_list_without_others(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(20)]
+    text = "".join(f"{name},{'ab'[number % 2]}\n" for number, name in enumerate(names))
+    run = run_of(tmp_path, text, " ".join(names), textfile_pct_val=20, textfile_pct_test=10)
+    assert run.entries() == {"train": 14, "val": 4, "test": 2}
+    assert [split.class_counts for split in run.info.splits.values()] == [(7, 7), (2, 2), (1, 1)]
+    grouped = run_of(tmp_path / "g", text, " ".join(names), textfile_pct_val=20, group_pattern=r"(\d)\d?\.jpg")
+    parts = [{Path(line).name[0] for line in grouped.lines(f"{name}.txt")} for name in ("train", "val")]
+    assert parts[1]
+    assert not parts[0] & parts[1]
+
+
+def test_tables_that_say_too_little(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Which column of .*: breed, owner"):
+        run_of(tmp_path, "id,breed,owner\nx0,cat,a\nx1,dog,b\n")
+    chosen = run_of(tmp_path, "id,breed,owner\nx0,cat,a\nx1,dog,b\n", textfile_class_column="breed")
+    assert classes(chosen) == {"x0.jpg": "cat", "x1.jpg": "dog"}
+    with pytest.raises(DataError, match="names one class, 'cat'"):
+        run_of(tmp_path, "id,breed\nx0,cat\n")
+    with pytest.raises(DataError, match="No line of .* could be used. The first problem: .*line 2: No picture 'q'"):
+        run_of(tmp_path, "id,breed\nq,cat\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "table"),
+    [
+        (["a,b.jpg 0", "c.jpg 1"], False),
+        (["a,b.jpg 0"], False),
+        (["a.jpg, 0", "b.jpg, 1"], True),
+        (["a.jpg\t0", "b.jpg\t1"], True),
+        (["my cat.jpg,0"], True),
+        (["a.jpg 0"], False),
+        (["no label"], False),
+        (["id,label", "x 1,cat 2"], True),
+        ([], False),
+    ],
+)
+def test_what_is_a_table(lines: list[str], table: bool) -> None:
+    assert is_table(lines) is table
+
+
+def test_a_random_table_is_read_as_it_was_written(tmp_path: Path) -> None:
+    draw = random.Random(3)
+    labels = [f"c {number}, or 'x'" for number in range(5)]
+    truth = {f"{number:02}.b.png": draw.choice(labels) for number in range(30)}
+    rows = "".join(f'"{label}",{name.removesuffix(".png")}\n' for name, label in truth.items())
+    run = run_of(tmp_path, f"category,id\n{rows}", " ".join(truth))
+    assert classes(run) == truth
