@@ -152,6 +152,17 @@ def test_a_ticked_list_is_required(service: Service, tmp_path: Path) -> None:
     assert errors(service, **lists(tmp_path), textfile_use_val="y") == {"textfile_val_images": ["This field is required."]}
 
 
+def test_a_table_of_names_needs_no_labels_file(service: Service, tmp_path: Path) -> None:
+    values = {**lists(tmp_path, "id,label\na,cat\nb,dog\n"), "textfile_labels_file": "", "textfile_pct_val": "60"}
+    spec = service.folder(create_classification_dataset(service, {"dataset_name": "x", **values}).id).spec()
+    assert (spec["extension_data"]["textfile_pct_val"], spec["extension_data"]["textfile_labels_file"]) == (60, "")
+    assert scan_list(tmp_path / "train.txt").to_json()["table"]
+    assert "leaves nothing to train on" in errors(service, **values, textfile_pct_test="40")["textfile_pct_val"][0]
+    assert errors(service, **{**lists(tmp_path), "textfile_labels_file": ""}) == {
+        "textfile_labels_file": ["This field is required."]
+    }
+
+
 def test_hdf5_is_never_encoded_and_lmdb_never_compressed(service: Service, folder: Path) -> None:
     values = {"dataset_name": "x", "folder_train": str(folder), "encoding": "png", "compression": "gzip"}
     hdf5 = create_classification_dataset(service, {**values, "backend": "hdf5"})
