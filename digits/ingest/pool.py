@@ -1,8 +1,9 @@
 """Runs the encoder over all entries: in spawned processes, in threads or in place, always handing the chunks back in order.
 
 Holds: only a few chunks are under way at a time, so memory does not grow with the data set; chunks grow until one takes
-about `CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one. What
-a chunk's features are is good only until the next chunk is asked for: they may lie in memory that is used again.
+about `CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one; an entry
+at which one of them dies is left out. What a chunk's features are is good only until the next chunk is asked for: they may lie
+in memory that is used again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -23,10 +24,11 @@ import numpy as np
 
 from digits.errors import JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.ingest.encode import EncodedChunk, Encoder
+from digits.ingest.encode import EncodedChunk, Encoder, entry_text
 from digits.ingest.record_schema import RecordSchema
 from digits.ingest.shared_memory import CreatedMemory, MemoryAddress, SharedMemory, attach, create
 from digits.ingest.source import load_source
+from digits.storage.records.reader import RecordChunk
 from digits.utils.processes import die_with_parent
 
 CHUNK_SECONDS = 0.1
@@ -35,6 +37,8 @@ CHUNK_BYTES = 4 << 20
 AHEAD = 3  # chunks under way per process
 IN_PLACE_ENTRIES = 32  # so few are encoded faster than a process starts
 POLL_SECONDS = 0.2
+DEATHS_IN_A_ROW = 3  # entries that kill their process one after another: then it is not they that are bad
+DIED = "The process that encoded it died; worker.log may say why."
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,16 @@ class _InSlot:
     slot: int
     shape: tuple[int, ...]
     dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A chunk that is under way: its entries from `start` on, and the slot that its features may use."""
+
+    future: Future[EncodedChunk]
+    start: int
+    part: list[Any]
+    slot: int
 
 
 _encoder: Encoder | None = None  # of a pool process; set once by its initializer, like its slots
@@ -78,6 +92,7 @@ class EncodePool:
         self._should_stop = should_stop
         self._workers = max(1, workers)
         self._memory: CreatedMemory | None = None
+        self._deaths = 0  # in a row
         self._executor, self._task = self._start(setup, source.encode_mode, entries)
         self._size = 4
 
@@ -86,10 +101,12 @@ class EncodePool:
             return None, self._encode
         if mode == "threads":
             return ThreadPoolExecutor(self._workers, "encode"), self._encode
-        context = multiprocessing.get_context("spawn")
         self._memory = create(self._workers * AHEAD, 2 * CHUNK_BYTES)
-        setup = replace(setup, memory=self._memory.place if self._memory is not None else None)
-        return ProcessPoolExecutor(self._workers, context, _start_process, (setup,)), _encode
+        self._setup = replace(setup, memory=self._memory.place if self._memory is not None else None)
+        return self._processes(), _encode
+
+    def _processes(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _start_process, (self._setup,))
 
     def _encode(self, start: int, entries: Sequence[Any], with_picture: bool, _slot: int) -> EncodedChunk:
         return self._encoder.encode(start, entries, with_picture)
@@ -107,23 +124,71 @@ class EncodePool:
             self._memory.close()
 
     def run(self, entries: Sequence[Any], with_picture: bool) -> Iterator[EncodedChunk]:
-        """Chunks in the order of the entries. Raises JobStopped when requested to stop, PluginError when a process dies."""
+        """Chunks in the order of the entries. Raises JobStopped when requested to stop, PluginError where processes die one after
+        another."""
         if self._executor is None:
             for start, part in self._tasks(entries):
                 yield self._checked(self._task(start, part, with_picture, 0))
             return
-        waiting: deque[tuple[Future[EncodedChunk], int]] = deque()
+        waiting: deque[_Waiting] = deque()
         free = list(range(self._workers * AHEAD))
         tasks = self._tasks(entries)
         while True:
             for start, part in islice(tasks, len(free)):
-                slot = free.pop()
-                waiting.append((self._executor.submit(self._task, start, part, with_picture, slot), slot))
+                waiting.append(_Waiting(self._submit(start, part, with_picture, slot := free.pop()), start, part, slot))
             if not waiting:
                 return
-            future, slot = waiting.popleft()
-            yield self._checked(self._taken(self._result(future)))
-            free.append(slot)
+            try:
+                chunk = self._taken(self._result(waiting[0].future))
+            except BrokenProcessPool:
+                yield from self._one_by_one(waiting, with_picture)
+                free += [one.slot for one in waiting]
+                waiting.clear()
+                continue
+            yield self._checked(chunk)
+            free.append(waiting.popleft().slot)
+
+    def _submit(self, *task: Any) -> Future[EncodedChunk]:
+        assert self._executor is not None
+        try:
+            return self._executor.submit(self._task, *task)
+        except BrokenProcessPool as error:  # a process died since the last result: as if it had died now
+            failed: Future[EncodedChunk] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _one_by_one(self, waiting: Iterable[_Waiting], with_picture: bool) -> Iterator[EncodedChunk]:
+        """What was under way when a process died: the chunks that are ready, and the others an entry at a time, without the one
+        that kills its process. Raises PluginError where one entry after the other does."""
+        self._restart()
+        for one in waiting:
+            if one.future.exception() is None:
+                yield self._checked(self._taken(one.future.result()))
+                continue
+            for number, entry in enumerate(one.part, one.start):
+                yield self._checked(self._alone(number, entry, with_picture, one.slot))
+
+    def _alone(self, number: int, entry: Any, with_picture: bool, slot: int) -> EncodedChunk:
+        try:
+            chunk = self._taken(self._result(self._submit(number, [entry], with_picture, slot)))
+            self._deaths = 0
+            return chunk
+        except BrokenProcessPool as error:
+            self._deaths += 1
+            if self._deaths >= DEATHS_IN_A_ROW:
+                raise PluginError(
+                    f"{self._plugin}: a process that encodes entries died; worker.log may say why.",
+                    advice="Most often the memory was too small: use fewer threads or smaller pictures. A plugin may also crash.",
+                ) from error
+            self._restart()
+            return EncodedChunk(RecordChunk([], []), 1, [(entry_text(entry), DIED)], lost=1)
+
+    def _restart(self) -> None:
+        """New processes in the place of those of which one died."""
+        assert isinstance(self._executor, ProcessPoolExecutor)
+        _kill_processes(self._executor)
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = self._processes()
 
     def _taken(self, chunk: EncodedChunk) -> EncodedChunk:
         """The chunk with its features, also where they lie in a slot."""
@@ -158,11 +223,6 @@ class EncodePool:
             except TimeoutError:
                 if self._should_stop():
                     raise JobStopped("Stopped while reading the data.") from None
-            except BrokenProcessPool as error:
-                raise PluginError(
-                    f"{self._plugin}: a process that encodes entries died; worker.log may say why.",
-                    advice="Most often the memory was too small: use fewer threads or smaller pictures. A plugin may also crash.",
-                ) from error
 
 
 def _start_process(setup: Setup) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import time
@@ -44,6 +45,7 @@ CASES: dict[str, Any] = {
     "kind changes": lambda x: (np.zeros((1, 4, 5)), np.zeros((1, 2, 2)) if x == 11 else 0),
     "dies": lambda x: os._exit(7) if x == 90 else CASES["pair"](x),
     "slow, some bad": lambda x: time.sleep(0.02) or (CASES["flat"](x) if x % 9 == 4 else CASES["pair"](x)),
+    "dies in a pool": lambda x: os._exit(7) if multiprocessing.parent_process() else CASES["pair"](x),
     "slow": lambda x: time.sleep(0.02) or CASES["pair"](x),
     "slower": lambda x: time.sleep(0.06) or CASES["pair"](x),
     "half a class": lambda x: (np.full((1, 4, 5), x, np.uint8), 0.5 if x == 3 else x % 2),

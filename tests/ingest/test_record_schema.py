@@ -124,8 +124,18 @@ def test_shapes_may_differ_where_that_is_allowed(tmp_path: Path) -> None:
     assert run.reader().feature(11).shape == (1, 4, 6)
 
 
-def test_a_process_that_dies_is_explained_and_nothing_stays(tmp_path: Path) -> None:
-    folder = make_job(tmp_path / "jobs", "test-source", {"case": "dies", "count": 200})
+def test_an_entry_at_which_a_process_dies_is_left_out(tmp_path: Path) -> None:
+    run = make(tmp_path, "dies", count=200, workers=2)
+    reader = run.reader()
+    assert reader.column("key", range(len(reader))) == [f"{number:09d}" for number in range(200) if number != 90]
+    assert reader.features(range(len(reader)))[:, 0, 0, 0].tolist() == [number for number in range(200) if number != 90]
+    (problem,) = run.problems()
+    assert problem["entry"] == "90"
+    assert "process that encoded it died" in problem["reason"]
+
+
+def test_processes_that_die_at_each_entry_are_explained_and_nothing_stays(tmp_path: Path) -> None:
+    folder = make_job(tmp_path / "jobs", "test-source", {"case": "dies in a pool", "count": 200})
     with pytest.raises(PluginError, match="a process that encodes entries died"):
         run_job(folder, workers=2)
     assert not (folder.path / "train_db").exists()
