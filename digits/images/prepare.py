@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -126,10 +126,12 @@ def _read_bytes(path: str) -> bytes:
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What the header of a picture file says: NumPy type and channels as `load_array` would give them."""
+    """What the header of a picture file says: NumPy type and channels as `load_array` would give them. `pages`: of a TIFF whose
+    first page alone is read."""
 
     dtype: str
     channels: int
+    pages: int = 1
 
     @property
     def is_wide(self) -> bool:
@@ -160,7 +162,8 @@ def _tiff_format(path: str) -> PictureHeader:
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[0]
         samples = int(getattr(page, "samplesperpixel", 1))
-        return PictureHeader(str(page.dtype), 3 if getattr(page, "photometric", None) == 3 else samples)
+        found = PictureHeader(str(page.dtype), 3 if getattr(page, "photometric", None) == 3 else samples)
+        return found if found.is_wide else replace(found, pages=len(tiff.pages))  # of wide ones pages are channels
 
 
 def _pillow_format(image: Image.Image) -> PictureHeader:

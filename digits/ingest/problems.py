@@ -119,6 +119,7 @@ PROBLEM_WORDS: dict[str, Callable[[int], str]] = {
     "note": lambda count: f"{counted(count, 'note')} on the files.",
     "annotation": lambda count: f"{counted(count, 'annotation')} could not be used.",
     "mask": lambda count: f"{counted(count, 'mask')} to look at.",
+    "label": lambda count: f"{counted(count, 'label')} to look at.",
     "empty": lambda count: f"{counted(count, 'picture')} without any object.",
     "one-split": lambda count: f"{counted(count, 'class', 'classes')} in one part of the splits only.",
     CONVERTED: lambda count: f"{counted(count, 'entry', 'entries')} of other channels or another type than most; converted.",

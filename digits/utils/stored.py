@@ -29,6 +29,7 @@ WITHOUT_EXIF = frozenset({"PNG", "PPM", "BMP", "GIF"})  # unless something in th
 WHERE_EXIF_IS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 ORIENTATION = 274  # the tag, in TIFF and EXIF alike
 UPRIGHT = 1
+DIAGONAL = 5  # from this orientation on height and width change places
 HEAD = 512  # bytes that tell the format, with the header of a PGM
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 JPEG = b"\xff\xd8\xff"
@@ -91,7 +92,7 @@ def deep_png_channels(head: bytes) -> int:
 
 def turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     """(H, W, …) as it is stored, turned upright as an orientation says."""
-    if orientation >= 5:  # mirrored along the diagonal first; 5 is that alone
+    if orientation >= DIAGONAL:  # mirrored along the diagonal first; 5 is that alone
         array = array.swapaxes(0, 1)
     rows = slice(None, None, -1) if orientation in (3, 4, 7, 8) else slice(None)
     columns = slice(None, None, -1) if orientation in (2, 3, 6, 7) else slice(None)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from digits.errors import DataError
 from digits.extensions.data.image_processing import DataIngestion
+from digits.extensions.data.images.pictures import read_picture, remarks
 from tests.ingest.making import Run, make_job, picture, run_job
 
 ID = "image-processing"
@@ -163,3 +164,34 @@ def test_a_second_start_tells_again_what_the_first_one_found(tmp_path: Path) -> 
     second = run_job(job)
     assert second.problems() == first
     assert second.entries() == {"train": 3}
+
+
+def test_a_label_of_a_turned_picture_is_turned_with_it_or_said(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    picture(0, (8, 6)).save(tmp_path / "a/1.jpg", exif=exif)
+    small = np.asarray(picture(1, (4, 3)))
+    Image.fromarray(small).save(tmp_path / "b/1.png")
+    picture(2, (6, 6)).save(tmp_path / "a/2.jpg", exif=exif)
+    picture(3, (6, 6)).save(tmp_path / "b/2.png")
+    values = {"feature_folder": str(tmp_path / "a"), "label_folder": str(tmp_path / "b"), "folder_pct_val": 0}
+    run = run_job(make_job(tmp_path / "jobs", ID, values, force_same_shape=0))
+    reasons = [problem["reason"] for problem in run.problems() if problem["kind"] == "label"]
+    assert "The label is turned like its picture" in reasons[0]
+    assert "fits both ways" in reasons[1]
+    reader = run.reader()
+    assert reader.feature(0).shape == (3, 8, 6)
+    assert reader.labels([0])[0].shape[1] > reader.labels([0])[0].shape[2]
+
+
+def test_a_picture_of_several_pages_is_said(tmp_path: Path) -> None:
+    pages = [picture(seed, (8, 6)) for seed in range(3)]
+    pages[0].save(tmp_path / "1.tif", save_all=True, append_images=pages[1:])
+    assert [reason for _, reason in remarks(str(tmp_path / "1.tif"))] == [
+        "It has 3 pages, of which the first is read. Save each as a file of its own to have all."
+    ]
+    pages[0].save(tmp_path / "2.tif")
+    assert remarks(str(tmp_path / "2.tif")) == []
+    assert (read_picture(str(tmp_path / "1.tif"), "none") == np.asarray(pages[0])).all()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from digits.errors import DataError, LoadImageError
 from digits.extensions.data.image_segmentation import kinds
-from digits.extensions.data.image_segmentation.classes import Classes, Wanted, of_masks
+from digits.extensions.data.image_segmentation.classes import Classes, Wanted, of_colour_map, of_masks
 from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.masks import MaskRules
 from digits.extensions.data.images.findings import Findings
@@ -144,6 +144,31 @@ def test_numbers_of_objects_are_said(tmp_path: Path) -> None:
     assert "seem to number the objects" in said[0]
     _, said = classes_of(tmp_path, [masks[0]] * 3)
     assert not said
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+@pytest.mark.parametrize("colours", [[(0, 0, 0), (255, 255, 255)], [(0, 0, 0), (0, 200, 0), (0, 0, 250)]])
+def test_colours_that_jpeg_or_smoothing_changed(tmp_path: Path, ending: str, colours: list[tuple[int, int, int]]) -> None:
+    classes = np.kron(SQUARE, np.ones((16, 16), np.uint8)) % len(colours)
+    painted = np.array(colours, np.uint8)[classes]
+    painted = painted if ending == ".jpg" else cv2.GaussianBlur(painted, (0, 0), 1)
+    path = str(tmp_path / f"a{ending}")
+    Image.fromarray(painted).save(path, **({"quality": 90, "subsampling": 0} if ending == ".jpg" else {}))
+    said: list[str] = []
+    colour_map = lines(tmp_path / "map.txt", *(" ".join(map(str, colour)) for colour in colours))
+    found = of_colour_map(colour_map, PLAIN, [path], Findings(lambda problem: said.append(problem["reason"])))
+    mask = found.rules.read(path)[0]
+    counts = mask != 255
+    assert counts.mean() > 0.85
+    assert (mask[counts] == classes[counts]).mean() > 0.99
+    assert len(said) == 1
+
+
+def test_a_wrong_colour_map_is_not_bent(tmp_path: Path) -> None:
+    colours = np.array([[0, 0, 0], [250, 0, 0], [0, 0, 100]], np.uint8)
+    colour_map = lines(tmp_path / "map.txt", "0 0 0", "255 0 0")
+    with pytest.raises(DataError, match="the colour 250 0 0"):
+        make(tmp_path, {"a": colours[SQUARE]}, colormap_method="textfile", colormap_text_file=colour_map)
 
 
 # -- depths, compressions, colours -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from digits.extensions.data.image_object_detection.in_picture import Rows, in_pi
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ListedOptions
-from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned, remarks
 from digits.extensions.data.images.sizes import NO_SIZE, PAD, Size
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
 from digits.extensions.data.source import Options, Sample
@@ -101,7 +101,7 @@ class DataIngestion(ImageSource):
             original_size=(width, height),
             group=group_finder(self.options.group_pattern)(path),
             digest=digest_of(path),
-            notes=notes,
+            notes=notes + remarks(path),
         )
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import PairSource
-from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned, remarks, turned_alike
 from digits.extensions.data.images.sizes import NO_SIZE, Choice, Size, scale_between, scaled, sizes_of, up_to_step
 from digits.extensions.data.source import Options, Sample
 from digits.images.place import Fit
@@ -54,11 +54,13 @@ class DataIngestion(PairSource):
 
     def encode_entry(self, entry: tuple[str, ...]) -> Sample:
         path = entry[0]
-        picture, label = self._read(path), None
+        (picture, orientation), label, notes = self._read(path), None, remarks(path)
         if self.options.label_source == HALF:
             picture, label = self._halves(path, picture)
         elif len(entry) > 1:
-            label = self._read(entry[1])
+            label, own = self._read(entry[1])
+            label, said = turned_alike(label, own, picture.shape[:2], orientation, self.LABEL_WORD)
+            notes += said
         return Sample(
             _placed(picture, self.fit),
             None if label is None else _placed(label, self.label_fit),
@@ -66,6 +68,7 @@ class DataIngestion(PairSource):
             original_size=(picture.shape[1], picture.shape[0]),
             group=self.group_of(path),
             digest=digest_of(path),
+            notes=notes,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -98,8 +101,8 @@ class DataIngestion(PairSource):
         elif chosen.size != NO_SIZE:
             self.userdata["label_size"] = (scale and scaled(chosen.size, scale)) or chosen.size
 
-    def _read(self, path: str) -> np.ndarray:
-        return read_picture(path, self.options.channel_conversion)
+    def _read(self, path: str) -> tuple[np.ndarray, int]:
+        return read_turned(path, self.options.channel_conversion)
 
     @property
     def _cuts_across(self) -> bool:

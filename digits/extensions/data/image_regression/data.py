@@ -15,7 +15,7 @@ from digits.extensions.data.image_regression.table import Table, Wanted, read_ta
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ImageOptions
-from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture, remarks
 from digits.extensions.data.images.splitting import drawn, group_finder
 from digits.extensions.data.source import Options, Sample, Words
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
@@ -79,6 +79,7 @@ class DataIngestion(ImageSource):
             original_size=size,
             group=group_finder(self.options.group_pattern)(path),
             digest=digest_of(path),
+            notes=remarks(path),
         )
 
     def describe(self) -> dict[str, Any]:

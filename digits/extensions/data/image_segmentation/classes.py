@@ -15,7 +15,15 @@ from digits.extensions.data.classification.lists import read_labels
 from digits.extensions.data.image_segmentation import levels
 from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour
-from digits.extensions.data.image_segmentation.masks import LOSSY_ADVICE, MOST_CLASSES, MaskRules, colour_code, read_values
+from digits.extensions.data.image_segmentation.masks import (
+    LOSSY_ADVICE,
+    MOST_CLASSES,
+    MaskRules,
+    channels,
+    colour_code,
+    read_colours,
+    read_values,
+)
 from digits.extensions.data.image_segmentation.survey import Histogram, Survey, lossy_among, survey
 from digits.extensions.data.images.findings import Findings
 from digits.utils.values import counted, is_digits
@@ -23,6 +31,7 @@ from digits.utils.values import counted, is_digits
 VOID_COLOUR = (255, 255, 255)
 BINARY_NAMES = ("background", "object")
 MANY_CLASSES = 64
+FEW = 8  # masks whose colours are looked at
 LOOKED_AT = 200  # masks that are looked at where the names of the classes are known
 NUMBERED = re.compile(r"(\d{1,5})\s*[:;,=\t ]\s*(\S.*)")
 
@@ -53,8 +62,11 @@ def of_label_set(name: str, masks: Sequence[str], findings: Findings) -> Classes
     values = {**dict.fromkeys(known.void, IGNORED), **{value: i for i, value in enumerate(known.values)}}
     colours = {colour_code(c): IGNORED for c in known.void_colours}
     colours |= {colour_code(c): i for i, c in enumerate(known.colours)}
-    _say_lossy(*lossy_among(_spread(masks, LOOKED_AT)), "They are left out.", findings)
     rules = MaskRules(values, colours, by_colour=_are_coloured(masks), unknown_void=False, refuse_lossy=True)
+    if rules.by_colour:
+        rules = _with_tolerance(rules, masks, findings)
+    else:
+        _say_lossy(*lossy_among(_spread(masks, LOOKED_AT)), "They are left out.", findings)
     return Classes(list(known.names), rules, palette_of(known.colours))
 
 
@@ -72,9 +84,8 @@ def of_colour_map(file: str, wanted: Wanted, masks: Sequence[str], findings: Fin
     colours = {colour_code(colour): number for (colour, _), number in zip(rows, numbers, strict=True)}
     kept = [colour for (colour, _), number in zip(rows, numbers, strict=True) if number != IGNORED]
     _check_number(labels, file)
-    then = "Their other colours do not count." if wanted.unknown_void else "Those with other colours are left out."
-    _say_lossy(*lossy_among(_spread(masks, LOOKED_AT)), then, findings)
-    return Classes(labels, MaskRules({}, colours, True, wanted.unknown_void), palette_of(kept))
+    rules = _with_tolerance(MaskRules({}, colours, True, wanted.unknown_void), masks, findings)
+    return Classes(labels, rules, palette_of(kept))
 
 
 def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_stop: Callable[[], None]) -> Classes:
@@ -274,6 +285,30 @@ def _say_lossy(files: Sequence[str], looked_at: int, then: str, findings: Findin
     if files:
         reason = f"{len(files)} of {looked_at} masks looked at are JPEG, which changes the values along every edge."
         findings.add("mask", f"{reason} {then} {LOSSY_ADVICE}", files[0])
+
+
+def _with_tolerance(rules: MaskRules, masks: Sequence[str], findings: Findings) -> MaskRules:
+    """The rules for masks of colours, which take near colours for those of the classes where JPEG or smoothing changed them."""
+    codes = np.array(sorted(rules.colours), np.int32)
+    tolerance = levels.tolerance_of(channels(codes))
+    files, looked_at = lossy_among(_spread(masks, LOOKED_AT))
+    smoothed = [path for path in _spread(masks, FEW) if not files and _has_smoothed_colours(path, codes)]
+    if not (files or smoothed):
+        return rules
+    near = f"Colours within {tolerance} of one of the map are that, others do not count." if tolerance else ""
+    then = near or "Masks with other colours than those of the map are left out." if not rules.unknown_void else near
+    if files:
+        _say_lossy(files, looked_at, then, findings)
+    else:
+        findings.add("mask", f"It has many colours that are not in the map, as if its edges were smoothed. {then}", smoothed[0])
+    return replace(rules, tolerance=tolerance)
+
+
+def _has_smoothed_colours(path: str, known: np.ndarray) -> bool:
+    try:
+        return levels.is_smoothed(read_colours(path), known)
+    except LoadImageError:
+        return False
 
 
 def _kept_palette(found: Survey, values: dict[int, int], findings: Findings) -> list[int]:

@@ -17,7 +17,7 @@ from digits.extensions.data.files.names import FileNames
 from digits.extensions.data.image_segmentation import classes as of
 from digits.extensions.data.image_segmentation import coco_masks, objects
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
-from digits.extensions.data.image_segmentation.masks import MaskRules, Notes, turned_alike
+from digits.extensions.data.image_segmentation.masks import MaskRules
 from digits.extensions.data.image_segmentation.partners import Sides
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.coco import CocoFile, Id, read_coco
@@ -25,7 +25,7 @@ from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.frames import frame_of
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import Pair, PairSource
-from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned
+from digits.extensions.data.images.pictures import Notes, digest_of, feature_of, read_turned, remarks, turned_alike
 from digits.extensions.data.images.sizes import NO_SIZE, Size
 from digits.extensions.data.source import Options, Sample, Words
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
@@ -99,7 +99,7 @@ class DataIngestion(PairSource):
             original_size=(width, height),
             group=self.group_of(path),
             digest=digest_of(path),
-            notes=notes,
+            notes=notes + remarks(path),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class DataIngestion(PairSource):
         width, height = size
         if not self.from_coco:
             read = objects.joined if isinstance(label, list) else self.rules.read
-            return turned_alike(*read(label), (height, width), orientation)
+            return turned_alike(*read(label), (height, width), orientation, self.LABEL_WORD)
         frame = frame_of(stated, size, orientation)
         mask, wrong = coco_masks.draw(label, frame.drawn_in[1], frame.drawn_in[0], path)
         notes = [("stated-size", frame.note)] if frame.note else []
@@ -155,7 +155,7 @@ class DataIngestion(PairSource):
     def _classes_of_objects(self, findings: Findings) -> of.Classes:
         o = self.options
         classes = of.of_objects(self.file_at(o.class_labels_file) if o.class_labels_file else "")
-        findings.add("mask", objects.SAID.format(classes.labels[1]), self._folder("label_folder"))
+        findings.add("note", objects.SAID.format(classes.labels[1]), self._folder("label_folder"))
         return classes
 
     def _keep(self, classes: of.Classes) -> None:
@@ -188,7 +188,7 @@ class DataIngestion(PairSource):
         found = naming.match(sides.root, pictures, sides.label_root, masks)
         if not self.options.mask_pattern:
             reason = f"Masks were found by what their names share, {naming}; say how masks are named if that is wrong."
-            findings.add("mask", reason, sides.label_root, stage)
+            findings.add("note", reason, sides.label_root, stage)
         others = [path for path in masks if not naming.label.core(name_of(path))]
         if others:
             reason = f"{len(others)} files here have no name of the form {naming.label}, e.g. {others[0]}; left out."

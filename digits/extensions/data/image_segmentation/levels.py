@@ -49,6 +49,20 @@ def levels_of(found: Histogram, *, least: int = MANY) -> list[int]:
     return list(map(int, levels)) if np.diff(levels).min() >= GAP else []
 
 
+def tolerance_of(colours: np.ndarray) -> int:
+    """How far a smoothed colour may be from one of the map (n, 3) to be that: half of the way between two colours, a quarter of
+    the way to the nearest of several; 0 where they are too near to each other."""
+    apart = np.abs(colours[:, np.newaxis] - colours).max(axis=2)
+    least = int(apart[~np.eye(len(colours), dtype=bool)].min(initial=255))
+    return 0 if least < JPEG_GAP else least // 2 + 1 if len(colours) == 2 else least // 4
+
+
+def is_smoothed(codes: np.ndarray, known: np.ndarray) -> bool:
+    """Whether a mask of colours (H, W) has many that are not among the known ones, but few pixels of them: smoothed edges."""
+    unknown = codes[~np.isin(codes, known)]
+    return unknown.size < MOST * codes.size and len(np.unique(unknown)) >= MANY
+
+
 def are_apart(levels: Sequence[int]) -> bool:
     """Whether levels can be told apart after JPEG."""
     return bool(np.diff(levels).min(initial=JPEG_GAP) >= JPEG_GAP)

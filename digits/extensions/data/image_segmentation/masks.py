@@ -15,16 +15,15 @@ from PIL import Image
 
 from digits.domain.datasets import IGNORED
 from digits.errors import LoadImageError
-from digits.utils.stored import UPRIGHT, Stored, check_size, read_stored, tiff_orientation, turn_upright, turned
+from digits.utils.stored import Stored, check_size, read_stored, tiff_orientation, turn_upright
 
 MOST_CLASSES = 255
 VALUES = 1 << 16
-SHOWN = 5
+TOGETHER = 4096  # colours that are compared at a time
 COLOUR_ADVICE = (
     "Choose the colour map from a text file, or one of the known label sets, or save the masks as class numbers. COCO's panoptic "
     "masks are numbers of objects: give its instances file in their place."
 )
-Notes = list[tuple[str, str]]  # kind and reason of what is said of a record
 LOSSY = "is a JPEG, which changes the numbers of classes"
 LOSSY_ADVICE = "Save the masks as PNG, from what they were made of: what JPEG changed cannot be undone."
 
@@ -35,7 +34,8 @@ class MaskRules:
 
     With `by_colour` masks are read as colours (palettes are applied first). `unknown_void`: values and colours in neither
     table do not count, in place of being an error. `threshold`, where it is not 0, makes two classes: values from it on are
-    class 1. `refuse_lossy`: a JPEG is an error.
+    class 1. `refuse_lossy`: a JPEG is an error. `tolerance`, where it is not 0: a colour of no class is that of the nearest one
+    that differs by no more in any of red, green and blue; others do not count.
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
@@ -44,6 +44,7 @@ class MaskRules:
     unknown_void: bool = False
     threshold: int = 0
     refuse_lossy: bool = False
+    tolerance: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +54,7 @@ class MaskRules:
             "unknown_void": self.unknown_void,
             "threshold": self.threshold,
             "refuse_lossy": self.refuse_lossy,
+            "tolerance": self.tolerance,
         }
 
     @classmethod
@@ -62,8 +64,9 @@ class MaskRules:
             dict(value["colours"]),
             bool(value["by_colour"]),
             bool(value["unknown_void"]),
-            int(value.get("threshold", 0)),  # jobs of older versions have neither
+            int(value.get("threshold", 0)),  # this and what follows jobs of older versions lack
             bool(value.get("refuse_lossy", False)),
+            int(value.get("tolerance", 0)),
         )
 
     def read(self, path: str) -> tuple[np.ndarray, int]:
@@ -90,8 +93,23 @@ class MaskRules:
         keys, numbers = self._colour_table
         places = np.searchsorted(keys, codes).clip(0, len(keys) - 1)
         classes = np.where(keys[places] == codes, numbers[places], -1)
+        if self.tolerance and (classes < 0).any():
+            classes[classes < 0] = self._nearest(codes[classes < 0])
         remedy = "Add a line for it to the colour map, or let unknown colours not count. JPEG changes colours: save masks as PNG."
         return self._checked(classes, path, lambda row, column: f"the colour {colour_text(int(codes[row, column]))}", remedy)
+
+    def _nearest(self, codes: np.ndarray) -> np.ndarray:
+        """Classes (n,) of colours (n,) that no class has: those of the nearest colours, or IGNORED."""
+        keys, numbers = self._colour_table
+        unknown, places = np.unique(codes, return_inverse=True)
+        found = np.full(len(unknown), IGNORED, np.int16)
+        for start in range(0, len(unknown), TOGETHER):
+            part = channels(unknown[start : start + TOGETHER])[:, np.newaxis]
+            apart = np.abs(part - channels(keys)).max(axis=2)  # (colours, classes)
+            nearest = apart.argmin(axis=1)
+            is_near = apart[np.arange(len(nearest)), nearest] <= self.tolerance
+            found[start : start + TOGETHER][is_near] = numbers[nearest[is_near]]
+        return found[places]
 
     @cached_property
     def _table(self) -> np.ndarray:
@@ -126,24 +144,6 @@ class MaskRules:
         return f"{span}Add the missing class names, or list the value among those that do not count."
 
 
-def turned_alike(mask: np.ndarray, turned_from: int, size: tuple[int, int], orientation: int) -> tuple[np.ndarray, Notes]:
-    """A mask (H, W) as it lies over its picture of `size` (height, width), which was turned from `orientation`; and what there is
-    to say. A mask without an orientation of its own may have been drawn on the picture as it is stored: the sizes tell, if they
-    differ."""
-    if orientation == UPRIGHT or turned_from != UPRIGHT:
-        return mask, []
-    swaps = orientation >= 5  # width and height change places
-    if mask.shape == size and (not swaps or size[0] == size[1]):
-        reason = f"The picture is turned by its EXIF orientation ({orientation}), its mask has none and fits both ways: "
-        return mask, [
-            ("mask", reason + "check that it lies over the turned picture, or remove the orientation from the picture.")
-        ]
-    if swaps and mask.shape == size[::-1]:
-        reason = f"The mask is turned like its picture, by the EXIF orientation {orientation}: it fits in no other way."
-        return turned(mask, orientation), [("mask", reason)]
-    return mask, []
-
-
 def read_values(path: str) -> np.ndarray:
     """The numbers (H, W) of an index or palette mask: uint8, or uint16 where one is above 255. Raises LoadImageError."""
     return values_of(read_stored(path), path)
@@ -172,6 +172,11 @@ def read_colours(path: str) -> np.ndarray:
 def colour_code(colour: tuple[int, int, int]) -> int:
     """A colour as one number."""
     return colour[0] << 16 | colour[1] << 8 | colour[2]
+
+
+def channels(codes: np.ndarray) -> np.ndarray:
+    """Red, green and blue (n, 3), int32 from 0 to 255, of colours (n,) that are one number each."""
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.int32)
 
 
 def colour_text(code: int) -> str:
