@@ -245,3 +245,23 @@ def test_compressed_run_lengths() -> None:
     assert (mask_of({"size": [3, 4], "counts": "3250"}, 3, 4).T.reshape(-1) == [0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1]).all()
     with pytest.raises(ValueError, match="make 10 pixels"):
         mask_of({"size": [3, 4], "counts": [3, 7]}, 3, 4)
+
+
+def test_seg_sizes_differ(tmp_path: Path) -> None:
+    for name, size in (("a", SIZE), ("b", (4, 5))):
+        for folder in ("images", "masks"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        picture(1, size).save(tmp_path / f"images/{name}.png")
+        Image.fromarray(SQUARE[: size[1], : size[0]]).save(tmp_path / f"masks/{name}.png")
+    values = {"feature_folder": str(tmp_path / "images"), "label_folder": str(tmp_path / "masks"), "folder_pct_val": 0}
+    run = run_job(make_job(tmp_path / "jobs", ID, values))
+    assert [problem["kind"] for problem in run.problems()] == ["size"]
+    height, width = run.info.feature_shape[1:]
+    for row, (rows, columns) in enumerate([(6, 8), (5, 4)]):
+        mask = label(run, row)
+        assert mask.shape == (height, width)
+        assert (mask[:rows, :columns] == SQUARE[:rows, :columns]).all()
+        assert (mask[rows:] == 255).all()
+        assert (mask[:, columns:] == 255).all()
+    resized = run_job(make_job(tmp_path / "jobs", ID, {**values, "resize_width": 8, "resize_height": 6}))
+    assert (label(resized) == SQUARE).all()
