@@ -14,11 +14,11 @@ from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job
 from digits.domain.jobs import Kind
 from digits.errors import DigitsError
+from digits.extensions.data.files.listing import pictures_below
 from digits.service import Service
 from digits.service.evaluations.create import start_evaluation
 from digits.service.evaluations.results import evaluation_result, predictions
 from digits.storage.jobs.store import Job
-from digits.utils.names import is_image_file
 
 
 @click.command()
@@ -44,7 +44,7 @@ def classify(model: str, pictures: tuple[Path, ...], epoch: str | None, top: int
 def _files(pictures: tuple[Path, ...]) -> list[Path]:
     files: list[Path] = []
     for path in pictures:
-        inside = sorted(p for p in path.rglob("*") if is_image_file(p.name)) if path.is_dir() else [path]
+        inside = [Path(found) for found in pictures_below(path)] if path.is_dir() else [path]
         files += [p.absolute() for p in inside]
     return files
 

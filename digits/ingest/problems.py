@@ -111,6 +111,8 @@ PROBLEM_WORDS: dict[str, Callable[[int], str]] = {
     "class": lambda count: f"{counted(count, 'class', 'classes')} left out.",
     "line": lambda count: f"{counted(count, 'line')} of the text files without a path and the number of a class; skipped.",
     "pair": lambda count: f"{counted(count, 'file')} without a partner of the same name; left out.",
+    "list": lambda count: f"{counted(count, 'line')} of the lists of splits that name no picture, or one of another split.",
+    "other-files": lambda count: "Files of other kinds lie among the pictures; they are not read.",
     "box": lambda count: f"{counted(count, 'box', 'boxes')} could not be used unchanged.",
     "unknown-class": lambda count: f"{counted(count, 'class name')} not in the list of classes; such boxes do not count.",
     "class-names": lambda count: f"{counted(count, 'class name')} to look at.",

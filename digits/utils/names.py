@@ -29,6 +29,8 @@ PICTURE_SUFFIXES = (
 )
 LITTER = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"})  # what operating systems leave behind
 DELIMITERS = (",", ";", "\t")  # of the cells of a table
+BETWEEN = re.compile(r"(?<=[^_\s])[_\s]+(?=[^_\s])")
+BLANKS = re.compile(r"\s+")
 LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>[-+]?[0-9]{1,18})")
 
 
@@ -66,6 +68,14 @@ def is_table(lines: Iterable[str]) -> bool:
     paths = [entry[0] for line in filled if (entry := labelled_line(line)) and "\t" not in line]
     common = set(DELIMITERS).intersection(*(set(DELIMITERS) & set(line) for line in filled)) if filled else set()
     return bool(common) and not any(is_image_file(path) for path in paths)
+
+
+def class_name(folder: str) -> str:
+    """The name of the class whose folder has this name: `_` between words is a blank, as the original has it, and runs of blanks
+    are one. A line of a labels file can hold it: it is not empty and has no blanks around it."""
+    name = readable(folder).strip("\ufeff \t")
+    plain = BLANKS.sub(" ", BETWEEN.sub(" ", name)).strip()
+    return plain or "".join(f"\\x{ord(character):02x}" for character in folder)
 
 
 def readable(name: str) -> str:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from digits.errors import DataError, DigitsError
+from digits.extensions.data.files.listing import walk
+from digits.extensions.data.files.pairs import base_name
 from digits.extensions.data.files.tables import read_rows
+from digits.extensions.data.files.text import read_text
 from digits.extensions.data.image_object_detection.formats import recognise as box_format
 from digits.extensions.data.image_object_detection.formats.csv_columns import has_boxes
 from digits.extensions.data.image_segmentation.masks import read_colours, read_values
-from digits.extensions.data.images.pairing import base_name
 from digits.extensions.data.images.tree import Folder, look, split_of
 from digits.utils.confinement import Confinement
 
@@ -142,7 +144,7 @@ def _names_pictures(cells: list[str], folder: str) -> bool:
 
 
 def _listed(folder: str) -> tuple[set[str], set[str]]:
-    names = {name for _, _, files in os.walk(folder) for name in files}
+    names = {name for _, files in walk(folder) for name in files}
     return names, {os.path.splitext(name)[0] for name in names}
 
 
@@ -288,8 +290,7 @@ def _with_most(root: str, folders: list[Folder], kind: str) -> dict[str, str]:
 
 def _head_has(path: str, *texts: str) -> bool:
     """Whether one of the texts stands near the beginning of a file."""
-    with open(path, encoding="utf-8", errors="replace") as handle:
-        head = handle.read(HEAD)
+    head = read_text(path, HEAD)
     return any(text in head for text in texts)
 
 

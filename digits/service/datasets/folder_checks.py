@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from digits.errors import FormErrors
+from digits.extensions.data.files.listing import walk
+from digits.extensions.data.files.text import lines_naming_files
 from digits.service import Service
 from digits.service.files.confine import readable_folder
-from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file, is_table, labelled_line
+from digits.utils.names import PICTURE_SUFFIXES, class_name, is_address, is_hidden, is_image_file, is_table, labelled_line
 from digits.utils.values import counted
 
 SCAN_SECONDS = 1.5
@@ -26,7 +27,7 @@ Errors = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class FolderScan:
-    """Classes (sub-folder names with `_` as a space, sorted) and their numbers of pictures.
+    """Classes (sub-folders, sorted) and their numbers of pictures.
 
     `complete` is False when time ran out: the counts are then lower bounds and None stands for a class not looked at.
     """
@@ -54,7 +55,7 @@ def scan_folder(path: Path, seconds: float = SCAN_SECONDS) -> FolderScan:
     for name in names:
         count, whole = _count_pictures(path / name, deadline) if complete else (None, False)
         complete = complete and whole
-        classes.append((name.replace("_", " "), count))
+        classes.append((class_name(name), count))
     return FolderScan(str(path), classes, loose, complete)
 
 
@@ -76,18 +77,18 @@ class ListScan:
 
 def is_table_file(path: Path) -> bool:
     """Whether a list of pictures is a table, such as `id,label` a line."""
-    with contextlib.closing(read_lines(path)) as lines:
+    with contextlib.closing(lines_naming_files(path)) as lines:
         return is_table(islice(lines, TABLE_LINES))
 
 
 def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:
     """Read at most `most` lines of a list of pictures; of a table they are only counted."""
     if is_table_file(path):
-        rows = sum(1 for line in islice(read_lines(path), most) if line.strip())
+        rows = sum(1 for line in islice(lines_naming_files(path), most) if line.strip())
         return ListScan(str(path), rows, complete=rows < most, table=True)
     valid = other = 0
     classes: dict[int, int] = {}
-    for number, line in enumerate(read_lines(path)):
+    for number, line in enumerate(lines_naming_files(path)):
         if number >= most:
             return ListScan(str(path), valid, other, dict(sorted(classes.items())), complete=False)
         entry = labelled_line(line)
@@ -137,7 +138,7 @@ def check_lines(path: Path, labels: int | None) -> list[str]:
     valid = 0
     if is_table_file(path):
         return []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(lines_naming_files(path), start=1):
         entry = labelled_line(line)
         if entry is None:
             continue
@@ -154,33 +155,17 @@ def check_lines(path: Path, labels: int | None) -> list[str]:
     return [f"{path.name} has no valid line. Expected is a path, a space and the number of a class, e.g. cats/1.jpg 0."]
 
 
-def read_lines(path: Path) -> Generator[str]:
-    """Lines of a text file without their ends; bytes that are not UTF-8 come as surrogates, a byte order mark is dropped."""
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as handle:
-        for line in handle:
-            yield line.rstrip("\r\n")
-
-
 def _entries(path: Path) -> tuple[list[str], int]:
     """Sorted names of the sub-folders (links followed, hidden ones left out) and the number of pictures beside them."""
     with os.scandir(path) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-    return sorted(e.name for e in visible if e.is_dir()), sum(_is_picture(e.name) for e in visible if not e.is_dir())
+        visible = [entry for entry in entries if not is_hidden(entry.name)]
+    return sorted(e.name for e in visible if e.is_dir()), sum(is_image_file(e.name) for e in visible if not e.is_dir())
 
 
 def _count_pictures(folder: Path, deadline: float) -> tuple[int, bool]:
-    count, seen = 0, set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        place = os.stat(root)
-        if (place.st_dev, place.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((place.st_dev, place.st_ino))
-        count += sum(map(_is_picture, names))
+    count = 0
+    for _, names in walk(folder):
+        count += sum(map(is_image_file, names))
         if time.monotonic() > deadline:
             return count, False
     return count, True
-
-
-def _is_picture(name: str) -> bool:
-    return is_image_file(name) and not name.startswith(".")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Set
-from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, g, render_template
@@ -14,6 +13,7 @@ from flask import Blueprint, g, render_template
 from digits.domain.jobs import Kind
 from digits.domain.metrics import nonfinite_text
 from digits.errors import BadRequest, FormErrors
+from digits.extensions.data.files.text import decoded, read_text
 from digits.ipc.scratch import scratch_folder
 from digits.service.datasets.from_source import plugin_values
 from digits.service.evaluations import inputs as pictures
@@ -242,9 +242,9 @@ def _dataset(model: Job) -> Job | None:
 
 def _list_text() -> str:
     if file := arguments.file("image_list"):
-        return file.stream.read().decode("utf-8-sig", "replace")
+        return decoded(file.stream.read())
     if path := arguments.text("image_list"):
-        return Path(paths.readable_file(get_service(), path, "image_list")).read_text("utf-8-sig", "replace")
+        return read_text(paths.readable_file(get_service(), path, "image_list"))
     raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line.")
 
 

@@ -19,13 +19,16 @@ import numpy as np
 from digits.domain.classes import NO_CLASS, ClassMatch, match_classes, unknown_number
 from digits.domain.inference import EvaluationSpec
 from digits.errors import DataError, DigitsError, LoadImageError
+from digits.extensions.data.files.listing import tree
+from digits.extensions.data.files.names import on_disk
+from digits.extensions.data.files.text import lines_naming_files
 from digits.images.prepare_for_model import Fitting, Preparer
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
 from digits.utils.confinement import Confinement
 from digits.utils.fetch import fetch
-from digits.utils.names import is_address, is_image_file, readable, split_line
+from digits.utils.names import class_name, is_address, is_image_file, readable, split_line
 
 NO_RECORD = -1
 
@@ -98,9 +101,8 @@ class ListSource:
         return label if 0 <= label < self._classes else self._unknown.get(label, NO_CLASS)
 
     def _lines(self) -> Iterator[tuple[str, int]]:
-        with open(self._file, encoding="utf-8-sig", errors="surrogateescape") as lines:
-            entries = (parse_line(line, self._spec.folder) for line in lines if line.strip())
-            yield from islice(entries, self._spec.limit or None)
+        entries = (parse_line(line, self._spec.folder) for line in lines_naming_files(self._file) if line.strip())
+        yield from islice(((on_disk(path), label) for path, label in entries), self._spec.limit or None)
 
 
 class FolderSource:
@@ -124,12 +126,11 @@ class FolderSource:
 
     def _walk(self) -> Iterator[tuple[str, int]]:
         found: dict[str, int] = {str(self._folder): NO_CLASS}  # true class of what lies in a folder
-        for root, folders, names in os.walk(self._folder):
-            folders.sort()
+        for root, folders, names in tree(self._folder):
             label = found.pop(root, NO_CLASS)
             inner = self._of_folders(folders, label)
             found |= {os.path.join(root, name): number for name, number in zip(folders, inner, strict=True)}
-            yield from ((os.path.join(root, name), label) for name in sorted(names) if is_image_file(name))
+            yield from ((os.path.join(root, name), label) for name in names if is_image_file(name))
 
     def _of_folders(self, folders: Sequence[str], label: int) -> list[int]:
         """The class of each of the folders in one of class `label`: that one, unless one of them is named like a class."""
@@ -138,12 +139,13 @@ class FolderSource:
         places = dict(zip(known, match_classes(list(known), self._classes).places, strict=True))
         if label >= 0 or not any(place >= 0 for place in places.values()):
             return [label] * len(folders)
-        return [places[name] if places[name] >= 0 else label if name.startswith(".") else self._number(name) for name in names]
+        return [places[name] if places[name] >= 0 else self._number(name) for name in names]
 
     def _label_of(self, folder: str) -> str:
-        """A folder's name as that of a class (see `extensions.data.classification.lists.class_folders`)."""
+        """A folder's name as that of a class."""
         name = readable(folder)
-        return name if name in self._classes else name.replace("_", " ")
+        as_before = (name, name.replace("_", " "))  # data sets of older versions
+        return next((one for one in as_before if one in self._classes), class_name(folder))
 
     def _number(self, name: str) -> int:
         return self._unknown.setdefault(name, unknown_number(len(self._unknown)))

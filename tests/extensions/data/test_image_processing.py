@@ -95,8 +95,8 @@ def test_input_and_target_side_by_side_in_one_file(tmp_path: Path, half: str, ax
 
 def test_a_file_without_two_equal_halves_is_left_out(tmp_path: Path) -> None:
     for number, width in enumerate((12, 13, 12)):
-        picture(number, (width, 8)).save(tmp_path / f"{number}.png")
-    run = make(tmp_path, feature_folder=str(tmp_path), label_source="half", folder_pct_val=0)
+        picture(number, (width, 8)).save(Path(folder(tmp_path / "a", 0)) / f"{number}.png")
+    run = make(tmp_path, feature_folder=str(tmp_path / "a"), label_source="half", folder_pct_val=0)
     assert run.entries() == {"train": 2}
     assert (run.reader().meta.feature_shape, run.reader().meta.label_shape) == ((3, 8, 6), (3, 8, 6))
     assert "13 pixels has no two equal halves" in run.problems()[0]["reason"]

@@ -128,9 +128,9 @@ def test_folders_beside_those_of_classes_are_classes(evaluate: Evaluation, tmp_p
         "classification", ("cat", "polar bear"), answers, "index", source="folder", folder=str(tmp_path / "pictures")
     )
     result, rows = found
-    assert (result["count"], result["labelled"], result["top1"]) == (5, 2, 1.0)
+    assert (result["count"], result["labelled"], result["top1"]) == (4, 2, 1.0)  # the hidden folder is left out
     assert result["unknown_classes"] == [{"label": "red fox", "count": 1}]
-    unknown = rows.rows(range(5))
+    unknown = rows.rows(range(4))
     assert [row.path.removeprefix(f"{tmp_path}/pictures/") for row in unknown if row.unknown_label == 0] == ["set/red_fox/x.png"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
-from digits.extensions.data.classification.lists import ListFile, class_folders, pictures
+from digits.extensions.data.classification.lists import ListFile, class_folders
 from digits.extensions.data.classification.split import by_group, stratified
+from digits.extensions.data.files.listing import other_kinds, pictures_below
 from digits.extensions.data.source import Options, ReportProblem
 
 LAYOUT = "Expected is one sub-folder per class with pictures in it, at least two."
@@ -155,17 +157,29 @@ class FolderIngestion(ClassificationSource):
 
     def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> StageScan:
         """Write the paths of all pictures into a file, class by class."""
-        scan = StageScan(self._scan_file(stage))
-        self.write_lines(scan.file, self._paths(scan, folders, numbers, report))
+        scan, others = StageScan(self._scan_file(stage)), Counter[str]()
+        self.write_lines(scan.file, self._paths(scan, folders, numbers, others, report))
+        for label, paths in folders.items():
+            if len(paths) > 1:
+                reason = f"The folders {' and '.join(path.name for path in paths)} are one class."
+                report({"kind": "class", "stage": stage, "label": label, "entry": label, "reason": reason})
+        if kinds := other_kinds(others):
+            entry = str(self._root(stage))
+            report({"kind": "other-files", "stage": stage, "entry": entry, "reason": f"{kinds}. They are not read."})
         return scan
 
     def _paths(
-        self, scan: StageScan, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem
+        self,
+        scan: StageScan,
+        folders: dict[str, list[Path]],
+        numbers: dict[str, int],
+        others: Counter[str],
+        report: ReportProblem,
     ) -> Iterator[str]:
         grouped = bool(self.options.group_pattern)
         allowed = self.confinement()
         for label, paths in folders.items():
-            for path in (path for folder in paths for path in pictures(folder)):
+            for path in (path for folder in paths for path in pictures_below(folder, others)):
                 if reason := self.refusal(path, allowed):
                     self.refuse(path, reason, report)
                     continue

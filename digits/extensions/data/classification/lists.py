@@ -1,16 +1,17 @@
-"""Where pictures are listed, one path at a time: class folders that are looked through (sorted, links followed, loops cut), and
-text files of `path label-number` lines, read without holding them in memory."""
+"""Where pictures of classes are listed: folders named like classes, files of class names, and text files of `path label-number`
+lines, read without holding them in memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from digits.errors import DataError
-from digits.utils.names import is_image_file, labelled_line, readable
+from digits.extensions.data.files.text import lines_of
+from digits.utils.names import class_name, is_hidden, labelled_line
 
 BLOCK = 1 << 20
 ENCODING, ERRORS = "utf-8", "surrogateescape"  # names that are no UTF-8 survive
@@ -19,55 +20,23 @@ Entry = tuple[str, int]
 
 
 def class_folders(root: Path) -> dict[str, list[Path]]:
-    """Label (folder name with `_` as a space) to its folders, sorted by folder name; hidden ones are left out.
+    """Label (see `digits.utils.names.class_name`) to its folders, sorted by folder name; hidden ones are left out.
 
     Raises DataError when `root` cannot be listed.
     """
     try:
-        names = sorted(e.name for e in os.scandir(root) if not e.name.startswith(".") and e.is_dir())
+        names = sorted(e.name for e in os.scandir(root) if not is_hidden(e.name) and e.is_dir())
     except OSError as error:
         raise DataError(f"The folder {root} cannot be read: {error.strerror or error}.") from error
     folders: dict[str, list[Path]] = {}
     for name in names:
-        folders.setdefault(readable(name.replace("_", " ")), []).append(root / name)
+        folders.setdefault(class_name(name), []).append(root / name)
     return folders
-
-
-def pictures(folder: Path) -> Iterator[str]:
-    """Paths of all pictures below a folder, in a fixed order. A folder reached twice (a loop of links) is read once."""
-    seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        if not _first_visit(root, seen):
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if is_image_file(name) and not name.startswith("."):
-                yield os.path.join(root, name)
-
-
-def _first_visit(root: str, seen: set[tuple[int, int]]) -> bool:
-    try:
-        place = os.stat(root)
-    except OSError:
-        return False
-    identity = (place.st_dev, place.st_ino)
-    if identity in seen:
-        return False
-    seen.add(identity)
-    return True
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """Lines without their ends; a byte order mark is dropped."""
-    with open(path, encoding="utf-8-sig", errors=ERRORS) as handle:
-        for line in handle:
-            yield line.rstrip("\r\n")
 
 
 def read_labels(path: Path) -> list[str]:
     """One class name a line; blank lines are skipped."""
-    return [readable(line.strip()) for line in read_lines(path) if line.strip()]
+    return [line.strip() for line in lines_of(path) if line.strip()]
 
 
 class ListFile(Sequence[Entry]):

@@ -15,11 +15,11 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
-from digits.extensions.data.classification.lists import ListFile, read_labels, read_lines
+from digits.extensions.data.classification.lists import ListFile, read_labels
 from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.classification.table import ClassTable, read_classes
 from digits.extensions.data.files.listing import pictures_below
-from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.names import FileNames, on_disk
 from digits.extensions.data.files.text import lines_naming_files
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.source import Options, ReportProblem
@@ -170,7 +170,7 @@ class TextFileIngestion(ClassificationSource):
     def _lines(self, source: Path, stage: str, classes: int, report: ReportProblem) -> Iterator[str]:
         base, allowed = self._base(source, stage), self.confinement()
         bad = 0
-        for number, line in enumerate(read_lines(source), start=1):
+        for number, line in enumerate(lines_naming_files(source), start=1):
             entry = labelled_line(line)
             if entry is None:
                 bad += bool(line.strip())
@@ -184,7 +184,7 @@ class TextFileIngestion(ClassificationSource):
                     f"Line {number} of {source.name} has class {entry[1]}, but there are {classes} labels (0 to {classes - 1}).",
                     advice="Add the missing labels, or correct the line.",
                 )
-            path = entry[0] if is_address(entry[0]) else os.path.join(base, os.path.expanduser(entry[0]))
+            path = entry[0] if is_address(entry[0]) else on_disk(os.path.join(base, os.path.expanduser(entry[0])))
             if reason := self.refusal(path, allowed):
                 self.refuse(path, reason, report, stage=stage)
             else:

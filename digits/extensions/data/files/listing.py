@@ -15,13 +15,18 @@ LISTED_KINDS = 6
 
 def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str]]]:
     """Each folder with the names of its files, sorted. A folder reached twice (a loop of links) is read once."""
+    return ((root, names) for root, _, names in tree(folder))
+
+
+def tree(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """The same with the names of the folders in each, which come later; one that is taken out of that list does not."""
     seen: set[tuple[int, int]] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         if not _first_visit(root, seen):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not is_hidden(name))
-        yield root, sorted(name for name in names if not is_hidden(name))
+        yield root, folders, sorted(name for name in names if not is_hidden(name))
 
 
 def pictures_below(folder: str | os.PathLike[str], others: Counter[str] | None = None) -> Iterator[str]:

@@ -122,6 +122,17 @@ class FileNames:
         return self._tables[spelling, parts]
 
 
+def on_disk(path: str) -> str:
+    """A path as the file system spells it, where a list spells it otherwise: another encoding, Unicode composed or not, `\\`."""
+    if path.isascii() and "\\" not in path:
+        return path
+    composed = plain(path)
+    for spelled in (path, composed, unicodedata.normalize("NFD", composed), composed.replace("\\", "/")):
+        if "\0" not in spelled and os.path.exists(spelled):
+            return spelled
+    return path
+
+
 def below(root: str, path: str) -> str:
     """A path without the folder that it lies below."""
     return path[len(root) + 1 :] if path.startswith(root + "/") else os.path.relpath(path, root or "/")

@@ -85,6 +85,15 @@ def has_addition(path: str) -> bool:
     return ADDITIONS.search(stem(path)) is not None
 
 
+def told_apart(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The pictures and the labels among files of one folder: a label has a known addition (`1.png`, `1_mask.png`), unless that
+    belongs to the name of a picture (`room_clean.png`, `room_clean_mask.png`)."""
+    owners = {base_name(path) for path in paths if has_addition(path)}
+    labels = [path for path in paths if has_addition(path) and stem(path) not in owners]
+    chosen = set(labels)
+    return [path for path in paths if path not in chosen], labels
+
+
 class _Side:
     """The files of one folder: `open` are the numbers of those without a partner."""
 

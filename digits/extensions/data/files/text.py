@@ -10,7 +10,7 @@ import codecs
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -61,7 +61,7 @@ def lines_of(path: str | os.PathLike[str]) -> list[str]:
     return split_lines(read_text(path))
 
 
-def lines_naming_files(path: str | os.PathLike[str]) -> Iterator[str]:
+def lines_naming_files(path: str | os.PathLike[str]) -> Generator[str]:
     """Lines of a list of files that will be opened by these very names: of any length, bytes that are no UTF-8 come as Python's
     file functions want them (surrogates). With the mark of another encoding they are read in that. Raises DataError."""
     try:

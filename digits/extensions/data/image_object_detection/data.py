@@ -20,7 +20,7 @@ from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ListedOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned, remarks
 from digits.extensions.data.images.sizes import NO_SIZE, PAD, Size
-from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
+from digits.extensions.data.images.splitting import by_lists, drawn, group_finder
 from digits.extensions.data.source import Options, Sample
 from digits.storage.records.reader import BOX_IGNORED
 from digits.utils.confinement import ADVICE
@@ -63,6 +63,7 @@ class DataIngestion(ImageSource):
     OPTIONS: ClassVar[type[Options]] = DetectionOptions
     options: DetectionOptions
     FORM = "digits.extensions.data.image_object_detection.forms"
+    READS = (".txt", ".xml", ".json", ".csv", ".yaml", ".yml", ".names")
 
     @staticmethod
     def get_id() -> str:
@@ -147,19 +148,15 @@ class DataIngestion(ImageSource):
 
     def _divided(self, reading: Reading, findings: Findings) -> dict[str, Reading]:
         """The training folder, in the splits that have no folder of their own."""
-        pictures = reading.pictures
-        if listed := self.options.list_files:
-            lists = {stage: read_split_list(self.file_at(file)) for stage, file in listed.items()}
-            numbers = by_lists([item.picture for item in pictures], lists)
+        o, pictures = self.options, [item.picture for item in reading.pictures]
+        if listed := o.list_files:
+            files = {stage: self.file_at(file) for stage, file in listed.items()}
+            numbers = by_lists(o.train_image_folder, pictures, files, findings)
         else:
-            find = group_finder(self.options.group_pattern)
-            val = 0.0 if self.options.val_image_folder else self.options.folder_pct_val
-            test = 0.0 if self.options.test_image_folder else self.options.folder_pct_test
-            numbers = drawn([find(item.picture) for item in pictures], val, test, self.options.seed)
-        for item, number in zip(pictures, numbers, strict=True):
-            if number < 0:
-                findings.add("pair", "None of the lists names it; it is left out.", item.picture)
-        parts = [[item for item, n in zip(pictures, numbers, strict=True) if n == i] for i in range(len(STAGES))]
+            find = group_finder(o.group_pattern)
+            val, test = (0.0 if o.val_image_folder else o.folder_pct_val), (0.0 if o.test_image_folder else o.folder_pct_test)
+            numbers = drawn([find(path) for path in pictures], val, test, o.seed)
+        parts = [[item for item, n in zip(reading.pictures, numbers, strict=True) if n == i] for i in range(len(STAGES))]
         return {stage: replace(reading, pictures=part) for stage, part in zip(STAGES, parts, strict=True)}
 
     def _entries(self, stage: str, reading: Reading, classes: ClassMap, findings: Findings) -> list[list[Any]]:

@@ -45,6 +45,7 @@ class DataIngestion(ImageSource):
     OPTIONS: ClassVar[type[Options]] = RegressionOptions
     options: RegressionOptions
     FORM = "digits.extensions.data.image_regression.forms"
+    READS = (".csv", ".txt", ".tsv")
 
     @staticmethod
     def get_id() -> str:

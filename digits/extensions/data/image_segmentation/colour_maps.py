@@ -6,12 +6,10 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from digits.errors import DataError
-from digits.extensions.data.classification.lists import read_lines
+from digits.extensions.data.files.text import lines_of
 from digits.extensions.data.image_segmentation.label_sets import Colour
-from digits.utils.names import readable
 from digits.utils.values import is_digits
 
 ADVICE = "Write one class a line: red, green and blue from 0 to 255, and the class name if you like."
@@ -24,7 +22,7 @@ Row = tuple[Colour, str]
 
 def read_colour_map(file: str) -> list[Row]:
     """Colours and names (empty where there is none) of a colour map file, in its order. Raises DataError with file and line."""
-    lines = [(number, line.strip()) for number, line in enumerate(read_lines(Path(file)), start=1)]
+    lines = [(number, line.strip()) for number, line in enumerate(lines_of(file), start=1)]
     lines = [line for line in lines if line[1] and not line[1].startswith("#")]
     columns = _columns(lines[0][1]) if lines else {}
     words = [_words(text) for _, text in lines]
@@ -77,7 +75,7 @@ def _row(values: Sequence[str], name: str) -> Row | None:
     if len(values) < 3 or not all(is_digits(value) and int(value) < 256 for value in values):
         return None
     red, green, blue = map(int, values)
-    return (red, green, blue), readable(name.strip())
+    return (red, green, blue), name.strip()
 
 
 def _checked(row: Row | None, rows: list[Row], file: str, line: Line) -> Row:

@@ -54,6 +54,7 @@ class DataIngestion(PairSource):
     OPTIONS: ClassVar[type[Options]] = SegmentationOptions
     options: SegmentationOptions
     FORM = "digits.extensions.data.image_segmentation.forms"
+    READS = (".json", ".txt")
     LABEL_WORD = "mask"
 
     @staticmethod

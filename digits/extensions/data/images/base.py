@@ -6,13 +6,14 @@ import importlib
 import json
 import os
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from digits.domain.datasets import STAGES
 from digits.errors import DataError, LoadImageError
-from digits.extensions.data.classification.lists import pictures
+from digits.extensions.data.files.listing import other_kinds, pictures_below
 from digits.extensions.data.images import sizes
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ImageOptions
@@ -31,6 +32,7 @@ class ImageSource(FileSource):
 
     OPTIONS: ClassVar[type[Options]] = ImageOptions
     options: ImageOptions
+    READS: ClassVar[tuple[str, ...]] = ()  # endings of files that may lie among the pictures and are read otherwise
     FORM = ""  # module with `DatasetForm`; imports Flask-WTF and is loaded only for the page
 
     def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
@@ -130,14 +132,21 @@ class ImageSource(FileSource):
         allowed = self.confinement()
         if not os.path.isdir(folder):
             raise DataError(f"{folder} is no folder that can be read.", advice="Correct its path.")
-        found = []
-        for path in pictures(Path(folder)):
+        found, others = [], Counter[str]()
+        for path in pictures_below(folder, others):
             if allowed.allows(path):
                 found.append(path)
             else:
                 findings.add("skipped", f"It is {OUTSIDE}.", path, stage)
+        for ending in self.READS:
+            del others[ending]
+        if kinds := other_kinds(others):
+            findings.add("other-files", f"{kinds}. They are not read.", folder, stage)
         if not found:
-            raise DataError(f"No pictures below {folder}.", advice="Name the folder that holds them, e.g. as PNG or JPEG files.")
+            raise DataError(
+                f"No pictures below {folder}{f'; {kinds}' * bool(kinds)}.",
+                advice="Name the folder that holds them, e.g. as PNG or JPEG files.",
+            )
         return found
 
     def file_at(self, value: str) -> str:

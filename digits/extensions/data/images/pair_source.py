@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
-from digits.extensions.data.files.pairs import Pairs, has_addition, match
+from digits.extensions.data.files.pairs import Pairs, match, told_apart
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import PairOptions
-from digits.extensions.data.images.splitting import by_lists, drawn, group_finder, read_split_list
+from digits.extensions.data.images.splitting import by_lists, drawn, group_finder
 from digits.extensions.data.source import Options
 
 SEPARATE = {VAL_DB: ("has_val_folder", "validation"), TEST_DB: ("has_test_folder", "test")}
@@ -54,10 +54,10 @@ class PairSource(ImageSource):
     ) -> list[Pair]:
         """The pictures of one folder with their labels of another, or of the same. Raises DataError where there are none."""
         if label_root == root:  # told apart by their names: 1.png and 1_mask.png
-            named, others = [path for path in labels if has_addition(path)], [p for p in features if not has_addition(p)]
+            others, named = told_apart(labels)
             if self.ITSELF and not (named and others):
                 return [[path, path] for path in features]
-            labels, features = named, others
+            features, labels = others, named
         return self.reported(match(root, features, label_root, labels), root, label_root, stage, findings)
 
     def reported(self, found: Pairs, root: str, label_root: str, stage: str, findings: Findings) -> list[Pair]:
@@ -84,17 +84,14 @@ class PairSource(ImageSource):
 
     def _divided(self, pairs: list[Pair], findings: Findings) -> Entries:
         """The pairs of the first folders, in the splits that have no folder of their own."""
-        if listed := self.options.list_files:
-            lists = {stage: read_split_list(self.file_at(file)) for stage, file in listed.items()}
-            numbers = by_lists([pair[0] for pair in pairs], lists)
+        o, pictures = self.options, [pair[0] for pair in pairs]
+        if listed := o.list_files:
+            files = {stage: self.file_at(file) for stage, file in listed.items()}
+            numbers = by_lists(self._folder("feature_folder"), pictures, files, findings)
         else:
-            o = self.options
             find = group_finder(o.group_pattern)
             val, test = (0.0 if o.has_val_folder else o.folder_pct_val), (0.0 if o.has_test_folder else o.folder_pct_test)
-            numbers = drawn([find(pair[0]) for pair in pairs], val, test, o.seed)
-        for pair, number in zip(pairs, numbers, strict=True):
-            if number < 0:
-                findings.add("pair", "None of the lists names it; it is left out.", pair[0])
+            numbers = drawn([find(path) for path in pictures], val, test, o.seed)
         return {stage: [p for p, n in zip(pairs, numbers, strict=True) if n == i] for i, stage in enumerate(STAGES)}
 
     def group_of(self, path: str) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from digits.extensions.data.files.listing import tree
 from digits.utils.confinement import Confinement
 from digits.utils.names import is_image_file
 
@@ -48,9 +49,9 @@ def look(root: str, allowed: Confinement) -> list[Folder]:
     """The folders below `root` (it first), hidden ones left out; those that may not be read are not entered."""
     found: list[Folder] = []
     base = root.rstrip("/").count("/")
-    for path, folders, names in os.walk(root, followlinks=False):
+    for path, folders, names in tree(root):
         depth = path.rstrip("/").count("/") - base
-        folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < DEPTH else []
+        folders[:] = [name for name in folders if depth < DEPTH and allowed.allows(os.path.join(path, name))]
         found.append(_folder(path, depth, [name for name in names if allowed.allows(os.path.join(path, name))], allowed))
         if len(found) >= FOLDERS:
             break
@@ -69,9 +70,7 @@ def split_of(path: str, root: str) -> str:
 
 def _folder(path: str, depth: int, names: list[str], allowed: Confinement) -> Folder:
     folder = Folder(path, depth, allowed.allows)
-    for name in sorted(names)[:FILES]:
-        if name.startswith("."):
-            continue
+    for name in names[:FILES]:
         kind = "image" if is_image_file(name) else os.path.splitext(name)[1].lower()
         folder.files.setdefault(kind, []).append(name)
     return folder
