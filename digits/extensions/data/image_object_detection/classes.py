@@ -18,6 +18,7 @@ from digits.extensions.data.images.findings import Findings
 from digits.utils.values import counted, is_digits
 
 NONE = -1
+FAULTS = ("annotation", "box", "unknown-class")  # kinds of problems that take objects away
 Spellings = dict[str, set[str]]
 
 
@@ -43,7 +44,8 @@ def class_map(wanted: str, readings: Mapping[str, Reading], findings: Findings) 
     classes = _listed(wanted, apart) if wanted.strip() else _found(readings.values(), apart)
     if not classes.labels:
         raise DataError(
-            "The files name no class.", advice="Give the classes in the form, and check that the label folder has annotations."
+            f"The files name no class.{findings.first_of(FAULTS)}",
+            advice="Give the classes in the form, and check that the label folder has annotations.",
         )
     _report_joined(classes, readings, findings)
     _report_unknown(classes, readings, findings)

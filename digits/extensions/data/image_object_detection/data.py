@@ -12,7 +12,7 @@ from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection import formats
 from digits.extensions.data.image_object_detection.boxes import Annotated, Reading
-from digits.extensions.data.image_object_detection.classes import NONE, ClassMap, class_map
+from digits.extensions.data.image_object_detection.classes import FAULTS, NONE, ClassMap, class_map
 from digits.extensions.data.image_object_detection.formats.sources import Request
 from digits.extensions.data.image_object_detection.in_picture import Rows, in_picture
 from digits.extensions.data.images.base import Entries, ImageSource
@@ -28,7 +28,6 @@ from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 from digits.utils.values import counted
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
-FAULTS = ("annotation", "box", "unknown-class")  # kinds of problems that take objects away
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -236,6 +238,35 @@ def test_files_with_faults_are_read_or_listed(images: Path, tmp_path: Path, form
         nameless = [text for kind, *text in problems if kind != "class-names" and not any(p in " ".join(text) for p in places)]
         assert not nameless, file.read_bytes()
         file.write_bytes(kept)
+
+
+ODD = (None, True, [], {}, [0], "", "x", -1, 1e300, float("nan"), 2**70, "1", [[1, 2]], {"id": 1})
+
+
+@pytest.mark.parametrize("form", ["coco", "labelme"])
+def test_json_with_odd_values_is_read_or_listed(images: Path, tmp_path: Path, form: str) -> None:
+    rng = random.Random(form)
+    labels = WRITERS[form](tmp_path, {name: [_any_box(rng) for _ in range(3)] for name in NAMES})
+    file = labels if labels.is_file() else labels / "a b.json"
+    content = file.read_text()
+    for _ in range(MUTATIONS):
+        odd = json.loads(content)
+        for _ in range(rng.randint(1, 3)):
+            _put_odd_value(rng, odd)
+        file.write_text(json.dumps(odd))
+        for kind, *text in _problems(images, labels, form):
+            assert kind == "class-names" or any(place in " ".join(text) for place in (str(tmp_path), str(images))), odd
+
+
+def _put_odd_value(rng: random.Random, node: dict[str, Any] | list[Any]) -> None:
+    """Replace a value somewhere in a tree of JSON."""
+    key: Any = rng.choice(list(node)) if isinstance(node, dict) and node else rng.randrange(len(node)) if node else None
+    if key is None:
+        return
+    if isinstance(node[key], dict | list) and node[key] and rng.random() < 0.8:
+        _put_odd_value(rng, node[key])
+    else:
+        node[key] = copy.deepcopy(rng.choice(ODD))
 
 
 def _problems(images: Path, labels: Path, form: str) -> list[tuple[str, ...]]:

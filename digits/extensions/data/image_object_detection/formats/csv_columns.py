@@ -15,7 +15,7 @@ from digits.extensions.data.files.tables import number_of
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
 IMAGE = ("image", "filename", "file", "path", "imagepath", "imagefile", "imagename", "imageid", "img", "imgpath")
-CLASS = ("class", "label", "name", "category", "classname", "labelname", "categoryname")
+CLASS = ("class", "label", "name", "category", "classname", "labelname", "categoryname", "classid", "categoryid", "labelid")
 CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("left", "top", "right", "bottom"),
