@@ -3,7 +3,6 @@ what is said of everything else."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,12 +97,6 @@ def with_masks(
     _report(found, findings)
     coverage = cover(found.segmentations, slices)
     assigned = masks.assign(slices, root, found, coverage)
-    values = _values_in([one for one in assigned if one.mask is not None and one.mask.path])
-    classes = classes_of(values, found.segmentations, names)
-    for name, reason in coverage.faults:
-        findings.add("mask", reason, name)
-    for label in classes.unknown:
-        findings.add("mask", f"The segment {label!r} is not among the class names; it counts as background.")
     kept = [one for one in assigned if one.mask is not None and not one.mask.problem]
     for one in assigned:
         if one.mask is not None and one.mask.problem:
@@ -114,6 +107,12 @@ def with_masks(
             f"None of the {len(slices)} pictures has a mask in {folder}.{findings.first_of(['pair', 'skipped'])}",
             advice="Give masks the base names of the DICOM files, or name DICOM-SEG files that refer to them.",
         )
+    values = _values_in([one for one in kept if one.mask is not None and one.mask.path])
+    classes = classes_of(values, found.segmentations, names)
+    for name, reason in coverage.faults:
+        findings.add("mask", reason, name)
+    for label in classes.unknown:
+        findings.add("mask", f"The segment {label!r} is not among the class names; it counts as background.")
     return kept, classes
 
 
@@ -128,11 +127,15 @@ def _report(found: MaskFiles, findings: Findings) -> None:
 
 
 def _values_in(slices: Sequence[Slice]) -> set[int]:
-    """All values of masks that are pictures or volumes; those that cannot be read are listed when they are encoded."""
-    found: Counter[int] = Counter()
+    """All values of masks that are pictures or volumes; those that cannot be read are listed when they are encoded. Raises
+    DataError where none can be."""
+    found: set[int] = set()
+    failure: DataError | None = None
     for one in slices:
         try:
             found.update(np.unique(masks.values_of(one, one.mask or Mask())).tolist())
-        except DataError:
-            continue
-    return set(found)
+        except DataError as error:
+            failure = failure or error
+    if failure is not None and not found:
+        raise DataError(f"None of the masks can be read. {failure.message}", advice=failure.advice)
+    return found

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels import pixel_array
 
 from digits.errors import DataError
 from digits.extensions.data.dicom import tables
-from digits.extensions.data.dicom.reading import frames_of, open_file, without_remarks
+from digits.extensions.data.dicom.reading import open_file, stored_frame, without_remarks
 from digits.extensions.data.dicom.tables import Window
 from digits.images.place import nearest_pixels
 from digits.utils.resizing import scaled
@@ -72,7 +71,7 @@ def read_frame(path: str, frame: int, windowing: Windowing | None = None) -> NDA
     file has more bits. Raises DataError with the remedy."""
     dataset = open_file(path)
     try:
-        values = pixel_array(dataset, index=None if frames_of(dataset) == 1 else frame)
+        values = stored_frame(dataset, frame)
         photometric = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
     except Exception as error:  # pydicom and the libraries it decodes with raise many kinds
         raise DataError(

@@ -13,8 +13,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from pydicom import config
+from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import VR
 
@@ -54,8 +57,11 @@ def read_header(path: str, tags: Sequence[str]) -> pydicom.Dataset | None:
     """Some tags of a DICOM file; None for a file that is none. Raises DataError."""
     if not is_dicom(path):
         return None
+    names = [*tags, "SOPClassUID", "Rows"]
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags, "SOPClassUID", "Rows"], force=True)
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=names, force=True)
+        for name in names:
+            header.get(name)  # pydicom makes out a value when it is asked for, here where it may fail
     except Exception as error:  # damaged files make pydicom raise many kinds
         if _has_preamble(path):
             raise unreadable(error) from None
@@ -75,6 +81,22 @@ def open_file(path: str) -> pydicom.Dataset:
         raise DataError(f"The file cannot be opened: {error.strerror or type(error).__name__}.") from error
     except Exception as error:  # damaged files make pydicom raise many kinds
         raise unreadable(error) from None
+
+
+def stored_frame(dataset: pydicom.Dataset, frame: int, *, raw: bool = False) -> NDArray[Any]:
+    """The values of a frame as they are stored, (H, W) or (H, W, C); YBR becomes RGB unless `raw`. Raises what pydicom and the
+    libraries it decodes with raise."""
+    if dataset.get("BitsAllocated") == 1 and not dataset.file_meta.TransferSyntaxUID.is_compressed:
+        return _unpacked(dataset, frame)
+    return pixel_array(dataset, index=None if frames_of(dataset) == 1 else frame, raw=raw)
+
+
+def _unpacked(dataset: pydicom.Dataset, frame: int) -> NDArray[np.uint8]:
+    """A frame (H, W) of one bit a pixel, which may begin and end within a byte (PS3.5 8.1.1), the lowest bit first."""
+    shape = int(dataset.Rows), int(dataset.Columns)
+    start, count = frame * shape[0] * shape[1], shape[0] * shape[1]
+    data = np.frombuffer(dataset.PixelData, np.uint8)[start // 8 : -(-(start + count) // 8)]
+    return np.unpackbits(data, bitorder="little")[start % 8 : start % 8 + count].reshape(shape)
 
 
 def unreadable(error: Exception) -> DataError:

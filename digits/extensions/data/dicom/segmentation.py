@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels import pixel_array
 
 from digits.errors import DataError
 from digits.extensions.data.dicom.geometry import Placement, Plane, placed, plane_of
-from digits.extensions.data.dicom.reading import frames_of, item, numbers, open_file, unreadable, without_remarks
+from digits.extensions.data.dicom.reading import frames_of, item, numbers, open_file, stored_frame, unreadable, without_remarks
 from digits.extensions.data.dicom.scan import LABEL_MAP
 from digits.extensions.data.dicom.slices import Part, Slice, Values
 
@@ -227,7 +226,7 @@ def _classes(one: Slice, part: Part, numbers_of: Mapping[str, int]) -> NDArray[n
     """The classes (H, W) of one part, 0 where its segment is not. Raises DataError."""
     dataset = open_file(part.path)
     try:
-        plane = pixel_array(dataset, index=None if frames_of(dataset) == 1 else part.frame, raw=True)
+        plane, padding = stored_frame(dataset, part.frame, raw=True), dataset.get("PixelPaddingValue")
     except Exception as error:  # pydicom and the libraries it decodes with raise many kinds
         raise DataError(f"{part.name}: the pixels cannot be read: {type(error).__name__}: {error}") from error
     if part.placement is not None and plane.ndim == 2:
@@ -238,7 +237,7 @@ def _classes(one: Slice, part: Part, numbers_of: Mapping[str, int]) -> NDArray[n
     if part.least:
         return np.where(plane >= part.least, numbers_of.get(part.values[0][1], 0), 0).astype(np.uint8)
     labels = {0: "", **dict(part.values)}
-    if isinstance(padding := dataset.get("PixelPaddingValue"), int):  # what is no segment (PS3.3 C.8.20.2)
+    if isinstance(padding, int):  # what is no segment (PS3.3 C.8.20.2)
         labels.setdefault(padding, "")
     classes = np.zeros(plane.shape, np.uint8)
     for value in np.unique(plane).tolist():
