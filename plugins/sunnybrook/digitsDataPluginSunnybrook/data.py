@@ -4,9 +4,9 @@ import random
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from PIL import Image, ImageDraw
 
+from digits.extensions.data.dicom.pixels import frames_in, read_frame
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import constants, override, subclass
 from digitsDataPluginSunnybrook.files import Contour, case_name, find_contours
@@ -122,11 +122,11 @@ class DataIngestion(DataIngestionInterface):
 
 
 def read_pixels(path):
-    """The pixels of a DICOM file, (H, W) uint16."""
-    pixels = pydicom.dcmread(path).pixel_array
-    if pixels.ndim != 2:
-        raise ValueError(f"{path} has pixels of shape {pixels.shape}; one grey picture is expected")
-    return pixels.clip(0, 65535).astype(np.uint16)
+    """The pixels of a DICOM file, (H, W) uint16 where none is below 0, by the rules of the DICOM source of digits."""
+    pixels = read_frame(str(path), 0)
+    if frames_in(str(path)) != 1 or len(pixels) != 1:
+        raise ValueError(f"{path} has {frames_in(str(path))} frames of {len(pixels)} channels; one grey picture is expected")
+    return pixels[0]
 
 
 def fill_contour(path, shape):

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from digits.errors import DataError
 from digits.extensions.data.dicom import tables
-from digits.extensions.data.dicom.reading import open_file, stored_frame, without_remarks
+from digits.extensions.data.dicom.reading import frames_of, open_file, stored_frame, without_remarks
 from digits.extensions.data.dicom.tables import Window
+from digits.images.arrays import with_channels
 from digits.images.place import nearest_pixels
 from digits.utils.resizing import scaled
 
 PALETTE, INVERSE = "PALETTE COLOR", "MONOCHROME1"
 GREY = ("MONOCHROME1", "MONOCHROME2")
 AS_RGB = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # what pydicom and its decoders give as RGB
-LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 EIGHT_BITS = 8
 WIDEST = 65535  # files say 16 bits and hold less: whole numbers are hoped to fit into 16 bits after an intercept of, say, -1024
 
@@ -90,6 +90,11 @@ def read_frame(path: str, frame: int, windowing: Windowing | None = None) -> NDA
         raise DataError(f"The values cannot be made out ({type(error).__name__}).", advice="Export the file again.") from error
 
 
+def frames_in(path: str) -> int:
+    """How many frames a file has. Raises DataError."""
+    return frames_of(open_file(path))
+
+
 def compact(values: NDArray[Any]) -> NDArray[Any]:
     """Grey values (H, W): whole numbers as uint16 or int16 where they fit, everything else as float32. Raises DataError for
     values that are no numbers or too large."""
@@ -118,8 +123,7 @@ def fitted(values: NDArray[Any], channels: int, dtype: str, *, eight_bits: bool)
         if not eight_bits:
             found, wanted = ("colour", "grey") if len(values) == 3 else ("grey", "colour")
             raise DataError(f"It is a {found} picture among {wanted} ones; its values mean something else.")
-        grey = np.rint(np.tensordot(LUMINANCE, values, 1))[np.newaxis] if channels == 1 else values
-        values = np.repeat(grey, channels, axis=0)
+        values = with_channels(values.transpose(1, 2, 0), channels).transpose(2, 0, 1)
     if values.dtype == dtype:
         return values
     if values.dtype.kind != "f" or dtype != "float32":
