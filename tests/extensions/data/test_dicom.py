@@ -29,7 +29,7 @@ from pydicom.uid import (
 from digits.errors import DataError
 from digits.extensions.data import userdata
 from digits.extensions.data.dicom import DataIngestion, pixels
-from digits.extensions.data.dicom.scan import SEGMENTATION
+from digits.extensions.data.dicom.scan import SEGMENTATION, Slice
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.testing import DataSourceContract
 from digits.utils.confinement import EVERYWHERE
@@ -237,6 +237,29 @@ def test_compressed_nifti_volumes_give_each_frame_its_slice(tmp_path: Path) -> N
     found = source(tmp_path / "dicom", labels="masks", mask_folder=str(tmp_path / "masks"))
     labels = [found.encode_entry(entry)[1] for entry in found.itemize_entries("train_db")]
     assert [label[0].tolist() for label in labels] == planes.tolist()
+
+
+@pytest.mark.parametrize("labels", ["masks", "folders"])
+def test_a_data_set_of_an_older_version_is_tested_with_its_records(tmp_path: Path, labels: str) -> None:
+    """Its slices have no more than path, frame, patient, size and instance, its masks lie in two tables."""
+    write(tmp_path / "no_finding" / "a.dcm", np.zeros((2, 2)))
+    (tmp_path / "a.nii").write_bytes(nifti(np.array([[0, 1], [2, 0]], np.uint8)))
+    kept = {
+        **BASE,
+        "labels": labels,
+        "dicom_folder": str(tmp_path),
+        "allowed_roots": EVERYWHERE,
+        "size": (2, 2),
+        "slices": {"val_db": [Slice(str(tmp_path / "no_finding" / "a.dcm"), 0, "x", 2, 2, "1.2")]},
+        "masks_by_name": {"a": str(tmp_path / "a.nii")},
+        "masks_by_instance": {},
+        "class_labels": ["0", "1", "2"] if labels == "masks" else ["ill", "no finding"],
+    }
+    record = userdata.for_inference(DataIngestion, kept, {"test_path": "", "validation_record": "0"})
+    (entry,) = record.itemize_entries("test_db")
+    feature, label = record.encode_entry(entry)
+    assert feature.tolist() == [[[0, 0], [0, 0]]]
+    assert label.tolist() == ([[[0, 1], [2, 0]]] if labels == "masks" else [1])
 
 
 class TestMasks(DataSourceContract):

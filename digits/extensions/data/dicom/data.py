@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from digits.extensions.data.dicom import looking, masks, pixels, scan
 from digits.extensions.data.dicom.pixels import Windowing
 from digits.extensions.data.dicom.slices import Slice
 from digits.extensions.data.dicom.tables import Window
+from digits.extensions.data.files.names import below
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.source import FileSource, Options, ReportProblem, Sample, Words
 
@@ -151,8 +152,12 @@ class DataIngestion(FileSource):
     def _label(self, entry: Slice, height: int, width: int) -> tuple[NDArray[Any] | None, list[str]]:
         if self.options.labels == "none" or (self.is_inference_db and self.options.test_path):
             return None, []
+        labels = self.userdata["class_labels"]
+        if not entry.name:  # of an older version
+            entry = replace(entry, name=below(self.options.dicom_folder, entry.path))
         if self.options.labels == "folders":
-            return np.array([self.userdata["class_labels"].index(looking.class_of(entry))]), []
+            names = looking.class_of(entry), entry.name.split("/")[0].replace("_", " ")  # the second as older versions had it
+            return np.array([next(labels.index(name) for name in names if name in labels)]), []
         classes = self.userdata.get("mask_classes")
         if classes is None:
             entry, classes = masks.of_older_job(entry, self.userdata)

@@ -19,6 +19,7 @@ from digits.extensions.data.dicom.slices import Mask, Slice
 from digits.extensions.data.files.listing import other_kinds
 from digits.extensions.data.images.findings import Findings
 from digits.utils.confinement import Confinement
+from digits.utils.names import class_name
 from digits.utils.values import counted
 
 MOST_SIGNED = np.iinfo(np.int16).max
@@ -84,8 +85,8 @@ def in_folders(slices: Sequence[Slice], findings: Findings) -> list[Slice]:
 
 
 def class_of(one: Slice) -> str:
-    """The first folder below the data set's."""
-    return one.name.split("/")[0].replace("_", " ")
+    """The name of the first folder below the data set's as that of a class."""
+    return class_name(one.name.split("/")[0])
 
 
 def with_masks(
