@@ -19,7 +19,7 @@ from werkzeug.utils import safe_join
 
 from digits.errors import BadRequest, NotFound
 from digits.extensions import loader
-from digits.extensions.data.recognise import recognise
+from digits.extensions.data.recognition import recognise
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.plugin_host import data, preview, rendering, view

@@ -51,6 +51,15 @@ class DataIngestionInterface:
         raise NotImplementedError(f"{type(self).__name__} does not define itemize_entries(self, stage).")
 
     @staticmethod
+    def recognise(folder: str) -> list[dict[str, Any]]:
+        """What a folder may be for this source, for *Let the folder be recognised*: dictionaries with `values` (for the form),
+        `records` (about how many they would give), `reason` (a sentence) and perhaps `title`; none where it is nothing.
+
+        Called with folders that the server allows. It should look at names and a few headers for a second at most.
+        """
+        return []
+
+    @staticmethod
     def get_category() -> str:
         """The heading in the menu, e.g. `Images`."""
         raise NotImplementedError("get_category() is not defined.")

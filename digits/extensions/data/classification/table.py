@@ -87,7 +87,7 @@ def _class_columns(table: PictureTable) -> list[int]:
     if known is not None:
         return [known]
     others = table.others
-    if len(others) > 1 and _are_one_of_many(table, others):
+    if one_of_many(table, others):
         return others
     if len(others) != 1:
         found = ", ".join(table.names[place] for place in others) or "none"
@@ -98,12 +98,16 @@ def _class_columns(table: PictureTable) -> list[int]:
     return others
 
 
-def _are_one_of_many(table: PictureTable, places: Sequence[int]) -> bool:
-    """Whether each line has one 1 in these columns and else 0."""
-    return bool(table.lines) and all(
-        sorted({table.number(cells, place) for place in places}, key=str) == [0, 1]
-        and sum(table.number(cells, place) == 1 for place in places) == 1
-        for _, cells in table.lines
+def one_of_many(table: PictureTable, places: Sequence[int]) -> bool:
+    """Whether there are several of these columns and each line has one 1 in them and else 0."""
+    return (
+        len(places) > 1
+        and bool(table.lines)
+        and all(
+            sorted({table.number(cells, place) for place in places}, key=str) == [0, 1]
+            and sum(table.number(cells, place) == 1 for place in places) == 1
+            for _, cells in table.lines
+        )
     )
 
 

@@ -135,7 +135,7 @@ class DataIngestion(ImageSource):
         names_file = self.options.class_names_file
         request = Request(
             root=root,
-            pictures=self.pictures_in(root, findings, stage),
+            pictures=self.some(self.pictures_in(root, findings, stage)),
             labels=labels,
             stage=stage,
             findings=findings,

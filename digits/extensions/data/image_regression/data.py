@@ -93,7 +93,7 @@ class DataIngestion(ImageSource):
 
     def _table(self, folder: str, file: str, stage: str, findings: Findings, known: Table | None = None) -> Table:
         root = folder.rstrip("/")
-        names = FileNames(root, self.pictures_in(root, findings, stage))
+        names = FileNames(root, self.some(self.pictures_in(root, findings, stage)))
         o = self.options
         wanted = Wanted(o.image_column, o.value_columns, self.are_labels, o.label_separator)
         table = read_table(self.file_at(file), names, wanted, findings, stage, known.columns if known is not None else ())

@@ -205,7 +205,7 @@ class DataIngestion(PairSource):
         coco = read_coco(self.file_at(self._folder(labels_field)), findings, stage)
         if stage == TRAIN_DB or not self._coco_categories:
             self._coco_categories = coco.categories
-        return self._drawn(coco, FileNames(root, self.pictures_in(root, findings, stage)), findings, stage)
+        return self._drawn(coco, FileNames(root, self.some(self.pictures_in(root, findings, stage))), findings, stage)
 
     def _drawn(self, coco: CocoFile, names: FileNames, findings: Findings, stage: str) -> list[Pair]:
         numbers = {name: number for number, name in enumerate(_labels(self._coco_categories))}

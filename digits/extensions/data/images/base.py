@@ -33,6 +33,7 @@ class ImageSource(FileSource):
     OPTIONS: ClassVar[type[Options]] = ImageOptions
     options: ImageOptions
     READS: ClassVar[tuple[str, ...]] = ()  # endings of files that may lie among the pictures and are read otherwise
+    most_pictures = 0  # of a folder, 0: all
     FORM = ""  # module with `DatasetForm`; imports Flask-WTF and is loaded only for the page
 
     def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
@@ -148,6 +149,11 @@ class ImageSource(FileSource):
                 advice="Name the folder that holds them, e.g. as PNG or JPEG files.",
             )
         return found
+
+    def some(self, paths: list[str]) -> list[str]:
+        """All pictures, or `most_pictures` from all parts where the source is only tried."""
+        step = -(-len(paths) // self.most_pictures) if self.most_pictures else 1
+        return paths[::step]
 
     def file_at(self, value: str) -> str:
         """A file named in the form, if it may be read. Raises DataError."""

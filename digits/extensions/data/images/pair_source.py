@@ -46,6 +46,7 @@ class PairSource(ImageSource):
         if not self.has_labels:
             return [[path] for path in features]
         label_root = self._folder(labels_field)
+        features = features if label_root == root else self.some(features)
         labels = self.labels_in(label_root, findings, stage)
         return self.paired(root, features, label_root, labels, stage, findings)
 

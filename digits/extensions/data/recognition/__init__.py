@@ -1,0 +1,71 @@
+"""Sees from a folder what kinds of data sets lie in it, and proposes for each the source and the fields of its form.
+
+Holds: names, headers and a few files are read, for some seconds at most; what its own source refuses when it is tried on a few
+files is not proposed; the first proposal gives most records. A proposal is a guess that a person confirms.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from digits.errors import DataError, DigitsError
+from digits.extensions import loader
+from digits.extensions.data.recognition import boxes, classes, pairs, tables
+from digits.extensions.data.recognition.proposals import Proposal
+from digits.extensions.data.recognition.sizes import with_size
+from digits.extensions.data.recognition.tree import Tree, look
+from digits.extensions.data.recognition.trial import refusal
+from digits.utils.confinement import Confinement
+
+__all__ = ["Proposal", "recognise"]
+
+FINDERS: tuple[Callable[[Tree], Iterator[Proposal]], ...] = (boxes.find, tables.find, pairs.find, classes.find)
+MOST = 8  # proposals
+TRIAL_SECONDS = 8.0
+
+
+def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
+    """What the folder may be, the one with most records first; empty where nothing fits. Raises DataError for no folder."""
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder} is no folder that can be read.", advice="Give the folder in which pictures and labels lie.")
+    allowed = Confinement(allowed_roots)
+    tree = look(folder, allowed)
+    found = [*_built_in(tree), *(_of_plugins(folder) if allowed.allows(folder) else ())]
+    found = _distinct(sorted(found, key=lambda proposal: -proposal.records))
+    ends = time.monotonic() + TRIAL_SECONDS
+    kept: list[Proposal] = []
+    for proposal in found:
+        if len(kept) < MOST and not refusal(proposal, allowed_roots, ends):
+            kept.append(with_size(proposal))
+    return kept
+
+
+def _built_in(tree: Tree) -> Iterator[Proposal]:
+    for finder in FINDERS:
+        try:
+            yield from finder(tree)
+        except (DigitsError, OSError, ValueError):  # one guess less
+            continue
+
+
+def _of_plugins(folder: str) -> Iterator[Proposal]:
+    """What the sources say that look at folders themselves."""
+    for extension in loader.all_extensions("data"):
+        try:
+            for found in extension.cls.recognise(folder):
+                values, reason = dict(found["values"]), str(found.get("reason", ""))
+                yield Proposal(extension.id, str(found.get("title") or extension.title), reason, values, int(found["records"]))
+        except (Exception, SystemExit):  # a plugin may raise anything: it does not take part then
+            continue
+
+
+def _distinct(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Without those that say the same of a source: its folder, in the same format."""
+    kept: dict[tuple[str, ...], Proposal] = {}
+    for proposal in proposals:
+        values = proposal.values
+        folder = next((str(value) for name, value in values.items() if "folder" in name or "file" in name), "")
+        kept.setdefault((proposal.extension, str(values.get("annotation_format", "")), folder), proposal)
+    return list(kept.values())

@@ -1,0 +1,130 @@
+"""Object detection, and segmentation by COCO's polygons: files of annotations beside pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from digits.errors import DataError
+from digits.extensions.data.files.names import stem
+from digits.extensions.data.files.text import read_json
+from digits.extensions.data.image_object_detection.formats import FORMATS
+from digits.extensions.data.image_object_detection.formats import recognise as format_in
+from digits.extensions.data.image_object_detection.formats.recognise import format_of
+from digits.extensions.data.recognition.partners import partners
+from digits.extensions.data.recognition.proposals import (
+    BySplit,
+    Partners,
+    Proposal,
+    Values,
+    best_by_split,
+    box_values,
+    pair_values,
+    total,
+)
+from digits.extensions.data.recognition.tree import IMAGE, SPLITS, Folder, Tree, split_of
+
+LARGEST_JSON = 256 << 20  # bytes; larger ones take too long for a first look
+FILES = 60  # that are looked into, of each kind
+WHOLE_SETS = {".json": ("coco",), ".xml": ("cvat",), ".csv": ("csv",)}  # formats with all boxes of a split in one file
+
+
+def find(tree: Tree) -> Iterator[Proposal]:
+    """Every format that a folder has, the files that hold a whole split first."""
+    for ending, formats in WHOLE_SETS.items():
+        for name in formats:
+            yield from _whole_files(tree, ending, name)
+    for ending in (".txt", ".xml", ".json"):
+        yield from _a_file_each(tree, ending)
+
+
+def _a_file_each(tree: Tree, ending: str) -> Iterator[Proposal]:
+    """Formats with a file for each picture."""
+    found: dict[str, list[tuple[str, Partners]]] = {}
+    for split, pair in partners(tree, ending):
+        try:
+            name = format_in(pair.labels, tree.may_read)
+        except DataError:
+            continue
+        if name == "yolo":  # a picture without a file has no object
+            pair = replace(pair, count=len(pair.pictures.below(IMAGE)))
+        if name not in WHOLE_SETS.get(ending, ()):
+            found.setdefault(name, []).append((split, pair))
+    for name, pairs in found.items():
+        if best := best_by_split(tree, sorted(pairs, key=lambda item: _order(item[1].labels))):
+            values = box_values(best, name) | (lists_of(tree, "Main") if name == "voc" and set(best) == {"train"} else {})
+            pair = best["train"]
+            reason = f"The {ending} files in {pair.labels} have the names of pictures in {pair.pictures.path}."
+            yield Proposal("image-object-detection", _title(name), reason, values, total(best), tree.complete)
+
+
+def _order(labels: str) -> tuple[bool, int]:
+    """Of folders that give as much: boxes before outlines, the narrower folder first."""
+    return any(word in labels.lower() for word in ("seg", "poly", "mask")), -len(labels)
+
+
+def _whole_files(tree: Tree, ending: str, name: str) -> Iterator[Proposal]:
+    found: list[tuple[str, Partners]] = []
+    outlines = False
+    paths = [path for folder in tree.folders for path in folder.paths(ending)][:FILES]
+    for path in paths:
+        if not tree.may_read(path) or os.path.getsize(path) > LARGEST_JSON or format_of(path)[0] != name:
+            continue
+        listed, has_outlines = _listed(path, name)
+        if pictures := _holding(tree, listed):
+            split = split_of(os.path.relpath(path, tree.root.path)) or tree.split_of(pictures[0])
+            found.append((split, Partners(pictures[0], path, pictures[1])))
+            outlines = outlines or has_outlines
+    if not (best := best_by_split(tree, found)):
+        return
+    pair = best["train"]
+    reason = f"{os.path.basename(pair.labels)} names {pair.count:,} pictures in {pair.pictures.path}."
+    yield Proposal("image-object-detection", _title(name), reason, box_values(best, name), total(best), tree.complete)
+    if name == "coco" and outlines:
+        masks: Values = pair_values(best) | {"mask_source": "coco"}
+        yield Proposal("image-segmentation", "Segmentation (COCO polygons)", reason, masks, total(best), tree.complete)
+
+
+def _listed(path: str, name: str) -> tuple[frozenset[str], bool]:
+    """Names without endings that a file lists (empty: not known before it is read), and whether it holds outlines."""
+    if name != "coco":
+        return frozenset(), False
+    content = read_json(path)
+    names = (image.get("file_name") for image in content["images"] if isinstance(image, dict))
+    outlines = any(isinstance(one, dict) and one.get("segmentation") for one in content["annotations"][:1000])
+    return frozenset(stem(os.path.basename(str(one).replace("\\", "/"))) for one in names if one), outlines
+
+
+def _holding(tree: Tree, listed: frozenset[str]) -> tuple[Folder, int] | None:
+    """The smallest folder with most of the listed pictures (of all where the list is not known), and how many it has."""
+    best: tuple[Folder, int] | None = None
+    for folder in tree.folders:
+        if not folder.below(IMAGE) or folder.is_label:
+            continue
+        count = len(folder.stems(IMAGE) & listed) if listed else len(folder.below(IMAGE))
+        if count and (best is None or count > best[1] or (count == best[1] and best[0].holds(folder))):
+            best = folder, count
+    return best
+
+
+def lists_of(tree: Tree, kind: str) -> Values:
+    """The lists of PASCAL VOC's `ImageSets`, of the folder itself, the one above, or one below."""
+    root = tree.root.path
+    places = [root, os.path.dirname(root), *(os.path.dirname(f.path) for f in tree.folders if f.name == "ImageSets")]
+    for place in places:
+        found = {}
+        for split in SPLITS:
+            path = os.path.join(place, "ImageSets", kind, f"{split}.txt")
+            if os.path.isfile(path) and os.path.getsize(path) and tree.may_read(path):
+                found[f"{split}_list_file"] = path
+        if "train_list_file" in found:
+            return found
+    return {}
+
+
+def _title(name: str) -> str:
+    return f"Object detection ({FORMATS[name][0]})"
+
+
+__all__ = ["BySplit", "find", "lists_of"]

@@ -1,0 +1,52 @@
+"""Image classification: sub-folders of pictures, one for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from digits.extensions.data.recognition.pairs import same_pictures
+from digits.extensions.data.recognition.proposals import Proposal
+from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree
+
+LEAST = 2  # pictures of a class
+
+
+def find(tree: Tree) -> Iterator[Proposal]:
+    """Of each split the folder whose sub-folders hold most pictures."""
+    best: dict[str, tuple[int, int, Folder]] = {}
+    for parent in tree.folders:
+        if parent.is_label or (classes := _classes(tree, parent)) is None:
+            continue
+        count = sum(len(folder.below(IMAGE)) for folder in classes)
+        split = tree.split_of(parent) or "train"
+        if split not in best or count > best[split][0]:
+            best[split] = count, len(classes), parent
+    if "train" not in best:
+        return
+    count, classes_found, train = best["train"]
+    values = {"method": "folder"} | {f"folder_{split}": parent.path for split, (_, _, parent) in best.items()}
+    flags = {f"has_{split}_folder": True for split in ("val", "test") if split in best}
+    reason = f"{train.path} has {classes_found} sub-folders of pictures, one for each class."
+    records = sum(number for number, _, _ in best.values())
+    yield Proposal("image-classification-folder", "Image classification", reason, values | flags, records, tree.complete)
+
+
+def _classes(tree: Tree, parent: Folder) -> list[Folder] | None:
+    """The folders of the classes; None where these are none: splits, labels, or the same pictures in several versions."""
+    found = [
+        folder for folder in parent.folders if len(folder.below(IMAGE)) >= LEAST and _is_leaf(folder) and folder in _visible(tree)
+    ]
+    if len(found) < 2 or any(tree.split_of(folder) != tree.split_of(parent) for folder in found):
+        return None
+    if any(folder.is_label for folder in found) or len(same_pictures(parent)) > 1:
+        return None
+    return found
+
+
+def _is_leaf(folder: Folder) -> bool:
+    """Whether its pictures lie in it, or in one folder below it."""
+    return bool(folder.names(IMAGE)) or sum(bool(one.below(IMAGE)) for one in folder.folders) == 1
+
+
+def _visible(tree: Tree) -> set[Folder]:
+    return set(tree.folders)

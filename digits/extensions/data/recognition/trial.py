@@ -1,0 +1,63 @@
+"""Tries a proposal on a few of its files with its own source: what that refuses is none."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from digits.domain.datasets import TRAIN_DB
+from digits.errors import DigitsError, JobStopped
+from digits.extensions import loader
+from digits.extensions.data import userdata
+from digits.extensions.data.images.base import ImageSource
+from digits.extensions.data.interface import DataIngestionInterface
+from digits.extensions.data.recognition.proposals import Proposal
+from digits.extensions.data.source import FileSource, with_roots
+from digits.ingest.encode import samples_of
+from digits.ingest.source import entries_of
+
+PICTURES = 200  # that a source gets to see
+ENCODED = 3
+SECONDS = 3.0  # for one proposal; what takes longer is believed
+
+
+def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> str:
+    """Why the source refuses the proposal; empty where it does not, or where time is up (`ends`, of the monotonic clock)."""
+    ends = min(ends, time.monotonic() + SECONDS)
+    try:
+        extension = loader.get("data", proposal.extension)
+        source = userdata.build(extension.cls, with_roots(extension.cls, proposal.values, allowed_roots))
+        with tempfile.TemporaryDirectory(prefix="digits-recognise-") as folder:
+            return _tried(source, Path(folder), extension.title, ends)
+    except JobStopped:
+        return ""
+    except (Exception, SystemExit) as error:  # a source may raise anything
+        return str(error) or type(error).__name__
+
+
+def _tried(source: DataIngestionInterface, folder: Path, title: str, ends: float) -> str:
+    if isinstance(source, FileSource):
+        source.job_folder = folder
+        source.check_stop = lambda: _check(ends)  # type: ignore[method-assign]
+        if isinstance(source, ImageSource):
+            source.most_pictures = PICTURES
+        source.prepare(lambda problem: None)
+    _check(ends)
+    entries = entries_of(source, TRAIN_DB, title)
+    if not len(entries):
+        return "It gives no entries."
+    reasons = []
+    for row in range(min(ENCODED, len(entries))):
+        try:
+            samples_of(source, entries[row], title)
+            return ""
+        except DigitsError as error:
+            reasons.append(str(error))
+    return reasons[0]
+
+
+def _check(ends: float) -> None:
+    if time.monotonic() > ends:
+        raise JobStopped("Looked long enough.")
