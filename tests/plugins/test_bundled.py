@@ -14,7 +14,7 @@ from digits.testing import DataSourceContract, ViewContract
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 for folder in ("sunnybrook", "text_classification", "image_gradients"):
-    sys.path.append(str(PLUGINS / folder))
+    sys.path.insert(0, str(PLUGINS / folder))  # before installed ones, which may be older
 
 import digitsDataPluginImageGradients as gradients  # noqa: E402
 import digitsDataPluginSunnybrook as sunnybrook  # noqa: E402
@@ -54,6 +54,14 @@ class TestTexts(DataSourceContract):
 
     def test_a_line_without_text_is_no_entry(self, instance: DataIngestionInterface) -> None:
         assert instance.itemize_entries("train_db") == [("1", 'Cup final Two goals, "late"'), ("2", "Market up")]
+
+    def test_tables_of_texts_are_recognised(self, tmp_path: Path) -> None:
+        for name, count in (("train.csv", 8), ("dev.csv", 4)):
+            (tmp_path / name).write_text("".join(f'{n % 2},"Two goals late in the game {n}"\n' for n in range(count)))
+        (tmp_path / "numbers.csv").write_text("a.png,1,2\nb.png,2,3\n")
+        (found,) = texts.DataIngestion.recognise(str(tmp_path))
+        assert found["values"] == {"train_data_file": str(tmp_path / "train.csv"), "val_data_file": str(tmp_path / "dev.csv")}
+        assert found["records"] == 8
 
 
 class TestSunnybrook(DataSourceContract):
@@ -125,3 +133,13 @@ class TestTextsView(ViewContract):
         logs = np.log(np.array([0.25, 0.75]))
         shown = instance.process_data("one", np.zeros((1, 4), np.uint8), {"output": logs})
         assert shown["rows"] == [("second", pytest.approx(75)), ("first", pytest.approx(25))]
+
+
+def test_the_download_of_sunnybrook_is_recognised(tmp_path: Path) -> None:
+    contour = tmp_path / "Contours" / "SC-HF-I-01" / "contours-manual" / "IRCCI-expert" / "IM-0001-0048-icontour-manual.txt"
+    for path in (contour, tmp_path / "challenge_training" / "SC-HF-I-1" / "IM-0004-0048.dcm"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    (found,) = sunnybrook.DataIngestion.recognise(str(tmp_path))
+    assert found["values"] == {"contour_folder": str(tmp_path / "Contours"), "image_folder": str(tmp_path / "challenge_training")}
+    assert sunnybrook.DataIngestion.recognise(str(tmp_path / "Contours")) == []

@@ -1,5 +1,6 @@
 """DICOM pictures of hearts and the contour of the left ventricle as a mask."""
 
+import os
 import random
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from PIL import Image, ImageDraw
 from digits.extensions.data.dicom.pixels import frames_in, read_frame
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import constants, override, subclass
-from digitsDataPluginSunnybrook.files import Contour, case_name, find_contours
+from digitsDataPluginSunnybrook.files import CONTOUR, PICTURE, Contour, case_name, files_below, find_contours
 from digitsDataPluginSunnybrook.forms import DatasetForm, InferenceForm
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -85,6 +86,24 @@ class DataIngestion(DataIngestionInterface):
         if self.validation_record != "none":
             return [self.userdata["val_contours"][int(self.validation_record)]]
         raise ValueError("choose an image file or a validation record")
+
+    @staticmethod
+    @override
+    def recognise(folder):
+        """The original download, or any folder that holds contours and pictures named as there."""
+        contours = [path for path in files_below(folder) if CONTOUR.search(path.name)]
+        pictures = [path for path in files_below(folder) if PICTURE.search(path.name)] if contours else []
+        if not pictures:
+            return []
+        # Above the cases: contours lie in CASE/contours-manual/IRCCI-expert, pictures in CASE.
+        values = {
+            "contour_folder": os.path.commonpath([path.parents[2].parent for path in contours]),
+            "image_folder": os.path.commonpath([path.parents[1] for path in pictures]),
+        }
+        reason = (
+            f"{len(contours)} contours of the left ventricle and {len(pictures)} pictures are named as in the original download."
+        )
+        return [{"values": values, "records": len(contours), "reason": reason}]
 
     @staticmethod
     @override

@@ -1,6 +1,7 @@
 """Texts as rows of character numbers: 0 is unknown or padding, 1 the first character of the dictionary."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import constants, override, subclass
 from digitsDataPluginTextClassification.forms import DatasetForm, InferenceForm
 
+MOST_TABLES = 50
+LARGEST_TABLE = 64 << 20
+LOOKED_AT = 200  # lines
+SPLIT_WORDS = {"train": "train", "val": "val", "dev": "val", "test": "test"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -74,6 +79,26 @@ class DataIngestion(DataIngestionInterface):
 
     @staticmethod
     @override
+    def recognise(folder):
+        """Tables of a class and a text a line: the largest of each split."""
+        found = {}
+        for path in sorted(Path(folder).glob("**/*.csv"))[:MOST_TABLES]:
+            if path.stat().st_size > LARGEST_TABLE or not holds_texts(path):
+                continue
+            split = next((split for word, split in SPLIT_WORDS.items() if word in path.stem.lower()), "train")
+            found[split] = max(found.get(split, path), path, key=lambda one: one.stat().st_size)
+        if "train" not in found:
+            return []
+        count = sum(1 for _ in read_rows(found["train"]))
+        values = {"train_data_file": str(found["train"])}
+        other = found.get("val") or found.get("test")
+        if other:
+            values["val_data_file"] = str(other)
+        reason = f"{found['train'].name} has {count:,} lines of a class and a text."
+        return [{"values": values, "records": count, "reason": reason}]
+
+    @staticmethod
+    @override
     def get_category():
         return "Text"
 
@@ -116,3 +141,14 @@ def read_rows(file):
 def text_of(row):
     """All columns after the class, in one line."""
     return " ".join(row[1:]).strip()
+
+
+def holds_texts(path):
+    """Whether a table has a short class first and longer texts of several words behind it, in most lines."""
+    try:
+        rows = list(itertools.islice(read_rows(path), LOOKED_AT))
+    except (OSError, ValueError, csv.Error):
+        return False
+    texts = [row for row in rows if len(row[0]) <= 40 and len(text_of(row).split()) >= 4]
+    classes = {row[0] for row in texts}
+    return len(texts) > len(rows) / 2 and 2 <= len(classes) <= max(2, len(rows) // 2)

@@ -15,6 +15,7 @@ from digits.errors import DataError
 from digits.extensions.data.dicom import DataIngestion as DicomSource
 from digits.extensions.data.recognition import Proposal, recognise
 from digits.utils.confinement import EVERYWHERE
+from tests.extensions.data.test_dicom import write
 from tests.ingest import objects
 from tests.ingest.making import class_folder, make_job, picture, run_job
 
@@ -274,6 +275,21 @@ def test_a_plugin_that_fails_does_no_harm(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(DicomSource, "recognise", staticmethod(broken))
     assert best(tmp_path).extension == "image-classification-folder"
+
+
+def test_dicom_folders(tmp_path: Path) -> None:
+    for case in ("p1", "p2"):
+        for number in range(2):
+            (tmp_path / "scans" / case).mkdir(parents=True, exist_ok=True)
+            write(tmp_path / "scans" / case / f"IM{number}", np.full((8, 8), 10 * number, np.uint16))
+    first = best(tmp_path)
+    assert (first.extension, first.records) == ("image-dicom", 4)
+    assert first.values == {"dicom_folder": str(tmp_path / "scans"), "labels": "folders"}
+    for case in ("p1", "p2"):
+        for number in range(2):
+            save(tmp_path / "masks" / case / f"IM{number}.png", mask((8, 8), top=1))
+    first = best(tmp_path)
+    assert (first.values["labels"], first.values["mask_folder"]) == ("masks", str(tmp_path / "masks"))
 
 
 def test_nothing_known_and_no_folder(tmp_path: Path) -> None:

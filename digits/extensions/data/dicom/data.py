@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from digits.domain.datasets import IGNORED, TEST_DB
 from digits.errors import DataError
-from digits.extensions.data.dicom import looking, masks, pixels, scan
+from digits.extensions.data.dicom import looking, masks, pixels, recognition, scan
 from digits.extensions.data.dicom.pixels import Windowing
 from digits.extensions.data.dicom.slices import Slice
 from digits.extensions.data.dicom.tables import Window
@@ -56,6 +56,10 @@ class DataIngestion(FileSource):
         super().__init__(is_inference_db, **kwargs)
         if not is_inference_db and "slices" not in self.userdata:
             self._look()
+
+    @staticmethod
+    def recognise(folder: str) -> list[dict[str, Any]]:
+        return recognition.proposals(folder)
 
     @staticmethod
     def get_id() -> str:

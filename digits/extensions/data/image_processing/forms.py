@@ -30,7 +30,7 @@ class DatasetForm(pair_form.PairForm):
         "The half that goes in",
         choices=[("left", "Left"), ("right", "Right"), ("top", "Top"), ("bottom", "Bottom")],
         default="left",
-        tooltip="Of files that hold input and target side by side, as those of pix2pix (facades, maps) do.",
+        tooltip="Of files that hold input and target side by side, as those of pix2pix (maps, edges2shoes) do.",
     )
     label_folder = folder_field(
         "Label image folder",

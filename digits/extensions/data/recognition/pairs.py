@@ -21,7 +21,6 @@ from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, split_o
 LOOKED_AT = 6  # files
 SAME = 0.8  # correlation of small pictures from which on they show the same
 HALVES = 8  # pictures at least whose two halves are taken for input and target
-SIDE_BY_SIDE = frozenset({"facades", "maps", "cityscapes", "edges2shoes", "edges2handbags", "night2day"})
 
 
 def find(tree: Tree) -> Iterator[Proposal]:
@@ -167,11 +166,11 @@ def _small(path: str) -> np.ndarray | None:
 
 
 def _halves(tree: Tree) -> Iterator[Proposal]:
-    """Input and target side by side in one file: all twice as wide as high, in a folder that is called as such sets are."""
+    """Input and target side by side in one file: all of one size, twice as wide as high, in folders of splits."""
     found = []
     for folder in tree.folders:
         paths = folder.paths(IMAGE)
-        if len(paths) < HALVES or not any(word in folder.path.lower() for word in SIDE_BY_SIDE):
+        if len(paths) < HALVES or not tree.split_of(folder):
             continue
         sizes = {picture_size(path) for path in _some(paths)}
         if len(sizes) == 1 and NO_SIZE not in sizes and all(abs(width - 2 * height) <= 2 for width, height in sizes):

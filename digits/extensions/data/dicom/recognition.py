@@ -1,0 +1,55 @@
+"""What a folder of DICOM files may be as a data set, seen from names and the headers of a few."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from typing import Any
+
+from digits.extensions.data.dicom.reading import is_dicom, read_header
+from digits.extensions.data.dicom.scan import LABEL_MAP, SEGMENTATION
+from digits.extensions.data.files.listing import walk
+from digits.extensions.data.files.names import below
+
+SECONDS = 1.5
+MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".npy")
+MASK_WORDS = ("mask", "label", "seg", "annot", "contour", "truth")
+
+
+def proposals(folder: str) -> list[dict[str, Any]]:
+    """DICOM pictures with masks where a folder near them holds some, else by folder where there are several, else alone."""
+    pictures: Counter[str] = Counter()
+    masks: Counter[str] = Counter()
+    ends = time.monotonic() + SECONDS
+    for root, names in walk(folder):
+        says_mask = any(word in below(folder, root).lower() for word in MASK_WORDS)
+        for name in names:
+            if says_mask and name.lower().endswith(MASKS):
+                masks[root] += 1
+            elif is_dicom(path := os.path.join(root, name)):
+                (masks if _is_segmentation(path, says_mask) else pictures)[root] += 1
+        if time.monotonic() > ends:
+            break
+    if not (count := pictures.total()):
+        return []
+    values: dict[str, Any] = {"dicom_folder": _common(pictures), "labels": "none"}
+    reason = f"{count:,} DICOM files lie in {values['dicom_folder']}"
+    if masks:
+        values |= {"labels": "masks", "mask_folder": _common(masks)}
+        reason += f", files of masks in {values['mask_folder']}"
+    elif len({os.path.relpath(place, values["dicom_folder"]).split("/")[0] for place in pictures}) > 1:
+        values["labels"] = "folders"
+        reason += ", in several folders"
+    return [{"title": "DICOM", "values": values, "records": count, "reason": f"{reason}."}]
+
+
+def _is_segmentation(path: str, likely: bool) -> bool:
+    if not likely and not os.path.basename(path).lower().startswith("seg"):
+        return False
+    header = read_header(path, ["SOPClassUID"])
+    return header is not None and header.get("SOPClassUID") in (SEGMENTATION, LABEL_MAP)
+
+
+def _common(places: Counter[str]) -> str:
+    return os.path.commonpath(list(places))
