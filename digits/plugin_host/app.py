@@ -19,11 +19,11 @@ from werkzeug.utils import safe_join
 
 from digits.errors import BadRequest, NotFound
 from digits.extensions import loader
-from digits.extensions.data.recognition import recognise
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.plugin_host import data, preview, rendering, view
 from digits.plugin_host.guard import Watchdog, guarded
+from digits.plugin_host.recognise import recognise
 from digits.storage.folders import JobsDir
 
 DEFAULT_LIMIT = 60.0

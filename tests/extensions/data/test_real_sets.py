@@ -11,7 +11,7 @@ import pytest
 from digits.extensions.data.image_object_detection import formats
 from digits.extensions.data.image_object_detection.formats.sources import Request
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.recognition import recognise
+from digits.plugin_host.recognise import recognise
 from digits.utils.confinement import EVERYWHERE
 from tests.ingest.making import Run, make_job, run_job
 

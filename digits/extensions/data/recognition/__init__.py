@@ -1,45 +1,33 @@
 """Sees from a folder what kinds of data sets lie in it, and proposes for each the source and the fields of its form.
 
-Holds: names, headers and a few files are read, for some seconds at most; what its own source refuses when it is tried on a few
-files is not proposed; the first proposal gives most records. A proposal is a guess that a person confirms.
+Holds: names, headers and a few files are read, for some seconds at most; the first proposal gives most records. A proposal is a
+guess, which `digits.plugin_host.recognise` tries and a person confirms.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from digits.errors import DataError, DigitsError
 from digits.extensions import loader
 from digits.extensions.data.recognition import boxes, classes, pairs, tables
 from digits.extensions.data.recognition.proposals import Proposal
-from digits.extensions.data.recognition.sizes import with_size
 from digits.extensions.data.recognition.tree import Tree, look
-from digits.extensions.data.recognition.trial import refusal
 from digits.utils.confinement import Confinement
 
-__all__ = ["Proposal", "recognise"]
+__all__ = ["Proposal", "candidates"]
 
 FINDERS: tuple[Callable[[Tree], Iterator[Proposal]], ...] = (boxes.find, tables.find, pairs.find, classes.find)
-MOST = 8  # proposals
-TRIAL_SECONDS = 8.0
 
 
-def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
+def candidates(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
     """What the folder may be, the one with most records first; empty where nothing fits. Raises DataError for no folder."""
     if not os.path.isdir(folder):
         raise DataError(f"{folder} is no folder that can be read.", advice="Give the folder in which pictures and labels lie.")
     allowed = Confinement(allowed_roots)
-    tree = look(folder, allowed)
-    found = [*_built_in(tree), *(_of_plugins(folder) if allowed.allows(folder) else ())]
-    found = _distinct(sorted(found, key=lambda proposal: -proposal.records))
-    ends = time.monotonic() + TRIAL_SECONDS
-    kept: list[Proposal] = []
-    for proposal in found:
-        if len(kept) < MOST and not refusal(proposal, allowed_roots, ends):
-            kept.append(with_size(proposal))
-    return kept
+    found = [*_built_in(look(folder, allowed)), *(_of_plugins(folder) if allowed.allows(folder) else ())]
+    return _distinct(sorted(found, key=lambda proposal: -proposal.records))
 
 
 def _built_in(tree: Tree) -> Iterator[Proposal]:

@@ -1,4 +1,4 @@
-"""Tries a proposal on a few of its files with its own source: what that refuses is none."""
+"""Lets a folder be recognised: each proposal is tried on a few files with its own source, and what that refuses is none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,28 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.images.base import ImageSource
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.recognition.proposals import Proposal
+from digits.extensions.data.recognition import Proposal, candidates
+from digits.extensions.data.recognition.sizes import with_size
 from digits.extensions.data.source import FileSource, with_roots
 from digits.ingest.encode import samples_of
 from digits.ingest.source import entries_of
 
+MOST = 8  # proposals
+ALL_SECONDS = 8.0
 PICTURES = 200  # that a source gets to see
 ENCODED = 3
 SECONDS = 3.0  # for one proposal; what takes longer is believed
+
+
+def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
+    """What the folder may be, the one with most records first, with a size where pictures differ much; empty where nothing fits.
+    Raises DataError for what is no folder."""
+    ends = time.monotonic() + ALL_SECONDS
+    kept: list[Proposal] = []
+    for proposal in candidates(folder, allowed_roots):
+        if len(kept) < MOST and not refusal(proposal, allowed_roots, ends):
+            kept.append(with_size(proposal))
+    return kept
 
 
 def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> str:

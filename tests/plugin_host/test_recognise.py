@@ -13,7 +13,8 @@ from PIL import Image
 
 from digits.errors import DataError
 from digits.extensions.data.dicom import DataIngestion as DicomSource
-from digits.extensions.data.recognition import Proposal, recognise
+from digits.extensions.data.recognition import Proposal
+from digits.plugin_host.recognise import recognise
 from digits.utils.confinement import EVERYWHERE
 from tests.extensions.data.test_dicom import write
 from tests.ingest import objects
