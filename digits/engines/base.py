@@ -26,6 +26,7 @@ from digits.domain.datasets import DatasetInfo, RecordMeta
 from digits.domain.events import Event
 from digits.domain.inference import main_output
 from digits.domain.training import CHECKPOINT_SECONDS, TrainingSpec
+from digits.engines.activity import Motion
 from digits.engines.imports import import_for_good
 from digits.errors import BadRequest
 from digits.frameworks import Framework, attribute, framework
@@ -165,8 +166,9 @@ class TrainingRun:
     `devices` are GPU ids as `CUDA_VISIBLE_DEVICES` numbers them from 0 (empty: CPU); `offset()` is the length of
     `events.jsonl` in bytes; `start_weights` an existing file to begin from. `emit` blocks while the disk is full.
 
-    `report_silence` is told which other processes of the training show no sign of life (empty: all do); `give_up` ends this
-    process, from any thread, as if `train` had raised the error.
+    `report_silence` is told in words which processes of the training show no sign of life or hold up the others (empty: none);
+    `give_up` ends this process, from any thread, as if `train` had raised the error. `motion` counts what the thread does that
+    made this object, which is the one that trains.
     """
 
     spec: TrainingSpec
@@ -182,8 +184,9 @@ class TrainingRun:
     threads: int = 0
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     start_weights: Path | None = None
-    report_silence: Callable[[str], None] = lambda who: None
+    report_silence: Callable[[str], None] = lambda words: None
     give_up: Callable[[Exception], None] = _give_up
+    motion: Motion = field(default_factory=Motion)
 
     def retry_when_disk_full(self, work: Callable[[], T]) -> T:
         """Do `work`, which writes below `folder` and may be repeated; see `storage.files.retry_when_disk_full`."""

@@ -25,7 +25,7 @@ class JobFolder:
         self.user_file = path / "user.json"
         self.events_file = path / "events.jsonl"
         self.worker_file = path / "worker.json"  # pid, start time, attempt, host of the running worker
-        self.heartbeat_file = path / "heartbeat"  # changed at each sign of life; says which processes of the worker show none
+        self.heartbeat_file = path / "heartbeat"  # changed at each sign of life; says in words which processes show none
         self.lock_file = path / "worker.lock"  # locked by the running worker: there is never a second one
         self.state_file = path / "state.json"  # status, history, … of the row, so that the row can be made again
         self.log_file = path / "worker.log"  # the worker's stdout and stderr
@@ -102,9 +102,9 @@ class JobFolder:
         return value if isinstance(value, dict) else {}
 
     def silent(self) -> str:
-        """Which processes of the worker, beside the one that shows signs of life, show none; empty: all do."""
+        """In words which processes of the worker show no sign of life, or hold up the others; empty: none."""
         try:
-            return self.heartbeat_file.read_text(errors="replace").strip()
+            return self.heartbeat_file.read_text("utf-8", errors="replace").strip()
         except OSError:
             return ""
 

@@ -168,8 +168,9 @@ class Supervisor:
         code = worker.exit_code
         reason = self.executor.describe_absence(job.id) if code is None else exit_words(code)
         if worker.stop_reason == Stop.SILENT:
-            who = self.jobs_dir.folder(job.id).silent() or "it"
-            reason = f"{who} showed no sign of life for {self.settings.heartbeat_seconds} s and was ended"
+            words, seconds = self.jobs_dir.folder(job.id).silent(), self.settings.heartbeat_seconds
+            reason = f"it showed no sign of life for {seconds} s and was ended"
+            reason = f"{words}; after {seconds} s it was ended" if words else reason
         self._judge(job, worker.stop_reason, reason)
 
     def _meet_other(self, job: Job) -> None:

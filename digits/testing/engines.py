@@ -20,7 +20,7 @@ from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, WarningEv
 from digits.domain.training import Augmentation, LearningRate, Solver, StartWeights, TrainingSpec
 from digits.engines.base import Engine, NetworkContext, get_engine
 from digits.errors import JobStopped, NetworkError, TrainingError
-from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train, train_logged
+from digits.testing.runs import latest_step, make_dataset, metric_lines, striped_pictures, train, train_logged
 
 DEADLINE = 60.0
 CLASSES = ("left", "right")
@@ -299,6 +299,19 @@ class EngineContract:
             train_logged(pictures, tmp_path / "parts", spec, should_stop=lambda: next(answers))
         train_logged(pictures, tmp_path / "parts", spec)
         assert metric_lines(tmp_path / "parts") == metric_lines(tmp_path / "whole")
+
+    def test_a_training_that_is_stopped_within_a_group_of_batches_goes_on_from_its_last_whole_step(
+        self, pictures: Path, tmp_path: Path
+    ) -> None:
+        """Of 6 batches an epoch 4 and 2 are a group: it is stopped in the validation after the ninth batch."""
+        spec, parts = self.spec(epochs=2, batch_size=8, batch_accumulation=4, val_interval=0.5), tmp_path / "parts"
+        train_logged(pictures, tmp_path / "whole", spec)
+        with pytest.raises(JobStopped):
+            train_logged(pictures, parts, spec, should_stop=lambda: latest_step(parts) >= 9)
+        step = json.loads((parts / "checkpoint" / "checkpoint.json").read_text())["step"]
+        assert step in (6, 10)  # 10 where an engine leaves no group
+        train_logged(pictures, parts, spec)
+        assert metric_lines(parts) == metric_lines(tmp_path / "whole")
 
     @pytest.mark.parametrize("interval", [1, 0])
     def test_a_killed_training_ends_as_the_undisturbed_one(self, pictures: Path, tmp_path: Path, interval: float) -> None:

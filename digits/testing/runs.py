@@ -150,6 +150,11 @@ def metric_lines(folder: Path) -> list[tuple[int, str, dict[str, float]]]:
     return [(event.step, event.phase, event.values) for event in events if isinstance(event, MetricEvent)]
 
 
+def latest_step(folder: Path) -> int:
+    """The newest step that reported the metrics of its batch; 0 before the first."""
+    return max((step for step, phase, _ in metric_lines(folder) if phase == "train"), default=0)
+
+
 def main(argv: list[str]) -> None:
     dataset, folder, spec = (Path(argument) for argument in argv)
     value = json.loads(spec.read_text())

@@ -80,7 +80,7 @@ class WorkerContext:
     gpus: tuple[str, ...]
     checkpoint_seconds: int
     stop: threading.Event = field(default_factory=threading.Event)
-    silent: str = ""  # which other processes of the job show no sign of life: while there are any, the job shows none
+    silent: str = ""  # which processes of the job show no sign of life, or hold up the others: while any do, the job shows none
 
     @cached_property
     def writer(self) -> EventWriter:
@@ -103,13 +103,17 @@ class WorkerContext:
         """Length of `events.jsonl` in bytes."""
         return self.writer.offset
 
-    def report_silence(self, who: str) -> None:
-        """Say which other processes of the job show no sign of life; empty: all do."""
-        if who and who != self.silent:
+    def report_silence(self, words: str) -> None:
+        """Say which processes of the job show no sign of life, or hold up the others; empty: none."""
+        if words and words != self.silent:
             advice = "If it stays so, the job is ended and goes on from its last checkpoint."
-            with contextlib.suppress(DiskFull):
-                self.writer.emit(WarningEvent(code="silent", message=f"{who} shows no sign of life.", advice=advice))
-        self.silent = who
+            self.warn(WarningEvent(code="silent", message=f"{words}.", advice=advice))
+        self.silent = words
+
+    def warn(self, event: WarningEvent) -> None:
+        """Write it if that is possible now: a full disk holds up nobody who watches the job."""
+        with contextlib.suppress(DiskFull):
+            self.writer.emit(event)
 
     def give_up(self, error: Exception) -> None:
         """End this process, from any thread, as if the runner had raised `error`."""
@@ -276,7 +280,7 @@ def _beat(context: WorkerContext) -> None:
         silent = context.silent
         try:
             if silent != told:
-                file.write_text(silent)
+                file.write_text(silent, encoding="utf-8", errors="backslashreplace")
             if not silent:
                 file.touch()
             told = silent

@@ -19,6 +19,7 @@ from digits.frameworks import frameworks
 from digits.storage.files import read_json, write_json
 from digits.storage.records.open import find_split, open_split
 from digits.tasks import GENERIC, get
+from digits.worker.stillness import StillnessWatch
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
@@ -28,7 +29,9 @@ def run(context: WorkerContext) -> None:
     """Train the model of the job; returns when it is done. Raises JobStopped or a DigitsError."""
     spec = TrainingSpec.from_json(context.request.spec)
     keep_versions(context, spec.framework)
-    get_engine(spec.framework).train(training_run(context, spec))
+    engine, run = get_engine(spec.framework), training_run(context, spec)
+    with StillnessWatch(run.motion, context.warn):
+        engine.train(run)
 
 
 def keep_versions(context: WorkerContext, framework: str) -> None:

@@ -207,6 +207,80 @@ def test_a_loss_of_the_text_that_makes_none_of_numbers_is_told_from_a_rate_that_
     assert "learning rate" not in error.advice
 
 
+FORWARD = {
+    "pytorch": (
+        "class Log(nn.Module):\n    def forward(self, x):\n        return torch.log(x - (2 if calls() == 3 else -99))\n",
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(144, 2), Log())\n",
+        "2 (Log)",
+    ),
+    "tensorflow": (
+        "class Log(keras.layers.Layer):\n    def build(self, shape):\n"
+        "        self.calls = self.add_weight(shape=(), initializer='zeros', trainable=False)\n"
+        "    def call(self, x, training=False):\n"
+        "        if training:\n            self.calls.assign(self.calls + 1.0)\n"
+        "        return ops.log(x - ops.where(self.calls > 2.5, 2.0, -99.0))\n",
+        "    x = keras.Input((12, 12, 1))\n"
+        "    return keras.Model(x, Log(name='own')(keras.layers.Dense(2)(keras.layers.Flatten()(x))))\n",
+        "own (Log)",
+    ),
+}
+START = (
+    "COUNTED = []\ndef calls():\n    COUNTED.append(1)\n    return min(3, len(COUNTED) - 4)\n"  # after four that look at the text
+)
+
+
+def test_a_forward_that_makes_none_of_numbers_is_told_from_a_rate_that_is_too_high(
+    name: str, pictures: Path, tmp_path: Path
+) -> None:
+    head, body, layer = FORWARD[name]
+    imports = "import torch\nfrom torch import nn\n" + START if name == "pytorch" else "import keras\nfrom keras import ops\n"
+    spec = replace(spec_of(name), network=f"{imports}{head}def build_network(context):\n{body}", val_interval=0)
+    _, error = trained(pictures, tmp_path, spec)
+    assert error is not None
+    assert "its loss is not a number (NaN)" in error.message
+    assert (
+        f"own forward makes NaN in layer {layer}, of weights and input that are numbers: the largest weight is 0."
+        in error.message
+    )
+    assert "grew" not in error.message
+    assert error.advice.startswith("Look there for a logarithm or root of a number that is 0 or less")
+
+
+ROOTS = {
+    "pytorch": "import torch\nfrom torch import nn\nclass Root(nn.Module):\n    def forward(self, x):\n"
+    "        return torch.sqrt(x * 0)\ndef build_network(context):\n"
+    "    return nn.Sequential(nn.Flatten(), nn.Linear(144, 2), Root(), nn.Linear(2, 2))\n",
+    "tensorflow": "import keras\nfrom keras import ops\ndef build_network(context):\n    x = keras.Input((12, 12, 1))\n"
+    "    y = keras.layers.Dense(2)(keras.layers.Flatten()(x))\n"
+    "    return keras.Model(x, keras.layers.Dense(2)(ops.sqrt(y * 0)))\n",
+}
+
+
+def test_gradients_that_are_none_are_told_from_a_rate_that_is_too_high(name: str, pictures: Path, tmp_path: Path) -> None:
+    """The root of 0 is 0, and has no slope."""
+    _, error = trained(pictures, tmp_path, replace(spec_of(name), network=ROOTS[name], val_interval=0))
+    assert error is not None
+    assert "diverged at step 1 (epoch 0.25): the weights after it hold NaN or infinity" in error.message
+    assert "Its loss was " in error.message
+    assert "its gradients were no numbers: 2 of 4 weights, the last of them " in error.message
+    assert error.advice.startswith("Look for a logarithm or root")
+
+
+def test_what_is_outside_of_layers_or_grew_is_said_so(tmp_path: Path, pictures: Path) -> None:
+    text = "import torch\nfrom torch import nn\nclass Network(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    text += "        self.line = nn.Linear(144, 2)\n    def forward(self, x):\n"
+    text += "        return torch.log(self.line(x.flatten(1)) * 0 - 1)\ndef build_network(context):\n    return Network()\n"
+    _, error = trained(pictures, tmp_path / "outside", replace(spec_of("pytorch"), network=text, val_interval=0))
+    assert error is not None
+    assert "The network's own forward makes NaN outside of its layers" in error.message
+    _, error = trained(
+        pictures, tmp_path / "grown", spec_of("pytorch", learning_rate=LearningRate(1e12, "fixed"), val_interval=0)
+    )
+    assert error is not None
+    assert "bounds" in error.message
+    assert "own forward" not in error.message
+
+
 def watch(*losses: float | None, settled: float | None = None, weights: bool | None = None) -> LossWatch:
     """After these losses; `weights` says whether the weights were numbers where one was none."""
     found = LossWatch(lambda loss: loss)
@@ -221,7 +295,7 @@ def watch(*losses: float | None, settled: float | None = None, weights: bool | N
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (watch(1.0, 2.0, np.nan, np.nan), Divergence(ago=1, before=2.0, finite_weights=True)),  # a GPU: weights as they are now
+        (watch(1.0, 2.0, np.nan, np.nan), Divergence(ago=1, before=2.0, finite_weights=True, afterwards=True)),  # a GPU
         (watch(1.0, 2.0, np.inf, weights=True), Divergence(loss=np.inf, before=2.0, finite_weights=True)),
         (watch(1.0, 2.0, np.inf, np.nan, weights=False), Divergence(ago=2, loss=2.0, before=1.0, of_weights=True)),
         (watch(np.nan, settled=0.5, weights=False), Divergence(ago=1, loss=0.5, of_weights=True)),

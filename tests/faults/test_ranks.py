@@ -16,6 +16,7 @@ import pytest
 from digits.domain.events import ProgressEvent, StatusEvent
 from digits.domain.jobs import FINISHED, Kind, Status
 from digits.domain.training import LearningRate, TrainingSpec
+from digits.engines.pytorch import ranks
 from digits.errors import NetworkError
 from digits.service import jobs as actions
 from digits.storage.events import read_events
@@ -24,12 +25,14 @@ from digits.supervisor.executor import Ladder
 from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train_logged
 from digits.utils.processes import group_members
 from digits.worker.failures import error_event
+from tests.faults.test_server import Servers, wait_for
 from tests.supervisor.conftest import World
 
 WORKER = (sys.executable, "-P", "-m", "digits.worker")
 DATASET = "20260101-000000-aaaa"
 SEED = 47  # of what happens to whom and when
-CAME = {"kill": "killed by signal 9", "stop": "showed no sign of life for 10 s"}
+CAME = {"kill": "killed by signal 9", "stop": "shows no sign of life; after 10 s it was ended"}
+ALONE = "it showed no sign of life for 10 s and was ended"
 # What each rank does at a moment, such as its n-th training step of an attempt, stands in the file `plan`.
 NETWORK = """
 import json, os, time
@@ -49,7 +52,7 @@ def act(moment):
             if what != "sleep":
                 mark.touch()
             {{"kill": lambda: os.kill(os.getpid(), 9), "stop": lambda: os.kill(os.getpid(), 19), "sleep": lambda: time.sleep(1.5),
-             "raise": lambda: fail()}}[what]()
+             "raise": lambda: fail(), "hang": lambda: time.sleep(5)}}[what]()
             return
 
 def fail():
@@ -114,7 +117,7 @@ def test_whichever_rank_dies_or_hangs_whenever_the_training_goes_on_to_the_same_
         assert (row.status, row.error) == (Status.DONE, ""), (row.error, plan)
         assert row.attempt == 1 + len(plan), plan
         for rank, _, what in plan:
-            who, came = "rank 1 of 2" if rank == "1" else "", CAME[what]
+            who, came = ("rank 1 of 2", CAME[what]) if rank == "1" else ("", ALONE if what == "stop" else CAME[what])
             assert any(who in one and came in one for one in words), (who, came, words)
         folder = world.service.folder(job.id)
         lost = [event for _, event in read_events(folder.events_file) if isinstance(event, StatusEvent) and event.lost]
@@ -122,12 +125,17 @@ def test_whichever_rank_dies_or_hangs_whenever_the_training_goes_on_to_the_same_
         assert [event.message.split(" (")[0] for event in lost] == ["rank 1 of 2 was killed by signal 9"] * len(killed)
         spec = TrainingSpec.from_json(folder.request().spec)
         train_logged(world.service.folder(DATASET).path, tmp_path / "whole", replace(spec, cpu_processes=1))
-        lines, whole = metric_lines(folder.path), metric_lines(tmp_path / "whole")
-        assert [line[:2] for line in lines] == [line[:2] for line in whole]
-        for (*_, found), (*_, expected) in zip(lines, whole, strict=True):
-            assert found == pytest.approx(expected, abs=1e-5)
+        assert_same_numbers(folder.path, tmp_path / "whole")
     finally:
         world.close()
+
+
+def assert_same_numbers(folder: Path, whole: Path) -> None:
+    """Of every line of metrics, up to the rounding of sums."""
+    lines, others = metric_lines(folder), metric_lines(whole)
+    assert [line[:2] for line in lines] == [line[:2] for line in others]
+    for (*_, found), (*_, expected) in zip(lines, others, strict=True):
+        assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_what_another_rank_raised_is_what_the_job_says(tmp_path: Path) -> None:
@@ -140,20 +148,53 @@ def test_what_another_rank_raised_is_what_the_job_says(tmp_path: Path) -> None:
     assert "in fail" in event.trace
 
 
-def test_abort_is_heard_at_the_next_step_and_loses_none(world: World) -> None:
-    job = a_training(world, [("1", "step", "sleep")], epochs=50)
+def test_a_rank_that_hangs_in_python_while_the_others_wait_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "STILL_SECONDS", 2.0)
+    spec, said = a_spec(tmp_path / "data", [("1", "step 3", "hang")], epochs=1), []
+    train_logged(tmp_path / "data", tmp_path / "job", spec, report_silence=lambda words: said.append(words))
+    (words,) = set(said) - {""}
+    assert words.startswith("rank 1 of 2 in step 3 (network.py, line 19: ")
+    assert words.endswith(") has not moved for 2 s, and the others wait for it")
+    assert said[-1] == ""  # it went on
+
+
+def test_trainings_outlive_a_server_that_is_killed_with_all_their_processes(world: World, tmp_path: Path) -> None:
+    job = a_training(world, [], epochs=4)
+    servers = Servers(world.settings.jobs_dir, "real")
+    try:
+        first = servers.start()
+        wait_for(lambda: world.get(job).progress > 0, 60)
+        members = group_members(world.get(job).pid)
+        first.kill()
+        first.wait()
+        assert len(members) >= 2
+        servers.start()
+        wait_for(lambda: world.get(job).status in FINISHED, 60)
+    finally:
+        servers.close()
+    row = world.get(job)
+    assert (row.status, row.error, row.attempt) == (Status.DONE, "", 1)
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in members))
+    folder = world.service.folder(job.id)
+    whole = replace(TrainingSpec.from_json(folder.request().spec), cpu_processes=1)
+    train_logged(world.service.folder(DATASET).path, tmp_path / "whole", whole)
+    assert_same_numbers(folder.path, tmp_path / "whole")
+
+
+def test_abort_is_heard_at_the_next_batch_and_loses_no_step(world: World) -> None:
+    """Of the second of groups of 8 batches, which take 1.5 s each from the tenth on."""
+    plan: Plan = [("1", "step 1", "sleep")]
+    job = a_training(world, plan, epochs=50, batch_size=4, batch_accumulation=8)
     world.supervise(Ladder(20.0, 5.0), command=WORKER)
-    world.until(lambda: world.get(job).progress > 0, 60)
+    world.until(lambda: world.get(job).progress > 9 / 400, 60)
     members = group_members(world.get(job).pid)
     assert len(members) >= 2
     asked = time.monotonic()
     actions.abort(world.service, world.get(job))
     (row,) = world.until_ended(job, seconds=60)
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - asked < 8
     assert (row.status, row.error) == (Status.ABORT, "")
     folder = world.service.folder(job.id)
     steps = [event.step for _, event in read_events(folder.events_file) if isinstance(event, ProgressEvent)]
-    assert (folder.checkpoint / "checkpoint.json").exists()
-
-    assert json.loads((folder.checkpoint / "checkpoint.json").read_text())["step"] >= max(steps)
+    assert json.loads((folder.checkpoint / "checkpoint.json").read_text())["step"] == max(steps) // 8 * 8 == 8
     world.until(lambda: not any(psutil.pid_exists(pid) for pid in members))

@@ -36,12 +36,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
 class Servers:
     """Servers in processes of their own."""
 
-    def __init__(self, jobs_dir: str) -> None:
-        self.jobs_dir = jobs_dir
+    def __init__(self, jobs_dir: str, *options: str) -> None:
+        self.jobs_dir, self.options = jobs_dir, options
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.faults.fake_server", self.jobs_dir]
+        command = [sys.executable, "-m", "tests.faults.fake_server", self.jobs_dir, *self.options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         self.processes.append(process)
         assert process.stdout is not None

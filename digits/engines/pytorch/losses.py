@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,7 +18,7 @@ from digits.domain.inference import main_output
 from digits.engines.base import names_of
 from digits.engines.network.checks import named_values
 from digits.engines.network.losses import FOCAL_GAMMA, LOSS_ADVICE, NONE_IGNORED, SMALLEST, SameParts, check_loss
-from digits.engines.training.totals import LossValue, one_part, total_of
+from digits.engines.training.totals import LossValue, Totals, one_part, total_of
 from digits.errors import NetworkError
 
 Loss = Callable[[Any, Tensor], dict[str, LossValue]]
@@ -205,3 +206,18 @@ _FUNCTIONS: dict[str, Callable[..., LossValue]] = {
     "l1": _numbers(F.l1_loss),
     "smooth_l1": _numbers(F.smooth_l1_loss),
 }
+
+
+def totals_of(values: dict[str, LossValue]) -> Totals:
+    """Values of a batch as numbers."""
+    return Totals(
+        {name: [float(part.sum) for part in value.parts] for name, value in values.items()},
+        {name: [float(part.weight) for part in value.parts] for name, value in values.items()},
+    )
+
+
+def window_of(totals: Totals) -> dict[str, list[list[Any]]]:
+    """Totals as a step keeps them."""
+    weights = totals.weights
+    pairs = {name: zip(np.atleast_1d(value), np.atleast_1d(weights[name]), strict=True) for name, value in totals.sums.items()}
+    return {name: [[float(total), float(weight)] for total, weight in found] for name, found in pairs.items()}

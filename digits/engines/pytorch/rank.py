@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.training import TrainingSpec
+from digits.engines.activity import Motion, activity_of
 from digits.engines.base import TrainingRun
 from digits.engines.imports import import_for_good
 from digits.errors import JobStopped, ProcessLost
@@ -44,6 +46,7 @@ def main(argv: list[str]) -> int:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         run = run_from(value)
+        speaker.motion = run.motion
         store = dist.TCPStore(HOST, int(os.environ["MASTER_PORT"]), world_size(run), is_master=False, timeout=EXCHANGE_TIMEOUT)
         speaker.say(ready=True)
         train_rank(run, store)
@@ -58,7 +61,10 @@ def main(argv: list[str]) -> int:
 
 
 class Speaker:
-    """The writing end of the pipe to rank 0: JSON, one line each; a sign of life now and then from a thread of its own."""
+    """The writing end of the pipe to rank 0: JSON, one line each; now and then a sign of life, with what this process is doing,
+    from a thread of its own."""
+
+    motion: Motion | None = None
 
     def __init__(self, pipe: int) -> None:
         self._pipe, self._lock = open(pipe, "wb", buffering=0), threading.Lock()  # noqa: SIM115 - until the process ends
@@ -70,7 +76,7 @@ class Speaker:
 
     def _beat(self) -> None:
         while True:
-            self.say()
+            self.say(**asdict(activity_of(self.motion)) if self.motion is not None else {})
             time.sleep(BEAT_SECONDS)
 
 

@@ -1,6 +1,7 @@
 """The further processes of a data-parallel training, as rank 0 sees them: started, watched and ended.
 
-Holds: each of them says on a pipe of its own that it lives, that it is ready, that it is done, or why it failed. The first
+Holds: each of them says on a pipe of its own that it lives and what it is doing, that it is ready, that it is done, or why it
+failed. One that shows no sign of life, or does not move while others wait for it, is reported. The first
 reason, by the clock of the system, is the one that the training ends with: an exception of another rank as if this process had
 raised it, the death of a rank as ProcessLost, after which the job goes on from its checkpoint. That the exchange between
 processes broke off is a reason only where no other is known. When rank 0 cannot leave by itself, because it waits inside an
@@ -23,11 +24,12 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch.distributed as dist
 
+from digits.engines.activity import Activity, AwakeClock, Watched, activity_of, held_up_by
 from digits.engines.base import TrainingRun
 from digits.engines.pytorch.devices import EXCHANGE_TIMEOUT, world_size
 from digits.errors import JobStopped, ProcessLost, TrainingError
@@ -37,6 +39,8 @@ HOST = "127.0.0.1"
 BEAT_SECONDS = 1.0  # between two signs of life of a rank
 SILENT_SECONDS = 4.0  # without one a rank counts as silent: then rank 0 shows none either ...
 START_SECONDS = 60.0  # ... and while it imports what it needs
+STILL_SECONDS = 60.0  # without a move of its own while others wait for it a rank counts as hanging: as silent
+AWAKE_SECONDS = 2.0  # that rank 0 can be awake between two looks
 POLL_SECONDS = 0.2
 REASON_SECONDS = 0.5  # how long rank 0 waits for an earlier reason than its own ...
 EXCHANGE_SECONDS = 5.0  # ... and for any, where all that it knows is that the exchange broke off
@@ -63,7 +67,8 @@ class Rank:
     number: int
     process: subprocess.Popen[bytes]
     pipe: int
-    beat: float = field(default_factory=time.monotonic)
+    beat: float  # when it was last heard of, and what it did since when, by the clock of the watch
+    watched: Watched
     ready: bool = False
     done: bool = False
     reason: Reason | None = None
@@ -107,6 +112,8 @@ class RankGroup:
         self.run, self.world = run, world_size(run)
         self.left = threading.Event()  # rank 0 is out of the training
         self.closed = threading.Event()
+        self.clock = AwakeClock(AWAKE_SECONDS)
+        self.own, self.hangs = Watched(0.0), ""
         port, self.store = _listening_store(self.world)
         self.environ = {"MASTER_ADDR": HOST, "MASTER_PORT": str(port), "WORLD_SIZE": str(self.world), "NODE_RANK": "0"}
         os.environ.update(self.environ, LOCAL_RANK="0")
@@ -173,40 +180,60 @@ class RankGroup:
             assert process.stdin is not None
             process.stdin.write(json.dumps(description(self.run)).encode() + b"\n")
             process.stdin.flush()
-        return Rank(number, process, reading)
+        now = self.clock.now()
+        return Rank(number, process, reading, now, Watched(now))
 
     # -- watch ----------------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while not self.closed.is_set():
+            now = self.clock.now()
             open_pipes = [rank.pipe for rank in self.ranks if rank.process.returncode is None]
             select.select(open_pipes, [], [], POLL_SECONDS)
             for rank in self.ranks:
                 ended = rank.process.poll() is not None  # before its last words are read
-                self._read(rank)
+                self._read(rank, now)
                 if ended and not rank.done and rank.reason is None:
                     code = rank.process.returncode
-                    rank.reason = Reason(time.monotonic(), ProcessLost(exit_words(code, self._name(rank))))
-            self._report_silence()
+                    rank.reason = Reason(time.monotonic(), ProcessLost(exit_words(code, self._name(rank.number))))
+            self.own.see(activity_of(self.run.motion), now)
+            self._report_silence(now)
             self._leave()
 
-    def _read(self, rank: Rank) -> None:
+    def _read(self, rank: Rank, now: float) -> None:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(rank.pipe, 2**16):
                 rank.unread += data
         *lines, rank.unread = rank.unread.split(b"\n")
         for line in lines:
-            rank.beat = time.monotonic()
-            word = json.loads(line)
+            rank.beat, word = now, json.loads(line)
             rank.ready |= "ready" in word
             rank.done |= "done" in word
+            if "moves" in word:
+                rank.watched.see(Activity(**word), now)
             if "error" in word:
                 rank.reason = Reason(word["time"], unpack_error(word["error"]), word["secondary"])
 
-    def _report_silence(self) -> None:
-        now = time.monotonic()
-        silent = [rank for rank in self.ranks if rank.is_silent(now)]
-        self.run.report_silence(", ".join(self._name(rank) for rank in silent))
+    def _report_silence(self, now: float) -> None:
+        silent = [self._name(rank.number) for rank in self.ranks if rank.is_silent(now)]
+        verb = "shows" if len(silent) == 1 else "show"
+        self.run.report_silence(f"{', '.join(silent)} {verb} no sign of life" if silent else self._hanging(now))
+
+    def _hanging(self, now: float) -> str:
+        """Who holds up the others; in the same words as long as they do."""
+        processes = [self.own, *(rank.watched for rank in self.ranks)]
+        hanging = [] if any(rank.done for rank in self.ranks) else held_up_by(processes, now, STILL_SECONDS)
+        if not hanging or not self.hangs:
+            self.hangs = self._words(processes, hanging) if hanging else ""
+        return self.hangs
+
+    def _words(self, processes: list[Watched], hanging: list[int]) -> str:
+        if len(hanging) == self.world:
+            return f"The {self.world} processes of the training have waited for each other for {STILL_SECONDS:.0f} s"
+        found = [(self._name(number), processes[number].activity or Activity()) for number in hanging]
+        where = ", ".join(f"{name} in step {seen.step + 1} ({seen.place})" for name, seen in found)
+        verb, whom = ("has", "it") if len(found) == 1 else ("have", "them")
+        return f"{where} {verb} not moved for {STILL_SECONDS:.0f} s, and the others wait for {whom}"
 
     def _leave(self) -> None:
         """End the job where a reason is known and rank 0 does not come out of what it waits for."""
@@ -219,8 +246,8 @@ class RankGroup:
         reasons = [rank.reason for rank in self.ranks if rank.reason is not None]
         return min(reasons, key=lambda reason: (reason.secondary, reason.time), default=None)
 
-    def _name(self, rank: Rank) -> str:
-        return f"rank {rank.number} of {self.world}"
+    def _name(self, number: int) -> str:
+        return f"rank {number} of {self.world}"
 
 
 def description(run: TrainingRun) -> dict[str, Any]:

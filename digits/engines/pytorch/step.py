@@ -28,8 +28,9 @@ from digits.engines.pytorch.finite import all_finite, watched
 from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
-from digits.engines.pytorch.losses import Loss, own_metrics
+from digits.engines.pytorch.losses import Loss, own_metrics, totals_of, window_of
 from digits.engines.pytorch.modes import evaluating
+from digits.engines.pytorch.origin import origin_in, spoilt_in
 from digits.engines.pytorch.predictor import finish_outputs, judged
 from digits.engines.pytorch.random_state import random_state, restore_random_state
 from digits.engines.pytorch.weights import pack
@@ -37,6 +38,7 @@ from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.loss_watch import Divergence, LossWatch
+from digits.engines.training.origin import Origin, Spoilt
 from digits.engines.training.preprocessing import beside_features, in_stored_units, in_units_of_loss, learns_its_input
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
@@ -87,6 +89,8 @@ class TorchStep(TrainingStep):
             share_network(self.module)
         self.watch = LossWatch(value_of)
         self.watched = watched(self.module)
+        self.origin: Origin | None = None  # of the first loss that was no number, or ...
+        self.spoilt: Spoilt | None = None  # ... what was in the weights then
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -100,20 +104,36 @@ class TorchStep(TrainingStep):
         with self._shared(weight > 0):
             outputs = self.model(x)
         values = self.loss(outputs, y)
-        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update)
+        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update, x)
         if update:
             self._update(rate, counts)
         if weight > 0:
             self._count(values, len(batch), outputs, y)
 
-    def _backward(self, loss: LossValue, records: int, update: bool) -> Callable[[], bool]:
-        """Of so many records that count. Gives whether anything counts in the group that an `update` closes."""
+    def _backward(self, loss: LossValue, records: int, update: bool, *given: Any) -> Callable[[], bool]:
+        """Of so many records that count, and what the network was given for them. Gives whether anything counts in the group that
+        an `update` closes."""
         counts = records > 0
         noted = tuple(LossPart(*map(_detached, part)) for part in loss.parts) if counts else ()
-        self.watch.add(LossValue(noted), None if self.on_gpu else lambda: all_finite(self.watched))
+        self.watch.add(LossValue(noted), None if self.on_gpu else lambda: self._look(given))
         counted = self.gradients.close(loss, counts) if update else self.gradients.add(loss, counts)
         self._share_buffers(records)
         return counted
+
+    def _look(self, given: tuple[Any, ...]) -> bool:
+        """At a loss that is no number, before the weights move: whether they are numbers, and where it comes from."""
+        sound = all_finite(self.watched)
+        if self.origin is None and self.spoilt is None:
+            self.origin = self._origin(given) if sound else None
+            self.spoilt = None if sound else spoilt_in(self.module)
+        return sound
+
+    def _origin(self, given: tuple[Any, ...]) -> Origin | None:
+        def again() -> None:
+            with self.fabric.autocast():
+                self.module(*given)
+
+        return origin_in(self.module, again)
 
     def _update(self, rate: float, counts: Callable[[], bool]) -> None:
         for group in self.optimizer.param_groups:
@@ -180,8 +200,9 @@ class TorchStep(TrainingStep):
 
     def divergence(self) -> Divergence:
         own = self.watch.found(lambda: all_finite(self.watched))
-        own = replace(own, scaled=self._is_scaled(), own_loss=self.has_own_loss)
-        return own if self.world == 1 else max(gather(own), key=lambda one: one.ago)
+        scaled = self._is_scaled()
+        own = replace(own, scaled=scaled, own_loss=self.has_own_loss, origin=self.origin, spoilt=self.spoilt)
+        return own if self.world == 1 else max(gather(own), key=lambda one: (one.ago, one.origin is not None))
 
     def _is_scaled(self) -> bool:
         return not isinstance(self.fabric, OneDevice) and getattr(self.fabric.strategy.precision, "scaler", None) is not None
@@ -219,6 +240,7 @@ class TorchStep(TrainingStep):
             for part in parts:
                 if self.agree((self.run.should_stop(),))[0]:
                     raise JobStopped("The training was stopped during a validation.")
+                self.run.motion.moved()
                 if len(part):
                     totals.add(self._evaluate_batch(next(batches), metrics))
         return self._scores(totals, metrics)
@@ -342,27 +364,26 @@ class TorchStep(TrainingStep):
         restore_random_state(own["random"], self.on_gpu)
         return state["loop"]
 
+    def remember(self) -> Any:
+        window = {
+            name: [[n.clone() if isinstance(n, Tensor) else n for n in entry] for entry in entries]
+            for name, entries in self.window.items()
+        }
+        return random_state(self.on_gpu), [buffer.clone() for buffer in self.module.buffers()], window
+
+    def recall(self, state: Any) -> None:
+        random, buffers, self.window = state
+        restore_random_state(random, self.on_gpu)
+        with torch.no_grad():
+            for buffer, value in zip(self.module.buffers(), buffers, strict=True):
+                buffer.copy_(value)
+
     def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
         return wishes if self.world == 1 else from_rank_0(wishes)
 
 
 def _detached(number: Any) -> Any:
     return number.detach() if isinstance(number, Tensor) else number
-
-
-def totals_of(values: dict[str, LossValue]) -> Totals:
-    """Values of a batch as numbers."""
-    return Totals(
-        {name: [float(part.sum) for part in value.parts] for name, value in values.items()},
-        {name: [float(part.weight) for part in value.parts] for name, value in values.items()},
-    )
-
-
-def window_of(totals: Totals) -> dict[str, list[list[Any]]]:
-    """Totals as a step keeps them."""
-    weights = totals.weights
-    pairs = {name: zip(np.atleast_1d(value), np.atleast_1d(weights[name]), strict=True) for name, value in totals.sums.items()}
-    return {name: [[float(total), float(weight)] for total, weight in found] for name, found in pairs.items()}
 
 
 def _float(outputs: Any) -> Any:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from digits.domain.events import WarningEvent
 from digits.engines.network.checks import noise, short
 from digits.engines.pytorch.boxes import PROBE, boxes_output, detections_of, probe_targets, targets_of, weighted_losses
+from digits.engines.pytorch.losses import totals_of
 from digits.engines.pytorch.modes import evaluating, let_give_losses, losses_of
 from digits.engines.pytorch.random_state import random_state, restore_random_state, same_random_state
-from digits.engines.pytorch.step import TorchStep, totals_of
+from digits.engines.pytorch.step import TorchStep
 from digits.engines.training.augmentation import draw
 from digits.engines.training.batches import Batch
 from digits.engines.training.boxes import Boxes, moved
@@ -58,9 +59,10 @@ class DetectionStep(TorchStep):
     def train_batch(self, batch: Batch, epoch: int, rate: float, weight: float, update: bool) -> None:
         x, boxes = self._augmented(batch, epoch)
         x = self.inputs.normalize(x)
+        targets = targets_of(boxes, x.device)
         with self._shared(weight > 0):
-            values = weighted_losses(self.model(x, targets_of(boxes, x.device)), len(batch))
-        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update)
+            values = weighted_losses(self.model(x, targets), len(batch))
+        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update, x, targets)
         if update:
             self._update(rate, counts)
         if weight > 0:

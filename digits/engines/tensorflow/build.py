@@ -122,7 +122,7 @@ def check_model(
 ) -> dict[str, tuple[int, ...]]:
     """Feed zeros of `context.input_shape` and hold the outputs against the labels; shapes without the batch axis. `notify` gets
     each layer with its output for the zeros."""
-    with recorded(network.model, notify) if notify else contextlib.nullcontext():
+    with recorded(network.model, lambda layer, _, output: notify(layer, output)) if notify else contextlib.nullcontext():
         outputs = names_of(_probed(network.model, context))
     wrong = [name for name, value in outputs.items() if not tf.is_tensor(value) or not value.dtype.is_floating]
     wanted = wanted_outputs(outputs)
@@ -247,8 +247,8 @@ def normalises_batches(model: Any) -> bool:
 
 
 @contextlib.contextmanager
-def recorded(model: Any, notify: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Call `notify(layer, output)` whenever a leaf layer has worked in the block."""
+def recorded(model: Any, notify: Callable[[Any, Any, Any], None]) -> Iterator[None]:
+    """Call `notify(layer, its arguments, output)` whenever a leaf layer has worked in the block."""
     changed = leaves(model)
     for layer in changed:
         object.__setattr__(layer, "call", _notifying(layer, layer.call, notify))
@@ -259,10 +259,10 @@ def recorded(model: Any, notify: Callable[[Any, Any], None]) -> Iterator[None]:
             object.__delattr__(layer, "call")
 
 
-def _notifying(layer: Any, call: Callable[..., Any], notify: Callable[[Any, Any], None]) -> Callable[..., Any]:
+def _notifying(layer: Any, call: Callable[..., Any], notify: Callable[[Any, Any, Any], None]) -> Callable[..., Any]:
     def notifying(*arguments: Any, **options: Any) -> Any:
         output = call(*arguments, **options)
-        notify(layer, output)
+        notify(layer, [arguments, options], output)
         return output
 
     return notifying

@@ -71,7 +71,7 @@ class TensorflowPredictor(Predictor):
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
         activations: dict[int, np.ndarray] = {}
 
-        def keep(layer: Any, output: Any) -> None:
+        def keep(layer: Any, _: Any, output: Any) -> None:
             if tf.is_tensor(output):
                 activations[id(layer)] = channels_first_array(tf.cast(output, tf.float32).numpy())[0]
 

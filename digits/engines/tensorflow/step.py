@@ -24,15 +24,17 @@ from digits.engines.tensorflow.finite import all_finite, watched
 from digits.engines.tensorflow.gradients import Gradients, GroupGradients, inverse
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss, own_metrics
+from digits.engines.tensorflow.origin import origin_in, spoilt_in
 from digits.engines.tensorflow.predictor import channels_first_array, channels_last_array, finish_outputs, judged
 from digits.engines.tensorflow.random_state import random_state, restore_random_state
 from digits.engines.tensorflow.start import keras, tf
-from digits.engines.tensorflow.step_values import samples_of, stacked, totals_by_name, totals_of, weighed
+from digits.engines.tensorflow.step_values import as_float, samples_of, stacked, totals_by_name, totals_of, weighed
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.loss_watch import Divergence, LossWatch
+from digits.engines.training.origin import Origin, Spoilt
 from digits.engines.training.preprocessing import beside_features, in_stored_units, in_units_of_loss, learns_its_input
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
@@ -80,6 +82,8 @@ class TensorflowStep(TrainingStep):
         self.group: GroupGradients | None = None  # where batches are accumulated
         self.watch = LossWatch(self._loss_of)
         self.watched = watched(self.model)
+        self.origin: Origin | None = None  # of the first loss that was no number, or ...
+        self.spoilt: Spoilt | None = None  # ... what was in the weights then
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -95,6 +99,19 @@ class TensorflowStep(TrainingStep):
             values, finite = self._function(name, work, data, drawn)(data, drawn, np.float32(rate))
         self.pending.append(values)
         self.watch.add(values, finite if self.device == CPU else None)
+        if self.device == CPU:
+            self._look(values, finite, data, drawn)
+
+    def _look(self, values: Any, finite: Any, data: dict[str, Any], drawn: dict[str, Any]) -> None:
+        """Where the first loss that is no number comes from, or what is in weights that were none before a step. What is made of
+        such a loss does not move the weights."""
+        if self.origin is not None or self.spoilt is not None:
+            return
+        if not finite.numpy():
+            self.spoilt = spoilt_in(self.model)
+        elif not np.isfinite(values.numpy()).all():
+            x, _ = self._prepared({name: tf.constant(value) for name, value in data.items()}, drawn)
+            self.origin = origin_in(self.model, x)
 
     def _whole(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
         with tf.GradientTape(persistent=self.has_own_loss) as tape:
@@ -102,7 +119,7 @@ class TensorflowStep(TrainingStep):
             weights = tf.stack([part.weight for part in values["loss"].parts])
             terms = self.gradients.terms(values["loss"], inverse(weights))
         finite = self._finite_before()
-        self._apply(self.gradients.of(tape, terms), rate, weights[:own])
+        self._apply(self.gradients.of(tape, terms), rate, weights[:own], terms)
         return self._joined(values), finite
 
     def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
@@ -125,7 +142,7 @@ class TensorflowStep(TrainingStep):
             weights = self.group.weights + tf.stack([part.weight for part in values["loss"].parts])
             terms = self.gradients.terms(values["loss"], inverse(weights))
         finite = self._finite_before()
-        self._apply(self.group.close(self.gradients.of(tape, terms), weights), rate, weights[:own])
+        self._apply(self.group.close(self.gradients.of(tape, terms), weights), rate, weights[:own], terms)
         return self._joined(values), finite
 
     def _finite_before(self) -> Any:
@@ -135,16 +152,19 @@ class TensorflowStep(TrainingStep):
 
     def _forward(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[dict[str, LossValue], int]:
         """The values of a batch, and how many parts of its loss are those of the data (see `_losses`)."""
-        x, y = self.inputs.raw(data["features"]), self._targets(data)  # (N, H, W, C) float32, stored units; y (N,), (N, H, W), …
-        if drawn:
-            x, y = self.augmenter(x, y, drawn)
-        x = self.inputs.normalize(x)  # prepared
-        y = x if y is None else y
+        x, y = self._prepared(data, drawn)
         outputs = self.model(x, training=True)
         values, own = self._losses(self.loss, outputs, y)
         if self.classes:
             values[HITS] = one_part(self._hits(outputs, y), samples_of(y))
         return values, own
+
+    def _prepared(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[Any, Any]:
+        x, y = self.inputs.raw(data["features"]), self._targets(data)  # (N, H, W, C) float32, stored units; y (N,), (N, H, W), …
+        if drawn:
+            x, y = self.augmenter(x, y, drawn)
+        x = self.inputs.normalize(x)  # prepared
+        return x, x if y is None else y
 
     def _parts_of_loss(self, data: dict[str, Any]) -> int:
         """How many parts the loss has, which only its call says; traced, and not run."""
@@ -160,15 +180,16 @@ class TensorflowStep(TrainingStep):
     def _losses(self, loss: Loss, outputs: Any, y: Any) -> tuple[dict[str, LossValue], int]:
         """The loss with what layers add to it (regularization: a mean over samples, or the same for every batch), and the
         number of its parts without that."""
-        values = dict(loss(_float(outputs), y))
+        values = dict(loss(as_float(outputs), y))
         own = len(values["loss"].parts)
         if self.model.losses:
             samples = samples_of(y)
             values["loss"] += one_part(tf.cast(tf.add_n(self.model.losses), tf.float32) * samples, samples)
         return values, own
 
-    def _apply(self, gradients: list[Any], rate: Any, weights: Any) -> None:
-        """A step of the optimizer, unless nothing counted: all `weights` are 0."""
+    def _apply(self, gradients: list[Any], rate: Any, weights: Any, terms: list[tuple[Any, Any]]) -> None:
+        """A step of the optimizer, unless nothing counted (all `weights` are 0) or the loss is no number: then the training
+        ends, and the weights are left as they were."""
 
         def move() -> Any:
             moved = gradients
@@ -180,7 +201,8 @@ class TensorflowStep(TrainingStep):
             self.optimizer.apply(moved, self.variables)
             return tf.constant(True)
 
-        tf.cond(tf.reduce_any(weights != 0), move, lambda: tf.constant(False))
+        sound = [tf.math.is_finite(term) if counts is None else tf.math.is_finite(term) | ~counts for term, counts in terms]
+        tf.cond(tf.reduce_any(weights != 0) & tf.reduce_all(sound), move, lambda: tf.constant(False))
 
     def _hits(self, outputs: Any, y: Any) -> Any:
         """How many have their one highest score at their class (see `metrics.accuracy.rank`); NaN is not below any score."""
@@ -229,7 +251,7 @@ class TensorflowStep(TrainingStep):
     def divergence(self) -> Divergence:
         found = self.watch.found(lambda: bool(all_finite(self.watched)))
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        return replace(found, scaled=scaled, own_loss=self.has_own_loss)
+        return replace(found, scaled=scaled, own_loss=self.has_own_loss, origin=self.origin, spoilt=self.spoilt)
 
     def _loss_of(self, values: Any) -> float | None:
         """The loss among the values of a step; None where nothing counts."""
@@ -276,6 +298,7 @@ class TensorflowStep(TrainingStep):
         for batch in self.validation.stream(evaluation_parts(len(self.validation.records), self.calendar.batch_size, 0, 1)):
             if self.run.should_stop():
                 raise JobStopped("The training was stopped during a validation.")
+            self.run.motion.moved()
             totals.add(self._evaluate_batch(batch, metrics))
         return scores_of(totals.means(), metrics, self.loss_names, self.network.declared)
 
@@ -299,7 +322,7 @@ class TensorflowStep(TrainingStep):
         values, _ = self._losses(self.validation_loss, outputs, y)
         self.loss_names = tuple(values)
         if self.network.metrics is not None:
-            values |= own_metrics(self.network.metrics, _float(outputs), y, self.task.ignored_index(self.labels))
+            values |= own_metrics(self.network.metrics, as_float(outputs), y, self.task.ignored_index(self.labels))
         output = judged(tf.cast(scored_output(outputs), tf.float32), self.task, self.labels, self.network.probabilities)
         return {name: stacked(value.parts) for name, value in values.items()}, output, y
 
@@ -356,6 +379,15 @@ class TensorflowStep(TrainingStep):
             restore_random_state(rest["random"], arrays["numpy"])
         return rest["loop"]
 
+    def remember(self) -> Any:
+        return random_state(), [tf.identity(v.value) for v in self.model.non_trainable_variables], list(self.pending)
+
+    def recall(self, state: Any) -> None:
+        (words, arrays), values, self.pending = state
+        restore_random_state(words, arrays["numpy"])
+        for variable, value in zip(self.model.non_trainable_variables, values, strict=True):
+            variable.assign(value)
+
     def _state_variables(self) -> list[Any]:
         """Weights, statistics, the counters of random layers and the optimizer's own numbers, in a fixed order."""
         return [*self.model.variables, *self.optimizer.variables]
@@ -367,12 +399,3 @@ def _spec(array: np.ndarray, free: bool) -> Any:
     if free and array.ndim == 4:
         shape[0] = array.shape[1]
     return tf.TensorSpec([None, *shape], array.dtype)
-
-
-def _float(outputs: Any) -> Any:
-    """Outputs as float32, whatever the precision of the layers."""
-    if isinstance(outputs, dict):
-        return {name: _float(value) for name, value in outputs.items()}
-    if isinstance(outputs, list | tuple):
-        return [_float(value) for value in outputs]
-    return tf.cast(outputs, tf.float32) if outputs.dtype.is_floating else outputs

@@ -43,3 +43,12 @@ def weighed(means: np.ndarray, names: Sequence[str], samples: int) -> np.ndarray
     """Means (K,) over samples of K values with these names, of which hits are a sum, as float32 (2, K): sums and weights."""
     shares = np.array([1 if name == HITS else samples for name in names])
     return np.stack([means * shares, np.full(len(names), samples)]).astype(np.float32)
+
+
+def as_float(outputs: Any) -> Any:
+    """Outputs as float32, whatever the precision of the layers."""
+    if isinstance(outputs, dict):
+        return {name: as_float(value) for name, value in outputs.items()}
+    if isinstance(outputs, list | tuple):
+        return [as_float(value) for value in outputs]
+    return tf.cast(outputs, tf.float32) if outputs.dtype.is_floating else outputs

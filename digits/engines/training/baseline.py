@@ -90,6 +90,7 @@ def _batches(run: TrainingRun, source: BatchSource, features: bool) -> Iterator[
             x, labels = batch.features, batch.labels
         else:
             x, labels = np.empty(0), records.labels(indices)
+        run.motion.moved()
         yield x, task.targets(labels if has_labels else x)
 
 

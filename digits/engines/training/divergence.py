@@ -1,6 +1,6 @@
 """Why a training diverged: its loss or its weights are no numbers any more (see `loss_watch`), and what is said of it follows
-from what can be seen: a record that holds none, half precision, a loss of the text's own, or steps that were too large. A
-batch in which nothing counts has no loss and ends nothing."""
+from what can be seen: a record that holds none, half precision, a layer or a loss that makes none of numbers, gradients that are
+none, or steps that were too large. A batch in which nothing counts has no loss and ends nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import numpy as np
 
 from digits.engines.base import Records, TrainingRun
 from digits.engines.training.loss_watch import Divergence
+from digits.engines.training.origin import Origin, Spoilt
 from digits.errors import TrainingError
 from digits.storage.records.boxes import COORDINATES
 from digits.utils.values import counted
 
 USUAL_RATES = {"SGD": 0.01, "MOMENTUM": 0.01, "NESTEROV": 0.01, "ADAGRAD": 0.01, "RMSPROP": 0.001, "ADAM": 0.001, "ADAMW": 0.001}
-LARGE = 1e6  # a loss of this size, finite as it is, was on its way to infinity
+LARGE = 1e6  # a loss or what a layer is given of this size, finite as it is, was on its way to infinity ...
+LARGE_WEIGHT = 1e4  # ... and so were weights of this one
+WHERE_NONE_ARISE = (
+    "a logarithm or root of a number that is 0 or less, a division by zero, numbers too large to be squared or exponentiated"
+)
 CODE = "diverged"
 
 
@@ -38,18 +43,53 @@ def _cause(run: TrainingRun, seen: Divergence, indices: np.ndarray, rate: float)
     found = _bad_record(run, indices)
     if found:
         return found, "Correct that entry or leave it out, and create the data set again."
-    sane = seen.before is not None and abs(seen.before) < LARGE
+    lower = rate_advice(run, rate)
     if seen.scaled and seen.finite_weights:
         return (
             "The weights are numbers: values beyond 65,504 overflow in half precision (16-mixed).",
             "Train with bf16-mixed or 32-true precision. If it still diverges, try decreasing your learning rate.",
         )
-    if seen.own_loss and seen.finite_weights and sane:
-        return (
-            f"The loss before it was {seen.before:.4g} and the weights are numbers, so the network text's own loss made it.",
-            "Look there for a logarithm, root or division of zero, and for numbers too large to be squared or exponentiated.",
-        )
-    return _grown(seen, rate), rate_advice(run, rate)
+    if seen.origin is not None and seen.origin.of_forward and _was_small(seen) and not _is_large(seen.origin):
+        return _of_forward(seen.origin), f"Look there for {WHERE_NONE_ARISE}. {lower}"
+    if seen.own_loss and seen.finite_weights and _was_small(seen):
+        return _of_loss(seen), f"Look there for {WHERE_NONE_ARISE}."
+    if seen.spoilt is not None and _has_no_gradient(seen, seen.spoilt):
+        return _of_gradient(seen, seen.spoilt), f"Look for {WHERE_NONE_ARISE}, in the network and its loss. {lower}"
+    if seen.afterwards and not seen.finite_weights and _was_small(seen):
+        return f"{_grown(seen, rate)} Or the network's own forward or loss made it.", f"{lower} Else look for {WHERE_NONE_ARISE}."
+    return _grown(seen, rate), lower
+
+
+def _was_small(seen: Divergence) -> bool:
+    """Whether the loss had not grown before."""
+    return seen.before is None or abs(seen.before) < LARGE
+
+
+def _is_large(origin: Origin) -> bool:
+    return origin.largest_weight >= LARGE_WEIGHT or origin.largest_input >= LARGE
+
+
+def _of_forward(origin: Origin) -> str:
+    where = f"in layer {origin.layer} ({origin.kind})" if origin.layer else "outside of its layers"
+    largest = f"the largest weight is {origin.largest_weight:.2g}, the largest input {origin.largest_input:.2g}"
+    return f"The network's own forward makes {origin.value} {where}, of weights and input that are numbers: {largest}."
+
+
+def _of_loss(seen: Divergence) -> str:
+    maker = "forward or loss" if seen.origin is None else "loss"
+    before = "The weights" if seen.before is None else f"The loss before it was {seen.before:.4g} and the weights"
+    return f"{before} are numbers, so the network text's own {maker} made it."
+
+
+def _has_no_gradient(seen: Divergence, spoilt: Spoilt) -> bool:
+    """A step along gradients that are numbers, however large, makes infinite weights of finite ones, and not NaN."""
+    small = seen.loss is not None and abs(seen.loss) < LARGE
+    return seen.of_weights and small and spoilt.nan > 0 and not spoilt.span.infinite and spoilt.span.largest < LARGE_WEIGHT
+
+
+def _of_gradient(seen: Divergence, spoilt: Spoilt) -> str:
+    which = "all weights" if spoilt.nan == spoilt.of else f"{spoilt.nan} of {spoilt.of} weights, the last of them {spoilt.last},"
+    return f"Its loss was {seen.loss:.4g}, but its gradients were no numbers: {which} hold NaN."
 
 
 def rate_advice(run: TrainingRun, rate: float) -> str:

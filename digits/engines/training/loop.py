@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,17 @@ from digits.errors import JobStopped, TrainingError
 
 PROGRESS_SECONDS = 1.0
 LOSS = "loss"
+
+
+@dataclass(frozen=True)
+class WholeStep:
+    """Where a training was after a step of the optimizer: what a checkpoint of it would hold."""
+
+    step: int
+    totals: Totals
+    snapshots: dict[str, Any]
+    offset: int
+    state: Any  # of the engine, see `TrainingStep.remember`
 
 
 class TrainingLoop:
@@ -62,12 +73,14 @@ class TrainingLoop:
         self.last_checkpoint = time.monotonic()
         self.missing = ""  # a metric of which it was said that it cannot decide
         self.warned = False  # of outputs that are no numbers
+        self.whole: WholeStep | None = None  # where the group of accumulated batches began that is open
         self.sound = 0  # the last step after which the weights were looked at and were numbers
 
     def run(self) -> None:
         """Train. Raises JobStopped (after a checkpoint) when requested to stop, TrainingError when the loss or the weights are no
         numbers: what was saved before stays."""
         self._restore()
+        self.run_.motion.moved(self.step)
         if self.training_step.rank == 0:
             self.summaries = Summaries(self.run_, self.step)
         self.progress.start(self.step)
@@ -98,13 +111,15 @@ class TrainingLoop:
     def _train(self, batch: Batch, epoch: int, weight: float) -> None:
         rate = rate_at(self.run_.spec.learning_rate, self.calendar.percent_of(self.step))
         update = self.calendar.updates_at(self.step + 1)
+        if self.calendar.updates_at(self.step):
+            self.whole = None if update else self._remember()
         self.training_step.train_batch(batch, epoch, rate, weight, update)
         self.step += 1
+        self.run_.motion.moved(self.step)
         if self.calendar.logs_at(self.step):
             self._report_training(rate)
         self._after_step()
-        if update:
-            self._pulse()
+        self._pulse(update)
         self.progress.report(self.step)
 
     def _report_training(self, rate: float) -> None:
@@ -139,6 +154,8 @@ class TrainingLoop:
         except JobStopped:
             if self.calendar.updates_at(self.step):
                 self._checkpoint(validated=False)
+            else:
+                self._leave_group()
             raise
         return self._report_validation(evaluated)
 
@@ -193,17 +210,38 @@ class TrainingLoop:
         )
         self.run_.emit(WarningEvent(code="nonfinite", message=message, advice=advice))
 
-    def _pulse(self) -> None:
-        """Stop or save when it is time; several processes do what rank 0 says."""
-        due = time.monotonic() - self.last_checkpoint >= self.run_.checkpoint_seconds
-        stop, save = self.training_step.agree((self.run_.should_stop(), due))
-        if stop or save:
+    def _pulse(self, update: bool) -> None:
+        """Stop or save when it is time, the latter after an `update`; several processes do what rank 0 says."""
+        due = update and time.monotonic() - self.last_checkpoint >= self.run_.checkpoint_seconds
+        hears = update or self.whole is not None
+        stop, save = self.training_step.agree((hears and self.run_.should_stop(), due))
+        if not update and stop:
+            self._leave_group()
+        elif stop or save:
             self._checkpoint()
         if stop:
             raise JobStopped("The training was stopped; it can be resumed from where it was.")
 
-    def _checkpoint(self, validated: bool = True) -> None:
-        """Write everything that goes on depends on; not `validated`: the validation of this step is still to be made."""
+    def _remember(self) -> WholeStep | None:
+        state = self.training_step.remember()
+        totals = restored({"sums": self.epoch_totals.sums, "weights": self.epoch_totals.weights})
+        offset = self.run_.offset()
+        return None if state is None else WholeStep(self.step, totals, self.snapshot_manager.dump(), offset, state)
+
+    def _leave_group(self) -> None:
+        """Save the last whole step: the batches of the group that is open are trained again when the training goes on. Before the
+        first one there is nothing to save."""
+        whole = self.whole
+        if whole is None or whole.step == 0:
+            return
+        self.training_step.recall(whole.state)
+        self.step, self.epoch_totals = whole.step, whole.totals
+        self.snapshot_manager.restore(whole.snapshots)
+        self._checkpoint(offset=whole.offset)
+
+    def _checkpoint(self, validated: bool = True, offset: int | None = None) -> None:
+        """Write everything that going on depends on; not `validated`: the validation of this step is still to be made. `offset`
+        is the length of the events then, where that is not now."""
         self._check()
         loop = {
             "step": self.step,
@@ -212,7 +250,7 @@ class TrainingLoop:
             "snapshots": self.snapshot_manager.dump(),
             "validated": validated,
         }
-        offset = self.run_.offset()
+        offset = self.run_.offset() if offset is None else offset
         folder = self.run_.folder / "checkpoint"
         data = self.training_step.state(loop)
         if self.training_step.rank == 0:

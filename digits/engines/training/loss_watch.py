@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from digits.engines.training.origin import Origin, Spoilt
+
 
 @dataclass(frozen=True)
 class Divergence:
@@ -20,8 +22,9 @@ class Divergence:
     `ago` counts batches back from the last one that was trained (0); `loss` is that batch's, `before` the loss of the one before
     it, None where it is not known. `of_weights`: the loss was a number, but the weights after that batch were none; `late`: or
     after one before it. `of_outputs`: so many outputs of a validation after it, all of them, were none; `of_validation`: or its
-    loss alone. `finite_weights` says whether the weights were numbers when the loss was none, `scaled` that gradients are scaled
-    for half precision, `own_loss` that the loss is the network text's.
+    loss alone. `finite_weights` says whether the weights were numbers when the loss was none, or, `afterwards`, whether they are
+    now; `scaled` that gradients are scaled for half precision, `own_loss` that the loss is the network text's. `origin` is where
+    a loss that is none comes from, `spoilt` what weights that are none hold; None where that is not known.
     """
 
     ago: int = 0
@@ -32,8 +35,11 @@ class Divergence:
     of_outputs: int = 0
     of_validation: bool = False
     finite_weights: bool = False
+    afterwards: bool = False
     scaled: bool = False
     own_loss: bool = False
+    origin: Origin | None = None
+    spoilt: Spoilt | None = None
 
 
 class LossWatch:
@@ -75,7 +81,8 @@ class LossWatch:
         if first == len(numbers):
             return replace(_at(numbers, first - 1, of_weights=True), late=weights[-1] is None)
         known = weights[first]
-        return replace(_at(numbers, first), finite_weights=finite_weights() if known is None else bool(known))
+        now = finite_weights() if known is None else bool(known)
+        return replace(_at(numbers, first), finite_weights=now, afterwards=known is None)
 
 
 def _at(numbers: list[float | None], place: int, of_weights: bool = False) -> Divergence:

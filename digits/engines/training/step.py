@@ -117,6 +117,16 @@ class TrainingStep(ABC):
     def load_state(self, path: Path) -> dict[str, Any]:
         """Go back to a saved state; gives the `loop` that was saved."""
 
+    def remember(self) -> Any:
+        """What the batches of a group may change before the weights move, such as statistics and random states, for `recall`;
+        cheap, since it is called before every group. None of an engine that cannot: its groups are not left in their middle
+        without a loss of what was trained since the last checkpoint."""
+        return None
+
+    def recall(self, state: Any) -> None:
+        """Go back to what `remember` gave; the gradients of the group are void."""
+        raise NotImplementedError
+
     def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
         """Rank 0's wishes, known to all processes."""
         return wishes

@@ -1,4 +1,5 @@
-"""A training that is stopped during a validation loses no step, and makes the validation when it goes on."""
+"""A training that is stopped during a validation loses no step, and makes the validation when it goes on; one that is stopped
+between accumulated batches makes these again."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ import pytest
 
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.errors import JobStopped
-from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train_logged
+from digits.testing.runs import latest_step, make_dataset, metric_lines, striped_pictures, train_logged
 
 NETWORK = """
 from torch import nn
 
 def build_network(context):
-    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 2))
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Dropout(0.2), nn.Linear(64, 2))
 """
 STEPS, VALIDATION_BATCHES = 6, 4  # of an epoch: 24 and 16 records, 4 each
 
@@ -49,3 +50,20 @@ def test_no_step_and_no_validation_is_lost(tmp_path: Path) -> None:
         assert step == STEPS
     train_logged(data, tmp_path / "parts", spec)
     assert metric_lines(tmp_path / "parts") == metric_lines(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("snapshot_interval", [1, 1 / 6])
+def test_batches_of_a_group_that_is_stopped_are_trained_again(tmp_path: Path, snapshot_interval: float) -> None:
+    """Groups are of 4 and 2 batches: stopped in the first of all, in the one after it, in that of the second epoch, and so on."""
+    data = make_dataset(tmp_path / "data", *striped_pictures(40, 8, 1), class_labels=("left", "right"), validation=16)
+    values = {"learning_rate": LearningRate(0.05, "fixed"), "snapshot_interval": snapshot_interval, "batch_accumulation": 4}
+    spec = TrainingSpec("x", "classification", network=NETWORK, batch_size=4, epochs=3, seed=1, threads=1, **values)
+    train_logged(data, tmp_path / "whole", spec)
+    parts = tmp_path / "parts"
+    for moment, expected in ((2, None), (5, 4), (8, 6), (9, 6), (11, 10), (18, 18)):
+        with pytest.raises(JobStopped):
+            train_logged(data, parts, spec, should_stop=lambda moment=moment: latest_step(parts) >= moment)
+        file = parts / "checkpoint" / "checkpoint.json"
+        assert (json.loads(file.read_text())["step"] if file.exists() else None) == expected
+    train_logged(data, parts, spec)
+    assert metric_lines(parts) == metric_lines(tmp_path / "whole")
