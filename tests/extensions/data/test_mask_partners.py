@@ -78,6 +78,13 @@ def test_masks_are_found_by_what_their_names_share(tmp_path: Path) -> None:
     assert "found by what their names share, *_1stHO" in problem["reason"]
 
 
+def test_masks_of_a_pattern_in_folders_of_their_own(tmp_path: Path) -> None:
+    cases = [f"IMD{number:03d}" for number in (2, 3, 4)]
+    root = write(tmp_path / "ph2", [f"{case}/{case}_Dermoscopic_Image/{case}.png" for case in cases])
+    write(tmp_path / "ph2", [f"{case}/{case}_lesion/{case}_lesion.png" for case in cases], masks=True)
+    assert pairs(run_of(tmp_path, root, root)) == [(f"{case}.png", number) for number, case in enumerate(cases)]
+
+
 def test_several_masks_for_each_picture_need_a_pattern(tmp_path: Path) -> None:
     images = write(tmp_path / "all", [f"{name}.jpg" for name in EYES])
     write(tmp_path / "all", [f"{name}_{who}.png" for who in ("1stHO", "2ndHO") for name in EYES], masks=True)

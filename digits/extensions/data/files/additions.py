@@ -57,13 +57,15 @@ class Naming:
         """Pair files whose names are so; others are left over."""
         by_picture, by_label = _renamed(pictures, self.picture), _renamed(labels, self.label)
         found = match(root, list(by_picture), label_root, list(by_label))
-        pairs = [(by_picture[picture], by_label[label]) for picture, label in found.pairs]
-        taken = {path for pair in pairs for path in pair} | {by_picture[path] for path, _ in found.unclear}
+        renamed = found.pairs + _of_unique_names(found.unpaired_features, found.unpaired_labels)
+        pairs = {by_picture[picture]: by_label[label] for picture, label in renamed}
+        unclear = [(by_picture[path], reason) for path, reason in found.unclear]
+        taken = {*pairs, *pairs.values(), *(path for path, _ in unclear)}
         return Pairs(
-            pairs,
+            [(path, pairs[path]) for path in pictures if path in pairs],
             [path for path in pictures if path not in taken],
-            [by_label[path] for path in found.unpaired_labels],
-            [(by_picture[path], reason) for path, reason in found.unclear],
+            [by_label[path] for path in found.unpaired_labels if by_label[path] not in taken],
+            unclear,
         )
 
 
@@ -105,6 +107,19 @@ def are_labels(paths: Sequence[str]) -> list[str]:
 def name_of(path: str) -> str:
     """The file's own name without its ending."""
     return without_ending(plain(os.path.basename(path)))
+
+
+def _of_unique_names(pictures: Sequence[str], labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of files whose name is that of one picture and of one label, wherever they lie."""
+    first, second = _by_name(pictures), _by_name(labels)
+    return [(paths[0], second[name][0]) for name, paths in first.items() if len(paths) == len(second.get(name, ())) == 1]
+
+
+def _by_name(paths: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        found[name_of(path)].append(path)
+    return found
 
 
 def _shared(names: Sequence[str]) -> Iterator[Addition]:

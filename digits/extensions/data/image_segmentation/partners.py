@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from digits.errors import DataError
 from digits.extensions.data.files.additions import Naming, are_labels, namings_of
 from digits.extensions.data.files.names import listed
-from digits.extensions.data.files.pairs import has_addition, match
+from digits.extensions.data.files.pairs import match, told_apart
 from digits.extensions.data.image_segmentation import objects
 from digits.extensions.data.images.findings import Findings
 
-ENOUGH = 0.5  # of the pictures have a mask of their own name: nothing else is looked for
+ENOUGH = 0.5  # of the pictures, or of the masks, have a partner of their own name: nothing else is looked for
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Sides:
         Raises DataError where the masks of a picture have several namings.
         """
         pictures, masks = self._by_known_additions()
-        if len(match(self.root, pictures, self.label_root, masks).pairs) >= ENOUGH * len(pictures):
+        if len(match(self.root, pictures, self.label_root, masks).pairs) >= ENOUGH * min(len(pictures), len(masks)):
             return None
         found = namings_of(pictures, masks)
         if len(found) > 1:
@@ -72,6 +72,9 @@ class Sides:
     def _by_known_additions(self) -> tuple[Sequence[str], Sequence[str]]:
         if not self.is_one_folder:
             return self.pictures, self.masks
-        masks = [path for path in self.pictures if has_addition(path)] or are_labels(self.pictures)
+        pictures, masks = told_apart(self.pictures)
+        if masks:
+            return pictures, masks
+        masks = are_labels(self.pictures)
         others = set(masks)
         return [path for path in self.pictures if path not in others], masks
