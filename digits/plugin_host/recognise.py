@@ -42,7 +42,8 @@ def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> st
     ends = min(ends, time.monotonic() + SECONDS)
     try:
         extension = loader.get("data", proposal.extension)
-        source = userdata.build(extension.cls, with_roots(extension.cls, proposal.values, allowed_roots))
+        values = {name: 0 if "_pct_" in name else value for name, value in proposal.values.items()}  # what is tried is all there
+        source = userdata.build(extension.cls, with_roots(extension.cls, values, allowed_roots))
         with tempfile.TemporaryDirectory(prefix="digits-recognise-") as folder:
             return _tried(source, Path(folder), extension.title, ends)
     except JobStopped:

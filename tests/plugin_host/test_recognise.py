@@ -256,6 +256,17 @@ def test_what_else_is_said(tmp_path: Path) -> None:
     assert inputs == {"noisy25", "noisy5"}
 
 
+def test_colour_maps_and_masks_of_dicom_files_beside_them(tmp_path: Path) -> None:
+    for number in range(2):
+        save(tmp_path / "images" / f"{number}.png", smooth(number))
+        array = np.zeros((24, 32, 3), np.uint8)
+        array[5:9, 4:20] = (128, 0, 64)
+        save(tmp_path / "masks" / f"{number}.png", Image.fromarray(array))
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:128,0,64::\n")
+    first = best(tmp_path)
+    assert (first.extension, first.values["colormap_text_file"]) == ("image-segmentation", str(tmp_path / "labelmap.txt"))
+
+
 def test_panoptic_files_are_neither_boxes_nor_masks(tmp_path: Path) -> None:
     objects.pictures(tmp_path / "images")
     segments = [{"image_id": 0, "file_name": "a.png", "segments_info": [{"id": 70000, "category_id": 1}]}]

@@ -10,10 +10,11 @@ from typing import Any
 from digits.extensions.data.dicom.reading import is_dicom, read_header
 from digits.extensions.data.dicom.scan import LABEL_MAP, SEGMENTATION
 from digits.extensions.data.files.listing import walk
-from digits.extensions.data.files.names import below
+from digits.extensions.data.files.names import below, stem
 
 SECONDS = 1.5
 MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".npy")
+VOLUMES = (".nii", ".nii.gz")
 MASK_WORDS = ("mask", "label", "seg", "annot", "contour", "truth")
 
 
@@ -21,18 +22,28 @@ def proposals(folder: str) -> list[dict[str, Any]]:
     """DICOM pictures with masks where a folder near them holds some, else by folder where there are several, else alone."""
     pictures: Counter[str] = Counter()
     masks: Counter[str] = Counter()
+    others: dict[str, list[str]] = {}
+    stems: set[str] = set()
     ends = time.monotonic() + SECONDS
     for root, names in walk(folder):
         says_mask = any(word in below(folder, root).lower() for word in MASK_WORDS)
         for name in names:
-            if says_mask and name.lower().endswith(MASKS):
-                masks[root] += 1
+            if name.lower().endswith(MASKS):
+                others.setdefault(root, []).append(name)
             elif is_dicom(path := os.path.join(root, name)):
-                (masks if _is_segmentation(path, says_mask) else pictures)[root] += 1
+                if _is_segmentation(path, says_mask):
+                    masks[root] += 1
+                else:
+                    pictures[root] += 1
+                    stems.add(stem(name))
         if time.monotonic() > ends:
             break
     if not (count := pictures.total()):
         return []
+    for root, names in others.items():
+        says_mask = any(word in below(folder, root).lower() for word in MASK_WORDS)
+        if found := [name for name in names if says_mask or name.lower().endswith(VOLUMES) or stem(name) in stems]:
+            masks[root] += len(found)
     values: dict[str, Any] = {"dicom_folder": _common(pictures), "labels": "none"}
     reason = f"{count:,} DICOM files lie in {values['dicom_folder']}"
     if masks:

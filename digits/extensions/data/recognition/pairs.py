@@ -10,16 +10,28 @@ from PIL import Image
 
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.files.pairs import has_addition
-from digits.extensions.data.image_segmentation.kinds import OBJECTS, PANOPTIC, kind_of
+from digits.extensions.data.image_segmentation.kinds import COLOURS, OBJECTS, PANOPTIC, kind_of
 from digits.extensions.data.image_segmentation.partners import Sides
 from digits.extensions.data.images.sizes import NO_SIZE, picture_size
 from digits.extensions.data.recognition.boxes import lists_of
 from digits.extensions.data.recognition.partners import partners
-from digits.extensions.data.recognition.proposals import Partners, Proposal, best_by_split, pair_values, total
+from digits.extensions.data.recognition.proposals import Partners, Proposal, Values, best_by_split, pair_values, total
 from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, split_of
 
 LOOKED_AT = 6  # files
 SAME = 0.8  # correlation of small pictures from which on they show the same
+COLOUR_MAPS = frozenset(
+    {
+        "labelmap.txt",
+        "label_map.txt",
+        "label_colors.txt",
+        "label_colours.txt",
+        "class_dict.csv",
+        "colormap.txt",
+        "colors.txt",
+        "palette.txt",
+    }
+)
 HALVES = 8  # pictures at least whose two halves are taken for input and target
 
 
@@ -61,6 +73,7 @@ def _two_folders(tree: Tree) -> Iterator[Proposal]:
     if kind and kind != PANOPTIC:
         values = pair_values(best) | {"label_set": _label_set(pair.labels)}
         values |= lists_of(tree, "Segmentation") if set(best) == {"train"} else {}
+        values |= _colour_map(tree) if kind == COLOURS and not values["label_set"] else {}
         objects = ", which seem to number objects" if kind == OBJECTS else ""
         yield Proposal("image-segmentation", "Segmentation", f"{reason}: masks{objects}.", values, total(best), tree.complete)
     if kind != PANOPTIC:
@@ -194,6 +207,15 @@ def _at(tree: Tree, path: str) -> Folder:
 def _some(paths: Sequence[str]) -> list[str]:
     """A few of many, from all parts."""
     return list(paths[:: max(1, len(paths) // LOOKED_AT)][:LOOKED_AT])
+
+
+def _colour_map(tree: Tree) -> Values:
+    """A file near by that says which colour is which class."""
+    for folder in tree.folders:
+        for path in [*folder.paths(".txt"), *folder.paths(".csv")]:
+            if os.path.basename(path).lower() in COLOUR_MAPS and tree.may_read(path):
+                return {"colormap_method": "textfile", "colormap_text_file": path}
+    return {}
 
 
 def _label_set(labels: str) -> str:
