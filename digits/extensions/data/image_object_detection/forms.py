@@ -85,7 +85,7 @@ class DatasetForm(ImageForm):
 
     train_image_folder = folder_field("Training image folder", "The pictures, also in sub-folders.")
     train_label_folder = folder_field(
-        "Training label folder", "A folder with one file for each picture, or the COCO or CSV file.", file=True
+        "Training label folder", "A folder with one file for each picture, or the COCO, CVAT or CSV file.", file=True
     )
     val_image_folder = _other("Validation image folder", "Blank: the share below is taken of the training folder.")
     val_label_folder = _other("Validation label folder", required_with="val_image_folder", file=True)

@@ -63,6 +63,17 @@ def test_kitti_glued_records_are_read_one_by_one(images: Path, tmp_path: Path) -
     assert found.only("annotation")[0].endswith("a1.txt, line 2")
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"), [("UAV 0 0 1 1 41 50 0 0 0 0 0 0 0", "15 columns"), ("0 50 50 20 40", "shares x y width height")]
+)
+def test_lines_that_no_format_has_say_what_is_expected(images: Path, tmp_path: Path, line: str, reason: str) -> None:
+    labels = texts(tmp_path / "labels", {"a0.txt": line, "a1.txt": line})
+    said = refused(images, labels)
+    assert "not recognised" in said
+    assert f"{labels}/a0.txt: {line!r}" in said
+    assert reason in said
+
+
 def test_pictures_without_a_label_file_are_counted_apart(tmp_path: Path) -> None:
     images = pictures(tmp_path / "images", *(f"{number}.png" for number in range(5)))
     labels = texts(tmp_path / "labels", {"0.txt": f"car {NUMBERS}", "1.txt": ""})

@@ -11,8 +11,8 @@ from digits.errors import DataError
 from digits.extensions.data.files.listing import MayRead, files_with
 from digits.extensions.data.files.tables import number_of, read_rows
 from digits.extensions.data.files.text import lines_of, read_json, read_text, xml_root
-from digits.extensions.data.image_object_detection.formats import csv_columns, cvat, kitti, labelme, voc
-from digits.extensions.data.image_object_detection.formats.sources import whole_number
+from digits.extensions.data.image_object_detection.formats import csv_columns, cvat, kitti, labelme, voc, yolo
+from digits.extensions.data.image_object_detection.formats.sources import shown_line, whole_number
 from digits.extensions.data.image_object_detection.formats.yolo_names import NAMES_FILES
 from digits.extensions.data.images.coco import ADVICE, LISTS, refusal_of
 
@@ -125,13 +125,19 @@ def _text(path: str) -> tuple[str, str]:
     """KITTI lines are a name and 14 numbers or more, YOLO lines a whole number and shares."""
     if os.path.basename(path) in NAMES_FILES:
         return "", ""
+    reason = ""
     for words in _some_lines(path):
         if kitti.records(" ".join(words)) and whole_number(words[0]) is None:
             return "kitti", ""
         values = [number_of(word) for word in words[1:]]
         if len(words) >= 5 and whole_number(words[0]) is not None and all(v is not None and 0 <= v <= 1 for v in values[:4]):
             return "yolo", ""
-    return "", ""
+        if len(words) >= 5 and None not in values[-4:]:
+            shown = shown_line(" ".join(words))
+            reason = (
+                reason or f"{path}: {shown} is of neither form. {yolo.FORM if whole_number(words[0]) is not None else kitti.FORM}"
+            )
+    return "", reason
 
 
 def _some_lines(path: str, most: int = 3) -> Iterator[list[str]]:
