@@ -25,11 +25,11 @@ class Classes:
     unknown: list[str] = field(default_factory=list)
 
 
-def classes_of(values: Collection[int], files: Sequence[Segmentation], names: Sequence[str]) -> Classes:
+def classes_of(values: Collection[int], files: Sequence[Segmentation], names: Sequence[str], threshold: int = 0) -> Classes:
     """The classes of masks with some values (empty: there are only segmentations) and of segmentations; `names` are those given,
-    in the order of the numbers. Raises DataError."""
+    in the order of the numbers. `threshold`: black and white masks with grey edges are object from there on. Raises DataError."""
     labels = labels_of(files)
-    by_value = _of_values(set(values), names) if values else Classes([])
+    by_value = _of_values(set(values), names, threshold) if values else Classes([])
     by_label = _of_labels(files, labels, names, by_value.names) if labels or not values else by_value
     found = Classes(by_label.names, by_value.values, by_label.labels, by_label.unknown)
     if not 2 <= len(found.names) <= MOST:
@@ -39,10 +39,13 @@ def classes_of(values: Collection[int], files: Sequence[Segmentation], names: Se
     return found
 
 
-def _of_values(values: set[int], names: Sequence[str]) -> Classes:
+def _of_values(values: set[int], names: Sequence[str], threshold: int) -> Classes:
     """A value is the number of a class, 255 does not count; masks of nothing but 0 and 255 are black and white."""
     if values in BLACK_AND_WHITE and len(names) in (0, 2):
         return Classes(list(names) or [BACKGROUND, OBJECT], {0: 0, max(values): 1})
+    if threshold and len(names) in (0, 2):
+        numbers = {value: int(value >= threshold) for value in range(max(values) + 1)}
+        return Classes(list(names) or [BACKGROUND, OBJECT], numbers)
     ignored = {IGNORED: IGNORED}
     if names:
         return Classes(list(names), ignored | {value: value for value in range(len(names))})

@@ -4,6 +4,7 @@ what is said of everything else."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 from digits.errors import DataError
 from digits.extensions.data.dicom import masks
 from digits.extensions.data.dicom.classes import Classes, classes_of
-from digits.extensions.data.dicom.masks import NO_MASK, MaskFiles
+from digits.extensions.data.dicom.masks import LOSSY, NO_MASK, MaskFiles
 from digits.extensions.data.dicom.scan import find_slices
 from digits.extensions.data.dicom.segmentation import cover
 from digits.extensions.data.dicom.slices import Mask, Slice
 from digits.extensions.data.files.listing import other_kinds
+from digits.extensions.data.image_segmentation.levels import threshold_of
+from digits.extensions.data.image_segmentation.survey import Survey, survey
 from digits.extensions.data.images.findings import Findings
 from digits.utils.confinement import Confinement
 from digits.utils.names import class_name
@@ -98,6 +101,9 @@ def with_masks(
     _report(found, findings)
     coverage = cover(found.segmentations, slices)
     assigned = masks.assign(slices, root, found, coverage)
+    looked = survey(sorted({one.mask.path for one in assigned if one.mask and _is_picture(one.mask)}), lambda: None)
+    lossy = set(looked.lossy_files)
+    assigned = [replace(one, mask=Mask(problem=LOSSY)) if one.mask and one.mask.path in lossy else one for one in assigned]
     kept = [one for one in assigned if one.mask is not None and not one.mask.problem]
     for one in assigned:
         if one.mask is not None and one.mask.problem:
@@ -108,8 +114,11 @@ def with_masks(
             f"None of the {len(slices)} pictures has a mask in {folder}.{findings.first_of(['pair', 'skipped'])}",
             advice="Give masks the base names of the DICOM files, or name DICOM-SEG files that refer to them.",
         )
-    values = _values_in([one for one in kept if one.mask is not None and one.mask.path])
-    classes = classes_of(values, found.segmentations, names)
+    values, threshold = _values_in(kept, looked), threshold_of(looked.kept)
+    classes = classes_of(values, found.segmentations, names, threshold)
+    if threshold and classes.values and threshold in classes.values:
+        then = f"Values from {threshold} on are {classes.names[1]!r}."
+        findings.add("mask", f"The masks have {len(values)} grey values, most of them only at edges, as if smoothed. {then}")
     for name, reason in coverage.faults:
         findings.add("mask", reason, name)
     for label in classes.unknown:
@@ -127,16 +136,21 @@ def _report(found: MaskFiles, findings: Findings) -> None:
             findings.add("mask", f"It is fractional: values from {file.least} on count as the segment.", file.name)
 
 
-def _values_in(slices: Sequence[Slice]) -> set[int]:
+def _is_picture(mask: Mask) -> bool:
+    return bool(mask.path) and mask.placement is None
+
+
+def _values_in(slices: Sequence[Slice], looked: Survey) -> set[int]:
     """All values of masks that are pictures or volumes; those that cannot be read are listed when they are encoded. Raises
     DataError where none can be."""
-    found: set[int] = set()
-    failure: DataError | None = None
+    found, failures = set(looked.kept.values), list(looked.errors)
     for one in slices:
+        if one.mask is None or one.mask.placement is None:
+            continue
         try:
-            found.update(np.unique(masks.values_of(one, one.mask or Mask())).tolist())
+            found.update(np.unique(masks.values_of(one, one.mask)).tolist())
         except DataError as error:
-            failure = failure or error
-    if failure is not None and not found:
-        raise DataError(f"None of the masks can be read. {failure.message}", advice=failure.advice)
+            failures.append(str(error))
+    if failures and not found:
+        raise DataError(f"None of the masks can be read. {failures[0]}")
     return found

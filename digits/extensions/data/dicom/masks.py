@@ -29,7 +29,8 @@ from digits.extensions.data.image_segmentation.masks import read_values
 from digits.utils.confinement import Confinement
 
 PICTURES = (".png", ".tif", ".tiff", ".npy", ".bmp", ".pgm", ".gif")
-LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+LOSSY = "JPEG changes class numbers; it is not used. Save masks as PNG."
 VALUES = 1 << 16
 ROUNDING = 1e-3  # that whole numbers may be off after a slope
 NO_MASK = "has no mask"
@@ -59,8 +60,8 @@ def find_masks(folder: Path, allowed: Confinement) -> MaskFiles:
             nifti_files[path] = name
         elif lower.endswith(PICTURES):
             found.pictures.append(path)
-        elif lower.endswith(LOSSY):
-            found.faults.append((name, "JPEG changes class numbers; it is not used. Save masks as PNG."))
+        elif lower.endswith(JPEG):
+            found.faults.append((name, LOSSY))
         else:
             _add_segmentation(path, name, found)
     headers, faults = volumes.read_headers(nifti_files)
@@ -115,7 +116,7 @@ def read_mask(one: Slice, classes: Classes) -> tuple[NDArray[np.uint8], list[str
     return numbered.astype(np.uint8), notes
 
 
-def values_of(one: Slice, mask: Mask) -> NDArray[np.int64]:
+def values_of(one: Slice, mask: Mask) -> NDArray[Any]:
     """Values (H, W) of a picture or of the slice of a volume, from 0 to 65535. Raises DataError."""
     if mask.placement is not None:
         return _of_volume(one, mask, mask.placement)

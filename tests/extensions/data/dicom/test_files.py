@@ -86,6 +86,22 @@ def test_black_and_white_masks_are_two_classes(tmp_path: Path) -> None:
     assert reasons(found) == ["b.jpg: JPEG changes class numbers; it is not used. Save masks as PNG."]
 
 
+def test_black_and_white_masks_with_grey_edges_are_two_classes_and_jpeg_is_none(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "d" / f"{name}.dcm", np.zeros((40, 40)))
+    (tmp_path / "m").mkdir()
+    disc = (np.hypot(*np.mgrid[-20:20, -20:20]) < 12).astype(np.uint8)
+    drawn = Image.fromarray(disc * 255).resize((20, 20), Image.Resampling.BOX).resize((40, 40), Image.Resampling.BILINEAR)
+    drawn.save(tmp_path / "m" / "a.png")
+    drawn.save(tmp_path / "m" / "b.png", format="JPEG")
+    found = masked(tmp_path)
+    assert found.userdata["class_labels"] == ["background", "object"]
+    assert np.array_equal(masks_of(found)["a.dcm"], np.asarray(drawn) >= 128)
+    assert list(masks_of(found)) == ["a.dcm"]
+    assert reasons(found)[0] == "b.dcm: JPEG changes class numbers; it is not used. Save masks as PNG."
+    assert "as if smoothed. Values from 128 on are 'object'." in reasons(found)[1]
+
+
 def made(root: Path) -> dict[str, Path]:
     """One file of each kind that is read, and what is needed beside it."""
     functional = item(PixelValueTransformationSequence=Items([item(RescaleSlope=1, RescaleIntercept=-4)]))
