@@ -65,7 +65,7 @@ def labelled_line(line: str) -> tuple[str, int] | None:
 def is_table(lines: Iterable[str]) -> bool:
     """Whether the first lines of a list are rows of a table, such as `1.jpg,cat`, and not paths with the number of a class."""
     filled = [line for line in lines if line.strip()]
-    paths = [entry[0] for line in filled if (entry := labelled_line(line)) and "\t" not in line]
+    paths = [entry[0] for line in filled if (entry := labelled_line(line))]
     common = set(DELIMITERS).intersection(*(set(DELIMITERS) & set(line) for line in filled)) if filled else set()
     return bool(common) and not any(is_image_file(path) for path in paths)
 

@@ -104,7 +104,7 @@ def test_tables_that_say_too_little(tmp_path: Path) -> None:
         (["a,b.jpg 0", "c.jpg 1"], False),
         (["a,b.jpg 0"], False),
         (["a.jpg, 0", "b.jpg, 1"], True),
-        (["a.jpg\t0", "b.jpg\t1"], True),
+        (["a.jpg\t0", "b.jpg\t1"], False),
         (["my cat.jpg,0"], True),
         (["a.jpg 0"], False),
         (["no label"], False),
