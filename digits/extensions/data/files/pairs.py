@@ -193,8 +193,10 @@ class _Matching:
             features, labels = self._left(features, labels)
             found = _by(labels, lambda row: last_parts(group.roots[1] + others[row], depth))  # noqa: B023 - used at once
             for end, rows in _by(features, lambda row: last_parts(group.roots[0] + paths[row], depth)).items():  # noqa: B023
-                if any(paths[row] == end for row in rows) or any(others[row] == end for row in found.get(end, ())):
-                    self._settle(rows, found.get(end, []))
+                ends = found.get(end, [])
+                whole, whole_labels = [row for row in rows if paths[row] == end], [row for row in ends if others[row] == end]
+                if whole or whole_labels:
+                    self._settle(whole or rows, whole_labels or ends)
 
     def _left(self, features: list[int], labels: list[int]) -> tuple[list[int], list[int]]:
         return [row for row in features if row in self.features.open], [row for row in labels if row in self.labels.open]

@@ -1,0 +1,45 @@
+"""One walk for all: what is hidden, what is linked, what else lies there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from digits.extensions.data.files.listing import files_with, other_kinds, pictures_below, walk
+from digits.utils.names import is_hidden
+
+LITTER = ("._a.png", ".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/._b.png", ".hidden/c.png")
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_what_systems_leave_behind_is_hidden_from_everybody(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b/c.txt", "b/._c.txt", *LITTER)
+    assert list(walk(tmp_path)) == [(str(tmp_path), ["a.png"]), (str(tmp_path / "b"), ["c.txt"])]
+    others = Counter[str]()
+    assert list(pictures_below(tmp_path, others)) == [str(tmp_path / "a.png")]
+    assert others == {".txt": 1}
+    assert files_with(str(tmp_path), (".txt",), lambda path: True) == [str(tmp_path / "b/c.txt")]
+    assert is_hidden("THUMBS.DB")
+    assert not is_hidden("thumbs.db.png")
+
+
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    touch(tmp_path, "data/1.png", "set/2.png")
+    (tmp_path / "set/linked").symlink_to(tmp_path / "data")
+    (tmp_path / "data/loop").symlink_to(tmp_path / "set")
+    assert [Path(path).name for path in pictures_below(tmp_path / "set")] == ["2.png", "1.png"]
+    assert files_with(str(tmp_path / "set"), (".png",), lambda path: "linked" not in path) == [str(tmp_path / "set/2.png")]
+
+
+def test_other_kinds_are_counted_in_words(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "x.raw", "y.RAW", "z", *(f"{n}.{n}" for n in range(8)))
+    others = Counter[str]()
+    list(pictures_below(tmp_path, others))
+    assert other_kinds(others) == "11 files of other kinds: .raw (2), .0 (1), .1 (1), .2 (1), .3 (1), .4 (1), 4 more"
+    assert other_kinds(Counter({"": 2, ".heic": 12})) == "14 files of other kinds: .heic (12), no ending (2)"
+    assert other_kinds(Counter()) == ""
