@@ -123,8 +123,8 @@ class _Listing:
         if self.numbers[row] < 0:
             self.numbers[row] = number
         elif self.numbers[row] != number:
-            first = STAGES[self.numbers[row]]
-            findings.add("list", f"It stands in the lists of {first} and {stage}; it is taken for {first} alone.", path, stage)
+            first, other = (name.removesuffix("_db") for name in (STAGES[self.numbers[row]], stage))
+            findings.add("list", f"It stands in the lists of {first} and {other}; it is taken for {first} alone.", path, stage)
 
 
 def _first_found(names: FileNames, line: str) -> Found:

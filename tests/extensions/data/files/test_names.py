@@ -55,17 +55,18 @@ def slow(files: Sequence[str], name: str) -> list[str]:
                 return found
         return []
 
-    for fold in (str, str.casefold):
-        given = "/".join(given_path)
-        whole = parts(given, fold)
-        short = parts(given, lambda text: without_ending(text))
-        for tried, spell in (
-            (whole, fold),
-            (whole, lambda text: fold(without_ending(text))),
-            ([fold(part) for part in short], lambda text: fold(without_ending(text))),
-        ):
-            if found := fitting(tried, spell):
-                return found
+    whole, short = "/".join(given_path), without_ending("/".join(given_path))
+    tries: list[tuple[str, Callable[[str], str]]] = [
+        (whole, str),
+        (whole, without_ending),
+        (short, without_ending),
+        (whole.casefold(), str.casefold),
+        (whole.casefold(), lambda text: without_ending(text).casefold()),
+        (short.casefold(), lambda text: without_ending(text).casefold()),
+    ]
+    for tried, spell in tries:
+        if found := fitting(parts(tried, str), spell):
+            return found
     return []
 
 
