@@ -65,6 +65,8 @@ def _looked_at(source: DataIngestionInterface, plugin: str, same_shape: bool) ->
         "problems": problems[:LISTED_PROBLEMS],
         "problem_count": len(problems),
         "samples": samples,
+        "tried": len(samples),
+        "failed": sum(bool(sample.get("failed")) for sample in samples),
     }
     return answer, arrays
 
@@ -108,7 +110,7 @@ def _samples(
                 pairs.append((sample["entry"], first))
                 sample["notes"] = [reason for _, reason in getattr(first, "notes", ())]
         except DigitsError as error:
-            sample["reason"] = str(error)
+            sample |= {"reason": str(error), "failed": True}
         samples.append(sample)
     return samples, arrays, pairs
 

@@ -136,9 +136,7 @@ class MultiNumberField(Explained, wtforms.Field):
     kind = "number"
 
     def _value(self) -> str:
-        if self.raw_data:
-            return str(self.raw_data[0])
-        return ", ".join(str(item) for item in self.data or [])
+        return ", ".join(str(item) for item in self.raw_data or self.data or [])
 
     def process_data(self, value: Any) -> None:
         self.data = [] if value is None else list(value) if isinstance(value, list | tuple) else [value]

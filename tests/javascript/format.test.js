@@ -35,6 +35,8 @@ Deno.test("counts agree with their noun", () => {
   assert.equal(format.counted(1, "job"), "1 job");
   assert.equal(format.counted(0, "job"), "0 jobs");
   assert.equal(format.counted(1200, "job"), "1,200 jobs");
+  assert.equal(format.counted(3171, "record", true), "3,171 records");
+  assert.equal(format.counted(1, "record", false), "at least 1 record");
 });
 
 Deno.test("large counts are cut to three digits", () => {

@@ -80,6 +80,26 @@ def test_preview_shows_ten_samples_with_the_mask_and_keeps_nothing(client: Flask
     assert sorted(path.name for path in service.jobs_dir.path.iterdir()) == before
 
 
+def test_preview_counts_what_it_tried_and_what_of_it_could_not_be_read(client: FlaskClient, place: Path) -> None:
+    folder = place / "data/torn"
+    folder.mkdir()
+    for number in range(6):
+        picture(number, (20, 16)).save(folder / f"{number}.png")
+    whole = client.post(
+        "/datasets/generic/preview/image-processing.json", data={"feature_folder": str(folder), "label_source": "image"}
+    )
+    assert (whole.get_json()["tried"], whole.get_json()["failed"]) == (6, 0)
+    for number in (2, 4):
+        file = folder / f"{number}.png"
+        file.write_bytes(file.read_bytes()[:-200])
+    torn = client.post(
+        "/datasets/generic/preview/image-processing.json", data={"feature_folder": str(folder), "label_source": "image"}
+    )
+    found = torn.get_json()
+    assert (found["tried"], found["failed"]) == (6, 2)
+    assert sorted(Path(sample["entry"]).name for sample in found["samples"] if sample.get("failed")) == ["2.png", "4.png"]
+
+
 def test_preview_says_that_pictures_differ_in_size(client: FlaskClient, place: Path) -> None:
     (place / "data/sizes").mkdir(exist_ok=True)
     picture(1, (10, 10)).save(place / "data/sizes/a.png")

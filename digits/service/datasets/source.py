@@ -24,7 +24,7 @@ from digits.service.plugins import host as plugins
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 
-FOUND = ("counts", "class_labels", "colours", "problems", "problem_count", "samples")  # of a preview
+FOUND = ("counts", "class_labels", "colours", "problems", "problem_count", "samples", "tried", "failed")  # of a preview
 Errors = Mapping[str, list[str]]
 LEFT_OUT_TITLE = "Left out at most (%)"
 LEFT_OUT_HELP = "Entries that cannot be used are left out and listed; more of them end the job. Blank: as the server says."
@@ -142,7 +142,7 @@ def cloned(service: Service, source: Source, values: Mapping[str, Any]) -> dict[
 
 def preview(service: Service, source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
     """What a posted form would make: `counts`, `class_labels` and their `colours`, `problems`, ten random `samples` (`picture`:
-    bytes of a PNG).
+    bytes of a PNG), how many were `tried` and how many of those `failed` to be read.
 
     Nothing is kept. Raises FormErrors; PluginFailure with the source's message when it can make no data set of the files.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, make_response, redirect, render_template, url_for
 from markupsafe import Markup
@@ -28,7 +29,7 @@ from digits.web.plugins.policy import allow_plugin_code
 
 FOLDERS, OTHER, OWN = "/datasets/images/classification", "/datasets/images/generic", "/datasets/generic"
 CREATED = "The data set, as at /datasets/{job_id}.json."
-LOOK = "`counts`, `class_labels`, `problems`, ten random `samples` with `picture`."
+LOOK = "`counts`, `class_labels`, `problems`, ten random `samples` with `picture`; of those `tried` so many `failed` to be read."
 FILL = {"clone": "A data set of the same source whose values fill the form. Other arguments fill their fields."}
 
 
@@ -107,7 +108,9 @@ def preview_from(extension_id: str) -> Any:
 
 
 @describes(
-    json=True, arguments={"folder": "A folder on the server."}, answer="`proposals`: extension, title, reason, values, address."
+    json=True,
+    arguments={"folder": "A folder on the server."},
+    answer="`proposals`: extension, title, reason, values, address; about how many `records` (at least, unless `complete`).",
 )
 def recognise() -> Any:
     """What kind of data set lies in a folder, the likeliest first."""
@@ -214,8 +217,12 @@ def _addresses(source: Source) -> dict[str, str]:
 
 
 def _address_of(proposal: Mapping[str, Any]) -> str:
-    """The form, filled in with what is proposed."""
-    values = {name: value for name, value in proposal["values"].items() if value not in ("", None)}
-    if proposal["extension"] == CLASSIFICATION["folder"]:
-        return url_for("datasets.new", **values)
-    return url_for("datasets.new_from", extension_id=proposal["extension"], **values)
+    """The form, filled in with what is proposed. A box is sent as `true` or `false`: every other text ticks a plugin's box."""
+    values = {name: value for name, value in proposal["values"].items() if value is not None}
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    extension_id = proposal["extension"]
+    if extension_id in CLASSIFICATION.values():
+        page = url_for("datasets.new")
+    else:
+        page = url_for("datasets.new_from", extension_id=extension_id)
+    return f"{page}?{urlencode(texts, doseq=True)}"

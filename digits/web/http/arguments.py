@@ -127,9 +127,9 @@ def form_values() -> dict[str, Any]:
     return {**dict.fromkeys(request.form.getlist(BOXES), "false"), **found}
 
 
-def query_values() -> dict[str, str]:
-    """The arguments of the query string; of a repeated one the last value."""
-    return {name: found[-1] for name, found in request.args.lists()}
+def query_values() -> dict[str, Any]:
+    """The arguments of the query string; a repeated one is a list."""
+    return _flat(request.args.lists())
 
 
 def _json_body() -> dict[str, Any]:

@@ -3,10 +3,12 @@
 
 import { el, find, perhaps, swatch } from "../parts/elements.js";
 import { counted, number } from "../parts/format.js";
+import { closeLists } from "../parts/paths.js";
 import { below, request } from "../parts/request.js";
 
-/** @typedef {{entry: string, picture?: string, reason?: string, label?: string, size?: string, notes?: string[]}} Sample */
-/** @typedef {{address: string, title: string, reason: string}} Proposal */
+/** @typedef {{label?: string, size?: string, notes?: string[]}} Facts */
+/** @typedef {Facts & {entry: string, picture?: string, reason?: string, failed?: boolean}} Sample */
+/** @typedef {{address: string, title: string, reason: string, records?: number, complete?: boolean}} Proposal */
 /**
  * What a look at the files shows.
  * @typedef {object} Found
@@ -16,6 +18,8 @@ import { below, request } from "../parts/request.js";
  * @property {number} problem_count
  * @property {{entry?: string, reason: string}[]} problems
  * @property {Sample[]} samples
+ * @property {number} [tried] of the samples
+ * @property {number} [failed] of those that were tried
  */
 
 /** @type {Record<string, string>} */
@@ -31,7 +35,10 @@ function previews() {
   const place = perhaps("[data-preview-answer]");
   if (!button?.form || !place) return;
   const { form } = button;
-  const show = (/** @type {Node[]} */ ...content) => place.replaceChildren(el("h2", {}, "Preview"), ...content);
+  const show = (/** @type {Node[]} */ ...content) => {
+    closeLists(document);
+    place.replaceChildren(el("h2", {}, "Preview"), ...content);
+  };
   button.addEventListener("click", async () => {
     place.hidden = false;
     show(el("p", { class: "muted" }, "Looking at the files…"));
@@ -56,10 +63,29 @@ function describe(found) {
   const parts = counts.map(([stage, count]) => `${number(count)} for ${STAGES[stage] ?? stage}`);
   /** @type {HTMLElement[]} */
   const lines = [el("p", {}, `${parts.join(", ") || "Nothing found"}. Nothing has been written yet.`)];
+  if (found.tried) lines.push(tried(found.tried, found.failed ?? 0, found.samples));
   if (found.class_labels.length) lines.push(classes(found));
   if (found.problem_count) lines.push(problems(found));
   return lines;
 }
+
+/**
+ * How many samples were tried, and which of them could not be read.
+ * @param {number} count
+ * @param {number} failed
+ * @param {Sample[]} samples
+ */
+function tried(count, failed, samples) {
+  if (!failed) {
+    return el("p", {}, count === 1 ? "The sample tried could be read." : `All ${number(count)} samples tried could be read.`);
+  }
+  const names = samples.filter((sample) => sample.failed).map(({ entry }) => nameOf(entry));
+  const words = `${number(failed)} of the ${counted(count, "sample")} tried could not be read: ${names.join(", ")}.`;
+  return el("p", { class: "alert alert-warning" }, words);
+}
+
+/** @param {string} entry */
+const nameOf = (entry) => entry.split("/").pop() ?? "";
 
 /** @param {Found} found */
 function classes({ class_labels: names, colours = [] }) {
@@ -107,7 +133,7 @@ function figure({ entry, picture, reason, label, size, notes = [] }) {
     "figure",
     {},
     shown,
-    el("figcaption", { title: entry }, el("span", { class: "path" }, entry.split("/").pop()), " ", facts),
+    el("figcaption", { title: entry }, el("span", { class: "path" }, nameOf(entry)), " ", facts),
   );
 }
 
@@ -123,13 +149,16 @@ function recognition() {
     const found = await request(`${below(box.dataset.recognise ?? "")}?folder=${encodeURIComponent(folder)}`);
     return found.proposals;
   };
+  const show = (/** @type {Node} */ answer) => {
+    closeLists(document); // they would lie over it
+    place.replaceChildren(answer);
+  };
+  let turn = 0; // an answer that comes after a later question is not shown
   const ask = async () => {
-    place.replaceChildren(el("p", { class: "muted" }, "Looking…"));
-    try {
-      place.replaceChildren(proposals(await look(input.value)));
-    } catch (error) {
-      place.replaceChildren(refusal(error));
-    }
+    const asked = ++turn;
+    show(el("p", { class: "muted" }, "Looking…"));
+    const answer = await look(input.value).then(proposals, refusal);
+    if (asked === turn) show(answer);
   };
   find("[data-recognise-start]", box).addEventListener("click", ask);
   input.addEventListener("keydown", (event) => {
@@ -140,23 +169,25 @@ function recognition() {
   // A folder typed into the form itself is looked at too: perhaps it holds more than pictures.
   perhaps("[data-plugin-form]")?.addEventListener("change", async ({ target }) => {
     if (!(target instanceof HTMLInputElement) || !FIRST_FOLDERS.has(target.name) || !target.value) return;
-    const found = await look(target.value).catch(() => []);
-    if (!found.length) return;
+    const [folder, asked] = [target.value, turn];
+    const found = await look(folder).catch(() => []);
+    if (!found.length || asked !== turn || target.value !== folder) return;
+    turn++;
     box.open = true;
-    input.value = target.value;
-    place.replaceChildren(proposals(found));
+    input.value = folder;
+    show(proposals(found));
   });
 }
 
-/** @param {Proposal[]} list the likeliest first */
+/** @param {Proposal[]} list the likeliest first; one may say about how many records it would give */
 function proposals(list) {
   if (!list.length) return el("p", {}, "No known form of data set was recognised in this folder.");
-  const items = list.map(({ address, title, reason }, i) =>
+  const items = list.map(({ address, title, reason, records, complete }, i) =>
     el(
       "li",
-      {},
+      { class: !i && list.length > 1 && "likeliest" },
       el("a", { href: address, class: `btn btn-sm ${i ? "btn-outline-secondary" : "btn-primary"}` }, title),
-      el("span", {}, reason),
+      el("span", {}, records ? el("strong", {}, counted(records, "record", complete)) : false, records ? " " : false, reason),
     )
   );
   return el("ul", { class: "proposals" }, ...items);

@@ -63,11 +63,13 @@ export const percent = (share, decimals = 1) => (isNumber(share) ? `${number(rou
 export const epochText = (epoch) => (isNumber(epoch) ? number(rounded(epoch, 2)) : "");
 
 /**
- * One thing or several: "1 model", "3 models".
+ * One thing or several: "1 model", "3 models"; "at least 3 models" where the count is not complete.
  * @param {number} count
  * @param {string} noun
+ * @param {boolean} [complete]
  */
-export const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+export const counted = (count, noun, complete = true) =>
+  `${complete ? "" : "at least "}${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 /**
  * 12 s, 3:05, 1:02:03, 2 d 3 h

@@ -9,6 +9,7 @@ import { chooseUpload } from "./uploads.js";
 
 const DEBOUNCE_MS = 120;
 const MOST_SUGGESTIONS = 50;
+const CLOSE = "close-list";
 
 /**
  * Give every path field below `scope` its completion and its buttons.
@@ -16,6 +17,14 @@ const MOST_SUGGESTIONS = 50;
  */
 export function attachAll(scope) {
   for (const field of all("[data-path-field]:not([data-attached])", scope)) attach(field);
+}
+
+/**
+ * Close the lists of path fields below `scope`, and those that are still being asked for, until their users type on.
+ * @param {ParentNode} scope
+ */
+export function closeLists(scope) {
+  for (const input of all("[data-path-field] input", scope)) input.dispatchEvent(new Event(CLOSE));
 }
 
 /** @param {HTMLElement} field */
@@ -52,8 +61,14 @@ class Completion {
     this.list = el("ul", { class: "suggestions", role: "listbox", id: `list-${input.id}`, "aria-label": name, hidden: true });
     field.append(this.list);
     input.setAttribute("aria-controls", this.list.id);
-    const askSoon = debounced(() => this.ask(), DEBOUNCE_MS);
-    input.addEventListener("input", (event) => event.isTrusted && askSoon());
+    this.waiting = false; // whether a list was asked for that is not open yet
+    const askSoon = debounced(() => this.waiting && this.ask(), DEBOUNCE_MS);
+    input.addEventListener("input", (event) => {
+      if (!event.isTrusted) return;
+      this.waiting = true;
+      askSoon();
+    });
+    input.addEventListener(CLOSE, () => this.close());
     input.addEventListener("keydown", (event) => this.key(event));
     input.addEventListener("blur", () => setTimeout(() => this.hide(), 150));
   }
@@ -95,6 +110,12 @@ class Completion {
       this.take(text);
     };
     return el("li", { role: "option", id: `${this.list.id}-${i}`, "data-value": text, onmousedown: take }, text);
+  }
+
+  close() {
+    this.waiting = false;
+    this.pending?.abort();
+    this.hide();
   }
 
   hide() {
