@@ -412,6 +412,17 @@ def test_object_that_is_one_here_and_white_there(tmp_path: Path) -> None:
     assert not said
 
 
+def test_values_of_a_few_pixels_of_one_mask_are_said(tmp_path: Path) -> None:
+    masks = [np.kron(SQUARE, np.ones((8, 8), np.uint8)) for _ in range(12)]
+    masks[7][0, 0] = 9
+    classes, said = classes_of(tmp_path, masks)
+    assert len(said) == 1
+    assert "one mask alone have the values 9, which become classes" in said[0]
+    assert len(classes.labels) == 10
+    masks[8][0, 0] = 9
+    assert classes_of(tmp_path, masks)[1] == []
+
+
 def test_black_and_white_with_a_name_for_what_does_not_count(tmp_path: Path) -> None:
     wanted = Wanted(lines(tmp_path / "l.txt", "back", "cell", "void"), ("255", "void"))
     classes, _ = classes_of(tmp_path, [blob()], wanted)

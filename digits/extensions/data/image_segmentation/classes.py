@@ -232,6 +232,9 @@ def _of_values(found: Survey, wanted: Wanted, findings: Findings) -> Classes:
             f"The masks have {len(counting)} values, each of which becomes a class: check that they are masks and no pictures."
         )
         findings.add("mask", reason, found.first)
+    if strays := [value for value in found.strays() if value not in void]:
+        reason = f"A few pixels of one mask alone have the values {_listed(strays)}, which become classes: check the mask."
+        findings.add("mask", reason, found.where[strays[0]])
     if counting and counting[-1] >= max(2 * len(counting), len(counting) + 16):
         values, labels = {value: number for number, value in enumerate(counting)}, [str(value) for value in counting]
     else:

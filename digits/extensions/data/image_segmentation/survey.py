@@ -17,6 +17,8 @@ THREADS = 4  # decoding gives the interpreter free
 TOGETHER = 256  # files between two looks at whether to stop
 FEW = 2  # so many values in one file have no smoothed edges between them,
 LOW = 32  # nor have such low ones that edges would show
+MANY_MASKS = 10
+STRAY = 0.01  # share of a mask's pixels
 OBJECTS = 10  # masks that count up to less are not taken for numbered objects
 
 
@@ -39,14 +41,16 @@ class Look:
 
 @dataclass
 class Histogram:
-    """Pixels of some masks by value, int64 (65536,): all of them and those at edges."""
+    """Pixels of some masks by value, int64 (65536,): all of them and those at edges; and how many masks have the value."""
 
     counts: np.ndarray = field(default_factory=lambda: np.zeros(VALUES, np.int64))
     edges: np.ndarray = field(default_factory=lambda: np.zeros(VALUES, np.int64))
+    masks: np.ndarray = field(default_factory=lambda: np.zeros(VALUES, np.int64))
 
     def add(self, look: Look) -> None:
         self.counts[look.values] += look.counts
         self.edges[look.values] += look.edges
+        self.masks[look.values] += 1
 
     @property
     def values(self) -> list[int]:
@@ -69,6 +73,7 @@ class Survey:
     first_palette: str = ""
     other_palettes: list[str] = field(default_factory=list)
     ones: int = 0  # masks of 0 and 1,
+    where: dict[int, str] = field(default_factory=dict)  # the first mask with a value
     whites: int = 0  # of 0 and 255,
     both: int = 0  # with 1 and 255
     tops: list[int] = field(default_factory=list)  # of the masks that hold every number from 0 (or 1) up to one, that one
@@ -85,6 +90,8 @@ class Survey:
         if look.palette:
             self._add_palette(look)
         values = set(look.values.tolist())
+        for value in values - self.where.keys():
+            self.where[value] = look.path
         self.ones += values == {0, 1}
         self.whites += values == {0, 255}
         self.both += {1, 255} <= values
@@ -99,6 +106,13 @@ class Survey:
     def mixes_white_and_one(self) -> bool:
         """Whether the object seems to be 1 in some masks and 255 in others."""
         return bool(self.ones and self.whites and not self.both) and set(self.kept.values) <= {0, 1, 255}
+
+    def strays(self) -> list[int]:
+        """Values that a few pixels of a single mask have, where there are many masks."""
+        if self.masks < MANY_MASKS:
+            return []
+        few = self.kept.counts < STRAY * self.kept.counts.sum() / self.masks
+        return list(map(int, np.flatnonzero((self.kept.masks == 1) & few)))
 
     def _add_palette(self, look: Look) -> None:
         used = {int(v): tuple(look.palette[3 * v : 3 * v + 3]) for v in look.values if v < 256}
