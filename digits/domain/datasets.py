@@ -14,6 +14,7 @@ from digits.utils.constants import VAL_DB as VAL_DB
 STAGES = (TRAIN_DB, VAL_DB, TEST_DB)
 MAX_LEFT_OUT = 0.5  # share of the entries, where nobody says another
 MUCH = 0.1  # a data set that lacks a larger share of its records is not simply done
+COCO_IDS_FILE = "coco_ids.json"  # in the folder of a data set made from COCO's boxes: its `images` and `categories`
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
 
 

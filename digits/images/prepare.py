@@ -13,7 +13,7 @@ from PIL import Image
 
 from digits.errors import LoadImageError
 from digits.images.arrays import with_channels
-from digits.images.place import FILLS, NOISE, Fit, fill_of
+from digits.images.place import FILLS, NOISE, Fit, Origin, Placement, fill_of
 from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
 from digits.utils.names import is_address
@@ -103,12 +103,23 @@ class Preparation:
 
     def _placed(self, array: np.ndarray) -> np.ndarray:
         """A picture (H, W, C) padded and resized."""
-        height, width = array.shape[:2]
+        size = self._shrunk(array.shape[1], array.shape[0])
+        return self._place(*size).picture(scaled(array, size))
+
+    def origin(self, width: int, height: int) -> Origin:
+        """Where the feature of a picture of that size comes from in it."""
+        shrunk = self._shrunk(width, height)
+        return self._place(*shrunk).origin(*shrunk).after(Origin.of_squashed((width, height), shrunk))
+
+    def _shrunk(self, width: int, height: int) -> tuple[int, int]:
+        """The size of a picture that is larger than the padding, shrunk into it; else its own."""
         if any(self.padding) and (width > self.padding[0] or height > self.padding[1]):
-            width, height = scaled_size((width, height), self.padding, "fill")
-            array = scaled(array, (width, height))
+            return scaled_size((width, height), self.padding, "fill")
+        return width, height
+
+    def _place(self, width: int, height: int) -> Placement:
         size = (0, 0) if self.keep_size else (self.width, self.height)
-        return Fit(*size, self.resize_mode, *self.padding, self.fill).place(width, height).picture(array)
+        return Fit(*size, self.resize_mode, *self.padding, self.fill).place(width, height)
 
 
 def _read_bytes(path: str) -> bytes:

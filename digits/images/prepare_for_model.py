@@ -18,7 +18,7 @@ import numpy as np
 
 from digits.errors import DataError
 from digits.images.arrays import resize_array, with_channels
-from digits.images.place import FILLS, fill_of
+from digits.images.place import FILLS, Origin, fill_of
 from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.storage.records.codec import as_stored, encoding_of
 from digits.utils.image import load_array, load_image
@@ -42,26 +42,31 @@ class Preparer:
 
     def __init__(self, meta: Mapping[str, Any], *, dont_resize: bool = False) -> None:
         self._preparation = _preparation(meta)
-        self._least = tuple(int(n) for n in meta["input_shape"][1:])
+        self._least = _least(meta)
         self._enlarges = self._preparation.keep_size and not dont_resize
         if dont_resize:
             self._preparation = replace(self._preparation, keep_size=True, padding=(0, 0))
         self._encoding = encoding_of(meta.get("image") or {})
 
     def __call__(self, source: Path | str | bytes) -> np.ndarray:
-        return as_stored(self._feature(source), *self._encoding)
+        return self.with_origin(source)[0]
 
-    def _feature(self, source: Path | str | bytes) -> np.ndarray:
-        """The picture (C, H, W) before it is compressed."""
+    def with_origin(self, source: Path | str | bytes) -> tuple[np.ndarray, Origin]:
+        """The feature, and where it comes from in the picture as it is looked at (turned as its EXIF tag says)."""
         picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else _values(source)
-        feature = self._preparation.feature(picture)
-        height, width = feature.shape[1:]
-        if self._enlarges and (height < self._least[0] or width < self._least[1]):
-            scale = max(self._least[0] / height, self._least[1] / width)
-            height, width = (max(m, round(n * scale)) for m, n in zip(self._least, (height, width), strict=True))
-            enlarged = replace(self._preparation, keep_size=False, resize_mode="squash", height=height, width=width)
-            return enlarged.feature(picture)
-        return feature
+        width, height = (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
+        preparation = self._for_size(width, height)
+        return as_stored(preparation.feature(picture), *self._encoding), preparation.origin(width, height)
+
+    def _for_size(self, width: int, height: int) -> Preparation:
+        """The preparation of a picture of a size: one that is smaller than what the network takes is enlarged."""
+        own, least = self._preparation, (self._least[1], self._least[0])
+        prepared = own.origin(width, height).prepared
+        if not self._enlarges or all(have >= want for have, want in zip(prepared, least, strict=True)):
+            return own
+        scale = max(want / have for have, want in zip(prepared, least, strict=True))
+        size = [max(want, round(have * scale)) for have, want in zip(prepared, least, strict=True)]
+        return replace(own, keep_size=False, resize_mode="squash", width=size[0], height=size[1])
 
 
 def check_feature(feature: np.ndarray, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
@@ -70,8 +75,8 @@ def check_feature(feature: np.ndarray, meta: Mapping[str, Any], *, dont_resize: 
     stored = tuple(int(n) for n in meta.get("stored_shape") or wanted)
     if feature.ndim != 3 or feature.shape[0] != wanted[0]:
         raise DataError(f"The picture has the shape {feature.shape}; (C, H, W) with {wanted[0]} channel(s) is needed.")
-    any_size = dont_resize or _preparation(meta).keep_size
-    fits = any_size and feature.shape[1] >= wanted[1] and feature.shape[2] >= wanted[2]
+    any_size = dont_resize or _preparation(meta).keep_size or not meta.get("one_size", True)
+    fits = any_size and all(have >= want for have, want in zip(feature.shape[1:], _least(meta), strict=True))
     if not fits and feature.shape != stored:
         raise DataError(
             f"The picture is {feature.shape[2]}×{feature.shape[1]}; the network was trained on {stored[2]}×{stored[1]}.",
@@ -84,9 +89,37 @@ class Restores(Protocol):
     """The part of a task that says how an output lies in a picture of another size (`digits.tasks.base.Task`)."""
 
     of_places: ClassVar[bool]
+    moves: ClassVar[str]
 
-    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
+    def restored(self, output: np.ndarray, origin: Origin) -> np.ndarray:
         """As `digits.tasks.base.Task.restored`."""
+
+
+def origin_of_output(
+    output: np.ndarray, origin: Origin, meta: Mapping[str, Any], task: Restores, restored: bool = False
+) -> Origin | None:
+    """Where a kept output, (…, h, w) or boxes (n, 6), comes from in the given picture, `origin` being that of what the network
+    was given: all of it, or its middle where the model crops. None: it does not lie over the picture. One that is `restored`
+    (see `Fitting`) has another size than the crop."""
+    if not task.of_places or task.moves == "boxes":
+        return origin if task.of_places else None
+    size = tuple(output.shape[-2:])
+    if output.ndim < 2 or size == (origin.prepared[1], origin.prepared[0]):
+        return origin if output.ndim > 1 else None
+    crops = (
+        (restored or size == tuple(meta["input_shape"][1:])) and size[0] <= origin.prepared[1] and size[1] <= origin.prepared[0]
+    )
+    return origin.of_middle(size[0], size[1]) if crops else None
+
+
+def origin_of_record(described: Mapping[str, Any], original: tuple[int, int], size: tuple[int, int]) -> Origin:
+    """Where a record of `size` (width, height) comes from in its picture of `original` size, by what its data set says of itself
+    (`DatasetInfo.extra`); the record is the picture where that is not known."""
+    if "resize_mode" in described and min(original) > 0:
+        origin = Preparation.from_json(described).origin(*original)
+        if origin.prepared == tuple(size):
+            return origin
+    return Origin(size, size)
 
 
 class Fitting:
@@ -100,7 +133,7 @@ class Fitting:
         how = meta.get("image") or {}
         self.task = task
         self.wanted = tuple(int(n) for n in meta.get("stored_shape") or meta["input_shape"])
-        self.least = tuple(int(n) for n in meta["input_shape"][1:])
+        self.least = _least(meta)
         self.any_size = bool(how.get("keep_size")) or not meta.get("one_size", True)
         self.mode = "squash" if task.of_places else str(how.get("resize_mode") or "squash")
         self.fill = FILLS[fill_of(how)]
@@ -137,8 +170,17 @@ class Fitting:
         in that picture."""
         if not self.task.of_places:
             return output
-        y, x = (own / used for own, used in zip(size, self._size((0, *size)), strict=True))
-        return self.task.restored(output, y, x)
+        height, width = self._size((0, *size))
+        origin = Origin.of_squashed((size[1], size[0]), (width, height))
+        return self.task.restored(output, self._middle(origin, output))
+
+    def _middle(self, origin: Origin, output: np.ndarray) -> Origin:
+        """`origin`, or that of the middle that an output lies over, which is then the whole of what is restored."""
+        height, width = output.shape[-2:]
+        if self.task.moves == "boxes" or origin.prepared == (width, height):
+            return origin
+        size = [max(1, round(side * scale)) for side, scale in zip((width, height), origin.scale, strict=True)]
+        return Origin.of_squashed((size[0], size[1]), (width, height))
 
     def _size(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Height and width that a picture of a shape is given."""
@@ -162,6 +204,12 @@ def centre_of(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(found)
 
 
+def _least(meta: Mapping[str, Any]) -> tuple[int, int]:
+    """The smallest height and width that a model takes: those of its input, unless it pads smaller pictures itself (`stride`)."""
+    height, width = (1, 1) if meta.get("stride") else meta["input_shape"][1:]
+    return int(height), int(width)
+
+
 def _preparation(meta: Mapping[str, Any]) -> Preparation:
     channels, height, width = (int(n) for n in meta.get("stored_shape") or meta["input_shape"])
     how = meta.get("image") or {}
@@ -170,7 +218,7 @@ def _preparation(meta: Mapping[str, Any]) -> Preparation:
     dtype = str((meta.get("preparation") or {}).get("dtype", "uint8"))
     plain = Preparation(width, height, channels, dtype=dtype_word(dtype, channels), fill=fill_of(how))
     known = {name: how[name] for name in ("width", "height", "resize_mode", "keep_size") if how.get(name)}
-    return replace(plain, **known)
+    return replace(plain, **{**known, **({"keep_size": True} if meta.get("stride") else {})})
 
 
 def _values(source: Path | str | bytes) -> np.ndarray:

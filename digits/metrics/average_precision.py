@@ -155,7 +155,7 @@ def coco_truth(boxes: Sequence[np.ndarray], class_labels: Sequence[str]) -> dict
     annotations = [
         {"id": number, **row}
         for number, row in enumerate(
-            (row for picture, one in enumerate(boxes, 1) for row in _annotations(picture, one, len(class_labels))), 1
+            (row for picture, one in enumerate(boxes, 1) for row in coco_annotations(picture, one, len(class_labels))), 1
         )
     ]
     return {
@@ -175,8 +175,9 @@ def coco_detections(found: Sequence[np.ndarray]) -> np.ndarray:
     return np.column_stack([pictures, rows[:, :2], sizes, rows[:, 4], rows[:, 5] + 1])
 
 
-def _annotations(picture: int, boxes: np.ndarray, classes: int) -> Iterator[dict[str, Any]]:
-    """COCO's annotations of the boxes (n,) of a picture; a region to be ignored is one of every class."""
+def coco_annotations(picture: Any, boxes: np.ndarray, classes: int) -> Iterator[dict[str, Any]]:
+    """COCO's annotations, but for an id, of the boxes (n,) of a picture; classes count from 1, and a region to be ignored is one
+    of every class."""
     for place, box in zip(coordinates(boxes).astype(float).tolist(), boxes, strict=True):
         flags = int(box["flags"])
         width, height = place[2] - place[0], place[3] - place[1]

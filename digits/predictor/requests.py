@@ -1,31 +1,37 @@
 """What a predictor answers: requests are messages (`digits.ipc.messages`) with `op`, answers carry `results` or an `error`.
 
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
-((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates` are switches. The answer has `results`
-(per picture the names of its `outputs`, or an `error`; with `candidates`, where the network has them, `suppression`), `meta`,
-`device`, `seconds`, `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, and as PNG `<i>/image` and
-`layer/<j>`. `ping`: `meta`, `device`. With `scratch`, a folder, large arrays of the answer are files in it.
+((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches. The answer has
+`results` (per picture the names of its `outputs`, or an `error`; with `candidates`, where the network has them, `suppression`;
+`origin`, the numbers of `digits.images.place.Origin`, where the main output lies over the picture), `meta`, `device`, `seconds`,
+`layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
+given picture), and as PNG `<i>/image` and `layer/<j>`. `ping`: `meta`, `device`. With `scratch`, a folder, large arrays of the
+answer are files in it.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from digits.domain.inference import main_output
 from digits.engines.base import ArrayReport, LayerReport, Suppression
 from digits.errors import BadRequest, DigitsError
 from digits.images import tiles
 from digits.images.arrays import groups_of_shape
-from digits.images.prepare_for_model import check_feature, prepare
+from digits.images.place import Origin
+from digits.images.prepare_for_model import Preparer, check_feature, origin_of_output
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.predictor.model import LoadedModel
+from digits.tasks import Labels, of
 
 logger = logging.getLogger(__name__)
 MAX_PICTURES = 1024
@@ -38,6 +44,7 @@ class Prepared:
     """A picture that is ready, or the reason why it is not."""
 
     feature: np.ndarray | None
+    origin: Origin | None = None
     error: DigitsError | None = None
 
 
@@ -79,6 +86,10 @@ def predict(model: LoadedModel, request: Message) -> Message:
         results[number]["suppression"] = asdict(suppression)
         arrays[f"{number}/candidates"] = boxes
     body = {"results": results, "meta": _meta(model), "device": model.device, "seconds": seconds}
+    for number, (find, origin) in _in_pictures(model, prepared, outputs).items():
+        results[number]["origin"] = origin.numbers
+        if header.get("in_picture"):
+            arrays[f"{number}/in_picture"] = find()
     if header.get("layers") and prepared[0].feature is not None:
         body["layers"], drawn = _layers(model, prepared[0].feature)
         arrays.update(drawn)
@@ -100,24 +111,26 @@ def _prepare_all(model: LoadedModel, request: Message) -> list[Prepared]:
 
 def _prepare_one(model: LoadedModel, entry: Any, request: Message) -> Prepared:
     try:
-        return Prepared(_feature(model, entry, request))
+        return Prepared(*_feature(model, entry, request))
     except DigitsError as error:
-        return Prepared(None, error)
+        return Prepared(None, error=error)
 
 
-def _feature(model: LoadedModel, entry: Any, request: Message) -> np.ndarray:
+def _feature(model: LoadedModel, entry: Any, request: Message) -> tuple[np.ndarray, Origin]:
     if not isinstance(entry, Mapping):
         raise BadRequest("A picture is described in a way that is not understood.")
     dont_resize = bool(request.header.get("dont_resize"))
     if "path" in entry:
-        return prepare(Path(str(entry["path"])), model.meta, dont_resize=dont_resize)
+        return Preparer(model.meta, dont_resize=dont_resize).with_origin(Path(str(entry["path"])))
     name = str(entry.get("file", entry.get("feature")))
     if name not in request.arrays:
         raise BadRequest(f"A picture names the array {name}, which was not sent.")
     array = np.asarray(request.arrays[name])
     if "file" in entry:
-        return prepare(array.tobytes(), model.meta, dont_resize=dont_resize)
-    return check_feature(array, model.meta, dont_resize=dont_resize)
+        return Preparer(model.meta, dont_resize=dont_resize).with_origin(array.tobytes())
+    feature = check_feature(array, model.meta, dont_resize=dont_resize)
+    size = (feature.shape[2], feature.shape[1])
+    return feature, Origin(size, size)
 
 
 Outputs = dict[int, dict[str, np.ndarray]]
@@ -154,6 +167,20 @@ def _arrays(
         if feature is not None and image:
             arrays[f"{number}/image"] = _bytes(tiles.picture_png(feature))
     return arrays
+
+
+def _in_pictures(
+    model: LoadedModel, prepared: list[Prepared], outputs: Outputs
+) -> dict[int, tuple[Callable[[], np.ndarray], Origin]]:
+    """By the number of its picture, where the main output comes from in the given picture, and what gives it as it lies there."""
+    task = of(model.meta["task"], Labels.of_snapshot(model.meta))
+    found: dict[int, tuple[Callable[[], np.ndarray], Origin]] = {}
+    for number, named in outputs.items():
+        kept, origin = task.kept(np.asarray(main_output(named))), prepared[number].origin
+        origin = origin and origin_of_output(kept, origin, model.meta, task)
+        if origin is not None:
+            found[number] = (partial(task.restored, kept, origin), origin)
+    return found
 
 
 def _layers(model: LoadedModel, feature: np.ndarray) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:

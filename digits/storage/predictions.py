@@ -9,7 +9,9 @@ and `record` (index in the split, -1 for a file); then those that the task's rep
   of the true class, NaN unknown), `loss` (minus its logarithm, which files of earlier versions lack), and, for at most
   `MAX_PROBABILITIES` classes, `probabilities` (all of them, float32);
 * of every other task: `output` (zlib of a `.npy` file: class per pixel (H, W), picture (C, H, W), boxes (M, 6) or numbers), and
-  one float64 column per metric of a single picture (NaN where it is not known).
+  one float64 column per metric of a single picture (NaN where it is not known); of those whose outputs lie over the picture
+  `origin`: eight numbers, x and y of the given picture's size, of the size that the output is for, of scale and offset. A
+  point at x of the output lies at (x − offset) · scale of the given picture (NaN where that is not known).
 """
 
 from __future__ import annotations
@@ -64,6 +66,10 @@ class Column:
         return pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), self.width) if self.width else pa.array(numbers)
 
 
+ORIGIN = Column("origin", "float64", 8)
+NO_ORIGIN = (math.nan,) * ORIGIN.width
+
+
 @dataclass(frozen=True)
 class Row:
     """One picture; what its task does not keep is empty. `top` is `(class, probability)` best first, `loss` the negative
@@ -78,6 +84,7 @@ class Row:
     loss: float | None = None
     output: np.ndarray = field(default_factory=lambda: np.zeros(0))
     values: dict[str, float | None] = field(default_factory=dict)
+    origin: tuple[float, ...] = ()  # as the column, empty where it is not known
 
     @property
     def correct(self) -> bool | None:
@@ -257,6 +264,7 @@ def _row(number: int, value: Mapping[str, Any], metrics: Sequence[str]) -> Row:
         loss=finite(loss),
         output=_unpack(value["output"]) if "output" in value else np.zeros(0),
         values=finite({name: value[name] for name in metrics}),
+        origin=tuple(number for number in value.get(ORIGIN.name, ()) if not math.isnan(number)),
     )
 
 

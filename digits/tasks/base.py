@@ -25,6 +25,7 @@ from digits.domain.training import TaskOptions
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.images.place import Origin
     from digits.metrics.base import Metric, Report
 
 NONE_IGNORED = -100  # a label that never occurs, for tasks in which every label counts
@@ -218,8 +219,8 @@ class Task(ABC):
         import numpy as np
 
         dtype = np.dtype(labels.dtype)
-        whole = labels.shape is not None and len(labels.shape) == 3 and np.issubdtype(dtype, np.integer)
-        return float(np.iinfo(dtype).max) if whole else 1.0
+        has_places = labels.kind in ("map", "array") if labels.shape is None else len(labels.shape) == 3
+        return float(np.iinfo(dtype).max) if has_places and np.issubdtype(dtype, np.integer) else 1.0
 
     def targets(self, labels: Any) -> np.ndarray:
         """Labels (N, …) of a batch, as `RecordReader.labels` gives them, as the loss takes them: int64 class indices, or
@@ -328,8 +329,8 @@ class Task(ABC):
             )
         return (output / scale)[None], (truth.astype(np.float64).reshape(output.shape) / scale)[None]
 
-    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
-        """A kept output, (…, h, w) or boxes (n, 6), as it would lie in a picture `y` times as high and `x` times as wide."""
+    def restored(self, output: np.ndarray, origin: Origin) -> np.ndarray:
+        """A kept output, (…, h, w) or boxes (n, 6), of what was prepared, as it lies in the picture that it was made of."""
         return output
 
     # -- tests --------------------------------------------------------------------------------------------------
@@ -341,7 +342,9 @@ class Task(ABC):
 
 def lies_over(labels: Labels) -> bool:
     """Whether labels are arrays of their picture's height and width."""
-    if labels.shape is None or len(labels.shape) != 3:
+    if labels.shape is None:
+        return labels.kind in ("map", "array")  # of several sizes, as their pictures
+    if len(labels.shape) != 3:
         return labels.kind == "map"
     return labels.feature_shape is not None and labels.shape[1:] == labels.feature_shape[1:]
 

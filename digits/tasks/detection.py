@@ -13,6 +13,7 @@ from digits.tasks.classification import class_counts
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.images.place import Origin
     from digits.metrics.base import Metric
 
 
@@ -124,11 +125,9 @@ class Detection(Task):
         """A list of one picture's detections (n, 6) and one of its boxes (m,), in pixels."""
         return [output], [truth]
 
-    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
-        """Boxes (n, 6) in the pixels of the other picture."""
-        import numpy as np
-
-        return output * np.array([x, y, x, y, 1, 1], output.dtype)
+    def restored(self, output: np.ndarray, origin: Origin) -> np.ndarray:
+        """Boxes (n, 6) in the pixels of the given picture."""
+        return origin.boxes(output)
 
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
         import numpy as np

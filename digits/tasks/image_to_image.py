@@ -13,6 +13,7 @@ from digits.tasks.regression import mean_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.images.place import Origin
     from digits.metrics.base import Metric
 
 
@@ -44,7 +45,7 @@ class ImageToImage(Task):
         from digits.metrics.regression import Errors, PictureQuality
 
         errors = Errors((), self.label_scale(labels) if scale is None else scale, has_places=True)
-        return [errors] if labels.shape is None else [errors, PictureQuality(1.0)]
+        return [errors, PictureQuality(1.0)]
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         """The mean of each channel and, where label and picture are alike, the picture (N, C, H, W) as it is."""
@@ -84,12 +85,9 @@ class ImageToImage(Task):
 
         return super().comparable(output, centre_of(truth, output.shape), scale)
 
-    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
-        """The picture (C, h, w), scaled to the other size."""
-        from digits.images.arrays import resize_array
-
-        height, width = (max(1, round(side * by)) for side, by in zip(output.shape[-2:], (y, x), strict=True))
-        return resize_array(output.transpose(1, 2, 0), height, width).transpose(2, 0, 1)
+    def restored(self, output: np.ndarray, origin: Origin) -> np.ndarray:
+        """The picture (C, H, W) at the size of the given one; 0 where that was cut off."""
+        return origin.picture(output)
 
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
         import numpy as np

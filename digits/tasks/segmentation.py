@@ -14,6 +14,7 @@ from digits.tasks.classification import class_counts, log_shares
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.images.place import Origin
     from digits.metrics.base import Metric
 
 
@@ -153,12 +154,10 @@ class Segmentation(Task):
 
         return output[None], centre_of(truth.reshape(truth.shape[-2:]), output.shape)[None]
 
-    def restored(self, output: np.ndarray, y: float, x: float) -> np.ndarray:
-        """Classes (h, w) at the other size, by the nearest pixel."""
-        from digits.utils.resizing import nearest
-
-        height, width = (max(1, round(side * by)) for side, by in zip(output.shape[-2:], (y, x), strict=True))
-        return output[nearest(output.shape[0], height)][:, nearest(output.shape[1], width)]
+    def restored(self, output: np.ndarray, origin: Origin) -> np.ndarray:
+        """Classes (H, W) at the size of the given picture, by the nearest pixel; `IGNORED`, or `NO_CLASS` of more than 255
+        classes, where it was cut off."""
+        return origin.mask(output, IGNORED if output.dtype == "uint8" else NO_CLASS)
 
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
         import numpy as np

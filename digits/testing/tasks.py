@@ -15,6 +15,7 @@ from digits.domain.metrics import deciding_metric, facts
 from digits.domain.training import TaskOptions
 from digits.engines.network.losses import LOSSES
 from digits.extensions import loader
+from digits.images.place import Origin
 from digits.metrics.base import Metric
 from digits.storage.records.reader import BOX_DTYPE
 from digits.tasks.base import Labels, Task
@@ -112,13 +113,13 @@ class TaskContract:
     def test_a_kept_output_is_brought_to_another_size(self) -> None:
         _, outputs, _ = self.task.example()
         kept = self.task.kept(np.asarray(outputs[0]))
-        made = self.task.restored(kept, 2.0, 3.0)
+        width, height = self.task.size_of(kept) if self.task.of_places else (1, 1)
+        made = self.task.restored(kept, Origin.of_squashed((3 * width, 2 * height), (width, height)))
         if not self.task.of_places:
             np.testing.assert_array_equal(made, kept)
         elif self.task.moves == "boxes":
             np.testing.assert_allclose(made, kept * [3, 2, 3, 2, 1, 1])
         else:
-            width, height = self.task.size_of(kept)
             assert self.task.size_of(made) == [3 * width, 2 * height]
 
     def test_its_losses_and_views_are_there(self) -> None:

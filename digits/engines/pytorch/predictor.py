@@ -21,6 +21,7 @@ from digits.engines.pytorch.inputs import CHANNELS_LAST, Inputs
 from digits.engines.pytorch.weights import read_snapshot
 from digits.engines.training.boxes import stacked
 from digits.engines.training.preprocessing import Preprocessing, in_stored_units
+from digits.engines.whole_pictures import cut_back, padded
 from digits.errors import BadRequest, StorageError
 from digits.tasks import Labels, Task, of
 from digits.utils.resizing import centre_part, centre_start
@@ -42,6 +43,10 @@ class TorchPredictor(Predictor):
             self.module.to(memory_format=torch.channels_last)
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        seen = padded(batch, self.meta)
+        return {name: cut_back(value, batch, seen) for name, value in self._predict(seen).items()}
+
+    def _predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
             outputs = self.module(self.prepare(batch))  # (N, C, H, W) → (N, …)
         if self.task.moves == "boxes":
@@ -53,10 +58,11 @@ class TorchPredictor(Predictor):
     def scores(self, batch: np.ndarray) -> np.ndarray:
         if self.task.activation(self.labels) != "softmax":
             return main_output(self.predict(batch))
+        seen = padded(batch, self.meta)
         with torch.inference_mode():
-            output = main_output(names_of(self.module(self.prepare(batch)))).float()  # (N, K) or (N, K, H, W)
+            output = main_output(names_of(self.module(self.prepare(seen)))).float()  # (N, K) or (N, K, H, W)
         probabilities = self.meta.get(PROBABILITIES, False)
-        return class_scores(output, len(self.labels.class_labels), probabilities).cpu().numpy()
+        return cut_back(class_scores(output, len(self.labels.class_labels), probabilities).cpu().numpy(), batch, seen)
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         part = suppressing_part(self.module) if self.task.moves == "boxes" else None
@@ -102,7 +108,7 @@ class TorchPredictor(Predictor):
         handles = [child.register_forward_hook(_recorder(activations, name)) for name, child in leaves]
         try:
             with torch.inference_mode():
-                x = self.prepare(feature[None])  # (1, C, h, w) float32
+                x = self.prepare(padded(feature[None], self.meta))  # (1, C, h, w) float32
                 self.module(x)
         finally:
             for handle in handles:

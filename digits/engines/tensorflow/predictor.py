@@ -19,6 +19,7 @@ from digits.engines.tensorflow.inputs import Inputs, centre
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.tensorflow.weights import load_into, read_metadata
 from digits.engines.training.preprocessing import Preprocessing, in_stored_units
+from digits.engines.whole_pictures import cut_back, padded
 from digits.errors import BadRequest, NetworkError, StorageError
 from digits.tasks import Labels, Task, of
 
@@ -40,6 +41,10 @@ class TensorflowPredictor(Predictor):
         self.model = self.model_for((self.preprocessing.input_shape[1], self.preprocessing.input_shape[2]))
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        seen = padded(batch, self.meta)
+        return {name: cut_back(value, batch, seen) for name, value in self._predict(seen).items()}
+
+    def _predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         x = self.prepare(batch)  # (N, h, w, C) float32
         with tf.device(self.device):
             outputs = self.model_for((x.shape[1], x.shape[2]))(x, training=False)
@@ -49,11 +54,12 @@ class TensorflowPredictor(Predictor):
     def scores(self, batch: np.ndarray) -> np.ndarray:
         if self.task.activation(self.labels) != "softmax":
             return main_output(self.predict(batch))
-        x = self.prepare(batch)  # (N, h, w, C) float32
+        seen = padded(batch, self.meta)
+        x = self.prepare(seen)  # (N, h, w, C) float32
         with tf.device(self.device):
             output = tf.cast(main_output(wanted_outputs(self.model_for((x.shape[1], x.shape[2]))(x, training=False))), tf.float32)
             found = class_scores(output, len(self.labels.class_labels), self.meta.get(PROBABILITIES, False))
-        return channels_first_array(found.numpy())
+        return cut_back(channels_first_array(found.numpy()), batch, seen)
 
     def prepare(self, batch: np.ndarray) -> Any:
         """Network input (N, h, w, C) float32: of a picture of the stored size the middle that training crops to, prepared."""
@@ -75,7 +81,7 @@ class TensorflowPredictor(Predictor):
             if tf.is_tensor(output):
                 activations[id(layer)] = channels_first_array(tf.cast(output, tf.float32).numpy())[0]
 
-        x = self.prepare(feature[None])  # (1, h, w, C) float32
+        x = self.prepare(padded(feature[None], self.meta))  # (1, h, w, C) float32
         model = self.model_for((x.shape[1], x.shape[2]))
         with tf.device(self.device), recorded(model, keep):
             model(x, training=False)

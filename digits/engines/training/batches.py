@@ -90,8 +90,21 @@ class BatchSource:
         if isinstance(labels, list) and labels and labels[0].dtype == BOX_DTYPE:
             labels = [cropped(one, (int(y), int(x)), size) for one, (y, x) in zip(labels, corners, strict=True)]
         elif self.crop_labels and labels is not None:
+            self._check_labels(labels, features, indices)
             labels = np.stack([_cut(np.asarray(m), corner, size) for m, corner in zip(labels, corners, strict=True)])
         return Batch(indices, pieces, labels)
+
+    def _check_labels(self, labels: Any, features: list[np.ndarray], indices: np.ndarray) -> None:
+        """TrainingError where a label (…, H, W) has another size than its feature (C, H, W)."""
+        for label, feature, index in zip(labels, features, indices, strict=True):
+            have, want = (f"{array.shape[-1]}×{array.shape[-2]}" for array in (label, feature))
+            if have != want:
+                key = self.records.column("key", np.array([index]))[0]
+                raise TrainingError(
+                    f"Record {key} has a picture of {want} and a label of {have}: no crop of both shows the same.",
+                    advice="Bring pictures and labels to one size in the data set.",
+                    code="data",
+                )
 
     def _check_room(self, room: np.ndarray, indices: np.ndarray, size: tuple[int, int]) -> None:
         if (room < 0).any():

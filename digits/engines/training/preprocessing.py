@@ -15,6 +15,7 @@ import numpy as np
 from digits.domain.datasets import RecordMeta
 from digits.domain.training import Augmentation, TrainingSpec
 from digits.engines.base import Records
+from digits.engines.whole_pictures import stride_of
 from digits.tasks import Labels, Task, of
 from digits.utils.resizing import centre_part
 
@@ -63,7 +64,7 @@ def preprocessing_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[
     kind = spec.use_mean if meta.feature_shape is not None or spec.use_mean == "none" else "pixel"
     size = (spec.crop_size, spec.crop_size) if spec.crop_size else (height, width)
     return Preprocessing(
-        stored_shape=stored_shape,
+        stored_shape=(channels, *size) if stride_of(spec, meta) else stored_shape,  # then no size is the data set's
         input_shape=(channels, *size),
         mean_kind=kind,
         pixel_mean=tuple(float(m) for m in meta.mean) if kind != "none" else (),

@@ -19,6 +19,7 @@ from digits.engines.training.calendar import Calendar, make_calendar
 from digits.engines.training.preprocessing import Preprocessing, can_be_compared
 from digits.engines.training.snapshots import SnapshotManager
 from digits.engines.training.step import Scores, TrainingStep
+from digits.engines.whole_pictures import STRIDE, stride_of
 from digits.errors import TrainingError
 from digits.metrics.base import Finite, Metric
 from digits.storage.files import atomic, write_json
@@ -46,6 +47,8 @@ def task_of(run: TrainingRun) -> Task:
 def make_context(run: TrainingRun, preprocessing: Preprocessing) -> NetworkContext:
     meta = run.train.meta
     label_shape = meta.label_shape
+    if follows_feature(run) and label_shape is None:  # of several sizes, as the pictures
+        label_shape = np.asarray(run.train.labels(np.array([0]))[0]).shape
     if follows_feature(run) and label_shape is not None and len(label_shape) == 3:
         label_shape = (label_shape[0], *preprocessing.input_shape[1:])
     return NetworkContext(
@@ -77,6 +80,7 @@ def metadata(run: TrainingRun, preprocessing: Preprocessing, context: NetworkCon
         "input_shape": list(context.input_shape),
         "stored_shape": list(preprocessing.stored_shape),
         "one_size": run.train.meta.feature_shape is not None,
+        STRIDE: stride_of(run.spec, run.train.meta),
         "label_kind": context.label_kind,
         "activation": task_of(run).activation(labels_of(run)),
         "label_shape": None if context.label_shape is None else list(context.label_shape),

@@ -9,12 +9,14 @@ from digits.domain.training import TaskOptions
 from digits.images.addresses import picture_address
 from digits.service import Service
 from digits.service.evaluations import predict
+from digits.service.evaluations.in_picture import named_boxes, origin_json
 from digits.service.evaluations.inputs import record_label
 from digits.service.models.snapshots import find_snapshot
 from digits.service.models.validation_samples import META_FILE, class_colours, task_of
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.tasks import Labels
+from digits.tasks.base import BOXES
 
 if TYPE_CHECKING:
     from digits.service.evaluations.predict import Picture
@@ -59,6 +61,9 @@ def answer_one(
         "truth": None if truth is None else task.describe_label(truth, of_model),
         **task.describe_output(task.shown(output, like.dtype), truth, of_model, options),
     }
+    if one.origin is not None:
+        boxes = {"boxes": named_boxes(one.origin.boxes(output), task, meta)} if task.output_kind == BOXES else {}
+        sample["in_picture"] = {**origin_json(one.origin), **boxes}
     best = predict.best(one.outputs, labels, TOP) if predict.gives_one_class(task) else []
     return {
         "kind": task.output_kind,

@@ -24,6 +24,8 @@ from digits.storage.jobs.store import Job
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.images.place import Origin
+
     Picture = Path | bytes | np.ndarray
 
 START_SECONDS = 120.0  # importing torch on a busy machine takes its time
@@ -66,6 +68,8 @@ class Prediction:
     error: str = ""
     candidates: dict[str, Any] | None = None  # of a detection, on request; see `_candidates`
     thresholds: tuple[float, ...] = ()  # the score of each class from which on it counts, where classes are found one by one
+    in_picture: np.ndarray | None = None  # on request, the main output as it lies in the given picture: (H, W), (C, H, W), (n, 6)
+    origin: Origin | None = None  # of the main output, where it lies over the picture
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,14 @@ def infer(
     image: bool = False,
     inputs: bool = False,
     candidates: bool = False,
+    in_picture: bool = False,
     scratch: Path | None = None,
 ) -> PredictorResponse:
     """Raw outputs of a few pictures in one exchange; one unreadable picture alone raises, among several it has an `error`.
 
     `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures,
-    `candidates` the boxes of a detection before overlapping ones are suppressed. Large arrays of the answer stay in files of
+    `candidates` the boxes of a detection before overlapping ones are suppressed, `in_picture` boxes, masks and pictures in the
+    pixels of the given picture. Large arrays of the answer stay in files of
     the folder `scratch`, where one is given (`digits.ipc.scratch.StoredArray`), and those of `pictures` may lie there as well.
     """
     requested: list[dict[str, str]] = []
@@ -140,7 +146,7 @@ def infer(
         requested.append(entry)
         arrays.update(payload)
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
-    header = {"op": "predict", "pictures": requested, **switches, "scratch": str(scratch or "")}
+    header = {"op": "predict", "pictures": requested, **switches, "in_picture": in_picture, "scratch": str(scratch or "")}
     return _answer(request_predictor(service, model, snapshot, messages.Message(header, arrays)))
 
 
@@ -153,6 +159,7 @@ def infer_many(
     dont_resize: bool = False,
     inputs: bool = False,
     candidates: bool = False,
+    in_picture: bool = False,
     scratch: Path | None = None,
 ) -> Iterator[Prediction]:
     """As `infer` for any number of pictures, in their order and a few at a time; unreadable ones carry their `error`."""
@@ -167,6 +174,7 @@ def infer_many(
                 dont_resize=dont_resize,
                 inputs=inputs,
                 candidates=candidates,
+                in_picture=in_picture,
                 scratch=scratch,
             )
             yield from found.results
@@ -247,6 +255,8 @@ def _answer(message: messages.Message) -> PredictorResponse:
 
 
 def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Prediction:
+    from digits.images.place import Origin
+
     if entry.get("error"):
         return Prediction(error=str(entry["error"]))
     image = message.arrays.get(f"{number}/image")
@@ -256,6 +266,8 @@ def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Predi
         image=b"" if image is None else bytes_of(image),
         candidates=_candidates(number, entry, message),
         thresholds=TaskOptions.from_json(message.header["meta"].get("options", {})).label_thresholds,
+        in_picture=message.arrays.get(f"{number}/in_picture"),
+        origin=Origin.of_numbers(entry["origin"]) if "origin" in entry else None,
     )
 
 

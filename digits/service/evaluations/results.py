@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, Conflict, DigitsError, NotFound
 from digits.images.addresses import picture_address
 from digits.service import Service
+from digits.service.evaluations.in_picture import mask_png
 from digits.service.files import confine as paths
 from digits.service.files.names import safe_name
 from digits.service.models.create import info_of
@@ -30,7 +29,7 @@ from digits.storage.events import read_lines
 from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
 from digits.tasks import Labels, Task, of_output
-from digits.tasks.base import BOXES, CLASSES, MAP
+from digits.tasks.base import CLASSES, MAP
 from digits.utils.names import is_address
 from digits.utils.values import finite
 
@@ -315,18 +314,21 @@ class _Pictures:
 
 
 def mask(service: Service, job: Job, row: int) -> bytes:
-    """The class of each pixel of one picture as a grey PNG (16 bits beyond 256 classes). Raises NotFound, BadRequest."""
+    """The class of each pixel of one picture, in the pixels of its file, as a grey PNG (16 bits beyond 256 classes). Raises
+    NotFound, BadRequest."""
     reader = predictions(service, job, OUTPUT)
     if not 0 <= row < len(reader):
         raise NotFound(f"This evaluation has no row {row}.")
-    if evaluation_result(service, job)["kind"] != MAP:
+    result = evaluation_result(service, job)
+    if result["kind"] != MAP:
         raise BadRequest("Only segmentations have masks.", advice="The JSON of the samples has the outputs.")
-    return mask_png(reader.rows([row])[0].output)
+    return mask_png(_in_picture(reader.rows([row])[0], result))
 
 
 def masks_zip(service: Service, job: Job) -> Path:
     """All masks in a zip, named after their pictures; made once and kept with the job. Raises BadRequest."""
-    if evaluation_result(service, job)["kind"] != MAP:
+    result = evaluation_result(service, job)
+    if result["kind"] != MAP:
         raise BadRequest("Only segmentations have masks.")
     path = service.folder(job.id).path / MASKS_FILE
     if path.is_file():
@@ -335,25 +337,12 @@ def masks_zip(service: Service, job: Job) -> Path:
     with atomic(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
         for number in range(len(reader)):
             row = reader.rows([number])[0]
-            archive.writestr(f"{number:06d}_{safe_name(Path(row.path).stem or 'record')}.png", mask_png(row.output))
+            archive.writestr(f"{number:06d}_{safe_name(Path(row.path).stem or 'record')}.png", mask_png(_in_picture(row, result)))
     return path
 
 
-def coco_results(service: Service, job: Job) -> Iterator[dict[str, Any]]:
-    """Detections as COCO's results: `image_id` (the row), `category_id` (class number), `bbox` (x, y, width, height), `score`."""
-    if evaluation_result(service, job)["kind"] != BOXES:
-        raise BadRequest("Only detections have boxes.")
-    reader = predictions(service, job, OUTPUT)
-    for number in range(len(reader)):
-        for x0, y0, x1, y1, score, label in reader.rows([number])[0].output.astype(float).tolist():
-            yield {"image_id": number, "category_id": int(label), "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
+def _in_picture(row: Row, result: dict[str, Any]) -> np.ndarray:
+    """The output of a row, (h, w), at the size of the given picture, (H, W)."""
+    from digits.images.place import Origin
 
-
-def mask_png(classes: np.ndarray) -> bytes:
-    """A map of classes (H, W) as a grey PNG."""
-    import numpy as np
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(classes.astype(np.uint8 if classes.max(initial=0) < 256 else np.uint16)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return task_of_result(result).restored(row.output, Origin.of_numbers(row.origin)) if row.origin else row.output

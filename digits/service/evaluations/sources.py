@@ -6,7 +6,7 @@ predictor and back without passing through this process. Without `for_view` the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,12 @@ from digits.service import Service
 from digits.service.datasets.from_source import inference_entries
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
+from digits.service.evaluations.in_picture import in_picture
 from digits.service.files.confine import confine, readable_folder
 from digits.service.models.snapshots import Snapshot
+from digits.service.models.validation_samples import META_FILE, task_of
 from digits.service.plugins.views import ViewSample
+from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address, split_line
 
@@ -56,10 +59,12 @@ def run_pictures(
 ) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
     requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **_beside(for_view)}
+    describe = None if for_view else _describer(service, model)
     if len(found) == 1:
-        return _collect([found[0][0]], inference.infer(service, model, [found[0][1]], snapshot, **requested).results)
-    results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **requested)
-    return _collect([key for key, _ in found], results)
+        results: Iterable[inference.Prediction] = inference.infer(service, model, [found[0][1]], snapshot, **requested).results
+    else:
+        results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **requested)
+    return _collect([key for key, _ in found], results, describe=describe)
 
 
 def run_list(
@@ -139,8 +144,24 @@ def list_lines(text: str, limit: int = 0) -> list[str]:
 
 
 def _beside(for_view: bool) -> dict[str, bool]:
-    """What is requested beside the outputs: views show the inputs, and boxes before suppression."""
-    return {"inputs": for_view, "candidates": for_view}
+    """What is requested beside the outputs: views show the inputs, and boxes before suppression; scripts get what was found in
+    the pixels of the given picture."""
+    return {"inputs": for_view, "candidates": for_view, "in_picture": not for_view}
+
+
+def _describer(service: Service, model: Job) -> Callable[[inference.Prediction], dict[str, Any] | None]:
+    """What describes a prediction in the pixels of its picture; None where it does not lie there."""
+    meta = read_json(service.folder(model.id).path / META_FILE)
+    task = task_of(meta)
+
+    def describe(one: inference.Prediction) -> dict[str, Any] | None:
+        import numpy as np
+
+        if one.in_picture is None or one.origin is None:
+            return None
+        return in_picture(np.asarray(one.in_picture), one.origin, task, meta)
+
+    return describe
 
 
 def _picture(service: Service, name: str, base: Path | None) -> Any:
@@ -149,7 +170,12 @@ def _picture(service: Service, name: str, base: Path | None) -> Any:
     return pictures.from_path(service, name)
 
 
-def _collect(keys: Sequence[str], results: Iterable[inference.Prediction], truths: Sequence[Any] | None = None) -> TestResults:
+def _collect(
+    keys: Sequence[str],
+    results: Iterable[inference.Prediction],
+    truths: Sequence[Any] | None = None,
+    describe: Callable[[inference.Prediction], dict[str, Any] | None] | None = None,
+) -> TestResults:
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     for number, (key, one) in enumerate(zip(keys, results, strict=True)):
@@ -157,7 +183,8 @@ def _collect(keys: Sequence[str], results: Iterable[inference.Prediction], truth
             skipped.append({"entry": key, "message": one.error})
         else:
             truth = truths[number] if truths else None
-            samples.append(ViewSample(key, one.input, one.outputs, truth, one.candidates, one.thresholds))
+            found = describe(one) if describe is not None else None
+            samples.append(ViewSample(key, one.input, one.outputs, truth, one.candidates, one.thresholds, found))
     return TestResults(samples, skipped)
 
 

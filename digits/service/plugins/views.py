@@ -28,7 +28,7 @@ class ViewSample:
     where it is known.
 
     `candidates` are the boxes before suppression, where the network reports them, `thresholds` as in
-    `service.evaluations.predict.Prediction`.
+    `service.evaluations.predict.Prediction`, `in_picture` as in `service.evaluations.in_picture`.
     """
 
     key: str
@@ -37,6 +37,7 @@ class ViewSample:
     truth: Any = None
     candidates: Mapping[str, Any] | None = None
     thresholds: Sequence[float] = ()
+    in_picture: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

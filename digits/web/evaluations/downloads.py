@@ -15,6 +15,7 @@ from digits.domain.jobs import Kind
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import results as evaluations
+from digits.service.evaluations.coco import coco_results, coco_truth
 from digits.service.evaluations.results import evaluation_result
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
@@ -36,6 +37,7 @@ def register(area: Blueprint) -> None:
         ("mask/<int:row>.png", "evaluation_mask", mask),
         ("masks.zip", "evaluation_masks", masks),
         ("coco.json", "evaluation_coco", coco),
+        ("coco_truth.json", "evaluation_coco_truth", truth),
     ):
         area.add_url_rule(f"/evaluations/<job_id>/{address}", name, view)
 
@@ -115,10 +117,20 @@ def masks(job_id: str) -> Response:
     return send_file(path, as_attachment=True, download_name=f"{job_id}_masks.zip")
 
 
-@describes(json=True, answer="COCO's results: `image_id` (the row), `category_id`, `bbox`, `score`.")
+@describes(
+    json=True,
+    answer="COCO's results, in the pixels of the pictures: `image_id`, `category_id` (COCO's own of a set made from it, else "
+    "the row and the class), `bbox`, `score`.",
+)
 def coco(job_id: str) -> Any:
     """All boxes that were found."""
-    return json_answer(list(evaluations.coco_results(get_service(), _job(job_id))))
+    return json_answer(list(coco_results(get_service(), _job(job_id))))
+
+
+@describes(json=True, answer="`images`, `categories` and `annotations` of the pictures of coco.json, as COCO's tools take them.")
+def truth(job_id: str) -> Any:
+    """The true boxes of the pictures of an evaluation."""
+    return json_answer(coco_truth(get_service(), _job(job_id)))
 
 
 def confusion_rows(result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -140,7 +140,12 @@ def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
     return inside
 
 
-@describes(form=ONE, answer="`outputs`: name → nested list with batch axis; `nonfinite`: 1 where it holds NaN or infinity.")
+@describes(
+    form=ONE,
+    answer="`outputs`: name → nested list with batch axis, in the network's pixels; `nonfinite`: 1 where it holds NaN or "
+    "infinity; where the answer lies over the picture, `in_picture`: `boxes`, `mask` or `picture` in the given picture's own "
+    "pixels, and `scale` [x, y] from the network's pixels to those.",
+)
 def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
@@ -149,13 +154,18 @@ def infer_one() -> Any:
         get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"), g.scratch, not wants_json()
     )
     if wants_json():
-        outputs = tested.samples[0].outputs
-        found = {key: [plugin_views.plain(array)] for key, array in outputs.items()}
-        return json_answer({"outputs": found, "nonfinite": tested.nonfinite})
+        sample = tested.samples[0]
+        found = {key: [plugin_views.plain(array)] for key, array in sample.outputs.items()}
+        lies = {"scale": sample.in_picture["scale"], "in_picture": sample.in_picture} if sample.in_picture else {}
+        return json_answer({"outputs": found, "nonfinite": tested.nonfinite, **lies})
     return _page(model, snapshot, tested)
 
 
-@describes(form=MANY, answer="`outputs`: path → name → list without batch axis; `skipped`; `nonfinite`: how many hold NaN.")
+@describes(
+    form=MANY,
+    answer="`outputs`: path → name → list without batch axis; `skipped`; `nonfinite`: how many hold NaN; `in_picture` and "
+    "`scale`: path → what infer_one has.",
+)
 def infer_many() -> Any:
     """Run the pictures of a list through a model."""
     model, snapshot = _model()
@@ -205,7 +215,9 @@ def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping
         outputs = {
             sample.key: {name: plugin_views.plain(array) for name, array in sample.outputs.items()} for sample in tested.samples
         }
-        return json_answer({"outputs": outputs, "skipped": tested.skipped, "nonfinite": tested.nonfinite})
+        lying = {sample.key: sample.in_picture for sample in tested.samples if sample.in_picture}
+        lies = {"scale": {key: found["scale"] for key, found in lying.items()}, "in_picture": lying} if lying else {}
+        return json_answer({"outputs": outputs, "skipped": tested.skipped, "nonfinite": tested.nonfinite, **lies})
     return _page(model, snapshot, tested, values)
 
 

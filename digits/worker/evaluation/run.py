@@ -9,6 +9,7 @@ A run that was interrupted starts again from nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,11 @@ from digits.engines.base import Predictor, get_engine
 from digits.engines.training.preprocessing import can_be_compared
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
-from digits.images.prepare_for_model import Fitting
+from digits.images.prepare_for_model import Fitting, origin_of_output
 from digits.metrics.base import Finite
 from digits.storage.files import write_json
-from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
-from digits.tasks import Labels, of
+from digits.storage.predictions import NO_ORIGIN, ORIGIN, PREDICTIONS_FILE, writing_predictions
+from digits.tasks import Labels, Task, of
 from digits.worker.evaluation.baseline import yardstick
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import PictureBatch, open_source
@@ -80,7 +81,8 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     )
     fitting, checked = Fitting(meta, task), Finite(scores=task.activation(model) == "softmax")
     unknown = truths.unknown if truths else np.zeros(len(match.unknown), np.int64)
-    with writing_predictions(context.folder.path / PREDICTIONS_FILE, report.columns) as writer:
+    columns = (*report.columns, ORIGIN) if task.of_places else report.columns
+    with writing_predictions(context.folder.path / PREDICTIONS_FILE, columns) as writer:
         for batch in rounds:
             answers = _predict(predictor, batch.features)
             checked.update(answers, None)
@@ -89,7 +91,8 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
             if task.told_by_name:
                 places = unknown_place(batch.labels)
                 unknown += np.bincount(places[places >= 0], minlength=len(unknown))
-            writer.append(batch.paths, batch.records, report.add(outputs, true))
+            origins = {ORIGIN.name: _origins(outputs, batch, meta, task)} if task.of_places else {}
+            writer.append(batch.paths, batch.records, {**report.add(outputs, true), **origins})
             trivial.add(_restored(batch.features, batch, fitting) if trivial.sees_pictures else (), outputs, true)
     found = report.summary()
     key = deciding_metric(task.name, found["columns"] or found["metrics"]) or next(iter(found["columns"]), "")
@@ -112,6 +115,15 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
 def _restored(arrays: Any, batch: PictureBatch, fitting: Fitting) -> Any:
     """Kept outputs (…, h, w) or pictures (C, h, w) of a batch at the sizes that the pictures had before they were fitted."""
     return [fitting.restored(one, size) for one, size in zip(arrays, batch.sizes, strict=True)] if batch.sizes else arrays
+
+
+def _origins(outputs: Sequence[np.ndarray], batch: PictureBatch, meta: Mapping[str, Any], task: Task) -> list[Sequence[float]]:
+    """Where each kept output of a batch, restored, comes from in the given picture, as the column of predictions has it."""
+    found: list[Sequence[float]] = []
+    for output, origin in zip(outputs, batch.origins, strict=True):
+        lies = origin_of_output(output, origin, meta, task, restored=bool(batch.sizes))
+        found.append(NO_ORIGIN if lies is None else lies.numbers)
+    return found
 
 
 def _predict(predictor: Predictor, features: Any) -> list[np.ndarray]:

@@ -22,7 +22,8 @@ from digits.errors import DataError, DigitsError, LoadImageError
 from digits.extensions.data.files.listing import tree
 from digits.extensions.data.files.names import on_disk
 from digits.extensions.data.files.text import lines_naming_files
-from digits.images.prepare_for_model import Fitting, Preparer
+from digits.images.place import Origin
+from digits.images.prepare_for_model import Fitting, Preparer, origin_of_record
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
@@ -36,7 +37,8 @@ NO_RECORD = -1
 @dataclass
 class PictureBatch:
     """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, negative where there is no class or
-    record. `sizes` (H, W) are those before pictures were fitted to the model; empty where none was."""
+    record. `sizes` (H, W) are those before pictures were fitted to the model; empty where none was. `origins` say where the
+    pictures come from, as they were then, in the given ones; empty for tasks whose outputs do not lie over the picture."""
 
     paths: list[str] = field(default_factory=list)
     features: Sequence[np.ndarray] | np.ndarray = field(default_factory=list)
@@ -44,6 +46,7 @@ class PictureBatch:
     records: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     problems: list[tuple[str, str]] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
 
     @property
     def seen(self) -> int:
@@ -161,7 +164,9 @@ class SplitSource:
         self.match = match_classes(info.class_labels, meta["class_labels"])
         self._places = np.array(self.match.places or [NO_CLASS], np.int64)
         self.total = min(len(self._reader), spec.limit or len(self._reader))
-        self._fitting = Fitting(meta, of(meta["task"], Labels.of_snapshot(meta)), self._reader.meta.feature_encoding)
+        self._described = info.extra
+        self._task = of(meta["task"], Labels.of_snapshot(meta))
+        self._fitting = Fitting(meta, self._task, self._reader.meta.feature_encoding)
 
     def readings(self, size: int) -> Iterator[Reading]:
         for start in range(0, self.total, size):
@@ -171,7 +176,8 @@ class SplitSource:
         """The records `rows` (n,) as they are stored, or fitted to the model."""
         reader, shape = self._reader, self._reader.meta.feature_shape
         if shape is not None and self._fitting.takes(shape):
-            return PictureBatch(self._paths(rows), reader.features(rows), self._labels(rows), rows)
+            origins = self._origins(rows, [(shape[2], shape[1])] * len(rows))
+            return PictureBatch(self._paths(rows), reader.features(rows), self._labels(rows), rows, origins=origins)
         return self._fitted(rows)
 
     def _fitted(self, rows: np.ndarray) -> PictureBatch:
@@ -188,7 +194,16 @@ class SplitSource:
             sizes.append((feature.shape[1], feature.shape[2]))
             kept.append(int(row))
         chosen = np.array(kept, np.int64)
-        return PictureBatch(self._paths(chosen), features, self._labels(chosen), chosen, problems, sizes)
+        origins = self._origins(chosen, [(width, height) for height, width in sizes])
+        return PictureBatch(self._paths(chosen), features, self._labels(chosen), chosen, problems, sizes, origins)
+
+    def _origins(self, rows: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Origin]:
+        """Of records `rows` (n,) of these sizes (width, height)."""
+        if not self._task.of_places:
+            return []
+        originals = self._reader.column("original_size", rows)
+        found = zip(originals, sizes, strict=True)
+        return [origin_of_record(self._described, (int(own[0]), int(own[1])), size) for own, size in found]
 
     def _paths(self, rows: np.ndarray) -> list[str]:
         return [readable(path) for path in self._reader.column("source", rows)]
@@ -224,10 +239,12 @@ class _FileReader:
         features: list[np.ndarray] = []
         for path, label in entries:
             try:
-                features.append(self._feature(path))
+                feature, origin = self._feature(path)
             except DigitsError as error:
                 batch.problems.append((readable(path), str(error)))
                 continue
+            features.append(feature)
+            batch.origins.append(origin)
             batch.paths.append(readable(path))
             labels.append(label)
         batch.features = features
@@ -235,11 +252,9 @@ class _FileReader:
         batch.records = np.full(len(labels), NO_RECORD, np.int64)
         return batch
 
-    def _feature(self, path: str) -> np.ndarray:
-        """The picture (C, H, W) of a file or an address, in stored units."""
-        if is_address(path):
-            return self._prepare(self._fetched(path))
-        return self._prepare(self._allowed(path))
+    def _feature(self, path: str) -> tuple[np.ndarray, Origin]:
+        """The picture (C, H, W) of a file or an address, in stored units, and where it comes from in it."""
+        return self._prepare.with_origin(self._fetched(path) if is_address(path) else self._allowed(path))
 
     def _fetched(self, url: str) -> bytes:
         if not self._allow_urls:

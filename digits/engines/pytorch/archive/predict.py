@@ -19,7 +19,7 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # however this file is started, its neighbour is found
 
-from predicting import finish, parser_of, read_feature, report  # noqa: E402
+from predicting import cut_back, finish, padded, parser_of, read_feature, report  # noqa: E402
 
 DTYPES = {
     "F64": torch.float64,
@@ -110,15 +110,17 @@ def prepare(feature, meta, mean_image):
 def predict(path, module, meta, mean_image, device="cpu"):
     """Outputs of one picture by name, NumPy arrays without batch axis, channels first."""
     feature = read_feature(path, meta)
+    seen = padded(feature, meta)
     with torch.inference_mode():
-        found = module(prepare(feature, meta, mean_image).to(device))
+        found = module(prepare(seen, meta, mean_image).to(device))
     if meta["task"] == "detection":
         return {"boxes": boxes_of(found[0], feature, meta)}
     if isinstance(found, (list, tuple)):
         found = {f"output{place or ''}": value for place, value in enumerate(found)}
     elif not isinstance(found, dict):
         found = {"output": found}
-    return {name: finish(value[0].float().cpu().numpy(), meta) for name, value in found.items()}
+    values = {name: cut_back(value[0].float().cpu().numpy(), feature, seen) for name, value in found.items()}
+    return {name: finish(value, meta) for name, value in values.items()}
 
 
 def boxes_of(found, feature, meta):

@@ -24,7 +24,7 @@ import tensorflow as tf
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # however this file is started, its neighbour is found
 
-from predicting import finish, parser_of, read_feature, report  # noqa: E402
+from predicting import cut_back, finish, padded, parser_of, read_feature, report  # noqa: E402
 
 MEAN_IMAGE = "digits_mean.npy"
 AUXILIARY = "auxiliary"  # outputs whose names begin so served the loss only
@@ -108,14 +108,17 @@ def prepare(feature, meta, mean_image):
 
 def predict(path, network_for, meta, mean_image):
     """Outputs of one picture by name, NumPy arrays without batch axis, channels first."""
-    x = prepare(read_feature(path, meta), meta, mean_image)
+    feature = read_feature(path, meta)
+    seen = padded(feature, meta)
+    x = prepare(seen, meta, mean_image)
     found = network_for(x.shape[1], x.shape[2])(x, training=False)
     if isinstance(found, (list, tuple)):
         found = {f"output{place or ''}": value for place, value in enumerate(found)}
     elif not isinstance(found, dict):
         found = {"output": found}
     values = {name: tf.cast(value, tf.float32)[0].numpy() for name, value in found.items() if not name.startswith(AUXILIARY)}
-    return {name: finish(v.transpose(2, 0, 1) if v.ndim == 3 else v, meta) for name, v in values.items()}
+    first = {name: value.transpose(2, 0, 1) if value.ndim == 3 else value for name, value in values.items()}
+    return {name: finish(cut_back(value, feature, seen), meta) for name, value in first.items()}
 
 
 def main():

@@ -45,7 +45,8 @@ class Annotated:
     """A picture and its boxes; `relative` ones are shares of its width and height. `source` is the file they stand in.
 
     `size` is the (width, height) that the file states of the picture (0, 0: none). `refused` objects of the file could not be
-    read. `has_file` is false where the format takes a picture without a label file for one without objects.
+    read, `id` is the number that the file gives the picture. `has_file` is false where the format takes a picture without a
+    label file for one without objects.
     """
 
     picture: str
@@ -55,15 +56,18 @@ class Annotated:
     size: tuple[int, int] = (0, 0)
     refused: int = 0
     has_file: bool = True
+    id: int | str | None = None
 
 
 @dataclass
 class Reading:
     """What a format reader found: pictures in order, and the class names that the format itself declares, in order.
 
-    With `by_id` the files tell classes apart by a number, so that two names that differ in capitals are two classes.
+    With `by_id` the files tell classes apart by a number, so that two names that differ in capitals are two classes;
+    `category_ids` has these numbers by the names, where they are to be kept.
     """
 
     pictures: list[Annotated] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
     by_id: bool = False
+    category_ids: dict[str, int | str] = field(default_factory=dict)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
+from digits.domain.datasets import COCO_IDS_FILE, STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.image_object_detection import formats
-from digits.extensions.data.image_object_detection.boxes import Annotated, Reading
+from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
 from digits.extensions.data.image_object_detection.classes import FAULTS, NONE, ClassMap, class_map
 from digits.extensions.data.image_object_detection.formats.sources import Request
 from digits.extensions.data.image_object_detection.in_picture import Rows, in_picture
@@ -22,9 +22,11 @@ from digits.extensions.data.images.pictures import digest_of, feature_of, read_t
 from digits.extensions.data.images.sizes import NO_SIZE, PAD, Size
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder
 from digits.extensions.data.source import Options, Sample
+from digits.storage.files import write_json
 from digits.storage.records.reader import BOX_IGNORED
 from digits.utils.confinement import ADVICE
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
+from digits.utils.names import readable
 from digits.utils.values import counted
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
@@ -82,9 +84,22 @@ class DataIngestion(ImageSource):
                 readings[stage] = self._read(stage, findings)
         classes = class_map(self.options.custom_classes, readings, findings)
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
+        self._keep_ids(list(readings.values()), classes)
         entries = {stage: self._entries(stage, reading, classes, findings) for stage, reading in readings.items()}
         self._check(entries, findings)
         return entries
+
+    def _keep_ids(self, readings: list[Reading], classes: ClassMap) -> None:
+        """The numbers that COCO's files give pictures and classes, with which detections are handed out again."""
+        if not any(reading.category_ids for reading in readings):
+            return
+        images = {readable(item.picture): item.id for reading in readings for item in reading.pictures}
+        categories: dict[str, int | str] = {}
+        for name, number in ((name, number) for reading in readings for name, number in reading.category_ids.items()):
+            place = classes.number(RawBox(0, 0, 0, 0, name))
+            if place != NONE:
+                categories.setdefault(classes.labels[place], number)
+        write_json(self.job_folder / COCO_IDS_FILE, {"images": images, "categories": categories})
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
         path, rows, relative, smallest, file, *stated = entry

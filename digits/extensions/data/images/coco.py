@@ -37,13 +37,14 @@ class CocoPicture:
 
 @dataclass(frozen=True)
 class FoundPicture:
-    """A picture file with its annotations, as one entry, or several of one file, list it."""
+    """A picture file with its annotations, as one entry, or several of one file, list it; `id` is the first one's."""
 
     path: str
     name: str
     size: Size
     annotations: Annotations
     refused: int = 0
+    id: Id | None = None
 
 
 @dataclass
@@ -88,7 +89,9 @@ class CocoFile:
         if len(pictures) > 1:
             ids = ", ".join(str(picture.id) for picture in pictures)
             findings.add("note", f"{self.path} lists it under the ids {ids}; their annotations are joined.", path, stage)
-        return FoundPicture(path, first.name, first.size, annotations, sum(self.refused.get(one.id, 0) for one in pictures))
+        return FoundPicture(
+            path, first.name, first.size, annotations, sum(self.refused.get(one.id, 0) for one in pictures), first.id
+        )
 
 
 def read_coco(path: str, findings: Findings, stage: str) -> CocoFile:

@@ -95,7 +95,7 @@ def read_feature(path, meta):
     if any(how.get("padding") or ()):
         image = pad(image, *how["padding"])
     if how.get("keep_size"):
-        least_height, least_width = meta["input_shape"][1:]
+        least_height, least_width = least_of(meta)
         scale = max(1.0, least_height / image.height, least_width / image.width)
         size = max(least_width, round(image.width * scale)), max(least_height, round(image.height * scale))
         array = np.asarray(image if scale == 1.0 else image.resize(size, Image.Resampling.BILINEAR))
@@ -104,6 +104,27 @@ def read_feature(path, meta):
         array = resize(image, *size, how.get("resize_mode") or "squash", fill_of(how))
     array = compressed(array, how)
     return array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def least_of(meta):
+    """The smallest height and width that the network takes; with a `stride` smaller pictures are padded."""
+    return (1, 1) if meta.get("stride") else meta["input_shape"][1:]
+
+
+def padded(feature, meta):
+    """A whole picture (C, H, W) for a network that was trained on crops: mirrored at the right and bottom up to its stride."""
+    stride = meta.get("stride")
+    if not stride:
+        return feature
+    sides = zip(feature.shape[1:], meta["input_shape"][1:], strict=True)
+    missing = [(0, max(-(-side // stride) * stride, least) - side) for side, least in sides]
+    return np.pad(feature, ((0, 0), *missing), "symmetric")
+
+
+def cut_back(values, feature, seen):
+    """An output for the padded picture `seen` (C, h, w), cut to the size of the picture (C, H, W)."""
+    over = values.ndim == 3 and values.shape[1:] == seen.shape[1:]
+    return values[:, : feature.shape[1], : feature.shape[2]] if over else values
 
 
 def fill_of(how):
@@ -136,7 +157,7 @@ def read_values(path, meta):
     if any(how.get("padding") or ()):
         array = pad_values(array, *how["padding"])
     if how.get("keep_size"):
-        least_height, least_width = meta["input_shape"][1:]
+        least_height, least_width = least_of(meta)
         by = max(1.0, least_height / array.shape[0], least_width / array.shape[1])
         array = scale(array, (max(least_width, round(array.shape[1] * by)), max(least_height, round(array.shape[0] * by))))
     else:
@@ -219,6 +240,81 @@ def as_type(values, dtype):
     return values.astype(dtype)
 
 
+# -- back into the picture ------------------------------------------------------------------------------------------
+
+
+def origin_of(path, meta):
+    """Where the prepared picture comes from in the file's: a point at x lies at (x - offset) * scale; `size` is the file's."""
+    how = meta.get("image") or {}
+    channels, height, width = meta["stored_shape"]
+    bytes_only = (meta.get("preparation") or {}).get("dtype", "uint8") == "uint8"
+    if how.get("dtype", "8-bit" if bytes_only else "") != "8-bit" or channels not in (1, 3):
+        size = load_values(path).shape[1::-1]
+    else:
+        size = load_picture(path).size
+    used, scale = size, np.ones(2)
+    padding = tuple(how.get("padding") or ())
+    if any(padding):
+        shrunk = scaled_size(size, padding, "fill") if size[0] > padding[0] or size[1] > padding[1] else size
+        used, scale = padding, np.array(size) / shrunk
+    if how.get("keep_size"):
+        least_height, least_width = least_of(meta)
+        by = max(1.0, least_height / used[1], least_width / used[0])
+        inner = outer = max(least_width, round(used[0] * by)), max(least_height, round(used[1] * by))
+    else:
+        outer = how.get("width") or width, how.get("height") or height
+        inner = scaled_size(used, outer, how.get("resize_mode") or "squash")
+    offset = [(want - have) // 2 if have <= want else -((have - want) // 2) for have, want in zip(inner, outer, strict=True)]
+    return {"size": size, "prepared": outer, "scale": scale * np.array(used) / inner, "offset": np.array(offset)}
+
+
+def boxes_in_picture(rows, origin):
+    """Rows that begin with left, top, right, bottom, in the pixels of the file."""
+    found = np.array(rows)
+    found[:, :4] = (rows[:, :4] - np.tile(origin["offset"], 2)) * np.tile(origin["scale"], 2)
+    return found
+
+
+def values_in_picture(values, origin, meta):
+    """A map of classes (1, h, w) or a picture (C, h, w) at the size of the file, (C, H, W), or as it is where it does not lie
+    over the picture. Classes by the nearest pixel; what was cut off holds 255 in a map, 0 in a picture."""
+    offset, sides = origin["offset"], np.array(values.shape[:0:-1])
+    prepared = np.array(origin["prepared"])
+    if tuple(sides) != tuple(prepared):
+        if tuple(values.shape[1:]) != tuple(meta["input_shape"][1:]) or (sides > prepared).any():
+            return values
+        offset = offset - (prepared - sides) // 2
+    if meta["task"] == "segmentation":
+        return mapped(values, origin, offset)
+    out = np.zeros((len(values), origin["size"][1], origin["size"][0]), values.dtype)
+    (left, right, x0, x1), (top, bottom, y0, y1) = (
+        part_of(*numbers)
+        for numbers in zip(origin["size"], sides.tolist(), origin["scale"].tolist(), offset.tolist(), strict=True)
+    )
+    out[:, y0:y1, x0:x1] = scale(values[:, top:bottom, left:right].transpose(1, 2, 0), (x1 - x0, y1 - y0)).transpose(2, 0, 1)
+    return out
+
+
+def mapped(values, origin, offset):
+    """Classes (1, h, w) at the size of the file."""
+    places = [
+        np.floor((np.arange(size) + 0.5) / by + first + 1e-9).astype(np.int64)
+        for size, by, first in zip(origin["size"], origin["scale"], offset, strict=True)
+    ]
+    columns, rows = places
+    seen = ((rows >= 0) & (rows < values.shape[1]))[:, None] & ((columns >= 0) & (columns < values.shape[2]))
+    rows, columns = rows.clip(0, values.shape[1] - 1), columns.clip(0, values.shape[2] - 1)
+    return np.where(seen, values[:, rows[:, None], columns], 255)
+
+
+def part_of(size, prepared, by, offset):
+    """Begin and end of the picture in what was prepared, and of that part in the picture, along one axis."""
+    first = min(max(0, round(offset)), prepared - 1)
+    last = max(first + 1, min(prepared, round(offset + size / by)))
+    begin = min(max(0, round((first - offset) * by)), size - 1)
+    return first, last, begin, max(begin + 1, min(size, round((last - offset) * by)))
+
+
 # -- from outputs to words and files --------------------------------------------------------------------------------
 
 
@@ -248,6 +344,14 @@ def as_json(outputs, meta):
     if meta["class_labels"] and first.shape == (len(meta["class_labels"]),):
         return dict(zip(meta["class_labels"], plain(first), strict=True))
     return {name: plain(values) for name, values in outputs.items()}
+
+
+def lies(origin):
+    """`in_picture` of maps and pictures whose numbers are in other pixels than those of their file: a point at x lies at
+    (x - offset) * scale of it."""
+    if origin is None or tuple(origin["size"]) == tuple(origin["prepared"]):
+        return {}
+    return {"in_picture": {name: np.asarray(origin[name]).tolist() for name in ("size", "scale", "offset")}}
 
 
 def plain(values):
@@ -309,32 +413,32 @@ def number_words(name, values):
     return f"{name}: {size} numbers from {values.min():.6g} to {values.max():.6g} (--save FOLDER writes them)"
 
 
-def picture_of(values, meta):
-    """A map of classes with a palette, or a picture; None for what is neither."""
+def picture_of(values, meta, origin):
+    """A map of classes with a palette, or a picture, at the size of the file; None for what is neither."""
     if values.ndim != 3:
         return None
     if meta["task"] == "segmentation":
-        indices = values.argmax(axis=0)
+        indices = values_in_picture(values.argmax(axis=0)[np.newaxis], origin, meta)[0]
         image = Image.fromarray(indices.astype(np.uint8 if len(values) <= 256 else np.uint16))
         if len(values) <= 256:
             image.putpalette([(37 * place * factor) % 256 for place in range(256) for factor in (5, 3, 7)])
         return image
     if values.shape[0] not in (1, 3) or min(values.shape[1:]) < 2:
         return None
-    values = np.nan_to_num(values)
+    values = np.nan_to_num(values_in_picture(values, origin, meta) if meta["task"] == "processing" else values)
     if meta["preparation"].get("label_scale", 1.0) == 1.0:
         values = (values - values.min()) * (255 / max(float(np.ptp(values)), 1e-12))
     pixels = values.clip(0, 255).round().astype(np.uint8)
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
-def save(path, outputs, meta, folder):
+def save(path, outputs, meta, folder, origin):
     """Each output as `.npy`, and as PNG where it is a picture."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in outputs.items():
         stem = folder / f"{Path(path).stem}_{name}"
         np.save(f"{stem}.npy", values)
-        image = picture_of(values, meta)
+        image = picture_of(values, meta, origin)
         if image is not None:
             image.save(f"{stem}.png")
 
@@ -349,12 +453,15 @@ def parser_of(text):
 
 
 def report(found, meta, options):
-    """`found` has the outputs by picture."""
+    """`found` has the outputs by picture. Boxes, and what is saved as PNG, lie in the pixels of its file."""
+    origins = {path: origin_of(path, meta) for path in found if meta["task"] in ("detection", "segmentation", "processing")}
+    if meta["task"] == "detection":
+        found = {path: {n: boxes_in_picture(v, origins[path]) for n, v in outputs.items()} for path, outputs in found.items()}
     if options.save:
         for path, outputs in found.items():
-            save(path, outputs, meta, options.save)
+            save(path, outputs, meta, options.save, origins.get(path))
     if options.json:
-        print(json.dumps({path: as_json(outputs, meta) for path, outputs in found.items()}, indent=1))
+        print(json.dumps({p: {**as_json(outputs, meta), **lies(origins.get(p))} for p, outputs in found.items()}, indent=1))
         return
     for path, outputs in found.items():
         print(path, *words(outputs, meta, options.top), sep="\n  ")

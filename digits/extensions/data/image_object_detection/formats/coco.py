@@ -32,7 +32,8 @@ def read(request: Request) -> Reading:
     for path in request.pictures:
         if path not in listed:
             request.findings.add("pair", f"{file} does not list it; left out.", path, request.stage)
-    return Reading(pictures, list(dict.fromkeys(coco.categories.values())), by_id=True)
+    ids = {name: number for number, name in reversed(coco.categories.items())}
+    return Reading(pictures, list(dict.fromkeys(coco.categories.values())), by_id=True, category_ids=ids)
 
 
 def _instances_file(request: Request, names: FileNames) -> tuple[str, Any]:
@@ -73,7 +74,7 @@ def _annotated(found: FoundPicture, coco: CocoFile, request: Request) -> Annotat
             continue
         flags = (BOX_CROWD if says_yes(item.get("iscrowd", 0)) else 0) | (BOX_IGNORED if says_yes(item.get("ignore", 0)) else 0)
         boxes.append(RawBox(*corners, coco.category_of(item), flags))
-    return Annotated(found.path, boxes, coco.path, size=found.size, refused=refused)
+    return Annotated(found.path, boxes, coco.path, size=found.size, refused=refused, id=found.id)
 
 
 def _corners(item: dict[str, Any]) -> tuple[Corners | None, str]:
