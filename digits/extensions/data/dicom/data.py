@@ -172,7 +172,7 @@ class DataIngestion(FileSource):
         data, o = self.userdata, self.options
         problems: list[dict[str, Any]] = []
         findings = Findings(problems.append)
-        slices = looking.pictures(o.dicom_folder, self.confinement(), findings)
+        slices = looking.pictures(o.dicom_folder, o.mask_folder if o.labels == "masks" else "", self.confinement(), findings)
         data["values"] = looking.form_of(slices, bool(self._windowing()))
         slices = looking.of_one_form(slices, data["values"], findings)
         if o.labels == "masks":

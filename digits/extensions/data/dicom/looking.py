@@ -28,9 +28,9 @@ from digits.utils.values import counted
 MOST_SIGNED = np.iinfo(np.int16).max
 
 
-def pictures(folder: str, allowed: Confinement, findings: Findings) -> list[Slice]:
-    """The frames of all pictures below a folder. Raises DataError where there are none."""
-    found = find_slices(Path(folder), allowed)
+def pictures(folder: str, mask_folder: str, allowed: Confinement, findings: Findings) -> list[Slice]:
+    """The frames of all pictures below a folder, in which masks may lie too. Raises DataError where there are none."""
+    found = find_slices(Path(folder), allowed, mask_folder)
     for name, reason in found.damaged:
         findings.add("skipped", reason, name)
     if found.without_pixels:
@@ -97,7 +97,7 @@ def with_masks(
 ) -> tuple[list[Slice], Classes]:
     """The pictures below `root` that have a mask in a folder, and the classes; `names` are those given. Raises
     DataError where none has."""
-    found = masks.find_masks(Path(folder), allowed)
+    found = masks.find_masks(Path(folder), allowed, root)
     _report(found, findings)
     coverage = cover(found.segmentations, slices)
     assigned = masks.assign(slices, root, found, coverage)

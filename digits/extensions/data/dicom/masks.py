@@ -20,7 +20,7 @@ from digits.extensions.data.dicom import nifti, volumes
 from digits.extensions.data.dicom.classes import Classes
 from digits.extensions.data.dicom.geometry import Placement, as_it_lies
 from digits.extensions.data.dicom.reading import read_header
-from digits.extensions.data.dicom.scan import DIRECTORY, LABEL_MAP, SEGMENTATION, files_below
+from digits.extensions.data.dicom.scan import DIRECTORY, LABEL_MAP, SEGMENTATION, files_below, is_below
 from digits.extensions.data.dicom.segmentation import Coverage, Segmentation, read_parts, read_segmentation
 from digits.extensions.data.dicom.slices import Mask, Part, Slice
 from digits.extensions.data.files.names import below, without_ending
@@ -50,8 +50,8 @@ class MaskFiles:
     others: Counter[str] = field(default_factory=Counter)
 
 
-def find_masks(folder: Path, allowed: Confinement) -> MaskFiles:
-    """The masks below a folder. Raises Forbidden."""
+def find_masks(folder: Path, allowed: Confinement, root: str) -> MaskFiles:
+    """The masks below a folder; pictures below `root` are not counted as files of other kinds. Raises Forbidden."""
     found = MaskFiles(str(folder).rstrip("/"))
     nifti_files = {}
     for path in files_below(folder, allowed):
@@ -63,7 +63,7 @@ def find_masks(folder: Path, allowed: Confinement) -> MaskFiles:
         elif lower.endswith(JPEG):
             found.faults.append((name, LOSSY))
         else:
-            _add_segmentation(path, name, found)
+            _add_segmentation(path, name, found, root)
     headers, faults = volumes.read_headers(nifti_files)
     found.volumes = {volume.path: volume for volume in headers}
     found.faults += faults
@@ -146,7 +146,7 @@ def _of_volume(one: Slice, mask: Mask, placement: Placement) -> NDArray[np.int64
     return np.rint(values).astype(np.int64)
 
 
-def _add_segmentation(path: str, name: str, found: MaskFiles) -> None:
+def _add_segmentation(path: str, name: str, found: MaskFiles, root: str) -> None:
     try:
         header = read_header(path, ["SOPClassUID"])
         kind = None if header is None else header.get("SOPClassUID")
@@ -154,7 +154,7 @@ def _add_segmentation(path: str, name: str, found: MaskFiles) -> None:
             found.segmentations.append(read_segmentation(path, name))
         elif header is None:
             found.others[os.path.splitext(path)[1].lower()] += 1
-        elif kind != DIRECTORY and os.path.isfile(path):
+        elif kind != DIRECTORY and not is_below(path, root):
             found.others["DICOM without segments"] += 1
     except DataError as error:
         found.faults.append((name, str(error)))

@@ -46,8 +46,9 @@ class Found:
     others: Counter[str] = field(default_factory=Counter)
 
 
-def find_slices(folder: Path, allowed: Confinement) -> Found:
-    """Every frame of every DICOM picture below a folder (or of one file), sorted by path; links are followed.
+def find_slices(folder: Path, allowed: Confinement, mask_folder: str = "") -> Found:
+    """Every frame of every DICOM picture below a folder (or of one file), sorted by path; links are followed. Nothing else
+    below a mask folder is counted.
 
     Raises Forbidden for a file that may not be read.
     """
@@ -57,15 +58,22 @@ def find_slices(folder: Path, allowed: Confinement) -> Found:
         name = below(str(folder), path) if folder.is_dir() else Path(path).name
         try:
             header = read_header(path, TAGS)
-            if header is None:
-                found.others[os.path.splitext(path)[1].lower()] += 1
-            elif "Rows" in header and header.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
+            if header is not None and "Rows" in header and header.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
                 found.slices += _slices(path, name, header, salt)
+            elif mask_folder and is_below(path, mask_folder):
+                continue
+            elif header is None:
+                found.others[os.path.splitext(path)[1].lower()] += 1
             elif header.get("SOPClassUID") != DIRECTORY:
                 found.without_pixels += 1
         except DataError as error:
             found.damaged.append((name, str(error)))
     return found
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a file lies below a folder, by their paths."""
+    return os.path.abspath(path).startswith(os.path.abspath(folder).rstrip("/") + "/")
 
 
 def files_below(folder: Path, allowed: Confinement) -> Iterator[str]:

@@ -102,6 +102,18 @@ def test_black_and_white_masks_with_grey_edges_are_two_classes_and_jpeg_is_none(
     assert "as if smoothed. Values from 128 on are 'object'." in reasons(found)[1]
 
 
+def test_masks_may_lie_beside_their_pictures(tmp_path: Path) -> None:
+    uid = write(tmp_path / "d" / "a.dcm", np.zeros((2, 2))).SOPInstanceUID
+    write(tmp_path / "d" / "b.dcm", np.zeros((2, 2)))
+    Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).save(tmp_path / "d" / "b.png")
+    write_seg(tmp_path / "d" / "seg.dcm", np.ones((1, 2, 2)), [seg_frame(uid, segment=1)], {1: "Liver"})
+    (tmp_path / "d" / "notes.txt").write_text("no mask")
+    found = source(tmp_path / "d", labels="masks", mask_folder=str(tmp_path / "d"))
+    assert found.userdata["class_labels"] == ["0", "1", "Liver"]
+    assert masks_of(found) == {"a.dcm": [[2, 2], [2, 2]], "b.dcm": [[0, 1], [1, 0]]}
+    assert reasons(found) == [": 1 file of other kinds: .txt (1) in the mask folder; not used."]
+
+
 def made(root: Path) -> dict[str, Path]:
     """One file of each kind that is read, and what is needed beside it."""
     functional = item(PixelValueTransformationSequence=Items([item(RescaleSlope=1, RescaleIntercept=-4)]))
