@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from digits.domain.training import AVERAGED, LR_POLICIES, SOLVERS, SYNCHRONISED, Augmentation, LearningRate, Solver, TaskOptions
 from digits.engines.network.losses import LOSSES
@@ -30,17 +30,29 @@ MAX_TEXT = 1_000_000
 MAX_NAME = 500
 MAX_PROCESSES = 64
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 
 
+def _several(rates: list[float]) -> list[float]:
+    """A rate of 0 measures the weights that a training starts from; among several it is a decimal comma."""
+    if len(rates) > 1 and 0 in rates:
+        raise ValueError("0 is not allowed among several: a rate must be more than 0.")
+    return rates
+
+
+Rates = Annotated[list[Rate], AfterValidator(_several)]
+
+
 class LearningRateForm(FormModel):
     """The fields that shape the learning rate; also what `visualize-lr` reads."""
 
-    learning_rate: list[Rate] = option(
-        [0.01], "Learning rate", "Base rate, more than 0. Several values, as in 0.1, 0.01, make one model each."
+    learning_rate: Rates = option(
+        [0.01],
+        "Learning rate",
+        "Base rate; with 0 the weights stay as they are. Several values, as in 0.1, 0.01, make one model each.",
     )
     lr_policy: str = option(
         "step",

@@ -112,7 +112,6 @@ def test_every_wrong_field_is_named_at_once(refused: Callable[..., dict[str, lis
         ("model_name", "x" * 10_000),
         ("batch_size", "0"),
         ("learning_rate", "-1"),
-        ("learning_rate", "0"),
         ("learning_rate", "nan"),
         ("lr_policy", "sometimes"),
         ("lr_step_size", "0"),
@@ -145,6 +144,10 @@ def test_how_a_list_is_written_is_said_where_one_is_wrong(refused: Any, field: s
     errors = refused(**{field: value})
     assert set(errors) == {field}
     assert errors[field][0].endswith(hint)
+
+
+def test_a_rate_of_0_measures_and_changes_nothing(service: Service, make: Make) -> None:
+    assert spec_of(service, make(learning_rate="0")[0]).learning_rate.base == 0.0
 
 
 def test_names_with_markup_and_emoji_are_kept_as_they_are(make: Make) -> None:
