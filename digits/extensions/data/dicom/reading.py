@@ -44,18 +44,15 @@ def without_remarks() -> Iterator[None]:
 
 def is_dicom(path: str) -> bool:
     """Whether a file says so after its preamble, or begins like a data set without one."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(PREAMBLE + 4)
-    except OSError:
-        return False
-    return head[PREAMBLE:] == b"DICM" or _begins_like_a_data_set(head)
+    head = _head(path)
+    return _has_preamble(head) or _begins_like_a_data_set(head)
 
 
 @without_remarks()
 def read_header(path: str, tags: Sequence[str]) -> pydicom.Dataset | None:
     """Some tags of a DICOM file; None for a file that is none. Raises DataError."""
-    if not is_dicom(path):
+    head = _head(path)
+    if not (_has_preamble(head) or _begins_like_a_data_set(head)):
         return None
     names = [*tags, "SOPClassUID", "Rows"]
     try:
@@ -63,10 +60,10 @@ def read_header(path: str, tags: Sequence[str]) -> pydicom.Dataset | None:
         for name in names:
             header.get(name)  # pydicom makes out a value when it is asked for, here where it may fail
     except Exception as error:  # damaged files make pydicom raise many kinds
-        if _has_preamble(path):
+        if _has_preamble(head):
             raise unreadable(error) from None
         return None
-    if not _has_preamble(path) and not ("SOPClassUID" in header and "Rows" in header):
+    if not _has_preamble(head) and not ("SOPClassUID" in header and "Rows" in header):
         return None  # it only began like a data set
     return header
 
@@ -137,9 +134,17 @@ def _begins_like_a_data_set(head: bytes) -> bool:
     return head[4:6] in VALUE_KINDS or (order == "<" and length <= FIRST_VALUE)
 
 
-def _has_preamble(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+def _head(path: str) -> bytes:
+    """Preamble and letters of a file; less of a shorter one, nothing of one that cannot be opened."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(PREAMBLE + 4)
+    except OSError:
+        return b""
+
+
+def _has_preamble(head: bytes) -> bool:
+    return head[PREAMBLE:] == b"DICM"
 
 
 @functools.lru_cache(maxsize=OPEN_FILES)
