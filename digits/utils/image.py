@@ -7,6 +7,8 @@ is decoded; every failure to read is a LoadImageError that names the file. Nothi
 from __future__ import annotations
 
 import base64
+import contextlib
+import importlib
 import io
 import os
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,9 @@ __all__ = [
     "upscale",
     "vis_square",
 ]
+
+with contextlib.suppress(ImportError):  # Pillow's plugin for HEIC enters itself, where it is installed
+    importlib.import_module("pillow_heif.HeifImagePlugin")
 
 SUPPORTED_EXTENSIONS = PICTURE_SUFFIXES  # the name that plugins know
 
