@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,22 @@ def restore_random_state(state: dict[str, Any], gpu: bool) -> None:
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
     if gpu and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def kept_random_state(gpu: bool) -> Callable[[], None]:
+    """What puts all random states back to what they are now, in this process. Quicker than `random_state`, for every group of
+    batches begins with it."""
+    torchs, pythons, numpys = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    gpus = torch.cuda.get_rng_state() if gpu else None
+
+    def put_back() -> None:
+        torch.set_rng_state(torchs)
+        random.setstate(pythons)
+        np.random.set_state(numpys)
+        if gpus is not None:
+            torch.cuda.set_rng_state(gpus)
+
+    return put_back
 
 
 def same_random_state(state: dict[str, Any], other: dict[str, Any]) -> bool:

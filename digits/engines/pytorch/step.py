@@ -32,7 +32,7 @@ from digits.engines.pytorch.losses import Loss, own_metrics, totals_of, window_o
 from digits.engines.pytorch.modes import evaluating
 from digits.engines.pytorch.origin import origin_in, spoilt_in
 from digits.engines.pytorch.predictor import finish_outputs, judged
-from digits.engines.pytorch.random_state import random_state, restore_random_state
+from digits.engines.pytorch.random_state import kept_random_state, random_state, restore_random_state
 from digits.engines.pytorch.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
@@ -369,11 +369,11 @@ class TorchStep(TrainingStep):
             name: [[n.clone() if isinstance(n, Tensor) else n for n in entry] for entry in entries]
             for name, entries in self.window.items()
         }
-        return random_state(self.on_gpu), [buffer.clone() for buffer in self.module.buffers()], window
+        return kept_random_state(self.on_gpu), [buffer.clone() for buffer in self.module.buffers()], window
 
     def recall(self, state: Any) -> None:
-        random, buffers, self.window = state
-        restore_random_state(random, self.on_gpu)
+        put_back, buffers, self.window = state
+        put_back()
         with torch.no_grad():
             for buffer, value in zip(self.module.buffers(), buffers, strict=True):
                 buffer.copy_(value)
