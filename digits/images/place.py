@@ -81,7 +81,7 @@ class Origin:
         return Origin(self.size, (width, height), self.scale, (self.offset[0] - left, self.offset[1] - top))
 
     def boxes(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (n, 4 or more) that begin with left, top, right, bottom in pixels of what was prepared; dtype kept."""
+        """Rows (n, 6) or (n, 4) that begin with left, top, right, bottom in pixels of what was prepared; dtype kept."""
         found = np.array(rows)
         scale, offset = np.array(self.scale * 2), np.array(self.offset * 2)
         found[:, :4] = (rows[:, :4] - offset) * scale

@@ -52,7 +52,7 @@ class Preparer:
         return self.with_origin(source)[0]
 
     def with_origin(self, source: Path | str | bytes) -> tuple[np.ndarray, Origin]:
-        """The feature, and where it comes from in the picture as it is looked at (turned as its EXIF tag says)."""
+        """The feature (C, H, W), and where it comes from in the picture as it is looked at (turned as its EXIF tag says)."""
         picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else _values(source)
         width, height = (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
         preparation = self._for_size(width, height)

@@ -13,6 +13,8 @@ CODE = 8  # channels of the middle, at a quarter of the width and height
 
 def build_network(context):
     channels, height, width = context.input_shape
+    if height is None:
+        raise ValueError("The pictures have several sizes, and this network is built for one: give the model a crop size.")
     rest = ((0, -height % 4), (0, -width % 4))
     return keras.Sequential(
         [

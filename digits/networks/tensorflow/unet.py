@@ -22,6 +22,8 @@ def two_convolutions(x, outputs):
 def build_network(context):
     channels, height, width = context.input_shape
     outputs = context.num_classes if context.task == "segmentation" else context.label_shape[0]
+    if height is None:
+        raise ValueError("The pictures have several sizes, and this network is built for one: give the model a crop size.")
     widths = [WIDTH * 2**level for level in range(DEPTH + 1)]
     below, right = -height % 2**DEPTH, -width % 2**DEPTH
     picture = keras.Input((height, width, channels))

@@ -28,8 +28,8 @@ def origin_json(origin: Origin) -> dict[str, Any]:
 
 
 def in_picture(found: np.ndarray, origin: Origin, task: Task, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """`origin_json` with what was found there: `boxes` (`box`, `class`, `label`, `score`), `mask` (the classes of its pixels, a
-    grey PNG as a `data:` address), or `picture` (the same of 8 bits, else nested lists)."""
+    """`origin_json` with what was found there, (n, 6), (H, W) or (C, H, W): `boxes` (`box`, `class`, `label`, `score`), `mask`
+    (the classes of its pixels, a grey PNG as a `data:` address), or `picture` (the same of 8 bits, else nested lists)."""
     import numpy as np
 
     described = origin_json(origin)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from digits.domain.datasets import DatasetInfo
 from digits.engines.network.own_metrics import may_decide, no_direction
 from digits.errors import NotFound
@@ -10,8 +12,10 @@ from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.storage.jobs.store import Job
 from digits.tasks import GENERIC, get, words_for
+from digits.utils.constants import DEFAULT_BATCH_SIZE
 
 MAX_SWEEP = 200
+OWN_BATCH_SIZE = re.compile(r"^BATCH_SIZE\s*=\s*(\d+)", re.MULTILINE)  # in a network text
 Errors = dict[str, list[str]]
 
 
@@ -22,7 +26,7 @@ def check(form: ModelForm, framework: str, dataset: Job | None, info: DatasetInf
     if combinations > MAX_SWEEP:
         errors["learning_rate"] = [f"{combinations} models would be made of these lists; at most {MAX_SWEEP} at once."]
     if dataset is not None:
-        errors |= _check_loss(form, dataset.task) | _check_network(form, framework, dataset.task) | _check_crop(form, info)
+        errors |= _check_loss(form, dataset.task) | _check_network(form, framework, dataset.task) | check_crop(form, info)
         errors |= _check_options(form, dataset.task, info)
     return errors
 
@@ -65,8 +69,25 @@ def _check_options(form: ModelForm, task: str, info: DatasetInfo | None) -> Erro
     return {name: [message] for name, message in problems.items()}
 
 
-def _check_crop(form: ModelForm, info: DatasetInfo | None) -> Errors:
+def check_sizes(form: ModelForm, text: str, info: DatasetInfo | None) -> Errors:
+    """Pictures of several sizes make batches only as crops of one size."""
+    if info is None or info.feature_shape is not None or form.crop_size:
+        return {}
+    own = OWN_BATCH_SIZE.search(text)
+    largest = max(form.batch_size or [int(own[1]) if own else DEFAULT_BATCH_SIZE])
+    if largest == 1:
+        return {}
+    wanted = f"a batch of {largest}" + ("" if form.batch_size else " (the network's own)")
+    return {"crop_size": [f"The pictures have several sizes: give a crop size for {wanted}, or a batch size of 1."]}
+
+
+def check_crop(form: ModelForm, info: DatasetInfo | None) -> Errors:
+    """A crop that is larger than the pictures, or than the smallest of several sizes."""
     shape = info.feature_shape if info else None
+    if info is not None and shape is None and form.crop_size and info.extra.get("keep_size"):
+        least = min((min(width, height) for width, height, _ in info.sizes), default=form.crop_size)
+        if least < form.crop_size:
+            return {"crop_size": [f"{form.crop_size} is more than the smallest picture has ({least} pixels on a side)."]}
     if shape is None or form.crop_size is None or form.crop_size <= min(shape[1:]):
         return {}
     found = f"{shape[2]}×{shape[1]}"

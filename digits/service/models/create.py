@@ -20,7 +20,7 @@ from digits.frameworks import DEFAULT
 from digits.service import Service
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
-from digits.service.models.checks import check, check_best_metric
+from digits.service.models.checks import check, check_best_metric, check_sizes
 from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
@@ -80,6 +80,7 @@ def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
     errors.update({k: v for k, v in check(form, framework, dataset, info).items() if k not in errors})
     if dataset is not None and network is not None:
         errors.update(check_best_metric(form, network.text, dataset.task))
+        errors.update(check_sizes(form, network.text, info))
     if errors or dataset is None or network is None or needs is None:
         raise FormErrors(errors)
     processes = cpu_processes(service, form, framework, needs)

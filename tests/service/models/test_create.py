@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from digits.config import Settings
+from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import Kind, Status
 from digits.domain.training import TaskOptions, TrainingSpec
 from digits.errors import FormErrors
 from digits.frameworks import frameworks
+from digits.networks import catalog
 from digits.service import Service
 from digits.service import jobs as actions
 from digits.service.forms import parse
 from digits.service.models import gpus
+from digits.service.models.checks import check_crop, check_sizes
 from digits.service.models.choices import dataset_choices, fitting, previous_choices, proposed
 from digits.service.models.create import create_models, model_dict, plan_models
 from digits.service.models.form import ModelForm
@@ -148,6 +151,25 @@ def test_how_a_list_is_written_is_said_where_one_is_wrong(refused: Any, field: s
 
 def test_a_rate_of_0_measures_and_changes_nothing(service: Service, make: Make) -> None:
     assert spec_of(service, make(learning_rate="0")[0]).learning_rate.base == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ({}, "a batch of 8 (the network's own)"),
+        ({"batch_size": "1, 4"}, "a batch of 4,"),
+        ({"batch_size": "1"}, ""),
+        ({"crop_size": "16"}, ""),
+        ({"crop_size": "21"}, "more than the smallest picture has (20 pixels on a side)"),
+    ],
+)
+def test_pictures_of_several_sizes_need_a_crop_or_a_batch_size_of_one(sent: dict[str, str], said: str) -> None:
+    form = parse(ModelForm, {"model_name": "m", "dataset": "d", "standard_networks": "unet", **sent})
+    sizes = ((40, 30, 5), (64, 20, 1))
+    info = DatasetInfo("processing", (), {}, None, sizes, extra={"keep_size": True})
+    found = {**check_sizes(form, catalog.network_text("unet"), info), **check_crop(form, info)}
+    assert bool(found) == bool(said)
+    assert said in "".join(found.get("crop_size", []))
 
 
 def test_names_with_markup_and_emoji_are_kept_as_they_are(make: Make) -> None:
