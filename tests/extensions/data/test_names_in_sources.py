@@ -219,3 +219,18 @@ def test_a_list_in_another_encoding_names_its_files(tmp_path: Path) -> None:
     )
     assert run.entries() == {"train": 3, "val": 1}
     assert run.info.class_labels == ("ä", "b")
+
+
+def test_boxes_of_a_name_with_another_addition_are_not_taken(tmp_path: Path) -> None:
+    for place in ("images", "labels"):
+        (tmp_path / place).mkdir()
+    for number, (name, label) in enumerate((("a", "a"), ("room_noisy", "room_clean"))):
+        picture(number, (40, 30)).save(tmp_path / "images" / f"{name}.png")
+        (tmp_path / "labels" / f"{label}.txt").write_text("car 0 0 0 3 4 20 22 0 0 0 0 0 0 0\n")
+    form = {"train_image_folder": str(tmp_path / "images"), "train_label_folder": str(tmp_path / "labels")}
+    run = run_job(make_job(tmp_path / "jobs", "image-object-detection", form))
+    assert run.entries() == {"train": 1}
+    assert {Path(problem["entry"]).name for problem in run.problems() if problem["kind"] == "pair"} == {
+        "room_noisy.png",
+        "room_clean.txt",
+    }

@@ -77,7 +77,7 @@ def partners(
     files = [file for file in files_with(request.labels, (ending,), request.may_read) if file not in others]
     if not files:
         raise DataError(f"No {ending} files below {request.labels}.", advice="Name the folder that holds the annotations.")
-    found = match(request.root, request.pictures, request.labels, files)
+    found = match(request.root, request.pictures, request.labels, files, both_additions=False)
     if not found.pairs:
         raise DataError(
             f"None of the {len(request.pictures)} pictures in {request.root} has a {ending} file of its name in {request.labels} "
