@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -159,3 +160,29 @@ def test_soft_masks_are_no_classes(tmp_path: Path) -> None:
     found = masked(tmp_path)
     with pytest.raises(DataError, match="a.nii holds numbers that are no whole class numbers"):
         found.encode_entry(found.itemize_entries("train_db")[0])
+
+
+@FEW
+@given(data=st.data())
+def test_headers_and_values_are_those_of_nibabel(tmp_path: Path, data: st.DataObject) -> None:
+    """Random types, shapes, scalings, forms and codes, NIfTI-1 and 2, compressed or not, written by nibabel and read by both."""
+    draw = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    kind = data.draw(st.sampled_from(["u1", "i1", "i2", "u2", "i4", "f4", "f8"]))
+    shape = tuple(draw.integers(1, 6, 3 + data.draw(st.booleans())).tolist())
+    values = draw.integers(0, 100, shape).astype(kind)
+    affine = np.eye(4)
+    affine[:3, :3] = np.linalg.qr(draw.normal(size=(3, 3)))[0] * draw.uniform(0.3, 4, 3)
+    affine[:3, 3] = draw.uniform(-99, 99, 3)
+    made = data.draw(st.sampled_from([nibabel.Nifti1Image, nibabel.Nifti2Image]))(values, affine)
+    made.set_qform(affine, code=data.draw(st.integers(0, 4)))
+    made.set_sform(affine if data.draw(st.booleans()) else None, code=data.draw(st.integers(0, 4)))
+    if data.draw(st.booleans()):
+        made.header.set_slope_inter(data.draw(st.sampled_from([1.0, 0.5, -2.0])), data.draw(st.sampled_from([0.0, 3.0])))
+    path = tmp_path / data.draw(st.sampled_from(["a.nii", "a.nii.gz"]))
+    nibabel.save(made, path)
+    read = nibabel.load(path)
+    expected = np.asanyarray(read.dataobj)
+    found = nifti.read_volume(str(path))
+    np.testing.assert_allclose(found, expected.reshape((*shape[:2], -1), order="F"), rtol=1e-6)
+    if read.header["qform_code"] or read.header["sform_code"]:
+        np.testing.assert_allclose(RAS @ nifti.read_header(str(path)).matrix, read.affine, atol=2e-3)
