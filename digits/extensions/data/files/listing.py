@@ -21,12 +21,13 @@ def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str]]]:
 def tree(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """The same with the names of the folders in each, which come later; one that is taken out of that list does not."""
     seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        if not _first_visit(root, seen):
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        yield root, folders, sorted(name for name in names if not is_hidden(name))
+    waiting = [os.fspath(folder)]
+    while waiting:
+        root = waiting.pop()
+        if _first_visit(root, seen):
+            folders, names = _entries(root)
+            yield root, folders, names
+            waiting += [os.path.join(root, name) for name in reversed(folders)]
 
 
 def pictures_below(folder: str | os.PathLike[str], others: Counter[str] | None = None) -> Iterator[str]:
@@ -57,6 +58,32 @@ def other_kinds(others: Counter[str]) -> str:
     most = [f"{ending or 'no ending'} ({count})" for ending, count in others.most_common(LISTED_KINDS)]
     rest = [f"{len(others) - LISTED_KINDS} more"] if len(others) > LISTED_KINDS else []
     return f"{counted(sum(others.values()), 'file')} of other kinds: {', '.join(most + rest)}"
+
+
+def is_readable(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link to one (also to a missing one, which is missed when it is read). A pipe, a socket or a
+    device would be waited for without end."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:  # a loop of links
+        return True
+
+
+def _entries(folder: str) -> tuple[list[str], list[str]]:
+    """Names of the folders and files in a folder, sorted, without hidden ones; none where it cannot be read."""
+    folders, names = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.name)
+                elif is_readable(entry):
+                    names.append(entry.name)
+    except OSError:
+        return [], []
+    return sorted(folders), sorted(names)
 
 
 def _first_visit(root: str, seen: set[tuple[int, int]]) -> bool:

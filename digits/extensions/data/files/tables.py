@@ -38,17 +38,17 @@ def number_of(text: str | None) -> float | None:
         return None
 
 
-def read_table(path: str) -> Table:
-    """The table in a file. Raises DataError, also while its rows are read."""
-    text = read_text(path)
+def read_table(path: str, most: int = 0) -> Table:
+    """The table in a file, or in its first `most` bytes. Raises DataError, also while its rows are read."""
+    text = read_text(path, most)
     first = QUOTED.sub("", text.lstrip("\r\n").partition("\n")[0])
     delimiter = max(DELIMITERS, key=first.count)
     return Table(_rows(path, text, delimiter), delimiter)
 
 
-def read_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+def read_rows(path: str, most: int = 0) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells without white space around) of every line that is not empty. Raises DataError."""
-    return read_table(path).rows
+    return read_table(path, most).rows
 
 
 def _rows(path: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

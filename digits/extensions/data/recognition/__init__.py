@@ -18,7 +18,7 @@ from digits.utils.confinement import Confinement
 
 __all__ = ["Proposal", "candidates"]
 
-FINDERS: tuple[Callable[[Tree], Iterator[Proposal]], ...] = (boxes.find, tables.find, pairs.find, classes.find)
+FINDERS: tuple[Callable[[Tree], Iterator[Proposal]], ...] = (boxes.find, *pairs.FINDERS, classes.find, tables.find)
 
 
 def candidates(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from digits.errors import DataError
-from digits.extensions.data.files.names import stem
-from digits.extensions.data.files.text import read_json
+from digits.extensions.data.files.names import FileNames, stem
 from digits.extensions.data.image_object_detection.formats import FORMATS
 from digits.extensions.data.image_object_detection.formats import recognise as format_in
 from digits.extensions.data.image_object_detection.formats.recognise import format_of
+from digits.extensions.data.recognition.named import named_in
 from digits.extensions.data.recognition.partners import partners
 from digits.extensions.data.recognition.proposals import (
     BySplit,
@@ -25,7 +25,6 @@ from digits.extensions.data.recognition.proposals import (
 )
 from digits.extensions.data.recognition.tree import IMAGE, SPLITS, Folder, Tree, split_of
 
-LARGEST_JSON = 256 << 20  # bytes; larger ones take too long for a first look
 FILES = 60  # that are looked into, of each kind
 WHOLE_SETS = {".json": ("coco",), ".xml": ("cvat",), ".csv": ("csv",)}  # formats with all boxes of a split in one file
 
@@ -69,13 +68,13 @@ def _whole_files(tree: Tree, ending: str, name: str) -> Iterator[Proposal]:
     outlines = False
     paths = [path for folder in tree.folders for path in folder.paths(ending)][:FILES]
     for path in paths:
-        if not tree.may_read(path) or os.path.getsize(path) > LARGEST_JSON or format_of(path)[0] != name:
+        if not tree.may_read(path) or format_of(path)[0] != name:
             continue
-        listed, has_outlines = _listed(path, name)
-        if pictures := _holding(tree, listed):
-            split = split_of(os.path.relpath(path, tree.root.path)) or tree.split_of(pictures[0])
-            found.append((split, Partners(pictures[0], path, pictures[1])))
-            outlines = outlines or has_outlines
+        listed = named_in(path, name)
+        split = split_of(os.path.relpath(path, tree.root.path))
+        if pictures := _holding(tree, listed.names, split):
+            found.append((split or tree.split_of(pictures[0]), Partners(pictures[0], path, pictures[1])))
+            outlines = outlines or listed.outlines
     if not (best := best_by_split(tree, found)):
         return
     pair = best["train"]
@@ -86,26 +85,19 @@ def _whole_files(tree: Tree, ending: str, name: str) -> Iterator[Proposal]:
         yield Proposal("image-segmentation", "Segmentation (COCO polygons)", reason, masks, total(best), tree.complete)
 
 
-def _listed(path: str, name: str) -> tuple[frozenset[str], bool]:
-    """Names without endings that a file lists (empty: not known before it is read), and whether it holds outlines."""
-    if name != "coco":
-        return frozenset(), False
-    content = read_json(path)
-    names = (image.get("file_name") for image in content["images"] if isinstance(image, dict))
-    outlines = any(isinstance(one, dict) and one.get("segmentation") for one in content["annotations"][:1000])
-    return frozenset(stem(os.path.basename(str(one).replace("\\", "/"))) for one in names if one), outlines
-
-
-def _holding(tree: Tree, listed: frozenset[str]) -> tuple[Folder, int] | None:
-    """The smallest folder with most of the listed pictures (of all where the list is not known), and how many it has."""
-    best: tuple[Folder, int] | None = None
+def _holding(tree: Tree, listed: Sequence[str], split: str) -> tuple[Folder, int] | None:
+    """The smallest folder that has most of the listed pictures, by their paths, and how many; one of the same split first."""
+    plain = {name: stem(os.path.basename(name.replace("\\", "/"))) for name in listed}
+    wanted = frozenset(plain.values())
+    best: tuple[tuple[int, bool], Folder] | None = None
     for folder in tree.folders:
-        if not folder.below(IMAGE) or folder.is_label:
+        if not folder.below(IMAGE) or not folder.stems(IMAGE) & wanted:
             continue
-        count = len(folder.stems(IMAGE) & listed) if listed else len(folder.below(IMAGE))
-        if count and (best is None or count > best[1] or (count == best[1] and best[0].holds(folder))):
-            best = folder, count
-    return best
+        files = FileNames(folder.path, [path for path in folder.below(IMAGE) if stem(os.path.basename(path)) in wanted])
+        score = sum(map(bool, files.find_all(listed).values())), tree.split_of(folder) == split
+        if score[0] and (best is None or score > best[0] or (score == best[0] and best[1].holds(folder))):
+            best = score, folder
+    return (best[1], best[0][0]) if best else None
 
 
 def lists_of(tree: Tree, kind: str) -> Values:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 
-from digits.extensions.data.recognition.pairs import same_pictures
+from digits.extensions.data.files.names import stem
+from digits.extensions.data.recognition.pairs import beside, same_pictures
 from digits.extensions.data.recognition.proposals import Proposal
-from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree
+from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_label, says_pictures
 
 LEAST = 2  # pictures of a class
+SEEN = 100  # names of a folder
+NUMBERS = re.compile("[0-9]+")
+PARTS = frozenset({"part", "parts", "batch", "fold", "chunk", "shard", "volume", "archive"})
 
 
 def find(tree: Tree) -> Iterator[Proposal]:
@@ -38,9 +44,27 @@ def _classes(tree: Tree, parent: Folder) -> list[Folder] | None:
     ]
     if len(found) < 2 or any(tree.split_of(folder) != tree.split_of(parent) for folder in found):
         return None
-    if any(folder.is_label for folder in found) or len(same_pictures(parent)) > 1:
+    if any(folder.is_label for folder in found) or _are_parts(found) or len(same_pictures(parent)) > 1:
+        return None
+    if any(map(_has_labels, (found[0], found[-1]))):
         return None
     return found
+
+
+def _are_parts(found: list[Folder]) -> bool:
+    """Whether names differ by numbers only and say that these are parts of one set: `batch_1`, `images_part_2`."""
+    names = {NUMBERS.sub("", folder.name.lower()) for folder in found}
+    words = set(re.findall("[a-z]+", names.pop())) if len(names) == 1 else set()
+    return bool(words & PARTS) or any(says_pictures(word) for word in words)
+
+
+def _has_labels(folder: Folder) -> bool:
+    """Whether labels lie among its pictures: `1.png` and `1_mask.png`, `GT_1.png` and `NOISY_1.png`."""
+    paths = folder.below(IMAGE)
+    if beside(folder):
+        return True
+    said = sum(says_label(stem(os.path.basename(path))) for path in paths[:SEEN])
+    return len(paths[:SEEN]) <= 4 * said <= 3 * len(paths[:SEEN])
 
 
 def _is_leaf(folder: Folder) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from digits.errors import DataError
+from digits.extensions.data.files.additions import are_labels, namings_of
 from digits.extensions.data.files.names import stem
-from digits.extensions.data.files.pairs import has_addition
-from digits.extensions.data.image_segmentation.kinds import COLOURS, OBJECTS, PANOPTIC, kind_of
+from digits.extensions.data.files.pairs import has_addition, told_apart
+from digits.extensions.data.image_segmentation.kinds import BINARY, CLASSES, COLOURS, OBJECTS, PANOPTIC, kind_of
 from digits.extensions.data.image_segmentation.partners import Sides
 from digits.extensions.data.images.sizes import NO_SIZE, picture_size
 from digits.extensions.data.recognition.boxes import lists_of
@@ -32,18 +35,12 @@ COLOUR_MAPS = frozenset(
         "palette.txt",
     }
 )
+KINDS = (CLASSES, BINARY, COLOURS, OBJECTS)  # of masks, the better first
+SEEN = 500  # names that show whether there are additions
+MOST_NAMED = 2000  # files whose names are compared with each other
+SECOND = ("instance", "object", "panoptic", "colormap", "colourmap", "visual")  # other views of labels
+LEAST_ALIKE, ALIKE = 3, 0.95  # masks, and their correlation
 HALVES = 8  # pictures at least whose two halves are taken for input and target
-
-
-def find(tree: Tree) -> Iterator[Proposal]:
-    """The forms in which labels may lie, the surest first."""
-    yield from _cityscapes(tree)
-    yield from _two_folders(tree)
-    yield from _by_naming(tree)
-    yield from _one_folder(tree)
-    yield from _objects(tree)
-    yield from _versions(tree)
-    yield from _halves(tree)
 
 
 def _cityscapes(tree: Tree) -> Iterator[Proposal]:
@@ -64,20 +61,43 @@ def _cityscapes(tree: Tree) -> Iterator[Proposal]:
 
 def _two_folders(tree: Tree) -> Iterator[Proposal]:
     """A folder of pictures and one of labels, by the folders' names."""
-    best = best_by_split(tree, partners(tree, IMAGE, lambda folder: folder.is_label))
+    found = [item for item in partners(tree, IMAGE, lambda folder: folder.is_label) if not _says_nothing(tree, item[1].labels)]
+    most = {split: max(pair.count for other, pair in found if other == split) for split, _ in found}
+    rated = [(_rank(tree, pair) if pair.count == most[split] else (0, 0), split, pair) for split, pair in found]
+    best = best_by_split(tree, [(split, pair) for _, split, pair in sorted(rated, key=lambda item: item[0])])
     if not best:
         return
     pair = best["train"]
     reason = f"{pair.count:,} pictures in {pair.pictures.path} have one of their name in {pair.labels}"
     kind = kind_of(_some(_at(tree, pair.labels).below(IMAGE)))
     if kind and kind != PANOPTIC:
-        values = pair_values(best) | {"label_set": _label_set(pair.labels)}
+        values = pair_values(best) | _classes_of(tree, pair.labels, kind)
         values |= lists_of(tree, "Segmentation") if set(best) == {"train"} else {}
-        values |= _colour_map(tree) if kind == COLOURS and not values["label_set"] else {}
         objects = ", which seem to number objects" if kind == OBJECTS else ""
         yield Proposal("image-segmentation", "Segmentation", f"{reason}: masks{objects}.", values, total(best), tree.complete)
     if kind != PANOPTIC:
         yield Proposal("image-processing", "Image processing", f"{reason}.", pair_values(best), total(best), tree.complete)
+
+
+def _rank(tree: Tree, pair: Partners) -> tuple[int, int]:
+    """Of labels that as many pictures have, those that say most: numbers of classes before colours; then the plainer path."""
+    kind = kind_of(_some(_at(tree, pair.labels).below(IMAGE)))
+    place = KINDS.index(kind) if kind in KINDS else len(KINDS)
+    return place + len(KINDS) * any(word in pair.labels.lower() for word in SECOND), pair.labels.count("/")
+
+
+def _says_nothing(tree: Tree, labels: str) -> bool:
+    """Whether masks that are all alike (what a camera sees at all) lie beside other labels."""
+    folder = _at(tree, labels)
+    return any(one.is_label and one.names(IMAGE) for one in _beside(folder)) and are_alike(_some(folder.below(IMAGE)))
+
+
+def are_alike(paths: Sequence[str]) -> bool:
+    """Whether all pictures show nearly the same; those of one value show nothing."""
+    small = [one for one in map(_small, paths) if one is not None and one.std()]
+    if len(small) < LEAST_ALIKE or len(small) < len(paths):
+        return False
+    return all(float(np.corrcoef(small[0], one)[0, 1]) > ALIKE for one in small[1:])
 
 
 def _by_naming(tree: Tree) -> Iterator[Proposal]:
@@ -86,30 +106,89 @@ def _by_naming(tree: Tree) -> Iterator[Proposal]:
     for labels in (folder for folder in tree.folders if folder.is_label and folder.names(IMAGE)):
         for pictures in (one for one in _beside(labels) if one.names(IMAGE) and not one.is_label):
             sides = Sides(pictures.path, pictures.paths(IMAGE), labels.path, labels.paths(IMAGE))
-            if not (pictures.bases(IMAGE) & labels.bases(IMAGE)) and (naming := sides.naming()):
+            alien = tree.split_of(pictures) not in ("", tree.split_of(labels)) or pictures.bases(IMAGE) & labels.bases(IMAGE)
+            if not alien and not _says_nothing(tree, labels.path) and (naming := _naming(sides)):
                 count = min(len(pictures.names(IMAGE)), len(labels.names(IMAGE)))
-                found.append((tree.split_of(labels), Partners(pictures, labels.path, count), str(naming)))
+                found.append((tree.split_of(labels), Partners(pictures, labels.path, count), naming))
     if best := best_by_split(tree, [(split, pair) for split, pair, _ in found]):
         named = next(named for _, pair, named in found if pair is best["train"])
         reason = f"The pictures in {best['train'].labels} are named {named}."
-        yield Proposal("image-segmentation", "Segmentation", reason, pair_values(best), total(best), tree.complete)
+        kind = kind_of(_some(_at(tree, best["train"].labels).paths(IMAGE)))
+        values = pair_values(best) | (_colour_map(tree) if kind == COLOURS else {})
+        yield Proposal("image-segmentation", "Segmentation", reason, values, total(best), tree.complete)
+
+
+def _naming(sides: Sides) -> str:
+    """How masks are named; empty where that is not seen, or where there are several of each picture."""
+    try:
+        return str(sides.naming() or "")
+    except DataError:
+        return ""
 
 
 def _one_folder(tree: Tree) -> Iterator[Proposal]:
-    """Pictures and their labels in one folder, told apart by their names (`1.png`, `1_mask.png`)."""
-    for folder in tree.folders:
-        paths = folder.paths(IMAGE)
-        labels = [path for path in paths if has_addition(path)]
-        others = {stem(os.path.basename(path)) for path in paths} - {stem(os.path.basename(path)) for path in labels}
-        if not labels or not others or 2 * len(labels) < len(others):
+    """Pictures and their labels in the same folders, told apart by their names (`1.png`, `1_mask.png`)."""
+    found = [(tree.split_of(folder), folder, labels) for folder in _outermost(tree) if (labels := beside(folder))]
+    best = best_by_split(tree, [(split, Partners(folder, folder.path, len(labels.paths))) for split, folder, labels in found])
+    if not best:
+        return
+    pair = best["train"]
+    labels = next(labels for _, folder, labels in found if folder is pair.pictures)
+    reason = f"{pair.count:,} pictures in {pair.labels} have one beside them whose name says that it is the label"
+    kind = kind_of(_some(labels.paths))
+    if kind and kind != PANOPTIC:
+        values = pair_values(best) | (_colour_map(tree) if kind == COLOURS else {})
+        values |= {"mask_pattern": labels.pattern} if labels.pattern else {}
+        yield Proposal("image-segmentation", "Segmentation", f"{reason}: masks.", values, total(best), tree.complete)
+    elif not labels.pattern:
+        yield Proposal("image-processing", "Image processing", f"{reason}.", pair_values(best), total(best), tree.complete)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Labels that lie beside their pictures, and the pattern of their names where that must be said."""
+
+    paths: list[str]
+    pattern: str = ""
+
+
+def beside(folder: Folder) -> Beside | None:
+    """The labels among the pictures of a folder and those below it; None where these are no pictures with labels."""
+    paths = list(folder.below(IMAGE))
+    seen = paths[:: max(1, len(paths) // SEEN)]
+    pictures, labels = told_apart(paths) if any(map(has_addition, seen)) else (paths, [])
+    folders = {os.path.dirname(path) for path in pictures}
+    labels = [path for path in labels if os.path.dirname(path) in folders]
+    if labels and 2 * len(labels) >= len(pictures):
+        return Beside(labels)
+    if len(paths) > MOST_NAMED or not folder.names(IMAGE):
+        return None
+    labels = are_labels(paths)
+    others = set(labels)
+    pictures = [path for path in paths if path not in others]
+    namings = namings_of(pictures, labels) if 2 * len(labels) >= len(pictures) else []
+    for naming in (one for one in namings if one.label.behind.lstrip("_-. ")[:1].isalnum() and not one.label.before):
+        chosen = naming.divided(labels)[1]
+        if not are_alike(_some(chosen)) and kind_of(_some(chosen)) in (BINARY, CLASSES):
+            return Beside(chosen, str(naming) if len(namings) > 1 else "")
+    return None
+
+
+def _outermost(tree: Tree) -> Iterator[Folder]:
+    """Folders of pictures, those that hold only folders of splits not."""
+    done: list[Folder] = []
+    for folder in tree.folders:  # a folder comes before those below it
+        if folder.is_label or not folder.below(IMAGE) or any(one.holds(folder) for one in done):
             continue
-        values = {"feature_folder": folder.path, "label_folder": folder.path}
-        reason = f"{len(labels):,} pictures in {folder.path} have one beside them whose name says that it is the label"
-        kind = kind_of(_some(labels))
-        if kind and kind != PANOPTIC:
-            yield Proposal("image-segmentation", "Segmentation", f"{reason}: masks.", values, len(labels), tree.complete)
-        else:
-            yield Proposal("image-processing", "Image processing", f"{reason}.", values, len(labels), tree.complete)
+        inside = {tree.split_of(one) for one in folder.walk() if one.names(IMAGE)}
+        if inside == {tree.split_of(folder)} and not _has_one(folder) and beside(folder):
+            done.append(folder)
+            yield folder
+
+
+def _has_one(folder: Folder) -> bool:
+    """Whether all its pictures lie in one folder below it."""
+    return not folder.names(IMAGE) and sum(bool(one.below(IMAGE)) for one in folder.folders) == 1
 
 
 def _objects(tree: Tree) -> Iterator[Proposal]:
@@ -131,10 +210,9 @@ def _objects(tree: Tree) -> Iterator[Proposal]:
 
 def _versions(tree: Tree) -> Iterator[Proposal]:
     """Folders with the same names everywhere whose pictures show the same: the one that is told from the others is the target."""
-    for parent in tree.folders:
-        versions = same_pictures(parent)
-        if len(versions) < 2:
-            continue
+    found = [(parent, versions) for parent in tree.folders if len(versions := same_pictures(parent)) > 1]
+    found.sort(key=lambda item: tree.split_of(item[0]) in ("val", "test"))
+    for _, versions in found[:1]:
         target = next((folder for folder in versions if folder.is_label), versions[0])
         count = len(target.names(IMAGE))
         for folder in versions:
@@ -218,7 +296,16 @@ def _colour_map(tree: Tree) -> Values:
     return {}
 
 
+def _classes_of(tree: Tree, labels: str, kind: str) -> Values:
+    """What the classes of masks are: a colour map that lies near them, else the known set that the folder's name says."""
+    found = _colour_map(tree) if kind == COLOURS else {}
+    return found | {"label_set": "" if found else _label_set(labels)}
+
+
 def _label_set(labels: str) -> str:
     if "camvid" in labels.lower():
         return "camvid"
     return "voc" if os.path.basename(labels) == "SegmentationClass" else ""
+
+
+FINDERS = (_cityscapes, _two_folders, _by_naming, _one_folder, _objects, _versions, _halves)  # the surest first

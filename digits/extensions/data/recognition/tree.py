@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from digits.extensions.data.files.listing import MayRead
+from digits.extensions.data.files.listing import MayRead, is_readable
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.files.pairs import base_name
 from digits.utils.confinement import Confinement
@@ -28,12 +28,18 @@ IMAGE = "image"
 SPLITS = ("train", "val", "test")
 SPLIT_WORDS = {
     "train": ("train", "training", "trn"),
-    "val": ("val", "valid", "validation", "dev"),
+    "val": ("val", "valid", "validation", "dev", "eval", "evaluation"),
     "test": ("test", "testing", "tst"),
 }
+DOMAIN = re.compile("[ab]$")  # `trainA` and `trainB`: pictures of two kinds without pairs
 _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in words}
-LABEL_BEGINNINGS = ("label", "mask", "annot", "segm", "target", "truth", "groundtruth", "gtfine", "gtcoarse")
-LABEL_WORDS = frozenset({"gt", "seg", "segs", "ground", "clean", "sharp", "high", "hr", "output", "outputs", "original", "noc"})
+LABEL_BEGINNINGS = (
+    *("label", "mask", "annot", "segm", "target", "truth", "groundtruth", "gtfine", "gtcoarse"),
+    *("instance", "panoptic", "colormap", "colourmap", "manual"),
+)
+LABEL_ENDINGS = ("masks", "labels", "annot", "annots")
+LABEL_WORDS = frozenset({"gt", "seg", "segs", "ground", "noc"})
+TARGET_WORDS = frozenset({"clean", "sharp", "high", "hr", "output", "outputs", "original"})  # of no masks: pictures beside masks
 PICTURE_BEGINNINGS = ("image", "img", "jpeg", "photo", "picture", "frame", "input", "noisy", "feature", "leftimg", "rgb")
 ASIDE = frozenset(  # folders of a project whose pictures are about the data or made from them
     {
@@ -105,7 +111,9 @@ class Folder:
         """Whether its name, or that of a folder above, says that labels lie in it. The whole data set may be called anything."""
         if self.parent is None or says_pictures(self.name):
             return False
-        return says_label(self.name) or self.parent.is_label
+        if says_target(self.name) and any(says_label(one.name) for one in self.parent.folders):
+            return False  # `Original` beside `Ground Truth`
+        return says_label(self.name) or says_target(self.name) or self.parent.is_label
 
     @functools.cached_property
     def is_aside(self) -> bool:
@@ -156,21 +164,30 @@ def split_of(path: str) -> str:
     """`train`, `val` or `test` where a part of a path says so (`train2017`, `instances_val`), the last one first; else empty."""
     for part in reversed(path.lower().split("/")):
         for word in re.split(r"[-_. ]", os.path.splitext(part)[0]):
-            if (plain := word.rstrip("0123456789")) in _SPLIT_OF:
+            if (plain := word.rstrip("0123456789")) in _SPLIT_OF or (plain := DOMAIN.sub("", word)) in _SPLIT_OF:
                 return _SPLIT_OF[plain]
     return ""
 
 
 def says_label(name: str) -> bool:
-    """Whether a folder of this name holds labels: `gtFine`, `SegmentationClass`, `train_masks`, `clean`."""
-    words = re.findall("[a-z]+", name.lower())
-    return any(word in LABEL_WORDS or word.startswith(LABEL_BEGINNINGS) or word.endswith(("masks", "labels")) for word in words)
+    """Whether a folder of this name holds labels: `gtFine`, `SegmentationClass`, `train_masks`, `valannot`."""
+    words = _words(name)
+    return any(word in LABEL_WORDS or word.startswith(LABEL_BEGINNINGS) or word.endswith(LABEL_ENDINGS) for word in words)
+
+
+def says_target(name: str) -> bool:
+    """Whether a folder of this name holds what image processing is to give: `clean`, `DIV2K_HR`."""
+    return any(word in TARGET_WORDS for word in _words(name))
 
 
 def says_pictures(name: str) -> bool:
     """Whether a folder of this name holds what a network gets: `images`, `JPEGImages`, `noisy15`."""
-    words = re.findall("[a-z]+", name.lower())
-    return not says_label(name) and any(word.startswith(PICTURE_BEGINNINGS) or word.endswith("images") for word in words)
+    found = any(word.startswith(PICTURE_BEGINNINGS) or word.endswith("images") for word in _words(name))
+    return found and not says_label(name) and not says_target(name)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall("[a-z]+", name.lower())
 
 
 def _fill(folder: Folder, allowed: Confinement, seen: set[tuple[int, int]]) -> int:
@@ -190,7 +207,7 @@ def _fill(folder: Folder, allowed: Confinement, seen: set[tuple[int, int]]) -> i
             continue
         if entry.is_dir():
             folder.folders.append(Folder(entry.path, folder.depth + 1, folder))
-        else:
+        elif is_readable(entry):
             kind = IMAGE if is_image_file(entry.name) else os.path.splitext(entry.name)[1].lower()
             folder.files.setdefault(kind, []).append(entry.name)
             count += 1

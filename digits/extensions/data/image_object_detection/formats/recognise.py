@@ -112,7 +112,7 @@ def _json(path: str) -> tuple[str, str]:
 
 def _csv(path: str) -> tuple[str, str]:
     """By its first line where that names columns, else by a first line of the usual order."""
-    for _, cells in read_rows(path):
+    for _, cells in read_rows(path, HEAD):
         if csv_columns.is_header(cells):
             return ("csv", "") if csv_columns.has_boxes(cells) else ("", f"{path} has no columns of boxes.")
         numbers = [number_of(cell) for cell in cells[1:5]]
