@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ ALL_SECONDS = 8.0
 PICTURES = 200  # that a source gets to see
 ENCODED = 3
 SECONDS = 3.0  # for one proposal; what takes longer is believed
+LARGEST = 32 << 20  # bytes; a proposal with a larger file is believed
 
 
 def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
@@ -40,6 +42,8 @@ def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
 def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> str:
     """Why the source refuses the proposal; empty where it does not, or where time is up (`ends`, of the monotonic clock)."""
     ends = min(ends, time.monotonic() + SECONDS)
+    if any(isinstance(value, str) and _is_large(value) for value in proposal.values.values()):
+        return ""
     try:
         extension = loader.get("data", proposal.extension)
         values = {name: 0 if "_pct_" in name else value for name, value in proposal.values.items()}  # what is tried is all there
@@ -71,6 +75,10 @@ def _tried(source: DataIngestionInterface, folder: Path, title: str, ends: float
         except DigitsError as error:
             reasons.append(str(error))
     return reasons[0]
+
+
+def _is_large(path: str) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) > LARGEST
 
 
 def _check(ends: float) -> None:

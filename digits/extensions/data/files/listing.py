@@ -60,9 +60,17 @@ def other_kinds(others: Counter[str]) -> str:
     return f"{counted(sum(others.values()), 'file')} of other kinds: {', '.join(most + rest)}"
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def is_readable(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a file, or a link to one (also to a missing one, which is missed when it is read). A pipe, a socket or a
-    device would be waited for without end."""
+    """Whether an entry is a file, or a link to one (also to a missing one, which is missed when it is read). A pipe or a device
+    would be waited for without end."""
     try:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:  # a loop of links
@@ -77,7 +85,7 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
             for entry in entries:
                 if is_hidden(entry.name):
                     continue
-                if entry.is_dir():
+                if is_folder(entry):
                     folders.append(entry.name)
                 elif is_readable(entry):
                     names.append(entry.name)

@@ -20,8 +20,9 @@ PARTS = frozenset({"part", "parts", "batch", "fold", "chunk", "shard", "volume",
 def find(tree: Tree) -> Iterator[Proposal]:
     """Of each split the folder whose sub-folders hold most pictures."""
     best: dict[str, tuple[int, int, Folder]] = {}
+    visible = set(tree.folders)
     for parent in tree.folders:
-        if parent.is_label or (classes := _classes(tree, parent)) is None:
+        if parent.is_label or (classes := _classes(tree, parent, visible)) is None:
             continue
         count = sum(len(folder.below(IMAGE)) for folder in classes)
         split = tree.split_of(parent) or "train"
@@ -37,12 +38,14 @@ def find(tree: Tree) -> Iterator[Proposal]:
     yield Proposal("image-classification-folder", "Image classification", reason, values | flags, records, tree.complete)
 
 
-def _classes(tree: Tree, parent: Folder) -> list[Folder] | None:
+def _classes(tree: Tree, parent: Folder, visible: set[Folder]) -> list[Folder] | None:
     """The folders of the classes; None where these are none: splits, labels, or the same pictures in several versions."""
-    found = [
-        folder for folder in parent.folders if len(folder.below(IMAGE)) >= LEAST and _is_leaf(folder) and folder in _visible(tree)
-    ]
+    filled = [folder for folder in parent.folders if len(folder.below(IMAGE)) >= LEAST and folder in visible]
+    found = filled if filled and all(map(_has_parts_of_its_name, filled)) else [one for one in filled if _is_leaf(one)]
     if len(found) < 2 or any(tree.split_of(folder) != tree.split_of(parent) for folder in found):
+        return None
+    names = {folder.name for folder in found}
+    if any(len(names & {one.name for one in folder.folders}) > 1 for folder in filled):  # all once more, one level below
         return None
     if any(folder.is_label for folder in found) or _are_parts(found) or len(same_pictures(parent)) > 1:
         return None
@@ -72,5 +75,7 @@ def _is_leaf(folder: Folder) -> bool:
     return bool(folder.names(IMAGE)) or sum(bool(one.below(IMAGE)) for one in folder.folders) == 1
 
 
-def _visible(tree: Tree) -> set[Folder]:
-    return set(tree.folders)
+def _has_parts_of_its_name(folder: Folder) -> bool:
+    """Whether its pictures lie in folders that have its name in theirs: the clips of an action (`Archery/v_Archery_g01`)."""
+    inner = [one for one in folder.folders if one.below(IMAGE)]
+    return bool(inner) and not folder.names(IMAGE) and all(folder.name.lower() in one.name.lower() for one in inner)

@@ -38,7 +38,7 @@ def named_in(path: str, form: str) -> Named:
     text = _ends(path)
     if form == "cvat":
         return Named(_first(_of_cvat(text)))
-    return Named(_first(map(_text, FILE_NAME.findall(text))), OUTLINES.search(text) is not None)
+    return Named(_first(_text(found[1]) for found in FILE_NAME.finditer(text)), OUTLINES.search(text) is not None)
 
 
 def _first(names: Iterable[str]) -> tuple[str, ...]:

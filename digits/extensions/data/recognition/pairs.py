@@ -36,9 +36,10 @@ COLOUR_MAPS = frozenset(
     }
 )
 KINDS = (CLASSES, BINARY, COLOURS, OBJECTS)  # of masks, the better first
-SEEN = 500  # names that show whether there are additions
+SEEN = 30  # names of a folder that show whether some have additions
 MOST_NAMED = 2000  # files whose names are compared with each other
 SECOND = ("instance", "object", "panoptic", "colormap", "colourmap", "visual")  # other views of labels
+MOST_VERSIONS = 30  # of the same pictures
 LEAST_ALIKE, ALIKE = 3, 0.95  # masks, and their correlation
 HALVES = 8  # pictures at least whose two halves are taken for input and target
 
@@ -128,7 +129,7 @@ def _naming(sides: Sides) -> str:
 
 def _one_folder(tree: Tree) -> Iterator[Proposal]:
     """Pictures and their labels in the same folders, told apart by their names (`1.png`, `1_mask.png`)."""
-    found = [(tree.split_of(folder), folder, labels) for folder in _outermost(tree) if (labels := beside(folder))]
+    found = [(tree.split_of(folder), folder, labels) for folder, labels in _outermost(tree)]
     best = best_by_split(tree, [(split, Partners(folder, folder.path, len(labels.paths))) for split, folder, labels in found])
     if not best:
         return
@@ -155,8 +156,7 @@ class Beside:
 def beside(folder: Folder) -> Beside | None:
     """The labels among the pictures of a folder and those below it; None where these are no pictures with labels."""
     paths = list(folder.below(IMAGE))
-    seen = paths[:: max(1, len(paths) // SEEN)]
-    pictures, labels = told_apart(paths) if any(map(has_addition, seen)) else (paths, [])
+    pictures, labels = told_apart(paths) if any(map(_are_mixed, folder.walk())) else (paths, [])
     folders = {os.path.dirname(path) for path in pictures}
     labels = [path for path in labels if os.path.dirname(path) in folders]
     if labels and 2 * len(labels) >= len(pictures):
@@ -174,16 +174,23 @@ def beside(folder: Folder) -> Beside | None:
     return None
 
 
-def _outermost(tree: Tree) -> Iterator[Folder]:
+def _are_mixed(folder: Folder) -> bool:
+    """Whether some of the folder's own pictures have known additions and some have not."""
+    names = folder.names(IMAGE)
+    some = names[:: max(1, len(names) // SEEN)] + names[:SEEN]
+    return len(set(map(has_addition, some))) > 1
+
+
+def _outermost(tree: Tree) -> Iterator[tuple[Folder, Beside]]:
     """Folders of pictures, those that hold only folders of splits not."""
     done: list[Folder] = []
     for folder in tree.folders:  # a folder comes before those below it
-        if folder.is_label or not folder.below(IMAGE) or any(one.holds(folder) for one in done):
+        if not folder.below(IMAGE) or any(one.holds(folder) for one in done):
             continue
         inside = {tree.split_of(one) for one in folder.walk() if one.names(IMAGE)}
-        if inside == {tree.split_of(folder)} and not _has_one(folder) and beside(folder):
+        if inside == {tree.split_of(folder)} and not _has_one(folder) and (labels := beside(folder)):
             done.append(folder)
-            yield folder
+            yield folder, labels
 
 
 def _has_one(folder: Folder) -> bool:
@@ -230,7 +237,7 @@ def same_pictures(parent: Folder) -> list[Folder]:
     first = folders[0]
     names = first.stems(IMAGE)
     alike = [folder for folder in folders if folder.stems(IMAGE) == names]
-    if len(alike) < 2 or len(names) < 2:
+    if not 2 <= len(alike) <= MOST_VERSIONS or len(names) < 2:
         return []
     chosen = sorted(names)[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]
     return [first, *(folder for folder in alike[1:] if _correlate(first, folder, chosen) > SAME)][: len(alike)] if alike else []

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from digits.extensions.data.files.listing import MayRead, is_readable
+from digits.extensions.data.files.listing import MayRead, is_folder, is_readable
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.files.pairs import base_name
 from digits.utils.confinement import Confinement
@@ -94,17 +94,18 @@ class Folder:
     @functools.cache  # noqa: B019 - a tree lives for one answer
     def below(self, kind: str) -> tuple[str, ...]:
         """Paths of all files of a kind, also in the folders below."""
-        return tuple(path for folder in self.walk() for path in folder.paths(kind))
+        return (*self.paths(kind), *(path for folder in self.folders for path in folder.below(kind)))
 
     @functools.cache  # noqa: B019
     def bases(self, kind: str) -> frozenset[str]:
         """Base names of all files of a kind, without endings and known additions."""
-        return frozenset(base_name(os.path.basename(path)) for path in self.below(kind))
+        own = (base_name(name) for name in self.names(kind))
+        return frozenset(own).union(*(folder.bases(kind) for folder in self.folders))
 
     @functools.cache  # noqa: B019
     def stems(self, kind: str) -> frozenset[str]:
         """Names of all files of a kind without endings."""
-        return frozenset(stem(os.path.basename(path)) for path in self.below(kind))
+        return frozenset(map(stem, self.names(kind))).union(*(folder.stems(kind) for folder in self.folders))
 
     @functools.cached_property
     def is_label(self) -> bool:
@@ -205,7 +206,7 @@ def _fill(folder: Folder, allowed: Confinement, seen: set[tuple[int, int]]) -> i
     for entry in entries:
         if entry.is_symlink() and not allowed.allows(entry.path):
             continue
-        if entry.is_dir():
+        if is_folder(entry):
             folder.folders.append(Folder(entry.path, folder.depth + 1, folder))
         elif is_readable(entry):
             kind = IMAGE if is_image_file(entry.name) else os.path.splitext(entry.name)[1].lower()
