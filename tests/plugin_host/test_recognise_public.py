@@ -205,6 +205,19 @@ def clips(root: Path) -> None:
         photos(root, *(f"UCF-101/{name}/v_{name}_g0{clip}/frame{frame}.jpg" for clip in (1, 2) for frame in range(2)))
 
 
+def voc_kits(root: Path) -> None:
+    for part, names in (("trainval", "abcd"), ("test", "ef")):
+        kit = root / f"VOC{part}_06-Nov-2007/VOCdevkit/VOC2007"
+        photos(kit, *(f"JPEGImages/{name}.jpg" for name in names))
+        for name in names:
+            box = "<bndbox><xmin>2</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+            text(kit / f"Annotations/{name}.xml", f"<annotation><object><name>cat</name>{box}</object></annotation>")
+    lists = root / "VOCtrainval_06-Nov-2007/VOCdevkit/VOC2007/ImageSets/Main"
+    text(lists / "train.txt", "a\nb\n")
+    text(lists / "val.txt", "c\nd\n")
+    text(root / "VOCtest_06-Nov-2007/VOCdevkit/VOC2007/ImageSets/Main/test.txt", "e\nf\n")
+
+
 def low_light(root: Path) -> None:
     for split, count in (("our485", 4), ("eval15", 3)):
         for kind in ("low", "high"):
@@ -238,6 +251,10 @@ SETS: dict[str, tuple[Callable[[Path], None], str, int, dict[str, str]]] = {
     "APTOS": (grades, "image-classification-textfile", 10, {"textfile_class_column": "diagnosis"}),
     "Brain MRI of Kaggle": (tumours_twice, "image-classification-folder", 6, {"folder_train": "brain_tumor_dataset"}),
     "frames of UCF-101": (clips, "image-classification-folder", 8, {"folder_train": "UCF-101"}),
+    "VOC 2007 in two parts": (
+        *(voc_kits, "image-object-detection", 6),
+        {"test_list_file": "VOCtest_06-Nov-2007/VOCdevkit/VOC2007/ImageSets/Main/test.txt"},
+    ),
     "LOL": (low_light, "image-processing", 7, {"label_folder": "LOL/our485/high", "validation_label_folder": "LOL/eval15/high"}),
 }
 

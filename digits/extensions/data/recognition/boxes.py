@@ -52,8 +52,9 @@ def _a_file_each(tree: Tree, ending: str) -> Iterator[Proposal]:
             found.setdefault(name, []).append((split, pair))
     for name, pairs in found.items():
         if best := best_by_split(tree, sorted(pairs, key=lambda item: _order(item[1].labels))):
-            values = box_values(best, name) | (lists_of(tree, "Main") if name == "voc" and set(best) == {"train"} else {})
-            pair = best["train"]
+            pair, values = best["train"], box_values(best, name)
+            if name == "voc" and set(best) == {"train"}:
+                values |= lists_of(tree, "Main", pair.pictures)
             reason = f"The {ending} files in {pair.labels} have the names of pictures in {pair.pictures.path}."
             yield Proposal("image-object-detection", _title(name), reason, values, total(best), tree.complete)
 
@@ -100,19 +101,24 @@ def _holding(tree: Tree, listed: Sequence[str], split: str) -> tuple[Folder, int
     return (best[1], best[0][0]) if best else None
 
 
-def lists_of(tree: Tree, kind: str) -> Values:
-    """The lists of PASCAL VOC's `ImageSets`, of the folder itself, the one above, or one below."""
+def lists_of(tree: Tree, kind: str, pictures: Folder) -> Values:
+    """The lists of PASCAL VOC's `ImageSets` beside or below a folder of pictures; none where several have lists of one split, as
+    those of several years."""
     root = tree.root.path
     places = [root, os.path.dirname(root), *(os.path.dirname(f.path) for f in tree.folders if f.name == "ImageSets")]
-    for place in places:
-        found = {}
+    found: Values = {}
+    for place in dict.fromkeys(places):
+        if os.path.commonpath([place, pictures.path]) not in (place, pictures.path):
+            continue
+        here = {}
         for split in SPLITS:
             path = os.path.join(place, "ImageSets", kind, f"{split}.txt")
             if os.path.isfile(path) and os.path.getsize(path) and tree.may_read(path):
-                found[f"{split}_list_file"] = path
-        if "train_list_file" in found:
-            return found
-    return {}
+                here[f"{split}_list_file"] = path
+        if found.keys() & here.keys():
+            return {}
+        found |= here
+    return found if "train_list_file" in found else {}
 
 
 def _title(name: str) -> str:

@@ -73,7 +73,7 @@ def _two_folders(tree: Tree) -> Iterator[Proposal]:
     kind = kind_of(_some(_at(tree, pair.labels).below(IMAGE)))
     if kind and kind != PANOPTIC:
         values = pair_values(best) | _classes_of(tree, pair.labels, kind)
-        values |= lists_of(tree, "Segmentation") if set(best) == {"train"} else {}
+        values |= lists_of(tree, "Segmentation", pair.pictures) if set(best) == {"train"} else {}
         objects = ", which seem to number objects" if kind == OBJECTS else ""
         yield Proposal("image-segmentation", "Segmentation", f"{reason}: masks{objects}.", values, total(best), tree.complete)
     if kind != PANOPTIC:
