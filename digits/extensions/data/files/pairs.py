@@ -50,11 +50,13 @@ class Pairs:
     unclear: list[tuple[str, str]] = field(default_factory=list)
 
     def report(self, findings: Findings, stage: str, no_label: str, no_picture: str, *, lost: bool = True) -> None:
-        """Note what has no partner, with these reasons, and what has more than one; `lost`: its record is missed."""
+        """Note what has no partner, with these reasons, and what has more than one; `lost`: its record is missed, unless it only
+        belongs to a picture that has its label (`1_superpixels.png`)."""
+        owners = {stem(path) for path, _ in self.pairs} if self.unpaired_features else set()
         for path, reason in self.unclear:
             findings.add("pair", reason, path, stage, lost=lost)
         for path in self.unpaired_features:
-            findings.add("pair", no_label, path, stage, lost=lost)
+            findings.add("pair", no_label, path, stage, lost=lost and not _belongs(stem(path), owners))
         for path in self.unpaired_labels:
             findings.add("pair", no_picture, path, stage)
 
@@ -73,6 +75,12 @@ def match(
         if not matching.has_capitals(short):
             break
     return matching.result()
+
+
+def _belongs(name: str, owners: set[str]) -> bool:
+    """Whether a name is one of these with a word behind it."""
+    borders = (place for place, character in enumerate(name) if character in "_-. ")
+    return any(name[:place] in owners and any(map(str.isalpha, name[place:])) for place in borders)
 
 
 def base_name(path: str) -> str:

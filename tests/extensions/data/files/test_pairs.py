@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from digits.extensions.data.files.names import without_ending
 from digits.extensions.data.files.pairs import ADDITIONS, SIDES, match, told_apart
+from digits.extensions.data.images.findings import Findings
 
 PICTURES, LABELS = "/data/pictures", "/data/left"
 paths = st.builds(
@@ -131,3 +132,11 @@ def test_what_fits_several_is_named() -> None:
 def test_labels_beside_their_pictures() -> None:
     files = ["/a/room_clean.png", "/a/room_clean_mask.png", "/a/1.png", "/a/1_L.png"]
     assert told_apart(files) == (["/a/room_clean.png", "/a/1.png"], ["/a/room_clean_mask.png", "/a/1_L.png"])
+
+
+def test_files_that_belong_to_a_paired_picture_are_listed_and_not_missed() -> None:
+    pictures = [f"{PICTURES}/{name}" for name in ("a.jpg", "a_superpixels.png", "a_2.jpg", "b_2ndHO.png")]
+    problems: list[dict[str, object]] = []
+    match(PICTURES, pictures, LABELS, [f"{LABELS}/a.png"]).report(Findings(problems.append), "", "No mask.", "No picture.")
+    missed = {str(problem["entry"]).removeprefix(f"{PICTURES}/"): "lost" in problem for problem in problems}
+    assert missed == {"a_superpixels.png": False, "a_2.jpg": True, "b_2ndHO.png": True}
