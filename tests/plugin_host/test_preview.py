@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +63,16 @@ def test_a_folder_is_recognised_and_leads_to_a_filled_form(client: FlaskClient, 
     page = client.get(found[0]["address"])
     assert page.status_code == 200
     assert f'value="{place / "data/masks"}"' in page.text
+
+
+def test_folders_whose_names_are_no_utf8_are_proposed(client: FlaskClient, place: Path) -> None:
+    odd = place / "data" / "odd" / os.fsdecode(b"caf\xe9")
+    for name in ("images", "masks"):
+        shutil.copytree(place / "data" / name, odd / name)
+    found = client.get(f"/datasets/generic/recognise.json?folder={odd.parent}").get_json()["proposals"]
+    shutil.rmtree(odd.parent)
+    assert found[0]["extension"] == "image-segmentation"
+    assert "caf%E9%2Fmasks" in found[0]["address"]
 
 
 def test_folders_elsewhere_are_refused(client: FlaskClient) -> None:

@@ -225,4 +225,4 @@ def _address_of(proposal: Mapping[str, Any]) -> str:
         page = url_for("datasets.new")
     else:
         page = url_for("datasets.new_from", extension_id=extension_id)
-    return f"{page}?{urlencode(texts, doseq=True)}"
+    return f"{page}?{urlencode(texts, doseq=True, errors='surrogateescape')}"
