@@ -289,14 +289,14 @@ def test_masks_of_another_object_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_large_list_is_seen_from_its_beginning(tmp_path: Path) -> None:
-    photos(tmp_path / "train2017", "a.jpg", "b.jpg")
+    photos(tmp_path / "train2017", "a.jpg", "b.jpg", "not_listed.jpg")
     coco(tmp_path / "instances_train2017.json", ["a.jpg", "b.jpg"])
     with open(tmp_path / "instances_train2017.json", "rb+") as handle:  # blanks before its last bracket, as many as make it large
         content = handle.read()
         handle.seek(len(content) - 1)
         handle.write(b" " * (33 << 20) + content[-1:])
     found = recognise(str(tmp_path), EVERYWHERE)
-    assert [(one.extension, one.records) for one in found] == [("image-object-detection", 2)]
+    assert [(one.extension, one.records) for one in found] == [("image-object-detection", 3)]  # about: all of its folder
 
 
 def test_pipes_sockets_and_loops_do_not_stop_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from digits.extensions.data.dicom.reading import is_dicom, read_header
 from digits.extensions.data.dicom.scan import LABEL_MAP, SEGMENTATION
 from digits.extensions.data.files.listing import walk
 from digits.extensions.data.files.names import below, stem
+from digits.utils.names import is_image_file
 
 SECONDS = 1.5
 MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".npy")
@@ -28,9 +29,11 @@ def proposals(folder: str) -> list[dict[str, Any]]:
     for root, names in walk(folder):
         says_mask = any(word in below(folder, root).lower() for word in MASK_WORDS)
         for name in names:
+            if time.monotonic() > ends:
+                break
             if name.lower().endswith(MASKS):
                 others.setdefault(root, []).append(name)
-            elif is_dicom(path := os.path.join(root, name)):
+            elif not is_image_file(name) and is_dicom(path := os.path.join(root, name)):
                 if _is_segmentation(path, says_mask):
                     masks[root] += 1
                 else:

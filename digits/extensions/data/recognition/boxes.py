@@ -74,7 +74,10 @@ def _whole_files(tree: Tree, ending: str, name: str) -> Iterator[Proposal]:
         listed = named_in(path, name)
         split = split_of(os.path.relpath(path, tree.root.path))
         if pictures := _holding(tree, listed.names, split):
-            found.append((split or tree.split_of(pictures[0]), Partners(pictures[0], path, pictures[1])))
+            folder, count = pictures
+            if not listed.complete:  # as many of all as of those that were seen
+                count = round(count / len(listed.names) * len(folder.below(IMAGE)))
+            found.append((split or tree.split_of(folder), Partners(folder, path, count)))
             outlines = outlines or listed.outlines
     if not (best := best_by_split(tree, found)):
         return

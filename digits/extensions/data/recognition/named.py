@@ -25,20 +25,22 @@ FRAME = re.compile(r"""<box\s[^>]*?frame\s*=\s*["'](\d{1,18})["']""")
 
 @dataclass(frozen=True)
 class Named:
-    """Names of pictures, the first at most 20,000, and whether outlines are among the annotations."""
+    """Names of pictures, at most 20,000; whether outlines are among the annotations, and whether these are all names."""
 
     names: tuple[str, ...] = ()
     outlines: bool = False
+    complete: bool = True
 
 
 def named_in(path: str, form: str) -> Named:
     """What a file of COCO, CVAT or a CSV of boxes names. Raises DataError."""
     if form == "csv":
-        return Named(_first(_of_table(path)))
-    text = _ends(path)
-    if form == "cvat":
-        return Named(_first(_of_cvat(text)))
-    return Named(_first(_text(found[1]) for found in FILE_NAME.finditer(text)), OUTLINES.search(text) is not None)
+        names, outlines = _first(_of_table(path)), False
+    else:
+        text = _ends(path)
+        names = _first(_of_cvat(text) if form == "cvat" else (_text(found[1]) for found in FILE_NAME.finditer(text)))
+        outlines = form == "coco" and OUTLINES.search(text) is not None
+    return Named(names, outlines, len(names) < MOST and os.path.getsize(path) <= HEAD)
 
 
 def _first(names: Iterable[str]) -> tuple[str, ...]:
