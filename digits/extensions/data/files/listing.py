@@ -10,6 +10,7 @@ from digits.utils.names import is_hidden, is_image_file
 from digits.utils.values import counted
 
 MayRead = Callable[[str], bool]
+FILE, FOLDER = "file", "folder"
 LISTED_KINDS = 6
 
 
@@ -60,38 +61,30 @@ def other_kinds(others: Counter[str]) -> str:
     return f"{counted(sum(others.values()), 'file')} of other kinds: {', '.join(most + rest)}"
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one; a link to itself is none."""
+def kind_of(entry: os.DirEntry[str]) -> str:
+    """`file`, `folder`, or empty for what is neither: a pipe or a device would be waited for without end. A link that leads
+    nowhere is a file, which is missed when it is read."""
     try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def is_readable(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a file, or a link to one (also to a missing one, which is missed when it is read). A pipe or a device
-    would be waited for without end."""
-    try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    except OSError:  # a loop of links
-        return True
+        if entry.is_file():
+            return FILE
+        if entry.is_dir():
+            return FOLDER
+    except OSError:  # a link to itself
+        return FILE
+    return FILE if entry.is_symlink() and not os.path.exists(entry.path) else ""
 
 
 def _entries(folder: str) -> tuple[list[str], list[str]]:
     """Names of the folders and files in a folder, sorted, without hidden ones; none where it cannot be read."""
-    folders, names = [], []
+    found: dict[str, list[str]] = {FOLDER: [], FILE: [], "": []}
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if is_hidden(entry.name):
-                    continue
-                if is_folder(entry):
-                    folders.append(entry.name)
-                elif is_readable(entry):
-                    names.append(entry.name)
+                if not is_hidden(entry.name):
+                    found[kind_of(entry)].append(entry.name)
     except OSError:
         return [], []
-    return sorted(folders), sorted(names)
+    return sorted(found[FOLDER]), sorted(found[FILE])
 
 
 def _first_visit(root: str, seen: set[tuple[int, int]]) -> bool:

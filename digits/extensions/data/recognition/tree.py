@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from digits.extensions.data.files.listing import MayRead, is_folder, is_readable
+from digits.extensions.data.files.listing import FILE, FOLDER, MayRead, kind_of
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.files.pairs import base_name
 from digits.utils.confinement import Confinement
@@ -206,9 +206,10 @@ def _fill(folder: Folder, allowed: Confinement, seen: set[tuple[int, int]]) -> i
     for entry in entries:
         if entry.is_symlink() and not allowed.allows(entry.path):
             continue
-        if is_folder(entry):
+        entry_kind = kind_of(entry)
+        if entry_kind == FOLDER:
             folder.folders.append(Folder(entry.path, folder.depth + 1, folder))
-        elif is_readable(entry):
+        elif entry_kind == FILE:
             kind = IMAGE if is_image_file(entry.name) else os.path.splitext(entry.name)[1].lower()
             folder.files.setdefault(kind, []).append(entry.name)
             count += 1
