@@ -56,6 +56,14 @@ def test_coco_masks_keep_the_good_polygons(tmp_path: Path) -> None:
     assert "a polygon has 4 numbers" in problem["reason"]
 
 
+def test_coco_crowds_may_be_said_by_texts(tmp_path: Path) -> None:
+    objects = [
+        {"image_id": number, "category_id": 1, "segmentation": [GOOD], "iscrowd": crowd} for number, crowd in enumerate("01")
+    ]
+    run = run_of(tmp_path, objects, [{"id": 1, "name": "x"}])
+    assert [np.unique(label(run, row)).tolist() for row in (0, 1)] == [[0, 1], [0, 255]]
+
+
 def test_coco_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
     categories = [{"id": 1, "name": "x"}, {"id": 2, "name": "x"}, {"id": 3, "name": "background"}]
     objects = [

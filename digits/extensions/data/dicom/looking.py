@@ -100,6 +100,8 @@ def with_masks(
     found = masks.find_masks(Path(folder), allowed, root)
     _report(found, findings)
     coverage = cover(found.segmentations, slices)
+    for name, reason in coverage.faults:
+        findings.add("mask", reason, name)
     assigned = masks.assign(slices, root, found, coverage)
     looked = survey(sorted({one.mask.path for one in assigned if one.mask and _is_picture(one.mask)}), lambda: None)
     lossy = set(looked.lossy_files)
@@ -111,7 +113,7 @@ def with_masks(
             findings.add("pair", reason, str(one), lost=True)
     if not kept:
         raise DataError(
-            f"None of the {len(slices)} pictures has a mask in {folder}.{findings.first_of(['pair', 'skipped'])}",
+            f"None of the {len(slices)} pictures has a mask in {folder}.{findings.first_of(['mask', 'pair', 'skipped'])}",
             advice="Give masks the base names of the DICOM files, or name DICOM-SEG files that refer to them.",
         )
     values, threshold = _values_in(kept, looked), threshold_of(looked.kept)
@@ -119,8 +121,6 @@ def with_masks(
     if threshold and classes.values and threshold in classes.values:
         then = f"Values from {threshold} on are {classes.names[1]!r}."
         findings.add("mask", f"The masks have {len(values)} grey values, most of them only at edges, as if smoothed. {then}")
-    for name, reason in coverage.faults:
-        findings.add("mask", reason, name)
     for label in classes.unknown:
         findings.add("mask", f"The segment {label!r} is not among the class names; it counts as background.")
     return kept, classes

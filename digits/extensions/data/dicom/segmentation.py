@@ -83,6 +83,8 @@ def read_segmentation(path: str, name: str) -> Segmentation:
         by_pixel = dataset.get("SOPClassUID") == LABEL_MAP or dataset.get("SegmentationType") == "LABELMAP"
         segments = {int(s.SegmentNumber): str(s.get("SegmentLabel") or "").strip() for s in dataset.get("SegmentSequence") or []}
         frames = [_frame(dataset, number, by_pixel) for number in range(frames_of(dataset))]
+        if len(segments) > 1 and not by_pixel:
+            _check_named(dataset)
         used = {frame.segment for frame in frames if frame.segment is not None}
         return Segmentation(
             path,
@@ -98,6 +100,8 @@ def read_segmentation(path: str, name: str) -> Segmentation:
             ),
             str(dataset.get("FrameOfReferenceUID") or ""),
         )
+    except DataError:
+        raise
     except Exception as error:  # a damaged header gives values of any kind
         raise unreadable(error) from None
 
@@ -167,6 +171,14 @@ def _frame(dataset: pydicom.Dataset, number: int, by_pixel: bool) -> Frame:
     identity = item(dataset, number, "SegmentIdentificationSequence")
     segment = None if by_pixel else int(identity.ReferencedSegmentNumber) if identity is not None else 1
     return Frame(number, segment, tuple(_references(dataset, number)), plane_of(dataset, number))
+
+
+def _check_named(dataset: pydicom.Dataset) -> None:
+    """Raises DataError where frames of several segments do not say which they are."""
+    count = frames_of(dataset)
+    silent = sum(item(dataset, number, "SegmentIdentificationSequence") is None for number in range(count))
+    if silent:
+        raise DataError(f"{silent} of its {count} frames do not say of which segment they are.", advice="Export the file again.")
 
 
 def _references(dataset: pydicom.Dataset, frame: int) -> Iterable[Reference]:

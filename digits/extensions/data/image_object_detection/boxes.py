@@ -27,8 +27,8 @@ class RawBox:
     def does_not_count(self) -> bool:
         return bool(self.flags & BOX_IGNORED) or self.name.lower() == DONT_CARE
 
-    def fault(self) -> str:
-        """Why this is no box, with the remedy; empty where it is one."""
+    def fault(self, relative: bool = False) -> str:
+        """Why this is no box, in shares of the picture where it is `relative`, else in pixels; empty where it is one."""
         corners = (self.x0, self.y0, self.x1, self.y1)
         text = ", ".join(f"{value:g}" for value in corners)
         if not all(math.isfinite(value) for value in corners):
@@ -37,6 +37,10 @@ class RawBox:
             return f"The box of {self.name!r} ({text}) is inverted; left out. Write left, top, right, bottom in this order."
         if self.x1 == self.x0 or self.y1 == self.y0:
             return f"The box of {self.name!r} ({text}) is empty; left out. Delete it, or give it a width and a height."
+        if not relative and all(abs(value) <= 1 for value in corners) and not all(value.is_integer() for value in corners):
+            return (
+                f"The box of {self.name!r} ({text}) is smaller than a pixel, as shares of a picture are; left out. Write pixels."
+            )
         return ""
 
 

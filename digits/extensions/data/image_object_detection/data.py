@@ -202,7 +202,7 @@ def _rows(item: Annotated, classes: ClassMap, stage: str, findings: Findings) ->
     """The boxes of a picture that can be boxes, and how many cannot."""
     rows, faulty = [], 0
     for box in item.boxes:
-        if fault := box.fault():
+        if fault := box.fault(item.relative):
             faulty += 1
             findings.add("box", fault, item.source or item.picture, stage, box.line)
             continue

@@ -8,7 +8,7 @@ import numpy as np
 
 from digits.extensions.data.image_object_detection.boxes import OVERSHOOT
 from digits.extensions.data.images.base import skip
-from digits.extensions.data.images.frames import frame_of
+from digits.extensions.data.images.frames import frame_of, unclear_turn
 from digits.extensions.data.images.sizes import Size
 from digits.storage.records.reader import BOX_DTYPE
 from digits.utils.values import counted
@@ -44,6 +44,8 @@ def in_picture(path: str, given: Rows, size: Size, orientation: int = 1) -> tupl
         table[:, :4] = frame.boxes(table[:, :4])
         fits = frame.fits
         notes += [("stated-size", f"{given.file}: {frame.note}")] if frame.note else []
+        unclear = unclear_turn(given.stated, size, orientation)
+        notes += [("label", f"{given.file}: {unclear}")] if unclear else []
     clipped = np.clip(table[:, :4], 0, [*size, *size])
     kept = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
     beyond = np.abs(clipped - table[:, :4]).max(axis=1, initial=0) > OVERSHOOT

@@ -8,6 +8,7 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED
 from digits.errors import LoadImageError
+from digits.extensions.data.image_object_detection.formats.words import says_yes
 from digits.extensions.data.images.coco_shapes import mask_of, polygons_of
 
 Drawing = list[Any]  # class number, segmentation
@@ -36,4 +37,4 @@ def draw(drawings: list[Drawing], height: int, width: int, path: str) -> tuple[n
 
 def drawing_of(annotation: dict[str, Any], number: int) -> Drawing:
     """An annotation as an entry keeps it."""
-    return [IGNORED if annotation.get("iscrowd") else number, annotation.get("segmentation")]
+    return [IGNORED if says_yes(annotation.get("iscrowd", 0)) else number, annotation.get("segmentation")]

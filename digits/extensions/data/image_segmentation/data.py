@@ -22,7 +22,7 @@ from digits.extensions.data.image_segmentation.partners import Sides
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.coco import CocoFile, Id, read_coco
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.frames import frame_of
+from digits.extensions.data.images.frames import frame_of, unclear_turn
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import Pair, PairSource
 from digits.extensions.data.images.pictures import Notes, digest_of, feature_of, read_turned, remarks, turned_alike
@@ -131,6 +131,8 @@ class DataIngestion(PairSource):
         frame = frame_of(stated, size, orientation)
         mask, wrong = coco_masks.draw(label, frame.drawn_in[1], frame.drawn_in[0], path)
         notes = [("stated-size", frame.note)] if frame.note else []
+        if label and (unclear := unclear_turn(stated, size, orientation)):
+            notes.append((self.LABEL_WORD, unclear))
         return frame.mask(mask), notes + [("annotation", f"{reason}.") for reason in wrong[:LISTED_FAULTS]]
 
     @cached_property

@@ -14,6 +14,7 @@ import numpy as np
 from digits.extensions.data.images.sizes import NO_SIZE, Size
 from digits.images.place import nearest_pixels
 from digits.utils.image import MAX_PIXELS
+from digits.utils.stored import UPRIGHT
 
 TURNED = (5, 6, 7, 8)  # width and height change places
 SLACK = 1.0  # pixels that annotations may reach beyond the size they are for
@@ -87,6 +88,17 @@ def frame_of(stated: Size, size: Size, orientation: int, reach: tuple[float, flo
     if _same_shape(stated, as_stored):
         return Frame(size, stated, orientation, f"{differs}; they are turned with it and scaled to it.")
     return Frame(size, stated, 1, f"{differs}, which is another shape; they are taken as they are. Check the file.", fits=False)
+
+
+def unclear_turn(stated: Size, size: Size, orientation: int) -> str:
+    """What is to be said where nothing tells whether annotations are for the picture of `size`, turned from an `orientation`, or
+    for it as it is stored; empty where that is clear."""
+    as_stored = (size[1], size[0]) if orientation in TURNED else size
+    says_nothing = 0 in stated or stated == size == as_stored
+    if orientation == UPRIGHT or not says_nothing:
+        return ""
+    taken = "they are taken as those of the turned picture. Check that they lie over it"
+    return f"The picture is turned by its EXIF orientation ({orientation}), and its annotations fit both ways: {taken}."
 
 
 def size_in(width: object, height: object) -> Size:

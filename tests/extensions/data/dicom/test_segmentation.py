@@ -62,6 +62,23 @@ def test_a_slice_of_the_series_without_a_frame_is_background(tmp_path: Path) -> 
     assert masks_of(masked(tmp_path)) == {"0.dcm": [[0, 0], [0, 0]], "1.dcm": TOP.tolist()}
 
 
+def test_frames_that_name_no_segment(tmp_path: Path) -> None:
+    """One segment needs no name; of two nothing tells which is meant, so that the file is none."""
+    (uid,) = pictures(tmp_path)
+    write_seg(tmp_path / "m" / "s.dcm", TOP[np.newaxis], [seg_frame(uid)], {1: "Liver"})
+    assert masks_of(masked(tmp_path)) == {"0.dcm": TOP.tolist()}
+    write_seg(tmp_path / "m" / "s.dcm", TOP[np.newaxis], [seg_frame(uid)], {1: "Liver", 2: "Tumour"})
+    with pytest.raises(DataError, match=r"s\.dcm: 1 of its 1 frames do not say of which segment"):
+        masked(tmp_path)
+
+
+def test_a_segmentation_of_another_series_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    write_seg(tmp_path / "m" / "s.dcm", TOP[np.newaxis], [seg_frame("1.9", segment=1)], {1: "Liver"})
+    with pytest.raises(DataError, match=r"s\.dcm: 1 of its 1 frames lie on no picture"):
+        masked(tmp_path)
+
+
 def test_frames_that_refer_to_nothing_are_placed_by_position(tmp_path: Path) -> None:
     """And cut, where they cover less than the picture."""
     pictures(tmp_path, 3)

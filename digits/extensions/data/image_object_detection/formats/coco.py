@@ -16,6 +16,7 @@ from digits.extensions.data.image_object_detection.formats.sources import Reques
 from digits.extensions.data.image_object_detection.formats.words import Corners, box_around, says_yes
 from digits.extensions.data.images.coco import CocoFile, FoundPicture, coco_of, refusal_of
 from digits.extensions.data.images.coco_shapes import polygons_of, runs_of
+from digits.extensions.data.images.sizes import NO_SIZE, Size
 from digits.storage.records.reader import BOX_CROWD, BOX_IGNORED
 
 ADVICE = "Name the picture folder that belongs to this file."
@@ -67,7 +68,7 @@ def _listed(content: dict[str, Any]) -> list[str]:
 def _annotated(found: FoundPicture, coco: CocoFile, request: Request) -> Annotated:
     boxes, refused = [], found.refused
     for item in found.annotations:
-        corners, reason = _corners(item)
+        corners, reason = _corners(item, found.size)
         if corners is None:
             refused += 1
             request.findings.add("annotation", f"The annotation {item.get('id')} {reason}; left out.", coco.path, request.stage)
@@ -77,10 +78,10 @@ def _annotated(found: FoundPicture, coco: CocoFile, request: Request) -> Annotat
     return Annotated(found.path, boxes, coco.path, size=found.size, refused=refused, id=found.id)
 
 
-def _corners(item: dict[str, Any]) -> tuple[Corners | None, str]:
+def _corners(item: dict[str, Any], size: Size) -> tuple[Corners | None, str]:
     """The box of an annotation, or why it has none."""
     if item.get("bbox") in (None, []) and item.get("segmentation"):
-        return _of_shape(item["segmentation"])
+        return _of_shape(item["segmentation"], size)
     given = item.get("bbox")
     try:
         x, y, width, height = map(float, given if isinstance(given, list) else [])
@@ -89,10 +90,14 @@ def _corners(item: dict[str, Any]) -> tuple[Corners | None, str]:
     return (x, y, x + width, y + height), ""
 
 
-def _of_shape(segmentation: Any) -> tuple[Corners | None, str]:
+def _of_shape(segmentation: Any, size: Size) -> tuple[Corners | None, str]:
     if isinstance(segmentation, dict):
         try:
-            rows, columns = np.nonzero(runs_of(segmentation))
+            mask = runs_of(segmentation)
+            if size not in (NO_SIZE, mask.shape[::-1]):
+                stated = f"{mask.shape[1]}x{mask.shape[0]} pixels, its picture's {size[0]}x{size[1]}"
+                return None, f"has no bbox, and the size of its run lengths is {stated}"
+            rows, columns = np.nonzero(mask)
         except ValueError as error:
             return None, f"has no bbox, and {error}"
         if not len(rows):

@@ -1,6 +1,7 @@
 """CSV with one box a line: `image, left, top, right, bottom, class`, with or without a line of column names (`csv_columns`).
 
-Empty coordinates: no object. `1,5` is one and a half where `;` or a tab separates. Coordinates that are all from 0 to 1 are
+A line with more cells than the others is none: records without an end of line between them, or a comma in a name. Empty
+coordinates: no object. `1,5` is one and a half where `;` or a tab separates. Coordinates that are all from 0 to 1 are
 shares of the picture. OpenImages' tables are such; their class names are looked for in a class-descriptions file near by.
 """
 
@@ -8,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 from digits.errors import DataError
 from digits.extensions.data.files.listing import files_with
@@ -22,6 +25,8 @@ from digits.extensions.data.images.frames import size_in
 
 DESCRIPTIONS = "class-descriptions"  # OpenImages: a machine's name and a person's a line
 LEVELS = 3  # folders above the table that are searched for them
+SLACK = 1e-3  # rounding of shares
+LOOKED_AT = 100  # lines that show how many cells a line has
 
 
 @dataclass
@@ -36,7 +41,7 @@ class _Found:
 
     @property
     def are_shares(self) -> bool:
-        return self.has_fractions and self.least >= 0 and self.largest <= 1
+        return self.has_fractions and self.least >= -SLACK and self.largest <= 1 + SLACK
 
 
 def read(request: Request) -> Reading:
@@ -90,12 +95,14 @@ def _read_file(file: str, request: Request) -> _Found | None:
         table = read_table(file)
         found = _Found()
         columns: Columns | None = None
-        for number, cells in table.rows:
+        first = list(islice(table.rows, LOOKED_AT))
+        width = _width([cells for _, cells in first])
+        for number, cells in chain(first, table.rows):
             if columns is None:
                 columns = Columns(cells if is_header(cells) else USUAL, file)
                 if is_header(cells):
                     continue
-            if reason := _take(cells, number, columns, table, found, file):
+            if reason := _take(cells, number, columns, width, table, found, file):
                 text = ",".join(cells)[:100]
                 request.findings.add("annotation", f"{text!r}: {reason} Left out.", file, request.stage, number)
     except DataError as error:
@@ -106,7 +113,15 @@ def _read_file(file: str, request: Request) -> _Found | None:
     return found
 
 
-def _take(cells: list[str], line: int, columns: Columns, table: Table, found: _Found, file: str) -> str:
+def _width(lines: Sequence[list[str]]) -> int:
+    """How many cells a line may have, from the first ones: those of the column names, and more where every line has more."""
+    header, rows = (lines[0], lines[1:]) if lines and is_header(lines[0]) else (USUAL, lines)
+    filled = [max(place for place, cell in enumerate(cells, start=1) if cell) for cells in rows]
+    least = min((count for count in filled if count >= len(header)), default=0)
+    return least if len(header) < least < 2 * len(header) - 1 else len(header)
+
+
+def _take(cells: list[str], line: int, columns: Columns, width: int, table: Table, found: _Found, file: str) -> str:
     """Take in a line; why not, where that is not possible."""
     if len(cells) < columns.least:
         return f"It has {len(cells)} columns. {FORM}"
@@ -115,6 +130,9 @@ def _take(cells: list[str], line: int, columns: Columns, table: Table, found: _F
         return "It names no picture."
     said = found.boxes[name]
     found.first.setdefault(name, (file, line, ",".join(cells)[:100]))
+    if any(cells[width:]):
+        said.refused += 1
+        return f"It has {len(cells)} columns, others have {width}. Put each box on a line, and text with commas between quotes."
     if columns.size:
         said.size = size_in(*(table.number(cells[place]) if place < len(cells) else None for place in columns.size))
     frame = [cells[place] for place in columns.frame]

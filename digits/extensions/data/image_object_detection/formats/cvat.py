@@ -89,9 +89,14 @@ class _File:
             if not name:
                 self._note(f"Image {place} has no name; left out.")
                 continue
+            again = name in found
             said = found.setdefault(name, Boxes(size=size_in(image.get("width"), image.get("height"))))
             for item in image:
                 self._add(item, item.get("label", ""), said, name)
+            if again:
+                said.boxes = list(dict.fromkeys(said.boxes))
+                reason = f"It lists {name} more than once: the boxes are joined, equal ones once."
+                self.request.findings.add("note", reason, self.file, self.request.stage)
         self._tracks(root, found)
         if self.others:
             counts = ", ".join(f"{count} {shape}" for shape, count in self.others.most_common())

@@ -1,4 +1,5 @@
-"""PASCAL VOC's XML, one file a picture. Of an object counts what is its own: parts and polygons within it are not read."""
+"""PASCAL VOC's XML, one file a picture. Of an object counts what is its own: parts and polygons within it are not read. Objects
+may stand within others; capitals in the names of elements do not matter."""
 
 from __future__ import annotations
 
@@ -27,41 +28,45 @@ def read(request: Request) -> Reading:
 
 def _boxes(file: str, request: Request) -> Boxes:
     root = xml_root(file, LARGEST_FILE)
+    for element in root.iter():
+        element.tag = element.tag.lower()
     if root.tag != ROOT:
         raise DataError(f"Its root is <{root.tag}>, not <{ROOT}>.", advice="A file of PASCAL VOC is expected.")
     size = root.find("size")
     found = Boxes() if size is None else Boxes(size=size_in(size.findtext("width"), size.findtext("height")))
-    for place, item in enumerate(root.findall("object"), start=1):
+    for place, item in enumerate(root.iter("object"), start=1):
         box, lacks = _box(item, request.first_pixel)
         if box is not None:
             found.boxes.append(box)
             continue
         found.refused += 1
-        reason = f"Object {place} has no usable <{lacks}>; left out. An object needs a name and a bndbox with four numbers."
+        reason = f"Object {place} has no usable {lacks}; left out. An object needs a name and a bndbox with four numbers."
         request.findings.add("annotation", reason, file, request.stage)
     return found
 
 
 def _box(item: Element, first_pixel: int) -> tuple[RawBox | None, str]:
-    """The box of an object, or the name of the element that it lacks."""
-    name = (item.findtext("name") or "").strip()
+    """The box of an object, or the element that it lacks."""
+    name = " ".join((item.findtext("name") or "").split())
     if not name:
-        return None, "name"
+        return None, "<name>"
+    if len(item.findall("bndbox")) > 1:
+        return None, "<bndbox>: it has several"
     frame = item.find("bndbox")
     corners: Corners
     if frame is None and (turned := item.find("robndbox")) is not None:
         values = [number_of(turned.findtext(tag)) for tag in TURNED]
         if None in values:
-            return None, TURNED[values.index(None)]
+            return None, f"<{TURNED[values.index(None)]}>"
         x, y, width, height, angle = (value for value in values if value is not None)
         corners = turned_box((x - width / 2, y - height / 2, x + width / 2, y + height / 2), math.degrees(angle))
     elif frame is None:
-        return None, "bndbox"
+        return None, "<bndbox>"
     else:
         texts = {corner.tag: corner.text for corner in frame}
         x0, y0, x1, y1 = map(number_of, map(texts.get, CORNERS))
         if x0 is None or y0 is None or x1 is None or y1 is None:
-            return None, CORNERS[(x0, y0, x1, y1).index(None)]
+            return None, f"<{CORNERS[(x0, y0, x1, y1).index(None)]}>"
         corners = (x0 - first_pixel, y0 - first_pixel, x1, y1)
     difficult = item.findtext("difficult")
     return RawBox(*corners, name, BOX_DIFFICULT if difficult and says_yes(difficult) else 0), ""

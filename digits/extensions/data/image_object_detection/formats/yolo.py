@@ -2,7 +2,8 @@
 
 What may follow depends on what the set says of itself (`yolo_names`): with `kpt_shape` the key points, of which nothing is kept;
 without it a sixth column is a score or track, which is left away, and a longer line is a polygon, of which the box around it is
-taken (also four corners of a turned box). A picture without a file has no objects.
+taken (also four corners of a turned box). Records without an end of line between them (`… 0.4000001 0.3 …`) are read one by one
+where their numbers have equally many digits. A picture without a file has no objects.
 """
 
 from __future__ import annotations
@@ -56,12 +57,13 @@ def read(request: Request) -> Reading:
 def _boxes(file: str, lines: _Lines, request: Request) -> Boxes:
     found = Boxes()
     for line, text in text_lines(file):
-        box, reason = lines.box(text.split(), line)
-        if box is None:
-            found.refused += 1
-            request.findings.add("annotation", f"{shown_line(text)}: {reason} Left out.", file, request.stage, line)
-        else:
-            found.boxes.append(box)
+        for words in lines.records(text.split()):
+            box, reason = lines.box(words, line)
+            if box is None:
+                found.refused += 1
+                request.findings.add("annotation", f"{shown_line(text)}: {reason} Left out.", file, request.stage, line)
+            else:
+                found.boxes.append(box)
     return found
 
 
@@ -72,6 +74,26 @@ class _Lines:
         self.names, self.key_points = described.names, described.key_points
         self.polygons_are_clear = described.is_yaml or not _may_have_key_points(files)
         self.scored = 0
+
+    def records(self, words: list[str]) -> list[list[str]]:
+        """The words of each record of a line: several where boxes, or boxes with a score, stand without an end of line between
+        them and each of them can be one; else the line itself."""
+        if self.key_points:
+            return [words]
+        for count in (BOX, BOX + 1):
+            parts = _separated(words, count)
+            if len(parts) > 1 and all(self._can_be(part) for part in parts):
+                return parts
+        return [words]
+
+    def _can_be(self, words: list[str]) -> bool:
+        """Whether words are a class that there is and a box within the picture."""
+        number, values = whole_number(words[0]), [number_of(word) for word in words[1 : 1 + BOX]]
+        if number is None or (self.names and number not in self.names) or None in values:
+            return False
+        x, y, width, height = (value for value in values if value is not None)
+        ends = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        return min(width, height) > 0 and min(ends) > -SLACK and max(ends) < 1 + SLACK
 
     def box(self, words: list[str], line: int) -> tuple[RawBox | None, str]:
         """The box of a line, or why it has none."""
@@ -109,6 +131,25 @@ class _Lines:
             return (min(values[0::2]), min(values[1::2]), max(values[0::2]), max(values[1::2])), ""
         x, y, width, height = values
         return (x - width / 2, y - height / 2, x + width / 2, y + height / 2), ""
+
+
+def _separated(words: list[str], count: int) -> list[list[str]]:
+    """The records of a line of which each has a class and `count` numbers, of equally many decimals all; the class of the next
+    one stands behind the last of them. None where a line has another form."""
+    numbers = words[1:]
+    if len(numbers) < 2 * count or len(numbers) % count:
+        return []
+    digits = [len(number.partition(".")[2]) for number in numbers]
+    ends = range(count, len(numbers), count)
+    if not digits[0] or any((n <= digits[0]) if place in ends else (n != digits[0]) for place, n in enumerate(digits, start=1)):
+        return []
+    found, name = [], words[0]
+    for place in range(0, len(numbers), count):
+        *first, last = numbers[place : place + count]
+        end = last.index(".") + 1 + digits[0]
+        found.append([name, *first, last[:end]])
+        name = last[end:]
+    return found
 
 
 def _may_have_key_points(files: Sequence[str]) -> bool:

@@ -1,0 +1,174 @@
+"""Lines, elements and frames of another form than the expected one: read right, or left out and said, never read as something
+else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.extensions.data.image_object_detection.reading import HEIGHT, WIDTH, pictures, read
+from tests.extensions.data.image_object_detection.test_cases import BOX, TWO, boxed, coco, entry, texts, voc, yolo
+
+ONE, OTHER = "0 0.500000 0.500000 0.200000 0.400000", "1 0.300000 0.300000 0.100000 0.100000"
+OTHER_BOX = (50, 25, 70, 35)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return pictures(tmp_path / "images", "a0.png", "a1.png")
+
+
+# -- YOLO -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", ["names: [x, y]", ""])
+def test_yolo_glued_records_are_read_one_by_one(images: Path, tmp_path: Path, names: str) -> None:
+    labels = texts(tmp_path / "labels", {"a0.txt": ONE + OTHER + ONE, "a1.txt": f"{ONE} 0.900000{OTHER} 0.800000"})
+    if names:
+        texts(tmp_path, {"set.yaml": names})
+    found = read(images, labels, annotation_format="yolo")
+    assert found.boxes["a0.png"] == [(*BOX, 0, 0), (*OTHER_BOX, 1, 0), (*BOX, 0, 0)]
+    assert found.boxes["a1.png"] == [(*BOX, 0, 0), (*OTHER_BOX, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 0.5 0.5 0.2 0.41 0.3 0.3 0.1 0.15",  # no equal numbers of digits
+        "0 0.5 0.5 0.2 0.41 0.3 0.3 0.1 1",
+        "0 0.500000 0.500000 0.200000 0.4000007 0.300000 0.300000 0.100000 0.100000",  # no class 7
+        "0 0.500000 0.500000 0.200000 0.4000001 0.300000 0.300000 0.700000 0.100000",  # no box within the picture
+        "0 0.512345 0.534567 0.212345 0.0412345 0.312345 0.312345 0.712345 0.112345",  # six digits that count in each
+    ],
+)
+def test_yolo_polygons_are_not_taken_for_glued_records(images: Path, tmp_path: Path, line: str) -> None:
+    labels = yolo(tmp_path, "names: [x, y]", a0=line, a1=ONE)
+    x, y = (np.array(line.split()[first::2], float) for first in (1, 2))
+    corners = np.round([x.min() * WIDTH, y.min() * HEIGHT, x.max() * WIDTH, y.max() * HEIGHT], 3)
+    assert np.array_equal(read(images, labels, annotation_format="yolo").corners("a0.png"), [corners])
+
+
+# -- CSV ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["", "image,xmin,ymin,xmax,ymax,class\n"])
+@pytest.mark.parametrize("end", ["cata1.png,50,20,70,40,dog", "cat, small"])
+def test_csv_lines_with_more_cells_than_others(images: Path, tmp_path: Path, header: str, end: str) -> None:
+    (tmp_path / "b.csv").write_text(f"{header}a0.png,10,20,30,40,{end}\na1.png,1,2,30,40,dog,,\n")
+    found = read(images, tmp_path / "b.csv")
+    assert (found.boxes, found.classes) == ({"a1.png": [(1, 2, 30, 40, 0, 0)]}, ["dog"])
+    assert "columns, others have 6" in found.only("annotation")[1]
+
+
+def test_csv_of_glued_lines_alone_is_none(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("a0.png,10,20,30,40,cata1.png,50,20,70,40,dog\na1.png,1,2,30,40,dog")
+    assert list(read(images, tmp_path / "b.csv").boxes) == ["a1.png"]
+
+
+def test_csv_columns_that_no_name_stands_over(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("image,xmin,ymin,xmax,ymax,class\na0.png,1,2,30,40,dog,0.9\na1.png,1,2,30,40,dog,0.8\n")
+    assert read(images, tmp_path / "b.csv").boxes == dict.fromkeys(["a0.png", "a1.png"], [(1, 2, 30, 40, 0, 0)])
+
+
+def test_csv_shares_may_be_rounded_beyond_one(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("image,x,y,w,h,class\na0.png,0.7,0.1,0.30000001,0.2,dog\na1.png,-0.0000001,0.1,0.5,0.2,dog\n")
+    assert read(images, tmp_path / "b.csv").boxes == {"a0.png": [(140, 10, 200, 30, 0, 0)], "a1.png": [(0, 10, 100, 30, 0, 0)]}
+
+
+# -- shares where pixels are expected -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["coco", "voc", "csv"])
+def test_shares_are_no_pixels(images: Path, tmp_path: Path, form: str) -> None:
+    shares, whole = (0.1, 0.2, 0.5, 0.6), (1, 1, 5, 5)
+    if form == "coco":
+        labels = coco(tmp_path, TWO, [boxed(0, 0.1, 0.2, 0.4, 0.4), boxed(1, 1, 1, 4, 4)], {5: "c"})
+    elif form == "voc":
+        labels = texts(tmp_path / "labels", {"a0.xml": voc("c", shares), "a1.xml": voc("c", whole)})  # type: ignore[arg-type]
+    else:
+        labels = tmp_path / "b.csv"
+        labels.write_text("a0.png,0.1,0.2,0.5,0.6,c\na1.png,1,1,5,5,c\n")
+    found = read(images, labels)
+    assert found.boxes == {"a1.png": [(*whole, 0, 0)]}
+    assert "smaller than a pixel" in found.only("box")[1]
+
+
+# -- VOC ------------------------------------------------------------------------------------------------------------
+
+BOUNDS = "<bndbox><xmin>80</xmin><ymin>30</ymin><xmax>120</xmax><ymax>70</ymax></bndbox>"
+OBJECT = f"<object><name>Big\n  dog</name>{BOUNDS}</object>"
+
+
+@pytest.mark.parametrize(
+    "inner", [f"<objects>{OBJECT}</objects>", OBJECT.replace("object", "Object").replace("bndbox", "BndBox"), OBJECT]
+)
+def test_voc_objects_wherever_they_stand(images: Path, tmp_path: Path, inner: str) -> None:
+    two = f"<object><name>car</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>{OBJECT}</object>"
+    files: dict[str, str | bytes] = {
+        "a0.xml": f"<annotation>{inner}</annotation>",
+        "a1.xml": f"<annotation>{two}</annotation>",
+    }
+    found = read(images, texts(tmp_path / "labels", files), annotation_format="voc")
+    assert found.classes == ["Big dog", "car"]
+    assert found.boxes == {"a0.png": [(*BOX, 0, 0)], "a1.png": [(1, 1, 9, 9, 1, 0), (*BOX, 0, 0)]}
+
+
+def test_voc_object_with_several_boxes_is_left_out(images: Path, tmp_path: Path) -> None:
+    two = f"<annotation><object><name>c</name>{BOUNDS}{BOUNDS}</object></annotation>"
+    found = read(images, texts(tmp_path / "labels", {"a0.xml": two, "a1.xml": voc("c", (1, 1, 5, 5))}))
+    assert list(found.boxes) == ["a1.png"]
+    assert "it has several" in found.only("annotation")[1]
+
+
+# -- COCO and CVAT --------------------------------------------------------------------------------------------------
+
+
+def test_coco_run_lengths_of_another_size(images: Path, tmp_path: Path) -> None:
+    runs = {"size": [WIDTH, HEIGHT], "counts": [10, 5, WIDTH * HEIGHT - 15]}  # width and height changed places
+    annotations = [{"image_id": 0, "category_id": 5, "segmentation": runs}, boxed(1, 1, 1, 4, 4)]
+    found = read(images, coco(tmp_path, [entry(0, "a0.png", WIDTH, HEIGHT), TWO[1]], annotations, {5: "c"}))
+    assert list(found.boxes) == ["a1.png"]
+    assert "100x200 pixels, its picture's 200x100" in found.only("annotation")[1]
+
+
+def test_cvat_lists_a_picture_twice(images: Path, tmp_path: Path) -> None:
+    box = '<box label="c" xtl="80" ytl="30" xbr="120" ybr="70"/>'
+    image = '<image name="a0.png" width="200" height="100">{}</image>'
+    more = box.replace("80", "90")
+    (tmp_path / "c.xml").write_text(f"<annotations>{image.format(box)}{image.format(box + more)}</annotations>")
+    found = read(images, tmp_path / "c.xml")
+    assert found.corners("a0.png") == [BOX, (90, 30, 120, 70)]
+    assert "more than once" in found.only("note")[1]
+
+
+# -- pictures that are turned ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "stated", "unclear"),
+    [
+        (3, (200, 100), (200, 100), True),
+        (6, (100, 100), (100, 100), True),
+        (6, (200, 100), (0, 0), True),
+        (6, (200, 100), (100, 200), False),  # for the turned picture
+        (1, (200, 100), (0, 0), False),
+    ],
+)
+def test_boxes_that_fit_a_turned_picture_both_ways(
+    tmp_path: Path, orientation: int, size: tuple[int, int], stated: tuple[int, int], unclear: bool
+) -> None:
+    images = pictures(tmp_path / "images", "a0.png", size=size, orientation=orientation)
+    found = read(images, texts(tmp_path / "labels", {"a0.xml": voc("c", (1, 2, 30, 40), size=stated)}))
+    assert found.boxes == {"a0.png": [(1, 2, 30, 40, 0, 0)]}
+    said: list[Any] = [reason for kind, _, reason in found.problems if kind == "label"]
+    assert [f"orientation ({orientation})" in reason and "both ways" in reason for reason in said] == [True] * unclear
+
+
+def test_shares_are_those_of_the_turned_picture(tmp_path: Path) -> None:
+    images = pictures(tmp_path / "images", "a0.png", size=(100, 200), orientation=6)
+    found = read(images, texts(tmp_path / "labels", {"a0.txt": ONE}))
+    assert found.corners("a0.png") == [BOX]
+    assert not found.problems
