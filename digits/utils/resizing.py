@@ -79,8 +79,8 @@ def fitted(
 def eight_bits(image: Picture, name: str) -> Picture:
     """The picture in mode `L` or `RGB`, what is transparent on white. Raises LoadImageError where that loses its meaning."""
     mode = image.mode
-    if mode in ("L", "RGB"):
-        return image
+    if mode in ("L", "RGB"):  # a PNG or GIF may say that one grey value or colour is transparent
+        return _on_white(image.convert("RGBA")).convert(mode) if "transparency" in image.info else image
     if mode == "1":
         return image.convert("L")
     if mode in ("P", "PA"):

@@ -50,6 +50,19 @@ def test_every_mode_becomes_grey_or_colour(tmp_path: Path, mode: str, colour: An
     assert load_image(path.read_bytes()).size == (4, 3)
 
 
+@pytest.mark.parametrize(("mode", "see_through"), [("L", 9), ("RGB", (9, 8, 7)), ("P", 9)])
+def test_one_colour_may_be_transparent(tmp_path: Path, mode: str, see_through: Any) -> None:
+    image = Image.new(mode, (4, 3), see_through)
+    image.putpixel((1, 1), 5 if mode != "RGB" else (5, 5, 5))
+    if mode == "P":
+        image.putpalette([value for value in range(256) for _ in range(3)])
+    image.save(tmp_path / "x.png", transparency=see_through)
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(Image.open(tmp_path / "x.png").convert("RGBA"))
+    assert (np.asarray(load_image(tmp_path / "x.png").convert("RGB")) == np.asarray(white)[:, :, :3]).all()
+    assert white.getpixel((0, 0)) == (255, 255, 255, 255)
+
+
 def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

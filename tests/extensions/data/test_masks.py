@@ -407,7 +407,9 @@ def test_kinds_of_masks(tmp_path: Path) -> None:
 
 def test_object_that_is_one_here_and_white_there(tmp_path: Path) -> None:
     _, said = classes_of(tmp_path, [SQUARE % 2, (SQUARE % 2) * 255])
-    assert "seems to be 1 in 1 masks and 255 in 1" in said[0]
+    assert "seems to be 1 in 1 masks and 255 in 1 masks" in said[0]
+    _, said = classes_of(tmp_path, [(SQUARE % 2) * 255, (SQUARE % 2).astype(np.uint16) * 65535])
+    assert "seems to be 255 in 1 masks and 65535 in 1 masks" in said[0]
     _, said = classes_of(tmp_path, [SQUARE % 2, np.array([0, 1, 255], np.uint8)[SQUARE]])
     assert not said
 

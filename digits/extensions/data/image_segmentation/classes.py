@@ -104,9 +104,9 @@ def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_sto
     if not found.kept.values:
         return _of_jpeg(found, names, wanted, findings)
     _say_lossy(found.lossy_files, found.masks, "They are left out.", findings)
-    if found.mixes_white_and_one():
-        reason = f"The object seems to be 1 in {found.ones} masks and 255 in {found.whites}. Give a mask threshold of 1 if it is."
-        findings.add("mask", reason, found.first)
+    if found.mixes_objects():
+        values = " and ".join(f"{value} in {count} masks" for value, count in sorted(found.objects.items()))
+        findings.add("mask", f"The object seems to be {values}. Give a mask threshold of 1 if it is.", found.first)
     classes = _of_names(found, names, wanted, findings) if names else _of_values(found, wanted, findings)
     return replace(classes, rules=replace(classes.rules, refuse_lossy=bool(found.lossy_files) or classes.rules.refuse_lossy))
 

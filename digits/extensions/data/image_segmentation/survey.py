@@ -3,6 +3,7 @@ files are JPEG, which colours their palettes give to the values."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ TOGETHER = 256  # files between two looks at whether to stop
 FEW = 2  # so many values in one file have no smoothed edges between them,
 LOW = 32  # nor have such low ones that edges would show
 MANY_MASKS = 10
+ONE_AND_WHITE = {1, 255, 65535}  # what objects on 0 are in black and white masks
 STRAY = 0.01  # share of a mask's pixels
 OBJECTS = 10  # masks that count up to less are not taken for numbered objects
 
@@ -72,10 +74,9 @@ class Survey:
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     first_palette: str = ""
     other_palettes: list[str] = field(default_factory=list)
-    ones: int = 0  # masks of 0 and 1,
     where: dict[int, str] = field(default_factory=dict)  # the first mask with a value
-    whites: int = 0  # of 0 and 255,
-    both: int = 0  # with 1 and 255
+    objects: Counter[int] = field(default_factory=Counter)  # masks of 0 and 1, of 0 and white, by the other value,
+    both: int = 0  # with several of these values
     tops: list[int] = field(default_factory=list)  # of the masks that hold every number from 0 (or 1) up to one, that one
 
     def add(self, look: Look) -> None:
@@ -92,9 +93,10 @@ class Survey:
         values = set(look.values.tolist())
         for value in values - self.where.keys():
             self.where[value] = look.path
-        self.ones += values == {0, 1}
-        self.whites += values == {0, 255}
-        self.both += {1, 255} <= values
+        of_object = values & ONE_AND_WHITE
+        if len(of_object) == 1 and len(values) == 2 and 0 in values:
+            self.objects.update(of_object)
+        self.both += len(of_object) > 1
         if len(look.values) and look.values[-1] - look.values[0] + 1 == len(look.values) and look.values[0] <= 1:
             self.tops.append(int(look.values[-1]))
 
@@ -103,9 +105,9 @@ class Survey:
         is_gapless = len(self.tops) >= 0.9 * (self.masks - len(self.errors))
         return is_gapless and max(self.tops, default=0) >= OBJECTS and len(set(self.tops)) > 1
 
-    def mixes_white_and_one(self) -> bool:
-        """Whether the object seems to be 1 in some masks and 255 in others."""
-        return bool(self.ones and self.whites and not self.both) and set(self.kept.values) <= {0, 1, 255}
+    def mixes_objects(self) -> bool:
+        """Whether the object seems to be another one of 1, 255 and 65535 in some masks than in others."""
+        return len(self.objects) > 1 and not self.both and set(self.kept.values) <= {0} | ONE_AND_WHITE
 
     def strays(self) -> list[int]:
         """Values that a few pixels of a single mask have, where there are many masks."""
