@@ -1,5 +1,6 @@
-"""PASCAL VOC's XML, one file a picture. Of an object counts what is its own: parts and polygons within it are not read. Objects
-may stand within others; capitals in the names of elements do not matter."""
+"""PASCAL VOC's XML, one file a picture. Of an object counts what is its own: parts and polygons within it are not read.
+
+Objects may stand within other elements, also within objects. Capitals in the names of elements do not matter."""
 
 from __future__ import annotations
 
