@@ -90,7 +90,7 @@ def boxes_of(form: str, images: Path, labels: Path, names: str) -> dict[str, lis
         Path(item.picture).name: [
             (box.name, box.x0 * scale[0], box.y0 * scale[1], box.x1 * scale[0], box.y1 * scale[1])
             for box in item.boxes
-            if not box.fault()  # one of the VOC files is empty; the other forms leave it out
+            if not box.fault(item.relative)  # one of the VOC files is empty; the other forms leave it out
         ]
         for item in read.pictures
     }

@@ -27,7 +27,7 @@ class RawBox:
     def does_not_count(self) -> bool:
         return bool(self.flags & BOX_IGNORED) or self.name.lower() == DONT_CARE
 
-    def fault(self, relative: bool = False) -> str:
+    def fault(self, relative: bool) -> str:
         """Why this is no box, in shares of the picture where it is `relative`, else in pixels; empty where it is one."""
         corners = (self.x0, self.y0, self.x1, self.y1)
         text = ", ".join(f"{value:g}" for value in corners)
