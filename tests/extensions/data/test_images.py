@@ -20,8 +20,8 @@ from digits.extensions.data.source import FileSource, with_roots
 from digits.plugin_host import binding
 from digits.testing.data import DataSourceContract
 from digits.utils.confinement import EVERYWHERE
-from tests.extensions.data.test_recognise import photos
 from tests.ingest import objects
+from tests.plugin_host.test_recognise import photos
 
 
 class PreparedSource(DataSourceContract):

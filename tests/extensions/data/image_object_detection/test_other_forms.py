@@ -73,6 +73,22 @@ def test_csv_columns_that_no_name_stands_over(images: Path, tmp_path: Path) -> N
     assert read(images, tmp_path / "b.csv").boxes == dict.fromkeys(["a0.png", "a1.png"], [(1, 2, 30, 40, 0, 0)])
 
 
+def test_csv_quotes_that_are_not_closed(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text('a1.png,1,2,30,40,dog\na0.png,1,2,30,40,"cat\na1.png,1,2,30,40,dog\n')
+    found = read(images, tmp_path / "b.csv")
+    assert (list(found.boxes), found.classes) == (["a1.png"], ["dog"])
+    assert "over several lines" in found.only("annotation")[1]
+
+
+def test_csv_sizes_that_contradict_each_other(images: Path, tmp_path: Path) -> None:
+    sizes = ["a0.png,200,100", "a0.png,100,50", "a1.png,,", "a1.png,200,100"]
+    lines = "".join(f"{start},dog,1,2,30,40\n" for start in sizes)
+    (tmp_path / "b.csv").write_text(f"filename,width,height,class,xmin,ymin,xmax,ymax\n{lines}")
+    found = read(images, tmp_path / "b.csv")
+    assert found.boxes == {"a0.png": [(1, 2, 30, 40, 0, 0)], "a1.png": [(1, 2, 30, 40, 0, 0)] * 2}
+    assert "100x50 pixels here and 200x100 in a line before" in found.only("annotation")[1]
+
+
 def test_csv_shares_may_be_rounded_beyond_one(images: Path, tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("image,x,y,w,h,class\na0.png,0.7,0.1,0.30000001,0.2,dog\na1.png,-0.0000001,0.1,0.5,0.2,dog\n")
     assert read(images, tmp_path / "b.csv").boxes == {"a0.png": [(140, 10, 200, 30, 0, 0)], "a1.png": [(0, 10, 100, 30, 0, 0)]}
@@ -121,6 +137,18 @@ def test_voc_object_with_several_boxes_is_left_out(images: Path, tmp_path: Path)
     found = read(images, texts(tmp_path / "labels", {"a0.xml": two, "a1.xml": voc("c", (1, 1, 5, 5))}))
     assert list(found.boxes) == ["a1.png"]
     assert "it has several" in found.only("annotation")[1]
+
+
+def test_voc_file_that_names_another_picture(images: Path, tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        f"a{number}.xml": voc("c", (number, 1, 5, 5)).replace("<object>", f"<filename>{name}</filename><object>")
+        for number, name in enumerate(["C:\\x\\a1.png", "elsewhere.png"])
+    }
+    found = read(images, texts(tmp_path / "labels", files))
+    assert [rows[0][0] for rows in found.boxes.values()] == [0, 1]  # by the name of the file
+    place, reason = found.only("note")
+    assert place.endswith("a0.xml")
+    assert "It says that it is of a1.png" in reason
 
 
 # -- COCO and CVAT --------------------------------------------------------------------------------------------------

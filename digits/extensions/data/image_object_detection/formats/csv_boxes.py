@@ -22,6 +22,7 @@ from digits.extensions.data.image_object_detection.formats.csv_columns import FO
 from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request
 from digits.extensions.data.image_object_detection.formats.words import yes_or_no
 from digits.extensions.data.images.frames import size_in
+from digits.extensions.data.images.sizes import NO_SIZE
 
 DESCRIPTIONS = "class-descriptions"  # OpenImages: a machine's name and a person's a line
 LEVELS = 3  # folders above the table that are searched for them
@@ -130,11 +131,18 @@ def _take(cells: list[str], line: int, columns: Columns, width: int, table: Tabl
         return "It names no picture."
     said = found.boxes[name]
     found.first.setdefault(name, (file, line, ",".join(cells)[:100]))
+    if any("\n" in cell for cell in cells):
+        said.refused += 1
+        return "A quote in it goes on over several lines. Close it."
     if any(cells[width:]):
         said.refused += 1
         return f"It has {len(cells)} columns, others have {width}. Put each box on a line, and text with commas between quotes."
     if columns.size:
-        said.size = size_in(*(table.number(cells[place]) if place < len(cells) else None for place in columns.size))
+        size = size_in(*(table.number(cells[place]) if place < len(cells) else None for place in columns.size))
+        if NO_SIZE not in (size, said.size) and size != said.size:
+            said.refused += 1
+            return f"The picture has {size[0]}x{size[1]} pixels here and {said.size[0]}x{said.size[1]} in a line before."
+        said.size = said.size if size == NO_SIZE else size
     frame = [cells[place] for place in columns.frame]
     if not any(frame):
         return ""

@@ -5,6 +5,8 @@ Objects may stand within other elements, also within objects. Capitals in the na
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Collection
 from xml.etree.ElementTree import Element
 
 from digits.errors import DataError
@@ -24,15 +26,20 @@ TURNED = ("cx", "cy", "w", "h", "angle")  # roLabelImg's robndbox, the angle in 
 
 def read(request: Request) -> Reading:
     """Every picture with its boxes; files and objects that cannot be understood are noted."""
-    return Reading(read_each(request, ".xml", lambda picture, file: _boxes(file, request)))
+    names = {os.path.basename(path) for path in request.pictures}
+    return Reading(read_each(request, ".xml", lambda picture, file: _boxes(picture, file, names, request)))
 
 
-def _boxes(file: str, request: Request) -> Boxes:
+def _boxes(picture: str, file: str, names: Collection[str], request: Request) -> Boxes:
     root = xml_root(file, LARGEST_FILE)
     for element in root.iter():
         element.tag = element.tag.lower()
     if root.tag != ROOT:
         raise DataError(f"Its root is <{root.tag}>, not <{ROOT}>.", advice="A file of PASCAL VOC is expected.")
+    named = os.path.basename((root.findtext("filename") or "").strip().replace("\\", "/"))
+    if named in names and named != os.path.basename(picture):
+        reason = f"It says that it is of {named}, but is called as {picture}, for which it is taken. Check which it is of."
+        request.findings.add("note", reason, file, request.stage)
     size = root.find("size")
     found = Boxes() if size is None else Boxes(size=size_in(size.findtext("width"), size.findtext("height")))
     for place, item in enumerate(root.iter("object"), start=1):
