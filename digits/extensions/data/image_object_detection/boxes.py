@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from digits.storage.records.reader import BOX_IGNORED
 
 DONT_CARE = "dontcare"
 OVERSHOOT = 1.0  # pixels that a box may stick out of its picture without being worth a word
+
+
+@lru_cache(maxsize=1024)  # asked for every box
+def is_dont_care(name: str) -> bool:
+    """Whether a class's name says that its boxes do not count: `DontCare` in any capitals, `dont_care`, `don't care`."""
+    return re.sub(r"[\W_]+", "", name).lower() == DONT_CARE
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class RawBox:
 
     @property
     def does_not_count(self) -> bool:
-        return bool(self.flags & BOX_IGNORED) or self.name.lower() == DONT_CARE
+        return bool(self.flags & BOX_IGNORED) or is_dont_care(self.name)
 
     def fault(self, relative: bool) -> str:
         """Why this is no box, in shares of the picture where it is `relative`, else in pixels; empty where it is one."""

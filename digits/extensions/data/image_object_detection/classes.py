@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from digits.errors import DataError
-from digits.extensions.data.image_object_detection.boxes import DONT_CARE, Annotated, RawBox, Reading
+from digits.extensions.data.files.tables import number_of
+from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading, is_dont_care
 from digits.extensions.data.images.findings import Findings
 from digits.utils.values import counted, is_digits
 
@@ -61,7 +62,7 @@ def _listed(text: str, apart: Spellings) -> ClassMap:
         name, _, target = (word.strip() for word in part.partition("="))
         if not name:
             continue
-        if (target or name).lower() == DONT_CARE:
+        if is_dont_care(target or name):
             numbers[name] = NONE
             continue
         alike = [label for label in labels if label.lower() == (target or name).lower()]
@@ -85,7 +86,7 @@ def _found(readings: Iterable[Reading], apart: Spellings) -> ClassMap:
     first: dict[str, int] = {}
     for name in declared + sorted(used - set(declared), key=_order):
         lowered = name.lower()
-        if lowered == DONT_CARE:
+        if is_dont_care(name):
             continue
         if lowered in first and lowered not in apart:
             numbers[name] = first[lowered]
@@ -128,6 +129,7 @@ def _report_joined(classes: ClassMap, readings: Mapping[str, Reading], findings:
     for reading in readings.values():
         for box, _ in _boxes(reading):
             spelled[classes.number(box)][box.name] += 1
+    _report_numbers({name for names in spelled.values() for name in names}, findings)
     for number, names in spelled.items():
         for lowered in {name.lower() for name in names} if number != NONE else ():
             same = [
@@ -136,6 +138,19 @@ def _report_joined(classes: ClassMap, readings: Mapping[str, Reading], findings:
             if len(same) > 1:
                 reason = f"{' and '.join(same)} differ in capitals only: one class. List both as classes to keep both."
                 findings.add("class-names", reason, classes.labels[number])
+
+
+def _report_numbers(names: Iterable[str], findings: Findings) -> None:
+    """One finding for each number that is written in several ways, `1` and `1.0`, which are several classes."""
+    written: dict[float, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        if (number := number_of(name)) is not None:
+            written[number].append(name)
+    for same in written.values():
+        if len(same) > 1:
+            joined = f"{same[-1]}={same[0]}"
+            reason = f"{' and '.join(map(repr, same))} are one number, but different classes. Map one to the other with {joined}."
+            findings.add("class-names", reason, same[0])
 
 
 def _report_unknown(classes: ClassMap, readings: Mapping[str, Reading], findings: Findings) -> None:

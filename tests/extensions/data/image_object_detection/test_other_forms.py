@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.storage.records.reader import BOX_IGNORED
 from tests.extensions.data.image_object_detection.reading import HEIGHT, WIDTH, pictures, read
 from tests.extensions.data.image_object_detection.test_cases import BOX, TWO, boxed, coco, entry, texts, voc, yolo
 
@@ -92,6 +93,25 @@ def test_csv_sizes_that_contradict_each_other(images: Path, tmp_path: Path) -> N
 def test_csv_shares_may_be_rounded_beyond_one(images: Path, tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("image,x,y,w,h,class\na0.png,0.7,0.1,0.30000001,0.2,dog\na1.png,-0.0000001,0.1,0.5,0.2,dog\n")
     assert read(images, tmp_path / "b.csv").boxes == {"a0.png": [(140, 10, 200, 30, 0, 0)], "a1.png": [(0, 10, 100, 30, 0, 0)]}
+
+
+# -- names of classes -----------------------------------------------------------------------------------------------
+
+
+def test_numbers_that_are_written_in_two_ways(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("a0.png,1,2,30,40,1.0\na1.png,1,2,30,40,1\n")
+    found = read(images, tmp_path / "b.csv")
+    assert found.classes == ["1", "1.0"]
+    assert "Map one to the other with 1.0=1." in found.only("class-names")[1]
+    assert read(images, tmp_path / "b.csv", custom_classes="1, 1.0=1").classes == ["1"]
+
+
+@pytest.mark.parametrize("name", ["DontCare", "DONTCARE", "dont_care", "Don't care"])
+def test_what_does_not_count_in_any_spelling(images: Path, tmp_path: Path, name: str) -> None:
+    numbers = "0.00 0 -1.57 80.00 30.00 120.00 70.00 1 1 1 1 1 1 0.10"
+    found = read(images, texts(tmp_path / "labels", {"a0.txt": f"Car {numbers}\n{name} {numbers}", "a1.txt": f"Car {numbers}"}))
+    assert found.classes == ["Car"]
+    assert found.boxes["a0.png"] == [(*BOX, 0, 0), (*BOX, -1, BOX_IGNORED)]
 
 
 # -- shares where pixels are expected -------------------------------------------------------------------------------

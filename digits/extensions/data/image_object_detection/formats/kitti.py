@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from digits.extensions.data.files.tables import number_of
-from digits.extensions.data.image_object_detection.boxes import DONT_CARE, RawBox, Reading
+from digits.extensions.data.image_object_detection.boxes import RawBox, Reading, is_dont_care
 from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request, read_each, shown_line, text_lines
 from digits.storage.records.reader import BOX_IGNORED
 
@@ -35,7 +35,7 @@ def _boxes(file: str, request: Request) -> Boxes:
             found.refused += 1
             request.findings.add("annotation", f"{shown_line(text)}: {FORM} Left out.", file, request.stage, line)
         for name, numbers in read:
-            flags = BOX_IGNORED if name.lower() == DONT_CARE else 0
+            flags = BOX_IGNORED if is_dont_care(name) else 0
             x0, y0, x1, y1 = numbers[3:7]
             found.boxes.append(RawBox(x0, y0, x1, y1, name, flags, line))
     return found
