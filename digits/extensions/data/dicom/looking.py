@@ -42,7 +42,19 @@ def pictures(folder: str, mask_folder: str, allowed: Confinement, findings: Find
             f"{folder} holds no DICOM pictures.{findings.first_of(['skipped'])}",
             advice="Name a folder with DICOM files, at any depth.",
         )
+    _say_units(found.slices, findings)
     return found.slices
+
+
+def _say_units(slices: Sequence[Slice], findings: Findings) -> None:
+    """Note that some grey pictures say how stored values become ones with a unit, and others do not."""
+    grey = [one for one in slices if one.kind is not None and not one.kind.colour]
+    without = [one for one in grey if one.kind is not None and not one.kind.has_units]
+    if 0 < len(without) < len(grey):
+        reason = (
+            f"{len(without)} of {len(grey)} grey pictures have no RescaleSlope and RescaleIntercept, e.g. this one: their values "
+        )
+        findings.add("note", f"{reason}are as they are stored, those of the others in their units.", str(without[0]))
 
 
 def form_of(slices: Sequence[Slice], windowed: bool) -> dict[str, Any]:

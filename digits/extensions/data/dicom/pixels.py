@@ -49,6 +49,7 @@ class Kind:
     eight_bits: bool
     dtype: str
     highest: float = 0.0  # that whole numbers can be
+    has_units: bool = False  # the file says how stored values become ones with a unit
 
 
 @without_remarks()
@@ -61,8 +62,10 @@ def kind_of(header: pydicom.Dataset, frame: int) -> Kind:
     rescale, stored = tables.rescale_of(header, frame), tables.stored_domain(header)
     low, high = rescale.domain(stored) if stored is not None else (0.0, 0.0)
     if stored is None or not rescale.is_whole or high > WIDEST or low < -WIDEST:
-        return Kind(False, False, "float32")
-    return Kind(False, rescale.keeps and low == 0 and bits <= EIGHT_BITS, "uint16" if low >= 0 else "int16", high)
+        return Kind(False, False, "float32", has_units=rescale.is_said)
+    return Kind(
+        False, rescale.keeps and low == 0 and bits <= EIGHT_BITS, "uint16" if low >= 0 else "int16", high, rescale.is_said
+    )
 
 
 @without_remarks()

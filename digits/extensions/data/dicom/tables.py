@@ -39,11 +39,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Rescale:
-    """The modality transformation of a frame (PS3.3 C.11.1): a table, or slope and intercept."""
+    """The modality transformation of a frame (PS3.3 C.11.1): a table, or slope and intercept; `is_said`: the file has one."""
 
     table: Table | None = None
     slope: float = 1.0
     intercept: float = 0.0
+    is_said: bool = False
 
     def values(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Stored values (H, W) in their units, float64; unchanged where nothing is said."""
@@ -71,16 +72,18 @@ class Rescale:
 
 
 def rescale_of(dataset: pydicom.Dataset, frame: int) -> Rescale:
-    """That of a frame's own functional group, else of the shared one, else of the file."""
+    """That of a frame's own functional group, else of the shared one, else of the file. Raises DataError for a slope of 0."""
     group = item(dataset, frame, "PixelValueTransformationSequence")
     for place in (group, dataset):
         if place is None:
             continue
         if place.get("ModalityLUTSequence"):
-            return Rescale(table_of(place.ModalityLUTSequence[0], dataset))
+            return Rescale(table_of(place.ModalityLUTSequence[0], dataset), is_said=True)
         slope, intercept = numbers(place.get("RescaleSlope")), numbers(place.get("RescaleIntercept"))
         if slope and intercept:
-            return Rescale(slope=slope[0], intercept=intercept[0])
+            if slope[0] == 0:
+                raise DataError("Its RescaleSlope is 0, which makes all values one.", advice="Correct the slope.")
+            return Rescale(slope=slope[0], intercept=intercept[0], is_said=True)
     return Rescale()
 
 

@@ -66,6 +66,22 @@ def test_a_picture_in_no_class_folder_is_left_out(tmp_path: Path) -> None:
     assert reasons(found) == ["b.dcm: It lies in no class folder."]
 
 
+def test_files_with_units_beside_files_without(tmp_path: Path) -> None:
+    write(tmp_path / "a.dcm", np.ones((1, 2)), RescaleSlope=1, RescaleIntercept=-1024)
+    write(tmp_path / "b.dcm", np.ones((1, 2)))
+    assert "1 of 2 grey pictures have no RescaleSlope" in "".join(reasons(source(tmp_path)))
+    (tmp_path / "a.dcm").unlink()
+    assert not reasons(source(tmp_path))
+
+
+def test_a_slope_of_zero_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "a.dcm", np.ones((1, 2)), RescaleSlope=0, RescaleIntercept=0)
+    write(tmp_path / "b.dcm", np.ones((1, 2)))
+    found = source(tmp_path)
+    assert [str(entry) for entry in found.itemize_entries("train_db")] == ["b.dcm"]
+    assert "a.dcm: Its RescaleSlope is 0" in "".join(reasons(found))
+
+
 def test_signed_and_unsigned_files_are_of_one_type(tmp_path: Path) -> None:
     """Whatever the values of a slice are: its header says what they may be."""
     write(tmp_path / "a.dcm", np.array([[5]]), BitsStored=12, HighBit=11)
