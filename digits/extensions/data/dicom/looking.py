@@ -51,10 +51,8 @@ def _say_units(slices: Sequence[Slice], findings: Findings) -> None:
     grey = [one for one in slices if one.kind is not None and not one.kind.colour]
     without = [one for one in grey if one.kind is not None and not one.kind.has_units]
     if 0 < len(without) < len(grey):
-        reason = (
-            f"{len(without)} of {len(grey)} grey pictures have no RescaleSlope and RescaleIntercept, e.g. this one: their values "
-        )
-        findings.add("note", f"{reason}are as they are stored, those of the others in their units.", str(without[0]))
+        count = f"{len(without)} of {len(grey)} grey pictures have no RescaleSlope and RescaleIntercept, e.g. this one"
+        findings.add("note", f"{count}: their values are as stored, those of the others in their units.", str(without[0]))
 
 
 def form_of(slices: Sequence[Slice], windowed: bool) -> dict[str, Any]:

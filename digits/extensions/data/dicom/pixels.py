@@ -63,9 +63,8 @@ def kind_of(header: pydicom.Dataset, frame: int) -> Kind:
     low, high = rescale.domain(stored) if stored is not None else (0.0, 0.0)
     if stored is None or not rescale.is_whole or high > WIDEST or low < -WIDEST:
         return Kind(False, False, "float32", has_units=rescale.is_said)
-    return Kind(
-        False, rescale.keeps and low == 0 and bits <= EIGHT_BITS, "uint16" if low >= 0 else "int16", high, rescale.is_said
-    )
+    eight_bits = rescale.keeps and low == 0 and bits <= EIGHT_BITS
+    return Kind(False, eight_bits, "uint16" if low >= 0 else "int16", high, rescale.is_said)
 
 
 @without_remarks()
