@@ -115,8 +115,8 @@ class TestSunnybrook(DataSourceContract):
         entries = source.itemize_entries("train_db")
         missing = [contour for contour in entries if not contour.picture]
         assert len(missing) == 78
-        with pytest.raises(ValueError, match="case SC-HF-I-2 has a contour of picture"):
-            source.encode_entry(missing[0])
+        assert str(missing[0]) == "SC-HF-I-2 47, whose picture is not in the download"
+        assert source.encode_entry(missing[0]) == []
 
 
 DEFAULTS = {"channel_conversion": "L", "picture_size": None, "split_by": "slice", "validation_cases": "", "seed": 0}

@@ -21,7 +21,7 @@ class Contour:
     picture: str
 
     def __str__(self):
-        return f"{self.case} {self.number}"
+        return f"{self.case} {self.number}" + ("" if self.picture else ", whose picture is not in the download")
 
 
 def case_name(text):
