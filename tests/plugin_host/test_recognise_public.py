@@ -218,6 +218,16 @@ def voc_kits(root: Path) -> None:
     text(root / "VOCtest_06-Nov-2007/VOCdevkit/VOC2007/ImageSets/Main/test.txt", "e\nf\n")
 
 
+def scenes(root: Path) -> None:
+    for split, count in (("seg_train", 4), ("seg_test", 2)):
+        photos(root / split / split, *(f"{name}/{split}{number}.jpg" for name in ("forest", "sea") for number in range(count)))
+    photos(root / "seg_pred/seg_pred", "1.jpg", "2.jpg")
+
+
+def face_masks(root: Path) -> None:
+    photos(root, *(f"data/{name}/{name}_{number}.jpg" for name in ("with_mask", "without_mask") for number in range(3)))
+
+
 def low_light(root: Path) -> None:
     for split, count in (("our485", 4), ("eval15", 3)):
         for kind in ("low", "high"):
@@ -255,6 +265,8 @@ SETS: dict[str, tuple[Callable[[Path], None], str, int, dict[str, str]]] = {
         *(voc_kits, "image-object-detection", 6),
         {"test_list_file": "VOCtest_06-Nov-2007/VOCdevkit/VOC2007/ImageSets/Main/test.txt"},
     ),
+    "Intel scenes": (scenes, "image-classification-folder", 12, {"folder_train": "seg_train/seg_train"}),
+    "face masks": (face_masks, "image-classification-folder", 6, {"folder_train": "data"}),
     "LOL": (low_light, "image-processing", 7, {"label_folder": "LOL/our485/high", "validation_label_folder": "LOL/eval15/high"}),
 }
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from digits.extensions.data.files.names import stem
+from digits.extensions.data.files.pairs import base_name
 from digits.extensions.data.recognition.pairs import beside, same_pictures
 from digits.extensions.data.recognition.proposals import Proposal
 from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_label, says_pictures
@@ -21,8 +22,11 @@ def find(tree: Tree) -> Iterator[Proposal]:
     """Of each split the folder whose sub-folders hold most pictures."""
     best: dict[str, tuple[int, int, Folder]] = {}
     visible = set(tree.folders)
+    labelled = _labelled(tree)
     for parent in tree.folders:
-        if parent.is_label or (classes := _classes(tree, parent, visible)) is None:
+        if _are_labels(parent, labelled) or (classes := _classes(tree, parent, visible)) is None:
+            continue
+        if any(_are_labels(folder, labelled) for folder in classes):
             continue
         count = sum(len(folder.below(IMAGE)) for folder in classes)
         split = tree.split_of(parent) or "train"
@@ -47,11 +51,24 @@ def _classes(tree: Tree, parent: Folder, visible: set[Folder]) -> list[Folder] |
     names = {folder.name for folder in found}
     if any(len(names & {one.name for one in folder.folders}) > 1 for folder in filled):  # all once more, one level below
         return None
-    if any(folder.is_label for folder in found) or _are_parts(found) or len(same_pictures(parent)) > 1:
+    if len({says_label(folder.name) for folder in found}) > 1 or _are_parts(found) or len(same_pictures(parent)) > 1:
         return None
     if any(map(_has_labels, (found[0], found[-1]))):
         return None
     return found
+
+
+def _labelled(tree: Tree) -> frozenset[str]:
+    """Names of pictures that do not lie in folders of labels; where there are such."""
+    if not any(folder.is_label for folder in tree.folders):
+        return frozenset()
+    return frozenset(base_name(name) for folder in tree.folders if not folder.is_label for name in folder.names(IMAGE))
+
+
+def _are_labels(folder: Folder, labelled: frozenset[str]) -> bool:
+    """Whether a folder whose name says labels holds some: of the names of pictures elsewhere. `with_mask` may be a class."""
+    names = folder.bases(IMAGE) if folder.is_label else frozenset()
+    return 2 * len(names & labelled) >= len(names) > 0
 
 
 def _are_parts(found: list[Folder]) -> bool:
