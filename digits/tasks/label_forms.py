@@ -20,6 +20,7 @@ from digits.images.palette import class_colours, object_colours
 from digits.storage.records.codec import can_encode
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
 from digits.tasks.base import Task
+from digits.tasks.multi_label import names_in
 
 SHOWN = 8  # numbers or names of a label that are put into words
 FLOAT_BYTES = 4  # floating-point numbers of at least so many bytes hold what a picture or a measurement says
@@ -232,6 +233,8 @@ def words(kind: str, label: np.ndarray, names: Sequence[str]) -> str:
         return "no label"
     if kind == "boxes":
         return "no object" if not len(label) else f"{len(label)} box{'es' if len(label) > 1 else ''}"
+    if kind == "vector" and names:
+        return names_in(label, names)
     if kind in ("index", "vector"):
         return _number_words(kind, label.reshape(-1), names)
     if names and label.shape[0] == 1:

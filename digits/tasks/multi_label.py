@@ -22,6 +22,11 @@ NAMED = 20  # labels that a message names at most
 NONE = "none of them"
 
 
+def names_in(label: np.ndarray, names: Sequence[str]) -> str:
+    """The names of the classes that a label (K,), 0 or 1 each, has."""
+    return ", ".join(name for name, value in zip(names, label.ravel(), strict=False) if value > 0) or NONE
+
+
 class MultiLabel(Task):
     """A label is a vector (K,) of 0 and 1, an output a probability for each class by itself (sigmoid of a score)."""
 
@@ -101,7 +106,7 @@ class MultiLabel(Task):
 
     def describe_label(self, label: np.ndarray, labels: Labels) -> str:
         """The names of its classes; the label is (K,), 0 or 1 each."""
-        return ", ".join(name for name, value in zip(labels.class_labels, label.ravel(), strict=False) if value > 0) or NONE
+        return names_in(label, labels.class_labels)
 
     def describe_output(
         self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None

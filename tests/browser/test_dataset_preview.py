@@ -34,6 +34,29 @@ def test_from_a_typed_folder_to_the_charts_of_its_boxes(page: Page, context: Bro
     expect(page.get_by_text("Images without an object")).to_be_visible()
 
 
+def test_the_list_of_folders_does_not_lie_over_the_answer(
+    page: Page, context: BrowserContext, live_server: RunningServer
+) -> None:
+    name_yourself(context, live_server)
+    data = live_server.jobs_dir.parent / "pets"
+    objects.pictures(data / "images")
+    objects.yolo(data / "labels")
+    (data / "images/a.png").write_bytes((data / "images/a.png").read_bytes()[:-200])
+    page.goto(f"{live_server.url}/datasets/images/classification/new")
+    page.locator(".recognise summary").click()
+    folder = page.get_by_role("combobox", name="Folder", exact=True)
+    folder.press_sequentially(f"{data}/")
+    expect(page.get_by_role("option", name=f"{data}/images/")).to_be_visible()
+    folder.press("Enter")
+    proposals = page.locator(".proposals li")
+    expect(proposals.first).to_have_class("likeliest")
+    expect(proposals.first).to_contain_text("4 records")
+    expect(page.locator(".recognise .suggestions")).to_be_hidden()
+    proposals.get_by_role("link", name="Object detection (YOLO").click()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("[data-preview-answer]")).to_contain_text("1 of the 4 samples tried could not be read: a.png.")
+
+
 def test_a_preview_that_cannot_be_says_why(page: Page, context: BrowserContext, live_server: RunningServer) -> None:
     name_yourself(context, live_server)
     page.goto(f"{live_server.url}/datasets/generic/new/image-object-detection")

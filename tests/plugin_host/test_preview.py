@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from digits.config import Settings
 from digits.service import Service
 from digits.web.app import create_app
 from tests.ingest.making import picture, run_job
+from tests.journeys.forms import form_of
 from tests.plugin_host.hosts import running_host
+from tests.plugin_host.packages import add_package, data_source
 
 CREATE = "/datasets/generic/create/{}.json"
 
@@ -38,10 +41,32 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+SCANS = """
+@staticmethod
+def get_dataset_template(form):
+    return "{{ form.count }}{{ form.whole }}{{ form.turned }}{{ form.sizes }}", {"form": form}
+
+@staticmethod
+def recognise(folder):
+    values = {"count": 7, "whole": False, "turned": True, "sizes": [3, 5]}
+    return [{"values": values, "records": 7}] if folder.endswith("scans") else []
+"""
+BOXES = """    whole = wtforms.BooleanField("Whole", default=True)
+    turned = wtforms.BooleanField("Turned")
+    sizes = forms.MultiIntegerField("Sizes")
+"""
+
+
 @pytest.fixture(scope="module")
 def service(place: Path) -> Iterator[Service]:
     service = Service.open(Settings(jobs_dir=str(place / "jobs"), auth=False, data_dirs=str(place / "data")))
-    with running_host(service, place):
+    add_package(
+        place / "site",
+        "scans",
+        "from digits.utils import forms\n" + data_source("scans", SCANS, textwrap.dedent(BOXES)),
+        data="Data",
+    )
+    with running_host(service, place, place / "site"):
         yield service
     service.close()
 
@@ -51,6 +76,13 @@ def client(service: Service) -> FlaskClient:
     client = create_app(service).test_client()
     client.post("/login", data={"username": "digits-testsuite"})
     return client
+
+
+def filled(client: FlaskClient, address: str) -> dict[str, list[str]]:
+    """What the form at an address sends as it is."""
+    page = client.get(address)
+    assert page.status_code == 200, page.text
+    return form_of(page.text, "dataset_name").sent()
 
 
 def values(place: Path) -> dict[str, str]:
@@ -73,6 +105,40 @@ def test_folders_whose_names_are_no_utf8_are_proposed(client: FlaskClient, place
     shutil.rmtree(odd.parent)
     assert found[0]["extension"] == "image-segmentation"
     assert "caf%E9%2Fmasks" in found[0]["address"]
+
+
+def test_links_carry_every_value_into_the_form(client: FlaskClient, place: Path) -> None:
+    table = place / "data/table"
+    (table / "pictures").mkdir(parents=True)
+    for number in range(8):
+        picture(number).save(table / "pictures" / f"{number}.png")
+    (table / "train.csv").write_text(
+        "id,label\n" + "".join(f"{number},{'cat' if number % 2 else 'dog'}\n" for number in range(8))
+    )
+    for split, name in [(split, name) for split in ("train", "val") for name in ("cat", "dog")]:
+        (place / "data/pets" / split / name).mkdir(parents=True)
+        for number in range(2):
+            picture(number).save(place / "data/pets" / split / name / f"{name}{number}.png")
+    seen = {}
+    for folder in ("table", "pets"):
+        found = client.get(f"/datasets/generic/recognise.json?folder={place / 'data' / folder}").get_json()["proposals"][0]
+        seen[found["extension"]] = found["values"]
+        sent = filled(client, found["address"])
+        for name, value in found["values"].items():
+            assert sent.get(name, []) == ([] if value is False else ["y"] if value is True else [str(value)]), name
+    assert seen["image-classification-textfile"]["textfile_use_val"] is False  # otherwise ticked
+    assert seen["image-classification-folder"]["has_val_folder"] is True
+
+
+def test_links_untick_boxes_and_carry_lists_to_plugins(client: FlaskClient, place: Path) -> None:
+    (place / "data/scans").mkdir()
+    proposal = client.get(f"/datasets/generic/recognise.json?folder={place / 'data/scans'}").get_json()["proposals"][0]
+    assert (proposal["extension"], proposal["records"]) == ("scans", 7)
+    sent = filled(client, proposal["address"])
+    assert sent["count"] == ["7"]
+    assert "whole" not in sent
+    assert sent["turned"] == ["y"]
+    assert sent["sizes"] == ["3, 5"]
 
 
 def test_folders_elsewhere_are_refused(client: FlaskClient) -> None:

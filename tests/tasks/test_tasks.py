@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from digits import tasks
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest
 from digits.tasks import Labels, Task
+from digits.tasks.label_forms import words
 from digits.testing.tasks import TaskContract
 
 
@@ -35,6 +37,12 @@ class TestImageToImage(TaskContract):
 
 class TestMultiLabel(TaskContract):
     task: ClassVar[Task] = tasks.get("multi_label")
+
+    def test_a_label_is_the_names_of_its_classes(self) -> None:
+        names = ("cat", "dog", "indoors")
+        assert words("vector", np.array([1, 0, 1], np.float32), names) == "cat, indoors"
+        assert words("vector", np.zeros(3, np.float32), names) == "none of them"
+        assert words("vector", np.array([1.5, 0]), ()) == "1.5, 0"
 
     def test_thresholds_are_one_for_all_or_one_for_each(self) -> None:
         names = ("cat", "dog", "indoors")

@@ -217,9 +217,9 @@ def _addresses(source: Source) -> dict[str, str]:
 
 
 def _address_of(proposal: Mapping[str, Any]) -> str:
-    """The form, filled in with what is proposed. A box is sent as `true` or `false`: every other text ticks a plugin's box."""
+    """The form, filled in with what is proposed. A box is `y` or `false`: every other text ticks a plugin's box too."""
     values = {name: value for name, value in proposal["values"].items() if value is not None}
-    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    texts = {name: ("y" if value else "false") if isinstance(value, bool) else value for name, value in values.items()}
     extension_id = proposal["extension"]
     if extension_id in CLASSIFICATION.values():
         page = url_for("datasets.new")

@@ -34,11 +34,10 @@ class DatasetForm(RegressionForm):
     value_kind: ClassVar[Any] = None  # type: ignore[misc]
     label_source = forms.SelectField(
         "Labels come from",
-        choices=[
-            ("table", "A CSV file: columns of 0 and 1, or names such as cat;indoors"),
-            ("folders", "A folder for each label: a picture of one name in several folders has several labels"),
-        ],
+        choices=[("table", "A CSV file"), ("folders", "A folder for each label")],
         default="table",
+        tooltip="The file has columns of 0 and 1, or of names such as cat;indoors. A picture of one name in several folders has "
+        "several labels.",
     )
     values_file = forms.StringField(
         "CSV file",

@@ -241,6 +241,9 @@ function start() {
   for (const { dataset: { check: name = "" } } of all("[data-check]", form)) {
     if (text(name) && !control(name).matches(".is-invalid")) checkFolder(name);
   }
+  for (const { dataset: { checkList: name = "" } } of all("[data-check-list]", form)) {
+    if (text(name) && !control(name).matches(".is-invalid")) checkList(name);
+  }
   box("[data-example-card]").hidden = !resized;
   if (resized) showExample();
 }

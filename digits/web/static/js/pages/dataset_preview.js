@@ -185,9 +185,9 @@ function proposals(list) {
   const items = list.map(({ address, title, reason, records, complete }, i) =>
     el(
       "li",
-      { class: !i && list.length > 1 && "likeliest" },
+      { class: !i && "likeliest" },
       el("a", { href: address, class: `btn btn-sm ${i ? "btn-outline-secondary" : "btn-primary"}` }, title),
-      el("span", {}, records ? el("strong", {}, counted(records, "record", complete)) : false, records ? " " : false, reason),
+      el("span", {}, records ? el("strong", {}, counted(records, "record", complete)) : "", records ? " · " : "", reason),
     )
   );
   return el("ul", { class: "proposals" }, ...items);
