@@ -21,24 +21,31 @@ def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str]]]:
 
 def tree(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """The same with the names of the folders in each, which come later; one that is taken out of that list does not."""
+    return ((root, folders, names) for root, folders, names, _ in _look(folder))
+
+
+def _look(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str], list[str]]]:
+    """The same with the names of what is neither file nor folder."""
     seen: set[tuple[int, int]] = set()
     waiting = [os.fspath(folder)]
     while waiting:
         root = waiting.pop()
         if _first_visit(root, seen):
-            folders, names = _entries(root)
-            yield root, folders, names
+            folders, names, special = _entries(root)
+            yield root, folders, names, special
             waiting += [os.path.join(root, name) for name in reversed(folders)]
 
 
 def pictures_below(folder: str | os.PathLike[str], others: Counter[str] | None = None) -> Iterator[str]:
     """Paths of all pictures below a folder, in a fixed order; files of other endings are counted in `others`, by ending."""
-    for root, names in walk(folder):
+    for root, _, names, special in _look(folder):
         for name in names:
             if is_image_file(name):
                 yield os.path.join(root, name)
             elif others is not None:
                 others[os.path.splitext(name)[1].lower()] += 1
+        if others is not None:
+            others.update(f"{os.path.splitext(name)[1].lower()} that is a pipe or device" for name in special)
 
 
 def files_with(folder: str, endings: tuple[str, ...], may_read: MayRead, most: int = 0) -> list[str]:
@@ -74,8 +81,8 @@ def kind_of(entry: os.DirEntry[str]) -> str:
     return FILE if entry.is_symlink() and not os.path.exists(entry.path) else ""
 
 
-def _entries(folder: str) -> tuple[list[str], list[str]]:
-    """Names of the folders and files in a folder, sorted, without hidden ones; none where it cannot be read."""
+def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Names of folders, files and others in a folder, sorted, without hidden ones; none where it cannot be read."""
     found: dict[str, list[str]] = {FOLDER: [], FILE: [], "": []}
     try:
         with os.scandir(folder) as entries:
@@ -83,8 +90,8 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
                 if not is_hidden(entry.name):
                     found[kind_of(entry)].append(entry.name)
     except OSError:
-        return [], []
-    return sorted(found[FOLDER]), sorted(found[FILE])
+        return [], [], []
+    return sorted(found[FOLDER]), sorted(found[FILE]), found[""]
 
 
 def _first_visit(root: str, seen: set[tuple[int, int]]) -> bool:
