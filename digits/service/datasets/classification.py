@@ -15,6 +15,7 @@ from digits import tasks
 from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import Resources
 from digits.errors import FormErrors
+from digits.extensions.data.files.tables import is_table_file
 from digits.extensions.data.files.text import lines_of
 from digits.service import Service
 from digits.service.datasets import folder_checks
@@ -281,7 +282,7 @@ def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Fou
 def _is_table(service: Service, form: ClassificationDatasetForm) -> bool:
     """Whether the training list is a table, which may name the classes itself."""
     try:
-        return folder_checks.is_table_file(_list_file(service, form, form.list_field("train_images")))
+        return is_table_file(_list_file(service, form, form.list_field("train_images")))
     except FormErrors:
         return False
 

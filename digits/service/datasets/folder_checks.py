@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from dataclasses import asdict, dataclass, field
@@ -12,16 +11,16 @@ from typing import Any
 
 from digits.errors import FormErrors
 from digits.extensions.data.files.listing import walk
+from digits.extensions.data.files.tables import is_table_file
 from digits.extensions.data.files.text import lines_naming_files
 from digits.service import Service
 from digits.service.files.confine import readable_folder
-from digits.utils.names import PICTURE_SUFFIXES, class_name, is_address, is_hidden, is_image_file, is_table, labelled_line
+from digits.utils.names import PICTURE_SUFFIXES, class_name, is_address, is_hidden, is_image_file, labelled_line
 from digits.utils.values import counted
 
 SCAN_SECONDS = 1.5
 MAX_CLASSES_LISTED = 1000
 LIST_LINES = 200_000
-TABLE_LINES = 100  # that tell a table from a list of paths
 Errors = dict[str, list[str]]
 
 
@@ -73,12 +72,6 @@ class ListScan:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def is_table_file(path: Path) -> bool:
-    """Whether a list of pictures is a table, such as `id,label` a line."""
-    with contextlib.closing(lines_naming_files(path)) as lines:
-        return is_table(islice(lines, TABLE_LINES))
 
 
 def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,14 +19,14 @@ from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.classification.table import ClassTable, read_classes
 from digits.extensions.data.files.listing import pictures_below
 from digits.extensions.data.files.names import FileNames, on_disk
+from digits.extensions.data.files.tables import is_table_file
 from digits.extensions.data.files.text import lines_naming_files
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.source import Options, ReportProblem
-from digits.utils.names import is_address, is_table, labelled_line
+from digits.utils.names import is_address, labelled_line
 
 SHORT = {TRAIN_DB: "train", VAL_DB: "val", TEST_DB: "test"}
 GRAMMAR = "Expected is a path, a space and the number of a class on each line, e.g. `cats/1.jpg 0`."
-TABLE_LINES = 100  # that tell a table from a list of paths
 LISTED_LINES = 1000  # bad lines that are named; the others are counted
 
 
@@ -117,7 +116,7 @@ class TextFileIngestion(ClassificationSource):
     def _table(self, stage: str, findings: Findings) -> ClassTable | None:
         """The table of a stage; None where its file is a list of paths."""
         source = self._file(f"{SHORT[stage]}_images")
-        if not is_table(islice(lines_naming_files(source), TABLE_LINES)):
+        if not is_table_file(source):
             return None
         base, allowed = self._base(source, stage), self.confinement()
         pictures = [path for path in pictures_below(base) if allowed.allows(path)]

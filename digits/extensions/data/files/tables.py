@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from digits.errors import DataError
-from digits.extensions.data.files.text import read_text
-from digits.utils.names import DELIMITERS
+from digits.extensions.data.files.text import lines_naming_files, read_text
+from digits.utils.names import DELIMITERS, is_table
 
+TABLE_LINES = 100  # that tell a table from a list of paths
 QUOTED = re.compile(r'"[^"]*"')
 WITH_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")  # 1,5 or 1.234,5
 
@@ -44,6 +48,12 @@ def read_table(path: str, most: int = 0) -> Table:
     first = QUOTED.sub("", text.lstrip("\r\n").partition("\n")[0])
     delimiter = max(DELIMITERS, key=first.count)
     return Table(_rows(path, text, delimiter), delimiter)
+
+
+def is_table_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a list of pictures is a table, such as `id,label` a line. Raises DataError."""
+    with closing(lines_naming_files(path)) as lines:
+        return is_table(islice(lines, TABLE_LINES))
 
 
 def read_rows(path: str, most: int = 0) -> Iterator[tuple[int, list[str]]]:
