@@ -7,10 +7,10 @@ height are those of the picture.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from digits.errors import DataError
+from digits.extensions.data.files.columns import plain
 from digits.extensions.data.files.tables import number_of
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
@@ -41,11 +41,6 @@ FLAGS = {
 }
 FORM = "Expected is image, left, top, right, bottom, class."
 USUAL = ("image", "xmin", "ymin", "xmax", "ymax", "class")
-
-
-def plain(name: str) -> str:
-    """A column's name without capitals and without what is neither letter nor digit."""
-    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def is_header(cells: Sequence[str]) -> bool:
