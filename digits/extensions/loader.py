@@ -24,6 +24,7 @@ from digits.extensions import data, view
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.journal import ImportJournal
 from digits.extensions.view.interface import VisualizationInterface
+from digits.utils.time_limits import within
 
 IMPORT_SECONDS = 30.0
 STILL_IMPORTED = "It is being imported, or waits for others that are. Look again in a moment."
@@ -176,14 +177,11 @@ def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
         return _load(row, entry_point)
     if _journal.is_refused(entry_point.value):
         return replace(row, error=CRASHED.format(entry_point.value))
-    result: list[Extension] = []
-    thread = threading.Thread(target=lambda: result.append(_load(row, entry_point)), daemon=True, name=f"import {row.id}")
-    with _journal.importing(entry_point.value):
-        thread.start()
-        thread.join(IMPORT_SECONDS)
-    if not result:
-        return replace(row, error=f"Importing {entry_point.value} did not end within {IMPORT_SECONDS:.0f} seconds.")
-    return result[0]
+    try:
+        with _journal.importing(entry_point.value):
+            return within(IMPORT_SECONDS, lambda: _load(row, entry_point), f"Importing {entry_point.value}")
+    except TimeoutError as error:
+        return replace(row, error=str(error))
 
 
 def _load(row: Extension, entry_point: metadata.EntryPoint) -> Extension:

@@ -19,12 +19,14 @@ from digits.extensions.data.recognition.sizes import with_size
 from digits.extensions.data.source import FileSource, with_roots
 from digits.ingest.encode import samples_of
 from digits.ingest.source import entries_of
+from digits.utils.time_limits import within
 
 MOST = 8  # proposals
 ALL_SECONDS = 8.0
 PICTURES = 200  # that a source gets to see
 ENCODED = 3
 SECONDS = 3.0  # for one proposal; what takes longer is believed
+STOP_SECONDS = 2.0  # more, for one that looks at the clock itself
 LARGEST = 32 << 20  # bytes; a proposal with a larger file is believed
 
 
@@ -47,10 +49,14 @@ def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> st
     try:
         extension = loader.get("data", proposal.extension)
         values = {name: 0 if "_pct_" in name else value for name, value in proposal.values.items()}  # what is tried is all there
-        source = userdata.build(extension.cls, with_roots(extension.cls, values, allowed_roots))
-        with tempfile.TemporaryDirectory(prefix="digits-recognise-") as folder:
-            return _tried(source, Path(folder), extension.title, ends)
-    except JobStopped:
+
+        def trial() -> str:
+            source = userdata.build(extension.cls, with_roots(extension.cls, values, allowed_roots))
+            with tempfile.TemporaryDirectory(prefix="digits-recognise-") as folder:
+                return _tried(source, Path(folder), extension.title, ends)
+
+        return within(ends - time.monotonic() + STOP_SECONDS, trial, f"A trial of {extension.id}")
+    except (JobStopped, TimeoutError):
         return ""
     except (Exception, SystemExit) as error:  # a source may raise anything
         return str(error) or type(error).__name__

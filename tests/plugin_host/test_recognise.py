@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 from PIL import Image
 
 from digits.errors import DataError
+from digits.extensions.data import recognition
 from digits.extensions.data.dicom import DataIngestion as DicomSource
 from digits.extensions.data.recognition import Proposal
+from digits.plugin_host import recognise as trials
 from digits.plugin_host.recognise import recognise
 from digits.utils.confinement import EVERYWHERE
 from tests.extensions.data.test_dicom import write
@@ -287,6 +291,30 @@ def test_a_plugin_that_fails_does_no_harm(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(DicomSource, "recognise", staticmethod(broken))
     assert best(tmp_path).extension == "image-classification-folder"
+
+
+def test_a_plugin_that_never_answers_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folder(tmp_path, {"cat": 2, "dog": 2})
+    os.mkfifo(tmp_path / "table.scan")
+
+    def waiting(folder: str) -> list[dict[str, Any]]:
+        return [{"values": {"text": path.read_text()}, "records": 1} for path in Path(folder).glob("*.scan")]
+
+    monkeypatch.setattr(DicomSource, "recognise", staticmethod(waiting))
+    monkeypatch.setattr(recognition, "PLUGIN_SECONDS", 0.2)
+    assert best(tmp_path).extension == "image-classification-folder"
+
+
+def test_a_source_whose_trial_never_ends_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(DicomSource, "recognise", staticmethod(lambda folder: [{"values": {}, "records": 3, "reason": "Scans."}]))
+    monkeypatch.setattr(DicomSource, "__init__", lambda self, *given, **options: ended.wait())
+    monkeypatch.setattr(trials, "SECONDS", 0.1)
+    monkeypatch.setattr(trials, "STOP_SECONDS", 0.1)
+    try:
+        assert [one.extension for one in recognise(str(tmp_path), EVERYWHERE)] == ["image-dicom"]
+    finally:
+        ended.set()
 
 
 def test_dicom_folders(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class DataIngestion(DataIngestionInterface):
     def recognise(folder):
         """Tables of a class and a text a line: the largest of each split."""
         found = {}
-        for path in sorted(Path(folder).glob("**/*.csv"))[:MOST_TABLES]:
+        for path in sorted(path for path in Path(folder).glob("**/*.csv") if path.is_file())[:MOST_TABLES]:
             if path.stat().st_size > LARGEST_TABLE or not holds_texts(path):
                 continue
             split = next((split for word, split in SPLIT_WORDS.items() if word in path.stem.lower()), "train")

@@ -6,8 +6,10 @@ guess, which `digits.plugin_host.recognise` tries and a person confirms.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from digits.errors import DataError, DigitsError
 from digits.extensions import loader
@@ -15,9 +17,11 @@ from digits.extensions.data.recognition import boxes, classes, pairs, tables
 from digits.extensions.data.recognition.proposals import Proposal
 from digits.extensions.data.recognition.tree import Tree, look
 from digits.utils.confinement import Confinement
+from digits.utils.time_limits import within
 
 __all__ = ["Proposal", "candidates"]
 
+PLUGIN_SECONDS = 5.0  # for what one source says of a folder
 FINDERS: tuple[Callable[[Tree], Iterator[Proposal]], ...] = (boxes.find, *pairs.FINDERS, classes.find, tables.find)
 
 
@@ -42,11 +46,16 @@ def _of_plugins(folder: str) -> Iterator[Proposal]:
     """What the sources say that look at folders themselves."""
     for extension in loader.all_extensions("data"):
         try:
-            for found in extension.cls.recognise(folder):
+            answer = within(PLUGIN_SECONDS, functools.partial(_asked, extension.cls, folder), f"recognise() of {extension.id}")
+            for found in answer:
                 values, reason = dict(found["values"]), str(found.get("reason", ""))
                 yield Proposal(extension.id, str(found.get("title") or extension.title), reason, values, int(found["records"]))
-        except (Exception, SystemExit):  # a plugin may raise anything: it does not take part then
+        except (Exception, SystemExit):  # a plugin may raise anything, or never answer: it does not take part then
             continue
+
+
+def _asked(source: Any, folder: str) -> list[dict[str, Any]]:
+    return list(source.recognise(folder))
 
 
 def _distinct(proposals: Sequence[Proposal]) -> list[Proposal]:
