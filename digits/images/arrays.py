@@ -1,4 +1,4 @@
-"""Arrays of pictures: channels and sizes of what is no 8-bit grey or RGB (values keep their type), and which make one batch."""
+"""Arrays of pictures: channels, sizes and types of what is no 8-bit grey or RGB, and which make one batch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from digits.errors import LoadImageError
 from digits.utils.resizing import as_type, fitted
 
+FLOAT_BYTES = 4  # floating-point numbers of at least so many bytes hold what a picture or a measurement says
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
 
 
@@ -28,6 +29,13 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
     if found >= 3 and channels == 1 and found <= 4:
         return as_type(array[:, :, :3] @ LUMA, array.dtype)[:, :, np.newaxis]
     raise LoadImageError(f"It has {found} channels, {channels} are needed.", advice="Choose colour `as in the source`.")
+
+
+def becomes(dtype: np.dtype, wanted: np.dtype) -> bool:
+    """Whether values of one type keep their meaning in another: in a wider one, and in floating-point numbers of 32 bits or
+    more."""
+    floats = dtype.kind == wanted.kind == "f" and wanted.itemsize >= FLOAT_BYTES
+    return floats or bool(np.can_cast(dtype, wanted, "safe"))
 
 
 def groups_of_shape(arrays: Iterable[np.ndarray]) -> list[list[int]]:

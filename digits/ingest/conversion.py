@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from digits.errors import Misfit
-from digits.images.arrays import with_channels
-from digits.tasks.label_forms import as_dtype, becomes, misfit
+from digits.images.arrays import becomes, with_channels
+from digits.tasks.label_forms import as_dtype, misfit
 
 GREY, RGB = 1, 3
 AXES = ("number of channels", "height", "width")

@@ -16,6 +16,7 @@ import numpy as np
 
 from digits.domain.datasets import DatasetSpec, RecordMeta
 from digits.errors import Misfit
+from digits.images.arrays import becomes
 from digits.images.palette import class_colours, object_colours
 from digits.storage.records.codec import can_encode
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED
@@ -23,7 +24,6 @@ from digits.tasks.base import Task
 from digits.tasks.multi_label import names_in
 
 SHOWN = 8  # numbers or names of a label that are put into words
-FLOAT_BYTES = 4  # floating-point numbers of at least so many bytes hold what a picture or a measurement says
 LARGEST_INDEX = 2**63 - 1
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def stored_label(kind: str, array: np.ndarray, meta: RecordMeta, plugin: str, en
 
 class LabelFacts(NamedTuple):
     """What tells how a label is stored: its kind, as `label_array` gives it, shape and type; whether it is one whole number, and
-    whether it is an array of its feature's height and width."""
+    whether it is an array with one number for each pixel of its feature."""
 
     kind: str
     shape: tuple[int, ...]
@@ -95,7 +95,7 @@ def facts_of(kind: str, array: np.ndarray, feature_shape: tuple[int, ...], has_c
     """Of what `label_array` gave: boxes (n,), one number of any shape, or (C, H, W); `feature_shape` is (C, H, W)."""
     is_whole = kind == "index" and _is_whole(array, has_classes)
     shape = (array.size,) if kind == "vector" else tuple(array.shape)
-    return LabelFacts(kind, shape, array.dtype, is_whole, kind == "array" and shape[-2:] == tuple(feature_shape[-2:]))
+    return LabelFacts(kind, shape, array.dtype, is_whole, kind == "array" and shape == (1, *feature_shape[-2:]))
 
 
 def label_fields(samples: Sequence[LabelFacts], spec: DatasetSpec, same_shape: bool, has_classes: bool) -> dict[str, Any]:
@@ -315,13 +315,6 @@ def as_dtype(array: np.ndarray, dtype: np.dtype, what: str, plugin: str, entry: 
         found = f"the {what} has the type {array.dtype}, those of most {dtype}"
         raise misfit(plugin, entry, found, f"Encode all alike, as {dtype}.")
     return _in_range(array, dtype, what, plugin, entry)
-
-
-def becomes(dtype: np.dtype, wanted: np.dtype) -> bool:
-    """Whether values of one type keep their meaning in another: in a wider one, and in floating-point numbers of 32 bits or
-    more."""
-    floats = dtype.kind == wanted.kind == "f" and wanted.itemsize >= FLOAT_BYTES
-    return floats or bool(np.can_cast(dtype, wanted, "safe"))
 
 
 def _in_range(array: np.ndarray, dtype: np.dtype, what: str, plugin: str, entry: str) -> np.ndarray:
