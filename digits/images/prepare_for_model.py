@@ -8,6 +8,7 @@ network that was trained on `jpg` records gets every picture through the same co
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from PIL import Image
 
-from digits.errors import DataError
-from digits.images.arrays import resize_array, with_channels
+from digits.errors import DataError, LoadImageError
+from digits.images.arrays import becomes, resize_array, with_channels
 from digits.images.place import FILLS, Origin, fill_of
 from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.storage.records.codec import as_stored, encoding_of
@@ -36,8 +38,9 @@ class Preparer:
     """Makes features (C, H, W) of picture files: call it with a path or the bytes of a file.
 
     With `dont_resize` the picture keeps its size; its channels are brought to those of the data set all the same. A picture
-    that keeps its size but is smaller than the network's input is enlarged. A call raises LoadImageError for what cannot be
-    read, DataError for what does not fit.
+    that keeps its size but is smaller than the network's input is enlarged. Where a plugin made the records, nobody knows how it
+    read its files: a picture of another type than theirs is given it with its values unscaled, as an entry among theirs would be.
+    A call raises LoadImageError for what cannot be read, DataError for what does not fit.
     """
 
     def __init__(self, meta: Mapping[str, Any], *, dont_resize: bool = False) -> None:
@@ -47,16 +50,32 @@ class Preparer:
         if dont_resize:
             self._preparation = replace(self._preparation, keep_size=True, padding=(0, 0))
         self._encoding = encoding_of(meta.get("image") or {})
+        self._converts = "dtype" not in (meta.get("image") or {})
+        self._dtype = np.dtype(np.uint8 if self._preparation.dtype == EIGHT_BIT else self._preparation.dtype)
 
     def __call__(self, source: Path | str | bytes) -> np.ndarray:
         return self.with_origin(source)[0]
 
     def with_origin(self, source: Path | str | bytes) -> tuple[np.ndarray, Origin]:
         """The feature (C, H, W), and where it comes from in the picture as it is looked at (turned as its EXIF tag says)."""
-        picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else _values(source)
+        picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else self._wide(source)
         width, height = (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
         preparation = self._for_size(width, height)
-        return as_stored(preparation.feature(picture), *self._encoding), preparation.origin(width, height)
+        if not isinstance(picture, np.ndarray):
+            preparation = replace(preparation, dtype=EIGHT_BIT)
+        feature = as_stored(preparation.feature(picture), *self._encoding)
+        return feature.astype(self._dtype, copy=False), preparation.origin(width, height)
+
+    def _wide(self, source: Path | str | bytes) -> np.ndarray | Image.Image:
+        """What is no 8-bit grey or RGB, or is to become records of another type: values (H, W) or (H, W, C), a picture where 8
+        bits hold it."""
+        values = _values(source)
+        if not self._converts or values.dtype == self._dtype or not becomes(values.dtype, self._dtype):
+            return values
+        if values.dtype == np.uint8 and self._preparation.channels in (1, 3):
+            with contextlib.suppress(LoadImageError):  # an array in a file, which no program shows
+                return load_image(source)
+        return values.astype(self._dtype)
 
     def _for_size(self, width: int, height: int) -> Preparation:
         """The preparation of a picture of a size: one that is smaller than what the network takes is enlarged."""
@@ -69,10 +88,15 @@ class Preparer:
         return replace(own, keep_size=False, resize_mode="squash", width=size[0], height=size[1])
 
 
-def check_feature(feature: np.ndarray, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
-    """`feature` (C, H, W) itself when the network can take it. Raises DataError saying what does not fit."""
+def check_feature(
+    feature: np.ndarray, meta: Mapping[str, Any], *, dont_resize: bool = False, as_given: bool = False
+) -> np.ndarray:
+    """`feature` (C, H, W) itself when the network can take it; `as_given`: whether it can is for the network to say. Raises
+    DataError saying what does not fit."""
     wanted = tuple(int(n) for n in meta["input_shape"])
     stored = tuple(int(n) for n in meta.get("stored_shape") or wanted)
+    if as_given and feature.ndim == 3:
+        return feature
     if feature.ndim != 3 or feature.shape[0] != wanted[0]:
         raise DataError(f"The picture has the shape {feature.shape}; (C, H, W) with {wanted[0]} channel(s) is needed.")
     any_size = dont_resize or _preparation(meta).keep_size or not meta.get("one_size", True)

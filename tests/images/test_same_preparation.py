@@ -20,6 +20,7 @@ from PIL import Image
 
 from digits.engines.pytorch.inputs import Inputs
 from digits.engines.training.preprocessing import Preprocessing
+from digits.errors import LoadImageError
 from digits.images.place import NOISE, ZERO, fill_of
 from digits.images.prepare import Preparation, dtype_word
 from digits.images.prepare_for_model import Fitting, Preparer
@@ -181,6 +182,33 @@ def test_wide_pictures_too(tmp_path: Path, mode: str) -> None:
     run = run_job(make_job(tmp_path / "jobs", "image-processing", values))
     assert run.reader().meta.feature_dtype == "uint16"
     check_all(run, meta_of(run))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "float32", "uint16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_records_of_a_plugin_take_pictures_in_their_own_type(tmp_path: Path, dtype: str, channels: int) -> None:
+    """Nobody knows how the plugin read its files: values stay what 8 bits hold, and grey, palette and colour all do."""
+    shape = [channels, HEIGHT, WIDTH]
+    meta = {"input_shape": shape, "stored_shape": shape, "preparation": {"dtype": dtype}, "image": {"feature_encoding": "none"}}
+    plain = {**meta, "preparation": {"dtype": "uint8"}}
+    for name, mode in (("colour", "RGB"), ("grey", "L"), ("palette", "P"), ("clear", "RGBA")):
+        path = tmp_path / f"{name}.png"
+        picture(1, (31, 47)).convert(mode).save(path)
+        found, wanted = Preparer(meta)(path), Preparer(plain)(path)
+        assert found.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(Preparer(meta)(path.read_bytes()), found)
+        np.testing.assert_array_equal(read_feature(path, meta), found)
+    own = np.arange(HEIGHT * WIDTH * channels).reshape(HEIGHT, WIDTH, channels).astype(dtype)
+    np.save(tmp_path / "own.npy", own)
+    np.testing.assert_array_equal(Preparer(meta)(tmp_path / "own.npy"), own.transpose(2, 0, 1))
+
+
+def test_records_of_a_plugin_take_no_values_that_they_cannot_hold(tmp_path: Path) -> None:
+    meta = {"input_shape": [1, 4, 4], "stored_shape": [1, 4, 4], "preparation": {"dtype": "int64"}, "image": {}}
+    np.save(tmp_path / "floats.npy", np.full((4, 4), 0.5))
+    with pytest.raises(LoadImageError, match="float64 values, the data set int64"):
+        Preparer(meta)(tmp_path / "floats.npy")
 
 
 @pytest.mark.parametrize("source", [classification, regression, multi_label], ids=lambda source: source.__name__)

@@ -88,8 +88,9 @@ def read_feature(path, meta):
     """The picture as the data set stored its own: (C, H, W)."""
     channels, height, width = meta["stored_shape"]
     how = meta.get("image") or {}
-    bytes_only = (meta.get("preparation") or {}).get("dtype", "uint8") == "uint8"
-    if how.get("dtype", "8-bit" if bytes_only else "") != "8-bit" or channels not in (1, 3):
+    dtype = np.dtype((meta.get("preparation") or {}).get("dtype", "uint8"))
+    is_wide = how.get("dtype", "8-bit" if dtype == np.uint8 else "") != "8-bit" or channels not in (1, 3)
+    if is_wide and not becomes_wide(path, meta, dtype):
         return read_values(path, meta)
     image = load_picture(path).convert("L" if channels == 1 else "RGB")
     if any(how.get("padding") or ()):
@@ -102,8 +103,16 @@ def read_feature(path, meta):
     else:
         size = how.get("width") or width, how.get("height") or height
         array = resize(image, *size, how.get("resize_mode") or "squash", fill_of(how))
-    array = compressed(array, how)
+    array = compressed(array, how).astype(dtype, copy=False)
     return array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def becomes_wide(path, meta, dtype):
+    """Whether a picture of 8 bits gets the wider type of a plugin's records, its values unscaled; nobody knows how it read its
+    files."""
+    if "dtype" in (meta.get("image") or {}) or meta["stored_shape"][0] not in (1, 3) or not np.can_cast(np.uint8, dtype):
+        return False
+    return Path(path).suffix.lower() != ".npy" and load_values(path).dtype == np.uint8
 
 
 def least_of(meta):
@@ -151,6 +160,9 @@ def read_values(path, meta):
     said = how.get("dtype", "8-bit")
     dtype = np.dtype(meta["preparation"]["dtype"] if said == "8-bit" else said)
     array = load_values(path)
+    floats = array.dtype.kind == dtype.kind == "f" and dtype.itemsize >= 4
+    if "dtype" not in how and (floats or np.can_cast(array.dtype, dtype)):
+        array = array.astype(dtype)
     if array.dtype != dtype:
         sys.exit(f"{path} holds {array.dtype} values, the network was trained on {dtype}. Convert it; a .npy is read as it is.")
     array = with_channels(array if array.ndim == 3 else array[:, :, np.newaxis], channels, path)
