@@ -20,6 +20,7 @@ from digits.domain.events import Event, LogEvent, ProgressEvent, WarningEvent
 from digits.errors import DataError, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
+from digits.extensions.data.userdata import chance_of
 from digits.images.prepare import dtype_word
 from digits.ingest.encode import NO_SAMPLE, EncodedChunk
 from digits.ingest.left_out import LeftOut
@@ -173,7 +174,11 @@ class Ingest:
     def _open_source(self) -> DataIngestionInterface:
         self.problems.clear()
         self.context.emit(LogEvent(message="Looking at the files."))
-        return open_source(self.spec, self.folder, self.problems.add, self.context.should_stop)
+        source = open_source(self.spec, self.folder, self.problems.add, self.context.should_stop)
+        if not isinstance(source, FileSource):
+            seed = chance_of(source).seed
+            self.context.emit(LogEvent(message=f"What the plugin draws while it lists entries follows from the seed {seed}."))
+        return source
 
     def _check_entries(self, entries: dict[str, Sequence[Any]]) -> None:
         counts = ", ".join(f"{stage}: {len(items)}" for stage, items in entries.items())
@@ -294,7 +299,7 @@ class Ingest:
         self.problems.rewind(mark)
         infos = {name: info for name, (info, _) in splits.items()}
         readers = {name: RecordReader(self.folder.path / name) for name in infos}
-        copies = self._list_duplicates(readers)
+        copies = self._list_duplicates(readers, isinstance(source, FileSource))
         self._check_labels(schema)
         mean_image = ""
         if TRAIN_DB in splits:
@@ -322,12 +327,21 @@ class Ingest:
         for problem in label_problems(schema.meta, self._statistics):
             self.problems.add(problem)
 
-    def _list_duplicates(self, readers: dict[str, RecordReader]) -> int:
+    def _list_duplicates(self, readers: dict[str, RecordReader], named_by_user: bool) -> int:
+        """How many there are. Raises DataError for a split of nothing else, which a plugin made of its own accord."""
         counts: Counter[str] = Counter()
+        copies: Counter[str] = Counter()  # by split, labels the same
         for problem in duplicates(readers):
             counts[problem["kind"]] += 1
+            copies[problem["stage"]] += 1 if problem["kind"] == DUPLICATE else -1
             if counts[problem["kind"]] <= LISTED_DUPLICATES:
                 self.problems.add(problem)
+        for stage, reader in readers.items():
+            if copies[stage] == len(reader) and not named_by_user:
+                raise DataError(
+                    f"{self.plugin}: every record of {stage} ({len(reader):,}) is an exact copy of one in another split.",
+                    advice="Nothing can be measured on it. Let itemize_entries list, or draw, other entries for each stage.",
+                )
         return counts[DUPLICATE]
 
     def _extra(self, source: DataIngestionInterface, schema: RecordSchema, mean_image: str) -> dict[str, Any]:
@@ -343,6 +357,7 @@ class Ingest:
             "problem_counts": dict(self.problems.counts),
             "left_out": self.problems.lost,
             **mean,
+            **({} if isinstance(source, FileSource) else {"random_seed": chance_of(source).seed}),
         }
 
     def _tell(self, info: DatasetInfo) -> None:

@@ -25,6 +25,7 @@ CASES: dict[str, Any] = {
     "float": lambda x: (np.zeros((1, 4, 5)), x + 0.5),
     "array": lambda x: (np.zeros((1, 4, 5)), np.full((1, 1, 2), x, np.float32)),
     "map": lambda x: (np.zeros((3, 4, 5), np.uint8), np.full((1, 4, 5), x % 2, np.uint8)),
+    "colour map": lambda x: (np.full((3, 4, 5), x, np.uint8), np.full((3, 4, 5), x % 2, np.uint8)),
     "no label": lambda x: (np.zeros((1, 4, 5)), None),
     "unreadable": lambda x: _raise(LoadImageError(f"{x} is torn.")) if x == 3 else CASES["pair"](x),
     "flat": lambda x: (np.zeros((4, 5)), 0),
@@ -50,6 +51,7 @@ CASES: dict[str, Any] = {
     "slower": lambda x: time.sleep(0.06) or CASES["pair"](x),
     "half a class": lambda x: (np.full((1, 4, 5), x, np.uint8), 0.5 if x == 3 else x % 2),
     "copies": lambda x: (np.full((1, 4, 5), x % 1000, np.uint8), int(x == 1002) or x % 2),
+    "drawn": lambda x: (np.full((1, 4, 5), x, np.float64), np.array([x > 0.5])),
     "where": lambda x: (np.full((1, 1, 1), os.getpid(), np.int64), 0),
 }
 
@@ -135,10 +137,12 @@ class DataIngestion(DataIngestionInterface):
         if self.case in LISTS:
             return LISTS[self.case]() if stage == "train_db" else []
         count = {"train_db": self.count, "val_db": self.val_count}.get(stage, 0)
-        first = 1000 if self.case == "copies" and stage == "val_db" else 0
+        if self.case == "drawn":
+            return [np.random.random() for _ in range(count)]
+        first = {"copies": 1000, "all copies": 0}.get(self.case, self.count) if stage == "val_db" else 0
         return list(range(first, first + count))
 
     def encode_entry(self, entry: int) -> Any:
         if self.case in MIXTURES:
             return MIXTURES[self.case][self.userdata["plan"][entry]](entry)
-        return CASES.get(self.case, CASES["pair"])(int(entry))
+        return CASES.get(self.case, CASES["pair"])(entry if self.case == "drawn" else int(entry))

@@ -89,9 +89,10 @@ def test_a_killed_job_starts_again_without_doubles(tmp_path: Path, plugin_site: 
         open_records(folder.path / "val_db")
     with worker(folder, plugin_site, attempt=2) as process:
         assert process.wait(PATIENCE_SECONDS) == 0
-    for name, count in (("train_db", 120), ("val_db", 30)):
+    splits = (("train_db", range(120)), ("val_db", range(120, 150)))
+    for name, entries in splits:
         reader = open_records(folder.path / name)
-        assert reader.column("key", range(len(reader))) == [f"{i:09d}" for i in range(count) if i % 9 != 4]
+        assert reader.column("key", range(len(reader))) == [f"{i:09d}" for i, x in enumerate(entries) if x % 9 != 4]
     problems = [json.loads(line) for line in folder.problems_file.read_text().splitlines()]
     left_out = [(one["stage"], int(one["entry"])) for one in problems if one["kind"] == "skipped"]
-    assert left_out == [(name, i) for name, count in (("train_db", 120), ("val_db", 30)) for i in range(count) if i % 9 == 4]
+    assert left_out == [(name, x) for name, entries in splits for x in entries if x % 9 == 4]

@@ -74,10 +74,31 @@ def test_class_labels_make_it_classification_or_segmentation(tmp_path: Path) -> 
     assert (image.reader().labels([1]) == 1).all()
 
 
+def test_labels_of_several_channels_are_arrays_whatever_classes_there_are(tmp_path: Path) -> None:
+    run = make(tmp_path, "colour map", class_labels=["back", "front"])
+    meta = run.reader().meta
+    assert (meta.label_kind, meta.label_shape, run.info.task) == ("array", (3, 4, 5), "processing")
+
+
+def test_samples_that_a_plugin_draws_while_it_lists_them_differ_between_splits(tmp_path: Path) -> None:
+    run = make(tmp_path, "drawn", count=6, val_count=6)
+    train, val = (run.reader(split).features(range(6))[:, 0, 0, 0].tolist() for split in ("train", "val"))
+    assert len({*train, *val}) == 12
+    seed = run.info.extra["random_seed"]
+    assert any(str(seed) in str(event) for event in run.events)  # recorded where its owner sees it too
+
+
+def test_a_split_of_nothing_but_copies_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"every record of val_db \(4\) is an exact copy") as caught:
+        make(tmp_path, "all copies", count=6, val_count=4)
+    assert "itemize_entries" in caught.value.advice
+    assert not list(tmp_path.glob("jobs/*/*_db"))
+
+
 def test_whole_numbers_without_names_are_classes_by_their_numbers(tmp_path: Path) -> None:
     run = make(tmp_path / "a", "pair", count=5, val_count=3)
     assert (run.info.task, run.info.class_labels) == ("generic", ("0", "1"))
-    assert {name: split.class_counts for name, split in run.info.splits.items()} == {"train_db": (3, 2), "val_db": (2, 1)}
+    assert {name: split.class_counts for name, split in run.info.splits.items()} == {"train_db": (3, 2), "val_db": (1, 2)}
     assert make(tmp_path / "b", "mark").info.class_labels == ()  # numbers far beyond those of classes
     assert make(tmp_path / "c", "sign").info.class_labels == ()  # negative ones
 

@@ -3,28 +3,25 @@
 The frozen file is a pickle of mode 0600. It is written and read only by the plugin host and by workers, in a job's own
 folder; nothing that was uploaded is ever read this way.
 
-A plugin may seed the global generators in `__init__` and shuffle with them later. Their states as `__init__` left them belong
-to the instance, and `as_after_init` puts them back, so that every split is listed under the same chance.
+What `__init__` left in the global random generators belongs to the instance too (`digits.extensions.data.chance`).
 """
 
 from __future__ import annotations
 
 import inspect
+import io
 import pickle
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from digits.errors import PluginError
+from digits.extensions.data.chance import Chance, watched
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.storage.files import atomic
 
 FLAG = "is_inference_db"
-CHANCE = "_chance_after_init"  # attribute of an instance
+CHANCE, SEED = "_chance_after_init", "_seed_of_stages"  # attributes of an instance, in plain types
 NEVER_PASSED = frozenset({"csrf_token"})
 SCHEMA = 1
 
@@ -32,37 +29,31 @@ SCHEMA = 1
 def build(cls: type[DataIngestionInterface], values: Mapping[str, Any], is_inference_db: bool = False) -> DataIngestionInterface:
     """Make an instance the way its `__init__` is written: the flag and keywords, keywords alone, or one dictionary."""
     keywords = {name: value for name, value in values.items() if name not in NEVER_PASSED and name != FLAG}
-    parameters = _parameters(cls)
-    kinds = {p.kind for p in parameters.values()}
-    dictionary = _dictionary_parameter(parameters, keywords)
-    if dictionary:
-        flag = {FLAG: is_inference_db} if FLAG in parameters else {}
-        make: Any = cls
-        instance: DataIngestionInterface = make(keywords, **flag)
-    else:
-        if inspect.Parameter.VAR_KEYWORD not in kinds:
-            keywords = {name: value for name, value in keywords.items() if name in parameters}
-        if FLAG in parameters or inspect.Parameter.VAR_POSITIONAL in kinds:
-            keywords[FLAG] = is_inference_db
-        instance = cls(**keywords)
+    instance, chance = watched(lambda: _made(cls, keywords, is_inference_db))
     instance.is_inference_db = is_inference_db
-    vars(instance)[CHANCE] = _chance()
+    vars(instance).update({CHANCE: (chance.python, chance.numpy), SEED: chance.seed})
     return instance
 
 
-@contextmanager
-def as_after_init(instance: DataIngestionInterface) -> Iterator[None]:
-    """The global random generators (`random`, `numpy.random`) are as `__init__` left them; afterwards as they were before."""
-    kept = vars(instance).get(CHANCE)
-    if kept is None:
-        yield
-        return
-    before = _chance()
-    _set_chance(kept)
-    try:
-        yield
-    finally:
-        _set_chance(before)
+def _made(cls: type[DataIngestionInterface], keywords: dict[str, Any], is_inference_db: bool) -> DataIngestionInterface:
+    parameters = _parameters(cls)
+    kinds = {p.kind for p in parameters.values()}
+    if _dictionary_parameter(parameters, keywords):
+        flag = {FLAG: is_inference_db} if FLAG in parameters else {}
+        make: Any = cls
+        instance: DataIngestionInterface = make(keywords, **flag)
+        return instance
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        keywords = {name: value for name, value in keywords.items() if name in parameters}
+    if FLAG in parameters or inspect.Parameter.VAR_POSITIONAL in kinds:
+        keywords[FLAG] = is_inference_db
+    return cls(**keywords)
+
+
+def chance_of(instance: DataIngestionInterface) -> Chance:
+    """What the global random generators hold while the instance lists its entries."""
+    kept = vars(instance)
+    return Chance(*kept.get(CHANCE, (None, None)), seed=kept.get(SEED))
 
 
 def freeze(instance: DataIngestionInterface) -> bytes:
@@ -93,8 +84,8 @@ def thaw(cls: type[DataIngestionInterface], frozen: bytes) -> DataIngestionInter
 
 
 def userdata_of(frozen: bytes) -> dict[str, Any]:
-    """The userdata alone."""
-    return dict(_load(frozen, "The plugin")["userdata"] or {})
+    """The userdata alone; objects in it whose classes are not installed any more are empty ones."""
+    return dict(_load(frozen, "The plugin", lambda data: _Tolerant(io.BytesIO(data)).load())["userdata"] or {})
 
 
 def write(instance: DataIngestionInterface, file: Path) -> None:
@@ -123,15 +114,6 @@ def for_inference(
             if name in vars(instance):
                 setattr(instance, name, value)
     return instance
-
-
-def _chance() -> tuple[Any, Any]:
-    return random.getstate(), np.random.get_state()
-
-
-def _set_chance(state: tuple[Any, Any]) -> None:
-    random.setstate(state[0])
-    np.random.set_state(state[1])
 
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
@@ -168,9 +150,36 @@ def _check_userdata(instance: DataIngestionInterface, userdata: Any) -> None:
     )
 
 
-def _load(frozen: bytes, name: str) -> dict[str, Any]:
+class _Absent:
+    """Stands for an object of a class that is not installed: takes what pickle gives it, and is empty."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> _Absent:
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        pass
+
+
+class _Tolerant(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return super().find_class(module, name)
+        except Exception:  # its package is gone, or cannot be imported any more
+            return type(name.rpartition(".")[2], (_Absent,), {})
+
+
+def _load(frozen: bytes, name: str, unpickled: Callable[[bytes], Any] = pickle.loads) -> dict[str, Any]:
     try:
-        value = pickle.loads(frozen)
+        value = unpickled(frozen)
     except Exception as error:  # unpickling runs the plugin's code, which may raise anything
         raise PluginError(
             f"What {name} stored when the data set was created cannot be read any more: {type(error).__name__}: {error}.",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,16 +115,62 @@ class Seeded(DataIngestionInterface):
         np.random.seed(5)
 
 
-def test_every_stage_starts_from_the_chance_that_init_left() -> None:
+def drawn(made: DataIngestionInterface, stage: str) -> tuple[float, float]:
+    with userdata.chance_of(made).of_stage(stage):
+        return random.random(), float(np.random.random())
+
+
+def test_every_stage_starts_from_the_chance_that_init_left_where_it_seeds() -> None:
     made = userdata.thaw(Seeded, userdata.freeze(userdata.build(Seeded, {})))
     random.seed(99)
-    found = []
-    for _ in range(2):
-        with userdata.as_after_init(made):
-            found.append((random.random(), float(np.random.random())))
+    found = [drawn(made, stage) for stage in ("train_db", "val_db")]
     random_after = random.random()
     assert found == [(random.Random(5).random(), float(np.random.RandomState(5).random()))] * 2
     assert random_after == random.Random(99).random()
+
+
+class Drawing(DataIngestionInterface):
+    """Draws when it is made and seeds nothing, or `random` alone."""
+
+    def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        np.random.normal(size=2000)
+        if seed is not None:
+            random.seed(seed)
+
+
+def test_without_a_seed_each_stage_draws_its_own_which_come_back() -> None:
+    made = userdata.build(Drawing, {})
+    again = userdata.thaw(Drawing, userdata.freeze(made))
+    found = {stage: drawn(made, stage) for stage in ("train_db", "val_db", "test_db")}
+    assert len({number for pair in found.values() for number in pair}) == 6
+    assert {stage: drawn(again, stage) for stage in found} == found
+    other = drawn(userdata.for_inference(Drawing, {}, {}), "test_db")  # as each test of a model is
+    assert set(other).isdisjoint(found["test_db"])
+
+
+def test_the_two_generators_are_told_apart() -> None:
+    made = userdata.build(Drawing, {"seed": 3})
+    (first, second), (other, another) = (drawn(made, stage) for stage in ("train_db", "val_db"))
+    assert first == other == random.Random(3).random()
+    assert second != another
+
+
+def test_userdata_is_read_without_the_package_whose_objects_are_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone_away.py").write_text(
+        "class Mark(list):\n    def __init__(self, x):\n        self.x = x\n        self.append(x)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("gone_away")
+    made = userdata.build(Keywords, {"fine": [1, 2], "mark": module.Mark(3)})
+    frozen = userdata.freeze(made)
+    monkeypatch.delitem(sys.modules, "gone_away")
+    (tmp_path / "gone_away.py").unlink()
+    monkeypatch.undo()
+    importlib.invalidate_caches()
+    with pytest.raises(PluginError, match="cannot be read any more"):
+        userdata.thaw(Keywords, frozen)
+    assert userdata.userdata_of(frozen)["fine"] == [1, 2]
 
 
 def test_override_is_checked_when_the_class_is_made() -> None:
