@@ -13,6 +13,7 @@ class DigitsError(Exception):
 
     status = 500
     trace = ""  # a traceback, where the error came from another process that ran code of a plugin or a network text
+    complaint = ""  # what a plugin said of its input (see `complaint_of`), where that is the reason
 
     def __init__(self, message: str = "", *, advice: str = "") -> None:
         super().__init__(message)
@@ -21,6 +22,11 @@ class DigitsError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.advice}".strip()
+
+
+def complaint_of(error: BaseException) -> str:
+    """What an exception of a plugin says of the input that it was given: the words of a ValueError; empty for every other."""
+    return (str(error) or type(error).__name__) if isinstance(error, ValueError) else ""
 
 
 class BadRequest(DigitsError):

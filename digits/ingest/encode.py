@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import DataError, DigitsError, Misfit
+from digits.errors import DataError, DigitsError, Misfit, complaint_of
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Sample
 from digits.ingest.problems import CONVERTED
@@ -215,7 +215,9 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
     except (Exception, SystemExit) as error:  # a plugin may raise anything: the entry is skipped, the reason says where
         where = "".join(traceback.format_exception(error, limit=-TRACE_FRAMES)).rstrip()
         text = f"{plugin}: encode_entry failed with {type(error).__name__}: {error}\n{where[-TRACE_TEXT:]}"
-        raise DataError("\n".join(filter(None, (text, advice_for(error))))) from error
+        failed = DataError("\n".join(filter(None, (text, advice_for(error)))))
+        failed.complaint = complaint_of(error)
+        raise failed from error
     if isinstance(result, tuple) and len(result) == 2:
         return result
     if isinstance(result, list) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in result):

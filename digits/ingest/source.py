@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from digits.domain.datasets import DatasetSpec
-from digits.errors import DigitsError, JobStopped, PluginError
+from digits.errors import DigitsError, JobStopped, PluginError, complaint_of
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
@@ -89,7 +89,7 @@ def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngesti
 def entries_of(source: DataIngestionInterface, stage: str, plugin: str) -> Sequence[Any]:
     """The entries of a stage; what is no sequence is made a list. Raises PluginError naming the plugin."""
     try:
-        with userdata.as_after_init(source):
+        with userdata.chance_of(source).of_stage(stage):
             entries = source.itemize_entries(stage)
             if entries is None or isinstance(entries, str | bytes | Mapping):
                 raise PluginError(
@@ -101,10 +101,12 @@ def entries_of(source: DataIngestionInterface, stage: str, plugin: str) -> Seque
     except DigitsError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the message must say where
-        raise PluginError(
+        failed = PluginError(
             f"{plugin}: itemize_entries({stage!r}) failed with {type(error).__name__}: {error}",
             advice="Check the files and fields that the data set was made from, or correct the plugin.",
-        ) from error
+        )
+        failed.complaint = complaint_of(error)
+        raise failed from error
 
 
 def class_labels_of(source: DataIngestionInterface) -> tuple[str, ...]:

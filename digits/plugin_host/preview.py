@@ -24,6 +24,7 @@ from digits.ingest.probe import Probe
 from digits.ingest.record_schema import feature_array
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
+from digits.plugin_host.data import complaints
 from digits.tasks import get, label_forms
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
@@ -47,8 +48,9 @@ def preview(
         return _looked_at(source, title_of(extension_id), same_shape)
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
-        source = userdata.build(extension.cls, with_roots(extension.cls, binding.check(form, values), roots))
-    return _looked_at(source, title_of(extension_id), same_shape)
+        checked = with_roots(extension.cls, binding.check(form, values), roots)
+        with complaints():
+            return _looked_at(userdata.build(extension.cls, checked), title_of(extension_id), same_shape)
 
 
 def _looked_at(source: DataIngestionInterface, plugin: str, same_shape: bool) -> tuple[dict[str, Any], dict[str, Any]]:
