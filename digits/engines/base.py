@@ -205,7 +205,8 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs, float32, for features (N, C, H, W) of the stored dtype, in stored units.
+        """Outputs, float32, for features (N, C, H, W) of the stored dtype, in stored units. Whether it takes other channels or
+        sizes than those of the training is for the network to say: whatever it raises goes through.
 
         Classification: `output` is softmax probabilities (N, K), K the number of class labels (scores beyond are dropped).
         Segmentation: `output` is (N, K, H, W) probabilities. Detection: `boxes` is (N, M, 6): left, top, right, bottom in pixels

@@ -1,7 +1,8 @@
 """What a predictor answers: requests are messages (`digits.ipc.messages`) with `op`, answers carry `results` or an `error`.
 
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
-((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches. The answer has
+((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches, and so is
+`as_given`: features need not have the shape of the training's where the network takes them. The answer has
 `results` (per picture the names of its `outputs`, or an `error`; with `candidates`, where the network has them, `suppression`;
 `origin`, the numbers of `digits.images.place.Origin`, where the main output lies over the picture), `meta`, `device`, `seconds`,
 `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
@@ -22,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from digits.domain.inference import main_output
-from digits.engines.base import ArrayReport, LayerReport, Suppression
-from digits.errors import BadRequest, DigitsError
+from digits.engines.base import ArrayReport, Candidates, LayerReport, Suppression
+from digits.errors import BadRequest, DataError, DigitsError
 from digits.images import tiles
 from digits.images.arrays import groups_of_shape
 from digits.images.place import Origin
@@ -76,7 +77,7 @@ def predict(model: LoadedModel, request: Message) -> Message:
     started = time.perf_counter()
     prepared = _prepare_all(model, request)
     ready = time.perf_counter()
-    outputs, candidates = _forward(model, prepared, bool(header.get("candidates")))
+    outputs, candidates = _forward(model, prepared, bool(header.get("candidates")), bool(header.get("as_given")))
     seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
     arrays = _arrays(prepared, outputs, image=bool(header.get("image")), inputs=bool(header.get("input")))
     results: list[dict[str, Any]] = [
@@ -128,7 +129,8 @@ def _feature(model: LoadedModel, entry: Any, request: Message) -> tuple[np.ndarr
     array = np.asarray(request.arrays[name])
     if "file" in entry:
         return Preparer(model.meta, dont_resize=dont_resize).with_origin(array.tobytes())
-    feature = check_feature(array, model.meta, dont_resize=dont_resize)
+    as_given = bool(request.header.get("as_given"))
+    feature = check_feature(array, model.meta, dont_resize=dont_resize, as_given=as_given)
     size = (feature.shape[2], feature.shape[1])
     return feature, Origin(size, size)
 
@@ -137,8 +139,9 @@ Outputs = dict[int, dict[str, np.ndarray]]
 Boxes = dict[int, tuple[np.ndarray, Suppression]]
 
 
-def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool) -> tuple[Outputs, Boxes]:
-    """Outputs without batch axis by the number of their picture; boxes before suppression, where requested and known."""
+def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool, as_given: bool) -> tuple[Outputs, Boxes]:
+    """Outputs without batch axis by the number of their picture; boxes before suppression, where requested and known. Those of a
+    shape that the network refuses become an error in `prepared`, which is raised where nothing else was requested."""
     features = {number: one.feature for number, one in enumerate(prepared) if one.feature is not None}
     known = list(features)
     outputs: Outputs = {}
@@ -146,13 +149,36 @@ def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool) -> 
     for places in groups_of_shape(features.values()):
         numbers = [known[place] for place in places]
         batch = np.stack([features[n] for n in numbers])
-        found = model.candidates(batch) if candidates else None
-        named = model.predict(batch) if found is None else found.outputs
+        try:
+            named, found = _answers(model, batch, candidates)
+        except Exception as error:  # a network text of the user runs here
+            if not as_given or batch.shape[1:] == tuple(model.meta.get("stored_shape") or model.meta["input_shape"]):
+                raise
+            for number in numbers:
+                prepared[number] = Prepared(None, error=_refused(model, batch.shape[1:], error))
+            continue
         for place, number in enumerate(numbers):
             outputs[number] = {name: values[place] for name, values in named.items()}
             if found is not None:
                 boxes[number] = (found.boxes[place], found.suppression)
+    if len(prepared) == 1 and prepared[0].error:
+        raise prepared[0].error
     return outputs, boxes
+
+
+def _answers(model: LoadedModel, batch: np.ndarray, candidates: bool) -> tuple[dict[str, np.ndarray], Candidates | None]:
+    """Outputs (N, …) of pictures (N, C, H, W), and their boxes before suppression where requested and known."""
+    found = model.candidates(batch) if candidates else None
+    return model.predict(batch) if found is None else found.outputs, found
+
+
+def _refused(model: LoadedModel, shape: tuple[int, ...], error: Exception) -> DataError:
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    trained = "×".join(str(n) for n in model.meta.get("stored_shape") or model.meta["input_shape"])
+    return DataError(
+        f"The network does not take an entry of {'×'.join(map(str, shape))} (it was trained on {trained}): {words[0]}",
+        advice="Give entries of that shape, or let the text of the network take both.",
+    )
 
 
 def _arrays(

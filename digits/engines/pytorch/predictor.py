@@ -89,13 +89,13 @@ class TorchPredictor(Predictor):
         return self.preprocessing.crops and tuple(shape[2:]) == tuple(self.preprocessing.stored_shape[1:])
 
     def prepare(self, batch: np.ndarray) -> Tensor:
-        """Network input (N, C, h, w) float32: of a picture of the stored size the middle that training crops to, prepared."""
-        if batch.ndim != 4 or batch.shape[1] != self.preprocessing.stored_shape[0]:
-            wanted = self.preprocessing.stored_shape[0]
-            raise BadRequest(
-                f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
-            )
+        """Network input (N, C, h, w) float32: of a picture of the stored size the middle that training crops to, prepared; of
+        what is no such picture (`Preprocessing.is_for`) its numbers."""
+        if batch.ndim != 4:
+            raise BadRequest(f"Pictures come as (N, C, H, W), found shape {batch.shape}.", advice="Add the axis of the batch.")
         x = self.inputs.raw(np.array(batch, order="C"))
+        if not self.preprocessing.is_for(batch):
+            return x
         size = self.preprocessing.input_shape[1:]
         if self._cuts(batch.shape):
             cut = centre_part(x, (size[0], size[1]))

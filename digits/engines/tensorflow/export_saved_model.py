@@ -54,7 +54,7 @@ def _portable(predictor: TensorflowPredictor) -> Any:
     size = (preprocessing.input_shape[1], preprocessing.input_shape[2])
     task, labels, given = predictor.task, predictor.labels, bool(predictor.meta.get(PROBABILITIES, False))
     module = tf.Module()
-    module.model = predictor.model_for(size)
+    module.model = predictor.model_for((*size, preprocessing.input_shape[0]))
 
     @tf.function(input_signature=[tf.TensorSpec([None, *preprocessing.stored_shape], tf.float32, name=INPUT)], autograph=False)
     def serve(features: Any) -> dict[str, Any]:

@@ -37,8 +37,9 @@ class TensorflowPredictor(Predictor):
         self.inputs = Inputs(self.preprocessing, mean_image)
         self.device = device
         self._text, self._snapshot = text, snapshot
-        self._networks: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self.model = self.model_for((self.preprocessing.input_shape[1], self.preprocessing.input_shape[2]))
+        self._networks: OrderedDict[tuple[int, int, int], Any] = OrderedDict()
+        channels, height, width = self.preprocessing.input_shape
+        self.model = self.model_for((height, width, channels))
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         seen = padded(batch, self.meta)
@@ -47,7 +48,7 @@ class TensorflowPredictor(Predictor):
     def _predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         x = self.prepare(batch)  # (N, h, w, C) float32
         with tf.device(self.device):
-            outputs = self.model_for((x.shape[1], x.shape[2]))(x, training=False)
+            outputs = self.model_for(tuple(x.shape[1:]))(x, training=False)
         found = finish_outputs(outputs, self.task, self.labels, self.preprocessing, self.meta.get(PROBABILITIES, False))
         return in_stored_units(found, self.task, self.labels, self.preprocessing, self.inputs.mean_image)
 
@@ -57,17 +58,17 @@ class TensorflowPredictor(Predictor):
         seen = padded(batch, self.meta)
         x = self.prepare(seen)  # (N, h, w, C) float32
         with tf.device(self.device):
-            output = tf.cast(main_output(wanted_outputs(self.model_for((x.shape[1], x.shape[2]))(x, training=False))), tf.float32)
+            output = tf.cast(main_output(wanted_outputs(self.model_for(tuple(x.shape[1:]))(x, training=False))), tf.float32)
             found = class_scores(output, len(self.labels.class_labels), self.meta.get(PROBABILITIES, False))
         return cut_back(channels_first_array(found.numpy()), batch, seen)
 
     def prepare(self, batch: np.ndarray) -> Any:
-        """Network input (N, h, w, C) float32: of a picture of the stored size the middle that training crops to, prepared."""
-        if batch.ndim != 4 or batch.shape[1] != self.preprocessing.stored_shape[0]:
-            wanted = self.preprocessing.stored_shape[0]
-            raise BadRequest(
-                f"Pictures come as (N, {wanted}, H, W), found shape {batch.shape}.", advice="Convert their channels first."
-            )
+        """Network input (N, h, w, C) float32: of a picture of the stored size the middle that training crops to, prepared; of
+        what is no such picture (`Preprocessing.is_for`) its numbers."""
+        if batch.ndim != 4:
+            raise BadRequest(f"Pictures come as (N, C, H, W), found shape {batch.shape}.", advice="Add the axis of the batch.")
+        if not self.preprocessing.is_for(batch):
+            return self.inputs.raw(tf.constant(np.ascontiguousarray(batch)))
         size = (self.preprocessing.input_shape[1], self.preprocessing.input_shape[2])
         if self.preprocessing.crops and tuple(batch.shape[2:]) == tuple(self.preprocessing.stored_shape[1:]):
             cut = centre(batch, size)
@@ -82,7 +83,7 @@ class TensorflowPredictor(Predictor):
                 activations[id(layer)] = channels_first_array(tf.cast(output, tf.float32).numpy())[0]
 
         x = self.prepare(padded(feature[None], self.meta))  # (1, h, w, C) float32
-        model = self.model_for((x.shape[1], x.shape[2]))
+        model = self.model_for(tuple(x.shape[1:]))
         with tf.device(self.device), recorded(model, keep):
             model(x, training=False)
         data = LayerReport("data", "Input", 0, None, array_report(channels_first_array(x.numpy())[0]))
@@ -92,14 +93,14 @@ class TensorflowPredictor(Predictor):
         self._networks.clear()
         self.model = None
 
-    def model_for(self, size: tuple[int, int]) -> Any:
-        """The network for pictures of a size (H, W), with the snapshot's weights."""
+    def model_for(self, size: tuple[int, int, int]) -> Any:
+        """The network for pictures of a size (H, W, C), with the snapshot's weights."""
         if size in self._networks:
             self._networks.move_to_end(size)
             return self._networks[size]
         context = context_from(self.meta)
         with tf.device(self.device):
-            network = self._built(replace(context, input_shape=(context.input_shape[0], *size)))
+            network = self._built(replace(context, input_shape=(size[2], size[0], size[1])))
             load_into(network.model, self._snapshot)
         self._networks[size] = network.model
         if len(self._networks) > SIZES:

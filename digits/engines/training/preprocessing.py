@@ -57,6 +57,13 @@ class Preprocessing:
     def crops(self) -> bool:
         return self.stored_shape[1:] != self.input_shape[1:]
 
+    def is_for(self, features: np.ndarray) -> bool:
+        """Whether mean and scale mean something for features (N, C, H, W): not for those of other channels than the training's,
+        nor for fractions of another size where those were whole numbers, as what a generator starts from."""
+        fractions = features.dtype.kind == "f" and np.dtype(self.dtype).kind in "ui"
+        other_size = tuple(features.shape[1:]) not in (self.stored_shape, self.input_shape)
+        return features.shape[1] == self.stored_shape[0] and not (fractions and other_size)
+
 
 def preprocessing_for(spec: TrainingSpec, meta: RecordMeta, stored_shape: tuple[int, int, int]) -> Preprocessing:
     """The preprocessing of a training; a mean picture is not possible for features of several sizes: the pixel mean serves."""
