@@ -19,6 +19,7 @@ NOT_IMPORTED = {
     "plotly": "its plotly.min.js is served",
     "segmentation-models-pytorch": "network texts that the form shows import it",
     "setuptools": "pip builds old plugins with it, without isolation",
+    "xstatic-angular": "its angular.js is served to plugins' result pages",
 }
 NOT_DECLARED = {
     "pytest": "digits.testing is imported by tests only, which have it",

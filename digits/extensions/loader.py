@@ -74,6 +74,7 @@ class Extension:
     location: str = ""
     builtin: bool = True
     error: str = ""
+    tests_models: bool = False  # a data source with a form of its own for that
 
     @property
     def ok(self) -> bool:
@@ -207,7 +208,13 @@ def _identify(row: Extension, cls: Any) -> Extension:
         category=category,
         visible=bool(plugin.get_default_visibility()),
         cls=cls,
+        tests_models=row.kind == "data" and tests_models(cls),
     )
+
+
+def tests_models(cls: Any) -> bool:
+    """Whether a data source has a form of its own to test models with."""
+    return cls.get_inference_form is not DataIngestionInterface.get_inference_form
 
 
 def explain(error: BaseException) -> str:

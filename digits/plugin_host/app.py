@@ -25,6 +25,7 @@ from digits.plugin_host import data, preview, rendering, view
 from digits.plugin_host.guard import Watchdog, guarded
 from digits.plugin_host.recognise import recognise
 from digits.storage.folders import JobsDir
+from digits.storage.records.codec import encoding_of
 
 DEFAULT_LIMIT = 60.0
 
@@ -63,7 +64,10 @@ def _plugins(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message)
         for kind in loader.GROUPS:
             loader.all_extensions(kind)
     found = {kind: loader.extensions_so_far(kind) for kind in loader.GROUPS}
-    rows = {kind: [row.to_json() for row in known] for kind, (known, _) in found.items()}
+    rows = {
+        kind: [{**row.to_json(), "warnings": rendering.warnings_of(kind, row.id)} for row in known]
+        for kind, (known, _) in found.items()
+    }
     return {**rows, "complete": all(complete for _, complete in found.values())}, {}
 
 
@@ -115,15 +119,16 @@ def _recognise(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Messag
 
 def _inference_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
-    file = _userdata(jobs_dir, header)
     mode, nonce = header.get("mode", "new"), header.get("nonce", "")
-    return data.inference_form(app, extension_id, file, header.get("values"), mode, nonce), {}
+    return data.inference_form(app, extension_id, _made_by(jobs_dir, header), header.get("values"), mode, nonce), {}
 
 
 def _inference_entries(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
-    folder = jobs_dir.folder(str(header["job_id"]))
-    return data.inference_entries(app, extension_id, folder, header["values"], header["allowed_roots"])
+    info = jobs_dir.folder(str(header["job_id"])).find_dataset_info()
+    encoding = encoding_of(info.extra if info else {})
+    dataset, roots = _made_by(jobs_dir, header), header["allowed_roots"]
+    return data.inference_entries(app, extension_id, dataset, header["values"], roots, encoding)
 
 
 def _facts(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
@@ -139,7 +144,7 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
     header = message.header
     dataset = _dataset_view(jobs_dir, header.get("dataset", {}))
     values, nonce = header.get("values", {}), header.get("nonce", "")
-    keys, beside = list(header["keys"]), {name: header.get(name, ()) for name in ("suppression", "thresholds")}
+    keys, beside = list(header["keys"]), {name: header.get(name, ()) for name in ("ids", "suppression", "thresholds")}
     return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, **beside), {}
 
 
@@ -163,18 +168,18 @@ def _userdata(jobs_dir: JobsDir, header: Mapping[str, Any]) -> Path:
     return jobs_dir.folder(str(header["job_id"])).userdata_file
 
 
+def _made_by(jobs_dir: JobsDir, header: Mapping[str, Any]) -> data.MadeBy:
+    """The data set `job_id`, which the plugin `made_by` made."""
+    return data.MadeBy(str(header.get("made_by", "")), _userdata(jobs_dir, header))
+
+
 def _dataset_view(jobs_dir: JobsDir, known: Mapping[str, Any]) -> view.DatasetView:
     """The data set of the request; its userdata where a plugin made it, else what the core knows."""
-    from digits.extensions.data import userdata
-
     kept: dict[str, Any] = {"class_labels": list(known.get("class_labels", []))} if known.get("class_labels") else {}
     kept.update(known.get("userdata", {}))
     if known.get("id"):
-        folder = jobs_dir.folder(str(known["id"]))
-        if folder.userdata_file.is_file():
-            extension_id = str(known.get("extension_id", ""))
-            loader.get("data", extension_id)  # its old names and modules must be there before anything is unpickled
-            kept.update(userdata.userdata_of(folder.userdata_file.read_bytes()))
+        file = jobs_dir.folder(str(known["id"])).userdata_file
+        kept.update(data.MadeBy(str(known.get("extension_id", "")), file).userdata())
     return view.DatasetView(
         id=str(known.get("id", "")),
         name=str(known.get("name", "")),

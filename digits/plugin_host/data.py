@@ -1,9 +1,15 @@
-"""What the host does with data sources: show and check their forms, make the instance once, encode entries for a test."""
+"""What the host does with data sources: show and check their forms, make the instance once, encode entries for a test.
+
+What a plugin says of its input with a ValueError, in `__init__` or while it lists and encodes what is tested, is an error of the
+form that the input came with.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +17,7 @@ from flask import Flask
 
 from digits import tasks
 from digits.domain.datasets import TEST_DB
-from digits.errors import BadRequest, DigitsError, FormErrors, PluginError
+from digits.errors import BadRequest, DataError, DigitsError, FormErrors, PluginError, complaint_of
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
@@ -20,12 +26,12 @@ from digits.ingest.encode import encoded, entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
-from digits.storage.folders import JobFolder
 from digits.storage.records import boxes as box_arrays
-from digits.storage.records.codec import as_stored, encoding_of
+from digits.storage.records.codec import as_stored
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
 MAX_ENCODED_BYTES = 1 << 30
+WHOLE_FORM = "form"  # the name of errors that belong to no field
 Encoded = tuple[dict[str, Any], dict[str, Any]]  # what to say, and arrays
 
 
@@ -36,7 +42,7 @@ def dataset_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None
     with binding.request_with(app, values if mode == "check" else None):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
         errors = _fill(form, values or {}, mode)
-        html = _html(extension.id, extension.cls.get_dataset_template(form), nonce)
+        html = _html(extension, extension.cls.get_dataset_template(form), nonce)
         fields = binding.describe(form, html)
     return {"html": html, "fields": fields, "title": extension.title, "category": extension.category, "errors": errors}
 
@@ -50,45 +56,83 @@ def create(app: Flask, extension_id: str, values: Mapping[str, Any], file: Path,
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
         checked = with_roots(extension.cls, binding.check(form, values), allowed_roots)
-        instance = userdata.build(extension.cls, checked)
+        with complaints():
+            instance = userdata.build(extension.cls, checked)
     file.parent.mkdir(parents=True, exist_ok=True)
     userdata.write(instance, file)
     said = {"task": task_of(instance), "entry_point": extension.entry_point}
     return {**said, "values": _json_values(checked), **_facts(instance)}
 
 
+@dataclass(frozen=True)
+class MadeBy:
+    """The data set of a model that is tested: the plugin that made it and the file with its frozen instance, which need not be
+    there."""
+
+    extension_id: str
+    file: Path
+
+    def userdata(self) -> dict[str, Any]:
+        """What the plugin kept; {} where none did. Works as far as it can where the plugin is not installed any more."""
+        if not self.file.is_file():
+            return {}
+        with contextlib.suppress(DigitsError):
+            loader.get("data", self.extension_id)  # its old names and modules must be there before anything is unpickled
+        try:
+            return userdata.userdata_of(self.file.read_bytes())
+        except PluginError:
+            return {}
+
+
 def inference_form(
-    app: Flask, extension_id: str, file: Path, values: Mapping[str, Any] | None, mode: str, nonce: str
+    app: Flask, extension_id: str, dataset: MadeBy, values: Mapping[str, Any] | None, mode: str, nonce: str
 ) -> dict[str, Any]:
     """HTML and fields of the form to test a model with; `html` is empty where the plugin has none."""
     extension = loader.get("data", extension_id)
     with binding.request_with(app, values if mode == "check" else None):
-        form = _inference_form(extension, file)
+        form = _inference_form(extension, dataset)
         if form is None:
             return {"html": "", "fields": [], "title": extension.title, "errors": {}}
         errors = _fill(form, values or {}, mode)
-        html = _html(extension.id, extension.cls.get_inference_template(form), nonce)
+        html = _html(extension, extension.cls.get_inference_template(form), nonce)
         return {"html": html, "fields": binding.describe(form, html), "title": extension.title, "errors": errors}
 
 
 def inference_entries(
-    app: Flask, extension_id: str, folder: JobFolder, values: Mapping[str, Any], allowed_roots: Sequence[str]
+    app: Flask,
+    extension_id: str,
+    dataset: MadeBy,
+    values: Mapping[str, Any],
+    allowed_roots: Sequence[str],
+    encoding: tuple[str, int],
 ) -> Encoded:
-    """The test entries that the inference form of the data set in `folder` names, encoded, and compressed as its records are.
+    """The test entries that a plugin's inference form names, encoded, and compressed as the records of the data set are.
 
     Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
     """
     extension = loader.get("data", extension_id)
-    file = folder.userdata_file
     with binding.request_with(app, values):
-        form = _inference_form(extension, file)
+        form = _inference_form(extension, dataset)
         if form is None:
             raise BadRequest(f"The plugin {extension_id} has no inference form.", advice="Test the model with pictures instead.")
         checked = binding.check(form, values)
-    kept = with_roots(extension.cls, userdata.userdata_of(file.read_bytes()), allowed_roots)
-    instance = userdata.for_inference(extension.cls, kept, checked)
-    info = folder.find_dataset_info()
-    return _encode_all(extension_id, instance, encoding_of(info.extra if info else {}))
+    kept = with_roots(extension.cls, dataset.userdata(), allowed_roots)
+    with complaints():
+        instance = userdata.for_inference(extension.cls, kept, checked)
+    return _encode_all(extension_id, instance, encoding)
+
+
+@contextlib.contextmanager
+def complaints() -> Iterator[None]:
+    """What a plugin says of its input becomes an error of the whole form."""
+    try:
+        yield
+    except ValueError as error:
+        raise FormErrors({WHOLE_FORM: [complaint_of(error)]}) from error
+    except DigitsError as error:
+        if not error.complaint:
+            raise
+        raise FormErrors({WHOLE_FORM: [error.complaint]}) from error
 
 
 def stored_facts(extension_id: str, file: Path) -> dict[str, Any]:
@@ -109,9 +153,13 @@ def task_of(instance: DataIngestionInterface) -> str:
         raise PluginError(f"get_task() of {type(instance).__name__} is {said!r}, expected one of {known} or None.") from error
 
 
-def _inference_form(extension: loader.Extension, file: Path) -> Any:
-    """The form, whether `get_inference_form` is a method or, as in old plugins, static."""
-    instance = userdata.thaw(extension.cls, file.read_bytes())
+def _inference_form(extension: loader.Extension, dataset: MadeBy) -> Any:
+    """The form, whether `get_inference_form` is a method or, as in old plugins, static; of another plugin than the one that made
+    the data set as well, which is given what that one kept."""
+    if extension.id == dataset.extension_id and dataset.file.is_file():
+        instance = userdata.thaw(extension.cls, dataset.file.read_bytes())
+    else:
+        instance = userdata.for_inference(extension.cls, dataset.userdata(), {})
     form = instance.get_inference_form()
     return None if form is None else binding.make_form(extension.id, lambda: form)
 
@@ -128,14 +176,14 @@ def _fill(form: Any, values: Mapping[str, Any], mode: str) -> dict[str, list[str
     return {}
 
 
-def _html(plugin: str, answer: Any, nonce: str) -> str:
+def _html(extension: loader.Extension, answer: Any, nonce: str) -> str:
     if not isinstance(answer, tuple) or len(answer) != 2:
-        raise PluginError(f"The plugin {plugin} gave {answer!r:.200} as its template.", advice="Return (text, dictionary).")
-    return render(plugin, answer[0], answer[1], nonce)
+        raise PluginError(f"The plugin {extension.id} gave {answer!r:.200} as its template.", advice="Return (text, dictionary).")
+    return render(extension.id, answer[0], answer[1], nonce, kind="data")
 
 
 def _facts(instance: DataIngestionInterface) -> dict[str, Any]:
-    own = type(instance).get_inference_form is not DataIngestionInterface.get_inference_form
+    own = loader.tests_models(type(instance))
     return {
         "class_labels": list(class_labels_of(instance)),
         "color_palette": kept_colours(instance).get(COLOR_PALETTE_ATTRIBUTE, []),
@@ -150,14 +198,18 @@ def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def _encode_all(plugin: str, instance: DataIngestionInterface, encoding: tuple[str, int]) -> Encoded:
     keys: list[str] = []
     skipped: list[dict[str, str]] = []
+    complained: list[str] = []
     arrays: dict[str, Any] = {}
     size = 0
     title = title_of(plugin)
     names = _Keys()
-    for place, entry in enumerate(entries_of(instance, TEST_DB, title)):
+    with complaints():
+        entries = entries_of(instance, TEST_DB, title)
+    for place, entry in enumerate(entries):
         try:
             found = encoded(instance, entry, title)
         except DigitsError as error:  # an entry that cannot be encoded is listed, the others go on
+            complained += filter(None, [error.complaint or _words_of_source(error)])
             skipped.append({"entry": entry_text(entry), "message": str(error), "trace": loader.explain(error)})
             continue
         for number, (feature, label) in enumerate(found):
@@ -169,10 +221,17 @@ def _encode_all(plugin: str, instance: DataIngestionInterface, encoding: tuple[s
             if label is not None:
                 box_arrays.put(arrays, f"{len(keys)}/label", label)
             keys.append(names.of(entry, place, number if len(found) > 1 else None))
+    if not keys and (complained or not skipped):
+        raise FormErrors({WHOLE_FORM: complained[:1] or [f"The plugin {plugin} gave nothing to test. Fill in its form."]})
     if not keys:
-        advice = f"The first of them: {skipped[0]['message']}" if skipped else "Fill in its form."
+        advice = f"The first of them: {skipped[0]['message']}"
         raise PluginError(f"The plugin {plugin} gave nothing to test ({len(skipped)} entries failed).", advice=advice)
     return {"keys": keys, "skipped": skipped}, arrays
+
+
+def _words_of_source(error: DigitsError) -> str:
+    """What a source of ours says of the data; empty for the failure of a plugin."""
+    return str(error) if isinstance(error, DataError) and error.__cause__ is None else ""
 
 
 class _Keys:

@@ -1,10 +1,12 @@
-"""Plugins' Jinja texts: rendered with forgiving attributes, strict top-level names and the page's nonce in their source."""
+"""Plugins' Jinja texts: what they name and are not given is empty, as in Flask, and said in the plugin's row; the page's nonce is
+put into their source."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import jinja2
@@ -22,13 +24,22 @@ PYTHON_2_METHODS: dict[str, Callable[..., Any]] = {
     "has_key": lambda found, key: key in found,
 }
 INLINE = re.compile(r"<(script|style)\b(?![^>]*\bnonce=)", re.IGNORECASE)
+MOST_WARNINGS = 20  # of a plugin
+_warnings: dict[tuple[str, str], list[str]] = {}  # by kind and id of the plugin, since this process started
+_lacking: ContextVar[set[str] | None] = ContextVar("lacking", default=None)  # names that the template being rendered is not given
 
 
 class Forgiving(jinja2.Undefined):
-    """A missing attribute (`form.warnings`, `field.tooltip`) is empty, whatever is done with it; a missing name is an error."""
+    """A missing attribute (`form.warnings`, `field.tooltip`) is empty, whatever is done with it. So is a missing name where it is
+    only shown, and a note of it is taken; what is made of one beyond that is an error."""
 
     def _is_name(self) -> bool:
         return self._undefined_obj is missing
+
+    def _note(self) -> None:
+        names = _lacking.get()
+        if names is not None and self._is_name():
+            names.add(str(self._undefined_name))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -48,16 +59,14 @@ class Forgiving(jinja2.Undefined):
         return self
 
     def __str__(self) -> str:
-        if self._is_name():
-            self._fail_with_undefined_error()
+        self._note()
         return ""
 
     def __html__(self) -> str:
         return str(self)
 
     def __iter__(self) -> Any:
-        if self._is_name():
-            self._fail_with_undefined_error()
+        self._note()
         return iter(())
 
 
@@ -69,16 +78,28 @@ def prepare(app: Flask) -> None:
     app.secret_key = secrets.token_bytes(32)  # `flash` keeps its messages in a session; nobody else sees it
 
 
-def render(plugin: str, template: str | None, context: Mapping[str, Any] | None, nonce: str) -> str:
-    """HTML of a plugin's template. Raises PluginError that names the plugin, the line and the remedy."""
+def warnings_of(kind: str, plugin: str) -> list[str]:
+    """What was noticed of the templates of a plugin, `data` or `view`."""
+    return list(_warnings.get((kind, plugin), ()))
+
+
+def render(plugin: str, template: str | None, context: Mapping[str, Any] | None, nonce: str, kind: str = "") -> str:
+    """HTML of a plugin's template. Raises PluginError that names the plugin, the line and the remedy.
+
+    Names that it lacks are put into the row of the plugin, which is `data` or `view`.
+    """
     if template is None:
         return ""
     if not isinstance(template, str | Markup):
         raise PluginError(
             f"The plugin {plugin} gave {type(template).__name__} as its template.", advice="Return (text, dictionary)."
         )
+    names: set[str] = set()
+    token = _lacking.set(names)
     try:
-        return render_template_string(with_nonce(str(template), nonce), **dict(context or {}))
+        html = render_template_string(with_nonce(str(template), nonce), **dict(context or {}))
+        _warn(kind, plugin, names)
+        return html
     except jinja2.TemplateSyntaxError as error:
         raise PluginError(
             f"A template of the plugin {plugin} has a syntax error in line {error.lineno}: {error.message}.",
@@ -94,6 +115,16 @@ def render(plugin: str, template: str | None, context: Mapping[str, Any] | None,
             f"A template of the plugin {plugin} loads {error.name}, which does not exist.",
             advice="Only helper.html can be imported.",
         ) from error
+    finally:
+        _lacking.reset(token)
+
+
+def _warn(kind: str, plugin: str, names: set[str]) -> None:
+    known = _warnings.setdefault((kind, plugin), [])
+    for name in sorted(names):
+        words = f"A template uses the name {name!r}, which it is not given; it is shown as nothing."
+        if words not in known and len(known) < MOST_WARNINGS:
+            known.append(words)
 
 
 def with_nonce(source: str, nonce: str) -> str:

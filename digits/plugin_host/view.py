@@ -46,8 +46,7 @@ def config_form(app: Flask, extension_id: str, values: Mapping[str, Any] | None,
         form = binding.make_form(extension.id, extension.cls.get_config_form)
         if mode == "refill":
             binding.refill(form, values or {})
-        template, context = extension.cls.get_config_template(form)
-        html = render(extension.id, template, context, nonce)
+        html = _rendered(extension, extension.cls.get_config_template(form), nonce)
         return {"html": html, "fields": binding.describe(form, html), "title": extension.title}
 
 
@@ -59,11 +58,13 @@ def render_samples(
     keys: list[str],
     arrays: Mapping[str, np.ndarray],
     nonce: str,
+    ids: Sequence[int | str] = (),
     suppression: Sequence[Mapping[str, Any] | None] = (),
     thresholds: Sequence[Sequence[float]] = (),
 ) -> dict[str, Any]:
     """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw).
 
+    `keys` name the samples in words; views get `ids[i]`, by default their number, and the words where they take `input_name`.
     `arrays` holds `<i>/feature` (C, H, W), `<i>/output/<name>` and, where known, `<i>/truth` (as `box_arrays` puts it)
     and `<i>/candidates`, the boxes before `suppression[i]`; `thresholds[i]` is the score of each class from which on it counts,
     empty where classes are not found one by one. Raises FormErrors for options that do not validate.
@@ -74,9 +75,10 @@ def render_samples(
         options = _options(extension.id, form, values)
         instance = extension.cls(dataset, **options)
         outputs = _outputs_by_sample(arrays)
-        known = [_known(i, arrays, suppression, thresholds) for i in range(len(keys))]
-        samples = [_sample(extension, instance, key, outputs.get(i, {}), known[i], nonce) for i, key in enumerate(keys)]
-        header = _part(extension.id, lambda: render(extension.id, *_pair(instance.get_header_template()), nonce))
+        known = [_known(i, arrays, suppression, thresholds) | {"input_name": key} for i, key in enumerate(keys)]
+        numbers = ids or range(len(keys))
+        samples = [_sample(extension, instance, numbers[i], outputs.get(i, {}), known[i], nonce) for i in range(len(keys))]
+        header = _part(extension.id, lambda: _rendered(extension, instance.get_header_template(), nonce))
         before, after = _ng(extension.id, instance, nonce)
     return {"header": header, "samples": samples, "before": before, "after": after, "title": extension.title}
 
@@ -115,23 +117,33 @@ def view_input(feature: np.ndarray) -> np.ndarray:
 
 
 def _sample(
-    extension: loader.Extension, instance: Any, key: str, outputs: dict[str, np.ndarray], known: dict[str, Any], nonce: str
+    extension: loader.Extension,
+    instance: Any,
+    input_id: int | str,
+    outputs: Mapping[str, Any],
+    known: Mapping[str, Any],
+    nonce: str,
 ) -> dict[str, Any]:
     def work() -> str:
         extra = {name: known[name] for name in accepted(instance)}
-        data = instance.process_data(key, known["input_data"], outputs, **extra)
-        return render(extension.id, *_pair(instance.get_view_template(data)), nonce)
+        data = instance.process_data(input_id, known["input_data"], outputs, **extra)
+        return _rendered(extension, instance.get_view_template(data), nonce)
 
-    return {"key": key, **_part(extension.id, work)}
+    return {"key": known["input_name"], **_part(extension.id, work)}
+
+
+def _rendered(extension: loader.Extension, answer: Any, nonce: str) -> str:
+    """HTML of what a view gives as a template, with or without names."""
+    return render(extension.id, *_pair(answer), nonce, kind="view")
 
 
 def accepted(instance: Any) -> list[str]:
-    """What `process_data` takes by name beside its three arguments: `ground_truth`, also through `**`, `candidates` and
-    `thresholds`."""
+    """What `process_data` takes by name beside its three arguments: `ground_truth`, also through `**`, `input_name`,
+    `candidates` and `thresholds`."""
     parameters = inspect.signature(instance.process_data).parameters.values()
     names = {p.name for p in parameters}
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-    known = (("ground_truth", anything), ("candidates", False), ("thresholds", False))
+    known = (("ground_truth", anything), ("input_name", False), ("candidates", False), ("thresholds", False))
     return [name for name, given in known if given or name in names]
 
 

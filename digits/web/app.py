@@ -35,6 +35,7 @@ AREAS = (
 VENDORED = {
     "plotly.min.js": ("plotly", "package_data/plotly.min.js"),
     "jquery.min.js": ("flask_bootstrap", "static/bootstrap4/jquery.min.js"),  # for plugins' own scripts
+    "angular.js": ("xstatic.pkg.angular", "data/angular.js"),  # for views with templates of AngularJS
 }
 A_YEAR = 31536000
 
@@ -92,7 +93,10 @@ def _add_globals(app: Flask, service: Service) -> None:
 def _vendor(name: str) -> Response:
     """A file that an installed package carries, served without importing the package."""
     package, inside = VENDORED.get(name, ("", ""))
-    spec = importlib.util.find_spec(package) if package else None
+    try:
+        spec = importlib.util.find_spec(package) if package else None
+    except ModuleNotFoundError:  # the package around it
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         abort(404)
     path = Path(spec.submodule_search_locations[0]) / inside

@@ -8,16 +8,24 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from flask import Flask, render_template
 from playwright.sync_api import BrowserContext, Page, expect
 
+from digits.config import Settings
 from digits.engines.suppression import suppressed
 from digits.extensions.view.bounding_boxes import Visualization as Boxes
 from digits.extensions.view.segmentation import Visualization as Segmentation
 from digits.plugin_host import rendering
 from digits.plugin_host.view import DatasetView
+from digits.service import Service
+from digits.service.plugins.views import Results
+from digits.utils import compatibility
+from digits.web.app import create_app
+from digits.web.http.security import CSP, csp_nonce
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer, start_server
 from tests.engines.test_suppression import boxes_at_random
@@ -58,8 +66,6 @@ def test_an_old_form_is_alive(page: Page, context: BrowserContext, server: Runni
 
 def shown(name: str, view: object, output: np.ndarray, truth: np.ndarray | None = None, **known: object) -> str:
     """The header and one sample of a view, as the results page holds them."""
-    from flask import Flask
-
     app = Flask("digits.plugin_host")
     rendering.prepare(app)
     picture = np.full((SIDE, SIDE), 100, np.uint8)
@@ -159,3 +165,50 @@ def test_the_overlap_slider_brings_boxes_back(page: Page, context: BrowserContex
     assert [(one["bbox"], one["category_id"]) for one in found] == [([2, 2, 10, 10], 0), ([2, 2, 10, 8], 0)]
     slide(page, "overlap", "0")
     expect(count).to_have_text("1")
+
+
+def angular_page(service: Service) -> tuple[str, str]:
+    """The results page of an old view with an Angular application around two samples, and its content security policy."""
+    from outlinesView import Visualization
+
+    view = Visualization(DatasetView(extension_userdata={"class_labels": ["sky", "bird"]}), colormap="dataset")
+    host = Flask("digits.plugin_host")
+    rendering.prepare(host)
+    with create_app(service).test_request_context("/"):
+        nonce = csp_nonce()
+        with host.test_request_context("/"):
+            data = [view.process_data(i, np.full((SIDE, SIDE), 100, np.uint8), {"o": scores(i)}) for i in (0, 1)]
+            samples = [rendering.render("outlines", *view.get_view_template(one), nonce=nonce) for one in data]
+            header = rendering.render("outlines", *view.get_header_template(), nonce=nonce)
+        before, after = ({"html": rendering.with_nonce(part, nonce)} for part in view.get_ng_templates())
+        parts = [{"key": f"{i}.png", "html": html} for i, html in enumerate(samples)]
+        results = Results("Outlines", {"html": header}, parts, before, after)
+        model = SimpleNamespace(id="20260101-000000-aaaa", name="birds")
+        said = {"model": model, "snapshot": SimpleNamespace(label="1"), "results": results, "skipped": [], "count": 2}
+        return render_template("plugins/results.html", **said), f"{CSP.format(nonce=nonce)}; script-src-attr 'unsafe-inline'"
+
+
+def scores(i: int) -> np.ndarray:
+    return np.stack([np.full((SIDE, SIDE), 0.5), np.full((SIDE, SIDE), float(i))]).astype(np.float32)
+
+
+def test_an_angular_application_lives_around_the_results(
+    page: Page, context: BrowserContext, server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(OLD.parents[1] / "legacy_plugins" / "outlines"))
+    compatibility.install()
+    service = Service.open(Settings(jobs_dir=str(tmp_path / "jobs"), auth=False))
+    body, policy = angular_page(service)
+    service.close()
+    headers = {"Content-Security-Policy": policy, "Content-Type": "text/html; charset=utf-8"}
+    page.route("**/angular-results", lambda route: route.fulfill(body=body, headers=headers))
+    name_yourself(context, server)
+    page.goto(f"{server.url}/angular-results")
+    expect(page.locator("#outlines-opacity")).to_have_text("30 %")
+    expect(page.locator(".list-group-item")).to_have_text(["sky 0", "bird 1"])
+    expect(page.locator("#fill-1")).to_have_css("opacity", "0.3")
+    page.get_by_role("button", name="Hide").click()
+    expect(page.locator("#fill-1")).to_be_hidden()
+    page.wait_for_function("() => localStorage.getItem('ngStorage-outlines_style') === '\"none\"'")
+    page.reload()
+    expect(page.locator("#fill-1")).to_be_hidden()  # ngStorage kept it

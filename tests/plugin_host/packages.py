@@ -99,7 +99,7 @@ class View(VisualizationInterface):
 
     def process_data(self, input_id, input_data, inference_data):
         self.seen += 1
-        return input_id + " " + str(input_data.shape)
+        return str(input_id) + " " + str(input_data.shape)
 {extra}
 """
 

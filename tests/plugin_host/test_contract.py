@@ -15,6 +15,7 @@ import pytest
 from digits.config import Settings
 from digits.errors import FormErrors, NotFound, PluginError
 from digits.service import Service
+from digits.service.datasets import from_source
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.service.plugins.views import ViewSample
@@ -42,15 +43,15 @@ def get_dataset_template(form):
 """
 
 ORDER = """
-def process_data(self, input_id, input_data, inference_data, ground_truth="none given"):
+def process_data(self, input_id, input_data, inference_data, ground_truth="none given", input_name=None):
     self.seen += 1
     self.truths = getattr(self, "truths", []) + [ground_truth]
     self.last = sorted(inference_data)
-    if input_id == "bad":
+    if input_name == "bad":
         raise RuntimeError("no good")
-    if input_id == "exit":
+    if input_name == "exit":
         raise SystemExit(3)
-    return "{} {} {}".format(input_id, input_data.shape, input_data.dtype)
+    return "{!r} {} {} {}".format(input_id, input_name, input_data.shape, input_data.dtype)
 
 def get_header_template(self):
     return (
@@ -67,6 +68,40 @@ def get_header_template(self):
 
 def get_ng_templates(self):
     return "<div ng-app='x'>", "</div><script>done()</script>"
+"""
+
+
+COMPLAINS = """
+def __init__(self, is_inference_db=False, **kwargs):
+    super().__init__(is_inference_db, **kwargs)
+    if self.folder == "refuse":
+        raise ValueError("this folder holds no recording")
+
+class Test(FlaskForm):
+    snippet = wtforms.StringField("Snippet")
+
+def get_inference_form(self):
+    return self.Test()
+
+@staticmethod
+def get_inference_template(form):
+    return "{{ form.snippet() }}", {"form": form}
+
+def itemize_entries(self, stage):
+    if not self.is_inference_db:
+        return [1, 2]
+    if self.snippet == "none":
+        return []
+    if not self.snippet:
+        raise ValueError("a snippet is needed")
+    return self.snippet.split()
+
+def encode_entry(self, entry):
+    if entry == "long":
+        raise ValueError("the snippet is too long")
+    if entry == "broken":
+        raise KeyError("a bug")
+    return np.zeros((1, 2, 3), np.uint8), np.array([0])
 """
 
 
@@ -94,9 +129,20 @@ def host(place: Path) -> Iterator[Service]:
     add_package(
         site,
         "undefinedname",
-        data_source("undefined-name", "@staticmethod\ndef get_dataset_template(form):\n    return '{{ nobody }}', {}\n"),
+        data_source(
+            "undefined-name",
+            "@staticmethod\ndef get_dataset_template(form):\n"
+            "    return '<{{ nobody }}{% for x in none_of_it %}x{% endfor %}>', {}\n",
+        ),
         data="Data",
     )
+    add_package(
+        site,
+        "undefinedattribute",
+        data_source("undefined-attribute", "@staticmethod\ndef get_dataset_template(form):\n    return '{{ nobody.x }}', {}\n"),
+        data="Data",
+    )
+    add_package(site, "complains", data_source("complains", COMPLAINS), data="Data")
     add_package(
         site,
         "badinit",
@@ -195,7 +241,7 @@ def test_stored_values_refill_a_form(host: Service) -> None:
     [
         ("broken-form", ["broken-form", "no form today"]),
         ("broken-syntax", ["broken-syntax", "line 2"]),
-        ("undefined-name", ["undefined-name", "nobody", "context"]),
+        ("undefined-attribute", ["undefined-attribute", "nobody", "context"]),
     ],
 )
 def test_a_failing_form_is_a_box_that_names_the_plugin(host: Service, plugin: str, words: list[str]) -> None:
@@ -204,6 +250,41 @@ def test_a_failing_form_is_a_box_that_names_the_plugin(host: Service, plugin: st
     assert "Traceback" in form.trace
     for word in words:
         assert word in f"{form.failure} {form.trace}"
+
+
+def test_a_name_that_a_template_lacks_is_empty_and_said_in_the_row(host: Service) -> None:
+    assert plugin_form(host, "undefined-name", {}).html == "<>"
+    found = rows(host)["undefinedname"]["warnings"]
+    assert [name in str(words) for name, words in zip(("nobody", "none_of_it"), found, strict=True)] == [True] * 2
+    assert rows(host)["goodplugin"]["warnings"] == []
+
+
+def test_what_a_plugin_says_of_its_input_is_an_error_of_the_form(host: Service) -> None:
+    with pytest.raises(FormErrors, match="this folder holds no recording"):
+        make_dataset(host, "complains", {"dataset_name": "d", "folder": "refuse"})
+    job = make_dataset(host, "complains", {"dataset_name": "d", "folder": "fine"})
+    for snippet, words in (("", "a snippet is needed"), ("long", "the snippet is too long"), ("none", "nothing to test")):
+        with pytest.raises(FormErrors) as caught:
+            from_source.inference_entries(host, job, {"snippet": snippet})
+        assert words in caught.value.errors["form"][0]
+    found = from_source.inference_entries(host, job, {"snippet": "long fine"})
+    assert (found.keys, [row["entry"] for row in found.skipped]) == (["fine"], ["long"])
+    with pytest.raises(PluginError, match="a bug"):
+        from_source.inference_entries(host, job, {"snippet": "broken"})
+
+
+def test_a_plugin_tests_models_of_data_sets_that_another_made(host: Service) -> None:
+    job = make_dataset(host, "good", {"dataset_name": "d", "folder": "kept"})
+    assert from_source.inference_form(host, job, None) is None
+    form = from_source.inference_form(host, job, None, extension_id="complains")
+    assert form is not None
+    assert 'name="snippet"' in form.html
+    assert from_source.inference_entries(host, job, {"snippet": "a b"}, extension_id="complains").keys == ["a", "b"]
+    other = make_dataset(host, "good", {"dataset_name": "d", "folder": "refuse"})
+    with pytest.raises(FormErrors, match="holds no recording"):  # it is given what the other one kept
+        from_source.inference_entries(host, other, {"snippet": "a"}, extension_id="complains")
+    assert "complains" in [row["id"] for row in plugins.testers(host)]
+    assert "good" not in [row["id"] for row in plugins.testers(host)]
 
 
 def test_the_instance_is_made_once_and_frozen_for_its_owner_only(host: Service) -> None:
@@ -279,7 +360,7 @@ def samples(*keys: str) -> list[ViewSample]:
 
 def test_a_view_is_asked_in_the_order_of_the_contract(host: Service) -> None:
     results = plugin_views.render(host, None, samples("one", "two"), "good-view", {"scale": "2"}, "N0nce")
-    assert [sample["html"] for sample in results.samples] == ["<p>one (4, 5) uint16</p>", "<p>two (4, 5) uint16</p>"]
+    assert [sample["html"] for sample in results.samples] == ["<p>0 one (4, 5) uint16</p>", "<p>1 two (4, 5) uint16</p>"]
     assert "<b>2 seen, truths 1, outputs ab, [], </b>" in results.header["html"]
     assert '<script nonce="N0nce">var total = 2;' in results.header["html"]
     assert '<style nonce="N0nce">' in results.header["html"]

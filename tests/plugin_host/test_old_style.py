@@ -162,7 +162,7 @@ def test_its_view_gets_userdata_and_fills_the_header(host: Service, place: Path)
     html = results.samples[0]["html"]
     assert "<b>odd</b> <i" in html  # a check box that is not sent is off
     assert "color: blue" in html
-    assert "onclick=\"fill('s1', 'filled')\"" in html
+    assert "onclick=\"fill('0', 'filled')\"" in html
     assert '<script nonce="abc">var oldTotal = 1;' in results.header["html"]
 
 

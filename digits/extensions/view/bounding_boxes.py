@@ -72,7 +72,7 @@ class Visualization(OptionsView):
 
     def process_data(
         self,
-        input_id: str,
+        input_id: int | str,
         input_data: NDArray[Any],
         inference_data: Mapping[str, NDArray[Any]],
         ground_truth: Any = None,

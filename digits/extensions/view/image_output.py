@@ -35,6 +35,12 @@ class ImageOutputOptions(FlaskForm):
         default="normalize",
         tooltip="Normalise stretches from the least to the greatest value; clip cuts at 0 and 255 (or at 1).",
     )
+    show_input = forms.SelectField(
+        "Show input as image",
+        choices=[("yes", "Yes"), ("no", "No")],
+        default="yes",
+        tooltip="No where the input is no picture, as the numbers that a generator starts from.",
+    )
 
 
 class Visualization(OptionsView):
@@ -47,6 +53,7 @@ class Visualization(OptionsView):
         self.bgr = kwargs.get("channel_order") == "bgr"
         self.hwc = kwargs.get("data_order") == "hwc"
         self.normalize = kwargs.get("pixel_conversion", NORMALIZE) == NORMALIZE
+        self.show_input = kwargs.get("show_input", "yes") == "yes"
 
     @staticmethod
     def get_id() -> str:
@@ -60,10 +67,12 @@ class Visualization(OptionsView):
         return template("image_output"), {"images": data}
 
     def process_data(
-        self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
+        self, input_id: int | str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> list[dict[str, str]]:
         """As `VisualizationInterface.process_data`; the output is a picture (C, H, W), (H, W, C) or (H, W)."""
-        images = [("Input", picture(input_data)), ("Output", embed_image_html(self._pixels(shown_output(inference_data))))]
+        images = [("Output", embed_image_html(self._pixels(shown_output(inference_data))))]
+        if self.show_input:
+            images.insert(0, ("Input", picture(input_data)))
         if isinstance(ground_truth, np.ndarray) and ground_truth.ndim == 3:
             images.append(("Wanted", embed_image_html(self._pixels(ground_truth))))
         return [{"title": title, "src": src} for title, src in images]

@@ -72,18 +72,19 @@ class VisualizationInterface:
 
     def process_data(
         self,
-        input_id: str,
+        input_id: int | str,
         input_data: NDArray[Any],
         inference_data: Mapping[str, NDArray[Any]],
         ground_truth: Any = None,
     ) -> Any:
         """Prepare one sample.
 
+        `input_id` is the number of a picture in what was tested, from 0, or the key of a record as text (`000000003`).
         `input_data` is (H, W) or (H, W, C), RGB, dtype kept. `inference_data` maps an output's name to its array without batch
         axis. `ground_truth` is the label as the records hold it, or None; classes that do not take it are not given it. Neither
-        are those without a parameter `candidates`: of a detection network that reports it, `boxes` (n, 6) before overlapping ones
-        are suppressed, best first, and how the network does that (`overlap`, an intersection over union, and `most`, 0 all); or
-        without a parameter `thresholds`: of a model that finds classes one by one the score from which on each counts, (K,), else
-        None.
+        are those without a parameter `input_name`: the picture's path, or what the entry says of itself; without a parameter
+        `candidates`: of a detection network that reports it, `boxes` (n, 6) before overlapping ones are suppressed, best first,
+        and how the network does that (`overlap`, an intersection over union, and `most`, 0 all); or without a parameter
+        `thresholds`: of a model that finds classes one by one the score from which on each counts, (K,), else None.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define process_data(...).")

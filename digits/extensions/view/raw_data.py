@@ -38,7 +38,7 @@ class Visualization(VisualizationInterface):
         return template("raw_data"), {"outputs": data}
 
     def process_data(
-        self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
+        self, input_id: int | str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> list[dict[str, Any]]:
         """As `VisualizationInterface.process_data`; outputs of any shape."""
         rows = [_row(name, array) for name, array in inference_data.items()]

@@ -55,7 +55,7 @@ class Visualization(OptionsView):
         return template("segmentation"), data
 
     def process_data(
-        self, input_id: str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
+        self, input_id: int | str, input_data: NDArray[Any], inference_data: Mapping[str, NDArray[Any]], ground_truth: Any = None
     ) -> dict[str, Any]:
         """As `VisualizationInterface.process_data`; the output is scores (K, H, W), or (1, H, W) or (H, W): of the foreground,
         or class numbers."""

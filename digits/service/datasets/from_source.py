@@ -155,16 +155,28 @@ def plugin_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in OWN_FIELDS}
 
 
-def inference_form(service: Service, dataset: Job, values: Mapping[str, Any] | None, nonce: str = "") -> PluginForm | None:
-    """The form with which the data set's plugin tests a model itself; None where it has none."""
-    if not service.folder(dataset.id).userdata_file.is_file() or dataset.extension == "":
+def inference_form(
+    service: Service, dataset: Job, values: Mapping[str, Any] | None, nonce: str = "", extension_id: str = ""
+) -> PluginForm | None:
+    """The form with which a plugin tests models of a data set itself; None where it has none. It is the plugin that made the data
+    set unless another is named. Raises NotFound for another that there is not."""
+    own = not extension_id or extension_id == dataset.extension
+    if own and (dataset.extension == "" or not service.folder(dataset.id).userdata_file.is_file()):
         return None
-    header = {"job_id": dataset.id, "values": dict(values or {}), "mode": "refill" if values else "new", "nonce": nonce}
+    header = {**_tested(dataset), "values": dict(values or {}), "mode": "refill" if values else "new", "nonce": nonce}
+    name = extension_id or dataset.extension
     try:
-        found = _as_form(plugins.request(service, "inference-form", dataset.extension, header).header)
+        found = _as_form(plugins.request(service, "inference-form", name, header).header)
     except DigitsError as error:
-        return PluginForm(title=dataset.extension, failure=error)
+        if isinstance(error, NotFound) and not own:
+            raise
+        return PluginForm(title=name, failure=error)
     return found if found.html else None
+
+
+def _tested(dataset: Job) -> dict[str, str]:
+    """What the host is told of the data set whose model is tested."""
+    return {"job_id": dataset.id, "made_by": dataset.extension}
 
 
 @dataclass(frozen=True)
@@ -177,19 +189,22 @@ class EncodedEntries:
     skipped: list[dict[str, str]]
 
 
-def inference_entries(service: Service, dataset: Job, values: Mapping[str, Any], scratch: Path | None = None) -> EncodedEntries:
-    """What a posted inference form selects for testing, encoded by the plugin.
+def inference_entries(
+    service: Service, dataset: Job, values: Mapping[str, Any], scratch: Path | None = None, extension_id: str = ""
+) -> EncodedEntries:
+    """What a posted inference form selects for testing, encoded by its plugin: that of the data set unless another is named.
 
-    Large arrays are files of the folder `scratch`, where one is given. Raises FormErrors for a form that does not validate and
-    PluginFailure for a plugin that fails.
+    Large arrays are files of the folder `scratch`, where one is given. Raises FormErrors for a form that does not validate, or
+    input that the plugin refuses, and PluginFailure for a plugin that fails.
     """
-    header = {"job_id": dataset.id, "values": dict(values), "allowed_roots": roots(service)}
-    if errors := check_paths(service, values, lambda: _inference_fields(service, dataset, header)):
+    name = extension_id or dataset.extension
+    header = {**_tested(dataset), "values": dict(values), "allowed_roots": roots(service)}
+    if errors := check_paths(service, values, lambda: _inference_fields(service, name, header)):
         raise FormErrors(errors)
     from digits.storage.records import boxes as box_arrays
 
     requested = {**header, "scratch": str(scratch or "")}
-    answer = plugins.request(service, "inference-entries", dataset.extension, requested, timeout=plugins.ENCODE_SECONDS)
+    answer = plugins.request(service, "inference-entries", name, requested, timeout=plugins.ENCODE_SECONDS)
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
     labels = [box_arrays.take(answer.arrays, f"{i}/label") for i in range(len(keys))]
@@ -202,8 +217,8 @@ def form_fields(service: Service, extension_id: str, values: Mapping[str, Any]) 
     return list(plugins.request(service, "dataset-form", extension_id, header).header["fields"])
 
 
-def _inference_fields(service: Service, dataset: Job, header: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(plugins.request(service, "inference-form", dataset.extension, {**header, "mode": "refill"}).header["fields"])
+def _inference_fields(service: Service, extension_id: str, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(plugins.request(service, "inference-form", extension_id, {**header, "mode": "refill"}).header["fields"])
 
 
 def _as_form(header: Mapping[str, Any]) -> PluginForm:

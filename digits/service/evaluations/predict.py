@@ -130,14 +130,16 @@ def infer(
     inputs: bool = False,
     candidates: bool = False,
     in_picture: bool = False,
+    as_given: bool = False,
     scratch: Path | None = None,
 ) -> PredictorResponse:
     """Raw outputs of a few pictures in one exchange; one unreadable picture alone raises, among several it has an `error`.
 
     `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures,
     `candidates` the boxes of a detection before overlapping ones are suppressed, `in_picture` boxes, masks and pictures in the
-    pixels of the given picture. Large arrays of the answer stay in files of
-    the folder `scratch`, where one is given (`digits.ipc.scratch.StoredArray`), and those of `pictures` may lie there as well.
+    pixels of the given picture. Features `as_given` need not have the shape of the training's where the network takes them.
+    Large arrays of the answer stay in files of the folder `scratch`, where one is given (`digits.ipc.scratch.StoredArray`), and
+    those of `pictures` may lie there as well.
     """
     requested: list[dict[str, str]] = []
     arrays: dict[str, Any] = {}
@@ -146,7 +148,8 @@ def infer(
         requested.append(entry)
         arrays.update(payload)
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
-    header = {"op": "predict", "pictures": requested, **switches, "in_picture": in_picture, "scratch": str(scratch or "")}
+    switches |= {"in_picture": in_picture, "as_given": as_given}
+    header = {"op": "predict", "pictures": requested, **switches, "scratch": str(scratch or "")}
     return _answer(request_predictor(service, model, snapshot, messages.Message(header, arrays)))
 
 

@@ -56,15 +56,18 @@ def run_pictures(
     dont_resize: bool = False,
     scratch: Path | None = None,
     for_view: bool = True,
+    numbers: Sequence[int] = (),
 ) -> TestResults:
-    """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one."""
+    """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one.
+    `numbers` are their places in what was sent, by default as they stand here."""
     requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **_beside(for_view)}
     describe = None if for_view else _describer(service, model)
     if len(found) == 1:
         results: Iterable[inference.Prediction] = inference.infer(service, model, [found[0][1]], snapshot, **requested).results
     else:
         results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **requested)
-    return _collect([key for key, _ in found], results, describe=describe)
+    ids = numbers or range(len(found))
+    return _collect([_Named(key, number) for (key, _), number in zip(found, ids, strict=True)], results, describe=describe)
 
 
 def run_list(
@@ -86,15 +89,17 @@ def run_list(
             f"The list has {len(lines)} pictures; at most {MAX_SAMPLES} are tested at once.", advice="Set num_test_images."
         )
     found: list[tuple[str, Any]] = []
+    numbers: list[int] = []
     skipped: list[dict[str, str]] = []
-    for name in lines:
+    for number, name in enumerate(lines):
         try:
             found.append((name, _picture(service, name, base)))
+            numbers.append(number)
         except DigitsError as error:
             skipped.append({"entry": name, "message": str(error)})
     if not found:
         raise DataError("None of the listed pictures could be read.", advice=skipped[0]["message"] if skipped else "")
-    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch, for_view)
+    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch, for_view, numbers)
     return TestResults(tested.samples, [*skipped, *tested.skipped])
 
 
@@ -102,16 +107,7 @@ def run_database(
     service: Service, model: Job, path: str, limit: int, snapshot: Snapshot, scratch: Path | None = None, for_view: bool = True
 ) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
-    samples: list[ViewSample] = []
-    skipped: list[dict[str, str]] = []
-    for batch in _chunks(_records(confine(service, path), limit)):
-        answer = inference.infer(
-            service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **_beside(for_view)
-        )
-        part = _collect([key for key, _, _ in batch], answer.results, [truth for *_, truth in batch])
-        samples += part.samples
-        skipped += part.skipped
-    return TestResults(samples, skipped)
+    return _run_features(service, model, _records(confine(service, path), limit), snapshot, scratch, for_view)
 
 
 def run_extension(
@@ -122,16 +118,44 @@ def run_extension(
     snapshot: Snapshot,
     scratch: Path | None = None,
     for_view: bool = True,
+    extension_id: str = "",
 ) -> TestResults:
-    """Run what the data set's plugin encodes for its own inference form. Raises FormErrors."""
-    entries = inference_entries(service, dataset, values, scratch)
-    samples: list[ViewSample] = []
+    """Run what a plugin encodes for its inference form, by default the one that made the data set. Entries need not look like the
+    training's where the network takes them. Raises FormErrors."""
+    entries = inference_entries(service, dataset, values, scratch, extension_id)
+    named = (_Named(key, f"{number:09d}") for number, key in enumerate(entries.keys))
+    given = zip(named, entries.features, entries.labels, strict=True)
+    tested = _run_features(service, model, given, snapshot, scratch, for_view, as_given=True)
+    if not tested.samples:
+        raise DataError("None of the entries could be tested.", advice=tested.skipped[0]["message"] if tested.skipped else "")
     skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
-    for batch in _chunks(zip(entries.keys, entries.features, entries.labels, strict=True)):
-        answer = inference.infer(
-            service, model, [feature for _, feature, _ in batch], snapshot, scratch=scratch, **_beside(for_view)
-        )
-        part = _collect([key for key, *_ in batch], answer.results, [label for *_, label in batch])
+    return TestResults(tested.samples, [*skipped, *tested.skipped])
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What is tested, in words and as views know it."""
+
+    key: str
+    id: int | str
+
+
+def _run_features(
+    service: Service,
+    model: Job,
+    given: Iterable[tuple[_Named, Any, Any]],
+    snapshot: Snapshot,
+    scratch: Path | None,
+    for_view: bool,
+    as_given: bool = False,
+) -> TestResults:
+    """Run features (C, H, W), each with its names and its label."""
+    samples: list[ViewSample] = []
+    skipped: list[dict[str, str]] = []
+    for batch in _chunks(given):
+        features = [feature for _, feature, _ in batch]
+        answer = inference.infer(service, model, features, snapshot, scratch=scratch, as_given=as_given, **_beside(for_view))
+        part = _collect([named for named, *_ in batch], answer.results, [label for *_, label in batch])
         samples += part.samples
         skipped += part.skipped
     return TestResults(samples, skipped)
@@ -171,25 +195,25 @@ def _picture(service: Service, name: str, base: Path | None) -> Any:
 
 
 def _collect(
-    keys: Sequence[str],
+    given: Sequence[_Named],
     results: Iterable[inference.Prediction],
     truths: Sequence[Any] | None = None,
     describe: Callable[[inference.Prediction], dict[str, Any] | None] | None = None,
 ) -> TestResults:
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
-    for number, (key, one) in enumerate(zip(keys, results, strict=True)):
+    for number, (named, one) in enumerate(zip(given, results, strict=True)):
         if one.error:
-            skipped.append({"entry": key, "message": one.error})
+            skipped.append({"entry": named.key, "message": one.error})
         else:
             truth = truths[number] if truths else None
             found = describe(one) if describe is not None else None
-            samples.append(ViewSample(key, one.input, one.outputs, truth, one.candidates, one.thresholds, found))
+            samples.append(ViewSample(named.key, one.input, one.outputs, truth, one.candidates, one.thresholds, found, named.id))
     return TestResults(samples, skipped)
 
 
-def _records(path: Path, limit: int) -> Iterator[tuple[str, np.ndarray, Any]]:
-    """Key, feature and label of each record below `path`, of the first `limit` where it is not 0.
+def _records(path: Path, limit: int) -> Iterator[tuple[_Named, np.ndarray, Any]]:
+    """Names, feature and label of each record below `path`, of the first `limit` where it is not 0.
 
     Raises BadRequest when there is no database, or one that is too large to be tested whole.
     """
@@ -199,14 +223,15 @@ def _records(path: Path, limit: int) -> Iterator[tuple[str, np.ndarray, Any]]:
     if is_complete(split):
         reader = open_records(split)
         for index in range(_count(len(reader), limit)):
-            labels = reader.labels([index])
-            yield str(reader.column("key", [index])[0]), reader.feature(index), None if labels is None else labels[0]
+            labels, key = reader.labels([index]), str(reader.column("key", [index])[0])
+            number = key if key.isdigit() else f"{index:09d}"  # one entry of several samples has keys with two numbers
+            yield _Named(key, number), reader.feature(index), None if labels is None else labels[0]
         return
     from digits.storage.records.caffe_datum import DatumDatabase
 
     with DatumDatabase(path) as database:
         for key, datum in database.items(_count(len(database), limit)):
-            yield key, datum.array, datum.label
+            yield _Named(key, key), datum.array, datum.label
 
 
 def _count(records: int, limit: int) -> int:

@@ -96,6 +96,12 @@ def views(service: Service) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["id"] != DEFAULT_VIEW)
 
 
+def testers(service: Service) -> list[dict[str, Any]]:
+    """The usable data sources to choose from that have a form of their own to test models with."""
+    rows = [row for rows in menu(service).values() for row in rows]
+    return [row for row in rows if row["tests_models"]]
+
+
 def request(
     service: Service,
     operation: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ from digits.service.datasets.source import PluginForm
 from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import check_paths
 from digits.storage.jobs.store import Job
+from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 from digits.utils.values import finite
 
 if TYPE_CHECKING:
     import numpy as np
 
 MAX_SHOWN = 200
+ANGULAR = re.compile(r"\sng-(app|controller)\b|\bangular\s*\.")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class ViewSample:
     where it is known.
 
     `candidates` are the boxes before suppression, where the network reports them, `thresholds` as in
-    `service.evaluations.predict.Prediction`, `in_picture` as in `service.evaluations.in_picture`.
+    `service.evaluations.predict.Prediction`, `in_picture` as in `service.evaluations.in_picture`. Views know the sample by `id`:
+    the number of a picture, the key of a record; by default its place among the samples.
     """
 
     key: str
@@ -38,6 +42,7 @@ class ViewSample:
     candidates: Mapping[str, Any] | None = None
     thresholds: Sequence[float] = ()
     in_picture: dict[str, Any] | None = None
+    id: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ class Results:
     def trace(self) -> str:
         return str(getattr(self.failure, "trace", ""))
 
+    @property
+    def uses_angular(self) -> bool:
+        """Whether a part is written for AngularJS, as templates of the original's views are."""
+        return any(ANGULAR.search(str(part.get("html", ""))) for part in (self.before, self.header, *self.samples, self.after))
+
 
 def render(
     service: Service, dataset: Job | None, samples: Sequence[ViewSample], view_id: str, values: Mapping[str, Any], nonce: str
@@ -71,6 +81,7 @@ def render(
     header: dict[str, Any] = {
         "values": dict(values),
         "keys": [s.key for s in shown],
+        "ids": [number if s.id is None else s.id for number, s in enumerate(shown)],
         "nonce": nonce,
         "dataset": _describe(service, dataset),
     }
@@ -126,6 +137,7 @@ def _describe(service: Service, dataset: Job | None) -> dict[str, Any]:
         "extension_id": dataset.extension,
         "feature_dims": feature_dims(info) or [],
         "class_labels": list(info.class_labels) if info else [],
+        "userdata": {name: info.extra[name] for name in (COLOR_PALETTE_ATTRIBUTE,) if info and name in info.extra},
     }
 
 

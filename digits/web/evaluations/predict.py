@@ -33,7 +33,8 @@ from digits.web.plugins.policy import allow_plugin_code
 
 CLASSIFICATION = "/models/images/classification"
 GENERIC = "/models/images/generic"
-ALWAYS_OURS = frozenset({"job_id", "snapshot_epoch", "view_extension_id", "username", "csrf_token"})
+ALWAYS_OURS = frozenset({"job_id", "snapshot_epoch", "view_extension_id", "data_extension_id", "username", "csrf_token"})
+OF_THE_DATASET = "all-default"  # as `data_extension_id`
 OWN_ARGUMENTS = ALWAYS_OURS | {
     "image_path",
     "image_file",
@@ -198,15 +199,22 @@ def infer_db() -> Any:
     return _answer(model, snapshot, tested)
 
 
-@describes(form=COMMON, answer="`outputs`: key → name → list; `skipped`.")
+@describes(
+    form={
+        **COMMON,
+        "data_extension_id": "The data plugin whose inference form is sent; absent or `all-default`: that of the data set.",
+    },
+    answer="`outputs`: key → name → list; `skipped`.",
+)
 def infer_extension() -> Any:
-    """Run what the data set's plugin makes of its own inference form through a model."""
+    """Run what a plugin makes of its own inference form through a model."""
     model, snapshot = _model()
     dataset = _dataset(model)
-    if dataset is None or not dataset.extension:
+    extension = arguments.text("data_extension_id").removeprefix(OF_THE_DATASET)
+    if dataset is None or not (extension or dataset.extension):
         raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
     values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
-    tested = sources.run_extension(get_service(), model, dataset, values, snapshot, g.scratch, not wants_json())
+    tested = sources.run_extension(get_service(), model, dataset, values, snapshot, g.scratch, not wants_json(), extension)
     return _answer(model, snapshot, tested, values)
 
 

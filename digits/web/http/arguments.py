@@ -35,6 +35,7 @@ OF_INFERENCE = frozenset(
         "dont_resize",
         "db_path",
         "view_extension_id",
+        "data_extension_id",
     }
 )
 BOXES = "boxes[]"  # the macro `field` sends it beside each box

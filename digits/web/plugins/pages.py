@@ -8,7 +8,7 @@ from flask import Blueprint, Response, render_template
 
 from digits.domain.jobs import Kind
 from digits.errors import NotFound
-from digits.service.datasets.from_source import inference_form
+from digits.service.datasets import from_source
 from digits.service.datasets.source import PluginForm
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
@@ -27,10 +27,16 @@ def blueprint() -> Blueprint:
     area = Blueprint("plugins", __name__)
     route(area, "/plugins")(index)
     route(area, "/models/view-config/<extension_id>")(view_config)
+    route(area, "/datasets/generic/inference-form/<extension_id>/<job_id>")(inference_form)
     area.add_url_rule("/extension-static/<kind>/<extension_id>/<path:name>", "static_file", static_file)
     predict.register_for_any_model(area)
     area.app_context_processor(
-        lambda: {"plugin_menu": lambda: plugins.menu(get_service()), "plugin_testing": plugin_testing, "plugin_views": views}
+        lambda: {
+            "plugin_menu": lambda: plugins.menu(get_service()),
+            "plugin_testing": plugin_testing,
+            "plugin_testers": testers,
+            "plugin_views": views,
+        }
     )
     return area
 
@@ -54,6 +60,19 @@ def view_config(extension_id: str) -> Any:
     return render_template("plugins/piece.html", form=form)
 
 
+@describes(answer="`title`, `html` and `fields` of the form; empty where the plugin has none.")
+def inference_form(extension_id: str, job_id: str) -> Any:
+    """The form with which a data plugin tests a model of a data set (or the model that is named), as a piece of HTML."""
+    service = get_service()
+    job = service.store.get(job_id)
+    dataset = job if job.kind == Kind.DATASET else service.store.get(job.dataset_id, Kind.DATASET)
+    name = extension_id.removeprefix(predict.OF_THE_DATASET)
+    form = from_source.inference_form(service, dataset, arguments.form_values(), csp_nonce(), name) or PluginForm()
+    if wants_json():
+        return json_answer({"title": form.title, "html": form.html, "fields": form.fields})
+    return render_template("plugins/piece.html", form=form)
+
+
 def static_file(kind: str, extension_id: str, name: str) -> Response:
     """A static file out of a plugin's own package."""
     if kind not in ("data", "view"):
@@ -69,13 +88,21 @@ def views() -> list[dict[str, Any]]:
     return plugins.views(get_service())
 
 
+def testers(own: str) -> list[dict[str, Any]]:
+    """The data plugins with a form to test models with, beside that of the data set, whose id is `own`."""
+    found = [row for row in plugins.testers(get_service()) if row["id"] != own]
+    if found:
+        allow_plugin_code()
+    return found
+
+
 def plugin_testing(model: Job) -> PluginForm | None:
     """The form with which the plugin of a model's data set tests the model; its page then allows inline handlers."""
     service = get_service()
     dataset = service.store.find(model.dataset_id) if model.dataset_id else None
     if dataset is None or dataset.kind != Kind.DATASET:
         return None
-    form = inference_form(service, dataset, None, csp_nonce())
+    form = from_source.inference_form(service, dataset, None, csp_nonce())
     if form is not None:
         allow_plugin_code()
     return form

@@ -52,6 +52,12 @@ class TestImageOutput(ViewContract):
     def outputs(self) -> dict[str, np.ndarray]:
         return {"output": np.linspace(-1, 1, 96, dtype=np.float32).reshape(3, 4, 8)}
 
+    def test_the_input_is_left_out_where_it_is_no_picture(self) -> None:
+        outputs = {"output": np.zeros((3, 4, 8), np.float32)}
+        for show, titles in (("yes", ["Input", "Output"]), ("no", ["Output"])):
+            shown = image_output.Visualization(None, show_input=show).process_data(0, np.zeros((1, 100)), outputs)
+            assert [image["title"] for image in shown] == titles
+
     @pytest.mark.parametrize(
         ("options", "expected"),
         [

@@ -118,28 +118,65 @@ function ownFieldsOnly(form) {
   });
 }
 
+/**
+ * What a plugin draws for the choice of a select: loaded into its place, dressed, its scripts run. False where it is not there, or
+ * is not the choice any more.
+ * @param {HTMLElement} testing
+ * @param {HTMLSelectElement} select
+ * @param {HTMLElement} place
+ * @param {string} address
+ * @param {string} failed
+ */
+async function load(testing, select, place, address, failed) {
+  const asked = select.value;
+  const answer = await send(below(address), { headers: { Accept: "text/html" } });
+  if (select.value !== asked) return false;
+  if (!answer.ok) {
+    toast(failed, "error");
+    return false;
+  }
+  place.innerHTML = await answer.text();
+  dress(testing);
+  modernise(testing);
+  await attachPaths(place);
+  runScripts(place, markOf(answer));
+  return true;
+}
+
 /** @param {HTMLElement} testing */
 function viewOptions(testing) {
   const select = find("[name=view_extension_id]", testing, HTMLSelectElement);
   const place = find("[data-view-options]", testing);
-  const load = async () => {
+  const show = async () => {
     const asked = select.value;
     const address = (testing.dataset.viewConfig ?? "").replace("VIEW", encodeURIComponent(asked));
-    const answer = await send(below(address), { headers: { Accept: "text/html" } });
-    if (select.value !== asked) return;
-    if (!answer.ok) {
-      toast("The options of this view could not be loaded.", "error");
+    const loaded = await load(testing, select, place, address, "The options of this view could not be loaded.");
+    if (loaded) place.dataset.view = asked;
+  };
+  select.addEventListener("change", show);
+  show();
+}
+
+/**
+ * The inference form follows the choice of the plugin; the one of the data set is in the page.
+ * @param {HTMLElement} testing
+ */
+function inferenceForm(testing) {
+  const select = perhaps("[name=data_extension_id]", testing, HTMLSelectElement);
+  if (!select) return;
+  const place = find("[data-inference-fields]", testing);
+  const button = find("button[formaction]", select.closest("fieldset") ?? testing, HTMLButtonElement);
+  const own = { html: place.innerHTML, disabled: button.disabled };
+  select.addEventListener("change", async () => {
+    const isOwn = select.selectedIndex === 0;
+    button.disabled = isOwn && own.disabled;
+    if (isOwn && own.disabled) {
+      place.innerHTML = own.html;
       return;
     }
-    place.innerHTML = await answer.text();
-    place.dataset.view = asked;
-    dress(testing);
-    modernise(testing);
-    await attachPaths(place);
-    runScripts(place, markOf(answer));
-  };
-  select.addEventListener("change", load);
-  load();
+    const address = (select.dataset.inferenceForm ?? "").replace("FORM", encodeURIComponent(select.value));
+    await load(testing, select, place, address, "The form of this plugin could not be loaded.");
+  });
 }
 
 dress(document);
@@ -147,5 +184,6 @@ modernise(document);
 attachPaths(document);
 for (const testing of all("[data-testing]")) {
   viewOptions(testing);
+  inferenceForm(testing);
   all("[data-test-form]", testing, HTMLFormElement).forEach(ownFieldsOnly);
 }

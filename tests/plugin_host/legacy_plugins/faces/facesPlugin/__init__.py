@@ -1,0 +1,4 @@
+from __future__ import absolute_import
+
+from .data import DataIngestion
+from .view import Visualization

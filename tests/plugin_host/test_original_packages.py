@@ -1,0 +1,151 @@
+"""What packages of the original did that no class of ours does: draw while listing, test with other shapes, live in Angular."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io.wavfile
+
+from digits.config import Settings
+from digits.errors import FormErrors
+from digits.service import Service
+from digits.service.datasets import from_source
+from digits.service.plugins import host as plugins
+from digits.service.plugins import views as plugin_views
+from digits.service.plugins.views import ViewSample
+from digits.storage.jobs.store import Job
+from digits.storage.records.open import open_records
+from digits.web.app import create_app
+from tests.plugin_host.hosts import make_dataset, plugin_form, running_host
+
+PACKAGES = ("faces", "slopes", "outlines", "acoustics")
+LEGACY_PLUGINS = Path(__file__).parent / "legacy_plugins"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A service with a host that has the packages, and the folder they are installed in."""
+
+    service: Service
+    site: Path
+    folder: Path
+
+    def ingest(self, job: Job) -> dict[str, np.ndarray]:
+        """The features of each split, made by a worker."""
+        command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(self.service.jobs_dir.path), "--attempt", "1", job.id]
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(self.site)}, check=True)
+        splits = self.service.folder(job.id).dataset_info().splits
+        readers = {name: open_records(self.service.folder(job.id).path / name) for name in splits}
+        return {name: reader.features(range(len(reader))) for name, reader in readers.items()}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("original")
+    sources = [str(shutil.copytree(LEGACY_PLUGINS / name, folder / name)) for name in PACKAGES]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
+    site = folder / "site"
+    subprocess.run([*command, "--disable-pip-version-check", "--target", str(site), *sources], check=True)
+    service = Service.open(Settings(jobs_dir=str(folder / "jobs"), auth=False, data_dirs=str(folder)))
+    with running_host(service, folder, site):
+        yield Place(service, site, folder)
+    service.close()
+
+
+def warnings(service: Service, kind: str, plugin: str) -> list[str]:
+    return next(row["warnings"] for row in plugins.table(service)[kind] if row["id"] == plugin)
+
+
+def test_samples_that_are_drawn_while_they_are_listed_differ_from_split_to_split_and_test_to_test(place: Place) -> None:
+    job = make_dataset(
+        place.service, "image-slopes", {"dataset_name": "slopes", "train_image_count": "6", "val_image_count": "6"}
+    )
+    found = place.ingest(job)
+    assert {name: len(features) for name, features in found.items()} == {"train_db": 6, "val_db": 6}
+    assert not np.array_equal(found["train_db"], found["val_db"])
+    first, second = (from_source.inference_entries(place.service, job, {"test_image_count": "2"}).labels for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_a_generator_is_tested_with_numbers_and_shown_as_a_grid(place: Place) -> None:
+    job = make_dataset(place.service, "image-faces", {"dataset_name": "faces", "face_count": "5", "resize": "8"})
+    entries = from_source.inference_entries(place.service, job, {"row_count": "3", "task_id": "style"})
+    assert [feature.shape for feature in entries.features] == [(1, 1, 100)] * 9
+    picture = np.zeros((3, 8, 8), np.float32)
+    samples = [
+        ViewSample(key, feature, {"generated": picture + i}, id=f"{i:09d}")
+        for i, (key, feature) in enumerate(zip(entries.keys, entries.features, strict=True))
+    ]
+    results = plugin_views.render(place.service, job, samples, "image-faces", {"gan_view_task_id": "grid"}, "")
+    assert results.failure is None
+    assert [sample.get("error") for sample in results.samples] == [None] * 9
+    assert results.header["html"].count("<img") == 9  # each in its place, by the number that it has
+    assert results.header["html"].index("<h3>Grid") >= 0
+    assert ["heading" in words for words in warnings(place.service, "view", "image-faces")] == [True]
+
+
+def test_what_it_says_of_the_form_is_an_error_of_the_form(place: Place) -> None:
+    job = make_dataset(place.service, "image-faces", {"dataset_name": "faces", "face_count": "5", "resize": "8"})
+    client = create_app(place.service).test_client()
+    for values, words in (
+        ({"z_vector": "1 2 3"}, "needs 100 numbers, found 3"),
+        ({"task_id": "analogy"}, "Unknown task: analogy"),
+    ):
+        with pytest.raises(FormErrors, match=words):
+            from_source.inference_entries(place.service, job, {"row_count": "3", **values})
+    page = client.get(
+        f"/datasets/generic/inference-form/image-slopes/{job.id}"
+    )  # another plugin's form, as the selector asks for it
+    assert page.status_code == 200
+    assert 'name="gradient_x"' in page.text
+    assert plugin_form(place.service, "image-faces", {}).failure is None
+    assert ["remark" in words for words in warnings(place.service, "data", "image-faces")] == [True]
+
+
+def test_a_view_needs_no_plugin_of_the_data_set(place: Place) -> None:
+    job = replace(make_dataset(place.service, "image-slopes", {"dataset_name": "slopes"}), extension="image-uninstalled")
+    sample = ViewSample("a", np.zeros((1, 8, 8), np.uint8), {"output": np.zeros((2, 8, 8), np.float32)})
+    for view in ("all-raw-data", "image-outlines"):
+        assert plugin_views.render(place.service, job, [sample], view, {}, "").failure is None
+    form = from_source.inference_form(place.service, job, None)
+    assert form is not None
+    assert "image-uninstalled" in str(form.failure)
+
+
+def test_angular_is_there_for_views_that_use_it_alone(place: Place) -> None:
+    sample = ViewSample("a", np.zeros((1, 8, 8), np.uint8), {"output": np.zeros((2, 8, 8), np.float32)})
+    uses = {}
+    for view in ("all-raw-data", "image-outlines"):
+        results = plugin_views.render(place.service, None, [sample], view, {}, "n1")
+        assert results.failure is None
+        uses[view] = results.uses_angular
+    assert uses == {"all-raw-data": False, "image-outlines": True}
+    assert '<script nonce="n1">' in results.before["html"]
+    assert "{[ label.name ]}" in results.header["html"]
+    library = create_app(place.service).test_client().get("/vendor/angular.js")
+    assert library.status_code == 200
+    assert b"AngularJS" in library.data[:200]
+
+
+def test_recordings_become_spectrograms_split_by_the_seed_of_init(place: Place) -> None:
+    for pitch, name in enumerate(("high", "low")):
+        (place.folder / "recordings" / name).mkdir(parents=True)
+        for i in range(4):
+            tone = np.sin(np.arange(160) * (0.9 - 0.6 * pitch) + i)
+            scipy.io.wavfile.write(place.folder / f"recordings/{name}/{i}.wav", 8000, (tone * 9000).astype(np.int16))
+    values = {"dataset_name": "tones", "recordings_folder": str(place.folder / "recordings"), "window": "16", "pct_val": "25"}
+    job = make_dataset(place.service, "audio-acoustics", values)
+    found = place.ingest(job)
+    assert {name: features.shape for name, features in found.items()} == {"train_db": (6, 1, 9, 19), "val_db": (2, 1, 9, 19)}
+    info = place.service.folder(job.id).dataset_info()
+    assert (info.task, info.class_labels, info.duplicates) == ("classification", ("high", "low"), 0)
+    entries = from_source.inference_entries(place.service, job, {"recording": str(place.folder / "recordings/low/1.wav")})
+    assert entries.features[0].dtype == np.float64
