@@ -37,7 +37,21 @@ REMOVED_NUMPY = {
     "NaN": "np.nan",
     "infty": "np.inf",
 }
+IMAGES = "digits.utils.image (load_image, resize_image, image_to_array) or Pillow"
+WINDOWS = ("barthann", "bartlett", "blackman", "boxcar", "gaussian", "hamming", "hann", "hanning", "kaiser", "triang", "tukey")
+REMOVED_SCIPY = {
+    **dict.fromkeys(("imread", "imresize", "imsave", "imshow", "imrotate", "toimage", "fromimage", "bytescale"), IMAGES),
+    **{name: f"scipy.signal.windows.{name.replace('hanning', 'hann')}" for name in WINDOWS},
+    "comb": "scipy.special.comb",
+    "factorial": "scipy.special.factorial",
+    "logsumexp": "scipy.special.logsumexp",
+    "simps": "scipy.integrate.simpson",
+    "trapz": "scipy.integrate.trapezoid",
+    "cumtrapz": "scipy.integrate.cumulative_trapezoid",
+    "face": "scipy.datasets.face",
+}
 RENAMED_MODULES = {
+    "scipy.misc": f"SciPy has no misc any more: for pictures use {IMAGES}, for numbers scipy.special.",
     "dicom": "The package is called pydicom now: write `import pydicom as dicom`, and dicom.dcmread instead of dicom.read_file.",
     "StringIO": "Python 3 has io.StringIO and io.BytesIO.",
     "cStringIO": "Python 3 has io.StringIO and io.BytesIO.",
@@ -124,9 +138,8 @@ def advice_for(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         if _lies_beside(error):
             return f"Python 3 wants it said where a module of the same package is: write `from .{error.name} import …`."
-        return (
-            RENAMED_MODULES.get(error.name.split(".")[0]) or f"Install the package that provides {error.name} beside the plugin."
-        )
+        known = RENAMED_MODULES.get(error.name) or RENAMED_MODULES.get(error.name.split(".")[0])
+        return known or f"Install the package that provides {error.name} beside the plugin."
     if isinstance(error, SyntaxError):
         return "The code is not Python 3: `print x`, `except E, e`, backquotes and tabs mixed with spaces must be changed."
     if isinstance(error, SystemExit):
@@ -134,4 +147,11 @@ def advice_for(error: BaseException) -> str:
     found = re.search(r"module 'numpy' has no attribute '(\w+)'", str(error)) or re.search(r"`np\.(\w+)`", str(error))
     if found and found[1] in REMOVED_NUMPY:
         return f"NumPy no longer has np.{found[1]}: write {REMOVED_NUMPY[found[1]]}."
-    return ""
+    return _advice_on_scipy(str(error))
+
+
+def _advice_on_scipy(words: str) -> str:
+    taken = re.search(r"[Mm]odule '(scipy[.\w]*)' has no attribute '(\w+)'", words)
+    named = re.search(r"cannot import name '(\w+)' from '(scipy[.\w]*)'", words)
+    name, module = (taken[2], taken[1]) if taken else (named[1], named[2]) if named else ("", "")
+    return f"{module} no longer has {name}: use {REMOVED_SCIPY[name]}." if name in REMOVED_SCIPY else ""

@@ -162,6 +162,7 @@ def host(place: Path) -> Iterator[Service]:
     add_package(site, "oldsummary", summary, view="View")
     add_package(site, "noimport", "import dicom\n", data="Data")
     add_package(site, "oldnumpy", "import numpy as np\nkind = np.int\n", data="Data")
+    add_package(site, "oldscipy", "from scipy.signal import hann\n", data="Data")
     add_package(site, "quitter", "import sys\nsys.exit(4)\n", data="Data")
     hidden = "@staticmethod\ndef get_default_visibility():\n    return False\n"
     add_package(site, "hidden", data_source("hidden", hidden), data="Data")
@@ -189,6 +190,7 @@ def test_lists_every_plugin_with_version_place_and_error(host: Service) -> None:
     [
         ("noimport", ["No module named 'dicom'", "pydicom"]),
         ("oldnumpy", ["np.int", "int or np.int64"]),
+        ("oldscipy", ["hann", "scipy.signal.windows.hann"]),
         ("quitter", ["SystemExit", "sys.exit"]),
         ("zdoubled", ["'good' is taken by", "goodplugin"]),
     ],
