@@ -159,7 +159,8 @@ def _inference_form(extension: loader.Extension, dataset: MadeBy) -> Any:
     if extension.id == dataset.extension_id and dataset.file.is_file():
         instance = userdata.thaw(extension.cls, dataset.file.read_bytes())
     else:
-        instance = userdata.for_inference(extension.cls, dataset.userdata(), {})
+        with complaints():
+            instance = userdata.for_inference(extension.cls, dataset.userdata(), {})
     form = instance.get_inference_form()
     return None if form is None else binding.make_form(extension.id, lambda: form)
 

@@ -41,7 +41,8 @@ class Place:
     def ingest(self, job: Job) -> dict[str, np.ndarray]:
         """The features of each split, made by a worker."""
         command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(self.service.jobs_dir.path), "--attempt", "1", job.id]
-        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(self.site)}, check=True)
+        path = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH")]))
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True)
         splits = self.service.folder(job.id).dataset_info().splits
         readers = {name: open_records(self.service.folder(job.id).path / name) for name in splits}
         return {name: reader.features(range(len(reader))) for name, reader in readers.items()}
