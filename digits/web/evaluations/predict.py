@@ -210,12 +210,17 @@ def infer_extension() -> Any:
     """Run what a plugin makes of its own inference form through a model."""
     model, snapshot = _model()
     dataset = _dataset(model)
-    extension = arguments.text("data_extension_id").removeprefix(OF_THE_DATASET)
+    extension = named_extension(arguments.text("data_extension_id"))
     if dataset is None or not (extension or dataset.extension):
         raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
     values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
     tested = sources.run_extension(get_service(), model, dataset, values, snapshot, g.scratch, not wants_json(), extension)
     return _answer(model, snapshot, tested, values)
+
+
+def named_extension(name: str) -> str:
+    """The data plugin that is named; empty for the one that made the data set."""
+    return "" if name == OF_THE_DATASET else name
 
 
 def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[str, Any] | None = None) -> Any:

@@ -66,7 +66,7 @@ def inference_form(extension_id: str, job_id: str) -> Any:
     service = get_service()
     job = service.store.get(job_id)
     dataset = job if job.kind == Kind.DATASET else service.store.get(job.dataset_id, Kind.DATASET)
-    name = extension_id.removeprefix(predict.OF_THE_DATASET)
+    name = predict.named_extension(extension_id)
     form = from_source.inference_form(service, dataset, arguments.form_values(), csp_nonce(), name) or PluginForm()
     if wants_json():
         return json_answer({"title": form.title, "html": form.html, "fields": form.fields})
