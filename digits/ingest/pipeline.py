@@ -175,8 +175,8 @@ class Ingest:
         self.problems.clear()
         self.context.emit(LogEvent(message="Looking at the files."))
         source = open_source(self.spec, self.folder, self.problems.add, self.context.should_stop)
-        if not isinstance(source, FileSource):
-            seed = chance_of(source).seed
+        seed = chance_of(source).seed
+        if not isinstance(source, FileSource) and seed is not None:
             self.context.emit(LogEvent(message=f"What the plugin draws while it lists entries follows from the seed {seed}."))
         return source
 

@@ -15,6 +15,7 @@ import pytest
 import scipy.io.wavfile
 
 from digits.config import Settings
+from digits.domain.jobs import Status
 from digits.errors import FormErrors
 from digits.service import Service
 from digits.service.datasets import from_source
@@ -24,6 +25,7 @@ from digits.service.plugins.views import ViewSample
 from digits.storage.jobs.store import Job
 from digits.storage.records.open import open_records
 from digits.web.app import create_app
+from tests.builders import make_job
 from tests.plugin_host.hosts import make_dataset, plugin_form, running_host
 
 PACKAGES = ("faces", "slopes", "outlines", "acoustics")
@@ -109,6 +111,19 @@ def test_what_it_says_of_the_form_is_an_error_of_the_form(place: Place) -> None:
     assert 'name="gradient_x"' in page.text
     assert plugin_form(place.service, "image-faces", {}).failure is None
     assert ["remark" in words for words in warnings(place.service, "data", "image-faces")] == [True]
+
+
+def test_the_page_of_a_model_offers_the_forms_of_other_plugins_too(place: Place) -> None:
+    job = make_dataset(place.service, "image-slopes", {"dataset_name": "slopes"})
+    model = make_job(place.service, task="generic", parents=(job.id,), status=Status.DONE)
+    plugins.table(place.service)
+    page = create_app(place.service).test_client().get(f"/models/{model.id}")
+    assert page.status_code == 200
+    offered = [
+        f'<option value="{name}"' in page.text for name in ("all-default", "image-faces", "audio-acoustics", "image-slopes")
+    ]
+    assert offered == [True, True, True, False]
+    assert 'name="gradient_x"' in page.text  # its own is there at once
 
 
 def test_a_view_needs_no_plugin_of_the_data_set(place: Place) -> None:

@@ -88,9 +88,13 @@ def views() -> list[dict[str, Any]]:
     return plugins.views(get_service())
 
 
-def testers(own: str) -> list[dict[str, Any]]:
-    """The data plugins with a form to test models with, beside that of the data set, whose id is `own`."""
-    found = [row for row in plugins.testers(get_service()) if row["id"] != own]
+def testers(model: Job) -> list[dict[str, Any]]:
+    """The data plugins with a form to test models with, beside the one that made the model's data set."""
+    service = get_service()
+    dataset = service.store.find(model.dataset_id) if model.dataset_id else None
+    if dataset is None:
+        return []
+    found = [row for row in plugins.testers(service) if row["id"] != dataset.extension]
     if found:
         allow_plugin_code()
     return found
