@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flask import Flask
 
 from digits import tasks
@@ -236,13 +237,14 @@ def _words_of_source(error: DigitsError) -> str:
 
 
 class _Keys:
-    """Names for records, each given once; entries that cannot say who they are get a number."""
+    """Names for records, each given once; entries that cannot say who they are, and arrays of numbers, get a number."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
     def of(self, entry: Any, place: int, part: int | None) -> str:
-        says = type(entry).__str__ is not object.__str__ or type(entry).__repr__ is not object.__repr__
+        has_words = type(entry).__str__ is not object.__str__ or type(entry).__repr__ is not object.__repr__
+        says = has_words and not isinstance(entry, np.ndarray)
         name = entry_text(entry) if says else f"{place:09d}"
         name = name if part is None else f"{name}/{part}"
         self._counts[name] += 1

@@ -82,6 +82,7 @@ def test_a_generator_is_tested_with_numbers_and_shown_as_a_grid(place: Place) ->
     job = make_dataset(place.service, "image-faces", {"dataset_name": "faces", "face_count": "5", "resize": "8"})
     entries = from_source.inference_entries(place.service, job, {"row_count": "3", "task_id": "style"})
     assert [feature.shape for feature in entries.features] == [(1, 1, 100)] * 9
+    assert entries.keys == [f"{i:09d}" for i in range(9)]  # a hundred numbers are no name
     picture = np.zeros((3, 8, 8), np.float32)
     samples = [
         ViewSample(key, feature, {"generated": picture + i}, id=f"{i:09d}")
