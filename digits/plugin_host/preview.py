@@ -48,9 +48,9 @@ def preview(
         return _looked_at(source, title_of(extension_id), same_shape)
     with binding.request_with(app, values):
         form = binding.make_form(extension.id, extension.cls.get_dataset_form)
-        checked = with_roots(extension.cls, binding.check(form, values), roots)
+        posted = with_roots(extension.cls, binding.check(form, values), roots)
         with complaints():
-            return _looked_at(userdata.build(extension.cls, checked), title_of(extension_id), same_shape)
+            return _looked_at(userdata.build(extension.cls, posted), title_of(extension_id), same_shape)
 
 
 def _looked_at(source: DataIngestionInterface, plugin: str, same_shape: bool) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -53,7 +53,8 @@ def _made(cls: type[DataIngestionInterface], keywords: dict[str, Any], is_infere
 def chance_of(instance: DataIngestionInterface) -> Chance:
     """What the global random generators hold while the instance lists its entries."""
     kept = vars(instance)
-    return Chance(*kept.get(CHANCE, (None, None)), seed=kept.get(SEED))
+    python, numpy = kept.get(CHANCE, (None, None))
+    return Chance(python, numpy, kept.get(SEED))
 
 
 def freeze(instance: DataIngestionInterface) -> bytes:
