@@ -77,7 +77,7 @@ def test_class_labels_make_it_classification_or_segmentation(tmp_path: Path) -> 
 def test_labels_of_several_channels_are_arrays_whatever_classes_there_are(tmp_path: Path) -> None:
     run = make(tmp_path, "colour map", class_labels=["back", "front"])
     meta = run.reader().meta
-    assert (meta.label_kind, meta.label_shape, run.info.task) == ("array", (3, 4, 5), "processing")
+    assert (meta.label_kind, meta.label_shape, run.info.task) == ("array", (3, 4, 5), "generic")
 
 
 def test_samples_that_a_plugin_draws_while_it_lists_them_differ_between_splits(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ class Harbour:
     def ingest(self, job: Job) -> list[RecordReader]:
         """Training and validation records, made by a worker."""
         command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(self.service.jobs_dir.path), "--attempt", "1", job.id]
-        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(self.site)}, check=True)
+        path = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH")]))
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True)
         return [open_records(self.service.folder(job.id).path / name) for name in ("train_db", "val_db")]
 
     def values(self, **changes: str) -> dict[str, str]:

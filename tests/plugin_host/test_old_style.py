@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -119,7 +120,7 @@ def test_from_form_to_records(
     assert made.status_code == 200, made.json
     job_id = made.json["id"]
     command = [sys.executable, "-m", "digits.worker", "--jobs-dir", str(host.jobs_dir.path), "--attempt", "1", job_id]
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     subprocess.run(command, check=True)
     tasks = client.get(f"/datasets/{job_id}.json").json
     assert [task["entry_count"] for task in tasks["create_db_tasks"]] == [40, 40, 0]

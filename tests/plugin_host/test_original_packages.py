@@ -116,7 +116,8 @@ def test_what_it_says_of_the_form_is_an_error_of_the_form(place: Place) -> None:
 
 def test_the_page_of_a_model_offers_the_forms_of_other_plugins_too(place: Place) -> None:
     job = make_dataset(place.service, "image-slopes", {"dataset_name": "slopes"})
-    model = make_job(place.service, task="generic", parents=(job.id,), status=Status.DONE)
+    spec = {"dataset_id": job.id, "task": "generic"}
+    model = make_job(place.service, task="generic", parents=(job.id,), status=Status.DONE, spec=spec)
     plugins.table(place.service)
     page = create_app(place.service).test_client().get(f"/models/{model.id}")
     assert page.status_code == 200
@@ -147,9 +148,9 @@ def test_angular_is_there_for_views_that_use_it_alone(place: Place) -> None:
     assert uses == {"all-raw-data": False, "image-outlines": True}
     assert '<script nonce="n1">' in results.before["html"]
     assert "{[ label.name ]}" in results.header["html"]
-    library = create_app(place.service).test_client().get("/vendor/angular.js")
-    assert library.status_code == 200
-    assert b"AngularJS" in library.data[:200]
+    with create_app(place.service).test_client().get("/vendor/angular.js") as library:
+        assert library.status_code == 200
+        assert b"AngularJS" in library.data[:200]
 
 
 def test_recordings_become_spectrograms_split_by_the_seed_of_init(place: Place) -> None:

@@ -37,7 +37,7 @@ class Visualization(VisualizationInterface):
 
     @override
     def get_ng_templates(self):
-        return '<div ng-app="meter_app" id="meter">', "</div><script>window.meterFooter = true;</script>"
+        return '<div ng-app="meter_app" id="meter">', "</div><script>angular.module('meter_app', []); window.meterFooter = true;</script>"
 
     @staticmethod
     def get_id():
