@@ -28,6 +28,7 @@ class GroupGradients:
         self.on_gpu = device.type == "cuda"
         self.weights: list[Any] = []  # of each part of the loss, so far in this group, on all ranks
         self.means: list[list[Tensor | None]] = []  # gradients of each part, where there are several
+        self.is_open = False  # whether gradients of batches before wait for the one that closes the group
         self.same, self.agreed = SameParts(), False  # on what the parts of the loss are, over all ranks
 
     def add(self, loss: LossValue, counts: bool) -> Callable[[], bool]:
@@ -41,7 +42,7 @@ class GroupGradients:
             self._descend(part.sum, _inverse(now[i]) if counts else 0.0, retain_graph=i < len(parts) - 1)
             if len(parts) > 1:
                 self.means[i] = [p.grad for p in self.parameters]
-        self.weights = now
+        self.weights, self.is_open = now, True
         return lambda: False
 
     def close(self, loss: LossValue, counts: bool) -> Callable[[], bool]:
@@ -51,7 +52,8 @@ class GroupGradients:
         whole = [old + new for old, new in zip(before, self._over_ranks(parts), strict=True)]
         factors = [_inverse(weight) for weight in whole]
         moves = self._counts(whole)
-        self._join([old * factor for old, factor in zip(before, factors, strict=True)])
+        if self.is_open:
+            self._join([old * factor for old, factor in zip(before, factors, strict=True)])
         weighed = [
             (part.sum, factor) for part, factor in zip(parts, factors, strict=True) if isinstance(factor, Tensor) or factor
         ]
@@ -60,7 +62,7 @@ class GroupGradients:
             self._descend(sum(terms[1:], terms[0]), 1.0 if counts else 0.0)
         if self.world > 1:
             sum_gradients(self.parameters)
-        self.weights, self.means = [], []
+        self.weights, self.means, self.is_open = [], [], False
         return moves
 
     def _parts(self, loss: LossValue, counts: bool) -> list[LossPart]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -214,10 +213,3 @@ def totals_of(values: dict[str, LossValue]) -> Totals:
         {name: [float(part.sum) for part in value.parts] for name, value in values.items()},
         {name: [float(part.weight) for part in value.parts] for name, value in values.items()},
     )
-
-
-def window_of(totals: Totals) -> dict[str, list[list[Any]]]:
-    """Totals as a step keeps them."""
-    weights = totals.weights
-    pairs = {name: zip(np.atleast_1d(value), np.atleast_1d(weights[name]), strict=True) for name, value in totals.sums.items()}
-    return {name: [[float(total), float(weight)] for total, weight in found] for name, found in pairs.items()}

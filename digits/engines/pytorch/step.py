@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +27,13 @@ from digits.engines.pytorch.finite import all_finite, watched
 from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
-from digits.engines.pytorch.losses import Loss, own_metrics, totals_of, window_of
+from digits.engines.pytorch.losses import Loss, own_metrics, totals_of
 from digits.engines.pytorch.modes import evaluating
 from digits.engines.pytorch.origin import origin_in, spoilt_in
 from digits.engines.pytorch.predictor import finish_outputs, judged
 from digits.engines.pytorch.random_state import kept_random_state, random_state, restore_random_state
 from digits.engines.pytorch.weights import pack
+from digits.engines.pytorch.window import Window, detached
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
@@ -41,9 +41,9 @@ from digits.engines.training.loss_watch import Divergence, LossWatch
 from digits.engines.training.origin import Origin, Spoilt
 from digits.engines.training.preprocessing import beside_features, in_stored_units, in_units_of_loss, learns_its_input
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
-from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
+from digits.engines.training.step import Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
-from digits.engines.training.totals import LossPart, LossValue, Totals, one_part, restored, value_of
+from digits.engines.training.totals import LossPart, LossValue, Totals, restored, value_of
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
@@ -80,8 +80,8 @@ class TorchStep(TrainingStep):
         self.scale = metric_scale(run)
         self.has_own_loss = not run.spec.loss and network.loss is not None
         self.loss_names: tuple[str, ...] = ()  # of what the loss gave in the last validation
-        self.window: dict[str, list[list[Any]]] = {}  # sum and weight of each part of the values since the last `take`
         self.on_gpu = fabric.device.type == "cuda"
+        self.window = Window(self.on_gpu)
         backward = Tensor.backward if isinstance(fabric, OneDevice) else fabric.backward
         self.gradients = GroupGradients(list(self.module.parameters()), backward, fabric.device, self.world)
         self.synchronised = run.spec.batch_norm == SYNCHRONISED
@@ -108,13 +108,13 @@ class TorchStep(TrainingStep):
         if update:
             self._update(rate, counts)
         if weight > 0:
-            self._count(values, len(batch), outputs, y)
+            self._count(values, outputs, y)
 
     def _backward(self, loss: LossValue, records: int, update: bool, *given: Any) -> Callable[[], bool]:
         """Of so many records that count, and what the network was given for them. Gives whether anything counts in the group that
         an `update` closes."""
         counts = records > 0
-        noted = tuple(LossPart(*map(_detached, part)) for part in loss.parts) if counts else ()
+        noted = tuple(LossPart(*map(detached, part)) for part in loss.parts) if counts else ()
         self.watch.add(LossValue(noted), None if self.on_gpu else lambda: self._look(given))
         counted = self.gradients.close(loss, counts) if update else self.gradients.add(loss, counts)
         self._share_buffers(records)
@@ -153,45 +153,21 @@ class TorchStep(TrainingStep):
         together = self.world > 1 and (self.synchronised or self.smallest_share < 2)
         return SharedBatchNorm(counts) if together else contextlib.nullcontext()
 
-    def _count(self, values: dict[str, LossValue], samples: int, outputs: Any = None, y: Any = None) -> None:
+    def _count(self, values: dict[str, LossValue], outputs: Any = None, y: Any = None) -> None:
         for name, value in values.items():
-            self._add(name, value)
+            self.window.add(name, value)
         if self.classes:
-            hits = self._hits(main_output(names_of(outputs)).detach()[:, : self.classes], y)
-            self._add(HITS, one_part(hits, samples))
-
-    def _hits(self, scores: Tensor, y: Tensor) -> Tensor:
-        """How many have their one highest score at their class (see `metrics.accuracy.rank`): all others are below it, which NaN
-        never is."""
-        own = scores.gather(1, y[:, None])  # (N, 1) of scores (N, K), y (N,)
-        return (((scores < own).sum(1) == scores.shape[1] - 1) & (own[:, 0] < torch.inf)).sum()
-
-    def _add(self, name: str, value: LossValue) -> None:
-        """On a GPU as tensors, so that nothing waits for them."""
-        kept = self.window.setdefault(name, [])
-        kept += [[0.0, 0.0] for _ in range(len(value.parts) - len(kept))]
-        for entry, part in zip(kept, value.parts, strict=False):
-            for i, number in enumerate(part):
-                found = _detached(number)
-                entry[i] += found.double() if self.on_gpu and isinstance(found, Tensor) else float(found)
-
-    def _since(self) -> Totals:
-        """What this process saw since the last `take`."""
-        columns = [{name: [float(e[i]) for e in entries] for name, entries in self.window.items()} for i in (0, 1)]
-        return Totals(*columns)
+            self.window.add_hits(main_output(names_of(outputs)).detach()[:, : self.classes], y)
 
     def take(self) -> Totals:
-        if self._finite_window():
+        if self.window.is_finite:
             self.watch.settle()
-        totals, self.window = self._since(), {}
+        totals, self.window = self.window.totals, Window(self.on_gpu)
         return self._over_ranks(totals, ())[0]
 
     def healthy(self) -> bool:
-        own = self._finite_window() and all_finite([*self.watched, *self._moments()])
+        own = self.window.is_finite and all_finite([*self.watched, *self._moments()])
         return own if self.world == 1 else bool(sum_numbers(np.array([0.0 if own else 1.0]))[0] == 0)
-
-    def _finite_window(self) -> bool:
-        return all(math.isfinite(float(total)) for entries in self.window.values() for total, _ in entries)
 
     def _moments(self) -> list[Tensor]:
         """The optimizer's own numbers, such as sums of squares, on the device."""
@@ -334,7 +310,7 @@ class TorchStep(TrainingStep):
         return pack(self.module, metadata, self.inputs.mean_image)
 
     def state(self, loop: dict[str, Any]) -> bytes:
-        window = self._since()
+        window = self.window.totals
         own = {"random": random_state(self.on_gpu), "sums": window.sums, "weights": window.weights}
         processes = [own] if self.world == 1 else gather(own)
         if self.rank != 0:
@@ -360,16 +336,12 @@ class TorchStep(TrainingStep):
         if not isinstance(self.fabric, OneDevice):
             self.fabric.strategy.precision.load_state_dict(state["precision"])
         own = state["processes"][self.rank % len(state["processes"])]
-        self.window = window_of(restored(own))
+        self.window = Window(self.on_gpu, restored(own))
         restore_random_state(own["random"], self.on_gpu)
         return state["loop"]
 
     def remember(self) -> Any:
-        window = {
-            name: [[n.clone() if isinstance(n, Tensor) else n for n in entry] for entry in entries]
-            for name, entries in self.window.items()
-        }
-        return kept_random_state(self.on_gpu), [buffer.clone() for buffer in self.module.buffers()], window
+        return kept_random_state(self.on_gpu), [buffer.clone() for buffer in self.module.buffers()], self.window.copy()
 
     def recall(self, state: Any) -> None:
         put_back, buffers, self.window = state
@@ -380,10 +352,6 @@ class TorchStep(TrainingStep):
 
     def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
         return wishes if self.world == 1 else from_rank_0(wishes)
-
-
-def _detached(number: Any) -> Any:
-    return number.detach() if isinstance(number, Tensor) else number
 
 
 def _float(outputs: Any) -> Any:

@@ -66,7 +66,7 @@ class DetectionStep(TorchStep):
         if update:
             self._update(rate, counts)
         if weight > 0:
-            self._count(values, len(batch))
+            self._count(values)
 
     def _plain_loss(self, module: nn.Module, batch: Batch) -> LossValue:
         x = self.inputs(batch.features)  # (N, C, H, W) float32

@@ -1,0 +1,85 @@
+"""What training batches gave since the last report: sums and weights of each value, and how many pictures were hit.
+
+Holds: on a GPU nothing waits for a number before somebody asks. On a CPU hits are counted some batches at a time, since that
+costs as much for one as for many.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from digits.engines.training.step import HITS
+from digits.engines.training.totals import LossValue, Totals, one_part
+from digits.metrics.accuracy import rank
+
+WAITING_BYTES = 1 << 18  # of outputs that wait to be counted, on a CPU
+
+
+class Window:
+    """Empty, or with what a checkpoint kept."""
+
+    def __init__(self, on_gpu: bool, kept: Totals | None = None) -> None:
+        self.on_gpu = on_gpu
+        self.entries: dict[str, list[list[Any]]] = {}  # [sum, weight] of each part of a value, by name
+        self.waiting: list[tuple[np.ndarray, np.ndarray]] = []  # scores (N, K) and labels (N,) whose hits are not counted
+        self.waiting_bytes = 0
+        for name, total in (kept.sums if kept else {}).items():
+            pairs = zip(np.atleast_1d(total), np.atleast_1d(kept.weights[name] if kept else 0), strict=True)
+            self.entries[name] = [[float(part), float(weight)] for part, weight in pairs]
+
+    def add(self, name: str, value: LossValue) -> None:
+        """Of one batch. Tensors of a GPU stay there."""
+        kept = self.entries.setdefault(name, [])
+        kept += [[0.0, 0.0] for _ in range(len(value.parts) - len(kept))]
+        for entry, part in zip(kept, value.parts, strict=False):
+            for i, number in enumerate(part):
+                found = detached(number)
+                entry[i] += found.double() if self.on_gpu and isinstance(found, Tensor) else float(found)
+
+    def add_hits(self, scores: Tensor, labels: Tensor) -> None:
+        """Of a batch: scores (N, K) and classes int64 (N,). A hit has its one highest score at its class (see `rank`)."""
+        if self.on_gpu:  # all others are below it, which NaN never is
+            own = scores.gather(1, labels[:, None])  # (N, 1)
+            hits = (((scores < own).sum(1) == scores.shape[1] - 1) & (own[:, 0] < torch.inf)).sum()
+            self.add(HITS, one_part(hits, len(labels)))
+            return
+        self.waiting.append((scores.float().numpy(), labels.numpy().copy()))  # labels may lie in memory that a reader fills again
+        self.waiting_bytes += scores.untyped_storage().nbytes()
+        if self.waiting_bytes >= WAITING_BYTES:
+            self._count()
+
+    def _count(self) -> None:
+        if self.waiting:
+            scores, labels = (np.concatenate(arrays) for arrays in zip(*self.waiting, strict=True))
+            self.waiting, self.waiting_bytes = [], 0
+            self.add(HITS, one_part(np.count_nonzero(rank(scores, labels) == 0), len(labels)))
+
+    @property
+    def totals(self) -> Totals:
+        self._count()
+        columns = [{name: [float(e[i]) for e in entries] for name, entries in self.entries.items()} for i in (0, 1)]
+        return Totals(*columns)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all sums are numbers."""
+        return all(math.isfinite(float(total)) for entries in self.entries.values() for total, _ in entries)
+
+    def copy(self) -> Window:
+        """As it is now, whatever is added later."""
+        self._count()
+        found = Window(self.on_gpu)
+        found.entries = {
+            name: [[n.clone() if isinstance(n, Tensor) else n for n in entry] for entry in entries]
+            for name, entries in self.entries.items()
+        }
+        return found
+
+
+def detached(number: Any) -> Any:
+    return number.detach() if isinstance(number, Tensor) else number
