@@ -23,7 +23,7 @@ from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.plugin_host import data, preview, rendering, view
 from digits.plugin_host.guard import Watchdog, guarded
-from digits.plugin_host.recognise import recognise
+from digits.plugin_host.recognise import look_into
 from digits.storage.folders import JobsDir
 from digits.storage.records.codec import encoding_of
 
@@ -113,8 +113,8 @@ def _preview(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message)
 
 
 def _recognise(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
-    found = recognise(message.header["folder"], message.header["allowed_roots"])
-    return {"proposals": [proposal.to_json() for proposal in found]}, {}
+    found = look_into(message.header["folder"], message.header["allowed_roots"])
+    return {"proposals": [proposal.to_json() for proposal in found.proposals], "remarks": found.remarks}, {}
 
 
 def _inference_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:

@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from digits.domain.datasets import TRAIN_DB
@@ -14,7 +15,8 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.images.base import ImageSource
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.recognition import Proposal, candidates
+from digits.extensions.data.recognition import Proposal, Remark, candidates
+from digits.extensions.data.recognition.groups import with_groups
 from digits.extensions.data.recognition.sizes import with_size
 from digits.extensions.data.source import FileSource, with_roots
 from digits.ingest.encode import samples_of
@@ -22,23 +24,62 @@ from digits.ingest.source import entries_of
 from digits.utils.time_limits import within
 
 MOST = 8  # proposals
-ALL_SECONDS = 8.0
+ALL_SECONDS = 6.5  # after which nothing new is tried
+REMARKS = 8
+REFUSED = 2  # guesses that are said where nothing else is
 PICTURES = 200  # that a source gets to see
 ENCODED = 3
 SECONDS = 3.0  # for one proposal; what takes longer is believed
-STOP_SECONDS = 2.0  # more, for one that looks at the clock itself
+STOP_SECONDS = 1.0  # more, for one that looks at the clock itself
 LARGEST = 32 << 20  # bytes; a proposal with a larger file is believed
 
 
-def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
-    """What the folder may be, the one with most records first, with a size where pictures differ much; empty where nothing fits.
-    Raises DataError for what is no folder."""
+@dataclass(frozen=True)
+class Recognised:
+    """What a folder may be, the likeliest first, and sentences about what was seen and is not proposed."""
+
+    proposals: list[Proposal] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def look_into(folder: str, allowed_roots: Sequence[str]) -> Recognised:
+    """What the folder may be, with a size where pictures differ much and a pattern where some belong together. Raises DataError
+    for what is no folder."""
     ends = time.monotonic() + ALL_SECONDS
+    found = candidates(folder, allowed_roots)
     kept: list[Proposal] = []
-    for proposal in candidates(folder, allowed_roots):
-        if len(kept) < MOST and not refusal(proposal, allowed_roots, ends):
-            kept.append(with_size(proposal))
-    return kept
+    refused: list[str] = []
+    for proposal in found.proposals:
+        if len(kept) == MOST:
+            break
+        if reason := refusal(proposal, allowed_roots, ends):
+            refused.append(f"{proposal.reason} It is not proposed: {reason}")
+        else:
+            kept.append(proposal)
+    kept = [_completed(proposal, ends) for proposal in kept]
+    return Recognised(kept, _remarks(found.remarks, kept, refused))
+
+
+def _remarks(found: Sequence[Remark], kept: Sequence[Proposal], refused: list[str]) -> list[str]:
+    """What is said beside the proposals; where there are none and nothing else is known, which guesses were refused."""
+    sources = {proposal.extension for proposal in kept}
+    said = [one.text for one in found if not one.only_alone and not sources & set(one.only_without)]
+    if kept or said:
+        return said[:REMARKS]
+    return refused[:REFUSED] or [one.text for one in found if one.only_alone][:1]
+
+
+def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
+    """The proposals alone. Raises DataError."""
+    return look_into(folder, allowed_roots).proposals
+
+
+def _completed(proposal: Proposal, ends: float) -> Proposal:
+    """With a size and a pattern where these are seen in time."""
+    try:
+        return within(ends - time.monotonic(), lambda: with_groups(with_size(proposal)), f"A look at {proposal.title}")
+    except TimeoutError:
+        return proposal
 
 
 def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> str:

@@ -234,6 +234,43 @@ def low_light(root: Path) -> None:
             photos(root / "LOL" / split / kind, *(f"{split}{number}.png" for number in range(count)))
 
 
+def celeba(root: Path) -> None:
+    names = [f"{number:06}.jpg" for number in range(1, 9)]
+    photos(root / "img_align_celeba", *names)
+    lines = "".join(f"{name} {(-1, 1)[row % 2]:2}  1 {(-1, 1)[row % 3 == 0]:2}\n" for row, name in enumerate(names))
+    text(root / "list_attr_celeba.txt", f"8\n5_o_Clock_Shadow Arched_Eyebrows Young \n{lines}")
+    lines = "".join(f"{name}    95  71 226 313\n" for name in names)
+    text(root / "list_bbox_celeba.txt", f"8\nimage_id x_1 y_1 width height\n{lines}")
+    text(root / "list_eval_partition.txt", "".join(f"{name} {row % 3}\n" for row, name in enumerate(names)))
+
+
+def defects(root: Path) -> None:
+    photos(root / "bottle", *(f"{place}/{number:03}.png" for place in ("train/good", "test/good") for number in range(4)))
+    for name in ("broken_large", "contamination"):
+        photos(root / "bottle/test" / name, *(f"{number:03}.png" for number in range(3)))
+        masks(root / "bottle/ground_truth" / name, *(f"{number:03}_mask.png" for number in range(3)))
+
+
+def caffe(root: Path) -> None:
+    names = [f"n0{place}/n0{place}_{number}.JPEG" for place in range(3) for number in range(4)]
+    photos(root / "train", *names)
+    photos(root / "val", *(f"ILSVRC2012_val_{number:08}.JPEG" for number in range(6)))
+    text(root / "caffe_ilsvrc12/train.txt", "".join(f"{name} {name[2]}\n" for name in names))
+    text(root / "caffe_ilsvrc12/val.txt", "".join(f"ILSVRC2012_val_{number:08}.JPEG {number % 3}\n" for number in range(6)))
+    text(root / "caffe_ilsvrc12/synset_words.txt", "n00 tench, Tinca tinca\nn01 goldfish\nn02 great white shark\n")
+
+
+def validation_alone(root: Path) -> None:
+    photos(root / "val2017", "1.jpg", "2.jpg", "3.jpg")
+    coco(root / "annotations/instances_val2017.json", ["1.jpg", "2.jpg", "3.jpg"])
+
+
+def numbered_videos(root: Path) -> None:
+    """Frames in numbered folders, beside their sharp ones under the same names: no classes."""
+    for place in ("input", "target"):
+        photos(root / place, *(f"{clip:03}/{number:05}.png" for clip in range(3) for number in range(3)))
+
+
 SETS: dict[str, tuple[Callable[[Path], None], str, int, dict[str, str]]] = {
     # how it is made, the first proposal: source, records, some fields (paths below the folder)
     "TACO": (taco, "image-object-detection", 9, {"train_image_folder": "data"}),
@@ -267,6 +304,14 @@ SETS: dict[str, tuple[Callable[[Path], None], str, int, dict[str, str]]] = {
     ),
     "Intel scenes": (scenes, "image-classification-folder", 12, {"folder_train": "seg_train/seg_train"}),
     "face masks": (face_masks, "image-classification-folder", 6, {"folder_train": "data"}),
+    "CelebA": (celeba, "image-multi-label", 8, {"values_file": "list_attr_celeba.txt", "image_folder": "img_align_celeba"}),
+    "MVTec AD": (defects, "image-segmentation", 6, {"feature_folder": "bottle/test", "label_folder": "bottle/ground_truth"}),
+    "lists of Caffe": (
+        *(caffe, "image-classification-textfile", 18),
+        {"textfile_local_labels_file": "caffe_ilsvrc12/synset_words.txt", "textfile_val_folder": "val"},
+    ),
+    "COCO's validation alone": (validation_alone, "image-object-detection", 3, {"train_image_folder": "val2017"}),
+    "numbered videos": (numbered_videos, "image-processing", 9, {"feature_folder": "input", "label_folder": "target"}),
     "LOL": (low_light, "image-processing", 7, {"label_folder": "LOL/our485/high", "validation_label_folder": "LOL/eval15/high"}),
 }
 
@@ -280,14 +325,13 @@ def test_the_first_proposal(tmp_path: Path, name: str) -> None:
     assert (first.extension, first.records, said) == (extension, records, fields)
 
 
-def test_parts_scenes_and_domains_are_no_classes(tmp_path: Path) -> None:
+def test_parts_and_domains_are_no_classes(tmp_path: Path) -> None:
     for number in range(4):
         photos(tmp_path / "parts", f"batch_{number % 2}/{number}.jpg")
-        photos(tmp_path / "scenes", f"{number:04}/GT_SRGB_010.PNG", f"{number:04}/NOISY_SRGB_010.PNG")
         photos(
             tmp_path / "domains", f"trainA/{number}.jpg", f"trainB/x{number}.jpg", f"testA/y{number}.jpg", f"testB/z{number}.jpg"
         )
-    for place in ("parts", "scenes", "domains"):
+    for place in ("parts", "domains"):
         assert recognise(str(tmp_path / place), EVERYWHERE) == []
 
 

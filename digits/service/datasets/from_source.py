@@ -143,11 +143,13 @@ class PluginSource(Source):
             return {}
 
 
-def recognise(service: Service, folder: str) -> list[dict[str, Any]]:
-    """Proposals for a folder: `extension`, `title`, `reason`, `values` of the form. Raises FormErrors at `folder`."""
+def recognise(service: Service, folder: str) -> dict[str, Any]:
+    """`proposals` for a folder (`extension`, `title`, `reason`, `values` of the form) and `remarks`, sentences about what else
+    lies in it. Raises FormErrors at `folder`."""
     path = readable_folder(service, folder, "folder")
     header = {"folder": str(path), "allowed_roots": roots(service)}
-    return list(plugins.request(service, "recognise", "folder", header).header["proposals"])
+    found = plugins.request(service, "recognise", "folder", header).header
+    return {"proposals": list(found["proposals"]), "remarks": list(found["remarks"])}
 
 
 def plugin_values(values: Mapping[str, Any]) -> dict[str, Any]:

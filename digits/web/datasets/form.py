@@ -110,15 +110,16 @@ def preview_from(extension_id: str) -> Any:
 @describes(
     json=True,
     arguments={"folder": "A folder on the server."},
-    answer="`proposals`: extension, title, reason, values, address; about how many `records` (at least, unless `complete`).",
+    answer="`proposals`: extension, title, reason, values, address; about how many `records` (at least, unless `complete`); "
+    "whether it is `likely`. `remarks`: sentences about what else lies there and is not proposed.",
 )
 def recognise() -> Any:
     """What kind of data set lies in a folder, the likeliest first."""
     require_user()
     found = recognised(get_service(), arguments.given("folder") or "")
-    for proposal in found:
+    for proposal in found["proposals"]:
         proposal["address"] = _address_of(proposal)
-    return json_answer({"proposals": found})
+    return json_answer(found)
 
 
 @describes(arguments={"path": "A folder on the server."}, answer="Its classes and how many pictures each has.")

@@ -155,6 +155,45 @@ def test_pairs_in_one_folder_are_told_apart_by_their_names(tmp_path: Path) -> No
     assert (run.reader().labels([1])[0] == np.asarray(picture(10)).transpose(2, 0, 1)).all()
 
 
+def test_pairs_of_one_folder_by_a_pattern(tmp_path: Path) -> None:
+    """The scenes of GoPro, with a third version of their pictures, and those of SIDD."""
+    for number, place in enumerate(f"{scene}/{kind}" for scene in "ab" for kind in ("blur", "blur_gamma", "sharp")):
+        (tmp_path / "gopro" / place).mkdir(parents=True)
+        for frame in (1, 2):
+            picture(10 * number + frame, (8, 6)).save(tmp_path / "gopro" / place / f"{frame}.png")
+    for number, scene in enumerate(("0001_001_S6", "0002_001_S6")):
+        (tmp_path / "sidd" / scene).mkdir(parents=True)
+        for kind in ("NOISY", "GT"):
+            picture(10 * number + len(kind), (8, 6)).save(tmp_path / "sidd" / scene / f"{scene[:4]}_{kind}_SRGB_010.PNG")
+    for name, pattern, count in (("gopro", "blur/* = sharp/*", 4), ("sidd", "*_NOISY_* = *_GT_*", 2)):
+        root = str(tmp_path / name)
+        run = make(tmp_path, feature_folder=root, label_folder=root, label_pattern=pattern, folder_pct_val=0)
+        assert (run.entries(), run.problems()) == ({"train": count}, [])
+        picked, _, wanted = pattern.replace("*", "").replace("_", "").partition(" = ")
+        for row in range(count):
+            partner = run.reader().column("source", [row])[0].replace(picked, wanted)
+            assert (run.reader().labels([row])[0] == np.asarray(Image.open(partner)).transpose(2, 0, 1)).all()
+
+
+def test_labels_that_are_larger_and_named_shorter(tmp_path: Path) -> None:
+    for place, size, name in (("X2", (8, 6), "{}x2"), ("HR", (16, 12), "{}")):
+        (tmp_path / place).mkdir()
+        for number in (1, 2):
+            picture(number, size).save(tmp_path / place / f"{name.format(f'{number:04}')}.png")
+    folders = {"feature_folder": str(tmp_path / "X2"), "label_folder": str(tmp_path / "HR")}
+    run = make(tmp_path, label_pattern="*x2 = *", folder_pct_val=0, **folders)
+    assert (run.entries(), run.info.feature_shape, run.reader().meta.label_shape) == ({"train": 2}, (3, 6, 8), (3, 12, 16))
+
+
+def test_a_png_beside_a_jpeg_of_its_name_is_the_label(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(number).save(tmp_path / f"{number}.jpg")
+        picture(number + 9).save(tmp_path / f"{number}.png")
+    run = make(tmp_path, feature_folder=str(tmp_path), label_folder=str(tmp_path), folder_pct_val=0)
+    assert run.entries() == {"train": 3}
+    assert (run.reader().labels([1])[0] == np.asarray(picture(10)).transpose(2, 0, 1)).all()
+
+
 def test_a_second_start_tells_again_what_the_first_one_found(tmp_path: Path) -> None:
     values = {"feature_folder": folder(tmp_path / "a", 4), "label_folder": folder(tmp_path / "b", 3), "folder_pct_val": 0}
     job = make_job(tmp_path / "jobs", ID, values)

@@ -50,6 +50,24 @@ def test_several_labels_at_once(tmp_path: Path, lines: tuple[str, ...]) -> None:
     assert run.info.splits["train_db"].class_counts == (2, 1)
 
 
+def test_minus_one_is_no_where_nothing_else_is(tmp_path: Path) -> None:
+    run = make(tmp_path, "file,cat,dog,old", "a,1,-1,-1", "b,1,1,-1", value_kind="labels")
+    assert numbers(run) == [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    assert [problem["reason"] for problem in run.problems()] == ["-1 is read as 0, no, and 1 as yes."]
+    assert numbers(make(tmp_path, "file,cat,dog", "a,1,-1", "b,0,1", value_kind="labels", value_columns="cat")) == [[1.0], [0.0]]
+    with pytest.raises(DataError, match="neither 0 nor 1"):  # what it means beside 0 is not known
+        make(tmp_path, "file,cat,dog", "a,-1,-1", "b,0,-1", value_kind="labels", value_columns="cat, dog")
+
+
+def test_a_table_that_begins_with_the_number_of_its_lines(tmp_path: Path) -> None:
+    run = make(tmp_path, "2", "Bald Young ", "a.png -1  1", "b.png  1  1", value_kind="labels")
+    assert run.info.class_labels == ("Bald", "Young")
+    assert numbers(run) == [[0.0, 1.0], [1.0, 1.0]]
+    run = make(tmp_path, "2", "image_id x y", "a.png  69  109", "b.png  70 9.5")
+    assert run.info.extra["columns"] == ["x", "y"]
+    assert numbers(run) == [[69.0, 109.0], [70.0, 9.5]]
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [("b,x", "'x' is no number"), ("b,nan", "'nan' is no number"), ("b", "columns"), ("z,4", "No picture 'z'")],

@@ -63,7 +63,7 @@ def test_names_that_share_nothing() -> None:
     assert namings_of(["/a/1.png", "/a/2.png"], ["/b/10.png", "/b/20.png"]) == []  # digits are not torn apart
 
 
-@pytest.mark.parametrize("pattern", ["_1stHO", "*", "*_a*", "a/*", "* = *", "*_a = b"])
+@pytest.mark.parametrize("pattern", ["_1stHO", "*", "*_a*", "a/*", "* = *", "*_a = b", "a/* = */b*", "a** = b**", "a/* = /b*"])
 def test_patterns_that_say_nothing(pattern: str) -> None:
     with pytest.raises(DataError, match="Write a star"):
         naming_of(pattern)

@@ -1,40 +1,64 @@
 """What the names of labels have besides the names of their pictures: a pattern says it (`*_1stHO`), or what the names share.
 
-A pattern has one star, which stands for the picture's name. `*_training = *_manual1`: the names of the pictures have an addition
-too, and the stars stand for the same.
+A star stands for the picture's name. `*_training = *_manual1`: the names of the pictures have an addition too, and the stars
+stand for the same, one after the other where there are several (`*_NOISY_* = *_GT_*`). Names may begin with their folders:
+`blur/* = sharp/*` pairs `a/blur/1.png` with `a/sharp/1.png`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from digits.errors import DataError
-from digits.extensions.data.files.names import plain, without_ending
+from digits.extensions.data.files.names import last_parts, plain, stem, without_ending
 from digits.extensions.data.files.pairs import Pairs, match
 
 LOOKED_AT = 500  # labels from whose names an addition is seen
 LONGEST = 80  # characters of a name that are looked at
 SHARE = 0.5  # of the pictures must have a label with the addition
-ADVICE = "Write a star for the picture's name, e.g. *_1stHO, or *_training = *_manual1 where pictures have an addition too."
+ADVICE = (
+    "Write a star for the picture's name, e.g. *_1stHO, or *_training = *_manual1 where pictures have an addition too. Both "
+    "sides have as many stars, and as many folders (blur/* = sharp/*)."
+)
 
 
 @dataclass(frozen=True)
 class Addition:
-    """What stands before and behind a name."""
+    """What stands before and behind a name, and `between` its parts. All of it may hold `/`, the names of folders then count."""
 
     before: str = ""
     behind: str = ""
+    between: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.before}*{self.behind}"
+        return "*".join((self.before, *self.between, self.behind))
+
+    @cached_property
+    def folders(self) -> int:
+        """How many folders it names."""
+        return str(self).count("/")
 
     def core(self, name: str) -> str:
-        """The name without the addition; empty where it has it not."""
+        """What the star stands for in a name without its ending; empty where it has not the addition. With several stars, what
+        they stand for, joined by stars."""
+        if self.between or self.folders:
+            found = self._expression.fullmatch(name)
+            return "*".join(found.groups()) if found else ""
         fits = name.startswith(self.before) and name.endswith(self.behind) and len(name) > len(self.before + self.behind)
         return name[len(self.before) : len(name) - len(self.behind)] if fits else ""
+
+    def core_of(self, path: str) -> str:
+        """The same of the end of a path, with as many folders as it names."""
+        return self.core(stem(last_parts(path, self.folders + 1)))
+
+    @cached_property
+    def _expression(self) -> re.Pattern[str]:
+        return re.compile("([^/]+)".join(map(re.escape, (self.before, *self.between, self.behind))), re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -49,9 +73,11 @@ class Naming:
 
     def divided(self, paths: Sequence[str]) -> tuple[list[str], list[str]]:
         """Files of one folder as pictures and labels."""
-        labels = [path for path in paths if self.label.core(name_of(path))]
+        labels = [path for path in paths if self.label.core_of(path)]
+        if self.label == Addition():  # `*x2 = *`: all names are of its form
+            labels = [path for path in labels if not self.picture.core_of(path)]
         others = set(labels)
-        return [path for path in paths if path not in others and self.picture.core(name_of(path))], labels
+        return [path for path in paths if path not in others and self.picture.core_of(path)], labels
 
     def match(self, root: str, pictures: Sequence[str], label_root: str, labels: Sequence[str]) -> Pairs:
         """Pair files whose names are so; others are left over."""
@@ -73,10 +99,16 @@ def naming_of(pattern: str) -> Naming:
     """The naming that a pattern says. Raises DataError."""
     picture, equals, label = pattern.rpartition("=")
     sides = [side.strip() for side in ((picture, label) if equals else ("*", label))]
-    if any(side.count("*") != 1 or "/" in side for side in sides) or sides[1] == "*":
+    alike = all(sides[0].count(mark) == sides[1].count(mark) for mark in "*/")
+    parts = [part for side in sides for part in side.split("/")]
+    if not alike or "*" not in sides[1] or sides[0] == sides[1] or not all(parts) or any("**" in part for part in parts):
         raise DataError(f"The pattern {pattern!r} of names cannot be understood.", advice=ADVICE)
-    first, second = (Addition(*map(plain, side.split("*"))) for side in sides)
-    return Naming(first, second)
+    return Naming(_addition(sides[0]), _addition(sides[1]))
+
+
+def _addition(pattern: str) -> Addition:
+    before, *between, behind = map(plain, pattern.split("*"))
+    return Addition(before, behind, tuple(between))
 
 
 def namings_of(pictures: Sequence[str], labels: Sequence[str]) -> list[Naming]:
@@ -156,8 +188,8 @@ def _renamed(paths: Sequence[str], addition: Addition) -> dict[str, str]:
     """Files under the names that they would have without the addition; those without it are left out."""
     found: dict[str, str] = {}
     for path in paths:
-        name = plain(os.path.basename(path))
-        stem = without_ending(name)
-        if core := addition.core(stem):
-            found.setdefault(os.path.join(os.path.dirname(path), core + name[len(stem) :]), path)
+        end = last_parts(path, addition.folders + 1)
+        if core := addition.core_of(path):
+            folder, name = path[: len(path) - len(end)], plain(end)
+            found.setdefault(folder + core + name[len(without_ending(name)) :], path)
     return found

@@ -27,6 +27,7 @@ ADDITIONS = re.compile(
     r"target|noisy|clean|input|output)|_L)$",
     re.IGNORECASE,
 )
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 SIDES = frozenset(
     {
         *("image", "images", "img", "imgs", "jpegimages", "leftimg8bit", "photo", "photos", "picture", "pictures"),
@@ -95,11 +96,20 @@ def has_addition(path: str) -> bool:
 
 def told_apart(paths: Sequence[str]) -> tuple[list[str], list[str]]:
     """The pictures and the labels among files of one folder: a label has a known addition (`1.png`, `1_mask.png`), unless that
-    belongs to the name of a picture (`room_clean.png`, `room_clean_mask.png`)."""
+    belongs to the name of a picture (`room_clean.png`, `room_clean_mask.png`). Where none has, a label is what has the name of a
+    JPEG beside it (`1.jpg`, `1.png`)."""
     owners = {base_name(path) for path in paths if has_addition(path)}
-    labels = [path for path in paths if has_addition(path) and stem(path) not in owners]
+    labels = [path for path in paths if has_addition(path) and stem(path) not in owners] or _beside_jpegs(paths)
     chosen = set(labels)
     return [path for path in paths if path not in chosen], labels
+
+
+def _beside_jpegs(paths: Sequence[str]) -> list[str]:
+    """Files that are no JPEG and have the name of one, where nearly all of them have, and most JPEGs have such a file."""
+    jpegs = {stem(path) for path in paths if path.lower().endswith(JPEG)}
+    others = [path for path in paths if not path.lower().endswith(JPEG)]
+    found = {name: path for path in others if (name := stem(path)) in jpegs}
+    return list(found.values()) if 2 * len(found) >= len(jpegs) and 10 * len(found) >= 9 * len(others) else []
 
 
 class _Side:

@@ -22,9 +22,11 @@ LEFT, RIGHT, TOP, BOTTOM = "left", "right", "top", "bottom"
 @dataclass(frozen=True)
 class ProcessingOptions(PairOptions):
     """`label_source` is `folder`, `image` (the picture itself) or `half`: the other half of the same file, of which `input_half`
-    goes in (`left`, `right`, `top`, `bottom`)."""
+    goes in (`left`, `right`, `top`, `bottom`). `label_pattern` says how labels are named, as `files.additions` reads it; empty:
+    as the pictures."""
 
     label_source: str = FOLDER
+    label_pattern: str = ""
     input_half: str = LEFT
 
 
@@ -51,6 +53,10 @@ class DataIngestion(PairSource):
     @property
     def has_labels(self) -> bool:
         return self.options.label_source == FOLDER
+
+    @property
+    def pattern(self) -> str:
+        return self.options.label_pattern
 
     def encode_entry(self, entry: tuple[str, ...]) -> Sample:
         path = entry[0]

@@ -11,7 +11,18 @@ class DatasetForm(pair_form.PairForm):
     """Fields of R 6.5, `label_source` and `input_half`."""
 
     GROUPS = (
-        ("Pictures", ("feature_folder", "label_source", "label_folder", "input_half", "folder_pct_val", "folder_pct_test")),
+        (
+            "Pictures",
+            (
+                "feature_folder",
+                "label_source",
+                "label_folder",
+                "label_pattern",
+                "input_half",
+                "folder_pct_val",
+                "folder_pct_test",
+            ),
+        ),
         (pair_form.SEPARATE_GROUP, pair_form.SEPARATE_FIELDS),
         (pair_form.LISTS_GROUP, pair_form.LIST_FIELDS),
         (pair_form.SIZE_GROUP, pair_form.SIZE_FIELDS),
@@ -38,6 +49,7 @@ class DatasetForm(pair_form.PairForm):
         "without such names each picture with itself.",
         forms.validate_required_iff(label_source="folder"),
     )
+    label_pattern = pair_form.pattern_field("Label names", "as the pictures, but for additions such as _clean", "*_sharp")
     validation_label_folder = folder_field(
         "Validation label image folder", "", forms.validate_required_iff(label_source="folder", has_val_folder=True)
     )

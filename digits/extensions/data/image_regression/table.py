@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
@@ -51,11 +51,31 @@ def read_table(path: str, names: FileNames, wanted: Wanted, findings: Findings, 
     return found
 
 
+def values_in(table: PictureTable, place: int) -> set[float | None]:
+    """The numbers in the cells of a column that are not empty; None among them where one is no number."""
+    return {table.number(cells, place) for _, cells in table.lines if table.cell(cells, place)}
+
+
+def flag_columns(table: PictureTable, places: Sequence[int]) -> list[int]:
+    """Those columns that say yes or no: they hold 0 and 1 or, where none holds a 0, -1 and 1."""
+    values = {place: values_in(table, place) for place in places}
+    flags = [place for place, found in values.items() if found and found <= {0, 1}]
+    signed = [place for place, found in values.items() if found and found <= {-1, 1}]
+    has_zero = any(0 in values[place] for place in flags)
+    return signed if not has_zero and any(-1 in values[place] for place in signed) else flags
+
+
+def no_of(columns: Iterable[set[float | None]]) -> float:
+    """What says no in columns of flags: 0, or -1 where that is all that there is beside 1."""
+    return -1.0 if set().union(*columns) in ({-1, 1}, {-1}) else 0.0
+
+
 class _Reader:
     """Reads one table."""
 
     def __init__(self, table: PictureTable, wanted: Wanted, findings: Findings, stage: str) -> None:
         self.table, self.wanted, self.findings, self.stage = table, wanted, findings, stage
+        self.no = 0.0  # what says that a picture has not a label
 
     # -- which columns ------------------------------------------------------------------------------------------
 
@@ -74,7 +94,7 @@ class _Reader:
     def flags(self) -> list[int]:
         """The columns of labels: all of 0 and 1, else the one with the names. Raises DataError where several may be that."""
         table = self.table
-        if found := [place for place in table.others if self._are_flags(place)]:
+        if found := flag_columns(table, table.others):
             return found
         texts = [place for place in table.others if not self._has_numbers(place)] or table.others
         place = texts[0] if len(texts) == 1 else table.known(LABELS)
@@ -88,10 +108,6 @@ class _Reader:
 
     def _has_numbers(self, place: int) -> bool:
         return any(self.table.number(cells, place) is not None for _, cells in self.table.lines)
-
-    def _are_flags(self, place: int) -> bool:
-        values = [self.table.number(cells, place) for _, cells in self.table.lines if self.table.cell(cells, place)]
-        return bool(values) and all(value in (0, 1) for value in values)
 
     # -- what they hold -----------------------------------------------------------------------------------------
 
@@ -112,7 +128,10 @@ class _Reader:
 
     def labels(self, columns: list[int], known: Sequence[str]) -> Table:
         """A number 0 or 1 for each label: of each column, or for each name that a column has."""
-        if len(columns) > 1 or self._are_flags(columns[0]):
+        if len(columns) > 1 or flag_columns(self.table, columns):
+            self.no = no_of(values_in(self.table, place) for place in columns)
+            if self.no:
+                self.findings.add("column", f"{self.no:g} is read as 0, no, and 1 as yes.", self.table.path, self.stage)
             return self.numbers(columns, known)
         column = columns[0]
         cells = [self.table.cell(row, column) for _, row in self.table.lines]
@@ -152,7 +171,7 @@ class _Reader:
             value = self.table.number(cells, place)
             if value is None or not math.isfinite(value):
                 return f"{cells[place]!r} is no number."
-            if self.wanted.labels and value not in (0, 1):
-                return f"{cells[place]!r} is neither 0 nor 1."
-            values.append(value)
+            if self.wanted.labels and value not in (self.no, 1):
+                return f"{cells[place]!r} is neither {self.no:g} nor 1."
+            values.append(0.0 if self.wanted.labels and value == self.no else value)
         return values

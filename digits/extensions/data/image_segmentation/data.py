@@ -12,7 +12,6 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED, TRAIN_DB
 from digits.errors import DataError
-from digits.extensions.data.files.additions import Naming, name_of, naming_of
 from digits.extensions.data.files.names import FileNames
 from digits.extensions.data.image_segmentation import classes as of
 from digits.extensions.data.image_segmentation import coco_masks, objects
@@ -182,21 +181,15 @@ class DataIngestion(PairSource):
                 f"No picture in {root} has several masks in {label_root}.",
                 advice="Expected are ID/images/ID.png with ID/masks/*.png, masks/ID/*.png, or masks/ID_1.png, masks/ID_2.png.",
             )
-        if naming := naming_of(o.mask_pattern) if o.mask_pattern else sides.naming():
-            return self._named(naming, sides, stage, findings)
+        if not self.pattern and (naming := sides.naming()):
+            reason = f"Masks were found by what their names share, {naming}; say how masks are named if that is wrong."
+            findings.add("note", reason, label_root, stage)
+            return self.named(naming, root, features, label_root, labels, stage, findings)
         return super().paired(root, features, label_root, labels, stage, findings)
 
-    def _named(self, naming: Naming, sides: Sides, stage: str, findings: Findings) -> list[Pair]:
-        pictures, masks = naming.divided(sides.pictures) if sides.is_one_folder else (sides.pictures, sides.masks)
-        found = naming.match(sides.root, pictures, sides.label_root, masks)
-        if not self.options.mask_pattern:
-            reason = f"Masks were found by what their names share, {naming}; say how masks are named if that is wrong."
-            findings.add("note", reason, sides.label_root, stage)
-        others = [path for path in masks if not naming.label.core(name_of(path))]
-        if others:
-            reason = f"{len(others)} files here have no name of the form {naming.label}, e.g. {others[0]}; left out."
-            findings.add("pair", reason, sides.label_root, stage)
-        return self.reported(found, sides.root, sides.label_root, stage, findings)
+    @property
+    def pattern(self) -> str:
+        return self.options.mask_pattern
 
     # -- COCO ---------------------------------------------------------------------------------------------------
 

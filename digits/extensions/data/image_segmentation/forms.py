@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from wtforms import validators
 
-from wtforms import ValidationError, validators
-
-from digits.errors import DataError
-from digits.extensions.data.files.additions import naming_of
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from digits.extensions.data.images import pair_form
 from digits.extensions.data.images.form_parts import ReadableFolder, file_field, folder_field, readable_file
@@ -24,14 +20,6 @@ CLASS_FIELDS = (
     "unknown_void",
     "mask_threshold",
 )
-
-
-def readable_pattern(form: Any, field: Any) -> None:
-    """The pattern has one star on each side."""
-    try:
-        naming_of(field.data)
-    except DataError as error:
-        raise ValidationError(str(error)) from error
 
 
 class DatasetForm(pair_form.PairForm):
@@ -56,13 +44,7 @@ class DatasetForm(pair_form.PairForm):
         default="folder",
     )
     label_folder = folder_field("Label image folder", "The masks, or COCO's instances file (JSON).", file=True)
-    mask_pattern = forms.StringField(
-        "Mask names",
-        validators=[validators.Optional(), readable_pattern],
-        tooltip="Blank: as the pictures, or what the names have in common. Else a star for the picture's name, e.g. *_1stHO, or "
-        "*_training = *_manual1 where the pictures' names have an addition too.",
-        render_kw={"placeholder": "automatic"},
-    )
+    mask_pattern = pair_form.pattern_field("Mask names", "as the pictures, or what the names have in common", "*_1stHO")
     validation_label_folder = forms.StringField(
         "Validation label image folder", validators=[forms.validate_required_iff(has_val_folder=True), ReadableFolder(file=True)]
     )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from wtforms import ValidationError, validators
+
+from digits.errors import DataError
+from digits.extensions.data.files.additions import naming_of
 from digits.extensions.data.images.form_parts import (
     CONVERSIONS,
     RESIZE_MODES,
@@ -43,6 +47,25 @@ SEPARATE_FIELDS = (
 )
 LIST_FIELDS = ("train_list_file", "val_list_file", "test_list_file", "group_pattern", "seed")
 SIZE_FIELDS = ("channel_conversion", "resize_width", "resize_height", "resize_mode", "unequal_sizes")
+
+
+def readable_pattern(form: Any, field: Any) -> None:
+    """The pattern has one star on each side."""
+    try:
+        naming_of(field.data)
+    except DataError as error:
+        raise ValidationError(str(error)) from error
+
+
+def pattern_field(what: str, blank: str, example: str) -> Any:
+    """How the labels of pictures are named."""
+    return forms.StringField(
+        what,
+        validators=[validators.Optional(), readable_pattern],
+        tooltip=f"Blank: {blank}. Else a star for the picture's name, e.g. {example}, or *_training = *_manual1 where pictures "
+        "have an addition too. In one folder for both, folders may tell them apart: images/* = labels/*.",
+        render_kw={"placeholder": "automatic"},
+    )
 
 
 class PairForm(ImageForm):

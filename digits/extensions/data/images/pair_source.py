@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
+from digits.extensions.data.files.additions import Naming, naming_of
 from digits.extensions.data.files.pairs import Pairs, match, told_apart
 from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
@@ -54,12 +55,37 @@ class PairSource(ImageSource):
         self, root: str, features: list[str], label_root: str, labels: list[str], stage: str, findings: Findings
     ) -> list[Pair]:
         """The pictures of one folder with their labels of another, or of the same. Raises DataError where there are none."""
+        if self.pattern:
+            return self.named(naming_of(self.pattern), root, features, label_root, labels, stage, findings)
         if label_root == root:  # told apart by their names: 1.png and 1_mask.png
             others, named = told_apart(labels)
             if self.ITSELF and not (named and others):
                 return [[path, path] for path in features]
             features, labels = others, named
         return self.reported(match(root, features, label_root, labels), root, label_root, stage, findings)
+
+    @property
+    def pattern(self) -> str:
+        """How labels are named, as the form says it; empty: as their pictures."""
+        return ""
+
+    def named(
+        self,
+        naming: Naming,
+        root: str,
+        features: list[str],
+        label_root: str,
+        labels: list[str],
+        stage: str,
+        findings: Findings,
+    ) -> list[Pair]:
+        """The pictures with the labels that have names of this form."""
+        if label_root == root:
+            features, labels = naming.divided(features)
+        elif others := [path for path in labels if not naming.label.core_of(path)]:
+            reason = f"{len(others)} files here have no name of the form {naming.label}, e.g. {others[0]}; left out."
+            findings.add("pair", reason, label_root, stage)
+        return self.reported(naming.match(root, features, label_root, labels), root, label_root, stage, findings)
 
     def reported(self, found: Pairs, root: str, label_root: str, stage: str, findings: Findings) -> list[Pair]:
         """Pairs as entries; what has no partner is noted. Raises DataError where there are none."""

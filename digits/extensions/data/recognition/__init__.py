@@ -8,45 +8,77 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from digits.errors import DataError, DigitsError
 from digits.extensions import loader
-from digits.extensions.data.recognition import boxes, classes, pairs, tables
-from digits.extensions.data.recognition.proposals import Proposal
+from digits.extensions.data.recognition import boxes, classes, copies, inside, lists, pairs, tables, unread, versions
+from digits.extensions.data.recognition.proposals import Finding, Proposal, Remark
 from digits.extensions.data.recognition.tree import Tree, look
 from digits.utils.confinement import Confinement
 from digits.utils.time_limits import within
 
-__all__ = ["Proposal", "candidates"]
+__all__ = ["Candidates", "Proposal", "Remark", "candidates"]
 
-PLUGIN_SECONDS = 5.0  # for what one source says of a folder
-FINDERS: tuple[Callable[[Tree], Iterator[Proposal]], ...] = (boxes.find, *pairs.FINDERS, classes.find, tables.find)
+SECONDS = 5.5
+FINDER_SECONDS = 3.0  # for one kind of guess
+PLUGIN_SECONDS = 5.0  # for what one source says of a folder,
+LEAST_SECONDS = 0.5  # also where little time is left
+Finder = Callable[[Tree], Iterator[Finding]]
+FINDERS: tuple[Finder, ...] = (  # the surest first
+    *(copies.without_copies, boxes.find, inside.scenes, inside.names, *pairs.FINDERS, versions.find),
+    *(classes.find, lists.find, tables.find, unread.find),
+)
 
 
-def candidates(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
-    """What the folder may be, the one with most records first; empty where nothing fits. Raises DataError for no folder."""
+@dataclass(frozen=True)
+class Candidates:
+    """Proposals, the likeliest first, and sentences about what else was seen."""
+
+    proposals: list[Proposal] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+
+def candidates(folder: str, allowed_roots: Sequence[str], seconds: float = SECONDS) -> Candidates:
+    """What the folder may be, seen within some seconds. Raises DataError for no folder."""
     if not os.path.isdir(folder):
         raise DataError(f"{folder} is no folder that can be read.", advice="Give the folder in which pictures and labels lie.")
+    ends = time.monotonic() + seconds
     allowed = Confinement(allowed_roots)
-    found = [*_built_in(look(folder, allowed)), *(_of_plugins(folder) if allowed.allows(folder) else ())]
-    return _distinct(sorted(found, key=lambda proposal: -proposal.records))
+    found = [*_built_in(look(folder, allowed), ends), *(_of_plugins(folder, ends) if allowed.allows(folder) else ())]
+    proposals = [one for one in found if isinstance(one, Proposal)]
+    proposals.sort(key=lambda proposal: (not proposal.likely, -proposal.records))
+    remarks = [one for one in found if isinstance(one, Remark)]
+    return Candidates(_distinct(proposals), list(dict.fromkeys(remarks)))
 
 
-def _built_in(tree: Tree) -> Iterator[Proposal]:
+def _built_in(tree: Tree, ends: float) -> Iterator[Finding]:
+    is_whole = tree.complete
     for finder in FINDERS:
+        seconds = min(FINDER_SECONDS, ends - time.monotonic())
         try:
-            yield from finder(tree)
+            yield from within(seconds, functools.partial(_listed, finder, tree), f"Looking at {tree.root.path}")
+        except TimeoutError:
+            is_whole = False
         except (DigitsError, OSError, ValueError):  # one guess less
             continue
+    if not is_whole:
+        yield Remark(f"{tree.root.path} is too large to be looked at as a whole; one of its folders may show more.")
 
 
-def _of_plugins(folder: str) -> Iterator[Proposal]:
+def _listed(finder: Finder, tree: Tree) -> list[Finding]:
+    return list(finder(tree))
+
+
+def _of_plugins(folder: str, ends: float) -> Iterator[Finding]:
     """What the sources say that look at folders themselves."""
     for extension in loader.all_extensions("data"):
+        seconds = min(PLUGIN_SECONDS, max(ends - time.monotonic(), LEAST_SECONDS))
         try:
-            answer = within(PLUGIN_SECONDS, functools.partial(_asked, extension.cls, folder), f"recognise() of {extension.id}")
+            answer = within(seconds, functools.partial(_asked, extension.cls, folder), f"recognise() of {extension.id}")
             for found in answer:
                 values, reason = dict(found["values"]), str(found.get("reason", ""))
                 yield Proposal(extension.id, str(found.get("title") or extension.title), reason, values, int(found["records"]))
@@ -59,10 +91,11 @@ def _asked(source: Any, folder: str) -> list[dict[str, Any]]:
 
 
 def _distinct(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Without those that say the same of a source: its folder, in the same format."""
+    """Without those that say the same of a source: its folder, in the same format, with the same names of labels."""
     kept: dict[tuple[str, ...], Proposal] = {}
     for proposal in proposals:
         values = proposal.values
         folder = next((str(value) for name, value in values.items() if "folder" in name or "file" in name), "")
-        kept.setdefault((proposal.extension, str(values.get("annotation_format", "")), folder), proposal)
+        how = (str(values.get(name, "")) for name in ("annotation_format", "mask_pattern", "label_pattern"))
+        kept.setdefault((proposal.extension, folder, *how), proposal)
     return list(kept.values())

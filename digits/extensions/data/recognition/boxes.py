@@ -67,9 +67,8 @@ def _order(labels: str) -> tuple[bool, int]:
 def _whole_files(tree: Tree, ending: str, name: str) -> Iterator[Proposal]:
     found: list[tuple[str, Partners]] = []
     outlines = False
-    paths = [path for folder in tree.folders for path in folder.paths(ending)][:FILES]
-    for path in paths:
-        if not tree.may_read(path) or format_of(path)[0] != name:
+    for path in tree.some_files(ending, each=FILES, most=FILES):
+        if format_of(path)[0] != name:
             continue
         listed = named_in(path, name)
         split = split_of(os.path.relpath(path, tree.root.path))

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.files.pairs import base_name
-from digits.extensions.data.recognition.pairs import beside, same_pictures
-from digits.extensions.data.recognition.proposals import Proposal
+from digits.extensions.data.recognition.alike import same_pictures
+from digits.extensions.data.recognition.pairs import beside
+from digits.extensions.data.recognition.proposals import Finding, Proposal
+from digits.extensions.data.recognition.splits import said
 from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_label, says_pictures
+from digits.extensions.data.recognition.versions import say_versions
+from digits.utils.values import is_digits
 
 LEAST = 2  # pictures of a class
 SEEN = 100  # names of a folder
@@ -18,9 +23,9 @@ NUMBERS = re.compile("[0-9]+")
 PARTS = frozenset({"part", "parts", "batch", "fold", "chunk", "shard", "volume", "archive"})
 
 
-def find(tree: Tree) -> Iterator[Proposal]:
+def find(tree: Tree) -> Iterator[Finding]:
     """Of each split the folder whose sub-folders hold most pictures."""
-    best: dict[str, tuple[int, int, Folder]] = {}
+    best: dict[str, tuple[int, list[Folder], Folder]] = {}
     visible = set(tree.folders)
     labelled = _labelled(tree)
     for parent in tree.folders:
@@ -31,15 +36,21 @@ def find(tree: Tree) -> Iterator[Proposal]:
         count = sum(len(folder.below(IMAGE)) for folder in classes)
         split = tree.split_of(parent) or "train"
         if split not in best or count > best[split][0]:
-            best[split] = count, len(classes), parent
+            best[split] = count, classes, parent
     if "train" not in best:
         return
-    count, classes_found, train = best["train"]
+    _, found, train = best["train"]
     values = {"method": "folder"} | {f"folder_{split}": parent.path for split, (_, _, parent) in best.items()}
     flags = {f"has_{split}_folder": True for split in ("val", "test") if split in best}
-    reason = f"{train.path} has {classes_found} sub-folders of pictures, one for each class."
-    records = sum(number for number, _, _ in best.values())
-    yield Proposal("image-classification-folder", "Image classification", reason, values | flags, records, tree.complete)
+    reason = f"{train.path} has {len(found):,} sub-folders of pictures, one for each class."
+    versions = same_pictures(train)
+    if len(versions) > 1:
+        reason += (
+            f" {versions[0].name} and {versions[1].name} hold the same names and like pictures: they may be versions instead."
+        )
+    records, likely = sum(number for number, _, _ in best.values()), not _elsewhere(tree, train, found)
+    yield Proposal("image-classification-folder", "Image classification", reason, values | flags, records, tree.complete, likely)
+    yield from said(tree, train, found)
 
 
 def _classes(tree: Tree, parent: Folder, visible: set[Folder]) -> list[Folder] | None:
@@ -51,9 +62,14 @@ def _classes(tree: Tree, parent: Folder, visible: set[Folder]) -> list[Folder] |
     names = {folder.name for folder in found}
     if any(len(names & {one.name for one in folder.folders}) > 1 for folder in filled):  # all once more, one level below
         return None
-    if len({says_label(folder.name) for folder in found}) > 1 or _are_parts(found) or len(same_pictures(parent)) > 1:
+    if len({says_label(folder.name) for folder in found}) > 1 or _are_parts(found) or _are_blocks(found):
+        return None
+    versions = same_pictures(parent)
+    if len(versions) > 1 and (say_versions(versions) or len({folder.stems(IMAGE) for folder in versions}) > 1):
         return None
     if any(map(_has_labels, (found[0], found[-1]))):
+        return None
+    if all(is_digits(folder.name) for folder in found) and _elsewhere(tree, parent, found):  # the frames of numbered videos
         return None
     return found
 
@@ -78,6 +94,25 @@ def _are_parts(found: list[Folder]) -> bool:
     return bool(words & PARTS) or any(says_pictures(word) for word in words)
 
 
+def _are_blocks(found: list[Folder]) -> bool:
+    """Whether numbered pictures go on from folder to folder, each named by its first: `00000/00999.png`, `01000/01000.png`."""
+    names = sorted(folder.name for folder in found)
+    if not all(map(is_digits, names)) or len({int(name) for name in names}) < len(names):
+        return False
+    numbers = {int(folder.name): [int(name) for name in folder.stems(IMAGE) if is_digits(name)] for folder in found}
+    return all(inner and min(inner) >= first for first, inner in numbers.items()) and all(
+        max(numbers[first]) < second for first, second in pairwise(sorted(numbers))
+    )
+
+
+def _elsewhere(tree: Tree, parent: Folder, found: list[Folder]) -> bool:
+    """Whether the pictures of the first of the folders lie in one of its name elsewhere too, as labels of them do."""
+    return any(
+        other.name == found[0].name and other.parent is not parent and other.bases(IMAGE) == found[0].bases(IMAGE)
+        for other in tree.folders
+    )
+
+
 def _has_labels(folder: Folder) -> bool:
     """Whether labels lie among its pictures: `1.png` and `1_mask.png`, `GT_1.png` and `NOISY_1.png`."""
     paths = folder.below(IMAGE)
@@ -88,8 +123,9 @@ def _has_labels(folder: Folder) -> bool:
 
 
 def _is_leaf(folder: Folder) -> bool:
-    """Whether its pictures lie in it, or in one folder below it."""
-    return bool(folder.names(IMAGE)) or sum(bool(one.below(IMAGE)) for one in folder.folders) == 1
+    """Whether its pictures lie in it, or in one folder below it, beside which no labels lie (`MOT17-02/img1`, `MOT17-02/gt`)."""
+    inner = [one for one in folder.folders if one.below(IMAGE)]
+    return bool(folder.names(IMAGE)) or (len(inner) == 1 and not any(says_label(one.name) for one in folder.folders))
 
 
 def _has_parts_of_its_name(folder: Folder) -> bool:

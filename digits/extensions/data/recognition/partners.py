@@ -60,9 +60,12 @@ def _score(tree: Tree, pictures: Folder, labels: Folder, kind: str) -> tuple[int
     count = round(share * min(len(labels.below(kind)), len(pictures.below(IMAGE))))
     if share < ENOUGH or not count:
         return None
+    paths = len(labels.base_paths(kind) & pictures.base_paths(IMAGE))
+    if paths:  # names come again in other folders, of which only those at the same place belong together
+        count = min(count, paths) if any("/" in path for path in labels.base_paths(kind)) else count
     split = tree.split_of(labels)
     near = len(os.path.commonpath([pictures.path, labels.path]))
     return (
-        *(count, not split or split == tree.split_of(pictures), pictures is labels or not pictures.is_label, near),
+        *(count, not split or split == tree.split_of(pictures), pictures is labels or not pictures.is_label, paths, near),
         *(pictures.name == labels.name, -len(pictures.below(IMAGE)), says_pictures(pictures.name), len(pictures.path)),
     )

@@ -18,7 +18,7 @@ PAIR_FIELDS = {
 @dataclass(frozen=True)
 class Proposal:
     """A source that fits: its id, why it was thought of, and values for its form. `records` are about how many it would give, at
-    least so many where it is not `complete`."""
+    least so many where it is not `complete`. One that is not `likely` comes after those that are, however many it would give."""
 
     extension: str
     title: str
@@ -26,9 +26,23 @@ class Proposal:
     values: Values = field(default_factory=dict)
     records: int = 0
     complete: bool = True
+    likely: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence about what was seen and is not proposed. One with `only_without` is dropped where a source with one of these
+    ids is proposed, with `only_alone` where any is."""
+
+    text: str
+    only_without: tuple[str, ...] = ()
+    only_alone: bool = False
+
+
+Finding = Proposal | Remark
 
 
 @dataclass(frozen=True)
@@ -49,11 +63,14 @@ def total(found: BySplit) -> int:
 
 
 def best_by_split(tree: Tree, found: list[tuple[str, Partners]]) -> BySplit:
-    """Of each split the partners with most pictures, without a split (or with an unnamed one, which is the training then)."""
+    """Of each split the partners with most pictures, without a split (or with an unnamed one, which is the training then). A
+    single split is the training, whatever it is called."""
     best: BySplit = {}
     for split, partners in found:
         if split not in best or partners.count > best[split].count:
             best[split] = partners
+    if len(best) == 1:
+        return {"train": next(iter(best.values()))}
     if "train" not in best and "" in best:
         best["train"] = best.pop("")
     elif "" in best and best[""].count > total({name: one for name, one in best.items() if name}):

@@ -25,8 +25,9 @@ def with_size(proposal: Proposal) -> Proposal:
     folder = next((proposal.values[name] for name in FOLDERS if name in proposal.values), "")
     if not folder or proposal.values.get("label_source") == "half":
         return proposal
-    paths = list(islice(pictures_below(folder), LISTED))
-    sizes = {size for path in paths[:: max(1, len(paths) // LOOKED_AT)] if (size := picture_size(path)) != NO_SIZE}
+    sizes = _sizes_in(folder)
+    if _is_scaled(sizes, proposal):
+        return proposal
     if len(sizes) < 2 or _pixels(max(sizes, key=_pixels)) < MUCH * _pixels(min(sizes, key=_pixels)):
         return proposal
     width, height = proposed(sizes)
@@ -37,6 +38,20 @@ def with_size(proposal: Proposal) -> Proposal:
     fields = FIELDS.get(proposal.extension, USUAL)
     values = {**proposal.values, fields[0]: width, fields[1]: height, "resize_mode": "fill"}
     return replace(proposal, reason=proposal.reason + words, values=values)
+
+
+def _sizes_in(folder: str) -> set[Size]:
+    paths = list(islice(pictures_below(folder), LISTED))
+    return {size for path in paths[:: max(1, len(paths) // LOOKED_AT)] if (size := picture_size(path)) != NO_SIZE}
+
+
+def _is_scaled(sizes: set[Size], proposal: Proposal) -> bool:
+    """Whether what comes out has another size than what goes in, which one size for both would undo."""
+    labels = str(proposal.values.get("label_folder", ""))
+    if proposal.extension != "image-processing" or not labels or labels == proposal.values["feature_folder"] or not sizes:
+        return False
+    others = _sizes_in(labels)
+    return bool(others) and max(others, key=_pixels) > max(sizes, key=_pixels)
 
 
 def proposed(sizes: Iterable[Size]) -> Size:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
 from digits.extensions.data.classification.table import one_of_many
 from digits.extensions.data.files.columns import CLASS, PictureTable, plain, read_pictures
-from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.names import FileNames, listed
+from digits.extensions.data.files.tables import COUNTED, is_counted, read_rows
+from digits.extensions.data.files.text import read_text
+from digits.extensions.data.image_object_detection.formats.csv_columns import CORNERS, SIZES, USUAL
 from digits.extensions.data.image_object_detection.formats.recognise import format_of
 from digits.extensions.data.image_regression.separators import MARKS
-from digits.extensions.data.recognition.proposals import Proposal, Values
+from digits.extensions.data.image_regression.table import flag_columns, values_in
+from digits.extensions.data.recognition.proposals import Finding, Proposal, Remark, Values
 from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, split_of
 
 LARGEST = 64 << 20  # bytes
@@ -21,29 +25,72 @@ ENOUGH = 0.5  # share of the lines that name a picture
 ENDINGS = (".csv", ".tsv")
 NO_TRUTH = "submission"  # in the name of a contest's example of what to send in
 CLASS_WORDS = ("label", "class", "categor", "species", "diagnos", "breed", "target")
+BOXES, MASKS = "image-object-detection", "image-segmentation"
+BOX_CELLS = ("bbox", "bboxes", "boxes", "boxesstring", "predictionstring", "box")
+RUN_CELLS = ("encodedpixels", "rle", "rlemask", "rlestring", "segmentation")
+OTHER_FRAMES = (("x1", "y1", "width", "height"), ("roix1", "roiy1", "roix2", "roiy2"))
 SHORT_WORDS = ("dx", "y")
 SMALL = 10  # lines, or classes by name, of which each may come once
 
 
-def find(tree: Tree) -> Iterator[Proposal]:
+def find(tree: Tree) -> Iterator[Finding]:
     """Of each source the tables of its splits, the one with most lines of each."""
     best: dict[str, dict[str, _Table]] = {}
+    unread: dict[tuple[str, ...], list[str]] = {}  # files by their columns
     for folder in tree.folders:
-        for path in [path for ending in ENDINGS for path in folder.paths(ending)][:TABLES]:
-            if NO_TRUTH in os.path.basename(path).lower() or not tree.may_read(path) or os.path.getsize(path) > LARGEST:
-                continue
+        for path in _tables_in(folder, tree):
             if format_of(path)[0] == "csv":
                 continue
+            columns = _columns(path)
+            if _holds_frames(columns):
+                unread.setdefault(columns, []).append(path)
+                continue
             if (found := _read(path, _pictures(tree, folder))) is None:
+                continue
+            if isinstance(found, Remark):
+                yield found
                 continue
             split = split_of(os.path.relpath(path, tree.root.path)) or "train"
             known = best.setdefault(found.extension, {})
             if split not in known or found.count > known[split].count:
                 known[split] = found
+    yield from (_unread(columns, paths) for columns, paths in unread.items())
     for extension, splits in best.items():
         if train := splits.get("train"):
             alike = {split: table for split, table in splits.items() if _is_of_the_same(table, train)}
             yield _proposal(extension, alike, tree)
+
+
+def _tables_in(folder: Folder, tree: Tree) -> list[str]:
+    found = [path for ending in ENDINGS for path in folder.paths(ending)][:TABLES]
+    found += [path for path in folder.paths(".txt")[:TABLES] if tree.may_read(path) and is_counted(read_text(path, COUNTED))]
+    allowed = (path for path in found if NO_TRUTH not in os.path.basename(path).lower() and tree.may_read(path))
+    return [path for path in allowed if os.path.getsize(path) <= LARGEST]
+
+
+def _columns(path: str) -> tuple[str, ...]:
+    """The first line of a table."""
+    return tuple(next(iter(read_rows(path, COUNTED)), (0, []))[1])
+
+
+def _holds_frames(columns: Sequence[str]) -> bool:
+    """Whether a table holds boxes or masks, though not as the source of boxes reads them."""
+    names = set(map(plain, columns))
+    return bool(names & {*BOX_CELLS, *RUN_CELLS}) or any(set(frame) <= names for frame in (*CORNERS, *SIZES, *OTHER_FRAMES))
+
+
+def _unread(columns: Sequence[str], paths: Sequence[str]) -> Remark:
+    """A word on tables whose boxes or masks are not read."""
+    file = listed([os.path.basename(path) for path in paths])
+    names = {plain(name): name for name in columns}
+    if found := [names[name] for name in BOX_CELLS if name in names]:
+        advice = "Write a column each for left, top, right and bottom (or width and height), and one for the class."
+        return Remark(f"The column {found[0]} of {file} holds whole boxes, which is not read. {advice}", (BOXES,))
+    if found := [names[name] for name in RUN_CELLS if name in names]:
+        advice = "Draw them as mask pictures, or write them as COCO's run lengths."
+        return Remark(f"The column {found[0]} of {file} holds masks as run lengths, which is not read. {advice}", (MASKS,))
+    shown = ", ".join(columns[:12])
+    return Remark(f"The columns of {file} hold boxes and are not read: {shown}. Expected are {', '.join(USUAL)}.", (BOXES,))
 
 
 def _is_of_the_same(table: _Table, train: _Table) -> bool:
@@ -69,8 +116,8 @@ class _Table:
     column: str = ""
 
 
-def _read(path: str, pictures: Folder) -> _Table | None:
-    """What a table is for; None for other tables."""
+def _read(path: str, pictures: Folder) -> _Table | Remark | None:
+    """What a table is for, or a word on it; None for other tables."""
     names = FileNames(pictures.path, list(pictures.below(IMAGE)))
     try:
         table = read_pictures(path, names, "", "")
@@ -79,6 +126,13 @@ def _read(path: str, pictures: Folder) -> _Table | None:
     count = sum(bool(table.pictures.get(table.cell(cells, table.image))) for _, cells in table.lines)
     if not table.lines or count < ENOUGH * len(table.lines):
         return None
+    if unclear := _unclear(table):
+        shown = listed(unclear)
+        return Remark(
+            f"{os.path.basename(path)} has columns of 1, 0, -1 or nothing ({shown}), and what -1 and nothing mean is not known: "
+            "write 0 or 1 for each picture, and it can be used for several labels at once.",
+            ("image-multi-label",),
+        )
     extension, column = _source_of(table)
     folders = {os.path.dirname(found.path) for found in table.pictures.values() if found}
     said = table.names[column] if column is not None and column != table.known(CLASS) else ""
@@ -89,8 +143,8 @@ def _source_of(table: PictureTable) -> tuple[str, int | None]:
     """The source that a table is for, and the column of classes; an empty name for none."""
     if one_of_many(table, table.others):
         return "image-classification-textfile", None
-    flags = [values for place in table.others if (values := _values(table, place)) <= {0.0, 1.0}]
-    if len(flags) > 1 and {0.0, 1.0} in flags:
+    flags = [values for place in flag_columns(table, table.others) if None not in (values := _values(table, place))]
+    if len(flags) > 1 and any(len(values) > 1 for values in flags):
         return "image-multi-label", None
     for column in _class_columns(table):
         cells = {cell for _, row in table.lines if (cell := table.cell(row, column))}
@@ -102,6 +156,16 @@ def _source_of(table: PictureTable) -> tuple[str, int | None]:
             return "image-classification-textfile", column
     numbers = any(None not in _values(table, place) for place in table.others)
     return ("image-regression" if numbers else ""), None
+
+
+def _unclear(table: PictureTable) -> list[str]:
+    """The columns that say yes, no and something else; empty where there are fewer than two."""
+    found = []
+    for place in table.others:
+        values, has_empty = values_in(table, place), None in _values(table, place)
+        if values and values <= {-1, 0, 1} and (has_empty or {-1, 0} <= values):
+            found.append(table.names[place])
+    return found if len(found) > 1 else []
 
 
 def _class_columns(table: PictureTable) -> list[int]:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from digits.extensions.data.files.listing import FILE, FOLDER, MayRead, kind_of
 from digits.extensions.data.files.names import stem
@@ -23,7 +24,7 @@ from digits.utils.names import is_hidden, is_image_file
 DEPTH = 6
 FOLDERS = 6000
 FILES = 300_000
-SECONDS = 4.0
+SECONDS = 3.0
 IMAGE = "image"
 SPLITS = ("train", "val", "test")
 SPLIT_WORDS = {
@@ -34,12 +35,35 @@ SPLIT_WORDS = {
 DOMAIN = re.compile("[ab]$")  # `trainA` and `trainB`: pictures of two kinds without pairs
 _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 LABEL_BEGINNINGS = (
-    *("label", "mask", "annot", "segm", "target", "truth", "groundtruth", "gtfine", "gtcoarse"),
+    *("label", "mask", "annot", "segm", "target", "truth", "groundtruth", "gtfine", "gtcoarse", "trimap"),
     *("instance", "panoptic", "colormap", "colourmap", "manual"),
 )
 LABEL_ENDINGS = ("masks", "labels", "annot", "annots")
 LABEL_WORDS = frozenset({"gt", "seg", "segs", "ground", "noc"})
-TARGET_WORDS = frozenset({"clean", "sharp", "high", "hr", "output", "outputs", "original"})  # of no masks: pictures beside masks
+TARGET_WORDS = frozenset(  # of no masks: pictures beside masks
+    {*("clean", "sharp", "high", "hr", "output", "outputs", "original", "norain", "derained", "dehazed", "hazefree", "clear")}
+)
+INPUT_WORDS = frozenset(
+    {
+        *(
+            "bicubic",
+            "blur",
+            "blurred",
+            "blurry",
+            "degraded",
+            "haze",
+            "hazy",
+            "low",
+            "lr",
+            "noise",
+            "noisy",
+            "rain",
+            "rainy",
+            "raindrop",
+        ),
+        *("compressed", "corrupted", "lowres", "foggy", "snow", "snowy", "dark", "unknown", "mild", "wild", "difficult"),
+    }
+)
 PICTURE_BEGINNINGS = ("image", "img", "jpeg", "photo", "picture", "frame", "input", "noisy", "feature", "leftimg", "rgb")
 ASIDE = frozenset(  # folders of a project whose pictures are about the data or made from them
     {
@@ -107,6 +131,12 @@ class Folder:
         """Names of all files of a kind without endings."""
         return frozenset(map(stem, self.names(kind))).union(*(folder.stems(kind) for folder in self.folders))
 
+    @functools.cache  # noqa: B019
+    def base_paths(self, kind: str) -> frozenset[str]:
+        """The paths below it of all files of a kind, without endings and known additions."""
+        inner = (f"{folder.name}/{path}" for folder in self.folders for path in folder.base_paths(kind))
+        return frozenset((*map(base_name, self.names(kind)), *inner))
+
     @functools.cached_property
     def is_label(self) -> bool:
         """Whether its name, or that of a folder above, says that labels lie in it. The whole data set may be called anything."""
@@ -140,6 +170,12 @@ class Tree:
         found = [folder for folder in self.root.walk() if not folder.is_aside]
         return found if any(folder.names(IMAGE) for folder in found) else list(self.root.walk())
 
+    def some_files(self, *kinds: str, each: int, most: int) -> list[str]:
+        """Files of some kinds that may be read: the upper folders first, the first ones of each."""
+        folders = sorted(self.folders, key=lambda folder: folder.depth)
+        found = (path for folder in folders for path in [path for kind in kinds for path in folder.paths(kind)][:each])
+        return list(islice(filter(self.may_read, found), most))
+
     def split_of(self, folder: Folder) -> str:
         """The split that a folder's path below the root names; empty for none."""
         return split_of(os.path.relpath(folder.path, self.root.path)) if folder is not self.root else ""
@@ -170,6 +206,11 @@ def split_of(path: str) -> str:
     return ""
 
 
+def without_split(name: str) -> str:
+    """A name or path without the words that name a split: the same for the training's and the validation's."""
+    return re.sub("[a-z]+", lambda word: "" if word[0] in _SPLIT_OF else word[0], name.lower())
+
+
 def says_label(name: str) -> bool:
     """Whether a folder of this name holds labels: `gtFine`, `SegmentationClass`, `train_masks`, `valannot`."""
     words = _words(name)
@@ -177,8 +218,14 @@ def says_label(name: str) -> bool:
 
 
 def says_target(name: str) -> bool:
-    """Whether a folder of this name holds what image processing is to give: `clean`, `DIV2K_HR`."""
-    return any(word in TARGET_WORDS for word in _words(name))
+    """Whether a folder of this name holds what image processing is to give: `clean`, `DIV2K_HR`; not `train_sharp_bicubic`."""
+    words = _words(name)
+    return not TARGET_WORDS.isdisjoint(words) and INPUT_WORDS.isdisjoint(words)
+
+
+def says_input(name: str) -> bool:
+    """Whether a folder of this name holds what image processing is to make better: `noisy15`, `DIV2K_LR_bicubic`."""
+    return not INPUT_WORDS.isdisjoint(_words(name))
 
 
 def says_pictures(name: str) -> bool:

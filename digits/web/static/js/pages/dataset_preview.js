@@ -9,6 +9,7 @@ import { below, request } from "../parts/request.js";
 /** @typedef {{label?: string, size?: string, notes?: string[]}} Facts */
 /** @typedef {Facts & {entry: string, picture?: string, reason?: string, failed?: boolean}} Sample */
 /** @typedef {{address: string, title: string, reason: string, records?: number, complete?: boolean}} Proposal */
+/** @typedef {{proposals: Proposal[], remarks: string[]}} Recognised remarks: what else lies in a folder and is not proposed */
 /**
  * What a look at the files shows.
  * @typedef {object} Found
@@ -145,9 +146,9 @@ function recognition() {
   const input = find("input", box, HTMLInputElement);
   const place = find("[data-recognise-answer]", box);
   const look = async (/** @type {string} */ folder) => {
-    /** @type {{proposals: Proposal[]}} */
+    /** @type {Recognised} */
     const found = await request(`${below(box.dataset.recognise ?? "")}?folder=${encodeURIComponent(folder)}`);
-    return found.proposals;
+    return found;
   };
   const show = (/** @type {Node} */ answer) => {
     closeLists(document); // they would lie over it
@@ -170,8 +171,8 @@ function recognition() {
   perhaps("[data-plugin-form]")?.addEventListener("change", async ({ target }) => {
     if (!(target instanceof HTMLInputElement) || !FIRST_FOLDERS.has(target.name) || !target.value) return;
     const [folder, asked] = [target.value, turn];
-    const found = await look(folder).catch(() => []);
-    if (!found.length || asked !== turn || target.value !== folder) return;
+    const found = await look(folder).catch(() => null);
+    if (!found?.proposals.length || asked !== turn || target.value !== folder) return;
     turn++;
     box.open = true;
     input.value = folder;
@@ -179,9 +180,13 @@ function recognition() {
   });
 }
 
-/** @param {Proposal[]} list the likeliest first; one may say about how many records it would give */
-function proposals(list) {
-  if (!list.length) return el("p", {}, "No known form of data set was recognised in this folder.");
+/** @param {Recognised} found the likeliest proposal first; one may say about how many records it would give */
+function proposals({ proposals: list, remarks }) {
+  const said = remarks.map((text) => el("li", { class: "muted" }, text));
+  if (!list.length) {
+    const none = el("p", {}, "No known form of data set was recognised in this folder.");
+    return el("div", {}, none, el("ul", { class: "remarks" }, ...said));
+  }
   const items = list.map(({ address, title, reason, records, complete }, i) =>
     el(
       "li",
@@ -190,7 +195,7 @@ function proposals(list) {
       el("span", {}, records ? el("strong", {}, counted(records, "record", complete)) : "", records ? " · " : "", reason),
     )
   );
-  return el("ul", { class: "proposals" }, ...items);
+  return el("div", {}, el("ul", { class: "proposals" }, ...items), el("ul", { class: "remarks" }, ...said));
 }
 
 previews();
