@@ -8,6 +8,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from wtforms import StringField
 
 from digits.domain.datasets import TRAIN_DB
 from digits.errors import DigitsError, JobStopped
@@ -19,8 +22,10 @@ from digits.extensions.data.recognition import Proposal, Remark, candidates
 from digits.extensions.data.recognition.groups import with_groups
 from digits.extensions.data.recognition.sizes import with_size
 from digits.extensions.data.source import FileSource, with_roots
+from digits.extensions.loader import Extension
 from digits.ingest.encode import samples_of
 from digits.ingest.source import entries_of
+from digits.plugin_host import binding
 from digits.utils.time_limits import within
 
 MOST = 8  # proposals
@@ -90,6 +95,7 @@ def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> st
     try:
         extension = loader.get("data", proposal.extension)
         values = {name: 0 if "_pct_" in name else value for name, value in proposal.values.items()}  # what is tried is all there
+        values = {**_defaults(extension), **values}
 
         def trial() -> str:
             source = userdata.build(extension.cls, with_roots(extension.cls, values, allowed_roots))
@@ -101,6 +107,18 @@ def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> st
         return ""
     except (Exception, SystemExit) as error:  # a source may raise anything
         return str(error) or type(error).__name__
+
+
+def _defaults(extension: Extension) -> dict[str, Any]:
+    """What the fields of a plugin's form hold where nothing is typed; the sources of the core have defaults themselves."""
+    if issubclass(extension.cls, FileSource):
+        return {}
+    try:
+        form = binding.make_form(extension.id, extension.cls.get_dataset_form)
+        texts = {field.name for field in form if isinstance(field, StringField)}
+        return {name: "" if value is None and name in texts else value for name, value in form.data.items()}
+    except (Exception, SystemExit):  # a form may need what only a request has
+        return {}
 
 
 def _tried(source: DataIngestionInterface, folder: Path, title: str, ends: float) -> str:

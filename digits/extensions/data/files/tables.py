@@ -68,7 +68,8 @@ def is_counted(text: str) -> bool:
 def is_table_file(path: str | os.PathLike[str]) -> bool:
     """Whether a list of pictures is a table, such as `id,label` a line. Raises DataError."""
     with closing(lines_naming_files(path)) as lines:
-        return is_table(islice(lines, TABLE_LINES))
+        first = list(islice(lines, TABLE_LINES))
+    return is_table(first) or is_counted("\n".join(first[:3]))
 
 
 def read_rows(path: str, most: int = 0) -> Iterator[tuple[int, list[str]]]:

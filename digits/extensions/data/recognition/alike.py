@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ SAME = 0.8  # correlation of small pictures from which on they show the same
 MOST_VERSIONS = 30  # of the same pictures
 LEAST_ALIKE, ALIKE = 3, 0.95  # masks, and their correlation
 SIDE = 16
+SCALE = re.compile(r"x\d{1,2}|\d{1,2}x", re.IGNORECASE)
 
 
 def some(paths: Sequence[str], count: int = LOOKED_AT) -> list[str]:
@@ -32,8 +34,8 @@ def are_alike(paths: Sequence[str]) -> bool:
 
 
 def same_pictures(parent: Folder) -> list[Folder]:
-    """Folders beside each other that hold the same pictures in several versions, under the same names but for that of the folder
-    (`X2/1x2.png`); empty for none."""
+    """Folders beside each other that hold the same pictures in several versions, under the same names but for a scale that is the
+    folder's name too (`X2/1x2.png`); empty for none."""
     folders = [folder for folder in parent.folders if folder.names(IMAGE) and not split_of(folder.name)]
     if len(folders) < 2:
         return []
@@ -46,8 +48,8 @@ def same_pictures(parent: Folder) -> list[Folder]:
 
 
 def _by_name(folder: Folder) -> dict[str, str]:
-    """The pictures of a folder by their names without its own."""
-    own = folder.name.casefold()
+    """The pictures of a folder by their names without its scale."""
+    own = folder.name.casefold() if SCALE.fullmatch(folder.name) else ""
     return {stem(os.path.basename(path)).casefold().replace(own, ""): path for path in folder.paths(IMAGE)}
 
 

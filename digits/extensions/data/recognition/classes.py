@@ -7,18 +7,19 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from digits.extensions.data.files.names import stem
+from digits.extensions.data.files.names import listed, stem
 from digits.extensions.data.files.pairs import base_name
 from digits.extensions.data.recognition.alike import same_pictures
 from digits.extensions.data.recognition.pairs import beside
-from digits.extensions.data.recognition.proposals import Finding, Proposal
+from digits.extensions.data.recognition.proposals import Finding, Proposal, Remark
 from digits.extensions.data.recognition.splits import said
-from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_label, says_pictures
+from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_input, says_label, says_pictures
 from digits.extensions.data.recognition.versions import say_versions
 from digits.utils.values import is_digits
 
 LEAST = 2  # pictures of a class
 SEEN = 100  # names of a folder
+BORDERS = re.compile("[^A-Za-z0-9]")
 NUMBERS = re.compile("[0-9]+")
 PARTS = frozenset({"part", "parts", "batch", "fold", "chunk", "shard", "volume", "archive"})
 
@@ -26,15 +27,17 @@ PARTS = frozenset({"part", "parts", "batch", "fold", "chunk", "shard", "volume",
 def find(tree: Tree) -> Iterator[Finding]:
     """Of each split the folder whose sub-folders hold most pictures."""
     best: dict[str, tuple[int, list[Folder], Folder]] = {}
+    others: dict[str, list[Folder]] = {}
     visible = set(tree.folders)
     labelled = _labelled(tree)
     for parent in tree.folders:
         if _are_labels(parent, labelled) or (classes := _classes(tree, parent, visible)) is None:
             continue
-        if any(_are_labels(folder, labelled) for folder in classes):
+        if any(_are_labels(folder, labelled) for folder in classes) and not _are_called_so(parent, classes):
             continue
         count = sum(len(folder.below(IMAGE)) for folder in classes)
         split = tree.split_of(parent) or "train"
+        others.setdefault(split, []).append(parent)
         if split not in best or count > best[split][0]:
             best[split] = count, classes, parent
     if "train" not in best:
@@ -51,6 +54,9 @@ def find(tree: Tree) -> Iterator[Finding]:
     records, likely = sum(number for number, _, _ in best.values()), not _elsewhere(tree, train, found)
     yield Proposal("image-classification-folder", "Image classification", reason, values | flags, records, tree.complete, likely)
     yield from said(tree, train, found)
+    if more := [parent for parent in others["train"] if not (parent.holds(train) or train.holds(parent))]:
+        places = listed([os.path.relpath(parent.path, tree.root.path) for parent in more])
+        yield Remark(f"Folders of classes lie in {places} too: each is a data set of its own.")
 
 
 def _classes(tree: Tree, parent: Folder, visible: set[Folder]) -> list[Folder] | None:
@@ -84,7 +90,19 @@ def _labelled(tree: Tree) -> frozenset[str]:
 def _are_labels(folder: Folder, labelled: frozenset[str]) -> bool:
     """Whether a folder whose name says labels holds some: of the names of pictures elsewhere. `with_mask` may be a class."""
     names = folder.bases(IMAGE) if folder.is_label else frozenset()
-    return 2 * len(names & labelled) >= len(names) > 0
+    return 2 * sum(_begins_with_one(name, labelled) for name in names) >= len(names) > 0
+
+
+def _begins_with_one(name: str, known: frozenset[str]) -> bool:
+    """Whether a name is one of these, perhaps with a word behind it (`IDRiD_01_MA`)."""
+    return name in known or any(name[: border.start()] in known for border in BORDERS.finditer(name))
+
+
+def _are_called_so(parent: Folder, found: list[Folder]) -> bool:
+    """Whether class folders only happen to be called like what image processing is to give: `clean` and `dirty`."""
+    names = [folder.name for folder in found]
+    told = any(says_label(name) or says_input(name) or says_pictures(name) for name in names)
+    return not told and len(same_pictures(parent)) < 2
 
 
 def _are_parts(found: list[Folder]) -> bool:
@@ -125,7 +143,8 @@ def _has_labels(folder: Folder) -> bool:
 def _is_leaf(folder: Folder) -> bool:
     """Whether its pictures lie in it, or in one folder below it, beside which no labels lie (`MOT17-02/img1`, `MOT17-02/gt`)."""
     inner = [one for one in folder.folders if one.below(IMAGE)]
-    return bool(folder.names(IMAGE)) or (len(inner) == 1 and not any(says_label(one.name) for one in folder.folders))
+    is_alone = len(inner) == 1 and not any(says_label(one.name) for one in folder.folders)
+    return bool(folder.names(IMAGE)) or (is_alone and _is_leaf(inner[0]))
 
 
 def _has_parts_of_its_name(folder: Folder) -> bool:

@@ -23,7 +23,7 @@ KINDS = (CLASSES, BINARY, COLOURS, OBJECTS)  # of masks, the better first
 SEEN = 30  # names of a folder that show whether some have additions
 MOST_NAMED = 2000  # files whose names are compared with each other
 SECOND = ("instance", "object", "panoptic", "colormap", "colourmap", "visual")  # other views of labels
-MOST_VARIANTS = 8
+MOST_VARIANTS, MOST_NEAR = 8, 30
 HALVES = 8  # pictures at least whose two halves are taken for input and target
 
 
@@ -83,9 +83,9 @@ def _by_naming(tree: Tree) -> Iterator[Finding]:
     for labels in (folder for folder in tree.folders if folder.is_label and folder.names(IMAGE)):
         if _says_nothing(tree, labels.path):
             continue
-        for pictures in _near(labels):
+        for pictures in _near(tree, labels):
             split = tree.split_of(labels)
-            if tree.split_of(pictures) in ("", split) and (naming := _naming(pictures, labels)):
+            if naming := _naming(pictures, labels):
                 count = min(len(pictures.names(IMAGE)), len(labels.names(IMAGE)))
                 place = without_split(os.path.relpath(pictures.path, tree.root.path))
                 found.setdefault((without_split(str(naming)), place), []).append((split, Partners(pictures, labels.path, count)))
@@ -97,14 +97,21 @@ def _by_naming(tree: Tree) -> Iterator[Finding]:
         reason = f"The pictures in {pair.pictures.path} and {pair.labels} are named {naming}"
         more = larger(pair.pictures.paths(IMAGE), labels.paths(IMAGE))
         is_one = len({namings[one.pictures.path] for one in best.values()}) == 1  # else each split is seen by itself
-        variant = pair.pictures.name if len(variants) > 1 else ""
+        inputs = {one["train"].pictures for one in variants}
+        variant = "" if len(variants) < 2 else pair.pictures.name if len(inputs) > 1 else labels.name
         yield from offers(tree, best, labels.paths(IMAGE), reason + more, pattern=naming if is_one else "", variant=variant)
 
 
-def _near(labels: Folder) -> Iterator[Folder]:
-    """Folders of pictures beside one of labels, and below those."""
-    for other in _beside(labels):
-        yield from (folder for folder in other.walk() if folder.names(IMAGE) and not folder.is_label)
+def _near(tree: Tree, labels: Folder) -> list[Folder]:
+    """Folders of pictures of the same split beside one of labels and below those; else beside the folder that it lies in."""
+    splits = ("", tree.split_of(labels))
+    folder: Folder | None = labels
+    while folder is not None:
+        inner = (one for other in _beside(folder) for one in other.walk() if one.names(IMAGE) and not one.is_label)
+        if found := [one for one in inner if tree.split_of(one) in splits]:
+            return found[:MOST_NEAR]
+        folder = folder.parent
+    return []
 
 
 def _naming(pictures: Folder, labels: Folder) -> Naming | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, split_o
 
 LARGEST = 64 << 20  # bytes
 TABLES = 40
+TEXTS = 10  # of a folder
 ENOUGH = 0.5  # share of the lines that name a picture
 ENDINGS = (".csv", ".tsv")
 NO_TRUTH = "submission"  # in the name of a contest's example of what to send in
@@ -29,6 +31,8 @@ BOXES, MASKS = "image-object-detection", "image-segmentation"
 BOX_CELLS = ("bbox", "bboxes", "boxes", "boxesstring", "predictionstring", "box")
 RUN_CELLS = ("encodedpixels", "rle", "rlemask", "rlestring", "segmentation")
 OTHER_FRAMES = (("x1", "y1", "width", "height"), ("roix1", "roiy1", "roix2", "roiy2"))
+PIXEL = re.compile(r"(pixel|px|p)?[_ ]?\d+(x\d+)?", re.IGNORECASE)
+PIXELS = 64  # columns
 SHORT_WORDS = ("dx", "y")
 SMALL = 10  # lines, or classes by name, of which each may come once
 
@@ -37,12 +41,13 @@ def find(tree: Tree) -> Iterator[Finding]:
     """Of each source the tables of its splits, the one with most lines of each."""
     best: dict[str, dict[str, _Table]] = {}
     unread: dict[tuple[str, ...], list[str]] = {}  # files by their columns
+    counted = {path for path in tree.some_files(".txt", each=TEXTS, most=TABLES) if is_counted(read_text(path, COUNTED))}
     for folder in tree.folders:
-        for path in _tables_in(folder, tree):
+        for path in _tables_in(folder, tree, counted):
             if format_of(path)[0] == "csv":
                 continue
             columns = _columns(path)
-            if _holds_frames(columns):
+            if _holds_frames(columns) or _holds_pixels(columns):
                 unread.setdefault(columns, []).append(path)
                 continue
             if (found := _read(path, _pictures(tree, folder))) is None:
@@ -61,9 +66,9 @@ def find(tree: Tree) -> Iterator[Finding]:
             yield _proposal(extension, alike, tree)
 
 
-def _tables_in(folder: Folder, tree: Tree) -> list[str]:
+def _tables_in(folder: Folder, tree: Tree, counted: set[str]) -> list[str]:
     found = [path for ending in ENDINGS for path in folder.paths(ending)][:TABLES]
-    found += [path for path in folder.paths(".txt")[:TABLES] if tree.may_read(path) and is_counted(read_text(path, COUNTED))]
+    found += [path for path in folder.paths(".txt") if path in counted] if counted else []
     allowed = (path for path in found if NO_TRUTH not in os.path.basename(path).lower() and tree.may_read(path))
     return [path for path in allowed if os.path.getsize(path) <= LARGEST]
 
@@ -76,12 +81,24 @@ def _columns(path: str) -> tuple[str, ...]:
 def _holds_frames(columns: Sequence[str]) -> bool:
     """Whether a table holds boxes or masks, though not as the source of boxes reads them."""
     names = set(map(plain, columns))
-    return bool(names & {*BOX_CELLS, *RUN_CELLS}) or any(set(frame) <= names for frame in (*CORNERS, *SIZES, *OTHER_FRAMES))
+    ends = [any(name.endswith(end) for name in names) for end in ("xmin", "xmax", "ymin", "ymax")]
+    known = any(set(frame) <= names for frame in (*CORNERS, *SIZES, *OTHER_FRAMES))
+    return bool(names & {*BOX_CELLS, *RUN_CELLS}) or known or all(ends)
+
+
+def _holds_pixels(columns: Sequence[str]) -> bool:
+    """Whether a table holds the pictures themselves."""
+    return (
+        any(plain(name) == "pixels" for name in columns) or sum(PIXEL.fullmatch(name) is not None for name in columns) >= PIXELS
+    )
 
 
 def _unread(columns: Sequence[str], paths: Sequence[str]) -> Remark:
-    """A word on tables whose boxes or masks are not read."""
+    """A word on tables whose boxes, masks or pictures are not read."""
     file = listed([os.path.basename(path) for path in paths])
+    if _holds_pixels(columns):
+        advice = "Write each line as a picture file, e.g. PNG in a folder for each class."
+        return Remark(f"The columns of {file} hold the pixels of pictures, which are not read. {advice}")
     names = {plain(name): name for name in columns}
     if found := [names[name] for name in BOX_CELLS if name in names]:
         advice = "Write a column each for left, top, right and bottom (or width and height), and one for the class."

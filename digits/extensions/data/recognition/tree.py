@@ -32,6 +32,7 @@ SPLIT_WORDS = {
     "val": ("val", "valid", "validation", "dev", "eval", "evaluation"),
     "test": ("test", "testing", "tst"),
 }
+ENDING = re.compile(r"\.[a-z0-9]{1,5}$")
 DOMAIN = re.compile("[ab]$")  # `trainA` and `trainB`: pictures of two kinds without pairs
 _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 LABEL_BEGINNINGS = (
@@ -41,7 +42,7 @@ LABEL_BEGINNINGS = (
 LABEL_ENDINGS = ("masks", "labels", "annot", "annots")
 LABEL_WORDS = frozenset({"gt", "seg", "segs", "ground", "noc"})
 TARGET_WORDS = frozenset(  # of no masks: pictures beside masks
-    {*("clean", "sharp", "high", "hr", "output", "outputs", "original", "norain", "derained", "dehazed", "hazefree", "clear")}
+    {*("clean", "sharp", "high", "hr", "output", "outputs", "original", "norain", "derained", "dehazed", "hazefree")}
 )
 INPUT_WORDS = frozenset(
     {
@@ -140,8 +141,8 @@ class Folder:
     @functools.cached_property
     def is_label(self) -> bool:
         """Whether its name, or that of a folder above, says that labels lie in it. The whole data set may be called anything."""
-        if self.parent is None or says_pictures(self.name):
-            return False
+        if self.parent is None or says_pictures(self.name) or any(says_pictures(one.name) for one in self.folders):
+            return False  # also `CelebAMask-HQ`, which holds `CelebA-HQ-img`
         if says_target(self.name) and any(says_label(one.name) for one in self.parent.folders):
             return False  # `Original` beside `Ground Truth`
         return says_label(self.name) or says_target(self.name) or self.parent.is_label
@@ -200,7 +201,7 @@ def look(root: str, allowed: Confinement) -> Tree:
 def split_of(path: str) -> str:
     """`train`, `val` or `test` where a part of a path says so (`train2017`, `instances_val`), the last one first; else empty."""
     for part in reversed(path.lower().split("/")):
-        for word in re.split(r"[-_. ]", os.path.splitext(part)[0]):
+        for word in re.split(r"[-_. ]", ENDING.sub("", part)):
             if (plain := word.rstrip("0123456789")) in _SPLIT_OF or (plain := DOMAIN.sub("", word)) in _SPLIT_OF:
                 return _SPLIT_OF[plain]
     return ""
@@ -218,20 +219,26 @@ def says_label(name: str) -> bool:
 
 
 def says_target(name: str) -> bool:
-    """Whether a folder of this name holds what image processing is to give: `clean`, `DIV2K_HR`; not `train_sharp_bicubic`."""
+    """Whether a folder of this name holds what image processing is to give: `clean`, `DIV2K_HR`; not `sharp_bicubic`."""
     words = _words(name)
-    return not TARGET_WORDS.isdisjoint(words) and INPUT_WORDS.isdisjoint(words)
+    told = [word for word in words if word in TARGET_WORDS | INPUT_WORDS]
+    if told == ["original"] and any(map(_is_picture_word, words)):  # `Original Images`
+        return False
+    return bool(told) and told[-1] in TARGET_WORDS
 
 
 def says_input(name: str) -> bool:
     """Whether a folder of this name holds what image processing is to make better: `noisy15`, `DIV2K_LR_bicubic`."""
-    return not INPUT_WORDS.isdisjoint(_words(name))
+    return not INPUT_WORDS.isdisjoint(_words(name)) and not says_target(name)
 
 
 def says_pictures(name: str) -> bool:
     """Whether a folder of this name holds what a network gets: `images`, `JPEGImages`, `noisy15`."""
-    found = any(word.startswith(PICTURE_BEGINNINGS) or word.endswith("images") for word in _words(name))
-    return found and not says_label(name) and not says_target(name)
+    return any(map(_is_picture_word, _words(name))) and not says_label(name) and not says_target(name)
+
+
+def _is_picture_word(word: str) -> bool:
+    return word.startswith(PICTURE_BEGINNINGS) or word.endswith("images")
 
 
 def _words(name: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from digits.errors import DataError
@@ -26,8 +27,10 @@ JSON_FORMS = (  # what is in the beginning of a file, whose it is, and what else
     (re.compile(r'"imgHeight".*"polygon"', re.DOTALL), "Cityscapes' polygons", (MASKS,)),
     (re.compile(r'"segments_info"'), "COCO's panoptic task", (BOXES, MASKS)),
     (re.compile(r'"coco_url"(?!.*"file_name")', re.DOTALL), "LVIS, without `file_name`", (BOXES, MASKS)),
-    (re.compile(r'"(bbox|bboxes|boxes|xmin|x1|polygon|keypoints)"'), "no known form", (BOXES, MASKS)),
 )
+FRAMES = re.compile(r'"(bbox|bboxes|boxes|xmin|x1|polygon|keypoints)"')
+NAMES = re.compile(r'"([^"/\\]{1,120})"\s*[:,}]')
+MOST_NAMES = 2000
 PACKED = {
     ".tfrecord": "TFRecord files",
     ".parquet": "Parquet files",
@@ -43,6 +46,7 @@ PACKED = {
     ".pt": "PyTorch files",
     ".beton": "FFCV files",
 }
+READ = (".txt", ".xml", ".json", ".csv", ".tsv", ".yaml", ".yml", ".names", "")
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 OTHER_PICTURES = (".heic", ".heif", ".avif", ".dng", ".nef", ".cr2", ".arw", ".raw", ".exr", ".hdr", ".svg", ".psd", ".jxl")
 IDX = re.compile(r"-(images|labels)[-.]idx\d-ubyte(\.gz)?$")
@@ -76,12 +80,16 @@ def _said(tree: Tree, found: Iterator[Form]) -> Iterator[Remark]:
 
 
 def _json_forms(tree: Tree) -> Iterator[Form]:
+    pictures = tree.root.stems(IMAGE)
     for path in tree.some_files(".json", each=2, most=FILES):
         head = _head(path)
         for form, words, without in JSON_FORMS:
             if form.search(head):
                 yield words, without, _place(tree, path)
                 break
+        else:
+            if FRAMES.search(head) and any(stem(name) in pictures for name in NAMES.findall(head)[:MOST_NAMES]):
+                yield "no known form", (BOXES, MASKS), _place(tree, path)
 
 
 def _text_forms(tree: Tree) -> Iterator[Form]:
@@ -110,40 +118,49 @@ def _of_other_files(tree: Tree) -> Iterator[Remark]:
         if paths and "<annotation>" in _head(paths[0]):
             yield Remark(f"The files in {folder.path} hold PASCAL VOC's XML and have no ending: rename them to `.xml`.", (BOXES,))
             break
-    named = {name for folder in tree.folders for name in folder.names(".txt")}
-    if {"images.txt", "image_class_labels.txt"} <= named:
-        boxes = " and the boxes in `bounding_boxes.txt`" if "bounding_boxes.txt" in named else ""
-        split = "the split in `train_test_split.txt`" if "train_test_split.txt" in named else "the numbers in `images.txt`"
+    pictures = tree.root.stems(IMAGE)
+    named = Counter[str]()
+    for folder in tree.folders:
+        for kind, names in folder.files.items():
+            if kind not in {*READ, *PACKED, IMAGE}:
+                named[kind] += len(pictures.intersection(name[: -len(kind)] for name in names))
+    for kind, count in named.items():
+        if pictures and 2 * count >= len(pictures):
+            yield Remark(f"The {kind} files that are named like pictures are not read.", (BOXES, MASKS))
+    lists = {name for folder in tree.folders for name in folder.names(".txt")}
+    if {"images.txt", "image_class_labels.txt"} <= lists:
+        boxes = " and the boxes in `bounding_boxes.txt`" if "bounding_boxes.txt" in lists else ""
+        split = "the split in `train_test_split.txt`" if "train_test_split.txt" in lists else "the numbers in `images.txt`"
         yield Remark(f"This looks like CUB-200: {split}{boxes} are not read; classes are taken from the folders.")
 
 
 def _packed(tree: Tree) -> Iterator[Remark]:
-    kinds = {kind: tree.root.below(kind) for kind in {kind for folder in tree.root.walk() for kind in folder.files}}
+    present = {kind for folder in tree.root.walk() for kind in folder.files}
     pictures = tree.root.stems(IMAGE)
     labels = {folder.path for folder in tree.folders if folder.is_label}
-    for kind, words in PACKED.items():
-        if not (paths := kinds.get(kind)):
-            continue
+    for kind in (kind for kind in PACKED if kind in present):
+        paths = tree.root.below(kind)
         told = [path for path in paths if os.path.dirname(path) in labels or stem(os.path.basename(path)) in pictures]
-        text = f"{words} ({len(paths):,}, such as {_short(tree, (told or paths)[0])}) are not read."
+        text = f"{PACKED[kind]} ({len(paths):,}, such as {_short(tree, (told or paths)[0])}) are not read."
         if told:
             yield Remark(text, (BOXES, MASKS, "image-dicom"))
         else:
             yield Remark(text if pictures else f"{text} {_WRITE}", only_alone=True)
-    others = [path for kind in OTHER_PICTURES for path in kinds.get(kind, ())]
-    if others:
+    if others := [path for kind in OTHER_PICTURES if kind in present - {IMAGE} for path in tree.root.below(kind)]:
         yield Remark(
             f"Pictures such as {_short(tree, others[0])} ({len(others):,}) are of a kind that is not read; save them as PNG."
         )
-    if kinds.get(IMAGE):
-        return
-    names = [path for kind, paths in kinds.items() for path in paths if kind != IMAGE]
+    if not pictures:
+        yield from _instead_of_pictures(tree)
+
+
+def _instead_of_pictures(tree: Tree) -> Iterator[Remark]:
+    """What holds pictures and is none, where there are no others."""
+    names = [path for folder in tree.root.walk() for kind in folder.files for path in folder.paths(kind)]
     packed = [path for path in names if path.lower().endswith(ARCHIVES) and not IDX.search(path)]
     if packed:
-        yield Remark(
-            f"Packed files such as {_short(tree, packed[0])} ({len(packed):,}) are not looked into: unpack them first.",
-            only_alone=True,
-        )
+        text = f"Packed files such as {_short(tree, packed[0])} ({len(packed):,}) are not looked into: unpack them first."
+        yield Remark(text, only_alone=True)
     for form, words in ((IDX, "MNIST's own form (idx)"), (CIFAR, "CIFAR's own form (batches)")):
         if found := [path for path in names if form.search(os.path.basename(path))]:
             yield Remark(f"{_short(tree, found[0])} is of {words}, which is not read. {_WRITE}", only_alone=True)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
-from digits.extensions.data.recognition.alike import same_pictures
+from digits.extensions.data.recognition.alike import SCALE, same_pictures
 from digits.extensions.data.recognition.inside import scene_folders
 from digits.extensions.data.recognition.proposals import Proposal
 from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_input, says_pictures
-
-NUMBERS = re.compile("[0-9]+")
 
 
 def find(tree: Tree) -> Iterator[Proposal]:
@@ -37,6 +34,7 @@ def paired_versions(parent: Folder) -> list[Folder]:
 
 
 def say_versions(folders: Sequence[Folder]) -> bool:
-    """Whether names say that folders hold versions of the same pictures and no classes: `clean`, `noisy5` and `noisy25`."""
-    plain = [NUMBERS.sub("", folder.name.casefold()) for folder in folders]
-    return any(one.is_label or says_input(one.name) or says_pictures(one.name) for one in folders) or len(set(plain)) < len(plain)
+    """Whether names say that folders hold versions of the same pictures and no classes: `clean`, `noisy5`, `X2`."""
+    names = [folder.name for folder in folders]
+    told = any(says_input(name) or says_pictures(name) or SCALE.fullmatch(name) for name in names)
+    return told or any(folder.is_label for folder in folders)
