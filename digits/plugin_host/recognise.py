@@ -20,6 +20,7 @@ from digits.extensions.data.images.base import ImageSource
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.recognition import Proposal, Remark, candidates
 from digits.extensions.data.recognition.groups import with_groups
+from digits.extensions.data.recognition.short import shortened
 from digits.extensions.data.recognition.sizes import with_size
 from digits.extensions.data.source import FileSource, with_roots
 from digits.extensions.loader import Extension
@@ -98,8 +99,10 @@ def refusal(proposal: Proposal, allowed_roots: Sequence[str], ends: float) -> st
         values = {**_defaults(extension), **values}
 
         def trial() -> str:
-            source = userdata.build(extension.cls, with_roots(extension.cls, values, allowed_roots))
             with tempfile.TemporaryDirectory(prefix="digits-recognise-") as folder:
+                cut = shortened(values, Path(folder))
+                roots = allowed_roots if cut == values else [*allowed_roots, folder]
+                source = userdata.build(extension.cls, with_roots(extension.cls, cut, roots))
                 return _tried(source, Path(folder), extension.title, ends)
 
         return within(ends - time.monotonic() + STOP_SECONDS, trial, f"A trial of {extension.id}")

@@ -103,15 +103,10 @@ def _by_naming(tree: Tree) -> Iterator[Finding]:
 
 
 def _near(tree: Tree, labels: Folder) -> list[Folder]:
-    """Folders of pictures of the same split beside one of labels and below those; else beside the folder that it lies in."""
+    """Folders of pictures of the same split beside one of labels, and below those."""
     splits = ("", tree.split_of(labels))
-    folder: Folder | None = labels
-    while folder is not None:
-        inner = (one for other in _beside(folder) for one in other.walk() if one.names(IMAGE) and not one.is_label)
-        if found := [one for one in inner if tree.split_of(one) in splits]:
-            return found[:MOST_NEAR]
-        folder = folder.parent
-    return []
+    inner = (one for other in _beside(labels) for one in other.walk() if one.names(IMAGE) and not one.is_label)
+    return [one for one in inner if tree.split_of(one) in splits][:MOST_NEAR]
 
 
 def _naming(pictures: Folder, labels: Folder) -> Naming | None:

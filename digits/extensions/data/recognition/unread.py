@@ -180,8 +180,14 @@ def _nothing_said(tree: Tree) -> Iterator[Remark]:
         yield Remark(f"No pictures lie in {tree.root.path}.", only_alone=True)
         return
     folder = os.path.commonpath([os.path.dirname(path) for path in pictures])
+    labels = [_short(tree, one.path) for one in tree.folders if one.is_label and one.names(IMAGE)]
     text = f"{len(pictures):,} pictures lie in {folder}, and nothing was found that says what they show."
-    if words := _beginnings(pictures):
+    if labels:
+        text = (
+            f"Pictures of labels seem to lie in {listed(labels)}, but their names do not say to which pictures they belong. Name "
+            "both folders in the form of segmentation or image processing, and say how the labels are named."
+        )
+    elif words := _beginnings(pictures):
         text += (
             f" Their names begin with {words}: if these are classes, sort them into a folder for each, or name them in a table."
         )
