@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import zlib
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from digits.extensions.data.files.listing import pictures_below
+from digits.extensions.data.recognition.short import shortened
 from digits.plugin_host.recognise import recognise
 from digits.utils.confinement import EVERYWHERE
 
@@ -353,6 +355,25 @@ def test_a_large_list_is_seen_from_its_beginning(tmp_path: Path) -> None:
         handle.write(b" " * (33 << 20) + content[-1:])
     found = recognise(str(tmp_path), EVERYWHERE)
     assert [(one.extension, one.records) for one in found] == [("image-object-detection", 3)]  # about: all of its folder
+
+
+def test_a_large_file_is_tried_with_its_first_pictures(tmp_path: Path) -> None:
+    """Of 9,000 pictures that it lists, two lie in the folder; what it says of them is read, and refused where it is wrong."""
+    photos(tmp_path / "images", "a/1.jpg", "b/1.jpg")
+    names = ["a/1.jpg", "b/1.jpg", "../escaped.jpg", *(f"a/{number}.jpg" for number in range(2, 9_000))]
+    coco(tmp_path / "instances.json", names)
+    photos(tmp_path, "escaped.jpg")
+    values = {"train_image_folder": str(tmp_path / "images"), "train_label_folder": str(tmp_path / "instances.json")}
+    cut = shortened(values, tmp_path / "cut")
+    content = json.loads(Path(cut["train_label_folder"]).read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a/1.jpg", "b/1.jpg"]
+    assert [annotation["image_id"] for annotation in content["annotations"]] == [0, 1]
+    assert sorted(pictures_below(cut["train_image_folder"])) == [f"{tmp_path}/cut/0/{name}" for name in ("a/1.jpg", "b/1.jpg")]
+    shutil.rmtree(tmp_path / "cut")
+    first = recognise(str(tmp_path), EVERYWHERE)[0]
+    assert (first.extension, first.values["train_label_folder"]) == ("image-object-detection", str(tmp_path / "instances.json"))
+    text(tmp_path / "instances.json", (tmp_path / "instances.json").read_text().replace('"bbox": [2, 2, 8, 8]', '"bbox": [2, 2]'))
+    assert recognise(str(tmp_path), EVERYWHERE) == []
 
 
 def test_pipes_sockets_and_loops_do_not_stop_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

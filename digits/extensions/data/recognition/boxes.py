@@ -94,10 +94,11 @@ def _holding(tree: Tree, listed: Sequence[str], split: str) -> tuple[Folder, int
     wanted = frozenset(plain.values())
     best: tuple[tuple[int, bool], Folder] | None = None
     for folder in tree.folders:
-        if not folder.below(IMAGE) or not folder.stems(IMAGE) & wanted:
+        if not (known := folder.stems(IMAGE) & wanted):
             continue
-        files = FileNames(folder.path, [path for path in folder.below(IMAGE) if stem(os.path.basename(path)) in wanted])
-        score = sum(map(bool, files.find_all(listed).values())), tree.split_of(folder) == split
+        files = FileNames(folder.path, [path for path in folder.below(IMAGE) if stem(os.path.basename(path)) in known])
+        found = files.find_all([name for name in listed if plain[name] in known])
+        score = sum(map(bool, found.values())), tree.split_of(folder) == split
         if score[0] and (best is None or score > best[0] or (score == best[0] and best[1].holds(folder))):
             best = score, folder
     return (best[1], best[0][0]) if best else None
