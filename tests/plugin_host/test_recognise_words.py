@@ -235,3 +235,12 @@ def test_frames_of_a_video_stay_together(tmp_path: Path) -> None:
     first = look_into(str(tmp_path), EVERYWHERE).proposals[0]
     assert (first.extension, first.values["group_pattern"]) == ("image-segmentation", r"([^/]+)_f\d+[^/]*$")
     assert "5 groups" in first.reason
+
+
+def test_frames_of_clips_that_are_called_so(tmp_path: Path) -> None:
+    for clip in ("clip_a", "clip_b", "clip_c"):
+        photos(tmp_path / "images" / clip, *(f"{number:04}.jpg" for number in range(4)))
+        for number in range(4):
+            text(tmp_path / "labels" / clip / f"{number:04}.txt", "0 0.5 0.5 0.2 0.2\n")
+    first = look_into(str(tmp_path), EVERYWHERE).proposals[0]
+    assert (first.extension, first.records, first.values["group_pattern"]) == ("image-object-detection", 12, "([^/]+)/[^/]+$")

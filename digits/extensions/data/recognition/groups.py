@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 
 import numpy as np
 
+from digits.extensions.data.files.additions import naming_of
 from digits.extensions.data.files.listing import pictures_below
 from digits.extensions.data.files.names import stem
+from digits.extensions.data.files.pairs import told_apart
 from digits.extensions.data.recognition.alike import correlation, small, some
 from digits.extensions.data.recognition.proposals import Proposal
 
@@ -21,12 +23,22 @@ FOLDERS = {  # the sources that draw a split, and the field of the pictures that
     "image-processing": "feature_folder",
     "image-object-detection": "train_image_folder",
     "image-classification-folder": "folder_train",
+    "image-classification-textfile": "textfile_train_folder",
+    "image-regression": "image_folder",
+    "image-multi-label": "image_folder",
 }
-GIVEN = ("train_list_file", "has_val_folder", "val_image_folder")  # the split is none that is drawn
+GIVEN = (
+    "train_list_file",
+    "has_val_folder",
+    "val_image_folder",
+    "val_values_file",
+    "textfile_use_val",
+)  # the split is none that is drawn
 FOLDER = r"([^/]+)/[^/]+$"
 NAMED = re.compile(
     r"(.+?)([-_. ]*(?:frame|fr|f|img|image|slice|s|t)?[-_. ]*)(\d+)\D*", re.IGNORECASE
 )  # a name, what parts it, a number
+SAID = re.compile("clip|video|vid_|seq|scene|patient|case|subject|shot|movie|mvi|gopr", re.IGNORECASE)
 LISTED = 20_000  # files
 LEAST = 3  # groups, and pictures of most groups
 PAIRS = 6  # of neighbours, and of pictures of different groups
@@ -41,16 +53,18 @@ def with_groups(proposal: Proposal) -> Proposal:
     paths = list(islice(pictures_below(folder), LISTED))
     said = str(proposal.values.get("label_pattern") or proposal.values.get("mask_pattern") or "")
     inner = said.partition("=")[0].rpartition("/")[0].strip()
-    if inner:
-        paths = [path for path in paths if os.path.basename(os.path.dirname(path)) == inner]
+    if proposal.values.get("label_folder") == folder:  # labels among them
+        paths = (naming_of(said).divided(paths) if said else told_apart(paths))[0]
     skipped = 2 if proposal.extension == "image-classification-folder" else 1  # the folder of a class is none of a video
     below = {path: "/".join(path[len(folder) :].split("/")[skipped:]) for path in paths}
     beginning = _of_names(list(below.values()))
     folders = rf"([^/]+)/{re.escape(inner)}/[^/]+$" if inner else FOLDER
     for expression, where in ((folders, "lie in one folder"), (beginning, "have names that begin alike")):
         groups = _groups(below, expression) if expression else {}
-        if len(groups) >= LEAST and 2 * sum(len(group) >= LEAST for group in groups.values()) > len(groups) and _belong(groups):
-            words = f" Pictures that {where} look alike ({len(groups):,} groups); they stay in one split."
+        if len(groups) < LEAST or 2 * sum(len(group) >= LEAST for group in groups.values()) <= len(groups):
+            continue
+        if _are_called_so(groups, expression) or _look_alike(groups):
+            words = f" Pictures that {where} seem to belong together ({len(groups):,} groups); they stay in one split."
             return replace(proposal, reason=proposal.reason + words, values={**proposal.values, "group_pattern": expression})
     return proposal
 
@@ -78,7 +92,13 @@ def _numbers(path: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d{1,18}", os.path.basename(path))]
 
 
-def _belong(groups: dict[str, list[str]]) -> bool:
+def _are_called_so(groups: Iterable[str], expression: str) -> bool:
+    """Whether the names of most groups, or what stands before the numbers, say that these are videos, scenes or patients."""
+    said = [SAID.search(name) is not None for name in groups]
+    return "frame" in expression.lower() or 2 * sum(said) > len(said)
+
+
+def _look_alike(groups: dict[str, list[str]]) -> bool:
     """Whether neighbours in a group look alike, and pictures of different groups less."""
     large = some([name for name, group in groups.items() if len(group) >= LEAST], PAIRS)
     middles = [(group[len(group) // 2 - 1], group[len(group) // 2]) for group in (groups[name] for name in large)]
