@@ -34,9 +34,9 @@ class _Look:
     def __init__(self, folder: Folder, looks: dict[Folder, _Look]) -> None:
         inner = [(one.name, _look_of(one, looks)) for one in folder.folders]
         own = tuple(sorted((kind, tuple(names)) for kind, names in folder.files.items()))
-        self.pictures = len(folder.names(IMAGE)) + sum(look.pictures for _, look in inner)
-        self.filled = sum(look.pictures > 0 for _, look in inner)
-        self.names = hash((own, tuple((name, look.names) for name, look in inner)))
+        self.pictures: int = len(folder.names(IMAGE)) + sum(look.pictures for _, look in inner)
+        self.filled: int = sum(look.pictures > 0 for _, look in inner)
+        self.names: int = hash((own, tuple((name, look.names) for name, look in inner)))
 
 
 def _look_of(folder: Folder, looks: dict[Folder, _Look]) -> _Look:

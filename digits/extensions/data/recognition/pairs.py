@@ -93,13 +93,13 @@ def _by_naming(tree: Tree) -> Iterator[Finding]:
     variants = sorted(filter(None, (best_by_split(tree, pairs) for pairs in found.values())), key=lambda best: -total(best))
     for best in variants[:MOST_VARIANTS]:
         pair = best["train"]
-        labels, naming = _at(tree, pair.labels), namings[pair.pictures.path]
-        reason = f"The pictures in {pair.pictures.path} and {pair.labels} are named {naming}"
+        labels, pattern = _at(tree, pair.labels), namings[pair.pictures.path]
+        reason = f"The pictures in {pair.pictures.path} and {pair.labels} are named {pattern}"
         more = larger(pair.pictures.paths(IMAGE), labels.paths(IMAGE))
         is_one = len({namings[one.pictures.path] for one in best.values()}) == 1  # else each split is seen by itself
         inputs = {one["train"].pictures for one in variants}
         variant = "" if len(variants) < 2 else pair.pictures.name if len(inputs) > 1 else labels.name
-        yield from offers(tree, best, labels.paths(IMAGE), reason + more, pattern=naming if is_one else "", variant=variant)
+        yield from offers(tree, best, labels.paths(IMAGE), reason + more, pattern=pattern if is_one else "", variant=variant)
 
 
 def _near(tree: Tree, labels: Folder) -> list[Folder]:
