@@ -15,14 +15,21 @@ from digits.utils.values import finite
 COMMANDS = {
     "serve": ("digits.cli.serve", "serve", "Start the server (this is also what bare `digits` does)."),
     "demo": ("digits.cli.demo", "demo", "Start the server with a model trained on real handwritten digits."),
-    "dataset": ("digits.cli.dataset", "dataset", "Create, list, show and delete data sets."),
+    "dataset": ("digits.cli.dataset", "dataset", "Create, list, show, explore, export and delete data sets."),
     "model": ("digits.cli.model", "model", "Train, list, show, abort, delete and download models."),
+    "predict": ("digits.cli.predict", "predict", "Print what a model of any task makes of pictures."),
     "classify": ("digits.cli.classify", "classify", "Classify pictures with a trained model."),
-    "jobs": ("digits.cli.jobs", "jobs", "List and abort jobs, rebuild the database from the job folders."),
+    "evaluation": ("digits.cli.evaluations", "evaluation", "List, show, download and delete evaluations."),
+    "jobs": ("digits.cli.jobs", "jobs", "List, edit, tag, abort and resume jobs, rebuild the database from the job folders."),
     "plugins": ("digits.cli.plugins", "plugins", "List and install plugins, start a new one."),
     "user": ("digits.cli.accounts", "user", "Add, list and remove accounts."),
     "token": ("digits.cli.accounts", "token", "Make, list and revoke bearer tokens for scripts."),
     "download-data": ("digits.cli.download", "download_data", "Write MNIST, CIFAR or Fashion-MNIST as folders of pictures."),
+    "tools": (
+        "digits.cli.tools",
+        "tools",
+        "What the original's scripts in tools/ did, under their names and with their options.",
+    ),
     "doctor": ("digits.cli.doctor", "doctor", "Say what is wrong with this installation and what to do."),
     "config": ("digits.cli.config", "config", "Print every setting with its value and source."),
 }

@@ -1,4 +1,4 @@
-"""`digits dataset`: create, list, show and delete data sets."""
+"""`digits dataset`: create, list, show, explore, export and delete data sets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from digits.cli.follow import follow
 from digits.cli.form_options import absolute_paths, form_options
 from digits.cli.many import add_delete
 from digits.cli.options import jobs_dir_option, json_option, open_service
+from digits.cli.records import explore, export
+from digits.cli.sources import create_from, form, recognise
 from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
 from digits.service.datasets.classification import ClassificationDatasetForm, create_classification_dataset
@@ -23,7 +25,7 @@ NAMES = {"dataset_name": "name", "group_name": "group", "folder_pct_val": "val",
 
 @click.group()
 def dataset() -> None:
-    """Create, list, show and delete data sets."""
+    """Create, list, show, explore, export and delete data sets."""
 
 
 @dataset.command("create")
@@ -34,7 +36,7 @@ def dataset() -> None:
 @jobs_dir_option
 @json_option
 def create(folder: str | None, fields: dict[str, Any], owner: str, no_wait: bool, jobs_dir: str | None, as_json: bool) -> None:
-    """Make an image classification data set from FOLDER, which has one sub-folder per class.
+    """Make an image classification data set from FOLDER, which has one sub-folder per class; others: `create-from`.
 
     Instead of FOLDER, --method textfile with --textfile-local-train-images names a list of pictures.
     """
@@ -55,6 +57,11 @@ def create(folder: str | None, fields: dict[str, Any], owner: str, no_wait: bool
     sys.exit(0 if done else 1)
 
 
+dataset.add_command(recognise)
+dataset.add_command(form)
+dataset.add_command(create_from)
+dataset.add_command(explore)
+dataset.add_command(export)
 add_list(dataset, Kind.DATASET, "data sets", dataset_dict)
 
 

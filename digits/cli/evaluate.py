@@ -17,7 +17,7 @@ from digits.domain.events import BaselineEvent
 from digits.domain.jobs import Kind
 from digits.domain.metrics import column_title, facts, value_text
 from digits.domain.training import TaskOptions
-from digits.errors import DigitsError
+from digits.errors import BadRequest, DigitsError
 from digits.service.evaluations.create import start_evaluation
 from digits.service.evaluations.results import about_classes, baseline_of, evaluation_result, task_of_result, verdict
 
@@ -28,19 +28,43 @@ MOST_CLASSES = 40  # in a table; the JSON has all
 @click.argument("model", metavar="MODEL")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--split", default="val", show_default=True, metavar="train|val|test", help="Of the model's own data set.")
+@click.option("--dataset", default="", metavar="ID_OR_NAME", help="Another data set, whose split is meant.")
+@click.option("--list", "list_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="`path [label]` a line.")
+@click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N pictures. [default: all]")
 @click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @jobs_dir_option
 @json_option
-def evaluate(model: str, folder: Path | None, split: str, epoch: str | None, jobs_dir: str | None, as_json: bool) -> None:
-    """Print the metrics of MODEL (its id or name) on a split of its data set, or on FOLDER.
+def evaluate(
+    model: str,
+    folder: Path | None,
+    split: str,
+    dataset: str,
+    list_file: Path | None,
+    limit: int,
+    epoch: str | None,
+    jobs_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Print the metrics of MODEL (its id or name) on a split of a data set, on FOLDER, or on a list of pictures.
 
-    In FOLDER the pictures of a class lie in a sub-folder of its name, as for a data set. The evaluation stays with the model:
-    its page shows the confusion matrix and every picture.
+    In FOLDER the pictures of a class lie in a sub-folder of its name, as for a data set; with --list it is where relative paths
+    start. The evaluation stays with the model: its page shows the confusion matrix and every picture.
     """
+    if dataset and (folder or list_file):
+        raise BadRequest("--dataset names the data set of a split; FOLDER and --list name pictures.", advice="Give one of them.")
     with open_service(jobs_dir) as service:
         job = find_job(service, model, Kind.MODEL)
-        chosen = {"folder": str(folder.absolute())} if folder else {"split": split}
-        evaluation = start_evaluation(service, job, snapshot_epoch=epoch, **chosen)  # type: ignore[arg-type]
+        base = str((folder or Path()).absolute()) if folder or list_file else ""
+        evaluation = start_evaluation(
+            service,
+            job,
+            snapshot_epoch=epoch,
+            list_file=list_file,
+            folder=base,
+            split="" if base else split,
+            dataset=find_job(service, dataset, Kind.DATASET) if dataset else None,
+            limit=limit,
+        )
         done = follow(service, [evaluation.id], quiet=True)
         evaluation = service.store.get(evaluation.id)
         if not done:

@@ -1,4 +1,5 @@
-"""`digits jobs`: everything that runs or waits, and the database that can be rebuilt from the folders."""
+"""`digits jobs`: everything that runs or waits, what a user may change of a job, and the database that can be rebuilt from the
+folders."""
 
 from __future__ import annotations
 
@@ -7,38 +8,125 @@ from dataclasses import asdict
 import click
 
 from digits.cli import print_json
-from digits.cli.many import stop
+from digits.cli.many import remove, resume, stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job, job_table
-from digits.storage.jobs.store import JobQuery
+from digits.errors import BadRequest
+from digits.service import jobs as actions
+from digits.service.rows import rows
+from digits.storage.jobs.store import Job, JobQuery
+
+many_jobs = click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
 
 
 @click.group()
 def jobs() -> None:
-    """List and abort jobs, rebuild the database from the job folders."""
+    """List, edit, tag, abort, resume and delete jobs, rebuild the database from the job folders."""
 
 
 @jobs.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also those that have ended.")
+@click.option("--tag", default="", help="Only those with this tag.")
 @json_option
 @jobs_dir_option
-def list_jobs(everything: bool, as_json: bool, jobs_dir: str | None) -> None:
+def list_jobs(everything: bool, tag: str, as_json: bool, jobs_dir: str | None) -> None:
     """Print the jobs that run or wait, in the order in which they start."""
     with open_service(jobs_dir) as service:
-        found = service.store.query(JobQuery()).jobs if everything else service.store.active()
+        found = service.store.query(JobQuery(tag=tag)).jobs if everything else service.store.active()
+        found = [job for job in found if not tag or tag in job.tags]
         if as_json:
             print_json([asdict(job) for job in found])
         else:
             job_table(found)
 
 
+@jobs.command("show")
+@many_jobs
+@jobs_dir_option
+def show(names: tuple[str, ...], jobs_dir: str | None) -> None:
+    """Print the rows of jobs of any kind as JSON: status, progress, group, tags, best metric."""
+    with open_service(jobs_dir) as service:
+        print_json(rows(service, [find_job(service, name) for name in names]))
+
+
+@jobs.command("edit")
+@many_jobs
+@click.option("--name", help="A new name, of one job.")
+@click.option("--notes", help="Notes; blank: none.")
+@click.option("--group", help="The group; blank: none.")
+@click.option("--tags", metavar="TAG,TAG", help="All tags from now on; blank: none.")
+@click.option("--add-tag", multiple=True, metavar="TAG", help="One tag more; may be given several times.")
+@click.option("--remove-tag", multiple=True, metavar="TAG", help="One tag less; may be given several times.")
+@jobs_dir_option
+def edit(
+    names: tuple[str, ...],
+    name: str | None,
+    notes: str | None,
+    group: str | None,
+    tags: str | None,
+    add_tag: tuple[str, ...],
+    remove_tag: tuple[str, ...],
+    jobs_dir: str | None,
+) -> None:
+    """Change name, notes, group and tags of jobs."""
+    if all(given is None for given in (name, notes, group, tags)) and not add_tag and not remove_tag:
+        raise BadRequest(
+            "Nothing to change was given.", advice="Give --name, --notes, --group, --tags, --add-tag or --remove-tag."
+        )
+    if name is not None and len(names) > 1:
+        raise BadRequest(f"--name names one job; {len(names)} were given.", advice="Rename them one by one.")
+
+    def tags_of(job: Job) -> list[str] | None:
+        if tags is None and not add_tag and not remove_tag:
+            return None
+        kept = job.tags if tags is None else tags.split(",")
+        return [tag for tag in actions.clean_tags([*kept, *add_tag]) if tag not in remove_tag]
+
+    with open_service(jobs_dir) as service:
+        for job in [find_job(service, which) for which in names]:
+            edited = actions.edit(service, job, name=name, notes=notes, group=group, tags=tags_of(job))
+            parts = [f"group {edited.group}" if edited.group else "", f"tags {', '.join(edited.tags)}" if edited.tags else ""]
+            click.echo(f"{edited.id} {edited.name}" + "".join(f", {part}" for part in parts if part))
+
+
 @jobs.command("abort")
-@click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
+@many_jobs
 @jobs_dir_option
 def abort(names: tuple[str, ...], jobs_dir: str | None) -> None:
     """Stop jobs of any kind."""
     with open_service(jobs_dir) as service:
         stop(service, [find_job(service, name) for name in names])
+
+
+@jobs.command("resume")
+@many_jobs
+@click.option("--no-wait", is_flag=True, help="Only put them in the queue of a running server.")
+@jobs_dir_option
+def resume_jobs(names: tuple[str, ...], no_wait: bool, jobs_dir: str | None) -> None:
+    """Let aborted or failed jobs go on from their checkpoints."""
+    with open_service(jobs_dir) as service:
+        resume(service, [find_job(service, name) for name in names], no_wait)
+
+
+@jobs.command("move")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.argument("place", metavar="top|up|down|bottom|NUMBER")
+@jobs_dir_option
+def move(name: str, place: str, jobs_dir: str | None) -> None:
+    """Move a waiting job in the queue; a NUMBER becomes its priority, the higher the sooner."""
+    with open_service(jobs_dir) as service:
+        job = actions.reprioritize(service, find_job(service, name), place)
+        click.echo(f"{job.name} has the priority {job.priority}.")
+
+
+@jobs.command("delete")
+@many_jobs
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@jobs_dir_option
+def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
+    """Delete jobs of any kind, with everything they made."""
+    with open_service(jobs_dir) as service:
+        remove(service, [find_job(service, name) for name in names], yes)
 
 
 @jobs.command("reindex")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -24,6 +25,21 @@ def stop(service: Service, jobs: Sequence[Job]) -> None:
         click.echo(f"{job.name} is requested to stop.")
 
     _report(actions.for_each(service, request_stop, jobs))
+
+
+def resume(service: Service, jobs: Sequence[Job], no_wait: bool) -> None:
+    """Let ended jobs go on, and wait until they have ended again unless `no_wait`. Raises BadRequest naming those that cannot."""
+    going: list[str] = []
+
+    def request_resume(service: Service, job: Job) -> None:
+        actions.resume(service, job)
+        going.append(job.id)
+
+    problems = actions.for_each(service, request_resume, jobs)
+    done = no_wait or not going or follow(service, going)
+    _report(problems)
+    if not done:
+        sys.exit(1)
 
 
 def add_delete(group: click.Group, kind: Kind, help: str) -> None:

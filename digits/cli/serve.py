@@ -6,7 +6,7 @@ import http.client
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -63,8 +63,13 @@ def children(settings: Settings) -> list[ServiceSpec]:
 
     environment = web_environment(settings, os.environ)
     web = ServiceSpec("web server", web_command(), environment, ready=lambda: answers(settings), essential=True)
-    host_command = [sys.executable, "-P", "-m", "digits.plugin_host", "--socket", "{runtime}/plugins.sock"]
-    return [web, ServiceSpec("plugin host", [*host_command, "--jobs-dir", str(settings.jobs_path)], environment)]
+    return [web, plugin_host(settings, environment)]
+
+
+def plugin_host(settings: Settings, environment: Mapping[str, str]) -> ServiceSpec:
+    """The process that runs the page code of plugins."""
+    command = [sys.executable, "-P", "-m", "digits.plugin_host", "--socket", "{runtime}/plugins.sock"]
+    return ServiceSpec("plugin host", [*command, "--jobs-dir", str(settings.jobs_path)], environment)
 
 
 def prepare(settings: Settings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,8 @@ from digits.storage.jobs.store import Job, JobQuery
 from digits.utils.values import WHOLE, counted, shown, whole
 
 LARGEST_PRIORITY = 10**7
-LONGEST = {"name": 500, "group": 500, "notes": 100_000}  # characters
+LONGEST = {"name": 500, "group": 500, "notes": 100_000, "a tag": 100}  # characters
+MOST_TAGS = 50
 
 
 def create_job(
@@ -94,16 +95,24 @@ def check_edit(job: Job, user: str) -> None:
         raise Forbidden(f"{job.name} belongs to {job.owner or 'nobody'}; {user or 'an unknown user'} may not change it.")
 
 
-def edit(service: Service, job: Job, *, name: str | None = None, notes: str | None = None, group: str | None = None) -> Job:
-    """Change name, notes or group, in `user.json` first and then in the row. BadRequest for a blank name or a text too long."""
+def edit(
+    service: Service,
+    job: Job,
+    *,
+    name: str | None = None,
+    notes: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] | None = None,
+) -> Job:
+    """Change name, notes, group or tags, in `user.json` first and then in the row. BadRequest for a blank name, a text too long
+    and what is no tag."""
     if name is not None and not name.strip():
         raise BadRequest("name cannot be blank")
     changes: dict[str, Any] = {k: v.strip() for k, v in {"name": name, "notes": notes, "group": group}.items() if v is not None}
     for field, text in changes.items():
-        if "\0" in text:
-            raise BadRequest(f"{field} cannot contain a zero byte.")
-        if len(text) > LONGEST[field]:
-            raise BadRequest(f"{field} has {len(text):,} characters; at most {LONGEST[field]:,} are kept.", advice="Shorten it.")
+        _check_text(field, text)
+    if tags is not None:
+        changes["tags"] = clean_tags(tags)
     folder = service.folder(job.id)
     try:
         folder.write_user(replace(folder.user(), **changes))
@@ -111,6 +120,35 @@ def edit(service: Service, job: Job, *, name: str | None = None, notes: str | No
         service.store.get(job.id)  # NotFound where somebody deletes it at this moment
         raise
     return service.store.update(job.id, **changes)
+
+
+def clean_tags(texts: Iterable[str]) -> list[str]:
+    """Tags as they are kept: without blanks around them, none twice, in the order given; blank ones are left out.
+
+    BadRequest for one with a comma (commas separate tags wherever they are written as one text), for one that is too long or
+    has control characters, and for too many.
+    """
+    tags = list(dict.fromkeys(" ".join(text.split()) for text in texts))
+    tags = [tag for tag in tags if tag]
+    for tag in tags:
+        _check_text("a tag", tag)
+        if "," in tag:
+            raise BadRequest(
+                f"A tag cannot contain a comma, as {shown(tag)} does.", advice="Send the parts as tags of their own."
+            )
+        if not tag.isprintable():
+            raise BadRequest(f"A tag cannot contain control characters, as {shown(tag)} does.", advice="Leave them out.")
+    if len(tags) > MOST_TAGS:
+        raise BadRequest(f"These are {len(tags):,} tags; a job has {MOST_TAGS} at most.", advice="Send fewer.")
+    return tags
+
+
+def _check_text(field: str, text: str) -> None:
+    """BadRequest for a text that cannot be kept."""
+    if "\0" in text:
+        raise BadRequest(f"{field} cannot contain a zero byte.")
+    if len(text) > LONGEST[field]:
+        raise BadRequest(f"{field} has {len(text):,} characters; at most {LONGEST[field]:,} are kept.", advice="Shorten it.")
 
 
 def stored_form(service: Service, job: Job) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""`run`: the supervisor with its services under the lock on the jobs directory. `run_until`: only until some jobs have ended."""
+"""`run`: the supervisor with its services under the lock on the jobs directory. `run_until`: only until some jobs have ended.
+`serving`: only to answer requests."""
 
 from __future__ import annotations
 
@@ -10,18 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
 from digits.config import Settings
 from digits.domain.jobs import FINISHED, Kind
 from digits.errors import NotFound
-from digits.ipc.supervisor_client import runtime_file
+from digits.ipc.supervisor_client import is_listening, read_runtime, runtime_file
 from digits.ipc.supervisor_server import Answer, ControlServer, Later
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, JobStore
-from digits.storage.lock import ServerLock, holder
+from digits.storage.lock import Locked, ServerLock, holder
 from digits.supervisor import logs
 from digits.supervisor.child_processes import ServiceProcess, ServiceSpec, stop_all
 from digits.supervisor.executor import Executor
@@ -181,6 +182,59 @@ def run_until(
             raise
         finally:
             supervisor.close()
+
+
+@contextmanager
+def serving(settings: Settings, services: Sequence[ServiceSpec] = ()) -> Iterator[None]:
+    """While the block runs, somebody answers requests for predictors, probes and `services`: the running server, else a
+    supervisor in a thread of this process, which does no jobs and is gone afterwards.
+
+    Waits while another command has the jobs directory. What the thread raises is raised at the end of the block.
+    """
+    jobs_dir = JobsDir(settings.jobs_path)
+    jobs_dir.prepare()
+    with ExitStack() as stack:
+        if not _lock_unless_served(jobs_dir, stack):
+            yield
+            return
+        store = stack.enter_context(_store(settings, jobs_dir))
+        control = stack.enter_context(ControlServer(jobs_dir, {}))
+        supervisor = Supervisor(settings, jobs_dir, store, executor=executor_for(settings, jobs_dir), only=())
+        server = Server(supervisor, control, services, None)
+        stop, failures = threading.Event(), list[BaseException]()
+        thread = threading.Thread(target=_serve, args=(server, stop, failures), name="supervisor")
+        thread.start()
+        control.publish(address="")
+        try:
+            yield
+        finally:
+            stop.set()
+            control.wake.set()
+            thread.join()
+        if failures:
+            raise failures[0]
+
+
+def _lock_unless_served(jobs_dir: JobsDir, stack: ExitStack) -> bool:
+    """Whether the lock is ours now; false where a server has it, which says its address. A command that has it is waited for."""
+    while not (read_runtime(jobs_dir).get("address") and is_listening(jobs_dir)):
+        try:
+            stack.enter_context(ServerLock(jobs_dir))
+            return True
+        except Locked:
+            time.sleep(TICK_SECONDS)
+    return False
+
+
+def _serve(server: Server, stop: threading.Event, failures: list[BaseException]) -> None:
+    """The loop of `serving`: children are started and ended by this thread."""
+    try:
+        _loop(server.tick, server.control.wake, stop.is_set)
+    except BaseException as error:  # raised again by the thread that waits
+        failures.append(error)
+    finally:
+        server.stop()
+        server.supervisor.close()
 
 
 def follow(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from digits.metrics.base import Metric, Report
 
 NONE_IGNORED = -100  # a label that never occurs, for tasks in which every label counts
+MOST_IN_A_LINE = 20  # numbers
 CLASSES, MAP, BOXES, PICTURES, NUMBERS = "classes", "map", "boxes", "pictures", "numbers"  # what an output is, in JSON
 
 
@@ -283,6 +284,18 @@ class Task(ABC):
     ) -> dict[str, Any]:
         """A kept output for a page, as JSON, with what only a truth says. Shapes are those of `kept` and `describe_label`,
         e.g. (K,) and a number, or (H, W) and (1, H, W). `options` are those of the weights that gave it, as in `metrics`."""
+
+    def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
+        """A kept output in words, a line each, for a terminal; of what has an order the `top` best."""
+        import numpy as np
+
+        known = output[np.isfinite(output)]
+        if 0 < known.size == output.size <= MOST_IN_A_LINE:
+            return [" ".join(f"{number:.6g}" for number in output.ravel())]
+        shape = "×".join(map(str, output.shape))
+        return [
+            f"{shape} numbers from {known.min():.6g} to {known.max():.6g}" if known.size else f"{shape} values, none a number"
+        ]
 
     # -- evaluation ---------------------------------------------------------------------------------------------
 

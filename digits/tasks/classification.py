@@ -99,6 +99,15 @@ class Classification(Task):
         hit = 0 <= real < len(scores) and bool(rank(scores[None], np.array([real]))[0] == 0)
         return {"top": top, "correct": truth is None or hit}
 
+    def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
+        """The most probable classes with their percentages."""
+        from digits.metrics.accuracy import comparable
+
+        scores = output.ravel()[: len(labels.class_labels)]
+        if not comparable(scores[None])[0]:
+            return ["the scores are no numbers"]
+        return [f"{100 * float(scores[i]):6.2f} %  {labels.class_labels[i]}" for i in (-scores).argsort(kind="stable")[:top]]
+
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
         """The number of its class, a scalar."""
         import numpy as np

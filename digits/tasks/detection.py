@@ -104,6 +104,14 @@ class Detection(Task):
             ]
         }
 
+    def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
+        """The best boxes: score, class, left, top, right, bottom."""
+        boxes = sorted(self.describe_output(output, None, labels)["boxes"], key=lambda box: -box["score"])[:top]
+        names = dict(enumerate(labels.class_labels))
+        said = [(100 * box["score"], names.get(box["class"], str(box["class"])), *box["box"]) for box in boxes]
+        words = [f"{score:6.2f} %  {name}  {x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}" for score, name, x0, y0, x1, y1 in said]
+        return words or ["nothing was found"]
+
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
         """Boxes (m,): those of (n,) whose class the model knows, with its numbers, and regions to be ignored, of any class."""
         import numpy as np

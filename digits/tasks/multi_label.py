@@ -131,6 +131,16 @@ class MultiLabel(Task):
             "correct": real is None or bool((found == real)[told].all() and np.isfinite(scores).all()),
         }
 
+    def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
+        """The labels that were found, then the best scores, each with the one from which on its label counts."""
+        said = self.describe_output(output, None, labels, options)
+        rows = list(zip(said["top"], said["thresholds"], strict=True))[:top]
+        scores = [(name, -1.0 if percent is None else percent, threshold) for (name, percent), threshold in rows]
+        compared = [
+            f"{percent:6.2f} % {'>=' if percent >= least else '< '} {least:6.2f} %  {name}" for name, percent, least in scores
+        ]
+        return [f"found: {', '.join(said['found']) or NONE}", *compared]
+
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
         """A label (k,) of the model's classes up to the last that the data set knows; 0 for those that it does not know, which
         are `Labels.missing`."""

@@ -72,6 +72,12 @@ class Regression(Task):
         names = labels.columns[:MOST_NUMBERS] if len(labels.columns) == output.size else ()
         return {"values": numbers(output), "names": list(names)}
 
+    def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
+        """The numbers with their names, where the data set has some."""
+        names = labels.columns if len(labels.columns) == output.size else ()
+        found = [f"{name}: {float(number):.6g}" for name, number in zip(names, output.ravel(), strict=False)]
+        return found or super().lines(output, labels, options, top)
+
     def example(self) -> tuple[Labels, np.ndarray, np.ndarray]:
         import numpy as np
 

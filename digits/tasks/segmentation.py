@@ -138,6 +138,15 @@ class Segmentation(Task):
             dice = dice_of_objects(output.reshape(output.shape[-2:]), truth.reshape(truth.shape[-2:]), labels.ignored)
         return {"map": map_address(output), "dice": dice}
 
+    def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
+        """The classes that cover most of the picture, with their shares."""
+        import numpy as np
+
+        counts = {int(number): int(count) for number, count in zip(*np.unique(output, return_counts=True), strict=True)}
+        shares = [(100 * counts.get(i, 0) / max(output.size, 1), name) for i, name in enumerate(labels.class_labels)]
+        best = sorted((share for share in shares if share[0] > 0), reverse=True)[:top]
+        return [f"{share:6.2f} % of the pixels  {name}" for share, name in best] or ["the scores are no numbers"]
+
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:
         """Classes (1, H, W), int64."""
         import numpy as np

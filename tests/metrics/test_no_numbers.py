@@ -15,9 +15,9 @@ from digits.metrics.base import Finite, is_finite
 from digits.metrics.classification_report import ClassificationReport
 from digits.metrics.multi_label import LabelPrecision
 from digits.metrics.segmentation import Overlap, best_class, dice_of_objects
+from digits.service.evaluations.downloads import confusion
 from digits.storage.records.reader import BOX_DTYPE
 from digits.tasks import TASKS, Task
-from digits.web.evaluations.downloads import confusion_rows
 
 BAD = [math.nan, math.inf]
 
@@ -76,7 +76,7 @@ def test_a_report_counts_such_a_picture_for_its_class_and_predicts_none(bad: flo
     first = found["per_class"][0]
     assert (first["count"], first["predicted"], first["correct"], first["accuracy"]) == (3, 1, 1, 1 / 3)
     assert found["per_class"][1]["count"] == 1
-    rows = confusion_rows(found)
+    rows = confusion(found)
     assert [(row["label"], row["cells"][0], row["count"], row["accuracy"]) for row in rows] == [
         ("c0", 1, 3, 1 / 3),
         ("c1", 0, 1, 0),

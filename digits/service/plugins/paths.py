@@ -36,6 +36,11 @@ def check_paths(service: Service, values: Mapping[str, Any], fields: Fields) -> 
     return errors
 
 
+def is_path_field(field: Mapping[str, Any]) -> bool:
+    """Whether a field (`name`, and what a plugin's form says of it) takes a path of the server."""
+    return bool(field.get("path") or field.get("upload") or PATH_NAME.search(str(field["name"])))
+
+
 def looks_like_path(text: str) -> bool:
     """Whether a plugin that opens `text` could leave its own (empty) working directory."""
     text = text.strip()
@@ -61,7 +66,7 @@ def _refusal(service: Service, name: str, text: str, known: Mapping[str, Mapping
     field = (known or {}).get(name, {})
     if text in [choice[0] for choice in field.get("choices", ())]:
         return ""
-    is_path = known is None or field.get("path") or field.get("upload") or bool(PATH_NAME.search(name))
+    is_path = known is None or is_path_field({"name": name, **field})
     if not is_path and not _names_something(text):
         return ""
     try:

@@ -3,12 +3,13 @@ the parts of a SELECT."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import Select, String, and_, func, or_, select
+from sqlalchemy import Select, String, and_, cast, func, or_, select
 from sqlalchemy.orm import aliased
 
 from digits.domain.datasets import left_out
@@ -17,6 +18,7 @@ from digits.errors import BadRequest
 from digits.storage.jobs.tables import JobRow, OutputRow
 
 SHORTEST_ID_PART = 4  # shorter words are not looked for in ids
+TAGS = cast(JobRow.tags, String)  # a JSON list as the database keeps it: in ASCII, each tag in quotes
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class JobQuery:
     """A list of jobs; empty values always come last, whichever way it is sorted.
 
     `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set) or `output:NAME:PHASE:last|min|max`; `then` holds
-    further keys as `(column, descending)`. `text` looks in name, id, group, network, owner and notes. `limit` 0 means all.
+    further keys as `(column, descending)`. `text` looks in name, id, group, tags, network, owner and notes; `tag` is one whole
+    tag. `limit` 0 means all.
     """
 
     kind: str = ""
@@ -135,6 +138,7 @@ class JobQuery:
     group: str | None = None
     dataset_id: str = ""
     owner: str = ""
+    tag: str = ""
     text: str = ""
     sort: str = "created"
     descending: bool = True
@@ -160,12 +164,15 @@ def conditions(query: JobQuery) -> list[Any]:
         found.append(JobRow.status.in_(list(query.statuses)))
     if query.group is not None:
         found.append(JobRow.group == query.group)
+    if query.tag:
+        found.append(TAGS.like(f"%{_escape(json.dumps(query.tag))}%", escape="\\"))
     for word in query.text.split():
         pattern = f"%{_escape(word)}%"
         columns = [JobRow.name, JobRow.group, JobRow.network, JobRow.owner, JobRow.notes]
         if len(word) >= SHORTEST_ID_PART:  # nearly every id holds every shorter number
             columns.append(JobRow.id)
-        found.append(or_(*(column.ilike(pattern, escape="\\") for column in columns)))
+        in_tags = TAGS.ilike(f"%{_escape(json.dumps(word)[1:-1])}%", escape="\\")
+        found.append(or_(in_tags, *(column.ilike(pattern, escape="\\") for column in columns)))
     return found
 
 

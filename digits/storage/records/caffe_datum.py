@@ -149,6 +149,21 @@ def make_datum(array: NDArray[Any], label: int = 0) -> bytes:
     return head + body + _varint(5 << 3) + _varint(label & (1 << 64) - 1)
 
 
+def make_encoded(data: bytes, shape: tuple[int, ...], label: int = 0) -> bytes:
+    """The message of a PNG or JPEG file with a picture of (C, H, W)."""
+    head = b"".join(_varint(number << 3) + _varint(size) for number, size in zip((1, 2, 3), shape, strict=True))
+    body = _varint(4 << 3 | BYTES) + _varint(len(data)) + data
+    return head + body + _varint(5 << 3) + _varint(label & (1 << 64) - 1) + _varint(7 << 3) + _varint(1)
+
+
+def make_mean(array: NDArray[np.float32]) -> bytes:
+    """The `.binaryproto` of a mean (C, H, W), RGB."""
+    values = np.ascontiguousarray(_rgb(array)).astype("<f4").tobytes()
+    sizes = zip((1, 2, 3, 4), (1, *array.shape), strict=True)
+    head = b"".join(_varint(number << 3) + _varint(size) for number, size in sizes)
+    return head + _varint(5 << 3 | BYTES) + _varint(len(values)) + values
+
+
 def parse_mean(message: bytes) -> NDArray[np.float32]:
     """The array (C, H, W), RGB, of a `.binaryproto` (a BlobProto: num, channels, height, width, data). Raises ValueError."""
     sizes = {1: 1, 2: 0, 3: 0, 4: 0}

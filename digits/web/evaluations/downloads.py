@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response, send_file
 
-from digits.domain.inference import OUTPUT, RANKED
 from digits.domain.jobs import Kind
-from digits.errors import BadRequest, LoadImageError, NotFound
+from digits.errors import LoadImageError, NotFound
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations.coco import coco_results, coco_truth
-from digits.service.evaluations.results import evaluation_result
+from digits.service.evaluations.downloads import Rows, class_rows, confusion_rows, csv_text, prediction_rows, sample_rows
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer
-
-CHUNK = 1 << 16
 
 
 def register(area: Blueprint) -> None:
@@ -46,33 +39,21 @@ def register(area: Blueprint) -> None:
 def rows_csv(job_id: str) -> Response:
     """All predictions of an evaluation."""
     job = _job(job_id)
-    result = evaluation_result(get_service(), job)
-    reader = evaluations.predictions(get_service(), job, RANKED)
-    return _as_csv(_csv_rows(reader, result), f"{job.id}_predictions.csv")
+    return _as_csv(prediction_rows(get_service(), job), f"{job.id}_predictions.csv")
 
 
 @describes(json=True, answer="CSV: the confusion matrix, rows true, columns predicted.")
 def confusion_csv(job_id: str) -> Response:
     """The confusion matrix of an evaluation."""
     job = _job(job_id)
-    result = evaluation_result(get_service(), job)
-    lines = ([row["label"], *row["cells"], f"{row['accuracy']:.6f}"] for row in confusion_rows(result))
-    return _as_csv(chain([["true \\ predicted", *result["class_labels"], "accuracy"]], lines), f"{job.id}_confusion.csv")
+    return _as_csv(confusion_rows(get_service(), job), f"{job.id}_confusion.csv")
 
 
 @describes(json=True, answer="CSV: count, accuracy, precision, F1 of each class.")
 def classes_csv(job_id: str) -> Response:
     """The numbers of each class of an evaluation."""
     job = _job(job_id)
-    result = evaluation_result(get_service(), job)
-    per_class, unknown = result["per_class"], [each for each in result["unknown_classes"] if each["count"]]
-    keys = list(per_class[0]) if per_class else ["label"]
-    lines = [keys, *([row[key] for key in keys] for row in per_class)]
-    if unknown:  # a column of its own: how many there are of what the model does not know
-        blank = [""] * (len(keys) - 1)
-        lines = [[*keys, "unknown"], *([*line, ""] for line in lines[1:])]
-        lines += [[each["label"], *blank, each["count"]] for each in unknown]
-    return _as_csv(lines, f"{job.id}_classes.csv")
+    return _as_csv(class_rows(get_service(), job), f"{job.id}_classes.csv")
 
 
 @describes(json=True, arguments={"size": "thumb or full."}, answer="PNG.")
@@ -97,9 +78,7 @@ def picture(job_id: str, row: int) -> Response:
 def samples_csv(job_id: str) -> Response:
     """The metrics of every picture of an evaluation."""
     job = _job(job_id)
-    reader = evaluations.predictions(get_service(), job, OUTPUT)
-    lines = ([number, *values] for number, values in enumerate(reader.values()))
-    return _as_csv(chain([["row", "path", "record", *reader.metrics]], lines), f"{job.id}.csv")
+    return _as_csv(sample_rows(get_service(), job), f"{job.id}.csv")
 
 
 @describes(json=True, answer="PNG: the class of each pixel.")
@@ -133,49 +112,11 @@ def truth(job_id: str) -> Any:
     return json_answer(coco_truth(get_service(), _job(job_id)))
 
 
-def confusion_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the confusion matrix of classes that are there: `index`, `label`, `cells` (one number per class), `count` and
-    `accuracy` of all pictures of the class, also of those that have no class because their scores are no numbers."""
-    labels = result["class_labels"]
-    if "confusion" not in result:
-        raise BadRequest("This evaluation has no confusion matrix.", advice="The JSON of the evaluation has all numbers.")
-    cells = [[0] * len(labels) for _ in labels]
-    for true, predicted, count in result["confusion"]:
-        cells[true][predicted] = count
-    return [
-        {"index": i, "label": row["label"], "cells": cells[i], "count": row["count"], "accuracy": row["accuracy"]}
-        for i, row in enumerate(result["per_class"])
-        if row["count"]
-    ]
-
-
 def _job(job_id: str) -> Job:
     return get_service().store.get(job_id, Kind.EVALUATION)
 
 
-def _csv_rows(reader: Any, result: dict[str, Any]) -> Iterator[list[Any]]:
-    labels = result["class_labels"]
-    best = [name for n in range(1, min(5, len(labels)) + 1) for name in (f"prediction {n}", f"probability {n}")]
-    yield ["path", "label", "correct", "loss", *best]
-    for batch in reader.batches():
-        for row in batch:
-            top = [value for i, score in row.top[:5] for value in (labels[i], f"{score:.6f}")]
-            label = evaluations.true_class(row, result)
-            yield [row.path, "" if label is None else label, "" if row.correct is None else int(row.correct), row.loss, *top]
-
-
-def _as_csv(lines: Iterable[Iterable[Any]], name: str) -> Response:
+def _as_csv(rows: Rows, name: str) -> Response:
     """The rows as a download called `name`."""
-
-    def text() -> Iterator[str]:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        for line in lines:
-            writer.writerow(line)
-            if buffer.tell() > CHUNK:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
-        yield buffer.getvalue()
-
-    return Response(text(), mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(csv_text(rows), mimetype="text/csv", headers=headers)

@@ -12,10 +12,10 @@ from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import column_title, facts, value_text
 from digits.domain.training import TaskOptions
 from digits.service.evaluations import results as evaluations
+from digits.service.evaluations.downloads import confusion
 from digits.service.evaluations.results import evaluation_result, is_ranked, picture_key
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
-from digits.web.evaluations import downloads
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer, render_job, route, wants_json
 
@@ -141,7 +141,7 @@ def page_context(job: Job) -> dict[str, Any]:
         "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
         "compared": () if baseline is None or is_ranked(result) else compared(result, baseline),
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),
-        "matrix": downloads.confusion_rows(result) if "confusion" in result else [],
+        "matrix": confusion(result) if "confusion" in result else [],
         "table_classes": TABLE_CLASSES,
         "orders": orders(result),
         "page_sizes": PAGE_SIZES,

@@ -75,6 +75,23 @@ def texts(name: str) -> list[str]:
     return next((found for found in sent if any(map(str.strip, found))), sent[0] if sent else [])
 
 
+def items(name: str) -> list[str] | None:
+    """A list: a JSON list, a repeated argument, or one text with commas between the items. None when it was not sent; the empty
+    list when it was sent blank."""
+    value = _json_body().get(name)
+    if isinstance(value, list) and name not in request.args and name not in request.form:
+        if wrong := [item for item in value if not isinstance(item, str | int | float) or isinstance(item, bool)]:
+            raise BadRequest(f"{name} holds {shown(str(wrong[0]))}, which is no text.", advice="Send a list of texts.")
+        return [str(item) for item in value]
+    found = texts(name)
+    return found[0].split(",") if len(found) == 1 else found or None
+
+
+def sent_names() -> set[str]:
+    """The names of all arguments that came, wherever they stood."""
+    return {*request.args, *request.form, *request.files, *_json_body()}
+
+
 def whole(name: str, default: N, *, least: int = 0, most: int = LARGEST) -> int | N:
     """A whole number from `least` on; what is larger than `most` counts as `most`."""
     found = text(name)

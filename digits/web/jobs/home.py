@@ -77,7 +77,8 @@ def completed_jobs() -> Any:
     arguments={
         "kind": "dataset, model, evaluation or export.",
         "status": "Letters: I, W, R, D, A, E.",
-        "text": "Words that must occur in name, id, group, network, owner or notes.",
+        "tag": "Only jobs with this tag.",
+        "text": "Words that must occur in name, id, group, tags, network, owner or notes.",
         "sort": "Columns, `-` before one that descends.",
         "offset": "Rows to leave out.",
         "limit": "Rows to answer with, at most 1000.",
@@ -87,7 +88,7 @@ def completed_jobs() -> Any:
 def jobs_json() -> Any:
     """One page of the jobs: `{rows, total, offset, sequence}`.
 
-    Arguments: `kind`, `status` (letters, repeated or together), `task`, `group`, `dataset_id`, `owner`, `text`, `sort`
+    Arguments: `kind`, `status` (letters, repeated or together), `task`, `group`, `dataset_id`, `owner`, `tag`, `text`, `sort`
     (columns separated by commas, `-` before one that descends), `offset`, `limit` (at most 1,000).
     """
     service = get_service()
@@ -109,6 +110,7 @@ def job_query() -> JobQuery:
         group=arguments.given("group"),
         dataset_id=arguments.text("dataset_id"),
         owner=arguments.text("owner"),
+        tag=arguments.text("tag"),
         text=arguments.text("text"),
         sort=_column(first)[0],
         descending=_column(first)[1],

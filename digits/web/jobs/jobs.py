@@ -14,11 +14,18 @@ from digits.service import Service, rows
 from digits.service import jobs as job_actions
 from digits.service.datasets.contents import CLASSIFICATION, is_classification
 from digits.storage.jobs.store import Job
+from digits.utils.values import shown
 from digits.web.http import arguments
 from digits.web.http.request import check_edit, describes, get_service, require_user, route, wants_json
 
 AREAS = ("jobs", "datasets", "models")
-EDIT_FIELDS = {"job_name": "A new name.", "job_notes": "Notes; blank: none.", "group_name": "The group; blank: none."}
+EDIT_FIELDS = {
+    "job_name": "A new name.",
+    "job_notes": "Notes; blank: none.",
+    "group_name": "The group; blank: none.",
+    "tags": "All tags the job has from now on: a list, or one text with commas; blank: none.",
+}
+NEVER_FIELDS = frozenset({"username", "csrf_token"})  # sent with any request
 KINDS = {"datasets": Kind.DATASET, "models": Kind.MODEL}
 
 
@@ -123,47 +130,58 @@ def priority(job_id: str) -> Any:
     return "Queue changed."
 
 
-def _add(area: Blueprint, rule: str, endpoint: str, action: Callable[[Job], str], method: str, kind: str) -> None:
+def _add(area: Blueprint, rule: str, endpoint: str, action: Callable[[Job], Any], method: str, kind: str) -> None:
     @describes(json=True, form=EDIT_FIELDS if action is _edit else None)
     def handler(job_id: str) -> Any:
         job = get_service().store.get(job_id, kind)
         check_edit(job)
-        return _text(action(job))
+        return action(job)
 
     handler.__doc__ = action.__doc__
     area.add_url_rule(rule, endpoint, handler, methods=[method])
 
 
-def _text(message: str) -> Any:
-    return jsonify({"message": message}) if wants_json() else message
+def _text(message: str, **more: Any) -> Any:
+    return jsonify({"message": message, **more}) if wants_json() else message
 
 
-def _edit(job: Job) -> str:
-    """Change name, notes or group of a job."""
-    name, notes = arguments.given("job_name"), arguments.given("job_notes")
-    group_name = arguments.given("group_name")
-    if name is None and notes is None and group_name is None:
-        raise BadRequest("Nothing to change was sent.", advice="Send job_name, job_notes or group_name.")
-    job_actions.edit(get_service(), job, name=name, notes=notes, group=group_name)
-    return f"{job.type_name} updated."
+def _edit(job: Job) -> Any:
+    """Change name, notes, group or tags of a job. Fields that a job does not have are named in the answer (`ignored`), and are
+    an error where nothing else was sent."""
+    sent = arguments.sent_names() - NEVER_FIELDS
+    unknown = sorted(sent - EDIT_FIELDS.keys())
+    if sent <= set(unknown):
+        found = f"A job has no {', '.join(map(shown, unknown))} to change." if unknown else "Nothing to change was sent."
+        raise BadRequest(found, advice=f"Send {', '.join(EDIT_FIELDS)}.")
+    edited = job_actions.edit(
+        get_service(),
+        job,
+        name=arguments.given("job_name"),
+        notes=arguments.given("job_notes"),
+        group=arguments.given("group_name"),
+        tags=arguments.items("tags"),
+    )
+    kept = {"name": edited.name, "notes": edited.notes, "group": edited.group, "tags": edited.tags, "ignored": unknown}
+    ignored = f" A job has no {', '.join(map(shown, unknown))}." if unknown else ""
+    return _text(f"{job.type_name} updated.{ignored}", **kept)
 
 
-def _delete(job: Job) -> str:
+def _delete(job: Job) -> Any:
     """Delete a job with everything it made; refused while models need it."""
     job_actions.delete(get_service(), job)
-    return "Job deleted."
+    return _text("Job deleted.")
 
 
-def _abort(job: Job) -> str:
+def _abort(job: Job) -> Any:
     """Stop a job that waits or runs."""
     job_actions.abort(get_service(), job)
-    return "Job aborted."
+    return _text("Job aborted.")
 
 
-def _resume(job: Job) -> str:
+def _resume(job: Job) -> Any:
     """Let an aborted or failed job go on from its checkpoint."""
     job_actions.resume(get_service(), job)
-    return "Job goes on."
+    return _text("Job goes on.")
 
 
 def _for_many(action: Callable[[Service, Job], object], done: str) -> Any:

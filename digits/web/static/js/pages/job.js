@@ -3,7 +3,7 @@
 
 import { jobStream } from "../live/live.js";
 import { confirmDialog, promptDialog, toast } from "../parts/dialogs.js";
-import { ago, all, el, find, jobPill, perhaps } from "../parts/elements.js";
+import { ago, all, el, find, jobPill, perhaps, tagPill } from "../parts/elements.js";
 import { duration, fileSize } from "../parts/format.js";
 import { request, url } from "../parts/request.js";
 
@@ -23,8 +23,15 @@ function showRow(row) {
   showText("[data-job-error]", row.error);
   toggle("[data-job-abort]", row.running);
   toggle("[data-job-resume]", row.letter === "A" || row.letter === "E");
+  showTags(row.tags);
   if (row.disk_bytes !== null) find("[data-disk]").textContent = fileSize(row.disk_bytes);
   if (row.letter !== letter) changed(row);
+}
+
+/** @param {string[]} tags */
+function showTags(tags) {
+  const none = el("span", { class: "muted" }, "None");
+  perhaps("[data-tags]")?.replaceChildren(...(tags.length ? tags.map(tagPill) : [none]));
 }
 
 /** @param {Row} row */
@@ -101,6 +108,17 @@ async function editNotes() {
   if (text !== null && (await send(`/jobs/${id}`, "PUT", { job_notes: text }))) box.textContent = text.trim();
 }
 
+async function editTags() {
+  const tags = all("[data-tags] .tag").map((tag) => tag.textContent);
+  const text = await promptDialog("Tags", tags.join(", "), { label: "With commas between them" });
+  if (text === null) return;
+  try {
+    showTags((await request(`/jobs/${id}`, { method: "PUT", data: { tags: text } })).tags);
+  } catch (error) {
+    toast(/** @type {Error} */ (error).message, "error");
+  }
+}
+
 async function abort() {
   const text = "The work stops. What was saved so far stays.";
   const sure = await confirmDialog("Abort this job?", text, { action: "Abort", danger: true });
@@ -130,6 +148,7 @@ function on(selector, action) {
 
 on("[data-rename]", rename);
 on("[data-notes][data-editable]", editNotes);
+on("[data-edit-tags]", editTags);
 on("[data-job-abort]", abort);
 on("[data-job-resume]", () => send(`/jobs/${id}/resume`, "POST", undefined, "The job goes on as soon as there is room."));
 on("[data-job-delete]", remove);

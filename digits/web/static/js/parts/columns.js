@@ -1,7 +1,7 @@
 // @ts-check
 // The columns of the tables on the home page: title, sort key, and how a cell is drawn.
 
-import { ago, el, jobPill, sparkline } from "./elements.js";
+import { ago, el, jobPill, sparkline, tagPill } from "./elements.js";
 import { duration, fileSize, number } from "./format.js";
 import { url } from "./request.js";
 
@@ -74,6 +74,7 @@ const COLUMNS = {
   disk: { title: "Disk", sort: "disk_bytes", css: "num", cell: (row) => fileSize(row.disk_bytes), hidden: true },
   username: { title: "Owner", sort: "owner", cell: (row) => row.username },
   group: { title: "Group", sort: "group", cell: (row) => row.group, hidden: true },
+  tags: { title: "Tags", cell: (row) => el("span", { class: "tags" }, ...row.tags.map(tagPill)), hidden: true },
   classes: { title: "Classes", css: "num", cell: summary("classes") },
   entries: { title: "Pictures", css: "num", cell: summary("entries") },
   refs: { title: "Models", sort: "refs", css: "num", cell: (row) => number(row.refs) },
@@ -85,7 +86,7 @@ const COLUMNS = {
   sparkline: { title: "Loss", css: "spark-cell", cell: (row) => sparkline(row.sparkline || []) },
 };
 
-const LAST = "elapsed submitted disk username group";
+const LAST = "elapsed submitted disk username group tags";
 
 /** @type {Record<string, string>} */
 const ORDER = {

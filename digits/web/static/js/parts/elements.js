@@ -61,6 +61,9 @@ export function icon(name) {
  */
 export const pill = (word) => el("span", { class: `pill pill-${word.toLowerCase()}` }, word);
 
+/** @param {string} tag */
+export const tagPill = (tag) => el("span", { class: "tag" }, tag);
+
 /**
  * The coloured word of a job's status; amber with the number where much of a data set was left out.
  * @param {{status: string, left_out?: {share: number, much: boolean} | null}} row

@@ -1,0 +1,188 @@
+"""`digits predict`: what a model of any task makes of pictures, lists, databases, records, or of its plugin's own form."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from digits.cli import print_json
+from digits.cli.options import jobs_dir_option, json_option, open_service
+from digits.cli.processes import answering
+from digits.cli.sources import absolute_value
+from digits.cli.tables import find_job
+from digits.domain.inference import main_output
+from digits.domain.jobs import Kind
+from digits.domain.metrics import nonfinite_text
+from digits.domain.training import TaskOptions
+from digits.errors import BadRequest, FormErrors
+from digits.extensions.data.files.listing import pictures_below
+from digits.extensions.data.files.text import read_text
+from digits.ipc.scratch import scratch_folder
+from digits.service import Service
+from digits.service.datasets.from_source import inference_form
+from digits.service.evaluations import inputs, sources
+from digits.service.evaluations.predict import best, gives_one_class
+from digits.service.evaluations.saved import save_predictions
+from digits.service.evaluations.sources import TestResults
+from digits.service.models.snapshots import Snapshot, find_snapshot
+from digits.service.models.validation_samples import META_FILE, task_of
+from digits.service.plugins.views import ViewSample, plain
+from digits.storage.files import read_json
+from digits.storage.jobs.store import Job
+from digits.tasks import Labels, Task
+from digits.utils.names import is_address
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("files", nargs=-1, metavar="[FILE|FOLDER]...")
+@click.option("--list", "list_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="`path [label]` a line.")
+@click.option("--image-folder", default="", help="Where relative paths of the list start. [default: here]")
+@click.option("--db", default="", help="A database: an LMDB of Datum records, or a split of a data set.")
+@click.option(
+    "--record", "records", multiple=True, metavar="SPLIT:NUMBER", help="A record of the model's data set, such as val:17."
+)
+@click.option(
+    "--form", "own", multiple=True, metavar="FIELD=VALUE", help="A field of the form with which the plugin tests models."
+)
+@click.option(
+    "--num-test-images", default=0, type=click.IntRange(0), help="Only the first N of a list or database. [default: all]"
+)
+@click.option("--dont-resize", is_flag=True, help="Keep the pictures' sizes.")
+@click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many classes or boxes to print.")
+@click.option(
+    "--save", type=click.Path(file_okay=False, path_type=Path), help="Also write all outputs as files into this folder."
+)
+@jobs_dir_option
+@json_option
+def predict(
+    model: str, top: int, save: Path | None, jobs_dir: str | None, as_json: bool, epoch: str | None, **given: Any
+) -> None:
+    """Print what MODEL (its id or name), of any task, makes of pictures: files, folders, or one of the options below.
+
+    The JSON has the keys of `infer_many.json`; of one class for each picture also `classifications`, the best classes with their
+    percentages.
+    """
+    with open_service(jobs_dir) as service:
+        job = find_job(service, model, Kind.MODEL)
+        snapshot = find_snapshot(service, job, epoch)
+        with answering(service, plugins=bool(given["own"])), scratch_folder(service.jobs_dir) as scratch:
+            tested = _tested(service, job, snapshot, scratch, given)
+            meta = read_json(service.folder(job.id).path / META_FILE)
+            if save:
+                save_predictions(save, tested.samples)
+            if as_json:
+                print_json(_as_json(job, snapshot, tested, meta, top))
+            else:
+                _print(tested, meta, top)
+    sys.exit(0 if tested.samples else 1)
+
+
+def _tested(service: Service, model: Job, snapshot: Snapshot, scratch: Path, given: dict[str, Any]) -> TestResults:
+    """What comes of the one source that is given. Raises BadRequest for none or several."""
+    asked = {
+        "files": given["files"] or given["records"],
+        "--list": given["list_file"],
+        "--db": given["db"],
+        "--form": given["own"],
+    }
+    chosen = [name for name, value in asked.items() if value]
+    if len(chosen) != 1:
+        found = f"{' and '.join(chosen)} exclude each other." if chosen else "Nothing to predict was given."
+        raise BadRequest(found, advice="Give files or --record, or one of --list, --db and --form.")
+    keep, limit, last = given["dont_resize"], given["num_test_images"], (scratch, False)
+    if given["list_file"]:
+        folder = str(Path(given["image_folder"]).expanduser().absolute())
+        return sources.run_list(service, model, read_text(given["list_file"]), folder, limit, snapshot, keep, *last)
+    if given["db"]:
+        path = str(Path(given["db"]).expanduser().absolute())
+        return sources.run_database(service, model, path, limit, snapshot, *last)
+    if given["own"]:
+        dataset, values = _own_form(service, model, given["own"])
+        return sources.run_extension(service, model, dataset, values, snapshot, *last)
+    pictures = [
+        (name, inputs.from_path(service, name if is_address(name) else str(Path(name).absolute()))) for name in _named(given)
+    ]
+    records = [(text, inputs.from_record(service, model, text)) for text in given["records"]]
+    return sources.run_pictures(service, model, [*pictures, *records], snapshot, keep, *last)
+
+
+def _named(given: dict[str, Any]) -> list[str]:
+    """The files that are given, and the pictures in folders."""
+    names: list[str] = []
+    for name in given["files"]:
+        folder = not is_address(name) and Path(name).expanduser().is_dir()
+        names += (
+            list(pictures_below(Path(name).expanduser()))
+            if folder
+            else [str(name) if is_address(name) else str(Path(name).expanduser())]
+        )
+    return names
+
+
+def _own_form(service: Service, model: Job, texts: Sequence[str]) -> tuple[Job, dict[str, Any]]:
+    """The data set of a model and values of its plugin's inference form. Raises BadRequest, FormErrors for an unknown field."""
+    dataset = service.store.find(model.dataset_id) if model.dataset_id else None
+    form = inference_form(service, dataset, None) if dataset is not None else None
+    if dataset is None or form is None:
+        raise BadRequest("The data set of this model was not made by a plugin that tests models.", advice="Give pictures.")
+    if form.failure is not None:
+        raise form.failure
+    known = {field["name"]: field for field in form.fields}
+    values: dict[str, Any] = {name: "y" for name, field in known.items() if field["default"] is True}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name not in known or not equals:
+            raise FormErrors({"form": [f"{text!r} is no FIELD=VALUE; fields are {', '.join(known)}."]})
+        values[name] = absolute_value(known[name], value)
+    return dataset, values
+
+
+def _as_json(model: Job, snapshot: Snapshot, tested: TestResults, meta: dict[str, Any], top: int) -> dict[str, Any]:
+    """The keys of `infer_many.json` and what model and weights answered."""
+    found: dict[str, Any] = {
+        "model_id": model.id,
+        "snapshot_epoch": snapshot.epoch,
+        "outputs": {s.key: {name: plain(array) for name, array in s.outputs.items()} for s in tested.samples},
+        "skipped": tested.skipped,
+        "nonfinite": tested.nonfinite,
+    }
+    lying = {sample.key: sample.in_picture for sample in tested.samples if sample.in_picture}
+    if lying:
+        found |= {"scale": {key: lies["scale"] for key, lies in lying.items()}, "in_picture": lying}
+    if gives_one_class(task_of(meta)):
+        labels = list(meta.get("class_labels", ()))
+        best_of = {s.key: best(dict(s.outputs), labels, top) for s in tested.samples}
+        found["classifications"] = {key: [[one.label, one.percent] for one in classes] for key, classes in best_of.items()}
+    return found
+
+
+def _print(tested: TestResults, meta: dict[str, Any], top: int) -> None:
+    task, labels, options = task_of(meta), Labels.of_snapshot(meta), TaskOptions.from_json(meta.get("options", {}))
+    for sample in tested.samples:
+        click.echo(sample.key)
+        for line in _lines(sample, task, labels, options, top):
+            click.echo(f"  {line}")
+    for row in tested.skipped:
+        click.echo(f"{row['entry']}: {row['message']}", err=True)
+    if tested.nonfinite:
+        click.echo(nonfinite_text(tested.nonfinite, len(tested.samples)), err=True)
+
+
+def _lines(sample: ViewSample, task: Task, labels: Labels, options: TaskOptions, top: int) -> list[str]:
+    """A prediction in words; boxes in the pixels of the given picture where they lie over one."""
+    import numpy as np
+
+    output = task.kept(np.asarray(main_output(sample.outputs)))
+    boxes = (sample.in_picture or {}).get("boxes")
+    if boxes is not None:
+        output = np.array([[*box["box"], box["score"], box["class"]] for box in boxes], np.float64).reshape(-1, 6)
+    if len(sample.thresholds):
+        options = replace(options, label_thresholds=tuple(sample.thresholds))
+    return task.lines(output, labels, options, top)
