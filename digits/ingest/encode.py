@@ -4,6 +4,7 @@ threads, or in place; nothing here writes files. `encoded` does the same to one 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from digits.tasks.label_forms import as_given, label_array, label_column, label_
 from digits.utils.compatibility import advice_for
 
 ENTRY_TEXT = 300  # characters of an entry that messages show
+MOST_PARTS = 20  # numbers of an array in an entry that are written out
 TRACE_FRAMES = 5
 TRACE_TEXT = 2000
 CheckedPair = tuple[NDArray[Any], NDArray[Any] | None]
@@ -238,9 +240,29 @@ def reason_of(error: DigitsError) -> str:
 
 
 def entry_text(entry: Any) -> str:
-    """An entry as messages show it."""
-    text = entry[0] if isinstance(entry, tuple) and entry and isinstance(entry[0], str) else str(entry)
+    """An entry as messages and keys show it: a tuple that begins with a text by that text, others by all their parts."""
+    text = entry[0] if isinstance(entry, tuple) and entry and isinstance(entry[0], str) else _readable(entry)
     return text if len(text) <= ENTRY_TEXT else text[:ENTRY_TEXT] + "…"
+
+
+def _readable(part: Any, inside: bool = False) -> str:
+    """`0.5, left` for `(np.float32(0.5), "left")`: without quotes, types of NumPy and addresses of objects."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, bytes):
+        return part.decode(errors="backslashreplace")
+    if isinstance(part, np.ndarray):
+        small = part.size <= MOST_PARTS
+        return _readable(tuple(part) if part.ndim else part[()], inside) if small else f"array of shape {part.shape}"
+    if isinstance(part, os.PathLike):
+        return str(os.fspath(part))
+    if isinstance(part, dict):
+        return ", ".join(f"{_readable(name)}={_readable(value, True)}" for name, value in part.items())
+    if isinstance(part, tuple | list):
+        text = ", ".join(_readable(one, True) for one in part)
+        return f"({text})" if inside else text
+    says = type(part).__str__ is not object.__str__ or type(part).__repr__ is not object.__repr__
+    return str(part) if says else type(part).__name__
 
 
 def named(entry: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from digits.errors import DataError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.ingest.encode import encoded
+from digits.ingest.encode import encoded, entry_text
 from digits.ingest.split_statistics import numbered_classes
 from digits.storage.records.reader import BOX_DTYPE
 
@@ -88,3 +89,26 @@ def test_labels_are_told_apart() -> None:
     assert [None if label is None else label.shape for label in found] == [(), (1, 2, 3), None, (1,)]
     assert np.asarray(found[3]).dtype == BOX_DTYPE
     assert encoded(Giver([]), "e", "giver") == []
+
+
+class Silent:
+    """Says nothing of itself."""
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ("a.png", "a.png"),
+        (("a.png", "b.png"), "a.png"),
+        ((Path("/p/a.png"), 3), "/p/a.png, 3"),
+        ((np.float32(0.1), np.str_("left")), "0.1, left"),
+        ((1, (2, b"x")), "1, (2, x)"),
+        (np.array([0.5, -0.5], np.float32), "0.5, -0.5"),
+        (np.int64(7), "7"),
+        (np.zeros((9, 9)), "array of shape (9, 9)"),
+        ({"row": 1, "name": "a"}, "row=1, name=a"),
+        ((Silent(), 4), "Silent, 4"),
+    ],
+)
+def test_entries_of_several_parts_have_readable_names(entry: Any, text: str) -> None:
+    assert entry_text(entry) == text

@@ -20,7 +20,7 @@ from digits.errors import BadRequest
 from digits.storage.records.caffe_datum import make_datum, make_encoded, make_mean
 from digits.storage.records.codec import encode
 
-MAP_SIZE = 1 << 26
+MAP_SIZE = 1 << 24
 BATCH = 100  # records of one transaction
 HDF5_LIMIT = 2**31  # elements of one data set in an HDF5 file
 Record = tuple[NDArray[np.uint8], int]  # (C, H, W) RGB, number of the class

@@ -1,15 +1,16 @@
-"""Downloading models: `/models/<id>/download[.ext]` (R 7.2), streamed."""
+"""Downloading models: `/models/<id>/download[.ext]` (R 7.2), streamed; and what became of making pretrained ones (R 1.3)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, redirect, url_for
 
 from digits.domain.jobs import Kind
 from digits.service.models.archives import Archive, model_archive
+from digits.service.models.snapshots import find_snapshot
 from digits.web.http import arguments
-from digits.web.http.request import describes, get_service
+from digits.web.http.request import check_edit, describes, get_service, json_answer, wants_json
 
 DEFAULT = "tar.gz"
 
@@ -18,6 +19,23 @@ def register(area: Blueprint) -> None:
     """Add the download routes."""
     area.add_url_rule("/models/<job_id>/download", "download", download, methods=["GET", "POST"])
     area.add_url_rule("/models/<job_id>/download.<path:extension>", "download_as", download, methods=["GET", "POST"])
+    area.add_url_rule("/models/<job_id>/to_pretrained", "to_pretrained", to_pretrained, methods=["GET", "POST"])
+
+
+@describes(
+    json=True,
+    arguments={"epoch": "Which snapshot; absent: the newest.", "snapshot_epoch": "The same."},
+    answer="`pretrained_networks` and the snapshot, as the form of a new model takes them. A page: redirect to the models.",
+)
+def to_pretrained(job_id: str) -> Any:
+    """What the original made of a model so that others could begin with it. Here they begin with any: nothing is copied."""
+    service = get_service()
+    model = service.store.get(job_id, Kind.MODEL)
+    check_edit(model)
+    snapshot = find_snapshot(service, model, arguments.text("epoch") or arguments.text("snapshot_epoch"))
+    if wants_json():
+        return json_answer({"pretrained_networks": model.id, "snapshot_epoch": snapshot.epoch})
+    return redirect(url_for("home.index", tab=2))
 
 
 @describes(

@@ -1,0 +1,102 @@
+"""`digits predict` and what evaluations leave, without a server: the command has a predictor of its own and is alone afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from digits.cli import group
+from digits.domain.jobs import Status
+from digits.domain.training import TaskOptions, TrainingSpec
+from digits.errors import BadRequest, FormErrors
+from digits.ipc.supervisor_client import is_listening
+from digits.service import Service
+from digits.storage.jobs.store import Job
+from digits.storage.lock import holder
+from digits.tasks import TASKS, Task
+from digits.testing.runs import make_dataset, striped_pictures, train
+from tests.builders import make_job
+from tests.worker.test_export import TEXT
+
+
+@pytest.fixture
+def model(service: Service, tmp_path: Path) -> Job:
+    features, labels = striped_pictures(24, 12, seed=1)
+    data = make_dataset(tmp_path / "data", features, labels, class_labels=("left", "right"))
+    spec = TrainingSpec("", "classification", network=TEXT, epochs=2, batch_size=4, seed=1, val_interval=0)
+    job = make_job(service, name="stripes", status=Status.DONE, spec=spec.to_json(), framework="pytorch")
+    path = service.folder(job.id).path
+    (path / "network.py").write_text(TEXT)
+    train(data, path, spec)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(2):
+        Image.fromarray(features[number, 0]).save(pictures / f"{number}.png")
+    (pictures / "no.png").write_text("no picture")
+    return job
+
+
+def run(service: Service, *arguments: Any) -> Result:
+    return CliRunner().invoke(group, [*map(str, arguments), "--jobs-dir", str(service.jobs_dir.path)])
+
+
+def test_files_folders_lists_and_what_they_give(service: Service, model: Job, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    result = run(service, "predict", "stripes", pictures, "--json", "--save", tmp_path / "saved", "--top", 1)
+    assert result.exit_code == 0, (result.output, result.exception)
+    said = json.loads(result.stdout)
+    paths = [str(pictures / f"{number}.png") for number in range(2)]
+    assert list(said["outputs"]) == paths
+    assert [said["classifications"][path][0][0] for path in paths] == ["left", "right"]
+    assert [row["entry"] for row in said["skipped"]] == [str(pictures / "no.png")]
+    assert (said["model_id"], said["snapshot_epoch"]) == (model.id, 2.0)
+    saved = np.load(tmp_path / "saved" / "1_output.npy")
+    np.testing.assert_allclose(saved, said["outputs"][paths[1]]["output"], rtol=1e-6)
+    assert not is_listening(service.jobs_dir)
+    assert holder(service.jobs_dir) is None
+    (tmp_path / "list.txt").write_text("0.png 0\n1.png 1\n")
+    tool = [
+        "tools",
+        "inference",
+        tmp_path / "list.txt",
+        tmp_path / "out",
+        model.id,
+        "-e",
+        "1",
+        "-b",
+        2,
+        "-j",
+        service.jobs_dir.path,
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(pictures)
+        written = CliRunner().invoke(group, list(map(str, tool)))
+    assert written.exit_code == 0, (written.output, written.exception)
+    with h5py.File(tmp_path / "out" / "inference.hdf5") as file:
+        assert (file["input_ids"][:].tolist(), file["input_data"].shape) == ([0, 1], (2, 1, 12, 12))
+        assert file["outputs/output"].shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [((), BadRequest), (("x.png", "--db", "y"), BadRequest), (("--form", "a=1"), BadRequest), (("no such.png",), FormErrors)],
+)
+def test_what_cannot_be_predicted_is_said(service: Service, model: Job, given: tuple[str, ...], error: type) -> None:
+    assert isinstance(run(service, "predict", "stripes", *given).exception, error)
+    assert holder(service.jobs_dir) is None
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_task_says_its_output_in_words(task: Task) -> None:
+    labels, outputs, _ = task.example()
+    for output in (outputs[0], np.full_like(outputs[0], np.nan)):
+        lines = task.lines(task.kept(output), labels, TaskOptions(), 3)
+        assert lines
+        assert all(isinstance(line, str) and line and "\n" not in line for line in lines)
