@@ -1,4 +1,4 @@
-"""`digits predict` and what evaluations leave, without a server: the command has a predictor of its own and is alone afterwards."""
+"""`digits predict` without a server: the command has a predictor of its own, which is gone afterwards."""
 
 from __future__ import annotations
 
