@@ -14,7 +14,7 @@ from digits.cli.form_options import absolute_paths, form_options
 from digits.cli.many import add_delete
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.records import explore, export
-from digits.cli.sources import create_from, form, recognise
+from digits.cli.sources import create_from, form, preview, recognise
 from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
 from digits.service.datasets.classification import ClassificationDatasetForm, create_classification_dataset
@@ -59,6 +59,7 @@ def create(folder: str | None, fields: dict[str, Any], owner: str, no_wait: bool
 
 dataset.add_command(recognise)
 dataset.add_command(form)
+dataset.add_command(preview)
 dataset.add_command(create_from)
 dataset.add_command(explore)
 dataset.add_command(export)

@@ -3,13 +3,17 @@ folders."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 
 import click
 
 from digits.cli import print_json
+from digits.cli.follow import follow
 from digits.cli.many import remove, resume, stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
+from digits.cli.processes import answering
+from digits.cli.sources import clone_job
 from digits.cli.tables import find_job, job_table
 from digits.errors import BadRequest
 from digits.service import jobs as actions
@@ -106,6 +110,24 @@ def resume_jobs(names: tuple[str, ...], no_wait: bool, jobs_dir: str | None) -> 
     """Let aborted or failed jobs go on from their checkpoints."""
     with open_service(jobs_dir) as service:
         resume(service, [find_job(service, name) for name in names], no_wait)
+
+
+@jobs.command("clone")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.option("--name", "new_name", default="", help="What the new job is called. [default: the same]")
+@click.option("--owner", default="", help="Account that it belongs to.")
+@click.option("--no-wait", is_flag=True, help="Only put it in the queue of a running server.")
+@jobs_dir_option
+def clone(name: str, new_name: str, owner: str, no_wait: bool, jobs_dir: str | None) -> None:
+    """Make a data set or a model once more, from the form that made it."""
+    with open_service(jobs_dir) as service:
+        with answering(service):
+            made = [clone_job(service, find_job(service, name), owner)]
+        if new_name:
+            made = [actions.edit(service, made[0], name=new_name)]
+        done = no_wait or follow(service, [made[0].id])
+        click.echo(made[0].id)
+    sys.exit(0 if done else 1)
 
 
 @jobs.command("move")

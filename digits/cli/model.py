@@ -13,6 +13,7 @@ from digits.cli import print_json
 from digits.cli.evaluate import evaluate
 from digits.cli.follow import follow
 from digits.cli.form_options import absolute_paths, form_options
+from digits.cli.looking import check, metrics
 from digits.cli.many import add_delete, stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import add_list, find_job
@@ -43,7 +44,7 @@ SKIP = (
 
 @click.group()
 def model() -> None:
-    """Train, list, show, evaluate, abort, delete, download and export models."""
+    """Train, list, show, check, evaluate, abort, delete, download and export models."""
 
 
 @model.command("train")
@@ -191,6 +192,8 @@ def delete_export(name: str, names: tuple[str, ...], yes: bool, jobs_dir: str | 
 
 
 model.add_command(evaluate)
+model.add_command(check)
+model.add_command(metrics)
 
 
 def _network(service: Service, network: str, file: Path | None, previous: str, epoch: str) -> dict[str, Any]:

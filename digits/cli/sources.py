@@ -1,5 +1,5 @@
-"""`digits dataset recognise`, `form` and `create-from`: data sets of every source, built in or a plugin's, by the fields of its
-own form."""
+"""`digits dataset recognise`, `form`, `preview` and `create-from`: data sets of every source, built in or a plugin's, by the
+fields of its own form."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from typing import Any
 
 import click
 
+from digits import tasks
 from digits.cli import print_json
 from digits.cli.follow import follow
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.processes import answering
+from digits.domain.jobs import Kind
 from digits.errors import BadRequest, NotFound
 from digits.service import Service
-from digits.service.datasets import databases
+from digits.service.datasets import classification, databases
 from digits.service.datasets.contents import CLASSIFICATION, dataset_dict
 from digits.service.datasets.from_source import PluginSource, form_fields
 from digits.service.datasets.from_source import recognise as recognised
 from digits.service.datasets.source import Source, create_dataset
+from digits.service.datasets.source import preview as look_at
 from digits.service.forms import BoundForm, FormModel
+from digits.service.models.create import create_models
 from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import is_path_field
+from digits.storage.jobs.store import Job
 
 SHORT = {"name": "dataset_name", "group": "group_name"}
 OF_CREATE = {"folder_pct_val": "val", "folder_pct_test": "test"}  # names that `digits dataset create` gives to fields
@@ -95,6 +100,38 @@ def create_from(source: str, owner: str, no_wait: bool, jobs_dir: str | None, as
         else:
             click.echo(job.id)
     sys.exit(0 if done else 1)
+
+
+@click.command("preview", context_settings=ANY_OPTIONS)
+@click.argument("source")
+@jobs_dir_option
+@json_option
+@click.argument("fields", nargs=-1, type=click.UNPROCESSED, metavar="[--FIELD VALUE]...")
+def preview(source: str, jobs_dir: str | None, as_json: bool, fields: Sequence[str]) -> None:
+    """Say what `digits dataset create-from` would make with the same options: how many entries, which classes, what is wrong."""
+    with open_service(jobs_dir) as service, answering(service):
+        chosen = source_of(service, source)
+        found = look_at(service, chosen, {"dataset_name": "?", **_values(service, chosen, given_fields(fields))})
+    if as_json:
+        print_json({**found, "samples": [{k: v for k, v in sample.items() if k != "picture"} for sample in found["samples"]]})
+        return
+    click.echo(", ".join(f"{name}: {count:,}" for name, count in found["counts"].items()))
+    if found["class_labels"]:
+        click.echo(f"classes: {', '.join(map(str, found['class_labels']))}")
+    for problem in found["problems"]:
+        click.echo(f"{problem.get('entry', '')}: {problem.get('reason', '')}".lstrip(": "), err=True)
+    click.echo(f"{found['tried']} entries tried, {found['failed']} of them cannot be read")
+
+
+def clone_job(service: Service, job: Job, owner: str) -> Job:
+    """A job like a data set or model, made from its form. Raises BadRequest for other jobs."""
+    if job.kind == Kind.MODEL:
+        return create_models(service, tasks.recorded(job.task).area, {"clone": job.id}, owner)[0]
+    if job.kind != Kind.DATASET:
+        raise BadRequest(f"An {job.kind} cannot be cloned.", advice="Start another one of its model.")
+    if job.extension in CLASSIFICATION.values():
+        return create_dataset(service, classification.SOURCE, {"clone": job.id}, owner)
+    return create_dataset(service, source_of(service, job.extension or databases.EXTENSION), {"clone": job.id}, owner)
 
 
 def source_of(service: Service, name: str) -> Source:

@@ -62,14 +62,18 @@ def job_table(jobs: Sequence[Job]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("Id", "Name", "Kind", "Status", "Progress", "Best", "Duration", "Created"):
-        table.add_column(title, no_wrap=title not in ("Name", "Best"))
+    tagged = any(job.tags for job in jobs)
+    for title in ("Id", "Name", "Kind", "Status", "Progress", "Best", "Duration", "Created", *(["Tags"] if tagged else [])):
+        table.add_column(title, no_wrap=title not in ("Name", "Best", "Tags"))
     for job in jobs:
         colour = COLOURS[job.css]
         best = f"{escape(job.best_name)} {job.best_value:.4g} @ {job.best_epoch:g}" if job.best_value is not None else ""
         created = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created))
         status = f"[{colour}]{job.status_words}[/]"
-        table.add_row(job.id, escape(job.name), job.kind, status, f"{job.progress:.0%}", best, duration(job.elapsed), created)
+        tags = [escape(", ".join(job.tags))] if tagged else []
+        table.add_row(
+            job.id, escape(job.name), job.kind, status, f"{job.progress:.0%}", best, duration(job.elapsed), created, *tags
+        )
     Console(width=None if sys.stdout.isatty() else 160).print(table if jobs else "Nothing yet.")
 
 

@@ -286,7 +286,8 @@ class Task(ABC):
         e.g. (K,) and a number, or (H, W) and (1, H, W). `options` are those of the weights that gave it, as in `metrics`."""
 
     def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
-        """A kept output in words, a line each, for a terminal; of what has an order the `top` best."""
+        """A kept output, (K,), (H, W), (n, 6) or (…), in words, a line each, for a terminal; of what has an order the `top`
+        best."""
         import numpy as np
 
         known = output[np.isfinite(output)]

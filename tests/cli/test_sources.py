@@ -46,6 +46,9 @@ def test_a_data_set_of_a_plugins_form(service: Service, pairs: Path, monkeypatch
         "--name",
         "pairs",
     ]
+    looked = run(service, "dataset", "preview", "image-processing", *given)
+    assert looked.exit_code == 0, (looked.output, looked.exception)
+    assert "6 entries tried, 0 of them cannot be read" in looked.output
     result = run(service, "dataset", "create-from", "image-processing", *given, "--dsopts-num-threads", 1, "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     made = json.loads(result.stdout)

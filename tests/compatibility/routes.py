@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,8 @@ def of_model(world: World) -> dict[str, Any]:
 
 
 def uploaded(world: World) -> dict[str, Any]:
-    return {**of_model(world), "image_file": world.picture.open("rb"), "snapshot_epoch": 1, "show_visualizations": 1}
+    file = (io.BytesIO(world.picture.read_bytes()), "picture.png")
+    return {**of_model(world), "image_file": file, "snapshot_epoch": 1, "show_visualizations": 1}
 
 
 def few_of_a_folder(world: World) -> dict[str, Any]:

@@ -1,10 +1,8 @@
-"""Small real jobs to try the original's names on: a supervisor in a thread, a client of the pages, a data set of classes, one of
-a plugin, and a model of each."""
+"""Small real jobs to try the original's names on: a server, a client of the pages, a data set of classes, one of a plugin, and a
+model of each."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,17 +12,12 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from digits import supervisor
-from digits.cli.serve import plugin_host
 from digits.config import Settings
 from digits.domain.jobs import Kind, Status
-from digits.ipc.plugin_host_client import address_file
-from digits.ipc.supervisor_client import is_listening
 from digits.service import Service
 from digits.web.app import create_app
-from digits.web.serve import web_environment
 from tests.builders import make_job
-from tests.conftest import USER
+from tests.conftest import USER, start_server
 from tests.service.finished_dataset import class_folder
 
 DEADLINE = 120.0
@@ -79,25 +72,16 @@ class World:
 
 @contextmanager
 def world_in(folder: Path) -> Iterator[World]:
-    """A world below `folder`, whose jobs are done."""
-    settings = Settings(jobs_dir=str(folder / "jobs"), auth=False, data_dirs=str(folder), server_name="a server", debug=True)
-    service = Service.open(settings)
-    stop = threading.Event()
-    host = plugin_host(settings, web_environment(settings, os.environ))
-    address = {"address": "http://localhost", "stop": stop, "stop_jobs": True}
-    thread = threading.Thread(target=supervisor.run, args=(settings, [host]), kwargs=address)
-    thread.start()
-    try:
-        while not (is_listening(service.jobs_dir) and address_file(service.jobs_dir).exists()):
-            assert thread.is_alive()
-            time.sleep(0.05)
-        client = create_app(service).test_client()
-        assert client.post("/login", data={"username": USER}).status_code == 302
-        yield _filled(World(service, client, folder))
-    finally:
-        stop.set()
-        thread.join(DEADLINE)
-        service.close()
+    """A world below `folder`, whose jobs are done. A server does them; the client's pages are of this process."""
+    with start_server(folder, "-m", "digits", "serve", "--stop-jobs") as server:
+        settings = Settings(jobs_dir=str(server.jobs_dir), auth=False, data_dirs=str(folder), server_name="a server", debug=True)
+        service = Service.open(settings)
+        try:
+            client = create_app(service).test_client()
+            assert client.post("/login", data={"username": USER}).status_code == 302
+            yield _filled(World(service, client, folder))
+        finally:
+            service.close()
 
 
 def train_fields(world: World) -> dict[str, Any]:
