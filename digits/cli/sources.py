@@ -33,6 +33,7 @@ from digits.storage.jobs.store import Job
 
 SHORT = {"name": "dataset_name", "group": "group_name"}
 OF_CREATE = {"folder_pct_val": "val", "folder_pct_test": "test"}  # names that `digits dataset create` gives to fields
+STARTING_SECONDS = 60.0  # of a plugin host that is just being started
 ANY_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
@@ -138,7 +139,7 @@ def source_of(service: Service, name: str) -> Source:
     """The source with this id. Raises NotFound that names all there are."""
     if name == databases.EXTENSION:
         return databases.SOURCE
-    known = {row["id"] for row in plugins.table(service)["data"]} - set(CLASSIFICATION.values())
+    known = {row["id"] for row in plugins.table(service, STARTING_SECONDS)["data"]} - set(CLASSIFICATION.values())
     if name not in known:
         advice = f"There are {', '.join(sorted({databases.EXTENSION, *known}))}; classes of pictures: `digits dataset create`."
         raise NotFound(f"There is no source {name!r} for this.", advice=advice)
