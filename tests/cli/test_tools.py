@@ -107,7 +107,8 @@ def test_an_lmdb_that_is_read_again(tmp_path: Path, pictures: Path, listing: Pat
     assert records[5][0] == "00000005_1"
     np.testing.assert_allclose(parse_mean(means[0].read_bytes()), np.rint(arrays.mean(axis=0)), atol=1)
     assert np.load(means[1]).shape == (channels, 12, 8)
-    assert Image.open(means[2]).size == (8, 12)
+    with Image.open(means[2]) as picture:
+        assert picture.size == (8, 12)
     said = run("analyze_db", folder, "--force-same-shape")
     assert (said.exit_code, f"12 entries found with shape 8x12x{channels}" in said.output) == (0, True)
     assert "Total entries: 12" in run("analyze_db", folder, "--only-count").output

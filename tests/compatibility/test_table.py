@@ -16,7 +16,7 @@ from flask import Flask
 
 from digits.cli import group
 from digits.config import Settings, load
-from digits.domain.training import LR_PARAMETERS, LR_POLICIES
+from digits.domain.training import LR_POLICIES
 from digits.errors import NotFound
 from digits.extensions import loader
 from digits.frameworks import frameworks
@@ -25,7 +25,7 @@ from digits.service.datasets.classification import ClassificationDatasetForm
 from digits.service.datasets.databases import PrebuiltForm
 from digits.service.datasets.from_source import RecordsForm
 from digits.service.forms import FormModel, parse
-from digits.service.models.form import ModelForm
+from digits.service.models.form import LR_PARAMETERS, ModelForm
 from tests.compatibility.routes import ROUTES, a_database, a_list, one_picture, own_form
 from tests.compatibility.table import DIFFERS, GONE, TABLE, WORKS, Row, read_table, rows_of
 from tests.compatibility.world import JSON, World, train_fields, world_in
@@ -145,7 +145,7 @@ def test_solvers() -> None:
     for row in rows_of("Solvers"):
         form = parse(ModelForm, {"model_name": "m", "dataset": "d", "solver_type": row.name})
         assert form.solver().settled()
-        assert all(row.name in framework.solvers for framework in frameworks() if framework.name in ("pytorch", "tensorflow"))
+        assert all(row.name in frameworks()[framework].solvers for framework in ("pytorch", "tensorflow"))
 
 
 @pytest.mark.parametrize("row", rows_of("Learning-rate policies"), ids=str)

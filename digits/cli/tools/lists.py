@@ -38,7 +38,8 @@ def parse_folder(folder: Path, labels_file: Path, least: int, most: int | None, 
     names, paths, classes = _pictures(folder, max(least, len(files)), most, seed)
     rng = np.random.default_rng(seed)
     largest, *others = sorted(shares, key=lambda stage: -shares[stage])  # the largest takes what the others leave
-    places = stratified(classes, *[shares[stage] for stage in others], *[0.0] * (2 - len(others)), rng)
+    second, third = [*(shares[stage] for stage in others), 0.0, 0.0][:2]
+    places = stratified(classes, second, third, rng)
     _write(labels_file, names)
     for place, stage in enumerate([largest, *others]):
         rows = rng.permutation(np.flatnonzero(places == place))
@@ -62,7 +63,7 @@ def percentages(given: Mapping[str, float | None]) -> dict[str, float]:
 
 def _pictures(folder: Path, least: int, most: int | None, seed: int) -> tuple[list[str], list[str], np.ndarray]:
     """The classes, all pictures, and the number of the class of each: int64 (n,). Raises DataError for fewer than two classes."""
-    names, paths, classes = [], [], []
+    names, paths, classes = list[str](), list[str](), list[int]()
     for label, folders in class_folders(folder).items():
         found = [path for one in folders for path in pictures_below(one)]
         if len(found) < least:

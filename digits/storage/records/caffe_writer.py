@@ -64,7 +64,7 @@ def write_hdf5(folder: Path, records: Iterable[Record], compression: str = "none
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
-    names, count = [], 0
+    names, count = list[str](), 0
     for part in _parts(records, limit):
         names.append(f"{len(names)}.h5")
         with h5py.File(folder / names[-1], "w") as file:

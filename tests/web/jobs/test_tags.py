@@ -11,6 +11,7 @@ from digits.domain.jobs import Kind, Status
 from digits.service import Service
 from digits.storage.jobs.store import Job
 from tests.builders import make_job
+from tests.conftest import USER
 
 JSON = {"Accept": "application/json"}
 
@@ -86,7 +87,7 @@ def test_jobs_are_found_by_their_tags(client: FlaskClient, service: Service, job
 
 
 def test_a_field_that_jobs_do_not_have_is_named(client: FlaskClient, service: Service, job: Job) -> None:
-    alone = client.put(f"/jobs/{job.id}", data={"job_nmae": "x", "username": "me"}, headers=JSON)
+    alone = client.put(f"/jobs/{job.id}", data={"job_nmae": "x", "username": USER}, headers=JSON)
     assert alone.status_code == 400
     assert "'job_nmae'" in alone.json["error"]["message"]
     assert "job_name" in alone.json["error"]["description"]
