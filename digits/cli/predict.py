@@ -13,7 +13,7 @@ import click
 from digits.cli import print_json
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.processes import answering
-from digits.cli.sources import absolute_value
+from digits.cli.sources import absolute_value, shown_values
 from digits.cli.tables import find_job
 from digits.domain.inference import main_output
 from digits.domain.jobs import Kind
@@ -135,7 +135,7 @@ def _own_form(service: Service, model: Job, texts: Sequence[str]) -> tuple[Job, 
     if form.failure is not None:
         raise form.failure
     known = {field["name"]: field for field in form.fields}
-    values: dict[str, Any] = {name: "y" for name, field in known.items() if field["default"] is True}
+    values = shown_values(known)
     for text in texts:
         name, equals, value = text.partition("=")
         if name not in known or not equals:

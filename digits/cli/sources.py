@@ -179,10 +179,10 @@ def _add(found: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _values(service: Service, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Form values by their full names, paths absolute; boxes that nothing was said about are as the page shows them at first.
-    Raises BadRequest for a field that the source does not have."""
+    """Form values by their full names, paths absolute; what nothing was said about is as the page shows it at first. Raises
+    BadRequest for a field that the source does not have."""
     known = {field["name"]: field for field in fields_of(service, source)}
-    values: dict[str, Any] = {name: "y" for name, field in known.items() if field["default"] is True}
+    values = shown_values(known)
     for name, value in given.items():
         full = name if name in known or name not in SHORT else SHORT[name]
         denied = full.removeprefix("no_")
@@ -193,6 +193,12 @@ def _values(service: Service, source: Source, given: Mapping[str, Any]) -> dict[
             raise BadRequest(f"The source has no field --{name.replace('_', '-')}.", advice=advice)
         values[full] = "y" if value is True else value
     return {name: absolute_value(known[name], value) for name, value in values.items()}
+
+
+def shown_values(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a form sends that nobody touched: its defaults, but for what is blank and boxes that are not ticked."""
+    shown = {name: field["default"] for name, field in fields.items() if not field["upload"]}
+    return {name: "y" if value is True else value for name, value in shown.items() if value or type(value) in (int, float)}
 
 
 def absolute_value(field: Mapping[str, Any], value: Any) -> Any:

@@ -74,7 +74,7 @@ def _write(target: Path, tested: TestResults) -> None:
     """Arrays of one shape as one data set, of several as one for each sample."""
     import h5py
 
-    with atomic(target) as handle, h5py.File(handle, "w") as file:
+    with atomic(target, "w+b") as handle, h5py.File(handle, "w") as file:
         file["input_ids"] = np.arange(len(tested.samples))
         file["input_names"] = np.array([sample.key for sample in tested.samples], h5py.string_dtype())
         _put(file, "input_data", [np.asarray(s.input) for s in tested.samples if s.input is not None])

@@ -37,8 +37,9 @@ def check_paths(service: Service, values: Mapping[str, Any], fields: Fields) -> 
 
 
 def is_path_field(field: Mapping[str, Any]) -> bool:
-    """Whether a field (`name`, and what a plugin's form says of it) takes a path of the server."""
-    return bool(field.get("path") or field.get("upload") or PATH_NAME.search(str(field["name"])))
+    """Whether a field (`name`, and what a plugin's form says of it) takes a path of the server; boxes do not."""
+    named = PATH_NAME.search(str(field["name"])) and field.get("type") != "BooleanField"
+    return bool(field.get("path") or field.get("upload") or named)
 
 
 def looks_like_path(text: str) -> bool:
