@@ -143,6 +143,7 @@ def test_the_web_process_starts_and_kills_none(name: str) -> None:
 
 OF_NO_ROOM = {
     "browser": "the pages, driven in a browser",
+    "compatibility": "every name of the original, tried",
     "faults": "what happens when processes, disks and servers fail",
     "javascript": "script of the pages, run without a browser",
     "journeys": "whole ways from a form to a result",
