@@ -77,6 +77,7 @@ def test_route(world: World, row: Row) -> None:
     answer = world.client.open(address, method=method, **sent)
     assert answer.status_code == attempt.code, answer.data[:2000]
     assert attempt.words.encode() in answer.data
+    answer.close()
     if address.endswith("logout"):
         world.client.post("/login", data={"username": "digits-testsuite"})
 
