@@ -48,9 +48,11 @@ def recognise(folder: Path, jobs_dir: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    for proposal in found:
+    for proposal in found["proposals"]:
         click.echo(f"{proposal['title']}: {proposal['reason']}\n  {_command(proposal)}")
-    if not found:
+    for remark in found["remarks"]:
+        click.echo(remark)
+    if not found["proposals"]:
         click.echo(
             "No source recognises this folder. `digits plugins list` shows them, `digits dataset form SOURCE` the fields of one."
         )

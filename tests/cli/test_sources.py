@@ -35,6 +35,8 @@ def pairs(tmp_path: Path) -> Path:
 def test_a_data_set_of_a_plugins_form(service: Service, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = json.loads(run(service, "dataset", "form", "image-processing", "--json").stdout)
     assert {"feature_folder", "has_val_folder", "dataset_name", "dsopts_num_threads"} <= {field["name"] for field in fields}
+    proposed = run(service, "dataset", "recognise", pairs)
+    assert "digits dataset create-from image-processing --feature-folder" in proposed.output
     monkeypatch.chdir(pairs)
     given = [
         "--feature-folder",
