@@ -71,5 +71,5 @@ def small(path: str) -> np.ndarray | None:
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """That of two small pictures, from -1 to 1."""
+    """That of two small pictures, float (256,) each; from -1 to 1."""
     return float(np.corrcoef(one, other)[0, 1])
