@@ -46,6 +46,7 @@ from digits.ingest.split_statistics import (
     Sums,
     content_hash,
     duplicates,
+    hardly_repeat,
     label_problems,
     size_histogram,
     with_numbers,
@@ -337,7 +338,7 @@ class Ingest:
             if counts[problem["kind"]] <= LISTED_DUPLICATES:
                 self.problems.add(problem)
         for stage, reader in readers.items():
-            if copies[stage] == len(reader) and not named_by_user:
+            if copies[stage] == len(reader) and not named_by_user and hardly_repeat(readers, stage):
                 raise DataError(
                     f"{self.plugin}: every record of {stage} ({len(reader):,}) is an exact copy of one in another split.",
                     advice="Nothing can be measured on it. Let itemize_entries list, or draw, other entries for each stage.",

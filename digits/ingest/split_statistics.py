@@ -274,6 +274,14 @@ def duplicates(readers: Mapping[str, RecordReader]) -> Iterator[dict[str, Any]]:
                 yield from _listed_copies(readers, later, earlier, pairs[start : start + COMPARED_AT_ONCE])
 
 
+def hardly_repeat(readers: Mapping[str, RecordReader], later: str) -> bool:
+    """Whether the records of the splits before `later` differ from one another, most of them: copies of those are no chance, as
+    they are among drawings of ten kinds."""
+    names = list(readers)
+    hashes = np.concatenate([readers[name].numbers("hash") for name in names[: names.index(later)]])
+    return 2 * len(np.unique(hashes, axis=0)) > len(hashes)
+
+
 def _listed_copies(
     readers: Mapping[str, RecordReader], later: str, earlier: str, pairs: Sequence[tuple[int, int]]
 ) -> Iterator[dict[str, Any]]:

@@ -51,6 +51,7 @@ CASES: dict[str, Any] = {
     "slower": lambda x: time.sleep(0.06) or CASES["pair"](x),
     "half a class": lambda x: (np.full((1, 4, 5), x, np.uint8), 0.5 if x == 3 else x % 2),
     "copies": lambda x: (np.full((1, 4, 5), x % 1000, np.uint8), int(x == 1002) or x % 2),
+    "few kinds": lambda x: (np.full((1, 4, 5), x % 3, np.uint8), x % 3),
     "drawn": lambda x: (np.full((1, 4, 5), x, np.float64), np.array([x > 0.5])),
     "where": lambda x: (np.full((1, 1, 1), os.getpid(), np.int64), 0),
 }

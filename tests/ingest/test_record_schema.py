@@ -95,6 +95,11 @@ def test_a_split_of_nothing_but_copies_is_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("jobs/*/*_db"))
 
 
+def test_data_of_a_few_kinds_are_alike_in_every_split(tmp_path: Path) -> None:
+    run = make(tmp_path, "few kinds", count=12, val_count=5)
+    assert (run.entries(), run.info.duplicates) == ({"train": 12, "val": 5}, 5)
+
+
 def test_whole_numbers_without_names_are_classes_by_their_numbers(tmp_path: Path) -> None:
     run = make(tmp_path / "a", "pair", count=5, val_count=3)
     assert (run.info.task, run.info.class_labels) == ("generic", ("0", "1"))

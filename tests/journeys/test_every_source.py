@@ -132,8 +132,9 @@ def gradients(root: Path) -> dict[str, Any]:
 
 def texts(root: Path) -> dict[str, Any]:
     root.mkdir()
-    for name in ("train", "val"):
-        (root / f"{name}.csv").write_text("".join(f'{1 + n % 2},"headline {n}","words of it"\n' for n in range(12)))
+    for name, first in (("train", 0), ("val", 12)):
+        lines = [f'{1 + n % 2},"headline {n}","words of it"\n' for n in range(first, first + 12)]
+        (root / f"{name}.csv").write_text("".join(lines))
     (root / "names.txt").write_text("world\nsports\n")
     files = {"train_data_file": root / "train.csv", "val_data_file": root / "val.csv", "class_labels_file": root / "names.txt"}
     return {**files, "max_chars_per_sample": 60, "dsopts_feature_encoding": "none"}
