@@ -166,7 +166,7 @@ SETS: dict[str, tuple[Callable[[Path], None], list[tuple[str, int]], str]] = {
     "DOTA": (dota, [], "look like those of DOTA (turned boxes)"),
     "MOT17": (mot, [], "look like those of the MOT challenge"),
     "VGG Image Annotator": (via, [], "in train/via_region_data.json look like those of the VGG Image Annotator"),
-    "LVIS": (lvis, [], "look like those of LVIS, without `file_name`"),
+    "LVIS": (lvis, [], "look like those of LVIS, without file_name"),
     "Pascal-Part": (pascal_part, [], "MATLAB files (3, such as Annotations_Part/2008_000000.mat) are not read"),
     "Stanford Dogs": (dogs, [("image-classification-folder", 6)], "hold PASCAL VOC's XML and have no ending: rename them"),
     "LabelMe's XML": (labelme_xml, [], "It is not proposed: The files name no class"),

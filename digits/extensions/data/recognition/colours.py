@@ -41,7 +41,7 @@ def unknown(labels: str, paths: Sequence[str]) -> Remark:
     more = f" and {len(colours) - MOST} more" if len(colours) > MOST else ""
     return Remark(
         f"The masks in {labels} are coloured ({', '.join(shown)}{more}), and no file near them says which colour is which class. "
-        "Write one with a line such as `255 0 0 name` for each colour, and give it to segmentation as the colour map file.",
+        "Write one with a line such as “255 0 0 name” for each colour, and give it to segmentation as the colour map file.",
         only_without=("image-segmentation",),
     )
 

@@ -26,7 +26,7 @@ JSON_FORMS = (  # what is in the beginning of a file, whose it is, and what else
     (re.compile(r'"(rectanglelabels|polygonlabels|brushlabels)"'), "Label Studio's own export", (BOXES, MASKS)),
     (re.compile(r'"imgHeight".*"polygon"', re.DOTALL), "Cityscapes' polygons", (MASKS,)),
     (re.compile(r'"segments_info"'), "COCO's panoptic task", (BOXES, MASKS)),
-    (re.compile(r'"coco_url"(?!.*"file_name")', re.DOTALL), "LVIS, without `file_name`", (BOXES, MASKS)),
+    (re.compile(r'"coco_url"(?!.*"file_name")', re.DOTALL), "LVIS, without file_name", (BOXES, MASKS)),
 )
 FRAMES = re.compile(r'"(bbox|bboxes|boxes|xmin|x1|polygon|keypoints)"')
 NAMES = re.compile(r'"([^"/\\]{1,120})"\s*[:,}]')
@@ -116,7 +116,7 @@ def _of_other_files(tree: Tree) -> Iterator[Remark]:
     for folder in tree.folders:
         paths = folder.paths("")
         if paths and "<annotation>" in _head(paths[0]):
-            yield Remark(f"The files in {folder.path} hold PASCAL VOC's XML and have no ending: rename them to `.xml`.", (BOXES,))
+            yield Remark(f"The files in {folder.path} hold PASCAL VOC's XML and have no ending: rename them to .xml.", (BOXES,))
             break
     pictures = tree.root.stems(IMAGE)
     named = Counter[str]()
@@ -129,8 +129,8 @@ def _of_other_files(tree: Tree) -> Iterator[Remark]:
             yield Remark(f"The {kind} files that are named like pictures are not read.", (BOXES, MASKS))
     lists = {name for folder in tree.folders for name in folder.names(".txt")}
     if {"images.txt", "image_class_labels.txt"} <= lists:
-        boxes = " and the boxes in `bounding_boxes.txt`" if "bounding_boxes.txt" in lists else ""
-        split = "the split in `train_test_split.txt`" if "train_test_split.txt" in lists else "the numbers in `images.txt`"
+        boxes = " and the boxes in bounding_boxes.txt" if "bounding_boxes.txt" in lists else ""
+        split = "the split in train_test_split.txt" if "train_test_split.txt" in lists else "the numbers in images.txt"
         yield Remark(f"This looks like CUB-200: {split}{boxes} are not read; classes are taken from the folders.")
 
 
@@ -165,12 +165,10 @@ def _instead_of_pictures(tree: Tree) -> Iterator[Remark]:
         if found := [path for path in names if form.search(os.path.basename(path))]:
             yield Remark(f"{_short(tree, found[0])} is of {words}, which is not read. {_WRITE}", only_alone=True)
     if any(os.path.basename(path) == "data.mdb" for path in names):
-        yield Remark(
-            "This looks like an LMDB database: a data set is made of it by *New Dataset*, *Images*, *Other*.", only_alone=True
-        )
+        yield Remark("This looks like an LMDB database: a data set is made of it by New Dataset, Images, Other.", only_alone=True)
 
 
-_WRITE = "Write the pictures as files, e.g. PNG in a folder for each class (`digits download-data` does so for MNIST and CIFAR)."
+_WRITE = "Write the pictures as files, e.g. PNG in a folder for each class (digits download-data does so for MNIST and CIFAR)."
 
 
 def _nothing_said(tree: Tree) -> Iterator[Remark]:
