@@ -68,7 +68,7 @@ def make(service: Service, plugin: str) -> str:
     job = make_dataset(service, plugin, {"dataset_name": "heavy", "count": 6})
     sample = ViewSample("one", np.zeros((1, 4, 5), np.uint8), {"a": np.ones(2)})
     results = plugin_views.render(service, job, [sample], plugin, {}, "")
-    assert results.samples[0]["html"] == "<p>one (4, 5)</p>"
+    assert results.samples[0]["html"] == "<p>0 (4, 5)</p>"
     return job.id
 
 

@@ -24,7 +24,8 @@ class ConfigForm(Form):
 
 
 def read(name):
-    return open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), "r").read()
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), "r") as template:
+        return template.read()
 
 
 @subclass
