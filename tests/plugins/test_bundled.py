@@ -16,11 +16,11 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 for folder in ("sunnybrook", "text_classification", "image_gradients"):
     sys.path.insert(0, str(PLUGINS / folder))  # before installed ones, which may be older
 
-import digitsDataPluginImageGradients as gradients  # noqa: E402
-import digitsDataPluginSunnybrook as sunnybrook  # noqa: E402
-import digitsDataPluginTextClassification as texts  # noqa: E402
-import digitsViewPluginImageGradients as gradients_view  # noqa: E402
-import digitsViewPluginTextClassification as texts_view  # noqa: E402
+import digits_data_image_gradients as gradients  # noqa: E402
+import digits_data_sunnybrook as sunnybrook  # noqa: E402
+import digits_data_text_classification as texts  # noqa: E402
+import digits_view_image_gradients as gradients_view  # noqa: E402
+import digits_view_text_classification as texts_view  # noqa: E402
 
 
 class TestGradients(DataSourceContract):

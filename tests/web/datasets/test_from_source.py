@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(place: Path) -> Path:
     """The gradient plugin as if installed."""
-    add_package(place / "site", "gradients", "from digitsDataPluginImageGradients import DataIngestion\n", data="DataIngestion")
+    add_package(place / "site", "gradients", "from digits_data_image_gradients import DataIngestion\n", data="DataIngestion")
     return place / "site"
 
 

@@ -1,5 +1,5 @@
 """Data plugin: pictures with a gradient."""
 
-from digitsDataPluginImageGradients.data import DataIngestion
+from digits_data_image_gradients.data import DataIngestion
 
 __all__ = ["DataIngestion"]

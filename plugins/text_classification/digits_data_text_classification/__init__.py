@@ -1,5 +1,5 @@
 """Data plugin: texts with a class."""
 
-from digitsDataPluginTextClassification.data import DataIngestion
+from digits_data_text_classification.data import DataIngestion
 
 __all__ = ["DataIngestion"]

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 from digits.extensions.data.dicom.pixels import frames_in, read_frame
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import constants, override, subclass
-from digitsDataPluginSunnybrook.files import CONTOUR, PICTURE, Contour, case_name, files_below, find_contours
-from digitsDataPluginSunnybrook.forms import DatasetForm, InferenceForm
+from digits_data_sunnybrook.files import CONTOUR, PICTURE, Contour, case_name, files_below, find_contours
+from digits_data_sunnybrook.forms import DatasetForm, InferenceForm
 
 TEMPLATES = Path(__file__).parent / "templates"
 CLASS_LABELS = ["background", "left ventricle"]

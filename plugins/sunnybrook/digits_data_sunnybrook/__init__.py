@@ -1,5 +1,5 @@
 """Data plugin: Sunnybrook cardiac MRI with contours of the left ventricle."""
 
-from digitsDataPluginSunnybrook.data import DataIngestion
+from digits_data_sunnybrook.data import DataIngestion
 
 __all__ = ["DataIngestion"]

@@ -1,5 +1,5 @@
 """View plugin: classes of a text, ranked."""
 
-from digitsViewPluginTextClassification.view import Visualization
+from digits_view_text_classification.view import Visualization
 
 __all__ = ["Visualization"]

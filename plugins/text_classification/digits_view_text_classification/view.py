@@ -6,7 +6,7 @@ import numpy as np
 
 from digits.extensions.view.interface import VisualizationInterface
 from digits.utils import override, subclass
-from digitsViewPluginTextClassification.forms import ConfigForm
+from digits_view_text_classification.forms import ConfigForm
 
 TEMPLATES = Path(__file__).parent / "templates"
 

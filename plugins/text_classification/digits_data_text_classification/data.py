@@ -8,7 +8,7 @@ import numpy as np
 
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import constants, override, subclass
-from digitsDataPluginTextClassification.forms import DatasetForm, InferenceForm
+from digits_data_text_classification.forms import DatasetForm, InferenceForm
 
 MOST_TABLES = 50
 LARGEST_TABLE = 64 << 20

@@ -1,5 +1,5 @@
 """View plugin: a gradient as an arrow."""
 
-from digitsViewPluginImageGradients.view import Visualization
+from digits_view_image_gradients.view import Visualization
 
 __all__ = ["Visualization"]

@@ -7,7 +7,7 @@ import numpy as np
 from digits.extensions.view.interface import VisualizationInterface
 from digits.utils import override, subclass
 from digits.utils.image import display_image, embed_image_html
-from digitsViewPluginImageGradients.forms import ConfigForm
+from digits_view_image_gradients.forms import ConfigForm
 
 TEMPLATES = Path(__file__).parent / "templates"
 

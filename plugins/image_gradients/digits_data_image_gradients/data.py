@@ -6,7 +6,7 @@ import numpy as np
 
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import constants, override, subclass
-from digitsDataPluginImageGradients.forms import DatasetForm, InferenceForm
+from digits_data_image_gradients.forms import DatasetForm, InferenceForm
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEEDS = {constants.TRAIN_DB: 1, constants.VAL_DB: 2, constants.TEST_DB: 3}
