@@ -65,9 +65,14 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for title in ("Kind", "Id", "Title", "Package", "State"):
         table.add_column(title, no_wrap=title in ("Kind", "Id"))
     for row in rows:
-        state = "[green]ok[/]" if row["ok"] else f"[red]{row['error'].strip().splitlines()[-1]}[/]"
-        table.add_row(row["kind"], row["id"], row["title"], f"{row['distribution']} {row['version']}", state)
+        table.add_row(row["kind"], row["id"], row["title"], f"{row['distribution']} {row['version']}", _state(row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for row in rows:
         if row["error"]:
             click.echo(f"\n{row['kind']} plugin {row['id']} ({row['entry_point']}):\n{row['error']}", err=True)
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["used_instead"]:
+        return f"[yellow]{row['state']}: {row['used_instead']} is[/]"
+    return f"[green]{row['state']}[/]" if row["ok"] else f"[red]{row['error'].strip().splitlines()[-1]}[/]"

@@ -49,7 +49,8 @@ class DatasetSpec:
 
     `extension` is the id of the data extension that itemizes and encodes, `extension_data` the form values its `__init__`
     gets (JSON types only; what the extension makes of them is frozen in `userdata.pkl` at the first start). `entry_point` says
-    where the extension's class was then (`module:Class`), so that workers need not import all others to find it.
+    where the extension's class was then (`module:Class`), so that workers need not import all others to find it, `distribution`
+    which package it belonged to (empty in data sets of older versions).
     Encodings are `auto`, `none`, `png` or `jpg`. `backend` and `compression` are kept to be echoed; the store is ours.
     No more than the share `max_left_out` of the entries may be unusable.
     """
@@ -66,6 +67,7 @@ class DatasetSpec:
     backend: str = "lmdb"
     compression: str = "none"
     entry_point: str = ""
+    distribution: str = ""
     max_left_out: float = MAX_LEFT_OUT
 
     def to_json(self) -> dict[str, Any]:

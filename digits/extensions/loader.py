@@ -1,9 +1,10 @@
 """Finds data sources and views: the built-ins and everything installed under the two entry-point groups, by one road.
 
 Holds: a plugin that cannot be imported, exits, hangs or is incomplete is a row with its traceback and disturbs no other;
-of two plugins with one id the first counts (built-ins first, then by distribution name) and the other is a row that says
-so. Entry points may have any name; `get_id()` is the key. Imports are done once per process, one after the other; a process
-that knows where a plugin is (`entry_point`) imports that one alone.
+of two plugins with one id the first counts (built-ins first, then as `packages.points` orders them) and the other is a row that
+says so, as is one whose module is another package's. Entry points may have any name; `get_id()` is the key. Imports are done once
+per process, one after the other; a process that knows where a plugin is (`entry_point`) imports that one alone, also where its
+module has another name by now.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any
 
 from digits import __version__
 from digits.errors import NotFound, PluginError
-from digits.extensions import data, view
+from digits.extensions import former_names, packages
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.journal import ImportJournal
+from digits.extensions.packages import GROUPS
 from digits.extensions.view.interface import VisualizationInterface
 from digits.utils.time_limits import within
 
@@ -32,8 +34,11 @@ CRASHED = (
     "Importing {} has ended the process of the plugins twice, so it is left out until the server or `digits plugins install` "
     "starts that anew. A compiled module that it loads may be broken, or it calls os._exit(); the server's log says more."
 )
+MODULE_OF_ANOTHER = (
+    "Its module {module} is that of the package {other} ({file}), whose plugin is used; this one is not. To have this one, "
+    "uninstall both packages ({other}, {own}) and install {own} again."
+)
 DEFAULT_VIEW = "all-raw-data"
-GROUPS = {"data": data.GROUP, "view": view.GROUP}
 BASES: dict[str, type] = {"data": DataIngestionInterface, "view": VisualizationInterface}
 
 # id -> class; workers that need a built-in import nothing else.
@@ -60,7 +65,8 @@ BUILTINS = {
 
 @dataclass(frozen=True)
 class Extension:
-    """One row of the table of plugins. `cls` is None and `error` a traceback where it cannot be used."""
+    """One row of the table of plugins. `cls` is None and `error` a traceback where it cannot be used; `used_instead` names the
+    distribution whose plugin is used in its place."""
 
     kind: str  # data | view
     id: str
@@ -75,21 +81,27 @@ class Extension:
     builtin: bool = True
     error: str = ""
     tests_models: bool = False  # a data source with a form of its own for that
+    used_instead: str = ""
 
     @property
     def ok(self) -> bool:
         return self.cls is not None
 
+    @property
+    def state(self) -> str:
+        """One word or two for the table."""
+        return "used" if self.ok else "not used" if self.used_instead else "cannot be used"
+
     def to_json(self) -> dict[str, Any]:
         """All but the class."""
-        return {name: value for name, value in vars(self).items() if name != "cls"} | {"ok": self.ok}
+        return {name: value for name, value in vars(self).items() if name != "cls"} | {"ok": self.ok, "state": self.state}
 
 
 class _Table:
     """The rows of one kind, filled one after the other."""
 
     def __init__(self, kind: str) -> None:
-        self.points = (*_builtin_points(kind), *_installed_points(kind))
+        self.points = (*_builtin_points(kind), *packages.points(kind))
         self.rows: list[Extension] = []
 
     def fill(self, kind: str) -> None:
@@ -131,16 +143,17 @@ def keep_journal(file: Path) -> ImportJournal:
 
 def forget() -> None:
     """Look for plugins anew: something was installed or removed while this process runs."""
+    packages.forget()
     _table.cache_clear()
     _load_known.cache_clear()
 
 
-def get(kind: str, extension_id: str, entry_point: str = "") -> Extension:
-    """The usable extension with this id; `entry_point` says where it was when it was last seen.
+def get(kind: str, extension_id: str, entry_point: str = "", distribution: str = "") -> Extension:
+    """The usable extension with this id; `entry_point` and `distribution` say where it was when it was last seen.
 
     Raises NotFound when none has the id, PluginError with the traceback when it is broken.
     """
-    found = _find(kind, extension_id, entry_point)
+    found = _find(kind, extension_id, entry_point, distribution)
     if found is None:
         raise NotFound(
             f"There is no {kind} plugin with the id {extension_id!r}.",
@@ -151,11 +164,11 @@ def get(kind: str, extension_id: str, entry_point: str = "") -> Extension:
     return found
 
 
-def _find(kind: str, extension_id: str, entry_point: str) -> Extension | None:
+def _find(kind: str, extension_id: str, entry_point: str, distribution: str) -> Extension | None:
     if extension_id in BUILTINS[kind]:
         return _load_known(kind, BUILTINS[kind][extension_id])
-    if entry_point:
-        row = _load_known(kind, entry_point)
+    for known in packages.last_seen(entry_point, distribution):
+        row = _load_known(kind, *known)
         if row is not None and row.ok and row.id == extension_id:
             return row
     rows = [row for row in all_extensions(kind) if row.id == extension_id]
@@ -164,11 +177,11 @@ def _find(kind: str, extension_id: str, entry_point: str) -> Extension | None:
 
 
 @functools.cache
-def _load_known(kind: str, entry_point: str) -> Extension | None:
+def _load_known(kind: str, entry_point: str, distribution: str = "") -> Extension | None:
     """The built-in or installed plugin at `module:Class`; None where nothing says that there is one."""
-    points = (*_builtin_points(kind), *_installed_points(kind))
-    point = next((point for point in points if point.value == entry_point), None)
-    return None if point is None else load(kind, point)
+    points = [p for p in (*_builtin_points(kind), *packages.points(kind)) if p.value == entry_point]
+    rows = [load(kind, p) for p in points if not distribution or (p.dist is not None and p.dist.name == distribution)]
+    return next((row for row in rows if row.ok), next(iter(rows), None))
 
 
 def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
@@ -176,19 +189,24 @@ def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
     row = _describe(kind, entry_point)
     if row.builtin:
         return _load(row, entry_point)
-    if _journal.is_refused(entry_point.value):
-        return replace(row, error=CRASHED.format(entry_point.value))
     try:
+        if other := packages.displacement(entry_point):
+            message = MODULE_OF_ANOTHER.format(module=entry_point.module, file=other.file, other=other.by, own=row.distribution)
+            return replace(row, error=message, used_instead=other.by)
+        if _journal.is_refused(entry_point.value):
+            return replace(row, error=CRASHED.format(entry_point.value))
         with _journal.importing(entry_point.value):
             return within(IMPORT_SECONDS, lambda: _load(row, entry_point), f"Importing {entry_point.value}")
     except TimeoutError as error:
         return replace(row, error=str(error))
+    except (OSError, ValueError) as error:  # metadata that somebody wrote by hand, or a file of it that is gone
+        return replace(row, error=explain(error))
 
 
 def _load(row: Extension, entry_point: metadata.EntryPoint) -> Extension:
     try:
         if not row.builtin:
-            _prepare_for_plugins()
+            prepare_for_plugins()
         cls = entry_point.load()
         return _identify(row, cls)
     except BaseException as error:  # a plugin may also call sys.exit while it is imported
@@ -230,22 +248,19 @@ def _advice(error: BaseException) -> str:
     return advice_for(error)
 
 
-def _prepare_for_plugins() -> None:
-    """Old names get their meaning, and frameworks that plugins may import do not disturb each other."""
+def prepare_for_plugins() -> None:
+    """Old names get their meaning, those of modules of plugins too, and frameworks that plugins may import do not disturb each
+    other."""
     from digits.frameworks import frameworks
     from digits.utils import compatibility, import_order
 
     compatibility.install()
+    former_names.install()
     import_order.install({row.module: row.import_first for row in frameworks().values()})
 
 
 def _builtin_points(kind: str) -> Iterable[metadata.EntryPoint]:
     return [metadata.EntryPoint(name, value, GROUPS[kind]) for name, value in BUILTINS[kind].items()]
-
-
-def _installed_points(kind: str) -> Iterable[metadata.EntryPoint]:
-    points = metadata.entry_points(group=GROUPS[kind])
-    return sorted(points, key=lambda point: (point.dist.name.lower() if point.dist else "", point.name, point.value))
 
 
 def _describe(kind: str, point: metadata.EntryPoint) -> Extension:
@@ -272,4 +287,4 @@ def _check_duplicate(row: Extension, earlier: Iterable[Extension]) -> Extension:
         f"The id {row.id!r} is taken by {first.entry_point} of {first.distribution}; this one is not used. "
         f"Uninstall one of the two packages ({first.distribution}, {row.distribution}) or give one another get_id()."
     )
-    return replace(row, cls=None, error=message)
+    return replace(row, cls=None, error=message, used_instead=first.distribution)

@@ -143,7 +143,7 @@ class Ingest:
 
     def __init__(self, folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> None:
         self.folder, self.spec, self.context = folder, spec, context
-        self.plugin = title_of(spec.extension, spec.entry_point)
+        self.plugin = title_of(spec.extension, spec.entry_point, spec.distribution)
         self.problems = ProblemLog(folder.problems_file)
         self._statistics: dict[str, LabelStatistics] = {}
         self._conversions = 0

@@ -77,8 +77,9 @@ def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngesti
     """The source of a job folder, as it was frozen there or as `state_of` gave it. Raises PluginError."""
     job = JobFolder(folder)
     frozen = state or job.userdata_file.read_bytes()
-    entry_point = str(job.request().spec.get("entry_point", ""))
-    source = userdata.thaw(loader.get("data", extension, entry_point).cls, frozen)
+    spec = job.request().spec
+    made_by = loader.get("data", extension, str(spec.get("entry_point", "")), str(spec.get("distribution", "")))
+    source = userdata.thaw(made_by.cls, frozen)
     if isinstance(source, FileSource):
         source.job_folder = folder
     if isinstance(source, ConfinedSource) and ROOTS not in source.userdata and not source.allowed_roots:
@@ -123,19 +124,20 @@ def kept_colours(source: DataIngestionInterface) -> dict[str, Any]:
     return {COLOR_PALETTE_ATTRIBUTE: [int(value) for value in palette]} if palette is not None else {}
 
 
-def title_of(extension: str, entry_point: str = "") -> str:
+def title_of(extension: str, entry_point: str = "", distribution: str = "") -> str:
     """The name that messages give the source."""
-    return f"Data plugin {loader.get('data', extension, entry_point).title!r} ({extension})"
+    return f"Data plugin {loader.get('data', extension, entry_point, distribution).title!r} ({extension})"
 
 
 def _build(spec: DatasetSpec) -> DataIngestionInterface:
-    cls = loader.get("data", spec.extension, spec.entry_point).cls
+    cls = loader.get("data", spec.extension, spec.entry_point, spec.distribution).cls
     try:
         return userdata.build(cls, spec.extension_data)
     except DigitsError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the message must say where
+        title = title_of(spec.extension, spec.entry_point, spec.distribution)
         raise PluginError(
-            f"{title_of(spec.extension, spec.entry_point)}: __init__ failed with {type(error).__name__}: {error}",
+            f"{title}: __init__ failed with {type(error).__name__}: {error}",
             advice="Check the fields of the form against what the plugin expects.",
         ) from error

@@ -27,6 +27,7 @@ from digits.ingest.encode import encoded, entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
+from digits.storage.folders import JobFolder
 from digits.storage.records import boxes as box_arrays
 from digits.storage.records.codec import as_stored
 from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
@@ -61,7 +62,7 @@ def create(app: Flask, extension_id: str, values: Mapping[str, Any], file: Path,
             instance = userdata.build(extension.cls, checked)
     file.parent.mkdir(parents=True, exist_ok=True)
     userdata.write(instance, file)
-    said = {"task": task_of(instance), "entry_point": extension.entry_point}
+    said = {"task": task_of(instance), "entry_point": extension.entry_point, "distribution": extension.distribution}
     return {**said, "values": _json_values(checked), **_facts(instance)}
 
 
@@ -77,19 +78,26 @@ class MadeBy:
         """What the plugin kept; {} where none did. Works as far as it can where the plugin is not installed any more."""
         if not self.file.is_file():
             return {}
+        cls = None
         with contextlib.suppress(DigitsError):
-            loader.get("data", self.extension_id)  # its old names and modules must be there before anything is unpickled
+            cls = self.plugin(self.extension_id).cls  # its old names and modules must be there before anything is unpickled
         try:
-            return userdata.userdata_of(self.file.read_bytes())
+            return userdata.userdata_of(self.file.read_bytes(), cls)
         except PluginError:
             return {}
+
+    def plugin(self, extension_id: str) -> loader.Extension:
+        """The plugin of an id; for that of the data set the one that made it, also where another makes new ones."""
+        job = JobFolder(self.file.parent)
+        spec = job.spec() if extension_id == self.extension_id and job.exists() else {}
+        return loader.get("data", extension_id, str(spec.get("entry_point", "")), str(spec.get("distribution", "")))
 
 
 def inference_form(
     app: Flask, extension_id: str, dataset: MadeBy, values: Mapping[str, Any] | None, mode: str, nonce: str
 ) -> dict[str, Any]:
     """HTML and fields of the form to test a model with; `html` is empty where the plugin has none."""
-    extension = loader.get("data", extension_id)
+    extension = dataset.plugin(extension_id)
     with binding.request_with(app, values if mode == "check" else None):
         form = _inference_form(extension, dataset)
         if form is None:
@@ -111,7 +119,7 @@ def inference_entries(
 
     Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
     """
-    extension = loader.get("data", extension_id)
+    extension = dataset.plugin(extension_id)
     with binding.request_with(app, values):
         form = _inference_form(extension, dataset)
         if form is None:

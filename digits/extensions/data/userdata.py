@@ -9,13 +9,13 @@ What `__init__` left in the global random generators belongs to the instance too
 from __future__ import annotations
 
 import inspect
-import io
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from digits.errors import PluginError
+from digits.extensions import former_names
 from digits.extensions.data.chance import Chance, watched
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.storage.files import atomic
@@ -74,7 +74,7 @@ def freeze(instance: DataIngestionInterface) -> bytes:
 
 def thaw(cls: type[DataIngestionInterface], frozen: bytes) -> DataIngestionInterface:
     """The instance that `freeze` saw. Raises PluginError when the plugin no longer understands it."""
-    value = _load(frozen, cls.__name__)
+    value = _load(frozen, cls.__name__, lambda data: former_names.Unpickler(data, cls).load())
     if value["instance"] is not None:
         return value["instance"]
     attributes = value["attributes"]
@@ -84,9 +84,10 @@ def thaw(cls: type[DataIngestionInterface], frozen: bytes) -> DataIngestionInter
     return instance
 
 
-def userdata_of(frozen: bytes) -> dict[str, Any]:
-    """The userdata alone; objects in it whose classes are not installed any more are empty ones."""
-    return dict(_load(frozen, "The plugin", lambda data: _Tolerant(io.BytesIO(data)).load())["userdata"] or {})
+def userdata_of(frozen: bytes, cls: type[DataIngestionInterface] | None = None) -> dict[str, Any]:
+    """The userdata alone; objects in it whose classes are not installed any more are empty ones. `cls` is the plugin, where it
+    is known."""
+    return dict(_load(frozen, "The plugin", lambda data: _Tolerant(data, cls).load())["userdata"] or {})
 
 
 def write(instance: DataIngestionInterface, file: Path) -> None:
@@ -170,7 +171,7 @@ class _Absent:
         pass
 
 
-class _Tolerant(pickle.Unpickler):
+class _Tolerant(former_names.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:
             return super().find_class(module, name)

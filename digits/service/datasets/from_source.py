@@ -98,6 +98,7 @@ class PluginSource(Source):
         spec = DatasetSpec(
             extension=self.extension_id,
             entry_point=str(made.get("entry_point", "")),
+            distribution=str(made.get("distribution", "")),
             task=str(made["task"] or unknown_task()),
             extension_data=dict(made["values"]),
             feature_encoding=form.dsopts_feature_encoding,

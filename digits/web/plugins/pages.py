@@ -41,7 +41,7 @@ def blueprint() -> Blueprint:
     return area
 
 
-@describes(answer="`data` and `view`: id, title, category, version, distribution, location, ok, error of each plugin.")
+@describes(answer="`data` and `view`: id, title, category, version, distribution, location, ok, state, error of each plugin.")
 def index() -> Any:
     """What is installed, where it comes from, and why something cannot be used."""
     service = get_service()
