@@ -10,11 +10,17 @@ DISTRIBUTION := --dist loadfile --no-loadscope-reorder
 test test-fast: export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/pip --disable-pip-version-check
 comma := ,
-SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
+SOURCES := pyproject.toml setup.py constraints.txt $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
 DEMO_STAMP := $(VENV)/.installed-demo$(subst $(comma),-,$(addprefix -,$(EXTRAS)))
 TEST_STAMP := $(VENV)/.installed-test
 PLUGINS := $(wildcard plugins/*/setup.py plugins/*/pyproject.toml)
 PLUGIN_DIRS := $(sort $(patsubst %/,%,$(dir $(PLUGINS))))
+# What an earlier build left behind would be installed along.
+INSTALL_PLUGINS := $(if $(PLUGIN_DIRS),rm -rf $(addsuffix /build,$(PLUGIN_DIRS)) && $(PIP) install -c constraints.txt --no-build-isolation --no-deps $(PLUGIN_DIRS),)
+# pip turns this option round in its settings: `false` lets `pip install .` of a plugin whose setup.py imports digits see what is
+# installed, `true` builds in isolation, as packages with another build system than ours want it.
+NO_ISOLATION := $(PIP) config --quiet --site set install.no-build-isolation false
+ISOLATED := PIP_NO_BUILD_ISOLATION=true
 
 .PHONY: help demo serve test test-fast check bench docs clean
 
@@ -54,11 +60,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(DEMO_STAMP): $(BIN)/python $(SOURCES)
-	$(PIP) install -c constraints.txt -e ".$(if $(EXTRAS),[$(EXTRAS)],)"
-	$(if $(PLUGIN_DIRS),$(PIP) install -c constraints.txt --no-build-isolation --no-deps $(PLUGIN_DIRS),)
+	$(ISOLATED) $(PIP) install -c constraints.txt -e ".$(if $(EXTRAS),[$(EXTRAS)],)"
+	$(INSTALL_PLUGINS)
+	$(NO_ISOLATION)
 	@touch $@
 
 $(TEST_STAMP): $(BIN)/python $(SOURCES)
-	$(PIP) install -c constraints.txt -e ".[dev,tensorboard,tensorflow]"
-	$(if $(PLUGIN_DIRS),$(PIP) install -c constraints.txt --no-build-isolation --no-deps $(PLUGIN_DIRS),)
+	$(ISOLATED) $(PIP) install -c constraints.txt -e ".[dev,tensorboard,tensorflow]"
+	$(INSTALL_PLUGINS)
+	$(NO_ISOLATION)
 	@touch $@

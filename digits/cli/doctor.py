@@ -16,7 +16,7 @@ import click
 from digits import __version__
 from digits.cli.options import jobs_dir_option, json_option, load_settings
 from digits.config import Settings, is_loopback
-from digits.errors import DigitsError
+from digits.errors import DigitsError, PluginError
 from digits.frameworks import DEFAULT, frameworks
 from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir
@@ -49,8 +49,11 @@ class Finding:
 @click.command()
 @jobs_dir_option
 @json_option
-def doctor(jobs_dir: str | None, as_json: bool) -> None:
+@click.option("--fix", is_flag=True, help="Let pip in this virtual environment build plugins with what is installed.")
+def doctor(jobs_dir: str | None, as_json: bool, fix: bool) -> None:
     """Look at versions, GPUs, engines, plugins, disk and permissions; exit code 1 when something is wrong."""
+    if fix:
+        _fix()
     findings = list(examine(load_settings(jobs_dir=jobs_dir).settings))
     if as_json:
         from dataclasses import asdict
@@ -73,6 +76,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _jobs_directory,
         _data_folders,
         _address,
+        _pip,
         _plugins,
     )
     for check in checks:
@@ -182,13 +186,43 @@ def _address(settings: Settings) -> Iterator[Finding]:
             yield Finding("address", NOTE, f"{settings.host}:{settings.port}: {error.strerror}", advice)
 
 
+def _pip(_settings: Settings) -> Iterator[Finding]:
+    """Whether `pip install .` can build a plugin whose `setup.py` imports digits, or something else that is installed."""
+    from digits.service.plugins import building
+
+    if not building.pip_is_here():
+        yield Finding("pip", NOTE, "not installed", f"To install plugins: {sys.executable} -m ensurepip")
+        return
+    version, file = _version_of("pip"), building.configuration_file()
+    if not building.is_isolated():
+        yield Finding("pip", OK, f"{version}, builds plugins with what is installed here")
+        return
+    advice = "Where `pip install .` of a plugin does not find digits, or has no network: digits plugins install ."
+    if file is not None:
+        advice += f" Or once: digits doctor --fix, which writes no-build-isolation into {file}."
+    yield Finding("pip", NOTE, f"{version}, builds plugins in isolation from what is installed here", advice)
+
+
+def _fix() -> None:
+    from digits.service.plugins import building
+
+    file = building.configuration_file()
+    if file is None or not building.pip_is_here():
+        found = "This is no virtual environment" if file is None else "There is no pip here"
+        raise PluginError(f"{found}, so nothing was changed.", advice="`digits plugins install .` needs no setting.")
+    if building.is_isolated():
+        building.turn_isolation_off()
+        click.echo(f"{file} is written: `pip install .` builds with what is installed here.", err=True)
+
+
 def _plugins(_settings: Settings) -> Iterator[Finding]:
     from digits.service.plugins.packages import installed
 
     for row in (row for rows in installed().values() for row in rows):
         advice = row["error"].strip().splitlines()[-1] if row["error"] else ""
+        state = NOTE if row["used_instead"] else WRONG if advice else OK
         origin = f"{row['distribution']} {row['version']}".strip()
-        yield Finding(f"{row['kind']} plugin {row['id']}", WRONG if advice else OK, f"{row['title']} ({origin})", advice)
+        yield Finding(f"{row['kind']} plugin {row['id']}", state, f"{row['title']} ({origin})", advice)
 
 
 def _version_of(*names: str) -> str:

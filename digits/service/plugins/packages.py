@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import keyword
 import re
@@ -17,12 +16,12 @@ from typing import Any
 from digits.errors import BadRequest, Conflict, DigitsError, PluginError
 from digits.ipc import supervisor_client as control
 from digits.service import Service
+from digits.service.plugins import building
 from digits.service.plugins import host as plugins
 
 STARTERS = Path(__file__).parent / "starters"
 KINDS = ("data", "view")
-INSTALL_SECONDS = 900
-TAIL_LINES = 20
+LISTING_SECONDS = 900
 MAX_CRASHES = 12  # of processes that list plugins: two for each plugin that ends them
 LISTING = """
 import json, pathlib, sys
@@ -51,11 +50,11 @@ def installed() -> dict[str, list[dict[str, Any]]]:
 def install(service: Service | None, target: str, echo: Callable[[str], object] = print) -> list[dict[str, Any]]:
     """Install a package from a folder, or by name, and let a running server see it. Returns the rows of that package.
 
-    A folder is built with what is installed here (`--no-build-isolation`), because old `setup.py` files import digits.
-    Raises PluginError with pip's last lines when it fails.
+    Raises BadRequest for what is neither, PluginError with pip's last lines when it fails.
     """
     before = _distributions()
-    _pip(target, echo)
+    echo(f"Installing {target} …")
+    building.install(target)
     found = sorted(_distributions() - before) or [_name_of(target)]
     if service is not None:
         refresh(service, echo)
@@ -114,21 +113,6 @@ def _fill(path: str, values: Mapping[str, str]) -> str:
     return path.replace("PACKAGE", values["package"])
 
 
-def _pip(target: str, echo: Callable[[str], object]) -> None:
-    if importlib.util.find_spec("pip") is None:
-        raise PluginError("pip is not installed beside digits.", advice=f"Run `{sys.executable} -m ensurepip`, then try again.")
-    folder = Path(target).expanduser()
-    options = ["--no-build-isolation", str(folder.resolve())] if folder.is_dir() else [target]
-    if not folder.is_dir() and ("/" in target or target.startswith(("-", "."))):
-        raise BadRequest(f"{target} is neither a folder nor the name of a package.")
-    command = [sys.executable, "-m", "pip", "install", "--upgrade", "--disable-pip-version-check", *options]
-    echo(f"Installing {folder if folder.is_dir() else target} …")
-    run = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-    if run.returncode:
-        lines = "\n".join((run.stderr or run.stdout).strip().splitlines()[-TAIL_LINES:])
-        raise PluginError(f"pip could not install {target}:\n{lines}", advice="Correct what its last lines name.")
-
-
 def _distributions() -> set[str]:
     """Names of the packages installed now, read in a new process because this one may have read them before."""
     program = "from importlib import metadata; print('\\n'.join(sorted({d.name for d in metadata.distributions()})))"
@@ -137,7 +121,7 @@ def _distributions() -> set[str]:
 
 def _python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=LISTING_SECONDS, check=False)
 
 
 def _name_of(target: str) -> str:
