@@ -27,7 +27,15 @@ from digits.storage.folders import JobFolder, JobsDir
 from digits.supervisor.executor import Ladder, Stop, Worker
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, Schedule, schedule
-from digits.utils.processes import boot_identity, group_members, is_alive, signal_group, signal_process, start_time
+from digits.utils.processes import (
+    boot_identity,
+    group_members,
+    is_alive,
+    session_members,
+    signal_group,
+    signal_process,
+    start_time,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +43,7 @@ WORKER_COMMAND = (sys.executable, "-P", "-m", "digits.worker")
 # Threads of OpenMP wait for each other by spinning; with more threads than processors that makes a training five times slower.
 # This many turns (the default is 300,000) are as fast on an idle machine.
 BRIEF_SPINS = {"GOMP_SPINCOUNT": "2000"}
+OUTPUT_SECONDS = 1.0
 TAIL_BYTES = 16 * 2**10
 DISAPPEARED = "it disappeared while no server was watching"
 
@@ -235,10 +244,12 @@ class LocalExecutor:
                 return False
             for pid in group_members(worker.pid):
                 signal_process(pid, signal.SIGKILL)
+            _await_output(worker.pid)
             return True
         if os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
         signal_group(worker.pid, signal.SIGKILL)
+        _await_output(worker.pid)
         worker.exit_code = worker.process.wait()
         return True
 
@@ -278,6 +289,13 @@ def package_path(environ: Mapping[str, str]) -> str:
     """PYTHONPATH with which a child finds this very package, installed or not."""
     package = str(Path(digits.__file__).parents[1])
     return os.pathsep.join(path for path in (environ.get("PYTHONPATH", ""), package) if path)
+
+
+def _await_output(leader: int) -> None:
+    """Give the process that writes a worker's last words to its log (see `worker.runtime`) the moment that it needs."""
+    ends = time.monotonic() + OUTPUT_SECONDS
+    while any(pid != leader for pid in session_members(leader)) and time.monotonic() < ends:
+        time.sleep(0.02)
 
 
 def _open_log(folder: JobFolder) -> int:

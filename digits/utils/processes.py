@@ -77,10 +77,19 @@ def exit_words(code: int, who: str = "it") -> str:
 
 def group_members(group: int) -> list[int]:
     """Pids of the living processes in process group `group`."""
+    return _living(lambda pid: os.getpgid(pid) == group)
+
+
+def session_members(session: int) -> list[int]:
+    """Pids of the living processes in a session, whatever their group."""
+    return _living(lambda pid: os.getsid(pid) == session)
+
+
+def _living(belongs: Callable[[int], bool]) -> list[int]:
     members = []
     for pid in psutil.pids():
         try:
-            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if belongs(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 members.append(pid)
         except (OSError, psutil.Error):
             continue

@@ -7,7 +7,7 @@ with `run(context)` and, where it can go on from a checkpoint, `resume_point(con
 
 What the worker and its children print goes to `worker.log`, of which only so much is kept: a small forked process of its own
 reads the pipe, so that the last words of a crash arrive, a program that prints a gigabyte fills neither the disk nor the memory,
-and a full disk stops nobody. It ends when the last writer has.
+and a full disk stops nobody. It ends when the last writer has; whoever kills the group of the worker leaves it out.
 """
 
 from __future__ import annotations
@@ -294,8 +294,10 @@ def capture_output(path: Path) -> None:
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.fork() == 0:
+    pump = os.fork()
+    if pump == 0:
         _pump(reading, writing, path)
+    os.setpgid(pump, pump)  # when the group of this process is killed, its last words are still written
     os.close(reading)
     for descriptor in (1, 2):
         os.dup2(writing, descriptor)

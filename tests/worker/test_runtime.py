@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -110,6 +111,26 @@ def test_a_log_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
     assert text.endswith(b"line 99999\n")
     assert len(text) < 1000 + 70_000
     assert b"bytes are left out here" in text
+
+
+def test_the_last_words_outlive_a_kill_of_the_group(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from digits.worker.runtime import capture_output
+capture_output(Path(sys.argv[1]))
+print("x" * (24 << 20))
+print("the last words")
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "log")]
+    process = subprocess.Popen(command, start_new_session=True)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "log").read_bytes().endswith(b"the last words\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_later_attempt_still_gets_its_share_of_a_long_log(tmp_path: Path) -> None:
