@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import settings
@@ -23,6 +24,7 @@ from jinja2.bccache import Bucket
 
 from digits.config import Settings
 from digits.service import Service
+from digits.utils.processes import session_members
 from digits.web.app import create_app
 
 # The same examples in every run: a test that fails, fails for everybody.
@@ -36,7 +38,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 USER = "digits-testsuite"
 START_SECONDS = 60
-STOP_SECONDS = 30
+STOP_SECONDS = 60  # a worker that does not hear is ended after 25
 
 
 class CompiledTemplates(BytecodeCache):
@@ -136,7 +138,7 @@ def start_server(folder: Path, *arguments: str, **variables: str) -> Iterator[Ru
         yield RunningServer(f"http://127.0.0.1:{port}", service, process)
     finally:
         service.close()
-        _stop(process)
+        _stop(process, log)
 
 
 def free_port() -> int:
@@ -157,11 +159,13 @@ def wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: P
     pytest.fail(f"the server did not start:\n{log.read_text()}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], log: Path) -> None:
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
+        members = [psutil.Process(pid) for pid in session_members(process.pid)]
+        alive = [f"{one.pid} {one.status()} {' '.join(one.cmdline())}" for one in members]
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        pytest.fail(f"the server did not end within {STOP_SECONDS} s")
+        pytest.fail("\n".join([f"the server did not end within {STOP_SECONDS} s", *alive, log.read_text()[-4000:]]))
