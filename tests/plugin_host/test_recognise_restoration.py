@@ -118,6 +118,19 @@ def test_all_that_is_proposed(tmp_path: Path, name: str) -> None:
         assert sum(run.entries().values()) == records
 
 
+def test_what_is_called_like_both_sides_is_no_class(tmp_path: Path) -> None:
+    """Also where the pictures do not look alike; `low` and `high` may be classes."""
+    for name in ("HR/{}.png", "LR/X2/{}x2.png", "LR/X3/{}x3.png"):
+        photos(tmp_path / "scales", *(name.format(f"{number:04}") for number in range(3)))
+    found = recognise(str(tmp_path / "scales"), EVERYWHERE)
+    assert [(one.extension, one.values["label_pattern"]) for one in found] == [
+        ("image-processing", "*x2 = *"),
+        ("image-processing", "*x3 = *"),
+    ]
+    photos(tmp_path / "grades", *(f"{name}/{name[0]}{number}.png" for name in ("low", "high") for number in range(3)))
+    assert recognise(str(tmp_path / "grades"), EVERYWHERE)[0].extension == "image-classification-folder"
+
+
 def test_what_comes_out_keeps_its_scale(tmp_path: Path) -> None:
     div2k(tmp_path)
     first = recognise(str(tmp_path), EVERYWHERE)[0]

@@ -9,11 +9,11 @@ from itertools import pairwise
 
 from digits.extensions.data.files.names import listed, stem
 from digits.extensions.data.files.pairs import base_name
-from digits.extensions.data.recognition.alike import same_pictures
+from digits.extensions.data.recognition.alike import SCALE, same_pictures
 from digits.extensions.data.recognition.pairs import beside
 from digits.extensions.data.recognition.proposals import Finding, Proposal, Remark
 from digits.extensions.data.recognition.splits import said
-from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_input, says_label, says_pictures
+from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, says_input, says_label, says_pictures, says_target
 from digits.extensions.data.recognition.versions import say_versions
 from digits.utils.values import is_digits
 
@@ -70,6 +70,8 @@ def _classes(tree: Tree, parent: Folder, visible: set[Folder]) -> list[Folder] |
         return None
     if len({says_label(folder.name) for folder in found}) > 1 or _are_parts(found) or _are_blocks(found):
         return None
+    if _are_sides([folder.name for folder in found]):
+        return None
     versions = same_pictures(parent)
     if len(versions) > 1 and (say_versions(versions) or len({folder.stems(IMAGE) for folder in versions}) > 1):
         return None
@@ -110,6 +112,15 @@ def _are_parts(found: list[Folder]) -> bool:
     names = {NUMBERS.sub("", folder.name.lower()) for folder in found}
     words = set(re.findall("[a-z]+", names.pop())) if len(names) == 1 else set()
     return bool(words & PARTS) or any(says_pictures(word) for word in words)
+
+
+def _are_sides(names: list[str]) -> bool:
+    """Whether folders are called like the scales of pictures, or one like what goes in and one like what comes out: `LR` and
+    `HR`, but not `low` and `high`, which may be classes."""
+    if all(map(SCALE.fullmatch, names)):
+        return True
+    sure = [name for name in names if not {"low", "high"} & set(re.findall("[a-z]+", name.lower()))]
+    return any(map(says_input, sure)) and any(map(says_target, sure))
 
 
 def _are_blocks(found: list[Folder]) -> bool:

@@ -24,7 +24,7 @@ JSON_FORMS = (  # what is in the beginning of a file, whose it is, and what else
     (re.compile(r'"shape_attributes"'), "the VGG Image Annotator", (BOXES, MASKS)),
     (re.compile(r'"(classTitle|geometryType)"'), "Supervisely", (BOXES, MASKS)),
     (re.compile(r'"(rectanglelabels|polygonlabels|brushlabels)"'), "Label Studio's own export", (BOXES, MASKS)),
-    (re.compile(r'"imgHeight".*"polygon"', re.DOTALL), "Cityscapes' polygons", (MASKS,)),
+    (re.compile(r'"imgHeight".*"polygon"', re.DOTALL), "Cityscapes (polygons)", (MASKS,)),
     (re.compile(r'"segments_info"'), "COCO's panoptic task", (BOXES, MASKS)),
     (re.compile(r'"coco_url"(?!.*"file_name")', re.DOTALL), "LVIS, without file_name", (BOXES, MASKS)),
 )
