@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
-import digits
 from digits.domain.datasets import TRAIN_DB
 from digits.engines.training.batches import BatchSource
 from digits.images.prepare_for_model import centre_of
+from digits.service.models.templates.predicting import middle as middle_in_an_archive
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import open_split
 from digits.testing.runs import make_dataset
 from digits.utils.resizing import centre_part, cut_and_pad
 
 CUTS = [((8, 8), (8, 8)), ((9, 8), (4, 5)), ((7, 12), (6, 1)), ((5, 6), (2, 3))]
-
-
-def of_archive(framework: str) -> Any:
-    """`middle` of an archive's `predict.py`, which stands alone."""
-    tree = ast.parse((Path(digits.__file__).parent / "engines" / framework / "archive" / "predict.py").read_text())
-    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "middle")
-    space: dict[str, Any] = {}
-    exec(compile(ast.Module([function], []), "predict.py", "exec"), space)
-    return space["middle"]
 
 
 @pytest.mark.parametrize(("size", "wanted"), CUTS)
@@ -44,8 +33,7 @@ def test_all_cut_the_same_middle(tmp_path: Path, size: tuple[int, int], wanted: 
     found = centre_part(torch.from_numpy(features), wanted)
     assert found is not None
     np.testing.assert_array_equal(found.numpy(), expected)
-    for framework in ("pytorch", "tensorflow"):
-        np.testing.assert_array_equal(of_archive(framework)(features, *wanted), expected)
+    np.testing.assert_array_equal(middle_in_an_archive(features, *wanted), expected)
     folder = make_dataset(tmp_path / "data", features, np.array([0, 1]), class_labels=("a", "b"), validation=0)
     with BatchSource(open_split(folder, TRAIN_DB, JobFolder(folder).dataset_info()), wanted) as source:
         np.testing.assert_array_equal(source.load(np.arange(2)).features, expected)

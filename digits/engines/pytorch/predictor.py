@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from digits.engines.pytorch.candidates import everything, kept_of, sent_of, supp
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Inputs
 from digits.engines.pytorch.weights import read_snapshot
 from digits.engines.training.boxes import stacked
-from digits.engines.training.preprocessing import Preprocessing, in_stored_units
+from digits.engines.training.preprocessing import Preprocessing, in_stored_units, picture_shape
 from digits.engines.whole_pictures import cut_back, padded
 from digits.errors import BadRequest, StorageError
 from digits.tasks import Labels, Task, of
@@ -146,15 +147,17 @@ def finish_outputs(
 
 def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool) -> dict[str, Tensor]:
     """Outputs (N, …) as a predictor gives them, float32: probabilities (N, K, …) where there are classes, the label's units
-    elsewhere.
+    elsewhere; a main output that is a picture as (N, C, H, W), whatever its axes.
 
     `probabilities` says that they are probabilities already.
     """
     classes = len(labels.class_labels)
     named = {name: value.float() for name, value in names_of(outputs).items()}
-    if task.activation(labels):
-        finish = FINISH[task.activation(labels), probabilities]
-        named = {name: finish(value[:, :classes]) if value.ndim > 1 else value for name, value in named.items()}
+    if shape := picture_shape(task, labels, preprocessing):
+        main = main_output(named)
+        named = {name: pictured(value, shape) if value is main else value for name, value in named.items()}
+    if kind := task.activation(labels):
+        named |= {n: activated(value[:, :classes], kind, probabilities) for n, value in named.items() if value.ndim > 1}
     elif preprocessing.label_scale != 1.0:
         named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named
@@ -180,28 +183,22 @@ def judged(output: Tensor, task: Task, labels: Labels, probabilities: bool) -> T
         return torch.where(best < torch.inf, place, NO_CLASS)
     if activation == "softmax":
         return class_scores(output, classes, probabilities)  # (N, K), logarithms
-    return FINISH[activation, probabilities](output[:, :classes])  # (N, K) in [0, 1]
+    return activated(output[:, :classes], activation, probabilities)  # (N, K) in [0, 1]
 
 
-def _same(probabilities: Tensor) -> Tensor:
-    return probabilities
+def pictured(output: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """An output (N, …) of as many numbers as a picture of `shape` (C, H, W) as such pictures (N, C, H, W); others as they are."""
+    if tuple(output.shape[1:]) == shape or math.prod(output.shape[1:]) != math.prod(shape):
+        return output
+    return output.reshape(-1, *shape)
 
 
-def _softmax(scores: Tensor) -> Tensor:
-    return scores.softmax(dim=1)
-
-
-def _shares(probabilities: Tensor) -> Tensor:
-    """Of the classes alone, where there were more outputs."""
-    return probabilities / probabilities.sum(dim=1, keepdim=True)
-
-
-def _sigmoid(scores: Tensor) -> Tensor:
-    """NaN of plus infinity, as softmax has it: a sum that overflowed is no certainty."""
-    return torch.where(scores < torch.inf, scores.sigmoid(), torch.nan)
-
-
-FINISH = {("softmax", False): _softmax, ("softmax", True): _shares, ("sigmoid", False): _sigmoid, ("sigmoid", True): _same}
+def activated(scores: Tensor, activation: str, probabilities: bool) -> Tensor:
+    """Probabilities (N, K, …) of scores: by `sigmoid`, NaN of plus infinity as softmax has it, for a sum that overflowed is no
+    certainty; else by `softmax`, where they are no `probabilities` already. Of those the shares of the classes alone."""
+    if activation == "sigmoid":
+        return torch.where(scores < torch.inf, scores.sigmoid(), torch.nan)
+    return scores / scores.sum(dim=1, keepdim=True) if probabilities else scores.softmax(dim=1)
 
 
 def _recorder(activations: dict[str, np.ndarray], name: str) -> Any:

@@ -30,7 +30,7 @@ from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
 from digits.engines.pytorch.losses import Loss, own_metrics, totals_of
 from digits.engines.pytorch.modes import evaluating
 from digits.engines.pytorch.origin import origin_in, spoilt_in
-from digits.engines.pytorch.predictor import finish_outputs, judged
+from digits.engines.pytorch.predictor import finish_outputs, judged, pictured
 from digits.engines.pytorch.random_state import kept_random_state, random_state, restore_random_state
 from digits.engines.pytorch.weights import pack
 from digits.engines.pytorch.window import Window, detached
@@ -39,7 +39,13 @@ from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.loss_watch import Divergence, LossWatch
 from digits.engines.training.origin import Origin, Spoilt
-from digits.engines.training.preprocessing import beside_features, in_stored_units, in_units_of_loss, learns_its_input
+from digits.engines.training.preprocessing import (
+    beside_features,
+    gives_pictures,
+    in_stored_units,
+    in_units_of_loss,
+    learns_its_input,
+)
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
@@ -242,7 +248,8 @@ class TorchStep(TrainingStep):
     def _update_metrics(self, metrics: list[Metric], output: Tensor, y: Tensor, features: np.ndarray) -> None:
         if not metrics:
             return
-        made = judged(output, self.task, self.labels, self.network.probabilities).cpu().numpy()
+        output = judged(output, self.task, self.labels, self.network.probabilities)
+        made = (pictured(output, tuple(y.shape[1:])) if gives_pictures(self.task, self.labels) else output).cpu().numpy()
         truth = y.cpu().numpy()
         if self.learns_input:
             made, truth = beside_features(made, features, self.inputs.preprocessing, self.inputs.mean_image, self.scale)

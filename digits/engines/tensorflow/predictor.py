@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from digits.engines.tensorflow.build import KerasNetwork, build, forward_zeros, 
 from digits.engines.tensorflow.inputs import Inputs, centre
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.tensorflow.weights import load_into, read_metadata
-from digits.engines.training.preprocessing import Preprocessing, in_stored_units
+from digits.engines.training.preprocessing import Preprocessing, in_stored_units, picture_shape
 from digits.engines.whole_pictures import cut_back, padded
 from digits.errors import BadRequest, NetworkError, StorageError
 from digits.tasks import Labels, Task, of
@@ -137,14 +138,17 @@ def finish_outputs(
 
 
 def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool) -> dict[str, Any]:
-    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; float32 tensors in
-    Keras' layout. `probabilities` says that they are probabilities already.
+    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; a main output that
+    is a picture as such, whatever its axes; float32 tensors in Keras' layout. `probabilities` says that they are probabilities
+    already.
     """
     classes = len(labels.class_labels)
     named = {name: tf.cast(value, tf.float32) for name, value in wanted_outputs(outputs).items()}
-    if task.activation(labels):
-        finish = FINISH[task.activation(labels), probabilities]
-        named = {name: finish(value[..., :classes]) if value.ndim > 1 else value for name, value in named.items()}
+    if shape := picture_shape(task, labels, preprocessing):
+        main = main_output(named)
+        named = {name: pictured(value, (*shape[1:], shape[0])) if value is main else value for name, value in named.items()}
+    if kind := task.activation(labels):
+        named |= {n: activated(value[..., :classes], kind, probabilities) for n, value in named.items() if value.ndim > 1}
     elif preprocessing.label_scale != 1.0:
         named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named
@@ -171,25 +175,24 @@ def judged(output: Any, task: Task, labels: Labels, probabilities: bool) -> Any:
         return tf.where(tf.reduce_all(scores < np.inf, axis=-1), tf.argmax(scores, axis=-1), NO_CLASS)
     if activation == "softmax":
         return class_scores(output, classes, probabilities)  # (N, K), logarithms
-    return FINISH[activation, probabilities](output[:, :classes])  # (N, K) in [0, 1]
+    return activated(output[:, :classes], activation, probabilities)  # (N, K) in [0, 1]
 
 
-def _shares(probabilities: Any) -> Any:
-    """Of the classes alone, where there were more outputs."""
-    return probabilities / tf.reduce_sum(probabilities, axis=-1, keepdims=True)
+def pictured(output: Any, shape: tuple[Any, ...]) -> Any:
+    """An output (N, …) of as many numbers as a picture of `shape` (H, W, C) as such pictures (N, H, W, C); others as they are,
+    and where sizes are not known yet."""
+    own = tuple(output.shape[1:]) if output.shape.rank else (None,)
+    if own == shape or None in own or None in shape or math.prod(own) != math.prod(shape):
+        return output
+    return tf.reshape(output, (-1, *shape))
 
 
-def _sigmoid(scores: Any) -> Any:
-    """NaN of plus infinity, as softmax has it: a sum that overflowed is no certainty."""
-    return tf.where(scores < np.inf, tf.math.sigmoid(scores), np.nan)
-
-
-FINISH = {
-    ("softmax", False): tf.nn.softmax,
-    ("softmax", True): _shares,
-    ("sigmoid", False): _sigmoid,
-    ("sigmoid", True): tf.identity,
-}
+def activated(scores: Any, activation: str, probabilities: bool) -> Any:
+    """Probabilities (N, …, K) of scores: by `sigmoid`, NaN of plus infinity as softmax has it, for a sum that overflowed is no
+    certainty; else by `softmax`, where they are no `probabilities` already. Of those the shares of the classes alone."""
+    if activation == "sigmoid":
+        return tf.where(scores < np.inf, tf.math.sigmoid(scores), np.nan)
+    return scores / tf.reduce_sum(scores, axis=-1, keepdims=True) if probabilities else tf.nn.softmax(scores)
 
 
 def channels_first_array(array: np.ndarray) -> np.ndarray:

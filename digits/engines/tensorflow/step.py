@@ -7,8 +7,6 @@ and augmentation are part of the step.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,17 +23,23 @@ from digits.engines.tensorflow.gradients import Gradients, GroupGradients, inver
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss, own_metrics
 from digits.engines.tensorflow.origin import origin_in, spoilt_in
-from digits.engines.tensorflow.predictor import channels_first_array, channels_last_array, finish_outputs, judged
-from digits.engines.tensorflow.random_state import random_state, restore_random_state
+from digits.engines.tensorflow.predictor import channels_first_array, channels_last_array, finish_outputs, judged, pictured
 from digits.engines.tensorflow.start import keras, tf
-from digits.engines.tensorflow.step_values import as_float, samples_of, stacked, totals_by_name, totals_of, weighed
+from digits.engines.tensorflow.step_state import put_back, remembered, restore_state, state_bytes
+from digits.engines.tensorflow.step_values import as_float, samples_of, stacked, totals_by_name, totals_of
 from digits.engines.tensorflow.weights import pack
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
 from digits.engines.training.loss_watch import Divergence, LossWatch
 from digits.engines.training.origin import Origin, Spoilt
-from digits.engines.training.preprocessing import beside_features, in_stored_units, in_units_of_loss, learns_its_input
+from digits.engines.training.preprocessing import (
+    beside_features,
+    gives_pictures,
+    in_stored_units,
+    in_units_of_loss,
+    learns_its_input,
+)
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
 from digits.engines.training.totals import LossValue, Totals, one_part, value_of
@@ -324,6 +328,7 @@ class TensorflowStep(TrainingStep):
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, as_float(outputs), y, self.task.ignored_index(self.labels))
         output = judged(tf.cast(scored_output(outputs), tf.float32), self.task, self.labels, self.network.probabilities)
+        output = pictured(output, tuple(y.shape[1:])) if gives_pictures(self.task, self.labels) else output
         return {name: stacked(value.parts) for name, value in values.items()}, output, y
 
     def _metrics(self) -> list[Metric]:
@@ -356,37 +361,18 @@ class TensorflowStep(TrainingStep):
         return pack(self.model, {**metadata, PROBABILITIES: self.network.probabilities}, self.inputs.mean_image)
 
     def state(self, loop: dict[str, Any]) -> bytes:
-        words, arrays = random_state()
-        arrays |= {f"variable{i}": variable.numpy() for i, variable in enumerate(self._state_variables())}
-        arrays |= {f"pending{i}": values.numpy() for i, values in enumerate(self.pending)}
-        rest = {"loop": loop, "names": self.names, "pending": len(self.pending), "random": words}
-        arrays["rest"] = np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        return buffer.getvalue()
+        return state_bytes(self._state_variables(), self.names, self.pending, loop)
 
     def load_state(self, path: Path) -> dict[str, Any]:
-        with np.load(path, allow_pickle=False) as arrays:
-            rest = json.loads(arrays["rest"].tobytes())
-            for i, variable in enumerate(self._state_variables()):
-                variable.assign(arrays[f"variable{i}"])
-            self.names = tuple(rest["names"])
-            samples = rest.get("samples")  # checkpoints of earlier versions have means and the number of samples of each step
-            found = [arrays[f"pending{i}"] for i in range(rest["pending"] if samples is None else len(samples))]
-            if samples is not None:
-                found = [weighed(values, self.names, n) for values, n in zip(found, samples, strict=True)]
-            self.pending = [tf.constant(values) for values in found]
-            restore_random_state(rest["random"], arrays["numpy"])
-        return rest["loop"]
+        loop, self.names, self.pending = restore_state(path, self._state_variables())
+        return loop
 
     def remember(self) -> Any:
-        return random_state(), [tf.identity(v.value) for v in self.model.non_trainable_variables], list(self.pending)
+        return remembered(self.model.non_trainable_variables), list(self.pending)
 
     def recall(self, state: Any) -> None:
-        (words, arrays), values, self.pending = state
-        restore_random_state(words, arrays["numpy"])
-        for variable, value in zip(self.model.non_trainable_variables, values, strict=True):
-            variable.assign(value)
+        kept, self.pending = state
+        put_back(kept, self.model.non_trainable_variables)
 
     def _state_variables(self) -> list[Any]:
         """Weights, statistics, the counters of random layers and the optimizer's own numbers, in a fixed order."""

@@ -17,6 +17,7 @@ from digits.domain.training import Augmentation, TrainingSpec
 from digits.engines.base import Records
 from digits.engines.whole_pictures import stride_of
 from digits.tasks import Labels, Task, of
+from digits.tasks.base import PICTURES
 from digits.utils.resizing import centre_part
 
 MEAN_SAMPLES = 10_000  # of larger sets the mean picture is taken of so many, evenly spaced
@@ -123,6 +124,21 @@ def _label_scale(spec: TrainingSpec, meta: RecordMeta) -> float:
     return of(spec.task, labels).label_scale(labels)
 
 
+def gives_pictures(task: Task, labels: Labels) -> bool:
+    """Whether outputs are pictures: one of as many numbers as a picture is one too, whatever its axes, as losses compare it."""
+    return task.output_kind == PICTURES and task.fits(labels)
+
+
+def picture_shape(task: Task, labels: Labels, preprocessing: Preprocessing) -> tuple[int, ...] | None:
+    """(C, H, W) of the pictures that a network gives; None where it gives none, or of several sizes."""
+    if not gives_pictures(task, labels):
+        return None
+    if not task.has_labels(labels):
+        return preprocessing.input_shape
+    follows = labels.shape is not None and task.follows_picture(labels)
+    return (labels.shape[0], *preprocessing.input_shape[1:]) if follows and labels.shape else labels.shape
+
+
 def in_stored_units(
     outputs: Mapping[str, np.ndarray], task: Task, labels: Labels, preprocessing: Preprocessing, mean_image: Any
 ) -> dict[str, np.ndarray]:
@@ -161,8 +177,7 @@ def beside_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A main output (N, …) of a network that learnt the picture itself, and the pictures (N, C, H, W) of any type that it was
     given, as metrics take them: float32, in stored units, divided by `scale`."""
-    made = output.reshape(features.shape) if output.size == features.size else output
-    return _restored(made, preprocessing, mean_image) / np.float32(scale), features.astype(np.float32) / np.float32(scale)
+    return _restored(output, preprocessing, mean_image) / np.float32(scale), features.astype(np.float32) / np.float32(scale)
 
 
 def _restored(value: np.ndarray, preprocessing: Preprocessing, mean_image: Any) -> np.ndarray:

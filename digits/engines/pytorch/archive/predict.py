@@ -19,7 +19,19 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # however this file is started, its neighbour is found
 
-from predicting import cut_back, finish, padded, parser_of, read_feature, report  # noqa: E402
+from predicting import (  # noqa: E402
+    cut_back,
+    finish,
+    in_stored_units,
+    main_name,
+    mean_for,
+    middle,
+    padded,
+    parser_of,
+    pictured,
+    read_feature,
+    report,
+)
 
 DTYPES = {
     "F64": torch.float64,
@@ -58,6 +70,7 @@ def load_model(device="cpu"):
     meta = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
     tensors = read_safetensors(HERE / info["snapshot file"])
     mean_image = tensors.pop(MEAN_TENSOR, None)
+    mean_image = None if mean_image is None else mean_image.numpy()
     spec = importlib.util.spec_from_file_location("network", HERE / "network.py")
     network = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(network)
@@ -81,11 +94,6 @@ def load_model(device="cpu"):
 # -- from a feature to outputs ----------------------------------------------------------------------------------------
 
 
-def middle(x, height, width):
-    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
-    return x[..., top : top + height, left : left + width]
-
-
 def prepare(feature, meta, mean_image):
     """(C, H, W) to what the network sees, float32 (1, C, h, w): middle cut out, mean taken off, scaled."""
     how = meta["preparation"]
@@ -93,12 +101,9 @@ def prepare(feature, meta, mean_image):
     height, width = meta["input_shape"][1:]
     if tuple(feature.shape) == tuple(meta["stored_shape"]) and (height, width) != tuple(feature.shape[1:]):
         x = middle(x, height, width)
-    if how["mean_kind"] != "none":
-        fits = mean_image is not None and mean_image.shape[-2] >= x.shape[-2] and mean_image.shape[-1] >= x.shape[-1]
-        if how["mean_kind"] == "image" and fits:
-            x = x - middle(mean_image, x.shape[-2], x.shape[-1])
-        else:
-            x = x - torch.tensor(how["pixel_mean"]).reshape(-1, 1, 1)
+    mean = mean_for(x.shape[2:], meta, mean_image)
+    if mean is not None:
+        x = x - torch.from_numpy(np.ascontiguousarray(mean))
     if how["std"] != 1.0:
         x = x * (1.0 / how["std"])
     if how.get("whitening"):
@@ -119,8 +124,10 @@ def predict(path, module, meta, mean_image, device="cpu"):
         found = {f"output{place or ''}": value for place, value in enumerate(found)}
     elif not isinstance(found, dict):
         found = {"output": found}
-    values = {name: cut_back(value[0].float().cpu().numpy(), feature, seen) for name, value in found.items()}
-    return {name: finish(value, meta) for name, value in values.items()}
+    values = {name: value[0].float().cpu().numpy() for name, value in found.items()}
+    values[main_name(values)] = pictured(values[main_name(values)], meta)
+    finished = {name: in_stored_units(finish(value, meta), meta, mean_image) for name, value in values.items()}
+    return {name: cut_back(value, feature, seen) for name, value in finished.items()}
 
 
 def boxes_of(found, feature, meta):

@@ -24,7 +24,19 @@ import tensorflow as tf
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # however this file is started, its neighbour is found
 
-from predicting import cut_back, finish, padded, parser_of, read_feature, report  # noqa: E402
+from predicting import (  # noqa: E402
+    cut_back,
+    finish,
+    in_stored_units,
+    main_name,
+    mean_for,
+    middle,
+    padded,
+    parser_of,
+    pictured,
+    read_feature,
+    report,
+)
 
 MEAN_IMAGE = "digits_mean.npy"
 AUXILIARY = "auxiliary"  # outputs whose names begin so served the loss only
@@ -81,11 +93,6 @@ def build_network(meta, height, width):
 # -- from a feature to outputs ----------------------------------------------------------------------------------------
 
 
-def middle(x, height, width):
-    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
-    return x[..., top : top + height, left : left + width]
-
-
 def prepare(feature, meta, mean_image):
     """(C, H, W) to what the network sees, float32 (1, h, w, C): middle cut out, mean taken off, scaled."""
     how = meta["preparation"]
@@ -93,12 +100,9 @@ def prepare(feature, meta, mean_image):
     if tuple(feature.shape) == tuple(meta["stored_shape"]) and (height, width) != tuple(feature.shape[1:]):
         feature = middle(feature, height, width)
     x = feature.astype(np.float32)
-    if how["mean_kind"] != "none":
-        fits = mean_image is not None and mean_image.shape[-2] >= x.shape[-2] and mean_image.shape[-1] >= x.shape[-1]
-        if how["mean_kind"] == "image" and fits:
-            x = x - middle(mean_image, x.shape[-2], x.shape[-1])
-        else:
-            x = x - np.array(how["pixel_mean"], np.float32).reshape(-1, 1, 1)
+    mean = mean_for(x.shape[1:], meta, mean_image)
+    if mean is not None:
+        x = x - mean
     if how["std"] != 1.0:
         x = x * np.float32(1.0 / how["std"])
     if how.get("whitening"):
@@ -118,7 +122,9 @@ def predict(path, network_for, meta, mean_image):
         found = {"output": found}
     values = {name: tf.cast(value, tf.float32)[0].numpy() for name, value in found.items() if not name.startswith(AUXILIARY)}
     first = {name: value.transpose(2, 0, 1) if value.ndim == 3 else value for name, value in values.items()}
-    return {name: finish(cut_back(value, feature, seen), meta) for name, value in first.items()}
+    first[main_name(first)] = pictured(first[main_name(first)], meta, channels_last=True)
+    finished = {name: in_stored_units(finish(value, meta), meta, mean_image) for name, value in first.items()}
+    return {name: cut_back(value, feature, seen) for name, value in finished.items()}
 
 
 def main():

@@ -160,11 +160,14 @@ def read_values(path, meta):
     said = how.get("dtype", "8-bit")
     dtype = np.dtype(meta["preparation"]["dtype"] if said == "8-bit" else said)
     array = load_values(path)
-    floats = array.dtype.kind == dtype.kind == "f" and dtype.itemsize >= 4
-    if "dtype" not in how and (floats or np.can_cast(array.dtype, dtype)):
-        array = array.astype(dtype)
     if array.dtype != dtype:
-        sys.exit(f"{path} holds {array.dtype} values, the network was trained on {dtype}. Convert it; a .npy is read as it is.")
+        floats = array.dtype.kind == dtype.kind == "f" and dtype.itemsize >= 4
+        if not floats and not np.can_cast(array.dtype, dtype, "safe"):
+            sys.exit(
+                f"{path} holds {array.dtype} values, the network was trained on {dtype}. Convert it; a .npy is read as it is."
+            )
+        print(f"{path} holds {array.dtype} values, taken as {dtype} without scaling them.", file=sys.stderr)
+        array = array.astype(dtype)
     array = with_channels(array if array.ndim == 3 else array[:, :, np.newaxis], channels, path)
     if any(how.get("padding") or ()):
         array = pad_values(array, *how["padding"])
@@ -346,9 +349,58 @@ def finish(values, meta):
     return values * np.float32(meta["preparation"].get("label_scale", 1.0))
 
 
+def pictured(values, meta, channels_last=False):
+    """A main output of as many numbers as the pictures that the network learnt as such a picture (C, H, W)."""
+    shape = tuple(meta.get("label_shape") or ())
+    is_picture = meta["task"] == "processing" and len(shape) == 3 and values.size == np.prod(shape)
+    if not is_picture or values.shape == shape:
+        return values
+    return values.reshape(*shape[1:], shape[0]).transpose(2, 0, 1) if channels_last else values.reshape(shape)
+
+
+def learns_its_input(meta):
+    """Whether the network learnt the prepared picture itself, which can be brought back to stored units."""
+    return meta["task"] == "processing" and meta.get("label_kind") == "none" and not meta["preparation"].get("whitening")
+
+
+def in_stored_units(values, meta, mean_image):
+    """Pictures (C, H, W) of a network that learnt the picture itself, in the units of the data set; other outputs as they are."""
+    if not learns_its_input(meta) or values.ndim != 3 or values.shape[0] != meta["stored_shape"][0]:
+        return values
+    scaled = values * np.float32(meta["preparation"]["std"])
+    mean = mean_for(values.shape[1:], meta, mean_image)
+    return scaled if mean is None else scaled + mean
+
+
+def mean_for(size, meta, mean_image):
+    """What is taken off pictures of a size (H, W): the middle (C, H, W) of the mean picture (None: there is none), a number per
+    channel (C, 1, 1), or None for nothing."""
+    how = meta["preparation"]
+    if how["mean_kind"] == "none":
+        return None
+    if (
+        how["mean_kind"] == "image"
+        and mean_image is not None
+        and all(a >= b for a, b in zip(mean_image.shape[-2:], size, strict=True))
+    ):
+        return middle(mean_image, *size)
+    return np.array(how["pixel_mean"], np.float32).reshape(-1, 1, 1)
+
+
+def middle(x, height, width):
+    """The middle (…, height, width) of an array (…, H, W)."""
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width]
+
+
+def main_name(outputs):
+    """The name of the output that answers: `output`, else the first."""
+    return "output" if "output" in outputs else next(iter(outputs))
+
+
 def main_output(outputs):
-    """The one named `output`, else the first."""
-    return outputs["output"] if "output" in outputs else next(iter(outputs.values()))
+    """The output that answers."""
+    return outputs[main_name(outputs)]
 
 
 def as_json(outputs, meta):
@@ -438,7 +490,8 @@ def picture_of(values, meta, origin):
     if values.shape[0] not in (1, 3) or min(values.shape[1:]) < 2:
         return None
     values = np.nan_to_num(values_in_picture(values, origin, meta) if meta["task"] == "processing" else values)
-    if meta["preparation"].get("label_scale", 1.0) == 1.0:
+    eight_bits = learns_its_input(meta) and meta["preparation"].get("dtype", "uint8") == "uint8"
+    if meta["preparation"].get("label_scale", 1.0) == 1.0 and not eight_bits:
         values = (values - values.min()) * (255 / max(float(np.ptp(values)), 1e-12))
     pixels = values.clip(0, 255).round().astype(np.uint8)
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
