@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 BATCH_SIZE = 64
+ONE_SIZE = True  # it is built for pictures of one size
 
 
 def build_network(context):

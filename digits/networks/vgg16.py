@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 BATCH_SIZE = 32
+ONE_SIZE = True  # it is built for pictures of one size
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 

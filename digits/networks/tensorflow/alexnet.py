@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 BATCH_SIZE = 128
+ONE_SIZE = True  # it is built for pictures of one size
 
 
 def pool(x):

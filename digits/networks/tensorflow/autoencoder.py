@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 BATCH_SIZE = 32
+ONE_SIZE = True  # it is built for pictures of one size
 WIDTH = 16
 CODE = 8  # channels of the middle, at a quarter of the width and height
 

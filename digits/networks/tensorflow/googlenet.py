@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 BATCH_SIZE = 32
+ONE_SIZE = True  # it is built for pictures of one size
 AUXILIARY_WEIGHT = 0.3
 
 

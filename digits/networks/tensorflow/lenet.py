@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 BATCH_SIZE = 64
+ONE_SIZE = True  # it is built for pictures of one size
 
 
 def build_network(context):

@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 BATCH_SIZE = 64
+ONE_SIZE = True  # it is built for pictures of one size
 MARGIN = 1.0  # pictures of different classes are pushed apart to this distance
 
 

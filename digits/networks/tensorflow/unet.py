@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 BATCH_SIZE = 8
+ONE_SIZE = True  # it is built for pictures of one size
 WIDTH = 16  # channels of the first level; doubled at each of the next
 DEPTH = 3
 

@@ -16,6 +16,7 @@ from digits.utils.constants import DEFAULT_BATCH_SIZE
 
 MAX_SWEEP = 200
 OWN_BATCH_SIZE = re.compile(r"^BATCH_SIZE\s*=\s*(\d+)", re.MULTILINE)  # in a network text
+BUILT_FOR_ONE_SIZE = re.compile(r"^ONE_SIZE\s*=\s*True\b", re.MULTILINE)
 Errors = dict[str, list[str]]
 
 
@@ -70,11 +71,14 @@ def _check_options(form: ModelForm, task: str, info: DatasetInfo | None) -> Erro
 
 
 def check_sizes(form: ModelForm, text: str, info: DatasetInfo | None) -> Errors:
-    """Pictures of several sizes make batches only as crops of one size."""
+    """Pictures of several sizes make batches only as crops of one size, and so they come to a network that says it needs one."""
     if info is None or info.feature_shape is not None or form.crop_size:
         return {}
     own = OWN_BATCH_SIZE.search(text)
     largest = max(form.batch_size or [int(own[1]) if own else DEFAULT_BATCH_SIZE])
+    if BUILT_FOR_ONE_SIZE.search(text):
+        advice = "give a crop size, or choose a network that takes any size"
+        return {"crop_size": [f"The pictures have several sizes, and this network is built for one: {advice}."]}
     if largest == 1:
         return {}
     wanted = f"a batch of {largest}" + ("" if form.batch_size else " (the network's own)")

@@ -172,6 +172,18 @@ def test_pictures_of_several_sizes_need_a_crop_or_a_batch_size_of_one(sent: dict
     assert said in "".join(found.get("crop_size", []))
 
 
+@pytest.mark.parametrize("name", ["unet", "autoencoder"])
+@pytest.mark.parametrize("sent", [{"batch_size": "1"}, {"batch_size": "2"}, {"batch_size": "1", "crop_size": "16"}])
+def test_a_network_that_is_built_for_one_size_needs_a_crop_whatever_the_batch(name: str, sent: dict[str, str]) -> None:
+    form = parse(ModelForm, {"model_name": "m", "dataset": "d", **sent})
+    info = DatasetInfo("processing", (), {}, None, ((40, 30, 5), (64, 20, 1)), extra={"keep_size": True})
+    found = check_sizes(form, catalog.network_text(name, "tensorflow"), info)
+    assert bool(found) == ("crop_size" not in sent)
+    assert check_sizes(form, catalog.network_text(name, "pytorch"), info).keys() == (
+        {"crop_size"} if sent == {"batch_size": "2"} else set()
+    )
+
+
 def test_names_with_markup_and_emoji_are_kept_as_they_are(make: Make) -> None:
     assert make(model_name="<script>alert(1)</script> 🐟")[0].name == "<script>alert(1)</script> 🐟"
 
