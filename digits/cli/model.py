@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from digits.cli.many import add_delete, stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
-from digits.errors import BadRequest, DigitsError
+from digits.errors import BadRequest, DigitsError, NotFound
 from digits.frameworks import DEFAULT
+from digits.networks import catalog
 from digits.service import Service
 from digits.service.models import archives, exports
 from digits.service.models.choices import proposed, recommended_values
@@ -83,14 +85,18 @@ def train(
     """
     with open_service(jobs_dir) as service:
         source = find_job(service, dataset, Kind.DATASET)
-        if not (network or network_file or previous):
+        pretrained = fields.pop("pretrained_networks", "")
+        if not (network or network_file or previous or pretrained):
             network = _proposed(service, source, fields.get("framework") or DEFAULT)
+        _check_weights(fields, network, network_file)
         values = {
-            **_network(service, network, network_file, previous, previous_snapshot),
+            **_network(service, network, network_file, previous, previous_snapshot, pretrained),
             **absolute_paths(ModelForm, fields),
             "dataset": source.id,
         }
-        values.setdefault("model_name", f"{source.name} {network or (network_file and network_file.stem) or previous}")
+        values.setdefault(
+            "model_name", f"{source.name} {network or (network_file and network_file.stem) or previous or pretrained}"
+        )
         jobs = create_models(service, tasks.recorded(source.task).area, values, owner)
         done = no_wait or follow(service, [job.id for job in jobs], quiet=as_json)
         if as_json:
@@ -196,18 +202,41 @@ model.add_command(check)
 model.add_command(metrics)
 
 
-def _network(service: Service, network: str, file: Path | None, previous: str, epoch: str) -> dict[str, Any]:
+def _network(service: Service, network: str, file: Path | None, previous: str, epoch: str, pretrained: str) -> dict[str, Any]:
+    """The fields of the form that say which network and which first weights."""
     if epoch and not previous:
         raise BadRequest("--previous-snapshot is of the model that --previous names.", advice="Give --previous too.")
-    if sum(map(bool, (network, file, previous))) > 1:
-        raise BadRequest("--network, --network-file and --previous exclude each other.", advice="Give one of them.")
+    ways = {"--network": network, "--network-file": file, "--previous": previous, "--pretrained-networks": pretrained}
+    if len(given := [option for option, value in ways.items() if value]) > 1:
+        raise BadRequest(f"{' and '.join(given)} exclude each other.", advice="Give one of them.")
     if file:
         return {"method": "custom", "custom_network": file.read_text(encoding="utf-8")}
     if previous:
         job = find_job(service, previous, Kind.MODEL)
         chosen = epoch or best_snapshot(service, job).choice
         return {"method": "previous", "previous_networks": job.id, f"{job.id}-snapshot": chosen, "framework": job.framework}
+    if pretrained:
+        return _pretrained(service, pretrained)
     return {**recommended_values(network), "method": "standard", "standard_networks": network}
+
+
+def _pretrained(service: Service, name: str) -> dict[str, Any]:
+    """A network of the list with its published weights, or a model (its id or name) with its best ones."""
+    try:
+        return {**catalog.network_info(name).defaults, "method": "pretrained", "pretrained_networks": name}
+    except NotFound:
+        job = find_job(service, name, Kind.MODEL)
+        return {"method": "pretrained", "pretrained_networks": job.id, "framework": job.framework}
+
+
+def _check_weights(fields: Mapping[str, Any], network: str, file: Path | None) -> None:
+    """Raises BadRequest for weights that belong to another way to a network than the one that was chosen."""
+    if fields.get("custom_network_snapshot") and not file:
+        raise BadRequest(
+            "--custom-network-snapshot has weights for the text of --network-file.", advice="Give --network-file too."
+        )
+    if fields.get("use_pretrained_weights") and not network:
+        raise BadRequest("--use-pretrained-weights is for a network of the list.", advice="Give --network, or leave it out.")
 
 
 def _proposed(service: Service, dataset: Job, framework: str) -> str:
