@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from digits.domain.datasets import STAGES, TEST_DB
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import with_roots
+from digits.extensions.data.source import FileSource, with_roots
 from digits.ingest.encode import CheckedPair, encoded
 from digits.ingest.source import entries_of
 from digits.plugin_host import binding, rendering
@@ -52,11 +53,15 @@ class DataSourceContract:
         return app
 
     @pytest.fixture
-    def instance(self, app: Flask, values: dict[str, Any]) -> DataIngestionInterface:
-        """Made from the form, as a page makes it."""
+    def instance(self, app: Flask, values: dict[str, Any], tmp_path: Path) -> DataIngestionInterface:
+        """Made from the form, as a page makes it; a built-in source has looked at its files, as a worker lets it."""
         with binding.request_with(app, values):
             form = binding.make_form(self.source.get_id(), self.source.get_dataset_form)
-            return userdata.build(self.source, with_roots(self.source, binding.check(form, values), EVERYWHERE))
+            found = userdata.build(self.source, with_roots(self.source, binding.check(form, values), EVERYWHERE))
+        if isinstance(found, FileSource):
+            found.job_folder = tmp_path
+            found.prepare(lambda problem: None)
+        return found
 
     def test_says_who_it_is(self) -> None:
         for text in (self.source.get_id(), self.source.get_title(), self.source.get_category()):

@@ -26,7 +26,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from digits.errors import DataError
+from digits.errors import DataError, JobStopped
 from digits.extensions.data import userdata
 from digits.extensions.data.dicom import DataIngestion, pixels
 from digits.extensions.data.dicom.scan import SEGMENTATION, Slice
@@ -73,7 +73,9 @@ def write(path: Path, values: np.ndarray, patient: str = SECRET, **tags: Any) ->
 
 
 def source(folder: Path, **values: Any) -> DataIngestion:
-    return DataIngestion(**{**BASE, "dicom_folder": str(folder), "allowed_roots": EVERYWHERE, **values})
+    found = DataIngestion(**{**BASE, "dicom_folder": str(folder), "allowed_roots": EVERYWHERE, **values})
+    found.prepare(lambda problem: None)
+    return found
 
 
 def only(found: DataIngestion, stage: str = "train_db") -> Any:
@@ -198,6 +200,26 @@ def test_a_folder_without_dicom_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(DataError, match="holds no DICOM pictures"):
         source(tmp_path)
+
+
+def test_the_form_looks_at_the_first_picture_and_the_job_at_all(tmp_path: Path) -> None:
+    """However many files there are; a request to stop is heard in between."""
+    for name in ("a", "b"):
+        write(tmp_path / "dicom" / f"{name}.dcm", np.zeros((2, 2)))
+    (tmp_path / "dicom" / "a.txt").write_text("no picture")
+    (tmp_path / "masks").mkdir()
+    values = {**BASE, "labels": "masks", "dicom_folder": str(tmp_path / "dicom"), "mask_folder": str(tmp_path / "masks")}
+    made = DataIngestion(**values, allowed_roots=EVERYWHERE)
+    assert not {"slices", "size", "class_labels"} & made.userdata.keys()
+    with pytest.raises(DataError, match="None of the 2 pictures has a mask"):
+        made.prepare(lambda problem: None)
+
+    def stop() -> None:
+        raise JobStopped("enough")
+
+    made.check_stop = stop  # type: ignore[method-assign]
+    with pytest.raises(JobStopped):
+        made.prepare(lambda problem: None)
 
 
 def test_class_numbers_are_not_mixed_when_a_mask_is_resized() -> None:

@@ -7,38 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flask import Flask
 from PIL import Image
 
-from digits.extensions.data import userdata
 from digits.extensions.data.image_object_detection import DataIngestion as Detection
 from digits.extensions.data.image_processing import DataIngestion as Processing
 from digits.extensions.data.image_regression import DataIngestion as Regression
 from digits.extensions.data.image_segmentation import DataIngestion as Segmentation
-from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import FileSource, with_roots
-from digits.plugin_host import binding
 from digits.testing.data import DataSourceContract
-from digits.utils.confinement import EVERYWHERE
 from tests.ingest import objects
 from tests.plugin_host.test_recognise import photos
 
 
-class PreparedSource(DataSourceContract):
-    """These look at their files before they list entries."""
-
-    @pytest.fixture
-    def instance(self, app: Flask, values: dict[str, Any], tmp_path: Path) -> DataIngestionInterface:
-        with binding.request_with(app, values):
-            form = binding.make_form(self.source.get_id(), self.source.get_dataset_form)
-            source = userdata.build(self.source, with_roots(self.source, binding.check(form, values), EVERYWHERE))
-        assert isinstance(source, FileSource)
-        source.job_folder = tmp_path
-        source.prepare(lambda problem: None)
-        return source
-
-
-class TestProcessing(PreparedSource):
+class TestProcessing(DataSourceContract):
     source = Processing
 
     @pytest.fixture
@@ -48,7 +28,7 @@ class TestProcessing(PreparedSource):
         return {"feature_folder": str(tmp_path / "a"), "label_folder": str(tmp_path / "b")}
 
 
-class TestSegmentation(PreparedSource):
+class TestSegmentation(DataSourceContract):
     source = Segmentation
 
     @pytest.fixture
@@ -60,7 +40,7 @@ class TestSegmentation(PreparedSource):
         return {"feature_folder": str(tmp_path / "a"), "label_folder": str(tmp_path / "b")}
 
 
-class TestDetection(PreparedSource):
+class TestDetection(DataSourceContract):
     source = Detection
 
     @pytest.fixture
@@ -69,7 +49,7 @@ class TestDetection(PreparedSource):
         return {"train_image_folder": str(images), "train_label_folder": str(labels)}
 
 
-class TestRegression(PreparedSource):
+class TestRegression(DataSourceContract):
     source = Regression
 
     @pytest.fixture

@@ -23,6 +23,7 @@ from digits.extensions.data.source import FileSource, Options, ReportProblem, Sa
 
 LISTED_RECORDS = 1000  # of the validation split, in the form to test a model with
 LISTED_NOTES = 3  # of one mask
+FORM_SECONDS = 2.0  # of looking for a first picture when the form is sent
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class DicomOptions(Options):
 
 
 class DataIngestion(FileSource):
-    """An entry is a Slice. What was found, its problems and the split are made once and live in userdata."""
+    """An entry is a Slice. What `prepare` finds, its problems and the split live in userdata."""
 
     OPTIONS: ClassVar[type[Options]] = DicomOptions
     options: DicomOptions
@@ -55,7 +56,7 @@ class DataIngestion(FileSource):
     def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
         super().__init__(is_inference_db, **kwargs)
         if not is_inference_db and "slices" not in self.userdata:
-            self._look()
+            self._check_folder()
 
     @staticmethod
     def recognise(folder: str) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ class DataIngestion(FileSource):
     def get_inference_form(self) -> Any:
         from digits.extensions.data.dicom.forms import TestForm
 
-        return TestForm(self.userdata["slices"].get("val_db", [])[:LISTED_RECORDS])
+        return TestForm(self.userdata.get("slices", {}).get("val_db", [])[:LISTED_RECORDS])
 
     @staticmethod
     def get_inference_template(form: Any) -> tuple[str, dict[str, Any]]:
@@ -100,6 +101,8 @@ class DataIngestion(FileSource):
         return {"masks": "segmentation", "folders": "classification"}.get(self.options.labels)
 
     def prepare(self, report: ReportProblem) -> None:
+        if "slices" not in self.userdata:  # older versions looked when the form was sent
+            self._look()
         for problem in self.userdata.get("problems", ()):
             report(problem)
 
@@ -168,16 +171,23 @@ class DataIngestion(FileSource):
         mask, remarks = masks.read_mask(entry, classes)
         return pixels.resize(mask[np.newaxis], height, width, nearest=True), remarks
 
+    def _check_folder(self) -> None:
+        """Raises DataError where the folder holds no picture, as far as a short look shows; `prepare` looks at every file."""
+        folder = self.options.dicom_folder
+        if not scan.holds_pictures(Path(folder), self.confinement(), FORM_SECONDS):
+            looking.pictures(folder, "", self.confinement(), Findings(lambda problem: None))
+
     def _look(self) -> None:
         data, o = self.userdata, self.options
         problems: list[dict[str, Any]] = []
         findings = Findings(problems.append)
-        slices = looking.pictures(o.dicom_folder, o.mask_folder if o.labels == "masks" else "", self.confinement(), findings)
+        allowed, masks_in = self.confinement(), o.mask_folder if o.labels == "masks" else ""
+        slices = looking.pictures(o.dicom_folder, masks_in, allowed, findings, self.check_stop)
         data["values"] = looking.form_of(slices, bool(self._windowing()))
         slices = looking.of_one_form(slices, data["values"], findings)
         if o.labels == "masks":
             slices, classes = looking.with_masks(
-                slices, o.dicom_folder, o.mask_folder, o.class_names, self.confinement(), findings
+                slices, o.dicom_folder, o.mask_folder, o.class_names, allowed, findings, self.check_stop
             )
             data["class_labels"], data["mask_classes"] = classes.names, classes
         elif o.labels == "folders":

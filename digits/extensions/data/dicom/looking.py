@@ -3,7 +3,7 @@ what is said of everything else."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ from digits.utils.names import class_name
 from digits.utils.values import counted
 
 MOST_SIGNED = np.iinfo(np.int16).max
+CheckStop = Callable[[], None]
 
 
-def pictures(folder: str, mask_folder: str, allowed: Confinement, findings: Findings) -> list[Slice]:
+def pictures(
+    folder: str, mask_folder: str, allowed: Confinement, findings: Findings, check_stop: CheckStop = lambda: None
+) -> list[Slice]:
     """The frames of all pictures below a folder, in which masks may lie too. Raises DataError where there are none."""
-    found = find_slices(Path(folder), allowed, mask_folder)
+    found = find_slices(Path(folder), allowed, mask_folder, check_stop)
     for name, reason in found.damaged:
         findings.add("skipped", reason, name)
     if found.without_pixels:
@@ -103,7 +106,13 @@ def class_of(one: Slice) -> str:
 
 
 def with_masks(
-    slices: Sequence[Slice], root: str, folder: str, names: Sequence[str], allowed: Confinement, findings: Findings
+    slices: Sequence[Slice],
+    root: str,
+    folder: str,
+    names: Sequence[str],
+    allowed: Confinement,
+    findings: Findings,
+    check_stop: CheckStop,
 ) -> tuple[list[Slice], Classes]:
     """The pictures below `root` that have a mask in a folder, and the classes; `names` are those given. Raises
     DataError where none has."""
@@ -113,7 +122,7 @@ def with_masks(
     for name, reason in coverage.faults:
         findings.add("mask", reason, name)
     assigned = masks.assign(slices, root, found, coverage)
-    looked = survey(sorted({one.mask.path for one in assigned if one.mask and _is_picture(one.mask)}), lambda: None)
+    looked = survey(sorted({one.mask.path for one in assigned if one.mask and _is_picture(one.mask)}), check_stop)
     lossy = set(looked.lossy_files)
     assigned = [replace(one, mask=Mask(problem=LOSSY)) if one.mask and one.mask.path in lossy else one for one in assigned]
     kept = [one for one in assigned if one.mask is not None and not one.mask.problem]
@@ -126,7 +135,7 @@ def with_masks(
             f"None of the {len(slices)} pictures has a mask in {folder}.{findings.first_of(['mask', 'pair', 'skipped'])}",
             advice="Give masks the base names of the DICOM files, or name DICOM-SEG files that refer to them.",
         )
-    values, threshold = _values_in(kept, looked), threshold_of(looked.kept)
+    values, threshold = _values_in(kept, looked, check_stop), threshold_of(looked.kept)
     classes = classes_of(values, found.segmentations, names, threshold)
     if threshold and classes.values and threshold in classes.values:
         then = f"Values from {threshold} on are {classes.names[1]!r}."
@@ -150,11 +159,12 @@ def _is_picture(mask: Mask) -> bool:
     return bool(mask.path) and mask.placement is None
 
 
-def _values_in(slices: Sequence[Slice], looked: Survey) -> set[int]:
+def _values_in(slices: Sequence[Slice], looked: Survey, check_stop: CheckStop) -> set[int]:
     """All values of masks that are pictures or volumes; those that cannot be read are listed when they are encoded. Raises
     DataError where none can be."""
     found, failures = set(looked.kept.values), list(looked.errors)
     for one in slices:
+        check_stop()
         if one.mask is None or one.mask.placement is None:
             continue
         try:

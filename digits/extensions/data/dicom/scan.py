@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import secrets
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,19 +48,35 @@ class Found:
     others: Counter[str] = field(default_factory=Counter)
 
 
-def find_slices(folder: Path, allowed: Confinement, mask_folder: str = "") -> Found:
+def holds_pictures(folder: Path, allowed: Confinement, seconds: float) -> bool:
+    """Whether a DICOM picture lies below a folder; one that is not looked through in so many seconds is believed to hold some.
+    Raises Forbidden for a file that may not be read."""
+    ends = time.monotonic() + seconds
+    for path in files_below(folder, allowed):
+        with contextlib.suppress(DataError):
+            if _is_picture(read_header(path, TAGS)):
+                return True
+        if time.monotonic() > ends:
+            return True
+    return False
+
+
+def find_slices(
+    folder: Path, allowed: Confinement, mask_folder: str = "", check_stop: Callable[[], None] = lambda: None
+) -> Found:
     """Every frame of every DICOM picture below a folder (or of one file), sorted by path; links are followed. Nothing else
-    below a mask folder is counted.
+    below a mask folder is counted. `check_stop` is called for each file, and may raise.
 
     Raises Forbidden for a file that may not be read.
     """
     salt = secrets.token_bytes(16)
     found = Found()
     for path in files_below(folder, allowed):
+        check_stop()
         name = below(str(folder), path) if folder.is_dir() else Path(path).name
         try:
             header = read_header(path, TAGS)
-            if header is not None and "Rows" in header and header.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
+            if header is not None and _is_picture(header):
                 found.slices += _slices(path, name, header, salt)
             elif mask_folder and is_below(path, mask_folder):
                 continue
@@ -69,6 +87,10 @@ def find_slices(folder: Path, allowed: Confinement, mask_folder: str = "") -> Fo
         except DataError as error:
             found.damaged.append((name, str(error)))
     return found
+
+
+def _is_picture(header: pydicom.Dataset | None) -> bool:
+    return header is not None and "Rows" in header and header.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP)
 
 
 def is_below(path: str, folder: str) -> bool:
