@@ -166,3 +166,12 @@ def test_labels_beside_other_columns(tmp_path: Path) -> None:
     assert (run.info.class_labels, numbers(run)) == (("big", "red"), [[1, 0], [1, 1]])
     with pytest.raises(DataError, match="2 that may hold the labels: who, where"):
         make(tmp_path, "file,who,where", "a,x,y", value_kind="labels")
+
+
+def test_numbers_that_are_names_of_files_by_chance_are_values(tmp_path: Path) -> None:
+    """Also where a picture of the column with the name is missing, and none of the other."""
+    (tmp_path / "images").mkdir()
+    for number in range(5):
+        picture(number).save(tmp_path / "images" / f"{number}.png")
+    run = make(tmp_path, "image,x", "a.png,0", "b.png,1", "c.png,2", "missing.png,3")
+    assert numbers(run) == [[0.0], [1.0], [2.0]]

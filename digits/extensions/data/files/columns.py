@@ -128,9 +128,11 @@ def _is_unnamed(cell: str) -> bool:
 
 
 def _naming_pictures(table: PictureTable, files: FileNames) -> int:
-    """The column in which most lines name a picture; of several the one with a better known name, then the first."""
+    """The column in which most lines name a picture; of several the one with a better known name, then the first. One with a
+    known name needs no more than half of the lines: numbers may be names of files by chance, and pictures may be missing."""
     named = [plain(name) for name in table.names]
     rank = [IMAGE.index(name) if name in IMAGE else len(IMAGE) for name in named]
     looked_at = table.lines[:LOOKED_AT]
     hits = [sum(bool(files.find(table.cell(cells, place))) for _, cells in looked_at) for place in range(len(named))]
-    return min(range(len(named)), key=lambda place: (-hits[place], rank[place], place))
+    is_known = [rank[place] < len(IMAGE) and 2 * hits[place] >= len(looked_at) for place in range(len(named))]
+    return min(range(len(named)), key=lambda place: (not is_known[place], -hits[place], rank[place], place))
