@@ -14,6 +14,28 @@ FLOAT_BYTES = 4  # floating-point numbers of at least so many bytes hold what a 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow converts RGB to grey
 
 
+def becomes(dtype: np.dtype, wanted: np.dtype) -> bool:
+    """Whether values of one type keep their meaning in another: in a wider one, and in floating-point numbers of 32 bits or
+    more."""
+    floats = dtype.kind == wanted.kind == "f" and wanted.itemsize >= FLOAT_BYTES
+    return floats or bool(np.can_cast(dtype, wanted, "safe"))
+
+
+def widened(array: np.ndarray, wanted: np.dtype) -> tuple[np.ndarray, str]:
+    """A picture (any shape) in a type that holds its values, unscaled, as a data set takes one that differs from most; and what
+    was done, in words (empty: nothing). Raises LoadImageError where the type does not hold them."""
+    if array.dtype == wanted:
+        return array, ""
+    with np.errstate(over="ignore"):
+        found = array.astype(wanted) if becomes(array.dtype, wanted) else None
+    if found is None or (wanted.kind == "f" and not np.array_equal(np.isfinite(found), np.isfinite(array))):
+        raise LoadImageError(
+            f"It holds {array.dtype} values, the data set {wanted}.",
+            advice=f"Save it as {wanted} in the units of the data set: numpy.save('picture.npy', values.astype('{wanted}')).",
+        )
+    return found, f"It is of the type {array.dtype}, taken as {wanted} with its values unscaled."
+
+
 def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
     """A picture (H, W) or (H, W, C) as (H, W, channels), dtype kept; grey and RGB are converted into each other, 0 keeps what is
     there.
@@ -29,13 +51,6 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
     if found >= 3 and channels == 1 and found <= 4:
         return as_type(array[:, :, :3] @ LUMA, array.dtype)[:, :, np.newaxis]
     raise LoadImageError(f"It has {found} channels, {channels} are needed.", advice="Choose colour `as in the source`.")
-
-
-def becomes(dtype: np.dtype, wanted: np.dtype) -> bool:
-    """Whether values of one type keep their meaning in another: in a wider one, and in floating-point numbers of 32 bits or
-    more."""
-    floats = dtype.kind == wanted.kind == "f" and wanted.itemsize >= FLOAT_BYTES
-    return floats or bool(np.can_cast(dtype, wanted, "safe"))
 
 
 def groups_of_shape(arrays: Iterable[np.ndarray]) -> list[list[int]]:

@@ -36,6 +36,17 @@ NO_SAMPLE = "The source gave no sample for this entry."
 SAMPLE_ADVICE = "Give `source` and `group` as text, `original_size` as (width, height), `digest` as 16 bytes or none."
 
 
+@dataclass(frozen=True)
+class LostEntry:
+    """Stands for an entry that the source's list of them did not give."""
+
+    number: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"number {self.number}"
+
+
 @dataclass
 class EncodedChunk:
     """Records of consecutive entries, what was left out among them as (entry, reason), entries of which the source gave no
@@ -108,6 +119,8 @@ class Encoder:
             about = _About.of(sample, self.schema.plugin, text)
         except Misfit as error:
             return reason_of(error)
+        except Exception as error:  # what a source gives may fail wherever it is used
+            return f"{self.schema.plugin}, {text}: it cannot be stored ({type(error).__name__}: {error})."
         rows.features.append(feature)
         rows.encoded.append(encoded)
         rows.labels.append(label)
@@ -204,17 +217,29 @@ class _Rows:
     notes: list[tuple[str, str, str]] = field(default_factory=list)
 
 
+def entry_at(entries: Sequence[Any], number: int, plugin: str) -> Any:
+    """An entry of a source's list, which may be made as it is asked for: a `LostEntry` where that fails."""
+    try:
+        return entries[number]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the list is a plugin's own
+        return LostEntry(number, f"{plugin}: entries[{number}] failed with {type(error).__name__}: {error}")
+
+
 def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
     """What `encode_entry` gives: a pair, or a list of pairs.
 
     Raises DataError for an entry that cannot be encoded, with the traceback where the source raised something unforeseen; Misfit
     when what it gives is nothing that can be a record. Either way it is left out.
     """
+    if isinstance(entry, LostEntry):
+        raise DataError(entry.reason)
     try:
         result = source.encode_entry(entry)
-    except DataError:
+    except (DataError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # a plugin may raise anything: the entry is skipped, the reason says where
+    except BaseException as error:  # a plugin may raise anything: the entry is skipped, the reason says where
         where = "".join(traceback.format_exception(error, limit=-TRACE_FRAMES)).rstrip()
         text = f"{plugin}: encode_entry failed with {type(error).__name__}: {error}\n{where[-TRACE_TEXT:]}"
         failed = DataError("\n".join(filter(None, (text, advice_for(error)))))
@@ -241,7 +266,10 @@ def reason_of(error: DigitsError) -> str:
 
 def entry_text(entry: Any) -> str:
     """An entry as messages and keys show it: a tuple that begins with a text by that text, others by all their parts."""
-    text = entry[0] if isinstance(entry, tuple) and entry and isinstance(entry[0], str) else _readable(entry)
+    try:
+        text = entry[0] if isinstance(entry, tuple) and entry and isinstance(entry[0], str) else _readable(entry)
+    except Exception:  # an object of a plugin that cannot say what it is
+        text = f"a {type(entry).__name__}"
     return text if len(text) <= ENTRY_TEXT else text[:ENTRY_TEXT] + "…"
 
 

@@ -7,21 +7,22 @@ records; memory does not grow with the number of entries; a full disk makes the 
 from __future__ import annotations
 
 import logging
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, SplitInfo
-from digits.domain.events import Event, LogEvent, ProgressEvent, WarningEvent
+from digits.domain.events import Event, LogEvent, WarningEvent
 from digits.errors import DataError, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
 from digits.extensions.data.userdata import chance_of
 from digits.images.prepare import dtype_word
+from digits.ingest.apart import InWorker, LookingApart, can_be_sent
 from digits.ingest.encode import NO_SAMPLE, EncodedChunk
 from digits.ingest.left_out import LeftOut
 from digits.ingest.pool import EncodePool, Setup
@@ -38,6 +39,7 @@ from digits.ingest.problems import (
     ProblemLog,
     empty_shares,
 )
+from digits.ingest.progress import Progress
 from digits.ingest.record_schema import RecordSchema
 from digits.ingest.source import entries_of, kept_colours, open_source, state_of, title_of
 from digits.ingest.split_statistics import (
@@ -58,9 +60,8 @@ from digits.storage.records.reader import RecordReader, RecordWriter, remove_spl
 from digits.tasks import Labels, of
 from digits.utils.values import counted
 
-INTERVAL_SECONDS = 0.5  # between two events of progress
-WINDOW_SECONDS = 20.0  # over which the speed is taken
 LOOK_AT_PROBLEMS = "The list of problems names each with the reason."
+APART = "The worker ended while it looked at entries or encoded them: from now on other processes do, and one that ends is named."
 logger = logging.getLogger(__name__)
 
 
@@ -72,51 +73,6 @@ class IngestContext:
     should_stop: Callable[[], bool]
     retry_when_disk_full: Callable[[Callable[[], Any]], Any]
     workers: int
-
-
-class Progress:
-    """Entries done of all splits, the speed of the last seconds, and the time left as an estimate: an event at most every half
-    second. `clock` gives seconds."""
-
-    def __init__(
-        self, emit: Callable[[Event], object], total: int, unit: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._emit, self._total, self._unit, self._clock = emit, total, unit, clock
-        self.done = 0
-        self._stage = ""
-        self._marks: deque[tuple[float, int]] = deque([(clock(), 0)])
-        self._last = -INTERVAL_SECONDS
-
-    def stage(self, name: str) -> None:
-        """The next part of the work begins."""
-        self._stage = name
-        self._tell(self._clock())
-
-    def advance(self, count: int) -> None:
-        """So many more entries are in the records (or skipped)."""
-        self.done += count
-        now = self._clock()
-        if now - self._last >= INTERVAL_SECONDS or self.done >= self._total:
-            self._tell(now)
-
-    def _tell(self, now: float) -> None:
-        self._last = now
-        self._marks.append((now, self.done))
-        while len(self._marks) > 2 and now - self._marks[0][0] > WINDOW_SECONDS:
-            self._marks.popleft()
-        since, before = self._marks[0]
-        rate = (self.done - before) / (now - since) if now > since else 0.0
-        self._emit(
-            ProgressEvent(
-                fraction=min(1.0, self.done / self._total) if self._total else 0.0,
-                stage=self._stage,
-                done=self.done,
-                total=self._total,
-                unit=self._unit,
-                rate=rate,
-                eta=(self._total - self.done) / rate if rate > 0 else None,
-            )
-        )
 
 
 @dataclass
@@ -147,6 +103,7 @@ class Ingest:
         self.problems = ProblemLog(folder.problems_file)
         self._statistics: dict[str, LabelStatistics] = {}
         self._conversions = 0
+        self._in_worker = InWorker(folder)
 
     def run(self) -> DatasetInfo:
         self._remove_splits()
@@ -154,8 +111,9 @@ class Ingest:
             source = self.context.retry_when_disk_full(self._open_source)
             entries = {stage: entries_of(source, stage, self.plugin) for stage in STAGES}
             self._check_entries(entries)
-            schema = Probe(source, self.spec, self.plugin, entries).schema(self.context.should_stop)
-            splits = self._write_splits(source, schema, entries)
+            apart = self._in_worker.has_died and can_be_sent(entries)
+            schema = self._schema(source, entries, apart)
+            splits = self._write_splits(source, schema, entries, apart)
             mark = self.problems.mark()
             info = self.context.retry_when_disk_full(lambda: self._conclude(source, schema, splits, mark))
             self._tell(info)
@@ -165,6 +123,7 @@ class Ingest:
             self._remove_splits()
             raise
         finally:
+            self._in_worker.forget()
             self.problems.close()
 
     def _remove_splits(self) -> None:
@@ -189,16 +148,33 @@ class Ingest:
         for problem in empty_shares(self.spec.extension_data, {stage: len(items) for stage, items in entries.items()}):
             self._say_empty(problem["stage"], problem["reason"])
 
+    def _schema(self, source: DataIngestionInterface, entries: dict[str, Sequence[Any]], apart: bool) -> RecordSchema:
+        if not apart:
+            with self._in_worker.watched():
+                return Probe(source, self.spec, self.plugin, entries).schema(self.context.should_stop)
+        self.context.emit(LogEvent(message=APART))
+        with LookingApart(self._setup(source), self.plugin, self.context.should_stop) as looking:
+            return Probe(source, self.spec, self.plugin, entries, looking.samples).schema(self.context.should_stop)
+
+    def _setup(self, source: DataIngestionInterface) -> Setup:
+        state = state_of(source)
+        lists = not state and not isinstance(source, FileSource)
+        return Setup(self.spec.extension, self.folder.path, state=state, lists=lists)
+
     def _write_splits(
-        self, source: DataIngestionInterface, schema: RecordSchema, entries: dict[str, Sequence[Any]]
+        self, source: DataIngestionInterface, schema: RecordSchema, entries: dict[str, Sequence[Any]], apart: bool
     ) -> dict[str, tuple[SplitInfo, Sums]]:
         total = sum(len(items) for items in entries.values())
         unit = of(schema.meta.task, Labels.of_records(schema.meta)).unit
         progress = Progress(self.context.emit, total, unit)
-        setup = Setup(self.spec.extension, self.folder.path, schema, state_of(source))
+        setup = replace(self._setup(source), schema=schema)
         done: dict[str, tuple[SplitInfo, Sums]] = {}
         self._left_out = LeftOut(self.plugin, total, self.spec.max_left_out)
-        with EncodePool(setup, source, self.context.workers, entries=total, should_stop=self.context.should_stop) as pool:
+        stop = self.context.should_stop
+        with (
+            EncodePool(setup, source, self.context.workers, entries=total, should_stop=stop, apart=apart) as pool,
+            self._in_worker.watched() if pool.in_worker else nullcontext(),
+        ):
             for stage in STAGES:
                 if len(entries[stage]):
                     progress.stage(stage)

@@ -2,7 +2,8 @@
 
 Holds: only a few chunks are under way at a time, so memory does not grow with the data set; chunks grow until one takes
 about `CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one; an entry
-at which one of them dies is left out. What a chunk's features are is good only until the next chunk is asked for: they may lie
+at which one of them dies is left out. An entry that ends this process itself, where it is encoded in threads or in place, is the
+matter of `ingest.apart`. What a chunk's features are is good only until the next chunk is asked for: they may lie
 in memory that is used again.
 """
 
@@ -18,16 +19,17 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from digits.errors import JobStopped, PluginError
+from digits.domain.datasets import STAGES
+from digits.errors import DigitsError, JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.ingest.encode import EncodedChunk, Encoder, entry_text
+from digits.ingest.encode import EncodedChunk, Encoder, entry_at, entry_text
 from digits.ingest.record_schema import RecordSchema
 from digits.ingest.shared_memory import CreatedMemory, MemoryAddress, SharedMemory, attach, create
-from digits.ingest.source import load_source
+from digits.ingest.source import entries_of, load_source
 from digits.storage.records.reader import RecordChunk
 from digits.utils.processes import die_with_parent
 
@@ -38,18 +40,21 @@ AHEAD = 3  # chunks under way per process
 IN_PLACE_ENTRIES = 32  # so few are encoded faster than a process starts
 POLL_SECONDS = 0.2
 DEATHS_IN_A_ROW = 3  # entries that kill their process one after another: then it is not they that are bad
+T = TypeVar("T")
 DIED = "The process that encoded it died; worker.log may say why."
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a pool process needs to make its encoder: the extension's id, the job folder with its frozen userdata, the schema."""
+    """What a pool process needs to make its encoder: the extension's id, the job folder with its frozen userdata, the schema (a
+    process that only looks at samples needs none)."""
 
     extension: str
     folder: Path
-    schema: RecordSchema
+    schema: RecordSchema | None = None
     state: bytes = b""  # see `source.state_of`
     memory: MemoryAddress | None = None
+    lists: bool = False  # the source lists its entries there too, which may leave marks in it that `state` cannot hold
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ _memory: SharedMemory | None = None
 
 
 class EncodePool:
-    """Encodes with `workers` processes or threads, as the source wants it (`encode_mode`). Use as a context manager."""
+    """Encodes with `workers` processes or threads, as the source wants it (`encode_mode`); `apart` never in this process: where
+    the source does not want several, in one of its own. Use as a context manager."""
 
     def __init__(
         self,
@@ -86,18 +92,23 @@ class EncodePool:
         *,
         entries: int,
         should_stop: Callable[[], bool],
+        apart: bool = False,
     ) -> None:
+        assert setup.schema is not None
         self._encoder = Encoder(source, setup.schema)
         self._plugin = setup.schema.plugin
         self._should_stop = should_stop
-        self._workers = max(1, workers)
+        mode = source.encode_mode
+        self._workers = 1 if apart and mode != "processes" else max(1, workers)
         self._memory: CreatedMemory | None = None
         self._deaths = 0  # in a row
-        self._executor, self._task = self._start(setup, source.encode_mode, entries)
+        self._executor, self._task = self._start(
+            setup, "processes" if apart else mode, few=not apart and entries <= IN_PLACE_ENTRIES
+        )
         self._size = 4
 
-    def _start(self, setup: Setup, mode: str, entries: int) -> tuple[Executor | None, Callable[..., EncodedChunk]]:
-        if mode == "serial" or entries <= IN_PLACE_ENTRIES:
+    def _start(self, setup: Setup, mode: str, few: bool) -> tuple[Executor | None, Callable[..., EncodedChunk]]:
+        if mode == "serial" or few:
             return None, self._encode
         if mode == "threads":
             return ThreadPoolExecutor(self._workers, "encode"), self._encode
@@ -111,6 +122,11 @@ class EncodePool:
     def _encode(self, start: int, entries: Sequence[Any], with_picture: bool, _slot: int) -> EncodedChunk:
         return self._encoder.encode(start, entries, with_picture)
 
+    @property
+    def in_worker(self) -> bool:
+        """Whether entries are encoded in this process."""
+        return not isinstance(self._executor, ProcessPoolExecutor)
+
     def __enter__(self) -> EncodePool:
         return self
 
@@ -118,7 +134,7 @@ class EncodePool:
         if self._executor is None:
             return
         if kind is not None and isinstance(self._executor, ProcessPoolExecutor):
-            _kill_processes(self._executor)
+            kill_processes(self._executor)
         self._executor.shutdown(wait=True, cancel_futures=True)
         if self._memory is not None:
             self._memory.close()
@@ -144,6 +160,14 @@ class EncodePool:
                 yield from self._one_by_one(waiting, with_picture)
                 free += [one.slot for one in waiting]
                 waiting.clear()
+                continue
+            except DigitsError:
+                raise
+            except Exception:  # entries that cannot be sent, or more than the memory holds: each for itself
+                one = waiting.popleft()
+                for number, entry in enumerate(one.part, one.start):
+                    yield self._checked(self._alone(number, entry, with_picture, one.slot))
+                free.append(one.slot)
                 continue
             yield self._checked(chunk)
             free.append(waiting.popleft().slot)
@@ -176,17 +200,18 @@ class EncodePool:
         except BrokenProcessPool as error:
             self._deaths += 1
             if self._deaths >= DEATHS_IN_A_ROW:
-                raise PluginError(
-                    f"{self._plugin}: a process that encodes entries died; worker.log may say why.",
-                    advice="Most often the memory was too small: use fewer threads or smaller pictures. A plugin may also crash.",
-                ) from error
+                raise one_after_another(self._plugin) from error
             self._restart()
-            return EncodedChunk(RecordChunk([], []), 1, [(entry_text(entry), DIED)], lost=1)
+            return _lost(entry, DIED)
+        except DigitsError:
+            raise
+        except Exception as error:
+            return _lost(entry, f"{self._plugin}: it cannot be encoded in another process ({type(error).__name__}: {error}).")
 
     def _restart(self) -> None:
         """New processes in the place of those of which one died."""
         assert isinstance(self._executor, ProcessPoolExecutor)
-        _kill_processes(self._executor)
+        kill_processes(self._executor)
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._executor = self._processes()
 
@@ -203,7 +228,7 @@ class EncodePool:
         start = 0
         while start < len(entries):
             stop = min(start + self._size, len(entries))
-            yield start, [entries[i] for i in range(start, stop)]
+            yield start, [entry_at(entries, i, self._plugin) for i in range(start, stop)]
             start = stop
 
     def _checked(self, chunk: EncodedChunk) -> EncodedChunk:
@@ -217,20 +242,50 @@ class EncodePool:
         return chunk
 
     def _result(self, future: Future[EncodedChunk]) -> EncodedChunk:
-        while True:
-            try:
-                return future.result(timeout=POLL_SECONDS)
-            except TimeoutError:
-                if self._should_stop():
-                    raise JobStopped("Stopped while reading the data.") from None
+        return result_of(future, self._should_stop)
+
+
+def _lost(entry: Any, reason: str) -> EncodedChunk:
+    """A chunk of one entry that is left out."""
+    return EncodedChunk(RecordChunk([], []), 1, [(entry_text(entry), reason)], lost=1)
+
+
+def result_of(future: Future[T], should_stop: Callable[[], bool]) -> T:
+    """What a process made. Raises JobStopped as soon as it is requested, BrokenProcessPool where the process died."""
+    while True:
+        try:
+            return future.result(timeout=POLL_SECONDS)
+        except TimeoutError as error:
+            if future.done() and future.exception() is error:  # raised by the work itself
+                raise
+            if should_stop():
+                raise JobStopped("Stopped while reading the data.") from None
+
+
+def one_after_another(plugin: str) -> PluginError:
+    """Processes die at each entry."""
+    return PluginError(
+        f"{plugin}: a process that encodes entries died; worker.log may say why.",
+        advice="Most often the memory was too small: use fewer threads or smaller pictures. A plugin may also crash.",
+    )
+
+
+def source_in_process(setup: Setup) -> DataIngestionInterface:
+    """The source in a pool process, which dies with the worker and leaves signals to it."""
+    die_with_parent()
+    for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
+        signal.signal(number, signal.SIG_IGN)
+    source = load_source(setup.extension, setup.folder, setup.state)
+    if setup.lists:
+        for stage in STAGES:
+            entries_of(source, stage, setup.extension)
+    return source
 
 
 def _start_process(setup: Setup) -> None:
     global _encoder, _memory
-    die_with_parent()
-    for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
-        signal.signal(number, signal.SIG_IGN)
-    _encoder = Encoder(load_source(setup.extension, setup.folder, setup.state), setup.schema)
+    assert setup.schema is not None
+    _encoder = Encoder(source_in_process(setup), setup.schema)
     _memory = attach(setup.memory)
 
 
@@ -244,7 +299,7 @@ def _encode(start: int, entries: Sequence[Any], with_picture: bool, slot: int) -
     return chunk
 
 
-def _kill_processes(executor: ProcessPoolExecutor) -> None:
+def kill_processes(executor: ProcessPoolExecutor) -> None:
     """End pool processes in the middle of their work: a stopped job waits for nobody's encode_entry."""
     for process in list((executor._processes or {}).values()):
         process.kill()

@@ -6,20 +6,27 @@ A split is an LMDB of Datum records (with or without one of labels under the sam
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
-from digits.domain.events import LogEvent
-from digits.errors import DataError, JobStopped
+from digits.domain.events import LogEvent, WarningEvent
+from digits.errors import DataError, JobStopped, Misfit
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import Options
-from digits.ingest.pipeline import IngestContext, Progress
-from digits.ingest.split_statistics import numbered_classes
+from digits.images.arrays import becomes
+from digits.ingest.encode import reason_of
+from digits.ingest.left_out import LeftOut
+from digits.ingest.pipeline import IngestContext
+from digits.ingest.problems import PROBLEM_WORDS, SKIPPED, ProblemLog
+from digits.ingest.progress import Progress
+from digits.ingest.record_schema import check_finite
+from digits.ingest.split_statistics import Sums, numbered_classes
 from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.caffe_datum import Datum, DatumDatabase, parse_mean
@@ -28,46 +35,72 @@ from digits.storage.records.open import is_complete, open_records
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER, remove_split
 from digits.tasks import GENERIC, Labels, label_forms, of
+from digits.utils.values import counted
 
 EXTENSION = "prebuilt"
+PLUGIN = "The databases"  # in messages
+SAME_SHAPE = "Write them alike, or choose not to enforce the same shape."
+T = TypeVar("T")
+
+
+class Form(NamedTuple):
+    """What tells how a record is stored: shape (C, H, W) and type of its feature and, where that is an array, of its label."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    label_shape: tuple[int, ...] = ()
+    label_dtype: np.dtype | None = None
 
 
 @dataclass
 class DatabaseScan:
-    """What one pass over a pair of databases finds."""
+    """What one pass over a pair of databases finds: the key, the form and the number in each record that can be read, and sums
+    over the features of each form."""
 
     keys: list[bytes] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-    label_shapes: set[tuple[int, ...]] = field(default_factory=set)
-    dtypes: set[str] = field(default_factory=set)
-    label_dtypes: set[str] = field(default_factory=set)
-    count: int = 0
-    total: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    forms: list[Form] = field(default_factory=list)
+    sums: dict[Form, Sums] = field(default_factory=dict)
 
     def add(self, key: bytes, datum: Datum, label: np.ndarray | None) -> None:
         """Note one record: its feature (C, H, W), and its label (C, H, W) where one database holds labels as arrays."""
+        own = () if label is None else (label.shape, label.dtype)
+        form = Form(datum.array.shape, datum.array.dtype, *own)
         self.keys.append(key)
         self.labels.append(datum.label)
-        self.shapes.append(datum.array.shape)
-        self.dtypes.add(str(datum.array.dtype))
-        if label is not None:
-            self.label_shapes.add(label.shape)
-            self.label_dtypes.add(str(label.dtype))
-        values = datum.array.reshape(datum.array.shape[0], -1).astype(np.float64)
-        if not self.total.size:
-            self.total, self.squares = np.zeros(len(values)), np.zeros(len(values))
-        if len(values) == len(self.total):
-            self.total += values.sum(axis=1)
-            self.squares += (values**2).sum(axis=1)
-            self.count += values.shape[1]
+        self.forms.append(form)
+        self.sums.setdefault(form, Sums()).add(datum.array[np.newaxis], False)
+
+    def common(self, same_shape: bool) -> Form:
+        """The form of most records; shapes without `same_shape` are none: ()."""
+        counts = Counter(self.forms)
+        shape, dtype = _most(counts, lambda form: (form.shape if same_shape else (), form.dtype))
+        alike = Counter(
+            {form: n for form, n in counts.items() if form.dtype == dtype and (not same_shape or form.shape == shape)}
+        )
+        label = _most(alike, lambda form: (form.label_shape if same_shape else (), form.label_dtype))
+        return Form(shape, dtype, *label)
+
+    def kept(self, rows: Sequence[int]) -> DatabaseScan:
+        """Only some of the records."""
+        forms = [self.forms[row] for row in rows]
+        sums = {form: self.sums[form] for form in dict.fromkeys(forms)}
+        return DatabaseScan([self.keys[row] for row in rows], [self.labels[row] for row in rows], forms, sums)
 
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Per channel, in stored units."""
-        mean = self.total / max(self.count, 1)
-        std = np.sqrt(np.maximum(self.squares / max(self.count, 1) - mean**2, 0))
-        return tuple(mean.tolist()), tuple(std.tolist())
+        total = Sums()
+        for sums in self.sums.values():
+            total.merge(sums)
+        return total.mean_and_std()
+
+
+def _most(counts: Mapping[Form, int], part: Callable[[Form], T]) -> T:
+    """The most frequent part of the forms; of several the one that comes first."""
+    totals: Counter[T] = Counter()
+    for form, count in counts.items():
+        totals[part(form)] += count
+    return totals.most_common(1)[0][0]
 
 
 @dataclass(frozen=True)
@@ -116,19 +149,19 @@ class Databases(DataIngestionInterface):
 
 
 def ingest_prebuilt(folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> DatasetInfo:
-    """Make the splits of a job point at their databases and write `dataset.json`. Raises DataError for what cannot be used."""
-    given = DatabaseOptions.read(spec.extension_data)
+    """Make the splits of a job point at their databases and write `dataset.json`; records that cannot be used are left out by the
+    rule of every source (`ingest.left_out`). Raises DataError for what cannot be used."""
     _clear(folder)
+    problems = ProblemLog(folder.problems_file)
     try:
-        splits = {TRAIN_DB: _split(folder, TRAIN_DB, given, spec, context)}
-        if given.val_images:
-            splits[VAL_DB] = _split(folder, VAL_DB, given, spec, context)
-        info = _info(folder, splits, given, spec)
+        info = Prebuilt(folder, spec, context, problems).run()
         context.retry_when_disk_full(lambda: write_json(folder.dataset_file, info.to_json()))
         return info
     except BaseException:
         _clear(folder)
         raise
+    finally:
+        problems.close()
 
 
 def _clear(folder: JobFolder) -> None:
@@ -141,20 +174,119 @@ def _clear(folder: JobFolder) -> None:
             remove_split(path)
 
 
-def _split(folder: JobFolder, name: str, given: DatabaseOptions, spec: DatasetSpec, context: IngestContext) -> SplitInfo:
-    first = name == TRAIN_DB
-    images, labels = (given.train_images, given.train_labels) if first else (given.val_images, given.val_labels)
-    context.emit(LogEvent(message=f"Looking through {images}."))
-    source = records_folder(Path(images))
-    ignored = given.ignore_labels
-    if source is not None:
-        os.symlink(source, folder.path / name)
-        return _own_records(name, open_records(folder.path / name), spec, ignored)
-    with DatumDatabase(Path(images)) as database:
-        scan = _scan(database, Path(labels) if labels else None, spec.force_same_shape, context)
-    meta = without_labels(_meta(scan, False)) if ignored else _meta(scan, bool(labels))
-    _write(folder.path / name, scan, meta, images, labels)
-    return SplitInfo(name, len(scan.keys), meta, bytes=tree_size(Path(images)))
+class Prebuilt:
+    """One look through the databases of a job."""
+
+    def __init__(self, folder: JobFolder, spec: DatasetSpec, context: IngestContext, problems: ProblemLog) -> None:
+        self.folder, self.spec, self.context, self.problems = folder, spec, context, problems
+        self.given = DatabaseOptions.read(spec.extension_data)
+        self.left_out = LeftOut(PLUGIN, sum(map(_records_in, filter(None, self._images()))), spec.max_left_out)
+
+    def run(self) -> DatasetInfo:
+        splits = {name: self._split(name) for name, images in zip((TRAIN_DB, VAL_DB), self._images(), strict=True) if images}
+        info = _info(self.folder, splits, self.given, self.spec)
+        for kind, words in PROBLEM_WORDS.items():
+            if count := self.problems.counts.get(kind):
+                self._warn(kind, words(count))
+        skipped = self.problems.counts.get(SKIPPED, 0)
+        if skipped:
+            self._warn(SKIPPED, f"{counted(skipped, 'record')} could not be used; left out.")
+        facts = {"problem_counts": dict(self.problems.counts), "left_out": self.problems.lost}
+        return replace(info, problems=skipped, extra=info.extra | facts)
+
+    def _images(self) -> tuple[str, str]:
+        return self.given.train_images, self.given.val_images
+
+    def _split(self, name: str) -> SplitInfo:
+        first = name == TRAIN_DB
+        images, labels = (
+            (self.given.train_images, self.given.train_labels) if first else (self.given.val_images, self.given.val_labels)
+        )
+        self.context.emit(LogEvent(message=f"Looking through {images}."))
+        source, ignored = records_folder(Path(images)), self.given.ignore_labels
+        if source is not None:
+            os.symlink(source, self.folder.path / name)
+            return _own_records(name, open_records(self.folder.path / name), self.spec, ignored)
+        labels = "" if ignored else labels
+        before = self.problems.counts.get(SKIPPED, 0)
+        scan, common = self._fitting(name, self._scan(name, Path(images), Path(labels) if labels else None))
+        meta = without_labels(_meta(scan, common, False)) if ignored else _meta(scan, common, bool(labels))
+        _write(self.folder.path / name, scan, meta, images, labels)
+        lost = self.problems.counts.get(SKIPPED, 0) - before
+        return SplitInfo(name, len(scan.keys), meta, skipped=lost, bytes=tree_size(Path(images)))
+
+    def _scan(self, stage: str, images: Path, labels: Path | None) -> DatabaseScan:
+        """Every record that can be read."""
+        scan = DatabaseScan()
+        with DatumDatabase(images) as database:
+            progress = Progress(self.context.emit, len(database), "entries")
+            label_database = DatumDatabase(labels) if labels else None
+            unused = len(label_database) - len(database) if label_database is not None else 0
+            for key in database.iterate_keys():
+                try:
+                    datum = database.get(key)
+                    label = label_database.get(key).array if label_database is not None else None
+                    for what, array in (("feature", datum.array), ("label", label)):
+                        if array is not None:
+                            check_finite(array, what, PLUGIN, str(key))
+                    scan.add(key, datum, label)
+                except (DataError, Misfit) as error:
+                    self._leave_out(stage, key, reason_of(error))
+                progress.advance(1)
+                if self.context.should_stop():
+                    raise JobStopped("Stopped while looking through a database.")
+        if not scan.keys:
+            advice = "Name an LMDB with Datum records."
+            raise DataError(f"{images} holds no records that can be used. {self.left_out.reasons()}".strip(), advice=advice)
+        if unused > 0:
+            reason = f"It has {counted(unused, 'record')} more than there are pictures; labels without a picture are not used."
+            self._add({"kind": "pair", "stage": stage, "entry": str(labels), "reason": reason})
+        return scan
+
+    def _fitting(self, stage: str, scan: DatabaseScan) -> tuple[DatabaseScan, Form]:
+        """The records of the form of most, and that form. Nothing is written, so nothing can be converted but a type as it is
+        read."""
+        common = scan.common(self.spec.force_same_shape)
+        reasons = {form: _misfit(form, common) for form in scan.sums}
+        rows = [row for row, form in enumerate(scan.forms) if not reasons[form]]
+        for key, form in zip(scan.keys, scan.forms, strict=True):
+            if reasons[form]:
+                self._leave_out(stage, key, reasons[form])
+        return scan.kept(rows), common
+
+    def _leave_out(self, stage: str, key: bytes, reason: str) -> None:
+        entry = key.decode("utf-8", "replace")
+        self._add({"kind": SKIPPED, "stage": stage, "entry": entry, "reason": reason})
+        self.left_out.add([(entry, reason)], 1)
+        self.left_out.check()
+
+    def _add(self, problem: dict[str, Any]) -> None:
+        self.context.retry_when_disk_full(lambda: self.problems.add(problem))
+
+    def _warn(self, code: str, message: str) -> None:
+        self.context.emit(WarningEvent(code=code, message=message, advice="The list of problems names each with the reason."))
+
+
+def _records_in(path: str) -> int:
+    """How many records of a database may be left out: those of an LMDB."""
+    if records_folder(Path(path)) is not None:
+        return 0
+    with DatumDatabase(Path(path)) as database:
+        return len(database)
+
+
+def _misfit(form: Form, common: Form) -> str:
+    """Why a record of one form cannot be among those of another; empty where it can."""
+    if common.shape and form.shape != common.shape:
+        return f"The shape is {form.shape}, that of most {common.shape}. {SAME_SHAPE}"
+    if not becomes(form.dtype, common.dtype):
+        return f"The type is {form.dtype}, that of most {common.dtype}. Write them alike."
+    if common.label_shape and form.label_shape != common.label_shape:
+        return f"The label has the shape {form.label_shape}, those of most {common.label_shape}. {SAME_SHAPE}"
+    own, wanted = form.label_dtype, common.label_dtype
+    if own is not None and wanted is not None and not becomes(own, wanted):
+        return f"The label has the type {own}, those of most {wanted}. Write them alike."
+    return ""
 
 
 def records_folder(path: Path) -> Path | None:
@@ -184,55 +316,32 @@ def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bo
     return SplitInfo(name, len(reader), reader.meta, class_counts=counts, bytes=tree_size(reader.path))
 
 
-def _scan(database: DatumDatabase, labels: Path | None, same_shape: bool, context: IngestContext) -> DatabaseScan:
-    scan = DatabaseScan()
-    progress = Progress(context.emit, len(database), "entries")
-    label_database = DatumDatabase(labels) if labels else None
-    if label_database is not None and len(label_database) != len(database):
-        raise DataError(
-            f"{labels} has {len(label_database)} records, {database.path} {len(database)}; both must have the same keys."
-        )
-    for key in database.iterate_keys():
-        datum = database.get(key)
-        scan.add(key, datum, label_database.get(key).array if label_database is not None else None)
-        if same_shape and datum.array.shape != scan.shapes[0]:
-            raise DataError(
-                f"Record {key!r} of {database.path} has shape {datum.array.shape}, the first has {scan.shapes[0]}.",
-                advice="Choose not to enforce the same shape, or make them equal.",
-            )
-        progress.advance(1)
-        if context.should_stop():
-            raise JobStopped("Stopped while looking through a database.")
-    if not scan.keys:
-        raise DataError(f"{database.path} holds no records.", advice="Name an LMDB with Datum records.")
-    return scan
-
-
-def _meta(scan: DatabaseScan, with_labels: bool) -> RecordMeta:
+def _meta(scan: DatabaseScan, common: Form, with_labels: bool) -> RecordMeta:
+    """What the records of a split have in common."""
     mean, std = scan.mean_and_std()
-    shapes = set(scan.shapes)
+    shapes = {form.shape for form in scan.sums}
     one = next(iter(shapes)) if len(shapes) == 1 else None
     shape = None if one is None else (int(one[0]), int(one[1]), int(one[2]))
     meta = RecordMeta(
         task=GENERIC.name,
         feature_shape=shape,
-        feature_dtype=next(iter(scan.dtypes)) if len(scan.dtypes) == 1 else "float32",
+        feature_dtype=str(common.dtype),
         feature_encoding="raw",
         mean=mean,
         std=std,
     )
     if not with_labels:
         return replace(meta, class_labels=numbered_classes(np.array(scan.labels)))
-    label_shape = next(iter(scan.label_shapes)) if len(scan.label_shapes) == 1 else None
-    dtype = next(iter(scan.label_dtypes)) if len(scan.label_dtypes) == 1 else "float32"
-    return replace(meta, **label_forms.array_fields(label_shape, dtype, shape))
+    label_shapes = {form.label_shape for form in scan.sums}
+    label_shape = next(iter(label_shapes)) if len(label_shapes) == 1 else None
+    return replace(meta, **label_forms.array_fields(label_shape, str(common.label_dtype), shape))
 
 
 def _write(split: Path, scan: DatabaseScan, meta: RecordMeta, images: str, labels: str) -> None:
     split.mkdir()
     np.save(split / KEYS_FILE, np.array(scan.keys))
     np.save(split / "labels.npy", np.array(scan.labels, np.int64))
-    np.save(split / "shapes.npy", np.array(scan.shapes, np.int32))
+    np.save(split / "shapes.npy", np.array([form.shape for form in scan.forms], np.int32))
     write_json(split / MARKER, {"meta": meta.to_json(), "shards": [], "external": {"images": images, "labels": labels}})
 
 

@@ -13,7 +13,7 @@ from digits.domain.datasets import STAGES, DatasetSpec, ignored_in
 from digits.errors import DataError, DigitsError, JobStopped, Misfit
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
-from digits.ingest.encode import entry_text, named, reason_of, samples_of
+from digits.ingest.encode import entry_at, entry_text, named, reason_of, samples_of
 from digits.ingest.left_out import LeftOut
 from digits.ingest.problems import CONVERTED, SKIPPED
 from digits.ingest.record_schema import Pair, RecordSchema, SampleFacts, infer_schema, sample_facts
@@ -29,8 +29,17 @@ Place = tuple[str, int]
 class Probe:
     """What was seen of some entries, by stage. Of a sample only what it is stays in memory, apart from the first few."""
 
-    def __init__(self, source: DataIngestionInterface, spec: DatasetSpec, plugin: str, entries: dict[str, Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        source: DataIngestionInterface,
+        spec: DatasetSpec,
+        plugin: str,
+        entries: dict[str, Sequence[Any]],
+        samples: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """`samples` gives what `samples_of` does of an entry; None: that itself, in this process."""
         self.source, self.spec, self.plugin, self.entries = source, spec, plugin, entries
+        self._samples = samples or (lambda entry: samples_of(source, entry, plugin))
         self.class_labels = class_labels_of(source)
         self.task = source.get_task() or ""
         self.same_shape = spec.force_same_shape and not (isinstance(source, FileSource) and source.keeps_sizes)
@@ -43,7 +52,7 @@ class Probe:
         looked: set[Place] = set()
         for places in self._rounds():
             for stage, row in (place for place in places if place not in looked):
-                self._look(self.entries[stage][row])
+                self._look(entry_at(self.entries[stage], row, self.plugin))
                 if should_stop():
                     raise JobStopped("Stopped while looking at the data.")
             looked.update(places)
@@ -53,7 +62,7 @@ class Probe:
             raise self._no_sample()
         schema = self._schema()
         self._check(schema)
-        return replace(schema, ignored=ignored_in(self.source.describe())) if isinstance(self.source, FileSource) else schema
+        return schema
 
     def differing(self, samples: Sequence[tuple[str, Pair]]) -> Iterator[dict[str, Any]]:
         """What would become of some samples, each with its entry, that differ from most of them: one problem each. For a look
@@ -76,7 +85,7 @@ class Probe:
                 yield {"kind": CONVERTED, "entry": entry, "reason": done}
 
     def _schema(self) -> RecordSchema:
-        return infer_schema(
+        schema = infer_schema(
             self._facts,
             self.spec,
             self.class_labels,
@@ -85,6 +94,7 @@ class Probe:
             same_shape=self.same_shape,
             are_pictures=isinstance(self.source, FileSource),
         )
+        return replace(schema, ignored=ignored_in(self.source.describe())) if isinstance(self.source, FileSource) else schema
 
     def _rounds(self) -> Iterator[list[Place]]:
         """Entries to look at: spread over all stages, more and more of them; then the first of each until one can be read."""
@@ -104,7 +114,7 @@ class Probe:
     def _look(self, entry: Any) -> None:
         text = named(entry)
         try:
-            samples = samples_of(self.source, entry, self.plugin)
+            samples = self._samples(entry)
         except (DataError, Misfit) as error:
             self._bad.append((entry_text(entry), error))
             return

@@ -17,6 +17,7 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED, DatasetSpec, RecordMeta
 from digits.errors import PluginError
+from digits.images.arrays import FLOAT_BYTES
 from digits.ingest.conversion import ArrayForm
 from digits.storage.records.codec import can_encode
 from digits.storage.records.reader import BOX_DTYPE
@@ -24,6 +25,7 @@ from digits.tasks import get, infer
 from digits.tasks.label_forms import (
     LabelFacts,
     array_of,
+    check_classes,
     facts_of,
     is_array,
     label_array,
@@ -73,7 +75,10 @@ class RecordSchema:
         done = ""
         if is_array(kind) and self.label_form is not None:
             array, done = self.label_form.converted(array, "label", self.plugin, entry)
-        return stored_label(kind, array, self.meta, self.plugin, entry), done
+        stored = stored_label(kind, array, self.meta, self.plugin, entry)
+        if is_array(kind):
+            check_classes(stored, self.meta, self.ignored, self.plugin, entry)
+        return stored, done
 
     @cached_property
     def feature_form(self) -> ArrayForm:
@@ -175,15 +180,23 @@ def feature_array(value: Any, plugin: str, entry: str) -> np.ndarray:
 
 
 def check_finite(array: np.ndarray, what: str, plugin: str, entry: str) -> None:
-    """Raises Misfit for NaN or infinity in a feature or label of any shape, or in the coordinates of boxes (n,)."""
+    """Raises Misfit for NaN or infinity in a feature or label of any shape, or in the coordinates of boxes (n,); and for values
+    beyond 32 bits, in which networks compute."""
     if array.dtype.kind not in "fV":
         return
     if array.dtype == BOX_DTYPE:
         array = np.stack([array[name] for name in ("x0", "y0", "x1", "y1")])
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        count = int(np.count_nonzero(~np.isfinite(array)))
+    if array.dtype.kind == "f" and not (sound := _sound(array)).all():
+        count = int(np.count_nonzero(~sound))
         found = f"the {what} has {counted(count, 'value')} of NaN or infinity"
+        if np.isfinite(array).all():
+            found = f"the {what} has {counted(count, 'value')} beyond the range of float32"
         raise misfit(plugin, entry, found, "Replace them, or leave the entry out.")
+
+
+def _sound(array: np.ndarray) -> np.ndarray:
+    """Which floating-point numbers (any shape) are finite with 32 bits."""
+    return np.isfinite(array) if array.dtype.itemsize <= FLOAT_BYTES else np.abs(array) <= np.finfo(np.float32).max
 
 
 def _feature_encoding(wanted: str, shape: tuple[int, ...], dtype: np.dtype, same: bool, plugin: str) -> str:

@@ -33,6 +33,7 @@ SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
 MEAN_ARRAY_FILE = "mean.npy"
 LISTED_SIZES = 1000
 COMPARED_AT_ONCE = 256  # labels of copies
+SHORT = 2  # bytes of numbers so small that a count of each is kept
 
 
 @dataclass
@@ -163,6 +164,8 @@ class LabelStatistics:
 
     def _add_map(self, label: np.ndarray, void: int) -> None:
         known = label[label >= 0] if label.dtype.kind == "i" else label.reshape(-1)
+        if known.dtype.itemsize > SHORT:  # counted up to the largest value there is
+            known = known[known < len(self.objects)].astype(np.int64)
         found = np.bincount(known, minlength=len(self.objects))[: len(self.objects)]
         if 0 <= void < len(found):
             found[void] = 0

@@ -18,8 +18,8 @@ from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource, with_roots
 from digits.images.overlay import overlay
-from digits.ingest.encode import entry_text, samples_of
-from digits.ingest.prebuilt import EXTENSION, Databases
+from digits.ingest.encode import entry_at, entry_text, samples_of
+from digits.ingest.prebuilt import EXTENSION, PLUGIN, Databases
 from digits.ingest.probe import Probe
 from digits.ingest.record_schema import feature_array
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
@@ -41,7 +41,7 @@ def preview(
     FormErrors, DataError, PluginError. What the source writes goes into a folder that is deleted again.
     """
     if extension_id == EXTENSION:
-        return _looked_at(Databases(**values), "The databases", same_shape)
+        return _looked_at(Databases(**values), PLUGIN, same_shape)
     extension = loader.get("data", extension_id)
     if checked:
         source = userdata.build(extension.cls, with_roots(extension.cls, values, roots))
@@ -98,7 +98,7 @@ def _samples(
     arrays: dict[str, Any] = {}
     pairs: list[tuple[str, Any]] = []
     for stage, row in chosen:
-        entry = entries[stage][row]
+        entry = entry_at(entries[stage], row, plugin)
         sample: dict[str, Any] = {"stage": stage, "entry": entry_text(entry)}
         try:
             found = samples_of(source, entry, plugin)

@@ -24,7 +24,7 @@ from digits.extensions.data.recognition.short import shortened
 from digits.extensions.data.recognition.sizes import with_size
 from digits.extensions.data.source import FileSource, with_roots
 from digits.extensions.loader import Extension
-from digits.ingest.encode import samples_of
+from digits.ingest.encode import entry_at, samples_of
 from digits.ingest.source import entries_of
 from digits.plugin_host import binding
 from digits.utils.time_limits import within
@@ -138,7 +138,7 @@ def _tried(source: DataIngestionInterface, folder: Path, title: str, ends: float
     reasons = []
     for row in range(min(ENCODED, len(entries))):
         try:
-            samples_of(source, entries[row], title)
+            samples_of(source, entry_at(entries, row, title), title)
             return ""
         except DigitsError as error:
             reasons.append(str(error))

@@ -25,6 +25,7 @@ from digits.tasks.multi_label import names_in
 
 SHOWN = 8  # numbers or names of a label that are put into words
 LARGEST_INDEX = 2**63 - 1
+LONGEST = 8  # bytes of a number in records
 T = TypeVar("T")
 
 
@@ -196,6 +197,17 @@ def _array(array: np.ndarray, meta: RecordMeta, plugin: str, entry: str) -> np.n
     return as_dtype(array, np.dtype(meta.label_dtype), "label", plugin, entry)
 
 
+def check_classes(array: np.ndarray, meta: RecordMeta, ignored: int, plugin: str, entry: str) -> None:
+    """Raises Misfit for a map (C, H, W) with pixels of a class that does not exist; those of the value `ignored` do not count."""
+    classes = len(meta.class_labels)
+    if meta.label_kind != "map" or not classes or array.max() < classes:
+        return
+    wrong = array[(array >= classes) & (array != ignored)]
+    if len(wrong):
+        found = f"the label has {len(wrong)} pixels of classes from {wrong.min()} on, but there are {classes} class labels"
+        raise misfit(plugin, entry, found, f"Use 0 to their number less one, {ignored} for pixels that do not count.")
+
+
 def label_column(labels: list[Any], meta: RecordMeta, pictures: list[bytes]) -> Any:
     """The stored labels of some records as `RecordChunk` takes them: int64 (n,), float32 (n, K), (n, C, H, W), or lists;
     `pictures` are those that are encoded."""
@@ -298,9 +310,13 @@ def array_of(value: Any, what: str, plugin: str, entry: str) -> np.ndarray:
 
 
 def numeric(array: np.ndarray, what: str, plugin: str, entry: str) -> np.ndarray:
-    """An array (any shape) of numbers in the machine's byte order, bool as uint8. Raises Misfit for anything but numbers."""
+    """An array (any shape) of numbers in the machine's byte order, bool as uint8, more than 64 bits as 64. Raises Misfit for
+    anything but numbers."""
     if array.dtype == bool:
         return array.astype(np.uint8)
+    if array.dtype.kind == "f" and array.dtype.itemsize > LONGEST:
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64)
     if array.dtype.kind not in "uif":
         found = f"the {what} has the type {array.dtype}, not numbers"
         raise misfit(plugin, entry, found, "Return a NumPy array of numbers; rows of one length make no object array.")

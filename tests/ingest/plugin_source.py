@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import sys
@@ -52,6 +53,14 @@ CASES: dict[str, Any] = {
     "half a class": lambda x: (np.full((1, 4, 5), x, np.uint8), 0.5 if x == 3 else x % 2),
     "copies": lambda x: (np.full((1, 4, 5), x % 1000, np.uint8), int(x == 1002) or x % 2),
     "few kinds": lambda x: (np.full((1, 4, 5), x % 3, np.uint8), x % 3),
+    "dies at some": lambda x: os._exit(7) if x in (7, 14) else CASES["pair"](x),
+    "map beyond": lambda x: (
+        np.full((3, 4, 5), x, np.uint8),
+        np.full((1, 4, 5), 7 if x == 3 else 255 if x == 4 else 1, np.uint8),
+    ),
+    "map far beyond": lambda x: (np.full((3, 4, 5), x, np.uint8), np.full((1, 4, 5), 4e9 if x == 3 else 1).astype(np.uint32)),
+    "huge double": lambda x: (np.full((1, 4, 5), 1e300 if x == 3 else float(x)), x % 2),
+    "cancelled": lambda x: _raise(asyncio.CancelledError("enough")) if x == 3 else CASES["pair"](x),
     "drawn": lambda x: (np.full((1, 4, 5), x, np.float64), np.array([x > 0.5])),
     "where": lambda x: (np.full((1, 1, 1), os.getpid(), np.int64), 0),
 }
@@ -102,11 +111,36 @@ LISTS: dict[str, Any] = {
     "nothing": lambda: None,
     "leaving": lambda: sys.exit(4),
     "generator": lambda: (number for number in range(3)),
+    "lazy": lambda: Lazy(),
+    "unsendable": lambda: [number if number != 50 else Unsendable() for number in range(60)],
     "million": lambda: [str(number) for number in range(1_000_000)],
 }
 
 
-def _raise(error: Exception) -> Any:
+class Lazy:
+    """A list that is made as it is asked for."""
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, number: int) -> int:
+        return _raise(KeyError(f"no {number}")) if number in (0, 3) else number
+
+
+class Unsendable:
+    """What no other process can be given."""
+
+    def __reduce__(self) -> Any:
+        return _raise(TypeError("cannot pickle it"))
+
+    def __str__(self) -> str:
+        return _raise(ValueError("nor name it"))
+
+    def __int__(self) -> int:
+        return 50
+
+
+def _raise(error: BaseException) -> Any:
     raise error
 
 

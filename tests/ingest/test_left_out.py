@@ -15,6 +15,8 @@ from digits.domain.datasets import DatasetSpec, left_out
 from digits.domain.events import WarningEvent
 from digits.errors import DataError, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
+from digits.ingest.apart import MARKER
+from digits.ingest.pool import DIED
 from digits.ingest.probe import Probe
 from tests.ingest.making import Run, make_job, run_job
 from tests.ingest.plugin_source import COLOUR, FLOATS
@@ -94,6 +96,48 @@ def test_more_than_the_share_ends_the_job(tmp_path: Path, share: float, bad: int
         assert "8 × 9: The feature has the shape (3, 4, 6)" in caught.value.message
         assert "3 × 17 is torn." in caught.value.message
     assert "Left out at most" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("map beyond", "20 pixels of classes from 7 on, but there are 2 class labels. Use 0 to their number less one, 255 for"),
+        ("map far beyond", "20 pixels of classes from 4000000000 on"),
+        ("huge double", "20 values beyond the range of float32"),
+        ("cancelled", "CancelledError: enough"),
+    ],
+)
+def test_one_entry_beyond_what_a_record_or_a_training_takes(tmp_path: Path, case: str, words: str) -> None:
+    run = make(tmp_path, case, class_labels=["a", "b"])
+    (problem,) = [one for one in run.problems() if one["kind"] == "skipped"]
+    assert (problem["entry"], run.entries()) == ("3", {"train": 11})
+    assert words in problem["reason"]
+
+
+def test_an_entry_that_the_list_does_not_give_is_left_out(tmp_path: Path) -> None:
+    run = make(tmp_path, "lazy")
+    assert run.reader().column("key", range(10)) == [f"{number:09d}" for number in range(12) if number not in (0, 3)]
+    assert [(one["entry"], "KeyError: 'no " in one["reason"]) for one in run.problems()] == [
+        ("number 0", True),
+        ("number 3", True),
+    ]
+
+
+def test_an_entry_that_cannot_be_sent_to_another_process_is_left_out(tmp_path: Path) -> None:
+    run = make(tmp_path, "unsendable", workers=2)
+    assert run.reader().column("key", range(59)) == [f"{number:09d}" for number in range(60) if number != 50]
+    (problem,) = run.problems()
+    assert (problem["entry"], "cannot pickle it" in problem["reason"]) == ("a Unsendable", True)
+
+
+def test_after_the_worker_has_died_other_processes_look_and_encode(tmp_path: Path) -> None:
+    """The next attempt names the entries at which one ends; nothing of the death stays when it has ended."""
+    folder = make_job(tmp_path / "jobs", "test-source", {"case": "dies at some", "count": 20, "mode": "serial"})
+    (folder.path / MARKER).touch()
+    run = run_job(folder, workers=2)
+    assert [(one["entry"], one["reason"]) for one in run.problems()] == [("7", DIED), ("14", DIED)]
+    assert run.reader().column("key", range(18)) == [f"{number:09d}" for number in range(20) if number not in (7, 14)]
+    assert not (folder.path / MARKER).exists()
 
 
 def test_what_the_source_skips_is_not_missing(tmp_path: Path) -> None:

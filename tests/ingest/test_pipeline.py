@@ -77,6 +77,19 @@ def test_abort_leaves_nothing_that_looks_whole(tmp_path: Path, plugin_site: Path
     assert not (folder.path / "train_db").exists()
 
 
+def test_an_entry_that_ends_the_worker_is_named_by_the_next_attempt(tmp_path: Path, plugin_site: Path) -> None:
+    """One that is encoded in a thread of the worker; the supervisor starts such a job again."""
+    folder = make_job(tmp_path / "jobs", "test-source", {"case": "dies at some", "count": 40, "mode": "threads"})
+    with worker(folder, plugin_site) as process:
+        assert process.wait(PATIENCE_SECONDS) == 7
+    with worker(folder, plugin_site, attempt=2) as process:
+        assert process.wait(PATIENCE_SECONDS) == 0
+    reader = open_records(folder.path / "train_db")
+    assert reader.column("key", range(len(reader))) == [f"{i:09d}" for i in range(40) if i not in (7, 14)]
+    problems = [json.loads(line)["entry"] for line in folder.problems_file.read_text().splitlines()]
+    assert problems == ["7", "14"]
+
+
 def test_a_killed_job_starts_again_without_doubles(tmp_path: Path, plugin_site: Path) -> None:
     folder = make_job(tmp_path / "jobs", "test-source", {"case": "slow, some bad", "count": 120, "val_count": 30})
     with worker(folder, plugin_site) as process:

@@ -10,7 +10,17 @@ from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import Resources
 from digits.errors import FormErrors
 from digits.service import Service
-from digits.service.datasets.source import Errors, FormPage, Made, Source, roots, unknown_task
+from digits.service.datasets.source import (
+    LEFT_OUT_HELP,
+    LEFT_OUT_TITLE,
+    Errors,
+    FormPage,
+    Made,
+    Source,
+    max_left_out,
+    roots,
+    unknown_task,
+)
 from digits.service.files.confine import readable_file, readable_folder
 from digits.service.forms import BoundForm, FormModel, option, parse
 from digits.storage.folders import JobFolder
@@ -44,8 +54,9 @@ class PrebuiltForm(FormModel):
         "A network then learns to give back the picture itself, as auto-encoders do; numbers inside the records do not count.",
     )
     force_same_shape: int = option(
-        1, "Enforce same shape", "Refuse records of another shape than the first.", choices={"1": "Yes", "0": "No"}
+        1, "Enforce same shape", "Leave out records of another shape than most.", choices={"1": "Yes", "0": "No"}
     )
+    max_left_out: int | None = option(None, LEFT_OUT_TITLE, LEFT_OUT_HELP, ge=0, le=100, advanced=True)
 
 
 class DatabaseSource(Source):
@@ -83,6 +94,7 @@ class DatabaseSource(Source):
             extension_data={**_paths(service, form), "ignore_labels": form.prebuilt_ignore_labels},
             feature_encoding="none",
             force_same_shape=bool(form.force_same_shape),
+            max_left_out=max_left_out(service, form.max_left_out),
         )
 
 

@@ -55,8 +55,8 @@ class LmdbRecordReader(RecordReader):
         return np.stack([self.feature(int(row)) for row in np.asarray(indices, np.int64)])
 
     def feature(self, index: int) -> np.ndarray:
-        """As `RecordReader.feature`: (C, H, W), RGB."""
-        return np.ascontiguousarray(self._images.get(self._key(index)).array)
+        """As `RecordReader.feature`: (C, H, W), RGB, of the type of most."""
+        return np.ascontiguousarray(self._images.get(self._key(index)).array, np.dtype(self.meta.feature_dtype))
 
     def encoded(self, index: int) -> bytes | None:
         return None
@@ -67,7 +67,8 @@ class LmdbRecordReader(RecordReader):
             return None
         if self._label_database is None:
             return self._scalars[rows]
-        found = [self._label_database.get(self._key(int(row))).array for row in rows]
+        dtype = np.dtype(self.meta.label_dtype)
+        found = [self._label_database.get(self._key(int(row))).array.astype(dtype, copy=False) for row in rows]
         if self.meta.label_shape is None:
             return found
         return np.stack(found) if found else np.empty((0, *self.meta.label_shape), self.meta.label_dtype)

@@ -1,0 +1,90 @@
+"""Databases that are used in place: one bad record is left out, counted and listed, as in every other data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+import pytest
+
+from digits.domain.datasets import DatasetSpec
+from digits.errors import DataError
+from digits.ingest.pipeline import IngestContext
+from digits.ingest.prebuilt import ingest_prebuilt
+from digits.storage.records.caffe_datum import make_datum
+from digits.storage.records.open import open_records
+from tests.ingest.making import Run, make_job
+
+GREY = np.full((1, 6, 5), 7, np.uint8)
+
+
+def database(path: Path, records: dict[str, bytes]) -> str:
+    path.mkdir()
+    with lmdb.open(str(path), map_size=1 << 24) as environment, environment.begin(write=True) as transaction:
+        for key, value in records.items():
+            transaction.put(key.encode(), value)
+    return str(path)
+
+
+def make(tmp_path: Path, spec: dict[str, Any] | None = None, **data: str) -> Run:
+    folder = make_job(tmp_path / "jobs", "image-processing", {})
+    wanted = DatasetSpec(extension="prebuilt", extension_data=data, **(spec or {}))
+    context = IngestContext(lambda event: None, lambda: False, lambda work: work(), 1)
+    return Run(folder, ingest_prebuilt(folder, wanted, context))
+
+
+def mixture() -> dict[str, bytes]:
+    """Eight good pictures, and one bad one of each kind."""
+    good = {f"{number:04d}": make_datum(GREY + number, number % 2) for number in range(8)}
+    nan = np.full((1, 6, 5), np.nan, np.float32)
+    return good | {
+        "0002-torn": make_datum(GREY, 0)[:-9],
+        "0003-nan": make_datum(nan, 0),
+        "0004-colour": make_datum(np.zeros((3, 6, 5), np.uint8), 0),
+        "0005-larger": make_datum(np.zeros((1, 7, 5), np.uint8), 0),
+        "0006-float": make_datum(np.ones((1, 6, 5), np.float32), 0),
+        "0007-no-datum": b"\xff\xff",
+    }
+
+
+def test_one_bad_record_of_each_kind_is_left_out(tmp_path: Path) -> None:
+    run = make(tmp_path, train_images=database(tmp_path / "train", mixture()))
+    reader = open_records(run.folder.path / "train_db")
+    assert reader.column("key", range(len(reader))) == [f"{number:04d}" for number in range(8)]
+    np.testing.assert_array_equal(reader.features(range(8))[:, 0, 0, 0], np.arange(8) + 7)
+    np.testing.assert_array_equal(reader.labels(range(8)), np.arange(8) % 2)
+    problems = {one["entry"]: one["reason"] for one in run.problems()}
+    assert problems.keys() == mixture().keys() - {f"{number:04d}" for number in range(8)}
+    for entry, words in {"0003-nan": "NaN", "0004-colour": "(3, 6, 5)", "0006-float": "float32", "0002-torn": "no Datum"}.items():
+        assert words in problems[entry]
+    assert (run.info.problems, run.info.left_out["count"], run.info.splits["train_db"].skipped) == (6, 6, 6)
+    assert run.info.splits["train_db"].meta.mean == (10.5,)
+
+
+def test_types_are_widened_where_most_are_wider(tmp_path: Path) -> None:
+    records = {f"{number}": make_datum((GREY + number).astype(np.float32) / 2) for number in range(3)} | {"3": make_datum(GREY)}
+    reader = open_records(make(tmp_path, train_images=database(tmp_path / "train", records)).folder.path / "train_db")
+    assert (len(reader), reader.features([3]).dtype, reader.features([3]).max()) == (4, np.float32, 7)
+
+
+def test_labels_of_another_database(tmp_path: Path) -> None:
+    pictures = {f"{number}": make_datum(GREY + number) for number in range(6)}
+    labels = {f"{number}": make_datum(np.full((1, 1, 2), number, np.float32)) for number in range(5)}
+    labels["1"] = make_datum(np.full((1, 1, 3), 1, np.float32))
+    run = make(tmp_path, train_images=database(tmp_path / "p", pictures), train_labels=database(tmp_path / "l", labels))
+    assert {one["entry"] for one in run.problems()} == {"1", "5"}
+    reader = open_records(run.folder.path / "train_db")
+    np.testing.assert_array_equal(reader.labels(range(len(reader)))[:, 0, 0, 0], [0, 2, 3, 4])
+
+
+@pytest.mark.parametrize(("share", "works"), [(0.43, True), (0.42, False)])
+def test_more_than_the_share_ends_the_job(tmp_path: Path, share: float, works: bool) -> None:
+    """6 of 14 are bad."""
+    source = database(tmp_path / "train", mixture())
+    if works:
+        assert make(tmp_path, {"max_left_out": share}, train_images=source).info.problems == 6
+        return
+    with pytest.raises(DataError, match="6 of 14 entries cannot be used, more than the 42%"):
+        make(tmp_path, {"max_left_out": share}, train_images=source)
