@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from digits.errors import LoadImageError
-from digits.images.arrays import with_channels
+from digits.images.arrays import widened, with_channels
 from digits.images.place import FILLS, NOISE, Fit, Origin, Placement, fill_of
 from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
@@ -68,17 +68,22 @@ class Preparation:
         width, height = known.get("padding") or (0, 0)
         return cls(**{**known, "fill": fill_of(value), "padding": (int(width), int(height))})
 
-    def read(self, path: str) -> tuple[np.ndarray, tuple[int, int], bytes]:
-        """Feature (C,H,W), original (width, height) and digest of a file. Raises LoadImageError."""
+    def read(self, path: str) -> tuple[np.ndarray, tuple[int, int], bytes, str]:
+        """Feature (C,H,W), original (width, height) and digest of a file, and what was converted. Raises LoadImageError."""
         data = _read_bytes(path)
         digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
         if not data:
             raise LoadImageError(f"{path} is an empty file (0 bytes).")
         if self.dtype == EIGHT_BIT:
             image = load_image(NamedBytes(data, path))
-            return self.feature(image), image.size, digest
-        array = load_array(path)
-        return self.feature(array), (array.shape[1], array.shape[0]), digest
+            return self.feature(image), image.size, digest, ""
+        array, done = self.typed(load_array(path))
+        return self.feature(array), (array.shape[1], array.shape[0]), digest, done
+
+    def typed(self, picture: Any) -> tuple[Any, str]:
+        """A loaded picture whose values are those of the file in the type of the data set, and what was converted in words.
+        Raises LoadImageError."""
+        return (picture, "") if self.dtype == EIGHT_BIT else widened(np.asarray(picture), np.dtype(self.dtype))
 
     def feature(self, picture: Image.Image | np.ndarray) -> np.ndarray:
         """A loaded picture (Pillow image, or array (H,W) or (H,W,C)) as a feature (C,H,W), a view that may not be contiguous."""
@@ -97,9 +102,7 @@ class Preparation:
         return self._placed(array[:, :, np.newaxis] if array.ndim == 2 else array)
 
     def _wide(self, array: np.ndarray) -> np.ndarray:
-        if array.dtype != np.dtype(self.dtype):
-            raise LoadImageError(f"It holds {array.dtype} values, the data set {self.dtype}.", advice="Convert it to that type.")
-        return self._placed(with_channels(array, self.channels))
+        return self._placed(with_channels(self.typed(array)[0], self.channels))
 
     def _placed(self, array: np.ndarray) -> np.ndarray:
         """A picture (H, W, C) padded and resized."""

@@ -13,13 +13,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
 from digits.errors import DataError, LoadImageError
-from digits.images.arrays import becomes, resize_array, with_channels
+from digits.images.arrays import becomes, resize_array, widened, with_channels
 from digits.images.place import FILLS, Origin, fill_of
 from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.storage.records.codec import as_stored, encoding_of
@@ -32,6 +32,15 @@ SUFFIXES = {b"\x93NUM": ".npy", b"II*\0": ".tif", b"MM\0*": ".tif", b"\x89PNG": 
 def prepare(source: Path | str | bytes, meta: Mapping[str, Any], *, dont_resize: bool = False) -> np.ndarray:
     """The feature (C, H, W) of one picture file, in the dtype and units of the model's records; see `Preparer`."""
     return Preparer(meta, dont_resize=dont_resize)(source)
+
+
+class PreparedPicture(NamedTuple):
+    """A feature (C, H, W), where it comes from in the picture as it is looked at (turned as its EXIF tag says), and what was
+    converted in words (empty: nothing)."""
+
+    feature: np.ndarray
+    origin: Origin
+    note: str = ""
 
 
 class Preparer:
@@ -54,28 +63,29 @@ class Preparer:
         self._dtype = np.dtype(np.uint8 if self._preparation.dtype == EIGHT_BIT else self._preparation.dtype)
 
     def __call__(self, source: Path | str | bytes) -> np.ndarray:
-        return self.with_origin(source)[0]
+        return self.prepared(source).feature
 
-    def with_origin(self, source: Path | str | bytes) -> tuple[np.ndarray, Origin]:
-        """The feature (C, H, W), and where it comes from in the picture as it is looked at (turned as its EXIF tag says)."""
-        picture = load_image(source) if self._preparation.dtype == EIGHT_BIT else self._wide(source)
+    def prepared(self, source: Path | str | bytes) -> PreparedPicture:
+        """The feature, and what is to be said of it."""
+        picture, note = self._loaded(source)
         width, height = (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
         preparation = self._for_size(width, height)
         if not isinstance(picture, np.ndarray):
             preparation = replace(preparation, dtype=EIGHT_BIT)
         feature = as_stored(preparation.feature(picture), *self._encoding)
-        return feature.astype(self._dtype, copy=False), preparation.origin(width, height)
+        return PreparedPicture(feature.astype(self._dtype, copy=False), preparation.origin(width, height), note)
 
-    def _wide(self, source: Path | str | bytes) -> np.ndarray | Image.Image:
-        """What is no 8-bit grey or RGB, or is to become records of another type: values (H, W) or (H, W, C), a picture where 8
-        bits hold it."""
+    def _loaded(self, source: Path | str | bytes) -> tuple[np.ndarray | Image.Image, str]:
+        """A picture of 8 bits, also where it is to become records of another type; else the values (H, W) or (H, W, C) in the
+        type of the records; and what was converted in words."""
+        if self._preparation.dtype == EIGHT_BIT:
+            return load_image(source), ""
         values = _values(source)
-        if not self._converts or values.dtype == self._dtype or not becomes(values.dtype, self._dtype):
-            return values
-        if values.dtype == np.uint8 and self._preparation.channels in (1, 3):
+        converted, note = self._preparation.typed(values)
+        if note and self._converts and values.dtype == np.uint8 and self._preparation.channels in (1, 3):
             with contextlib.suppress(LoadImageError):  # an array in a file, which no program shows
-                return load_image(source)
-        return values.astype(self._dtype)
+                return load_image(source), note
+        return converted, note
 
     def _for_size(self, width: int, height: int) -> Preparation:
         """The preparation of a picture of a size: one that is smaller than what the network takes is enlarged."""
@@ -137,13 +147,20 @@ def origin_of_output(
 
 
 def origin_of_record(described: Mapping[str, Any], original: tuple[int, int], size: tuple[int, int]) -> Origin:
+    """As `find_origin_of_record`; the record is the picture where that is not known."""
+    return find_origin_of_record(described, original, size) or Origin(size, size)
+
+
+def find_origin_of_record(described: Mapping[str, Any], original: tuple[int, int], size: tuple[int, int]) -> Origin | None:
     """Where a record of `size` (width, height) comes from in its picture of `original` size, by what its data set says of itself
-    (`DatasetInfo.extra`); the record is the picture where that is not known."""
-    if "resize_mode" in described and min(original) > 0:
+    (`DatasetInfo.extra`); None where that is not known."""
+    if min(original) <= 0:
+        return None
+    if "resize_mode" in described:
         origin = Preparation.from_json(described).origin(*original)
         if origin.prepared == tuple(size):
             return origin
-    return Origin(size, size)
+    return Origin(size, size) if tuple(original) == tuple(size) else None
 
 
 class Fitting:
@@ -165,25 +182,30 @@ class Fitting:
         self.encoding = encoding_of(meta.get("image") or {})
         self.compresses = self.encoding[0] == "jpg" != encoding
 
-    def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether pictures of a shape need no fitting."""
-        return not self.compresses and self._has_size(shape)
+    def takes(self, shape: tuple[int, ...], dtype: np.dtype | None = None) -> bool:
+        """Whether pictures of a shape and a type, by default the model's, need no fitting."""
+        return not self.compresses and dtype in (None, self.dtype) and self._has_size(shape)
 
     def _has_size(self, shape: tuple[int, ...]) -> bool:
         if self.any_size and shape[0] == self.wanted[0]:
             return shape[1] >= self.least[0] and shape[2] >= self.least[1]
         return tuple(shape) == self.wanted
 
+    def note(self, dtype: np.dtype) -> str:
+        """What `fitted` converts of features of a type, in words; empty for nothing."""
+        return widened(np.zeros(0, dtype), self.dtype)[1] if becomes(dtype, self.dtype) else ""
+
     def fitted(self, feature: np.ndarray) -> np.ndarray:
-        """A feature (C, H, W) with the model's channels and size, dtype kept. DataError for other types, LoadImageError for
-        channels that cannot be converted."""
-        if self.takes(feature.shape):
+        """A feature (C, H, W) with the model's type, channels and size. DataError for types and LoadImageError for channels that
+        cannot be converted."""
+        if self.takes(feature.shape, feature.dtype):
             return feature
-        if feature.dtype != self.dtype:
+        if not becomes(feature.dtype, self.dtype):
             raise DataError(
                 f"The records hold {feature.dtype} values, the model was trained on {self.dtype}.",
                 advice="Choose a data set of the same type.",
             )
+        feature, _ = widened(feature, self.dtype)
         if not self._has_size(feature.shape):
             picture = with_channels(feature.transpose(1, 2, 0), self.wanted[0])
             feature = resize_array(picture, *self._size(feature.shape), self.mode, self.fill).transpose(2, 0, 1)

@@ -144,7 +144,8 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
     header = message.header
     dataset = _dataset_view(jobs_dir, header.get("dataset", {}))
     values, nonce = header.get("values", {}), header.get("nonce", "")
-    keys, beside = list(header["keys"]), {name: header.get(name, ()) for name in ("ids", "suppression", "thresholds")}
+    names = ("ids", "suppression", "thresholds", "origins")
+    keys, beside = list(header["keys"]), {name: header.get(name, ()) for name in names}
     return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, **beside), {}
 
 

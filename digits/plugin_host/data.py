@@ -23,7 +23,7 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import with_roots
-from digits.ingest.encode import encoded, entry_text
+from digits.ingest.encode import encoded, entry_at, entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
@@ -215,7 +215,8 @@ def _encode_all(plugin: str, instance: DataIngestionInterface, encoding: tuple[s
     names = _Keys()
     with complaints():
         entries = entries_of(instance, TEST_DB, title)
-    for place, entry in enumerate(entries):
+    for place in range(len(entries)):
+        entry = entry_at(entries, place, title)
         try:
             found = encoded(instance, entry, title)
         except DigitsError as error:  # an entry that cannot be encoded is listed, the others go on

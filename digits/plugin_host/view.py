@@ -19,6 +19,8 @@ from digits.plugin_host.guard import failure
 from digits.plugin_host.rendering import render, with_nonce
 from digits.storage.records import boxes as box_arrays
 
+BESIDE = ("input_name", "candidates", "thresholds", "origin")  # parameters of `process_data` that only some views have
+
 
 @dataclass(frozen=True)
 class DatasetView:
@@ -61,13 +63,15 @@ def render_samples(
     ids: Sequence[int | str] = (),
     suppression: Sequence[Mapping[str, Any] | None] = (),
     thresholds: Sequence[Sequence[float]] = (),
+    origins: Sequence[Mapping[str, Any] | None] = (),
 ) -> dict[str, Any]:
     """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw).
 
     `keys` name the samples in words; views get `ids[i]`, by default their number, and the words where they take `input_name`.
     `arrays` holds `<i>/feature` (C, H, W), `<i>/output/<name>` and, where known, `<i>/truth` (as `box_arrays` puts it)
     and `<i>/candidates`, the boxes before `suppression[i]`; `thresholds[i]` is the score of each class from which on it counts,
-    empty where classes are not found one by one. Raises FormErrors for options that do not validate.
+    empty where classes are not found one by one; `origins[i]` says where the sample lies in its picture. Raises FormErrors for
+    options that do not validate.
     """
     extension = loader.get("view", extension_id)
     with binding.request_with(app, values):
@@ -75,7 +79,7 @@ def render_samples(
         options = _options(extension.id, form, values)
         instance = extension.cls(dataset, **options)
         outputs = _outputs_by_sample(arrays)
-        known = [_known(i, arrays, suppression, thresholds) | {"input_name": key} for i, key in enumerate(keys)]
+        known = [_known(i, arrays, suppression, thresholds, origins) | {"input_name": key} for i, key in enumerate(keys)]
         numbers = ids or range(len(keys))
         samples = [_sample(extension, instance, numbers[i], outputs.get(i, {}), known[i], nonce) for i in range(len(keys))]
         header = _part(extension.id, lambda: _rendered(extension, instance.get_header_template(), nonce))
@@ -96,8 +100,9 @@ def _known(
     arrays: Mapping[str, np.ndarray],
     suppression: Sequence[Mapping[str, Any] | None],
     thresholds: Sequence[Sequence[float]],
+    origins: Sequence[Mapping[str, Any] | None],
 ) -> dict[str, Any]:
-    """What is known of a sample beside its outputs: `input_data`, `ground_truth`, `candidates`, `thresholds`."""
+    """What is known of a sample beside its outputs: `input_data`, `ground_truth`, `candidates`, `thresholds`, `origin`."""
     boxes = arrays.get(f"{number}/candidates")
     candidates = None if boxes is None else {"boxes": np.asarray(boxes), **(suppression[number] or {})}
     truth = box_arrays.take(arrays, f"{number}/truth")
@@ -108,6 +113,7 @@ def _known(
         "ground_truth": truth,
         "candidates": candidates,
         "thresholds": np.array(own) if len(own) else None,
+        "origin": origins[number] if origins else None,
     }
 
 
@@ -138,12 +144,11 @@ def _rendered(extension: loader.Extension, answer: Any, nonce: str) -> str:
 
 
 def accepted(instance: Any) -> list[str]:
-    """What `process_data` takes by name beside its three arguments: `ground_truth`, also through `**`, `input_name`,
-    `candidates` and `thresholds`."""
+    """What `process_data` takes by name beside its three arguments: `ground_truth`, also through `**`, and those of `BESIDE`."""
     parameters = inspect.signature(instance.process_data).parameters.values()
     names = {p.name for p in parameters}
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-    known = (("ground_truth", anything), ("input_name", False), ("candidates", False), ("thresholds", False))
+    known = (("ground_truth", anything), *((name, False) for name in BESIDE))
     return [name for name, given in known if given or name in names]
 
 

@@ -1,10 +1,11 @@
 """What a predictor answers: requests are messages (`digits.ipc.messages`) with `op`, answers carry `results` or an `error`.
 
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
-((C, H, W) in stored units); `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches, and so is
-`as_given`: features need not have the shape of the training's where the network takes them. The answer has
-`results` (per picture the names of its `outputs`, or an `error`; with `candidates`, where the network has them, `suppression`;
-`origin`, the numbers of `digits.images.place.Origin`, where the main output lies over the picture), `meta`, `device`, `seconds`,
+((C, H, W) in stored units, with `origin`, the numbers of `digits.images.place.Origin`, where it is known where that comes from);
+`dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches, and so is `as_given`: features need not have
+the shape of the training's where the network takes them. The answer has `results` (per picture the names of its `outputs` and a
+`note` on what was converted, or an `error`; with `candidates`, where the network has them, `suppression`; `origin`, where the
+main output lies over the picture), `meta`, `device`, `seconds`,
 `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
 given picture), and as PNG `<i>/image` and `layer/<j>`. `ping`: `meta`, `device`. With `scratch`, a folder, large arrays of the
 answer are files in it.
@@ -28,7 +29,7 @@ from digits.errors import BadRequest, DataError, DigitsError
 from digits.images import tiles
 from digits.images.arrays import groups_of_shape
 from digits.images.place import Origin
-from digits.images.prepare_for_model import Preparer, check_feature, origin_of_output
+from digits.images.prepare_for_model import PreparedPicture, Preparer, check_feature, origin_of_output
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.predictor.model import LoadedModel
@@ -46,6 +47,7 @@ class Prepared:
 
     feature: np.ndarray | None
     origin: Origin | None = None
+    note: str = ""
     error: DigitsError | None = None
 
 
@@ -81,7 +83,7 @@ def predict(model: LoadedModel, request: Message) -> Message:
     seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
     arrays = _arrays(prepared, outputs, image=bool(header.get("image")), inputs=bool(header.get("input")))
     results: list[dict[str, Any]] = [
-        {"error": str(p.error)} if p.error else {"outputs": list(outputs[i])} for i, p in enumerate(prepared)
+        {"error": str(p.error)} if p.error else {"outputs": list(outputs[i]), "note": p.note} for i, p in enumerate(prepared)
     ]
     for number, (boxes, suppression) in candidates.items():
         results[number]["suppression"] = asdict(suppression)
@@ -117,22 +119,22 @@ def _prepare_one(model: LoadedModel, entry: Any, request: Message) -> Prepared:
         return Prepared(None, error=error)
 
 
-def _feature(model: LoadedModel, entry: Any, request: Message) -> tuple[np.ndarray, Origin]:
+def _feature(model: LoadedModel, entry: Any, request: Message) -> PreparedPicture:
     if not isinstance(entry, Mapping):
         raise BadRequest("A picture is described in a way that is not understood.")
     dont_resize = bool(request.header.get("dont_resize"))
     if "path" in entry:
-        return Preparer(model.meta, dont_resize=dont_resize).with_origin(Path(str(entry["path"])))
+        return Preparer(model.meta, dont_resize=dont_resize).prepared(Path(str(entry["path"])))
     name = str(entry.get("file", entry.get("feature")))
     if name not in request.arrays:
         raise BadRequest(f"A picture names the array {name}, which was not sent.")
     array = np.asarray(request.arrays[name])
     if "file" in entry:
-        return Preparer(model.meta, dont_resize=dont_resize).with_origin(array.tobytes())
+        return Preparer(model.meta, dont_resize=dont_resize).prepared(array.tobytes())
     as_given = bool(request.header.get("as_given"))
     feature = check_feature(array, model.meta, dont_resize=dont_resize, as_given=as_given)
     size = (feature.shape[2], feature.shape[1])
-    return feature, Origin(size, size)
+    return PreparedPicture(feature, Origin.of_numbers(entry["origin"]) if "origin" in entry else Origin(size, size))
 
 
 Outputs = dict[int, dict[str, np.ndarray]]

@@ -151,7 +151,8 @@ def test_the_overlap_slider_brings_boxes_back(page: Page, context: BrowserContex
     rows = np.array([[2, 2, 12, 12, 0.9, 0], [2, 2, 12, 10, 0.8, 0], [2, 2, 12, 9, 0.7, 1]], np.float32)
     view = Boxes(DatasetView(extension_userdata={"class_labels": ["cell", "plate"]}), score_threshold=0.25)
     candidates = {"boxes": rows, "overlap": 0.5, "most": 0}
-    put(page, server, shown("image-bounding-boxes", view, rows[[0, 2]], candidates=candidates))
+    origin = {"pixels_of": "picture", "size": [40, 72], "scale": [2.0, 4.0], "offset": [1.0, 2.0]}
+    put(page, server, shown("image-bounding-boxes", view, rows[[0, 2]], candidates=candidates, origin=origin))
     count = page.locator("[data-count]")
     expect(count).to_have_text("2")  # as the network does it: 80 of 100 pixels shared is too much
     slide(page, "overlap", "0.85")
@@ -162,7 +163,8 @@ def test_the_overlap_slider_brings_boxes_back(page: Page, context: BrowserContex
         page.get_by_role("button", name="Boxes").click()
     waiting.value.save_as(tmp_path / "boxes.json")
     found = json.loads((tmp_path / "boxes.json").read_text())
-    assert [(one["bbox"], one["category_id"]) for one in found] == [([2, 2, 10, 10], 0), ([2, 2, 10, 8], 0)]
+    assert [(one["bbox"], one["category_id"]) for one in found] == [([2, 0, 20, 40], 0), ([2, 0, 20, 32], 0)]
+    assert {one["pixels_of"] for one in found} == {"picture"}
     slide(page, "overlap", "0")
     expect(count).to_have_text("1")
 

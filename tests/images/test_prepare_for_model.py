@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from digits.errors import DataError, LoadImageError
-from digits.images.prepare_for_model import Fitting
+from digits.errors import DataError, LoadImageError, Misfit
+from digits.images.prepare import Preparation
+from digits.images.prepare_for_model import Fitting, Preparer
+from digits.ingest.conversion import ArrayForm
+from digits.service.models.templates.predicting import read_feature
 from digits.tasks import Labels, of
 from digits.utils.resizing import nearest
 
@@ -80,3 +84,32 @@ def test_the_nearest_place_is_that_of_the_middle() -> None:
     assert nearest(4, 2).tolist() == [1, 3]
     assert nearest(2, 4).tolist() == [0, 0, 1, 1]
     assert nearest(3, 3).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("own", "wanted", "works"), [
+    ("uint8", "uint16", True), ("uint8", "float32", True), ("uint16", "float32", True), ("float64", "float32", True),
+    ("uint16", "int16", False), ("float32", "uint16", False), ("int16", "uint16", False),
+])  # fmt: skip
+def test_a_file_of_another_type_is_taken_as_a_data_set_takes_it(tmp_path: Path, own: str, wanted: str, works: bool) -> None:
+    """As `ingest.conversion` does it: unscaled where the model's type holds the values, and said; in an archive too."""
+    values = (np.arange(12).reshape(3, 4) * 20).astype(own)
+    np.save(tmp_path / "a.npy", values)
+    preparation = {"dtype": wanted, "label_scale": 1.0}
+    image = {**Preparation(4, 3, 1, dtype=wanted).to_json(), "dtype": wanted}
+    meta = {"input_shape": [1, 3, 4], "stored_shape": [1, 3, 4], "preparation": preparation, "image": image}
+    form = ArrayForm((1, 3, 4), np.dtype(wanted), True)
+    if not works:
+        with pytest.raises(LoadImageError, match=rf"holds {own} values.*values.astype\('{wanted}'\)"):
+            Preparer(meta)(tmp_path / "a.npy")
+        with pytest.raises(Misfit):
+            form.converted(values[None], "feature", "", "")
+        with pytest.raises(SystemExit):
+            read_feature(tmp_path / "a.npy", meta)
+        return
+    found = Preparer(meta).prepared(tmp_path / "a.npy")
+    assert found.note == f"It is of the type {own}, taken as {wanted} with its values unscaled."
+    stored, done = form.converted(values[None], "feature", "", "")
+    assert done
+    for one in (found.feature, read_feature(tmp_path / "a.npy", meta)):
+        assert one.dtype == stored.dtype
+        np.testing.assert_array_equal(one, stored)

@@ -293,7 +293,7 @@ def test_the_input_of_the_training_is_that_of_the_prediction_bit_for_bit(
     shown = values if channels > 1 else values[..., 0]
     tifffile.imwrite(path, shown, photometric="rgb" if channels == 3 else "minisblack", **layout)
     preparation = Preparation(WIDTH, HEIGHT, channels, mode, dtype=dtype_word(dtype, channels), fill=fill)
-    feature, _, _ = preparation.read(str(path))
+    feature, *_ = preparation.read(str(path))
 
     stored = feature if encoding == "none" else decode(encode(feature, encoding, quality))
     shape: Any = stored.shape

@@ -77,9 +77,11 @@ class Visualization(OptionsView):
         inference_data: Mapping[str, NDArray[Any]],
         ground_truth: Any = None,
         candidates: Mapping[str, Any] | None = None,
+        origin: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """As `VisualizationInterface.process_data`. Outputs are rows (n, 5) or (n, 6) of left, top, right, bottom in pixels,
-        confidence and class; where `candidates` are known, their `boxes` (m, 6) are shown and suppressed in the page."""
+        confidence and class; where `candidates` are known, their `boxes` (m, 6) are shown and suppressed in the page. What is
+        downloaded there is in the pixels that `origin` names."""
         self.groups = list(inference_data)
         found = [read_boxes(np.asarray(inference_data[name]), i) for i, name in enumerate(self.groups)]
         kept = np.concatenate([*found, np.zeros((0, COLUMNS), np.float32)])
@@ -94,7 +96,7 @@ class Visualization(OptionsView):
         packed = base64.b64encode(rows.astype("<f4").tobytes()).decode()
         height, width = input_data.shape[:2]
         shown = {"input": picture(input_data), "width": width, "height": height, "count": len(kept)}
-        return {**shown, "boxes": packed, "most": most, "truth": _truth(ground_truth)}
+        return {**shown, "boxes": packed, "most": most, "truth": _truth(ground_truth), "origin": origin}
 
     def _names(self) -> list[str]:
         count = max(len(self.labels), len(self.groups), self.classes)

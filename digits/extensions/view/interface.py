@@ -84,7 +84,10 @@ class VisualizationInterface:
         axis. `ground_truth` is the label as the records hold it, or None; classes that do not take it are not given it. Neither
         are those without a parameter `input_name`: the picture's path, or what the entry says of itself; without a parameter
         `candidates`: of a detection network that reports it, `boxes` (n, 6) before overlapping ones are suppressed, best first,
-        and how the network does that (`overlap`, an intersection over union, and `most`, 0 all); or without a parameter
-        `thresholds`: of a model that finds classes one by one the score from which on each counts, (K,), else None.
+        and how the network does that (`overlap`, an intersection over union, and `most`, 0 all); without a parameter
+        `thresholds`: of a model that finds classes one by one the score from which on each counts, (K,), else None; or without a
+        parameter `origin`: where answers lie over their picture a dictionary of `size` (width, height) of the given picture,
+        `scale` and `offset`, (x − offset) · scale being a place in it, and `pixels_of`, `picture` or, where the picture's own
+        size is not known, `record`; else None.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define process_data(...).")

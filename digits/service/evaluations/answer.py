@@ -35,7 +35,7 @@ def answer_one(
 ) -> dict[str, Any]:
     """`kind`, `class_labels`, `colours` and the one of `samples` as an evaluation's page has them (see `sample_pages`), and where
     outputs are scores of classes the best `predictions` as `[label, percent]`. `nonfinite` is 1 where the answer holds NaN or
-    infinity.
+    infinity; `note` says what was converted of the picture.
 
     `name` is shown for the picture; where it names a record of the model's data set (`val:17`) its label is the truth. Raises
     LoadImageError for what is no picture.
@@ -63,7 +63,7 @@ def answer_one(
     }
     if one.origin is not None:
         boxes = {"boxes": named_boxes(one.origin.boxes(output), task, meta)} if task.output_kind == BOXES else {}
-        sample["in_picture"] = {**origin_json(one.origin), **boxes}
+        sample["in_picture"] = {**origin_json(one.origin, one.pixels_of), **boxes}
     best = predict.best(one.outputs, labels, TOP) if predict.gives_one_class(task) else []
     return {
         "kind": task.output_kind,
@@ -72,6 +72,7 @@ def answer_one(
         "samples": [sample],
         "predictions": [[p.label, p.percent] for p in best],
         "nonfinite": int(not is_finite(output)),
+        "note": one.note,
         "snapshot_epoch": snapshot.epoch,
         "device": found.device,
         "seconds": found.seconds,

@@ -4,8 +4,9 @@ that the data set was made from, else with numbers of rows and classes. Boxes ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ from digits.service import Service
 from digits.service.evaluations.results import evaluation_result, predictions
 from digits.service.models.create import info_of
 from digits.storage.files import read_json
+from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.tasks.base import BOXES
+from digits.utils.values import is_digits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,26 +40,57 @@ class Ids:
     images: Mapping[str, Id] = field(default_factory=dict)
     categories: Mapping[str, Id] = field(default_factory=dict)
 
+    @classmethod
+    def of_dataset(cls, dataset: JobFolder, split: str = "") -> Ids:
+        """Those of the files that a data set was made from; each split may have a file of its own."""
+        file = dataset.path / COCO_IDS_FILE
+        if not file.is_file():
+            return cls()
+        kept = read_json(file)
+        return cls(kept["images"], (kept.get("splits") or {}).get(split) or kept["categories"])
+
     def of_picture(self, row: Row) -> Id:
         """The id of a picture; where the file gives none, the row, or a number above all that it gives."""
-        return self.images.get(row.path, _beyond(self.images.values()) + row.index)
+        found = self.images.get(row.path)
+        return self._new_images.numbered(row.index) if found is None else found
+
+    @cached_property
+    def _new_images(self) -> NewIds:
+        return NewIds.beside(self.images.values())
 
     def of_classes(self, model: Sequence[str], own: Sequence[str]) -> tuple[list[Id], list[Id]]:
         """The ids of the model's classes and of those of a data set, by their names, found as classes of another data set are;
         without any the model's numbers, and others behind them."""
         known = list(self.categories) or list(model)
         numbers: list[Id] = list(self.categories.values()) or list(range(len(known)))
-        new = iter(range(_beyond(numbers), _beyond(numbers) + len(model) + len(own)))
+        new = NewIds.beside(numbers)
         ids: dict[str, Id] = {}
         for names in (model, own):
             for name, place in zip(names, match_classes(names, known).places, strict=True):
-                ids.setdefault(name, numbers[place] if place >= 0 else next(new))
+                ids.setdefault(name, numbers[place] if place >= 0 else new.numbered(len(ids)))
         return [ids[name] for name in model], [ids[name] for name in own]
 
 
+@dataclass(frozen=True)
+class NewIds:
+    """Ids beside those of a file, of their type, for COCO's tools sort them: whole numbers from `first` on, or texts of them."""
+
+    first: int
+    are_texts: bool = False
+
+    @classmethod
+    def beside(cls, ids: Iterable[Id]) -> NewIds:
+        known = list(ids)
+        numbers = [int(one) for one in known if isinstance(one, int) or is_digits(one)]
+        return cls(max(numbers, default=-1) + 1, bool(known) and all(isinstance(one, str) for one in known))
+
+    def numbered(self, place: int) -> Id:
+        return str(self.first + place) if self.are_texts else self.first + place
+
+
 def coco_results(service: Service, job: Job) -> Iterator[dict[str, Any]]:
-    """Detections as COCO's results, `image_id`, `category_id`, `bbox` (left, top, width, height) and `score`.
-    BadRequest for other tasks."""
+    """Detections as COCO's results, `image_id`, `category_id`, `bbox` (left, top, width, height) and `score`; those that are no
+    numbers are left out. BadRequest for other tasks."""
     import numpy as np
 
     reader, ids, names = _opened(service, job)
@@ -64,7 +98,7 @@ def coco_results(service: Service, job: Job) -> Iterator[dict[str, Any]]:
     for row in _rows(reader):
         image = ids.of_picture(row)
         boxes = row.output if not row.origin else _origin(row).boxes(row.output.astype(np.float64))
-        for x0, y0, x1, y1, score, label in boxes.astype(float).tolist():
+        for x0, y0, x1, y1, score, label in boxes[np.isfinite(boxes).all(axis=1)].astype(float).tolist():
             yield {"image_id": image, "category_id": classes[int(label)], "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
 
 
@@ -89,6 +123,7 @@ def coco_truth(service: Service, job: Job) -> dict[str, Any]:
         annotation["id"] = number
     named = dict(zip([*own_classes, *classes], [*own_names, *names], strict=True))
     return {
+        "info": {"description": job.name},
         "images": images,
         "categories": [{"id": number, "name": name} for number, name in named.items()],
         "annotations": annotations,
@@ -115,8 +150,8 @@ def _opened(service: Service, job: Job) -> tuple[PredictionReader, Ids, list[str
         raise BadRequest("Only detections have boxes.")
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
     dataset = spec.dataset_id or job.dataset_id
-    file = service.folder(dataset).path / COCO_IDS_FILE if dataset else None
-    ids = Ids(**read_json(file)) if file is not None and file.is_file() else Ids()
+    split = spec.split if spec.source == "split" else ""
+    ids = Ids.of_dataset(service.folder(dataset), split) if dataset else Ids()
     return predictions(service, job, OUTPUT), ids, list(result["class_labels"])
 
 
@@ -139,8 +174,3 @@ def _origin(row: Row) -> Origin:
     from digits.images.place import Origin
 
     return Origin.of_numbers(row.origin)
-
-
-def _beyond(ids: Any) -> int:
-    """The first number above those of some ids; 0 of none."""
-    return max((number for number in ids if isinstance(number, int)), default=-1) + 1

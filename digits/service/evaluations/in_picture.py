@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from digits.service.evaluations.predict import PICTURE
 from digits.tasks import Labels, Task
 from digits.tasks.base import BOXES, MAP, PICTURES
 from digits.utils.values import finite
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
 EIGHT_BITS = 255.0  # full scale of the labels
 
 
-def origin_json(origin: Origin) -> dict[str, Any]:
-    """`size` (width, height) of the given picture, `scale` and `offset`."""
-    return {"size": list(origin.size), "scale": list(origin.scale), "offset": list(origin.offset)}
+def origin_json(origin: Origin, pixels_of: str = PICTURE) -> dict[str, Any]:
+    """`size` (width, height) of the given picture, `scale` and `offset`; `pixels_of` says that they are the `picture`'s or, where
+    nothing is known of it, those of its `record`."""
+    return {"pixels_of": pixels_of, "size": list(origin.size), "scale": list(origin.scale), "offset": list(origin.offset)}
 
 
-def in_picture(found: np.ndarray, origin: Origin, task: Task, meta: Mapping[str, Any]) -> dict[str, Any]:
+def in_picture(
+    found: np.ndarray, origin: Origin, task: Task, meta: Mapping[str, Any], pixels_of: str = PICTURE
+) -> dict[str, Any]:
     """`origin_json` with what was found there, (n, 6), (H, W) or (C, H, W): `boxes` (`box`, `class`, `label`, `score`), `mask`
     (the classes of its pixels, a grey PNG as a `data:` address), or `picture` (the same of 8 bits, else nested lists)."""
     import numpy as np
 
-    described = origin_json(origin)
+    described = origin_json(origin, pixels_of)
     if task.output_kind == BOXES:
         described["boxes"] = named_boxes(found, task, meta)
     elif task.output_kind == MAP:

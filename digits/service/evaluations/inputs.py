@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from digits.domain.datasets import STAGES, split_name
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import Service
+from digits.service.evaluations.predict import RecordPicture
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
 from digits.utils.values import is_digits, whole
 
 if TYPE_CHECKING:
-    import numpy as np
+    from digits.storage.records.reader import RecordReader
 
 MAX_UPLOAD = 64 * 2**20
 THUMB_SIDE = 192
@@ -47,17 +49,28 @@ def from_path(service: Service, text: str) -> Path | bytes:
     return fetch(text)
 
 
-def from_record(service: Service, model: Job, text: str) -> np.ndarray:
-    """The feature (C, H, W), as stored, of a record `split:index` of the model's data set. BadRequest or NotFound when there
-    is none."""
+def from_record(service: Service, model: Job, text: str) -> RecordPicture:
+    """A record `split:index` of the model's data set. BadRequest or NotFound when there is none."""
     from digits.storage.records.open import open_split
 
     split, _, number = text.partition(":")
     index = whole(number, "the number of record")
-    reader = open_split(service.folder(model.dataset_id), split_name(split))
+    folder = service.folder(model.dataset_id)
+    info = folder.dataset_info()
+    reader = open_split(folder, split_name(split), info)
     if index >= len(reader):
         raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
-    return reader.feature(index)
+    return record_picture(reader, index, info.extra)
+
+
+def record_picture(reader: RecordReader, index: int, described: Mapping[str, Any]) -> RecordPicture:
+    """A record, and where it comes from in its picture by what its data set says of itself (`DatasetInfo.extra`)."""
+    from digits.images.prepare_for_model import find_origin_of_record
+
+    feature = reader.feature(index)
+    width, height = (int(side) for side in reader.column("original_size", [index])[0])
+    size = (feature.shape[2], feature.shape[1])
+    return RecordPicture(feature, find_origin_of_record(described, (width, height), size))
 
 
 def record_label(service: Service, model: Job, text: str) -> Any:

@@ -1,15 +1,16 @@
 """Predicting at once: sends requests to the predictor that keeps a model loaded (see `digits.ipc.messages`), which makes no job.
 
 A picture is a path of this server (already confined by the caller), the bytes of a file, or a feature (C, H, W) in the units
-that the records store. Pictures are decoded and prepared in the predictor, never in the caller's process.
+that the records store, also as a `RecordPicture`. Pictures are decoded and prepared in the predictor, never in the caller's
+process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from digits import tasks
 from digits.domain.inference import main_output
@@ -26,10 +27,19 @@ if TYPE_CHECKING:
 
     from digits.images.place import Origin
 
-    Picture = Path | bytes | np.ndarray
+    Picture: TypeAlias = "Path | bytes | np.ndarray | RecordPicture"
 
 START_SECONDS = 120.0  # importing torch on a busy machine takes its time
 CHUNK = 32
+PICTURE, RECORD = "picture", "record"  # whose pixels an answer is in
+
+
+@dataclass(frozen=True)
+class RecordPicture:
+    """A record's `feature` (C, H, W) as it is stored, and where it comes from in its picture; None where that is not known."""
+
+    feature: np.ndarray
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class Prediction:
     thresholds: tuple[float, ...] = ()  # the score of each class from which on it counts, where classes are found one by one
     in_picture: np.ndarray | None = None  # on request, the main output as it lies in the given picture: (H, W), (C, H, W), (n, 6)
     origin: Origin | None = None  # of the main output, where it lies over the picture
+    note: str = ""  # what was converted of the picture, in words
+    pixels_of: str = PICTURE  # whose pixels `in_picture` and `origin` mean, or RECORD where the picture's own are not known
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,7 @@ class ClassifiedPicture:
     device: str
     seconds: dict[str, float]
     layers: list[LayerView] = field(default_factory=list)
+    note: str = ""
 
 
 def classify_one(
@@ -115,6 +128,7 @@ def classify_one(
         device=answer.device,
         seconds=answer.seconds,
         layers=answer.layers,
+        note=one.note,
     )
 
 
@@ -141,7 +155,7 @@ def infer(
     Large arrays of the answer stay in files of the folder `scratch`, where one is given (`digits.ipc.scratch.StoredArray`), and
     those of `pictures` may lie there as well.
     """
-    requested: list[dict[str, str]] = []
+    requested: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
     for number, picture in enumerate(pictures):
         entry, payload = _entry(picture, f"p{number}")
@@ -150,7 +164,9 @@ def infer(
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
     switches |= {"in_picture": in_picture, "as_given": as_given}
     header = {"op": "predict", "pictures": requested, **switches, "scratch": str(scratch or "")}
-    return _answer(request_predictor(service, model, snapshot, messages.Message(header, arrays)))
+    answer = _answer(request_predictor(service, model, snapshot, messages.Message(header, arrays)))
+    known = [replace(one, pixels_of=_pixels_of(picture)) for one, picture in zip(answer.results, pictures, strict=True)]
+    return replace(answer, results=known)
 
 
 def infer_many(
@@ -236,14 +252,22 @@ def _predictor(service: Service, model: Job, snapshot: Snapshot) -> str:
     return str(control.call(service.jobs_dir, request, START_SECONDS)["socket"])
 
 
-def _entry(picture: Picture, name: str) -> tuple[dict[str, str], dict[str, Any]]:
+def _entry(picture: Picture, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     import numpy as np
 
     if isinstance(picture, Path):
         return {"path": str(picture)}, {}
     if isinstance(picture, bytes):
         return {"file": name}, {name: np.frombuffer(picture, dtype=np.uint8)}
+    if isinstance(picture, RecordPicture):
+        origin = {"origin": picture.origin.numbers} if picture.origin is not None else {}
+        return {"feature": name, **origin}, {name: picture.feature}
     return {"feature": name}, {name: picture}
+
+
+def _pixels_of(picture: Picture) -> str:
+    known = isinstance(picture, Path | bytes) or (isinstance(picture, RecordPicture) and picture.origin is not None)
+    return PICTURE if known else RECORD
 
 
 def _answer(message: messages.Message) -> PredictorResponse:
@@ -271,6 +295,7 @@ def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Predi
         thresholds=TaskOptions.from_json(message.header["meta"].get("options", {})).label_thresholds,
         in_picture=message.arrays.get(f"{number}/in_picture"),
         origin=Origin.of_numbers(entry["origin"]) if "origin" in entry else None,
+        note=str(entry.get("note", "")),
     )
 
 

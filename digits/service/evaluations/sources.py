@@ -9,25 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from digits.domain.inference import main_output
-from digits.errors import BadRequest, DataError, DigitsError
+from digits.errors import BadRequest, DataError, DigitsError, StorageError
 from digits.service import Service
 from digits.service.datasets.from_source import inference_entries
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
-from digits.service.evaluations.in_picture import in_picture
+from digits.service.evaluations.in_picture import in_picture, origin_json
 from digits.service.files.confine import confine, readable_folder
 from digits.service.models.snapshots import Snapshot
 from digits.service.models.validation_samples import META_FILE, task_of
 from digits.service.plugins.views import ViewSample
 from digits.storage.files import read_json
+from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address, split_line
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MAX_SAMPLES = 10_000
 CHUNK = 32
@@ -107,7 +105,8 @@ def run_database(
     service: Service, model: Job, path: str, limit: int, snapshot: Snapshot, scratch: Path | None = None, for_view: bool = True
 ) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
-    return _run_features(service, model, _records(confine(service, path), limit), snapshot, scratch, for_view)
+    describe = None if for_view else _describer(service, model)
+    return _run_features(service, model, _records(confine(service, path), limit), snapshot, scratch, for_view, describe=describe)
 
 
 def run_extension(
@@ -148,14 +147,15 @@ def _run_features(
     scratch: Path | None,
     for_view: bool,
     as_given: bool = False,
+    describe: Callable[[inference.Prediction], dict[str, Any] | None] | None = None,
 ) -> TestResults:
-    """Run features (C, H, W), each with its names and its label."""
+    """Run features (C, H, W), or records, each with its names and its label; `describe` as in `_collect`."""
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     for batch in _chunks(given):
         features = [feature for _, feature, _ in batch]
         answer = inference.infer(service, model, features, snapshot, scratch=scratch, as_given=as_given, **_beside(for_view))
-        part = _collect([named for named, *_ in batch], answer.results, [label for *_, label in batch])
+        part = _collect([named for named, *_ in batch], answer.results, [label for *_, label in batch], describe)
         samples += part.samples
         skipped += part.skipped
     return TestResults(samples, skipped)
@@ -183,7 +183,7 @@ def _describer(service: Service, model: Job) -> Callable[[inference.Prediction],
 
         if one.in_picture is None or one.origin is None:
             return None
-        return in_picture(np.asarray(one.in_picture), one.origin, task, meta)
+        return in_picture(np.asarray(one.in_picture), one.origin, task, meta, one.pixels_of)
 
     return describe
 
@@ -208,12 +208,14 @@ def _collect(
         else:
             truth = truths[number] if truths else None
             found = describe(one) if describe is not None else None
-            samples.append(ViewSample(named.key, one.input, one.outputs, truth, one.candidates, one.thresholds, found, named.id))
+            origin = None if one.origin is None else origin_json(one.origin, one.pixels_of)
+            beside = (truth, one.candidates, one.thresholds, found, named.id, origin, one.note)
+            samples.append(ViewSample(named.key, one.input, one.outputs, *beside))
     return TestResults(samples, skipped)
 
 
-def _records(path: Path, limit: int) -> Iterator[tuple[_Named, np.ndarray, Any]]:
-    """Names, feature and label of each record below `path`, of the first `limit` where it is not 0.
+def _records(path: Path, limit: int) -> Iterator[tuple[_Named, inference.RecordPicture, Any]]:
+    """Names, picture and label of each record below `path`, of the first `limit` where it is not 0.
 
     Raises BadRequest when there is no database, or one that is too large to be tested whole.
     """
@@ -222,16 +224,26 @@ def _records(path: Path, limit: int) -> Iterator[tuple[_Named, np.ndarray, Any]]
     split = path.parent if path.name in ("features", "labels") and is_complete(path.parent) else path
     if is_complete(split):
         reader = open_records(split)
+        described = _described(JobFolder(split.parent))
         for index in range(_count(len(reader), limit)):
             labels, key = reader.labels([index]), str(reader.column("key", [index])[0])
             number = key if key.isdigit() else f"{index:09d}"  # one entry of several samples has keys with two numbers
-            yield _Named(key, number), reader.feature(index), None if labels is None else labels[0]
+            yield _Named(key, number), pictures.record_picture(reader, index, described), None if labels is None else labels[0]
         return
     from digits.storage.records.caffe_datum import DatumDatabase
 
     with DatumDatabase(path) as database:
         for key, datum in database.items(_count(len(database), limit)):
-            yield _Named(key, key), datum.array, datum.label
+            yield _Named(key, key), inference.RecordPicture(datum.array), datum.label
+
+
+def _described(dataset: JobFolder) -> Mapping[str, Any]:
+    """What the data set of a split says of itself (`DatasetInfo.extra`); nothing where the split lies elsewhere."""
+    try:
+        info = dataset.find_dataset_info()
+    except StorageError:
+        return {}
+    return info.extra if info is not None else {}
 
 
 def _count(records: int, limit: int) -> int:

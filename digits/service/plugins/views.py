@@ -31,8 +31,9 @@ class ViewSample:
     where it is known.
 
     `candidates` are the boxes before suppression, where the network reports them, `thresholds` as in
-    `service.evaluations.predict.Prediction`, `in_picture` as in `service.evaluations.in_picture`. Views know the sample by `id`:
-    the number of a picture, the key of a record; by default its place among the samples.
+    `service.evaluations.predict.Prediction`, `in_picture` and `origin` as in `service.evaluations.in_picture`; `note` says
+    what was converted of it. Views know the sample by `id`: the number of a picture, the key of a record; by default its place
+    among the samples.
     """
 
     key: str
@@ -43,6 +44,8 @@ class ViewSample:
     thresholds: Sequence[float] = ()
     in_picture: dict[str, Any] | None = None
     id: int | str | None = None
+    origin: dict[str, Any] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def render(
     }
     header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in shown]
     header["thresholds"] = [list(s.thresholds) for s in shown]
+    header["origins"] = [s.origin for s in shown]
     try:
         answer = plugins.request(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header
     except (FormErrors, NotFound):

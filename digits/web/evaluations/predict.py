@@ -110,6 +110,7 @@ def classify_one() -> Any:
                 "snapshot_epoch": result.snapshot.epoch,
                 "device": result.device,
                 "seconds": result.seconds,
+                **({"notes": [result.note]} if result.note else {}),
             }
         )
     total = sum({layer.name: layer.param_count for layer in result.layers}.values())
@@ -145,7 +146,8 @@ def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
     form=ONE,
     answer="`outputs`: name → nested list with batch axis, in the network's pixels; `nonfinite`: 1 where it holds NaN or "
     "infinity; where the answer lies over the picture, `in_picture`: `boxes`, `mask` or `picture` in the given picture's own "
-    "pixels, and `scale` [x, y] from the network's pixels to those.",
+    "pixels, and `scale` [x, y] from the network's pixels to those; `pixels_of` is `picture`, or `record` where only a record is "
+    "known, whose pixels they are then.",
 )
 def infer_one() -> Any:
     """Run one picture through a model."""
@@ -157,8 +159,10 @@ def infer_one() -> Any:
     if wants_json():
         sample = tested.samples[0]
         found = {key: [plugin_views.plain(array)] for key, array in sample.outputs.items()}
-        lies = {"scale": sample.in_picture["scale"], "in_picture": sample.in_picture} if sample.in_picture else {}
-        return json_answer({"outputs": found, "nonfinite": tested.nonfinite, **lies})
+        own = sample.in_picture
+        lies = {"scale": own["scale"], "pixels_of": own["pixels_of"], "in_picture": own} if own else {}
+        notes = {"notes": [sample.note]} if sample.note else {}
+        return json_answer({"outputs": found, "nonfinite": tested.nonfinite, **lies, **notes})
     return _page(model, snapshot, tested)
 
 
@@ -187,7 +191,7 @@ def infer_many() -> Any:
         "db_path": "A folder: an LMDB with Datum records, or a split of a data set.",
         "num_test_images": "Only the first N.",
     },
-    answer="`outputs`: key → name → list.",
+    answer="`outputs`: key → name → list; `in_picture` and `scale`: key → what infer_one has.",
 )
 def infer_db() -> Any:
     """Run the records of a database through a model."""
@@ -230,6 +234,8 @@ def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping
         }
         lying = {sample.key: sample.in_picture for sample in tested.samples if sample.in_picture}
         lies = {"scale": {key: found["scale"] for key, found in lying.items()}, "in_picture": lying} if lying else {}
+        notes = {sample.key: sample.note for sample in tested.samples if sample.note}
+        lies |= {"notes": notes} if notes else {}
         return json_answer({"outputs": outputs, "skipped": tested.skipped, "nonfinite": tested.nonfinite, **lies})
     return _page(model, snapshot, tested, values)
 

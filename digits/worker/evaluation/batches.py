@@ -27,13 +27,16 @@ READ_AHEAD = 2  # batches per reading thread
 
 @dataclass
 class Rounds:
-    """Iterate over it for the batches of a source; afterwards `read` and `skipped` count the pictures."""
+    """Iterate over it for the batches of a source; afterwards `read`, `skipped` and `converted` count the pictures, and `note`
+    says what was converted of the first."""
 
     context: WorkerContext
     source: InputSource
     batch_size: int
     read: int = 0
     skipped: int = 0
+    converted: int = 0
+    note: str = ""
 
     def __iter__(self) -> Iterator[PictureBatch]:
         progress = _Progress(self.context, self.source.total)
@@ -45,6 +48,8 @@ class Rounds:
                     yield batch
                 self.read += len(batch.paths)
                 self.skipped += _note(problems, batch)
+                self.converted += len(batch.notes)
+                self.note = self.note or "".join(f"{path}: {note}" for path, note in batch.notes[:1])
                 progress.add(batch.seen)
 
     def finish(self) -> None:
@@ -57,6 +62,11 @@ class Rounds:
             message = f"{self.skipped:,} of {self.read + self.skipped:,} pictures could not be read and are left out."
             advice = "problems.jsonl in the job's folder lists them with the reason."
             self.context.emit(WarningEvent(code="unreadable", message=message, advice=advice))
+        if self.converted:
+            message = f"{self.converted:,} of {self.read:,} pictures are of another type than the model's. {self.note}"
+            self.context.emit(
+                WarningEvent(code="converted", message=message, advice="Give pictures in the units of the data set.")
+            )
 
     def _first_problem(self) -> str:
         with open(self.context.folder.problems_file, encoding="utf-8") as lines:

@@ -23,7 +23,7 @@ from digits.extensions.data.files.listing import tree
 from digits.extensions.data.files.names import on_disk
 from digits.extensions.data.files.text import lines_naming_files
 from digits.images.place import Origin
-from digits.images.prepare_for_model import Fitting, Preparer, origin_of_record
+from digits.images.prepare_for_model import Fitting, PreparedPicture, Preparer, origin_of_record
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
@@ -38,7 +38,8 @@ NO_RECORD = -1
 class PictureBatch:
     """Pictures that were read: `features` (C, H, W) each, `labels` and `records` (N,) int64, negative where there is no class or
     record. `sizes` (H, W) are those before pictures were fitted to the model; empty where none was. `origins` say where the
-    pictures come from, as they were then, in the given ones; empty for tasks whose outputs do not lie over the picture."""
+    pictures come from, as they were then, in the given ones; empty for tasks whose outputs do not lie over the picture. `notes`
+    say of which paths what was converted."""
 
     paths: list[str] = field(default_factory=list)
     features: Sequence[np.ndarray] | np.ndarray = field(default_factory=list)
@@ -47,6 +48,7 @@ class PictureBatch:
     problems: list[tuple[str, str]] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def seen(self) -> int:
@@ -175,7 +177,7 @@ class SplitSource:
     def _read(self, rows: np.ndarray) -> PictureBatch:
         """The records `rows` (n,) as they are stored, or fitted to the model."""
         reader, shape = self._reader, self._reader.meta.feature_shape
-        if shape is not None and self._fitting.takes(shape):
+        if shape is not None and self._fitting.takes(shape, np.dtype(reader.meta.feature_dtype)):
             origins = self._origins(rows, [(shape[2], shape[1])] * len(rows))
             return PictureBatch(self._paths(rows), reader.features(rows), self._labels(rows), rows, origins=origins)
         return self._fitted(rows)
@@ -183,6 +185,7 @@ class SplitSource:
     def _fitted(self, rows: np.ndarray) -> PictureBatch:
         """Record by record of `rows` (n,); one that the model cannot take becomes a problem."""
         problems: list[tuple[str, str]] = []
+        note = self._fitting.note(np.dtype(self._reader.meta.feature_dtype))
         features, sizes, kept = [], [], []
         for row, path in zip(rows, self._paths(rows), strict=True):
             feature = self._reader.feature(int(row))
@@ -195,7 +198,9 @@ class SplitSource:
             kept.append(int(row))
         chosen = np.array(kept, np.int64)
         origins = self._origins(chosen, [(width, height) for height, width in sizes])
-        return PictureBatch(self._paths(chosen), features, self._labels(chosen), chosen, problems, sizes, origins)
+        paths = self._paths(chosen)
+        notes = [(path, note) for path in paths if note]
+        return PictureBatch(paths, features, self._labels(chosen), chosen, problems, sizes, origins, notes)
 
     def _origins(self, rows: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Origin]:
         """Of records `rows` (n,) of these sizes (width, height)."""
@@ -239,22 +244,23 @@ class _FileReader:
         features: list[np.ndarray] = []
         for path, label in entries:
             try:
-                feature, origin = self._feature(path)
+                found = self._prepared(path)
             except DigitsError as error:
                 batch.problems.append((readable(path), str(error)))
                 continue
-            features.append(feature)
-            batch.origins.append(origin)
+            features.append(found.feature)
+            batch.origins.append(found.origin)
             batch.paths.append(readable(path))
+            batch.notes += [(readable(path), found.note)] * bool(found.note)
             labels.append(label)
         batch.features = features
         batch.labels = np.array(labels, np.int64)
         batch.records = np.full(len(labels), NO_RECORD, np.int64)
         return batch
 
-    def _feature(self, path: str) -> tuple[np.ndarray, Origin]:
-        """The picture (C, H, W) of a file or an address, in stored units, and where it comes from in it."""
-        return self._prepare.with_origin(self._fetched(path) if is_address(path) else self._allowed(path))
+    def _prepared(self, path: str) -> PreparedPicture:
+        """The picture of a file or an address, in stored units."""
+        return self._prepare.prepared(self._fetched(path) if is_address(path) else self._allowed(path))
 
     def _fetched(self, url: str) -> bytes:
         if not self._allow_urls:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
-from digits.domain.datasets import TRAIN_DB
+from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.training import TrainingSpec
@@ -22,8 +25,10 @@ from digits.ipc.messages import Message
 from digits.predictor.model import LoadedModel
 from digits.predictor.requests import answer
 from digits.service import Service
-from digits.service.evaluations.coco import coco_results, coco_truth
+from digits.service.evaluations.coco import NewIds, coco_results, coco_truth
 from digits.service.evaluations.in_picture import in_picture
+from digits.service.evaluations.inputs import record_picture
+from digits.service.evaluations.predict import _entry, _pixels_of
 from digits.service.jobs import create_job
 from digits.storage.jobs.store import Job
 from digits.tasks import Labels, of
@@ -105,9 +110,6 @@ def evaluated(service: Service, model: str, **source: Any) -> Job:
 
 
 def coco_map(truth: Any, results: list[dict[str, Any]]) -> float:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
     with contextlib.redirect_stdout(io.StringIO()):
         known = COCO(str(truth)) if isinstance(truth, Path) else COCO()
         if not isinstance(truth, Path):
@@ -164,3 +166,70 @@ def test_one_picture_at_once_has_its_boxes_beside_the_outputs(service: Service, 
         raw = found.arrays["0/output/boxes"][0, :4].reshape(2, 2)
         np.testing.assert_allclose(((raw - told["offset"]) * told["scale"]).ravel(), box["box"], rtol=1e-5)
     loaded.close()
+
+
+def test_a_record_is_answered_in_the_pixels_of_its_picture(service: Service, pictures: Path) -> None:
+    run, model = made(service, pictures, resize_image_width=64, resize_image_height=64, resize_mode="fill")
+    loaded = LoadedModel(get_engine("pytorch"), service.folder(model).path / "snapshots/epoch_1.safetensors", "cpu")
+    reader = run.reader()
+    for number, path in enumerate(reader.column("source", range(len(reader)))):
+        record = record_picture(reader, number, run.info.extra)
+        entry, arrays = _entry(record, "p")
+        found = answer(loaded, Message({"op": "predict", "pictures": [entry], "in_picture": True}, arrays))
+        place = int(Path(path).stem)
+        assert Origin.of_numbers(found.header["results"][0]["origin"]).size == SIZES[place]
+        np.testing.assert_allclose(found.arrays["0/in_picture"][0, :4], BOXES[place], atol=2.5)
+        assert _pixels_of(record) == "picture"
+    loaded.close()
+    unknown = record_picture(reader, 0, {})  # of a plugin nothing is known of how it made its arrays
+    assert (unknown.origin, _pixels_of(unknown)) == (None, "record")
+
+
+def ids_of(pictures: Path, folder: Path, picture: Any, category: Any) -> Path:
+    """The COCO file with other ids."""
+    known = json.loads((pictures / "instances.json").read_text())
+    for one in known["images"]:
+        one["id"] = picture(one["id"])
+    for one in known["categories"]:
+        one["id"] = category(one["id"])
+    for one in known["annotations"]:
+        one["image_id"], one["category_id"] = picture(one["image_id"]), category(one["category_id"])
+    folder.mkdir(exist_ok=True)
+    file = folder / "own.json"
+    file.write_text(json.dumps(known))
+    return file
+
+
+@pytest.mark.parametrize("texts", [True, False], ids=["texts", "another file for validation"])
+def test_results_have_the_ids_of_ones_own_file_as_it_writes_them(
+    service: Service, pictures: Path, tmp_path: Path, texts: bool
+) -> None:
+    if texts:
+        own, split = ids_of(pictures, tmp_path, lambda n: f"{n}", lambda n: f"0{n}"), TRAIN_DB
+        run, model = made(service, pictures, train_label_folder=str(own))
+    else:
+        own, split = ids_of(pictures, tmp_path, lambda n: n + 5, lambda n: n + 40), VAL_DB
+        images = tmp_path / "val"
+        shutil.copytree(pictures / "images", images)
+        run, model = made(service, pictures, val_image_folder=str(images), val_label_folder=str(own))
+    job = evaluated(service, model, source="split", split=split, dataset_id=run.folder.id)
+    results, truth = list(coco_results(service, job)), coco_truth(service, job)
+    known = json.loads(own.read_text())
+    assert {one["image_id"] for one in results} == {one["id"] for one in known["images"]}
+    assert {one["category_id"] for one in results} == {one["id"] for one in known["categories"]}
+    assert {one["name"]: one["id"] for one in truth["categories"]} == {one["name"]: one["id"] for one in known["categories"]}
+    files = {"truth": truth, "results": results}
+    for name, value in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    for file in (own, tmp_path / "truth.json"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO(str(file))
+            counted = COCOeval(coco, coco.loadRes(str(tmp_path / "results.json")), "bbox")
+            counted.evaluate()
+            counted.accumulate()
+            counted.summarize()
+        assert counted.stats[1] == 1.0
+
+
+def test_new_ids_are_of_the_type_of_those_that_are_there() -> None:
+    assert [NewIds.beside(ids).numbered(2) for ids in ((), (3, 9), ("3", "b"), ("9", 4))] == [2, 12, "6", 12]

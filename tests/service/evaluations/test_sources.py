@@ -27,9 +27,8 @@ def test_all_records_or_as_many_as_were_asked_for(
 ) -> None:
     monkeypatch.setattr(sources, "MAX_SAMPLES", most)
     found = list(sources._records(database, limit))
-    assert [(named.key, named.id, int(feature[0, 0, 0]), label) for named, feature, label in found] == [
-        (f"{i:08d}", f"{i:08d}", i, i) for i in range(expected)
-    ]
+    values = [(named.key, named.id, int(picture.feature[0, 0, 0]), label) for named, picture, label in found]
+    assert values == [(f"{i:08d}", f"{i:08d}", i, i) for i in range(expected)]
 
 
 def test_a_database_that_is_too_large_is_refused_with_what_to_do(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,9 @@ class ClassificationSource(FileSource):
 
     def encode_entry(self, entry: Entry) -> Sample:
         path, label = entry
-        feature, size, digest = self.preparation.read(path)
-        return Sample(feature, label, source=path, original_size=size, group=self.group_of(path), digest=digest)
+        feature, size, digest, done = self.preparation.read(path)
+        notes = [("converted", done)] if done else []
+        return Sample(feature, label, source=path, original_size=size, group=self.group_of(path), digest=digest, notes=notes)
 
     def describe(self) -> dict[str, Any]:
         return {**self.preparation.to_json(), "method": self.options.method, "seed": self.options.seed}

@@ -84,22 +84,24 @@ class DataIngestion(ImageSource):
                 readings[stage] = self._read(stage, findings)
         classes = class_map(self.options.custom_classes, readings, findings)
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels
-        self._keep_ids(list(readings.values()), classes)
+        self._keep_ids(readings, classes)
         entries = {stage: self._entries(stage, reading, classes, findings) for stage, reading in readings.items()}
         self._check(entries, findings)
         return entries
 
-    def _keep_ids(self, readings: list[Reading], classes: ClassMap) -> None:
-        """The numbers that COCO's files give pictures and classes, with which detections are handed out again."""
-        if not any(reading.category_ids for reading in readings):
+    def _keep_ids(self, readings: dict[str, Reading], classes: ClassMap) -> None:
+        """The ids that COCO's files give pictures and, split by split, classes, with which detections are handed out again."""
+        if not any(reading.category_ids for reading in readings.values()):
             return
-        images = {readable(item.picture): item.id for reading in readings for item in reading.pictures}
-        categories: dict[str, int | str] = {}
-        for name, number in ((name, number) for reading in readings for name, number in reading.category_ids.items()):
-            place = classes.number(RawBox(0, 0, 0, 0, name))
-            if place != NONE:
-                categories.setdefault(classes.labels[place], number)
-        write_json(self.job_folder / COCO_IDS_FILE, {"images": images, "categories": categories})
+        images = {readable(item.picture): item.id for reading in readings.values() for item in reading.pictures}
+        splits: dict[str, dict[str, int | str]] = {stage: {} for stage in readings}
+        for stage, reading in readings.items():
+            for name, number in reading.category_ids.items():
+                place = classes.number(RawBox(0, 0, 0, 0, name))
+                if place != NONE:
+                    splits[stage].setdefault(classes.labels[place], number)
+        categories = {name: number for split in reversed(splits.values()) for name, number in split.items()}
+        write_json(self.job_folder / COCO_IDS_FILE, {"images": images, "categories": categories, "splits": splits})
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
         path, rows, relative, smallest, file, *stated = entry

@@ -28,16 +28,18 @@ Annotations = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class CocoPicture:
-    """A picture that the file lists: its name, id and the (width, height) that is stated of it (0, 0: none)."""
+    """A picture that the file lists: its name, id and the (width, height) that is stated of it (0, 0: none); `written` is the id
+    as it stands in the file."""
 
     name: str
     id: Id
     size: Size = NO_SIZE
+    written: Id = 0
 
 
 @dataclass(frozen=True)
 class FoundPicture:
-    """A picture file with its annotations, as one entry, or several of one file, list it; `id` is the first one's."""
+    """A picture file with its annotations, as one entry, or several of one file, list it; `id` is the first one's, as written."""
 
     path: str
     name: str
@@ -49,12 +51,13 @@ class FoundPicture:
 
 @dataclass
 class CocoFile:
-    """`categories` maps an id to a name, in the order of the ids; `annotations` and `refused` (how many could not be read) are by
-    the id of their picture."""
+    """`categories` maps an id to a name, in the order of the ids, `written` to the id as it stands in the file; `annotations` and
+    `refused` (how many could not be read) are by the id of their picture."""
 
     path: str
     pictures: list[CocoPicture] = field(default_factory=list)
     categories: dict[Id, str] = field(default_factory=dict)
+    written: dict[Id, Id] = field(default_factory=dict)
     annotations: dict[Id, Annotations] = field(default_factory=lambda: defaultdict(list))
     refused: dict[Id, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -90,7 +93,7 @@ class CocoFile:
             ids = ", ".join(str(picture.id) for picture in pictures)
             findings.add("note", f"{self.path} lists it under the ids {ids}; their annotations are joined.", path, stage)
         return FoundPicture(
-            path, first.name, first.size, annotations, sum(self.refused.get(one.id, 0) for one in pictures), first.id
+            path, first.name, first.size, annotations, sum(self.refused.get(one.id, 0) for one in pictures), first.written
         )
 
 
@@ -137,6 +140,11 @@ def id_of(value: Any) -> Id | None:
     return None
 
 
+def _written(value: Any, number: Id) -> Id:
+    """An id as its file writes it, which results must repeat: a text stays one."""
+    return value if isinstance(value, str) else number
+
+
 class _Reading:
     """Puts a file's lists into a `CocoFile`, what is wrong into findings."""
 
@@ -154,6 +162,7 @@ class _Reading:
             if number is None:
                 self.note(f"categories[{place}] has no number or text as its id; it is left out.")
                 continue
+            self.result.written.setdefault(number, _written(item["id"], number))
             name = str(item.get("name", number)).strip() or str(number)
             if found.setdefault(number, name) != name:
                 self.note(f"The category id {number!r} stands for {found[number]!r} and {name!r}; its annotations are left out.")
@@ -181,7 +190,8 @@ class _Reading:
                 self.note(f"images[{place}] ({name}) has no {lacks}; it is left out.")
             elif number not in names:
                 names[number] = name
-                self.result.pictures.append(CocoPicture(name, number, size_in(item.get("width"), item.get("height"))))
+                size = size_in(item.get("width"), item.get("height"))
+                self.result.pictures.append(CocoPicture(name, number, size, _written(item["id"], number)))
             elif names[number] != name:
                 self.note(f"The image id {number!r} stands for {names[number]} and {name}: both are left out.")
                 doubtful.add(number)

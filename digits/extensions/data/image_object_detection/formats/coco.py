@@ -33,7 +33,7 @@ def read(request: Request) -> Reading:
     for path in request.pictures:
         if path not in listed:
             request.findings.add("pair", f"{file} does not list it; left out.", path, request.stage)
-    ids = {name: number for number, name in reversed(coco.categories.items())}
+    ids = {name: coco.written[number] for number, name in reversed(coco.categories.items())}
     return Reading(pictures, list(dict.fromkeys(coco.categories.values())), by_id=True, category_ids=ids)
 
 

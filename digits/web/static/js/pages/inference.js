@@ -14,6 +14,7 @@ import { takeDrops } from "../parts/uploads.js";
  * @property {Scores} predictions
  * @property {{prepare: number, forward: number}} seconds
  * @property {string} device
+ * @property {string} note
  * @property {number} snapshot_epoch
  */
 /** @typedef {import("../overlay/sample_cards.js").SampleSet & Extra} Answer */
@@ -136,7 +137,7 @@ function showTime(text) {
  * @param {number} milliseconds
  */
 async function showAnswer(answer, milliseconds) {
-  const { predictions, samples, seconds, device, snapshot_epoch: epoch } = answer;
+  const { predictions, samples, seconds, device, note, snapshot_epoch: epoch } = answer;
   board.hidden = predictions.length > 0;
   if (predictions.length) showText(scores(predictions));
   else {
@@ -146,7 +147,7 @@ async function showAnswer(answer, milliseconds) {
   }
   const time = (/** @type {number} */ value) => `${fixed(value, 0)} ms`;
   const steps = `read ${time(seconds.prepare * 1000)}, predicted ${time(seconds.forward * 1000)}`;
-  showTime(`Epoch ${epoch}: ${steps} on the ${device === "cpu" ? "CPU" : "GPU"}, answered after ${time(milliseconds)}.`);
+  showTime(`Epoch ${epoch}: ${steps} on the ${device === "cpu" ? "CPU" : "GPU"}, answered after ${time(milliseconds)}. ${note}`.trim());
 }
 
 /** @param {Scores} predictions */
