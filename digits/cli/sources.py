@@ -49,7 +49,7 @@ def recognise(folder: Path, jobs_dir: str | None, as_json: bool) -> None:
         print_json(found)
         return
     for proposal in found["proposals"]:
-        click.echo(f"{proposal['title']}: {proposal['reason']}\n  {_command(proposal)}")
+        click.echo(f"{proposal['title']}: {proposal['reason']}\n  {command_for(proposal)}")
     for remark in found["remarks"]:
         click.echo(remark)
     if not found["proposals"]:
@@ -96,7 +96,7 @@ def create_from(source: str, owner: str, no_wait: bool, jobs_dir: str | None, as
     with open_service(jobs_dir) as service:
         with answering(service):
             chosen = source_of(service, source)
-            job = create_dataset(service, chosen, _values(service, chosen, given_fields(fields)), owner)
+            job = create_dataset(service, chosen, form_values(service, chosen, given_fields(fields)), owner)
         done = no_wait or follow(service, [job.id], quiet=as_json)
         if as_json:
             print_json(dataset_dict(service, service.store.get(job.id), verbose=True))
@@ -114,7 +114,7 @@ def preview(source: str, jobs_dir: str | None, as_json: bool, fields: Sequence[s
     """Say what `digits dataset create-from` would make with the same options: how many entries, which classes, what is wrong."""
     with open_service(jobs_dir) as service, answering(service):
         chosen = source_of(service, source)
-        found = look_at(service, chosen, {"dataset_name": "?", **_values(service, chosen, given_fields(fields))})
+        found = look_at(service, chosen, {"dataset_name": "?", **form_values(service, chosen, given_fields(fields))})
     if as_json:
         print_json({**found, "samples": [{k: v for k, v in sample.items() if k != "picture"} for sample in found["samples"]]})
         return
@@ -180,7 +180,7 @@ def _add(found: dict[str, Any], name: str, value: Any) -> None:
     found[name] = value if name not in found else [*(before if isinstance(before, list) else [before]), value]
 
 
-def _values(service: Service, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
+def form_values(service: Service, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
     """Form values by their full names, paths absolute; what nothing was said about is as the page shows it at first. Raises
     BadRequest for a field that the source does not have."""
     known = {field["name"]: field for field in fields_of(service, source)}
@@ -231,7 +231,7 @@ def _described(model: type[FormModel]) -> list[dict[str, Any]]:
     ]
 
 
-def _command(proposal: Mapping[str, Any]) -> str:
+def command_for(proposal: Mapping[str, Any]) -> str:
     """The command that makes what is proposed."""
     values = dict(proposal["values"])
     if proposal["extension"] in CLASSIFICATION.values():

@@ -12,10 +12,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from digits.cli import group
-from digits.cli.sources import given_fields
+from digits.cli.processes import answering
+from digits.cli.sources import command_for, fields_of, form_values, given_fields, source_of
 from digits.domain.jobs import Status
 from digits.errors import BadRequest, FormErrors, NotFound
 from digits.service import Service
+from digits.service.datasets.from_source import recognise
+from digits.service.datasets.source import create_dataset, preview
 
 
 def run(service: Service, *arguments: Any) -> Result:
@@ -33,10 +36,6 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def test_a_data_set_of_a_plugins_form(service: Service, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = json.loads(run(service, "dataset", "form", "image-processing", "--json").stdout)
-    assert {"feature_folder", "has_val_folder", "dataset_name", "dsopts_num_threads"} <= {field["name"] for field in fields}
-    proposed = run(service, "dataset", "recognise", pairs)
-    assert "digits dataset create-from image-processing --feature-folder" in proposed.output
     monkeypatch.chdir(pairs)
     given = [
         "--feature-folder",
@@ -48,9 +47,6 @@ def test_a_data_set_of_a_plugins_form(service: Service, pairs: Path, monkeypatch
         "--name",
         "pairs",
     ]
-    looked = run(service, "dataset", "preview", "image-processing", *given)
-    assert looked.exit_code == 0, (looked.output, looked.exception)
-    assert "6 entries tried, 0 of them cannot be read" in looked.output
     result = run(service, "dataset", "create-from", "image-processing", *given, "--dsopts-num-threads", 1, "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     made = json.loads(result.stdout)
@@ -59,19 +55,35 @@ def test_a_data_set_of_a_plugins_form(service: Service, pairs: Path, monkeypatch
     assert service.store.get(made["id"]).status == Status.DONE
 
 
-@pytest.mark.parametrize(
-    ("words", "error", "said"),
-    [
-        (["image-processing", "--feature-folda", "x"], BadRequest, "no field --feature-folda"),
-        (["image-processing", "--name", "x"], FormErrors, "feature_folder"),
-        (["image-nothing", "--name", "x"], NotFound, "image-processing"),
-        (["prebuilt", "--name", "x", "--prebuilt-train-images", "/nowhere"], FormErrors, "prebuilt_train_images"),
-    ],
-)
-def test_what_makes_no_data_set_is_said(service: Service, words: list[str], error: type, said: str) -> None:
-    found = run(service, "dataset", "create-from", *words).exception
-    assert isinstance(found, error)
-    assert said in f"{found} {getattr(found, 'errors', '')}"
+NO_DATA_SETS = [
+    (["image-processing", "--feature-folda", "x"], BadRequest, "no field --feature-folda"),
+    (["image-processing", "--name", "x"], FormErrors, "feature_folder"),
+    (["image-nothing", "--name", "x"], NotFound, "image-processing"),
+    (["prebuilt", "--name", "x", "--prebuilt-train-images", "/nowhere"], FormErrors, "prebuilt_train_images"),
+]
+
+
+def make(service: Service, name: str, words: list[str]) -> None:
+    chosen = source_of(service, name)
+    create_dataset(service, chosen, form_values(service, chosen, given_fields(words)))
+
+
+def test_what_a_source_takes_and_what_it_refuses(service: Service, pairs: Path) -> None:
+    with answering(service):
+        source = source_of(service, "image-processing")
+        names = {field["name"] for field in fields_of(service, source)}
+        assert {"feature_folder", "has_val_folder", "dataset_name", "dsopts_num_threads"} <= names
+        proposals = recognise(service, str(pairs))["proposals"]
+        assert any(
+            command_for(one).startswith("digits dataset create-from image-processing --feature-folder") for one in proposals
+        )
+        folders = {"feature_folder": str(pairs / "noisy"), "label_folder": str(pairs / "clean")}
+        looked = preview(service, source, form_values(service, source, folders))
+        assert (looked["tried"], looked["failed"]) == (6, 0)
+        for (name, *words), error, said in NO_DATA_SETS:
+            with pytest.raises(error) as caught:
+                make(service, name, words)
+            assert said in f"{caught.value} {getattr(caught.value, 'errors', '')}"
     assert service.store.ids() == []
 
 
