@@ -19,6 +19,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -98,6 +99,20 @@ class ArrayReport:
     maximum: float
     histogram: tuple[tuple[int, ...], tuple[float, ...]]
     data: np.ndarray = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Without `data`. `histogram` is as scripts of the original know it: counts, the centres of the bins, and the edges at
+        the start, the middle and the end."""
+        counts, edges = self.histogram
+        centres = [(low + high) / 2 for low, high in pairwise(edges)]
+        return {
+            "shape": list(self.shape),
+            "mean": self.mean,
+            "stddev": self.std,
+            "min": self.minimum,
+            "max": self.maximum,
+            "histogram": [list(counts), centres, [edges[0], edges[len(edges) // 2], edges[-1]]],
+        }
 
 
 @dataclass(frozen=True)
@@ -323,6 +338,13 @@ def array_report(data: np.ndarray) -> ArrayReport:
         histogram=(tuple(int(c) for c in counts), tuple(float(e) for e in edges)),
         data=data,
     )
+
+
+def without_batch(output: np.ndarray) -> np.ndarray:
+    """What a layer gave for the first picture of a batch (N, …); as it is where it gave a single number or nothing at all, as
+    layers after the boxes of a detection do where there are none."""
+    first: np.ndarray = output[0] if output.ndim and len(output) else output
+    return first
 
 
 def context_for(spec: TrainingSpec, info: DatasetInfo, meta: RecordMeta, *, pretrained: bool = False) -> NetworkContext:

@@ -26,6 +26,11 @@ def map_address(classes: np.ndarray) -> str:
     return _address(*encode_picture(classes.reshape(1, *classes.shape[-2:]).clip(0, 255).astype("uint8")))
 
 
+def png_address(picture: bytes) -> str:
+    """A PNG file as it is."""
+    return _address(picture, "image/png")
+
+
 def _address(picture: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(picture).decode()}"
 

@@ -230,20 +230,12 @@ def _layers(model: LoadedModel, feature: np.ndarray) -> tuple[list[dict[str, Any
 
 
 def _row(report: LayerReport, vis_type: str, array: ArrayReport) -> dict[str, Any]:
-    counts, edges = array.histogram
     return {
         "name": report.name,
         "vis_type": vis_type,
         "layer_type": report.kind,
         "param_count": report.parameters,
-        "statistics": {
-            "shape": list(array.shape),
-            "mean": array.mean,
-            "stddev": array.std,
-            "min": array.minimum,
-            "max": array.maximum,
-            "histogram": {"counts": list(counts), "edges": list(edges)},
-        },
+        "data_stats": array.to_json(),
     }
 
 

@@ -354,5 +354,7 @@ class EngineContract:
         weighted = [layer.weights for layer in layers if layer.weights is not None]
         assert weighted
         assert all(sum(w.histogram[0]) == np.prod(w.shape) for w in weighted)
+        report = engine.check(self.texts["classifier"], NetworkContext("classification", (1, 12, 12), 2))
+        assert sum(layer.parameters for layer in layers) == report.parameters
         assert layers[-1].activations is not None
         assert layers[-1].activations.shape == (2,)

@@ -85,6 +85,9 @@ def test_boxes_of_a_picture_as_json(client: Client, model: str, root: Path) -> N
     wanted = boxes[number][0]
     assert found[:4] == pytest.approx([wanted[name] for name in ("x0", "y0", "x1", "y1")], abs=4)
     assert found[5] == wanted["class"]
+    Image.new("RGB", (SIDE, SIDE)).save(root / "empty.png")
+    answer = client.json(f"{GENERIC}/infer_one.json", job_id=model, image_path=root / "empty.png", show_visualizations="y")
+    assert {row["vis_type"] for row in answer["visualizations"]} == {"Weights", "Activation"}, "also where nothing is found"
 
 
 def test_another_data_set_of_larger_pictures_is_evaluated(client: Client, dataset: str, model: str, root: Path) -> None:

@@ -191,6 +191,12 @@ def test_layers_are_shown_when_asked_for(studio):
     for word in ("Description", "Statistics", "Visualization", "Weights", "Activation", "learned parameters"):
         assert word in answer.text
     assert CONVOLUTIONS[studio.framework] in answer.text
+    fields = {"job_id": studio.model, "image_path": path, "show_visualizations": "y"}
+    for address in (f"{IMAGES}/classify_one.json", "/models/images/generic/infer_one.json"):
+        answer = studio.post(address, **fields, snapshot_epoch="2").json
+        assert answer["total_parameters"] > 0
+        assert {row["vis_type"] for row in answer["visualizations"]} == {"Weights", "Activation"}
+    assert "visualizations" not in studio.post(address, **fields | {"show_visualizations": "false"}).json
 
 
 def test_each_snapshot_can_be_chosen(studio):

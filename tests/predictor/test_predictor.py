@@ -146,10 +146,12 @@ def test_layers_come_with_statistics_and_pictures(address):
     answer = request_files(address, encoded(grey(99)), layers=True)
     weights, activations = answer.header["layers"]
     assert (weights["name"], weights["vis_type"], weights["param_count"]) == ("conv", "Weights", 45)
-    assert weights["statistics"]["shape"] == [5, 1, 3, 3]
-    assert weights["statistics"]["mean"] == pytest.approx(22)
+    assert weights["data_stats"]["shape"] == [5, 1, 3, 3]
+    assert weights["data_stats"]["mean"] == pytest.approx(22)
     assert activations["vis_type"] == "Activation"
-    assert sum(activations["statistics"]["histogram"]["counts"]) == 5 * 64
+    counts, centres, ticks = activations["data_stats"]["histogram"]
+    assert (sum(counts), len(counts), len(centres)) == (5 * 64, 20, 20)
+    assert ticks[0] < centres[0] < ticks[1] < centres[-1] < ticks[2]
     for number in (0, 1):
         width, height = Image.open(io.BytesIO(answer.arrays[f"layer/{number}"].tobytes())).size
         assert 100 <= max(width, height) <= 1200

@@ -176,7 +176,7 @@ def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], 
     if gives_losses(context):
         run_text(lambda: try_losses(module, context))
     rows: list[LayerRow] = []
-    handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in module.named_modules() if is_leaf(child)]
+    handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in layers_of(module)]
     try:
         outputs = names_of(run_text(lambda: forward_zeros(module, context)))
     finally:
@@ -220,6 +220,12 @@ def takes_channels_last(module: nn.Module, context: NetworkContext) -> bool:
     except (RuntimeError, TypeError, ValueError, AssertionError):
         return False
     return True
+
+
+def layers_of(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Its modules that compute something themselves, with their paths: those without modules in them, and those that have
+    parameters of their own beside them, as a transformer has its position embedding."""
+    return [(name, child) for name, child in module.named_modules() if is_leaf(child) or any(child.parameters(recurse=False))]
 
 
 def is_leaf(module: nn.Module) -> bool:

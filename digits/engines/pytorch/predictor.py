@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 
 from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
-from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of
+from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of, without_batch
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.network.losses import SMALLEST
 from digits.engines.pytorch.boxes import boxes_output, detections_of
-from digits.engines.pytorch.build import build, is_leaf
+from digits.engines.pytorch.build import build, layers_of
 from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Inputs
 from digits.engines.pytorch.weights import read_snapshot
@@ -104,18 +105,8 @@ class TorchPredictor(Predictor):
         return self.inputs.normalize(x)
 
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
-        activations: dict[str, np.ndarray] = {}
-        leaves = [(name, child) for name, child in self.module.named_modules() if is_leaf(child)]
-        handles = [child.register_forward_hook(_recorder(activations, name)) for name, child in leaves]
-        try:
-            with torch.inference_mode():
-                x = self.prepare(padded(feature[None], self.meta))  # (1, C, h, w) float32
-                self.module(x)
-        finally:
-            for handle in handles:
-                handle.remove()
-        data = LayerReport("data", "Input", 0, None, array_report(x[0].cpu().numpy()))
-        return [data, *(_layer(name, child, activations.get(name)) for name, child in leaves)]
+        with torch.inference_mode():
+            return look_inside(self.module, self.prepare(padded(feature[None], self.meta)))
 
     def close(self) -> None:
         del self.module
@@ -135,6 +126,20 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
     except RuntimeError as error:
         raise StorageError(f"{snapshot} does not fit {NETWORK_FILE}: {str(error).splitlines()[0]}") from error
     return TorchPredictor(network.module, meta, mean_image, torch.device(device))
+
+
+def look_inside(module: nn.Module, x: Tensor) -> list[LayerReport]:
+    """What the network is given, (1, C, h, w) float32, and the weights and activations of each of its layers."""
+    activations: dict[str, np.ndarray] = {}
+    parts = layers_of(module)
+    handles = [child.register_forward_hook(_recorder(activations, name)) for name, child in parts]
+    try:
+        module(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    data = LayerReport("data", "Input", 0, None, array_report(x[0].cpu().numpy()))
+    return [data, *(_layer(name, child, activations.get(name)) for name, child in parts)]
 
 
 def finish_outputs(
@@ -203,18 +208,35 @@ def activated(scores: Tensor, activation: str, probabilities: bool) -> Tensor:
 
 def _recorder(activations: dict[str, np.ndarray], name: str) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            activations[name] = output[0].detach().float().cpu().numpy()
+        found = _first_tensor(output)
+        if found is not None:
+            activations[name] = without_batch(found.detach().float().cpu().numpy())
 
     return hook
 
 
+def _first_tensor(output: Any) -> Tensor | None:
+    """What a layer gives, of several tensors, such as those of a recurrent one, the first."""
+    if isinstance(output, Tensor):
+        return output
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
+    return next((found for part in parts if (found := _first_tensor(part)) is not None), None)
+
+
 def _layer(name: str, module: nn.Module, activation: np.ndarray | None) -> LayerReport:
-    weight = getattr(module, "weight", None)
+    weight = _weight(module)
     return LayerReport(
         name=name or "network",
         kind=type(module).__name__,
         parameters=sum(p.numel() for p in module.parameters(recurse=False)),
-        weights=array_report(weight.detach().float().cpu().numpy()) if isinstance(weight, Tensor) else None,
+        weights=None if weight is None else array_report(weight.detach().float().cpu().numpy()),
         activations=None if activation is None else array_report(activation),
     )
+
+
+def _weight(module: nn.Module) -> Tensor | None:
+    """What a layer multiplies by: its `weight`, a buffer where it is frozen; else the largest of its own parameters."""
+    weight = getattr(module, "weight", None)
+    if isinstance(weight, Tensor):
+        return weight
+    return max(module.parameters(recurse=False), key=Tensor.numel, default=None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -246,10 +246,22 @@ def normalises_batches(model: Any) -> bool:
     return any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in leaves(model))
 
 
+def own_variables(layer: Any) -> list[Any]:
+    """Its variables, the kernel first, without those of layers in it; none before it is built."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def layers_of(model: Any) -> list[Any]:
+    """The layers to look inside: all but inputs, and models that only hold others."""
+    layers = model._flatten_layers(include_self=True)
+    kept = [x for x in layers if not isinstance(x, keras.Model) or own_variables(x)]
+    return [x for x in kept if not isinstance(x, keras.layers.InputLayer)]
+
+
 @contextlib.contextmanager
-def recorded(model: Any, notify: Callable[[Any, Any, Any], None]) -> Iterator[None]:
-    """Call `notify(layer, its arguments, output)` whenever a leaf layer has worked in the block."""
-    changed = leaves(model)
+def recorded(model: Any, notify: Callable[[Any, Any, Any], None], layers: Sequence[Any] | None = None) -> Iterator[None]:
+    """Call `notify(layer, its arguments, output)` whenever one of the layers, by default each leaf, has worked in the block."""
+    changed = leaves(model) if layers is None else layers
     for layer in changed:
         object.__setattr__(layer, "call", _notifying(layer, layer.call, notify))
     try:

@@ -12,10 +12,10 @@ import numpy as np
 
 from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
-from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report
+from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report, without_batch
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.network.losses import SMALLEST
-from digits.engines.tensorflow.build import KerasNetwork, build, forward_zeros, leaves, recorded, wanted_outputs
+from digits.engines.tensorflow.build import KerasNetwork, build, forward_zeros, layers_of, own_variables, recorded, wanted_outputs
 from digits.engines.tensorflow.inputs import Inputs, centre
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.tensorflow.weights import load_into, read_metadata
@@ -77,18 +77,9 @@ class TensorflowPredictor(Predictor):
         return self.inputs(tf.constant(np.ascontiguousarray(batch)))
 
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
-        activations: dict[int, np.ndarray] = {}
-
-        def keep(layer: Any, _: Any, output: Any) -> None:
-            if tf.is_tensor(output):
-                activations[id(layer)] = channels_first_array(tf.cast(output, tf.float32).numpy())[0]
-
         x = self.prepare(padded(feature[None], self.meta))  # (1, h, w, C) float32
-        model = self.model_for(tuple(x.shape[1:]))
-        with tf.device(self.device), recorded(model, keep):
-            model(x, training=False)
-        data = LayerReport("data", "Input", 0, None, array_report(channels_first_array(x.numpy())[0]))
-        return [data, *(_layer(layer, activations.get(id(layer))) for layer in leaves(model))]
+        with tf.device(self.device):
+            return look_inside(self.model_for(tuple(x.shape[1:])), x)
 
     def close(self) -> None:
         self._networks.clear()
@@ -127,6 +118,22 @@ def load_predictor(snapshot: Path, device: str) -> TensorflowPredictor:
     start(gpu=device != "cpu")
     name = "/CPU:0" if device == "cpu" else f"/GPU:{device.partition(':')[2] or 0}"
     return TensorflowPredictor(text_file.read_text(), snapshot, meta, mean_image, name)
+
+
+def look_inside(model: Any, x: Any) -> list[LayerReport]:
+    """What the network is given, (1, h, w, C) float32, and the weights and activations of each of its layers."""
+    activations: dict[int, np.ndarray] = {}
+
+    def keep(layer: Any, _: Any, output: Any) -> None:
+        found = next(filter(tf.is_tensor, tf.nest.flatten(output)), None)  # of several, as of a recurrent layer, the first
+        if found is not None and tf.executing_eagerly():
+            activations[id(layer)] = without_batch(channels_first_array(tf.cast(found, tf.float32).numpy()))
+
+    parts = layers_of(model)
+    with recorded(model, keep, parts):
+        model(x, training=False)
+    data = LayerReport("data", "Input", 0, None, array_report(channels_first_array(x.numpy())[0]))
+    return [data, *(_layer(layer, activations.get(id(layer))) for layer in parts)]
 
 
 def finish_outputs(
@@ -206,11 +213,12 @@ def channels_last_array(array: np.ndarray) -> np.ndarray:
 
 
 def _layer(layer: Any, activation: np.ndarray | None) -> LayerReport:
+    variables = own_variables(layer)
     return LayerReport(
         name=layer.name,
         kind=type(layer).__name__,
-        parameters=layer.count_params(),
-        weights=array_report(_outputs_first(layer.weights[0].numpy())) if layer.weights else None,
+        parameters=sum(int(variable.size) for variable in variables),
+        weights=array_report(_outputs_first(np.asarray(variables[0]))) if variables else None,
         activations=None if activation is None else array_report(activation),
     )
 

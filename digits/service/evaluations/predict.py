@@ -19,6 +19,7 @@ from digits.errors import BadRequest, DataError
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
 from digits.service import Service
+from digits.service.evaluations.layers import LayerView
 from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.storage.jobs.store import Job
 
@@ -54,18 +55,6 @@ class ClassScore:
     def percent(self) -> float:
         """The probability in percent with two decimals, as the JSON has it."""
         return round(self.score * 100, 2)
-
-
-@dataclass(frozen=True)
-class LayerView:
-    """One row of the visualisation: `statistics` has shape, mean, stddev, min, max and histogram (20 bins); `image` is a PNG."""
-
-    name: str
-    vis_type: str  # Weights | Activation
-    layer_type: str
-    param_count: int
-    statistics: dict[str, Any]
-    image: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -277,7 +266,7 @@ def _answer(message: messages.Message) -> PredictorResponse:
         meta=header["meta"],
         device=header["device"],
         seconds=header["seconds"],
-        layers=[_layer(i, entry, message) for i, entry in enumerate(header.get("layers", []))],
+        layers=[LayerView(**entry, image=_picture(message, f"layer/{i}")) for i, entry in enumerate(header.get("layers", []))],
     )
 
 
@@ -286,11 +275,10 @@ def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Predi
 
     if entry.get("error"):
         return Prediction(error=str(entry["error"]))
-    image = message.arrays.get(f"{number}/image")
     return Prediction(
         outputs={name: message.arrays[f"{number}/output/{name}"] for name in entry["outputs"]},
         input=message.arrays.get(f"{number}/input"),
-        image=b"" if image is None else bytes_of(image),
+        image=_picture(message, f"{number}/image"),
         candidates=_candidates(number, entry, message),
         thresholds=TaskOptions.from_json(message.header["meta"].get("options", {})).label_thresholds,
         in_picture=message.arrays.get(f"{number}/in_picture"),
@@ -306,13 +294,13 @@ def _candidates(number: int, entry: dict[str, Any], message: messages.Message) -
     return {"boxes": message.arrays[f"{number}/candidates"], **entry["suppression"]}
 
 
+def _picture(message: messages.Message, name: str) -> bytes:
+    found = message.arrays.get(name)
+    return b"" if found is None else bytes_of(found)
+
+
 def bytes_of(array: Any) -> bytes:
     """The bytes of a file that travelled as an array."""
     import numpy as np
 
     return np.asarray(array).tobytes()
-
-
-def _layer(number: int, entry: dict[str, Any], message: messages.Message) -> LayerView:
-    image = message.arrays.get(f"layer/{number}")
-    return LayerView(**entry, image=b"" if image is None else bytes_of(image))

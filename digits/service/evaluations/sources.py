@@ -7,7 +7,7 @@ predictor and back without passing through this process. Without `for_view` the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from digits.service.datasets.from_source import inference_entries
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations.in_picture import in_picture, origin_json
+from digits.service.evaluations.layers import LayerView
 from digits.service.files.confine import confine, readable_folder
 from digits.service.models.snapshots import Snapshot
 from digits.service.models.validation_samples import META_FILE, task_of
@@ -37,6 +38,7 @@ class TestResults:
 
     samples: list[ViewSample]
     skipped: list[dict[str, str]]
+    layers: list[LayerView] = field(default_factory=list)  # of a single picture, on request
 
     @property
     def nonfinite(self) -> int:
@@ -55,17 +57,19 @@ def run_pictures(
     scratch: Path | None = None,
     for_view: bool = True,
     numbers: Sequence[int] = (),
+    layers: bool = False,
 ) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one.
-    `numbers` are their places in what was sent, by default as they stand here."""
+    `numbers` are their places in what was sent, by default as they stand here. `layers` looks inside the network, with a single
+    picture."""
     requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **_beside(for_view)}
     describe = None if for_view else _describer(service, model)
-    if len(found) == 1:
-        results: Iterable[inference.Prediction] = inference.infer(service, model, [found[0][1]], snapshot, **requested).results
-    else:
-        results = inference.infer_many(service, model, [picture for _, picture in found], snapshot, **requested)
-    ids = numbers or range(len(found))
-    return _collect([_Named(key, number) for (key, _), number in zip(found, ids, strict=True)], results, describe=describe)
+    ids, given = numbers or range(len(found)), [picture for _, picture in found]
+    names = [_Named(key, number) for (key, _), number in zip(found, ids, strict=True)]
+    if len(found) != 1:
+        return _collect(names, inference.infer_many(service, model, given, snapshot, **requested), describe=describe)
+    answer = inference.infer(service, model, given, snapshot, layers=layers, **requested)
+    return replace(_collect(names, answer.results, describe=describe), layers=answer.layers)
 
 
 def run_list(

@@ -20,6 +20,7 @@ from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations import sources
 from digits.service.evaluations.answer import answer_one
+from digits.service.evaluations.layers import layers_json, learned_parameters
 from digits.service.evaluations.sources import TestResults
 from digits.service.files import confine as paths
 from digits.service.models.snapshots import Snapshot, find_snapshot
@@ -46,6 +47,12 @@ OWN_ARGUMENTS = ALWAYS_OURS | {
     "record",
     "show_visualizations",
 }
+LAYERS = "Also show weights and activations of every layer."
+LAYERS_ANSWER = (
+    "with `show_visualizations` `visualizations`: `name`, `vis_type` (Weights, Activation), `layer_type`, `param_count`, `image` "
+    "(a `data:` address), `data_stats` (`shape`, `mean`, `stddev`, `min`, `max`, `histogram`: counts, centres, ticks); and "
+    "`total_parameters`."
+)
 COMMON = {
     "job_id": "The model.",
     "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
@@ -70,7 +77,7 @@ CLASSIFY_ONE = {
     "image_file": "An uploaded picture.",
     "record": "A picture of the model's data set, e.g. `val:17`.",
     "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
-    "show_visualizations": "Also show weights and activations of every layer (page only).",
+    "show_visualizations": LAYERS,
 }
 
 
@@ -94,14 +101,17 @@ def register_for_any_model(area: Blueprint) -> None:
         area.add_url_rule(f"{GENERIC}/{name}.json", f"{name}_json", handler, methods=["POST"])
 
 
-@describes(form=CLASSIFY_ONE, answer="`predictions`: the five best `[label, percent]`; `snapshot_epoch`, `device`, `seconds`.")
+@describes(
+    form=CLASSIFY_ONE,
+    answer="`predictions`: the five best `[label, percent]`; `snapshot_epoch`, `device`, `seconds`; " + LAYERS_ANSWER,
+)
 def classify_one() -> Any:
     """Classify one picture."""
     service = get_service()
     model = arguments.job(Kind.MODEL)
     inference.check_classifies(model)
     picture, name = sent_picture(model)
-    layers = arguments.flag("show_visualizations") and not wants_json()
+    layers = arguments.flag("show_visualizations")
     result = inference.classify_one(service, model, picture, arguments.text("snapshot_epoch"), layers=layers)
     if wants_json():
         return json_answer(
@@ -111,14 +121,15 @@ def classify_one() -> Any:
                 "device": result.device,
                 "seconds": result.seconds,
                 **({"notes": [result.note]} if result.note else {}),
+                **(layers_json(result.layers) if layers else {}),
             }
         )
-    total = sum({layer.name: layer.param_count for layer in result.layers}.values())
+    total = learned_parameters(result.layers)
     return render_template("inference/classify_one.html", model=model, result=result, name=name, parameters=total)
 
 
 @describes(
-    form={name: text for name, text in CLASSIFY_ONE.items() if name != "job_id"},
+    form={name: text for name, text in CLASSIFY_ONE.items() if name not in ("job_id", "show_visualizations")},
     json=True,
     answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes.",
 )
@@ -143,26 +154,26 @@ def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
 
 
 @describes(
-    form=ONE,
+    form={**ONE, "show_visualizations": LAYERS},
     answer="`outputs`: name → nested list with batch axis, in the network's pixels; `nonfinite`: 1 where it holds NaN or "
     "infinity; where the answer lies over the picture, `in_picture`: `boxes`, `mask` or `picture` in the given picture's own "
     "pixels, and `scale` [x, y] from the network's pixels to those; `pixels_of` is `picture`, or `record` where only a record is "
-    "known, whose pixels they are then.",
+    "known, whose pixels they are then; " + LAYERS_ANSWER,
 )
 def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
     picture, name = sent_picture(model)
-    tested = sources.run_pictures(
-        get_service(), model, [(name, picture)], snapshot, arguments.flag("dont_resize"), g.scratch, not wants_json()
-    )
+    layers, whole = arguments.flag("show_visualizations"), arguments.flag("dont_resize")
+    tested = sources.run_pictures(get_service(), model, [(name, picture)], snapshot, whole, g.scratch, not wants_json(), layers)
     if wants_json():
         sample = tested.samples[0]
         found = {key: [plugin_views.plain(array)] for key, array in sample.outputs.items()}
         own = sample.in_picture
         lies = {"scale": own["scale"], "pixels_of": own["pixels_of"], "in_picture": own} if own else {}
         notes = {"notes": [sample.note]} if sample.note else {}
-        return json_answer({"outputs": found, "nonfinite": tested.nonfinite, **lies, **notes})
+        inside = layers_json(tested.layers) if layers else {}
+        return json_answer({"outputs": found, "nonfinite": tested.nonfinite, **lies, **notes, **inside})
     return _page(model, snapshot, tested)
 
 
@@ -259,6 +270,8 @@ def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[s
         skipped=tested.skipped,
         count=count,
         no_numbers=nonfinite_text(bad, count) if bad else "",
+        layers=tested.layers,
+        parameters=learned_parameters(tested.layers),
     )
 
 
