@@ -162,7 +162,8 @@ class TrainingSpec:
     validation output that decides (empty: the task's own), `threads` the CPU threads to compute with (0: the slot's). On the
     CPU `cpu_processes` share each batch between them; with GPUs there is one process for each. `batch_norm` of
     several processes is `synchronised` (over all, as one process has it) or `averaged` (each over its own share, statistics
-    averaged at each step).
+    averaged at each step). `python_layers` is what the Python layer file in the model's folder is called
+    (empty: there is none).
     """
 
     dataset_id: str
@@ -192,6 +193,7 @@ class TrainingSpec:
     batch_norm: str = SYNCHRONISED
     loss: str = ""  # name of a loss of `engines.network.losses`; empty: the network text's own, else the task's default
     options: TaskOptions = field(default_factory=TaskOptions)
+    python_layers: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from digits.engines.base import Candidates, Engine, LayerReport, Predictor, get_engine
+from digits.engines.network.python_layers import layer_file_of, use
 from digits.frameworks import DEFAULT
 from digits.storage.folders import JobFolder
 
@@ -33,6 +34,7 @@ class LoadedModel:
     def open(cls, folder: JobFolder, snapshot: str, device: str) -> LoadedModel:
         """Load `snapshot` (relative to the model's folder). Raises StorageError when it is not there."""
         path = folder.snapshot_file(snapshot)
+        use(layer_file_of(folder))
         return cls(get_engine(str(folder.spec().get("framework", DEFAULT))), path, device)
 
     @property

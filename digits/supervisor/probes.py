@@ -29,6 +29,7 @@ class Probes:
 
     name: str
     fields: tuple[str, ...]  # of a request that go into the process' input
+    more: tuple[str, ...] = ()  # those that may be missing
     busy: str
     late: str
     failed: str
@@ -54,7 +55,7 @@ class Probes:
     def _start(self, request: Mapping[str, Any]) -> PooledProcess:
         base = self.pool.next_base()
         stdin = base.with_suffix(".in")
-        stdin.write_text(json.dumps({name: request[name] for name in self.fields}))
+        stdin.write_text(json.dumps({name: request.get(name) for name in (*self.fields, *self.more)}))
         command = [*self.command, *self.arguments(request), "--out", f"{base}.json"]
         nowhere = Path("/dev/null")  # a text may print without end
         return self.pool.start(base, command, {"CUDA_VISIBLE_DEVICES": ""}, base=base, stdin=stdin, log=nowhere)
@@ -75,10 +76,11 @@ class Probes:
 
 
 class NetworkChecks(Probes):
-    """The control operation `check-network`: `{"framework", "text", "context"}` becomes `{"report"}` or `{"problem"}`."""
+    """The control operation `check-network`: `{"framework", "text", "context", "layers"}` → `{"report"}` or `{"problem"}`."""
 
     name = "check"
     fields = ("text", "context")
+    more = ("layers",)
     busy = "Other network texts are being checked."
     late = "Building the network took longer than {seconds:g} s; is there an endless loop in the text?"
     failed = "The process that built the network did not finish: {words}."

@@ -18,6 +18,7 @@ from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
 from digits.domain.exports import Export, ExportSpec
 from digits.engines.base import Predictor, get_engine
 from digits.engines.exporters import get_exporter
+from digits.engines.network.python_layers import layer_file_of, use
 from digits.engines.parity import CLOSE, check_parity, noise_features, parity
 from digits.errors import DigitsError, ExportError, JobStopped
 from digits.storage.exports import publish, writing
@@ -85,7 +86,9 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
 
 
 def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
-    path = context.jobs_dir.folder(spec.model_id).snapshot_file(spec.snapshot)
+    folder = context.jobs_dir.folder(spec.model_id)
+    path = folder.snapshot_file(spec.snapshot)
+    use(layer_file_of(folder))
     return get_engine(spec.framework).load(path, "cpu")
 
 

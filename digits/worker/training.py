@@ -13,6 +13,7 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.events import WarningEvent
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.base import TrainingRun, get_engine
+from digits.engines.network.python_layers import layer_file, use
 from digits.engines.training import checkpoint
 from digits.errors import StorageError, TrainingError
 from digits.frameworks import frameworks
@@ -30,6 +31,7 @@ def run(context: WorkerContext) -> None:
     spec = TrainingSpec.from_json(context.request.spec)
     keep_versions(context, spec.framework)
     engine, run = get_engine(spec.framework), training_run(context, spec)
+    use(layer_file(context.folder.path, spec.python_layers))
     with StillnessWatch(run.motion, context.warn):
         engine.train(run)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from digits.engines.network.python_layers import MODULE, file_in_use
 from digits.errors import NetworkError
 from digits.frameworks import frameworks
 
@@ -80,8 +81,8 @@ def run_text(work: Callable[[], Any], seconds: float | None = None) -> Any:
             return work()
     except BuildTimeout as error:
         raise NetworkError(
-            f"The network text was still running after {seconds:.0f} s and was stopped{_at_line(error)}.",
-            advice="Look for an endless loop in build_network.",
+            f"{_culprit(error)} was still running after {seconds:.0f} s and was stopped{_at_line(error)}.",
+            advice="Look for an endless loop there.",
         ) from None
     except (MemoryError, NetworkError, KeyboardInterrupt):
         raise
@@ -93,14 +94,30 @@ def _advice(error: BaseException) -> str:
     for old in (row.old_texts for row in frameworks().values() if row.old_texts):
         if re.search(old.errors, str(error)):
             return f"{old.reason} {old.advice}"
+    if isinstance(error, ModuleNotFoundError):
+        install = "" if error.name == MODULE else f"Install {error.name}, or give"
+        return f"{install or 'Give'} the file that holds it as the model's Python layer file."
     if any(words in str(error) for words in TOO_SMALL):
         return "The pictures are too small for this network: take larger pictures or a larger crop, or another network."
-    return "Correct the network text."
+    return correction(error)
+
+
+def correction(error: BaseException) -> str:
+    """What is to be done about an error of the user's: which file to correct."""
+    return f"Correct {_culprit(error).replace('The', 'the', 1)}."
 
 
 def describe(error: BaseException) -> str:
-    """`AttributeError: … (network.py, line 7: x = nn.Bogus())`."""
-    return f"The network text failed: {type(error).__name__}: {_plain(error)}{_at_line(error)}"
+    """`AttributeError: … (network.py, line 7: x = nn.Bogus())`; of a Python layer file its own name and line."""
+    return f"{_culprit(error)} failed: {type(error).__name__}: {_plain(error)}{_at_line(error)}"
+
+
+def _culprit(error: BaseException) -> str:
+    """Which of the user's files an error comes from, as the start of a sentence."""
+    frames = own_frames(error)
+    file = file_in_use()
+    inside = file is not None and frames and frames[-1].filename == str(file.path)
+    return f"The Python layer file {file.name}" if file is not None and inside else "The network text"
 
 
 def _plain(error: BaseException) -> str:
@@ -113,13 +130,18 @@ def _plain(error: BaseException) -> str:
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """The frames of an error that lie in the network text."""
-    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE_NAME]
+    """The frames of an error that lie in the network text or in the Python layer file."""
+    file = file_in_use()
+    own = {FILE_NAME, *([str(file.path)] if file is not None else [])}
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
 
 
 def _at_line(error: BaseException) -> str:
-    frames = own_frames(error)
-    return f" ({FILE_NAME}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+    frames, file = own_frames(error), file_in_use()
+    if not frames:
+        return ""
+    name = FILE_NAME if frames[-1].filename == FILE_NAME or file is None else file.name
+    return f" ({name}, line {frames[-1].lineno}: {frames[-1].line})"
 
 
 @contextlib.contextmanager

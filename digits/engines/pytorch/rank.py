@@ -23,6 +23,7 @@ from digits.domain.training import TrainingSpec
 from digits.engines.activity import Motion, activity_of
 from digits.engines.base import TrainingRun
 from digits.engines.imports import import_for_good
+from digits.engines.network.python_layers import layer_file, use
 from digits.errors import JobStopped, ProcessLost
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import find_split, open_split
@@ -46,6 +47,7 @@ def main(argv: list[str]) -> int:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         run = run_from(value)
+        use(layer_file(run.folder, run.spec.python_layers))
         speaker.motion = run.motion
         store = dist.TCPStore(HOST, int(os.environ["MASTER_PORT"]), world_size(run), is_master=False, timeout=EXCHANGE_TIMEOUT)
         speaker.say(ready=True)

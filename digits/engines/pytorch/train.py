@@ -16,7 +16,7 @@ from torch import nn
 
 from digits.domain.events import WarningEvent
 from digits.engines.base import TrainingRun
-from digits.engines.network.text import describe, own_frames
+from digits.engines.network.text import correction, describe, own_frames
 from digits.engines.pytorch.build import TorchNetwork, build, check_module, mode_notes, takes_channels_last
 from digits.engines.pytorch.devices import OneDevice, check_devices, make_fabric, set_threads
 from digits.engines.pytorch.dynamo import without_dynamo
@@ -199,5 +199,5 @@ def _advised(run: TrainingRun) -> Iterator[None]:
         if isinstance(error, ValueError) and ONE_VALUE in str(error):
             raise batch_of_one(error) from error
         if own_frames(error):
-            raise NetworkError(describe(error), advice="Correct the network text.") from error
+            raise NetworkError(describe(error), advice=correction(error)) from error
         raise

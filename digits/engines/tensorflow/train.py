@@ -11,7 +11,7 @@ from typing import Any
 
 from digits.domain.events import WarningEvent
 from digits.engines.base import NetworkContext, TrainingRun
-from digits.engines.network.text import describe, own_frames
+from digits.engines.network.text import correction, describe, own_frames
 from digits.engines.tensorflow.build import KerasNetwork, build, check_model, mode_notes, normalises_batches
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import make_loss
@@ -194,4 +194,4 @@ def _advice(error: Exception) -> str:
             "loss and metrics are compiled with the step, so tensors have no values yet: write keras.ops.where instead of `if`, "
             "and functions of keras.ops instead of those of NumPy."
         )
-    return "Correct the network text."
+    return correction(error)

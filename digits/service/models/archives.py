@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from digits.domain.exports import Export
+from digits.engines.network.python_layers import MODULE, layer_file_of
 from digits.errors import BadRequest, StorageError
 from digits.frameworks import folder_of, frameworks
 from digits.service import Service
@@ -38,6 +39,7 @@ from digits.tasks import get
 TEMPLATES = Path(__file__).parent / "templates"
 SHARED = "predicting.py"  # the part of predict.py that knows no framework
 CHUNK = 1 << 20
+SAME_MODULE = f"import sys\n\nimport {MODULE}\n\nsys.modules[__name__] = {MODULE}\n"
 COMPRESSION = 1  # weights hardly shrink; a higher level only costs time
 
 
@@ -142,6 +144,7 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     members = [_text("info.json", json.dumps(info, sort_keys=True, indent=4, ensure_ascii=False)), _file(weights)]
     if (folder / "network.py").is_file():
         members.append(_file(folder / "network.py"))
+    members += _layer_files(service, model)
     members.append(_text("preprocessing.json", json.dumps(meta or read_json(folder / "preprocessing.json"), indent=1)))
     if labels:
         members.append(_text(str(info.get("labels file") or "labels.txt"), "".join(f"{label}\n" for label in labels)))
@@ -239,6 +242,15 @@ def _file(path: Path, name: str = "") -> Member:
             f"{path.name} cannot be read: {error.strerror or error}.", advice="Choose another snapshot."
         ) from error
     return Member(name or path.name, path.stat().st_size, source)
+
+
+def _layer_files(service: Service, model: Job) -> list[Member]:
+    """The Python layer file, so that network.py imports it under each of its names."""
+    layers = layer_file_of(service.folder(model.id))
+    if layers is None:
+        return []
+    own = [_text(f"{layers.own_module}.py", SAME_MODULE)] if layers.own_module else []
+    return [_file(layers.path), *own]
 
 
 def _mean_file(service: Service, model: Job, info: dict[str, Any]) -> list[Member]:

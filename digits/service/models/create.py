@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import digits
@@ -15,11 +16,13 @@ from digits.domain.datasets import TRAIN_DB, DatasetInfo
 from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.metrics import START_WAS_BEST
 from digits.domain.training import StartWeights, TrainingSpec
+from digits.engines.network.python_layers import LayerFile, copy_name
 from digits.errors import FormErrors
 from digits.frameworks import DEFAULT
 from digits.service import Service
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
+from digits.service.models import python_layers
 from digits.service.models.checks import check, check_best_metric, check_sizes
 from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
@@ -52,6 +55,8 @@ class Plan:
     resources: Resources
     group: str
     warnings: tuple[str, ...] = ()
+    layers: LayerFile | None = None  # goes into the folder of each model
+    layers_given: bool = False  # by the form, not by an earlier model
 
 
 def create_models(service: Service, area: str, values: Mapping[str, Any], owner: str = "") -> list[Job]:
@@ -75,17 +80,22 @@ def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
     framework, warnings = _collect(errors, lambda: choose_framework(form), (DEFAULT, []))
     dataset = _collect(errors, lambda: usable_dataset(service, area, form.dataset), None) if "dataset" not in errors else None
     network = _collect(errors, lambda: resolve(service, form, values, framework), None)
+    given = _collect(errors, lambda: python_layers.chosen(service, form), None)
     needs = _collect(errors, lambda: resources(service, form, framework), None)
     info = info_of(service, dataset.id) if dataset else None
     errors.update({k: v for k, v in check(form, framework, dataset, info).items() if k not in errors})
     if dataset is not None and network is not None:
         errors.update(check_best_metric(form, network.text, dataset.task))
         errors.update(check_sizes(form, network.text, info))
+        network = replace(network, layers=given or network.layers)
+        if errors.keys().isdisjoint((python_layers.CLIENT, python_layers.SERVER)):
+            _collect(errors, partial(python_layers.check_text, network.layers, network.text), None)
     if errors or dataset is None or network is None or needs is None:
         raise FormErrors(errors)
     processes = cpu_processes(service, form, framework, needs)
     models = tuple(_sweep(form, values, framework, dataset, network, needs, processes))
-    return Plan(dataset, models, needs, form.group_name, (*warnings, *_warnings(service, form, dataset)))
+    notes = (*warnings, *_warnings(service, form, dataset), *python_layers.notes(network.layers, network.text))
+    return Plan(dataset, models, needs, form.group_name, notes, network.layers, given is not None)
 
 
 def read(values: Mapping[str, Any]) -> tuple[ModelForm, Errors]:
@@ -116,7 +126,7 @@ def usable_dataset(service: Service, area: str, dataset_id: str) -> Job:
 
 def clone_values(service: Service, job: Job) -> dict[str, Any]:
     """The stored form of a model, ready to be sent again."""
-    return stored_form(service, job)
+    return python_layers.cloned_values(service, job, stored_form(service, job))
 
 
 def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
@@ -144,6 +154,7 @@ def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, A
         "mean subtraction": request.spec.get("use_mean", ""),
         "snapshot file": snapshots[-1].path.rsplit("/", 1)[-1] if snapshots else "no snapshots",
         "best": best_of(job),
+        **({"python layer file": copy_name(layers)} if (layers := request.spec.get("python_layers")) else {}),
         "first weights": start_text(StartWeights(**request.spec.get("start", {}))),
         **_dataset_keys(service, job),
     }
@@ -211,8 +222,6 @@ def _warnings(service: Service, form: ModelForm, dataset: Job) -> list[str]:
     largest = max(form.batch_size or [0])
     if split and largest > split.entries:
         found.append(f"A batch of {largest} is more than the {split.entries} training pictures: each epoch is a single step.")
-    if form.python_layer_client_file or form.python_layer_server_file:
-        found.append("Python layer files are ignored: layers of your own belong into the text of a custom network.")
     if form.traces_interval:
         found.append("traces_interval is ignored: execution traces are not recorded.")
     return found
@@ -277,13 +286,18 @@ def _spec(
         best_metric=form.best_metric,
         loss=form.loss,
         options=form.options(dataset.task),
+        python_layers=network.layers.name if network.layers else "",
     )
 
 
 def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Job:
     with claimed_job_id(service) as job_id:
-        with atomic(service.folder(job_id).path / NETWORK_FILE) as handle:
+        folder = service.folder(job_id).path
+        with atomic(folder / NETWORK_FILE) as handle:
             handle.write(model.spec.network.encode(errors="surrogatepass"))
+        if plan.layers is not None:
+            python_layers.keep(plan.layers, folder)
+        kept = python_layers.form_values(service, plan.layers, folder) if plan.layers_given else {}
         return create_job(
             service,
             job_id=job_id,
@@ -293,7 +307,7 @@ def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Jo
             name=model.name,
             group=plan.group,
             owner=owner,
-            form=model.form,
+            form=model.form | kept,
             spec=model.spec.to_json(),
             resources=plan.resources,
             parents=(plan.dataset.id,),

@@ -14,6 +14,7 @@ from digits.service.forms import FormModel, option
 from digits.service.models.form import FOREIGN_FRAMEWORKS
 from digits.service.models.network_text import problems
 from digits.service.models.networks import model_spec, standard_text, start_weights
+from digits.service.models.python_layers import check_text, chosen, of_model, request_of
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.tasks import CLASSIFICATION, Labels, of
@@ -30,25 +31,30 @@ class CheckForm(FormModel):
     dataset_id: str = option("", "Data set", "Its pictures and classes shape the network; 3×224×224 and 10 classes without one.")
     crop_size: int | None = option(None, "Crop size", ge=1)
     framework: str = option("", "Framework", "Which engine builds it; blank: pytorch.")
+    python_layer_from_client: bool = option(False, "Python layer from client", "Which of the two files is meant, where both are.")
+    python_layer_client_file: str = option("", "Python layer file", "A file that is sent along.")
+    python_layer_server_file: str = option("", "Python layer file on the server", "What the text imports.")
 
 
 def customize_text(service: Service, network: str, framework: str, epoch: Any = None) -> dict[str, Any]:
-    """`network`, the text of a standard network or of the model with that id, and, where `epoch` chooses weights, `snapshot`.
+    """`network`, the text of a standard network or of the model with that id, and, where `epoch` chooses weights, `snapshot`;
+    `python_layer` is the file of layers that the text imports, where the model has one.
 
     Raises NotFound when there is no such network, FormErrors when the model has no snapshot of that epoch (any more).
     """
     job = service.store.find(network)
     if job is None or job.kind != Kind.MODEL:
         return {"network": _standard(network, framework)}
-    spec = model_spec(service, job)
+    spec, layers = model_spec(service, job), of_model(service, job, "network")
+    text = {"network": spec.network, **({"python_layer": str(layers.path)} if layers else {})}
     start = start_weights(service, job, spec, epoch, "snapshot_epoch")
     if start.source == "snapshot":
         try:
             path = service.folder(start.job_id).snapshot_file(start.snapshot)
         except StorageError as error:
             raise FormErrors({"snapshot_epoch": [str(error)]}) from error
-        return {"network": spec.network, "snapshot": str(path)}
-    return {"network": spec.network, **({"snapshot": start.path} if start.source == "path" else {})}
+        return {**text, "snapshot": str(path)}
+    return {**text, **({"snapshot": start.path} if start.source == "path" else {})}
 
 
 def check_network(service: Service, form: CheckForm) -> dict[str, Any]:
@@ -60,11 +66,14 @@ def check_network(service: Service, form: CheckForm) -> dict[str, Any]:
     found = problems(form.custom_network, framework)
     if found:
         raise FormErrors({"custom_network": found})
+    layers = chosen(service, form)
+    check_text(layers, form.custom_network)
     request = {
         "op": "check-network",
         "framework": framework,
         "text": form.custom_network,
         "context": _context(service, form),
+        "layers": request_of(layers),
     }
     answer = call(service.jobs_dir, request, timeout=CHECK_SECONDS)
     if answer.get("problem"):

@@ -273,9 +273,16 @@ class NetworkForm(FormModel):
     custom_network_snapshot: str = option(
         "", "Weights to start from", "A snapshot or another file of weights on the server; blank: random weights.", widget="path"
     )
-    python_layer_from_client: bool = option(False, "Python layer from client", widget="hidden")
-    python_layer_client_file: str = option("", "Python layer file", widget="hidden")
-    python_layer_server_file: str = option("", "Python layer file on the server", widget="hidden")
+    python_layer_from_client: bool = option(
+        False, "Python layer from client", "Which of the two Python layer files is meant, where both are given.", widget="hidden"
+    )
+    python_layer_client_file: str = option("", "Python layer file", "A Python layer file that is sent along.", widget="hidden")
+    python_layer_server_file: str = option(
+        "",
+        "Python layer file",
+        "A .py file with layers of your own, which the network text imports from digits_python_layers. It goes with the model.",
+        widget="path",
+    )
 
 
 class DeviceForm(FormModel):

@@ -9,6 +9,7 @@ from typing import Any
 
 from digits.domain.jobs import Kind
 from digits.domain.training import StartWeights, TrainingSpec
+from digits.engines.network.python_layers import LayerFile
 from digits.errors import BadRequest, FormErrors, NetworkError, NotFound
 from digits.frameworks import frameworks
 from digits.networks import catalog
@@ -16,6 +17,7 @@ from digits.service import Service
 from digits.service.files.confine import readable_file
 from digits.service.models.form import ModelForm
 from digits.service.models.network_text import problems
+from digits.service.models.python_layers import of_model
 from digits.service.models.snapshots import BEST, START, Snapshot, best_snapshot, find_snapshot
 from digits.storage.jobs.store import Job
 from digits.utils.values import is_number, shown
@@ -27,11 +29,13 @@ RANDOM = 0.0
 
 @dataclass(frozen=True)
 class Network:
-    """A network text that looks like one, with its name and the weights to start from."""
+    """A network text that looks like one, with its name, the weights to start from, and the Python layer file that an earlier
+    model brings along."""
 
     text: str
     name: str
     start: StartWeights
+    layers: LayerFile | None = None
 
 
 def resolve(service: Service, form: ModelForm, values: Mapping[str, Any], framework: str) -> Network:
@@ -80,7 +84,8 @@ def _previous(service: Service, job_id: str, values: Mapping[str, Any], framewor
     if spec.framework != framework:
         raise FormErrors({"previous_networks": [f"{job.name} is a {spec.framework} model; this one is for {framework}."]})
     field = f"{job_id}-snapshot"
-    return Network(spec.network, spec.network_name, start_weights(service, job, spec, values.get(field), field))
+    start = start_weights(service, job, spec, values.get(field), field)
+    return Network(spec.network, spec.network_name, start, of_model(service, job, "previous_networks"))
 
 
 def start_weights(service: Service, job: Job, spec: TrainingSpec, epoch: Any, field: str) -> StartWeights:
@@ -135,7 +140,7 @@ def _pretrained(service: Service, choice: str, framework: str) -> Network:
     except BadRequest as error:
         raise FormErrors({field: [str(error)]}) from error
     spec = model_spec(service, job)
-    return Network(spec.network, spec.network_name, _start_at(job, snapshot))
+    return Network(spec.network, spec.network_name, _start_at(job, snapshot), of_model(service, job, field))
 
 
 def _custom(service: Service, form: ModelForm, framework: str) -> Network:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from importlib.util import decode_source
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
@@ -12,7 +13,8 @@ from digits.domain.metrics import DECIDING, as_json, nonfinite_text
 from digits.domain.training import LR_POLICIES, SOLVERS, TrainingSpec
 from digits.engines.network.losses import LOSSES, usual_loss
 from digits.engines.network.own_metrics import OWN_LOSS
-from digits.errors import StorageError
+from digits.engines.network.python_layers import copy_name, layer_file
+from digits.errors import DigitsError, StorageError
 from digits.service import Service
 from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
@@ -40,6 +42,8 @@ class TrainingPage:
     dataset: Job | None
     config: dict[str, list[tuple[str, str]]]
     data: dict[str, Any]
+    layers: str = ""  # path of the Python layer file
+    layers_text: str = ""
 
 
 def training_page(service: Service, job: Job) -> TrainingPage:
@@ -51,7 +55,8 @@ def training_page(service: Service, job: Job) -> TrainingPage:
     info = info_of(service, job.dataset_id)
     config = config_tables(spec, info, _versions(folder) or {"digits": request.digits_version})
     data = page_data(job, spec, history, info, folder)
-    return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, data)
+    layers = layer_text(folder, spec)
+    return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, data, *layers)
 
 
 def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetInfo | None, folder: JobFolder) -> dict[str, Any]:
@@ -129,6 +134,17 @@ def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[s
     return tables
 
 
+def layer_text(folder: JobFolder, spec: TrainingSpec) -> tuple[str, str]:
+    """Where the Python layer file lies, and what is in it, or why that cannot be shown; both empty without one."""
+    try:
+        file = layer_file(folder.path, spec.python_layers)
+        if file is None:
+            return "", ""
+        return str(file.path), decode_source(file.path.read_bytes()) if file.path.suffix == ".py" else "Compiled Python."
+    except (DigitsError, OSError, ValueError, SyntaxError) as error:
+        return str(folder.path / copy_name(spec.python_layers)), str(error)
+
+
 def _versions(folder: JobFolder) -> dict[str, str]:
     """What the worker found installed when it trained; empty before."""
     try:
@@ -164,6 +180,7 @@ def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
     return [
         ("Network", spec.network_name),
         ("First weights", start_text(spec.start)),
+        *([("Python layers", spec.python_layers)] if spec.python_layers else []),
         ("Framework", spec.framework),
         ("Epochs", str(spec.epochs)),
         ("Batch size", str(spec.batch_size or "the network's own")),

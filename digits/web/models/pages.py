@@ -150,7 +150,7 @@ def large_graph(kind: str) -> Any:
     arguments={"network": "A standard network or a model's id.", "framework": "Which engine it is for; blank: pytorch."},
     form={"snapshot_epoch": "0 none, -1 the model's own initial weights, else an epoch, `best` or `start`."},
     json=True,
-    answer="`network`: the text; `snapshot`: the file of weights, where one was chosen.",
+    answer="`network`: the text; `snapshot`: the file of weights, where one was chosen; `python_layer`: the file of its layers.",
 )
 def customize() -> Any:
     """The text of a network, to be edited."""

@@ -20,6 +20,7 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
 from digits.engines.base import Predictor, get_engine
+from digits.engines.network.python_layers import layer_file_of, use
 from digits.engines.training.preprocessing import can_be_compared
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
@@ -60,8 +61,10 @@ def run(context: WorkerContext) -> None:
 
 
 def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
-    path = context.jobs_dir.folder(spec.model_id).snapshot_file(spec.snapshot)
+    folder = context.jobs_dir.folder(spec.model_id)
+    path = folder.snapshot_file(spec.snapshot)
     engine = get_engine(spec.framework or DEFAULT)
+    use(layer_file_of(folder))
     return engine.load(path, "cuda:0" if context.gpus else "cpu")
 
 

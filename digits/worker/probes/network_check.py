@@ -1,7 +1,8 @@
 """`python -m digits.worker.probes.network_check --framework NAME --out FILE`: build a network text once and write what came out.
 
-Reads `{"text", "context"}` as JSON from stdin and writes `{"report": …}` or `{"problem": text}` to FILE. The text is code: this
-process has limits on its time and memory, and what it prints goes nowhere.
+Reads `{"text", "context", "layers"}` as JSON from stdin (the last are `path` and `name` of a Python layer file, or empty) and
+writes `{"report": …}` or `{"problem": text}` to FILE. Both texts are code: this process has limits on its time and memory, and
+what they print goes nowhere.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.engines.base import NetworkContext, get_engine
+from digits.engines.network.python_layers import LayerFile, use
 from digits.errors import DigitsError
 from digits.storage.files import write_json
 from digits.utils.processes import die_with_parent
@@ -35,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     request = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     _silence()
+    use(LayerFile(Path(request["layers"]["path"]), str(request["layers"]["name"])) if request.get("layers") else None)
     write_json(options.out, check(options.framework, str(request["text"]), request["context"]))
     return 0
 

@@ -285,10 +285,9 @@ def test_the_other_form_is_named_for_another_task(service: Service, dataset: Job
     assert "/models/images/classification/new" in caught.value.errors["dataset"][0]
 
 
-def test_ignored_fields_are_told(service: Service, dataset: Job) -> None:
+def test_a_batch_of_more_than_all_pictures_is_told(service: Service, dataset: Job) -> None:
     values = {"dataset": dataset.id, "model_name": "m", "framework": "pytorch", "standard_networks": "lenet", "nonsense": "1"}
-    plan = plan_models(service, "classification", {**values, "python_layer_server_file": "/x.py", "batch_size": "100"})
-    assert any("Python layer" in text for text in plan.warnings)
+    plan = plan_models(service, "classification", {**values, "batch_size": "100"})
     assert any("more than the 12 training pictures" in text for text in plan.warnings)
 
 

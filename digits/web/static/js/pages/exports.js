@@ -146,13 +146,13 @@ look().catch(() => {});
 
 const button = perhaps("[data-show-graph]");
 button?.addEventListener("click", async () => {
-  const box = find("[data-graph]"), { check = "", dataset = "", crop = "" } = button.dataset;
+  const box = find("[data-graph]"), { check = "", dataset = "", crop = "", layers = "" } = button.dataset;
   const text = find("[data-network-text]").textContent ?? "";
   box.replaceChildren(el("p", { class: "muted", role: "status" }, "Building the network …"));
   try {
     const report = await request(below(check), {
       method: "POST",
-      data: { custom_network: text, dataset_id: dataset, crop_size: crop },
+      data: { custom_network: text, dataset_id: dataset, crop_size: crop, python_layer_server_file: layers },
     });
     box.replaceChildren(networkView(/** @type {NetworkReport} */ (report)));
   } catch (error) {

@@ -251,7 +251,7 @@ async function findNetworks() {
  * The text of a network as the editor shows it.
  * @param {string} network
  * @param {Record<string, any>} fields
- * @returns {Promise<{network: string, snapshot?: string}>}
+ * @returns {Promise<{network: string, snapshot?: string, python_layer?: string}>}
  */
 function textOfNetwork(network, fields) {
   const query = new URLSearchParams({ network, framework: framework() });
@@ -271,6 +271,8 @@ async function customize(network) {
     );
     editor.setText(text.network);
     control("custom_network_snapshot").value = text.snapshot || "";
+    control("python_layer_server_file").value = text.python_layer || "";
+    if (text.python_layer) part("[data-python-layers]").setAttribute("open", "");
     choose("custom");
     offerSwitch();
     control("custom_network").focus();
@@ -279,11 +281,19 @@ async function customize(network) {
   }
 }
 
+/**
+ * What is chosen, as `visualize-network` takes it.
+ * @returns {Promise<{custom_network: string, python_layer_server_file: string}>}
+ */
 async function currentText() {
-  if (tab === "custom") return control("custom_network").value;
+  const own = control("python_layer_server_file").value;
+  if (tab === "custom") {
+    return { custom_network: control("custom_network").value, python_layer_server_file: own };
+  }
   const network = tab === "previous" ? control("previous_networks")?.value : chosenName();
   if (!network) throw new Error("Choose a network first.");
-  return (await textOfNetwork(network, { snapshot_epoch: 0 })).network;
+  const found = await textOfNetwork(network, { snapshot_epoch: 0 });
+  return { custom_network: found.network, python_layer_server_file: own || found.python_layer || "" };
 }
 
 async function visualize() {
@@ -293,7 +303,7 @@ async function visualize() {
   report = null;
   try {
     const fields = {
-      custom_network: await currentText(),
+      ...await currentText(),
       dataset_id: control("dataset").value,
       crop_size: control("crop_size").value,
     };
@@ -305,9 +315,8 @@ async function visualize() {
     report = found;
     box.replaceChildren(networkView(found));
   } catch (error) {
-    const own = error instanceof RequestError &&
-      error.value?.errors?.custom_network;
-    const texts = own || [/** @type {Error} */ (error).message];
+    const own = error instanceof RequestError && error.value?.errors;
+    const texts = own ? Object.values(own).flat() : [/** @type {Error} */ (error).message];
     box.replaceChildren(
       el(
         "div",
