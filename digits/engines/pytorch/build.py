@@ -225,7 +225,8 @@ def takes_channels_last(module: nn.Module, context: NetworkContext) -> bool:
 def layers_of(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """Its modules that compute something themselves, with their paths: those without modules in them, and those that have
     parameters of their own beside them, as a transformer has its position embedding."""
-    return [(name, child) for name, child in module.named_modules() if is_leaf(child) or any(child.parameters(recurse=False))]
+    found = module.named_modules()
+    return [(name, child) for name, child in found if is_leaf(child) or list(child.parameters(recurse=False))]
 
 
 def is_leaf(module: nn.Module) -> bool:

@@ -217,7 +217,7 @@ def _layer(layer: Any, activation: np.ndarray | None) -> LayerReport:
     return LayerReport(
         name=layer.name,
         kind=type(layer).__name__,
-        parameters=sum(int(variable.size) for variable in variables),
+        parameters=sum(math.prod(variable.shape) for variable in variables),
         weights=array_report(_outputs_first(np.asarray(variables[0]))) if variables else None,
         activations=None if activation is None else array_report(activation),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 pytest.importorskip("tensorflow", reason="the TensorFlow engine is not installed")
@@ -21,6 +23,9 @@ class Odd(keras.Model):
         self.nothing = keras.layers.Lambda(lambda x: x[:0], name="nothing")
         self.unused, self.scores = keras.layers.Dense(3, name="unused"), keras.layers.Dense(2, name="scores")
 
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Its layers are built with their first call."""
+
     def call(self, x: tf.Tensor) -> tf.Tensor:
         sequence = tf.reshape(x, (1, 4, 8)) + self.place
         sequence = self.memory(self.attention(sequence, sequence))
@@ -38,4 +43,4 @@ def test_every_weight_and_every_first_output_has_its_row() -> None:
     assert given["unused"] is None
     assert rows[model.name].weights.shape == (1, 4, 8)
     assert rows["scores"].weights.shape == (2, 6)
-    assert sum(row.parameters for row in rows.values()) == sum(weight.size for weight in model.weights)
+    assert sum(row.parameters for row in rows.values()) == sum(math.prod(weight.shape) for weight in model.weights)

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from digits.config import Settings
 from digits.service import Service
+from digits.service.models import python_layers
 from digits.service.models.archives import model_members
 from digits.service.models.snapshots import Snapshot
 from digits.storage.jobs.store import Job
@@ -81,7 +82,8 @@ def test_a_file_is_copied_named_and_shown(client: FlaskClient, dataset: Job, ser
     page = client.get(f"/models/{model['id']}").get_data(as_text=True)
     assert "Python layer file server_layers.py" in page
     assert "class Twice" in page
-    assert client.get(f"/files/{model['id']}/{COPY}").get_data(as_text=True) == LAYERS
+    with client.get(f"/files/{model['id']}/{COPY}") as answer:
+        assert answer.get_data(as_text=True) == LAYERS
 
 
 @pytest.mark.parametrize(("first", "name"), [("true", "sent_layers.py"), ("", "server_layers.py")])
@@ -119,10 +121,11 @@ def test_an_archive_has_it_under_both_names(client: FlaskClient, dataset: Job, s
     folder = service.folder(model["id"])
     folder.snapshots.mkdir()
     (folder.snapshots / "epoch_1.pt").write_bytes(b"")
-    members = {
-        member.name: member.source.read()
-        for member in model_members(service, service.store.get(model["id"]), Snapshot(1.0, "snapshots/epoch_1.pt"))
-    }
+    (folder.path / "preprocessing.json").write_text("{}")
+    members = {}
+    for member in model_members(service, service.store.get(model["id"]), Snapshot(1.0, "snapshots/epoch_1.pt")):
+        with member.source as source:
+            members[member.name] = source.read()
     assert members[COPY].decode() == LAYERS
     assert b"import digits_python_layers" in members["sent_layers.py"]
     assert json.loads(members["info.json"])["python layer file"] == COPY
@@ -135,12 +138,16 @@ def test_an_archive_has_it_under_both_names(client: FlaskClient, dataset: Job, s
         ("def f(:\n", "layers.py", "line 1"),
         ("import caffe\n\n\nclass Twice(caffe.Layer):\n    pass\n", "layers.py", "layers of Caffe"),
         ("print 'two'\n", "layers.py", "line 1"),
-        ("x" * 5_000_000, "layers.py", "more than 4 MiB"),
+        ("x" * 5_000, "layers.py", "more than "),
         ("\0\0\0\0", "layers.pyc", "another version of Python"),
         ("# coding: nonesuch\n", "layers.py", "unknown encoding"),
     ],
+    ids=["suffix", "syntax", "caffe", "python2", "size", "compiled", "encoding"],
 )
-def test_a_file_that_cannot_be_used_is_refused(client: FlaskClient, dataset: Job, text: str, name: str, words: str) -> None:
+def test_a_file_that_cannot_be_used_is_refused(
+    client: FlaskClient, dataset: Job, monkeypatch: pytest.MonkeyPatch, text: str, name: str, words: str
+) -> None:
+    monkeypatch.setattr(python_layers, "LARGEST", 4096)
     answer = post(client, dataset, **upload(text, name))
     assert answer.status_code == 400
     assert words in answer.get_json()["errors"]["python_layer_client_file"][0]
