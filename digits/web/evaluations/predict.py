@@ -165,7 +165,9 @@ def infer_one() -> Any:
     model, snapshot = _model()
     picture, name = sent_picture(model)
     layers, whole = arguments.flag("show_visualizations"), arguments.flag("dont_resize")
-    tested = sources.run_pictures(get_service(), model, [(name, picture)], snapshot, whole, g.scratch, not wants_json(), layers)
+    tested = sources.run_pictures(
+        get_service(), model, [(name, picture)], snapshot, whole, g.scratch, not wants_json(), layers=layers
+    )
     if wants_json():
         sample = tested.samples[0]
         found = {key: [plugin_views.plain(array)] for key, array in sample.outputs.items()}
