@@ -28,10 +28,11 @@ def run(service: Service, *arguments: Any) -> Result:
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     random = np.random.default_rng(1)
-    for name in ("noisy", "clean"):
+    clean = random.integers(0, 200, (6, 8, 8, 3)).astype(np.uint8)
+    for name, pictures in (("clean", clean), ("noisy", clean + random.integers(0, 8, clean.shape).astype(np.uint8))):
         (tmp_path / "pairs" / name).mkdir(parents=True)
-        for number in range(6):
-            Image.fromarray(random.integers(0, 255, (8, 8, 3)).astype(np.uint8)).save(tmp_path / "pairs" / name / f"{number}.png")
+        for number, pixels in enumerate(pictures):
+            Image.fromarray(pixels).save(tmp_path / "pairs" / name / f"{number}.png")
     return tmp_path / "pairs"
 
 
