@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from importlib.util import find_spec
 
@@ -72,8 +73,8 @@ def is_table(lines: Iterable[str]) -> bool:
 
 def class_name(folder: str) -> str:
     """The name of the class whose folder has this name: `_` between words is a blank, as the original has it, and runs of blanks
-    are one. A line of a labels file can hold it: it is not empty and has no blanks around it."""
-    name = readable(folder).strip("\ufeff \t")
+    are one, as are composed and decomposed Unicode. A line of a labels file can hold it: not empty, without blanks around."""
+    name = unicodedata.normalize("NFC", readable(folder)).strip("\ufeff \t")
     plain = BLANKS.sub(" ", BETWEEN.sub(" ", name)).strip()
     return plain or "".join(f"\\x{ord(character):02x}" for character in folder)
 

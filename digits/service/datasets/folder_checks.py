@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import FormErrors
+from digits.extensions.data.files.columns import LOOKED_AT, begins_with_names
 from digits.extensions.data.files.listing import walk
-from digits.extensions.data.files.tables import is_table_file
+from digits.extensions.data.files.tables import is_table_file, read_rows
 from digits.extensions.data.files.text import lines_naming_files
 from digits.service import Service
 from digits.service.files.confine import readable_folder
@@ -21,6 +22,7 @@ from digits.utils.values import counted
 SCAN_SECONDS = 1.5
 MAX_CLASSES_LISTED = 1000
 LIST_LINES = 200_000
+TABLE_HEAD = 1 << 16  # bytes of a table that show whether its first line names the columns
 Errors = dict[str, list[str]]
 
 
@@ -61,7 +63,7 @@ def scan_folder(path: Path, seconds: float = SCAN_SECONDS) -> FolderScan:
 @dataclass(frozen=True)
 class ListScan:
     """The valid lines of a text file, the others (skipped when the data set is made), and pictures per class number; of a `table`
-    only the lines."""
+    only the lines that do not name its columns."""
 
     path: str
     valid: int = 0
@@ -78,7 +80,8 @@ def scan_list(path: Path, most: int = LIST_LINES) -> ListScan:
     """Read at most `most` lines of a list of pictures; of a table they are only counted."""
     if is_table_file(path):
         rows = sum(1 for line in islice(lines_naming_files(path), most) if line.strip())
-        return ListScan(str(path), rows, complete=rows < most, table=True)
+        head = [cells for _, cells in islice(read_rows(str(path), TABLE_HEAD), LOOKED_AT)]
+        return ListScan(str(path), rows - begins_with_names(head), complete=rows < most, table=True)
     valid = other = 0
     classes: dict[int, int] = {}
     for number, line in enumerate(lines_naming_files(path)):

@@ -175,3 +175,48 @@ def test_numbers_that_are_names_of_files_by_chance_are_values(tmp_path: Path) ->
         picture(number).save(tmp_path / "images" / f"{number}.png")
     run = make(tmp_path, "image,x", "a.png,0", "b.png,1", "c.png,2", "missing.png,3")
     assert numbers(run) == [[0.0], [1.0], [2.0]]
+
+
+def test_lines_and_columns_that_contradict_each_other(tmp_path: Path) -> None:
+    run = make(tmp_path, "id,file,x,x", "7,a,1,5", "8,a,2,5", "9,b,3,6", "9,b,3,6", 'c,"d', "10,d,4,7,8")
+    assert run.info.extra["columns"] == ["id", "x", "x (2)"]  # 9 stands twice, so that it is no number of a line
+    assert numbers(run) == [[7, 1, 5], [9, 3, 6]]
+    reasons = " ".join(problem["reason"] for problem in run.problems())
+    for said in ("Two columns are called 'x'", "Line 2 says something else", "A quote in it is not closed", "It has 5 columns"):
+        assert said in reasons
+    assert numbers(make(tmp_path, "id,file,x", "7,a,1", "8,b,2")) == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("file,cat,dog,note", "a,yes,no,x", "b,TRUE,true,"),
+        ("file,cat,dog", "a,1,-1", "b,1,1", "c,-1,1"),
+        ("file,labels", "a,\"['cat']\"", "b,\"['cat', 'dog']\""),
+        ("file,labels", "a,[cat]", 'b,"[cat, dog]"'),
+        ("file,label", "a,cat", "b,cat", "b,dog"),
+    ],
+)
+def test_labels_in_other_words(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    run = make(tmp_path, *lines, value_kind="labels")
+    assert run.info.class_labels == ("cat", "dog")
+    assert numbers(run)[:2] == [[1.0, 0.0], [1.0, 1.0]]
+
+
+def test_labels_that_differ_in_capitals_are_said(tmp_path: Path) -> None:
+    run = make(tmp_path, "file,labels", "a,cat", "b,dog|Cat", value_kind="labels")
+    assert run.info.class_labels == ("Cat", "cat", "dog")
+    assert "'Cat' and 'cat' differ in capitals only" in run.problems()[0]["reason"]
+
+
+def test_pictures_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    for seed, name in enumerate(("cat/1", "dog/1", "cow/1", "dog/2")):
+        path = tmp_path / "images" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(0 if name == "cow/1" else seed).save(path)
+    form = {"image_folder": str(tmp_path / "images"), "label_source": "folders", "folder_pct_val": 0}
+    run = run_job(make_job(tmp_path / "jobs", "image-multi-label", form))
+    assert run.info.class_labels == ("cat", "cow", "dog")
+    assert numbers(run) == [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
+    (problem,) = run.problems()
+    assert "1 name of pictures is in several folders of labels with different contents" in problem["reason"]

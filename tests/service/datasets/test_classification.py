@@ -156,7 +156,8 @@ def test_a_table_of_names_needs_no_labels_file(service: Service, tmp_path: Path)
     values = {**lists(tmp_path, "id,label\na,cat\nb,dog\n"), "textfile_labels_file": "", "textfile_pct_val": "60"}
     spec = service.folder(create_classification_dataset(service, {"dataset_name": "x", **values}).id).spec()
     assert (spec["extension_data"]["textfile_pct_val"], spec["extension_data"]["textfile_labels_file"]) == (60, "")
-    assert scan_list(tmp_path / "train.txt").to_json()["table"]
+    scan = scan_list(tmp_path / "train.txt")
+    assert (scan.table, scan.valid) == (True, 2)
     assert "leaves nothing to train on" in errors(service, **values, textfile_pct_test="40")["textfile_pct_val"][0]
     assert errors(service, **{**lists(tmp_path), "textfile_labels_file": ""}) == {
         "textfile_labels_file": ["This field is required."]

@@ -18,7 +18,9 @@ from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
 from digits.extensions.data.classification.lists import ListFile, class_folders
 from digits.extensions.data.classification.split import by_group, stratified
+from digits.extensions.data.files.columns import report_capitals
 from digits.extensions.data.files.listing import other_kinds, pictures_below
+from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.source import Options, ReportProblem
 
 LAYOUT = "Expected is one sub-folder per class with pictures in it, at least two."
@@ -115,6 +117,7 @@ class FolderIngestion(ClassificationSource):
                 f"Only {len(labels)} of {len(folders)} classes in {root} has enough pictures; two are needed.",
                 advice=f"Each needs {max(splits, self._minimum(TRAIN_DB))} or more. Add pictures, or lower the fewest per class.",
             )
+        report_capitals(labels, str(root), Findings(report), TRAIN_DB)
         self.keep_labels(labels)
         self._write_splits(scan, kept, list(folders), labels, shares)
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
-from digits.extensions.data.files.columns import CLASS, PictureTable, read_pictures
+from digits.extensions.data.files.columns import CLASS, PictureTable, read_pictures, report_capitals
 from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.tables import number_of
 from digits.extensions.data.images.findings import Findings
 from digits.utils.values import is_digits
 
+NO_CLASS = "nan"  # as pandas writes it
 FORM = "Expected is one picture a line: its name and its class, e.g. `1.jpg,cat`; a first line may name the columns."
 
 
@@ -38,7 +40,7 @@ class ClassTable:
     def numbered(self, labels: Sequence[str], findings: Findings, stage: str) -> Iterator[tuple[str, int]]:
         """Picture and class number of each line. Names are looked for among the labels as they are; where all are numbers that
         are no labels, they count the labels from 0. Lines with another class are noted."""
-        place = {label: number for number, label in enumerate(labels)}
+        place = {label: number for number, label in reversed(list(enumerate(labels)))}  # the first of equal names
         if all(is_digits(row.label) for row in self.rows) and not any(row.label in place for row in self.rows):
             place = {row.label: int(row.label) for row in self.rows if int(row.label) < len(labels)}
         for row in self.rows:
@@ -59,11 +61,14 @@ def read_classes(path: str, files: FileNames, image: str, column: str, findings:
     """The lines of a table that name a picture and a class; `image` and `column` name the columns of both where that is not to be
     seen. Raises DataError."""
     table = read_pictures(path, files, image, FORM)
-    places = [table.place(column)] if column else _class_columns(table)
+    table.report(findings, stage)
+    places = [table.place(column)] if column else _class_columns(table, findings, stage)
     rows, seen = [], dict[str, Row]()
+    as_whole = len(places) == 1 and _are_whole(table, places[0])
     for line in table.lines:
         number, cells = line
         label = _label(table, cells, places)
+        label = str(int(float(label))) if label and as_whole else label
         if not label:
             findings.add("annotation", "It names no class, or several; left out.", path, stage, number, lost=True)
             continue
@@ -76,14 +81,15 @@ def read_classes(path: str, files: FileNames, image: str, column: str, findings:
             continue
         if other is row:
             rows.append(row)
+    report_capitals({row.label for row in rows}, path, findings, stage)
     if not rows:
         raise DataError(f"No line of {path} could be used.{findings.first_of(('pair', 'annotation'))}", advice=FORM)
     return ClassTable(path, rows)
 
 
-def _class_columns(table: PictureTable) -> list[int]:
+def _class_columns(table: PictureTable, findings: Findings, stage: str) -> list[int]:
     """The column that holds the class, or those that are 1 for it. Raises DataError where several may."""
-    known = table.known(CLASS)
+    known = table.known(CLASS, findings, stage)
     if known is not None:
         return [known]
     others = table.others
@@ -96,6 +102,13 @@ def _class_columns(table: PictureTable) -> list[int]:
             advice="Name it in the form, or call it `label`.",
         )
     return others
+
+
+def _are_whole(table: PictureTable, place: int) -> bool:
+    """Whether all classes are whole numbers, of which some have a point (`1.0`), as programs without whole ones write them."""
+    cells = {cell for _, row in table.lines if (cell := table.cell(row, place)) and cell.lower() != NO_CLASS}
+    values = [number_of(cell) for cell in cells]
+    return any("." in cell for cell in cells) and all(value is not None and value.is_integer() for value in values)
 
 
 def one_of_many(table: PictureTable, places: Sequence[int]) -> bool:
@@ -113,5 +126,6 @@ def one_of_many(table: PictureTable, places: Sequence[int]) -> bool:
 
 def _label(table: PictureTable, cells: Sequence[str], places: Sequence[int]) -> str:
     if len(places) == 1:
-        return table.cell(cells, places[0])
+        label = table.cell(cells, places[0])
+        return "" if label.lower() == NO_CLASS else label
     return next((table.names[place] for place in places if table.number(cells, place) == 1), "")

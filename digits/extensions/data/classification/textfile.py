@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
-from digits.extensions.data.classification.lists import ListFile, read_labels
+from digits.extensions.data.classification.lists import ListFile, in_order, read_labels
 from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.classification.table import ClassTable, read_classes
 from digits.extensions.data.files.listing import pictures_below
@@ -73,7 +74,7 @@ class TextFileIngestion(ClassificationSource):
     def prepare(self, report: ReportProblem) -> None:
         findings = Findings(report)
         tables = {stage: table for stage in self._stages() if (table := self._table(stage, findings)) is not None}
-        self.keep_labels(self._labels(tables))
+        self.keep_labels(self._labels(tables, findings))
         for stage in self._stages():
             self._prepare_stage(stage, tables.get(stage), findings, report)
         findings.finish()
@@ -100,7 +101,7 @@ class TextFileIngestion(ClassificationSource):
             raise DataError(f"The text file {path} does not exist.", advice="Upload it again, or correct its path.")
         return path
 
-    def _labels(self, tables: dict[str, ClassTable]) -> list[str]:
+    def _labels(self, tables: dict[str, ClassTable], findings: Findings) -> list[str]:
         """The classes of the labels file; without one those that the training table names. Raises DataError."""
         if TRAIN_DB in tables and not self._given("labels_file"):
             table = tables[TRAIN_DB]
@@ -109,6 +110,14 @@ class TextFileIngestion(ClassificationSource):
             return table.labels
         file = self._file("labels_file")
         labels = read_labels(file)
+        if ordered := in_order(labels):
+            reason = f"Its lines say other numbers than their places, e.g. {labels[0]!r}: classes have the numbers that they say."
+            findings.add("class-names", reason, str(file))
+            labels = ordered
+        for label, count in Counter(labels).items():
+            if count > 1:
+                reason = f"It names {count} classes {label!r}, which stay apart by their numbers; by its name the first is meant."
+                findings.add("class-names", reason, str(file))
         if len(labels) < 2:
             raise DataError(f"{file.name} names {len(labels)} classes.", advice="At least two are needed, one a line.")
         return labels

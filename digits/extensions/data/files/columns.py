@@ -7,50 +7,45 @@ Holds: what the files of the folder are called decides, known words only where t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
 from digits.extensions.data.files.names import FileNames, Found
-from digits.extensions.data.files.tables import Table, number_of, read_table
+from digits.extensions.data.files.tables import Fault, Row, Table, number_of, read_table
 from digits.extensions.data.images.findings import Findings
 from digits.utils.names import is_image_file
 
+INDEX = ("index", "idx", "row", "rowid")
+WHOLE = re.compile(r"(\d+)\.0+")  # a number that was a whole one before a program read and wrote it
 LOOKED_AT = 50  # lines that show which column names pictures
 IMAGE = (
     *("image", "filename", "file", "path", "imagepath", "filepath", "imagename", "imagefile", "imageindex", "imageid"),
     *("img", "imgpath", "picture", "photo", "name", "id"),
 )
 CLASS = (
-    "class",
-    "label",
-    "classname",
-    "labelname",
-    "category",
-    "categoryname",
-    "classlabel",
-    "target",
-    "labels",
-    "classes",
+    *("class", "label", "classname", "labelname", "category", "categoryname", "classlabel", "target", "labels", "classes"),
     "species",
 )
-Line = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
 class PictureTable:
     """The lines below the names of the columns, and the file of each picture that a line names. `names` are empty for columns
-    that the file does not name, and made up where it names none (`has_names`)."""
+    that the file does not name, and made up where it names none (`has_names`). `remarks`: what is to be said of the columns."""
 
     path: str
     names: list[str]
     image: int
-    lines: list[Line]
+    lines: list[Row]
     table: Table
     pictures: dict[str, Found]
     has_names: bool = True
+    remarks: tuple[str, ...] = ()
 
-    def picture(self, line: Line, findings: Findings, stage: str) -> str:
+    def picture(self, line: Row, findings: Findings, stage: str) -> str:
         """The picture of a line; empty, with a finding, where there is none."""
         number, cells = line
         name = self.cell(cells, self.image)
@@ -83,10 +78,27 @@ class PictureTable:
         """The columns with a name, but for that of the pictures."""
         return [place for place, name in enumerate(self.names) if place != self.image and name]
 
-    def known(self, words: Sequence[str]) -> int | None:
-        """The first of the other columns that has one of these names, in the order of the names."""
-        named = {plain(self.names[place]): place for place in reversed(self.others)}
-        return next((named[word] for word in words if word in named), None)
+    def known(self, words: Sequence[str], findings: Findings | None = None, stage: str = "") -> int | None:
+        """The one of the other columns that has one of these names; what is said where there are several goes into findings."""
+        places = [place for word in words for place in self.others if plain(self.names[place]) == word]
+        place, remark = chosen(places, self.names, [cells for _, cells in self.lines])
+        if remark and findings is not None:
+            findings.add("column", f"{remark} Name another in the form if that is wrong.", self.path, stage)
+        return place
+
+    def is_index(self, place: int) -> bool:
+        """Whether a column only numbers the lines: it is called so, and has another whole number in each."""
+        if plain(self.names[place]) not in (*IMAGE, *INDEX):
+            return False
+        numbers = [self.number(cells, place) for _, cells in self.lines]
+        return len(set(numbers)) == len(numbers) and all(one is not None and one.is_integer() for one in numbers)
+
+    def report(self, findings: Findings, stage: str) -> None:
+        """Note the lines that are none, and what is to be said of the columns."""
+        for remark in self.remarks:
+            findings.add("column", remark, self.path, stage)
+        for fault in self.table.faults:
+            findings.add("annotation", f"{fault.reason} Left out.", self.path, stage, fault.line, lost=True)
 
 
 def read_pictures(path: str, files: FileNames, image: str, form: str) -> PictureTable:
@@ -99,14 +111,49 @@ def read_pictures(path: str, files: FileNames, image: str, form: str) -> Picture
     first = lines[0][1]
     has_names = _are_names(first, files)
     if has_names:
-        names, lines = ["" if _is_unnamed(cell) else cell for cell in first], lines[1:]
+        names, lines = ["" if _is_unnamed(cell) else cell for cell in first], _without_longer(lines[1:], len(first), table)
     else:
         width = max(len(cells) for _, cells in lines)
         names = ["image", *(f"value {place}" for place in range(1, width))]
+    names, remarks = _unique(names)
+    for place in (place for place, name in enumerate(names) if plain(name) in IMAGE):
+        _write_whole(lines, place, files)
     found = PictureTable(path, names, 0, lines, table, {})
     column = found.place(image) if image else _naming_pictures(found, files)
     pictures = files.find_all(cell for _, cells in lines if (cell := found.cell(cells, column)))
-    return PictureTable(path, names, column, lines, table, pictures, has_names)
+    return PictureTable(path, names, column, lines, table, pictures, has_names, tuple(remarks))
+
+
+def _without_longer(lines: list[Row], width: int, table: Table) -> list[Row]:
+    """The lines without those that have more cells than there are names, unless most have; they become faults."""
+    longer = [(number, cells) for number, cells in lines if any(cells[width:])]
+    if 2 * len(longer) > len(lines):
+        return lines
+    reason = "It has {} columns, the names are {}: is there a comma in a text that is not in quotes?"
+    table.faults.extend(Fault(number, cells, reason.format(len(cells), width)) for number, cells in longer)
+    taken = {number for number, _ in longer}
+    return [row for row in lines if row[0] not in taken]
+
+
+def _unique(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names with a number behind those that stand there before, and what is to be said of them."""
+    found: list[str] = []
+    remarks = []
+    for name in names:
+        count = sum(other == name for other in names[: len(found)]) if name else 0
+        if count:
+            remarks.append(f"Two columns are called {name!r}: the second is `{name} ({count + 1})` here.")
+        found.append(f"{name} ({count + 1})" if count else name)
+    return found, remarks
+
+
+def _write_whole(lines: Sequence[Row], place: int, files: FileNames) -> None:
+    """Write the names of pictures that became numbers with a point (`12.0`) as they were, where no file has them so."""
+    cells = [row[place] for _, row in lines if place < len(row) and row[place]]
+    if cells and all(map(WHOLE.fullmatch, cells)) and not any(map(files.find, cells[:LOOKED_AT])):
+        for _, row in lines:
+            if place < len(row):
+                row[place] = row[place].partition(".")[0]
 
 
 def plain(name: str) -> str:
@@ -114,13 +161,60 @@ def plain(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
+def chosen(places: Sequence[int], names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[int | None, str]:
+    """Of columns that may hold the same thing, the best known first, the one that is taken, and what is to be said of that.
+
+    One with words comes before one with numbers, one whose lines differ before one that says the same in all. Nothing is said of
+    columns that only number or rename what it holds.
+    """
+    if len(places) < 2:
+        return next(iter(places), None), ""
+    cells = {place: [row[place] if place < len(row) else "" for row in rows] for place in places}
+    words = [place for place in places if any(cell and number_of(cell) is None for cell in cells[place])]
+    varied = [place for place in words or places if len(set(cells[place])) > 1]
+    place = next(iter(varied or words or places))
+    others = [other for other in places if other != place and not _are_the_same(cells[place], cells[other])]
+    said = ", ".join(map(repr, (names[other] for other in others)))
+    return place, f"{names[place]!r} is taken, though {said} may hold it too." if others else ""
+
+
+def _are_the_same(cells: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two columns tell the same lines apart."""
+    pairs = set(zip(cells, others, strict=True))
+    return len({first for first, _ in pairs}) == len(pairs) == len({second for _, second in pairs})
+
+
+def report_capitals(labels: Iterable[str], path: str, findings: Findings, stage: str) -> None:
+    """Note labels that differ in capitals only, which are several."""
+    folded: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(labels):
+        folded[label.casefold()].append(label)
+    for same in (same for same in folded.values() if len(same) > 1):
+        reason = f"{' and '.join(map(repr, same))} differ in capitals only: {len(same)} classes. Write them alike to join them."
+        findings.add("class-names", reason, path, stage)
+
+
+def begins_with_names(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row of a table names the columns, as far as that is seen without the pictures: it holds a known word and
+    no file's name, or, unlike the others, neither numbers nor the names of files."""
+    if not rows or any(map(is_image_file, rows[0])):
+        return False
+    return _hold_a_word(rows[0]) or (not _hold_values(rows[0]) and any(map(_hold_values, rows[1:])))
+
+
 def _are_names(cells: Sequence[str], files: FileNames) -> bool:
     """Whether a first line names the columns: it names no picture, and holds a known word or neither numbers nor files."""
     if any(cell and files.find(cell) for cell in cells):
         return False
-    if any(plain(cell) in (*IMAGE, *CLASS) for cell in cells):
-        return True
-    return not any(number_of(cell) is not None or is_image_file(cell) for cell in cells)
+    return _hold_a_word(cells) or not _hold_values(cells)
+
+
+def _hold_a_word(cells: Sequence[str]) -> bool:
+    return any(plain(cell) in (*IMAGE, *CLASS) for cell in cells)
+
+
+def _hold_values(cells: Sequence[str]) -> bool:
+    return any(number_of(cell) is not None or is_image_file(cell) for cell in cells)
 
 
 def _is_unnamed(cell: str) -> bool:

@@ -2,36 +2,52 @@
 
 A file that begins with the number of its lines has blanks between its cells, as those of CelebA: in its second line the columns'
 names, of which that of the pictures may lack.
+
+A line that is none costs itself alone: where a quote is not closed the lines behind it are read on their own. Text is composed
+Unicode, so that equal words are equal.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
-from digits.errors import DataError
 from digits.extensions.data.files.text import lines_naming_files, read_text, split_lines
 from digits.utils.names import DELIMITERS, is_table
 from digits.utils.values import is_digits
 
 COUNTED = 1 << 14  # characters with the first lines of a table that begins with their number
 TABLE_LINES = 100  # that tell a table from a list of paths
+SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)  # what Excel writes into a first line of its own
 QUOTED = re.compile(r'"[^"]*"')
 WITH_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")  # 1,5 or 1.234,5
+OPEN = "A quote in it is not closed, or goes on over several lines."
+Row = tuple[int, list[str]]  # the number of its (first) line, and the cells without white space around them
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A line that is none: its number, what its cells seem to be, and why it is left out."""
+
+    line: int
+    cells: list[str]
+    reason: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """The lines of a file that are not empty, as (line number, cells without white space around), and what separates cells."""
+    """The lines of a file that are not empty, and what separates cells. `faults` are the lines that are none, all of which are
+    known once the rows are read."""
 
-    rows: Iterator[tuple[int, list[str]]]
+    rows: Iterator[Row]
     delimiter: str
+    faults: list[Fault] = field(default_factory=list)
 
     def number(self, cell: str) -> float | None:
         """The number in a cell; with a decimal comma too, where commas separate no cells. None where it is none."""
@@ -48,14 +64,20 @@ def number_of(text: str | None) -> float | None:
         return None
 
 
-def read_table(path: str, most: int = 0) -> Table:
-    """The table in a file, or in its first `most` bytes. Raises DataError, also while its rows are read."""
-    text = read_text(path, most)
+def read_table(path: str, most: int = 0, *, several_lines: bool = True) -> Table:
+    """The table in a file, or in its first `most` bytes; without `several_lines` no cell goes on to another line. Raises
+    DataError."""
+    text = unicodedata.normalize("NFC", read_text(path, most))
     if is_counted(text):
         return Table(_counted_rows(text), " ")
-    first = QUOTED.sub("", text.lstrip("\r\n").partition("\n")[0])
-    delimiter = max(DELIMITERS, key=first.count)
-    return Table(_rows(path, text, delimiter), delimiter)
+    lines = split_lines(text)
+    first = next((line for line in lines if line), "")
+    said = SEPARATOR.fullmatch(first.strip(" ")) if first[:4].lower() == "sep=" else None
+    delimiter = said[1] if said else max(DELIMITERS, key=QUOTED.sub("", first).count)
+    if said:
+        lines[lines.index(first)] = ""
+    faults: list[Fault] = []
+    return Table(_rows(lines, delimiter, faults, several_lines), delimiter, faults)
 
 
 def is_counted(text: str) -> bool:
@@ -72,12 +94,28 @@ def is_table_file(path: str | os.PathLike[str]) -> bool:
     return is_table(first) or is_counted("\n".join(first[:3]))
 
 
-def read_rows(path: str, most: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells without white space around) of every line that is not empty. Raises DataError."""
+def read_rows(path: str, most: int = 0) -> Iterator[Row]:
+    """The lines of a table that are not empty. Raises DataError."""
     return read_table(path, most).rows
 
 
-def _counted_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+class _Feed:
+    """Lines one by one; the next one can be set back."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines, self.next = lines, 0
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> str:
+        if self.next >= len(self.lines):
+            raise StopIteration
+        self.next += 1
+        return self.lines[self.next - 1] + "\n"
+
+
+def _counted_rows(text: str) -> Iterator[Row]:
     lines = ((number, line.split()) for number, line in enumerate(split_lines(text), start=1) if number > 1)
     rows = [(number, cells) for number, cells in lines if cells]
     (number, names), (_, first) = rows[:2]
@@ -85,11 +123,32 @@ def _counted_rows(text: str) -> Iterator[tuple[int, list[str]]]:
     yield from rows[1:]
 
 
-def _rows(path: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
+def _rows(lines: Sequence[str], delimiter: str, faults: list[Fault], several_lines: bool) -> Iterator[Row]:
+    feed = _Feed(lines)
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    while feed.next < len(lines):
+        start, row = feed.next, list[str]()
+        try:
+            row = next(reader)
+        except csv.Error:
+            is_whole = False
+        else:
+            is_whole = several_lines or feed.next == start + 1
+        if not is_whole:
+            feed.next = start + 1
+            row, reason = _alone(lines[start], delimiter)
+            if reason:
+                cells = [cell.strip(' "') for cell in lines[start].split(delimiter)]
+                faults.append(Fault(start + 1, cells, reason))
+                continue
+        if any(cell.strip() for cell in row):
+            yield start + 1, [cell.strip() for cell in row]
+
+
+def _alone(line: str, delimiter: str) -> tuple[list[str], str]:
+    """The cells of a line by itself, or why it has none. What stands behind a closed quote belongs to the cell."""
     try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num, [cell.strip() for cell in row]
+        rows = list(csv.reader([line, ""], delimiter=delimiter))
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}.", advice="Correct the line.") from error
+        return [], f"{str(error).capitalize()}."
+    return (rows[0], "") if len(rows) == 2 else ([], OPEN)

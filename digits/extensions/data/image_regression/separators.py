@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 MARKS = ("|", ";", ",", "+")  # a column that has one of the first is separated by it, whatever else stands in its cells
+QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 AUTOMATIC, BLANK, NONE = "", "blank", "none"
 
 
@@ -26,3 +28,18 @@ def words_of(cell: str, separator: str) -> list[str]:
     """The labels in a cell, without blanks around them."""
     parts = [cell] if separator == NONE else cell.split() if separator == BLANK else cell.split(separator)
     return [part.strip() for part in parts if part.strip()]
+
+
+def words_of_lists(cells: Sequence[str]) -> list[list[str]]:
+    """The labels of each cell where all are lists as programs write them (`['cat', 'dog']`, `[cat, dog]`); empty where they are
+    not."""
+    if not any(cells) or not all(cell.startswith("[") and cell.endswith("]") for cell in cells if cell):
+        return []
+    return [_words_of_list(cell[1:-1]) for cell in cells]
+
+
+def _words_of_list(text: str) -> list[str]:
+    quoted = [(first or second).strip() for first, second in QUOTED.findall(text)]
+    if QUOTED.sub("", text).strip(" ,\n"):  # more than quoted words
+        quoted = [part.strip() for part in text.split(",")]
+    return [word for word in quoted if word]

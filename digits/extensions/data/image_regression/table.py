@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
-from digits.extensions.data.files.columns import Line, PictureTable, read_pictures
+from digits.extensions.data.files.columns import PictureTable, read_pictures, report_capitals
 from digits.extensions.data.files.names import FileNames
-from digits.extensions.data.image_regression.separators import AUTOMATIC, BLANK, NONE, separator_of, words_of
+from digits.extensions.data.files.tables import Row
+from digits.extensions.data.image_regression.separators import AUTOMATIC, BLANK, NONE, separator_of, words_of, words_of_lists
 from digits.extensions.data.images.findings import Findings
+from digits.utils.values import counted
 
 LABELS = ("labels", "findinglabels", "label", "tags", "tag", "classes", "class", "categories", "category", "attributes", "target")
 FORM = "Expected is one picture a line: its name and a number in each column."
@@ -40,6 +42,7 @@ def read_table(path: str, names: FileNames, wanted: Wanted, findings: Findings, 
     """Read a file; lines that cannot be used are noted. `known` are the names of the training file's columns or, where `wanted`
     is labels, of its labels. Raises DataError."""
     table = read_pictures(path, names, wanted.image, FORM)
+    table.report(findings, stage)
     reader = _Reader(table, wanted, findings, stage)
     columns = [table.place(name) for name in wanted.values]
     if wanted.labels:
@@ -80,24 +83,22 @@ class _Reader:
     # -- which columns ------------------------------------------------------------------------------------------
 
     def numeric(self) -> list[int]:
-        """The columns of values: those with numbers. Raises DataError."""
+        """The columns of values: those with numbers that do not only number the lines. Raises DataError."""
         columns = [place for place in self.table.others if self._has_numbers(place)]
+        columns = [place for place in columns if not self.table.is_index(place)] or columns
         if not columns:
             raise DataError(f"{self.table.path} has no column of numbers beside the picture's name.", advice=FORM)
-        for place in (place for place in self.table.others if place not in columns):
-            reason = (
-                f"The column {self.table.names[place]!r} holds no number; it is no value. Name the columns of values in the form."
-            )
-            self.findings.add("column", reason, self.table.path, self.stage)
+        self._say_left_out(columns, "holds no number, or numbers the lines; it is no value")
         return columns
 
     def flags(self) -> list[int]:
         """The columns of labels: all of 0 and 1, else the one with the names. Raises DataError where several may be that."""
         table = self.table
         if found := flag_columns(table, table.others):
+            self._say_left_out(found, "holds more than the others, which say yes and no; it is no label")
             return found
         texts = [place for place in table.others if not self._has_numbers(place)] or table.others
-        place = texts[0] if len(texts) == 1 else table.known(LABELS)
+        place = texts[0] if len(texts) == 1 else table.known(LABELS, self.findings, self.stage)
         if place is None:
             raise DataError(
                 f"{table.path} has no columns of 0 and 1, and {len(texts)} that may hold the labels: "
@@ -105,6 +106,11 @@ class _Reader:
                 advice="Name the column of the labels in the form.",
             )
         return [place]
+
+    def _say_left_out(self, columns: list[int], what: str) -> None:
+        for place in (place for place in self.table.others if place not in columns):
+            reason = f"The column {self.table.names[place]!r} {what}. Name the columns of values in the form."
+            self.findings.add("column", reason, self.table.path, self.stage)
 
     def _has_numbers(self, place: int) -> bool:
         return any(self.table.number(cells, place) is not None for _, cells in self.table.lines)
@@ -116,15 +122,20 @@ class _Reader:
         names = self.table.names
         if sorted(known) == sorted(names[place] for place in columns):
             columns = [self.table.place(name) for name in known]
-        rows = []
+        rows: dict[str, tuple[int, list[float]]] = {}
         for line in self.table.lines:
             values = self._numbers(line[1], columns)
+            shown = self.table.table.delimiter.join(line[1])[:100]
             if isinstance(values, str):
-                shown = self.table.table.delimiter.join(line[1])[:100]
-                self.findings.add("annotation", f"{shown!r}: {values} Left out.", self.table.path, self.stage, line[0], lost=True)
+                self._leave_out(f"{shown!r}: {values}", line)
             elif picture := self._picture(line):
-                rows.append((picture, values))
-        return Table([names[place] for place in columns], rows, self.table.has_names)
+                first, before = rows.setdefault(picture, (line[0], values))
+                if before != values:
+                    self._leave_out(f"{shown!r}: Line {first} says something else of {picture}.", line)
+        return Table([names[place] for place in columns], [(path, row[1]) for path, row in rows.items()], self.table.has_names)
+
+    def _leave_out(self, reason: str, line: Row) -> None:
+        self.findings.add("annotation", f"{reason} Left out.", self.table.path, self.stage, line[0], lost=True)
 
     def labels(self, columns: list[int], known: Sequence[str]) -> Table:
         """A number 0 or 1 for each label: of each column, or for each name that a column has."""
@@ -133,20 +144,31 @@ class _Reader:
             if self.no:
                 self.findings.add("column", f"{self.no:g} is read as 0, no, and 1 as yes.", self.table.path, self.stage)
             return self.numbers(columns, known)
-        column = columns[0]
-        cells = [self.table.cell(row, column) for _, row in self.table.lines]
-        separator = separator_of(cells) if self.wanted.separator == AUTOMATIC else self.wanted.separator
-        self._say(column, separator, cells)
-        found = [set(words_of(cell, separator)) for cell in cells]
+        found = self._words(columns[0])
         labels = list(known) or sorted({word for words in found for word in words})
-        rows = []
+        report_capitals(labels, self.table.path, self.findings, self.stage)
+        rows: dict[str, set[str]] = {}
+        joined = set()
         for line, words in zip(self.table.lines, found, strict=True):
             if unknown := sorted(words - set(labels)):
                 reason = f"The training file has no label {unknown[0]!r}; it does not count."
                 self.findings.add("unknown-class", reason, self.table.path, self.stage, line[0])
             if picture := self._picture(line):
-                rows.append((picture, [float(label in words) for label in labels]))
-        return Table(labels, rows)
+                joined |= {picture} if not words <= rows.get(picture, words) else set()
+                rows[picture] = rows.get(picture, set()) | words
+        if joined:
+            reason = f"Labels of {counted(len(joined), 'picture')} stand in several lines, as those of {min(joined)}: joined."
+            self.findings.add("note", reason, self.table.path, self.stage)
+        return Table(labels, [(path, [float(label in words) for label in labels]) for path, words in rows.items()])
+
+    def _words(self, column: int) -> list[set[str]]:
+        """The labels of each line in a column of names."""
+        cells = [self.table.cell(row, column) for _, row in self.table.lines]
+        if self.wanted.separator == AUTOMATIC and (lists := words_of_lists(cells)):
+            return [set(words) for words in lists]
+        separator = separator_of(cells) if self.wanted.separator == AUTOMATIC else self.wanted.separator
+        self._say(column, separator, cells)
+        return [set(words_of(cell, separator)) for cell in cells]
 
     def _say(self, column: int, separator: str, cells: Sequence[str]) -> None:
         """Blanks in names may mean either: how they were read."""
@@ -159,7 +181,7 @@ class _Reader:
         )
         self.findings.add("column", reason, self.table.path, self.stage)
 
-    def _picture(self, line: Line) -> str:
+    def _picture(self, line: Row) -> str:
         return self.table.picture(line, self.findings, self.stage)
 
     def _numbers(self, cells: Sequence[str], columns: Sequence[int]) -> list[float] | str:

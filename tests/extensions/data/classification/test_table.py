@@ -123,3 +123,31 @@ def test_a_random_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = "".join(f'"{label}",{name.removesuffix(".png")}\n' for name, label in truth.items())
     run = run_of(tmp_path, f"category,id\n{rows}", " ".join(truth))
     assert classes(run) == truth
+
+
+def test_columns_and_cells_that_may_mean_several_things(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "a", "id,class,label\nx0,animal,cat\nx1,animal,dog\nx2,animal,cat\nx3,animal,dog\n")
+    assert classes(run) == CAT_AND_DOG
+    assert "'label' is taken, though 'class' may hold it too" in run.problems()[0]["reason"]
+    run = run_of(tmp_path / "b", 'id,label\nx0,1.0\nx1,2\nx2,"1\nx3,nan\n')
+    assert classes(run) == {"x0.jpg": "1", "x1.jpg": "2"}
+    assert {problem["entry"].rpartition("line ")[2] for problem in run.problems()} == {"4", "5"}
+    run = run_of(tmp_path / "c", "id,label\nx0,cat\nx1,Cat\nx2,cafe\u0301\nx3,caf\u00e9\n")
+    assert run.info.class_labels == ("Cat", "caf\u00e9", "cat")
+    assert "differ in capitals only" in run.problems()[0]["reason"]
+
+
+def test_a_labels_file_that_names_two_classes_alike(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("cat\ndog\ncat\n")
+    labels = {"textfile_local_labels_file": str(tmp_path / "labels.txt")}
+    run = run_of(tmp_path, "id,label\nx0,cat\nx1,dog\n", **labels)
+    assert run.reader().labels(range(2)).tolist() == [0, 1]
+    assert "names 2 classes 'cat'" in run.problems()[0]["reason"]
+
+
+def test_a_labels_file_that_says_numbers_in_another_order(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("1 dog\n0: cat\n")
+    labels = {"textfile_local_labels_file": str(tmp_path / "labels.txt")}
+    run = run_of(tmp_path, "id,label\nx0,0\nx1,1\n", **labels)
+    assert classes(run) == {"x0.jpg": "cat", "x1.jpg": "dog"}
+    assert "say other numbers than their places" in run.problems()[0]["reason"]
