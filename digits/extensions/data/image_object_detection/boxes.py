@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from digits.extensions.data.files.names import plain
 from digits.storage.records.reader import BOX_IGNORED
 
 DONT_CARE = "dontcare"
@@ -19,9 +20,16 @@ def is_dont_care(name: str) -> bool:
     return re.sub(r"[\W_]+", "", name).lower() == DONT_CARE
 
 
+@lru_cache(maxsize=1024)
+def plain_class(text: str) -> str:
+    """The one spelling of a class's name: without blanks around it, in composed Unicode."""
+    return plain(text).strip()
+
+
 @dataclass(frozen=True)
 class RawBox:
-    """Left, top, right, bottom, the class's name, flags as in records, and the line of the file (0: not known)."""
+    """Left, top, right, bottom, the class's name in its one spelling, flags as in records, and the line of the file (0: not
+    known)."""
 
     x0: float
     y0: float
@@ -30,6 +38,10 @@ class RawBox:
     name: str
     flags: int = 0
     line: int = 0
+
+    def __post_init__(self) -> None:
+        if (name := plain_class(self.name)) != self.name:
+            object.__setattr__(self, "name", name)
 
     @property
     def does_not_count(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from digits.errors import DataError
 from digits.extensions.data.files.tables import number_of
-from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading, is_dont_care
+from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading, is_dont_care, plain_class
 from digits.extensions.data.images.findings import Findings
 from digits.utils.values import counted, is_digits
 
@@ -59,7 +59,7 @@ def _listed(text: str, apart: Spellings) -> ClassMap:
     targets: set[str] = set()
     numbers: dict[str, int] = {}
     for part in text.split(","):
-        name, _, target = (word.strip() for word in part.partition("="))
+        name, _, target = map(plain_class, part.partition("="))
         if not name:
             continue
         if is_dont_care(target or name):

@@ -190,6 +190,7 @@ class DataIngestion(ImageSource):
                     "empty", "It has no object: it teaches what is background, and cannot be found.", item.picture, stage
                 )
             entries.append([item.picture, rows, int(item.relative), smallest, item.source, list(item.size)])
+        _report_copies(entries, stage, findings)
         return entries
 
     def _check(self, entries: Entries, findings: Findings) -> None:
@@ -212,6 +213,16 @@ def _rows(item: Annotated, classes: ClassMap, stage: str, findings: Findings) ->
         flags = box.flags | (BOX_IGNORED if number == NONE else 0)
         rows.append([box.x0, box.y0, box.x1, box.y1, number, flags, box.line])
     return rows, faulty
+
+
+def _report_copies(entries: list[list[Any]], stage: str, findings: Findings) -> None:
+    """Say how many boxes that count stand more than once in the file of their picture."""
+    counting = [(entry, [tuple(row[:5]) for row in entry[1] if row[4] != NONE]) for entry in entries]
+    copies = {entry[0]: len(rows) - len(set(rows)) for entry, rows in counting if len(rows) > len(set(rows))}
+    if copies:
+        count = f"{counted(sum(copies.values()), 'copy', 'copies')} of boxes, with the same corners and class, in one file"
+        reason = f"{count}: each counts as an object of its own. Delete them."
+        findings.add("note", reason, next(iter(copies)), stage)
 
 
 def _ignore_small(boxes: np.ndarray, smallest: int) -> None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from digits.errors import DataError
-from digits.extensions.data.files.names import FileNames
-from digits.extensions.data.files.text import read_json
+from digits.extensions.data.files.names import FileNames, plain
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.frames import size_in
 from digits.extensions.data.images.sizes import NO_SIZE, Size
@@ -97,23 +96,30 @@ class CocoFile:
         )
 
 
-def read_coco(path: str, findings: Findings, stage: str) -> CocoFile:
-    """Read an instances file; annotations of pictures or categories that it lacks are noted. Raises DataError."""
-    return coco_of(read_json(path), path, findings, stage)
-
-
 def refusal_of(content: Any) -> str:
     """Why what a JSON file holds is no instances file; empty where it is one."""
     if isinstance(content, list) and content and isinstance(content[0], dict) and {"image_id", "score"} <= content[0].keys():
         return "it holds COCO's results, the detections of a model, and no annotations"
     missing = [name for name in LISTS if not isinstance(content, dict) or not isinstance(content.get(name), list)]
-    annotations = content.get("annotations") if isinstance(content, dict) else None
-    first = next((one for one in annotations or () if isinstance(one, dict)), {}) if isinstance(annotations, list) else {}
+    first = _first_annotation(content)
     if "segments_info" in first:
-        return "it is of COCO's panoptic task, whose segments lie in PNG files of 24-bit numbers; these are not read"
+        return (
+            "it is of COCO's panoptic task, whose segments lie in PNG files of 24-bit numbers: segmentation reads them, with "
+            "this file as its COCO file; boxes stand in the instances file"
+        )
     if "caption" in first and "categories" in missing:
         return "it holds COCO's captions, which are texts and no objects"
     return f"it lacks the lists {', '.join(missing)}" if missing else ""
+
+
+def is_panoptic(content: Any) -> bool:
+    """Whether what a JSON file holds is of COCO's panoptic task."""
+    return "segments_info" in _first_annotation(content)
+
+
+def _first_annotation(content: Any) -> dict[str, Any]:
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    return next((one for one in annotations if isinstance(one, dict)), {}) if isinstance(annotations, list) else {}
 
 
 def coco_of(content: Any, path: str, findings: Findings, stage: str) -> CocoFile:
@@ -163,7 +169,11 @@ class _Reading:
                 self.note(f"categories[{place}] has no number or text as its id; it is left out.")
                 continue
             self.result.written.setdefault(number, _written(item["id"], number))
-            name = str(item.get("name", number)).strip() or str(number)
+            name = plain(str(item.get("name") or "")).strip()
+            if not name:
+                reason = f"The category {number!r} has no name; it is called by its id."
+                self.findings.add("class-names", reason, self.result.path, self.stage)
+                name = str(number)
             if found.setdefault(number, name) != name:
                 self.note(f"The category id {number!r} stands for {found[number]!r} and {name!r}; its annotations are left out.")
                 self.unclear.add(number)

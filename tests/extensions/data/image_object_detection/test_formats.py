@@ -37,6 +37,9 @@ def images(tmp_path: Path) -> Path:
         (f"person sitting {NUMBERS} 0.9", ["person sitting"]),
         (f"No. 2 sign {NUMBERS}", ["No. 2 sign"]),
         (f"car2 {NUMBERS}", ["car2"]),
+        (f"car {NUMBERS}2wheeler {NUMBERS}3d box {NUMBERS}", ["car", "2wheeler", "3d box"]),
+        (f"car {NUMBERS[:-4]}02wheeler {NUMBERS}", ["car", "2wheeler"]),
+        (f"DontCare -1 -1 -10 10 20 30 40 -1 -1 -1 -1000 -1000 -1000 -10car {NUMBERS}", ["DontCare", "car"]),
         (f"3 {NUMBERS}", ["3"]),
         (f"car 2 {NUMBERS}", []),  # a number of the name, no score
         (f"0 1 car {NUMBERS}", []),  # KITTI's tracking: frame and track first
@@ -134,6 +137,31 @@ def test_yolo_names_of_any_yaml_near_by(images: Path, tmp_path: Path) -> None:
     assert "other.yaml" in found.only("class-names")[1]
 
 
+@pytest.mark.parametrize(
+    ("yaml", "classes", "said"),
+    [
+        ("train: [images/a, images/b]\nval: val.txt\nnc: 3\n", ["0", "1", "2"], "says how many classes there are, 3"),
+        ("nc: 3\nnames: [cat, dog]", ["cat", "dog"], "says nc: 3, and names 2 classes"),
+        ("names: [cat, dog, cat]", ["cat", "dog"], "calls the classes 0 and 2 'cat'"),
+        ("names: cat", ["0"], "has no class names"),
+        ("names:\n\t- cat", ["0"], "is no YAML"),
+    ],
+)
+def test_yolo_number_of_classes_alone(images: Path, tmp_path: Path, yaml: str, classes: list[str], said: str) -> None:
+    found = read(images, yolo(tmp_path, yaml, a0="0 0.5 0.5 0.2 0.4", a1=""))
+    assert (found.classes, found.corners("a0.png")) == (classes, [BOX])
+    assert said in found.only("class-names")[1]
+
+
+def test_yolo_files_of_names_that_differ(images: Path, tmp_path: Path) -> None:
+    labels = yolo(tmp_path, "names: [cat, dog]", a0="0 0.5 0.5 0.2 0.4", a1="1e300 0.5 0.5 0.2 0.4\n1 0.5 0.5 0.2 0.4")
+    texts(labels, {"classes.txt": "dog\ncat\n"})
+    found = read(images, labels)
+    assert found.classes == ["dog", "cat"]
+    assert "name different classes: the first counts" in found.only("class-names")[1]
+    assert "There is no class 1000" in found.only("annotation")[1]
+
+
 # -- COCO -----------------------------------------------------------------------------------------------------------
 
 
@@ -222,57 +250,6 @@ def test_voc_objects_have_parts_polygons_and_turned_boxes(images: Path, tmp_path
     assert found.boxes["a0.png"] == [(80, 30, 120.4, 70, 0, BOX_DIFFICULT), (90, 30, 110, 70, 0, 0)]
     assert found.boxes["a1.png"] == [(1, 1, 5, 5, 0, 0)]
     assert "Object 3 has no usable <bndbox>" in found.only("annotation")[1]
-
-
-# -- CVAT -----------------------------------------------------------------------------------------------------------
-
-CVAT_IMAGES = """<?xml version="1.0" encoding="utf-8"?>
-<annotations><version>1.1</version>
-<meta><task><labels><label><name>dog</name></label><label><name>cat</name></label></labels></task></meta>
-<image id="0" name="a0.png" width="200" height="100">
-  <box label="cat" occluded="0" xtl="80.0" ytl="30.0" xbr="120.0" ybr="70.0" z_order="0"><attribute name="n">1</attribute></box>
-  <box label="dog" xtl="80" ytl="40" xbr="120" ybr="60" rotation="90.0"/>
-  <polygon label="cat" points="1,1;5,5;1,9"/><points label="cat" points="1,1"/>
-</image>
-<image id="1" name="a1.png" width="100" height="50"><box label="cat" xtl="1" ytl="1" xbr="5" ybr="5"/></image>
-</annotations>"""
-CVAT_VIDEO = """<annotations><version>1.1</version>
-<meta><task><original_size><width>200</width><height>100</height></original_size></task></meta><track id="0" label="cat">
-  <box frame="0" outside="0" keyframe="1" xtl="80" ytl="30" xbr="120" ybr="70"/>
-  <box frame="1" outside="1" keyframe="1" xtl="80" ytl="30" xbr="120" ybr="70"/>
-</track><track id="1" label="cat"><box frame="1" outside="0" xtl="1" ytl="1" xbr="5" ybr="5"/>
-  <box frame="x" outside="0" xtl="1" ytl="1" xbr="5" ybr="5"/></track></annotations>"""
-
-
-def test_cvat_for_images(images: Path, tmp_path: Path) -> None:
-    file = tmp_path / "annotations.xml"
-    file.write_text(CVAT_IMAGES)
-    found = read(images, file)
-    assert found.classes == ["dog", "cat"]
-    assert found.boxes == {
-        "a0.png": [(80, 30, 120, 70, 1, 0), (90, 30, 110, 70, 0, 0)],
-        "a1.png": [(2, 2, 10, 10, 1, 0)],  # for 100x50, the picture has 200x100
-    }
-    assert "left out: 1 polygon, 1 points" in found.only("annotation")[1]
-    assert "100x50" in found.only("stated-size")[1]
-
-
-def test_cvat_for_video(tmp_path: Path) -> None:
-    images = pictures(tmp_path / "images", "frame_000000.PNG", "frame_000001.PNG")
-    file = tmp_path / "annotations.xml"
-    file.write_text(CVAT_VIDEO)
-    found = read(images, file)
-    assert found.boxes == {"frame_000000.PNG": [(80, 30, 120, 70, 0, 0)], "frame_000001.PNG": [(1, 1, 5, 5, 0, 0)]}
-    assert "no frame number" in found.only("annotation")[1]
-
-
-def test_a_cvat_picture_with_polygons_only_is_no_background(images: Path, tmp_path: Path) -> None:
-    file = tmp_path / "annotations.xml"
-    text = CVAT_IMAGES.replace(
-        '<box label="cat" xtl="1" ytl="1" xbr="5" ybr="5"/>', '<polygon label="cat" points="1,1;5,5;1,9"/>'
-    )
-    file.write_text(text)
-    assert list(read(images, file).boxes) == ["a0.png"]
 
 
 # -- labelme --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ else."""
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_csv_columns_that_no_name_stands_over(images: Path, tmp_path: Path) -> N
 def test_csv_quotes_that_are_not_closed(images: Path, tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text('a1.png,1,2,30,40,dog\na0.png,1,2,30,40,"cat\na1.png,1,2,30,40,dog\n')
     found = read(images, tmp_path / "b.csv")
-    assert (list(found.boxes), found.classes) == (["a1.png"], ["dog"])
+    assert (found.boxes, found.classes) == ({"a1.png": [(1, 2, 30, 40, 0, 0)] * 2}, ["dog"])
     assert "over several lines" in found.only("annotation")[1]
 
 
@@ -93,6 +94,16 @@ def test_csv_sizes_that_contradict_each_other(images: Path, tmp_path: Path) -> N
 def test_csv_shares_may_be_rounded_beyond_one(images: Path, tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("image,x,y,w,h,class\na0.png,0.7,0.1,0.30000001,0.2,dog\na1.png,-0.0000001,0.1,0.5,0.2,dog\n")
     assert read(images, tmp_path / "b.csv").boxes == {"a0.png": [(140, 10, 200, 30, 0, 0)], "a1.png": [(0, 10, 100, 30, 0, 0)]}
+
+
+def test_csv_columns_that_may_hold_the_same(images: Path, tmp_path: Path) -> None:
+    lines = ["image,file name,x min,y min,x max,y max,class,label,label id", "0,a0.png,1,2,30,40,animal,dog,1"]
+    (tmp_path / "b.csv").write_text("\n".join([*lines, "1,a1.png,1,2,30,40,animal,nan,2", "1,a1.png,1,2,31,40,animal,cat,2"]))
+    found = read(images, tmp_path / "b.csv")
+    assert found.classes == ["cat", "dog"]
+    assert found.boxes == {"a0.png": [(1, 2, 30, 40, 1, 0)], "a1.png": [(1, 2, 31, 40, 0, 0)]}
+    assert found.only("column")[1].startswith("'label' is taken, though 'class'")
+    assert "It names no class" in found.only("annotation")[1]
 
 
 # -- names of classes -----------------------------------------------------------------------------------------------
@@ -220,3 +231,53 @@ def test_shares_are_those_of_the_turned_picture(tmp_path: Path) -> None:
     found = read(images, texts(tmp_path / "labels", {"a0.txt": ONE}))
     assert found.corners("a0.png") == [BOX]
     assert not found.problems
+
+
+def test_class_names_in_composed_and_decomposed_unicode_are_one(images: Path, tmp_path: Path) -> None:
+    names = [unicodedata.normalize(form, " café") for form in ("NFC", "NFD")]
+    file = coco(tmp_path, TWO, [boxed(0, 1, 2, 3, 4), boxed(1, 1, 2, 3, 4, category=6)], dict(zip((5, 6), names, strict=True)))
+    assert read(images, file).classes == ["café"]
+    boxes = "".join(f"a{number}.png,1,2,30,40,{name}\n" for number, name in enumerate(names))
+    (tmp_path / "b.csv").write_text(boxes, encoding="utf-8")
+    assert read(images, tmp_path / "b.csv").classes == ["café"]
+    assert read(images, tmp_path / "b.csv", custom_classes=names[1]).classes == ["café"]
+
+
+def test_boxes_that_stand_twice_are_said(images: Path, tmp_path: Path) -> None:
+    found = read(images, coco(tmp_path, TWO, [boxed(0, 1, 2, 3, 4), boxed(0, 1, 2, 3, 4), boxed(1, 1, 2, 3, 4)], {5: "x"}))
+    assert [len(boxes) for boxes in found.boxes.values()] == [2, 1]
+    assert "1 copy of boxes" in found.only("note")[1]
+
+
+def test_coco_corners_in_place_of_sizes_are_said(images: Path, tmp_path: Path) -> None:
+    sized = [entry(0, "a0.png", WIDTH, HEIGHT), entry(1, "a1.png", WIDTH, HEIGHT)]
+    corners = [(80, 50, 190, 90), (120, 60, 150, 80), (100, 51, 199, 99)]
+    found = read(images, coco(tmp_path, sized, [boxed(number % 2, *box) for number, box in enumerate(corners)], {5: "x"}))
+    assert any("3 of 3 boxes reach beyond their pictures" in reason for _, _, reason in found.problems)
+    sizes = [(150, 60, 190, 90), (20, 10, 30, 20), (1, 1, 3, 3)]
+    found = read(images, coco(tmp_path, sized, [boxed(number % 2, *box) for number, box in enumerate(sizes)], {5: "x"}))
+    assert not any("seem to be left" in reason for _, _, reason in found.problems)
+
+
+def test_coco_category_without_a_name(images: Path, tmp_path: Path) -> None:
+    found = read(images, coco(tmp_path, TWO, [boxed(0, 1, 2, 3, 4), boxed(1, 1, 2, 3, 4)], {5: None}))  # type: ignore[dict-item]
+    assert found.classes == ["5"]
+    assert "has no name; it is called by its id" in found.only("class-names")[1]
+
+
+def test_voc_objects_that_are_deleted_or_say_something_odd(images: Path, tmp_path: Path) -> None:
+    def item(inner: str, corners: str = "") -> str:
+        box = f"<xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax>{corners}"
+        return f"<object><name>cat</name>{inner}<bndbox>{box}</bndbox></object>"
+
+    odd = item("<deleted>1</deleted>") + item("<difficult>maybe</difficult>") + item("", "<xmin>9</xmin>")
+    whole = item("<difficult>Unspecified</difficult>")
+    labels = texts(
+        tmp_path / "labels",
+        {f"a{number}.xml": f"<annotation>{objects}</annotation>" for number, objects in enumerate((odd, whole))},
+    )
+    found = read(images, labels)
+    assert found.boxes == dict.fromkeys(["a0.png", "a1.png"], [(1, 2, 30, 40, 0, 0)])
+    reasons = " ".join(reason for _, _, reason in found.problems)
+    assert "Object 2 is difficult 'maybe'" in reasons
+    assert "a corner stands twice in it" in reasons

@@ -140,7 +140,7 @@ def test_a_random_set_is_read_as_it_was_written(images: Path, form: str, boxes: 
         found = read(images, WRITERS[form](Path(folder), boxes))
         got = {name: [(found.classes[int(row[4])], *row[:4]) for row in rows] for name, rows in found.boxes.items()}
         assert got == {name: [(c, *np.round(corners, 3)) for c, *corners in rows] for name, rows in boxes.items()}
-        assert set(found.kinds()) <= {"empty"}
+        assert set(found.kinds()) <= {"empty", "note"}  # boxes may stand twice
 
 
 @checked

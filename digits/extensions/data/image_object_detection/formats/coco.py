@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from digits.errors import DataError
 from digits.extensions.data.files.listing import files_with
 from digits.extensions.data.files.names import FileNames
 from digits.extensions.data.files.text import read_json
-from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
+from digits.extensions.data.image_object_detection.boxes import OVERSHOOT, Annotated, RawBox, Reading
 from digits.extensions.data.image_object_detection.formats.sources import Request
 from digits.extensions.data.image_object_detection.formats.words import Corners, box_around, says_yes
 from digits.extensions.data.images.coco import CocoFile, FoundPicture, coco_of, refusal_of
@@ -19,6 +20,7 @@ from digits.extensions.data.images.coco_shapes import polygons_of, runs_of
 from digits.extensions.data.images.sizes import NO_SIZE, Size
 from digits.storage.records.reader import BOX_CROWD, BOX_IGNORED
 
+FEW_BOXES = 3  # do not tell what the numbers of a box mean
 ADVICE = "Name the picture folder that belongs to this file."
 
 
@@ -29,6 +31,7 @@ def read(request: Request) -> Reading:
     coco = coco_of(content, file, request.findings, request.stage)
     del content
     pictures = [_annotated(found, coco, request) for found in coco.found(names, request.findings, request.stage)]
+    _report_corners(pictures, file, request)
     listed = {item.picture for item in pictures}
     for path in request.pictures:
         if path not in listed:
@@ -76,6 +79,17 @@ def _annotated(found: FoundPicture, coco: CocoFile, request: Request) -> Annotat
         flags = (BOX_CROWD if says_yes(item.get("iscrowd", 0)) else 0) | (BOX_IGNORED if says_yes(item.get("ignore", 0)) else 0)
         boxes.append(RawBox(*corners, coco.category_of(item), flags))
     return Annotated(found.path, boxes, coco.path, size=found.size, refused=refused, id=found.id)
+
+
+def _report_corners(pictures: Sequence[Annotated], file: str, request: Request) -> None:
+    """Say where most boxes reach beyond their pictures, and all would lie in them with right and bottom as the last numbers."""
+    boxes = [(box, item.size) for item in pictures if item.size != NO_SIZE for box in item.boxes]
+    beyond = sum(box.x1 > size[0] + OVERSHOOT or box.y1 > size[1] + OVERSHOOT for box, size in boxes)
+    if len(boxes) < FEW_BOXES or 2 * beyond <= len(boxes):
+        return
+    if all(2 * box.x0 < box.x1 <= box.x0 + size[0] and 2 * box.y0 < box.y1 <= box.y0 + size[1] for box, size in boxes):
+        reason = f"{beyond} of {len(boxes)} boxes reach beyond their pictures: they seem to be left, top, right, bottom."
+        request.findings.add("note", f"{reason} COCO's are left, top, width, height. Correct the file.", file, request.stage)
 
 
 def _corners(item: dict[str, Any], size: Size) -> tuple[Corners | None, str]:

@@ -27,6 +27,7 @@ from digits.extensions.data.images.sizes import NO_SIZE
 DESCRIPTIONS = "class-descriptions"  # OpenImages: a machine's name and a person's a line
 LEVELS = 3  # folders above the table that are searched for them
 SLACK = 1e-3  # rounding of shares
+NO_CLASS = ("", "nan")  # pandas writes the second
 LOOKED_AT = 100  # lines that show how many cells a line has
 
 
@@ -54,7 +55,7 @@ def read(request: Request) -> Reading:
     for file in files:
         if DESCRIPTIONS in os.path.basename(file):
             continue
-        found = _read_file(file, request)
+        found = _read_file(file, pictures, request)
         if found is not None:
             _add(boxes, found, pictures, file, readable, request)
     if not boxes:
@@ -91,18 +92,16 @@ def _add(
         boxes[picture.path] = replace(kept, boxes=kept.boxes + named, refused=kept.refused + said.refused, relative=relative)
 
 
-def _read_file(file: str, request: Request) -> _Found | None:
+def _read_file(file: str, pictures: FileNames, request: Request) -> _Found | None:
+    found = _Found()
     try:
-        table = read_table(file)
-        found = _Found()
-        columns: Columns | None = None
+        table = read_table(file, several_lines=False)
         first = list(islice(table.rows, LOOKED_AT))
-        width = _width([cells for _, cells in first])
-        for number, cells in chain(first, table.rows):
-            if columns is None:
-                columns = Columns(cells if is_header(cells) else USUAL, file)
-                if is_header(cells):
-                    continue
+        rows = [cells for _, cells in first]
+        has_names = bool(rows) and is_header(rows[0])
+        columns = Columns(rows[0] if has_names else USUAL, file, rows[has_names:], lambda name: bool(pictures.find(name)))
+        width = _width(rows)
+        for number, cells in chain(first[has_names:], table.rows):
             if reason := _take(cells, number, columns, width, table, found, file):
                 text = ",".join(cells)[:100]
                 request.findings.add("annotation", f"{text!r}: {reason} Left out.", file, request.stage, number)
@@ -111,6 +110,13 @@ def _read_file(file: str, request: Request) -> _Found | None:
             raise
         request.findings.add("annotation", f"{error} The file is left out.", file, request.stage)
         return None
+    if columns.remark:
+        request.findings.add("column", f"{columns.remark} Rename the others if that is wrong.", file, request.stage)
+    for fault in table.faults:
+        request.findings.add("annotation", f"{fault.reason} Left out.", file, request.stage, fault.line)
+        if name := fault.cells[columns.image] if len(fault.cells) > columns.image else "":
+            found.first.setdefault(name, (file, fault.line, ",".join(fault.cells)[:100]))
+            found.boxes[name].refused += 1
     return found
 
 
@@ -131,9 +137,6 @@ def _take(cells: list[str], line: int, columns: Columns, width: int, table: Tabl
         return "It names no picture."
     said = found.boxes[name]
     found.first.setdefault(name, (file, line, ",".join(cells)[:100]))
-    if any("\n" in cell for cell in cells):
-        said.refused += 1
-        return "A quote in it goes on over several lines. Close it."
     if any(cells[width:]):
         said.refused += 1
         return f"It has {len(cells)} columns, others have {width}. Put each box on a line, and text with commas between quotes."
@@ -164,7 +167,7 @@ def _box(cells: list[str], line: int, columns: Columns, table: Table) -> tuple[R
     if None in numbers:
         return None, f"The corners {', '.join(frame)} are no numbers."
     label = cells[columns.label] if len(cells) > columns.label else ""
-    if not label:
+    if label.lower() in NO_CLASS:
         return None, "It names no class."
     flags = 0
     for place, bit in columns.flags.items():

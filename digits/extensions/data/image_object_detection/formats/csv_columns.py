@@ -2,20 +2,22 @@
 
 Known names: image/filename/file/path/image id, xmin/x0/x1/left, ymin/y0/y1/top, xmax/x1/x2/right, ymax/y1/y2/bottom or width and
 height of the box (w, h), class/label/name/category/label name, difficult, crowd, ignore, is group of. Beside corners, width and
-height are those of the picture.
+height are those of the picture. The names are those of every table of pictures, but `name` and `id` are those of an object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from digits.errors import DataError
+from digits.extensions.data.files import columns
 from digits.extensions.data.files.columns import plain
 from digits.extensions.data.files.tables import number_of
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 
-IMAGE = ("image", "filename", "file", "path", "imagepath", "imagefile", "imagename", "imageid", "img", "imgpath")
-CLASS = ("class", "label", "name", "category", "classname", "labelname", "categoryname", "classid", "categoryid", "labelid")
+OF_OBJECTS = ("name", "id")  # in other tables they may be those of the picture
+IMAGE = tuple(word for word in columns.IMAGE if word not in OF_OBJECTS)
+CLASS = (*columns.CLASS, "name", "classid", "categoryid", "labelid")
 CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("left", "top", "right", "bottom"),
@@ -55,16 +57,32 @@ def has_boxes(cells: Sequence[str]) -> bool:
 
 
 class Columns:
-    """Places of the columns. Raises DataError for a line of names that lacks something."""
+    """Places of the columns. Of several that may name the picture the one whose cells in some `rows` do so most often is taken;
+    of several for the class the one that `columns.chosen` says, with what is to be said of it in `remark`.
 
-    def __init__(self, names: Sequence[str], path: str) -> None:
+    Raises DataError for a line of names that lacks something.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        path: str,
+        rows: Sequence[Sequence[str]] = (),
+        is_picture: Callable[[str], bool] = lambda name: False,
+    ) -> None:
         self.names = [plain(name) for name in names]
-        image, label = self._first(IMAGE), self._first(CLASS)
+        images = self._places(IMAGE)
+        label, self.remark = columns.chosen(self._places(CLASS), names, rows)
         corners = self._all(CORNERS)
         frame = corners or self._all(SIZES)
-        if image is None or label is None or frame is None:
-            raise DataError(f"{path}, line 1: the columns are {', '.join(names)}.", advice=f"{FORM} (or width and height).")
-        self.image, self.label, self.frame = image, label, frame
+        if not images or label is None or frame is None:
+            raise DataError(
+                f"{path}, line 1: the columns are {', '.join(names)}.",
+                advice=f"{FORM} Width and height may stand for the last corner.",
+            )
+        self.image, self.label, self.frame = images[0], label, frame
+        if len(images) > 1:
+            self.image = max(images, key=lambda place: sum(is_picture(row[place]) for row in rows if place < len(row)))
         self.by_size = corners is None
         sizes = self._all(PICTURE_SIZES)
         self.size = sizes if sizes and not set(sizes) & set(frame) else None
@@ -75,8 +93,8 @@ class Columns:
         """Cells that a line must have."""
         return max(self.image, *self.frame) + 1
 
-    def _first(self, known: Sequence[str]) -> int | None:
-        return next((self.names.index(name) for name in known if name in self.names), None)
+    def _places(self, known: Sequence[str]) -> list[int]:
+        return [place for word in known for place, name in enumerate(self.names) if name == word]
 
     def _all(self, known: Sequence[Sequence[str]]) -> list[int] | None:
         for names in known:

@@ -3,7 +3,8 @@
 type truncated occluded alpha left top right bottom height width length x y z rotation [score]
 
 Words before the numbers are the name, also several. Records that were written without an end of line between them (`… 0.00car
-0.00 …`) are read one by one. A line of any other form is none of these, and says so.
+0.00 …`) are read one by one; where the next name begins with a digit (`0.003d box`), the other numbers say how many decimals
+there are. A line of any other form is none of these, and says so.
 """
 
 from __future__ import annotations
@@ -88,11 +89,24 @@ def _record(name: list[str], numbers: list[str]) -> Record:
 
 def _separated(words: list[str]) -> list[str]:
     """Words with the last number of one record and the name of the next apart."""
+    decimals = {len(word.partition(".")[2]) for word in words if "." in word and number_of(word) is not None}
     found: list[str] = []
     numbers = 0
     for word in words:
         is_number = number_of(word) is not None
         glued = GLUED.fullmatch(word) if not is_number and numbers in (NUMBERS - 1, NUMBERS) else None
-        found += [glued[1], glued[2]] if glued else [word]
+        end = _end_of_number(glued[1], decimals) if glued else 0
+        found += [word[:end], word[end:]] if glued else [word]
         numbers = numbers + 1 if is_number else 0
     return found
+
+
+def _end_of_number(digits: str, decimals: set[int]) -> int:
+    """Where a number ends of which the last digits may belong to the name behind it: it has as many decimals as all others of the
+    line, and without a point no 0 before other digits."""
+    whole, point, fraction = digits.partition(".")
+    if not point:
+        zero = len(digits) - len(digits.lstrip("+-")) + 1
+        return zero if digits[zero - 1] == "0" else len(digits)
+    usual = next(iter(decimals)) if len(decimals) == 1 else len(fraction)
+    return len(whole) + 1 + min(usual, len(fraction))

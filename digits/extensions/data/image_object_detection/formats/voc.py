@@ -14,12 +14,13 @@ from digits.extensions.data.files.tables import number_of
 from digits.extensions.data.files.text import xml_root
 from digits.extensions.data.image_object_detection.boxes import RawBox, Reading
 from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request, read_each
-from digits.extensions.data.image_object_detection.formats.words import Corners, says_yes, turned_box
+from digits.extensions.data.image_object_detection.formats.words import Corners, says_yes, turned_box, yes_or_no
 from digits.extensions.data.images.frames import size_in
 from digits.storage.records.reader import BOX_DIFFICULT
 
 LARGEST_FILE = 16 << 20
 ROOT = "annotation"
+UNSPECIFIED = "unspecified"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 TURNED = ("cx", "cy", "w", "h", "angle")  # roLabelImg's robndbox, the angle in radians
 
@@ -43,6 +44,11 @@ def _boxes(picture: str, file: str, names: Collection[str], request: Request) ->
     size = root.find("size")
     found = Boxes() if size is None else Boxes(size=size_in(size.findtext("width"), size.findtext("height")))
     for place, item in enumerate(root.iter("object"), start=1):
+        if says_yes(item.findtext("deleted")):  # which LabelMe keeps in the file
+            continue
+        if yes_or_no(difficult := (item.findtext("difficult") or "").strip()) is None and difficult.lower() != UNSPECIFIED:
+            reason = f"Object {place} is difficult {difficult[:20]!r}, expected 0 or 1; taken as one that is not."
+            request.findings.add("label", reason, file, request.stage)
         box, lacks = _box(item, request.first_pixel)
         if box is not None:
             found.boxes.append(box)
@@ -72,6 +78,8 @@ def _box(item: Element, first_pixel: int) -> tuple[RawBox | None, str]:
         return None, "<bndbox>"
     else:
         texts = {corner.tag: corner.text for corner in frame}
+        if sum(corner.tag in CORNERS for corner in frame) > len(CORNERS):
+            return None, "<bndbox>: a corner stands twice in it"
         x0, y0, x1, y1 = map(number_of, map(texts.get, CORNERS))
         if x0 is None or y0 is None or x1 is None or y1 is None:
             return None, f"<{CORNERS[(x0, y0, x1, y1).index(None)]}>"

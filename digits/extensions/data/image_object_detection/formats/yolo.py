@@ -25,7 +25,7 @@ from digits.extensions.data.image_object_detection.formats.sources import (
     text_lines,
     whole_number,
 )
-from digits.extensions.data.image_object_detection.formats.yolo_names import NAMES_FILES, Description, description
+from digits.extensions.data.image_object_detection.formats.yolo_names import MOST_CLASSES, NAMES_FILES, Description, description
 
 BOX = 4  # values of a box
 SLACK = 1e-3  # rounding of the programs that write these files
@@ -107,6 +107,8 @@ class _Lines:
         corners, reason = self._corners(known)
         if corners is None:
             return None, reason
+        if not self.names and number > MOST_CLASSES:
+            return None, f"The class {words[0]} is beyond all numbers of classes. {FORM}"
         if self.names and number not in self.names:
             return None, f"There is no class {number}; the names have {len(self.names)}. Add its name, or correct the number."
         return RawBox(*corners, self.names.get(number, str(number)), 0, line), ""
