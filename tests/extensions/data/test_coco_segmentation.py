@@ -110,3 +110,14 @@ def test_coco_masks_of_a_turned_picture(tmp_path: Path, orientation: int) -> Non
     stored = np.zeros(SIZE[::-1], np.uint8)
     stored[4:14, 4:14] = 1
     assert (label(run) == np.rot90(stored, -1 if orientation == 6 else 1)).all()
+
+
+def test_coco_categories_that_do_not_count_or_are_the_background(tmp_path: Path) -> None:
+    names = [{"id": number, "name": name} for number, name in enumerate(("Background", "Void", "cat"), start=1)]
+    objects = [
+        {"image_id": 0, "category_id": 2, "segmentation": [GOOD]},
+        {"image_id": 1, "category_id": 1, "segmentation": [GOOD]},
+    ]
+    run = run_of(tmp_path, [*objects, {"image_id": 1, "category_id": 3, "segmentation": [[0, 0, 2, 0, 2, 2, 0, 2]]}], names)
+    assert run.info.class_labels == ("background", "cat")
+    assert [np.unique(label(run, index)).tolist() for index in range(2)] == [[0, 255], [0, 1]]

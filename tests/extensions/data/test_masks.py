@@ -20,6 +20,8 @@ from digits.extensions.data.image_segmentation.classes import Classes, Wanted, o
 from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.masks import MaskRules
 from digits.extensions.data.images.findings import Findings
+from digits.utils.image import load_image
+from digits.utils.stored import read_stored
 from tests.extensions.data.test_image_segmentation import SIZE, SQUARE, label, lines, make, palette_mask, skipped
 from tests.ingest.making import Run, make_job, picture, run_job
 from tests.utils.test_stored import grey_png
@@ -292,6 +294,21 @@ def _fault_of(rules: MaskRules, path: str) -> str:
     return ""
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32])
+def test_white_is_zero_is_turned_round_in_pictures(tmp_path: Path, kind: type) -> None:
+    values = (np.arange(48).reshape(6, 8) * 5 * 256 ** (np.dtype(kind).itemsize - 1)).astype(kind)
+    path = tmp_path / "w.tif"
+    tifffile.imwrite(path, values, photometric="miniswhite")
+    stored = read_stored(path)
+    assert (stored.values == values).all()
+    assert (stored.picture == np.iinfo(kind).max - values).all()
+    assert stored.picture.dtype == kind
+    if kind != np.uint32:  # which does not become eight bits
+        assert (np.asarray(load_image(path)) == 255 - np.arange(48).reshape(6, 8) * 5).all()
+    tifffile.imwrite(path, values, photometric="minisblack")
+    assert (read_stored(path).picture == values).all()
+
+
 # -- which way up ----------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +344,24 @@ def test_a_mask_of_the_stored_size_is_turned_with_its_picture(tmp_path: Path) ->
     both = turned_set(tmp_path, (6, 6), SQUARE[:, :6], own=6)
     assert (label(both) == np.rot90(SQUARE[:, :6], -1)).all()
     assert both.problems() == []
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_square_masks_lie_as_most_others_of_their_set(tmp_path: Path, stored: bool) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    exif = Image.Exif()
+    exif[274] = 6
+    for name, size in (("a", SIZE), ("b", SIZE), ("c", (6, 6))):
+        picture(0, size).save(tmp_path / f"images/{name}.jpg", exif=exif)
+        mask = SQUARE[:, : size[0]]
+        Image.fromarray(mask if stored else np.rot90(mask, -1)).save(tmp_path / f"masks/{name}.png")
+    folders = {"feature_folder": str(tmp_path / "images"), "label_folder": str(tmp_path / "masks"), "folder_pct_val": 0}
+    run = run_job(make_job(tmp_path / "jobs", "image-segmentation", {**folders, "unequal_sizes": "keep"}))
+    sources = [Path(path).stem for path in run.reader().column("source", range(3))]
+    assert (label(run, sources.index("c")) == np.rot90(SQUARE[:, :6], -1)).all()
+    said = "is turned with it" if stored else "is not turned"
+    assert [said in problem["reason"] for problem in run.problems() if "fits both ways" in problem["reason"]] == [True]
 
 
 # -- files that name classes -----------------------------------------------------------------------------------------
@@ -430,3 +465,21 @@ def test_black_and_white_with_a_name_for_what_does_not_count(tmp_path: Path) -> 
     classes, _ = classes_of(tmp_path, [blob()], wanted)
     assert classes.labels == ["back", "cell"]
     assert (classes.rules.read(str(tmp_path / "0.png"))[0] == blob() // 255).all()
+
+
+def test_a_labels_file_that_does_not_name_what_is_zero(tmp_path: Path) -> None:
+    run = make(tmp_path, {"a": SQUARE}, class_labels_file=lines(tmp_path / "l.txt", "1 cat", "2: dog"))
+    assert run.info.class_labels == ("background", "cat", "dog")
+    assert (label(run) == SQUARE).all()
+    assert "It does not name 0" in run.problems()[0]["reason"]
+
+
+def test_names_that_stand_twice_are_one_class(tmp_path: Path) -> None:
+    run = make(tmp_path, {"a": SQUARE}, class_labels_file=lines(tmp_path / "l.txt", "back", "cat", "cat"))
+    assert run.info.class_labels == ("back", "cat")
+    assert (label(run) == (SQUARE > 0)).all()
+    assert "calls 2 classes 'cat': they are one" in run.problems()[0]["reason"]
+    colours = lines(tmp_path / "c.txt", "0 0 0 back", "100 100 100 cat", "200 200 200 cat")
+    run = make(tmp_path, {"a": np.dstack([SQUARE * 100] * 3)}, colormap_method="textfile", colormap_text_file=colours)
+    assert (label(run) == (SQUARE > 0)).all()
+    assert run.info.extra["color_palette"][:9] == [0, 0, 0, 100, 100, 100, 0, 0, 0]

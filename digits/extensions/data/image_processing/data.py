@@ -10,8 +10,9 @@ import numpy as np
 from digits.extensions.data.images.base import Entries, skip
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import PairSource
-from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned, remarks, turned_alike
+from digits.extensions.data.images.pictures import digest_of, feature_of, read_turned, remarks
 from digits.extensions.data.images.sizes import NO_SIZE, Choice, Size, scale_between, scaled, sizes_of, up_to_step
+from digits.extensions.data.images.turns import turned_alike
 from digits.extensions.data.source import Options, Sample
 from digits.images.place import Fit
 
@@ -65,7 +66,7 @@ class DataIngestion(PairSource):
             picture, label = self._halves(path, picture)
         elif len(entry) > 1:
             label, own = self._read(entry[1])
-            label, said = turned_alike(label, own, picture.shape[:2], orientation, self.LABEL_WORD)
+            label, said = turned_alike(label, own, picture.shape[:2], orientation, self.LABEL_WORD, self.way_of_most)
             notes += said
         return Sample(
             _placed(picture, self.fit),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +11,25 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED
 from digits.errors import DataError, LoadImageError
-from digits.extensions.data.classification.lists import read_labels
+from digits.extensions.data.classification.lists import NUMBERED, read_labels
 from digits.extensions.data.image_segmentation import levels
 from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour
 from digits.extensions.data.image_segmentation.masks import (
+    BY_KNOWN_COLOURS,
+    BY_PALETTE,
     LOSSY_ADVICE,
     MOST_CLASSES,
     MaskRules,
     channels,
     colour_code,
+    colour_of,
+    colour_text,
     read_colours,
     read_values,
 )
-from digits.extensions.data.image_segmentation.survey import Histogram, Survey, lossy_among, survey
+from digits.extensions.data.image_segmentation.palettes import with_palettes
+from digits.extensions.data.image_segmentation.survey import Histogram, Survey, lossy_among, spread, survey
 from digits.extensions.data.images.findings import Findings
 from digits.utils.values import counted, is_digits
 
@@ -33,7 +38,6 @@ BINARY_NAMES = ("background", "object")
 MANY_CLASSES = 64
 FEW = 8  # masks whose colours are looked at
 LOOKED_AT = 200  # masks that are looked at where the names of the classes are known
-NUMBERED = re.compile(r"(\d{1,5})\s*[:;,=\t ]\s*(\S.*)")
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,11 @@ def of_label_set(name: str, masks: Sequence[str], findings: Findings) -> Classes
     values = {**dict.fromkeys(known.void, IGNORED), **{value: i for i, value in enumerate(known.values)}}
     colours = {colour_code(c): IGNORED for c in known.void_colours}
     colours |= {colour_code(c): i for i, c in enumerate(known.colours)}
-    rules = MaskRules(values, colours, by_colour=_are_coloured(masks), unknown_void=False, refuse_lossy=True)
+    rules = MaskRules(values, colours, _are_coloured(masks), refuse_lossy=True, by_palette=BY_KNOWN_COLOURS)
     if rules.by_colour:
         rules = _with_tolerance(rules, masks, findings)
     else:
-        _say_lossy(*lossy_among(_spread(masks, LOOKED_AT)), "They are left out.", findings)
+        _say_lossy(*lossy_among(spread(masks, LOOKED_AT)), "They are left out.", findings)
     return Classes(list(known.names), rules, palette_of(known.colours))
 
 
@@ -81,11 +85,12 @@ def of_colour_map(file: str, wanted: Wanted, masks: Sequence[str], findings: Fin
         )
     names = named or [name or str(number) for number, (_, name) in enumerate(rows)]
     numbers, labels = _numbered(names, wanted.void)
+    _say_joined(names, numbers, file, findings)
     colours = {colour_code(colour): number for (colour, _), number in zip(rows, numbers, strict=True)}
-    kept = [colour for (colour, _), number in zip(rows, numbers, strict=True) if number != IGNORED]
+    kept = {number: colour for (colour, _), number in reversed(list(zip(rows, numbers, strict=True)))}
     _check_number(labels, file)
     rules = _with_tolerance(MaskRules({}, colours, True, wanted.unknown_void), masks, findings)
-    return Classes(labels, rules, palette_of(kept))
+    return Classes(labels, rules, palette_of([kept[number] for number in range(len(labels))]))
 
 
 def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_stop: Callable[[], None]) -> Classes:
@@ -93,12 +98,13 @@ def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_sto
     names = read_labels(Path(wanted.labels_file)) if wanted.labels_file else []
     if wanted.threshold:
         return _two_classes(names, wanted)
-    found = survey(_spread(masks, LOOKED_AT) if names else masks, check_stop)
+    found = survey(masks, check_stop, LOOKED_AT if names else 0)
     if not (found.kept.values or found.lossy.values):
         raise DataError(
             f"None of the masks can be read. {''.join(found.errors[:1])}", advice="" if found.errors else "Give masks."
         )
-    black_and_white = _black_and_white(found, names, wanted, findings)
+    palettes = found.palettes
+    black_and_white = None if palettes.colours_count else _black_and_white(found, names, wanted, findings)
     if black_and_white is not None:
         return black_and_white
     if not found.kept.values:
@@ -107,7 +113,12 @@ def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_sto
     if found.mixes_objects():
         values = " and ".join(f"{value} in {count} masks" for value, count in sorted(found.objects.items()))
         findings.add("mask", f"The object seems to be {values}. Give a mask threshold of 1 if it is.", found.first)
-    classes = _of_names(found, names, wanted, findings) if names else _of_values(found, wanted, findings)
+    if palettes.colours_count and not palettes.is_numbered:
+        classes = _of_palettes(found, names, wanted, findings)
+    else:
+        seen = found.only({*palettes.numbers.values(), *palettes.plain}) if palettes.colours_count else found
+        classes = _of_names(seen, names, wanted, findings) if names else _of_values(seen, wanted, findings)
+        classes = replace(classes, rules=with_palettes(classes.rules, palettes, bool(names), findings))
     return replace(classes, rules=replace(classes.rules, refuse_lossy=bool(found.lossy_files) or classes.rules.refuse_lossy))
 
 
@@ -198,10 +209,11 @@ def _of_names(found: Survey, lines: list[str], wanted: Wanted, findings: Finding
     """The classes of a labels file: a name a line from 0 on, or a value and its name a line."""
     void = _void_values(wanted.void)
     seen = set(found.kept.values) - void
-    listed = _values_and_names(lines, seen)
+    listed = _values_and_names(lines, seen, wanted, findings)
     names = [name for _, name in listed] if listed else lines
     keys = [value for value, _ in listed] if listed else list(range(len(lines)))
     numbers, labels = _numbered(names, [*wanted.void], keys)
+    _say_joined(names, numbers, wanted.labels_file, findings)
     values = dict(zip(keys, numbers, strict=True)) | dict.fromkeys(void, IGNORED)
     if beyond := sorted(seen - values.keys()):
         hint = " Does the list lack a name for what is 0, the background?" if beyond == [len(lines)] else ""
@@ -209,7 +221,7 @@ def _of_names(found: Survey, lines: list[str], wanted: Wanted, findings: Finding
         reason = f"The masks have values without a name: {_listed(beyond)}. {then}{hint}"
         findings.add("mask", reason, wanted.labels_file)
     _check_number(labels, wanted.labels_file)
-    return Classes(labels, MaskRules(values, {}, False, wanted.unknown_void), _kept_palette(found, values, findings))
+    return Classes(labels, MaskRules(values, {}, False, wanted.unknown_void), _kept_palette(found, values))
 
 
 def _of_values(found: Survey, wanted: Wanted, findings: Findings) -> Classes:
@@ -242,29 +254,62 @@ def _of_values(found: Survey, wanted: Wanted, findings: Findings) -> Classes:
         values, labels = {value: value for value in range(count)}, [str(value) for value in range(count)]
     values |= dict.fromkeys(void, IGNORED)
     _check_number(labels, "The masks")
-    return Classes(labels, MaskRules(values, {}, False, wanted.unknown_void), _kept_palette(found, values, findings))
+    return Classes(labels, MaskRules(values, {}, False, wanted.unknown_void), _kept_palette(found, values))
 
 
-def _values_and_names(lines: list[str], seen: set[int]) -> list[tuple[int, str]]:
-    """A labels file that says the value of each class (`7: road`); empty where it does not, or the masks have others."""
+def _of_palettes(found: Survey, names: list[str], wanted: Wanted, findings: Findings) -> Classes:
+    """The classes of masks whose palettes number the same colours in any order: the colours. Raises DataError."""
+    reason = f"The masks have palettes that number the same colours in different orders, e.g. {found.palettes.differing[0]}"
+    if names:
+        raise DataError(
+            f"{reason}: which number has which name in {wanted.labels_file}, nothing tells.",
+            advice="Give a colour map in its place: red, green and blue, and the name of the class on every line.",
+        )
+    codes = sorted(found.palettes.numbers)
+    findings.add(
+        "mask", f"{reason}: colours are the classes. A colour map gives them names, and says what does not count.", found.first
+    )
+    labels = [colour_text(code) for code in codes]
+    _check_number(labels, "The masks")
+    rules = MaskRules(colours={code: number for number, code in enumerate(codes)}, by_palette=BY_PALETTE)
+    return Classes(labels, rules, palette_of([colour_of(code) for code in codes]))
+
+
+def _values_and_names(lines: list[str], seen: set[int], wanted: Wanted, findings: Findings) -> list[tuple[int, str]]:
+    """A labels file that says the value of each class (`7: road`); empty where it does not, or the masks have others. A list that
+    leaves out 0 alone, which masks have, means the background with it."""
     found = [NUMBERED.fullmatch(line) for line in lines]
     rows = [(int(one[1]), one[2]) for one in found if one is not None and int(one[1]) < 1 << 16]
     keys = {value for value, _ in rows}
-    return rows if len(keys) == len(lines) and seen <= keys else []
+    if len(keys) < len(lines) or not seen <= {0, *keys}:
+        return []
+    if seen <= keys:
+        return rows
+    name = BINARY_NAMES[0]
+    findings.add("mask", f"It does not name 0, which the masks have: it is called {name!r}.", wanted.labels_file)
+    return [(0, name), *rows]
 
 
 def _numbered(names: Sequence[str], void: Sequence[str], values: Sequence[int] | None = None) -> tuple[list[int], list[str]]:
-    """The class number of each name (IGNORED for those that do not count) and the names that count."""
+    """The class number of each name (IGNORED for those that do not count) and the names that count, each once."""
     left_out = {word.lower() for word in void}
     numbers: list[int] = []
     labels: list[str] = []
     for value, name in zip(values or range(len(names)), names, strict=True):
         if name.lower() in left_out or str(value) in left_out:
             numbers.append(IGNORED)
-        else:
-            numbers.append(len(labels))
+            continue
+        if name not in labels:
             labels.append(name)
+        numbers.append(labels.index(name))
     return numbers, labels
+
+
+def _say_joined(names: Sequence[str], numbers: Sequence[int], file: str, findings: Findings) -> None:
+    counts = Counter(name for name, number in zip(names, numbers, strict=True) if number != IGNORED)
+    for name, count in counts.items():
+        if count > 1:
+            findings.add("class-names", f"It calls {count} classes {name!r}: they are one.", file)
 
 
 def _void_values(void: Sequence[str]) -> set[int]:
@@ -294,8 +339,8 @@ def _with_tolerance(rules: MaskRules, masks: Sequence[str], findings: Findings) 
     """The rules for masks of colours, which take near colours for those of the classes where JPEG or smoothing changed them."""
     codes = np.array(sorted(rules.colours), np.int32)
     tolerance = levels.tolerance_of(channels(codes))
-    files, looked_at = lossy_among(_spread(masks, LOOKED_AT))
-    smoothed = [path for path in _spread(masks, FEW) if not files and _has_smoothed_colours(path, codes)]
+    files, looked_at = lossy_among(spread(masks, LOOKED_AT))
+    smoothed = [path for path in spread(masks, FEW) if not files and _has_smoothed_colours(path, codes)]
     if not (files or smoothed):
         return rules
     near = f"Colours within {tolerance} of one of the map are that, others do not count." if tolerance else ""
@@ -314,12 +359,10 @@ def _has_smoothed_colours(path: str, known: np.ndarray) -> bool:
         return False
 
 
-def _kept_palette(found: Survey, values: dict[int, int], findings: Findings) -> list[int]:
+def _kept_palette(found: Survey, values: dict[int, int]) -> list[int]:
     """The palette of the masks, in the order of the classes; empty where they have none."""
-    for path in found.other_palettes:
-        reason = f"Its palette differs from that of {found.first_palette}: check that its numbers mean the same classes."
-        findings.add("mask", reason, path)
-    colours = {number: found.palette[value] for value, number in values.items() if value in found.palette and number != IGNORED}
+    of_most = {value: colour_of(code) for value, code in found.palettes.of_most.items()}
+    colours = {number: of_most[value] for value, number in values.items() if value in of_most and number != IGNORED}
     return palette_of([colours.get(number, (0, 0, 0)) for number in range(max(colours, default=-1) + 1)]) if colours else []
 
 
@@ -332,11 +375,6 @@ def _are_coloured(masks: Sequence[str]) -> bool:
             if "colours" in error.message:
                 return True
     return False
-
-
-def _spread(items: Sequence[str], count: int) -> list[str]:
-    rows = np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))
-    return [items[int(row)] for row in rows]
 
 
 def _listed(values: Sequence[int]) -> str:

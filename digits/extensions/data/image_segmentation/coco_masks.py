@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,23 @@ def draw(drawings: list[Drawing], height: int, width: int, path: str) -> tuple[n
     for number, mask in sorted(masks, key=lambda item: -int(item[1].sum())):
         classes[mask] = number
     return classes, wrong
+
+
+def classes_of(names: Iterable[str], void: Iterable[str], *, has_background: bool) -> tuple[list[str], dict[str, int]]:
+    """The classes of categories, and the number of each name: IGNORED for those that do not count (`void`). With a background it
+    is class 0, also where a category is called so."""
+    left_out = {word.lower() for word in void}
+    labels = [BACKGROUND] if has_background else []
+    numbers: dict[str, int] = {}
+    for name in names:
+        if name.lower() in left_out:
+            numbers[name] = IGNORED
+        elif has_background and name.lower() == BACKGROUND:
+            numbers[name] = 0
+        elif name not in numbers:
+            numbers[name] = len(labels)
+            labels.append(name)
+    return labels, numbers
 
 
 def drawing_of(annotation: dict[str, Any], number: int) -> Drawing:

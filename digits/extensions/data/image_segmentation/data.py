@@ -13,19 +13,21 @@ import numpy as np
 from digits.domain.datasets import IGNORED, TRAIN_DB
 from digits.errors import DataError
 from digits.extensions.data.files.names import FileNames
+from digits.extensions.data.files.text import read_json
 from digits.extensions.data.image_segmentation import classes as of
-from digits.extensions.data.image_segmentation import coco_masks, objects
+from digits.extensions.data.image_segmentation import coco_masks, objects, panoptic
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from digits.extensions.data.image_segmentation.masks import MaskRules
 from digits.extensions.data.image_segmentation.partners import Sides
 from digits.extensions.data.images.base import Entries, skip
-from digits.extensions.data.images.coco import CocoFile, Id, read_coco
+from digits.extensions.data.images.coco import CocoFile, FoundPicture, Id, coco_of, is_panoptic
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.frames import frame_of, unclear_turn
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.pair_source import Pair, PairSource
-from digits.extensions.data.images.pictures import Notes, digest_of, feature_of, read_turned, remarks, turned_alike
+from digits.extensions.data.images.pictures import Notes, digest_of, feature_of, read_turned, remarks
 from digits.extensions.data.images.sizes import NO_SIZE, Size
+from digits.extensions.data.images.turns import turned_alike
 from digits.extensions.data.source import Options, Sample, Words
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
@@ -48,7 +50,8 @@ class SegmentationOptions(PairOptions):
 
 
 class DataIngestion(PairSource):
-    """Entries are `(picture, mask)` or, from COCO, `(picture, drawings)`; labels are (1, H, W) uint8, 255 does not count."""
+    """Entries are `(picture, mask)` or, from COCO, `(picture, drawings, stated size)`, with a dictionary in place of the drawings
+    where they are of its panoptic task; labels are (1, H, W) uint8, 255 does not count."""
 
     OPTIONS: ClassVar[type[Options]] = SegmentationOptions
     options: SegmentationOptions
@@ -69,6 +72,7 @@ class DataIngestion(PairSource):
 
     def collect(self, findings: Findings) -> Entries:
         self._coco_categories: dict[Id, str] = {}
+        self._is_panoptic: bool | None = None
         entries = super().collect(findings)
         masks = [entry[1] for items in entries.values() for entry in items]
         if self.from_coco:
@@ -77,7 +81,7 @@ class DataIngestion(PairSource):
             self._keep(self._classes_of_objects(findings))
         else:
             self._keep(self._classes(masks, findings))
-        del self._coco_categories
+        del self._coco_categories, self._is_panoptic
         return entries
 
     def encode_entry(self, entry: tuple[Any, ...]) -> Sample:
@@ -124,9 +128,13 @@ class DataIngestion(PairSource):
 
     def _mask(self, path: str, label: Any, size: Size, stated: Size, orientation: int) -> tuple[np.ndarray, Notes]:
         width, height = size
+        if isinstance(label, dict):
+            mask, turned_from, said = panoptic.read(label)
+            mask, notes = turned_alike(mask, turned_from, (height, width), orientation, self.LABEL_WORD)
+            return mask, notes + [(self.LABEL_WORD, reason) for reason in said]
         if not self.from_coco:
             read = objects.joined if isinstance(label, list) else self.rules.read
-            return turned_alike(*read(label), (height, width), orientation, self.LABEL_WORD)
+            return turned_alike(*read(label), (height, width), orientation, self.LABEL_WORD, self.way_of_most)
         frame = frame_of(stated, size, orientation)
         mask, wrong = coco_masks.draw(label, frame.drawn_in[1], frame.drawn_in[0], path)
         notes = [("stated-size", frame.note)] if frame.note else []
@@ -197,40 +205,63 @@ class DataIngestion(PairSource):
         if not self.from_coco:
             return super()._pairs(features_field, labels_field, stage, findings)
         root = self._folder(features_field)
-        coco = read_coco(self.file_at(self._folder(labels_field)), findings, stage)
-        if stage == TRAIN_DB or not self._coco_categories:
-            self._coco_categories = coco.categories
-        return self._drawn(coco, FileNames(root, self.some(self.pictures_in(root, findings, stage))), findings, stage)
-
-    def _drawn(self, coco: CocoFile, names: FileNames, findings: Findings, stage: str) -> list[Pair]:
-        numbers = {name: number for number, name in enumerate(_labels(self._coco_categories))}
+        coco = self._read_coco(self._folder(labels_field), stage, findings)
+        masks = panoptic.masks_of(coco, self.confinement().allows) if self._is_panoptic else None
+        names = FileNames(root, self.some(self.pictures_in(root, findings, stage)))
+        numbers = self._coco_classes[1]
         pairs: list[Pair] = []
         for found in coco.found(names, findings, stage):
-            drawings = []
-            for annotation in found.annotations:
-                label = coco.category_of(annotation)
-                if label in numbers:
-                    drawings.append(coco_masks.drawing_of(annotation, numbers[label]))
-                else:
-                    findings.add(
-                        "annotation", f"The category {label!r} is not in the training file; left out.", found.path, stage
-                    )
             if found.refused and not found.annotations:
                 reason = "None of its annotations could be read; left out, as it is no background."
                 findings.add("skipped", reason, found.path, stage)
+                continue
+            self._report_unknown(found, coco, numbers, findings, stage)
+            label, reason = self._drawings(found, coco, numbers), ""
+            if masks is not None:
+                label, reason = panoptic.label_of(found, coco, numbers, masks)
+            if reason:
+                findings.add("pair", reason, found.path, stage, lost=True)
             else:
-                pairs.append([found.path, drawings, list(found.size)])
+                pairs.append([found.path, label, list(found.size)])
         return pairs
 
+    def _read_coco(self, labels: str, stage: str, findings: Findings) -> CocoFile:
+        file = self.file_at(panoptic.file_of(labels, self.confinement().allows))
+        content = read_json(file)
+        if self._is_panoptic not in (None, is_panoptic(content)):
+            raise DataError(f"{file} is of another task of COCO than the training file.", advice="Give files of one task.")
+        self._is_panoptic = is_panoptic(content)
+        coco = (panoptic.read_segments if self._is_panoptic else coco_of)(content, file, findings, stage)
+        if stage == TRAIN_DB or not self._coco_categories:
+            self._coco_categories = coco.categories
+        return coco
+
+    @staticmethod
+    def _drawings(found: FoundPicture, coco: CocoFile, numbers: Mapping[str, int]) -> Any:
+        known = ((one, coco.category_of(one)) for one in found.annotations)
+        return [coco_masks.drawing_of(one, numbers[name]) for one, name in known if name in numbers]
+
+    def _report_unknown(
+        self, found: FoundPicture, coco: CocoFile, numbers: Mapping[str, int], findings: Findings, stage: str
+    ) -> None:
+        """Note the annotations whose category the training file lacks."""
+        for label in map(coco.category_of, found.annotations):
+            if label not in numbers:
+                reason = f"The category {label!r} is not in the training file; left out."
+                findings.add("annotation", reason, found.path, stage)
+
+    @property
+    def _coco_classes(self) -> tuple[list[str], dict[str, int]]:
+        """The classes, and which one the name of each category is."""
+        names = self._coco_categories.values()
+        return coco_masks.classes_of(names, self.options.ignore_index, has_background=not self._is_panoptic)
+
     def _number_categories(self, entries: Entries) -> None:
-        labels = _labels(self._coco_categories)
+        labels = self._coco_classes[0]
+        if len(labels) < 2:
+            raise DataError("No category counts.", advice="Correct the names that do not count.")
         if len(labels) > IGNORED:
             raise DataError(f"{len(labels)} classes; at most {IGNORED} are possible.", advice="Join some of the categories.")
         if not any(entry[1] for items in entries.values() for entry in items):
             raise DataError("None of the pictures has an object.", advice="Check that JSON file and folder belong together.")
         self.userdata[CLASS_LABELS_ATTRIBUTE] = labels
-
-
-def _labels(categories: Mapping[Id, str]) -> list[str]:
-    """Background, then each name of a category once; a category that is called so is the background."""
-    return list(dict.fromkeys([coco_masks.BACKGROUND, *categories.values()]))

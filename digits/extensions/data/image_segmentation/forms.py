@@ -39,11 +39,13 @@ class DatasetForm(pair_form.PairForm):
         choices=[
             ("folder", "Pictures in a folder"),
             ("objects", "A picture for each object"),
-            ("coco", "Polygons or run lengths in a COCO file"),
+            ("coco", "A COCO file: polygons, run lengths, panoptic"),
         ],
         default="folder",
     )
-    label_folder = folder_field("Label image folder", "The masks, or COCO's instances file (JSON).", file=True)
+    label_folder = folder_field(
+        "Label image folder", "The masks, or COCO's JSON file of instances or of panoptic segments.", file=True
+    )
     mask_pattern = pair_form.pattern_field("Mask names", "as the pictures, or what the names have in common", "*_1stHO")
     validation_label_folder = forms.StringField(
         "Validation label image folder", validators=[forms.validate_required_iff(has_val_folder=True), ReadableFolder(file=True)]

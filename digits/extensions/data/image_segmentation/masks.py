@@ -5,7 +5,7 @@ A mask in records is (H, W) uint8 with classes from 0 on and 255 where a pixel d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,12 +19,14 @@ from digits.utils.stored import Stored, check_size, read_stored, tiff_orientatio
 
 MOST_CLASSES = 255
 VALUES = 1 << 16
+BY_PALETTE, BY_KNOWN_COLOURS = "palette", "known colours"
+FEW_COLOURS = 2  # fewer known ones may be those of a palette by chance
 TOGETHER = 4096  # colours that are compared at a time
 COLOUR_ADVICE = (
     "Choose the colour map from a text file, or one of the known label sets, or save the masks as class numbers. COCO's panoptic "
-    "masks are numbers of objects: give its instances file in their place."
+    "masks are numbers of objects: say that the masks are a COCO file, and name the JSON file that belongs to them."
 )
-LOSSY = "is a JPEG, which changes the numbers of classes"
+LOSSY = "is a JPEG or a lossy WebP, which changes the numbers of classes"
 LOSSY_ADVICE = "Save the masks as PNG, from what they were made of: what JPEG changed cannot be undone."
 
 
@@ -35,7 +37,8 @@ class MaskRules:
     With `by_colour` masks are read as colours (palettes are applied first). `unknown_void`: values and colours in neither
     table do not count, in place of being an error. `threshold`, where it is not 0, makes two classes: values from it on are
     class 1. `refuse_lossy`: a JPEG is an error. `tolerance`, where it is not 0: a colour of no class is that of the nearest one
-    that differs by no more in any of red, green and blue; others do not count.
+    that differs by no more in any of red, green and blue; others do not count. `by_palette`: masks with a palette are read by its
+    colours, where the table has all of them (BY_KNOWN_COLOURS), or else not at all (BY_PALETTE).
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class MaskRules:
     threshold: int = 0
     refuse_lossy: bool = False
     tolerance: int = 0
+    by_palette: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -55,6 +59,7 @@ class MaskRules:
             "threshold": self.threshold,
             "refuse_lossy": self.refuse_lossy,
             "tolerance": self.tolerance,
+            "by_palette": self.by_palette,
         }
 
     @classmethod
@@ -67,6 +72,7 @@ class MaskRules:
             int(value.get("threshold", 0)),  # this and what follows jobs of older versions lack
             bool(value.get("refuse_lossy", False)),
             int(value.get("tolerance", 0)),
+            str(value.get("by_palette", "")),
         )
 
     def read(self, path: str) -> tuple[np.ndarray, int]:
@@ -83,7 +89,29 @@ class MaskRules:
         mask = values_of(stored, path)
         if self.threshold:
             return (mask >= self.threshold).astype(np.uint8), stored.orientation
+        if self.by_palette and stored.palette and (classes := self._from_palette(mask, stored.palette, path)) is not None:
+            return classes, stored.orientation
         return self._from_values(mask, path), stored.orientation
+
+    def _from_palette(self, mask: np.ndarray, palette: Sequence[int], path: str) -> np.ndarray | None:
+        """The classes (H, W) uint8 that the colours of a palette say; None where not all are known and need not be, so that the
+        numbers count. Raises LoadImageError for unknown ones."""
+        used = np.flatnonzero(np.bincount(mask.reshape(-1))).tolist()
+        if used[-1] >= len(palette) // 3:
+            return None
+        colours = {value: palette[3 * value] << 16 | palette[3 * value + 1] << 8 | palette[3 * value + 2] for value in used}
+        told = {value: self.colours.get(colour) for value, colour in colours.items()}
+        if self.by_palette == BY_KNOWN_COLOURS and (None in told.values() or len(told) < FEW_COLOURS):
+            return None
+        unknown = next((value for value, number in told.items() if number is None), None)
+        if unknown is not None:
+            raise LoadImageError(
+                f"{path}: its palette gives the number {unknown} the colour {colour_text(colours[unknown])}, which no class has.",
+                advice="Save all masks with one palette, or give a colour map.",
+            )
+        numbers = np.zeros(VALUES, np.uint8)
+        numbers[list(told)] = [number for number in told.values() if number is not None]
+        return numbers[mask]
 
     def _from_values(self, mask: np.ndarray, path: str) -> np.ndarray:
         classes = self._table[mask]
@@ -174,6 +202,11 @@ def colour_code(colour: tuple[int, int, int]) -> int:
     return colour[0] << 16 | colour[1] << 8 | colour[2]
 
 
+def colour_of(code: int) -> tuple[int, int, int]:
+    """Red, green and blue of a colour that is one number."""
+    return code >> 16, code >> 8 & 255, code & 255
+
+
 def channels(codes: np.ndarray) -> np.ndarray:
     """Red, green and blue (n, 3), int32 from 0 to 255, of colours (n,) that are one number each."""
     return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.int32)
@@ -181,7 +214,7 @@ def channels(codes: np.ndarray) -> np.ndarray:
 
 def colour_text(code: int) -> str:
     """A colour as it stands in a colour map file."""
-    return f"{code >> 16} {code >> 8 & 255} {code & 255}"
+    return " ".join(map(str, colour_of(code)))
 
 
 def _read_colours(path: str) -> tuple[np.ndarray, int]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from digits.errors import LoadImageError
 from digits.extensions.data.image_segmentation.masks import VALUES, values_of
+from digits.extensions.data.image_segmentation.palettes import Palettes, unlike
 from digits.utils.stored import loses_something, read_stored
 
 THREADS = 4  # decoding gives the interpreter free
@@ -54,6 +55,11 @@ class Histogram:
         self.edges[look.values] += look.edges
         self.masks[look.values] += 1
 
+    def only(self, values: set[int]) -> Histogram:
+        """The same without other values."""
+        kept = np.isin(np.arange(VALUES), list(values))
+        return Histogram(self.counts * kept, self.edges * kept, self.masks * kept)
+
     @property
     def values(self) -> list[int]:
         """The values that occur, in their order."""
@@ -62,8 +68,7 @@ class Histogram:
 
 @dataclass
 class Survey:
-    """What was seen in some masks. `palette` is the colour of each value that a palette mask has, as the first says it;
-    `other_palettes` are files that say another."""
+    """What was seen in some masks."""
 
     masks: int = 0
     first: str = ""  # of those that could be read
@@ -71,9 +76,7 @@ class Survey:
     lossy: Histogram = field(default_factory=Histogram)
     lossy_files: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    first_palette: str = ""
-    other_palettes: list[str] = field(default_factory=list)
+    palettes: Palettes = field(default_factory=Palettes)
     where: dict[int, str] = field(default_factory=dict)  # the first mask with a value
     objects: Counter[int] = field(default_factory=Counter)  # masks of 0 and 1, of 0 and white, by the other value,
     both: int = 0  # with several of these values
@@ -88,9 +91,8 @@ class Survey:
         (self.lossy if look.is_lossy else self.kept).add(look)
         if look.is_lossy:
             self.lossy_files.append(look.path)
-        if look.palette:
-            self._add_palette(look)
         values = set(look.values.tolist())
+        self.palettes.add(look.path, sorted(values), look.palette)
         for value in values - self.where.keys():
             self.where[value] = look.path
         of_object = values & ONE_AND_WHITE
@@ -116,19 +118,30 @@ class Survey:
         few = self.kept.counts < STRAY * self.kept.counts.sum() / self.masks
         return list(map(int, np.flatnonzero((self.kept.masks == 1) & few)))
 
-    def _add_palette(self, look: Look) -> None:
-        used = {int(v): tuple(look.palette[3 * v : 3 * v + 3]) for v in look.values if v < 256}
-        self.first_palette = self.first_palette or look.path
-        if any(self.palette.setdefault(value, colour) != colour for value, colour in used.items()):  # type: ignore[arg-type]
-            self.other_palettes.append(look.path)
+    def only(self, values: set[int]) -> Survey:
+        """The same without all pixels of other values."""
+        return replace(self, kept=self.kept.only(values))
 
 
-def survey(masks: Sequence[str], check_stop: Callable[[], None]) -> Survey:
-    """Look at masks, each read once. Those that cannot be read are left to the encoder to list."""
+def survey(masks: Sequence[str], check_stop: Callable[[], None], most: int = 0) -> Survey:
+    """Look at masks, each read once; with `most` at so many from all parts, and at those whose palettes differ from theirs. Those
+    that cannot be read are left to the encoder to list."""
     found = Survey()
-    for look in _looks(masks, check_stop):
+    chosen = spread(masks, most) if most else masks
+    for look in _looks(chosen, check_stop):
         found.add(look)
+    if len(chosen) < len(masks) and found.palettes.masks:
+        looked_at = set(chosen)
+        others = unlike([path for path in masks if path not in looked_at], found.palettes.whole)
+        for look in _looks(others, check_stop):
+            found.add(look)
     return found
+
+
+def spread(items: Sequence[str], count: int) -> list[str]:
+    """So many items, or all, from all parts."""
+    rows = np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))
+    return [items[int(row)] for row in rows]
 
 
 def lossy_among(masks: Sequence[str]) -> tuple[list[str], int]:

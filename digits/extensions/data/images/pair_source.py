@@ -12,9 +12,11 @@ from digits.extensions.data.images.base import Entries, ImageSource
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import PairOptions
 from digits.extensions.data.images.splitting import by_lists, drawn, group_finder
+from digits.extensions.data.images.turns import UNKNOWN, way_of_most
 from digits.extensions.data.source import Options
 
 SEPARATE = {VAL_DB: ("has_val_folder", "validation"), TEST_DB: ("has_test_folder", "test")}
+WAY = "way_of_labels"  # in userdata, see `images.turns`
 Pair = list[Any]
 
 
@@ -31,7 +33,14 @@ class PairSource(ImageSource):
         for stage, (flag, prefix) in SEPARATE.items():
             if getattr(self.options, flag):
                 entries[stage] = self._pairs(f"{prefix}_feature_folder", f"{prefix}_label_folder", stage, findings)
+        pairs = [(entry[0], entry[1]) for items in entries.values() for entry in items if len(entry) > 1]
+        self.userdata[WAY] = way_of_most([pair for pair in pairs if isinstance(pair[1], str)])  # else the label is no single file
         return entries
+
+    @property
+    def way_of_most(self) -> str:
+        """How most labels lie over pictures that are turned; not known in jobs of older versions."""
+        return str(self.userdata.get(WAY, UNKNOWN))
 
     def labels_in(self, folder: str, findings: Findings, stage: str) -> list[str]:
         """The label files below a folder."""

@@ -10,7 +10,7 @@ from digits.errors import LoadImageError
 from digits.images.arrays import with_channels
 from digits.images.prepare import DIGEST_BYTES, NamedBytes, read_format
 from digits.utils.image import load_turned
-from digits.utils.stored import DIAGONAL, UPRIGHT, read_stored, turned
+from digits.utils.stored import read_stored
 
 Notes = list[tuple[str, str]]  # kind and reason of what is said of a record
 TIFF_ENDINGS = (".tif", ".tiff")
@@ -30,7 +30,7 @@ def read_turned(path: str, conversion: str) -> tuple[np.ndarray, int]:
     if found is not None and found.is_wide:
         try:
             stored = read_stored(path)
-            return with_channels(stored.values, wanted), stored.orientation
+            return with_channels(stored.picture, wanted), stored.orientation
         except LoadImageError as error:
             raise LoadImageError(f"{path}: {error.message}", advice=error.advice) from error
     image, orientation = load_turned(NamedBytes(read_bytes(path), path))
@@ -38,25 +38,6 @@ def read_turned(path: str, conversion: str) -> tuple[np.ndarray, int]:
         image = image.convert("RGB" if wanted == 3 else "L")
     array = np.asarray(image)
     return (array[:, :, np.newaxis] if array.ndim == 2 else array), orientation
-
-
-def turned_alike(
-    label: np.ndarray, turned_from: int, size: tuple[int, int], orientation: int, word: str
-) -> tuple[np.ndarray, Notes]:
-    """A label (H, W) or (H, W, C), dtype kept, as it lies over its picture of `size` (height, width), which was turned from
-    `orientation`; and what there is to say. A label without an orientation of its own may belong to the picture as it is stored:
-    its shape tells, where height and width differ and change places."""
-    if orientation == UPRIGHT or turned_from != UPRIGHT:
-        return label, []
-    fits = _has_shape(label, size)
-    fits_stored = _has_shape(label, size[::-1]) if orientation >= DIAGONAL else fits
-    if fits and fits_stored:
-        reason = f"The picture is turned by its EXIF orientation ({orientation}), its {word} has none and fits both ways. "
-        return label, [(word, f"{reason}Check that it lies over the turned picture; else store the picture turned.")]
-    if fits_stored:
-        reason = f"The {word} is turned like its picture, by the EXIF orientation {orientation}: it fits in no other way."
-        return turned(label, orientation), [(word, reason)]
-    return label, []
 
 
 def remarks(path: str) -> Notes:
@@ -84,12 +65,6 @@ def read_bytes(path: str) -> bytes:
 def digest_of(path: str) -> bytes:
     """16 bytes that are equal for exact copies of a file."""
     return hashlib.blake2b(read_bytes(path), digest_size=DIGEST_BYTES).digest()
-
-
-def _has_shape(label: np.ndarray, size: tuple[int, int]) -> bool:
-    """Whether a label (H, W, …) has this size (height, width), or a multiple or part of it."""
-    height, width = label.shape[:2]
-    return abs(height * size[1] - width * size[0]) <= max(height, width, *size) // 2
 
 
 def feature_of(array: np.ndarray) -> np.ndarray:

@@ -85,6 +85,44 @@ def domain_of(tags: dict[str, Any]) -> tuple[float, float]:
 
 
 @FEW
+@given(data=st.data())
+def test_values_end_at_the_high_bit(tmp_path: Path, data: st.DataObject) -> None:
+    """Older files have unused bits, or an overlay, below the values."""
+    values, tags = data.draw(stored())
+    high = data.draw(st.integers(tags["HighBit"], tags["BitsAllocated"] - 1))
+    shift = high - tags["HighBit"]
+    words = (values.astype(np.int64) << shift) | data.draw(st.integers(0, (1 << shift) - 1))
+    kind = f"<{'i' if tags['PixelRepresentation'] else 'u'}{tags['BitsAllocated'] // 8}"
+    pixels_of = words.astype(kind).tobytes()
+    write(tmp_path / "a.dcm", values, **tags | {"HighBit": high, "PixelData": pixels_of + b"\0" * (len(pixels_of) % 2)})
+    low, most = domain_of(tags)
+    if shift and (words >= low).all() and (words <= most).all():
+        return  # the header may as well be wrong
+    np.testing.assert_array_equal(read_frame(str(tmp_path / "a.dcm"), 0)[0], values)
+
+
+@pytest.mark.parametrize("high", [11, 15])
+def test_a_high_bit_that_the_values_contradict_is_not_believed(tmp_path: Path, high: int) -> None:
+    values = np.arange(15).reshape(SHAPE) * 250 + 5
+    write(tmp_path / "a.dcm", values, BitsStored=12, HighBit=high)
+    np.testing.assert_array_equal(read_frame(str(tmp_path / "a.dcm"), 0)[0], values)
+
+
+def test_bits_that_are_cut_off_are_said(tmp_path: Path) -> None:
+    values = np.arange(15).reshape(SHAPE) * 400
+    write(tmp_path / "a.dcm", values, BitsStored=12, HighBit=11)
+    assert (read_frame(str(tmp_path / "a.dcm"), 0)[0] == values % 4096).all()
+    assert "more bits than the 12" in pixels.remarks_of(str(tmp_path / "a.dcm"), 0)[0]
+    signed = (values - 2000).astype(np.int16)
+    write(tmp_path / "b.dcm", signed, BitsStored=14, HighBit=13, PixelRepresentation=1)
+    assert pixels.remarks_of(str(tmp_path / "b.dcm"), 0) == []
+    overlay = write(tmp_path / "c.dcm", values, BitsStored=12, HighBit=11)
+    overlay.add_new((0x6000, 0x0102), "US", 12)
+    overlay.save_as(tmp_path / "c.dcm", enforce_file_format=True)
+    assert pixels.remarks_of(str(tmp_path / "c.dcm"), 0) == []
+
+
+@FEW
 @given(data=st.data(), turned=st.booleans(), function=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]), own=st.booleans())
 def test_windows_equal_pydicom(tmp_path: Path, data: st.DataObject, turned: bool, function: str, own: bool) -> None:
     """Of the file itself (own) or of the form; the result of pydicom is spread over its range, ours over 0 to 255."""
