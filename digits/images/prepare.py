@@ -15,10 +15,10 @@ from digits.errors import LoadImageError
 from digits.images.arrays import widened, with_channels
 from digits.images.place import FILLS, NOISE, Fit, Origin, Placement, fill_of
 from digits.utils.fetch import fetch_if_allowed
-from digits.utils.image import image_to_array, is_special, load_array, load_image, resize_image
+from digits.utils.image import image_to_array, is_special, load_image, resize_image
 from digits.utils.names import is_address
 from digits.utils.resizing import scaled, scaled_size
-from digits.utils.stored import deep_png_channels, is_tiff
+from digits.utils.stored import deep_png_channels, is_tiff, read_stored
 
 EIGHT_BIT = "8-bit"
 DIGEST_BYTES = 16
@@ -77,7 +77,7 @@ class Preparation:
         if self.dtype == EIGHT_BIT:
             image = load_image(NamedBytes(data, path))
             return self.feature(image), image.size, digest, ""
-        array, done = self.typed(load_array(path))
+        array, done = self.typed(read_stored(path).picture)
         return self.feature(array), (array.shape[1], array.shape[0]), digest, done
 
     def typed(self, picture: Any) -> tuple[Any, str]:

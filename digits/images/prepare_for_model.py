@@ -23,8 +23,9 @@ from digits.images.arrays import becomes, resize_array, widened, with_channels
 from digits.images.place import FILLS, Origin, fill_of
 from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.storage.records.codec import as_stored, encoding_of
-from digits.utils.image import load_array, load_image
+from digits.utils.image import load_image
 from digits.utils.resizing import centre_part
+from digits.utils.stored import read_stored
 
 SUFFIXES = {b"\x93NUM": ".npy", b"II*\0": ".tif", b"MM\0*": ".tif", b"\x89PNG": ".png"}
 
@@ -268,10 +269,10 @@ def _preparation(meta: Mapping[str, Any]) -> Preparation:
 
 
 def _values(source: Path | str | bytes) -> np.ndarray:
-    """Values as the file holds them, (H, W) or (H, W, C)."""
+    """Values as the file holds them, (H, W) or (H, W, C), with 0 for black."""
     if isinstance(source, Path | str):
-        return load_array(source)
+        return read_stored(source).picture
     with tempfile.NamedTemporaryFile(suffix=SUFFIXES.get(source[:4], ".png")) as file:
         file.write(source)
         file.flush()
-        return load_array(file.name)
+        return read_stored(file.name).picture

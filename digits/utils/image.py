@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import LoadImageError
 from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file
@@ -25,6 +25,7 @@ from digits.utils.stored import (
     check_regular,
     check_size,
     claimed,
+    counts_from_white,
     is_special,
     read_stored,
     tiff_orientation,
@@ -83,10 +84,11 @@ def load_turned(source: Source, *, at_least: tuple[int, int] | None = None) -> t
         with _open(source, name) as image:
             if at_least is not None and image.format == "JPEG":
                 image.draft(None, at_least)
-            orientation = tiff_orientation(image)
+            orientation, is_inverted = tiff_orientation(image), counts_from_white(image)
             image.load()
             orientation = max(orientation, turn_upright(image))
-            return eight_bits(image, name), orientation
+            picture = eight_bits(image, name)
+            return (ImageOps.invert(picture) if is_inverted else picture), orientation
     except LoadImageError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:

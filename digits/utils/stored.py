@@ -28,6 +28,7 @@ MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB; Pillow warns from here on
 WITHOUT_EXIF = frozenset({"PNG", "PPM", "BMP", "GIF"})  # unless something in the file says otherwise
 WHERE_EXIF_IS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 ORIENTATION = 274  # the tag, in TIFF and EXIF alike
+PHOTOMETRIC = 262
 UPRIGHT = 1
 DIAGONAL = 5  # from this orientation on height and width change places
 HEAD = 512  # bytes that tell the format, with the header of a PGM
@@ -41,7 +42,8 @@ WHITE_IS_ZERO = 0
 class Stored:
     """`values` is (H, W) or (H, W, C), dtype kept, colour in RGB, already turned as `orientation` (1 to 8, as EXIF counts) says.
 
-    `palette` has 768 numbers where `values` are indices, else none. `pages` are those of a TIFF.
+    `palette` has 768 numbers where `values` are indices, else none. `pages` are those of a TIFF. `black` is the number
+    for it of a TIFF that counts its grey from white (0) on; None where 0 is black.
     """
 
     values: NDArray[Any]
@@ -49,6 +51,13 @@ class Stored:
     palette: list[int] = field(default_factory=list)
     is_lossy: bool = False
     pages: int = 1
+    black: int | None = None
+
+    @property
+    def picture(self) -> NDArray[Any]:
+        """The values (H, W) or (H, W, C), dtype kept, as a picture means them: 0 is black. As numbers of classes `values` mean
+        themselves."""
+        return self.values if self.black is None else (self.black - self.values).astype(self.values.dtype)
 
 
 def read_stored(source: str | os.PathLike[str]) -> Stored:
@@ -117,6 +126,11 @@ def tiff_orientation(image: Picture) -> int:
     """The orientation of a TIFF, which Pillow forgets when it loads it; 1 for other pictures."""
     found = image.getexif().get(ORIENTATION, UPRIGHT) if image.format == "TIFF" else UPRIGHT
     return found if found in range(1, 9) else UPRIGHT
+
+
+def counts_from_white(image: Picture) -> bool:
+    """Whether 0 is white in a TIFF of 16 bits; of less bits Pillow turns the values round itself."""
+    return image.format == "TIFF" and image.mode.startswith("I;16") and image.getexif().get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:
@@ -215,7 +229,9 @@ def _tiff(path: Path, head: bytes) -> Stored:
             array = (array ^ (page.photometric == WHITE_IS_ZERO)).astype(np.uint8)
         palette = [] if page.colormap is None else list(map(int, (page.colormap >> 8).T.reshape(-1)))
         is_lossy = page.compression in LOSSY_TIFF
-    return Stored(array, orientation, (palette + [0] * 768)[:768] if palette else [], is_lossy, pages)
+        counts_from_white = page.photometric == WHITE_IS_ZERO and array.dtype.kind == "u" and page.bitspersample > 1
+        black = (1 << page.bitspersample) - 1 if counts_from_white else None
+    return Stored(array, orientation, (palette + [0] * 768)[:768] if palette else [], is_lossy, pages, black)
 
 
 def _by_libtiff(path: Path, page: Any, orientation: int, reason: Exception) -> NDArray[Any]:

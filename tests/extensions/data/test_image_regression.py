@@ -190,7 +190,6 @@ def test_lines_and_columns_that_contradict_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        ("file,cat,dog,note", "a,yes,no,x", "b,TRUE,true,"),
         ("file,cat,dog", "a,1,-1", "b,1,1", "c,-1,1"),
         ("file,labels", "a,\"['cat']\"", "b,\"['cat', 'dog']\""),
         ("file,labels", "a,[cat]", 'b,"[cat, dog]"'),

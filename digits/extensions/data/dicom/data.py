@@ -118,7 +118,7 @@ class DataIngestion(FileSource):
     def encode_entry(self, entry: Slice) -> Sample:
         """Feature (C, H, W), 16 bits unless windowed; label a mask (1, H, W), a class number or None."""
         values = pixels.read_frame(entry.path, entry.frame, self._windowing())
-        notes: list[tuple[str, str]] = []
+        notes = [("note", remark) for remark in pixels.remarks_of(entry.path, entry.frame)]
         if form := self.userdata.get("values"):  # not there in data sets of older versions
             eight_bits = bool(self._windowing()) or (entry.kind is not None and entry.kind.eight_bits and form["eight_bits"])
             if len(values) != form["channels"]:

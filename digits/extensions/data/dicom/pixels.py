@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from digits.errors import DataError
 from digits.extensions.data.dicom import tables
-from digits.extensions.data.dicom.reading import frames_of, open_file, stored_frame, without_remarks
+from digits.extensions.data.dicom.reading import frames_of, has_more_bits, open_file, stored_frame, without_remarks
 from digits.extensions.data.dicom.tables import Window
 from digits.images.arrays import with_channels
 from digits.images.place import nearest_pixels
@@ -90,6 +90,15 @@ def read_frame(path: str, frame: int, windowing: Windowing | None = None) -> NDA
         raise
     except Exception as error:  # a damaged header gives values of any kind
         raise DataError(f"The values cannot be made out ({type(error).__name__}).", advice="Export the file again.") from error
+
+
+@without_remarks()
+def remarks_of(path: str, frame: int) -> list[str]:
+    """What there is to say of a frame that could be read."""
+    dataset = open_file(path)
+    if not has_more_bits(dataset, frame):
+        return []
+    return [f"Some values have more bits than the {dataset.BitsStored} that the file says are stored: those above are cut off."]
 
 
 def frames_in(path: str) -> int:

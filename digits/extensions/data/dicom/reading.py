@@ -10,7 +10,7 @@ import functools
 import os
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import config
 from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from pydicom.valuerep import VR
 
 from digits.errors import DataError
 
 PREAMBLE = 128  # bytes before the letters DICM
 FIRST_VALUE = 1024  # bytes that the first value of a data set may have: a group length, a character set, an image type
+OVERLAYS, OVERLAY_BIT = 0x6000, 0x0102  # the first group of overlays, and the element that says in which bit one lies
 OPEN_FILES = 4  # kept between frames: a picture and the segmentations of its series
 VALUE_KINDS = frozenset(kind.value.encode() for kind in VR if len(kind.value) == 2)
 
@@ -83,9 +84,47 @@ def open_file(path: str) -> pydicom.Dataset:
 def stored_frame(dataset: pydicom.Dataset, frame: int, *, raw: bool = False) -> NDArray[Any]:
     """The values of a frame as they are stored, (H, W) or (H, W, C); YBR becomes RGB unless `raw`. Raises what pydicom and the
     libraries it decodes with raise."""
-    if dataset.get("BitsAllocated") == 1 and not dataset.file_meta.TransferSyntaxUID.is_compressed:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if dataset.get("BitsAllocated") == 1 and not syntax.is_compressed:
         return _unpacked(dataset, frame)
-    return pixel_array(dataset, index=None if frames_of(dataset) == 1 else frame, raw=raw)
+    index = None if frames_of(dataset) == 1 else frame
+    if _is_shifted(dataset) and (not syntax.is_compressed or syntax == RLELossless):
+        return _shifted(pixel_array(dataset, index=index, raw=raw, correct_unused_bits=False), dataset)
+    return pixel_array(dataset, index=index, raw=raw)
+
+
+def has_more_bits(dataset: pydicom.Dataset, frame: int) -> bool:
+    """Whether values of an uncompressed frame have bits above those that are stored, which are cut off, and which are no overlay
+    (of older files)."""
+    allocated, stored, high = (dataset.get(name) for name in ("BitsAllocated", "BitsStored", "HighBit"))
+    known = "PixelData" in dataset and all(isinstance(bits, int) for bits in (allocated, stored, high))
+    is_plain = known and not dataset.file_meta.TransferSyntaxUID.is_compressed and allocated in (8, 16, 32) and high == stored - 1
+    tags: Iterable[pydicom.tag.BaseTag] = dataset.keys()
+    if not is_plain or allocated == stored or any(tag.group >= OVERLAYS and tag.element == OVERLAY_BIT for tag in tags):
+        return False
+    order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+    kind = np.dtype(f"{order}{'i' if dataset.get('PixelRepresentation') else 'u'}{allocated // 8}")
+    count = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1)
+    data = dataset.PixelData[frame * count * kind.itemsize : (frame + 1) * count * kind.itemsize]
+    words = np.frombuffer(data, kind, len(data) // kind.itemsize)
+    return bool(((words << (allocated - stored)) >> (allocated - stored) != words).any())
+
+
+def _is_shifted(dataset: pydicom.Dataset) -> bool:
+    """Whether the header says that values do not begin with the lowest bit, as older files may (PS3.5 8.1.1 forbids it now)."""
+    allocated, stored, high = (dataset.get(name) for name in ("BitsAllocated", "BitsStored", "HighBit"))
+    known = all(isinstance(bits, int) for bits in (allocated, stored, high))
+    return known and 0 < stored <= high < allocated
+
+
+def _shifted(words: NDArray[Any], dataset: pydicom.Dataset) -> NDArray[Any]:
+    """The values in words as they are allocated: their bits stored up to the high bit. A header that the words contradict is not
+    believed: they use the lower bits, and hold whole values without them."""
+    allocated, stored, high = int(dataset.BitsAllocated), int(dataset.BitsStored), int(dataset.HighBit)
+    usual = (words << (allocated - stored)) >> (allocated - stored)
+    if (usual == words).all() and (words & ((1 << (high + 1 - stored)) - 1)).any():
+        return usual
+    return (words << (allocated - 1 - high)) >> (allocated - stored)
 
 
 def _unpacked(dataset: pydicom.Dataset, frame: int) -> NDArray[np.uint8]:

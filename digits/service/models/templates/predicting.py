@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 def load_picture(path):
     """A picture with 8 bits a channel, mode L or RGB: turned as its EXIF tag says, transparent parts white."""
     with Image.open(path) as image:
+        white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0  # of 16 bits; Pillow turns round those of 8
         image.load()
         image = ImageOps.exif_transpose(image)
     mode = image.mode
@@ -28,7 +29,8 @@ def load_picture(path):
         canvas.alpha_composite(image.convert("RGBA"))
         return canvas.convert("L" if mode in ("LA", "La") else "RGB")
     if mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        upper = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return Image.fromarray(255 - upper if white_is_zero else upper)
     return image.convert("RGB")
 
 
@@ -191,7 +193,9 @@ def load_values(path):
         return np.load(path, allow_pickle=False)
     if suffix in (".tif", ".tiff"):
         with needed("tifffile", path).TiffFile(path) as tiff:
-            array, axes = tiff.series[0].asarray(), tiff.series[0].axes
+            array, axes, page = tiff.series[0].asarray(), tiff.series[0].axes, tiff.pages.first
+            if page.photometric == 0 and array.dtype.kind == "u":  # it counts its grey from white on
+                array = (1 << page.bitspersample) - 1 - array
         planes_first = array.ndim == 3 and axes[0] in "CSIQZ" and axes[1:] == "YX"
         return np.moveaxis(array, 0, -1) if planes_first else array
     with open(path, "rb") as file:

@@ -148,12 +148,3 @@ def test_lists_whose_pictures_may_not_be_read_name_the_first(tmp_path: Path, val
     (tmp_path / "train.txt").write_text("/elsewhere/1.png 0\n/elsewhere/2.png 1\n")
     with pytest.raises(DataError, match=r"The first that cannot be taken is /elsewhere/1\.png: It is outside"):
         make(tmp_path, TEXTFILE, **values, allowed_roots=[str(tmp_path)])
-
-
-def test_one_picture_with_two_classes_is_a_contradiction(tmp_path: Path, values: dict[str, Any]) -> None:
-    with open(values["textfile_train_images"], "a") as handle:
-        handle.write("a/000.png 1\na/001.png 0\n")
-    run = make(tmp_path, TEXTFILE, **values | {"textfile_use_val": False})
-    (problem,) = run.problems()
-    assert (problem["kind"], run.info.duplicates) == ("contradiction", 0)
-    assert "has another label (here second class, there first class)" in problem["reason"]
