@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,5 +56,11 @@ def _option(model: type[FormModel], field: str, name: str) -> Callable[[Any], An
 
 def absolute_paths(model: type[FormModel], fields: Mapping[str, Any]) -> dict[str, Any]:
     """The given fields with every path made absolute, because the server knows no current directory."""
-    path_fields = {n for n, info in model.model_fields.items() if extra_of(info).get("widget") in ("path", "upload")}
-    return {n: str(Path(v).expanduser().absolute()) if n in path_fields and v else v for n, v in fields.items()}
+    known = {name: extra_of(info) for name, info in model.model_fields.items()}
+    path_fields = {name for name, extra in known.items() if extra.get("widget") in ("path", "upload")}
+
+    def absolute(name: str, text: str) -> str:
+        parts = text.split(os.pathsep) if known[name].get("several") else [text]
+        return os.pathsep.join(str(Path(part).expanduser().absolute()) for part in parts)
+
+    return {name: absolute(name, value) if name in path_fields and value else value for name, value in fields.items()}

@@ -24,7 +24,7 @@ from digits.frameworks import DEFAULT
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.models import archives, exports
-from digits.service.models.choices import proposed, recommended_values
+from digits.service.models.choices import proposed, proposed_crop, recommended_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
 from digits.service.models.snapshots import best_snapshot
@@ -94,6 +94,9 @@ def train(
             **absolute_paths(ModelForm, fields),
             "dataset": source.id,
         }
+        crop = proposed_crop(service.folder(source.id).find_dataset_info())
+        if crop and "batch_size" not in fields:
+            values.setdefault("crop_size", crop)
         values.setdefault(
             "model_name", f"{source.name} {network or (network_file and network_file.stem) or previous or pretrained}"
         )

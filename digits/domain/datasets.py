@@ -15,6 +15,7 @@ STAGES = (TRAIN_DB, VAL_DB, TEST_DB)
 MAX_LEFT_OUT = 0.5  # share of the entries, where nobody says another
 MUCH = 0.1  # a data set that lacks a larger share of its records is not simply done
 COCO_IDS_FILE = "coco_ids.json"  # in the folder of a data set made from COCO's boxes: its `images` and `categories`
+PNG_OR_NONE = "png_or_none"  # an encoding of features: PNG, and none of values that it cannot hold
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
 
 
@@ -51,7 +52,8 @@ class DatasetSpec:
     gets (JSON types only; what the extension makes of them is frozen in `userdata.pkl` at the first start). `entry_point` says
     where the extension's class was then (`module:Class`), so that workers need not import all others to find it, `distribution`
     which package it belonged to (empty in data sets of older versions).
-    Encodings are `auto`, `none`, `png` or `jpg`. `backend` and `compression` are kept to be echoed; the store is ours.
+    Encodings are `auto`, `none`, `png`, `jpg` or, of features, `PNG_OR_NONE`. `backend` and `compression` are kept to be echoed;
+    the store is ours.
     No more than the share `max_left_out` of the entries may be unusable.
     """
 

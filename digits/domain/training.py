@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from digits.errors import TrainingError
@@ -118,8 +120,9 @@ class Augmentation:
 class StartWeights:
     """Where the weights come from: `none` (random), `pretrained` (the network's own, when they can be had) or a snapshot.
 
-    A snapshot is a model's `job_id` with `snapshot` (path relative to that job's folder), or an absolute `path`. `epoch` is its
-    epoch, and `best` whether it was that model's best when this training was requested.
+    A snapshot is a model's `job_id` with `snapshot` (path relative to that job's folder), or an absolute `path`, or several that
+    the system's separator of paths (`os.pathsep`) joins: each is laid over those before it. `epoch` is the snapshot's epoch, and
+    `best` whether it was that model's best when this training was requested.
     """
 
     source: str = "none"  # none | pretrained | snapshot | path
@@ -128,6 +131,11 @@ class StartWeights:
     path: str = ""
     epoch: float | None = None
     best: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of `path`; none of another source."""
+        return tuple(map(Path, self.path.split(os.pathsep))) if self.source == "path" else ()
 
 
 @dataclass(frozen=True)

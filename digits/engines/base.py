@@ -47,7 +47,8 @@ class NetworkContext:
     `num_classes` is 0 where there are no classes. `pretrained` asks the text for its own pretrained weights. `box_sizes` are the
     sides of the training set's boxes in pixels (square root of the area) at the quantiles 5, 25, 50, 75 and 95 %; () unknown.
     `input_scale` is what inputs were divided by: without mean subtraction, input × `input_scale` is the stored value, which
-    texts and other data of numbers that mean something need.
+    texts and other data of numbers that mean something need. Where it is not `judged`, no data set is meant: all that is said of
+    labels and sizes is an example, and a network that does not fit it is right all the same.
     """
 
     task: str
@@ -59,6 +60,7 @@ class NetworkContext:
     pretrained: bool = False
     box_sizes: tuple[float, ...] = ()
     input_scale: float = 1.0
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ class TrainingRun:
     """Everything one training gets. `folder` is the model's job folder, `dataset_folder` the data set's.
 
     `devices` are GPU ids as `CUDA_VISIBLE_DEVICES` numbers them from 0 (empty: CPU); `offset()` is the length of
-    `events.jsonl` in bytes; `start_weights` an existing file to begin from. `emit` blocks while the disk is full.
+    `events.jsonl` in bytes; `start_weights` an existing file to begin from, `more_weights` further ones, each over those before
+    it. `emit` blocks while the disk is full.
 
     `report_silence` is told in words which processes of the training show no sign of life or hold up the others (empty: none);
     `give_up` ends this process, from any thread, as if `train` had raised the error. `motion` counts what the thread does that
@@ -199,9 +202,15 @@ class TrainingRun:
     threads: int = 0
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     start_weights: Path | None = None
+    more_weights: tuple[Path, ...] = ()
     report_silence: Callable[[str], None] = lambda words: None
     give_up: Callable[[Exception], None] = _give_up
     motion: Motion = field(default_factory=Motion)
+
+    @property
+    def weight_files(self) -> tuple[Path, ...]:
+        """All files of weights to begin from, in the order in which they are read."""
+        return () if self.start_weights is None else (self.start_weights, *self.more_weights)
 
     def retry_when_disk_full(self, work: Callable[[], T]) -> T:
         """Do `work`, which writes below `folder` and may be repeated; see `storage.files.retry_when_disk_full`."""
@@ -271,7 +280,8 @@ class Engine(ABC):
 
     @abstractmethod
     def check(self, network_text: str, context: NetworkContext) -> NetworkReport:
-        """Build the network and feed it zeros. NetworkError says what is wrong and what to write."""
+        """Build the network and feed it zeros. NetworkError says what is wrong and what to write; where the context is not
+        `judged`, a network that cannot work with the zeros is reported without shapes."""
 
     @abstractmethod
     def train(self, run: TrainingRun) -> None:

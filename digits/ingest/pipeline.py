@@ -50,6 +50,7 @@ from digits.ingest.split_statistics import (
     duplicates,
     hardly_repeat,
     label_problems,
+    numbered_pixels,
     size_histogram,
     with_numbers,
     write_mean,
@@ -57,7 +58,7 @@ from digits.ingest.split_statistics import (
 from digits.storage.files import write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.reader import RecordReader, RecordWriter, remove_split
-from digits.tasks import Labels, of
+from digits.tasks import Labels, get, of, of_dataset
 from digits.utils.values import counted
 
 LOOK_AT_PROBLEMS = "The list of problems names each with the reason."
@@ -284,9 +285,11 @@ class Ingest:
         labels = schema.meta.class_labels
         if Labels.of_records(schema.meta).is_whole and not labels:
             labels, infos = with_numbers(infos, readers)
+        elif not labels and get(schema.meta.task).counted == "pixels":
+            labels = numbered_pixels(readers, schema.ignored)
         shapes = {info.meta.feature_shape for info in infos.values()}
         shape = shapes.pop() if len(shapes) == 1 else None
-        return DatasetInfo(
+        info = DatasetInfo(
             task=schema.meta.task,
             class_labels=labels,
             splits=infos,
@@ -298,6 +301,7 @@ class Ingest:
             mean_image=mean_image,
             extra=self._extra(source, schema, mean_image) | _one_size(source, schema, shape),
         )
+        return replace(info, task=of_dataset(info).name)
 
     def _check_labels(self, schema: RecordSchema) -> None:
         """Problems that show only when all labels have been counted. Raises DataError when there is nothing to learn."""

@@ -34,7 +34,7 @@ from digits.storage.records.lmdb_reader import KEYS_FILE
 from digits.storage.records.open import is_complete, open_records
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER, remove_split
-from digits.tasks import GENERIC, Labels, label_forms, of
+from digits.tasks import GENERIC, Labels, label_forms, of, of_dataset
 from digits.utils.values import counted
 
 EXTENSION = "prebuilt"
@@ -359,7 +359,7 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOpt
         values = tuple(float(v) for v in mean.reshape(mean.shape[0], -1).mean(axis=1))
         splits = {name: replace(split, meta=replace(split.meta, mean=values)) for name, split in splits.items()}
     labels = max((split.meta.class_labels for split in splits.values()), key=len)
-    return DatasetInfo(
+    info = DatasetInfo(
         task=GENERIC.name,
         class_labels=labels,
         splits=dict(splits),
@@ -367,6 +367,7 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOpt
         mean_image=mean_image,
         extra={"prebuilt": dict(spec.extension_data)},
     )
+    return replace(info, task=of_dataset(info).name)
 
 
 def _read_mean(file: Path, meta: RecordMeta) -> np.ndarray:

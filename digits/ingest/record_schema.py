@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import IGNORED, DatasetSpec, RecordMeta
+from digits.domain.datasets import IGNORED, PNG_OR_NONE, DatasetSpec, RecordMeta
 from digits.errors import PluginError
 from digits.images.arrays import FLOAT_BYTES
 from digits.ingest.conversion import ArrayForm
@@ -203,6 +203,8 @@ def _feature_encoding(wanted: str, shape: tuple[int, ...], dtype: np.dtype, same
     plain = "none" if same else "raw"
     if wanted == "none":
         return plain
+    if wanted == PNG_OR_NONE:
+        return "png" if can_encode(dtype, shape[0], "png") else plain
     if wanted in ("png", "jpg"):
         if not can_encode(dtype, shape[0], wanted):
             raise PluginError(

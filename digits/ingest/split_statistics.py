@@ -28,6 +28,7 @@ from digits.utils.constants import MEAN_FILE_IMAGE
 COUNTED = ("boxes", "pixels", "labels")  # while labels are encoded; records of a class are counted when they are written
 MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes,
 SURELY_NUMBERED = 1000  # up to here they are taken for classes even where few records have each
+MASKS_AT_ONCE = 64
 SIZE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 256, 1, 17), 5))
 SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
 MEAN_ARRAY_FILE = "mean.npy"
@@ -198,6 +199,20 @@ def with_numbers(
         return (), dict(infos)
     counts = {name: np.bincount(found, minlength=len(labels)).tolist() for name, found in numbers.items()}
     return labels, {name: replace(info, class_counts=tuple(counts[name])) for name, info in infos.items()}
+
+
+def numbered_pixels(readers: Mapping[str, RecordReader], ignored: int) -> tuple[str, ...]:
+    """Names for the classes of masks (1, H, W) that the source gave no names for: 0 to the highest number; none where their
+    numbers are no classes."""
+    high = 0
+    for reader in readers.values():
+        for start in range(0, len(reader), MASKS_AT_ONCE):
+            for mask in reader.labels(np.arange(start, min(start + MASKS_AT_ONCE, len(reader)))):
+                known = mask[mask != ignored]
+                if known.size and (known.min() < 0 or not np.array_equal(known, np.floor(known))):
+                    return ()
+                high = max(high, int(known.max(initial=0)))
+    return tuple(str(i) for i in range(high + 1)) if 0 < high < SURELY_NUMBERED else ()
 
 
 def _added(before: list[int], values: np.ndarray, edges: tuple[float, ...]) -> list[int]:

@@ -29,7 +29,8 @@ class NetworkInfo:
     """One network as the form shows it.
 
     `input_size` is the side it is meant for (0: any), `minimum_size` the smallest it works with, `parameters` about how many it
-    has at its own size with 1,000 classes (10 for LeNet), `defaults` the recommended values of the form's fields.
+    has at its own size with 1,000 classes (10 for LeNet). One that `keeps_channels` gives as many channels as it gets. `defaults`
+    are the recommended values of the form's fields.
     """
 
     name: str
@@ -45,6 +46,7 @@ class NetworkInfo:
     note: str = ""
     batch_size: int = 0
     pretrained: bool = False
+    keeps_channels: bool = False
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
@@ -185,6 +187,7 @@ STANDARD = (
         channels=1,
         parameters=105_075,
         note="Learns what to take off a picture: noise, blur, a veil.",
+        keeps_channels=True,
         batch_size=16,
         defaults=_values(30, "ADAM", 0.002, 16, use_mean="none", **_POLY),
     ),

@@ -1,4 +1,5 @@
-"""A small convolutional network for numbers: one output for each number of the label (a regression)."""
+"""A small convolutional network for numbers: one output for each number of the label (a regression), in the label's own shape
+where that is a picture of another size than the one it gets."""
 
 from torch import nn
 
@@ -20,6 +21,7 @@ def build_network(context):
     numbers = 1
     for size in context.label_shape:
         numbers *= size
+    is_picture = len(context.label_shape) == 3 and min(context.label_shape[1:]) > 1
     stages = [stage(a, b) for a, b in zip((channels, *WIDTHS[:-1]), WIDTHS, strict=True)]
     return nn.Sequential(
         *stages,  # (N, 128, H/16, W/16)
@@ -27,5 +29,6 @@ def build_network(context):
         nn.Flatten(),
         nn.Linear(WIDTHS[-1] * 16, 64),
         nn.ReLU(inplace=True),
-        nn.Linear(64, numbers),  # (N, numbers)
+        nn.Linear(64, numbers),
+        nn.Unflatten(1, tuple(context.label_shape)) if is_picture else nn.Identity(),  # (N, C, H, W) or (N, numbers)
     )

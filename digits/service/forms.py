@@ -38,13 +38,15 @@ def option(
     widget: str = "",
     advanced: bool = False,
     unsent: bool = False,
+    several: bool = False,
     **constraints: Any,
 ) -> Any:
     """One field: its label, the sentence that explains it, and how it is shown.
 
     `choices` maps each value to its label (checked when the form is read). `widget` is `text`, `number`, `checkbox`,
     `select`, `path` (server path with completion and Browse), `upload`, `textarea`, `code` or `hidden`; empty: by type.
-    `unsent` is the value of a boolean that a script does not send at all (HTML forms leave out what is not ticked).
+    `unsent` is the value of a boolean that a script does not send at all (HTML forms leave out what is not ticked); of a path,
+    `several` may stand with `os.pathsep` between them.
     Constraints (`ge`, `le`, `gt`, `lt`, `min_length`, …) are pydantic's.
     """
     extra: dict[str, Any] = {
@@ -53,6 +55,7 @@ def option(
         "advanced": advanced,
         "choices": dict(choices or {}),
         "unsent": unsent,
+        "several": several,
     }
     return Field(default, title=title, description=help, json_schema_extra=extra, **constraints)
 

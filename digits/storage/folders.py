@@ -65,18 +65,25 @@ class JobFolder:
     def settle_task(self) -> JobRequest:
         """The request with the task that a data set turned out to be for: `dataset.json` says it, and `job.json` from now on.
 
-        Only the records show what a plugin's data set is for, so this is the one thing of a request that changes. Any other job
-        and a data set that is not whole are as they were asked for. Raises StorageError.
+        Any other job and a data set that is not whole are as they were asked for. Raises StorageError.
         """
         request = self.request()
         if request.kind != Kind.DATASET or not self.dataset_file.is_file():
             return request
         with contextlib.suppress(StorageError, KeyError, TypeError, ValueError):
             task = read_json(self.dataset_file)["task"]
-            if isinstance(task, str) and task and task != request.task:
-                spec = {**request.spec, "task": task} if "task" in request.spec else request.spec
-                request = replace(request, task=task, spec=spec)
-                write_json(self.request_file, request.to_json())
+            if isinstance(task, str) and task:
+                request = self.name_task(task)
+        return request
+
+    def name_task(self, task: str) -> JobRequest:
+        """The request with this task, in `job.json` too. Only the records show what a plugin's data set and its models are for,
+        so this is the one thing of a request that changes. Raises StorageError."""
+        request = self.request()
+        if task != request.task:
+            spec = {**request.spec, "task": task} if "task" in request.spec else request.spec
+            request = replace(request, task=task, spec=spec)
+            write_json(self.request_file, request.to_json())
         return request
 
     def user(self) -> UserColumns:

@@ -21,13 +21,13 @@ from digits.domain.jobs import FINISHED, Action, Kind, Status
 from digits.errors import DigitsError, NotFound
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
 from digits.storage.folders import JobsDir
-from digits.storage.jobs.store import Job, JobQuery, JobStore
+from digits.storage.jobs.store import Job, JobStore
 from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
 from digits.supervisor.outcomes import dataset_facts, outcome_of, requeued
 from digits.supervisor.queue import Queue, where_it_runs
-from digits.tasks import GENERIC
+from digits.supervisor.settling import settle, unsettled
 from digits.utils.processes import exit_words
 
 logger = logging.getLogger(__name__)
@@ -88,10 +88,7 @@ class Supervisor:
                     self._take_over(job)
         for job_id in self.store.uncounted():
             self.usage.count(job_id)
-        for job in self.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(Status.DONE)])).jobs:
-            if job.task == GENERIC.name:  # an earlier version left it at what was known before the records
-                with self._guard(job.id):
-                    self._settle(job)
+        self._settle()
 
     def close(self) -> None:
         """End the threads; workers are left alone."""
@@ -191,15 +188,13 @@ class Supervisor:
         row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
             self.store.clear_action(job.id, Action.ABORT)
+        if row.kind == Kind.DATASET and row.status == Status.DONE:
+            with self._guard(job.id):
+                settle(self.jobs_dir, self.store, row)
         logger.info("Ended: %s. %s", row.status.word, row.error or row.message, extra={"job_id": job.id})
         self._due.pop(f"summary {job.id}", None)
         self._due.pop("queue", None)
         self.usage.count(job.id)
-
-    def _settle(self, job: Job) -> None:
-        task = self.jobs_dir.folder(job.id).settle_task().task
-        if task != job.task:
-            self.store.update(job.id, task=str(task))
 
     def _check_beats(self) -> None:
         for worker in self.executor.silent(self.settings.heartbeat_seconds):
@@ -276,6 +271,14 @@ class Supervisor:
             report = scan(self.jobs_dir, self.store)
             log_report(report, self._reported)
             self._problems = report.problems
+            if report.restored:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Whatever came from an earlier version, or from elsewhere, says what it is for (see `settling`)."""
+        for job in unsettled(self.store):
+            with self._guard(job.id):
+                settle(self.jobs_dir, self.store, job)
 
     def _report_full_disk(self) -> None:
         """Running jobs pause by themselves while the disk is full; their rows say so."""

@@ -76,10 +76,10 @@ class Probes:
 
 
 class NetworkChecks(Probes):
-    """The control operation `check-network`: `{"framework", "text", "context", "layers"}` → `{"report"}` or `{"problem"}`."""
+    """The control operation `check-network`: `{"framework", "text", "contexts", "layers"}` → `{"report"}` or `{"problem"}`."""
 
     name = "check"
-    fields = ("text", "context")
+    fields = ("text", "contexts")
     more = ("layers",)
     busy = "Other network texts are being checked."
     late = "Building the network took longer than {seconds:g} s; is there an endless loop in the text?"

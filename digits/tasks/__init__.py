@@ -1,11 +1,13 @@
 """What a data set or model is about: one module a task, all behind the contract of `tasks.base`.
 
 `get` gives a task by its name (or an older one) that was sent, `recorded` by that of a job, `of` the task that labels make of
-it, `infer` that of samples whose source names none. Nothing else compares a task's name or a label's kind.
+it (`of_dataset` those of a whole data set), `infer` that of samples whose source names none. Nothing else compares a task's name
+or a label's kind.
 """
 
 from __future__ import annotations
 
+from digits.domain.datasets import TRAIN_DB, DatasetInfo
 from digits.errors import BadRequest, StorageError
 from digits.tasks.base import Labels, Task
 from digits.tasks.classification import Classification
@@ -26,6 +28,7 @@ __all__ = [
     "get",
     "infer",
     "of",
+    "of_dataset",
     "of_output",
     "recorded",
     "title_of",
@@ -75,6 +78,11 @@ def of(name: str, labels: Labels) -> Task:
     if named.fits(labels):
         return named
     return next((task for task in TASKS if task is not GENERIC and task.adopts(labels)), GENERIC)
+
+
+def of_dataset(info: DatasetInfo) -> Task:
+    """The task of a whole data set: the named one where the labels of its training split fit it, else the one they make it."""
+    return of(info.task, Labels.of_dataset(info)) if TRAIN_DB in info.splits else get(info.task)
 
 
 def of_output(kind: str, name: str = "") -> Task:

@@ -169,6 +169,10 @@ class Task(ABC):
         """Whether a network made for these tasks (names) can be trained for this one."""
         return self.name in tasks
 
+    def networks_task(self, labels: Labels) -> str:
+        """The name of the task whose networks fit these labels."""
+        return self.name
+
     # -- ingest -------------------------------------------------------------------------------------------------
 
     def claims(self, kind: str, has_classes: bool) -> bool:

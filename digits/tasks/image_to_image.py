@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from digits.domain.training import TaskOptions
 from digits.tasks.base import PICTURES, Guess, Labels, Task, lies_over
-from digits.tasks.regression import mean_of
+from digits.tasks.regression import Regression, mean_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from digits.images.place import Origin
     from digits.metrics.base import Metric
+
+REGRESSION = Regression.name
 
 
 class ImageToImage(Task):
@@ -36,6 +38,10 @@ class ImageToImage(Task):
 
     def fits(self, labels: Labels) -> bool:
         return labels.kind == "none" or (labels.kind in ("map", "array") and labels.is_picture)
+
+    def networks_task(self, labels: Labels) -> str:
+        """Labels of another size than their pictures are numbers to a network."""
+        return self.name if labels.kind == "none" or lies_over(labels) else REGRESSION
 
     def follows_picture(self, labels: Labels) -> bool:
         return labels.kind != "none" and lies_over(labels)

@@ -16,7 +16,7 @@ from digits.service import Service
 from digits.web.http import errors as answers
 from digits.web.http import formatting, icons, security
 from digits.web.http.arguments import WholeNumber
-from digits.web.http.request import FiniteJson
+from digits.web.http.request import JSON_ENDING, JSON_FOLDER, FiniteJson
 
 AREAS = (
     "jobs.home",
@@ -54,6 +54,7 @@ def create_app(service: Service) -> Flask:
     icons.register(app)
     app.add_url_rule("/vendor/<path:name>", "vendor", _vendor)
     _register_areas(app)
+    _add_json_folders(app)
     _add_globals(app, service)
     if service.settings.url_prefix:
         app.wsgi_app = UrlPrefix(app.wsgi_app, service.settings.url_prefix)  # type: ignore[method-assign]
@@ -78,6 +79,14 @@ class UrlPrefix:
 def _register_areas(app: Flask) -> None:
     for area in AREAS:
         app.register_blueprint(importlib.import_module(f"digits.web.{area}").blueprint())
+
+
+def _add_json_folders(app: Flask) -> None:
+    """`…/json` beside each `….json`: scripts of one release of the original end an address so, those of the others so."""
+    for rule in list(app.url_map.iter_rules()):
+        if rule.rule.endswith(JSON_ENDING):
+            methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            app.add_url_rule(rule.rule.removesuffix(JSON_ENDING) + JSON_FOLDER, rule.endpoint, methods=sorted(methods))
 
 
 def _add_globals(app: Flask, service: Service) -> None:

@@ -73,6 +73,7 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
     info = folder.dataset_info()
     if get(spec.task) is GENERIC:  # requested before the records showed what they are for
         spec = replace(spec, task=info.task)
+    files = weight_files(context, spec.start)
     return TrainingRun(
         spec=spec,
         folder=context.folder.path,
@@ -86,24 +87,23 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
         devices=tuple(str(i) for i in range(len(context.gpus))),
         threads=spec.threads or context.cpus,
         checkpoint_seconds=context.checkpoint_seconds,
-        start_weights=start_weights(context, spec.start),
+        start_weights=files[0] if files else None,
+        more_weights=files[1:],
         report_silence=context.report_silence,
         give_up=context.give_up,
     )
 
 
-def start_weights(context: WorkerContext, start: StartWeights) -> Path | None:
-    """The file of weights to start from. TrainingError when it is gone."""
+def weight_files(context: WorkerContext, start: StartWeights) -> tuple[Path, ...]:
+    """The files of weights to start from. TrainingError when one is gone."""
     if start.source == "snapshot":
         try:
-            return context.jobs_dir.folder(start.job_id).snapshot_file(start.snapshot)
+            return (context.jobs_dir.folder(start.job_id).snapshot_file(start.snapshot),)
         except StorageError as error:
             raise TrainingError(
                 f"The weights to start from are gone: {error.message}", advice=error.advice, code="weights"
             ) from error
-    if start.source != "path":
-        return None
-    path = Path(start.path)
-    if not path.is_file():
-        raise TrainingError(f"The weights to start from, {path}, do not exist.", advice="Choose others.", code="weights")
-    return path
+    for path in start.paths:
+        if not path.is_file():
+            raise TrainingError(f"The weights to start from, {path}, do not exist.", advice="Choose others.", code="weights")
+    return start.paths

@@ -133,6 +133,8 @@ def test_png_of_wider_data_is_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="do not fit into png") as caught:
         make(tmp_path, folder_train=str(root), spec={"feature_encoding": "png"}, resize_channels=1)
     assert "auto" in caught.value.advice
+    run = make(tmp_path / "open", folder_train=str(root), spec={"feature_encoding": "png_or_none"}, resize_channels=1)
+    assert run.reader().meta.feature_encoding == "none"
 
 
 def test_a_few_wide_pictures_among_others_are_named(tmp_path: Path) -> None:
@@ -165,7 +167,8 @@ def test_small_pictures_are_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "side", "expected"), [("auto", 32, "none"), ("auto", 512, "png"), ("png", 32, "png"), ("jpg", 32, "jpg")]
+    ("encoding", "side", "expected"),
+    [("auto", 32, "none"), ("auto", 512, "png"), ("png", 32, "png"), ("png_or_none", 32, "png"), ("jpg", 32, "jpg")],
 )
 def test_encodings(tmp_path: Path, encoding: str, side: int, expected: str) -> None:
     root = class_folder(tmp_path / "in", {"a": 2, "b": 2})

@@ -168,6 +168,9 @@ class DataIngestion(DataIngestionInterface):
     def get_category() -> str:
         return "Tests"
 
+    def get_task(self) -> str | None:
+        return self.userdata.get("says")
+
     def itemize_entries(self, stage: str) -> Any:
         if self.case in LISTS:
             return LISTS[self.case]() if stage == "train_db" else []

@@ -25,7 +25,7 @@ def test_records_keep_the_order_of_the_entries(tmp_path: Path, mode: str) -> Non
     assert run.entries() == {"train": 250, "val": 7}
     assert run.reader().features(range(250))[:, 0, 0, 0].tolist() == list(range(250))
     assert run.reader().column("key", [0, 249]) == ["000000000", "000000249"]
-    assert run.info.task == "generic"
+    assert run.info.task == "classification"
 
 
 def test_processes_are_others_and_threads_are_not(tmp_path: Path) -> None:
@@ -45,10 +45,11 @@ def test_lists_give_several_records_and_empty_ones_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "kind", "dtype", "shape", "task"),
     [
-        ("numpy scalar", "index", "int64", (), "generic"),
-        ("size one", "index", "int64", (), "generic"),
+        ("numpy scalar", "index", "int64", (), "classification"),
+        ("size one", "index", "int64", (), "classification"),
         ("float", "vector", "float32", (1,), "regression"),
-        ("array", "array", "float32", (1, 1, 2), "generic"),
+        ("mark", "index", "int64", (), "regression"),
+        ("array", "array", "float32", (1, 1, 2), "regression"),
         ("map", "array", "uint8", (1, 4, 5), "generic"),
         ("no label", "none", "int64", (), "generic"),
     ],
@@ -59,7 +60,7 @@ def test_kinds_of_labels(tmp_path: Path, case: str, kind: str, dtype: str, shape
     assert (meta.label_kind, meta.label_dtype, meta.label_shape, run.info.task) == (kind, dtype, shape, task)
     labels = run.reader().labels([4])
     if kind == "index":
-        assert labels.tolist() == [4]
+        assert labels.tolist() == [4 + 1_000_000 * (case == "mark")]
     elif case == "float":
         assert labels.tolist() == [[4.5]]
 
@@ -102,10 +103,15 @@ def test_data_of_a_few_kinds_are_alike_in_every_split(tmp_path: Path) -> None:
 
 def test_whole_numbers_without_names_are_classes_by_their_numbers(tmp_path: Path) -> None:
     run = make(tmp_path / "a", "pair", count=5, val_count=3)
-    assert (run.info.task, run.info.class_labels) == ("generic", ("0", "1"))
+    assert (run.info.task, run.info.class_labels) == ("classification", ("0", "1"))
     assert {name: split.class_counts for name, split in run.info.splits.items()} == {"train_db": (3, 2), "val_db": (1, 2)}
     assert make(tmp_path / "b", "mark").info.class_labels == ()  # numbers far beyond those of classes
     assert make(tmp_path / "c", "sign").info.class_labels == ()  # negative ones
+
+
+def test_masks_of_a_source_that_names_no_classes_have_numbers_for_names(tmp_path: Path) -> None:
+    run = make(tmp_path, "map", says="segmentation")
+    assert (run.info.task, run.info.class_labels) == ("segmentation", ("0", "1"))
 
 
 def test_entries_that_cannot_be_read_are_skipped(tmp_path: Path) -> None:

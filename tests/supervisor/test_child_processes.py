@@ -122,7 +122,7 @@ def test_a_training_gets_the_gpu_and_the_next_request_the_cpu(predictors: Callab
 
 def check(checks: NetworkChecks, text: str) -> dict[str, Any]:
     context = {"task": "classification", "input_shape": [1, 8, 8], "num_classes": 3}
-    answer = checks.request({"framework": "pytorch", "text": text, "context": context})
+    answer = checks.request({"framework": "pytorch", "text": text, "contexts": [context]})
     assert callable(answer)
     return until(answer)
 

@@ -37,6 +37,7 @@ NUMBERS_ADVICE = (
     " Where the whole numbers are no classes, give the labels as floats, or write a loss(outputs, targets) of your own."
 )
 SEVERAL = 16  # pictures of noise: that all scores of all of them lie in [0, 1] is no chance
+UNKNOWN_SIZES = "Which sizes the layers give is not known without a data set: fed with zeros of {}, the network fails. {}"
 MAP_LAYOUT = "(N, context.num_classes, H, W)"
 
 
@@ -63,6 +64,11 @@ def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, m
     if task is not get(context.task) and math.prod(shape) == 1:
         advice += NUMBERS_ADVICE
     raise NetworkError(f"The network gives {found} per picture; {problem[0]}.", advice=advice)
+
+
+def unknown_sizes(context: NetworkContext, error: NetworkError) -> str:
+    """What is said of a network that was not judged and could not work with zeros."""
+    return UNKNOWN_SIZES.format("×".join(map(str, context.input_shape)), error.message)
 
 
 def activation(context: NetworkContext) -> str:

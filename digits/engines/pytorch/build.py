@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from digits.domain.inference import main_output
 from digits.engines.base import LayerRow, NetworkContext, NetworkReport, names_of
@@ -28,6 +30,7 @@ from digits.engines.network.checks import (
     short,
     softmax_note,
     task_of,
+    unknown_sizes,
 )
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
@@ -37,6 +40,7 @@ from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.modes import evaluating, is_all_evaluation, let_give_losses, settle
 from digits.errors import NetworkError
 
+WHOLE = "network"  # the name of one that is a single layer
 PROBE = 2  # pictures of zeros; one would hide a missing batch axis
 
 
@@ -88,9 +92,9 @@ def build(text: str, context: NetworkContext) -> TorchNetwork:
 def report(text: str, context: NetworkContext) -> NetworkReport:
     """Build, probe and describe a network."""
     network = build(text, context)
-    rows, shapes = _checked(network, context)
+    rows, shapes = _checked(network, context) if context.judged else _shown(network, context)
     return NetworkReport(
-        parameters=sum(p.numel() for p in network.module.parameters()),
+        parameters=_count(network.module.parameters()),
         output_shapes=shapes,
         layers=tuple(rows),
         batch_size=network.batch_size,
@@ -137,6 +141,20 @@ def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[Layer
     return rows, shapes
 
 
+def _shown(network: TorchNetwork, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:
+    """As `_checked`, of a network that no data set is held against."""
+    rows: list[LayerRow] = []
+    try:
+        with _recorded(network.module, rows):
+            outputs = names_of(run_text(lambda: forward_zeros(network.module, context)))
+    except NetworkError as error:
+        network.note = " ".join(filter(None, (network.note, unknown_sizes(context, error))))
+        outputs = {}
+    seen = {row.name for row in rows}
+    rows += [_row(name, child, ()) for name, child in layers_of(network.module) if (name or WHOLE) not in seen]
+    return rows, {name: tuple(value.shape[1:]) for name, value in outputs.items() if isinstance(value, Tensor)}
+
+
 def _last(outputs: Any) -> np.ndarray:
     """The main output (N, …, K), classes last."""
     value = main_output(names_of(outputs)).float()
@@ -176,12 +194,8 @@ def _probe(module: nn.Module, context: NetworkContext) -> tuple[list[LayerRow], 
     if gives_losses(context):
         run_text(lambda: try_losses(module, context))
     rows: list[LayerRow] = []
-    handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in layers_of(module)]
-    try:
+    with _recorded(module, rows):
         outputs = names_of(run_text(lambda: forward_zeros(module, context)))
-    finally:
-        for handle in handles:
-            handle.remove()
     wrong = [name for name, value in outputs.items() if not isinstance(value, Tensor)]
     if wrong or not outputs:
         raise NetworkError(
@@ -233,10 +247,28 @@ def is_leaf(module: nn.Module) -> bool:
     return next(module.children(), None) is None
 
 
+@contextlib.contextmanager
+def _recorded(module: nn.Module, rows: list[LayerRow]) -> Iterator[None]:
+    """Add a row for each layer that works in the block, in the order of their work."""
+    handles = [child.register_forward_hook(_recorder(rows, name)) for name, child in layers_of(module)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def _recorder(rows: list[LayerRow], name: str) -> Callable[..., None]:
     def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
-        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
-        own = sum(p.numel() for p in module.parameters(recurse=False))
-        rows.append(LayerRow(name or "network", type(module).__name__, shape, own))
+        rows.append(_row(name, module, tuple(output.shape[1:]) if isinstance(output, Tensor) else ()))
 
     return hook
+
+
+def _row(name: str, module: nn.Module, shape: tuple[int, ...]) -> LayerRow:
+    return LayerRow(name or WHOLE, type(module).__name__, shape, _count(module.parameters(recurse=False)))
+
+
+def _count(parameters: Iterable[nn.Parameter]) -> int:
+    """How many numbers these are; those of a lazy layer that never worked are not known."""
+    return sum(p.numel() for p in parameters if not is_lazy(p))

@@ -98,6 +98,7 @@ def run_from(value: dict[str, Any]) -> TrainingRun:
         threads=value["threads"],
         checkpoint_seconds=value["checkpoint_seconds"],
         start_weights=Path(value["start_weights"]) if value["start_weights"] else None,
+        more_weights=tuple(map(Path, value["more_weights"])),
     )
 
 

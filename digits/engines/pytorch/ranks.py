@@ -260,6 +260,7 @@ def description(run: TrainingRun) -> dict[str, Any]:
         "threads": run.threads,
         "checkpoint_seconds": run.checkpoint_seconds,
         "start_weights": str(run.start_weights or ""),
+        "more_weights": [str(path) for path in run.more_weights],
     }
 
 

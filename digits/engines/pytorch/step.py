@@ -75,6 +75,7 @@ class TorchStep(TrainingStep):
         self.run, self.calendar, self.fabric, self.network = run, calendar, fabric, network
         self.rank, self.world = place()
         self.module: nn.Module = network.module
+        self.learns = any(parameter.requires_grad for parameter in self.module.parameters())
         self.model, self.optimizer = (
             (network.module, optimizer) if isinstance(fabric, OneDevice) else fabric.setup(network.module, optimizer)
         )

@@ -50,6 +50,7 @@ from digits.engines.training.setup import (
     report_batch_of_one,
     report_colours,
     report_modes,
+    report_no_weights,
     report_note,
     report_start,
     task_of,
@@ -129,9 +130,10 @@ def _training_step(
 ) -> TorchStep:
     spec = run.spec
     trained = [p for p in network.module.parameters() if p.requires_grad]
-    if not trained:
-        raise NetworkError("The network has no parameters to train.", advice="Add a layer with weights.")
     network.module.to(fabric.device)
+    if not trained:
+        report_no_weights(run)
+        trained = [nn.Parameter(torch.zeros(1, device=fabric.device))]  # an optimizer wants one
     with without_dynamo():
         optimizer = make_optimizer(spec.solver, spec.learning_rate.base, trained, fused=True)
     task, labels = task_of(run), labels_of(run)
@@ -163,15 +165,18 @@ def _class_weights(run: TrainingRun, fabric: Fabric | OneDevice) -> torch.Tensor
 
 def _start_weights(run: TrainingRun, module: nn.Module) -> bool:
     """Copy what fits of the weights to start from, and say what did and what did not; whether anything did."""
-    path = run.start_weights
-    if path is None or checkpoint.read(run.folder / "checkpoint"):
+    if not run.weight_files or not module.state_dict() or checkpoint.read(run.folder / "checkpoint"):
         return False
-    weights = read_weights(path)
-    if path.suffix == ".safetensors" and not same_labels(read_snapshot(path)[1], tuple(run.info.class_labels)):
-        weights = {name: value for name, value in weights.items() if name not in last_layer(module)}
-    taken, new = take_over(module, weights)
-    report_start(run, path, len(taken), new)
-    return bool(taken)
+    counts, new = {}, set(module.state_dict())
+    for path in run.weight_files:
+        weights = read_weights(path)
+        if path.suffix == ".safetensors" and not same_labels(read_snapshot(path)[1], tuple(run.info.class_labels)):
+            weights = {name: value for name, value in weights.items() if name not in last_layer(module)}
+        taken = take_over(module, weights, path.name)
+        counts[path] = len(taken)
+        new -= set(taken)
+    report_start(run, counts, sorted(new))
+    return True
 
 
 def _seed(seed: int) -> None:

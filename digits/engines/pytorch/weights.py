@@ -61,22 +61,21 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): v for name, v in value.items() if isinstance(v, Tensor)}
 
 
-def take_over(module: nn.Module, weights: dict[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Copy those of `weights` (tensors of any shape by name) that fit by name and shape; the names of the tensors taken, and of
-    the network's own that keep their start values.
+def take_over(module: nn.Module, weights: dict[str, Tensor], source: str) -> list[str]:
+    """Copy those of `weights` (tensors of any shape by name) that fit by name and shape; the names of the tensors taken.
 
-    Raises TrainingError when nothing fits.
+    Raises TrainingError when nothing of `source` fits.
     """
     own = module.state_dict()
     fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise TrainingError(
-            "None of the weights fits this network.",
+            f"None of the weights of {source} fits this network.",
             advice="Start from a model of the same network, or without weights.",
             code="weights",
         )
     module.load_state_dict(fitting, strict=False)
-    return sorted(fitting), sorted(set(own) - set(fitting))
+    return sorted(fitting)
 
 
 def same_labels(metadata: dict[str, Any], class_labels: tuple[str, ...]) -> bool:

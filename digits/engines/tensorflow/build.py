@@ -27,6 +27,7 @@ from digits.engines.network.checks import (
     noise,
     short,
     softmax_note,
+    unknown_sizes,
 )
 from digits.engines.network.own_metrics import declared_in
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
@@ -87,9 +88,10 @@ def report(text: str, context: NetworkContext) -> NetworkReport:
     """Build, probe and describe a network."""
     network = build(text, context)
     rows: list[LayerRow] = []
-    shapes = check_model(network, context, lambda layer, output: rows.append(_row(layer, output)))
+    show = check_model if context.judged else _show_model
+    shapes = show(network, context, lambda layer, output: rows.append(_row(layer, output)))
     return NetworkReport(
-        parameters=network.model.count_params(),
+        parameters=network.model.count_params() if network.model.built else 0,
         output_shapes=shapes,
         layers=tuple(rows),
         batch_size=network.batch_size,
@@ -141,6 +143,26 @@ def check_model(
     elif activation(context) == "sigmoid":
         network.sigmoid = looks_like_sigmoid(_of_noise(network.model, context, SEVERAL, training=False))
     return shapes
+
+
+def _show_model(network: KerasNetwork, context: NetworkContext, notify: Callable[[Any, Any], None]) -> dict[str, tuple[int, ...]]:
+    """As `check_model`, of a network that no data set is held against."""
+    seen: set[int] = set()
+
+    def note(layer: Any, _arguments: Any, output: Any) -> None:
+        seen.add(id(layer))
+        notify(layer, output)
+
+    try:
+        with recorded(network.model, note):
+            outputs = wanted_outputs(run_text(lambda: forward_zeros(network.model, context)))
+    except NetworkError as error:
+        network.note = " ".join(filter(None, (network.note, unknown_sizes(context, error))))
+        outputs = {}
+    for layer in leaves(network.model):
+        if id(layer) not in seen:
+            notify(layer, None)
+    return {name: channels_first(tuple(value.shape[1:])) for name, value in outputs.items() if tf.is_tensor(value)}
 
 
 def _probed(model: Any, context: NetworkContext) -> Any:
@@ -296,4 +318,4 @@ def _model(names: Mapping[str, Any], context: NetworkContext, seed: int, policy:
 
 def _row(layer: Any, output: Any) -> LayerRow:
     shape = tuple(output.shape[1:]) if tf.is_tensor(output) else ()
-    return LayerRow(layer.name, type(layer).__name__, shape, layer.count_params())
+    return LayerRow(layer.name, type(layer).__name__, shape, layer.count_params() if layer.built else 0)

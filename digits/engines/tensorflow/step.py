@@ -80,6 +80,7 @@ class TensorflowStep(TrainingStep):
         self.pending: list[Any] = []  # of each step float32 (2, parts): sums and weights
         self.functions: dict[str, Any] = {}
         self.variables = self.model.trainable_variables
+        self.learns = bool(self.variables)
         self.optimizer.build(self.variables)
         self.has_own_loss = not run.spec.loss and network.loss is not None
         self.gradients = Gradients(self.variables, optimizer.scale_loss, apart=self.has_own_loss)

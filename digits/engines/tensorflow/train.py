@@ -18,7 +18,7 @@ from digits.engines.tensorflow.losses import make_loss
 from digits.engines.tensorflow.optimizers import make_optimizer
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.tensorflow.step import TensorflowStep
-from digits.engines.tensorflow.weights import SUFFIX, read_metadata, read_weights, take_over
+from digits.engines.tensorflow.weights import SUFFIX, last_layer, places_of, read_metadata, read_weights, take_over
 from digits.engines.training import checkpoint
 from digits.engines.training.batches import BatchSource
 from digits.engines.training.calendar import Calendar, seed_for
@@ -38,6 +38,7 @@ from digits.engines.training.setup import (
     report_batch_of_one,
     report_colours,
     report_modes,
+    report_no_weights,
     report_note,
     report_start,
     task_of,
@@ -46,6 +47,9 @@ from digits.engines.training.setup import (
 from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import DigitsError, NetworkError, TrainingError
 
+NO_WEIGHTS_ADVICE = (
+    "Add a layer with weights if it is to learn; of layers of your own only those made with add_weight count, no tf.Variable."
+)
 POLICIES = {"32-true": "float32", "16-mixed": "mixed_float16", "bf16-mixed": "mixed_bfloat16"}
 
 # What TensorFlow says of a label without a score: our own check, its loss, a lookup. Which comes first is its choice.
@@ -119,10 +123,7 @@ def _training_step(
 ) -> TensorflowStep:
     spec = run.spec
     if not network.model.trainable_variables:
-        raise NetworkError(
-            "The network has no parameters to train.",
-            advice="Add a layer with weights; of layers of your own only those made with add_weight count, no tf.Variable.",
-        )
+        report_no_weights(run, NO_WEIGHTS_ADVICE)
     scaled = _policy_name(run) == "mixed_float16"
     optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
     task, labels = task_of(run), labels_of(run)
@@ -161,14 +162,19 @@ def _policy_name(run: TrainingRun) -> str:
 
 def _start_weights(run: TrainingRun, model: Any) -> bool:
     """Copy what fits of the weights to start from, and say what did and what did not; whether anything did."""
-    path = run.start_weights
-    if path is None or checkpoint.read(run.folder / "checkpoint"):
+    if not run.weight_files or not model.weights or checkpoint.read(run.folder / "checkpoint"):
         return False
-    before = read_metadata(path)[0] if path.suffix == f".{SUFFIX}" else {}
-    other = bool(before) and tuple(before.get("class_labels", ())) != tuple(run.info.class_labels)
-    taken, new = take_over(model, read_weights(path), but_last=other)
-    report_start(run, path, len(taken), new)
-    return bool(taken)
+    counts, own = {}, places_of(model)
+    new = {variable.path for variable in own.values()}
+    for path in run.weight_files:
+        before = read_metadata(path)[0] if path.suffix == f".{SUFFIX}" else {}
+        other = bool(before) and tuple(before.get("class_labels", ())) != tuple(run.info.class_labels)
+        spared = {variable.path for variable in last_layer(model).weights} if other else set()
+        taken = take_over(own, read_weights(path), path.name, spared)
+        counts[path] = len(taken)
+        new -= set(taken)
+    report_start(run, counts, sorted(new))
+    return True
 
 
 @contextmanager

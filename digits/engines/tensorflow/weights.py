@@ -78,15 +78,13 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def take_over(model: Any, weights: dict[str, np.ndarray], *, but_last: bool) -> tuple[list[str], list[str]]:
-    """Copy those of `weights` (arrays of any shape by place) that fit by place and shape; the names of the variables taken, and
-    of those that keep their start values.
+def take_over(own: dict[str, Any], weights: dict[str, np.ndarray], source: str, spared: set[str]) -> list[str]:
+    """Copy those of `weights` (arrays of any shape by place) that fit the variables of `places_of` by place and shape, but not
+    into those of the names `spared`; the names of the variables taken.
 
-    `but_last` leaves out the last layer with weights. Raises TrainingError when nothing fits.
+    Raises TrainingError when nothing of `source` fits.
     """
-    spared = {variable.path for variable in last_layer(model).weights} if but_last else set()
     taken: list[str] = []
-    own = _places(model)
     for place, variable in own.items():
         value = weights.get(place)
         if value is not None and value.shape == tuple(variable.shape) and variable.path not in spared:
@@ -94,11 +92,11 @@ def take_over(model: Any, weights: dict[str, np.ndarray], *, but_last: bool) -> 
             taken.append(variable.path)
     if not taken:
         raise TrainingError(
-            "None of the weights fits this network.",
+            f"None of the weights of {source} fits this network.",
             advice="Start from a model of the same network, or without weights.",
             code="weights",
         )
-    return sorted(taken), sorted(variable.path for variable in own.values() if variable.path not in taken)
+    return sorted(taken)
 
 
 def last_layer(model: Any) -> Any:
@@ -107,7 +105,7 @@ def last_layer(model: Any) -> Any:
     return found[-1] if found else model
 
 
-def _places(model: Any) -> dict[str, Any]:
+def places_of(model: Any) -> dict[str, Any]:
     """Each weight by its name in a file that Keras writes of this model.
 
     The names are found with a file written while each weight is filled with its own number.

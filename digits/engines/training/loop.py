@@ -77,8 +77,8 @@ class TrainingLoop:
         self.sound = 0  # the last step after which the weights were looked at and were numbers
 
     def run(self) -> None:
-        """Train. Raises JobStopped (after a checkpoint) when requested to stop, TrainingError when the loss or the weights are no
-        numbers: what was saved before stays."""
+        """Train; where there is nothing to train the start is the end. Raises JobStopped (after a checkpoint) when requested to
+        stop, TrainingError when the loss or the weights are no numbers: what was saved before stays."""
         self._restore()
         self.run_.motion.moved(self.step)
         if self.training_step.rank == 0:
@@ -86,7 +86,11 @@ class TrainingLoop:
         self.progress.start(self.step)
         if self.step == 0 and self.calendar.validations:
             self._report_baseline()
-            self._validate_start()
+            if self.training_step.learns:
+                self._validate_start()
+        if self.step == 0 and not self.training_step.learns:
+            self.step = self.calendar.total
+            self._after_step()
         if not self.validated:
             self._after_step()
         for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):

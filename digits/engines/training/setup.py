@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -180,12 +180,11 @@ def write_files(run: TrainingRun, base: dict[str, Any]) -> None:
     run.retry_when_disk_full(work)
 
 
-def report_start(run: TrainingRun, path: Path, taken: int, new: list[str]) -> None:
-    """Say how many tensors came from an earlier model's weights and which start anew."""
-    message = f"Weights of {taken} tensors were taken from {'/'.join(path.parts[-3:])}."
-    if new:
-        message += f" These start anew: {', '.join(new[:20])}{' …' if len(new) > 20 else ''}."
-    run.emit(LogEvent(message=message))
+def report_start(run: TrainingRun, taken: Mapping[Path, int], new: list[str]) -> None:
+    """Say how many tensors came from each file of weights (`taken`) and which start anew."""
+    files = [f"Weights of {count} tensors were taken from {'/'.join(path.parts[-3:])}." for path, count in taken.items()]
+    anew = [f"These start anew: {', '.join(new[:20])}{' …' if len(new) > 20 else ''}."] if new else []
+    run.emit(LogEvent(message=" ".join(files + anew)))
 
 
 def report_note(run: TrainingRun, note: str) -> None:
@@ -219,6 +218,12 @@ def batch_of_one(error: BaseException) -> TrainingError:
     return TrainingError(
         f"A batch of one picture has nothing to normalise over: {error}.", advice=BATCH_OF_ONE_ADVICE, code="batch-of-one"
     )
+
+
+def report_no_weights(run: TrainingRun, advice: str = "Add a layer with weights if it is to learn.") -> None:
+    """Say that the network is what it is, so that its training is done at once."""
+    message = "The network has no weights to train: it stays as it is, and the training is done at once."
+    run.emit(WarningEvent(code="no-weights", message=message, advice=advice))
 
 
 def report_modes(run: TrainingRun, notes: Iterable[str]) -> None:

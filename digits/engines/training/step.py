@@ -60,6 +60,7 @@ class TrainingStep(ABC):
 
     rank: int = 0
     world: int = 1
+    learns: bool = True  # whether there are weights to train; where there are none, neither `train_batch` nor `take` is called
     smallest_share: int = 0  # records of the process that has the fewest of the batch at hand; set before `train_batch`
 
     @abstractmethod

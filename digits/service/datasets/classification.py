@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import field_validator
 
 from digits import tasks
-from digits.domain.datasets import DatasetSpec
+from digits.domain.datasets import PNG_OR_NONE, DatasetSpec
 from digits.domain.jobs import Resources
 from digits.errors import FormErrors
 from digits.extensions.data.files.tables import is_table_file
@@ -42,7 +42,13 @@ from digits.utils.values import counted
 TITLE = "New Image Classification Dataset"
 METHODS = {"folder": "Folder", "textfile": "Text files"}
 CHANNELS = {"3": "Colour", "1": "Grayscale", "0": "As in the source"}
-ENCODINGS = {"auto": "Automatic", "none": "None", "png": "PNG (lossless)", "jpg": "JPEG (lossy, quality 90)"}
+ENCODINGS = {
+    "auto": "Automatic",
+    "none": "None",
+    "png": "PNG (lossless)",
+    PNG_OR_NONE: "PNG where it holds the values",
+    "jpg": "JPEG (lossy, quality 90)",
+}
 BACKENDS = {"lmdb": "LMDB", "hdf5": "HDF5", "tfrecords": "TFRecords"}
 COMPRESSIONS = {"none": "None", "gzip": "GZIP"}
 MAX_SIDE = 16384
@@ -144,7 +150,8 @@ class ClassificationDatasetForm(FormModel):
     encoding: str = option(
         "auto",
         "Image encoding",
-        "Automatic keeps small pictures and all wider than 8 bits unencoded, and large ones as PNG; nothing is lost.",
+        "Automatic keeps small pictures and all wider than 8 bits unencoded, and large ones as PNG; nothing is lost. A script "
+        "that leaves it out gets PNG.",
         choices=ENCODINGS,
         advanced=True,
     )
@@ -349,6 +356,11 @@ class ClassificationFormSource(Source):
 
 
 SOURCE = ClassificationFormSource()
+
+
+def of_script(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a script means by a form that leaves the encoding out: PNG (R 2.0), which the original's 8 bits always fitted."""
+    return dict(values) if str(values.get("encoding") or "").strip() else {**values, "encoding": PNG_OR_NONE}
 
 
 def create_classification_dataset(service: Service, values: Mapping[str, Any], owner: str = "") -> Job:

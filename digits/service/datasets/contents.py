@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB, DatasetInfo, SplitInfo
+from digits.domain.datasets import PNG_OR_NONE, STAGES, TEST_DB, TRAIN_DB, VAL_DB, DatasetInfo, SplitInfo
 from digits.domain.jobs import Kind
 from digits.engines.network.losses import LOSSES, usual_loss
 from digits.errors import StorageError
@@ -201,6 +201,7 @@ def _db_task(stage: str, form: Mapping[str, Any], split: SplitInfo | None) -> di
     unknown = (None, None, None)
     channels, height, width = (split.meta.feature_shape or unknown) if split else _asked_shape(form)
     encoding = feature_encoding(form)
+    is_open = encoding in ("auto", PNG_OR_NONE)  # the records decide
     return {
         "name": f"Create DB ({stage})",
         "entries": split.entries if split else None,
@@ -208,7 +209,7 @@ def _db_task(stage: str, form: Mapping[str, Any], split: SplitInfo | None) -> di
         "image_height": height,
         "image_channels": channels,
         "backend": form.get("backend"),
-        "encoding": split.meta.feature_encoding if split and encoding == "auto" else encoding,
+        "encoding": split.meta.feature_encoding if split and is_open else {PNG_OR_NONE: "png"}.get(encoding, encoding),
         "compression": compression(form),
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from digits.domain.datasets import PNG_OR_NONE
 from digits.service.datasets.classification import BACKENDS, CHANNELS, ENCODINGS
 from digits.service.forms import FormModel, option, parse
 from digits.utils.constants import RESIZE_MODE_TITLES
@@ -37,7 +38,7 @@ def resize_example(values: Mapping[str, Any]) -> tuple[str, str]:
     array = resize_image(
         load_image(PICTURE), form.height, form.width, channels=form.channels or None, resize_mode=form.resize_mode
     )
-    encoding = "none" if form.backend == "hdf5" else {"auto": "png"}.get(form.encoding, form.encoding)
+    encoding = "none" if form.backend == "hdf5" else {"auto": "png", PNG_OR_NONE: "png"}.get(form.encoding, form.encoding)
     shown = io.BytesIO()
     picture = Image.fromarray(array)
     picture.save(shown, "JPEG" if encoding == "jpg" else "PNG", **({"quality": 90} if encoding == "jpg" else {}))

@@ -106,9 +106,9 @@ class Source(ABC):
 def create_dataset(service: Service, source: Source, values: Mapping[str, Any], owner: str = "") -> Job:
     """Make the job of a data set from form values. Raises FormErrors; PluginFailure when a plugin fails.
 
-    `values["clone"]` may name a data set of the same source whose stored form stands in for what `values` leaves out.
+    `values["clone"]` may name a data set of the same source: its stored form is taken as it is, whatever else was sent (R 1.0).
     """
-    values = {**cloned(service, source, values), **values}
+    values = cloned(service, source, values) or values
     form = source.check(service, values)
     with claimed_job_id(service) as job_id:
         made = source.freeze(service, form, values, service.folder(job_id))

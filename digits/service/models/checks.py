@@ -8,6 +8,7 @@ from digits.domain.datasets import DatasetInfo
 from digits.engines.network.own_metrics import may_decide, no_direction
 from digits.errors import NotFound
 from digits.networks import catalog
+from digits.service.models.choices import networks_task
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.storage.jobs.store import Job
@@ -27,8 +28,8 @@ def check(form: ModelForm, framework: str, dataset: Job | None, info: DatasetInf
     if combinations > MAX_SWEEP:
         errors["learning_rate"] = [f"{combinations} models would be made of these lists; at most {MAX_SWEEP} at once."]
     if dataset is not None:
-        errors |= _check_loss(form, dataset.task) | _check_network(form, framework, dataset.task) | check_crop(form, info)
-        errors |= _check_options(form, dataset.task, info)
+        errors |= _check_loss(form, dataset.task) | _check_network(form, framework, networks_task(dataset.task, info))
+        errors |= check_crop(form, info) | _check_options(form, dataset.task, info)
     return errors
 
 
@@ -49,7 +50,7 @@ def _check_loss(form: ModelForm, task: str) -> Errors:
 
 
 def _check_network(form: ModelForm, framework: str, task: str) -> Errors:
-    """A ready network for another sort of data; data of unknown sort (`generic`) takes any."""
+    """A ready network for another sort of data than `task` is; data of unknown sort (`generic`) takes any."""
     if form.method != "standard" or get(task) is GENERIC:
         return {}
     try:

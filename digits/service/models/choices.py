@@ -20,6 +20,7 @@ USABLE = (Status.DONE, Status.INIT, Status.WAIT, Status.RUN)
 MAX_PREVIOUS = 200
 MAX_FOUND = 60
 EVERY = 10**6
+CROP_STEP = 8
 
 
 def suits_form(job: Job, area: str) -> bool:
@@ -36,7 +37,8 @@ def suits_form(job: Job, area: str) -> bool:
 def dataset_choices(service: Service, area: str, extension: str = "") -> list[dict[str, Any]]:
     """Data sets a new model may learn from, newest first: those that are whole or being made and suit the form.
 
-    Each says under `networks` for which task a network fits it, and under `proposed` which one by framework.
+    Each says under `networks` for which task a network fits it, under `proposed` which one by framework, and under `crop_size`
+    the crop that pictures of several sizes need.
     """
     found = service.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(s) for s in USABLE])).jobs
     suiting = [job for job in found if suits_form(job, area)]
@@ -79,27 +81,44 @@ def standard_choices(framework: str, area: str) -> list[dict[str, Any]]:
 def networks_task(task: str, info: DatasetInfo | None) -> str:
     """The task whose networks fit the records of a data set; `task` while they are not known.
 
-    For a plugin's arrays and for databases the labels decide: pictures want another network than two numbers.
+    For arrays the labels decide: those that lie over their picture want another network than two numbers.
     """
-    return tasks.of(task, tasks.Labels.of_dataset(info)).name if info else task
+    return tasks.of_dataset(info).networks_task(tasks.Labels.of_dataset(info)) if info else task
 
 
-def fitting(task: str, shape: tuple[int, int, int] | None, framework: str) -> catalog.NetworkInfo | None:
-    """The network to propose for a task: the largest input that pictures (C, H, W) still fill, then the fewest weights."""
-    networks = catalog.standard_networks(framework, task)
-    if not networks or shape is None:
+def fitting(task: str, info: DatasetInfo | None, framework: str) -> catalog.NetworkInfo | None:
+    """The network to propose for records: the largest input that their pictures still fill, then the fewest weights."""
+    labels = tasks.Labels.of_dataset(info) if info else tasks.Labels()
+    networks = [one for one in catalog.standard_networks(framework, task) if task in one.tasks]
+    networks = [one for one in networks if not one.keeps_channels or _same_channels(labels)]
+    if not networks or info is None or info.feature_shape is None:
         return networks[0] if networks else None
-    side = min(shape[1:])
+    side = min(info.feature_shape[1:])
     inside = [network for network in networks if max(network.input_size, network.minimum_size) <= side]
     if not inside:
         return min(networks, key=lambda network: network.minimum_size)
     return min(inside, key=lambda network: (-network.input_size // 100, network.parameters))
 
 
+def _same_channels(labels: tasks.Labels) -> bool:
+    """Whether labels have as many channels as their pictures, as far as is known; pictures that are their own labels have."""
+    if labels.kind == "none" or not labels.shape or not labels.feature_shape:
+        return True
+    return labels.shape[0] == labels.feature_shape[0]
+
+
 def proposed(service: Service, dataset: Job, framework: str) -> catalog.NetworkInfo | None:
     """The network that page and command propose for a data set; None where the framework has none for its task."""
     info = service.folder(dataset.id).find_dataset_info()
-    return fitting(networks_task(dataset.task, info), info.feature_shape if info else None, framework)
+    return fitting(networks_task(dataset.task, info), info, framework)
+
+
+def proposed_crop(info: DatasetInfo | None) -> int | None:
+    """The crop that makes batches of pictures of several sizes: what the smallest still has, by eights where it can be."""
+    if info is None or info.feature_shape is not None or not info.sizes:
+        return None
+    least = min(min(width, height) for width, height, _ in info.sizes)
+    return max(least - least % CROP_STEP, min(least, CROP_STEP)) or None
 
 
 def recommended_values(name: str) -> dict[str, Any]:
@@ -133,6 +152,7 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
         "networks": task,
         "task_title": tasks.get(task).title,
         "proposed": {name: network.name if network else "" for name, network in networks.items()},
+        "crop_size": proposed_crop(info),
     }
 
 

@@ -27,7 +27,7 @@ from digits.service.models.checks import check, check_best_metric, check_sizes
 from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
-from digits.service.models.gpus import cpu_processes, resources
+from digits.service.models.gpus import cpu_processes, gpu_warnings, resources
 from digits.service.models.networks import NETWORK_FILE, Network, resolve, start_text
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.files import atomic
@@ -50,6 +50,7 @@ class PlannedModel:
 class Plan:
     """A form that has passed every check. `warnings` are for the user; they do not stop anything."""
 
+    area: str
     dataset: Job
     models: tuple[PlannedModel, ...]
     resources: Resources
@@ -62,8 +63,8 @@ class Plan:
 def create_models(service: Service, area: str, values: Mapping[str, Any], owner: str = "") -> list[Job]:
     """Make one model, or one for each combination of the listed rates and batch sizes. Raises FormErrors.
 
-    `area` is `classification` or, for every other sort of data set, `generic`. `values["clone"]` may name a model whose
-    stored form stands in for what `values` leaves out.
+    `area` is `classification` or, for every other sort of data set, `generic`. `values["clone"]` may name a model:
+    its stored form is taken as it is, whatever else was sent (R 1.0).
     """
     return create_planned(service, plan_models(service, area, values), owner)
 
@@ -75,7 +76,7 @@ def create_planned(service: Service, plan: Plan, owner: str = "") -> list[Job]:
 
 def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
     """Check a form and say what would be made of it, without making it. Raises FormErrors with everything that is wrong."""
-    values = {**_cloned(service, values), **values}
+    sent, values = values, _cloned(service, values) or values
     form, errors = read(values)
     framework, warnings = _collect(errors, lambda: choose_framework(form), (DEFAULT, []))
     dataset = _collect(errors, lambda: usable_dataset(service, area, form.dataset), None) if "dataset" not in errors else None
@@ -94,8 +95,9 @@ def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
         raise FormErrors(errors)
     processes = cpu_processes(service, form, framework, needs)
     models = tuple(_sweep(form, values, framework, dataset, network, needs, processes))
-    notes = (*warnings, *_warnings(service, form, dataset), *python_layers.notes(network.layers, network.text))
-    return Plan(dataset, models, needs, form.group_name, notes, network.layers, given is not None)
+    found = (*warnings, *_of_clone(sent, form), *gpu_warnings(form, needs), *_warnings(service, form, dataset))
+    notes = (*found, *python_layers.notes(network.layers, network.text))
+    return Plan(area, dataset, models, needs, form.group_name, notes, network.layers, given is not None)
 
 
 def read(values: Mapping[str, Any]) -> tuple[ModelForm, Errors]:
@@ -205,6 +207,16 @@ def _cloned(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
     return clone_values(service, job)
 
 
+def _of_clone(sent: Mapping[str, Any], form: ModelForm) -> list[str]:
+    """Which fields were sent with `clone` and say something else than the form that was taken over."""
+    if not sent.get("clone"):
+        return []
+    asked, _ = read({**form_values(form), **sent})
+    taken, wanted = form.model_dump(), asked.model_dump()
+    unused = [name for name in sent if name in wanted and wanted[name] != taken[name]]
+    return [f"A clone has the whole form of the other model: {', '.join(unused)} did not count."] if unused else []
+
+
 def _collect(errors: Errors, work: Any, otherwise: Any) -> Any:
     """The result of `work`; where it finds fields wrong, they are added to `errors` and `otherwise` stands in."""
     try:
@@ -303,7 +315,7 @@ def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Jo
             job_id=job_id,
             kind=Kind.MODEL,
             task=plan.dataset.task,
-            type_name=tasks.recorded(plan.dataset.task).model_type,
+            type_name=tasks.get(plan.area).model_type,
             name=model.name,
             group=plan.group,
             owner=owner,

@@ -22,13 +22,16 @@ from digits.tasks import CLASSIFICATION, Labels, of
 MAX_CHECKED = 400_000
 CHECK_SECONDS = 100.0
 UNKNOWN_CLASSES = 10  # shown while the data set is still being made
+EXAMPLES = ((3, 224, 224), (1, 28, 28), (3, 28, 28), (3, 32, 32), (1, 224, 224), (2, 28, 28))  # (C, H, W) that texts are for
 
 
 class CheckForm(FormModel):
     """What `visualize-network` reads. `solver_type`, `use_mean` and `num_gpus` of the original do not change the layers."""
 
     custom_network: str = option(..., "Network text", "Python with build_network(context).", max_length=MAX_CHECKED)
-    dataset_id: str = option("", "Data set", "Its pictures and classes shape the network; 3×224×224 and 10 classes without one.")
+    dataset_id: str = option(
+        "", "Data set", "Its pictures and classes shape the network; without one it is held against nothing."
+    )
     crop_size: int | None = option(None, "Crop size", ge=1)
     framework: str = option("", "Framework", "Which engine builds it; blank: pytorch.")
     python_layer_from_client: bool = option(False, "Python layer from client", "Which of the two files is meant, where both are.")
@@ -72,7 +75,7 @@ def check_network(service: Service, form: CheckForm) -> dict[str, Any]:
         "op": "check-network",
         "framework": framework,
         "text": form.custom_network,
-        "context": _context(service, form),
+        "contexts": _contexts(service, form),
         "layers": request_of(layers),
     }
     answer = call(service.jobs_dir, request, timeout=CHECK_SECONDS)
@@ -93,18 +96,16 @@ def _standard(network: str, framework: str) -> str:
         raise NotFound(" ".join(message for messages in error.errors.values() for message in messages)) from error
 
 
-def _context(service: Service, form: CheckForm) -> dict[str, Any]:
-    """The arguments of the engine's NetworkContext."""
+def _contexts(service: Service, form: CheckForm) -> list[dict[str, Any]]:
+    """The arguments of the engine's NetworkContext: of the data set, or without one of examples that nothing is held against."""
     job = service.store.find(form.dataset_id) if form.dataset_id else None
     if form.dataset_id and (job is None or job.kind != Kind.DATASET):
         raise FormErrors({"dataset_id": [f"There is no data set {form.dataset_id!r} (any more)."]})
-    if job is None:
-        return {
-            "task": CLASSIFICATION.name,
-            "input_shape": _cropped((3, 224, 224), form.crop_size),
-            "num_classes": UNKNOWN_CLASSES,
-        }
-    return _dataset_context(service, job, service.folder(job.id), form.crop_size)
+    if job is not None:
+        return [_dataset_context(service, job, service.folder(job.id), form.crop_size)]
+    sizes = EXAMPLES if form.crop_size is None else dict.fromkeys((c, form.crop_size, form.crop_size) for c, *_ in EXAMPLES)
+    common = {"task": CLASSIFICATION.name, "num_classes": UNKNOWN_CLASSES, "judged": False}
+    return [{**common, "input_shape": list(size), "label_shape": [size[0], 1, 1]} for size in sizes]
 
 
 def _dataset_context(service: Service, job: Job, folder: JobFolder, crop: int | None) -> dict[str, Any]:

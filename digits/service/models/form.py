@@ -6,6 +6,7 @@ chosen network (`page_values`).
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -271,7 +272,12 @@ class NetworkForm(FormModel):
     )
     custom_network: str = option("", "Network text", "Python with build_network(context).", widget="code", max_length=MAX_TEXT)
     custom_network_snapshot: str = option(
-        "", "Weights to start from", "A snapshot or another file of weights on the server; blank: random weights.", widget="path"
+        "",
+        "Weights to start from",
+        f"A snapshot or another file of weights on the server, or several with {os.pathsep} between them, each over those before "
+        "it; blank: random weights.",
+        widget="path",
+        several=True,
     )
     python_layer_from_client: bool = option(
         False, "Python layer from client", "Which of the two Python layer files is meant, where both are given.", widget="hidden"

@@ -16,6 +16,7 @@ ASK_SECONDS = 2.0
 POOL = "train"
 NEXT = "next"
 CPU = "cpu"
+ON_THE_CPU = "This machine has no NVIDIA GPU that digits can use: the training takes place on the CPU."
 NO_GPU = "This machine has no NVIDIA GPU that digits can use. Leave the field empty to train on the CPU."
 
 
@@ -31,7 +32,7 @@ def machine_gpus(service: Service) -> list[dict[str, Any]]:
 def resources(service: Service, form: ModelForm, framework: str) -> Resources:
     """What the training must wait for. An explicit choice of devices wins over a number of them.
 
-    Raises FormErrors at the field that requests a GPU that is not there.
+    Raises FormErrors at the field that requests a GPU that is not there; any one of none is the CPU (see `gpu_warnings`).
     """
     known = [str(gpu["id"]) for gpu in machine_gpus(service)]
     field, wanted = _explicit(form)
@@ -40,6 +41,11 @@ def resources(service: Service, form: ModelForm, framework: str) -> Resources:
         return Resources(POOL, cpus=1, gpus=len(wanted), gpu_ids=tuple(wanted))
     count = _count(form, len(known))
     return Resources(POOL, cpus=_cpus(service, form, framework) if count == 0 else 1, gpus=count)
+
+
+def gpu_warnings(form: ModelForm, needs: Resources) -> list[str]:
+    """What is said where a GPU was requested that is not there: the original's form asked for one by default."""
+    return [ON_THE_CPU] if form.select_gpu_count and not needs.gpus else []
 
 
 def _explicit(form: ModelForm) -> tuple[str, list[str]]:
@@ -64,6 +70,8 @@ def _count(form: ModelForm, available: int) -> int:
     count = form.select_gpu_count
     if count is None:
         return min(1, available) if form.select_gpu.strip().lower() != CPU else 0
+    if count == 1 and available == 0:
+        return 0
     if count > available:
         message = NO_GPU if available == 0 else f"{count} GPUs were requested, but there are {available} here."
         raise FormErrors({"select_gpu_count": [message]})

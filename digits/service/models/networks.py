@@ -147,20 +147,24 @@ def _custom(service: Service, form: ModelForm, framework: str) -> Network:
     found = problems(form.custom_network, framework)
     if found:
         raise FormErrors({"custom_network": found})
-    return Network(form.custom_network, "custom", _weights_file(service, form.custom_network_snapshot))
+    return Network(form.custom_network, "custom", _weight_files(service, form.custom_network_snapshot))
 
 
-def _weights_file(service: Service, text: str) -> StartWeights:
+def _weight_files(service: Service, text: str) -> StartWeights:
+    """One file of weights or several, as R 3.1 has them. Raises FormErrors with what is wrong of each."""
     field = "custom_network_snapshot"
-    if not text:
-        return StartWeights()
-    paths = [part for part in text.split(os.pathsep) if part.strip()]
-    if len(paths) > 1:
-        raise FormErrors(
-            {field: [f"{len(paths)} files are named, but weights are read from one. Keep the one that fits the text."]}
-        )
-    path = readable_file(service, paths[0].strip(), field)
+    wrong: list[str] = []
+    paths: list[str] = []
     suffixes = [suffix for row in frameworks().values() for suffix in row.weights]
-    if path.suffix.lower() not in suffixes:
-        raise FormErrors({field: [f"{path.name} is no file of weights; expected one of {', '.join(suffixes)}."]})
-    return StartWeights("path", path=str(path))
+    for part in filter(None, map(str.strip, text.split(os.pathsep))):
+        try:
+            path = readable_file(service, part, field)
+        except FormErrors as error:
+            wrong += error.errors[field]
+            continue
+        if path.suffix.lower() not in suffixes:
+            wrong.append(f"{path.name} is no file of weights; expected one of {', '.join(suffixes)}.")
+        paths.append(str(path))
+    if wrong:
+        raise FormErrors({field: wrong})
+    return StartWeights("path", path=os.pathsep.join(paths)) if paths else StartWeights()

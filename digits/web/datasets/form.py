@@ -72,9 +72,9 @@ def new_from(extension_id: str) -> Any:
 def create() -> Any:
     """Create an image classification data set.
 
-    `clone` may name a data set whose stored form stands in for the fields that are left out.
+    `clone` may name a data set: its stored form is taken as it is, and no other field counts.
     """
-    return _create(classification.SOURCE)
+    return _create(classification.SOURCE, classification.of_script(arguments.form_values()))
 
 
 @describes(form=databases.PrebuiltForm, answer=CREATED)
@@ -158,8 +158,10 @@ def _new(source: Source) -> str:
     return _page(source, {name: value for name, value in arguments.query_values().items() if name != "username"}, mode="fill")
 
 
-def _create(source: Source) -> Any:
-    owner, values = require_user(), arguments.form_values()
+def _create(source: Source, values: Mapping[str, Any] | None = None) -> Any:
+    """`values` are those of the form as it was sent, unless given."""
+    owner = require_user()
+    values = arguments.form_values() if values is None else values
     try:
         job = create_dataset(get_service(), source, values, owner)
     except DigitsError as error:

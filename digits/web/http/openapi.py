@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 
 import digits
 from digits.service.forms import FormModel, extra_of
-from digits.web.http.request import get_service
+from digits.web.http.request import JSON_ENDING, JSON_FOLDER, get_service
 
 CONVERTERS = {"WholeNumber": "integer", "FloatConverter": "number"}
 ERROR = {"$ref": "#/components/schemas/Error"}
@@ -55,10 +55,11 @@ def document(app: Flask, prefix: str = "") -> dict[str, Any]:
 
 
 def _is_json(app: Flask, rule: Rule) -> bool:
-    """JSON twins and the routes that a handler marks as answering JSON (or text) without one."""
-    if rule.endpoint in HIDDEN:
+    """JSON twins, each under one of its two addresses, and the routes that a handler marks as answering JSON (or text) without
+    one."""
+    if rule.endpoint in HIDDEN or rule.rule.endswith(JSON_FOLDER):
         return False
-    return rule.rule.endswith(".json") or bool(_note(app, rule).get("json"))
+    return rule.rule.endswith(JSON_ENDING) or bool(_note(app, rule).get("json"))
 
 
 def _note(app: Flask, rule: Rule) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What every page needs from the request: the service, the user, and how to answer (`arguments` reads what was sent).
 
 Holds: handlers run in threads of one process; everything here is bound to the current request. A handler registered with
-`route` answers at its rule and at the rule's `.json` twin and asks `wants_json()` which of the two is wanted.
+`route` answers at its rule and at the rule's `.json` twin (also as `/json`, see `web.app`) and asks `wants_json()` which of the
+two is wanted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from flask import Blueprint, Response, current_app, g, jsonify, render_template,
 from flask.json.provider import DefaultJSONProvider
 
 from digits.domain.jobs import StatusHistory
-from digits.errors import Unauthorized
+from digits.errors import Forbidden, Unauthorized
 from digits.service import Service
 from digits.service import jobs as job_actions
 from digits.storage.jobs.store import Job
@@ -25,6 +26,7 @@ HOW_TO_GET_A_TOKEN = (
     "Log in at /login, or send `Authorization: Bearer TOKEN`; `digits token add NAME` on the server prints a token "
     "and `digits serve` prints an address that opens the first session."
 )
+JSON_ENDING, JSON_FOLDER = ".json", "/json"
 NAME_YOURSELF = "Send `username`, or POST it to /login once and keep the cookie."
 
 
@@ -54,14 +56,21 @@ def check_edit(job: Job) -> str:
     return user
 
 
+def check_permission(job: Job) -> str:
+    """As `check_edit`, but Forbidden for somebody unknown too, which is what scripts get who edit or delete (R 1.1, 8.4)."""
+    if not current_user():
+        raise Forbidden(f"An unknown user may not change {job.name}.", advice=NAME_YOURSELF)
+    return check_edit(job)
+
+
 def may_edit(job: Job) -> bool:
     """Whether the current user may change `job`; for showing or hiding buttons."""
     return job_actions.may_edit(job, current_user())
 
 
 def wants_json() -> bool:
-    """Whether the URL ends in `.json` or the client prefers `application/json` to `text/html`."""
-    if request.path.endswith(".json"):
+    """Whether the URL ends in `.json` or `/json`, or the client prefers `application/json` to `text/html`."""
+    if request.path.endswith((JSON_ENDING, JSON_FOLDER)):
         return True
     accept = request.accept_mimetypes
     return accept["application/json"] > accept["text/html"]

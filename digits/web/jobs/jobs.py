@@ -16,7 +16,16 @@ from digits.service.datasets.contents import CLASSIFICATION, is_classification
 from digits.storage.jobs.store import Job
 from digits.utils.values import shown
 from digits.web.http import arguments
-from digits.web.http.request import check_edit, describes, get_service, require_user, route, wants_json
+from digits.web.http.request import (
+    check_edit,
+    check_permission,
+    current_user,
+    describes,
+    get_service,
+    require_user,
+    route,
+    wants_json,
+)
 
 AREAS = ("jobs", "datasets", "models")
 EDIT_FIELDS = {
@@ -104,20 +113,20 @@ def clone_address(job: Job) -> str:
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
 def delete_many() -> Any:
     """Delete several jobs; what could not be deleted is said in one message."""
-    return _for_many(job_actions.delete, "Jobs deleted.")
+    return _for_many(job_actions.delete, "Jobs deleted.", current_user())
 
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
 def abort_many() -> Any:
     """Abort several jobs; those that have ended already are counted in the message."""
-    return _for_many(job_actions.abort, "Jobs aborted.")
+    return _for_many(job_actions.abort, "Jobs aborted.", require_user())
 
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated.", "group_name": "The group; blank: none."})
 def group() -> Any:
     """Put several jobs into the group `group_name` (blank: into none)."""
     name = arguments.given("group_name") or ""
-    return _for_many(lambda service, job: job_actions.edit(service, job, group=name), "Jobs regrouped.")
+    return _for_many(lambda service, job: job_actions.edit(service, job, group=name), "Jobs regrouped.", require_user())
 
 
 @describes(json=True, form={"move": "top, up, down, bottom or a whole number."})
@@ -134,7 +143,7 @@ def _add(area: Blueprint, rule: str, endpoint: str, action: Callable[[Job], Any]
     @describes(json=True, form=EDIT_FIELDS if action is _edit else None)
     def handler(job_id: str) -> Any:
         job = get_service().store.get(job_id, kind)
-        check_edit(job)
+        (check_permission if method in ("PUT", "DELETE") else check_edit)(job)
         return action(job)
 
     handler.__doc__ = action.__doc__
@@ -184,8 +193,8 @@ def _resume(job: Job) -> Any:
     return _text("Job goes on.")
 
 
-def _for_many(action: Callable[[Service, Job], object], done: str) -> Any:
-    service, user = get_service(), require_user()
+def _for_many(action: Callable[[Service, Job], object], done: str, user: str) -> Any:
+    service = get_service()
     jobs, problems = job_actions.choose(service, arguments.texts("job_ids[]") or arguments.texts("job_ids"), user)
     problems += job_actions.for_each(service, action, jobs)
     if problems:

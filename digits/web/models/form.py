@@ -66,6 +66,8 @@ def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]])
     values: dict[str, Any] = {"framework": DEFAULT, "method": "standard" if card else "custom"}
     if card:
         values |= {"standard_networks": card["name"], **card["defaults"]}
+    if chosen and chosen["crop_size"]:
+        values.setdefault("crop_size", chosen["crop_size"])
     if chosen:
         values |= {"dataset": chosen["id"], "model_name": f"{chosen['name']} {card['title'] if card else 'custom'}"[:MAX_NAME]}
     return values

@@ -46,6 +46,9 @@ def blueprint() -> Blueprint:
     route(area, f"{IMAGES}/<any(classification, generic):kind>", methods=("POST",))(create)
     route(area, f"{IMAGES}/generic/<extension_id>", methods=("POST",))(create_for_extension)
     area.add_url_rule(f"{IMAGES}/generic<extension_id>", "create_old", create_for_extension, methods=["POST"])
+    # "json" is no extension: without these the rules above would take it for one.
+    area.add_url_rule(f"{IMAGES}/generic<extension_id>/json", "create_old_json", create_for_extension, methods=["POST"])
+    area.add_url_rule(f"{IMAGES}/generic/json", "create_generic_json", create_generic, methods=["POST"])
     route(area, f"{IMAGES}/<any(classification, generic):kind>/large_graph", json_twin=False)(large_graph)
     route(area, "/models/customize", methods=("POST",), json_twin=False)(customize)
     route(area, "/models/visualize-network", methods=("POST",))(visualize_network)
@@ -88,9 +91,14 @@ def new_for_extension(extension_id: str) -> Any:
 def create(kind: str) -> Any:
     """Create a model, or one for each combination of the listed learning rates and batch sizes.
 
-    `clone` may name a model whose stored form stands in for the fields that are left out.
+    `clone` may name a model: its stored form is taken as it is, and no other field counts.
     """
     return _create(kind)
+
+
+def create_generic() -> Any:
+    """Create a model on a data set of any sort but those of image classification."""
+    return _create(tasks.GENERIC.area)
 
 
 @describes(form=ModelForm, answer="The model, as at /models/{job_id}.json, or `jobs`: one for each combination of a sweep.")

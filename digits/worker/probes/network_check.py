@@ -1,6 +1,6 @@
 """`python -m digits.worker.probes.network_check --framework NAME --out FILE`: build a network text once and write what came out.
 
-Reads `{"text", "context", "layers"}` as JSON from stdin (the last are `path` and `name` of a Python layer file, or empty) and
+Reads `{"text", "contexts", "layers"}` as JSON from stdin (the last are `path` and `name` of a Python layer file, or empty) and
 writes `{"report": …}` or `{"problem": text}` to FILE. Both texts are code: this process has limits on its time and memory, and
 what they print goes nowhere.
 """
@@ -38,12 +38,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     _silence()
     use(LayerFile(Path(request["layers"]["path"]), str(request["layers"]["name"])) if request.get("layers") else None)
-    write_json(options.out, check(options.framework, str(request["text"]), request["context"]))
+    write_json(options.out, check(options.framework, str(request["text"]), request["contexts"]))
     return 0
 
 
-def check(framework: str, text: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """The engine's report as JSON types, or the problem in words."""
+def check(framework: str, text: str, contexts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The engine's report for the first context in which the network works, as JSON types; without one that of the first in which
+    it can be built, or the problem of the first in words."""
+    answers = []
+    for context in contexts:
+        answers.append(_answer(framework, text, context))
+        if answers[-1].get("report", {}).get("output_shapes"):
+            return answers[-1]
+    return next((answer for answer in answers if "report" in answer), answers[0])
+
+
+def _answer(framework: str, text: str, context: Mapping[str, Any]) -> dict[str, Any]:
     try:
         report = get_engine(framework).check(text, _context(context))
     except DigitsError as error:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from digits.domain.events import MetricEvent, WarningEvent
+from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, WarningEvent
 from digits.domain.training import LearningRate, StartWeights
 from digits.engines.base import NetworkContext, get_engine
 from digits.engines.pytorch.predictor import TorchPredictor
 from digits.errors import NetworkError, StorageError, TrainingError
 from digits.networks.catalog import network_text
 from digits.testing.engines import EngineContract
-from digits.testing.runs import train, train_logged
+from digits.testing.runs import make_dataset, striped_pictures, train, train_logged
 
 HEAD = "import torch\nfrom torch import nn\n\ndef build_network(context):\n    c, h, w = context.input_shape\n"
 TEXTS = {
@@ -82,6 +82,39 @@ class TestTorch(EngineContract):
         events = train(pictures, tmp_path / "b", spec, start_weights=tmp_path / "weights.pth")
         first = next(e for e in events if isinstance(e, MetricEvent) and e.phase == "val")
         assert first.values["accuracy"] == 1.0
+
+    def test_several_files_of_weights_lie_one_over_the_other(self, pictures: Path, tmp_path: Path) -> None:
+        shapes = {"0.weight": (4, 1, 3, 3), "0.bias": (4,), "2.weight": (2, 4 * 144)}
+        text = HEAD + "    return nn.Sequential(nn.Conv2d(c, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * h * w, 2))\n"
+        for number, names in enumerate((("0.weight", "0.bias"), ("0.bias", "2.weight"))):
+            torch.save({name: torch.full(shapes[name], number + 1.0) for name in names}, tmp_path / f"{number}.pth")
+        spec = self.spec(network=text, epochs=1, learning_rate=LearningRate(0.0, "fixed"))
+        files = {"start_weights": tmp_path / "0.pth", "more_weights": (tmp_path / "1.pth",)}
+        events = train(pictures, tmp_path / "m", spec, **files)
+        made = get_engine("pytorch").load(tmp_path / "m" / "snapshots" / "epoch_1.safetensors")
+        state = made.module.state_dict()  # type: ignore[attr-defined]
+        assert {name: float(state[name].mean()) for name in shapes} == {"0.weight": 1.0, "0.bias": 2.0, "2.weight": 2.0}
+        (said,) = [e.message for e in events if isinstance(e, LogEvent) and "were taken" in e.message]
+        assert said.count("of 2 tensors") == 2
+        assert said.endswith("These start anew: 2.bias.")
+        torch.save({"other": torch.ones(3)}, tmp_path / "1.pth")
+        with pytest.raises(TrainingError, match=r"None of the weights of 1.pth fits"):
+            train(pictures, tmp_path / "n", spec, **files)
+
+    @pytest.mark.parametrize("text", ["Identity()", "Sequential(nn.Conv2d(c, c, 3, padding=1)).requires_grad_(False)"])
+    def test_a_network_without_weights_is_done_at_once_and_predicts(self, tmp_path: Path, text: str) -> None:
+        features, _ = striped_pictures(12, 8, seed=1)
+        data = make_dataset(tmp_path / "data", features, None, task="processing", label_kind="none", validation=4)
+        spec = self.spec(network=HEAD + f"    return nn.{text}\n", task="processing", epochs=3, use_mean="image")
+        events = train(data, tmp_path / "m", spec)
+        assert [e.code for e in events if isinstance(e, WarningEvent)] == ["no-weights"]
+        assert {(e.step, e.phase) for e in events if isinstance(e, MetricEvent)} == {(3, "val")}
+        assert [e.epoch for e in events if isinstance(e, SnapshotEvent)] == [3.0]
+        made = get_engine("pytorch").load(tmp_path / "m" / "snapshots" / "epoch_3.safetensors").predict(features[:2])["output"]
+        assert made.shape == features[:2].shape
+        if text == "Identity()":
+            np.testing.assert_allclose(made, features[:2], atol=1e-3)
+        assert not [e for e in train(data, tmp_path / "m", spec) if isinstance(e, MetricEvent)]  # it was done
 
     def test_the_faster_layout_of_the_training_is_used_to_predict_as_well(self, pictures: Path, tmp_path: Path) -> None:
         train(pictures, tmp_path, self.spec(epochs=1))

@@ -191,6 +191,32 @@ class TestTensorflow(EngineContract):
         predictor = get_engine("tensorflow").load(tmp_path / "snapshots" / "epoch_1.keras")
         assert predictor.predict(striped_pictures(2, 12, seed=1)[0])["output"].shape == (2, 2)
 
+    def test_a_network_without_weights_is_done_at_once_and_predicts(self, tmp_path: Path) -> None:
+        features, _ = striped_pictures(12, 8, seed=1)
+        data = make_dataset(tmp_path / "data", features, None, task="processing", label_kind="none", validation=4)
+        text = HEAD + "    return keras.Sequential([start, layers.Activation('linear')])\n"
+        events = train(data, tmp_path / "m", self.spec(network=text, task="processing", epochs=3, use_mean="image"))
+        assert [e.code for e in events if isinstance(e, WarningEvent)] == ["no-weights"]
+        assert {(e.step, e.phase) for e in events if isinstance(e, MetricEvent)} == {(3, "val")}
+        made = get_engine("tensorflow").load(tmp_path / "m" / "snapshots" / "epoch_3.keras").predict(features[:2])["output"]
+        np.testing.assert_allclose(made, features[:2], atol=1e-3)
+
+    def test_several_files_of_weights_lie_one_over_the_other(self) -> None:
+        import keras
+
+        from digits.engines.tensorflow.weights import places_of, take_over
+
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="first"), keras.layers.Dense(1, name="second")])
+        places = places_of(model)
+        kernel, bias = model.layers[0].kernel.path, model.layers[1].bias.path
+        place = {variable.path: place for place, variable in places.items()}
+        taken = take_over(places, {place[kernel]: np.full((3, 2), 1.0)}, "a", set())
+        taken += take_over(places, {place[kernel]: np.full((3, 2), 2.0)}, "b", set())
+        assert taken == [kernel] * 2
+        assert float(model.layers[0].kernel.numpy().mean()) == 2.0
+        with pytest.raises(TrainingError, match="None of the weights of c fits"):
+            take_over(places, {place[bias]: np.ones(1)}, "c", {bias})
+
     def test_files_that_hold_no_weights(self, pictures: Path, tmp_path: Path) -> None:
         (tmp_path / "x.keras").write_bytes(b"nonsense")
         with pytest.raises(StorageError, match="no readable snapshot"):

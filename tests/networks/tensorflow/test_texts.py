@@ -20,7 +20,17 @@ CARDS = catalog.standard_networks("tensorflow")
 
 
 def test_every_network_of_the_issue_has_a_text() -> None:
-    assert [card.name for card in CARDS] == ["lenet", "alexnet", "googlenet", "vgg16", "unet", "autoencoder", "siamese"]
+    assert [card.name for card in CARDS] == [
+        "lenet",
+        "alexnet",
+        "googlenet",
+        "vgg16",
+        "small_cnn",
+        "unet",
+        "regressor",
+        "autoencoder",
+        "siamese",
+    ]
 
 
 @pytest.mark.parametrize("card", [card for card in CARDS if card.name != "vgg16"], ids=lambda card: card.name)
@@ -29,6 +39,8 @@ def test_a_text_builds_at_its_smallest_size(card: catalog.NetworkInfo) -> None:
     context = NetworkContext(card.tasks[0], (card.channels, side, side), 2)
     if card.tasks[0] == "processing":
         context = NetworkContext("processing", (3, side, side), 0, (3, side, side), label_kind="array")
+    if card.tasks[0] == "regression":
+        context = NetworkContext("regression", (3, side, side), 0, (2,), label_kind="vector")
     report = get_engine("tensorflow").check(catalog.network_text(card.name, "tensorflow"), context)
     wanted = {"unet": (2, side, side), "autoencoder": (3, side, side)}.get(card.name, (2,))
     assert report.output_shapes == {"output": wanted}

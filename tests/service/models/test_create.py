@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from digits.service.models import gpus
 from digits.service.models.checks import check_crop, check_sizes
 from digits.service.models.choices import dataset_choices, fitting, previous_choices, proposed
 from digits.service.models.create import create_models, model_dict, plan_models
+from digits.service.models.customize import customize_text
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.service.models.page import config_tables
@@ -227,10 +229,14 @@ def test_a_clone_has_the_same_json_and_form(service: Service, make: Make) -> Non
     assert not spec_of(service, second).shuffle
 
 
-def test_sent_values_win_over_those_of_the_clone(service: Service, make: Make) -> None:
-    first = make(train_epochs="7", lr_policy="fixed")[0]
-    spec = spec_of(service, make(clone=first.id, train_epochs="9")[0])
-    assert (spec.epochs, spec.learning_rate.policy) == (9, "fixed")
+def test_a_clone_has_the_form_of_the_other_whatever_else_is_sent(service: Service, make: Make, dataset: Job) -> None:
+    """The original's tests send their usual fields beside `clone` and want the same job (R 1.0)."""
+    first = make(train_epochs="7", lr_policy="fixed", random_seed="7", model_name="first")[0]
+    usual = {"dataset": dataset.id, "model_name": "second", "random_seed": "5", "train_epochs": "7", "method": "custom"}
+    plan = plan_models(service, "classification", {**usual, "clone": first.id})
+    assert plan.models[0].form == actions.stored_form(service, first)
+    assert plan.warnings[0].endswith("other model: model_name, random_seed, method did not count.")
+    assert spec_of(service, make(clone=first.id, train_epochs="9")[0]) == spec_of(service, first)
 
 
 def test_a_clone_of_nothing_is_refused(refused: Any) -> None:
@@ -322,7 +328,7 @@ def test_gpus_that_are_not_there_are_refused(two_gpus: None, refused: Any, sent:
     assert set(refused(**sent)) == set(sent)
 
 
-@pytest.mark.parametrize("sent", [{"select_gpu": "0"}, {"select_gpus_list": "0"}, {"select_gpu_count": "1"}])
+@pytest.mark.parametrize("sent", [{"select_gpu": "0"}, {"select_gpus_list": "0"}, {"select_gpu_count": "2"}])
 def test_a_gpu_request_without_gpus_says_how_to_use_the_cpu(
     refused: Any, monkeypatch: pytest.MonkeyPatch, sent: dict[str, Any]
 ) -> None:
@@ -335,6 +341,20 @@ def test_without_gpus_the_default_is_the_cpu(make: Make, monkeypatch: pytest.Mon
     monkeypatch.setattr(gpus, "machine_gpus", lambda service: [])
     assert make()[0].gpus == 0
     assert make(select_gpu="next")[0].gpus == 0
+
+
+def test_any_one_gpu_of_none_is_the_cpu_with_a_warning(
+    service: Service, dataset: Job, monkeypatch: pytest.MonkeyPatch, two_gpus: None
+) -> None:
+    """The original's form asked for one by default."""
+    values = {"dataset": dataset.id, "model_name": "m", "standard_networks": "lenet", "framework": "pytorch"}
+    values |= {"select_gpu_count": "1", "cpu_count": "1"}
+    plan = plan_models(service, "classification", values)
+    assert (plan.resources.gpus, plan.warnings) == (1, ())
+    monkeypatch.setattr(gpus, "machine_gpus", lambda service: [])
+    plan = plan_models(service, "classification", values)
+    assert (plan.resources.gpus, plan.resources.cpus, plan.models[0].spec.gpu_count) == (0, 1, 0)
+    assert "takes place on the CPU" in plan.warnings[0]
 
 
 @pytest.mark.parametrize("sent", [{"select_gpu_count": "2"}, {"select_gpus_list": "0,1"}, {"select_gpus": ["0", "1"]}])
@@ -461,15 +481,20 @@ def test_library_networks_and_published_weights(service: Service, make: Make) ->
     assert "resnet18" in spec.network
 
 
-def test_custom_weights_must_be_one_readable_file_of_weights(service: Service, make: Make, refused: Any, tmp_path: Path) -> None:
-    weights = tmp_path / "w.safetensors"
-    weights.write_bytes(b"x")
+def test_custom_weights_are_readable_files_of_weights(service: Service, make: Make, refused: Any, tmp_path: Path) -> None:
+    weights, more = tmp_path / "w.safetensors", tmp_path / "x.pth"
     picture = tmp_path / "0.png"
-    picture.write_bytes(b"x")
+    for file in (weights, more, picture):
+        file.write_bytes(b"x")
     custom = {"method": "custom", "custom_network": TEXT}
-    assert spec_of(service, make(**custom, custom_network_snapshot=str(weights))[0]).start.path == str(weights)
-    for text in (f"{weights}:{weights}", str(tmp_path), str(tmp_path / "none.pt"), str(picture)):
+    for text in (f"{weights}", f"{weights}{os.pathsep} {more}{os.pathsep}"):
+        model = make(**custom, custom_network_snapshot=text)[0]
+        assert list(spec_of(service, model).start.paths) == [weights, more][: 1 + text.count(" ")]
+        assert customize_text(service, model.id, "", -1)["snapshot"] == text.replace(" ", "").rstrip(os.pathsep)
+    for text in (str(tmp_path), str(tmp_path / "none.pt"), str(picture)):
         assert set(refused(**custom, custom_network_snapshot=text)) == {"custom_network_snapshot"}
+    errors = refused(**custom, custom_network_snapshot=os.pathsep.join([str(weights), str(picture), str(tmp_path / "none.pt")]))
+    assert len(errors["custom_network_snapshot"]) == 2
 
 
 def test_the_json_of_a_model(service: Service, trained: Job, dataset: Job) -> None:
@@ -524,6 +549,6 @@ def test_pages_and_commands_propose_the_same_network(service: Service, dataset: 
 
 @pytest.mark.parametrize(("task", "name", "side"), [("regression", "regressor", 1), ("processing", "denoiser", 2)])
 def test_the_smallest_pictures_have_a_network_too(task: str, name: str, side: int) -> None:
-    found = fitting(task, (1, side, side), "pytorch")
+    found = fitting(task, DatasetInfo(task, (), {}, (1, side, side)), "pytorch")
     assert found is not None
     assert (found.name, found.minimum_size) == (name, side)

@@ -167,6 +167,18 @@ class TestImageProcessing:
         assert [task["entry_count"] for task in found["create_db_tasks"]] == [20, 20, 0]
         assert found["feature_dims"] == [16, 64, 1]
 
+    def test_one_folder_for_everything(self, make: Any, folders: tuple[Path, Path]) -> None:
+        """The fields of R 6.5, as the original's tests send them: pictures are their own labels, also of validation."""
+        both = {f"{split}{side}_folder": folders[0] for split in ("", "validation_") for side in ("feature", "label")}
+        storage = {"dsopts_batch_size": 32, "dsopts_num_threads": 4, "dsopts_backend": "lmdb", "dsopts_force_same_shape": 1}
+        encodings = {"dsopts_feature_encoding": "png", "dsopts_label_encoding": "none"}
+        own = {"folder_pct_val": 10, "has_val_folder": "True", "channel_conversion": "none", "resize_channels": "1"}
+        found = make("/datasets/generic/create/image-processing.json", **both, **storage, **encodings, **own)
+        assert [task["entry_count"] for task in found["create_db_tasks"]] == [20, 20, 0]
+        assert found["feature_dims"] == [16, 64, 3]
+        reader = open_records(Path(found["directory"]) / "val_db")
+        np.testing.assert_array_equal(np.asarray(reader.features(range(20))), reader.labels(range(20)))
+
 
 def write_database(folder: Path, arrays: list[np.ndarray], labels: list[int]) -> Path:
     folder.mkdir()

@@ -46,6 +46,19 @@ def test_a_refused_form_keeps_its_values(client: FlaskClient, folder: Path) -> N
         assert text in page
 
 
+@pytest.mark.parametrize(
+    ("sent", "shown", "wanted"),
+    [({}, "png", "png_or_none"), ({"encoding": " "}, "png", "png_or_none"), ({"encoding": "jpg"}, "jpg", "jpg")],
+)
+def test_a_script_that_leaves_the_encoding_out_gets_png(
+    client: FlaskClient, service: Service, folder: Path, sent: dict[str, str], shown: str, wanted: str
+) -> None:
+    answer = client.post(f"{ROUTE}.json", data={"dataset_name": "x", "folder_train": str(folder), **sent})
+    assert {task["encoding"] for task in answer.json["CreateDbTasks"]} == {shown}
+    assert service.folder(answer.json["id"]).spec()["feature_encoding"] == wanted
+    assert 'value="auto" selected' in client.get(f"{ROUTE}/new").text
+
+
 def test_uploaded_lists_of_a_refused_form_are_kept(client: FlaskClient, service: Service) -> None:
     values = {
         "dataset_name": "",

@@ -177,6 +177,7 @@ function showTask() {
   loss.options[0].textContent = usual ? `Usual: ${usual}` : "Usual for the task";
   if (loss.selectedOptions[0]?.hidden) loss.value = "";
   chooseCard(".network-card:not([hidden])", dataset()?.proposed[framework()]);
+  proposeCrop();
   suggestName();
   offerOther();
   if (tab === "library") findNetworks();
@@ -195,6 +196,13 @@ function recommendedValues() {
     else field.value = value ?? "";
   }
   showDependents();
+}
+
+/** Pictures of several sizes make batches only as crops of one. */
+function proposeCrop() {
+  const chosen = dataset();
+  if (!isFresh || touched.has("crop_size") || !chosen) return;
+  control("crop_size").value = chosen.crop_size ?? card()?.defaults.crop_size ?? "";
 }
 
 /** "Pets LeNet", until the user writes a name. */
