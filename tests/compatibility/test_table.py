@@ -197,7 +197,7 @@ def answers(world: World) -> dict[str, Any]:
         "visualize-lr": client.post("/models/visualize-lr"),
         "classify_one": client.post("/models/images/classification/classify_one.json", data=one_picture(world)),
         "classify_many": client.post("/models/images/classification/classify_many.json", data=a_list(world)),
-        "infer_one": client.post(f"{inference}/infer_one.json", data=one_picture(world)),
+        "infer_one": client.post(f"{inference}/infer_one.json", data={**one_picture(world), "show_visualizations": 1}),
         "infer_many": client.post(f"{inference}/infer_many.json", data=a_list(world)),
         "infer_db": client.post(f"{inference}/infer_db.json", data=a_database(world)),
         "infer_extension": client.post(f"{inference}/infer_extension.json", data=own_form(world)),
