@@ -40,7 +40,6 @@ SKIP = (
     "previous_networks",
     "custom_network",
     "python_layer_client_file",
-    "traces_interval",
 )
 
 

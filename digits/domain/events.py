@@ -1,7 +1,7 @@
 """What a job's worker reports: small frozen dataclasses, one JSON line each in `events.jsonl`.
 
 Holds: every line carries `type`, `t` (seconds since the epoch) and `attempt` (1, 2, … one per start of the worker).
-Metric, snapshot and sample events carry the global `step` (batches seen, 0 before the first) and `epoch` (fractional).
+Metric, snapshot, sample and trace events carry the global `step` (batches seen, 0 before the first) and `epoch` (fractional).
 A number that is not finite is written as null and read back as NaN. Unknown types and fields are skipped when read, so
 an older reader survives a newer writer.
 """
@@ -41,8 +41,8 @@ class AttemptEvent(Event):
     """First line of each start of a worker.
 
     When it goes on from a checkpoint, `resumed_offset` is the byte length that `events.jsonl` had at that checkpoint and
-    `resumed_step` its step: metric, snapshot, sample and progress lines of earlier attempts at or beyond that offset are void.
-    `resumed_step` of -1 means a start from nothing: then all such lines of earlier attempts are void.
+    `resumed_step` its step: metric, snapshot, sample, trace and progress lines of earlier attempts at or beyond that offset are
+    void. `resumed_step` of -1 means a start from nothing: then all such lines of earlier attempts are void.
     """
 
     type: ClassVar[str] = "attempt"
@@ -127,6 +127,20 @@ class SampleEvent(Event):
     step: int
     epoch: float
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceEvent(Event):
+    """What a step did was recorded, in a file `path` relative to the job folder. It took `seconds`, which `parts` divides by what
+    they were spent on; `where` says so in a sentence."""
+
+    type: ClassVar[str] = "trace"
+    step: int
+    epoch: float
+    path: str
+    seconds: float
+    parts: dict[str, float] = field(default_factory=dict)
+    where: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,7 +171,7 @@ class TrainingSpec:
     CPU `cpu_processes` share each batch between them; with GPUs there is one process for each. `batch_norm` of
     several processes is `synchronised` (over all, as one process has it) or `averaged` (each over its own share, statistics
     averaged at each step). `python_layers` is what the Python layer file in the model's folder is called
-    (empty: there is none).
+    (empty: there is none). Every `traces_interval` steps one is recorded (0: none).
     """
 
     dataset_id: str
@@ -202,6 +202,7 @@ class TrainingSpec:
     loss: str = ""  # name of a loss of `engines.network.losses`; empty: the network text's own, else the task's default
     options: TaskOptions = field(default_factory=TaskOptions)
     python_layers: str = ""
+    traces_interval: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -13,13 +13,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from digits.domain.events import AttemptEvent, Event, MetricEvent, ProgressEvent, SampleEvent, SnapshotEvent, from_line, to_line
+from digits.domain.events import (
+    AttemptEvent,
+    Event,
+    MetricEvent,
+    ProgressEvent,
+    SampleEvent,
+    SnapshotEvent,
+    TraceEvent,
+    from_line,
+    to_line,
+)
 from digits.errors import DiskFull
 from digits.storage.files import is_disk_full
 
 READ_CHUNK = 1 << 20
 HARDWARE_LINE = b'{"type":"hardware"'  # how `to_line` begins one
-VOIDABLE = (MetricEvent, SnapshotEvent, SampleEvent, ProgressEvent)
+VOIDABLE = (MetricEvent, SnapshotEvent, SampleEvent, TraceEvent, ProgressEvent)
 
 
 class EventWriter:

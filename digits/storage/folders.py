@@ -144,6 +144,10 @@ class JobFolder:
             raise StorageError(f"Model {self.id} has no snapshot {name!r} (any more).", advice="Choose another epoch.")
         return path
 
+    def trace_file(self, step: int) -> Path:
+        """The execution trace of a step of a training; the original's name."""
+        return self.path / f"timeline_{step}.json"
+
     def spec(self) -> dict[str, Any]:
         return self.request().spec
 

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, WarningEvent
+from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, TraceEvent, WarningEvent
 from digits.domain.training import Augmentation, LearningRate, Solver, StartWeights, TrainingSpec
 from digits.engines.base import Engine, NetworkContext, get_engine
 from digits.errors import JobStopped, NetworkError, TrainingError
+from digits.storage.events import valid_events
 from digits.testing.runs import latest_step, make_dataset, metric_lines, striped_pictures, train, train_logged
 
 DEADLINE = 60.0
@@ -346,6 +347,27 @@ class EngineContract:
             assert process.poll() is None, "the training ended before it could be killed"
             time.sleep(0.002)
         raise AssertionError("no checkpoint in time")
+
+    def test_a_recorded_step_computes_the_same_and_says_where_its_time_goes(
+        self, engine: Engine, pictures: Path, tmp_path: Path
+    ) -> None:
+        """Stopped after step 5 of 12; recorded are 4, 8 and 12. An engine without a recorder says that it has none."""
+        spec, traced = self.spec(epochs=2), tmp_path / "traced"
+        train_logged(pictures, tmp_path / "plain", spec)
+        with pytest.raises(JobStopped):
+            train_logged(pictures, traced, replace(spec, traces_interval=4), should_stop=lambda: latest_step(traced) >= 5)
+        train_logged(pictures, traced, replace(spec, traces_interval=4))
+        assert metric_lines(traced) == metric_lines(tmp_path / "plain")
+        events = [event for _, event in valid_events(traced / "events.jsonl")]
+        found = {event.step: event for event in events if isinstance(event, TraceEvent)}
+        assert list(found) == [4, 8, 12] or any(isinstance(event, WarningEvent) and event.code == "traces" for event in events)
+        for step, event in found.items():
+            assert {"forward", "backward", "optimizer"} <= set(event.parts)
+            assert sum(event.parts.values()) == pytest.approx(event.seconds)
+            assert f"of step {step}, " in event.where
+            written = json.loads((traced / f"timeline_{step}.json").read_text())
+            assert all(one["dur"] >= 0 for one in written["traceEvents"] if one["ph"] == "X")
+            assert written["digits"]["operations"]
 
     def test_layers_have_statistics(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
         train(pictures, tmp_path, self.spec(epochs=1))

@@ -101,6 +101,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made = client.json("/datasets/images/classification.json", dataset_name="Gradients", method="folder", **fields)
         dataset = client.done(made["id"])
         learning = {"train_epochs": 2, "batch_size": 8, "learning_rate": 0.01, "method": "standard", "standard_networks": "lenet"}
+        learning["traces_interval"] = 3
         made = client.json("/models/images/classification.json", model_name="Small", dataset=dataset, **learning)
         model = client.done(made["id"])
         evaluation = client.done(client.json(f"/models/{model}/evaluate.json", split="val_db")["id"])
@@ -120,6 +121,7 @@ PAGES = (
     f"{MODELS}/new?dataset={{dataset}}",
     "/models/{model}",
     f"{MODELS}/large_graph?job_id={{model}}",
+    f"{MODELS}/timeline_tracing?job_id={{model}}",
     f"{MODELS}/classify_one?job_id={{model}}&image_path={{pictures}}/red-to-right/0.png&show_visualizations=y",
     f"{MODELS}/top_n?job_id={{model}}&image_folder={{pictures}}&top_n=2",
     "/evaluations/{evaluation}",

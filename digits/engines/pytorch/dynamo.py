@@ -42,6 +42,11 @@ def import_torchvision() -> None:
         importlib.import_module("torchvision")
 
 
+def is_loaded() -> bool:
+    """Whether something of this process may be compiled."""
+    return NAME in sys.modules
+
+
 class _Dynamo(ModuleType):
     """What the compiler's marks mean where nothing is compiled: nothing. Any other name loads it."""
 

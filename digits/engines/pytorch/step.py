@@ -32,6 +32,7 @@ from digits.engines.pytorch.modes import evaluating
 from digits.engines.pytorch.origin import origin_in, spoilt_in
 from digits.engines.pytorch.predictor import finish_outputs, judged, pictured
 from digits.engines.pytorch.random_state import kept_random_state, random_state, restore_random_state
+from digits.engines.pytorch.traces import TorchRecorder
 from digits.engines.pytorch.weights import pack
 from digits.engines.pytorch.window import Window, detached
 from digits.engines.training.batches import Batch, BatchSource
@@ -50,6 +51,7 @@ from digits.engines.training.setup import labels_of, metric_scale, task_of, vali
 from digits.engines.training.step import Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
 from digits.engines.training.totals import LossPart, LossValue, Totals, restored, value_of
+from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
@@ -309,6 +311,9 @@ class TorchStep(TrainingStep):
                 return graph_def(graph_of(self.module, x))
         finally:
             restore_random_state(state, self.on_gpu)
+
+    def recorder(self) -> Recorder:
+        return TorchRecorder(self.module, self.on_gpu)
 
     # -- state --------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ from digits.engines.training.preprocessing import (
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
 from digits.engines.training.totals import LossValue, Totals, one_part, value_of
+from digits.engines.training.trace_parts import FORWARD, OPTIMIZER
+from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
@@ -158,7 +160,8 @@ class TensorflowStep(TrainingStep):
     def _forward(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[dict[str, LossValue], int]:
         """The values of a batch, and how many parts of its loss are those of the data (see `_losses`)."""
         x, y = self._prepared(data, drawn)
-        outputs = self.model(x, training=True)
+        with tf.name_scope(FORWARD):  # names in a trace; they cost nothing
+            outputs = self.model(x, training=True)
         values, own = self._losses(self.loss, outputs, y)
         if self.classes:
             values[HITS] = one_part(self._hits(outputs, y), samples_of(y))
@@ -202,8 +205,9 @@ class TensorflowStep(TrainingStep):
                 decay = self.optimizer.scale_loss(tf.constant(self.decay))  # gradients are scaled for half precision
                 pairs = zip(gradients, self.variables, strict=True)
                 moved = [g + tf.cast(decay, g.dtype) * tf.cast(v.value, g.dtype) for g, v in pairs]
-            self.optimizer.learning_rate.assign(rate)
-            self.optimizer.apply(moved, self.variables)
+            with tf.name_scope(OPTIMIZER):
+                self.optimizer.learning_rate.assign(rate)
+                self.optimizer.apply(moved, self.variables)
             return tf.constant(True)
 
         sound = [tf.math.is_finite(term) if counts is None else tf.math.is_finite(term) | ~counts for term, counts in terms]
@@ -355,6 +359,13 @@ class TensorflowStep(TrainingStep):
     def graph(self) -> bytes:
         function = self.functions.get("evaluate")
         return function.get_concrete_function().graph.as_graph_def().SerializeToString() if function else b""
+
+    def recorder(self) -> Recorder | None:
+        try:
+            from digits.engines.tensorflow.traces import TensorflowRecorder
+        except ImportError:  # a version of TensorFlow without the classes of what its profiler writes
+            return None
+        return TensorflowRecorder()
 
     # -- state --------------------------------------------------------------------------------------------------
 

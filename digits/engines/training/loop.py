@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from digits.engines.training.snapshots import SnapshotManager
 from digits.engines.training.step import HITS, Scores, TrainingStep, kinds_of
 from digits.engines.training.tensorboard import Summaries
 from digits.engines.training.totals import Totals, restored
+from digits.engines.training.traces import Tracer, tracer_of
 from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import JobStopped, TrainingError
 
@@ -69,6 +71,7 @@ class TrainingLoop:
         self.epoch_totals = Totals()
         self.progress = TrainingProgress(run, calendar)
         self.summaries: Summaries | None = None
+        self.tracer: Tracer | None = None
         self.validated = True  # whether the validation of this step, if it has one, is made
         self.last_checkpoint = time.monotonic()
         self.missing = ""  # a metric of which it was said that it cannot decide
@@ -83,6 +86,7 @@ class TrainingLoop:
         self.run_.motion.moved(self.step)
         if self.training_step.rank == 0:
             self.summaries = Summaries(self.run_, self.step)
+            self.tracer = tracer_of(self.run_, self.calendar, self.training_step.recorder)
         self.progress.start(self.step)
         if self.step == 0 and self.calendar.validations:
             self._report_baseline()
@@ -93,8 +97,9 @@ class TrainingLoop:
             self._after_step()
         if not self.validated:
             self._after_step()
-        for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
-            self._epoch(epoch)
+        with closing(self.tracer) if self.tracer else nullcontext():
+            for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
+                self._epoch(epoch)
         self.progress.report(self.calendar.total, force=True)
         if self.summaries is not None:
             self.summaries.graph(self.training_step.graph)
@@ -107,6 +112,8 @@ class TrainingLoop:
         first = self.step % calendar.steps_per_epoch
         own = [share(batch, self.training_step.rank, self.training_step.world) for batch in batches]
         stream = self.source.stream([indices for indices, _ in own[first:]], calendar.seed, epoch)
+        if self.tracer is not None:
+            stream = self.tracer.watch(stream, self.step, len(own) - first)
         for position, batch in enumerate(stream, start=first):
             group = sum(sizes[i] for i in calendar.group_of(position))
             self.training_step.smallest_share = sizes[position] // self.training_step.world
@@ -118,6 +125,8 @@ class TrainingLoop:
         if self.calendar.updates_at(self.step):
             self.whole = None if update else self._remember()
         self.training_step.train_batch(batch, epoch, rate, weight, update)
+        if self.tracer is not None:
+            self.tracer.end()
         self.step += 1
         self.run_.motion.moved(self.step)
         if self.calendar.logs_at(self.step):

@@ -18,6 +18,7 @@ from digits.domain.metrics import EPOCH_MEAN, LOSS, Declared, kind_of
 from digits.engines.training.batches import Batch
 from digits.engines.training.loss_watch import Divergence
 from digits.engines.training.totals import Totals as Totals
+from digits.engines.training.traces import Recorder
 from digits.metrics.base import Finite, Metric
 
 HITS = "accuracy"  # what a step counts while they train
@@ -135,3 +136,7 @@ class TrainingStep(ABC):
     def graph(self) -> bytes:
         """The computation as a serialized GraphDef; empty where the framework has none."""
         return b""
+
+    def recorder(self) -> Recorder | None:
+        """What records execution traces of `train_batch`; None of an engine that cannot."""
+        return None

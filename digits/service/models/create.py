@@ -234,8 +234,6 @@ def _warnings(service: Service, form: ModelForm, dataset: Job) -> list[str]:
     largest = max(form.batch_size or [0])
     if split and largest > split.entries:
         found.append(f"A batch of {largest} is more than the {split.entries} training pictures: each epoch is a single step.")
-    if form.traces_interval:
-        found.append("traces_interval is ignored: execution traces are not recorded.")
     return found
 
 
@@ -299,6 +297,7 @@ def _spec(
         loss=form.loss,
         options=form.options(dataset.task),
         python_layers=network.layers.name if network.layers else "",
+        traces_interval=form.traces_interval,
     )
 
 

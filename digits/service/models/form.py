@@ -160,7 +160,14 @@ class SolverForm(LearningRateForm):
         advanced=True,
     )
     shuffle: bool = option(True, "Shuffle", "Draw the training pictures in a new order each epoch.", advanced=True, unsent=True)
-    traces_interval: int = option(0, "Traces interval", widget="hidden", ge=0)
+    traces_interval: int = option(
+        0,
+        "Trace every (steps)",
+        "Every so many steps one is recorded: its timeline, and where its time goes; 0: none. A recorded step takes longer.",
+        ge=0,
+        le=1_000_000_000,
+        advanced=True,
+    )
 
     def solver(self) -> Solver:
         return Solver(self.solver_type, self.momentum, self.weight_decay, self.rms_decay)

@@ -15,6 +15,7 @@ from digits.domain.events import (
     ProgressEvent,
     SampleEvent,
     SnapshotEvent,
+    TraceEvent,
     WarningEvent,
 )
 from digits.storage.events import valid_events
@@ -35,6 +36,7 @@ class RunHistory:
     metrics: dict[str, list[MetricEvent]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
     snapshots: list[SnapshotEvent] = field(default_factory=list)
     samples: list[SampleEvent] = field(default_factory=list)
+    traces: list[TraceEvent] = field(default_factory=list)
     baseline: BaselineEvent | None = None
     attempts: list[AttemptEvent] = field(default_factory=list)
     warnings: list[WarningEvent] = field(default_factory=list)
@@ -89,6 +91,8 @@ def _add(history: RunHistory, event: Event) -> None:
         history.snapshots.append(event)
     elif isinstance(event, SampleEvent):
         history.samples.append(event)
+    elif isinstance(event, TraceEvent):
+        history.traces.append(event)
     elif isinstance(event, BaselineEvent):
         history.baseline = event
     elif isinstance(event, AttemptEvent):

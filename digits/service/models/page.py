@@ -21,13 +21,14 @@ from digits.service.models.create import info_of
 from digits.service.models.form import BATCH_NORMS, ModelForm
 from digits.service.models.history import RunHistory, current_snapshots, read_history
 from digits.service.models.networks import start_text
+from digits.service.models.traces import traces
 from digits.service.models.validation_samples import frames
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.storage.run_summary import decides
 from digits.tasks import recorded
-from digits.utils.values import finite
+from digits.utils.values import counted, finite
 
 KEPT_LINES = 400
 
@@ -76,6 +77,7 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
         if history.baseline
         else None,
         "frames": frames(history, folder.path),
+        "traces": traces(history, folder),
         "offset": history.offset,
         "elapsed": job.elapsed,
         "curves": page_curves(history),
@@ -193,6 +195,7 @@ def _training_rows(spec: TrainingSpec) -> list[tuple[str, str]]:
         ("Snapshot every", _epochs(spec.snapshot_interval, "only the last and the best")),
         ("Snapshots kept", str(spec.keep_snapshots or "all")),
         ("Best by", spec.best_metric or "the task's own metric"),
+        *([("Trace every", counted(spec.traces_interval, "step"))] if spec.traces_interval else []),
         ("Seed", str(spec.seed)),
         ("Shuffle", "yes" if spec.shuffle else "no"),
         ("Precision", spec.precision),

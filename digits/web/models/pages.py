@@ -31,7 +31,7 @@ from digits.web.http.request import (
     wants_json,
 )
 from digits.web.models import augmentation_preview as augmentation
-from digits.web.models import exports, netron, validation_samples
+from digits.web.models import exports, netron, traces, validation_samples
 from digits.web.models import form as model_form_page
 
 IMAGES = "/models/images"
@@ -57,6 +57,7 @@ def blueprint() -> Blueprint:
     route(area, "/models/<job_id>")(show)
     route(area, "/models/<job_id>/curves")(curves)
     area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
+    traces.register(area)
     validation_samples.register(area)
     augmentation.register(area)
     exports.register(area)

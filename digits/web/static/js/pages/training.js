@@ -191,6 +191,13 @@ function drawHardware() {
  */
 const memoryMeter = (label, used, total) => meter(label, (100 * used) / total, `${fileSize(used)} of ${fileSize(total)}`);
 
+function drawTraces() {
+  const box = part("[data-traces]"), last = state.traces.at(-1);
+  if (!box || !last) return;
+  box.hidden = false;
+  find("[data-traces-where]", box).textContent = last.where;
+}
+
 function drawLog() {
   const box = part("[data-log-tail]");
   const lines = state.log.map(({ t, message }) => `${clock(t)}  ${message}`);
@@ -259,6 +266,7 @@ const DRAW = {
   snapshots: drawSnapshots,
   hardware: drawHardware,
   log: drawLog,
+  traces: drawTraces,
 };
 /** @type {Set<string>} */
 const due = new Set();
@@ -316,7 +324,7 @@ smoothing.addEventListener("input", () => later("curves"));
 logScale.addEventListener("change", () => later("curves"));
 for (const text of all("[data-highlight]")) text.replaceChildren(highlight(text.textContent ?? ""));
 drawAlways(drawCharts);
-for (const draw of [drawTiles, drawMetrics, drawSnapshots, drawHardware, drawLog]) draw();
+for (const draw of [drawTiles, drawMetrics, drawSnapshots, drawHardware, drawLog, drawTraces]) draw();
 part("[data-output]")?.parentElement?.addEventListener("toggle", showOutput);
 setInterval(() => isRunning(state) && !document.hidden && drawTiles(), 1000);
 jobStream(id, { offset: state.offset, onEvent, onJob });

@@ -50,6 +50,8 @@ export class TrainingState {
     this.attempts = [];
     /** @type {{step: number, epoch: number}[]} */
     this.frames = []; // validations with samples
+    /** @type {{step: number, where: string}[]} */
+    this.traces = []; // steps with an execution trace
     this.progress = /** @type {any} */ (null);
     this.hardware = /** @type {any} */ (null);
     this.baseline = /** @type {{values: Record<string, number | null>, description: string} | null} */ (null);
@@ -86,6 +88,10 @@ export class TrainingState {
     if (event.type === "baseline") {
       this.baseline = { values: event.values, description: event.description };
       return "curves";
+    }
+    if (event.type === "trace") {
+      this.traces = [...this.traces.filter(({ step }) => step !== event.step), /** @type {any} */ (event)];
+      return "traces";
     }
     if (event.type === "log") {
       this.note(event, event.message);
