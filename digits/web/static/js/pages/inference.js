@@ -147,7 +147,9 @@ async function showAnswer(answer, milliseconds) {
   }
   const time = (/** @type {number} */ value) => `${fixed(value, 0)} ms`;
   const steps = `read ${time(seconds.prepare * 1000)}, predicted ${time(seconds.forward * 1000)}`;
-  showTime(`Epoch ${epoch}: ${steps} on the ${device === "cpu" ? "CPU" : "GPU"}, answered after ${time(milliseconds)}. ${note}`.trim());
+  showTime(
+    `Epoch ${epoch}: ${steps} on the ${device === "cpu" ? "CPU" : "GPU"}, answered after ${time(milliseconds)}. ${note}`.trim(),
+  );
 }
 
 /** @param {Scores} predictions */
