@@ -62,8 +62,9 @@ def layer_file(folder: Path, name: str) -> LayerFile | None:
 
 
 def layer_file_of(folder: JobFolder) -> LayerFile | None:
-    """The layer file of a model's job; None where it has none. NetworkError where it is gone."""
-    return layer_file(folder.path, str(folder.spec().get("python_layers") or ""))
+    """The layer file of a model's job; None where it has none, or what was requested is not known any more. NetworkError where
+    it is gone."""
+    return layer_file(folder.path, str(folder.spec().get("python_layers") or "")) if folder.exists() else None
 
 
 def use(file: LayerFile | None) -> None:
