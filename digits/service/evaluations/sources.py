@@ -6,6 +6,7 @@ predictor and back without passing through this process. Without `for_view` the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -179,15 +180,17 @@ def _beside(for_view: bool) -> dict[str, bool]:
 
 def _describer(service: Service, model: Job) -> Callable[[inference.Prediction], dict[str, Any] | None]:
     """What describes a prediction in the pixels of its picture; None where it does not lie there."""
-    meta = read_json(service.folder(model.id).path / META_FILE)
-    task = task_of(meta)
+
+    @functools.cache
+    def meta() -> dict[str, Any]:  # there once a snapshot is, without which nothing comes here
+        return dict(read_json(service.folder(model.id).path / META_FILE))
 
     def describe(one: inference.Prediction) -> dict[str, Any] | None:
         import numpy as np
 
         if one.in_picture is None or one.origin is None:
             return None
-        return in_picture(np.asarray(one.in_picture), one.origin, task, meta, one.pixels_of)
+        return in_picture(np.asarray(one.in_picture), one.origin, task_of(meta()), meta(), one.pixels_of)
 
     return describe
 

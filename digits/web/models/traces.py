@@ -27,9 +27,9 @@ def timeline_tracing(kind: str) -> Any:
     """The execution traces of a training: where the time of a step went, and its timeline."""
     service, job = get_service(), arguments.job(Kind.MODEL)
     rows = traces.traces_of(service, job)
+    chosen = arguments.whole("step", rows[-1]["step"] if rows else 0)
     if wants_json():
         return json_answer({"traces": rows})
-    chosen = arguments.whole("step", rows[-1]["step"] if rows else 0)
     interval = int(service.folder(job.id).spec().get("traces_interval") or 0)
     data = {"traces": rows, "step": chosen, "words": traces.part_words()}
     return render_template("models/timeline.html", job=job, kind=kind, traces=rows, interval=interval, data=data)

@@ -163,7 +163,7 @@ def test_digits_does_nothing_outside_of_builds(from_wheel: Environment) -> None:
 def test_make_switches_isolation_off(tmp_path: Path) -> None:
     for target in ("demo", "test"):
         stamp = f"{tmp_path}/.installed-{target}"
-        command = ["make", "--dry-run", f"VENV={tmp_path}", stamp]
+        command = ["make", "--dry-run", "--no-print-directory", f"VENV={tmp_path}", stamp]
         recipe = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
         assert recipe[-2].endswith(f"config --quiet --site set {building.SETTING} {building.OFF}")
         assert any(line.startswith("PIP_NO_BUILD_ISOLATION=true") and "-e" in line for line in recipe)
