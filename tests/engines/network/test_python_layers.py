@@ -28,11 +28,10 @@ LAYERS = {"pytorch": TORCH, "tensorflow": KERAS}
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    before = set(sys.modules), list(sys.meta_path)
     yield
     use(None)
     assert not {MODULE, "my_layers", "other"} & set(sys.modules)
-    assert sys.meta_path == before[1]
+    assert not [finder for finder in sys.meta_path if type(finder).__module__ == use.__module__]
 
 
 def put(folder: Path, text: str, name: str = "my_layers.py") -> LayerFile:
