@@ -9,12 +9,11 @@ from typing import Any
 import click
 
 from digits.cli import print_json
-from digits.cli.follow import follow
 from digits.cli.form_options import absolute_paths, form_options
 from digits.cli.many import add_delete
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.records import explore, export
-from digits.cli.sources import create_from, form, preview, recognise
+from digits.cli.sources import create_from, follow_made, form, preview, recognise
 from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
 from digits.service.datasets.classification import ClassificationDatasetForm, create_classification_dataset
@@ -49,11 +48,7 @@ def create(folder: str | None, fields: dict[str, Any], owner: str, no_wait: bool
         values.setdefault("textfile_use_val", bool(values.get("textfile_local_val_images")))
     with open_service(jobs_dir) as service:
         job = create_classification_dataset(service, values, owner)
-        done = no_wait or follow(service, [job.id], quiet=as_json)
-        if as_json:
-            print_json(dataset_dict(service, service.store.get(job.id), verbose=True))
-        else:
-            click.echo(job.id)
+        done = follow_made(service, job, no_wait, as_json)
     sys.exit(0 if done else 1)
 
 

@@ -37,6 +37,17 @@ STARTING_SECONDS = 60.0  # of a plugin host that is just being started
 ANY_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
+def follow_made(service: Service, job: Job, no_wait: bool, as_json: bool) -> bool:
+    """Wait for a data set that was just created, unless it is not to be waited for, and print it: its id, or all of it as JSON.
+    Gives whether all is well."""
+    done = no_wait or follow(service, [job.id], quiet=as_json)
+    if as_json:
+        print_json(dataset_dict(service, service.store.get(job.id), verbose=True))
+    else:
+        click.echo(job.id)
+    return done
+
+
 @click.command("recognise")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @jobs_dir_option
@@ -97,11 +108,7 @@ def create_from(source: str, owner: str, no_wait: bool, jobs_dir: str | None, as
         with answering(service):
             chosen = source_of(service, source)
             job = create_dataset(service, chosen, form_values(service, chosen, given_fields(fields)), owner)
-        done = no_wait or follow(service, [job.id], quiet=as_json)
-        if as_json:
-            print_json(dataset_dict(service, service.store.get(job.id), verbose=True))
-        else:
-            click.echo(job.id)
+        done = follow_made(service, job, no_wait, as_json)
     sys.exit(0 if done else 1)
 
 
