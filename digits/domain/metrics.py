@@ -108,6 +108,11 @@ DECIDING = {
 COUNTS = {"count": "Pictures", "predicted": "Predicted", "correct": "Right"}  # numbers of a class that are no metrics
 START_WAS_BEST = "The start was best: the weights that the training began with were better than any after them."
 OTHERWISE = ("accuracy", LOSS)  # decide where a task has no metric of its own, or it was not measured
+NOTHING = "(nothing)"  # what decides where nothing can: no output is called so
+NOTHING_DECIDES = (
+    "No snapshot is the best: the network has several losses, and their sum ranks nothing. The last one is kept, with those of "
+    "the interval; a metric of the network text that METRICS declares would decide."
+)
 
 
 def facts(name: str, kind: str = "", declared: Declared | None = None) -> MetricFacts:
@@ -149,11 +154,25 @@ def deciding_metric(
 ) -> str:
     """The validation output that decides which snapshot is best: the wished one, else the task's own, else the accuracy, else
     the loss; of those that were measured and whose direction is known. Empty where there is none."""
+    return _first_known((wished, DECIDING.get(task, ""), *OTHERWISE), names, declared, kinds)
+
+
+def deciding_beside_losses(
+    task: str, names: Iterable[str], wished: str, declared: Declared, kinds: Mapping[str, str], *, labelled: bool
+) -> str:
+    """As `deciding_metric` where several losses work against each other, whose sum ranks nothing: the wished output, else the
+    first that the network text declares, else the task's own where there are labels to compare with; else `NOTHING`."""
+    own = DECIDING.get(task, "") if labelled else ""
+    return _first_known((wished, *declared, own), names, declared, kinds) or NOTHING
+
+
+def _first_known(
+    wanted: Iterable[str], names: Iterable[str], declared: Declared | None, kinds: Mapping[str, str] | None
+) -> str:
+    """The first that was measured and whose direction is known; empty where there is none."""
     measured = set(names)
-    for name in (wished, DECIDING.get(task, ""), *OTHERWISE):
-        if name in measured and can_decide(name, (kinds or {}).get(name, ""), declared):
-            return name
-    return ""
+    found = (name for name in wanted if name in measured and can_decide(name, (kinds or {}).get(name, ""), declared))
+    return next(found, "")
 
 
 def beats(value: float | None, best: float | None, lower: bool) -> bool:

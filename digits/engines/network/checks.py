@@ -11,6 +11,7 @@ import numpy as np
 
 from digits.domain.inference import main_output
 from digits.engines.base import NetworkContext
+from digits.engines.network.several_losses import takes_network
 from digits.errors import NetworkError
 from digits.tasks import Labels, Task, get, of
 
@@ -103,10 +104,10 @@ def noise(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def check_callables(names: dict[str, Any]) -> None:
-    """NetworkError for a `loss` or `metrics` that is no function of outputs and targets."""
+    """NetworkError for a `loss` or `metrics` that is no function of outputs and targets; `loss` may take the network too."""
     for name in ("loss", "metrics"):
         value = names.get(name)
-        if value is not None and not _takes_two(value):
+        if value is not None and not _takes_two(value) and not (name == "loss" and takes_network(value)):
             found = f"{name}{inspect.signature(value)}" if inspect.isfunction(value) else f"{name} is {value!r:.80}"
             raise NetworkError(
                 f"{found} was found, expected a function {name}(outputs, targets).",

@@ -10,7 +10,8 @@ from digits.tasks.base import NONE_IGNORED as NONE_IGNORED
 FOCAL_GAMMA = 2.0  # of the focal losses
 SMALLEST = 2.0**-126  # probability of which a logarithm is taken: the smallest float32 with all its digits
 
-LOSS_ADVICE = "Return a scalar tensor, a pair (sum, weight), or a dictionary of them."  # what loss(outputs, targets) may give
+# what loss(outputs, targets) may give
+LOSS_ADVICE = "Return a scalar tensor, a pair (sum, weight), a dictionary of them, or a list of losses with their vars."
 
 LOSSES = {
     "cross_entropy": "Cross-entropy of class scores",

@@ -146,7 +146,10 @@ def _what(seen: Divergence) -> str:
         return f"with the weights after it all {counted(seen.of_outputs, 'output')} of the validation and the loss are no numbers"
     if seen.of_validation:
         return "with the weights after it the loss of the validation and that of the training are no numbers"
-    return "the weights after it hold NaN or infinity" if seen.of_weights else f"its loss is {_word(seen.loss)}"
+    if seen.of_weights:
+        return "the weights after it hold NaN or infinity"
+    which = f"its loss{'es' if len(seen.which) > 1 else ''} {' and '.join(seen.which)}" if seen.which else "its loss"
+    return f"{which} {'are' if len(seen.which) > 1 else 'is'} {_word(seen.loss)}"
 
 
 def _word(loss: float | None) -> str:

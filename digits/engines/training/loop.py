@@ -14,8 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.events import BaselineEvent, MetricEvent, ProgressEvent, WarningEvent
-from digits.domain.metrics import EPOCH_MEAN, deciding_metric, is_sound, nonfinite_text
+from digits.domain.events import BaselineEvent, LogEvent, MetricEvent, ProgressEvent, WarningEvent
+from digits.domain.metrics import (
+    EPOCH_MEAN,
+    NOTHING,
+    NOTHING_DECIDES,
+    deciding_beside_losses,
+    deciding_metric,
+    is_sound,
+    nonfinite_text,
+)
 from digits.engines.base import TrainingRun
 from digits.engines.network.own_metrics import no_direction
 from digits.engines.training import baseline, checkpoint
@@ -23,7 +31,7 @@ from digits.engines.training.batches import Batch, BatchSource, epoch_order, sha
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.divergence import explain
 from digits.engines.training.learning_rate import rate_at
-from digits.engines.training.setup import task_of
+from digits.engines.training.setup import labels_of, task_of
 from digits.engines.training.snapshots import SnapshotManager
 from digits.engines.training.step import HITS, Scores, TrainingStep, kinds_of
 from digits.engines.training.tensorboard import Summaries
@@ -198,17 +206,26 @@ class TrainingLoop:
 
     def _deciding(self, scores: Scores) -> Scores:
         """The scores with the one that decides. NetworkError at the start where it was wished and cannot."""
-        wished, declared = self.run_.spec.best_metric, scores.declared
-        decides = deciding_metric(task_of(self.run_).name, scores.values, wished, declared, scores.kinds)
+        wished = self.run_.spec.best_metric
+        decides = self._decides(scores, wished)
         if wished and decides != wished and scores.values:
             if self.step == 0 and wished in scores.values:
                 raise no_direction(wished)
             if wished != self.missing:
                 self.missing = wished
-                message = f"{wished} was to decide which snapshot is best, but cannot; {decides or 'nothing'} decides."
+                deciding = decides if decides not in ("", NOTHING) else "nothing"
+                message = f"{wished} was to decide which snapshot is best, but cannot; {deciding} decides."
                 advice = f"These are measured: {', '.join(name for name in scores.values if '/' not in name)}."
                 self.run_.emit(WarningEvent(code="best-metric", message=message, advice=advice))
+        if decides == NOTHING and self.step == 0:
+            self.run_.emit(LogEvent(message=NOTHING_DECIDES))
         return replace(scores, decides=decides)
+
+    def _decides(self, scores: Scores, wished: str) -> str:
+        task, measured = task_of(self.run_), (scores.values, wished, scores.declared, scores.kinds)
+        if scores.several:
+            return deciding_beside_losses(task.name, *measured, labelled=task.has_labels(labels_of(self.run_)))
+        return deciding_metric(task.name, *measured)
 
     def _warn_of_outputs(self, scores: Scores) -> None:
         """Say once that some outputs or the loss are no numbers; the metrics of each validation count them."""

@@ -24,7 +24,8 @@ class Divergence:
     after one before it. `of_outputs`: so many outputs of a validation after it, all of them, were none; `of_validation`: or its
     loss alone. `finite_weights` says whether the weights were numbers when the loss was none, or, `afterwards`, whether they are
     now; `scaled` that gradients are scaled for half precision, `own_loss` that the loss is the network text's. `origin` is where
-    a loss that is none comes from, `spoilt` what weights that are none hold; None where that is not known.
+    a loss that is none comes from, `spoilt` what weights that are none hold; None where that is not known. `which` are the names
+    of the losses that are none, where there are several.
     """
 
     ago: int = 0
@@ -40,14 +41,17 @@ class Divergence:
     own_loss: bool = False
     origin: Origin | None = None
     spoilt: Spoilt | None = None
+    which: tuple[str, ...] = ()
 
 
 class LossWatch:
     """The losses of the batches since the last time that all was well. `value` makes a number of one, None where nothing counts
-    in it."""
+    in it; `which` names those parts of one that are none."""
 
-    def __init__(self, value: Callable[[Any], float | None]) -> None:
-        self.value = value
+    def __init__(
+        self, value: Callable[[Any], float | None], which: Callable[[Any], tuple[str, ...]] = lambda loss: ()
+    ) -> None:
+        self.value, self.which = value, which
         self.losses: list[Any] = []
         self.before: list[Any] = []  # of each, whether the weights were numbers before it: true, false, or None: not known
         self.last: float | None = None  # the loss of the batch before them
@@ -82,7 +86,8 @@ class LossWatch:
             return replace(_at(numbers, first - 1, of_weights=True), late=weights[-1] is None)
         known = weights[first]
         now = finite_weights() if known is None else bool(known)
-        return replace(_at(numbers, first), finite_weights=now, afterwards=known is None)
+        which = self.which(self.losses[first - 1])
+        return replace(_at(numbers, first), finite_weights=now, afterwards=known is None, which=which)
 
 
 def _at(numbers: list[float | None], place: int, of_weights: bool = False) -> Divergence:

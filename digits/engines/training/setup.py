@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ BATCH_OF_ONE_ADVICE = (
     "Choose a batch size of at least 2 (pictures of several sizes need a crop size for that), or a network without batch "
     "normalisation."
 )
+SHOWN_NAMES = 3  # of variables, in a sentence
 COLOURS = 3  # channels of a picture that has hue and saturation
 
 
@@ -224,6 +225,14 @@ def report_no_weights(run: TrainingRun, advice: str = "Add a layer with weights 
     """Say that the network is what it is, so that its training is done at once."""
     message = "The network has no weights to train: it stays as it is, and the training is done at once."
     run.emit(WarningEvent(code="no-weights", message=message, advice=advice))
+
+
+def report_left_out(run: TrainingRun, names: Sequence[str]) -> None:
+    """Say which trainable variables no loss of several moves."""
+    if names:
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        message = f"No loss moves {', '.join(names[:SHOWN_NAMES])}{more}: they stay as they are."
+        run.emit(WarningEvent(code="left-out", message=message, advice="Name them in the vars of a loss, or freeze them."))
 
 
 def report_modes(run: TrainingRun, notes: Iterable[str]) -> None:

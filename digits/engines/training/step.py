@@ -36,18 +36,22 @@ class Scores:
     chosen: dict[str, Any] = field(default_factory=dict)
     outputs: int = 0
     nonfinite: int = 0  # of the outputs, how many held NaN or infinity
+    several: bool = False  # whether the network has several losses with variables of their own
 
 
-def scores_of(means: dict[str, float], metrics: Sequence[Metric], losses: Sequence[str], declared: Declared) -> Scores:
+def scores_of(
+    means: dict[str, float], metrics: Sequence[Metric], losses: Sequence[str], declared: Declared, several: bool = False
+) -> Scores:
     """`means` are those of the loss (its names are `losses`) and of the text's own metrics. A metric that could compare no
-    output with its label has no value."""
+    output with its label has no value. `several`: see `Scores`."""
     metrics = [metric for metric in metrics if not metric.is_empty]
     measured = {name: value for metric in metrics for name, value in metric.compute().items()}
     values, losses = means | measured, [name for name in losses if name not in measured]
     chosen = {name: value for metric in metrics for name, value in metric.chosen().items()}
     checked = next((metric for metric in metrics if isinstance(metric, Finite)), Finite())
     outputs, nonfinite = checked.outputs, checked.nonfinite
-    return Scores(values, kinds_of(values, losses, declared), declared, chosen=chosen, outputs=outputs, nonfinite=nonfinite)
+    kinds = kinds_of(values, losses, declared)
+    return Scores(values, kinds, declared, chosen=chosen, outputs=outputs, nonfinite=nonfinite, several=several)
 
 
 def kinds_of(values: Iterable[str], losses: Iterable[str], declared: Declared) -> dict[str, str]:

@@ -7,6 +7,7 @@ sums and weights to weights, so how samples were divided into batches changes no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -41,6 +42,12 @@ class LossValue:
 def value_of(loss: LossValue) -> float | None:
     """The value of a batch alone; None where nothing counts."""
     return float(loss) if any(float(part.weight) != 0 for part in loss.parts) else None
+
+
+def wrong_parts(loss: LossValue) -> tuple[str, ...]:
+    """Names of the parts of a batch's loss that are no numbers, where its parts have names."""
+    quotients = ((name, part) for name, part in zip(loss.names, loss.parts, strict=False) if float(part.weight) != 0)
+    return tuple(dict.fromkeys(name for name, part in quotients if not math.isfinite(float(part.sum) / float(part.weight))))
 
 
 def one_part(total: Any, weight: Any) -> LossValue:
