@@ -166,9 +166,7 @@ def deciding_beside_losses(
     return _first_known((wished, *declared, own), names, declared, kinds) or NOTHING
 
 
-def _first_known(
-    wanted: Iterable[str], names: Iterable[str], declared: Declared | None, kinds: Mapping[str, str] | None
-) -> str:
+def _first_known(wanted: Iterable[str], names: Iterable[str], declared: Declared | None, kinds: Mapping[str, str] | None) -> str:
     """The first that was measured and whose direction is known; empty where there is none."""
     measured = set(names)
     found = (name for name in wanted if name in measured and can_decide(name, (kinds or {}).get(name, ""), declared))

@@ -124,7 +124,7 @@ def optimizers_of(
         for name in own:
             if name in owner:
                 message = f"{name} is among the variables of two losses, {owner[name]} and {entry.name}."
-                raise NetworkError(message, advice="Let each variable be moved by one loss; add the losses up if both are to move it.")
+                raise NetworkError(message, advice="Let one loss move it; add losses up that are to move it both.")
             owner[name] = entry.name
         found.append(LossOptimizer(entry.name, tuple(own), entry.rate, entry.solver, entry.every))
     return tuple(found)
@@ -142,7 +142,7 @@ def _chosen(
     if parts is not None:
         return [names[id(part)] for part in parts if id(part) in names]  # the frozen ones stay as they are
     if not isinstance(said, Iterable) or hasattr(said, "shape"):
-        message = f"The loss {entry.name} names a {type(said).__name__} among its vars, which is no trainable variable of the network."
+        message = f"The loss {entry.name} names a {type(said).__name__} among its vars, which is none of the network's variables."
         raise NetworkError(message, advice="Name parts of the network, or give its own parameters.")
     found = [name for part in said for name in _chosen(entry, part, variables, names, inside, separator)]
     return list(dict.fromkeys(found))

@@ -33,6 +33,7 @@ from digits.engines.network.checks import (
     unknown_sizes,
 )
 from digits.engines.network.own_metrics import declared_in
+from digits.engines.network.several_losses import GradientHook, gradient_hook, with_network
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
 from digits.engines.pytorch.dynamo import import_torchvision
@@ -58,6 +59,7 @@ class TorchNetwork:
     sigmoid: bool = False  # in evaluation mode it seems to end in a sigmoid, where scores are wanted
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
+    gradient_hook: GradientHook | None = None  # what the text does with gradients before a step
 
 
 def build(text: str, context: NetworkContext) -> TorchNetwork:
@@ -80,12 +82,13 @@ def build(text: str, context: NetworkContext) -> TorchNetwork:
     module = module or _module(names, context)
     return TorchNetwork(
         module,
-        names.get("loss"),
+        with_network(names.get("loss"), module),
         names.get("metrics"),
         batch_size_of(names),
         note,
         declared=declared_in(names),
         pretrained=context.pretrained,
+        gradient_hook=gradient_hook(names),
     )
 
 

@@ -17,6 +17,8 @@ from digits.domain.inference import main_output
 from digits.engines.base import names_of
 from digits.engines.network.checks import named_values
 from digits.engines.network.losses import FOCAL_GAMMA, LOSS_ADVICE, NONE_IGNORED, SMALLEST, SameParts, check_loss
+from digits.engines.network.several_losses import gives_several, read_entries
+from digits.engines.pytorch.several_losses import joint_loss
 from digits.engines.training.totals import LossValue, Totals, one_part, total_of
 from digits.errors import NetworkError
 
@@ -62,9 +64,18 @@ def own_loss(own: Callable[..., Any] | None, outputs: Any, targets: Tensor, igno
     without a label, and so may its gradient: it is left out. (A GPU is waited for to know this, only where the weight of a
     text's loss is a tensor.)"""
     value, samples = outputs if own is None else own(outputs, targets), labelled(targets, ignored)
+    if gives_several(value):
+        return _several(value, outputs, samples)
     if isinstance(value, Mapping):
         value = {name: _without_nothing(part, outputs, samples) for name, part in value.items()}
     return weighted_values(_without_nothing(value, outputs, samples), samples)
+
+
+def _several(value: Any, outputs: Any, samples: Any) -> dict[str, LossValue]:
+    """The losses of a list by their names, and their sum."""
+    entries = read_entries(value)
+    values = {entry.name: _weighted(_without_nothing(entry.loss, outputs, samples), samples) for entry in entries}
+    return {"loss": joint_loss(entries, list(values.values())), **values}
 
 
 def _without_nothing(part: Any, outputs: Any, samples: Any) -> Any:

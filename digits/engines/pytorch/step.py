@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from digits.domain.inference import main_output
+from digits.domain.metrics import LOSS
 from digits.domain.training import SYNCHRONISED
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES
+from digits.engines.network.several_losses import GradientHook
 from digits.engines.pytorch.batch_norm import SharedBatchNorm
 from digits.engines.pytorch.build import TorchNetwork
 from digits.engines.pytorch.devices import OneDevice
@@ -32,6 +34,7 @@ from digits.engines.pytorch.modes import evaluating
 from digits.engines.pytorch.origin import origin_in, spoilt_in
 from digits.engines.pytorch.predictor import finish_outputs, judged, pictured
 from digits.engines.pytorch.random_state import kept_random_state, random_state, restore_random_state
+from digits.engines.pytorch.several_losses import JointLoss, SeveralLosses, change_gradients, moves_in, separate, settle
 from digits.engines.pytorch.traces import TorchRecorder
 from digits.engines.pytorch.weights import pack
 from digits.engines.pytorch.window import Window, detached
@@ -50,7 +53,7 @@ from digits.engines.training.preprocessing import (
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
-from digits.engines.training.totals import LossPart, LossValue, Totals, restored, value_of
+from digits.engines.training.totals import LossPart, LossValue, Totals, restored, value_of, wrong_parts
 from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
@@ -78,9 +81,10 @@ class TorchStep(TrainingStep):
         self.rank, self.world = place()
         self.module: nn.Module = network.module
         self.learns = any(parameter.requires_grad for parameter in self.module.parameters())
-        self.model, self.optimizer = (
-            (network.module, optimizer) if isinstance(fabric, OneDevice) else fabric.setup(network.module, optimizer)
-        )
+        self.model: Any = network.module
+        self.optimizer: Any = optimizer  # or, once it is known that the text has several losses, those
+        if not isinstance(fabric, OneDevice):
+            self.model, self.optimizer = fabric.setup(network.module, optimizer)
         self.loss, self.validation_loss = losses  # of outputs in training mode, and in evaluation mode
         self.inputs, self.augmenter, self.validation = inputs, augmenter, validation
         self.labels, self.task = labels_of(run), task_of(run)
@@ -89,14 +93,16 @@ class TorchStep(TrainingStep):
         self.scale = metric_scale(run)
         self.has_own_loss = not run.spec.loss and network.loss is not None
         self.loss_names: tuple[str, ...] = ()  # of what the loss gave in the last validation
+        self.several = False  # whether that was several losses
         self.on_gpu = fabric.device.type == "cuda"
         self.window = Window(self.on_gpu)
-        backward = Tensor.backward if isinstance(fabric, OneDevice) else fabric.backward
-        self.gradients = GroupGradients(list(self.module.parameters()), backward, fabric.device, self.world)
+        self.backward = Tensor.backward if isinstance(fabric, OneDevice) else fabric.backward
+        self.gradients: Any = GroupGradients(list(self.module.parameters()), self.backward, fabric.device, self.world)
+        self.settled = False  # whether it is known that the losses are those of a training that goes on
         self.synchronised = run.spec.batch_norm == SYNCHRONISED
         if self.world > 1:
             share_network(self.module)
-        self.watch = LossWatch(value_of)
+        self.watch = LossWatch(value_of, wrong_parts)
         self.watched = watched(self.module)
         self.origin: Origin | None = None  # of the first loss that was no number, or ...
         self.spoilt: Spoilt | None = None  # ... what was in the weights then
@@ -124,7 +130,9 @@ class TorchStep(TrainingStep):
         an `update` closes."""
         counts = records > 0
         noted = tuple(LossPart(*map(detached, part)) for part in loss.parts) if counts else ()
-        self.watch.add(LossValue(noted), None if self.on_gpu else lambda: self._look(given))
+        self.watch.add(LossValue(noted, loss.names), None if self.on_gpu else lambda: self._look(given))
+        if isinstance(loss, JointLoss) and not self.settled:
+            settle(self, loss)
         counted = self.gradients.close(loss, counts) if update else self.gradients.add(loss, counts)
         self._share_buffers(records)
         return counted
@@ -149,8 +157,14 @@ class TorchStep(TrainingStep):
             group["lr"] = rate
         with without_dynamo():
             if counts():
+                if self.network.gradient_hook is not None and not isinstance(self.optimizer, SeveralLosses):
+                    self._change_gradients(self.network.gradient_hook)
                 self.optimizer.step()
             self.optimizer.zero_grad()
+
+    def _change_gradients(self, hook: GradientHook) -> None:
+        optimizer = self.optimizer if isinstance(self.fabric, OneDevice) else self.optimizer.optimizer
+        change_gradients(hook, self.gradients.parameters, LOSS, optimizer, self.scaler)
 
     def _share_buffers(self, records: int) -> None:
         """The statistics of all ranks are equal after every batch: what is validated is what a snapshot holds."""
@@ -185,20 +199,21 @@ class TorchStep(TrainingStep):
 
     def divergence(self) -> Divergence:
         own = self.watch.found(lambda: all_finite(self.watched))
-        scaled = self._is_scaled()
-        own = replace(own, scaled=scaled, own_loss=self.has_own_loss, origin=self.origin, spoilt=self.spoilt)
+        own = replace(own, scaled=self.scaler is not None, own_loss=self.has_own_loss, origin=self.origin, spoilt=self.spoilt)
         return own if self.world == 1 else max(gather(own), key=lambda one: (one.ago, one.origin is not None))
 
-    def _is_scaled(self) -> bool:
-        return not isinstance(self.fabric, OneDevice) and getattr(self.fabric.strategy.precision, "scaler", None) is not None
+    @property
+    def scaler(self) -> Any:
+        """What scales gradients for half precision; None where nothing does."""
+        return None if isinstance(self.fabric, OneDevice) else getattr(self.fabric.strategy.precision, "scaler", None)
 
     def training_loss(self, batch: Batch) -> float:
-        state, module = random_state(self.on_gpu), copy.deepcopy(self.module)
+        state, module = self.remember(), copy.deepcopy(self.module)  # a text's loss may ask for the network itself
         try:
             with torch.no_grad(), self.fabric.autocast():
                 return value_of(self._plain_loss(module, batch)) or 0.0
         finally:
-            restore_random_state(state, self.on_gpu)
+            self.recall(state)
 
     def _plain_loss(self, module: nn.Module, batch: Batch) -> LossValue:
         x = self.inputs(batch.features)  # (N, C, H, W) float32
@@ -236,7 +251,7 @@ class TorchStep(TrainingStep):
         y = x if y is None else y
         outputs = self._forward(x)
         values = self.validation_loss(outputs, y)
-        self.loss_names = tuple(values)
+        self.loss_names, self.several = tuple(values), isinstance(values["loss"], JointLoss)
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, outputs, y, self.task.ignored_index(self.labels))
         self._update_metrics(metrics, main_output(names_of(outputs)), y, batch.features)
@@ -269,7 +284,7 @@ class TorchStep(TrainingStep):
             for metric in metrics:
                 metric.totals = sum_numbers(metric.totals)
                 self._join(metric)
-        return scores_of(totals.means(), metrics, losses, self.network.declared)
+        return scores_of(totals.means(), metrics, losses, self.network.declared, self.several)
 
     def _over_ranks(self, own: Totals, names: tuple[str, ...]) -> tuple[Totals, tuple[str, ...]]:
         """The totals of all processes and the names that any of them has. Each brings what it has: one without a record, or
@@ -344,6 +359,8 @@ class TorchStep(TrainingStep):
     def load_state(self, path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.module.load_state_dict(state["module"])
+        if moves := moves_in(state["optimizer"]):
+            separate(self, moves)
         with without_dynamo():
             self.optimizer.load_state_dict(state["optimizer"])
         if not isinstance(self.fabric, OneDevice):

@@ -48,9 +48,7 @@ class LossWatch:
     """The losses of the batches since the last time that all was well. `value` makes a number of one, None where nothing counts
     in it; `which` names those parts of one that are none."""
 
-    def __init__(
-        self, value: Callable[[Any], float | None], which: Callable[[Any], tuple[str, ...]] = lambda loss: ()
-    ) -> None:
+    def __init__(self, value: Callable[[Any], float | None], which: Callable[[Any], tuple[str, ...]] = lambda loss: ()) -> None:
         self.value, self.which = value, which
         self.losses: list[Any] = []
         self.before: list[Any] = []  # of each, whether the weights were numbers before it: true, false, or None: not known

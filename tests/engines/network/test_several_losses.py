@@ -39,8 +39,8 @@ def moved(*said: Any) -> list[tuple[str, ...]]:
 
 
 def test_a_list_of_dictionaries_is_several_losses_and_a_pair_is_none() -> None:
-    assert gives_several([]) and gives_several([{"loss": 1.0}]) and gives_several(({"loss": 1.0},))
-    assert not gives_several((1.0, 2.0)) and not gives_several({"loss": 1.0}) and not gives_several(1.0)
+    assert [gives_several(value) for value in ([], [{"loss": 1.0}], ({"loss": 1.0},))] == [True] * 3
+    assert [gives_several(value) for value in ((1.0, 2.0), {"loss": 1.0}, 1.0, ())] == [False] * 4
 
 
 def test_entries_have_names_and_settings() -> None:
@@ -132,9 +132,11 @@ def test_a_loss_may_ask_for_the_network() -> None:
     def loss(outputs: Any, targets: Any, network: Any) -> Any:
         return outputs, targets, network
 
-    assert takes_network(loss) and not takes_network(lambda outputs, targets, weight=1: None)
+    assert takes_network(loss)
+    assert not takes_network(lambda outputs, targets, weight=1: None)
     bound = with_network(loss, "net")
-    assert bound is not None and bound(1, 2) == (1, 2, "net")
+    assert bound is not None
+    assert bound(1, 2) == (1, 2, "net")
 
 
 def test_a_hook_changes_gradients() -> None:
@@ -162,10 +164,13 @@ def test_a_hook_changes_gradients() -> None:
     ],
 )
 def test_a_wrong_hook_is_named(function: Any, words: str) -> None:
-    with pytest.raises(NetworkError, match=words):
+    def change() -> None:
         hook = gradient_hook({"update_gradients": function})
         assert hook is not None
         hook([(np.ones(3), SimpleNamespace())], "loss")
+
+    with pytest.raises(NetworkError, match=words):
+        change()
 
 
 def test_only_what_ranks_decides_beside_losses() -> None:
