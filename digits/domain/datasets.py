@@ -16,6 +16,8 @@ MAX_LEFT_OUT = 0.5  # share of the entries, where nobody says another
 MUCH = 0.1  # a data set that lacks a larger share of its records is not simply done
 COCO_IDS_FILE = "coco_ids.json"  # in the folder of a data set made from COCO's boxes: its `images` and `categories`
 PNG_OR_NONE = "png_or_none"  # an encoding of features: PNG, and none of values that it cannot hold
+PAIR = "pair"  # in what a data set says of itself: its records are two pictures, one after the other in their channels
+PROPOSED_NETWORK = "network"  # ... and the standard network that is made for it
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
 
 

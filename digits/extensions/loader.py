@@ -51,6 +51,7 @@ BUILTINS = {
         "image-object-detection": "digits.extensions.data.image_object_detection:DataIngestion",
         "image-multi-label": "digits.extensions.data.image_multi_label:DataIngestion",
         "image-regression": "digits.extensions.data.image_regression:DataIngestion",
+        "image-pairs": "digits.extensions.data.image_pairs:DataIngestion",
         "image-dicom": "digits.extensions.data.dicom:DataIngestion",
     },
     "view": {

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from digits.domain.datasets import PAIR
 
 if TYPE_CHECKING:
     import numpy as np  # the web process reads this file for every page
@@ -64,6 +67,14 @@ def to_uint8(feature: np.ndarray) -> np.ndarray:
         parts = [shown] if channels <= 3 else [channel[None] for channel in shown]
         shown = np.concatenate([_stretch(part) for part in parts])
     return np.ascontiguousarray(shown[0] if shown.shape[0] == 1 else shown.transpose(1, 2, 0))
+
+
+def shown_pair(feature: np.ndarray, described: Mapping[str, Any]) -> np.ndarray:
+    """A record (C, H, W) for the eye: of a data set that says of itself (`DatasetInfo.extra`) that a record is a pair of pictures
+    both side by side, (C/2, H, 2W)."""
+    import numpy as np
+
+    return np.concatenate(np.split(feature, 2), axis=2) if described.get(PAIR) and len(feature) % 2 == 0 else feature
 
 
 def _stretch(part: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from digits.domain.inference import main_output
 from digits.engines.base import ArrayReport, Candidates, LayerReport, Suppression
 from digits.errors import BadRequest, DataError, DigitsError
 from digits.images import tiles
+from digits.images.addresses import shown_pair
 from digits.images.arrays import groups_of_shape
 from digits.images.place import Origin
 from digits.images.prepare_for_model import PreparedPicture, Preparer, check_feature, origin_of_output
@@ -81,7 +82,8 @@ def predict(model: LoadedModel, request: Message) -> Message:
     ready = time.perf_counter()
     outputs, candidates = _forward(model, prepared, bool(header.get("candidates")), bool(header.get("as_given")))
     seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
-    arrays = _arrays(prepared, outputs, image=bool(header.get("image")), inputs=bool(header.get("input")))
+    described = model.meta.get("image") or {}
+    arrays = _arrays(prepared, outputs, described, image=bool(header.get("image")), inputs=bool(header.get("input")))
     results: list[dict[str, Any]] = [
         {"error": str(p.error)} if p.error else {"outputs": list(outputs[i]), "note": p.note} for i, p in enumerate(prepared)
     ]
@@ -184,7 +186,12 @@ def _refused(model: LoadedModel, shape: tuple[int, ...], error: Exception) -> Da
 
 
 def _arrays(
-    prepared: list[Prepared], outputs: dict[int, dict[str, np.ndarray]], *, image: bool, inputs: bool
+    prepared: list[Prepared],
+    outputs: dict[int, dict[str, np.ndarray]],
+    described: Mapping[str, Any],
+    *,
+    image: bool,
+    inputs: bool,
 ) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for number, named in outputs.items():
@@ -193,7 +200,7 @@ def _arrays(
         if feature is not None and inputs:
             arrays[f"{number}/input"] = feature
         if feature is not None and image:
-            arrays[f"{number}/image"] = _bytes(tiles.picture_png(feature))
+            arrays[f"{number}/image"] = _bytes(tiles.picture_png(shown_pair(feature, described)))
     return arrays
 
 

@@ -20,6 +20,7 @@ from digits.domain.training import LR_POLICIES
 from digits.errors import NotFound
 from digits.extensions import loader
 from digits.frameworks import frameworks
+from digits.networks.catalog import standard_networks
 from digits.plugin_host.binding import describe, request_with
 from digits.service.datasets.classification import ClassificationDatasetForm
 from digits.service.datasets.databases import PrebuiltForm
@@ -139,7 +140,17 @@ def as_text(value: Any) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-# -- solvers, policies, variables ---------------------------------------------------------------------------------------
+# -- networks, solvers, policies, variables -------------------------------------------------------------------
+
+
+def test_standard_networks() -> None:
+    """Those that work are there for both frameworks; those that are gone have another in their place, or a text."""
+    for row in rows_of("Standard networks"):
+        names = [row.name] if row.verdict == WORKS else re.findall(r"`(\w+)`", row.note)
+        for framework in ("pytorch", "tensorflow"):
+            offered = {network.name for network in standard_networks(framework)}
+            assert set(names) <= offered, row
+            assert row.verdict == WORKS or row.name not in offered
 
 
 def test_solvers() -> None:
@@ -281,7 +292,16 @@ def test_live_events(world: World) -> None:
 
 def test_what_the_notes_name_exists() -> None:
     """Commands of ours that notes name, and sections that nothing tries."""
-    tried = {"Routes", "Arguments", "Solvers", "Learning-rate policies", "JSON keys", "Environment variables", "Commands"}
+    tried = {
+        "Routes",
+        "Arguments",
+        "Standard networks",
+        "Solvers",
+        "Learning-rate policies",
+        "JSON keys",
+        "Environment variables",
+        "Commands",
+    }
     tried |= {"Options of the tools", "Live events", "Plugins", *FORMS, *OF_PLUGINS}
     assert {row.section for row in TABLE} == tried
     for words in re.findall(r"`digits ([a-z_ -]+)", " ".join(row.note for row in TABLE)):

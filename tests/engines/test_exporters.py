@@ -21,7 +21,6 @@ from digits.testing.exporters import ExporterContract
 
 CLASSES = ("a", "b", "c")
 SIZES = {"alexnet": 67, "googlenet": 64, "vgg16": 32, "segmenter": 64, "detector": 64}
-CHANNELS = {"siamese": 2}
 LIBRARY = ("torchvision/squeezenet1_1", "timm/mobilenetv3_small_050", "smp/fpn/mobilenet_v2")
 
 
@@ -29,10 +28,10 @@ def predictor_of(name: str, **changes: object) -> TorchPredictor:
     """A predictor of a network of the catalogue with random weights (and running statistics that are not those of the start)."""
     card = catalog.network_info(name)
     task = card.tasks[0]
-    side, channels = SIZES.get(name, 32), CHANNELS.get(name, card.channels if "/" not in name else 3)
+    side, channels = SIZES.get(name, 32), card.channels if "/" not in name else 3
     shape = (channels, side, side)
     label_shape, kind, classes = {
-        "classification": ((), "index", CLASSES),
+        "classification": ((), "index", CLASSES[:2] if name == "siamese" else CLASSES),
         "segmentation": ((1, side, side), "map", CLASSES),
         "detection": (None, "boxes", CLASSES),
         "regression": ((2,), "vector", ()),

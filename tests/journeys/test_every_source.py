@@ -71,6 +71,10 @@ def masks(root: Path) -> dict[str, Any]:
     return {"feature_folder": pictures(root / "in"), "label_folder": folder, "class_labels_file": root / "names.txt"}
 
 
+def compared(root: Path) -> dict[str, Any]:
+    return {"image_folder": class_folder(root / "classes"), "resize_width": 28, "resize_height": 28}
+
+
 def boxes(root: Path) -> dict[str, Any]:
     return {
         "train_image_folder": objects.pictures(root / "images"),
@@ -159,6 +163,7 @@ SOURCES: dict[str, tuple[str, Callable[..., dict[str, Any]], str, str]] = {
     "pairs": (own("image-processing"), pairs, "processing", "autoencoder"),
     "itself": (own("image-processing"), itself, "processing", "autoencoder"),
     "masks": (own("image-segmentation"), masks, "segmentation", "unet"),
+    "same-or-different": (own("image-pairs"), compared, "classification", "siamese"),
     "boxes": (own("image-object-detection"), boxes, "detection", "detector"),
     "numbers": (own("image-regression"), numbers, "regression", "regressor"),
     "dicom": (own("image-dicom"), series, "classification", "small_cnn"),
@@ -207,7 +212,7 @@ def test_from_the_form_to_a_trained_model(name: str, client: Client, request: py
     answer = client.json(f"/models/{made['id']}/answer.json", record="val:0")
     kind = tasks.of(info["task"], tasks.Labels.of_snapshot(json.loads((client.server.jobs_dir / made["id"] / META).read_text())))
     assert (answer["kind"], len(answer["samples"])) == (kind.output_kind, 1)
-    assert bool(answer["predictions"]) == (network in ("small_cnn", "lenet"))
+    assert bool(answer["predictions"]) == (network in ("small_cnn", "lenet", "siamese"))
     results = client.page(f"{GENERIC}/infer_one", job_id=made["id"], record="val:0")
     evaluation = client.page(f"/models/{made['id']}/evaluate", wait="1")
     for page in (client.page(f"/models/{made['id']}"), results, evaluation):

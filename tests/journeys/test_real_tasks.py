@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 TRAINING = {"method": "standard", "framework": "pytorch", "train_epochs": 1, "batch_size": 4, "use_mean": "pixel"}
 SOLVER = {"solver_type": "ADAMW", "learning_rate": 0.002, "lr_policy": "cosine", "lr_warmup": 10}
 SMALL_BOXES = {"resize_image_width": 96, "resize_image_height": 64, "val_min_box_size": 0}
-METRICS = {"segmenter": "mean_iou", "detector": "map50", "denoiser": "psnr", "regressor": "mae"}
+METRICS = {"segmenter": "mean_iou", "detector": "map50", "denoiser": "psnr", "regressor": "mae", "siamese": "accuracy"}
 
 pytestmark = pytest.mark.slow
 
@@ -90,12 +90,20 @@ def angles(shared_data: Path, root: Path) -> tuple[str, dict[str, Any]]:
     }
 
 
+def pairs(shared_data: Path, root: Path) -> tuple[str, dict[str, Any]]:
+    for number, (picture, digit) in enumerate(zip(*mnist(shared_data / "mnist", 60), strict=True)):
+        (root / "by_class" / str(digit)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(root / "by_class" / str(digit) / f"{number}.png")
+    return "image-pairs", {"image_folder": root / "by_class", "folder_pct_val": 25}
+
+
 RECIPES = {
     "streets": (streets, "segmenter"),
     "kitti": (kitti, "detector"),
     "cells": (cells, "detector"),
     "noise": (noise, "denoiser"),
     "angles": (angles, "regressor"),
+    "pairs": (pairs, "siamese"),
 }
 
 
@@ -125,6 +133,20 @@ def test_a_model_stands_beside_the_trivial_answer(client: Client, models: dict[s
 def test_classes_of_kitti_are_mapped(client: Client, models: dict[str, str]) -> None:
     curves = client.json(f"/models/{models['kitti']}/curves.json")
     assert {"ap50/car", "ap50/pedestrian", "ap50/cyclist"} <= set(curves["curves"]["val"]["values"])
+
+
+def test_two_digits_are_compared(client: Client, models: dict[str, str], root: Path) -> None:
+    first, second = (sorted((root / "by_class" / digit).iterdir())[0] for digit in "07")
+    form = client.page(f"/models/{models['pairs']}")
+    assert 'name="first_picture"' in form
+    for other in (first, second):
+        asked = {"job_id": models["pairs"], "first_picture": first, "second_picture": other}
+        (outputs,) = client.json(f"{GENERIC}/infer_extension.json", **asked)["outputs"].values()
+        places = np.array([np.ravel(outputs[name]) for name in ("first", "second")])
+        distance = float(np.ravel(outputs["distance"])[0])
+        assert distance == pytest.approx(float(np.linalg.norm(places[0] - places[1])), abs=2e-3)
+        assert (int(np.argmax(outputs["output"])) == 1) == (distance < 0.5)
+        assert distance < 0.01 or other == second
 
 
 @pytest.mark.parametrize(("name", "picture"), [("streets", "camvid/images"), ("kitti", "kitti/image_2"), ("cells", "bccd/val")])

@@ -20,7 +20,7 @@ def context(card: NetworkInfo, side: int, classes: int = 4) -> NetworkContext:
     shape = (card.channels, side, side)
     task = card.tasks[0]
     label_shape, kind = LABELS.get(task, (shape, "map"))
-    return NetworkContext(task, shape, classes, label_shape, label_kind=kind)
+    return NetworkContext(task, shape, 2 if card.name == "siamese" else classes, label_shape, label_kind=kind)
 
 
 @pytest.mark.parametrize("card", [c for c in catalog.standard_networks("pytorch") if c.name not in LARGE], ids=lambda c: c.name)

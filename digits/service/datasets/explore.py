@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.datasets import DatasetInfo, SplitInfo
 from digits.errors import BadRequest, NotFound
-from digits.images.addresses import encode_picture
+from digits.images.addresses import encode_picture, shown_pair
 from digits.service import Service
 from digits.service.datasets.contents import SPLITS, require_done
 from digits.storage.events import read_lines
@@ -76,11 +76,11 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
 
 def picture(service: Service, job: Job, split: str, index: int, thumb: bool) -> tuple[bytes, str]:
     """One record's picture and its content type. Raises NotFound when there is no such record."""
-    _, found = _split(service, job, split)
+    info, found = _split(service, job, split)
     reader = split_reader(service.folder(job.id), found.name)
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
-    return encode_picture(reader.feature(index), THUMB_SIDE if thumb else 0)
+    return encode_picture(shown_pair(reader.feature(index), info.extra), THUMB_SIDE if thumb else 0)
 
 
 def split_reader(folder: JobFolder, name: str) -> RecordReader:

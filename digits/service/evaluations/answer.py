@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.inference import main_output
 from digits.domain.training import TaskOptions
-from digits.images.addresses import picture_address
+from digits.images.addresses import picture_address, shown_pair
 from digits.service import Service
 from digits.service.evaluations import predict
 from digits.service.evaluations.in_picture import named_boxes, origin_json
@@ -56,7 +56,7 @@ def answer_one(
     like = feature if truth is None else np.asarray(truth)
     sample = {
         "key": name,
-        "input": picture_address(feature) if min(feature.shape[1:]) > 1 else "",
+        "input": picture_address(shown_pair(feature, found.meta.get("image") or {})) if min(feature.shape[1:]) > 1 else "",
         "size": list(feature.shape[:0:-1]),
         "truth": None if truth is None else task.describe_label(truth, of_model),
         **task.describe_output(task.shown(output, like.dtype), truth, of_model, options),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from digits import tasks
-from digits.domain.datasets import DatasetInfo
+from digits.domain.datasets import PROPOSED_NETWORK, DatasetInfo
 from digits.domain.jobs import Kind, Status
 from digits.errors import NotFound, StorageError
 from digits.frameworks import frameworks
@@ -87,9 +87,13 @@ def networks_task(task: str, info: DatasetInfo | None) -> str:
 
 
 def fitting(task: str, info: DatasetInfo | None, framework: str) -> catalog.NetworkInfo | None:
-    """The network to propose for records: the largest input that their pictures still fill, then the fewest weights."""
+    """The network to propose for records: the one that their source names, else the largest input that their pictures still
+    fill, then the fewest weights."""
     labels = tasks.Labels.of_dataset(info) if info else tasks.Labels()
     networks = [one for one in catalog.standard_networks(framework, task) if task in one.tasks]
+    named = info.extra.get(PROPOSED_NETWORK) if info else None
+    if own := [one for one in networks if one.name == named]:
+        return own[0]
     networks = [one for one in networks if not one.keeps_channels or _same_channels(labels)]
     if not networks or info is None or info.feature_shape is None:
         return networks[0] if networks else None

@@ -16,7 +16,7 @@ from digits.domain.datasets import VAL_DB
 from digits.domain.inference import main_output
 from digits.domain.training import TaskOptions
 from digits.errors import NotFound, StorageError
-from digits.images.addresses import picture_address
+from digits.images.addresses import picture_address, shown_pair
 from digits.images.palette import class_colours as palette_colours
 from digits.images.palette import object_colours
 from digits.service import Service
@@ -55,7 +55,7 @@ def sample_set(service: Service, job: Job) -> dict[str, Any]:
     for i, index in enumerate(arrays["indices"].tolist() if arrays else ()):
         feature = arrays[f"{i}/feature"]
         label = arrays.get(f"{i}/label", feature)
-        shown = picture_address(feature) if min(feature.shape[1:]) > 1 else ""
+        shown = picture_address(shown_pair(feature, meta.get("image") or {})) if min(feature.shape[1:]) > 1 else ""
         truth = task.describe_label(label, Labels.of_snapshot(meta))
         size = [int(feature.shape[2]), int(feature.shape[1])]
         found["samples"].append({"key": f"{VAL_DB[:3]}:{index}", "input": shown, "size": size, "truth": truth})
