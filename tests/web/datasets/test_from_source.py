@@ -268,7 +268,8 @@ class TestPages:
 
 
 @pytest.mark.parametrize(
-    "extension", ["image-segmentation", "image-object-detection", "image-processing", "image-multi-label", "image-regression"]
+    "extension",
+    ["image-segmentation", "image-object-detection", "image-processing", "image-pairs", "image-multi-label", "image-regression"],
 )
 def test_no_number_of_a_plugins_form_breaks_the_server(client: FlaskClient, extension: str) -> None:
     """The form's fields are WTForms' own; what they refuse comes back as a message at the field."""
