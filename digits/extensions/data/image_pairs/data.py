@@ -76,7 +76,7 @@ class DataIngestion(ImageSource):
     def collect(self, findings: Findings) -> Entries:
         self.userdata[CLASS_LABELS_ATTRIBUTE] = list(LABELS)
         pictures, classes = self._classified(self.options.image_folder, findings, TRAIN_DB)
-        self.userdata["conversion"] = self._conversion(pictures)
+        self.userdata["conversion"] = self._conversion(pictures.tolist())
         stages = self._stages(pictures, classes)
         entries = {stage: self._pairs(pictures[stages == i], classes[stages == i], stage) for i, stage in enumerate(STAGES)}
         for stage, field in OTHERS.items():
