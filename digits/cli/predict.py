@@ -153,6 +153,7 @@ def _as_json(model: Job, snapshot: Snapshot, tested: TestResults, meta: dict[str
         "skipped": tested.skipped,
         "nonfinite": tested.nonfinite,
     }
+    found |= {"notes": tested.notes} if tested.notes else {}
     lying = {sample.key: sample.in_picture for sample in tested.samples if sample.in_picture}
     if lying:
         found |= {"scale": {key: lies["scale"] for key, lies in lying.items()}, "in_picture": lying}
@@ -169,6 +170,8 @@ def _print(tested: TestResults, meta: dict[str, Any], top: int) -> None:
         click.echo(sample.key)
         for line in _lines(sample, task, labels, options, top):
             click.echo(f"  {line}")
+    for key, note in tested.notes.items():
+        click.echo(f"{key}: {note}", err=True)
     for row in tested.skipped:
         click.echo(f"{row['entry']}: {row['message']}", err=True)
     if tested.nonfinite:

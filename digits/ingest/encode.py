@@ -326,9 +326,16 @@ def encoded(source: DataIngestionInterface, entry: Any, plugin: str) -> list[Che
 
     Raises DataError where `encode_entry` fails and Misfit for what cannot be a record; `plugin` is its name in messages.
     """
+    return [pair for pair, _ in encoded_with_notes(source, entry, plugin)]
+
+
+def encoded_with_notes(source: DataIngestionInterface, entry: Any, plugin: str) -> list[tuple[CheckedPair, list[str]]]:
+    """The same, each with what the source notes on it."""
     found = samples_of(source, entry, plugin)
-    pairs = found if isinstance(found, list) else [found]
-    return [_checked(source, pair, plugin, named(entry)) for pair in pairs]
+    pairs, text = found if isinstance(found, list) else [found], named(entry)
+    return [
+        (_checked(source, pair, plugin, text), [reason for _, reason in _About.of(pair, plugin, text).notes]) for pair in pairs
+    ]
 
 
 def _checked(source: DataIngestionInterface, pair: Any, plugin: str, entry: str) -> CheckedPair:

@@ -23,7 +23,7 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import with_roots
-from digits.ingest.encode import encoded, entry_at, entry_text
+from digits.ingest.encode import encoded_with_notes, entry_at, entry_text
 from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
@@ -117,7 +117,8 @@ def inference_entries(
 ) -> Encoded:
     """The test entries that a plugin's inference form names, encoded, and compressed as the records of the data set are.
 
-    Returns what to say (`keys`, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one, `<i>/label`.
+    Returns what to say (`keys`, `notes` on each, `skipped`) and arrays `<i>/feature` (C, H, W) and, where there is one,
+    `<i>/label`.
     """
     extension = dataset.plugin(extension_id)
     with binding.request_with(app, values):
@@ -207,6 +208,7 @@ def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _encode_all(plugin: str, instance: DataIngestionInterface, encoding: tuple[str, int]) -> Encoded:
     keys: list[str] = []
+    notes: list[str] = []
     skipped: list[dict[str, str]] = []
     complained: list[str] = []
     arrays: dict[str, Any] = {}
@@ -218,12 +220,12 @@ def _encode_all(plugin: str, instance: DataIngestionInterface, encoding: tuple[s
     for place in range(len(entries)):
         entry = entry_at(entries, place, title)
         try:
-            found = encoded(instance, entry, title)
+            found = encoded_with_notes(instance, entry, title)
         except DigitsError as error:  # an entry that cannot be encoded is listed, the others go on
             complained += filter(None, [error.complaint or _words_of_source(error)])
             skipped.append({"entry": entry_text(entry), "message": str(error), "trace": loader.explain(error)})
             continue
-        for number, (feature, label) in enumerate(found):
+        for number, ((feature, label), remarks) in enumerate(found):
             size += feature.nbytes
             if size > MAX_ENCODED_BYTES:
                 limit = f"{MAX_ENCODED_BYTES >> 20} MiB"
@@ -232,12 +234,13 @@ def _encode_all(plugin: str, instance: DataIngestionInterface, encoding: tuple[s
             if label is not None:
                 box_arrays.put(arrays, f"{len(keys)}/label", label)
             keys.append(names.of(entry, place, number if len(found) > 1 else None))
+            notes.append(" ".join(remarks))
     if not keys and (complained or not skipped):
         raise FormErrors({WHOLE_FORM: complained[:1] or [f"The plugin {plugin} gave nothing to test. Fill in its form."]})
     if not keys:
         advice = f"The first of them: {skipped[0]['message']}"
         raise PluginError(f"The plugin {plugin} gave nothing to test ({len(skipped)} entries failed).", advice=advice)
-    return {"keys": keys, "skipped": skipped}, arrays
+    return {"keys": keys, "notes": notes, "skipped": skipped}, arrays
 
 
 def _words_of_source(error: DigitsError) -> str:

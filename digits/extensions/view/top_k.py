@@ -73,7 +73,8 @@ def true_classes(truth: Any, names: list[str], several: bool) -> list[int]:
         return []
     if several:
         return [int(i) for i in np.flatnonzero(np.ravel(truth)[: len(names)] > 0)]
-    return [int(truth)] if 0 <= int(truth) < len(names) else []
+    number = int(np.ravel(truth)[0])
+    return [number] if 0 <= number < len(names) else []
 
 
 def probabilities(output: NDArray[Any]) -> NDArray[np.float64]:

@@ -184,12 +184,14 @@ def _tested(dataset: Job) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class EncodedEntries:
-    """What a plugin gives to test a model with: keys, features (C, H, W), labels (or None), and what could not be encoded."""
+    """What a plugin gives to test a model with: keys, features (C, H, W), labels (or None), what could not be encoded, and what
+    the plugin notes on each that could (mostly empty)."""
 
     keys: list[str]
     features: list[Any]
     labels: list[Any]
     skipped: list[dict[str, str]]
+    notes: list[str]
 
 
 def inference_entries(
@@ -211,7 +213,7 @@ def inference_entries(
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
     labels = [box_arrays.take(answer.arrays, f"{i}/label") for i in range(len(keys))]
-    return EncodedEntries(keys, features, labels, list(answer.header["skipped"]))
+    return EncodedEntries(keys, features, labels, list(answer.header["skipped"]), list(answer.header["notes"]))
 
 
 def form_fields(service: Service, extension_id: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:

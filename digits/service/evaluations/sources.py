@@ -42,6 +42,11 @@ class TestResults:
     layers: list[LayerView] = field(default_factory=list)  # of a single picture, on request
 
     @property
+    def notes(self) -> dict[str, str]:
+        """What is to be said of samples, by key; those of which nothing is are not there."""
+        return {sample.key: sample.note for sample in self.samples if sample.note}
+
+    @property
     def nonfinite(self) -> int:
         """In how many samples the model's answer holds NaN or infinity."""
         from digits.metrics.base import is_finite
@@ -127,7 +132,8 @@ def run_extension(
     """Run what a plugin encodes for its inference form, by default the one that made the data set. Entries need not look like the
     training's where the network takes them. Raises FormErrors."""
     entries = inference_entries(service, dataset, values, scratch, extension_id)
-    named = (_Named(key, f"{number:09d}") for number, key in enumerate(entries.keys))
+    noted = zip(entries.keys, entries.notes, strict=True)
+    named = (_Named(key, f"{number:09d}", note) for number, (key, note) in enumerate(noted))
     given = zip(named, entries.features, entries.labels, strict=True)
     tested = _run_features(service, model, given, snapshot, scratch, for_view, as_given=True)
     if not tested.samples:
@@ -138,10 +144,11 @@ def run_extension(
 
 @dataclass(frozen=True)
 class _Named:
-    """What is tested, in words and as views know it."""
+    """What is tested, in words and as views know it, and what its source notes on it."""
 
     key: str
     id: int | str
+    note: str = ""
 
 
 def _run_features(
@@ -216,7 +223,8 @@ def _collect(
             truth = truths[number] if truths else None
             found = describe(one) if describe is not None else None
             origin = None if one.origin is None else origin_json(one.origin, one.pixels_of)
-            beside = (truth, one.candidates, one.thresholds, found, named.id, origin, one.note)
+            note = " ".join(filter(None, (named.note, one.note)))
+            beside = (truth, one.candidates, one.thresholds, found, named.id, origin, note)
             samples.append(ViewSample(named.key, one.input, one.outputs, *beside))
     return TestResults(samples, skipped)
 

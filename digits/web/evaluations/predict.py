@@ -221,7 +221,7 @@ def infer_db() -> Any:
         **COMMON,
         "data_extension_id": "The data plugin whose inference form is sent; absent or `all-default`: that of the data set.",
     },
-    answer="`outputs`: key → name → list; `skipped`.",
+    answer="`outputs`: key → name → list; `skipped`; `notes`: key → what its plugin notes on it, where it does.",
 )
 def infer_extension() -> Any:
     """Run what a plugin makes of its own inference form through a model."""
@@ -247,8 +247,7 @@ def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping
         }
         lying = {sample.key: sample.in_picture for sample in tested.samples if sample.in_picture}
         lies = {"scale": {key: found["scale"] for key, found in lying.items()}, "in_picture": lying} if lying else {}
-        notes = {sample.key: sample.note for sample in tested.samples if sample.note}
-        lies |= {"notes": notes} if notes else {}
+        lies |= {"notes": tested.notes} if tested.notes else {}
         return json_answer({"outputs": outputs, "skipped": tested.skipped, "nonfinite": tested.nonfinite, **lies})
     return _page(model, snapshot, tested, values)
 
@@ -270,6 +269,7 @@ def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[s
         snapshot=snapshot,
         results=results,
         skipped=tested.skipped,
+        notes=tested.notes,
         count=count,
         no_numbers=nonfinite_text(bad, count) if bad else "",
         layers=tested.layers,

@@ -6,7 +6,9 @@ where its grid is the slice's: turned, mirrored, cut or in another order of slic
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -107,17 +109,43 @@ def as_it_lies(slice_number: int) -> Placement:
 def assumed(affine: NDArray[np.float64], shape: tuple[int, ...], slice_number: int) -> Placement | None:
     """The placement, by an `affine` (4, 4), of a slice that does not say where it lies: taken as axial, columns to the left, rows
     to the back, slices to the head. None where the axes of the volume are none of these."""
-    axes = np.argmax(np.abs(affine[:3, :3]), axis=0).tolist()  # which coordinate each axis of the volume follows
-    if sorted(axes) != [0, 1, 2]:
+    axes = patient_axes(affine)
+    if axes is None:
         return None
     start, steps = [0, 0, 0], [[0, 0, 0] for _ in range(3)]
-    for voxel, coordinate in enumerate(axes):
-        step = 1 if affine[coordinate, voxel] > 0 else -1
+    for coordinate, (voxel, step) in enumerate(axes):
         steps[coordinate][voxel] = step
         first = slice_number if coordinate == 2 else 0
         start[voxel] = first if step > 0 else shape[voxel] - 1 - first
     right, down, _ = (_steps(np.array(step)) for step in steps)
     return Placement(_steps(np.array(start)), down, right)
+
+
+def patient_axes(affine: NDArray[np.float64]) -> list[tuple[int, int]] | None:
+    """For each coordinate, to the left, the back and the head, the axis of a volume that follows it, and 1 or -1 for its
+    direction; `affine` (4, 4) leads from voxels to coordinates. None where the axes are none of these."""
+    axes = np.argmax(np.abs(affine[:3, :3]), axis=0).tolist()  # which coordinate each axis of the volume follows
+    if sorted(axes) != [0, 1, 2]:
+        return None
+    return [(axes.index(coordinate), 1 if affine[coordinate, axes.index(coordinate)] > 0 else -1) for coordinate in range(3)]
+
+
+def axial(
+    shape: Sequence[int], affine: NDArray[np.float64]
+) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], NDArray[np.float64]] | None:
+    """What turns a volume (X, Y, Z) of a `shape` into slices (N, rows, columns) from the feet to the head, rows to the back,
+    columns to the left, without a copy; and the affine (4, 4) that leads from (column, row, slice) to coordinates. None where
+    the axes of the volume are none of the patient's."""
+    axes = patient_axes(affine)
+    if axes is None:
+        return None
+    voxels = np.zeros((4, 4))  # from (column, row, slice) to the voxels of the volume
+    voxels[3, 3] = 1
+    for coordinate, (voxel, step) in enumerate(axes):
+        voxels[voxel, coordinate], voxels[voxel, 3] = step, 0 if step > 0 else shape[voxel] - 1
+    order = [voxel for voxel, _ in reversed(axes)]
+    turned = tuple(slice(None, None, step) for _, step in reversed(axes))
+    return lambda volume: volume.transpose(order)[turned], affine @ voxels
 
 
 def _vector(values: NDArray[np.float64]) -> Vector:

@@ -135,14 +135,17 @@ def _of_volume(one: Slice, mask: Mask, placement: Placement) -> NDArray[np.int64
         volume = nifti.read_volume(mask.path)
     except DataError as error:
         raise DataError(f"{mask.name}: {error.message}", advice=error.advice) from error
-    values = placement.cut(volume, one.rows, one.columns)
+    return class_numbers(placement.cut(volume, one.rows, one.columns), mask.name)
+
+
+def class_numbers(values: NDArray[Any], name: str) -> NDArray[np.int64]:
+    """The values of a mask (any shape) as whole numbers from 0 to 65535. Raises DataError, with the name of its file, for
+    others."""
     if values.dtype.kind == "f" and not (np.isfinite(values) & (np.abs(values - np.rint(values)) < ROUNDING)).all():
-        raise DataError(f"{mask.name} holds numbers that are no whole class numbers.", advice="Save the mask as whole numbers.")
+        raise DataError(f"{name} holds numbers that are no whole class numbers.", advice="Save the mask as whole numbers.")
     low, high = values.min(), values.max()
     if low < 0 or high >= VALUES:
-        raise DataError(
-            f"{mask.name} holds values from {low:g} to {high:g}.", advice=f"A mask has values from 0 to {VALUES - 1}."
-        )
+        raise DataError(f"{name} holds values from {low:g} to {high:g}.", advice=f"A mask has values from 0 to {VALUES - 1}.")
     return np.rint(values).astype(np.int64)
 
 

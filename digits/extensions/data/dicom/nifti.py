@@ -28,6 +28,7 @@ LARGEST = 1 << 33  # bytes of values
 UNITS = {1: 1000.0, 3: 0.001}  # metres and micrometres in millimetres; everything else says millimetres
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 OPEN_VOLUMES = 2
+PACKED = b"\x1f\x8b"  # how gzip begins
 
 # Where fields lie: format and offset.
 FIELDS_1 = {
@@ -58,6 +59,11 @@ class Header:
         return np.array(self.affine).reshape(4, 4)
 
     @property
+    def length(self) -> int:
+        """Bytes from the start of the file to the end of the values."""
+        return self.start + math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
     def means_nothing(self) -> bool:
         """NiBabel's users write the identity, SimpleITK that of LPS."""
         return not self.affine or any(np.array_equal(self.matrix, one) for one in (np.eye(4), RAS_TO_LPS))
@@ -81,14 +87,37 @@ def read_volume(path: str) -> NDArray[Any]:
     return _volume(path, stat.st_mtime_ns, stat.st_size)
 
 
+def check_length(path: str, header: Header) -> None:
+    """Raises DataError where a file ends before its values do. A packed file says at its end how much was packed: it is unpacked
+    only where that is something else."""
+    try:
+        with open(path, "rb") as file:
+            is_packed = file.read(2) == PACKED
+            size = file.seek(0, os.SEEK_END)
+            if is_packed:
+                file.seek(max(size - 4, 0))
+                size = int.from_bytes(file.read(4), "little")
+    except OSError as error:
+        raise DataError(f"It cannot be read: {type(error).__name__}.", advice="Save it again.") from error
+    if is_packed and size != header.length % (1 << 32):
+        size = len(_bytes(path, header.length + 1))
+    elif is_packed:
+        size = header.length
+    _check_length(size, header)
+
+
+def _check_length(size: int, header: Header) -> None:
+    if size < header.length:
+        raise DataError(f"It ends after {size} of {header.length} bytes.", advice="Copy it again.")
+
+
 @functools.lru_cache(maxsize=OPEN_VOLUMES)
 def _volume(path: str, modified: int, size: int) -> NDArray[Any]:
     header = read_header(path)
     x, y, z, volumes = header.shape
     kind, count = np.dtype(header.dtype), x * y * z * volumes
-    data = _bytes(path, header.start + count * kind.itemsize)
-    if len(data) < header.start + count * kind.itemsize:
-        raise DataError(f"It ends after {len(data)} of {header.start + count * kind.itemsize} bytes.")
+    data = _bytes(path, header.length + 1)  # one more, so that what is packed is held against its checksum
+    _check_length(len(data), header)
     values = np.frombuffer(data, kind, count, header.start).reshape((x, y, z * volumes), order="F")
     if (header.slope, header.intercept) == (1.0, 0.0):
         return values
@@ -158,7 +187,7 @@ def _bytes(path: str, most: int) -> bytes:
     """The first bytes of a file, unpacked where its contents say so. Raises DataError."""
     try:
         with open(path, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
+            packed = file.read(2) == PACKED
             file.seek(0)
             if not packed:
                 return file.read(most)
