@@ -30,6 +30,7 @@ from digits.service.models.form import LR_PARAMETERS, ModelForm
 from tests.compatibility.routes import ROUTES, a_database, a_list, one_picture, own_form
 from tests.compatibility.table import DIFFERS, GONE, TABLE, WORKS, Row, read_table, rows_of
 from tests.compatibility.world import JSON, World, train_fields, world_in
+from tests.plugins.tree import plugins_of_the_tree
 
 FORMS: dict[str, type[FormModel]] = {
     "Fields of image classification data sets": ClassificationDatasetForm,
@@ -44,6 +45,13 @@ OF_PLUGINS = {"Fields of sources that come with digits": "data", "Options of vie
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world_in(tmp_path_factory.mktemp("world")) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The packages of `plugins/`, as they are in this tree."""
+    with plugins_of_the_tree(tmp_path_factory.mktemp("site")):
+        yield
 
 
 def test_every_row_says_what_became_of_its_name() -> None:
@@ -118,6 +126,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("section", OF_PLUGINS)
+@pytest.mark.usefixtures("bundled")
 def test_fields_of_plugins_forms(section: str) -> None:
     app = Flask("forms")
     app.config.update(WTF_CSRF_ENABLED=False, SECRET_KEY="x")
@@ -272,6 +281,7 @@ def test_options_of_the_tools() -> None:
         assert set(options.split(", ")) <= options_of(command), row.name
 
 
+@pytest.mark.usefixtures("bundled")
 def test_plugins() -> None:
     for row in rows_of("Plugins"):
         kind, _, extension = row.name.partition(" ")

@@ -26,9 +26,10 @@ from digits.storage.jobs.store import Job
 from digits.storage.records.open import open_records
 from digits.web.app import create_app
 from tests.builders import make_job
+from tests.examples import example
 from tests.plugin_host.hosts import make_dataset, plugin_form, running_host
 
-PACKAGES = ("faces", "slopes", "outlines", "acoustics")
+PACKAGES = ("faces", "slopes", "outlines", "acoustics", "stories", "tumours")
 LEGACY_PLUGINS = Path(__file__).parent / "legacy_plugins"
 
 
@@ -167,3 +168,46 @@ def test_recordings_become_spectrograms_split_by_the_seed_of_init(place: Place) 
     assert (info.task, info.class_labels, info.duplicates) == ("classification", ("high", "low"), 0)
     entries = from_source.inference_entries(place.service, job, {"recording": str(place.folder / "recordings/low/1.wav")})
     assert entries.features[0].dtype == np.float64
+
+
+def test_questions_become_words_of_the_dictionary_that_is_kept(place: Place) -> None:
+    example("stories").write(place.folder / "stories_of_tasks", 8)
+    values = {
+        "dataset_name": "questions",
+        "story_folder": str(place.folder / "stories_of_tasks"),
+        "task_id": "2",
+        "pct_val": "25",
+    }
+    job = make_dataset(place.service, "text-stories", values)
+    found = place.ingest(job)
+    assert {name: len(features) for name, features in found.items()} == {"train_db": 30, "val_db": 10}
+    info = place.service.folder(job.id).dataset_info()
+    channels, sentences, words = info.feature_shape or ()
+    assert (channels, info.task) == (2, "regression")  # a row of numbers
+    assert np.prod(info.splits["train_db"].meta.label_shape or ()) == words
+    typed = "Anna went to the hall.\nAnna took the violin.\nWhere is the violin?"
+    entries = from_source.inference_entries(place.service, job, {"snippet": typed})
+    story, question = np.asarray(entries.features[0])
+    assert (story[0] > 1).sum() == 5
+    assert list(story[1][:4]) == [*story[1][:3], 1]  # a word that the dictionary lacks
+    assert (question == question[0]).all()
+    assert sentences == len(question)
+    with pytest.raises(FormErrors, match="You must write a story and a question"):
+        from_source.inference_entries(place.service, job, {"snippet": ""})
+    form = plugin_form(place.service, "text-stories", {})
+    assert form.failure is None
+    assert 'name="story_folder"' in form.html
+
+
+def test_scans_give_several_slices_each(place: Place) -> None:
+    example("phantoms").write(place.folder / "brains", 4, 16)
+    values = {"dataset_name": "brains", "dataset_folder": str(place.folder / "brains"), "modality": "all", "pct_val": "25"}
+    job = make_dataset(place.service, "images-tumours", {**values, "filter_method": "all", "channel_conversion": "L"})
+    found = place.ingest(job)
+    assert {name: features.shape for name, features in found.items()} == {"train_db": (36, 4, 16, 16), "val_db": (12, 4, 16, 16)}
+    info = place.service.folder(job.id).dataset_info()
+    assert (info.task, info.class_labels[4]) == ("segmentation", "enhancing")
+    entries = from_source.inference_entries(place.service, job, {"validation_record": "0"})
+    np.testing.assert_array_equal(np.stack([np.asarray(feature) for feature in entries.features]), found["val_db"])
+    assert {np.asarray(label).shape for label in entries.labels} == {(1, 16, 16)}
+    assert entries.notes == [""] * 12
