@@ -53,9 +53,13 @@ def volume(folder: Path, kind: str) -> Path:
     return folder / "HGG" / "Brats_001_1" / f"Brats_001_1_{kind}.nii.gz"
 
 
+def load(path: Path) -> Any:
+    return nibabel.load(path)
+
+
 def read(path: Path) -> np.ndarray:
     """Slices (N, rows, columns) of a file of the phantoms: its axes lie as the patient's in LPS."""
-    return np.asarray(nibabel.load(path).dataobj).transpose(2, 1, 0)
+    return np.asarray(load(path).dataobj).transpose(2, 1, 0)
 
 
 class TestBrats(DataSourceContract):
@@ -151,7 +155,7 @@ def test_axes_turned_in_the_files_give_the_same_records(codes: str, tmp_path: Pa
     scans(tmp_path / "turned", 1)
     for kind in ("t1", "seg") if codes != "SPR" else KINDS:
         path = volume(tmp_path / "turned", kind)
-        image = nibabel.load(path)
+        image = load(path)
         wanted = nibabel.orientations.axcodes2ornt(codes)
         turn = nibabel.orientations.ornt_transform(nibabel.orientations.io_orientation(image.affine), wanted)
         nibabel.save(image.as_reoriented(turn), path)
@@ -163,7 +167,7 @@ def test_axes_turned_in_the_files_give_the_same_records(codes: str, tmp_path: Pa
 
 
 def rewritten(path: Path, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> None:
-    image = nibabel.load(path)
+    image = load(path)
     values, affine = change(np.asarray(image.dataobj), np.array(image.affine))
     nibabel.save(nibabel.Nifti1Image(values, affine), path)
 
@@ -338,7 +342,7 @@ def test_scans_are_found_in_the_layouts_of_the_challenges(layout: str, tmp_path:
 
 def test_volumes_of_four_dimensions_hold_the_modalities(tmp_path: Path) -> None:
     scans(tmp_path / "plain", 1)
-    images = [nibabel.load(volume(tmp_path / "plain", kind)) for kind in KINDS]
+    images = [load(volume(tmp_path / "plain", kind)) for kind in KINDS]
     for folder, data in (
         ("imagesTr", np.stack([np.asarray(image.dataobj) for image in images[:4]], axis=3)),
         ("labelsTr", np.asarray(images[4].dataobj)),
