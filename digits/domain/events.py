@@ -199,7 +199,14 @@ class ErrorEvent(Event):
 def to_line(event: Event) -> str:
     """One JSON object without a line break."""
     value = {"type": event.type, **{name: v for name, v in vars(event).items() if v or name not in LEFT_OUT}}
-    return json.dumps(finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        return _dumps(value)
+    except ValueError:  # a number is none; most lines hold none such, and are not looked through
+        return _dumps(finite(value))
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def from_line(line: str | bytes) -> Event | None:

@@ -65,6 +65,11 @@ class GroupGradients:
         self.weights, self.means, self.is_open = [], [], False
         return moves
 
+    def clear(self) -> None:
+        """After a step: what `Optimizer.zero_grad` does, without what that costs around it."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
     def _parts(self, loss: LossValue, counts: bool) -> list[LossPart]:
         """The parts with their weights as numbers wherever that costs no waiting."""
         weights = [part.weight if counts else 0.0 for part in loss.parts]

@@ -162,7 +162,7 @@ class SeveralLosses:
             self.scaler.update()
         self.steps += 1
 
-    def zero_grad(self) -> None:
+    def clear(self) -> None:
         for group in self.groups:
             group.optimizer.zero_grad()
 

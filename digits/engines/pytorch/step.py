@@ -37,7 +37,7 @@ from digits.engines.pytorch.random_state import kept_random_state, random_state,
 from digits.engines.pytorch.several_losses import JointLoss, SeveralLosses, change_gradients, moves_in, separate, settle
 from digits.engines.pytorch.traces import TorchRecorder
 from digits.engines.pytorch.weights import pack
-from digits.engines.pytorch.window import Window, detached
+from digits.engines.pytorch.window import Window, detached, number_of
 from digits.engines.training.batches import Batch, BatchSource
 from digits.engines.training.calendar import Calendar
 from digits.engines.training.loop import evaluation_parts
@@ -129,7 +129,8 @@ class TorchStep(TrainingStep):
         """Of so many records that count, and what the network was given for them. Gives whether anything counts in the group that
         an `update` closes."""
         counts = records > 0
-        noted = tuple(LossPart(*map(detached, part)) for part in loss.parts) if counts else ()
+        note = detached if self.on_gpu else number_of
+        noted = tuple(LossPart(*map(note, part)) for part in loss.parts) if counts else ()
         self.watch.add(LossValue(noted, loss.names), None if self.on_gpu else lambda: self._look(given))
         if isinstance(loss, JointLoss) and not self.settled:
             settle(self, loss)
@@ -160,7 +161,7 @@ class TorchStep(TrainingStep):
                 if self.network.gradient_hook is not None and not isinstance(self.optimizer, SeveralLosses):
                     self._change_gradients(self.network.gradient_hook)
                 self.optimizer.step()
-            self.optimizer.zero_grad()
+        self.gradients.clear()
 
     def _change_gradients(self, hook: GradientHook) -> None:
         optimizer = self.optimizer if isinstance(self.fabric, OneDevice) else self.optimizer.optimizer

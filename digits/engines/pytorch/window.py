@@ -15,7 +15,6 @@ from torch import Tensor
 
 from digits.engines.training.step import HITS
 from digits.engines.training.totals import LossValue, Totals, one_part
-from digits.metrics.accuracy import rank
 
 WAITING_BYTES = 1 << 18  # of outputs that wait to be counted, on a CPU
 
@@ -26,7 +25,7 @@ class Window:
     def __init__(self, on_gpu: bool, kept: Totals | None = None) -> None:
         self.on_gpu = on_gpu
         self.entries: dict[str, list[list[Any]]] = {}  # [sum, weight] of each part of a value, by name
-        self.waiting: list[tuple[np.ndarray, np.ndarray]] = []  # scores (N, K) and labels (N,) whose hits are not counted
+        self.waiting: list[tuple[Tensor, Tensor]] = []  # scores (N, K) and labels (N,) whose hits are not counted
         self.waiting_bytes = 0
         for name, total in (kept.sums if kept else {}).items():
             pairs = zip(np.atleast_1d(total), np.atleast_1d(kept.weights[name] if kept else 0), strict=True)
@@ -38,26 +37,23 @@ class Window:
         kept += [[0.0, 0.0] for _ in range(len(value.parts) - len(kept))]
         for entry, part in zip(kept, value.parts, strict=False):
             for i, number in enumerate(part):
-                found = detached(number)
-                entry[i] += found.double() if self.on_gpu and isinstance(found, Tensor) else float(found)
+                entry[i] += number.detach().double() if self.on_gpu and isinstance(number, Tensor) else number_of(number)
 
     def add_hits(self, scores: Tensor, labels: Tensor) -> None:
-        """Of a batch: scores (N, K) and classes int64 (N,). A hit has its one highest score at its class (see `rank`)."""
-        if self.on_gpu:  # all others are below it, which NaN never is
-            own = scores.gather(1, labels[:, None])  # (N, 1)
-            hits = (((scores < own).sum(1) == scores.shape[1] - 1) & (own[:, 0] < torch.inf)).sum()
-            self.add(HITS, one_part(hits, len(labels)))
+        """Of a batch: scores (N, K) and classes int64 (N,). A hit is one of rank 0 (see `metrics.accuracy.rank`)."""
+        if self.on_gpu:
+            self.add(HITS, one_part(_hits(scores, labels), len(labels)))
             return
-        self.waiting.append((scores.float().numpy(), labels.numpy().copy()))  # labels may lie in memory that a reader fills again
+        self.waiting.append((scores.float(), labels.clone()))  # labels may lie in memory that a reader fills again
         self.waiting_bytes += scores.untyped_storage().nbytes()
         if self.waiting_bytes >= WAITING_BYTES:
             self._count()
 
     def _count(self) -> None:
         if self.waiting:
-            scores, labels = (np.concatenate(arrays) for arrays in zip(*self.waiting, strict=True))
+            scores, labels = map(torch.cat, zip(*self.waiting, strict=True))
             self.waiting, self.waiting_bytes = [], 0
-            self.add(HITS, one_part(np.count_nonzero(rank(scores, labels) == 0), len(labels)))
+            self.add(HITS, one_part(_hits(scores, labels), len(labels)))
 
     @property
     def totals(self) -> Totals:
@@ -81,5 +77,15 @@ class Window:
         return found
 
 
+def _hits(scores: Tensor, labels: Tensor) -> Tensor:
+    """Of how many scores (N, K) all others are below that of the class; NaN is below nothing, and nothing below it. int64 ()."""
+    own = scores.gather(1, labels[:, None])  # (N, 1)
+    return (((scores < own).sum(1) == scores.shape[1] - 1) & (own[:, 0] < torch.inf)).sum()
+
+
 def detached(number: Any) -> Any:
     return number.detach() if isinstance(number, Tensor) else number
+
+
+def number_of(number: Any) -> float:
+    return number.item() if isinstance(number, Tensor) else float(number)

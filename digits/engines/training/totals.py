@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, NamedTuple
-
-import numpy as np
 
 Sums = Mapping[str, Any]  # a number, or one for each part
 
@@ -36,12 +35,16 @@ class LossValue:
 
     def __float__(self) -> float:
         """The value of this batch alone; NaN where nothing counts."""
+        if len(self.parts) == 1:  # most losses; this is done at every step
+            total, weight = map(float, self.parts[0])
+            return total / weight if weight else float("nan")
         return mean_of([float(part.sum) for part in self.parts], [float(part.weight) for part in self.parts])
 
 
 def value_of(loss: LossValue) -> float | None:
     """The value of a batch alone; None where nothing counts."""
-    return float(loss) if any(float(part.weight) != 0 for part in loss.parts) else None
+    value = float(loss)
+    return value if value == value or any(float(part.weight) != 0 for part in loss.parts) else None
 
 
 def wrong_parts(loss: LossValue) -> tuple[str, ...]:
@@ -80,11 +83,11 @@ class Totals:
 
     def __init__(self, sums: Sums | None = None, weights: Sums | float = 0) -> None:
         """Of each name a number or one for each part; `weights` may be one number for all, e.g. the number of samples."""
-        self._parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # float64 (parts,) twice
+        self._parts: dict[str, tuple[list[float], list[float]]] = {}  # sums and weights, one for each part
         for name, value in (sums or {}).items():
-            total = np.atleast_1d(np.asarray(value, np.float64))
-            weight = weights[name] if isinstance(weights, Mapping) else weights
-            self._put(name, total, np.broadcast_to(np.asarray(weight, np.float64), total.shape))
+            total = _numbers(value)
+            weight = _numbers(weights[name] if isinstance(weights, Mapping) else weights)
+            self._put(name, total, weight if len(weight) == len(total) else weight * len(total))
 
     @property
     def sums(self) -> dict[str, Any]:
@@ -99,20 +102,20 @@ class Totals:
     @property
     def count(self) -> float:
         """The largest weight: of engines that weigh everything by samples, their number."""
-        return max((float(weight.max()) for _, weight in self._parts.values()), default=0.0)
+        return max((max(weight) for _, weight in self._parts.values()), default=0.0)
 
     def add(self, other: Totals) -> None:
         for name, (total, weight) in other._parts.items():
             self._put(name, total, weight)
 
-    def _put(self, name: str, total: np.ndarray, weight: np.ndarray) -> None:
-        total = np.where(weight == 0, 0.0, total)  # what weighs nothing may be no number
+    def _put(self, name: str, total: list[float], weight: list[float]) -> None:
+        total = [one if own else 0.0 for one, own in zip(total, weight, strict=True)]  # what weighs nothing may be no number
         before = self._parts.get(name)
         self._parts[name] = (total, weight) if before is None else (_sum(before[0], total), _sum(before[1], weight))
 
     def means(self) -> dict[str, float]:
         """The value of each name of which anything counts."""
-        return {name: mean_of(*parts) for name, parts in self._parts.items() if parts[1].any()}
+        return {name: mean_of(*parts) for name, parts in self._parts.items() if any(parts[1])}
 
 
 def restored(found: Mapping[str, Any]) -> Totals:
@@ -120,13 +123,16 @@ def restored(found: Mapping[str, Any]) -> Totals:
     return Totals(found["sums"], found.get("weights", found.get("count", 0)))
 
 
-def _sum(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The sum of (parts,) and (parts,); a part that one of them lacks is 0 there."""
-    if len(one) == len(other):
-        return one + other
-    length = max(len(one), len(other))
-    return np.pad(one, (0, length - len(one))) + np.pad(other, (0, length - len(other)))
+def _numbers(value: Any) -> list[float]:
+    """Of a number, or of a list or array (parts,) of numbers."""
+    found = value.tolist() if hasattr(value, "tolist") else value
+    return [float(one) for one in found] if isinstance(found, list | tuple) else [float(found)]
 
 
-def _plain(values: np.ndarray) -> Any:
-    return float(values[0]) if len(values) == 1 else values.tolist()
+def _sum(one: list[float], other: list[float]) -> list[float]:
+    """The sums of the parts of both; a part that one of them lacks is 0 there."""
+    return [a + b for a, b in zip_longest(one, other, fillvalue=0.0)]
+
+
+def _plain(values: list[float]) -> Any:
+    return values[0] if len(values) == 1 else list(values)
