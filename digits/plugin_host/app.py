@@ -131,10 +131,6 @@ def _inference_entries(app: Flask, jobs_dir: JobsDir, extension_id: str, message
     return data.inference_entries(app, extension_id, dataset, header["values"], roots, encoding)
 
 
-def _facts(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
-    return data.stored_facts(extension_id, _userdata(jobs_dir, message.header)), {}
-
-
 def _view_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
     return view.config_form(app, extension_id, header.get("values"), header.get("mode", "new"), header.get("nonce", "")), {}
@@ -159,7 +155,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "recognise": _recognise,
     "inference-form": _inference_form,
     "inference-entries": _inference_entries,
-    "facts": _facts,
     "view-form": _view_form,
     "view-render": _view_render,
 }

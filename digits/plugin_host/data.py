@@ -24,13 +24,12 @@ from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import with_roots
 from digits.ingest.encode import encoded_with_notes, entry_at, entry_text
-from digits.ingest.source import class_labels_of, entries_of, kept_colours, title_of
+from digits.ingest.source import entries_of, title_of
 from digits.plugin_host import binding
 from digits.plugin_host.rendering import render
 from digits.storage.folders import JobFolder
 from digits.storage.records import boxes as box_arrays
 from digits.storage.records.codec import as_stored
-from digits.utils.constants import COLOR_PALETTE_ATTRIBUTE
 
 MAX_ENCODED_BYTES = 1 << 30
 WHOLE_FORM = "form"  # the name of errors that belong to no field
@@ -63,7 +62,7 @@ def create(app: Flask, extension_id: str, values: Mapping[str, Any], file: Path,
     file.parent.mkdir(parents=True, exist_ok=True)
     userdata.write(instance, file)
     said = {"task": task_of(instance), "entry_point": extension.entry_point, "distribution": extension.distribution}
-    return {**said, "values": _json_values(checked), **_facts(instance)}
+    return {**said, "values": _json_values(checked)}
 
 
 @dataclass(frozen=True)
@@ -145,12 +144,6 @@ def complaints() -> Iterator[None]:
         raise FormErrors({WHOLE_FORM: [error.complaint]}) from error
 
 
-def stored_facts(extension_id: str, file: Path) -> dict[str, Any]:
-    """Class names and palette of a data set, and whether its plugin tests models itself."""
-    extension = loader.get("data", extension_id)
-    return _facts(userdata.thaw(extension.cls, file.read_bytes()))
-
-
 def task_of(instance: DataIngestionInterface) -> str:
     """The task a plugin says itself, else `generic` until the labels are seen."""
     said = getattr(instance, "get_task", lambda: None)()
@@ -191,15 +184,6 @@ def _html(extension: loader.Extension, answer: Any, nonce: str) -> str:
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise PluginError(f"The plugin {extension.id} gave {answer!r:.200} as its template.", advice="Return (text, dictionary).")
     return render(extension.id, answer[0], answer[1], nonce, kind="data")
-
-
-def _facts(instance: DataIngestionInterface) -> dict[str, Any]:
-    own = loader.tests_models(type(instance))
-    return {
-        "class_labels": list(class_labels_of(instance)),
-        "color_palette": kept_colours(instance).get(COLOR_PALETTE_ATTRIBUTE, []),
-        "has_inference_form": own,
-    }
 
 
 def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:

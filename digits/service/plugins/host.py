@@ -26,7 +26,7 @@ LIST_SECONDS = 5.0
 TABLE_SECONDS = 8.0
 TABLE_LIMIT = 600.0  # importing many plugins for the first time is no hang
 MENU_SECONDS = 0.5
-SHOWS_ONLY = frozenset({"dataset-form", "inference-form", "view-form", "facts"})
+SHOWS_ONLY = frozenset({"dataset-form", "inference-form", "view-form"})
 DEFAULT_VIEW = "all-raw-data"
 
 
