@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import wtforms
 from flask_wtf import FlaskForm
 from wtforms import ValidationError, validators
 
@@ -24,6 +25,7 @@ UNEQUAL_SIZES_TIP = (
     "Where no width and height are given. Automatic: pad, but keep where records need not be of the same shape; a training on "
     "pictures that keep their sizes needs a crop size."
 )
+WIDEST_CHOICE = 27  # characters, so many fit into a column of the form
 RESIZE_MODES = [(mode, RESIZE_MODE_TITLES[mode]) for mode in ("squash", "fill", "crop")]
 
 
@@ -109,6 +111,11 @@ class ImageForm(FlaskForm):
     def is_path(self, field: Any) -> bool:
         """Whether the field names a folder or file on the server."""
         return field.name in self.PATHS
+
+    def is_wide(self, field: Any) -> bool:
+        """Whether a column of the form is too narrow for the field: for a path, and for choices in whole sentences."""
+        choices = field.iter_choices() if isinstance(field, wtforms.SelectField) else ()
+        return self.is_path(field) or any(len(str(choice[1])) > WIDEST_CHOICE for choice in choices)
 
     def validate(self, extra_validators: Any = None) -> bool:
         fine = super().validate(extra_validators)
