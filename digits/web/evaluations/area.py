@@ -8,9 +8,11 @@ from typing import Any
 from flask import Blueprint
 
 from digits import tasks
+from digits.service import Service
 from digits.service.evaluations import create as evaluations
 from digits.service.evaluations.predict import classifies
 from digits.service.models.snapshots import list_snapshots
+from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import create, downloads, pages, predict
 from digits.web.http.request import get_service
@@ -38,7 +40,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
     task = tasks.recorded(model.task)
     return {
         "classifies": classifies(model),
-        "view": task.views[0],
+        "view": _first_view(service, model, task),
         "snapshots": list_snapshots(service, model, with_best=True),
         "splits": splits,
         "sample_split": split.removesuffix("_db"),
@@ -47,6 +49,13 @@ def inference_forms(model: Job) -> dict[str, Any]:
         "others": evaluations.comparable_datasets(service, model),
         "allow_urls": service.settings.allow_urls,
     }
+
+
+def _first_view(service: Service, model: Job, task: tasks.Task) -> str:
+    """The view that is chosen at first: one with the id of the data set's plugin, as such come in pairs, else the task's."""
+    dataset = service.store.find(model.dataset_id) if model.dataset_id else None
+    own = dataset.extension if dataset is not None else ""
+    return own if own in {view["id"] for view in plugins.views(service)} else task.views[0]
 
 
 def _base64(data: bytes) -> str:
