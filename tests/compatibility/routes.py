@@ -132,6 +132,9 @@ ROUTES: dict[str, Try] = {
     "GET /datasets/generic/explore": Try(
         fields=lambda world: {"job_id": world.ids["plugin_dataset"], "db": "train_db/features"}, words="Items per page"
     ),
+    "GET /datasets/generic/inference-form/<ext>/<id>": Try(
+        address="/datasets/generic/inference-form/image-gradients/{plugin_dataset}", words="gradient_x"
+    ),
     "GET /models/<id>": Try(words="classifier"),
     "GET /models/images/classification/new": Try(
         address="/models/images/classification/new?clone={model}", words="New Image Classification Model"
@@ -173,7 +176,9 @@ ROUTES: dict[str, Try] = {
     "GET /models/images/generic/infer_db": Try(fields=a_database),
     "POST /models/images/generic/infer_db": Try(400, of_model, words="db_path"),
     "GET /models/images/generic/infer_extension": Try(fields=own_form),
-    "POST /models/images/generic/infer_extension": Try(fields=own_form),
+    "POST /models/images/generic/infer_extension": Try(
+        fields=lambda world: {**own_form(world), "data_extension_id": "image-gradients"}
+    ),
     "POST /models/timeline_trace_data": Try(400, of_model, words="step"),
     "GET /models/images/classification/timeline_tracing": Try(fields=of_model),
     "GET /models/images/generic/timeline_tracing": Try(fields=of_model),
