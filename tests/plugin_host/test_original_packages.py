@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io.wavfile
+from PIL import Image
 
 from digits.config import Settings
 from digits.domain.jobs import Status
@@ -29,7 +30,7 @@ from tests.builders import make_job
 from tests.examples import example
 from tests.plugin_host.hosts import make_dataset, plugin_form, running_host
 
-PACKAGES = ("faces", "slopes", "outlines", "acoustics", "stories", "tumours")
+PACKAGES = ("faces", "slopes", "outlines", "acoustics", "stories", "tumours", "gan_data", "gan_view")
 LEGACY_PLUGINS = Path(__file__).parent / "legacy_plugins"
 
 
@@ -95,6 +96,58 @@ def test_a_generator_is_tested_with_numbers_and_shown_as_a_grid(place: Place) ->
     assert results.header["html"].count("<img") == 9  # each in its place, by the number that it has
     assert results.header["html"].index("<h3>Grid") >= 0
     assert ["heading" in words for words in warnings(place.service, "view", "image-faces")] == [True]
+
+
+def write_list(folder: Path, count: int) -> dict[str, str]:
+    """Pictures of 12 by 12 pixels and a list of attributes as CelebA has it, as fields of the form."""
+    (folder / "celeba").mkdir()
+    for i in range(count):
+        Image.fromarray(np.full((12, 12, 3), 20 * i, np.uint8)).save(folder / f"celeba/{i}.png")
+    rows = [f"{i}.png {' '.join(str(1 - 2 * (i >> bit & 1)) for bit in range(4))}" for i in range(count)]
+    (folder / "list_attr_celeba.txt").write_text("\n".join([str(count), "Bald Male Smiling Young", *rows]) + "\n")
+    return {"image_folder": str(folder / "celeba"), "file_list": str(folder / "list_attr_celeba.txt")}
+
+
+def test_the_pair_for_generators_works_from_the_list_of_attributes_to_the_grid(place: Place) -> None:
+    folders = write_list(place.folder, 6)
+    job = make_dataset(place.service, "image-gan", {"dataset_name": "celeba", **folders, "center_crop_size": "8", "resize": "4"})
+    entry_point = place.service.folder(job.id).spec()["entry_point"]
+    assert entry_point == "digitsDataPluginGan:DataIngestion"  # also where the bundled package of this id is installed
+    assert place.ingest(job)["train_db"].shape == (6, 3, 4, 4)
+    generic = make_dataset(place.service, "image-slopes", {"dataset_name": "slopes"})  # made by another plugin
+    asked = {"dataset_type": "mnist", "task_id": "class", "row_count": "10"}
+    entries = from_source.inference_entries(place.service, generic, asked, extension_id="image-gan")
+    assert {feature.shape for feature in entries.features} == {(1, 1, 110)}
+    np.testing.assert_array_equal([feature[0, 0, 100:].argmax() for feature in entries.features[:10]], range(10))
+    samples = [
+        ViewSample(key, feature, {"out": np.full((1, 28, 28), i, np.float32)}, id=f"{i:09d}")
+        for i, (key, feature) in enumerate(zip(entries.keys, entries.features, strict=True))
+    ]
+    options = {**asked, "gan_view_task_id": "grid"}  # all that the page sends
+    results = plugin_views.render(place.service, generic, samples, "image-gan", options, "")
+    assert [sample.get("error") for sample in results.samples] == [None] * 100
+    assert "$('#gan-cell-9-9').append" in results.samples[99]["html"]
+    assert results.header["html"].count('id="gan-cell-') == 100
+    assert "data:image/gif;base64," in results.header["html"]
+
+
+def test_the_tasks_of_the_pair_for_generators(place: Place) -> None:
+    values = {"dataset_name": "again", "image_folder": str(place.folder), "center_crop_size": "0", "resize": "0"}
+    job = make_dataset(place.service, "image-gan", values)
+    lines = "\n".join(" ".join(map(str, row)) for row in np.eye(2, 100))
+    film = {"task_id": "animation", "animation_z_vectors": lines, "animation_num_transitions": "3"}
+    for asked, shape in (
+        (film, (6, 1, 1, 100)),
+        ({"task_id": "genimg", "genimg_class_id": "3", "dataset_type": "mnist"}, (1, 1, 1, 110)),
+        ({"task_id": "style", "row_count": "2", "dataset_type": "mnist"}, (20, 1, 1, 110)),
+    ):
+        assert np.shape(from_source.inference_entries(place.service, job, asked).features) == shape
+    with pytest.raises(FormErrors):
+        from_source.inference_entries(place.service, job, {"task_id": "genimg", "genimg_class_id": "10"})
+    code = np.concatenate([np.zeros(100), np.eye(28).ravel()])
+    sample = ViewSample("a", np.zeros((1, 28, 28), np.uint8), {"out": code})
+    results = plugin_views.render(place.service, job, [sample], "image-gan", {"gan_view_task_id": "mnist_encoder"}, "")
+    assert results.samples[0]["html"].count("<img") == 2
 
 
 def test_what_it_says_of_the_form_is_an_error_of_the_form(place: Place) -> None:
