@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import tomllib
@@ -15,6 +16,7 @@ from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import ConfigError
 from digits.utils.values import boolean
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -33,6 +35,9 @@ class Settings:
     server_name: str = _help("Name shown in the page; the host name when empty.", "")
     auth: bool = _help("Require a log-in. Only loopback addresses may switch it off.", True)
     allowed_hosts: str = _help("Further host names under which the server may be addressed, separated by commas.", "")
+    trusted_proxies: str = _help(
+        "Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed, separated by commas.", ""
+    )
     debug: bool = _help("Show traces in error answers and reload templates.", False)
     data_dirs: str = _help(
         "Folders that path fields may reach, separated by the path separator. Empty: the home directory on loopback, else none.",
@@ -63,6 +68,11 @@ class Settings:
         if not texts and is_loopback(self.host):
             texts = ["~"]
         return tuple(Path(t).expanduser().resolve() for t in texts)
+
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """The networks of `trusted_proxies`. Raises ValueError for what is none."""
+        texts = [text.strip() for text in self.trusted_proxies.split(",")]
+        return tuple(ipaddress.ip_network(text) for text in texts if text)
 
     @property
     def jobs_path(self) -> Path:
@@ -152,6 +162,13 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(
             f"{sources['logfile_level']}: logfile_level is {settings.logfile_level!r}, expected one of {LOG_LEVELS}."
         )
+    try:
+        settings.proxy_networks()
+    except ValueError as error:
+        raise ConfigError(
+            f"{sources['trusted_proxies']}: trusted_proxies is {settings.trusted_proxies!r}: {error}.",
+            advice="Write addresses or networks separated by commas, e.g. 127.0.0.1, 10.0.0.0/8.",
+        ) from error
     prefix = settings.url_prefix
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ConfigError(f"{sources['url_prefix']}: url_prefix is {prefix!r}, expected something like /digits.")

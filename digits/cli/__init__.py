@@ -10,6 +10,7 @@ import click
 
 from digits import __version__
 from digits.errors import DigitsError, FormErrors
+from digits.utils.masking import masked
 from digits.utils.values import finite
 
 COMMANDS = {
@@ -22,7 +23,7 @@ COMMANDS = {
     "evaluation": ("digits.cli.evaluations", "evaluation", "List, show, download and delete evaluations."),
     "jobs": ("digits.cli.jobs", "jobs", "List, edit, tag, abort and resume jobs, rebuild the database from the job folders."),
     "plugins": ("digits.cli.plugins", "plugins", "List and install plugins, start a new one."),
-    "user": ("digits.cli.accounts", "user", "Add, list and remove accounts."),
+    "user": ("digits.cli.accounts", "user", "Add, list and remove accounts, end their sessions."),
     "token": ("digits.cli.accounts", "token", "Make, list and revoke bearer tokens for scripts."),
     "download-data": ("digits.cli.download", "download_data", "Write MNIST, CIFAR or Fashion-MNIST as folders of pictures."),
     "tools": (
@@ -73,10 +74,11 @@ def main(arguments: list[str] | None = None) -> None:
         group.main(args=arguments, prog_name="digits")
     except FormErrors as error:
         for name, messages in error.errors.items():
-            click.echo(f"{click.style('error', fg='red')}: --{name.replace('_', '-')}: {' '.join(messages)}", err=True)
+            text = masked(" ".join(messages))
+            click.echo(f"{click.style('error', fg='red')}: --{name.replace('_', '-')}: {text}", err=True)
         sys.exit(1)
     except DigitsError as error:
-        click.echo(f"{click.style('error', fg='red')}: {error}", err=True)
+        click.echo(f"{click.style('error', fg='red')}: {masked(str(error))}", err=True)
         sys.exit(1)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from typing import Any
 
 import click
 
 from digits.cli import print_json
 from digits.config import Settings, config_file, load
+from digits.utils.masking import masked
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def config(as_json: bool) -> None:
     """Print every setting with its value and source.
+
+    Passwords in addresses are shown as ***.
 
     A setting comes from the command line, else from its DIGITS_… variable, else from the TOML file, else from its default.
     """
@@ -23,7 +27,7 @@ def config(as_json: bool) -> None:
         {
             "name": f.name,
             "variable": f"DIGITS_{f.name.upper()}",
-            "value": getattr(loaded.settings, f.name),
+            "value": _shown(getattr(loaded.settings, f.name)),
             "source": loaded.sources[f.name],
             "help": f.metadata["help"],
         }
@@ -39,3 +43,7 @@ def config(as_json: bool) -> None:
     for row in rows:
         table.add_row(row["name"], str(row["value"]), row["source"], row["help"])
     Console().print(table)
+
+
+def _shown(value: Any) -> Any:
+    return masked(value, whole=True) if isinstance(value, str) else value

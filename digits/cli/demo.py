@@ -19,6 +19,7 @@ from digits.errors import DigitsError
 from digits.service import Service
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job, JobQuery
+from digits.utils.masking import masked
 
 NAME = "Handwritten digits (demo)"
 EPOCHS = 10
@@ -102,7 +103,7 @@ def _make(settings: Settings, address: str) -> None:
         model = _wait(service, make_jobs(service))
         _announce(settings, address, model)
     except DigitsError as error:
-        click.echo(f"{click.style('error', fg='red')}: {error}", err=True)
+        click.echo(f"{click.style('error', fg='red')}: {masked(str(error))}", err=True)
     finally:
         service.close()
 

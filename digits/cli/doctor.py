@@ -20,6 +20,7 @@ from digits.errors import DigitsError, PluginError
 from digits.frameworks import DEFAULT, frameworks
 from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir
+from digits.utils.masking import masked
 
 PACKAGES = (
     "torch",
@@ -83,7 +84,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         try:
             yield from check(settings)
         except (DigitsError, OSError, ImportError, RuntimeError) as error:
-            yield Finding(check.__name__.strip("_"), WRONG, f"{type(error).__name__}: {error}")
+            yield Finding(check.__name__.strip("_"), WRONG, masked(f"{type(error).__name__}: {error}"))
 
 
 def _versions(_settings: Settings) -> Iterator[Finding]:

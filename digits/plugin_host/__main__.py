@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from digits.plugin_host.app import answer, create_app
 from digits.plugin_host.guard import Watchdog
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
+from digits.utils.masking import log_to_stderr
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--socket", required=True, type=Path)
     parser.add_argument("--jobs-dir", required=True, type=Path)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
+    log_to_stderr("%(asctime)s [%(levelname)s] %(message)s")
     serve(options.socket, JobsDir(options.jobs_dir.absolute()))
     return 0
 

@@ -10,7 +10,6 @@ import argparse
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from digits.ipc.message_server import MessageServer
 from digits.predictor.model import LoadedModel
 from digits.predictor.requests import answer
 from digits.storage.folders import JobFolder, JobsDir
+from digits.utils.masking import log_to_stderr
 
 logger = logging.getLogger(__name__)
 EXIT_CANNOT_LOAD = 2
@@ -28,7 +28,7 @@ EXIT_CANNOT_LOAD = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Load the model the command line names and serve it."""
     options = _parse(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s", force=True)
+    log_to_stderr("%(asctime)s [%(levelname)s] %(message)s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

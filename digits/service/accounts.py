@@ -1,7 +1,7 @@
-"""Who may come in: accounts, bearer tokens, and the token of the printed address that opens the first session.
+"""Who may come in: accounts, and the token of the printed address that opens the first session.
 
-Holds: passwords are kept as Werkzeug's scrypt texts, bearer tokens as SHA-256 digests; nothing here ever returns a stored
-secret. As soon as there is one account, the first-session token opens nothing any more.
+Holds: passwords are kept as Werkzeug's scrypt texts; nothing here ever returns a stored secret. As soon as there is one account,
+the first-session token opens nothing any more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import re
 import secrets
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import delete, func, select
@@ -23,29 +22,23 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from digits.config import Settings, is_loopback
 from digits.errors import BadRequest, ConfigError, NotFound
-from digits.service import Service
+from digits.service import Service, sessions
 from digits.storage.files import atomic
-from digits.storage.jobs.tables import TokenRow, UserRow
+from digits.storage.jobs.tables import SessionRow, TokenRow, UserRow
 
 NAME_RULE = re.compile(r"[a-z][a-z0-9.\-_]*")  # R 8.4
 MAX_NAME = 80
 MIN_PASSWORD = 8
-TOKEN_PREFIX = "digits_"
 
 
-@dataclass(frozen=True)
-class Token:
-    """What is known of a bearer token; `id` is the start of its digest."""
-
-    id: str
-    label: str
-    user: str
-    created: float
+def is_name(name: str) -> bool:
+    """Whether a user may have that name."""
+    return bool(NAME_RULE.fullmatch(name)) and len(name) <= MAX_NAME
 
 
 def check_name(name: str) -> str:
     """`name`, when it is one a user may have. Raises BadRequest otherwise."""
-    if not NAME_RULE.fullmatch(name) or len(name) > MAX_NAME:
+    if not is_name(name):
         raise BadRequest(
             f"{name[:MAX_NAME]!r} cannot be a user name.",
             advice=f"Start with a lower-case letter; then lower-case letters, digits, '.', '-' and '_', at most {MAX_NAME}.",
@@ -67,13 +60,15 @@ def change_password(service: Service, name: str, password: str) -> None:
     hashed = _hash(password)
     with Session(service.store.engine) as session, session.begin():
         _user(session, name).password = hashed
+    sessions.end_all(service, name)
 
 
 def remove_user(service: Service, name: str) -> None:
-    """Remove an account with its tokens. Its jobs stay. Raises NotFound."""
+    """Remove an account with its tokens and sessions. Its jobs stay. Raises NotFound."""
     with Session(service.store.engine) as session, session.begin():
         session.delete(_user(session, name))
         session.execute(delete(TokenRow).where(TokenRow.user == name))
+        session.execute(delete(SessionRow).where(SessionRow.user == name))
 
 
 def list_users(service: Service) -> list[str]:
@@ -100,48 +95,6 @@ def fingerprint(service: Service, name: str) -> str:
     with Session(service.store.engine) as session:
         row = session.get(UserRow, name)
         return hashlib.sha256(row.password.encode()).hexdigest()[:16] if row else ""
-
-
-# -- bearer tokens ------------------------------------------------------------------------------------------------
-
-
-def add_token(service: Service, user: str, label: str) -> str:
-    """A new bearer token of `user`; the text is shown this once. Raises NotFound when there are accounts but not this one."""
-    check_name(user)
-    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    with Session(service.store.engine) as session, session.begin():
-        if session.scalar(select(func.count()).select_from(UserRow)):
-            _user(session, user)
-        session.add(TokenRow(digest=_digest(text), label=label[:MAX_NAME], user=user, created=time.time()))
-    return text
-
-
-def list_tokens(service: Service, user: str = "") -> list[Token]:
-    """All tokens, or those of one user, oldest first."""
-    statement = select(TokenRow).order_by(TokenRow.created)
-    if user:
-        statement = statement.where(TokenRow.user == user)
-    with Session(service.store.engine) as session:
-        return [Token(row.digest[:12], row.label, row.user, row.created) for row in session.scalars(statement)]
-
-
-def remove_token(service: Service, token_id: str, user: str = "") -> None:
-    """Revoke the token whose id (as `tokens` shows it) is given. Raises NotFound."""
-    with Session(service.store.engine) as session, session.begin():
-        statement = delete(TokenRow).where(TokenRow.digest.startswith(token_id, autoescape=True))
-        if user:
-            statement = statement.where(TokenRow.user == user)
-        if len(token_id) != 12 or not session.execute(statement).rowcount:  # type: ignore[attr-defined]
-            raise NotFound(f"There is no token {token_id}.", advice="`digits token list` shows the ids.")
-
-
-def token_user(service: Service, text: str) -> str:
-    """The user behind a bearer token, or behind the first-session token; empty when it opens nothing."""
-    with Session(service.store.engine) as session:
-        row = session.get(TokenRow, _digest(text))
-        if row is not None:
-            return row.user
-    return default_user() if opens_first_session(service, text) else ""
 
 
 # -- the first session --------------------------------------------------------------------------------------------
@@ -205,6 +158,15 @@ def address_refusal(settings: Settings, *, has_accounts: bool) -> ConfigError | 
     return None
 
 
+def check_known(service: Service, name: str) -> str:
+    """`name`, when it may have tokens: an account, or any name while there is none. Raises NotFound or BadRequest."""
+    check_name(name)
+    with Session(service.store.engine) as session:
+        if session.scalar(select(func.count()).select_from(UserRow)):
+            _user(session, name)
+    return name
+
+
 def _user(session: Session, name: str) -> UserRow:
     row = session.get(UserRow, name)
     if row is None:
@@ -222,10 +184,6 @@ def _hash(password: str) -> str:
 def _nobody() -> str:
     """What a password is compared with when there is no such account, so that both cases take the same time."""
     return _hash("nobody has this password")
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _first_token_file(service: Service) -> Path:

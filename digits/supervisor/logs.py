@@ -9,12 +9,13 @@ from pathlib import Path
 
 from digits.config import Settings
 from digits.storage.folders import JobsDir
+from digits.utils.masking import MaskedFormatter
 
 FILE_BYTES = 10 * 10**6
 FILE_COUNT = 10
 
 
-class JobFormatter(logging.Formatter):
+class JobFormatter(MaskedFormatter):
     """Puts the job's id where a record has one (`extra={"job_id": ...}`)."""
 
     def __init__(self) -> None:

@@ -16,12 +16,14 @@ from digits.service import Service
 from digits.web.http import errors as answers
 from digits.web.http import formatting, icons, security
 from digits.web.http.arguments import WholeNumber
+from digits.web.http.proxies import TrustedProxies
 from digits.web.http.request import JSON_ENDING, JSON_FOLDER, FiniteJson
 
 AREAS = (
     "jobs.home",
     "jobs.jobs",
     "http.login",
+    "http.sessions",
     "files",
     "jobs.streams",
     "system",
@@ -56,6 +58,8 @@ def create_app(service: Service) -> Flask:
     _register_areas(app)
     _add_json_folders(app)
     _add_globals(app, service)
+    if proxies := service.settings.proxy_networks():
+        app.wsgi_app = TrustedProxies(app.wsgi_app, proxies)  # type: ignore[method-assign]
     if service.settings.url_prefix:
         app.wsgi_app = UrlPrefix(app.wsgi_app, service.settings.url_prefix)  # type: ignore[method-assign]
     return app

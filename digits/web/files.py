@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, send_file
 
+from digits.domain.access import Scope
 from digits.domain.jobs import JOB_ID
 from digits.errors import BadRequest, NotFound
 from digits.service.files import browse as browsing
@@ -14,6 +15,7 @@ from digits.service.files.names import safe_name
 from digits.service.files.unpack import TAR, ZIP
 from digits.utils.confinement import PRIVATE
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, require_user, route, wants_json
 
 # What a browser may show in place; anything else is handed over as a download. Nothing of it may run scripts.
@@ -110,6 +112,7 @@ def begin() -> Any:
     arguments={"path": "With PUT: where in the upload the content goes."},
     answer="`files`: how many were taken.",
 )
+@needs(Scope.RUN, recorded=False)
 def send(token: str) -> Any:
     """Files of an upload: PUT with `path` and the raw content, or POST as multipart (the file names are the paths)."""
     require_user()

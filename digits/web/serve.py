@@ -7,7 +7,6 @@ requests that run get some seconds more; gunicorn's control socket is off.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import sys
 import threading
 import time
@@ -16,13 +15,25 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
 from digits import config
 from digits.config import Settings
+from digits.utils.masking import MaskedFormatter, log_to_stderr
 from digits.utils.processes import die_with_parent
 
 GRACE_SECONDS = 4  # the supervisor kills the web process after 5
 LOG_FORMAT = "%(asctime)s [web] [%(levelname)s] %(message)s"
+
+
+class MaskedLogger(Logger):
+    """Gunicorn's own lines, with passwords masked as in ours."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(MaskedFormatter(self.error_fmt, self.datefmt))
 
 
 class WebServer(BaseApplication):
@@ -60,8 +71,10 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "graceful_timeout": GRACE_SECONDS,
         "control_socket_disable": True,
         "limit_request_line": 8190,
+        "forwarded_allow_ips": "",  # which proxies are believed is decided in one place: `web.http.proxies`
         "proc_name": "digits-web",
         "loglevel": settings.logfile_level.lower(),
+        "logger_class": MaskedLogger,
         "post_fork": die_with_arbiter,
         "post_worker_init": end_streams_with,
     }
@@ -96,7 +109,7 @@ def web_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str,
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process."""
-    logging.basicConfig(format=LOG_FORMAT, level=settings.logfile_level.upper(), stream=sys.stderr)
+    log_to_stderr(LOG_FORMAT, level=settings.logfile_level.upper())
     Arbiter(WebServer(settings)).run()
 
 

@@ -18,7 +18,7 @@ from digits.domain.jobs import Status
 from digits.errors import DigitsError
 from digits.frameworks import frameworks
 from digits.ipc.supervisor_client import call
-from digits.service import Service, accounts, rows
+from digits.service import Service, rows, tokens
 from digits.web.http.request import current_user, describes, get_service, may_edit, route, wants_json
 
 ASK_SECONDS = 2.0
@@ -124,7 +124,7 @@ def info_dict(service: Service) -> dict[str, Any]:
         "max_upload_mb": service.settings.max_upload_mb,
         "auth": service.settings.auth,
         "user": user,
-        "tokens": [vars(token) for token in accounts.list_tokens(service, user)] if user and service.settings.auth else [],
+        "tokens": [vars(token) for token in tokens.list_tokens(service, user)] if user and service.settings.auth else [],
         "foreign_jobs": [path.name for path in service.jobs_dir.foreign()],
     }
 

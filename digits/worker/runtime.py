@@ -38,6 +38,7 @@ from digits.errors import DiskFull, JobStopped, ProcessLost
 from digits.storage.events import EventWriter
 from digits.storage.files import is_disk_full, retry_when_disk_full, write_json
 from digits.storage.folders import JobFolder, JobsDir
+from digits.utils.masking import log_to_stderr
 from digits.utils.processes import boot_identity, offer_to_oom_killer, start_time
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
@@ -175,7 +176,7 @@ def _take_lock(folder: JobFolder) -> IO[bytes] | None:
 
 def _configure_logging(job_id: str) -> None:
     line = f"%(asctime)s [{job_id}] [%(levelname)s] %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=line, datefmt="%Y-%m-%d %H:%M:%S", force=True)
+    log_to_stderr(line, "%Y-%m-%d %H:%M:%S")
 
 
 def _context(jobs_dir: JobsDir, folder: JobFolder, options: argparse.Namespace) -> WorkerContext:

@@ -21,7 +21,7 @@ import pytest
 from digits.domain.jobs import Status
 from digits.domain.training import TrainingSpec
 from digits.engines.training.tensorboard import Summaries
-from digits.service import Service, accounts
+from digits.service import Service, accounts, tokens
 from digits.service.tensorboard import is_installed
 from digits.storage.jobs.store import Job
 from digits.testing.runs import make_dataset, make_run, striped_pictures
@@ -89,7 +89,7 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     folder = tmp_path_factory.mktemp("boards")
     with start_server(folder, "-m", "digits", "serve", auth="true", url_prefix=PREFIX) as server:
         accounts.add_user(server.service, "ada", "correct horse battery")
-        yield Visitor(server, accounts.add_token(server.service, "ada", "tests"))
+        yield Visitor(server, tokens.add_token(server.service, "ada", "tests"))
 
 
 @pytest.fixture(scope="module")

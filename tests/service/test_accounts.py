@@ -1,4 +1,4 @@
-"""Accounts, tokens and the secret of a jobs directory."""
+"""Accounts and the secrets of a jobs directory."""
 
 from __future__ import annotations
 
@@ -42,30 +42,6 @@ def test_short_passwords_and_taken_names_are_refused(service: Service) -> None:
     accounts.add_user(service, "ada", PASSWORD)
     with pytest.raises(BadRequest, match="digits user passwd ada"):
         accounts.add_user(service, "ada", PASSWORD)
-
-
-def test_tokens_are_shown_once_and_go_with_their_account(service: Service) -> None:
-    accounts.add_user(service, "ada", PASSWORD)
-    token = accounts.add_token(service, "ada", "a script")
-    with pytest.raises(NotFound):
-        accounts.add_token(service, "nobody", "")
-    assert accounts.token_user(service, token) == "ada"
-    assert accounts.token_user(service, token + "x") == ""
-    (known,) = accounts.list_tokens(service)
-    assert (known.user, known.label) == ("ada", "a script")
-    assert token not in str(known)
-    with pytest.raises(NotFound):
-        accounts.remove_token(service, known.id[:3])
-    accounts.remove_user(service, "ada")
-    assert accounts.token_user(service, token) == ""
-
-
-def test_the_first_token_also_works_as_a_bearer_token_until_there_is_an_account(service: Service) -> None:
-    token = accounts.new_first_token(service)
-    assert accounts.token_user(service, token) == accounts.default_user()
-    accounts.add_user(service, "ada", PASSWORD)
-    assert accounts.token_user(service, token) == ""
-    assert accounts.token_user(service, "") == ""
 
 
 def test_the_default_user_has_a_name_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

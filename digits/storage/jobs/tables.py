@@ -1,4 +1,4 @@
-"""Tables of the database. All but users and tokens can be rebuilt from the job folders (`digits jobs reindex`)."""
+"""Tables of the database. All but users, sessions and tokens can be rebuilt from the job folders (`digits jobs reindex`)."""
 
 from __future__ import annotations
 
@@ -120,6 +120,24 @@ class TokenRow(Base):
     label: Mapped[str] = mapped_column(String(80))
     user: Mapped[str] = mapped_column(String(80), index=True)
     created: Mapped[float] = mapped_column(Float)
+    scope: Mapped[str] = mapped_column(String(8), default="admin", server_default="admin")  # those made before scopes have all
+    expires: Mapped[float | None] = mapped_column(Float, default=None)  # None: only when it is revoked
+    last_used: Mapped[float | None] = mapped_column(Float, default=None)
+
+
+class SessionRow(Base):
+    """A log-in of a browser; only the SHA-256 of what its cookie holds is kept. Rows of ended ones stay for a while: they refuse
+    a copy of the cookie, and say from which addresses an account came in."""
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = mapped_column(String(80), index=True)
+    created: Mapped[float] = mapped_column(Float)
+    last_used: Mapped[float] = mapped_column(Float, index=True)
+    address: Mapped[str] = mapped_column(String(64), default="")
+    agent: Mapped[str] = mapped_column(String(200), default="")  # what the browser calls itself
+    ended: Mapped[float | None] = mapped_column(Float, default=None)
 
 
 class CounterRow(Base):
@@ -148,6 +166,11 @@ def _other_engine(url: str) -> Engine:
             f"The setting database_url cannot be used: {error}.",
             advice="Write e.g. postgresql+psycopg://user:password@host/name, and install the driver it names.",
         ) from error
+
+
+def is_write(statement: str) -> bool:
+    """Whether an SQL statement changes rows."""
+    return statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE")
 
 
 def reserve_disk_space(engine: Engine, size: int = RESERVED_BYTES) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, make_response, redirect, render_template, url_for
 from markupsafe import Markup
 
+from digits.domain.access import Scope
 from digits.domain.jobs import Kind
 from digits.errors import DigitsError, FormErrors
 from digits.service.datasets import classification, databases
@@ -23,6 +24,7 @@ from digits.service.datasets.source import preview as look_at
 from digits.service.files.confine import readable_file, readable_folder
 from digits.storage.jobs.store import JobQuery
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, require_user, route, wants_json
 from digits.web.http.security import csp_nonce
 from digits.web.plugins.policy import allow_plugin_code
@@ -90,18 +92,21 @@ def create_from(extension_id: str) -> Any:
 
 
 @describes(form=classification.ClassificationDatasetForm, json=True, answer=LOOK)
+@needs(Scope.RUN, recorded=False)
 def preview() -> Any:
     """What a form would make, before anything is written."""
     return _preview(classification.SOURCE)
 
 
 @describes(form=databases.PrebuiltForm, json=True, answer=LOOK)
+@needs(Scope.RUN, recorded=False)
 def preview_databases() -> Any:
     """What a form would make, before anything is written."""
     return _preview(databases.SOURCE)
 
 
 @describes(form=RecordsForm, json=True, answer=LOOK)
+@needs(Scope.RUN, recorded=False)
 def preview_from(extension_id: str) -> Any:
     """What a form would make, before anything is written; the plugin's own form's fields are sent."""
     return _preview(PluginSource(extension_id))
@@ -139,6 +144,7 @@ def check_list() -> Any:
 
 
 @describes(form=ResizeExampleForm, json=True, answer="An <img> and the encoded size, or `Type: message`.")
+@needs(Scope.RUN, recorded=False)
 def resize() -> Any:
     """How a picture looks after resizing."""
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, g, render_template
 
+from digits.domain.access import Scope
 from digits.domain.jobs import Kind
 from digits.domain.metrics import nonfinite_text
 from digits.errors import BadRequest, FormErrors
@@ -28,6 +29,7 @@ from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, wants_json
 from digits.web.http.security import csp_nonce
 from digits.web.plugins.policy import allow_plugin_code
@@ -105,6 +107,7 @@ def register_for_any_model(area: Blueprint) -> None:
     form=CLASSIFY_ONE,
     answer="`predictions`: the five best `[label, percent]`; `snapshot_epoch`, `device`, `seconds`; " + LAYERS_ANSWER,
 )
+@needs(Scope.RUN, recorded=False)
 def classify_one() -> Any:
     """Classify one picture."""
     service = get_service()
@@ -133,6 +136,7 @@ def classify_one() -> Any:
     json=True,
     answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes.",
 )
+@needs(Scope.RUN, recorded=False)
 def answer(job_id: str) -> Any:
     """What a model of any task makes of one picture, as its page shows it."""
     service = get_service()
@@ -160,6 +164,7 @@ def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
     "pixels, and `scale` [x, y] from the network's pixels to those; `pixels_of` is `picture`, or `record` where only a record is "
     "known, whose pixels they are then; " + LAYERS_ANSWER,
 )
+@needs(Scope.RUN, recorded=False)
 def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
@@ -184,6 +189,7 @@ def infer_one() -> Any:
     answer="`outputs`: path → name → list without batch axis; `skipped`; `nonfinite`: how many hold NaN; `in_picture` and "
     "`scale`: path → what infer_one has.",
 )
+@needs(Scope.RUN, recorded=False)
 def infer_many() -> Any:
     """Run the pictures of a list through a model."""
     model, snapshot = _model()
@@ -206,6 +212,7 @@ def infer_many() -> Any:
     },
     answer="`outputs`: key → name → list; `in_picture` and `scale`: key → what infer_one has.",
 )
+@needs(Scope.RUN, recorded=False)
 def infer_db() -> Any:
     """Run the records of a database through a model."""
     model, snapshot = _model()
@@ -223,6 +230,7 @@ def infer_db() -> Any:
     },
     answer="`outputs`: key → name → list; `skipped`; `notes`: key → what its plugin notes on it, where it does.",
 )
+@needs(Scope.RUN, recorded=False)
 def infer_extension() -> Any:
     """Run what a plugin makes of its own inference form through a model."""
     model, snapshot = _model()

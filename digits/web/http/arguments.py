@@ -20,6 +20,7 @@ from digits.service.files.form_files import save_form_file
 from digits.storage.jobs.store import Job
 from digits.utils import values
 from digits.utils.values import LARGEST, shown
+from digits.web.http.access import only_reads
 from digits.web.http.request import get_service
 
 N = TypeVar("N")
@@ -134,10 +135,11 @@ def form_values() -> dict[str, Any]:
     """All values sent: query string beneath the form (or JSON body); a repeated field is a list.
 
     A page names its boxes in `boxes[]`: those that are not ticked, which browsers do not send, are `false`. Uploaded files
-    are written below the uploads folder; their field holds the file's absolute path (a list for several).
+    are written below the uploads folder, but for a route that only reads; their field holds the file's absolute path (a list
+    for several).
     """
     found: dict[str, Any] = {**_flat(request.args.lists()), **_flat(request.form.lists()), **_json_body()}
-    for name, files in request.files.lists():
+    for name, files in () if only_reads() else request.files.lists():
         paths = [str(save_form_file(get_service(), sent.stream, sent.filename)) for sent in files if sent.filename]
         if paths:
             found[name] = paths[0] if len(paths) == 1 else paths

@@ -11,6 +11,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from digits.errors import DigitsError, FormErrors, Unauthorized
+from digits.utils.masking import masked
+from digits.web.http.access import NotFromHere
 from digits.web.http.request import TolerantResponse, get_service, wants_json
 
 log = logging.getLogger("digits.web")
@@ -30,6 +32,8 @@ def answer_error(error: Exception) -> Any:
         return _form_errors(error)
     if isinstance(error, Unauthorized) and not wants_json() and _is_page():
         return redirect(url_for("auth.login", next=_address()))
+    if isinstance(error, NotFromHere) and not wants_json() and _may_be_sent_again():
+        return render_template("confirm.html", fields=list(request.args.items(multi=True))), error.status
     status = _status(error)
     if status >= 500 and not isinstance(error, DigitsError | HTTPException):
         log.exception("%s %s failed", request.method, request.path)
@@ -52,18 +56,18 @@ def _answer(error: Exception, status: int) -> Any:
 def error_body(error: Exception, debug: bool) -> dict[str, Any]:
     """`message`, `type`, where there is more to say `description`, and in debug mode `trace`."""
     if isinstance(error, DigitsError):
-        body: dict[str, Any] = {"message": error.message or type(error).__name__, "type": type(error).__name__}
-        description = error.advice
+        body: dict[str, Any] = {"message": masked(error.message) or type(error).__name__, "type": type(error).__name__}
+        description = masked(error.advice)
     elif isinstance(error, HTTPException):
         body = {"message": error.name, "type": type(error).__name__}
         description = error.description or ""
     else:
-        body = {"message": str(error) or type(error).__name__, "type": type(error).__name__}
+        body = {"message": masked(str(error)) or type(error).__name__, "type": type(error).__name__}
         description = "This is a fault of digits itself; the server's log holds the details."
     if description:
         body["description"] = description
     if debug:
-        body["trace"] = traceback.format_exception(error)
+        body["trace"] = [masked(line) for line in traceback.format_exception(error)]
     return body
 
 
@@ -83,6 +87,11 @@ def _status(error: Exception) -> int:
 def _is_page() -> bool:
     """Whether a person with a browser sent the request, so that the log-in page helps; a failed log-in itself answers 401."""
     return not request.headers.get("Authorization") and request.blueprint != "auth"
+
+
+def _may_be_sent_again() -> bool:
+    """Whether a link led here that a form may send as well, once the user has said so on a page of ours."""
+    return request.method == "GET" and request.url_rule is not None and "POST" in (request.url_rule.methods or ())
 
 
 def _address() -> str:

@@ -27,6 +27,7 @@ def register(app: Flask) -> None:
         "sizeof_fmt": sizeof_fmt,
         "has_permission": has_permission,
         "ago": ago,
+        "day": day,
         "duration": duration,
         "pill": pill,
         "job_pill": job_pill,
@@ -104,6 +105,11 @@ def ago(seconds: float | None) -> Markup:
     return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
         moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S"), text
     )
+
+
+def day(seconds: float | None) -> str:
+    """A date, e.g. 2026-11-30; empty for None."""
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d") if seconds else ""
 
 
 def pill(status: Status | str) -> Markup:

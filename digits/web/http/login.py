@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, g, make_response, redirect, render_template, request, session, url_for
 
-from digits.errors import BadRequest, DigitsError, Unauthorized
-from digits.service import accounts
-from digits.web.http import arguments
+from digits.domain.access import Scope
+from digits.errors import BadRequest, Unauthorized
+from digits.service import accounts, sessions
+from digits.web.http import access, arguments, audit
+from digits.web.http.access import needs
 from digits.web.http.request import HOW_TO_GET_A_TOKEN, describes, get_service, route, wants_json
-from digits.web.http.security import came_by_https, start_session
+from digits.web.http.security import came_by_https, client_address, session_id, start_session
+from digits.web.http.throttle import Throttle, TooManyTries, keys_of
 
-FREE_TRIES = 5
-LONGEST_PAUSE = 60.0
 COOKIE_DAYS = 30
+LONGEST_PASSWORD = 4096
+CREDENTIALS = {
+    "username": "The account.",
+    "password": "Its password.",
+    "token": "Instead of both: the token of the printed address.",
+    "next": "The path to go to afterwards.",
+}
 ACCOUNTS_NOW = "This server has accounts now, so the address with the token opens it no more. Log in with your name and password."
 OLD_TOKEN = "That token is not the one of this server: each start prints a new one."
-
-
-class TooManyTries(DigitsError):
-    """Somebody guesses passwords."""
-
-    status = 429
-
-
-class Throttle:
-    """Counts failed log-ins per name and per address; after five, each further try must wait twice as long as the last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._failures: dict[str, tuple[int, float]] = {}
-
-    def check(self, *keys: str, now: float | None = None) -> None:
-        """Raises TooManyTries while one of the keys must still wait."""
-        now = time.monotonic() if now is None else now
-        with self._lock:
-            wait = max((self._wait(key, now) for key in keys), default=0.0)
-        if wait > 0:
-            raise TooManyTries("Too many failed log-ins.", advice=f"Try again in {int(wait) + 1} s.")
-
-    def failed(self, *keys: str, now: float | None = None) -> None:
-        now = time.monotonic() if now is None else now
-        with self._lock:
-            if len(self._failures) > 10_000:
-                self._failures.clear()
-            for key in keys:
-                self._failures[key] = (self._failures.get(key, (0, 0.0))[0] + 1, now)
-
-    def succeeded(self, *keys: str) -> None:
-        with self._lock:
-            for key in keys:
-                self._failures.pop(key, None)
-
-    def _wait(self, key: str, now: float) -> float:
-        count, last = self._failures.get(key, (0, 0.0))
-        if count < FREE_TRIES:
-            return 0.0
-        return last + min(LONGEST_PAUSE, 2.0 ** (count - FREE_TRIES)) - now
 
 
 def blueprint() -> Blueprint:
@@ -68,28 +33,28 @@ def blueprint() -> Blueprint:
     area = Blueprint("auth", __name__)
     throttle = Throttle()
 
-    @describes(
-        form={
-            "username": "The account.",
-            "password": "Its password.",
-            "token": "Instead of both: the token of the printed address.",
-            "next": "The path to go to afterwards.",
-        }
-    )
-    def login() -> Any:
-        if not get_service().settings.auth:
-            return _name_yourself()
-        if request.method == "GET":
-            return _page(_why())
-        return _log_in(throttle)
+    @describes(form=CREDENTIALS)
+    @needs(Scope.RUN, recorded=False)  # it writes its own lines
+    def log_in() -> Any:
+        """Log in by an account, by the token of the printed address, or (under --no-auth) by a name."""
+        return _log_in(throttle) if get_service().settings.auth else _name_yourself()
 
-    route(area, "/login", methods=("GET", "POST"))(login)
+    route(area, "/login")(login)
+    route(area, "/login", methods=("POST",))(log_in)
     route(area, "/logout", methods=("GET", "POST"), json_twin=False)(logout)
     return area
 
 
+@describes(arguments={"next": "The path to go to afterwards.", "username": "Under --no-auth: the name to be known by."})
+def login() -> Any:
+    """The log-in page; under --no-auth a name in the address logs in, as scripts of the original do it."""
+    return _page(_why()) if get_service().settings.auth else _name_yourself()
+
+
 def logout() -> Any:
-    """Forget the session and the name, then go to `next` or home."""
+    """End the session and forget the name, then go to `next` or home."""
+    if get_service().settings.auth and g.user and session_id():
+        sessions.end(get_service(), g.user, session_id())
     session.clear()
     response = redirect(next_address())
     response.delete_cookie("username", path=request.script_root or "/")
@@ -108,12 +73,14 @@ def _name_yourself() -> Any:
     name = arguments.given("username")
     if name is None:
         return _page("")
+    access.check_change()
     try:
         accounts.check_name(name)
     except BadRequest as error:
         if wants_json():
             raise
         return _page(str(error), 400)
+    audit.record_login("log in", name, "name")
     response = make_response(redirect(next_address()))
     seconds = COOKIE_DAYS * 86400
     response.set_cookie(
@@ -129,18 +96,26 @@ def _name_yourself() -> Any:
 
 
 def _log_in(throttle: Throttle) -> Any:
-    name, password = request.form.get("username", ""), request.form.get("password")
-    token = request.form.get("token", "")
+    service, address = get_service(), client_address()
+    name, password, token = (request.form.get(field, "") for field in ("username", "password", "token"))
     if not password and not token:
         return _refuse("A name alone does not log you in here.")
-    keys = (f"name:{name}", f"address:{request.remote_addr}")
-    throttle.check(*keys)
-    stamp, user = _credentials(name, password or "", token)
+    name = name if accounts.is_name(name) and not token else ""
+    keys = keys_of(name, address, was_in=bool(name) and sessions.was_in(service, name, address))
+    by = "printed address" if token else "password"
+    try:
+        throttle.begin(*keys)
+    except TooManyTries as error:
+        if error.first:
+            audit.record_login("log-in refused", name, by, result="too many tries")
+        raise
+    stamp, user = _credentials(name, password, token)
     if not user:
-        throttle.failed(*keys)
-        return _refuse("That name and password do not belong together." if password else "That is not the token.")
+        audit.record_login("log-in failed", name, by)
+        return _refuse("That is not the token." if token else "That name and password do not belong together.")
     throttle.succeeded(*keys)
     start_session(user, stamp)
+    audit.record_login("log in", user, by, session=session_id())
     return redirect(next_address())
 
 
@@ -148,7 +123,8 @@ def _credentials(name: str, password: str, token: str) -> tuple[str, str]:
     service = get_service()
     if token:
         return "first", accounts.default_user() if accounts.opens_first_session(service, token) else ""
-    return accounts.fingerprint(service, name), name if accounts.verify(service, name, password) else ""
+    right = len(password) <= LONGEST_PASSWORD and accounts.verify(service, name, password)
+    return (accounts.fingerprint(service, name), name) if right else ("", "")
 
 
 def _why() -> str:

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 
 import digits
 from digits.service.forms import FormModel, extra_of
+from digits.web.http.access import need_of
 from digits.web.http.request import JSON_ENDING, JSON_FOLDER, get_service
 
 CONVERTERS = {"WholeNumber": "integer", "FloatConverter": "number"}
@@ -70,10 +71,10 @@ def _operations(app: Flask, rule: Rule) -> Iterator[tuple[str, dict[str, Any]]]:
     handler = inspect.unwrap(app.view_functions[rule.endpoint])
     note = _note(app, rule)
     for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-        yield method.lower(), _operation(rule, method, handler, note)
+        yield method.lower(), _operation(app, rule, method, handler, note)
 
 
-def _operation(rule: Rule, method: str, handler: Any, note: dict[str, Any]) -> dict[str, Any]:
+def _operation(app: Flask, rule: Rule, method: str, handler: Any, note: dict[str, Any]) -> dict[str, Any]:
     text = inspect.getdoc(handler) or rule.endpoint
     summary, _, description = text.partition("\n\n")
     operation: dict[str, Any] = {
@@ -82,6 +83,7 @@ def _operation(rule: Rule, method: str, handler: Any, note: dict[str, Any]) -> d
         "tags": [rule.endpoint.split(".")[0]],
         "parameters": [*_path_parameters(rule), *_query_parameters(note)],
         "responses": _responses(note),
+        "x-scope": str(need_of(app, rule).scope),  # what a token needs
     }
     if description:
         operation["description"] = description

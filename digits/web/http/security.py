@@ -1,17 +1,16 @@
-"""One check before each request (host, user, origin) and one set of headers after it. See docs/security.md.
+"""One check before each request (host, user, what its route needs) and one set of headers after it. See docs/security.md.
 
-Holds: with `auth` on, nothing but the log-in page and static files is shown without a session or a bearer token; a
-request that changes something and comes with a cookie must prove that it comes from our own pages; bearer requests are
-exempt, because no browser adds a bearer token by itself.
+Holds: with `auth` on, nothing but the log-in page and static files is shown without a session or a bearer token; what a route
+needs beyond that is decided in `access`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import ipaddress
 import secrets
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,17 +19,19 @@ from flask import Flask, Response, g, redirect, request, session
 from flask.sessions import SecureCookieSessionInterface
 
 from digits.config import Settings
-from digits.errors import BadRequest, Forbidden, Unauthorized
-from digits.service import Service, accounts
-from digits.web.http import arguments
+from digits.domain.access import Scope
+from digits.errors import BadRequest, Unauthorized
+from digits.service import Service, accounts, sessions, tokens
+from digits.service.sessions import SESSION_DAYS
+from digits.web.http import access, arguments, audit
+from digits.web.http.proxies import PROXY_HOST
 from digits.web.http.request import HOW_TO_GET_A_TOKEN, get_service, wants_json
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_ENDPOINTS = frozenset(
-    {"static", "bootstrap.static", "vendor", "icon", "auth.login", "auth.login_json", "auth.logout", "system.health"}
-    | {"models.netron", "models.netron_file"}  # a package's files for a frame that has no cookies
-)
-SESSION_DAYS = 30
+STATIC_ENDPOINTS = frozenset({"static", "bootstrap.static", "vendor", "icon"})
+OPEN_ENDPOINTS = STATIC_ENDPOINTS | {
+    *("auth.login", "auth.login_json", "auth.log_in", "auth.log_in_json", "auth.logout", "system.health"),
+    *("models.netron", "models.netron_file"),  # a package's files for a frame that has no cookies
+}
 CSP = (
     "default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; worker-src 'self'; media-src 'self' blob:; object-src 'none'; "
@@ -68,8 +69,10 @@ def register(app: Flask, service: Service) -> None:
         MAX_FORM_MEMORY_SIZE=32 * 2**20,
     )
     hosts = _known_hosts(service.settings)
+    access.guard(service.store.engine)
     app.before_request(lambda: _before(hosts))
     app.after_request(add_headers)
+    app.after_request(audit.record_request)
     app.jinja_env.globals.update(csp_nonce=csp_nonce, csrf_token=csrf_token, current_user=lambda: g.get("user", ""))
 
 
@@ -105,25 +108,61 @@ def add_headers(response: Response) -> Response:
 
 def start_session(user: str, stamp: str) -> None:
     """Log `user` in. `stamp` binds the session to a password (or says that the printed address opened it)."""
+    secret = sessions.begin(get_service(), user, client_address(), request.user_agent.string)
     session.clear()
     session.permanent = True
-    session.update(user=user, stamp=stamp)
+    session.update(user=user, stamp=stamp, secret=secret)
     csrf_token()
-    g.user = user
+    g.user, g.by = user, f"session {session_id()}"
+
+
+def session_id() -> str:
+    """The id of the session that the cookie names, as lists of sessions show it; empty where there is none."""
+    secret = _secret()
+    return sessions.digest(secret)[: sessions.ID_LENGTH] if secret else ""
+
+
+def client_address() -> str:
+    """Where the request comes from: the proxy's word where it is one of `trusted_proxies`."""
+    return request.remote_addr or ""
+
+
+def still_in() -> Callable[[], bool]:
+    """A function that says whether who sent this request is still let in; for answers that last longer than a request."""
+    service, bearer, secret = get_service(), _bearer(), _secret()
+    if not service.settings.auth:
+        return lambda: True
+    return (lambda: tokens.is_alive(service, bearer)) if bearer else (lambda: sessions.goes_on(service, secret))
 
 
 def _before(hosts: frozenset[str]) -> Any:
-    check_host(request.host, hosts)
+    for name in (request.host, request.environ.get(PROXY_HOST)):
+        if name is not None:
+            check_host(name, hosts)
     settings = get_service().settings
+    scope = _identify(settings)
+    if settings.auth and not g.user:
+        answer = _let_in()
+        if answer is not None:
+            return answer
+    access.check_request(scope, needs_proof=settings.auth and bool(g.user))
+    return None
+
+
+def _identify(settings: Settings) -> Scope | None:
+    """Find out who sent the request, and by what this is known; the scope of the bearer token, where there is one."""
     bearer = _bearer()
     if not settings.auth:
-        g.user = _named_user()
-    else:
-        g.user = _bearer_user(bearer) if bearer else _session_user()
-    if request.method not in SAFE_METHODS and not bearer:
-        check_origin(needs_proof=settings.auth and bool(g.user))
-    if settings.auth and not g.user:
-        return _let_in()
+        g.user, g.by = _named_user(), "name"
+        return Scope.ADMIN if bearer else None
+    if bearer:
+        token = tokens.bearer(get_service(), bearer)
+        if token is None:
+            raise Unauthorized("The bearer token is not known (any more).", advice=HOW_TO_GET_A_TOKEN)
+        g.user, g.by = token.user, f"token {token.id}" if token.id else token.label
+        return Scope(token.scope)
+    g.user = _session_user()
+    g.by = f"session {session_id()}"
     return None
 
 
@@ -138,46 +177,29 @@ def check_host(host: str, known: frozenset[str]) -> None:
     )
 
 
-def check_origin(*, needs_proof: bool) -> None:
-    """Raises Forbidden when a changing request comes from another site, or (with `needs_proof`) cannot show that it does not."""
-    token = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
-    if token and hmac.compare_digest(str(session.get("csrf", "")).encode(), token.encode()):
-        return
-    proven = "Sec-Fetch-Site" in request.headers or "Origin" in request.headers
-    if not comes_from_here() or (needs_proof and not proven):
-        raise Forbidden(
-            "The request does not come from a page of this server.",
-            advice="Reload the page and try again; a script sends `Authorization: Bearer TOKEN` instead of a cookie.",
-        )
-
-
-def comes_from_here() -> bool:
-    """Whether the browser says that a page of this server, or the user, sent the request; true where it says nothing."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site is not None:
-        return site in ("same-origin", "none")
-    return origin is None or urlsplit(origin).netloc == request.host
-
-
 def _bearer() -> str:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     return text.strip() if scheme.lower() == "bearer" else ""
 
 
-def _bearer_user(text: str) -> str:
-    user = accounts.token_user(get_service(), text)
-    if not user:
-        raise Unauthorized("The bearer token is not known (any more).", advice=HOW_TO_GET_A_TOKEN)
-    return user
-
-
 def _session_user() -> str:
-    user, stamp = session.get("user", ""), session.get("stamp", "")
-    if not user or request.endpoint in ("static", "bootstrap.static", "vendor", "icon"):
+    user, stamp = str(session.get("user", "")), str(session.get("stamp", ""))
+    if not user or request.endpoint in STATIC_ENDPOINTS:
         return ""
-    if stamp == "first":
-        return "" if accounts.any_users(get_service()) else str(user)
-    return str(user) if stamp and stamp == accounts.fingerprint(get_service(), user) else ""
+    service = get_service()
+    fits = not accounts.any_users(service) if stamp == "first" else stamp != "" and stamp == accounts.fingerprint(service, user)
+    return user if fits and _session_goes_on(service, user) else ""
+
+
+def _session_goes_on(service: Service, user: str) -> bool:
+    if "secret" in session:
+        return sessions.use(service, user, _secret())
+    return bool(_secret()) and sessions.adopt(service, user, _secret(), client_address(), request.user_agent.string)
+
+
+def _secret() -> str:
+    """What tells this session from others. Versions that wrote none down gave each a form token of its own."""
+    return str(session.get("secret") or session.get("csrf", "")) if session.get("user") else ""
 
 
 def _named_user() -> str:
@@ -193,6 +215,7 @@ def _let_in() -> Any:
     token = request.args.get("token", "")
     if token and request.method == "GET" and accounts.opens_first_session(get_service(), token):
         start_session(accounts.default_user(), "first")
+        audit.record_login("log in", accounts.default_user(), "printed address")
         return redirect(_without_token())
     if request.endpoint in OPEN_ENDPOINTS:
         return None

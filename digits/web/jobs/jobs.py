@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, jsonify, redirect, request
 
 from digits import tasks
+from digits.domain.access import Scope
 from digits.domain.jobs import OF_MODELS, Kind
 from digits.errors import BadRequest
 from digits.service import Service, rows
@@ -16,6 +17,7 @@ from digits.service.datasets.contents import CLASSIFICATION, is_classification
 from digits.storage.jobs.store import Job
 from digits.utils.values import shown
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import (
     check_edit,
     check_permission,
@@ -88,6 +90,7 @@ def table_data(job_id: str) -> Any:
     return jsonify({"job": rows.rows(service, [service.store.get(job_id)])[0]})
 
 
+@needs(Scope.READ)
 def clone(job_id: str) -> Any:
     """To the *new* page of the job's sort, filled with what made this job."""
     job = get_service().store.get(job_id)

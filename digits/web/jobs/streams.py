@@ -13,11 +13,13 @@ from digits.storage.jobs.store import Job
 from digits.utils.values import whole
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service
+from digits.web.http.security import still_in
 from digits.web.jobs.live import MOST_CHANGES, RESET, Lines, Live, Message, RowChange, Watcher, line_start, pieces, row_changes
 
 KEEP_ALIVE = b": still here\n\n"
 KEEP_ALIVE_SECONDS = 10.0
 WAKE_SECONDS = 1.0
+LOOK_SECONDS = 10.0  # how long an answer may outlive the session or the token that it was sent to
 END = b"event: end\ndata: {}\n\n"
 LINGER_SECONDS = 1.0  # after the row says that a job has ended, its last lines may still come
 MOST_JOBS = 50
@@ -43,7 +45,7 @@ def job_events(job_id: str) -> Response:
     job = get_service().store.get(job_id)
     resumed = _resumed()
     offset = arguments.whole("offset", 0) if resumed is None else resumed
-    return _stream(_job_stream(get_live(), job, offset))
+    return _stream(_job_stream(get_live(), job, offset, still_in()))
 
 
 @describes(arguments={"list": "Sequence number after which changed rows are sent.", "job": "ID:OFFSET, repeated."})
@@ -58,7 +60,7 @@ def events() -> Response:
     offsets = dict(_job_offset(text) for text in arguments.texts("job")[:MOST_JOBS])
     known = get_service().store.find_many(set(offsets))
     offsets = {job_id: offset for job_id, offset in offsets.items() if job_id in known}
-    return _stream(_shared_stream(get_live(), offsets, since))
+    return _stream(_shared_stream(get_live(), offsets, since, still_in()))
 
 
 def get_live() -> Live:
@@ -88,14 +90,14 @@ class StreamEnd:
         return self._ended is not None and time.monotonic() - self._ended > LINGER_SECONDS
 
 
-def _job_stream(live: Live, job: Job, offset: int) -> Iterator[bytes]:
+def _job_stream(live: Live, job: Job, offset: int, still_in: Callable[[], bool]) -> Iterator[bytes]:
     watcher, offsets, _ = live.watch(frozenset({job.id}), lists=False)
     try:
         yield b"retry: 1000\n\n"
         for piece in _backlog(live, job.id, offset, offsets[job.id]):
             yield piece.plain
         end = StreamEnd(live.service.store.get(job.id).status.is_running)
-        for message in _messages(watcher, end.is_over):
+        for message in _messages(watcher, end.is_over, still_in):
             if isinstance(message, RowChange):
                 end.running(message.row["running"])
                 yield message.plain
@@ -108,7 +110,7 @@ def _job_stream(live: Live, job: Job, offset: int) -> Iterator[bytes]:
         live.leave(watcher)
 
 
-def _shared_stream(live: Live, wanted: dict[str, int], since: int | None) -> Iterator[bytes]:
+def _shared_stream(live: Live, wanted: dict[str, int], since: int | None, still_in: Callable[[], bool]) -> Iterator[bytes]:
     watcher, offsets, sequence = live.watch(frozenset(wanted), lists=True)
     try:
         yield b"retry: 1000\n\n"
@@ -117,7 +119,7 @@ def _shared_stream(live: Live, wanted: dict[str, int], since: int | None) -> Ite
         for job_id, offset in wanted.items():
             for piece in _backlog(live, job_id, offset, offsets[job_id]):
                 yield piece.tagged
-        for message in _messages(watcher, lambda: False):
+        for message in _messages(watcher, lambda: False, still_in):
             if isinstance(message, RowChange):
                 yield message.listed
             elif isinstance(message, Lines):
@@ -129,10 +131,15 @@ def _shared_stream(live: Live, wanted: dict[str, int], since: int | None) -> Ite
         live.leave(watcher)
 
 
-def _messages(watcher: Watcher, is_over: Callable[[], bool]) -> Iterator[Message]:
-    """What comes to the watcher, with keep-alives in quiet times; ends when the server stops, and with None when `is_over`."""
-    sent = time.monotonic()
+def _messages(watcher: Watcher, is_over: Callable[[], bool], still_in: Callable[[], bool]) -> Iterator[Message]:
+    """What comes to the watcher, with keep-alives in quiet times; ends when the server stops or who watches is no longer let in,
+    and with None when `is_over`."""
+    sent = looked = time.monotonic()
     while not watcher.lost.is_set():
+        if time.monotonic() - looked > LOOK_SECONDS:
+            looked = time.monotonic()
+            if not still_in():
+                return
         try:
             message = watcher.messages.get(timeout=WAKE_SECONDS)
         except queue.Empty:

@@ -6,9 +6,11 @@ from typing import Any
 
 from flask import Blueprint
 
+from digits.domain.access import Scope
 from digits.service.forms import parse
 from digits.service.models.augmentation_preview import PreviewForm, preview
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, require_user
 
 
@@ -18,6 +20,7 @@ def register(area: Blueprint) -> None:
 
 
 @describes(form=PreviewForm, json=True, answer="`kind`, `class_labels`, `colours`, `samples`: `before` and `after` of each.")
+@needs(Scope.RUN, recorded=False)
 def preview_augmentation() -> Any:
     """What the augmentation of a form does to a few training pictures."""
     require_user()

@@ -6,10 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, redirect, url_for
 
+from digits.domain.access import Scope
 from digits.domain.jobs import Kind
 from digits.service.models.archives import Archive, model_archive
 from digits.service.models.snapshots import find_snapshot
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import check_edit, describes, get_service, json_answer, wants_json
 
 DEFAULT = "tar.gz"
@@ -27,6 +29,7 @@ def register(area: Blueprint) -> None:
     arguments={"epoch": "Which snapshot; absent: the newest.", "snapshot_epoch": "The same."},
     answer="`pretrained_networks` and the snapshot, as the form of a new model takes them. A page: redirect to the models.",
 )
+@needs(Scope.READ)
 def to_pretrained(job_id: str) -> Any:
     """What the original made of a model so that others could begin with it. Here they begin with any: nothing is copied."""
     service = get_service()
@@ -43,6 +46,7 @@ def to_pretrained(job_id: str) -> Any:
     arguments={"epoch": "Which snapshot; absent: the newest.", "snapshot_epoch": "The same."},
     answer="The archive: tar.gz (default), tgz, tar, tar.bz2 or zip.",
 )
+@needs(Scope.READ)
 def download(job_id: str, extension: str = DEFAULT) -> Any:
     """Weights, network, preparation, labels and a script that classifies pictures with them."""
     service = get_service()

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, url_for
 
 from digits import tasks
+from digits.domain.access import Scope
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest, FormErrors
 from digits.frameworks import DEFAULT
@@ -21,6 +22,7 @@ from digits.service.models.history import read_history
 from digits.service.models.page import training_page
 from digits.storage.jobs.store import JobQuery
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import (
     describes,
     get_service,
@@ -161,6 +163,7 @@ def large_graph(kind: str) -> Any:
     json=True,
     answer="`network`: the text; `snapshot`: the file of weights, where one was chosen; `python_layer`: the file of its layers.",
 )
+@needs(Scope.READ)
 def customize() -> Any:
     """The text of a network, to be edited."""
     network = arguments.required("network")
@@ -168,6 +171,7 @@ def customize() -> Any:
 
 
 @describes(form=CheckForm, answer="`layers` (name, kind, output_shape, parameters), `parameters`, `output_shapes`, `warnings`.")
+@needs(Scope.RUN, recorded=False)
 def visualize_network() -> Any:
     """Build a network in a process of its own and show its layers."""
     require_user()
@@ -177,6 +181,7 @@ def visualize_network() -> Any:
 
 
 @describes(form=LearningRateForm, json=True, answer='`data.columns`: one `["Learning Rate i", 101 numbers]` per rate.')
+@needs(Scope.READ)
 def visualize_lr() -> Any:
     """The learning rate over the training."""
     form = parse(LearningRateForm, arguments.form_values())

@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
+from digits.domain.access import Scope
 from digits.errors import Conflict, DigitsError
 from digits.ipc.messages import UnixConnection
 from digits.service import tensorboard
+from digits.web.http.access import may_change, needs
 from digits.web.http.request import describes, get_service, json_answer, route, wants_json
-from digits.web.http.security import comes_from_here
 
 AT_ONCE = 48
 WAIT_SECONDS = 10.0  # for one of them to end
@@ -76,7 +77,7 @@ def hint() -> str:
 @describes(answer="`ready`, and `url`: where TensorBoard answers then.")
 def start(ids: str) -> Any:
     """TensorBoard on one model, or on several whose ids are separated by commas; started where it does not run."""
-    from_here = comes_from_here()
+    from_here = may_change()
     board = tensorboard.open_board(get_service(), ids.split(","), start=from_here)
     address = url_for("tensorboard.inside", ids=ids)
     if wants_json():
@@ -94,6 +95,7 @@ class TensorBoardProxy:
         self._known: dict[str, tuple[str, float]] = {}
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
+    @needs(Scope.READ)
     def answer(self, ids: str, rest: str = "") -> Any:
         """TensorBoard's answer to the request, passed on piece by piece."""
         socket = self._socket(ids)

@@ -6,10 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, send_file
 
+from digits.domain.access import Scope
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest
 from digits.service.models import traces
 from digits.web.http import arguments
+from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, route, wants_json
 
 
@@ -41,6 +43,7 @@ def timeline_tracing(kind: str) -> Any:
     answer="`traceEvents` as viewers of Chrome's traces read them, and under `digits` what `timeline_tracing` says of the step "
     "with its longest `operations`.",
 )
+@needs(Scope.READ)
 def timeline_trace_data() -> Response:
     """The execution trace of a step."""
     job = arguments.job(Kind.MODEL)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect
 
+from digits.config import Settings
 from digits.errors import ConfigError, StorageError
+from digits.service import Service, sessions, tokens
 from digits.storage import migrations
 from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.store import JobStore
@@ -66,6 +68,37 @@ def test_the_scripts_lead_to_the_tables_of_the_models(tmp_path: Path) -> None:
     assert set(inspect(made).get_table_names()) == set(inspect(migrated).get_table_names())
     for engine in (made, migrated):
         engine.dispose()
+
+
+OLD_TABLES = """
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);
+INSERT INTO alembic_version VALUES ('0002');
+CREATE TABLE counter (id INTEGER PRIMARY KEY, value INTEGER NOT NULL);
+INSERT INTO counter VALUES (1, 7);
+CREATE TABLE users (name VARCHAR(80) PRIMARY KEY, password TEXT NOT NULL, created FLOAT NOT NULL, admin BOOLEAN NOT NULL);
+CREATE TABLE tokens (
+    digest VARCHAR(64) PRIMARY KEY, label VARCHAR(80) NOT NULL, user VARCHAR(80) NOT NULL, created FLOAT NOT NULL
+);
+CREATE INDEX ix_tokens_user ON tokens (user);
+INSERT INTO tokens VALUES ('9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08', 'old', 'ada', 1.0);
+"""
+
+
+def test_tokens_of_an_older_version_keep_all_rights_and_do_not_expire(tmp_path: Path) -> None:
+    service = Service.open(Settings(jobs_dir=str(tmp_path)))
+    service.close()
+    file = service.jobs_dir.database_file
+    for path in file.parent.glob("digits.sqlite*"):
+        path.unlink()
+    with sqlite3.connect(file) as connection:
+        connection.executescript(OLD_TABLES)
+    connection.close()
+    service = Service.open(Settings(jobs_dir=str(tmp_path)))
+    found = tokens.bearer(service, "test")
+    assert found is not None
+    assert (found.user, found.scope, found.expires) == ("ada", "admin", None)
+    assert sessions.use(service, "ada", sessions.begin(service, "ada", "", ""))
+    service.close()
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "no address", "postgresql+nodriver://u:secret@127.0.0.1:1/x"])

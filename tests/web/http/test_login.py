@@ -10,9 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from digits.config import Settings
-from digits.service import Service, accounts
+from digits.service import Service, accounts, tokens
 from digits.web.app import create_app
-from digits.web.http.login import Throttle, TooManyTries
 from tests.builders import make_job
 
 PASSWORD = "correct horse"
@@ -100,6 +99,8 @@ def test_accounts_log_in_with_a_password_and_go_where_they_wanted(guarded: Servi
     assert answer.status_code == 302
     assert answer.headers["Location"] == "/queue"
     assert stranger.get("/info.json").json["user"] == "ada"
+    assert stranger.post("/logout").status_code == 403
+    assert stranger.get("/logout").status_code == 403, "a link does not log out"
     assert stranger.post("/logout", headers=same_origin()).status_code == 302
     assert stranger.get("/index.json").status_code == 401
 
@@ -123,12 +124,12 @@ def test_a_new_password_ends_every_session(guarded: Service, stranger: FlaskClie
 
 def test_bearer_tokens(guarded: Service, stranger: FlaskClient) -> None:
     accounts.add_user(guarded, "ada", PASSWORD)
-    token = accounts.add_token(guarded, "ada", "a script")
+    token = tokens.add_token(guarded, "ada", "a script")
     headers = {"Authorization": f"Bearer {token}"}
     assert stranger.get("/info.json", headers=headers).json["user"] == "ada"
     job = make_job(guarded, owner="ada")
     assert stranger.put(f"/jobs/{job.id}", data={"job_name": "new"}, headers=headers).status_code == 200
-    accounts.remove_token(guarded, accounts.list_tokens(guarded)[0].id)
+    tokens.remove_token(guarded, tokens.list_tokens(guarded)[0].id)
     answer = stranger.get("/info.json", headers=headers)
     assert answer.status_code == 401
     assert "digits token add" in answer.json["error"]["description"]
@@ -138,22 +139,6 @@ def test_the_originals_way_in_is_refused_with_advice(stranger: FlaskClient) -> N
     for answer in (stranger.post("/login", data={"username": "me"}), stranger.get("/index.json?username=me")):
         assert answer.status_code == 401
     assert "digits token add" in stranger.post("/login.json", data={"username": "me"}).json["error"]["description"]
-
-
-def test_guessing_is_slowed_down() -> None:
-    throttle = Throttle()
-    for _ in range(5):
-        throttle.check("name:ada", now=0.0)
-        throttle.failed("name:ada", now=0.0)
-    with pytest.raises(TooManyTries, match="Try again in"):
-        throttle.check("name:ada", now=0.5)
-    throttle.check("name:bo", now=0.5)
-    throttle.check("name:ada", now=1.5)
-    throttle.failed("name:ada", now=1.5)
-    with pytest.raises(TooManyTries):
-        throttle.check("name:ada", now=3.0)
-    throttle.succeeded("name:ada")
-    throttle.check("name:ada", now=3.0)
 
 
 def test_without_log_in_a_name_is_enough(service: Service) -> None:
