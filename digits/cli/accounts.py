@@ -78,9 +78,10 @@ def change_password(name: str, password: str, jobs_dir: str | None) -> None:
 @jobs_dir_option
 def user_sessions(name: str, session_id: str | None, end_all: bool, as_json: bool, jobs_dir: str | None) -> None:
     """Print where NAME is logged in, or end such sessions."""
-    from digits.service import sessions
+    from digits.service import accounts, sessions
 
     with open_service(jobs_dir) as service:
+        accounts.check_known(service, name)
         if session_id:
             sessions.end(service, name, session_id)
         if end_all:

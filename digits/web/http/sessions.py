@@ -14,7 +14,15 @@ from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, require_user, route, wants_json
 from digits.web.http.security import session_id
 
-OWN = "`id`, `created`, `last_used`, `expires`, `address`, `agent`, and `current`: whether it is the one of this request"
+OWN = (
+    "`id`, `created`, `last_used`, `expires`, `address`, `agent`, `browser` (the same in short) and `current`: whether it is the one "
+    "of this request"
+)
+BROWSERS = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+SYSTEMS = (
+    *(("Android", "Android"), ("iPhone", "iOS"), ("iPad", "iOS")),
+    *(("Windows", "Windows"), ("Mac OS", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
+)
 TOKENS = "`id`, `label`, `scope`, `created`, `expires` (null: until it is revoked), `last_used`"
 
 
@@ -32,7 +40,10 @@ def blueprint() -> Blueprint:
 def index() -> Any:
     """The sessions and tokens of the user."""
     user, service = _user(), get_service()
-    own = [asdict(known) | {"current": known.id == session_id()} for known in sessions.list_sessions(service, user)]
+    own = [
+        asdict(row) | {"current": row.id == session_id(), "browser": browser_of(row.agent)}
+        for row in sessions.list_sessions(service, user)
+    ]
     known = [asdict(token) for token in tokens.list_tokens(service, user)]
     if wants_json():
         return json_answer({"sessions": own, "tokens": known})
@@ -69,6 +80,13 @@ def revoke(token: str) -> Any:
         return json_answer({"revoked": token})
     flash("The token opens nothing any more.", "success")
     return redirect(url_for("sessions.index"))
+
+
+def browser_of(agent: str) -> str:
+    """What a browser calls itself, in short: `Firefox on Windows`."""
+    name = next((name for word, name in BROWSERS if word in agent), agent.partition("/")[0][:40] or "unknown")
+    system = next((name for word, name in SYSTEMS if word in agent), "")
+    return f"{name} on {system}" if system else name
 
 
 def _user() -> str:

@@ -16,6 +16,7 @@ from digits.domain.access import Scope
 from digits.service import Service, accounts, sessions, tokens
 from digits.service.audit import audit_file
 from digits.web.app import create_app
+from digits.web.http.sessions import browser_of
 from digits.web.jobs import streams
 from tests.builders import make_job
 
@@ -66,6 +67,7 @@ def test_the_list_ends_one_or_all(app: Flask, guarded: Service) -> None:
     here, phone, lost = logged_in(app), logged_in(app, "Phone"), logged_in(app, "Lost")
     listed = here.get("/sessions.json").json["sessions"]
     assert {row["agent"]: row["current"] for row in listed} == {"Firefox": True, "Phone": False, "Lost": False}
+    assert {row["browser"] for row in listed} == {"Firefox", "Phone", "Lost"}
     page = here.get("/sessions").text
     assert "127.0.0.1" in page
     assert "this one" in page
@@ -130,6 +132,23 @@ def test_a_stream_ends_with_the_session_it_was_sent_to(app: Flask, guarded: Serv
     assert list(pieces) == []
     answer.close()
     app.extensions["digits-live"].stop()
+
+
+@pytest.mark.parametrize(
+    ("agent", "browser"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0", "Firefox on Windows"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36", "Chrome on Linux"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile Safari/604.1",
+            "Safari on iOS",
+        ),
+        ("curl/8.5.0", "curl"),
+        ("", "unknown"),
+    ],
+)
+def test_a_browser_in_short(agent: str, browser: str) -> None:
+    assert browser_of(agent) == browser
 
 
 def test_without_log_in_there_are_none(client: FlaskClient) -> None:
