@@ -15,8 +15,8 @@ from digits.web.http.request import describes, get_service, json_answer, require
 from digits.web.http.security import session_id
 
 OWN = (
-    "`id`, `created`, `last_used`, `expires`, `address`, `agent`, `browser` (the same in short) and `current`: whether it is the one "
-    "of this request"
+    "`id`, `created`, `last_used`, `expires`, `address`, `agent`, `browser` (the same in short) and `current`: whether it is "
+    "the one of this request"
 )
 BROWSERS = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 SYSTEMS = (
