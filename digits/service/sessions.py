@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,12 +55,10 @@ def begin(service: Service, user: str, address: str, agent: str) -> str:
 def use(service: Service, user: str, secret: str) -> bool:
     """Whether the cookie's session goes on; notes that it is used."""
     now = time.time()
-    with Session(service.store.engine) as session:
-        row = session.get(SessionRow, digest(secret))
-        if row is None or row.user != user or not _goes_on(row, now):
-            return False
-        last_used = row.last_used
-    if now - last_used > USED_SECONDS:
+    row = _found(service, secret)
+    if row is None or row.user != user or not _goes_on(row.ended, row.last_used, now):
+        return False
+    if now - row.last_used > USED_SECONDS:
         _note_use(service, digest(secret), now)
     return True
 
@@ -70,7 +69,7 @@ def adopt(service: Service, user: str, secret: str, address: str, agent: str) ->
     with Session(service.store.engine) as session, session.begin():
         row = session.get(SessionRow, digest(secret))
         if row is not None:
-            return row.user == user and _goes_on(row, now)
+            return row.user == user and _goes_on(row.ended, row.last_used, now)
         if session.get(SessionRow, _all_ended(user)) is not None:
             return False
         session.add(_row(digest(secret), user, now, address, agent))
@@ -79,9 +78,8 @@ def adopt(service: Service, user: str, secret: str, address: str, agent: str) ->
 
 def goes_on(service: Service, secret: str) -> bool:
     """Whether a session still counts; for answers that last."""
-    with Session(service.store.engine) as session:
-        row = session.get(SessionRow, digest(secret))
-        return row is not None and _goes_on(row, time.time())
+    row = _found(service, secret)
+    return row is not None and _goes_on(row.ended, row.last_used, time.time())
 
 
 def list_sessions(service: Service, user: str) -> list[BrowserSession]:
@@ -89,7 +87,7 @@ def list_sessions(service: Service, user: str) -> list[BrowserSession]:
     statement = select(SessionRow).where(SessionRow.user == user).order_by(SessionRow.last_used.desc())
     now = time.time()
     with Session(service.store.engine) as session:
-        return [_known(row) for row in session.scalars(statement) if _goes_on(row, now)]
+        return [_known(row) for row in session.scalars(statement) if _goes_on(row.ended, row.last_used, now)]
 
 
 def end(service: Service, user: str, session_id: str) -> None:
@@ -141,8 +139,15 @@ def _row(key: str, user: str, now: float, address: str, agent: str) -> SessionRo
     return SessionRow(digest=key, user=user, created=now, last_used=now, address=address[:64], agent=agent[:200])
 
 
-def _goes_on(row: SessionRow, now: float) -> bool:
-    return row.ended is None and now - row.last_used < SESSION_DAYS * DAY
+def _found(service: Service, secret: str) -> Any:
+    """What decides about a session, read with each request."""
+    statement = select(SessionRow.user, SessionRow.ended, SessionRow.last_used).where(SessionRow.digest == digest(secret))
+    with service.store.engine.connect() as connection:
+        return connection.execute(statement).first()
+
+
+def _goes_on(ended: float | None, last_used: float, now: float) -> bool:
+    return ended is None and now - last_used < SESSION_DAYS * DAY
 
 
 def _known(row: SessionRow) -> BrowserSession:
