@@ -27,7 +27,7 @@ def config(as_json: bool) -> None:
         {
             "name": f.name,
             "variable": f"DIGITS_{f.name.upper()}",
-            "value": _shown(getattr(loaded.settings, f.name)),
+            "value": _shown(f.name, getattr(loaded.settings, f.name)),
             "source": loaded.sources[f.name],
             "help": f.metadata["help"],
         }
@@ -45,5 +45,5 @@ def config(as_json: bool) -> None:
     Console().print(table)
 
 
-def _shown(value: Any) -> Any:
-    return masked(value, whole=True) if isinstance(value, str) else value
+def _shown(name: str, value: Any) -> Any:
+    return masked(value, whole=name.endswith("_url")) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ HIDDEN = "***"
 _WEB = r"(?:https?|wss?)://[^\s:/@?#]*:(?!\d{1,5}(?:[/?#]|$))"
 _OTHER = r"(?!https?:|wss?:)[a-z][a-z0-9+.\-]*://[^\s:/@?#]*:"
 _IN_TEXT = re.compile(rf"(?i)\b({_WEB}|{_OTHER})\S*@")
-_WHOLE = re.compile(rf"(?is)^\s*({_WEB}|{_OTHER}).*@")
+_WHOLE = re.compile(rf"(?is)^\s*({_WEB}|{_OTHER}|[^@:/]*:?/+[^\s:/@]*:|[^:@/]*:(?!/)).*@")
 _ARGUMENTS = re.compile(
     r"(?i)([?&](?:[a-z_]*(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|signature)|pwd|odbc_connect)=)[^&\s'\"<>]+"
 )
@@ -21,9 +21,9 @@ _ARGUMENTS = re.compile(
 def masked(text: str, *, whole: bool = False) -> str:
     """`text` with the passwords of all addresses in it hidden: those before the host, and those in arguments.
 
-    With `whole` the text is one address, whose password may have blanks.
+    With `whole` the text is one address, whose password may have blanks, and which may be misspelt.
     """
-    if "://" not in text and "=" not in text:
+    if "://" not in text and "=" not in text and not whole:
         return text
     return _ARGUMENTS.sub(rf"\1{HIDDEN}", (_WHOLE if whole else _IN_TEXT).sub(rf"\1{HIDDEN}@", text))
 

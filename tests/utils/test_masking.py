@@ -35,6 +35,9 @@ def test_a_password_is_masked_and_the_rest_stays(text: str, shown: str) -> None:
 
 def test_a_whole_address_may_have_a_password_with_blanks() -> None:
     assert masked("postgresql://ada:s3 cr et@db/digits", whole=True) == "postgresql://ada:***@db/digits"
+    assert masked("postgresql:/ada:s3cret@db/digits", whole=True) == "postgresql:/ada:***@db/digits"
+    assert masked("ada:s3:cret@db/digits", whole=True) == "ada:***@db/digits"
+    assert masked("sqlite:////home/digits.sqlite", whole=True) == "sqlite:////home/digits.sqlite"
 
 
 def test_lines_of_a_log_and_their_traces() -> None:

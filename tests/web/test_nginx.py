@@ -64,7 +64,7 @@ class Site:
     ) -> Answer:
         """A request over TLS that comes from a loopback address of one's choice."""
         context = ssl.create_default_context(cafile=str(self.certificate))
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, 60, source_address=(address, 0), context=context)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, source_address=(address, 0), context=context)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
@@ -174,7 +174,7 @@ def test_live_pages_pass_at_once(site: Site) -> None:
     cookie = site.log_in(PASSWORD, "127.0.0.6").cookie
     job = make_job(site.server.service, owner="ada")
     context = ssl.create_default_context(cafile=str(site.certificate))
-    connection = http.client.HTTPSConnection("127.0.0.1", site.port, 30, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", site.port, timeout=30, context=context)
     connection.request("GET", f"/events?list={site.server.service.store.sequence()}", headers={"Cookie": cookie})
     answer = connection.getresponse()
     assert answer.readline() == b"retry: 1000\n"

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, has_request_context, request, session
 from sqlalchemy import Engine, event
+from werkzeug.exceptions import HTTPException
 
 from digits.domain.access import MEANINGS, Scope
 from digits.errors import Forbidden
@@ -70,6 +71,15 @@ def need_of_request() -> Need:
     return need_of(current_app, request.url_rule)
 
 
+def only_reads_at(path: str) -> bool:
+    """Whether GET of a path of this server needs no more than to read; true where there is nothing."""
+    try:
+        rule, _ = current_app.url_map.bind("").match(path.removeprefix(request.script_root) or "/", "GET", return_rule=True)
+    except HTTPException:
+        return True
+    return need_of(current_app, rule).scope is Scope.READ
+
+
 def check_request(scope: Scope | None, *, needs_proof: bool) -> None:
     """Raises Forbidden when the request lacks what its route needs.
 
@@ -94,9 +104,10 @@ def check_change() -> None:
 
 
 def may_change() -> bool:
-    """Whether this request might change something: by the scope of its token, or by the page that it comes from."""
+    """Whether this request might change something: by the scope of its token (unless a browser brings it along from another
+    site), or by the page that it comes from."""
     if g.scope is not None:
-        return bool(g.scope.holds(Scope.RUN))
+        return bool(g.scope.holds(Scope.RUN)) and _browser_says() is not False
     return is_from_here(needs_proof=g.needs_proof)
 
 

@@ -114,6 +114,23 @@ def test_next_never_leads_elsewhere(guarded: Service, stranger: FlaskClient, tar
     assert answer.headers["Location"] == "/"
 
 
+def test_a_log_in_leads_to_nothing_that_changes_something(guarded: Service, stranger: FlaskClient) -> None:
+    """Else a link on another site could have it done by the log-in, which comes from a page of this server."""
+    accounts.add_user(guarded, "ada", PASSWORD)
+    for target, leads in {
+        "/group?job_ids[]=1": "/",
+        "/logout": "/",
+        "/models/images/classification/classify_many?job_id=1&wait=0": "/",
+        "/models/images/generic/infer_one": "/",
+        "/%67roup": "/",
+        "/group/../group": "/group/../group",  # there is no such address
+        "/queue?a=b": "/queue?a=b",
+        "/files/%c3%a4": "/files/%c3%a4",
+    }.items():
+        answer = stranger.post("/login", data={"username": "ada", "password": PASSWORD, "next": target}, headers=same_origin())
+        assert answer.headers["Location"] == leads, target
+
+
 def test_a_new_password_ends_every_session(guarded: Service, stranger: FlaskClient) -> None:
     accounts.add_user(guarded, "ada", PASSWORD)
     stranger.post("/login", data={"username": "ada", "password": PASSWORD})
