@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from digits.domain.jobs import Status
+from digits.service import accounts, tokens
 from tests.browser.conftest import name_yourself
 from tests.browser.test_training_page import Training, training
 from tests.builders import make_job
@@ -163,6 +164,13 @@ def test_the_door(tab: Page, tmp_path_factory: pytest.TempPathFactory) -> None:
         tab.get_by_role("button", name="Login").click()
         expect(tab.get_by_role("alert")).to_be_visible()
         check(tab)
+        token = accounts.new_first_token(server.service)
+        tab.get_by_label("Token").fill(token)
+        tab.get_by_role("button", name="Login").click()
+        tokens.add_token(server.service, accounts.default_user(), "a script", days=7)
+        for address in ("/sessions", "/group?job_ids[]=20260101-000000-aaaa&group_name=mine"):
+            tab.goto(f"{server.url}{address}")
+            check(tab)
 
 
 def test_work_in_progress(tab: Page, web_server: RunningServer, training: Training) -> None:

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from flask import Flask, current_app, g, has_request_context, request, session
 from sqlalchemy import Engine, event
@@ -72,11 +72,14 @@ def need_of_request() -> Need:
 
 
 def only_reads_at(path: str) -> bool:
-    """Whether GET of a path of this server needs no more than to read; true where there is nothing."""
+    """Whether a path, as a browser takes it, is one of this server's that GET only reads."""
+    path = unquote(path)
+    if {".", ".."} & set(path.split("/")):  # a browser would go elsewhere
+        return False
     try:
         rule, _ = current_app.url_map.bind("").match(path.removeprefix(request.script_root) or "/", "GET", return_rule=True)
     except HTTPException:
-        return True
+        return False
     return need_of(current_app, rule).scope is Scope.READ
 
 

@@ -64,7 +64,7 @@ def logout() -> Any:
 def next_address() -> str:
     """The argument `next` when it is a path on this server that only reads, else home: a link on another site may have brought
     it, and what follows a log-in comes from a page of ours."""
-    text = _without_token(arguments.given("next") or "")
+    text = _without_token(arguments.text("next"))
     parts = urlsplit(text)
     local = text.startswith("/") and not text.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     plain = local and "\\" not in text and not any(ord(c) < 32 for c in text)

@@ -112,10 +112,8 @@ class World:
                     found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
 
-    def rules(self) -> Iterator[tuple[Rule, access.Need]]:
-        with self.app.app_context():
-            for rule in self.app.url_map.iter_rules():
-                yield rule, access.need_of(self.app, rule)
+    def rules(self) -> list[tuple[Rule, access.Need]]:
+        return [(rule, access.need_of(self.app, rule)) for rule in self.app.url_map.iter_rules()]
 
 
 @pytest.fixture
