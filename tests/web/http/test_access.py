@@ -161,7 +161,8 @@ def test_a_session_changes_nothing_without_proof_whatever_the_route_and_the_meth
     for rule, need in world.rules():
         for method in METHODS:
             is_change = method in (rule.methods or ()) and method != "OPTIONS" and need.scope is not Scope.READ
-            for name, headers in FOREIGN.items() if is_change else list(FOREIGN.items())[:1]:
+            in_full = is_change and not rule.rule.endswith("/json")  # the same endpoint as `….json`
+            for name, headers in FOREIGN.items() if in_full else list(FOREIGN.items())[:1]:
                 code = send(world, world.client, rule, method, headers)
                 asked += 1
                 refused += code == 403
