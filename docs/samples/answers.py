@@ -16,7 +16,7 @@ class Reduction(nn.Module):
     def __init__(self):
         super().__init__()
         self.gate = nn.Linear(WIDTH, 1)
-        self.reduced = nn.Linear(2 * WIDTH, WIDTH)
+        self.reduced = nn.Linear(3 * WIDTH, WIDTH)
 
     def forward(self, sentences, questions, said):
         """`sentences` and `questions` (N, S, WIDTH), `said` (N, S): 1 where there is a sentence; the question after each."""
@@ -26,7 +26,8 @@ class Reduction(nn.Module):
         until = kept.cumsum(dim=1)
         weights = until[:, :, None] - until[:, None, :]  # (N, S, S): what is left of the second after the first
         weights = weights.tril().exp().tril() * opened[:, None, :]
-        return weights @ torch.tanh(self.reduced(torch.cat([sentences, questions], dim=2)))  # (N, S, WIDTH)
+        seen = torch.cat([sentences, questions, sentences * questions], dim=2)
+        return weights @ torch.tanh(self.reduced(seen))  # (N, S, WIDTH)
 
 
 class Answers(nn.Module):

@@ -49,7 +49,8 @@ class Reduction(layers.Layer):
         until = ops.cumsum(ops.log_sigmoid(-scores) * said, axis=1)
         weights = ops.tril(until[:, :, None] - until[:, None, :])  # (N, S, S): what is left of the second after the first
         weights = ops.tril(ops.exp(weights)) * opened[:, None, :]
-        return ops.matmul(weights, self.reduced(ops.concatenate([sentences, questions], axis=2)))
+        seen = ops.concatenate([sentences, questions, sentences * questions], axis=2)
+        return ops.matmul(weights, self.reduced(seen))
 
 
 def build_network(context):

@@ -16,6 +16,7 @@ from PIL import Image
 from digits import tasks
 from digits.service.models.validation_samples import META_FILE as META
 from digits.storage.records.caffe_datum import make_datum
+from tests.examples import example
 from tests.extensions.data.test_dicom import write as write_dicom
 from tests.ingest import objects
 from tests.journeys.client import GENERIC, Client, server_with
@@ -144,6 +145,22 @@ def texts(root: Path) -> dict[str, Any]:
     return {**files, "max_chars_per_sample": 60, "dsopts_feature_encoding": "none"}
 
 
+def stories(root: Path) -> dict[str, Any]:
+    example("stories").write(root / "stories", 10)
+    return {"story_folder": root / "stories", "task_id": "1", "pct_val": 30}
+
+
+def brains(root: Path) -> dict[str, Any]:
+    example("phantoms").write(root / "scans", 4, SIDE)
+    return {
+        "dataset_folder": root / "scans",
+        "modality": "all",
+        "filter_method": "threshold",
+        "filter_threshold": 5,
+        "pct_val": 25,
+    }
+
+
 def hearts(root: Path, shared_data: Path) -> dict[str, Any]:
     source = shared_data / "sunnybrook"
     contours = source / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours"
@@ -173,13 +190,15 @@ SOURCES: dict[str, tuple[str, Callable[..., dict[str, Any]], str, str]] = {
     "databases-alone": (DATABASES, without_labels, "generic", "autoencoder"),
     "gradients": (own("image-gradients"), gradients, "regression", "regressor"),
     "texts": (own("text-classification"), texts, "classification", "small_cnn"),
+    "stories": (own("text-babi"), stories, "classification", "small_cnn"),
+    "brains": (own("images-brats"), brains, "segmentation", "unet"),
     "hearts": (own("image-sunnybrook"), hearts, "segmentation", "unet"),
 }
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    plugins = [ROOT / "plugins" / name for name in ("image_gradients", "text_classification", "sunnybrook")]
+    plugins = [ROOT / "plugins" / name for name in ("image_gradients", "text_classification", "sunnybrook", "babi", "brats")]
     with server_with(plugins, tmp_path_factory.mktemp("sources")) as client:
         yield client
 

@@ -61,7 +61,7 @@ def test_what_a_later_sentence_says_covers_what_earlier_ones_said() -> None:
     sentences, questions = torch.randn(2, 1, 3, layer.reduced.out_features)
     with torch.no_grad():
         found = layer(sentences, questions, said)
-        alone = torch.tanh(layer.reduced(torch.cat([sentences, questions], dim=2)))
+        alone = torch.tanh(layer.reduced(torch.cat([sentences, questions, sentences * questions], dim=2)))
     torch.testing.assert_close(found[:, :2], alone[:, :2])
     torch.testing.assert_close(found[:, 2], alone[:, 1])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -222,6 +223,13 @@ def four_dimensions(folder: Path) -> None:
     rewritten(volume(folder, "t1"), lambda values, affine: (np.stack([values] * 3, axis=3), affine))
 
 
+def huge(folder: Path) -> None:
+    path = volume(folder, "flair")
+    data = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<3h", data, 42, 2000, 2000, 2000)
+    path.write_bytes(gzip.compress(bytes(data)))
+
+
 def no_nifti(folder: Path) -> None:
     volume(folder, "flair").write_bytes(b"hello" * 100)
 
@@ -244,6 +252,7 @@ def empty(folder: Path) -> None:
         (negative, "holds values from -1 to 3"),
         (a_picture, "values, as a picture does, not a label"),
         (four_dimensions, "holds 3 volumes, expected 1"),
+        (huge, "It says that it has 2000 x 2000 x 2000 x 1 voxels"),
         (no_nifti, "It is no NIfTI file"),
         (empty, "It is no NIfTI file"),
     ],

@@ -1,5 +1,6 @@
 """The values of a scan: its modalities and its label as axial slices on one grid, turned as their affines say."""
 
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from digits.extensions.data.dicom.geometry import axial
 from digits.extensions.data.dicom.masks import class_numbers
 from digits_data_brats.scans import MODALITIES
 
+MOST_VOXELS = 1 << 27  # of a volume, such as 512x512x512
 MILLIMETRES = 0.1  # that the corners of two grids may be apart
 DARKEST, BRIGHTEST = 0.5, 99.5  # percentiles of what is not background, which become 1 and 255
 OPEN_SCANS = 4  # volumes and label of two
@@ -45,6 +47,8 @@ def layout(path, volumes=1):
     name = os.path.basename(path)
     try:
         header = nifti.read_header(path)
+        if math.prod(header.shape) > MOST_VOXELS * volumes:
+            raise DataError(f"It says that it has {' x '.join(map(str, header.shape))} voxels.")
         nifti.check_length(path, header)
     except DataError as error:
         raise DataError(f"{name}: {error.message}", advice=error.advice) from error
