@@ -83,7 +83,8 @@ class ProgressEvent(Event):
 class MetricEvent(Event):
     """Scalars of one moment. `phase` is `train`, `val` or `lr`; `kinds` says `loss`, `accuracy` or `other` per name. Of a
     validation, `declared` is what the network text says of its own metrics (`better`, `unit`, `title`), and `decides` names the
-    one that decides which snapshot is best (empty: none, or written before there was this field). Of a validation before the
+    one that decides which snapshot is best (`NOTHING` where several losses rank nothing; empty: none is known, or written before
+    there was this field). Of a validation before the
     first step, `of_trained` says that the weights had been trained before: then they may be the best. Where outputs held NaN or
     infinity, `nonfinite` says how many of how many `outputs`: none of the values is the best, nor where the loss is none."""
 

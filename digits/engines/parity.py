@@ -13,10 +13,16 @@ from digits.errors import ExportError
 CLOSE = 1e-4  # float32 through two implementations; what is further apart is reported
 WRONG = 1e-2  # another network
 PICTURES = 3
+EXPORT_SHAPE = (
+    "export_shape"  # key of a predictor's metadata: (C, H, W) of the numbers that exports take in the place of pictures
+)
 
 
 def noise_features(meta: Mapping[str, Any], count: int = PICTURES) -> np.ndarray:
-    """Made-up features (count, C, H, W) float32 in stored units: the mean and spread of the training's, the same each time."""
+    """Made-up features (count, C, H, W) float32 in stored units: the mean and spread of the training's, the same each time. Where
+    exports take numbers in their place: normal ones."""
+    if meta.get(EXPORT_SHAPE):
+        return np.random.default_rng(0).normal(size=(count, *meta[EXPORT_SHAPE])).astype(np.float32)
     preprocessing = meta["preparation"]
     shape = tuple(int(side) for side in preprocessing["stored_shape"])
     mean = np.array(preprocessing.get("pixel_mean") or [0.0], np.float32).reshape(-1, 1, 1)

@@ -19,7 +19,7 @@ from digits.domain.exports import Export, ExportSpec
 from digits.engines.base import Predictor, get_engine
 from digits.engines.exporters import get_exporter
 from digits.engines.network.python_layers import layer_file_of, use
-from digits.engines.parity import CLOSE, check_parity, noise_features, parity
+from digits.engines.parity import CLOSE, EXPORT_SHAPE, check_parity, noise_features, parity
 from digits.errors import DigitsError, ExportError, JobStopped
 from digits.storage.exports import publish, writing
 from digits.storage.records.open import open_split
@@ -104,11 +104,12 @@ def _loaded_epoch(context: WorkerContext, spec: ExportSpec, predictor: Predictor
 
 
 def _records(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> list[np.ndarray]:
-    """The first validation records of the stored shape, (n, C, H, W) float32; none where the data set is gone."""
+    """The first validation records of the shape that the export takes, (n, C, H, W) float32; none where the data set is gone."""
+    wanted = predictor.meta.get(EXPORT_SHAPE) or predictor.meta["stored_shape"]
     with contextlib.suppress(DigitsError):
         records = open_split(context.jobs_dir.folder(spec.dataset_id), VAL_DB)
         found: list[Any] = [records.feature(number) for number in range(min(COMPARED, len(records)))]
-        fitting = [feature for feature in found if list(feature.shape) == list(predictor.meta["stored_shape"])]
+        fitting = [feature for feature in found if list(feature.shape) == list(wanted)]
         return [np.stack(fitting).astype(np.float32)] if fitting else []
     return []
 

@@ -1,9 +1,7 @@
 """A generator makes pictures out of random numbers, a discriminator tells them from real ones, and an encoder finds the numbers
-that a picture is made of (Goodfellow et al., 2014; Radford et al., 2015).
+that a picture is made of (Goodfellow et al., 2014; Radford et al., 2015). For pictures of 8 bits, trained with use_mean=none.
 
-By its shape the network tells what it is given: pictures (N, C, H, W), of which it learns, or numbers (N, 100, 1, 1), of which
-it makes pictures. Where the data set has classes or a vector of attributes, these follow the 100 numbers (N, 100 + K, 1, 1), and
-the discriminator learns to name them too (Odena et al., 2016).
+It learns from pictures of one shape (C, H, W). Everything else that it is given are numbers, of which it makes pictures.
 """
 
 import torch
@@ -11,101 +9,106 @@ import torch.nn.functional as F
 from torch import nn
 
 BATCH_SIZE = 64
-NUMBERS = 100
-EXAMPLES = 64  # of what is made of fixed numbers while it is validated
+NUMBERS = 100  # that a picture is made of
+CLASSES = 0  # that the generator is told too, behind the numbers: then labels are vectors with 1 for the class of a picture
+EXPORT_SHAPE = (1, 1, NUMBERS + CLASSES)  # exports generate
+EXAMPLES = 64  # how many fixed vectors of numbers validations use
 
 
 class Generator(nn.Module):
-    """Numbers (N, numbers) → pictures (N, C, H, W)."""
+    """Numbers (N, NUMBERS + CLASSES) → pictures (N, C, H, W) from -1 to 1."""
 
-    def __init__(self, numbers, shape):
+    def __init__(self, shape):
         super().__init__()
         channels, self.height, self.width = shape
-        small = (128, -(-self.height // 4), -(-self.width // 4))  # a quarter of the sides, rounded up
-        self.start = nn.Sequential(
-            nn.Linear(numbers, small[0] * small[1] * small[2]), nn.Unflatten(1, small), nn.BatchNorm2d(128), nn.ReLU()
+        height, width = -(-self.height // 4), -(-self.width // 4)  # rounded up
+        self.start = nn.Linear(NUMBERS + CLASSES, 64 * height * width)
+        self.grow = nn.Sequential(
+            nn.Unflatten(1, (64, height, width)),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, 4, 2, 1),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, channels, 4, 2, 1),
+            nn.Tanh(),
         )
-        self.grow = nn.Sequential(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.BatchNorm2d(64), nn.ReLU())
-        self.paint = nn.ConvTranspose2d(64, channels, 4, 2, 1)
 
     def forward(self, numbers):
-        return self.paint(self.grow(self.start(numbers)))[..., : self.height, : self.width]
+        return self.grow(self.start(numbers))[..., : self.height, : self.width]
 
 
 class Reader(nn.Sequential):
-    """Pictures (N, C, H, W) → what is read off them (N, results)."""
+    """Pictures (N, C, H, W) from -1 to 1 → what is read off them (N, results)."""
 
-    def __init__(self, shape, results):
+    def __init__(self, shape, results, dropout=0.0):
         channels, height, width = shape
         super().__init__(
-            nn.Conv2d(channels, 64, 4, 2, 1),
+            nn.Conv2d(channels, 32, 4, 2, 1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(64, 128, 4, 2, 1),
+            nn.Dropout(dropout),
+            nn.Conv2d(32, 64, 4, 2, 1),
             nn.LeakyReLU(0.2),
+            nn.Dropout(dropout),
             nn.Flatten(),
-            nn.Linear(128 * (height // 4) * (width // 4), results),
+            nn.Linear(64 * (height // 4) * (width // 4), results),
         )
 
 
 class Gan(nn.Module):
-    def __init__(self, shape, attributes, exclusive):
+    def __init__(self, shape, scale):
         super().__init__()
-        self.attributes, self.exclusive = attributes, exclusive
-        self.generator = Generator(NUMBERS + attributes, shape)
-        self.discriminator = Reader(shape, 1 + attributes)  # how real it looks, and its attributes
-        self.encoder = Reader(shape, NUMBERS + attributes)
-        self.register_buffer("examples", self.draw(EXAMPLES))
-
-    def draw(self, count, device="cpu"):
-        """Random numbers and attributes (count, NUMBERS + attributes): one of the classes each, or each attribute or not."""
-        numbers = torch.randn(count, NUMBERS, device=device)
-        if self.exclusive:
-            drawn = F.one_hot(torch.randint(self.attributes, (count,), device=device), self.attributes).float()
-        else:
-            drawn = torch.randint(2, (count, self.attributes), device=device).float()
-        return torch.cat([numbers, drawn], 1)
+        self.shape, self.scale = shape, scale  # what inputs are multiplied by to lie between 0 and 2
+        self.generator = Generator(shape)
+        self.discriminator = Reader(shape, 1 + CLASSES, dropout=0.3)  # how real a picture looks, and scores of the classes
+        self.encoder = Reader(shape, NUMBERS)
+        self.register_buffer("examples", draw(EXAMPLES, "cpu"))
 
     def forward(self, x):
-        if x.shape[1] == NUMBERS + self.attributes:
-            return {"output": self.generator(x.flatten(1))}
-        if self.training:
-            numbers = self.draw(len(x), x.device)
-        else:
-            numbers = self.examples[torch.arange(len(x), device=x.device) % EXAMPLES]
+        if tuple(x.shape[1:]) != self.shape:
+            return {"output": self.as_input(self.generator(x.flatten(1)))}
+        count, x = len(x), x * self.scale - 1
+        numbers = draw(count, x.device) if self.training else self.examples[torch.arange(count, device=x.device) % EXAMPLES]
         made = self.generator(numbers)
-        code = self.encoder(x)  # of the picture; what is made of it resembles the picture
         return {
-            "output": made if self.training else self.generator(code),
-            "code": code,
+            "output": self.as_input(made),
+            "code": self.encoder(x),
             "real": self.discriminator(x),
             "fake": self.discriminator(made),
-            "numbers": numbers,
+            "drawn": numbers,
             "found": self.encoder(made),
         }
 
+    def as_input(self, pictures):
+        return (pictures + 1) / self.scale
+
+
+def draw(count, device):
+    """Random numbers, and a class each where there are classes (count, NUMBERS + CLASSES)."""
+    numbers = torch.randn(count, NUMBERS, device=device)
+    if not CLASSES:
+        return numbers
+    return torch.cat([numbers, F.one_hot(torch.randint(CLASSES, (count,), device=device), CLASSES)], 1)
+
 
 def build_network(context):
-    exclusive = context.label_kind == "index"
-    vector = context.label_shape[0] if context.label_kind == "vector" else 0
-    return Gan(context.input_shape, context.num_classes if exclusive else vector, exclusive)
+    return Gan(tuple(context.input_shape), context.input_scale / 127.5)
 
 
 def loss(outputs, targets):
-    real, fake = outputs["real"], outputs["fake"]
-    binary, ones, zeros = F.binary_cross_entropy_with_logits, torch.ones_like(real[:, 0]), torch.zeros_like(real[:, 0])
-    judging = binary(real[:, 0], 0.9 * ones) + binary(fake[:, 0], zeros)  # 0.9: so that it is never all too sure
-    fooling = binary(fake[:, 0], ones)
-    if real.shape[1] > 1:  # attributes: all of them are to be seen in what is made
-        drawn = outputs["numbers"][:, NUMBERS:]
-        judging = judging + named(real[:, 1:], targets)
-        fooling = fooling + named(fake[:, 1:], drawn.argmax(1) if targets.ndim == 1 else drawn)
+    real, fake, drawn = outputs["real"], outputs["fake"], outputs["drawn"]
+    judging = looks(real, 0.9) + looks(fake, 0.0)  # 0.9: so that it is never all too sure
+    fooling = looks(fake, 1.0)
+    if CLASSES:  # the class that a picture has, or was made for, is to be seen (Odena et al., 2016)
+        judging = judging + F.cross_entropy(real[:, 1:], targets.flatten(1).argmax(1))
+        fooling = fooling + F.cross_entropy(fake[:, 1:], drawn[:, NUMBERS:].argmax(1))
     return [
         {"loss": judging, "vars": "discriminator"},
         {"loss": fooling, "vars": "generator"},
-        {"loss": F.mse_loss(outputs["found"], outputs["numbers"]), "vars": "encoder"},
+        {"loss": F.mse_loss(outputs["found"], drawn[:, :NUMBERS]), "vars": "encoder"},
     ]
 
 
-def named(scores, truth):
-    """How wrong scores (N, K) are about classes (N,) or attributes (N, K)."""
-    return F.cross_entropy(scores, truth) if truth.ndim == 1 else F.binary_cross_entropy_with_logits(scores, truth)
+def looks(scores, real):
+    """How far scores (N, 1 or more) are from saying that all pictures are real (1) or none is (0)."""
+    return F.binary_cross_entropy_with_logits(scores[:, 0], torch.full_like(scores[:, 0], real))

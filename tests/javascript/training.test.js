@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { plan, smooth } from "../../digits/web/static/js/charts/training_charts.js";
 import { shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
-import { isMean, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
+import { isMean, NOTHING, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
 
 const KINDS = { loss: "loss", accuracy: "accuracy", "dice/cell": "accuracy" };
 const facts = (title, better, unit = "", more = {}) => ({
@@ -47,6 +47,14 @@ Deno.test("where lower is better the lowest value is the best", () => {
   const state = training({ loss: 2 }, { loss: 1 }, { loss: 3 });
   state.deciding = "loss";
   assert.deepEqual(state.best(), { name: "loss", value: 1, epoch: 2 });
+});
+
+Deno.test("losses that work against each other have no best", () => {
+  const state = training({ loss: 2, mae: 2 }, { loss: 1, mae: 1 });
+  state.deciding = NOTHING;
+  assert.equal(state.best(), null);
+  assert.equal(state.bestOf("loss"), null);
+  assert.deepEqual(state.bestOf("mae"), { name: "mae", value: 1, epoch: 2 });
 });
 
 Deno.test("an output without a direction has no best", () => {

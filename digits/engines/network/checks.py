@@ -147,6 +147,18 @@ def batch_size_of(names: dict[str, Any]) -> int | None:
     return value
 
 
+def export_shape_of(names: dict[str, Any]) -> tuple[int, ...] | None:
+    """The text's own `EXPORT_SHAPE`: (C, H, W) of the numbers that exports take in the place of pictures."""
+    value = names.get("EXPORT_SHAPE")
+    if value is None:
+        return None
+    if not isinstance(value, tuple | list) or len(value) != 3 or not all(isinstance(n, int) and n > 0 for n in value):
+        raise NetworkError(
+            f"EXPORT_SHAPE is {value!r}, expected three whole numbers (C, H, W).", advice="Correct the network text."
+        )
+    return tuple(value)
+
+
 def short(error: BaseException) -> str:
     """Type and first line of an error."""
     text = str(error).strip().splitlines()

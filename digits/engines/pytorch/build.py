@@ -25,6 +25,7 @@ from digits.engines.network.checks import (
     batch_size_of,
     check_callables,
     check_outputs,
+    export_shape_of,
     looks_like_sigmoid,
     noise,
     short,
@@ -33,7 +34,14 @@ from digits.engines.network.checks import (
     unknown_sizes,
 )
 from digits.engines.network.own_metrics import declared_in
-from digits.engines.network.several_losses import GradientHook, gradient_hook, with_network
+from digits.engines.network.several_losses import (
+    GradientHook,
+    gives_several,
+    gradient_hook,
+    optimizers_of,
+    read_entries,
+    with_network,
+)
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
 from digits.engines.pytorch.boxes import probe_boxes, probe_targets, try_losses
 from digits.engines.pytorch.dynamo import import_torchvision
@@ -60,6 +68,7 @@ class TorchNetwork:
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
     gradient_hook: GradientHook | None = None  # what the text does with gradients before a step
+    export_shape: tuple[int, ...] | None = None  # (C, H, W) of the numbers that exports take in the place of pictures
 
 
 def build(text: str, context: NetworkContext) -> TorchNetwork:
@@ -89,6 +98,7 @@ def build(text: str, context: NetworkContext) -> TorchNetwork:
         declared=declared_in(names),
         pretrained=context.pretrained,
         gradient_hook=gradient_hook(names),
+        export_shape=export_shape_of(names),
     )
 
 
@@ -136,12 +146,48 @@ def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[Layer
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
     if network.loss is None:
         check_outputs(shapes, context)
+    elif not gives_losses(context):
+        _check_losses(network, context)
     if activation(context) == "softmax":
         network.probabilities = are_probabilities(_last(outputs)) and _ends_in_softmax(network.module, context)
         network.trains_on_probabilities = _trains_on_probabilities(network, context)
     elif activation(context) == "sigmoid":
         network.sigmoid = looks_like_sigmoid(_of_noise(network.module, context, SEVERAL))
     return rows, shapes
+
+
+def _check_losses(network: TorchNetwork, context: NetworkContext) -> None:
+    """NetworkError for a list of losses that cannot move what it names, tried on a copy with zeros for pictures and targets. From
+    a loss that bears no zeros nothing is concluded: the training says what is wrong with it."""
+
+    def values() -> Any:
+        x = torch.zeros(PROBE, *context.input_shape)
+        return network.loss(copy.deepcopy(network.module)(x), _zero_targets(context, x))  # type: ignore[misc]
+
+    found: Any = None
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), contextlib.suppress(NetworkError):
+        found = run_text(values)
+    if gives_several(found):
+        optimizers_of(read_entries(found), trainable(network.module), parameters_in, ".")
+
+
+def _zero_targets(context: NetworkContext, x: Tensor) -> Tensor:
+    """Targets (PROBE, …) as a training has them, all 0; where there are none the pictures `x`."""
+    if task_of(context).index_targets:
+        return torch.zeros(PROBE, *(context.input_shape[1:] if context.label_kind == "map" else ()), dtype=torch.int64)
+    return x if context.label_kind == "none" or context.label_shape is None else torch.zeros(PROBE, *context.label_shape)
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that a training may change, by their paths."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def parameters_in(value: Any) -> Iterable[Tensor] | None:
+    """The parameters of a part of a network; of one that is frozen none that is trainable."""
+    if isinstance(value, nn.Module):
+        return value.parameters()
+    return [value] if isinstance(value, nn.Parameter) and not value.requires_grad else None
 
 
 def _shown(network: TorchNetwork, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:

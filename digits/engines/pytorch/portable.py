@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from digits.engines.base import Predictor
 from digits.engines.network.checks import PROBABILITIES
+from digits.engines.parity import EXPORT_SHAPE
 from digits.engines.pytorch.inputs import whiten
 from digits.engines.pytorch.predictor import TorchPredictor, finished
 from digits.engines.training.preprocessing import learns_its_input
@@ -30,8 +31,8 @@ def check(predictor: Predictor) -> list[str]:
 
 
 def example(predictor: Predictor) -> Tensor:
-    """Features (2, C, H, W) float32 of zeros, of the stored size."""
-    return torch.zeros(EXAMPLES, *predictor.meta["preparation"]["stored_shape"])
+    """Features (2, C, H, W) float32 of zeros, of the stored size, or of the numbers that exports take instead of pictures."""
+    return torch.zeros(EXAMPLES, *(predictor.meta.get(EXPORT_SHAPE) or predictor.meta["preparation"]["stored_shape"]))
 
 
 def output_names(portable: Portable, features: Tensor) -> list[str]:
@@ -43,13 +44,15 @@ def output_names(portable: Portable, features: Tensor) -> list[str]:
 class Portable(nn.Module):
     """Features (N, C, H, W) float32 in stored units, of the stored size → outputs by name, as `Predictor.predict` gives them.
 
-    A detection gives `boxes` (N, M, 6) of a fixed M: rows of zeros fill up. On the CPU, without gradients.
+    Where exports take numbers instead of pictures these are the features, as they are. A detection gives `boxes` (N, M, 6) of a
+    fixed M: rows of zeros fill up. On the CPU, without gradients.
     """
 
     def __init__(self, predictor: TorchPredictor) -> None:
         super().__init__()
         self.task, self.labels, preprocessing = predictor.task, predictor.labels, predictor.preprocessing
         self.preprocessing = preprocessing
+        self.takes_numbers = bool(predictor.meta.get(EXPORT_SHAPE))
         self.probabilities = bool(predictor.meta.get(PROBABILITIES, False))
         self.network = predictor.module.cpu().eval().to(memory_format=torch.contiguous_format)
         size = preprocessing.input_shape[1:]
@@ -63,6 +66,8 @@ class Portable(nn.Module):
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """As the class says: features (N, C, H, W) float32 in stored units → outputs (N, …) float32 by name."""
+        if self.takes_numbers:
+            return self._finished(self.network(features))
         x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]  # (N, C, h, w) stored units
         x = (x - self.mean) * (1.0 / self.preprocessing.std)  # mean (C, h, w) or (C, 1, 1)
         x = whiten(x) if self.preprocessing.whitening else x

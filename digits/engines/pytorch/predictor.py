@@ -16,6 +16,7 @@ from digits.domain.inference import main_output
 from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of, without_batch
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.network.losses import SMALLEST
+from digits.engines.parity import EXPORT_SHAPE
 from digits.engines.pytorch.boxes import boxes_output, detections_of
 from digits.engines.pytorch.build import build, layers_of
 from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
@@ -125,7 +126,7 @@ def load_predictor(snapshot: Path, device: str) -> TorchPredictor:
         network.module.load_state_dict(weights)
     except RuntimeError as error:
         raise StorageError(f"{snapshot} does not fit {NETWORK_FILE}: {str(error).splitlines()[0]}") from error
-    return TorchPredictor(network.module, meta, mean_image, torch.device(device))
+    return TorchPredictor(network.module, {**meta, EXPORT_SHAPE: network.export_shape}, mean_image, torch.device(device))
 
 
 def look_inside(module: nn.Module, x: Tensor) -> list[LayerReport]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -14,15 +14,16 @@ from torch.optim import Optimizer
 from digits.domain.training import Solver
 from digits.engines.network.several_losses import (
     GradientHook,
-    LossEntry,
     LossOptimizer,
     check_same,
     left_out,
     optimizers_of,
 )
+from digits.engines.pytorch.build import parameters_in, trainable
 from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.exchange import gather
 from digits.engines.pytorch.gradients import GroupGradients
+from digits.engines.pytorch.losses import JointLoss
 from digits.engines.pytorch.optimizers import make_optimizer
 from digits.engines.training.setup import report_left_out
 from digits.engines.training.totals import LossValue
@@ -31,28 +32,9 @@ from digits.errors import NetworkError
 LOSSES = "losses"  # key of a state: what its optimizers move
 
 
-@dataclass(frozen=True)
-class JointLoss(LossValue):
-    """The sum of several losses of a batch; `apart` are its summands, as `entries` describes them."""
-
-    entries: tuple[LossEntry, ...] = ()
-    apart: tuple[LossValue, ...] = ()
-
-
-def joint_loss(entries: tuple[LossEntry, ...], values: Sequence[LossValue]) -> JointLoss:
-    """Their sum, whose parts have the names of their losses."""
-    named = [(entry.name, part) for entry, value in zip(entries, values, strict=True) for part in value.parts]
-    names, parts = zip(*named, strict=True)
-    return JointLoss(parts, names, entries, tuple(values))
-
-
-def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in module.named_parameters() if p.requires_grad}
-
-
 def read_optimizers(loss: JointLoss, module: nn.Module) -> tuple[LossOptimizer, ...]:
     """What each loss of a batch moves. NetworkError where that cannot be, or a loss depends on no variable at all."""
-    found = optimizers_of(loss.entries, trainable(module), _parameters_in, ".")
+    found = optimizers_of(loss.entries, trainable(module), parameters_in, ".")
     for entry, value in zip(loss.entries, loss.apart, strict=True):
         if not any(part.sum.requires_grad for part in value.parts):
             raise NetworkError(
@@ -60,12 +42,6 @@ def read_optimizers(loss: JointLoss, module: nn.Module) -> tuple[LossOptimizer, 
                 advice="It may be detached, or made of numbers; what it goes through need not be detached.",
             )
     return found
-
-
-def _parameters_in(value: Any) -> Iterable[Tensor] | None:
-    if isinstance(value, nn.Module):
-        return value.parameters()
-    return [value] if isinstance(value, nn.Parameter) and not value.requires_grad else None
 
 
 class LossGroup:
@@ -77,6 +53,7 @@ class LossGroup:
         self.parameters = [known[name] for name in moves.variables]
         self.optimizer = make_optimizer(moves.settled(solver), rate, self.parameters, fused=True)
         self.gradients: GroupGradients = gradients(self.parameters, self._backward)
+        self.reached = False  # whether it is known to depend on what it moves
         self.keeps_graph = False  # another loss still goes through what the batch computed
         self.counts: Callable[[], bool] = lambda: False  # whether anything does in the group that was closed
 
@@ -148,8 +125,7 @@ class SeveralLosses:
     def step(self) -> None:
         """Every optimizer whose loss counted moves, at its share of the rate that stands in `param_groups`."""
         moving = [group for group in self.groups if group.counts()]
-        if self.steps == 0:
-            check_reached(moving)
+        check_reached(moving)
         for group in moving:
             for parameters in group.optimizer.param_groups:
                 parameters["lr"] *= group.moves.rate
@@ -206,13 +182,15 @@ def separate(step: Any, moves: Sequence[LossOptimizer]) -> None:
 
 
 def check_reached(groups: Sequence[LossGroup]) -> None:
-    """NetworkError for a loss that has no gradient for anything it is to move: its vars are others than it goes through."""
+    """NetworkError for a loss that, when it first moves, has no gradient for anything it is to move: its vars are others than it
+    goes through."""
     for group in groups:
-        if all(parameter.grad is None for parameter in group.parameters):
+        if not group.reached and all(parameter.grad is None for parameter in group.parameters):
             raise NetworkError(
                 f"The loss {group.moves.name} does not depend on what it is to move, {group.moves.variables[0]} …",
                 advice="Look at its vars, and whether what it is made of is detached.",
             )
+        group.reached = True
 
 
 def moves_in(state: dict[str, Any]) -> tuple[LossOptimizer, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from digits.domain.metrics import NOTHING, deciding_beside_losses
 from digits.domain.training import Solver
+from digits.engines.network.checks import export_shape_of
 from digits.engines.network.several_losses import (
     LossOptimizer,
     check_same,
@@ -171,6 +172,12 @@ def test_a_wrong_hook_is_named(function: Any, words: str) -> None:
 
     with pytest.raises(NetworkError, match=words):
         change()
+
+
+@pytest.mark.parametrize("shape", [3, (1, 2), (0, 1, 1), ("a", 1, 1), "abc"])
+def test_a_wrong_shape_of_exports_is_named(shape: Any) -> None:
+    with pytest.raises(NetworkError, match="EXPORT_SHAPE is"):
+        export_shape_of({"EXPORT_SHAPE": shape})
 
 
 def test_only_what_ranks_decides_beside_losses() -> None:

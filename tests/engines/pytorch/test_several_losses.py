@@ -17,9 +17,13 @@ from torch import Tensor, nn
 from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, WarningEvent
 from digits.domain.metrics import NOTHING
 from digits.domain.training import LearningRate, Solver, TrainingSpec
-from digits.engines.base import get_engine
+from digits.engines.base import NetworkContext, get_engine
+from digits.engines.network.several_losses import read_entries
+from digits.engines.pytorch.losses import joint_loss
+from digits.engines.pytorch.several_losses import SeveralLosses, read_optimizers
 from digits.engines.training.batches import epoch_order
 from digits.engines.training.calendar import seed_for
+from digits.engines.training.totals import one_part
 from digits.errors import JobStopped, NetworkError, TrainingError
 from digits.storage.events import valid_events
 from digits.storage.run_summary import RunSummary
@@ -287,6 +291,52 @@ def test_what_is_wrong_with_a_list_is_said(pictures: Path, tmp_path: Path, old: 
     with pytest.raises(NetworkError) as caught:
         train(pictures, tmp_path, spec(TEXT.replace(old, new), val_interval=0))
     assert re.search(words, f"{caught.value.message} {caught.value.advice}"), caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"), [("none", ()), ("index", ()), ("vector", (3,)), ("array", (1, 1, 3)), ("map", (1, SIZE, SIZE))]
+)
+def test_the_form_refuses_what_the_list_cannot_move(kind: str, shape: tuple[int, ...]) -> None:
+    task = {"index": "classification", "vector": "regression", "map": "segmentation"}.get(kind, "generic")
+    context = NetworkContext(task, (1, SIZE, SIZE), 3, shape, ("a", "b", "c"), kind)
+    text = TEXT.replace('"real": scores[: len(x)]', '"targets": x, "real": scores[: len(x)]')
+    assert get_engine("pytorch").check(text, context).has_loss
+    with pytest.raises(NetworkError, match="is to move 'maker'"):
+        get_engine("pytorch").check(text.replace('"vars": "generator"', '"vars": "maker"'), context)
+    picky = text.replace("def loss(outputs, targets):", "def loss(outputs, targets):\n    assert targets.sum() > 0")
+    assert get_engine("pytorch").check(picky, context).has_loss  # zeros prove nothing about such a loss
+
+
+def scaled_step(scaler: torch.amp.GradScaler | None, bad: str = "") -> dict[str, Tensor]:
+    """The weights after a step with several losses; the gradients of the one that is `bad` are infinite."""
+    torch.manual_seed(0)
+    module = nn.ModuleDict({"a": nn.Linear(3, 2), "b": nn.Linear(2, 1)})
+    values = module["b"](module["a"](torch.ones(4, 3))).mean(), module["a"](torch.ones(4, 3)).square().mean()
+    entries = read_entries([{"loss": values[0], "vars": "b"}, {"loss": values[1], "vars": "a", "learning_rate": 2}])
+    scales = {name: torch.inf if name == bad else 1.0 for name in "ab"}
+    loss = joint_loss(entries, [one_part(entry.loss * scales[entry.name], 1.0) for entry in entries])
+
+    def backward(total: Tensor, **options: Any) -> None:
+        (total if scaler is None else scaler.scale(total)).backward(**options)
+
+    place = (torch.device("cpu"), 1)
+    losses = SeveralLosses(
+        read_optimizers(loss, module), module, Solver("ADAM"), 0.1, backward, place, scaler, lambda p, _: [g * 3 for g, _ in p]
+    )
+    losses.close(loss, True)
+    losses.step()
+    return {name: value.detach() for name, value in module.state_dict().items()}
+
+
+def test_one_scaler_serves_all_losses() -> None:
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    assert_equal(scaled_step(scaler), scaled_step(None), 1e-6)
+    assert scaler.get_scale() == 1024
+    found, first, moved = scaled_step(scaler, bad="a"), {}, scaled_step(None)
+    torch.manual_seed(0)
+    first = nn.ModuleDict({"a": nn.Linear(3, 2), "b": nn.Linear(2, 1)}).state_dict()
+    assert_equal(found, {name: (first if name.startswith("a") else moved)[name] for name in found}, 1e-6)
+    assert scaler.get_scale() == 512  # one step of it for all of them
 
 
 def test_losses_that_come_and_go_are_refused(pictures: Path, tmp_path: Path) -> None:

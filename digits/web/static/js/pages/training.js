@@ -10,7 +10,7 @@ import { clock, duration, epochText, fileSize, number } from "../parts/format.js
 import { below, loadPage, request, send } from "../parts/request.js";
 import { SnapshotList } from "../parts/snapshot_list.js";
 import { classTable, isRunning, metricsTable, shown as shownOf, verdict } from "../parts/training_metrics.js";
-import { TrainingState } from "../parts/training_state.js";
+import { NOTHING, TrainingState } from "../parts/training_state.js";
 import { ValidationSamples } from "./validation_samples.js";
 
 const LOG_BYTES = 32768;
@@ -63,7 +63,9 @@ function drawTiles() {
 
 function bestTile() {
   const best = state.best();
-  if (!best) return tile("Best", "", "after the first validation");
+  if (!best) {
+    return tile("Best", "", state.deciding === NOTHING ? "none: several losses rank nothing" : "after the first validation");
+  }
   const guess = state.baseline?.values[best.name] ?? null;
   const when = best.epoch === 0 ? "epoch 0, the start" : `epoch ${epochText(best.epoch)}`;
   const note = `${when}${guess === null ? "" : `, baseline ${shown(best.name, guess)}`}`;

@@ -20,6 +20,7 @@ import { epochText, measured } from "./format.js";
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
+export const NOTHING = "(nothing)"; // decides where several losses work against each other, which rank nothing
 const NOTHING_KNOWN = { better: "", unit: "", short: "", chart: "", column: "", missed: false, over: "", place: 1000 };
 
 /**
@@ -192,7 +193,7 @@ export class TrainingState {
   bestOf(name) {
     const { epoch, step, nonfinite, values } = this.curves.val;
     let found = /** @type {Best | null} */ (null);
-    if (!this.facts(name).better) return found;
+    if (!this.facts(name).better || (this.deciding === NOTHING && this.curves.kinds[name] === "loss")) return found;
     for (const [i, value] of (values[name] ?? []).entries()) {
       if (value === null || nonfinite[i] || values.loss?.[i] === null || (step[i] === 0 && !this.of_trained)) continue;
       if (!found || this.isBetter(name, value, found.value)) found = { name, value, epoch: epoch[i] };
