@@ -184,7 +184,7 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def parameters_in(value: Any) -> Iterable[Tensor] | None:
-    """The parameters of a part of a network; of one that is frozen none that is trainable."""
+    """The parameters (…) of a part of a network; a frozen parameter is a part of its own, None is what is no part."""
     if isinstance(value, nn.Module):
         return value.parameters()
     return [value] if isinstance(value, nn.Parameter) and not value.requires_grad else None
