@@ -46,14 +46,17 @@ class Settings:
     allow_urls: bool = _help("Let pictures be fetched from public http(s) addresses.", False)
     max_upload_mb: int = _help("Largest upload in MiB.", 8192)
     max_extracted_mb: int = _help("Largest size in MiB an uploaded archive may unpack to.", 65536)
-    database_url: str = _help("SQLAlchemy URL; empty: SQLite in the jobs directory.", "")
+    database_url: str = _help("SQLAlchemy URL; empty: SQLite in the jobs directory. It belongs to one jobs directory.", "")
     logfile_filename: str = _help("Log file of the server; empty: in the jobs directory.", "")
     logfile_level: str = _help("DEBUG, INFO, WARNING, ERROR or CRITICAL.", "INFO")
     all_extensions: bool = _help("Show plugins that hide themselves by default.", False)
     cpu_slots: int = _help("CPU slots for jobs; 0: the number of cores.", 0)
     cpu_processes: int = _help("Processes that share a training on the CPU where its form does not say how many (PyTorch).", 1)
     heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300)
-    checkpoint_seconds: int = _help("Time between rolling checkpoints of a training.", CHECKPOINT_SECONDS)
+    checkpoint_seconds: int = _help(
+        "Time between rolling checkpoints of a training, whose first comes after 10 s; longer where that would cost over 1 %.",
+        CHECKPOINT_SECONDS,
+    )
     max_left_out_percent: int = _help(
         "A data set of which more entries cannot be used is not made, where its form does not say how many.",
         round(100 * MAX_LEFT_OUT),

@@ -85,6 +85,10 @@ class DiskFull(StorageError):
     """A disk is full; work pauses until there is free space."""
 
 
+class ReadOnly(DiskFull):
+    """A folder of ours cannot be written any more, though there is space; work pauses until it can."""
+
+
 class DataError(DigitsError):
     """Something in the user's data cannot be used: an unreadable picture, a folder without classes."""
 

@@ -59,8 +59,11 @@ TEMPLATES = CompiledTemplates()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, then those of the browser: processes that share the files then end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests first, then those of the browser: processes that share the files then end at about the same time.
+    Campaigns run only where they are named (`-m faults`)."""
+    if "faults" not in config.option.markexpr:
+        items[:] = [item for item in items if item.get_closest_marker("faults") is None]
     marks: dict[Path, set[str]] = {}
     for item in items:
         marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())

@@ -20,6 +20,7 @@ from digits.errors import DigitsError, PluginError
 from digits.frameworks import DEFAULT, frameworks
 from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir
+from digits.storage.identity import copy_words, settle
 from digits.utils.masking import masked
 
 PACKAGES = (
@@ -143,11 +144,16 @@ def _jobs_directory(settings: Settings) -> Iterator[Finding]:
     folder = settings.jobs_path
     jobs = JobsDir(folder)
     jobs.prepare()
+    identity = settle(jobs)
     count = len(jobs.folders())
     free = free_bytes(folder)
     state = OK if free > COMFORTABLE_FREE else WRONG if free < settings.min_free_mb * 2**20 else NOTE
     advice = "Delete old jobs, or set DIGITS_JOBS_DIR to a larger disk."
     yield Finding("jobs directory", state, f"{folder}: {count} jobs, {_size(free)} free", "" if state == OK else advice)
+    if identity.copy_of:
+        yield Finding(
+            "jobs directory", NOTE, copy_words(identity), "Where database_url is set, each needs a database of its own."
+        )
     old = jobs.foreign()
     if old:
         text = f"{len(old)} folders of the original DIGITS (status.pickle), e.g. {old[0].name}"

@@ -154,10 +154,11 @@ def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
 @jobs.command("reindex")
 @jobs_dir_option
 def reindex(jobs_dir: str | None) -> None:
-    """Make the table of jobs again from the job folders. Accounts and tokens stay."""
+    """Make the table of jobs again from the job folders. Accounts and tokens stay. A database that belonged to another jobs
+    directory belongs to this one from now on."""
     from digits.storage.jobs.reindex import reindex as rebuild
 
-    with open_service(jobs_dir) as service:
+    with open_service(jobs_dir, take_over=True) as service:
         report = rebuild(service.jobs_dir, service.store)
     click.echo(f"{len(report.restored)} jobs found.")
     for path, reason in report.problems:

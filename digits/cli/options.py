@@ -24,9 +24,10 @@ def load_settings(**overrides: Any) -> LoadedSettings:
 
 
 @contextlib.contextmanager
-def open_service(jobs_dir: str | None) -> Iterator[Service]:
+def open_service(jobs_dir: str | None, *, take_over: bool = False) -> Iterator[Service]:
     """The service on the chosen jobs directory. Whoever has a shell may read what the shell may: paths are not confined."""
-    service = Service.open(replace(load_settings(jobs_dir=jobs_dir).settings, data_dirs="/"))
+    settings = replace(load_settings(jobs_dir=jobs_dir).settings, data_dirs="/")
+    service = Service.open(settings, take_over=take_over)
     event.listen(service.store.engine, "before_cursor_execute", _Recorder(service))
     try:
         yield service

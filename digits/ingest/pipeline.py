@@ -41,7 +41,7 @@ from digits.ingest.problems import (
 )
 from digits.ingest.progress import Progress
 from digits.ingest.record_schema import RecordSchema
-from digits.ingest.source import entries_of, kept_colours, open_source, state_of, title_of
+from digits.ingest.source import entries_of, forget_found, kept_colours, open_source, state_of, title_of
 from digits.ingest.split_statistics import (
     MEAN_ARRAY_FILE,
     LabelStatistics,
@@ -357,8 +357,20 @@ class Ingest:
 
 
 def ingest(folder: JobFolder, spec: DatasetSpec, context: IngestContext) -> DatasetInfo:
-    """Make the records of a data set. Raises DataError, PluginError, StorageError, JobStopped."""
-    return Ingest(folder, spec, context).run()
+    """Make the records of a data set, where an earlier attempt did not end when all was done but the word that it is. Raises
+    DataError, PluginError, StorageError, JobStopped."""
+    info = _made_before(folder)
+    if info is None:
+        info = Ingest(folder, spec, context).run()
+    forget_found(folder)
+    return info
+
+
+def _made_before(folder: JobFolder) -> DatasetInfo | None:
+    try:
+        return folder.find_dataset_info()
+    except StorageError:
+        return None
 
 
 def _preparation(described: dict[str, Any], schema: RecordSchema) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -31,7 +30,7 @@ from digits.ingest.record_schema import RecordSchema
 from digits.ingest.shared_memory import CreatedMemory, MemoryAddress, SharedMemory, attach, create
 from digits.ingest.source import entries_of, load_source
 from digits.storage.records.reader import RecordChunk
-from digits.utils.processes import die_with_parent
+from digits.utils.processes import die_with_parent, kill_children, leave_stopping_to_parent
 
 CHUNK_SECONDS = 0.1
 CHUNK_ENTRIES = 1024
@@ -273,8 +272,7 @@ def one_after_another(plugin: str) -> PluginError:
 def source_in_process(setup: Setup) -> DataIngestionInterface:
     """The source in a pool process, which dies with the worker and leaves signals to it."""
     die_with_parent()
-    for number in (signal.SIGTERM, signal.SIGINT):  # meant for the worker, which ends its pool itself
-        signal.signal(number, signal.SIG_IGN)
+    leave_stopping_to_parent()
     source = load_source(setup.extension, setup.folder, setup.state)
     if setup.lists:
         for stage in STAGES:
@@ -301,5 +299,4 @@ def _encode(start: int, entries: Sequence[Any], with_picture: bool, slot: int) -
 
 def kill_processes(executor: ProcessPoolExecutor) -> None:
     """End pool processes in the middle of their work: a stopped job waits for nobody's encode_entry."""
-    for process in list((executor._processes or {}).values()):
-        process.kill()
+    kill_children(list((executor._processes or {}).values()))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from digits.domain.datasets import TEST_DB, VAL_DB
-from digits.errors import DiskFull, StorageError
-from digits.storage.files import is_disk_full
+from digits.errors import DiskFull
+from digits.storage.files import cannot_write
 from digits.utils.values import counted, is_number
 
 LISTED_DUPLICATES = 1000
@@ -68,11 +69,10 @@ class ProblemLog:
             if self._handle.write(data) != len(data):
                 raise DiskFull(f"No space left for {self.path}.")
         except (OSError, DiskFull) as error:
-            self._handle.truncate(before)
+            with contextlib.suppress(OSError):  # a disk that is read-only has taken nothing
+                self._handle.truncate(before)
             self._handle.seek(before)
-            if is_disk_full(error):
-                raise DiskFull(f"No space left for {self.path}.") from error
-            raise StorageError(f"{self.path} cannot be written: {error}.") from error
+            raise cannot_write(error, self.path) from error
         for problem in problems:
             kind = str(problem.get("kind", SKIPPED))
             self.count(kind)

@@ -20,7 +20,7 @@ from digits.storage.folders import JobFolder
 from digits.utils.confinement import EVERYWHERE
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
 
-FOUND_FILE = ".found.jsonl"  # what a source reported while it looked at its files
+FOUND_FILE = ".found.jsonl"  # what a source reported while it looked at its files; until the data set is whole
 
 
 def open_source(
@@ -58,6 +58,11 @@ def _prepare(source: FileSource, folder: JobFolder, report: ReportProblem, shoul
     source.prepared = True
     with open(folder.problems_file, "rb") as problems, atomic(folder.path / FOUND_FILE) as kept:
         shutil.copyfileobj(problems, kept)
+
+
+def forget_found(folder: JobFolder) -> None:
+    """The data set is whole: no later start reports again what was found."""
+    (folder.path / FOUND_FILE).unlink(missing_ok=True)
 
 
 def state_of(source: DataIngestionInterface) -> bytes:

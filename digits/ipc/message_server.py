@@ -58,6 +58,7 @@ class MessageServer:
         self.name = name
         self._slots = threading.BoundedSemaphore(max_connections or sys.maxsize)
         self._listener = _listen(path)
+        self._bound = os.stat(path)
 
     def serve(self, is_over: Callable[[], bool]) -> None:
         """Accept connections until `is_over`; then the socket is gone."""
@@ -68,8 +69,10 @@ class MessageServer:
             self.close()
 
     def close(self) -> None:
-        """Stop listening."""
-        self.path.unlink(missing_ok=True)
+        """Stop listening. What has taken the socket's place meanwhile stays."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(self.path), self._bound):
+                self.path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -10,6 +10,7 @@ from digits.ipc import messages
 from digits.ipc.messages import CommunicationError, Message
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
+from digits.storage.identity import lies_here
 
 RESTART_SECONDS = 20.0  # so long a host that is just being started again is waited for
 POLL_SECONDS = 0.1
@@ -25,9 +26,10 @@ def address_file(jobs_dir: JobsDir) -> Path:
 
 
 def socket_of(jobs_dir: JobsDir) -> str:
-    """Path of the host's socket; empty when none has run yet. Whether it still listens shows when one connects."""
+    """Path of the host's socket; empty when none has run yet here. Whether it still listens shows when one connects."""
     try:
-        return str(read_json(address_file(jobs_dir)).get("socket", ""))
+        value = read_json(address_file(jobs_dir))
+        return str(value.get("socket", "")) if lies_here(jobs_dir, value.get("place") or {}) else ""
     except (StorageError, AttributeError):
         return ""
 

@@ -16,6 +16,7 @@ from digits.errors import StorageError, Unavailable
 from digits.ipc import messages
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
+from digits.storage.identity import lies_here
 
 CONNECT_SECONDS = 1.0
 
@@ -30,12 +31,13 @@ def runtime_file(jobs_dir: JobsDir) -> Path:
 
 
 def read_runtime(jobs_dir: JobsDir) -> dict[str, Any]:
-    """`{"socket", "pid", …}` of the supervisor that wrote last, or an empty dictionary."""
+    """`{"socket", "pid", …}` of the supervisor that last had this directory, or an empty dictionary. In a copy the file names
+    the processes of another one."""
     try:
         value = read_json(runtime_file(jobs_dir))
     except StorageError:
         return {}
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and lies_here(jobs_dir, value.get("place") or {}) else {}
 
 
 def is_listening(jobs_dir: JobsDir) -> bool:

@@ -2,11 +2,13 @@
 
 Holds: requests are read by a thread per connection and answered by the main loop alone, so handlers need no locks and
 children are started by the thread that lives longest. A handler returns its answer, or a function that is called again at each
-tick until it returns one; what it raises is reported in the answer.
+tick until it returns one; what it raises is reported in the answer. The folder of sockets lies where no log-out removes it, and
+is made again where somebody does.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import shutil
@@ -24,6 +26,7 @@ from digits.ipc.messages import Message
 from digits.ipc.supervisor_client import ControlError, read_runtime, runtime_file
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
+from digits.storage.identity import place_of
 
 Answer = dict[str, Any]
 Later = Callable[[], Answer | None]
@@ -33,6 +36,9 @@ REQUEST_SECONDS = 300.0  # an answer that takes longer is given up
 READ_SECONDS = 10.0
 SOCKET_NAME = "control.sock"
 PREFIX = "digits-"
+LONGEST_BASE = 60
+
+logger = logging.getLogger(__name__)
 
 
 class ControlServer:
@@ -45,26 +51,52 @@ class ControlServer:
         self.wake = threading.Event()
         self._requests: queue.SimpleQueue[tuple[Mapping[str, Any], Future[Answer]]] = queue.SimpleQueue()
         self._waiting: list[tuple[Later, Future[Answer], float]] = []
+        self._facts: dict[str, Any] | None = None  # what was published
         self._stopped = threading.Event()
 
     def __enter__(self) -> ControlServer:
         _remove_directory(read_runtime(self.jobs_dir))
-        self.directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
-        server = MessageServer(
-            self.directory / SOCKET_NAME, self._answer, max_body=0, max_connections=None, name="control-client"
-        )
-        threading.Thread(target=server.serve, args=(self._stopped.is_set,), name="control", daemon=True).start()
+        self._listen(Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base())))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        runtime_file(self.jobs_dir).unlink(missing_ok=True)
+        self.unpublish()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def publish(self, **facts: Any) -> None:
         """Write `runtime.json`: from now on clients find the socket."""
+        self._facts = facts
         value = {"socket": str(self.directory / SOCKET_NAME), "directory": str(self.directory), "pid": os.getpid(), **facts}
-        write_json(runtime_file(self.jobs_dir), value, permissions=0o600)
+        write_json(runtime_file(self.jobs_dir), {**value, "place": place_of(self.jobs_dir)}, permissions=0o600)
+
+    def unpublish(self) -> None:
+        """Clients find the socket no more. What another server wrote stays: the jobs directory may have been replaced."""
+        self._facts = None
+        if read_runtime(self.jobs_dir).get("directory") == str(self.directory):
+            runtime_file(self.jobs_dir).unlink(missing_ok=True)
+
+    def renew(self) -> bool:
+        """Make the folder and the socket again where they have vanished; whether that was so. Whoever has files there loses them.
+        Raises OSError where it cannot be made."""
+        if (self.directory / SOCKET_NAME).exists():
+            return False
+        logger.warning("The folder of sockets, %s, has vanished and is made again.", self.directory)
+        self._stopped.set()
+        self._stopped = threading.Event()
+        try:
+            self.directory.mkdir(mode=0o700, exist_ok=False)
+            self._listen(self.directory)
+        except OSError:  # half of it is there, or its place is taken: it may be somebody else's
+            self._listen(Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base())))
+        if self._facts is not None:
+            self.publish(**self._facts)
+        return True
+
+    def _listen(self, directory: Path) -> None:
+        self.directory = directory
+        server = MessageServer(directory / SOCKET_NAME, self._answer, max_body=0, max_connections=None, name="control-client")
+        threading.Thread(target=server.serve, args=(self._stopped.is_set,), name="control", daemon=True).start()
 
     def serve(self) -> None:
         """Answer what has come in and what has become ready. Called by the main loop."""
@@ -114,10 +146,11 @@ class ControlServer:
             raise ControlError("The supervisor is busy.", advice="Try again in a moment.") from error
 
 
-def _base() -> str | None:
-    """The user's run-time directory, where its path leaves space for a socket's name (108 bytes in all)."""
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
-    return base if base and len(base) < 60 and os.access(base, os.W_OK) else None
+def _base() -> str:
+    """The folder of temporary files, where its path leaves space for a socket's name (108 bytes in all). Not the user's run-time
+    directory, which is removed when the user logs out while the server runs on."""
+    base = tempfile.gettempdir()
+    return base if len(base) < LONGEST_BASE else "/tmp"
 
 
 def _remove_directory(runtime: Mapping[str, Any]) -> None:

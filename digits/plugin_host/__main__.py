@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -19,7 +18,9 @@ from digits.plugin_host.app import answer, create_app
 from digits.plugin_host.guard import Watchdog
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
+from digits.storage.identity import place_of
 from digits.utils.masking import log_to_stderr
+from digits.utils.processes import on_stop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,15 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
-    """Answer on `socket_path` until SIGTERM; while it listens, `.digits/plugin_host.json` says where."""
+    """Answer on `socket_path` until requested to stop; while it listens, `.digits/plugin_host.json` says where."""
     journal = loader.keep_journal(socket_path.with_suffix(".imports"))
     watch, app, stop = Watchdog(), create_app(), threading.Event()
     with _empty_folder():
         server = MessageServer(
             socket_path, lambda message: answer(app, jobs_dir, watch, message), scratch=jobs_dir.scratch, name="question"
         )
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
-        write_json(address_file(jobs_dir), {"socket": str(socket_path), "pid": os.getpid()})
+        on_stop(stop.set)
+        write_json(address_file(jobs_dir), {"socket": str(socket_path), "pid": os.getpid(), "place": place_of(jobs_dir)})
         watch.start()
         threading.Thread(target=_preload, daemon=True, name="preload").start()
         server.serve(stop.is_set)

@@ -1,7 +1,7 @@
 """The process around a loaded model: listens on a Unix socket, one thread per connection, until it is requested to end.
 
 Holds: the socket appears when the model is loaded, so who can connect gets answers; a connection may carry any number of
-requests; it ends by SIGTERM or when its parent is gone, and takes the socket with it.
+requests; it ends when requested to, or when its parent is gone, and takes the socket with it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from digits.predictor.model import LoadedModel
 from digits.predictor.requests import answer
 from digits.storage.folders import JobFolder, JobsDir
 from digits.utils.masking import log_to_stderr
+from digits.utils.processes import on_stop
 
 logger = logging.getLogger(__name__)
 EXIT_CANNOT_LOAD = 2
@@ -30,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     log_to_stderr("%(asctime)s [%(levelname)s] %(message)s")
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop(stop.set)
     try:
         model = LoadedModel.open(JobFolder(Path(options.folder)), options.snapshot, options.device)
     except DigitsError as error:

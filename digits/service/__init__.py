@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from digits.config import Settings
 from digits.storage.folders import JobFolder, JobsDir
+from digits.storage.jobs.ownership import open_store
 from digits.storage.jobs.store import JobStore
 
 
@@ -18,11 +19,12 @@ class Service:
     store: JobStore
 
     @classmethod
-    def open(cls, settings: Settings) -> Service:
-        """Prepare the jobs directory and open the database. Raises StorageError when the directory cannot be written."""
+    def open(cls, settings: Settings, *, take_over: bool = False) -> Service:
+        """Prepare the jobs directory and open the database, with `take_over` also one that belonged to another directory. Raises
+        StorageError when the directory cannot be written, or the database belongs to another."""
         jobs_dir = JobsDir(settings.jobs_path)
         jobs_dir.prepare()
-        return cls(settings, jobs_dir, JobStore.open(settings.database_url, jobs_dir.database_file))
+        return cls(settings, jobs_dir, open_store(settings.database_url, jobs_dir, take_over=take_over))
 
     def folder(self, job_id: str) -> JobFolder:
         return self.jobs_dir.folder(job_id)

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from digits.utils.values import WHOLE, counted, shown, whole
 LARGEST_PRIORITY = 10**7
 LONGEST = {"name": 500, "group": 500, "notes": 100_000, "a tag": 100}  # characters
 MOST_TAGS = 50
+WRITERS = 16  # threads that write files of many jobs at once
 
 
 def create_job(
@@ -169,6 +171,13 @@ def abort(service: Service, job: Job) -> None:
     service.store.request_action(job.id, Action.ABORT)
 
 
+def abort_many(service: Service, jobs: Sequence[Job]) -> list[str]:
+    """`abort` for each, in one transaction; the refusals, each naming its job."""
+    running = [job.id for job in jobs if job.status.is_running]
+    service.store.request_action_many(running, Action.ABORT)
+    return [f"{job.name}: Job not aborted" for job in jobs if not job.status.is_running]
+
+
 def reprioritize(service: Service, job: Job, move: str) -> Job:
     """Move a waiting job in the queue. `move` is `top`, `up`, `down`, `bottom` or a whole number that becomes its priority."""
     if not job.status.is_running:
@@ -182,15 +191,16 @@ def reprioritize(service: Service, job: Job, move: str) -> Job:
     if move not in ("top", "bottom", "up", "down"):
         raise BadRequest(f"move is {shown(move)}, expected top, up, down, bottom or a whole number.")
     queue.insert(max(0, min(to, len(queue) - 1)), queue.pop(at))
-    return _number_queue(service, queue, job.id)
+    return _place(service, queue, job.id)
 
 
 def choose(service: Service, job_ids: Iterable[str], user: str) -> tuple[list[Job], list[str]]:
     """The jobs that `user` may change, and sentences that count the others: `2 jobs not found.`"""
-    found = [service.store.find(job_id) for job_id in job_ids]
-    jobs = [job for job in found if job is not None]
+    wanted = list(job_ids)
+    known = service.store.find_many(set(wanted))
+    jobs = [known[job_id] for job_id in wanted if job_id in known]
     allowed = [job for job in jobs if may_edit(job, user)]
-    counts = {"not found": len(found) - len(jobs), "not permitted": len(jobs) - len(allowed)}
+    counts = {"not found": len(wanted) - len(jobs), "not permitted": len(jobs) - len(allowed)}
     return allowed, [f"{counted(count, 'job')} {what}." for what, count in counts.items() if count]
 
 
@@ -205,19 +215,42 @@ def for_each(service: Service, action: Callable[[Service, Job], object], jobs: I
     return problems
 
 
-def _number_queue(service: Service, queue: list[Job], job_id: str) -> Job:
-    """Give the jobs falling priorities, so that they start in this order; those that have theirs already are left alone."""
-    lowest = min((job.priority for job in queue), default=0)
-    for place, job in enumerate(reversed(queue)):
-        if job.priority != lowest + place:
-            _set_priority(service, job, lowest + place)
+def _place(service: Service, queue: list[Job], job_id: str) -> Job:
+    """Give the job at its place in `queue` a priority between its neighbours; where there is none, those on its shorter side make
+    space. Jobs start in the order of falling priority, equals in the order in which they were made."""
+    at = [job.id for job in queue].index(job_id)
+    job, before, after = queue[at], queue[:at], queue[at + 1 :]
+    nearest = [*before[-1:], *after[:1]]
+    tried = [priority for other in nearest for priority in (other.priority, other.priority - 1, other.priority + 1)]
+    fits = [
+        priority for priority in [job.priority, *tried] if _in_order([*before[-1:], replace(job, priority=priority), *after[:1]])
+    ]
+    if fits:
+        return _set_priority(service, job, fits[0])
+    middle = after[0].priority  # of an equal one that was made before, as the one above was made after
+    if len(before) <= len(after):
+        wanted = {other.id: other.priority + 2 for other in before} | {job_id: middle + 1}
+    else:
+        wanted = {other.id: other.priority - 2 for other in after} | {job_id: middle - 1}
+    with ThreadPoolExecutor(WRITERS) as writers:  # each file is synced, and a disk syncs many together as fast as one
+        list(writers.map(lambda item: _keep_priority(service, *item), wanted.items()))
+    service.store.update_many({other: {"priority": priority} for other, priority in wanted.items()})
     return service.store.get(job_id)
 
 
+def _in_order(jobs: Sequence[Job]) -> bool:
+    places = [(-job.priority, job.created, job.id) for job in jobs]
+    return places == sorted(places)
+
+
 def _set_priority(service: Service, job: Job, priority: int) -> Job:
-    folder = service.folder(job.id)
-    folder.write_user(replace(folder.user(), priority=priority))
+    _keep_priority(service, job.id, priority)
     return service.store.update(job.id, priority=priority)
+
+
+def _keep_priority(service: Service, job_id: str, priority: int) -> None:
+    folder = service.folder(job_id)
+    folder.write_user(replace(folder.user(), priority=priority))
 
 
 def resume(service: Service, job: Job) -> None:
@@ -237,16 +270,37 @@ def delete(service: Service, job: Job) -> list[str]:
     """Hide the job at once and request the removal of its folder; the evaluations and exports of a model go with it. The ids of
     all of them.
 
-    Forbidden while models need it.
+    Forbidden while models need it, NotFound where somebody has deleted it before.
     """
-    dependents = [child for child in service.store.children(job.id) if child.kind == Kind.MODEL]
-    if job.kind == Kind.DATASET and dependents:
-        names = ", ".join(child.name for child in dependents)
-        raise Forbidden(f"{job.name} is used by {len(dependents)} model(s), which must be deleted first: {names}.")
-    gone = [job.id]
-    for other in jobs_of_model(service, job) if job.kind == Kind.MODEL else ():
-        with contextlib.suppress(NotFound):  # somebody else deletes it at the same moment
-            service.store.request_action(other.id, Action.DELETE)
-        gone.append(other.id)
-    service.store.request_action(job.id, Action.DELETE)
+    gone, problems = delete_many(service, [job])
+    if problems:
+        raise Forbidden(problems[0])
+    if job.id not in gone:
+        raise NotFound("Job not found")
     return gone
+
+
+def delete_many(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
+    """`delete` for each, in one transaction: the ids of all that go, and the refusals. A data set goes if its models do."""
+    chosen = {job.id for job in jobs}
+    needed = service.store.children_of([job.id for job in jobs if job.kind == Kind.DATASET], Kind.MODEL)
+    problems, wanted = [], list[str]()
+    others = _by_model(service) if any(job.kind == Kind.MODEL for job in jobs) else {}
+    for job in jobs:
+        left = [child for child in needed.get(job.id, ()) if child.id not in chosen]
+        if left:
+            names = ", ".join(child.name for child in left)
+            problems.append(f"{job.name} is used by {len(left)} model(s), which must be deleted first: {names}.")
+        else:
+            wanted += [job.id, *others.get(job.id, ())]
+    gone = service.store.request_action_many(list(dict.fromkeys(wanted)), Action.DELETE)
+    return [job_id for job_id in dict.fromkeys(wanted) if job_id in gone], problems
+
+
+def _by_model(service: Service) -> dict[str, list[str]]:
+    """The ids of the evaluations and exports of all models, by model."""
+    found: dict[str, list[str]] = {}
+    for kind in OF_MODELS:
+        for job in service.store.query(JobQuery(kind=kind)).jobs:
+            found.setdefault(str(job.summary.get("model_id", "")), []).append(job.id)
+    return found

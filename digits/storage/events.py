@@ -25,7 +25,7 @@ from digits.domain.events import (
     to_line,
 )
 from digits.errors import DiskFull
-from digits.storage.files import is_disk_full
+from digits.storage.files import cannot_write
 
 READ_CHUNK = 1 << 20
 HARDWARE_LINE = b'{"type":"hardware"'  # how `to_line` begins one
@@ -61,9 +61,7 @@ class EventWriter:
         try:
             written = self._handle.write(line)
         except OSError as error:
-            if is_disk_full(error):
-                raise DiskFull(f"No space left for {self.path}.") from error
-            raise
+            raise cannot_write(error, self.path) from error
         if written != len(line):
             os.ftruncate(self._handle.fileno(), before)
             raise DiskFull(f"No space left for {self.path}.")

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import psutil
+
 from digits.domain.events import Event, WarningEvent
-from digits.errors import DiskFull, JobStopped, StorageError
+from digits.errors import DiskFull, JobStopped, ReadOnly, StorageError
 from digits.utils.values import finite
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,12 @@ T = TypeVar("T")
 
 DISK_POLL_SECONDS = 2.0
 DEFAULT_MIN_FREE = 32 * 2**20
+READ_ONLY = "read-only"
+PAUSES = {  # code of the warning: what was found, and what to do
+    "disk-full": ("The disk was full", "Delete what you no longer need."),
+    READ_ONLY: ("The job's folder could not be written", "See to mount options and permissions of the jobs directory."),
+}
+DISK_WAS_FULL = "The disk was full; the job starts again now that there is free space."
 
 
 @contextlib.contextmanager
@@ -40,12 +48,21 @@ def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> I
             os.fsync(handle.fileno())
         os.replace(temporary, path)
         sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _translate(error, path) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # on a disk that is read-only by now, the next worker removes it
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(error, path) from error
         raise
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write in `folder` (see `atomic`)."""
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -63,7 +80,7 @@ def in_place(path: Path, *, keep: int) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             os.truncate(path, keep)
         if isinstance(error, OSError):
-            raise _translate(error, path) from error
+            raise cannot_write(error, path) from error
         raise
 
 
@@ -108,11 +125,12 @@ def retry_when_disk_full(
     min_free: int = DEFAULT_MIN_FREE,
     poll: float = DISK_POLL_SECONDS,
 ) -> T:
-    """Do `work` (repeatable); while the disk of `folder` is full, wait until `min_free` bytes are free and try again.
+    """Do `work` (repeatable); while the disk of `folder` is full, wait until `min_free` bytes are free and try again; while it is
+    read-only, try now and then.
 
     Afterwards a warning event says how long the pause was. Raises JobStopped when requested to stop while waiting.
     """
-    paused_since = 0.0
+    paused_since, cause = 0.0, ""
     while True:
         try:
             result = work()
@@ -120,29 +138,30 @@ def retry_when_disk_full(
         except DiskFull as error:
             if not paused_since:
                 paused_since = time.monotonic()
-                logger.warning("The disk of %s is full; the work waits for free space.", folder)
+                logger.warning("%s The work waits until it can be written again.", error.message)
+            cause = READ_ONLY if isinstance(error, ReadOnly) else "disk-full"
             _wait_for_disk_space(folder, error, should_stop, min_free, poll)
     if paused_since:
-        _report_pause(time.monotonic() - paused_since, emit)
+        _report_pause(time.monotonic() - paused_since, cause, emit)
     return result
 
 
 def _wait_for_disk_space(folder: Path, error: DiskFull, should_stop: Callable[[], bool], min_free: int, poll: float) -> None:
     while True:
         if should_stop():
-            raise JobStopped("Stopped while waiting for free space on the disk.") from error
+            raise JobStopped("Stopped while waiting until the disk can be written.") from error
         time.sleep(poll)
-        if free_bytes(folder) >= min_free:
+        if isinstance(error, ReadOnly) or free_bytes(folder) >= min_free:
             return
 
 
-def _report_pause(seconds: float, emit: Callable[[Event], object]) -> None:
-    logger.warning("There is free space again after %.0f s.", seconds)
-    message = f"The disk was full: the work paused for {seconds:.0f} seconds."
+def _report_pause(seconds: float, cause: str, emit: Callable[[Event], object]) -> None:
+    logger.warning("The work goes on after %.0f s.", seconds)
+    found, advice = PAUSES[cause]
     try:
-        emit(WarningEvent(code="disk-full", message=message, advice="Delete what you no longer need."))
+        emit(WarningEvent(code=cause, message=f"{found}: the work paused for {seconds:.0f} seconds.", advice=advice))
     except DiskFull:
-        logger.warning("The disk is full again; the pause is not in the events.")
+        logger.warning("It cannot be written again; the pause is not in the events.")
 
 
 def tree_size(folder: Path) -> int:
@@ -169,7 +188,16 @@ def is_disk_full(error: BaseException) -> bool:
     return False
 
 
-def _translate(error: OSError, path: Path) -> StorageError:
+def cannot_write(error: BaseException, path: Path) -> StorageError:
+    """What an error that was met in writing `path` means: DiskFull and ReadOnly pass, any other does not."""
     if is_disk_full(error):
         return DiskFull(f"No space left on the disk of {path.parent}.", advice="Free some space; the work goes on by itself.")
-    return StorageError(f"{path} cannot be written: {error.strerror or error}.")
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        advice = "Let it be written again (mount options, permissions); the work goes on by itself."
+        return ReadOnly(f"{path} cannot be written: {error.strerror}.", advice=advice)
+    return StorageError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.")
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether nothing can be written in a folder, however much space there is."""
+    return folder.exists() and not os.access(folder, os.W_OK)

@@ -108,6 +108,13 @@ class JobFolder:
             return {}
         return value if isinstance(value, dict) else {}
 
+    def worker_directory(self) -> str:
+        """The id of the jobs directory for which the newest worker was started (see `storage.identity`); empty: not said."""
+        try:
+            return str(read_json(self.worker_file).get("directory") or "")
+        except (StorageError, AttributeError):
+            return ""
+
     def silent(self) -> str:
         """In words which processes of the worker show no sign of life, or hold up the others; empty: none."""
         try:
@@ -163,6 +170,7 @@ class JobsDir:
         self.hidden = path / HIDDEN
         self.database_file = self.hidden / "digits.sqlite"
         self.lock_file = self.hidden / "lock"
+        self.stopped_file = self.hidden / "stopped.json"  # attempts that ran when a server was requested to stop
         self.secret_file = self.hidden / "secret"
         self.uploads = self.hidden / UPLOADS
         self.trash = self.hidden / "trash"

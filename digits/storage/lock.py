@@ -55,6 +55,18 @@ class ServerLock:
             os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
 
+    def problem(self) -> str:
+        """Why the jobs directory is not the one any more that was locked: it was moved, replaced or unmounted; empty: it is."""
+        try:
+            found, held = os.stat(self.jobs_dir.lock_file), os.fstat(self._descriptor)
+        except FileNotFoundError:
+            return f"The jobs directory {self.jobs_dir.path} is gone: it was moved, deleted or unmounted."
+        except OSError as error:
+            return f"The jobs directory {self.jobs_dir.path} cannot be reached: {error.strerror or error}."
+        if os.path.samestat(found, held):
+            return ""
+        return f"The jobs directory {self.jobs_dir.path} is another one than this server began with: it was moved or replaced."
+
     def _write(self) -> None:
         me = {"pid": os.getpid(), "host": socket.gethostname(), "address": self.address, "started": time.time()}
         with contextlib.suppress(OSError):  # a full disk: the lock holds without the words

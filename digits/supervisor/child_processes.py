@@ -18,7 +18,7 @@ from pathlib import Path
 
 from digits.errors import ConfigError
 from digits.supervisor.local_executor import BRIEF_SPINS, package_path
-from digits.utils.processes import death_signal_setter, exit_words, signal_group
+from digits.utils.processes import ProcessIdentity, death_signal_setter, exit_words, signal_group
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +63,17 @@ class ChildProcess:
                 process_group=0,
                 preexec_fn=death_signal_setter(),
             )
+        self.leader = ProcessIdentity.of(self.process.pid)
 
     def is_running(self) -> bool:
         return self.process.poll() is None
 
     def request_stop(self) -> None:
-        signal_group(self.process.pid, signal.SIGTERM)
+        signal_group(self.leader, signal.SIGTERM)
+
+    def kill_group(self) -> None:
+        """End what is left of it and of what it started."""
+        signal_group(self.leader, signal.SIGKILL)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End it and what it started; waits at most `seconds` for it to do so itself."""
@@ -78,7 +83,7 @@ class ChildProcess:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             logger.warning("pid %d did not end within %g s and is killed.", self.process.pid, seconds)
-        signal_group(self.process.pid, signal.SIGKILL)
+        self.kill_group()
         self.process.wait()
 
 
@@ -87,8 +92,7 @@ class ServiceProcess:
 
     def __init__(self, service: ServiceSpec, runtime: Path) -> None:
         self.service = service
-        self.argv = [part.replace("{runtime}", str(runtime)) for part in service.argv]
-        self.env = {name: value.replace("{runtime}", str(runtime)) for name, value in service.env.items()}
+        self.runtime = runtime
         self.child: ChildProcess | None = None
         self.was_ready = False
         self._is_ready = False  # this child
@@ -103,7 +107,18 @@ class ServiceProcess:
         if self.child is not None:
             self._note_end(self.child)
         if time.monotonic() >= self._next_start:
-            self.child, self._is_ready = ChildProcess(self.argv, self.env), False
+            self.child, self._is_ready = self._start(), False
+
+    def _start(self) -> ChildProcess:
+        argv = [part.replace("{runtime}", str(self.runtime)) for part in self.service.argv]
+        env = {name: value.replace("{runtime}", str(self.runtime)) for name, value in self.service.env.items()}
+        return ChildProcess(argv, env)
+
+    def move(self, runtime: Path) -> None:
+        """The folder for sockets is another one, or was made again: whoever has a socket there starts again."""
+        self.runtime = runtime
+        if any("{runtime}" in text for text in (*self.service.argv, *self.service.env.values())):
+            self.restart()
 
     def restart(self) -> None:
         """End it; it starts again at the next tick."""
@@ -119,7 +134,7 @@ class ServiceProcess:
 
     def _note_end(self, child: ChildProcess) -> None:
         words = exit_words(child.process.returncode)
-        signal_group(child.process.pid, signal.SIGKILL)
+        child.kill_group()
         self.child = None
         if self._is_ready and time.monotonic() - child.started > SETTLED_SECONDS:
             self._failures = min(self._failures, 1)  # it can start; what ended it came from outside

@@ -4,6 +4,7 @@ Holds for every executor:
 
 * It is used by one thread, and no method waits for a worker. `digits.testing.ExecutorContract` is this contract as tests.
 * A job has at most one worker. A worker outlives its executor: another one, made later on the same jobs directory, adopts it.
+  One of a directory of which this one is a copy is neither adopted nor signalled (see `storage.identity`).
 * What a worker reads and writes lies in the jobs directory, which it sees under the same path; its sign of life is the file
   `heartbeat` in the job's folder, its standard output and error go to what `log` gives.
 * A worker is ended by a ladder: requested to stop (it may save a checkpoint), terminated with everything it started,
@@ -39,6 +40,8 @@ class Stop(StrEnum):
     DELETE = "delete"
     SILENT = "silent"  # no sign of life
     SERVER = "server"  # the server ends and takes its workers with it
+    SIGNAL = "signal"  # somebody else requested it to end, such as a service manager that stops everything
+    COPY = "copy"  # it belongs to the jobs directory of which this one is a copy
 
 
 @dataclass
@@ -46,7 +49,8 @@ class Worker:
     """A running worker, or one that has ended.
 
     `columns` are those of the job's row that say where it runs. `exit_code` is as `subprocess` has it (negative: a signal);
-    None while it runs, and where nobody saw it end.
+    None while it runs, and where nobody saw it end. `out_of_memory` says how much there was where it
+    was ended for want of memory.
     """
 
     job_id: str
@@ -55,6 +59,7 @@ class Worker:
     columns: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
     stop_reason: Stop = Stop.NO
+    out_of_memory: str = ""
 
 
 class Executor(Protocol):

@@ -148,6 +148,7 @@ def log_report(report: ReindexReport, known: set[Path]) -> None:
 
 def _is_settled(folder: JobFolder, seconds: float) -> bool:
     try:
-        return time.time() - folder.request_file.stat().st_mtime > seconds
+        age = time.time() - folder.request_file.stat().st_mtime
+        return abs(age) > seconds  # the clock may have been set back since
     except OSError:
         return False

@@ -7,7 +7,8 @@ What the events of jobs say is summed up in their rows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,8 @@ from digits.storage.jobs.reindex import state_of
 from digits.storage.jobs.store import Job, JobStore, Output
 from digits.storage.run_summary import RunSummary
 from digits.supervisor.outcomes import resumption_words
+
+WRITERS = 16  # threads that write files of many jobs at once
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,14 @@ class JobRows:
         self._save(job)
         return job
 
+    def transition_many(self, job_ids: Collection[str], to: Status, *, clear: str = "", **columns: Any) -> list[Job]:
+        """`JobStore.transition_many`, kept in the folders too: a disk syncs many files together as fast as one."""
+        jobs = self.store.transition_many(job_ids, to, clear=clear, **columns) if job_ids else []
+        if jobs:
+            with ThreadPoolExecutor(WRITERS) as writers:
+                list(writers.map(self._save, jobs))
+        return jobs
+
     def update(self, job_id: str, **columns: Any) -> Job:
         """`JobStore.update`, kept in the folder too."""
         job = self.store.update(job_id, **columns)
@@ -46,6 +57,10 @@ class JobRows:
         """Set the job's message where it is another one; a message is not worth a file."""
         if job.message != message:
             self.store.update(job.id, message=message)
+
+    def set_messages(self, messages: Iterable[tuple[Job, str]]) -> None:
+        """`set_message` for several jobs at once."""
+        self.store.update_many({job.id: {"message": message} for job, message in messages if job.message != message})
 
     def update_from_events(self, job_id: str, columns: dict[str, Any], outputs: Iterable[Output], *, replace: bool) -> Job:
         """`JobStore.update_from_events`; the events themselves are in the folder."""

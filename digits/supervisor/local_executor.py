@@ -1,7 +1,9 @@
 """Workers as processes of this machine: started, recognised after a restart, watched, and stopped by a ladder.
 
 Holds: a worker leads a session and a process group of its own, so it outlives the supervisor and can be ended with all its
-children. When the leader has died, what is left of its group is killed before its pid is given back to the system.
+children. When the leader has died, what is left of its group is killed before its pid is given back to the system. A worker
+belongs to a jobs directory, a run of the machine and a start time, and holds the lock of its job in that directory: only one of
+which all this is true is adopted or, later, signalled.
 """
 
 from __future__ import annotations
@@ -15,26 +17,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import digits
 from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import StorageError, Unavailable
-from digits.storage.files import read_json
+from digits.storage.files import is_read_only, read_json
 from digits.storage.folders import JobFolder, JobsDir
+from digits.storage.identity import settle
 from digits.supervisor.executor import Ladder, Stop, Worker
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, Schedule, schedule
+from digits.utils.memory import memory_words, oom_kills
 from digits.utils.processes import (
+    ProcessIdentity,
     boot_identity,
-    group_members,
-    is_alive,
+    pid_namespace,
     session_members,
     signal_group,
     signal_process,
-    start_time,
 )
 
 logger = logging.getLogger(__name__)
@@ -50,19 +54,23 @@ DISAPPEARED = "it disappeared while no server was watching"
 
 @dataclass
 class LocalWorker(Worker):
-    """A process group. `process` is there for those that this supervisor started itself."""
+    """The process group that `leader` leads. `process` is there for those that this supervisor started itself."""
 
-    pid: int = 0
-    started: float = 0.0
+    leader: ProcessIdentity = field(default_factory=lambda: ProcessIdentity(0, 0.0, ""))
     process: subprocess.Popen[bytes] | None = None
+    oom_kills: int = 0  # of the system before it started
     stop_since: float = 0.0
     stop_step: int = 0
     beat: float = 0.0  # modification time of the heartbeat file ...
     beat_seen: float = 0.0  # ... and when (monotonic clock) it was first seen to be that
 
     def __post_init__(self) -> None:
-        self.columns = {"pid": self.pid, "pid_start": self.started}
+        self.columns = {"pid": self.pid, "pid_start": self.leader.started}
         self.beat_seen = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        return self.leader.pid
 
 
 class LocalExecutor:
@@ -89,6 +97,11 @@ class LocalExecutor:
         self.gpu_problem = ""  # why the list may not be what there is
         self._list_gpus = gpus
         self.refresh()
+
+    @cached_property
+    def directory(self) -> str:
+        """The id of the jobs directory."""
+        return settle(self.jobs_dir).id
 
     # -- places -------------------------------------------------------------------------------------------------------
 
@@ -139,21 +152,27 @@ class LocalExecutor:
         )
         os.close(log)
         worker = LocalWorker(
-            allocation.job_id, attempt, allocation, pid=process.pid, started=start_time(process.pid), process=process
+            allocation.job_id,
+            attempt,
+            allocation,
+            leader=ProcessIdentity.of(process.pid),
+            process=process,
+            oom_kills=oom_kills(),
         )
         self.workers[allocation.job_id] = worker
         return worker
 
     def adopt(self, job_id: str, pool: str) -> LocalWorker | None:
-        """Take over the worker that `worker.json` names, where it still runs on this machine."""
-        identity = self._identity(job_id)
+        """Take over the worker that `worker.json` names, where it still runs on this machine and for this directory."""
+        identity, here = self._identity(job_id), boot_identity()
         pid, started = int(identity.get("pid", 0)), float(identity.get("start", 0.0))
-        is_here = identity.get("host") == socket.gethostname() and not self._was_rebooted(identity)
-        if not is_here or not is_alive(pid, started):
+        leader = ProcessIdentity(pid, started, str(identity.get("boot") or here))
+        if not self._belongs_here(identity) or not leader.is_alive() or not self.is_busy(job_id):
             return None
         gpus = tuple(str(gpu) for gpu in identity.get("gpus", ()))
         allocation = Allocation(job_id, pool, int(identity.get("cpus", 1)), gpus)
-        worker = LocalWorker(job_id, int(identity.get("attempt", 1)), allocation, pid=pid, started=started)
+        attempt = int(identity.get("attempt", 1))
+        worker = LocalWorker(job_id, attempt, allocation, leader=leader, oom_kills=oom_kills())
         self.workers[job_id] = worker
         return worker
 
@@ -180,6 +199,12 @@ class LocalExecutor:
             return {}
         return value if isinstance(value, dict) else {}
 
+    def _belongs_here(self, identity: Mapping[str, Any]) -> bool:
+        """Whether a worker was started for this directory (those of earlier versions do not say: their lock does) and by this
+        machine's pids."""
+        here = {"directory": self.directory, "host": socket.gethostname(), "namespace": pid_namespace()}
+        return all(identity.get(name, value) == value for name, value in here.items())
+
     def _was_rebooted(self, identity: Mapping[str, Any]) -> bool:
         boot = identity.get("boot", "")
         return bool(boot) and boot != boot_identity()
@@ -192,14 +217,14 @@ class LocalExecutor:
             return
         local = self.workers[worker.job_id]
         local.stop_reason, local.stop_since, local.stop_step = reason, time.monotonic(), 0
-        signal_process(local.pid, signal.SIGTERM)
+        self._signal(local, signal.SIGTERM, whole_group=False)
 
     def kill(self, worker: Worker, reason: Stop) -> None:
         """Kill the whole group."""
         local = self.workers[worker.job_id]
         local.stop_reason = local.stop_reason or reason
         local.stop_step = 2
-        signal_group(local.pid, signal.SIGKILL)
+        self._signal(local, signal.SIGKILL)
 
     def escalate(self) -> None:
         """After the leader the whole group (SIGTERM), after that SIGKILL."""
@@ -210,9 +235,17 @@ class LocalExecutor:
             waited = now - worker.stop_since
             if worker.stop_step == 0 and waited >= self.ladder.request:
                 worker.stop_step = 1
-                signal_group(worker.pid, signal.SIGTERM)
+                self._signal(worker, signal.SIGTERM)
             elif worker.stop_step == 1 and waited >= self.ladder.request + self.ladder.terminate:
                 self.kill(worker, worker.stop_reason)
+
+    def _signal(self, worker: LocalWorker, number: signal.Signals, whole_group: bool = True) -> None:
+        """A worker that was adopted is signalled for as long as it has its job in this directory: what lies at its path may have
+        been replaced meanwhile."""
+        if worker.process is None and worker.leader.is_alive() and not self.is_busy(worker.job_id):
+            logger.warning("pid %d is no worker of this directory any more.", worker.pid, extra={"job_id": worker.job_id})
+            return
+        (signal_group if whole_group else signal_process)(worker.leader, number)
 
     # -- watch --------------------------------------------------------------------------------------------------------
 
@@ -239,16 +272,22 @@ class LocalExecutor:
         return "\n".join(text.rstrip().splitlines()[-lines:])
 
     def _has_ended(self, worker: LocalWorker) -> bool:
+        if not self._is_over(worker):
+            return False
+        killed = worker.exit_code in (None, -signal.SIGKILL) and not worker.stop_reason
+        worker.out_of_memory = memory_words() if killed and oom_kills() > worker.oom_kills else ""
+        return True
+
+    def _is_over(self, worker: LocalWorker) -> bool:
         if worker.process is None:
-            if is_alive(worker.pid, worker.started):
+            if worker.leader.is_alive():
                 return False
-            for pid in group_members(worker.pid):
-                signal_process(pid, signal.SIGKILL)
+            signal_group(worker.leader, signal.SIGKILL)
             _await_output(worker.pid)
             return True
         if os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
-        signal_group(worker.pid, signal.SIGKILL)
+        signal_group(worker.leader, signal.SIGKILL)
         _await_output(worker.pid)
         worker.exit_code = worker.process.wait()
         return True
@@ -258,7 +297,7 @@ class LocalExecutor:
             beat = self.jobs_dir.folder(worker.job_id).heartbeat_file.stat().st_mtime
         except OSError:
             beat = 0.0
-        if beat != worker.beat:
+        if beat != worker.beat or is_read_only(self.jobs_dir.folder(worker.job_id).path):  # then nobody can show a sign
             worker.beat, worker.beat_seen = beat, now
         return worker.beat_seen
 
@@ -266,7 +305,7 @@ class LocalExecutor:
 
     def _arguments(self, allocation: Allocation, attempt: int) -> list[str]:
         arguments = ["--jobs-dir", str(self.jobs_dir.path), "--attempt", str(attempt), "--cpus", str(allocation.cpus)]
-        arguments += ["--checkpoint-seconds", str(self.checkpoint_seconds)]
+        arguments += ["--checkpoint-seconds", str(self.checkpoint_seconds), "--directory", self.directory]
         if allocation.gpus:
             arguments += ["--gpus", ",".join(allocation.gpus)]
         return [*arguments, allocation.job_id]

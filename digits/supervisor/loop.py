@@ -18,17 +18,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from digits.config import Settings
 from digits.domain.jobs import FINISHED, Action, Kind, Status
-from digits.errors import DigitsError, NotFound
-from digits.storage.files import DEFAULT_MIN_FREE, free_bytes
+from digits.errors import DigitsError, NotFound, StorageError
+from digits.storage.files import DEFAULT_MIN_FREE, free_bytes, is_read_only, read_json, write_json
 from digits.storage.folders import JobsDir
+from digits.storage.identity import settle as settle_identity
 from digits.storage.jobs.store import Job, JobStore
 from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
-from digits.supervisor.outcomes import dataset_facts, outcome_of, requeued
+from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, dataset_facts, outcome_of, requeued
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.supervisor.settling import settle, unsettled
-from digits.utils.processes import exit_words
+from digits.utils.processes import STOP_SIGNALS, exit_words
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,20 @@ TICK_SECONDS = 0.2
 SUMMARY_SECONDS = 0.4  # how often the events of one job reach its row
 QUEUE_SECONDS = 2.0  # how often the queue is looked at although nothing seems to have changed
 BEAT_SECONDS = 2.0
+REQUESTS_SECONDS = 0.3
 SCAN_SECONDS = 60.0
 USAGE_SECONDS = 120.0
 DISK_SECONDS = 2.0
 WARN_SECONDS = 30.0  # between two lines about the same trouble
+REST_SECONDS = 5.0  # before a job starts again that was requested to stop: whoever did may be about to stop this server too
+STOPPED = frozenset(-number for number in STOP_SIGNALS)  # exit codes of a worker that was requested to end before it could listen
+LESS_MEMORY = {
+    Kind.DATASET: "use smaller pictures or fewer threads",
+    Kind.MODEL: "lower the batch size, the size of its pictures or the number of its processes",
+    Kind.EVALUATION: "evaluate fewer pictures at once or free memory",
+    Kind.EXPORT: "free memory",
+}
+NOT_WRITABLE = "Paused: its folder cannot be written. See to mount options and permissions; the job goes on by itself."
 DISK_FULL = "Paused: the disk is full. Delete what you no longer need; the job goes on by itself."
 
 
@@ -58,6 +69,7 @@ class Supervisor:
         self.settings = settings
         self.jobs_dir = jobs_dir
         self.store = store
+        self.identity = settle_identity(jobs_dir)
         self.rows = JobRows(jobs_dir, store)
         self.executor = executor
         self.queue = Queue(settings, jobs_dir, self.rows, executor, only)
@@ -70,6 +82,10 @@ class Supervisor:
         self._stopping = False
         self.usage = DiskUsage(jobs_dir, store)
         self.remover = FolderRemover(jobs_dir, store)
+        self._attempts_left: dict[str, int] = {}  # that ran when the last server was requested to stop
+        self._away = ""
+        self.problem: Callable[[], str] = lambda: ""  # why the jobs directory or its database is not ours any more
+        self.is_leaving: Callable[[], bool] = lambda: False  # whether the server is about to end: then nothing starts any more
         self.on_delete: Callable[[str], None] = lambda job_id: None
         self._reported: set[Path] = set()
         self._problems: list[tuple[Path, str]] = []
@@ -82,6 +98,7 @@ class Supervisor:
             self.store.reserve_disk_space()
         self._scan()
         self.remover.empty_trash()
+        self._attempts_left = self._take_note_of_stop()
         for job in {job.id: job for job in [*self.store.active(), *self.store.requested()]}.values():
             if job.status == Status.RUN:
                 with self._guard(job.id):
@@ -95,12 +112,34 @@ class Supervisor:
         self.usage.close()
         self.remover.close()
 
+    def note_stop(self) -> None:
+        """The server is requested to stop while workers run: where they end before the next one comes, that was no crash. Whoever
+        stops a service often stops all of its processes."""
+        attempts = {worker.job_id: worker.attempt for worker in self.executor.workers.values()}
+        with self._guard():
+            write_json(self.jobs_dir.stopped_file, attempts)
+
+    def _take_note_of_stop(self) -> dict[str, int]:
+        try:
+            attempts = read_json(self.jobs_dir.stopped_file)
+        except StorageError:
+            return {}
+        with self._guard():
+            self.jobs_dir.stopped_file.unlink(missing_ok=True)
+        return attempts if isinstance(attempts, dict) else {}
+
     def problems(self) -> list[dict[str, str]]:
         """Folders in the jobs directory that are left out, with the reason."""
         return [{"path": str(path), "reason": reason} for path, reason in self._problems]
 
     def tick(self) -> None:
-        """Do what is due now."""
+        """Do what is due now; nothing at all while the jobs directory is not the one that this supervisor is for."""
+        with self._guard():
+            self._away = self.problem()
+        if self._away:
+            if self._is_due(f"warn {self._away}", WARN_SECONDS):
+                logger.warning("%s Nothing is done for as long as it is so.", self._away)
+            return
         with self._guard():
             self.executor.escalate()
         self._name_workers()
@@ -137,10 +176,19 @@ class Supervisor:
             self._unnamed.add(job.id)
             return
         if worker is None:
-            self._judge(job, Stop.NO, self.executor.describe_absence(job.id))
+            self._judge(job, *self._absence(job))
             return
         self.store.update(job.id, attempt=worker.attempt, **worker.columns)
         logger.info("Adopted the worker%s, which goes on.", where_it_runs(worker), extra={"job_id": job.id})
+
+    def _absence(self, job: Job) -> tuple[Stop, str]:
+        """Why a job that should be running has no worker, and the words for it."""
+        directory = self.jobs_dir.folder(job.id).worker_directory()
+        if directory and directory != self.identity.id:
+            where = f"{self.identity.copy_of}, of which this is a copy" if self.identity.copy_of else "another jobs directory"
+            return Stop.COPY, f"it ran in {where}"
+        stopped = self._attempts_left.get(job.id) == job.attempt
+        return Stop.SERVER if stopped else Stop.NO, self.executor.describe_absence(job.id)
 
     def _name_workers(self) -> None:
         for job_id in list(self._unnamed):
@@ -164,11 +212,16 @@ class Supervisor:
             return
         code = worker.exit_code
         reason = self.executor.describe_absence(job.id) if code is None else exit_words(code)
+        if worker.out_of_memory:
+            reason = f"the system ended it because the memory ran out ({worker.out_of_memory}); {LESS_MEMORY[Kind(job.kind)]}"
         if worker.stop_reason == Stop.SILENT:
             words, seconds = self.jobs_dir.folder(job.id).silent(), self.settings.heartbeat_seconds
             reason = f"it showed no sign of life for {seconds} s and was ended"
             reason = f"{words}; after {seconds} s it was ended" if words else reason
-        self._judge(job, worker.stop_reason, reason)
+        stop = worker.stop_reason
+        if not stop and code in STOPPED:
+            stop = Stop.SIGNAL
+        self._judge(job, stop, reason)
 
     def _meet_other(self, job: Job) -> None:
         """A worker of an earlier supervisor has the job: adopt it, or queue the job again where that one just ended."""
@@ -186,6 +239,8 @@ class Supervisor:
         result = outcome_of(job, self.summaries.finish(job.id), self.jobs_dir.folder(job.id), stop, reason, self.executor.log)
         columns = {**result.columns, **dataset_facts(job, self.jobs_dir.folder(job.id), result.status)}
         row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
+        if row.status == Status.WAIT and row.summary.get("interrupted") == STOPPED_FROM_OUTSIDE:
+            self.queue.let_rest(job.id, REST_SECONDS)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
             self.store.clear_action(job.id, Action.ABORT)
         if row.kind == Kind.DATASET and row.status == Status.DONE:
@@ -210,14 +265,29 @@ class Supervisor:
         if not changed and not self._is_due("queue", QUEUE_SECONDS):
             return
         self._do_requests()
-        for job in [] if self._stopping else self.queue.run():
+        for job in [] if self._stopping or self.is_leaving() else self.queue.run():
             self._due[f"summary {job.id}"] = 0.0
 
     def _do_requests(self) -> None:
-        for job in self.store.requested():
-            if self._only is None or job.id in self._only:
-                with self._guard(job.id):
-                    self._do_request(job)
+        """As many as a tick has time for: somebody may abort or delete hundreds at once."""
+        ends = time.monotonic() + REQUESTS_SECONDS
+        jobs = [job for job in self.store.requested() if self._only is None or job.id in self._only]
+        with self._guard():
+            self._abort_waiting(jobs)
+        for job in jobs:
+            if time.monotonic() > ends:
+                self._sequence = -1
+                return
+            with self._guard(job.id):
+                self._do_request(job)
+
+    def _abort_waiting(self, jobs: list[Job]) -> None:
+        """All at once; what is left of the requests is done one by one."""
+        aborted = [job.id for job in jobs if job.requested_action == Action.ABORT and not job.deleted and job.status.is_running]
+        waiting = [job_id for job_id in aborted if job_id not in self.executor.workers]
+        done = self.rows.transition_many(waiting, Status.ABORT, clear=Action.ABORT, message="Aborted by the user.")
+        gone = {job.id for job in done}
+        jobs[:] = [job for job in jobs if job.id not in gone]
 
     def _do_request(self, job: Job) -> None:
         match Action.DELETE if job.deleted else job.requested_action:
@@ -285,10 +355,9 @@ class Supervisor:
         full = free_bytes(self.jobs_dir.path) < DEFAULT_MIN_FREE
         for job_id in self.executor.workers:
             job = self.store.find(job_id)
-            if job is not None and full:
-                self.rows.set_message(job, DISK_FULL)
-            elif job is not None and job.message == DISK_FULL:
-                self.rows.set_message(job, "")
+            words = DISK_FULL if full else NOT_WRITABLE if is_read_only(self.jobs_dir.folder(job_id).path) else ""
+            if job is not None and (words or job.message in (DISK_FULL, NOT_WRITABLE)):
+                self.rows.set_message(job, words)
 
     # -- small things ---------------------------------------------------------------------------------------------
 

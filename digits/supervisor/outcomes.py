@@ -8,6 +8,7 @@ from typing import Any
 
 from digits.domain.jobs import Kind, Status
 from digits.errors import StorageError
+from digits.storage.files import DISK_WAS_FULL
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.storage.run_summary import RunSummary, furthest
@@ -15,6 +16,7 @@ from digits.supervisor.executor import Stop
 
 MAX_FAILED_RESUMES = 3
 TAIL_LINES = 20
+STOPPED_FROM_OUTSIDE = "it was requested to stop from outside"
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,14 @@ def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason:
         return Outcome(Status.ERROR, {"message": "", "error": run.error_text() or _text(run)})
     if stop == Stop.SERVER:
         return requeued(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
+    if stop == Stop.COPY:
+        return requeued(job, f"Starts anew: {reason}.", reason)
+    if stop == Stop.SIGNAL or said == Status.ABORT:  # nothing here requested it, and it is no crash
+        return requeued(job, "The job was requested to stop from outside; it goes on in a moment.", STOPPED_FROM_OUTSIDE)
     if said == Status.WAIT and run.status and run.status.lost:
         return _died(job, folder, run.status.message, log)
     if said == Status.WAIT:
-        return requeued(job, _text(run), "the disk was full")
+        return requeued(job, _text(run), "the disk was full" if _text(run) == DISK_WAS_FULL else "its folder was moved")
     return _died(job, folder, reason, log)
 
 

@@ -124,6 +124,11 @@ class ProcessPool(Generic[K]):
         for key in [key for key, process in self.running.items() if condition(key, process)]:
             self.drop(key)
 
+    def move(self, directory: Path) -> None:
+        """The folder is another one, or was made again: whoever has a socket there is started again when it is wanted."""
+        self.directory = directory
+        self.drop_where(lambda key, process: True)
+
     def tick(self) -> None:
         """Drop who is idle or has ended after being ready, kill those that were requested to end and did not."""
         now = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from digits.config import Settings
 from digits.domain.jobs import Status
 from digits.errors import Conflict, DigitsError
-from digits.storage.files import free_bytes
+from digits.storage.files import free_bytes, is_read_only
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job, Parent
 from digits.supervisor.executor import Executor, Worker
@@ -39,6 +40,7 @@ class Queue:
         self.rows = rows
         self.executor = executor
         self.only = only
+        self._resting: dict[str, float] = {}
         self.before_start: Callable[[Allocation], None] = lambda allocation: None
 
     def run(self) -> list[Job]:
@@ -57,6 +59,10 @@ class Queue:
         jobs = {job.id: job for job in waiting}
         return [started for allocation in result.starts if (started := self._start(jobs[allocation.job_id], allocation))]
 
+    def let_rest(self, job_id: str, seconds: float) -> None:
+        """Start a job no earlier than in so many seconds."""
+        self._resting[job_id] = time.monotonic() + seconds
+
     def describe(self) -> dict[str, Any]:
         """What runs, what waits and what there is to give: the answer to the control operation `queue`."""
         active = self.rows.store.active()
@@ -66,10 +72,15 @@ class Queue:
 
     def _claimed(self) -> list[Job]:
         """All jobs that have not run yet, in order of priority and age; new ones become waiting ones."""
+        now = time.monotonic()
+        self._resting = {job_id: ends for job_id, ends in self._resting.items() if ends > now}
         jobs = [job for job in self.rows.store.active() if job.status != Status.RUN and not job.requested_action]
+        jobs = [job for job in jobs if job.id not in self._resting]
         if self.only is not None:
             jobs = [job for job in jobs if job.id in self.only]
-        return [self.rows.transition(job.id, Status.WAIT) if job.status == Status.INIT else job for job in jobs]
+        new = [job.id for job in jobs if job.status == Status.INIT]
+        waiting = {job.id: job for job in self.rows.transition_many(new, Status.WAIT)}
+        return [waiting.get(job.id, job) for job in jobs if job.status != Status.INIT or job.id in waiting]
 
     def _ready(self, jobs: list[Job]) -> list[Job]:
         """Those whose parents are done; the others wait on, or end when a parent is lost."""
@@ -96,12 +107,13 @@ class Queue:
 
     def _report(self, waiting: list[Job], reasons: dict[str, str]) -> None:
         explained = [job for job in waiting if job.id in reasons]
-        for position, job in enumerate(explained, 1):
-            text = reasons[job.id]
-            self.rows.set_message(job, f"Position {position} of {len(explained)} in the queue; {text}.")
+        places = ((job, f"Position {place} of {len(explained)} in the queue; ") for place, job in enumerate(explained, 1))
+        self.rows.set_messages((job, f"{words}{reasons[job.id]}.") for job, words in places)
 
     def _paused(self) -> str:
         """Why nothing may start at all; empty where something may."""
+        if is_read_only(self.jobs_dir.path):
+            return "the queue is paused: the jobs directory cannot be written"
         needed = self.settings.min_free_mb * MIB
         free = free_bytes(self.jobs_dir.path)
         if free >= needed:

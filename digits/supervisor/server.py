@@ -18,9 +18,11 @@ from typing import Any
 from digits.config import Settings
 from digits.domain.jobs import FINISHED, Kind
 from digits.errors import NotFound
-from digits.ipc.supervisor_client import is_listening, read_runtime, runtime_file
+from digits.ipc.supervisor_client import is_listening, read_runtime
 from digits.ipc.supervisor_server import Answer, ControlServer, Later
 from digits.storage.folders import JobsDir
+from digits.storage.identity import copy_words
+from digits.storage.jobs.ownership import open_store, other_owner
 from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import Locked, ServerLock, holder
 from digits.supervisor import logs
@@ -32,6 +34,7 @@ from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import AugmentationPreviews, NetworkChecks
 from digits.supervisor.process_pool import ProcessPool
 from digits.supervisor.tensorboards import TensorBoards
+from digits.utils.processes import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ class Server:
 
     def tick(self) -> None:
         """Everything that is due now."""
+        self._keep_runtime()
         self.start_services()
         if self._on_ready is not None and all(service.was_ready for service in self.services):
             self._on_ready()
@@ -75,6 +79,18 @@ class Server:
         for pool in self._pools():
             pool.tick()
         self.control.serve()
+
+    def _keep_runtime(self) -> None:
+        try:
+            renewed = self.control.renew()
+        except OSError as error:
+            logger.warning("The folder of sockets cannot be made: %s", error)
+            return
+        if renewed:
+            for service in self.services:
+                service.move(self.control.directory)
+            for pool in self._pools():
+                pool.move(self.control.directory)
 
     def stop(self) -> None:
         """End services and predictors; workers are left alone."""
@@ -127,8 +143,8 @@ def run(
     stop: threading.Event | None = None,
     worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or `stop`. Workers go on then and are adopted at the next start, unless `stop_jobs` is set
-    or Ctrl-C is pressed a second time.
+    """Serve until SIGTERM, SIGINT, SIGHUP or `stop`. Workers go on then and are adopted at the next start, unless `stop_jobs` is
+    set or Ctrl-C is pressed a second time.
 
     `address` is what a second server reports about this one, `on_ready` is called once when all services are ready.
     Raises Locked when another supervisor has the jobs directory, StorageError when it cannot be used, ConfigError when an
@@ -136,19 +152,25 @@ def run(
     """
     jobs_dir = JobsDir(settings.jobs_path)
     jobs_dir.prepare()
-    with ServerLock(jobs_dir, address), _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
+    lock = ServerLock(jobs_dir, address)
+    with lock, _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
         logs.configure(settings, jobs_dir)
         supervisor = Supervisor(settings, jobs_dir, store, executor=executor_for(settings, jobs_dir, worker_command))
         server = Server(supervisor, control, services, on_ready)
         with _Signals(control.wake, stop) as signals:
+            supervisor.problem = lambda: lock.problem() or other_owner(store, supervisor.identity)
+            supervisor.is_leaving = signals.is_set
             try:
                 server.start_services()
                 supervisor.open()
                 control.publish(address=address)
                 logger.info("Supervises %s (pid %d).", jobs_dir.path, os.getpid())
+                if supervisor.identity.copy_of:
+                    logger.info("%s", copy_words(supervisor.identity))
                 _loop(server.tick, control.wake, signals.is_set)
             finally:
-                runtime_file(jobs_dir).unlink(missing_ok=True)
+                signals.report()
+                control.unpublish()
                 server.stop()
                 _leave(supervisor, stop_jobs, signals)
 
@@ -168,15 +190,16 @@ def run_until(
     """
     jobs_dir = JobsDir(settings.jobs_path)
     jobs_dir.prepare()
-    with ServerLock(jobs_dir), _store(settings, jobs_dir) as store:
+    with ServerLock(jobs_dir) as lock, _store(settings, jobs_dir) as store:
         executor = executor_for(settings, jobs_dir, worker_command)
         supervisor = Supervisor(settings, jobs_dir, store, executor=executor, only=_with_parents(store, job_ids))
+        supervisor.problem = lock.problem
         try:
             supervisor.open()
             return _follow(store, job_ids, on_change, supervisor.tick, tick)
         except KeyboardInterrupt:
             supervisor.stop_jobs()
-            while not supervisor.is_idle():
+            while not supervisor.is_idle() and not supervisor.problem():
                 supervisor.tick()
                 time.sleep(tick)
             raise
@@ -308,6 +331,8 @@ def _loop(tick: Callable[[], None], wake: threading.Event, is_over: Callable[[],
 def _leave(supervisor: Supervisor, stop_jobs: bool, signals: _Signals) -> None:
     """What happens to the workers when the server ends."""
     running = len(supervisor.executor.workers)
+    if not supervisor.problem():
+        supervisor.note_stop()
     if running and not stop_jobs and signals.interrupts == 1 and sys.stdin.isatty():
         logger.warning("%s. Press Ctrl-C again to stop what runs.", _going_on(running))
         deadline = time.monotonic() + SECOND_INTERRUPT_SECONDS
@@ -316,7 +341,7 @@ def _leave(supervisor: Supervisor, stop_jobs: bool, signals: _Signals) -> None:
     if running and (stop_jobs or signals.interrupts > 1):
         logger.info("Stops what runs; %s when the server runs again.", _going_on(running))
         supervisor.stop_jobs()
-        while not supervisor.is_idle():
+        while not supervisor.is_idle() and not supervisor.problem():
             supervisor.tick()
             time.sleep(TICK_SECONDS)
     elif running:
@@ -331,10 +356,11 @@ def _going_on(jobs: int) -> str:
 
 
 class _Signals:
-    """SIGTERM and SIGINT as a flag, while entered; in another thread than the main one only `stop` counts."""
+    """SIGTERM, SIGINT and SIGHUP as a flag, while entered; in another thread than the main one only `stop` counts."""
 
     def __init__(self, wake: threading.Event, stop: threading.Event | None) -> None:
         self.interrupts = 0
+        self.hung_up = False
         self._wake = wake
         self._stop = stop or threading.Event()
         self._old: dict[signal.Signals, Any] = {}
@@ -342,9 +368,14 @@ class _Signals:
     def is_set(self) -> bool:
         return self._stop.is_set()
 
+    def report(self) -> None:
+        if self.hung_up:
+            logger.info("The terminal was closed, or SIGHUP was sent: the server ends, as by SIGTERM.")
+
     def __enter__(self) -> _Signals:
         if threading.current_thread() is threading.main_thread():
-            self._old = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+            heard = [number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+            self._old = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -353,13 +384,14 @@ class _Signals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.interrupts += number == signal.SIGINT
+        self.hung_up |= number == signal.SIGHUP
         self._stop.set()
         self._wake.set()
 
 
 @contextmanager
 def _store(settings: Settings, jobs_dir: JobsDir) -> Iterator[JobStore]:
-    store = JobStore.open(settings.database_url, jobs_dir.database_file)
+    store = open_store(settings.database_url, jobs_dir)
     try:
         yield store
     finally:

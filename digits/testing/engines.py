@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from digits.engines.base import Engine, NetworkContext, get_engine
 from digits.errors import JobStopped, NetworkError, TrainingError
 from digits.storage.events import valid_events
 from digits.testing.runs import latest_step, make_dataset, metric_lines, striped_pictures, train, train_logged
+from digits.utils.processes import ProcessIdentity, signal_group
 
 DEADLINE = 60.0
 CLASSES = ("left", "right")
@@ -330,11 +330,11 @@ class EngineContract:
         request.write_text(json.dumps({"spec": spec.to_json(), "options": {"checkpoint_seconds": 0.05}}))
         command = [sys.executable, "-P", "-m", "digits.testing.runs", str(dataset), str(folder), str(request)]
         process = subprocess.Popen(command, start_new_session=True)
+        leader = ProcessIdentity.of(process.pid)
         try:
             self.wait_for_checkpoint(folder, process)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            signal_group(leader, signal.SIGKILL)
             process.wait()
 
     def wait_for_checkpoint(self, folder: Path, process: subprocess.Popen[bytes]) -> None:

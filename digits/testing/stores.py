@@ -193,6 +193,30 @@ class JobStoreContract:
         with pytest.raises(NotFound):
             store.request_action(model.id, Action.ABORT)
 
+    def test_many_jobs_change_at_once_and_each_is_a_change_of_its_own(self, store: JobStore) -> None:
+        first, second, ended = (store.insert(request(n), UserColumns("job")).id for n in range(3))
+        store.transition(ended, Status.ABORT)
+        before = store.sequence()
+        assert store.update_many({first: {"priority": 1}, second: {"priority": 2}, "nobody": {"priority": 3}}) == {first, second}
+        assert store.request_action_many([first, second, ended], Action.ABORT) == {first, second, ended}
+        store.request_action(second, Action.RESUME)
+        moved = store.transition_many([first, second, ended], Status.ABORT, clear=Action.ABORT, message="all")
+        assert {job.id for job in moved} == {first, second}, "one that has ended cannot move"
+        found = store.find_many([first, second])
+        assert [found[job_id].priority for job_id in (first, second)] == [1, 2]
+        assert [found[job_id].requested_action for job_id in (first, second)] == ["", "resume"], "another wish is kept"
+        numbers = [job.seq for job in store.changes(before)]
+        assert len(set(numbers)) == len(numbers) == 3
+        assert store.request_action_many([first], Action.DELETE) == {first}
+        assert store.request_action_many([first], Action.DELETE) == set()
+        assert store.transition_many([], Status.ABORT) == []
+
+    def test_models_are_found_by_what_they_need(self, store: JobStore) -> None:
+        dataset = store.insert(request(1, kind=Kind.DATASET), UserColumns("data")).id
+        model = store.insert(request(2, parents=(dataset,)), UserColumns("model")).id
+        found = store.children_of([dataset, model], Kind.MODEL)
+        assert {parent: [job.id for job in jobs] for parent, jobs in found.items()} == {dataset: [model]}
+
     def test_a_job_knows_what_it_needs_and_who_needs_it(self, store: JobStore) -> None:
         stays, goes = self.insert(store, 1, name="a", status="D"), self.insert(store, 2)
         child = self.insert(store, 3, parents=(stays.id, goes.id))

@@ -1,7 +1,8 @@
-"""What identifies processes beyond a restart of whoever started them: identity, life, parenthood.
+"""What identifies processes beyond a restart of whoever started them: identity, life, signals, parenthood.
 
-Holds: a process is named by its pid *and* its start time, so that a pid that the system gave away again is never taken
-for the old process. A wall clock that is set plays no part. Nothing here raises when a process disappears meanwhile.
+Holds: a process is named by its pid, its start time *and* the run of the machine, so that a pid that the system gave away again
+is never taken for the old process. A wall clock that is set plays no part. Nothing here raises when a process disappears.
+Every signal that is sent anywhere in digits is sent here, to a process that was known before and is still the same one.
 """
 
 from __future__ import annotations
@@ -9,15 +10,24 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    import subprocess
+    from multiprocessing.process import BaseProcess
 
 START_TOLERANCE_SECONDS = 0.05
 PR_SET_PDEATHSIG = 1
 OOM_SCORE = 500
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux
+PID_NAMESPACE = Path("/proc/self/ns/pid")
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # by which a process is requested to end
 SIGNALS = {
     signal.SIGKILL: "often the system's way when memory runs out; lower the batch size or free memory",
     signal.SIGSEGV: "a crash inside a compiled library",
@@ -30,12 +40,46 @@ SIGNALS = {
 }
 
 
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """One process and no other: `started` is in seconds since the machine was, `boot` names that run of the machine."""
+
+    pid: int
+    started: float
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity:
+        """The process that has `pid` now."""
+        return cls(pid, start_time(pid), boot_identity())
+
+    def is_there(self) -> bool:
+        """Whether the system still has it: alive, or dead and not yet waited for."""
+        return self.boot == boot_identity() and self.pid > 0 and _is_same(start_time(self.pid), self.started)
+
+    def is_alive(self) -> bool:
+        """Whether it runs (a zombie does not)."""
+        return self.boot == boot_identity() and is_alive(self.pid, self.started)
+
+
 def start_time(pid: int) -> float:
     """When process `pid` started, in seconds since the machine did; 0.0 when there is none."""
+    if sys.platform == "linux":
+        return _start_in_proc(pid)
     try:
-        return _since_boot(psutil.Process(pid))
+        # both times are the wall clock's, but their difference is not: it stays when the clock is set
+        return float(psutil.Process(pid).create_time() - psutil.boot_time())
     except psutil.Error:
         return 0.0
+
+
+def _start_in_proc(pid: int) -> float:
+    """Straight from the kernel, which counts from the start of the machine: no clock that is set comes between."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0.0
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def boot_identity() -> str:
@@ -46,21 +90,26 @@ def boot_identity() -> str:
         return str(int(psutil.boot_time()))
 
 
+def pid_namespace() -> int:
+    """Names the container in which pids mean what they mean here (Linux); 0 elsewhere."""
+    try:
+        return PID_NAMESPACE.stat().st_ino
+    except OSError:
+        return 0
+
+
 def is_alive(pid: int, started: float) -> bool:
     """Whether the process that had `pid` and start time `started` still runs (a zombie does not)."""
-    if pid <= 0:
+    if pid <= 0 or not _is_same(start_time(pid), started):
         return False
     try:
-        process = psutil.Process(pid)
-        same = abs(_since_boot(process) - started) < START_TOLERANCE_SECONDS
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
 
-def _since_boot(process: psutil.Process) -> float:
-    """Both times are the wall clock's, but their difference is not: it stays when the clock is set."""
-    return float(process.create_time() - psutil.boot_time())
+def _is_same(found: float, started: float) -> bool:
+    return found > 0 and abs(found - started) < START_TOLERANCE_SECONDS
 
 
 def exit_words(code: int, who: str = "it") -> str:
@@ -96,22 +145,81 @@ def _living(belongs: Callable[[int], bool]) -> list[int]:
     return members
 
 
-def signal_group(group: int, number: signal.Signals) -> bool:
-    """Send a signal to a whole process group; False when nobody is in it any more."""
+def signal_process(process: ProcessIdentity, number: signal.Signals) -> bool:
+    """Send a signal to one process; False when it is gone, or another one has its pid."""
     try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
+        with _Handle(process.pid) as handle:
+            if not process.is_there():
+                return False
+            handle.send(number)
+    except OSError:
         return False
     return True
 
 
-def signal_process(pid: int, number: signal.Signals) -> bool:
-    """Send a signal to one process; False when it is gone."""
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
+def signal_group(leader: ProcessIdentity, number: signal.Signals) -> bool:
+    """Send a signal to the process group that `leader` led, whether it still lives or not; False when nobody is left in it.
+
+    The system gives away no pid that is still the name of a group: where another process has it, the group is gone. Members that
+    outlive their leader are signalled one by one.
+    """
+    if leader.is_there():
+        try:
+            os.killpg(leader.pid, number)
+        except OSError:
+            return False
+        return True
+    if leader.boot != boot_identity() or start_time(leader.pid):
         return False
-    return True
+    left = [ProcessIdentity.of(pid) for pid in group_members(leader.pid)]
+    sent = [signal_process(process, number) for process in left if process.started >= leader.started]
+    return any(sent)
+
+
+def kill_children(children: Iterable[subprocess.Popen[Any] | BaseProcess]) -> None:
+    """End processes that this one started and holds by their handles: until they are waited for, nobody else gets their pids."""
+    for child in children:
+        child.kill()
+
+
+class _Handle:
+    """A process by a descriptor of the kernel where that has them (Linux), so that none can take its place in between."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self._descriptor = pid, -1
+
+    def __enter__(self) -> _Handle:
+        try:
+            self._descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            raise
+        except (AttributeError, OSError):
+            self._descriptor = -1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def send(self, number: signal.Signals) -> None:
+        if self._descriptor >= 0:
+            signal.pidfd_send_signal(self._descriptor, number)
+        else:
+            os.kill(self.pid, number)
+
+
+def on_stop(request: Callable[[], Any]) -> None:
+    """Have `request` called when this process is requested to end, however that is said. One that was started to outlive its
+    terminal (`nohup`) keeps ignoring that it is gone."""
+    for number in STOP_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: request())
+
+
+def leave_stopping_to_parent() -> None:
+    """Ignore requests to end: they are meant for the process that started this one, which ends it."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def death_signal_setter(number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:

@@ -23,6 +23,7 @@ from digits.engines.parity import CLOSE, EXPORT_SHAPE, check_parity, noise_featu
 from digits.errors import DigitsError, ExportError, JobStopped
 from digits.storage.exports import publish, writing
 from digits.storage.records.open import open_split
+from digits.utils.processes import STOP_SIGNALS
 from digits.worker.training import versions
 
 if TYPE_CHECKING:
@@ -45,11 +46,12 @@ def _stopped_at_once(context: WorkerContext) -> Iterator[None]:
         context.stop.set()
         raise JobStopped("The export was stopped.")
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _export(context: WorkerContext, spec: ExportSpec) -> None:

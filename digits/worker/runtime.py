@@ -4,44 +4,43 @@ Holds: the first event of an attempt is `attempt`, the last one `status` with `D
 disk was full). SIGTERM only raises a flag that `WorkerContext.should_stop` shows; the runner leaves by JobStopped when it
 has saved what it can. A second worker on the same job ends at once (`EXIT_BUSY`) without writing a line. A runner is a module
 with `run(context)` and, where it can go on from a checkpoint, `resume_point(context) -> (step, event offset) | None`.
-
-What the worker and its children print goes to `worker.log`, of which only so much is kept: a small forked process of its own
-reads the pipe, so that the last words of a crash arrive, a program that prints a gigabyte fills neither the disk nor the memory,
-and a full disk stops nobody. It ends when the last writer has; whoever kills the group of the worker leaves it out.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import faulthandler
 import fcntl
 import importlib
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TextIO, TypeVar
+from typing import IO, TypeVar
 
 from digits.domain.events import AttemptEvent, Event, StatusEvent, WarningEvent
 from digits.domain.jobs import JobRequest, Kind, Status
 from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import DiskFull, JobStopped, ProcessLost
 from digits.storage.events import EventWriter
-from digits.storage.files import is_disk_full, retry_when_disk_full, write_json
+from digits.storage.files import DISK_WAS_FULL, is_disk_full, remove_left_over, retry_when_disk_full, write_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.utils.masking import log_to_stderr
-from digits.utils.processes import boot_identity, offer_to_oom_killer, start_time
+from digits.utils.processes import (
+    ProcessIdentity,
+    offer_to_oom_killer,
+    on_stop,
+    pid_namespace,
+)
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
+from digits.worker.output import capture_output
 
 RUNNERS: Mapping[str, str] = {
     Kind.DATASET: "digits.worker.dataset",
@@ -50,15 +49,12 @@ RUNNERS: Mapping[str, str] = {
     Kind.EXPORT: "digits.worker.export",
 }
 HEARTBEAT_SECONDS = 5.0
-FILE_LIMIT = 16 * 2**20  # bytes of worker.log over all attempts
-ATTEMPT_SHARE = 2**20  # what each attempt may write however long the file is
-TAIL_LIMIT = 64 * 2**10  # bytes of the end of an output that was cut
-READ_SIZE = 64 * 2**10
 EXIT_DONE = 0
 EXIT_ERROR = 1
 EXIT_BUSY = 3
 EXIT_ABORTED = 4
 EXIT_AGAIN = 75  # as sysexits.h: a temporary failure, start again
+FOLDER_LOST = "The job's folder was moved or replaced while it ran; the job starts again."
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -81,6 +77,8 @@ class WorkerContext:
     gpus: tuple[str, ...]
     checkpoint_seconds: int
     stop: threading.Event = field(default_factory=threading.Event)
+    lock: IO[bytes] | None = None  # of the job, held as long as the process lives
+    directory: str = ""  # the id of the jobs directory for which the worker was started
     silent: str = ""  # which processes of the job show no sign of life, or hold up the others: while any do, the job shows none
 
     @cached_property
@@ -111,10 +109,29 @@ class WorkerContext:
             self.warn(WarningEvent(code="silent", message=f"{words}.", advice=advice))
         self.silent = words
 
+    def has_lost_folder(self) -> bool:
+        """Whether the job's folder is no longer where it was: moved, deleted, or replaced by a copy, which belongs to others."""
+        if self.lock is None:
+            return False
+        try:
+            return not os.path.samestat(os.stat(self.folder.lock_file), os.fstat(self.lock.fileno()))
+        except FileNotFoundError:
+            return True
+        except OSError:  # a network file system that does not answer is not another one
+            return False
+
     def warn(self, event: WarningEvent) -> None:
         """Write it if that is possible now: a full disk holds up nobody who watches the job."""
         with contextlib.suppress(DiskFull):
             self.writer.emit(event)
+
+    def leave_folder(self) -> None:
+        """End this process, from any thread, and say so in the file of events, which is still open."""
+        logger.error("%s is not the folder any more that this worker began with: it ends.", self.folder.path)
+        if "writer" in self.__dict__:  # else there is no file yet, and what lies at its path belongs to others
+            with contextlib.suppress(DiskFull, OSError):
+                self.writer.emit(StatusEvent(status=str(Status.WAIT), message=FOLDER_LOST))
+        os._exit(EXIT_AGAIN)
 
     def give_up(self, error: Exception) -> None:
         """End this process, from any thread, as if the runner had raised `error`."""
@@ -142,7 +159,9 @@ def main(argv: Sequence[str] | None = None, runners: Mapping[str, str] = RUNNERS
         if not options.foreground:
             capture_output(folder.log_file)
         _configure_logging(folder.id)
-        context = _context(jobs_dir, folder, options)
+        for place in (folder.path, folder.snapshots, folder.checkpoint):
+            remove_left_over(place)
+        context = _context(jobs_dir, folder, options, lock)
         return _work(context, runners)
 
 
@@ -153,6 +172,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--gpus", default="", help="comma-separated devices that are reserved for the job")
     parser.add_argument("--checkpoint-seconds", type=int, default=CHECKPOINT_SECONDS)
+    parser.add_argument("--directory", default="", help="the id of the jobs directory (see digits.storage.identity)")
     parser.add_argument("--foreground", action="store_true", help="leave the output on the terminal instead of worker.log")
     parser.add_argument("job_id")
     return parser.parse_args(argv)
@@ -179,7 +199,7 @@ def _configure_logging(job_id: str) -> None:
     log_to_stderr(line, "%Y-%m-%d %H:%M:%S")
 
 
-def _context(jobs_dir: JobsDir, folder: JobFolder, options: argparse.Namespace) -> WorkerContext:
+def _context(jobs_dir: JobsDir, folder: JobFolder, options: argparse.Namespace, lock: IO[bytes]) -> WorkerContext:
     return WorkerContext(
         folder=folder,
         jobs_dir=jobs_dir,
@@ -188,12 +208,13 @@ def _context(jobs_dir: JobsDir, folder: JobFolder, options: argparse.Namespace) 
         cpus=options.cpus,
         gpus=tuple(gpu for gpu in options.gpus.split(",") if gpu),
         checkpoint_seconds=options.checkpoint_seconds,
+        lock=lock,
+        directory=options.directory,
     )
 
 
 def _work(context: WorkerContext, runners: Mapping[str, str]) -> int:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: context.stop.set())
+    on_stop(context.stop.set)
     threading.Thread(target=_beat, args=(context,), name="heartbeat", daemon=True).start()
     lost = False
     try:
@@ -224,9 +245,11 @@ def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
     logger.error("The job failed.", exc_info=error)
     if isinstance(error, ProcessLost):
         return Status.WAIT, error.message
+    if context.has_lost_folder():
+        return Status.WAIT, FOLDER_LOST
     if is_disk_full(error):
         context.retry_when_disk_full(_fail_once(error))
-        return Status.WAIT, "The disk was full; the job starts again now that there is free space."
+        return Status.WAIT, DISK_WAS_FULL
     event = error_event(error)
     try:
         context.emit(event)
@@ -237,7 +260,7 @@ def _failed(context: WorkerContext, error: Exception) -> tuple[Status, str]:
 
 def _fail_once(error: Exception) -> Callable[[], None]:
     """Work that fails once for want of free space: `retry_when_disk_full` then waits until there is some."""
-    failures = [DiskFull(str(error))]
+    failures = [error if isinstance(error, DiskFull) else DiskFull(str(error))]
 
     def work() -> None:
         if failures:
@@ -259,17 +282,19 @@ def _finish(context: WorkerContext, status: Status, message: str, *, lost: bool)
 
 def _write_identity(context: WorkerContext) -> None:
     """`worker.json`: by this a supervisor that was started later recognises the worker."""
-    pid = os.getpid()
+    me = ProcessIdentity.of(os.getpid())
     identity = {
-        "pid": pid,
-        "start": start_time(pid),
+        "pid": me.pid,
+        "start": me.started,
         "attempt": context.attempt,
         "host": socket.gethostname(),
-        "boot": boot_identity(),
+        "boot": me.boot,
+        "namespace": pid_namespace(),
         "gpus": list(context.gpus),
         "cpus": context.cpus,
     }
-    write_json(context.folder.worker_file, identity)
+    belongs = {"directory": context.directory} if context.directory else {}
+    write_json(context.folder.worker_file, {**identity, **belongs})
 
 
 def _beat(context: WorkerContext) -> None:
@@ -279,6 +304,8 @@ def _beat(context: WorkerContext) -> None:
     file, told = context.folder.heartbeat_file, context.folder.silent()
     while True:
         silent = context.silent
+        if context.has_lost_folder():
+            context.leave_folder()
         try:
             if silent != told:
                 file.write_text(silent, encoding="utf-8", errors="backslashreplace")
@@ -288,94 +315,3 @@ def _beat(context: WorkerContext) -> None:
         except OSError as error:
             logger.debug("No heartbeat: %s", error)
         time.sleep(HEARTBEAT_SECONDS)
-
-
-def capture_output(path: Path) -> None:
-    """Send this process' stdout and stderr (file descriptors 1 and 2) to `path`, bounded, and stdin to nothing."""
-    reading, writing = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pump = os.fork()
-    if pump == 0:
-        _pump(reading, writing, path)
-    os.setpgid(pump, pump)  # when the group of this process is killed, its last words are still written
-    os.close(reading)
-    for descriptor in (1, 2):
-        os.dup2(writing, descriptor)
-    os.close(writing)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    sys.stdout = _line_stream(1)
-    sys.stderr = _line_stream(2)
-    faulthandler.enable()
-
-
-def _line_stream(descriptor: int) -> TextIO:
-    """A new text stream: the old one may remember that its descriptor was a file."""
-    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-
-
-class BoundedLog:
-    """Appends to a file up to a limit; what comes after it is counted and its end kept for the last line."""
-
-    def __init__(self, path: Path, limit: int = FILE_LIMIT, share: int = ATTEMPT_SHARE) -> None:
-        self.path = path
-        self.left = share + max(0, limit - share - self._size())
-        self.dropped = 0
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
-
-    def write(self, data: bytes) -> None:
-        head, rest = data[: self.left], data[self.left :]
-        self._append(head)
-        self.left -= len(head)
-        if rest:
-            self._keep_tail(rest)
-
-    def close(self) -> None:
-        """Write how much was left out, and the end of the output."""
-        if not self.dropped:
-            return
-        tail = b"".join(self._tail)[-TAIL_LIMIT:]
-        note = f"\n[digits: the output was too long; {self.dropped - len(tail)} bytes are left out here]\n"
-        self._append(note.encode() + tail)
-
-    def _append(self, data: bytes) -> None:
-        if not data:
-            return
-        try:
-            with open(self.path, "ab", buffering=0) as handle:
-                handle.write(data)
-        except OSError:
-            return  # the disk is full: what is printed now is lost, the work is not
-
-    def _keep_tail(self, data: bytes) -> None:
-        if not self.dropped:
-            self._append(
-                b"\n[digits: the output is too long; from here on only its end is kept, and written when the work ends]\n"
-            )
-        self.dropped += len(data)
-        self._tail.append(data)
-        self._tail_size += len(data)
-        while self._tail_size - len(self._tail[0]) >= TAIL_LIMIT:
-            self._tail_size -= len(self._tail.popleft())
-
-    def _size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-
-def _pump(reading: int, writing: int, path: Path) -> None:
-    """The forked reader; never returns."""
-    try:
-        os.close(writing)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        with open(os.devnull, "r+b") as nothing:
-            for descriptor in (0, 1, 2):
-                os.dup2(nothing.fileno(), descriptor)
-        log = BoundedLog(path)
-        while data := os.read(reading, READ_SIZE):
-            log.write(data)
-        log.close()
-    finally:
-        os._exit(0)

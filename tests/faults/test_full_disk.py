@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from digits.domain.events import WarningEvent
+from digits.domain.datasets import DatasetSpec
+from digits.domain.events import Event, WarningEvent
 from digits.domain.jobs import Status
+from digits.errors import DiskFull
+from digits.ingest.pipeline import IngestContext, ingest
 from digits.service import jobs as actions
 from digits.storage.events import valid_events
-from digits.supervisor.loop import DISK_FULL
+from digits.storage.files import free_bytes, retry_when_disk_full
+from digits.storage.records.open import open_split
+from digits.supervisor.loop import DISK_FULL, NOT_WRITABLE
+from tests.ingest.making import FOLDER, make, make_job
+from tests.service.finished_dataset import class_folder
 from tests.supervisor.conftest import World
 
 MIB = 2**20
@@ -80,3 +92,72 @@ def test_a_paused_job_can_be_aborted(small_world: World, small_disk: Path) -> No
     ballast.unlink()
     small_world.until(lambda: not small_world.supervisor.rows.unsaved)
     assert small_world.service.folder(job.id).state()["status"] == "A"
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder in which nothing can be written, whoever asks: a read-only mount of itself over it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a folder over itself")
+    mounted = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a folder cannot be mounted over itself here: {mounted.stderr.strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_job_whose_folder_becomes_read_only_waits_and_goes_on(world: World) -> None:
+    """Longer than a worker may show no sign of life, of which it can give none."""
+    world.settings = dataclasses.replace(world.settings, heartbeat_seconds=3)
+    job = world.job(steps=20, seconds=0.1)
+    world.supervise()
+    world.until(lambda: world.get(job).progress > 0.1)
+    with read_only(world.service.folder(job.id).path):
+        world.until(lambda: world.get(job).message == NOT_WRITABLE)
+        began = time.monotonic()
+        world.until(lambda: time.monotonic() - began > 5)
+        assert world.get(job).status == Status.RUN
+    (row,) = world.until_ended(job)
+    assert (row.status, row.attempt, row.message) == (Status.DONE, 1, "")
+    events = [event for _, event in valid_events(world.service.folder(job.id).events_file)]
+    assert [event.code for event in events if isinstance(event, WarningEvent)] == ["read-only"]
+
+
+def test_a_disk_that_is_full_in_the_middle_of_reading_loses_and_doubles_nothing(small_disk: Path, tmp_path: Path) -> None:
+    """Twice, wherever the writing is then; each time somebody makes space."""
+    pictures = class_folder(tmp_path / "in", per_class=40, side=128)
+    size = {"folder_train": str(pictures), "resize_width": 128, "resize_height": 128}
+    expected = make(tmp_path, spec={"feature_encoding": "none"}, **size)
+    folder = make_job(small_disk / "jobs", FOLDER, {"resize_channels": 3, **size}, feature_encoding="none")
+    free = free_bytes(small_disk)
+    ballast = [small_disk / "first", small_disk / "second"]
+    ballast[0].write_bytes(b"x" * (free - 3 * MIB))
+    pauses: list[str] = []
+
+    def make_space(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except DiskFull as error:
+            pauses.append(error.message)
+            ballast[0].write_bytes(b"x" * (free - 5 * MIB) if len(pauses) == 1 else b"")
+            raise
+
+    events: list[Event] = []
+
+    def retry(work: Callable[[], Any]) -> Any:
+        options = {"emit": events.append, "should_stop": lambda: False, "min_free": 0, "poll": 0.01}
+        return retry_when_disk_full(lambda: make_space(work), folder.path, **options)
+
+    info = ingest(folder, DatasetSpec.from_json(folder.spec()), IngestContext(events.append, lambda: False, retry, 1))
+    assert len(pauses) >= 2
+    assert any(isinstance(event, WarningEvent) and event.code == "disk-full" for event in events)
+    assert info.splits["train_db"].entries == expected.info.splits["train_db"].entries
+    for split in info.splits:
+        found, wanted = open_split(folder, split, info), open_split(expected.folder, split, expected.info)
+        rows = np.arange(len(wanted))
+        assert found.column("key", rows) == wanted.column("key", rows)
+        assert all(np.array_equal(found.feature(i), wanted.feature(i)) for i in rows)
+        np.testing.assert_array_equal(found.labels(rows), wanted.labels(rows))

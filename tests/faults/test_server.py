@@ -21,7 +21,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job
 from digits.storage.lock import Locked, ServerLock, holder
 from digits.supervisor import follow, run_until
-from digits.utils.processes import is_alive, start_time
+from digits.utils.processes import ProcessIdentity, is_alive, signal_group, start_time
 from tests.faults.test_workers import is_gone, steps_of
 from tests.supervisor.conftest import WORKER, World
 
@@ -131,6 +131,67 @@ def test_a_stopped_server_ends_its_services_and_leaves_its_workers(
     assert not is_gone(worker)
     assert holder(world.service.jobs_dir) is None
     os.killpg(worker, signal.SIGKILL)
+
+
+def test_a_stop_of_server_and_workers_together_is_no_crash(world: World, servers: Servers) -> None:
+    """As systemd stops a service: SIGTERM to each of its processes. Whoever does that five times finds no job in Error."""
+    job = world.job(steps=400, seconds=0.05, checkpoint_every=1000)
+    for attempt in range(1, 6):
+        server = servers.start()
+        wait_for(lambda: (row := world.get(job)).attempt == attempt and row.status == Status.RUN and row.pid)  # noqa: B023
+        worker = ProcessIdentity.of(world.get(job).pid)
+        signal_group(worker, signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=20)
+        wait_for(lambda: not worker.is_alive())  # noqa: B023
+    servers.start()
+    wait_for(lambda: world.get(job).attempt == 6 and world.get(job).progress > 0)
+    assert (world.get(job).failures, world.get(job).error) == (0, "")
+    actions.abort(world.service, world.get(job))
+    wait_for(lambda: world.get(job).status == Status.ABORT)
+
+
+def test_workers_that_were_killed_after_the_server_was_requested_to_stop_did_not_crash(world: World, servers: Servers) -> None:
+    """As systemd does with who is not gone in time, before it could say a word."""
+    job = world.job(steps=400, seconds=0.05, checkpoint_every=1000)
+    server = servers.start()
+    wait_for(lambda: world.get(job).pid)
+    worker = ProcessIdentity.of(world.get(job).pid)
+    server.send_signal(signal.SIGTERM)
+    server.communicate(timeout=20)
+    signal_group(worker, signal.SIGKILL)
+    wait_for(lambda: not worker.is_alive())
+    servers.start()
+    wait_for(lambda: world.get(job).attempt == 2 and world.get(job).progress > 0)
+    row = world.get(job)
+    assert (row.failures, row.summary["interrupted"]) == (0, "the server was stopped")
+    actions.abort(world.service, world.get(job))
+    wait_for(lambda: world.get(job).status == Status.ABORT)
+
+
+def test_the_end_of_the_terminal_stops_the_server_and_it_says_so(world: World, servers: Servers) -> None:
+    job = world.job(steps=20, seconds=0.1)
+    server = servers.start()
+    wait_for(lambda: world.get(job).progress > 0)
+    server.send_signal(signal.SIGHUP)
+    _, err = server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert b"SIGHUP was sent: the server ends, as by SIGTERM" in err
+    servers.start()
+    wait_for(lambda: world.get(job).status == Status.DONE)
+    assert world.get(job).attempt == 1
+
+
+def test_a_folder_of_sockets_that_vanishes_is_made_again(world: World, servers: Servers) -> None:
+    """As a run-time directory does when its user logs out."""
+    servers.start()
+    jobs_dir = world.service.jobs_dir
+    wait_for(lambda: read_runtime(jobs_dir))
+    shutil.rmtree(read_runtime(jobs_dir)["directory"])
+    with pytest.raises(ControlError):
+        call(jobs_dir, {"op": "ping"})
+    wait_for(lambda: Path(read_runtime(jobs_dir)["socket"]).exists())
+    assert call(jobs_dir, {"op": "ping"}) == {"ok": True}
 
 
 def test_a_service_that_dies_is_started_again(world: World, servers: Servers) -> None:

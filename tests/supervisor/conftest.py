@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 import time
@@ -20,7 +19,7 @@ from digits.storage.jobs.store import Job
 from digits.supervisor.executor import Ladder
 from digits.supervisor.local_executor import LocalExecutor, LocalWorker
 from digits.supervisor.loop import Supervisor
-from digits.utils.processes import signal_group
+from digits.utils.processes import ProcessIdentity, signal_group
 
 WORKER = (sys.executable, "-m", "tests.supervisor.fake_worker")
 WAIT_SECONDS = 30.0
@@ -34,7 +33,7 @@ class World:
         self.settings = Settings(**values)
         self.service = Service.open(self.settings)
         self.supervisor: Supervisor | None = None
-        self._pids: set[int] = set()
+        self._leaders: set[ProcessIdentity] = set()
 
     def job(self, kind: Kind = Kind.MODEL, parents: tuple[str, ...] = (), needs: Resources | None = None, **spec: Any) -> Job:
         """A new job of the fake worker."""
@@ -87,7 +86,7 @@ class World:
             assert time.monotonic() < deadline, [(j.id, j.status, j.message, j.error) for j in self.jobs()]
             if self.supervisor is not None:
                 self.supervisor.tick()
-                self._pids |= {worker.pid for worker in self.workers().values()}
+                self._leaders |= {worker.leader for worker in self.workers().values()}
             time.sleep(0.02)
 
     def until_ended(self, *jobs: Job, seconds: float = WAIT_SECONDS) -> list[Job]:
@@ -105,14 +104,13 @@ class World:
         """End whatever still runs."""
         if self.supervisor is not None:
             for worker in self.workers().values():
-                self._pids.add(worker.pid)
+                self._leaders.add(worker.leader)
                 if worker.process is not None:
-                    signal_group(worker.pid, signal.SIGKILL)
+                    signal_group(worker.leader, signal.SIGKILL)
                     worker.process.wait()
             self.supervisor.close()
-        for pid in self._pids:
-            with contextlib.suppress(OSError):
-                signal_group(pid, signal.SIGKILL)
+        for leader in self._leaders:
+            signal_group(leader, signal.SIGKILL)
         self.service.close()
 
 

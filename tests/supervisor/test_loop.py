@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from digits.config import Settings
@@ -222,3 +224,22 @@ def test_workers_know_whether_addresses_may_be_fetched(tmp_path: Path, monkeypat
         executor = executor_for(Settings(jobs_dir=str(tmp_path), allow_urls=allowed), JobsDir(tmp_path))
         assert isinstance(executor, LocalExecutor)
         assert (executor.environ["DIGITS_ALLOW_URLS"].lower() in TRUE_TEXTS) == allowed
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_disturbs_no_job(world: World, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """Of the supervisor and of what it knows about processes; one that was adopted is compared with its start time."""
+    job = world.job(steps=30, seconds=0.1)
+    first = world.supervise()
+    world.until(lambda: world.get(job).progress > 0.1)
+    process = world.workers()[job.id].process
+    first.close()
+    world.supervise()
+    now, booted = time.time, psutil.boot_time
+    monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted() + 3600 * hours)
+    (row,) = world.until_ended(job)
+    assert process is not None
+    process.wait()
+    assert (row.status, row.attempt, row.failures) == (Status.DONE, 1, 0)
+    assert row.elapsed >= 0

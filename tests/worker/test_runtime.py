@@ -21,7 +21,7 @@ from digits.storage.events import read_events
 from digits.utils.processes import OOM_SCORE, is_alive, start_time
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
-from digits.worker.runtime import BoundedLog
+from digits.worker.output import BoundedLog
 from tests.supervisor.conftest import WORKER, World
 
 
@@ -117,7 +117,7 @@ def test_the_last_words_outlive_a_kill_of_the_group(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from digits.worker.runtime import capture_output
+from digits.worker.output import capture_output
 capture_output(Path(sys.argv[1]))
 print("x" * (24 << 20))
 print("the last words")

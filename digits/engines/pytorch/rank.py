@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -27,7 +26,7 @@ from digits.engines.network.python_layers import layer_file, use
 from digits.errors import JobStopped, ProcessLost
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import find_split, open_split
-from digits.utils.processes import die_with_parent
+from digits.utils.processes import die_with_parent, leave_stopping_to_parent
 
 import_for_good("digits.engines.pytorch.train")
 
@@ -40,8 +39,7 @@ from digits.engines.pytorch.train import train_rank  # noqa: E402
 
 def main(argv: list[str]) -> int:
     die_with_parent()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    leave_stopping_to_parent()
     speaker = Speaker(int(argv[0]))
     value = json.loads(_first_line())
     threading.Thread(target=_end_with_stdin, daemon=True).start()

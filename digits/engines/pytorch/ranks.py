@@ -33,7 +33,7 @@ from digits.engines.activity import Activity, AwakeClock, Watched, activity_of, 
 from digits.engines.base import TrainingRun
 from digits.engines.pytorch.devices import EXCHANGE_TIMEOUT, world_size
 from digits.errors import JobStopped, ProcessLost, TrainingError
-from digits.utils.processes import exit_words
+from digits.utils.processes import exit_words, kill_children
 
 HOST = "127.0.0.1"
 BEAT_SECONDS = 1.0  # between two signs of life of a rank
@@ -153,7 +153,7 @@ class RankGroup:
             try:
                 rank.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                rank.process.kill()
+                kill_children([rank.process])
                 rank.process.wait()
         self.closed.set()
         self._thread.join()

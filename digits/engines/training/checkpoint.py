@@ -7,6 +7,7 @@ leaves one that can be read.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,34 @@ from digits.errors import StorageError
 from digits.storage.files import atomic, read_json, write_json
 
 NAME = "checkpoint.json"
+EVENTS = "events.jsonl"  # beside the folder
+FIRST_SECONDS = 10.0  # of an attempt: nobody who is killed in the first minute begins again
+COST = 0.01  # the part of a training's time that checkpoints may take, where they are not requested oftener than the first
+
+
+class CheckpointClock:
+    """When the next rolling checkpoint is due: the first after ten seconds, then each `seconds`, or later where writing one takes
+    more than a hundredth of that. Less than ten seconds are kept whatever they cost."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._next = time.monotonic() + min(seconds, FIRST_SECONDS)
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    def note(self, cost: float) -> None:
+        """One was written just now, which took `cost` seconds."""
+        self._next = time.monotonic() + self.pause(cost)
+
+    def pause(self, cost: float) -> float:
+        """Seconds between two that take `cost` seconds each."""
+        return self.seconds if self.seconds < FIRST_SECONDS else max(self.seconds, cost / COST)
 
 
 def write(folder: Path, step: int, offset: int, threads: int, data: bytes) -> None:
     """Make the state `data` the newest. Raises DiskFull with the old checkpoint still in place."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # and not the job's folder, which may have been moved
     state = folder / f"state_{step}.bin"
     with atomic(state) as handle:
         handle.write(data)
@@ -30,11 +54,13 @@ def write(folder: Path, step: int, offset: int, threads: int, data: bytes) -> No
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """`step`, `offset`, `threads` and `path` of the newest checkpoint; None when there is none that is whole."""
+    """`step`, `offset`, `threads` and `path` of the newest checkpoint; None when there is none that is whole, or whose events are
+    not all there (a folder that was copied while it was written)."""
     try:
         value = read_json(folder / NAME)
         state = folder / value["file"]
-        if state.stat().st_size != value["bytes"]:
+        events = folder.parent / EVENTS
+        if state.stat().st_size != value["bytes"] or (events.exists() and events.stat().st_size < value["offset"]):
             return None
     except (StorageError, OSError, KeyError, TypeError):
         return None

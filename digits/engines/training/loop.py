@@ -81,7 +81,7 @@ class TrainingLoop:
         self.summaries: Summaries | None = None
         self.tracer: Tracer | None = None
         self.validated = True  # whether the validation of this step, if it has one, is made
-        self.last_checkpoint = time.monotonic()
+        self.clock = checkpoint.CheckpointClock(run.checkpoint_seconds)
         self.missing = ""  # a metric of which it was said that it cannot decide
         self.warned = False  # of outputs that are no numbers
         self.whole: WholeStep | None = None  # where the group of accumulated batches began that is open
@@ -161,6 +161,8 @@ class TrainingLoop:
         validates = self.step in self.calendar.validations
         if validates or interval is not None:
             self._check()
+        if validates and self.calendar.updates_at(self.step) and self.training_step.agree((self.clock.is_due(),))[0]:
+            self._checkpoint(validated=False)  # a validation may take long
         scores = self._validate() if validates else Scores({}, {})
         self._check_outputs(scores)
         if self.training_step.rank == 0 and (scores.values or interval is not None):
@@ -242,7 +244,7 @@ class TrainingLoop:
 
     def _pulse(self, update: bool) -> None:
         """Stop or save when it is time, the latter after an `update`; several processes do what rank 0 says."""
-        due = update and time.monotonic() - self.last_checkpoint >= self.run_.checkpoint_seconds
+        due = update and self.clock.is_due()
         hears = update or self.whole is not None
         stop, save = self.training_step.agree((hears and self.run_.should_stop(), due))
         if not update and stop:
@@ -272,6 +274,7 @@ class TrainingLoop:
     def _checkpoint(self, validated: bool = True, offset: int | None = None) -> None:
         """Write everything that going on depends on; not `validated`: the validation of this step is still to be made. `offset`
         is the length of the events then, where that is not now."""
+        began = time.monotonic()
         self._check()
         loop = {
             "step": self.step,
@@ -285,7 +288,7 @@ class TrainingLoop:
         data = self.training_step.state(loop)
         if self.training_step.rank == 0:
             self.run_.retry_when_disk_full(lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
-        self.last_checkpoint = time.monotonic()
+        self.clock.note(time.monotonic() - began)
 
     def _restore(self) -> None:
         found = checkpoint.read(self.run_.folder / "checkpoint")

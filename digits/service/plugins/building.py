@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from digits.errors import BadRequest, PluginError
+from digits.utils.processes import ProcessIdentity, signal_group
 
 SETTING = "install.no-build-isolation"
 OFF = "false"  # pip turns round what this option is set to: false says no isolation
@@ -117,10 +118,11 @@ def _run(command: list[str], variables: Mapping[str, str], seconds: float) -> su
         text=True,
         start_new_session=True,
     )
+    leader = ProcessIdentity.of(process.pid)
     try:
         out, err = process.communicate(timeout=seconds)
     except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
+        signal_group(leader, signal.SIGKILL)
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise PluginError(

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from digits.errors import StorageError
 from digits.storage.jobs.tables import Base, CounterRow
 
-VERSION = "0003"  # the newest of migrations/versions; versions are numbered without gaps
+VERSION = "0004"  # the newest of migrations/versions; versions are numbered without gaps
 SEQUENCE_ID = 1
 LOCK_SUFFIX = ".schema-lock"
 

@@ -71,8 +71,8 @@ class Job:
 
     @property
     def elapsed(self) -> float:
-        """Seconds of work so far, 0 before the first start."""
-        return (self.finished or time.time()) - self.started if self.started else 0.0
+        """Seconds of work so far, 0 before the first start, and where the clock was set back meanwhile."""
+        return max(0.0, (self.finished or time.time()) - self.started) if self.started else 0.0
 
     @property
     def left_out(self) -> dict[str, Any] | None:

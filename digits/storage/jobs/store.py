@@ -8,8 +8,9 @@ remembers the last number it saw asks for exactly what has changed since.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Pa
 from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_disk_space
 
 __all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
+
+
+AT_ONCE = 500  # ids that one statement names
 
 
 class JobReader:
@@ -42,9 +46,12 @@ class JobReader:
 
     def find_many(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Those of the jobs that exist and are not deleted, by id."""
+        found: dict[str, Job] = {}
         with Session(self.engine) as session:
-            statement = select(JobRow).where(JobRow.id.in_(job_ids), JobRow.deleted.is_(None))
-            return {row.id: copy(row) for row in session.scalars(statement)} if job_ids else {}
+            for some in _in_parts(job_ids):
+                statement = select(JobRow).where(JobRow.id.in_(some), JobRow.deleted.is_(None))
+                found |= {row.id: copy(row) for row in session.scalars(statement)}
+        return found
 
     def reference_counts(self, dataset_ids: Collection[str]) -> dict[str, int]:
         """How many models each data set has; those without any are left out."""
@@ -122,6 +129,21 @@ class JobReader:
     def parents(self, job_id: str) -> list[str]:
         with Session(self.engine) as session:
             return list(session.scalars(select(DependencyRow.parent_id).where(DependencyRow.job_id == job_id)))
+
+    def children_of(self, job_ids: Collection[str], kind: str) -> dict[str, list[Job]]:
+        """Jobs of a kind that need the given ones and are not deleted, oldest first, by the job that they need."""
+        found: dict[str, list[Job]] = {}
+        with Session(self.engine) as session:
+            for some in _in_parts(job_ids):
+                statement = (
+                    select(DependencyRow.parent_id, JobRow)
+                    .join(DependencyRow, DependencyRow.job_id == JobRow.id)
+                    .where(DependencyRow.parent_id.in_(some), JobRow.kind == kind, JobRow.deleted.is_(None))
+                    .order_by(JobRow.created)
+                )
+                for parent_id, row in session.execute(statement):
+                    found.setdefault(parent_id, []).append(copy(row))
+        return found
 
     def children(self, job_id: str) -> list[Job]:
         """Jobs that need this one and are not deleted, oldest first."""
@@ -238,11 +260,21 @@ class JobStore(JobReader):
             before = Status(row.status)
             if before not in allowed or to not in LEGAL_MOVES[before]:
                 raise Conflict(f"Job {job_id} is {before.word}; it cannot become {to.word} now.")
-            history = StatusHistory.from_json(row.history)
-            history.add(to, at)
-            columns = {"status": str(to), "history": history.to_json(), **_times(row, to, at), **columns}
-            _assign(row, columns, sequence)
+            _assign(row, {**_moved(row, to, at), **columns}, sequence)
             return copy(row)
+
+    def transition_many(self, job_ids: Collection[str], to: Status, *, clear: str = "", **columns: Any) -> list[Job]:
+        """`transition` for several jobs in one transaction; those that cannot move now, and deleted ones, are left out. A request
+        of `clear` is done with that."""
+        at = time.time()
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session, len(job_ids)) - len(job_ids)
+            moved = [row for row in self._rows(session, job_ids) if to in LEGAL_MOVES[Status(row.status)]]
+            for row in moved:
+                sequence += 1
+                done = {"requested_action": ""} if clear and row.requested_action == clear else {}
+                _assign(row, {**_moved(row, to, at), **columns, **done}, sequence)
+            return [copy(row) for row in moved]
 
     def request_action(self, job_id: str, action: Action) -> Job:
         """Request something of the supervisor. A deletion hides the job at once, and nothing else can be requested after it.
@@ -257,6 +289,23 @@ class JobStore(JobReader):
                 raise NotFound("Job not found")
             _assign(row, {"requested_action": str(action), **extra}, sequence)
             return copy(row)
+
+    def update_many(self, changes: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Set columns of several jobs, each its own, in one transaction; the ids of those that exist and are not deleted."""
+        if not changes:
+            return set()
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session, len(changes)) - len(changes)
+            found = self._rows(session, changes)
+            for row in found:
+                sequence += 1
+                _assign(row, changes[row.id], sequence)
+            return {row.id for row in found}
+
+    def request_action_many(self, job_ids: Collection[str], action: Action) -> set[str]:
+        """`request_action` for several jobs, all or none; the ids of those that exist and were not deleted before."""
+        columns = {"requested_action": str(action), **({"deleted": time.time()} if action == Action.DELETE else {})}
+        return self.update_many(dict.fromkeys(job_ids, columns))
 
     def put_outputs(self, job_id: str, outputs: Iterable[Output]) -> None:
         """Replace the given outputs of a job."""
@@ -300,12 +349,26 @@ class JobStore(JobReader):
             session.execute(delete(DependencyRow).where(DependencyRow.job_id == job_id))
             session.execute(delete(JobRow).where(JobRow.id == job_id))
 
+    def _rows(self, session: Session, job_ids: Iterable[str]) -> list[JobRow]:
+        found: list[JobRow] = []
+        for some in _in_parts(job_ids):
+            statement = select(JobRow).where(JobRow.id.in_(some), JobRow.deleted.is_(None)).with_for_update()
+            found += session.scalars(statement)
+        return found
+
     def _row(self, session: Session, job_id: str) -> JobRow:
         statement = select(JobRow).where(JobRow.id == job_id).with_for_update()
         row = session.scalars(statement).one_or_none()
         if row is None:
             raise NotFound("Job not found")
         return row
+
+
+def _in_parts(job_ids: Iterable[str]) -> Iterator[list[str]]:
+    """As many ids at a time as one statement may name."""
+    left = iter(job_ids)
+    while some := list(islice(left, AT_ONCE)):
+        yield some
 
 
 def _assign(row: JobRow, columns: Mapping[str, Any], sequence: int) -> None:
@@ -316,6 +379,13 @@ def _assign(row: JobRow, columns: Mapping[str, Any], sequence: int) -> None:
     row.seq = sequence
 
 
+def _moved(row: JobRow, to: Status, at: float) -> dict[str, Any]:
+    """The columns of a row that moves to another state."""
+    history = StatusHistory.from_json(row.history)
+    history.add(to, at)
+    return {"status": str(to), "history": history.to_json(), **_times(row, to, at)}
+
+
 def _times(row: JobRow, to: Status, at: float) -> dict[str, Any]:
     if to == Status.RUN:
         return {"started": row.started or at, "finished": None}
@@ -324,10 +394,11 @@ def _times(row: JobRow, to: Status, at: float) -> dict[str, Any]:
     return {"finished": at, "eta": None, **({"progress": 1.0} if to == Status.DONE else {})}
 
 
-def _next_sequence(session: Session) -> int:
-    """Take the next number. Always the first statement of a transaction that writes: it takes SQLite's write lock
-    before anything is read, so that two processes wait for each other instead of failing on a stale read."""
-    statement = update(CounterRow).where(CounterRow.id == SEQUENCE_ID).values(value=CounterRow.value + 1)
+def _next_sequence(session: Session, count: int = 1) -> int:
+    """Take the next number, or the next few, of which this is the last. Always the first statement of a transaction that writes:
+    it takes SQLite's write lock before anything is read, so that two processes wait for each other instead of failing on a stale
+    read."""
+    statement = update(CounterRow).where(CounterRow.id == SEQUENCE_ID).values(value=CounterRow.value + count)
     return int(session.execute(statement.returning(CounterRow.value)).scalar_one())
 
 

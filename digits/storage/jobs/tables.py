@@ -140,6 +140,17 @@ class SessionRow(Base):
     ended: Mapped[float | None] = mapped_column(Float, default=None)
 
 
+class DirectoryRow(Base):
+    """One row: the jobs directory whose jobs these are (see `ownership`)."""
+
+    __tablename__ = "directory"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    directory: Mapped[str] = mapped_column(String(40))
+    path: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(Text)
+
+
 class CounterRow(Base):
     """One row: the change sequence of all jobs."""
 

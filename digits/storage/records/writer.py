@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from digits.domain.datasets import RecordMeta
-from digits.errors import DiskFull, StorageError
-from digits.storage.files import is_disk_full, write_json
+from digits.errors import StorageError
+from digits.storage.files import cannot_write, write_json
 from digits.storage.records.shards import (
     BoxColumn,
     BytesColumn,
@@ -168,11 +168,7 @@ class RecordWriter:
         try:
             work()
         except OSError as error:
-            if is_disk_full(error):
-                raise DiskFull(
-                    f"No space left on the disk of {self.path}.", advice="Free some space; the work goes on."
-                ) from error
-            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}.") from error
+            raise cannot_write(error, self.path) from error
 
 
 def is_complete(split_dir: Path) -> bool:

@@ -67,7 +67,7 @@ def print_time_diff(seconds: float | None) -> str:
 
 
 def print_time_since(seconds: float) -> str:
-    return print_time_diff(time.time() - seconds)
+    return print_time_diff(max(0.0, time.time() - seconds))
 
 
 def sizeof_fmt(size: float | None) -> str:

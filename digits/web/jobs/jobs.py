@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Blueprint, jsonify, redirect, request
@@ -116,20 +116,24 @@ def clone_address(job: Job) -> str:
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
 def delete_many() -> Any:
     """Delete several jobs; what could not be deleted is said in one message."""
-    return _for_many(job_actions.delete, "Jobs deleted.", current_user())
+    return _for_many(lambda service, jobs: job_actions.delete_many(service, jobs)[1], "Jobs deleted.", current_user())
 
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
 def abort_many() -> Any:
     """Abort several jobs; those that have ended already are counted in the message."""
-    return _for_many(job_actions.abort, "Jobs aborted.", require_user())
+    return _for_many(job_actions.abort_many, "Jobs aborted.", require_user())
 
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated.", "group_name": "The group; blank: none."})
 def group() -> Any:
     """Put several jobs into the group `group_name` (blank: into none)."""
     name = arguments.given("group_name") or ""
-    return _for_many(lambda service, job: job_actions.edit(service, job, group=name), "Jobs regrouped.", require_user())
+
+    def regroup(service: Service, jobs: Sequence[Job]) -> list[str]:
+        return job_actions.for_each(service, lambda service, job: job_actions.edit(service, job, group=name), jobs)
+
+    return _for_many(regroup, "Jobs regrouped.", require_user())
 
 
 @describes(json=True, form={"move": "top, up, down, bottom or a whole number."})
@@ -196,10 +200,10 @@ def _resume(job: Job) -> Any:
     return _text("Job goes on.")
 
 
-def _for_many(action: Callable[[Service, Job], object], done: str, user: str) -> Any:
+def _for_many(action: Callable[[Service, Sequence[Job]], list[str]], done: str, user: str) -> Any:
     service = get_service()
     jobs, problems = job_actions.choose(service, arguments.texts("job_ids[]") or arguments.texts("job_ids"), user)
-    problems += job_actions.for_each(service, action, jobs)
+    problems += action(service, jobs)
     if problems:
         raise BadRequest(" ".join(problems))
     return _text(done)

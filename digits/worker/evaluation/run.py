@@ -44,7 +44,7 @@ def run(context: WorkerContext) -> None:
     try:
         source = open_source(spec, context.folder, context.jobs_dir, predictor.meta)
         context.emit(LogEvent(message=f"Predicting {source.total:,} pictures with the snapshot of epoch {spec.epoch:g}."))
-        started = time.time()
+        started = time.monotonic()
         rounds = Rounds(context, source, batch_size(predictor))
         summary = _evaluate(context, spec, predictor, rounds)
         rounds.finish()
@@ -53,7 +53,7 @@ def run(context: WorkerContext) -> None:
             "snapshot": spec.snapshot,
             "epoch": spec.epoch,
             "skipped": rounds.skipped,
-            "seconds": time.time() - started,
+            "seconds": time.monotonic() - started,
         }
         write_json(context.folder.result_file, {**described, **summary})
     finally:

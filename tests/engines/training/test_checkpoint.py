@@ -1,7 +1,8 @@
-"""A full disk pauses a training."""
+"""When checkpoints are due and which count; a full disk pauses a training."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,33 @@ def test_a_checkpoint_that_is_not_whole_is_none(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.glob("state_*")] == ["state_9.bin"]
     found["path"].write_bytes(b"abc")
     assert checkpoint.read(tmp_path) is None
+
+
+def test_the_first_is_due_after_ten_seconds_and_later_ones_cost_a_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    clock = checkpoint.CheckpointClock(60)
+    now[0] += 9.9
+    assert not clock.is_due()
+    now[0] += 0.1
+    assert clock.is_due()
+    clock.note(0.2)
+    now[0] += 59.9
+    assert not clock.is_due()
+    now[0] += 0.1
+    assert clock.is_due()
+    clock.note(2.0)
+    now[0] += 199.9
+    assert not clock.is_due(), "two seconds are a hundredth of two hundred"
+    now[0] += 0.1
+    assert clock.is_due()
+    assert checkpoint.CheckpointClock(1).pause(0.5) == 1, "who wishes less than ten seconds gets it"
+
+
+def test_a_checkpoint_whose_events_are_not_all_there_does_not_count(tmp_path: Path) -> None:
+    """As in a folder that was copied while it was written."""
+    (tmp_path / "events.jsonl").write_bytes(b"x" * 100)
+    checkpoint.write(tmp_path / "checkpoint", 7, 100, 1, b"state")
+    assert (checkpoint.read(tmp_path / "checkpoint") or {})["step"] == 7
+    (tmp_path / "events.jsonl").write_bytes(b"x" * 99)
+    assert checkpoint.read(tmp_path / "checkpoint") is None
