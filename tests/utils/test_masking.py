@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 
@@ -38,6 +39,13 @@ def test_a_whole_address_may_have_a_password_with_blanks() -> None:
     assert masked("postgresql:/ada:s3cret@db/digits", whole=True) == "postgresql:/ada:***@db/digits"
     assert masked("ada:s3:cret@db/digits", whole=True) == "ada:***@db/digits"
     assert masked("sqlite:////home/digits.sqlite", whole=True) == "sqlite:////home/digits.sqlite"
+
+
+@pytest.mark.parametrize("piece", ["a.", "a://b:", "http://a:1", "&password", "?a_", "://", "x@", "a+"])
+def test_no_text_takes_long(piece: str) -> None:
+    started = time.process_time()
+    masked("=://" + piece * 50_000)
+    assert time.process_time() - started < 2
 
 
 def test_lines_of_a_log_and_their_traces() -> None:
