@@ -329,6 +329,7 @@ def placed(folder: Path, layout: str) -> Path:
         targets = {
             "flat": root / f"P7_{kind}.nii.gz",
             "numbered": root / "P7" / f"VSD.Brain.MR_{kind}.54{len(kind)}" / f"VSD.Brain.MR_{kind}.54{len(kind)}.nii.gz",
+            "unpacked": root / "P7" / f"P7_{kind}.nii" / f"P7_{kind}.nii.gz",
             "newer": root / "P7" / f"P7-{dict(zip(KINDS, ('t2f', 't1n', 't1c', 't2w', 'seg'), strict=True))[kind]}.nii.gz",
             "upper": root / "P7" / f"P7_{kind.upper()}.NII.GZ",
         }
@@ -337,7 +338,7 @@ def placed(folder: Path, layout: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize("layout", ["flat", "numbered", "newer", "upper"])
+@pytest.mark.parametrize("layout", ["flat", "numbered", "unpacked", "newer", "upper"])
 def test_scans_are_found_in_the_layouts_of_the_challenges(layout: str, tmp_path: Path) -> None:
     root = placed(tmp_path, layout)
     expected = records(prepared(tmp_path / "plain")[0])
@@ -374,6 +375,21 @@ def test_files_that_no_scan_claims_are_listed() -> None:
     found, faults = find_scans("/d", paths)
     assert [(scan.name, scan.label) for scan in found] == [("a/a", "/d/a/a_seg.nii")]
     assert sorted(name for name, _ in faults) == ["a/a_seg2_seg.nii", "b/labels/c_seg.nii.gz"]
+
+
+def test_files_of_two_patients_are_never_one_scan() -> None:
+    """Also where there is one of each kind; a label of another name is taken where all others have the name of their folder."""
+    for paths in (
+        ["/d/P1/P1_flair.nii", "/d/P2/P2_seg.nii"],
+        ["/d/P1_flair.nii", "/d/P2_seg.nii"],
+        ["/d/x/P1_flair.nii", "/d/x/P1_t1.nii", "/d/x/P2_seg.nii"],
+    ):
+        found, faults = find_scans("/d", paths)
+        assert [(len(scan.files), scan.label) for scan in found] == [(len(paths) - 1, "")]
+        assert len(faults) == 1
+    named = [f"/d/BraTS20_355/BraTS20_355_{kind}.nii" for kind in KINDS[:4]]
+    ((scan,), _) = find_scans("/d", [*named, "/d/BraTS20_355/W39_1998.09.19_Segm.nii"])
+    assert (scan.name, len(scan.files), scan.label[-9:]) == ("BraTS20_355", 4, "_Segm.nii")
 
 
 def test_a_scan_of_the_validation_split_and_a_file_are_tested(tmp_path: Path) -> None:

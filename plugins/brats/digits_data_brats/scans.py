@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from digits.extensions.data.files.names import below, without_ending
@@ -45,8 +45,8 @@ def find_scans(root, paths):
     folders = defaultdict(list)
     for path in paths:
         folders[os.path.dirname(path)].append(path)
-    for members in _joined(root, folders):
-        for key, files in _grouped(root, members).items():
+    for members, is_one in _joined(root, folders):
+        for key, files in _grouped(root, members, is_one).items():
             found.setdefault(key, []).extend(files)
     scans = []
     for key, files in sorted(found.items()):
@@ -69,32 +69,35 @@ def kind_of(path):
 
 
 def _joined(root, folders):
-    """The files of each folder; those of several folders with one file each, in one folder, are together, as a folder for each
-    file is how some archives unpack."""
+    """The files of each folder; those of several folders that are named after the kind of their only file, as some archives
+    unpack, together. And whether they are one scan by their folders."""
     alone = defaultdict(list)
     for folder, files in sorted(folders.items()):
-        if len(files) == 1 and kind_of(files[0])[0] and folder != root:
+        if len(files) == 1 and folder != root and kind_of(files[0])[0] and kind_of(files[0])[0] == kind_of(folder)[0]:
             alone[os.path.dirname(folder)].append(files[0])
         else:
-            yield files
+            yield files, False
     for files in alone.values():
         kinds = [kind_of(path)[0] for path in files]
         if len(set(kinds)) == len(kinds):
-            yield files
-        else:  # a folder for each scan, of which only one modality is there
-            yield from ([path] for path in files)
+            yield files, True
+        else:
+            yield from (([path], False) for path in files)
 
 
-def _grouped(root, files):
-    """Files that may be of one scan, by its name: all of a folder that has one of each kind, else by the names beside the
-    kind."""
+def _grouped(root, files, is_one):
+    """Files that may be of one scan, by its name: `is_one`, or one of each kind with one name, but for a single file that lies
+    among those with the name of their folder; else by the names beside the kind."""
     kinds = [kind_of(path) for path in files]
     top = os.path.commonpath([os.path.dirname(path) for path in files])
     named = [kind for kind, _ in kinds if kind]
     if len(named) == len(files) == len(set(named)):
-        rests = {rest for _, rest in kinds}
-        name = below(root, top) if top != root else rests.pop() if len(rests) == 1 else os.path.basename(root)
-        return {name: list(zip(files, named, strict=True))}
+        rests = Counter(rest for _, rest in kinds)
+        (most, count), *_ = rests.most_common(1)
+        folder = "_".join(PARTS.split(os.path.basename(top)))
+        if is_one or len(rests) == 1 or (count == len(files) - 1 > 1 and most == folder):
+            name = below(root, top) if top != root else most if len(rests) == 1 else os.path.basename(root)
+            return {name: list(zip(files, named, strict=True))}
     groups = defaultdict(list)
     for path, (kind, rest) in zip(files, kinds, strict=True):
         parent = os.path.dirname(path)
