@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from digits.domain.datasets import MAX_LEFT_OUT
+from digits.domain.datasets import ENTRY_SECONDS, MAX_LEFT_OUT
 from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import ConfigError
 from digits.utils.values import boolean
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LEAST_MEMORY_MB = 512  # a process with our libraries loaded takes half of that
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -46,6 +47,8 @@ class Settings:
     allow_urls: bool = _help("Let pictures be fetched from public http(s) addresses.", False)
     max_upload_mb: int = _help("Largest upload in MiB.", 8192)
     max_extracted_mb: int = _help("Largest size in MiB an uploaded archive may unpack to.", 65536)
+    max_extracted_ratio: int = _help("How many times its own size an uploaded archive may unpack to, from 256 MiB on.", 200)
+    max_archive_files: int = _help("Most files and folders in an uploaded archive.", 500_000)
     database_url: str = _help("SQLAlchemy URL; empty: SQLite in the jobs directory. It belongs to one jobs directory.", "")
     logfile_filename: str = _help("Log file of the server; empty: in the jobs directory.", "")
     logfile_level: str = _help("DEBUG, INFO, WARNING, ERROR or CRITICAL.", "INFO")
@@ -62,6 +65,16 @@ class Settings:
         round(100 * MAX_LEFT_OUT),
     )
     min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
+    request_seconds: int = _help("Longest time that plugin host or predictor may work on one request of a page or a script.", 300)
+    entry_seconds: int = _help("An entry of a data set that takes longer to encode is left out.", ENTRY_SECONDS)
+    process_memory_mb: int = _help(
+        "Memory in MiB that plugin host, predictor, preview or check of a network may take; it is ended beyond. "
+        "0: half of the machine's.",
+        0,
+    )
+    job_memory_mb: int = _help(
+        "Memory in MiB that the processes of one job may take together; the job ends beyond. 0: 95 % of the machine's.", 0
+    )
     predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
     web_threads: int = _help("Threads of the web server; each live page holds one.", 320)
 
@@ -159,6 +172,12 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(f"{sources['port']}: port is {settings.port}, expected 0 to 65535.")
     if settings.cpu_processes < 1:
         raise ConfigError(f"{sources['cpu_processes']}: cpu_processes is {settings.cpu_processes}, expected 1 or more.")
+    for name in ("request_seconds", "entry_seconds"):
+        if (seconds := getattr(settings, name)) < 1:
+            raise ConfigError(f"{sources[name]}: {name} is {seconds}, expected 1 or more.")
+    for name in ("process_memory_mb", "job_memory_mb"):
+        if (size := getattr(settings, name)) and size < LEAST_MEMORY_MB:
+            raise ConfigError(f"{sources[name]}: {name} is {size}, expected 0 or at least {LEAST_MEMORY_MB}.")
     if not 0 <= (share := settings.max_left_out_percent) <= 100:
         raise ConfigError(f"{sources['max_left_out_percent']}: max_left_out_percent is {share}, expected 0 to 100.")
     if settings.logfile_level.upper() not in LOG_LEVELS:

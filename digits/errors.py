@@ -95,6 +95,10 @@ class DataError(DigitsError):
     status = 400
 
 
+class LimitExceeded(DataError):
+    """What was to be read needs more memory or time than the settings allow; the advice names the setting."""
+
+
 class LoadImageError(DataError):
     """A picture cannot be read."""
 

@@ -15,9 +15,11 @@ import click
 from digits.cli.options import jobs_dir_option, load_settings
 from digits.config import Settings
 from digits.errors import ConfigError
-from digits.supervisor import ServiceSpec, run
+from digits.supervisor import ServiceSpec, process_limit, run
+from digits.utils.memory_use import MIB
 
 SOCKET_TIMEOUT = 0.2
+ALLOCATED_MB = 2048  # that libraries allocate and never use: what is asked for at once beyond the limit and this fails at once
 # "Bad ports" of https://fetch.spec.whatwg.org/#port-blocking, as far as a server that is not root may have them
 REFUSED_PORTS = frozenset(
     {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, *range(6665, 6670), 6679, 6697, 10080}
@@ -68,8 +70,10 @@ def children(settings: Settings) -> list[ServiceSpec]:
 
 def plugin_host(settings: Settings, environment: Mapping[str, str]) -> ServiceSpec:
     """The process that runs the page code of plugins."""
-    command = [sys.executable, "-P", "-m", "digits.plugin_host", "--socket", "{runtime}/plugins.sock"]
-    return ServiceSpec("plugin host", [*command, "--jobs-dir", str(settings.jobs_path)], environment)
+    socket = "{runtime}/plugins.sock"
+    command = [sys.executable, "-P", "-m", "digits.plugin_host", "--socket", socket, "--jobs-dir", str(settings.jobs_path)]
+    memory = process_limit(settings).size // MIB + ALLOCATED_MB
+    return ServiceSpec("plugin host", [*command, "--memory-mb", str(memory)], environment, socket=socket)
 
 
 def prepare(settings: Settings) -> str:

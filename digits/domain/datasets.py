@@ -13,6 +13,7 @@ from digits.utils.constants import VAL_DB as VAL_DB
 
 STAGES = (TRAIN_DB, VAL_DB, TEST_DB)
 MAX_LEFT_OUT = 0.5  # share of the entries, where nobody says another
+ENTRY_SECONDS = 600  # that one entry may take to encode
 MUCH = 0.1  # a data set that lacks a larger share of its records is not simply done
 COCO_IDS_FILE = "coco_ids.json"  # in the folder of a data set made from COCO's boxes: its `images` and `categories`
 PNG_OR_NONE = "png_or_none"  # an encoding of features: PNG, and none of values that it cannot hold

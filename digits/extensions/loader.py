@@ -197,7 +197,7 @@ def load(kind: str, entry_point: metadata.EntryPoint) -> Extension:
         if _journal.is_refused(entry_point.value):
             return replace(row, error=CRASHED.format(entry_point.value))
         with _journal.importing(entry_point.value):
-            return within(IMPORT_SECONDS, lambda: _load(row, entry_point), f"Importing {entry_point.value}")
+            return within(IMPORT_SECONDS, lambda: _load(row, entry_point), f"Importing {entry_point.value}", may_stay=True)
     except TimeoutError as error:
         return replace(row, error=str(error))
     except (OSError, ValueError) as error:  # metadata that somebody wrote by hand, or a file of it that is gone

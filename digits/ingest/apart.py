@@ -19,7 +19,16 @@ from typing import Any
 from digits.errors import DataError, DigitsError, Misfit
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import samples_of
-from digits.ingest.pool import DEATHS_IN_A_ROW, DIED, Setup, kill_processes, one_after_another, result_of, source_in_process
+from digits.ingest.pool import (
+    DEATHS_IN_A_ROW,
+    Setup,
+    TooLate,
+    kill_processes,
+    one_after_another,
+    reason_lost,
+    result_of,
+    source_in_process,
+)
 from digits.storage.folders import JobFolder
 
 MARKER = ".encoding_in_worker"
@@ -75,13 +84,13 @@ class LookingApart:
         first ones all do, and JobStopped."""
         try:
             found, error = result_of(self._executor.submit(_look, entry, self._plugin), self._should_stop)
-        except BrokenProcessPool as broken:
+        except (BrokenProcessPool, TooLate) as broken:
             self._deaths += 1
             if self._deaths >= DEATHS_IN_A_ROW and not self._has_lived:
-                raise one_after_another(self._plugin) from broken
+                raise one_after_another(self._plugin, broken) from broken
             self.close()
             self._executor = self._process()
-            raise DataError(DIED) from None
+            raise DataError(reason_lost(broken)) from None
         except DigitsError:  # of a start, or a stop
             raise
         except Exception as unsent:  # what it gives cannot be sent back, for whatever reason

@@ -1,16 +1,21 @@
 """Runs the encoder over all entries: in spawned processes, in threads or in place, always handing the chunks back in order.
 
-Holds: only a few chunks are under way at a time, so memory does not grow with the data set; chunks grow until one takes
-about `CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one; an entry
-at which one of them dies is left out. An entry that ends this process itself, where it is encoded in threads or in place, is the
-matter of `ingest.apart`. What a chunk's features are is good only until the next chunk is asked for: they may lie
-in memory that is used again.
+Holds: only a few chunks are under way at a time, so memory does not grow with the data set; chunks grow until one takes about
+`CHUNK_SECONDS`, so that cheap entries cost no more than a function call each; pool processes die with this one; an entry at
+which one of them dies, or that takes longer than the setting entry_seconds, is left out. An entry that ends this process
+itself, where it is encoded in threads or in place, is the matter of `ingest.apart`. What a chunk's features are is good only
+until the next chunk is asked for: they may lie in memory that is used again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import functools
+import math
 import multiprocessing
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -22,7 +27,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from digits.domain.datasets import STAGES
+from digits.domain.datasets import ENTRY_SECONDS, STAGES
 from digits.errors import DigitsError, JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import EncodedChunk, Encoder, entry_at, entry_text
@@ -40,7 +45,28 @@ IN_PLACE_ENTRIES = 32  # so few are encoded faster than a process starts
 POLL_SECONDS = 0.2
 DEATHS_IN_A_ROW = 3  # entries that kill their process one after another: then it is not they that are bad
 T = TypeVar("T")
+LATE = "It takes longer than {seconds:g} s to encode; the setting entry_seconds (DIGITS_ENTRY_SECONDS) says how long it may."
 DIED = "The process that encoded it died; worker.log may say why."
+
+
+class TooLate(Exception):
+    """An entry has had its time, and its process goes on."""
+
+
+def entry_seconds() -> float:
+    """How long an entry may take, as the server told this worker."""
+    return float(os.environ.get("DIGITS_ENTRY_SECONDS") or ENTRY_SECONDS)
+
+
+@contextlib.contextmanager
+def ending_when_late() -> Iterator[None]:
+    """This process ends with its traces where the block takes longer than an entry may: what hangs in it cannot be ended alone.
+    The next attempt of the job encodes in processes of their own (`ingest.apart`)."""
+    faulthandler.dump_traceback_later(entry_seconds(), exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @dataclass(frozen=True)
@@ -143,8 +169,11 @@ class EncodePool:
         another."""
         if self._executor is None:
             for start, part in self._tasks(entries):
-                yield self._checked(self._task(start, part, with_picture, 0))
+                with ending_when_late():
+                    chunk = self._task(start, part, with_picture, 0)
+                yield self._checked(chunk)
             return
+        self._await_process()
         waiting: deque[_Waiting] = deque()
         free = list(range(self._workers * AHEAD))
         tasks = self._tasks(entries)
@@ -155,7 +184,7 @@ class EncodePool:
                 return
             try:
                 chunk = self._taken(self._result(waiting[0].future))
-            except BrokenProcessPool:
+            except (BrokenProcessPool, TooLate):
                 yield from self._one_by_one(waiting, with_picture)
                 free += [one.slot for one in waiting]
                 waiting.clear()
@@ -196,12 +225,12 @@ class EncodePool:
             chunk = self._taken(self._result(self._submit(number, [entry], with_picture, slot)))
             self._deaths = 0
             return chunk
-        except BrokenProcessPool as error:
+        except (BrokenProcessPool, TooLate) as error:
             self._deaths += 1
             if self._deaths >= DEATHS_IN_A_ROW:
-                raise one_after_another(self._plugin) from error
+                raise one_after_another(self._plugin, error) from error
             self._restart()
-            return _lost(entry, DIED)
+            return _lost(entry, reason_lost(error))
         except DigitsError:
             raise
         except Exception as error:
@@ -213,6 +242,14 @@ class EncodePool:
         kill_processes(self._executor)
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._executor = self._processes()
+        self._await_process()
+
+    def _await_process(self) -> None:
+        """Until a process has started, however long that takes: entries are not late because of it."""
+        if self.in_worker or self._executor is None:
+            return
+        with contextlib.suppress(BrokenProcessPool):  # whoever submits next meets it
+            result_of(self._executor.submit(os.getpid), self._should_stop, math.inf)
 
     def _taken(self, chunk: EncodedChunk) -> EncodedChunk:
         """The chunk with its features, also where they lie in a slot."""
@@ -241,6 +278,9 @@ class EncodePool:
         return chunk
 
     def _result(self, future: Future[EncodedChunk]) -> EncodedChunk:
+        if self.in_worker:
+            with ending_when_late():
+                return result_of(future, self._should_stop, math.inf)
         return result_of(future, self._should_stop)
 
 
@@ -249,8 +289,10 @@ def _lost(entry: Any, reason: str) -> EncodedChunk:
     return EncodedChunk(RecordChunk([], []), 1, [(entry_text(entry), reason)], lost=1)
 
 
-def result_of(future: Future[T], should_stop: Callable[[], bool]) -> T:
-    """What a process made. Raises JobStopped as soon as it is requested, BrokenProcessPool where the process died."""
+def result_of(future: Future[T], should_stop: Callable[[], bool], seconds: float = 0.0) -> T:
+    """What a process made. Raises JobStopped as soon as it is requested, BrokenProcessPool where the process died, TooLate after
+    so many seconds (0: those of the setting)."""
+    ends = time.monotonic() + (seconds or entry_seconds())
     while True:
         try:
             return future.result(timeout=POLL_SECONDS)
@@ -259,10 +301,19 @@ def result_of(future: Future[T], should_stop: Callable[[], bool]) -> T:
                 raise
             if should_stop():
                 raise JobStopped("Stopped while reading the data.") from None
+            if time.monotonic() > ends:
+                raise TooLate from None
 
 
-def one_after_another(plugin: str) -> PluginError:
-    """Processes die at each entry."""
+def reason_lost(error: BaseException) -> str:
+    """Why an entry is left out at which its process died, or had to be ended."""
+    return LATE.format(seconds=entry_seconds()) if isinstance(error, TooLate) else DIED
+
+
+def one_after_another(plugin: str, error: BaseException) -> PluginError:
+    """Processes die, or never come back, at each entry."""
+    if isinstance(error, TooLate):
+        return PluginError(f"{plugin}: several entries, one after the other, cannot be encoded.", advice=reason_lost(error))
     return PluginError(
         f"{plugin}: a process that encodes entries died; worker.log may say why.",
         advice="Most often the memory was too small: use fewer threads or smaller pictures. A plugin may also crash.",

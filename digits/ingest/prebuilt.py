@@ -10,15 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
 from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
 from digits.domain.events import LogEvent, WarningEvent
 from digits.errors import DataError, JobStopped, Misfit
-from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import Options
+from digits.extensions.data.source import ROOTS, ConfinedSource, Options
 from digits.images.arrays import becomes
 from digits.ingest.encode import reason_of
 from digits.ingest.left_out import LeftOut
@@ -31,10 +30,12 @@ from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.caffe_datum import Datum, DatumDatabase, parse_mean
 from digits.storage.records.lmdb_reader import KEYS_FILE
+from digits.storage.records.lmdb_reader import ROOTS as KEPT_ROOTS
 from digits.storage.records.open import is_complete, open_records
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER, remove_split
 from digits.tasks import GENERIC, Labels, label_forms, of, of_dataset
+from digits.utils.confinement import EVERYWHERE, Confinement
 from digits.utils.values import counted
 
 EXTENSION = "prebuilt"
@@ -115,20 +116,19 @@ class DatabaseOptions(Options):
     ignore_labels: bool = False
 
 
-class Databases(DataIngestionInterface):
+class Databases(ConfinedSource):
     """The records of a form's databases as entries, to be looked at before they are used; an entry is (split, key or number)."""
 
-    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
-        super().__init__(is_inference_db, **kwargs)
-        self.options = DatabaseOptions.read(kwargs)
+    OPTIONS: ClassVar[type[Options]] = DatabaseOptions
+    options: DatabaseOptions
 
     def itemize_entries(self, stage: str) -> list[tuple[str, Any]]:
         images = self.options.train_images if stage == TRAIN_DB else self.options.val_images if stage == VAL_DB else ""
         if not images:
             return []
         if own := records_folder(Path(images)):
-            return [(stage, number) for number in range(len(RecordReader(own)))]
-        with DatumDatabase(Path(images)) as database:
+            return [(stage, number) for number in range(len(open_records(own, self.confinement())))]
+        with DatumDatabase(Path(images), self.confinement()) as database:
             return [(stage, key) for key in database.iterate_keys()]
 
     def encode_entry(self, entry: tuple[str, Any]) -> Any:
@@ -137,14 +137,14 @@ class Databases(DataIngestionInterface):
         images, labels = (getattr(self.options, f"{split}_{what}") for what in ("images", "labels"))
         ignored = self.options.ignore_labels
         if own := records_folder(Path(images)):
-            reader = RecordReader(own)
+            reader = open_records(own, self.confinement())
             found = reader.labels([key])
             return reader.feature(key), None if found is None or ignored else found[0]
-        with DatumDatabase(Path(images)) as database:
+        with DatumDatabase(Path(images), self.confinement()) as database:
             datum = database.get(key)
         if ignored or not labels:
             return datum.array, None if ignored else datum.label
-        with DatumDatabase(Path(labels)) as database:
+        with DatumDatabase(Path(labels), self.confinement()) as database:
             return datum.array, database.get(key).array
 
 
@@ -180,7 +180,11 @@ class Prebuilt:
     def __init__(self, folder: JobFolder, spec: DatasetSpec, context: IngestContext, problems: ProblemLog) -> None:
         self.folder, self.spec, self.context, self.problems = folder, spec, context, problems
         self.given = DatabaseOptions.read(spec.extension_data)
-        self.left_out = LeftOut(PLUGIN, sum(map(_records_in, filter(None, self._images()))), spec.max_left_out)
+        self.allowed = Confinement(
+            spec.extension_data.get(ROOTS) or EVERYWHERE
+        )  # the form of older versions confined paths alone
+        records = sum(_records_in(path, self.allowed) for path in self._images() if path)
+        self.left_out = LeftOut(PLUGIN, records, spec.max_left_out)
 
     def run(self) -> DatasetInfo:
         splits = {name: self._split(name) for name, images in zip((TRAIN_DB, VAL_DB), self._images(), strict=True) if images}
@@ -205,22 +209,23 @@ class Prebuilt:
         self.context.emit(LogEvent(message=f"Looking through {images}."))
         source, ignored = records_folder(Path(images)), self.given.ignore_labels
         if source is not None:
+            open_records(source, self.allowed)
             os.symlink(source, self.folder.path / name)
             return _own_records(name, open_records(self.folder.path / name), self.spec, ignored)
         labels = "" if ignored else labels
         before = self.problems.counts.get(SKIPPED, 0)
         scan, common = self._fitting(name, self._scan(name, Path(images), Path(labels) if labels else None))
         meta = without_labels(_meta(scan, common, False)) if ignored else _meta(scan, common, bool(labels))
-        _write(self.folder.path / name, scan, meta, images, labels)
+        _write(self.folder.path / name, scan, meta, {"images": images, "labels": labels, KEPT_ROOTS: self.allowed.roots})
         lost = self.problems.counts.get(SKIPPED, 0) - before
         return SplitInfo(name, len(scan.keys), meta, skipped=lost, bytes=tree_size(Path(images)))
 
     def _scan(self, stage: str, images: Path, labels: Path | None) -> DatabaseScan:
         """Every record that can be read."""
         scan = DatabaseScan()
-        with DatumDatabase(images) as database:
+        with DatumDatabase(images, self.allowed) as database:
             progress = Progress(self.context.emit, len(database), "entries")
-            label_database = DatumDatabase(labels) if labels else None
+            label_database = DatumDatabase(labels, self.allowed) if labels else None
             unused = len(label_database) - len(database) if label_database is not None else 0
             for key in database.iterate_keys():
                 try:
@@ -267,11 +272,11 @@ class Prebuilt:
         self.context.emit(WarningEvent(code=code, message=message, advice="The list of problems names each with the reason."))
 
 
-def _records_in(path: str) -> int:
+def _records_in(path: str, allowed: Confinement) -> int:
     """How many records of a database may be left out: those of an LMDB."""
     if records_folder(Path(path)) is not None:
         return 0
-    with DatumDatabase(Path(path)) as database:
+    with DatumDatabase(Path(path), allowed) as database:
         return len(database)
 
 
@@ -337,12 +342,12 @@ def _meta(scan: DatabaseScan, common: Form, with_labels: bool) -> RecordMeta:
     return replace(meta, **label_forms.array_fields(label_shape, str(common.label_dtype), shape))
 
 
-def _write(split: Path, scan: DatabaseScan, meta: RecordMeta, images: str, labels: str) -> None:
+def _write(split: Path, scan: DatabaseScan, meta: RecordMeta, external: Mapping[str, Any]) -> None:
     split.mkdir()
     np.save(split / KEYS_FILE, np.array(scan.keys))
     np.save(split / "labels.npy", np.array(scan.labels, np.int64))
     np.save(split / "shapes.npy", np.array([form.shape for form in scan.forms], np.int32))
-    write_json(split / MARKER, {"meta": meta.to_json(), "shards": [], "external": {"images": images, "labels": labels}})
+    write_json(split / MARKER, {"meta": meta.to_json(), "shards": [], "external": dict(external)})
 
 
 def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOptions, spec: DatasetSpec) -> DatasetInfo:
@@ -354,7 +359,7 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOpt
         )
     mean_image = ""
     if given.mean_file:
-        mean = _read_mean(Path(given.mean_file), train)
+        mean = _read_mean(Path(given.mean_file), train, Confinement(spec.extension_data.get(ROOTS) or EVERYWHERE))
         mean_image = _save_mean(folder, mean)
         values = tuple(float(v) for v in mean.reshape(mean.shape[0], -1).mean(axis=1))
         splits = {name: replace(split, meta=replace(split.meta, mean=values)) for name, split in splits.items()}
@@ -365,14 +370,15 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOpt
         splits=dict(splits),
         feature_shape=train.feature_shape,
         mean_image=mean_image,
-        extra={"prebuilt": dict(spec.extension_data)},
+        extra={"prebuilt": {name: value for name, value in spec.extension_data.items() if name != ROOTS}},
     )
     return replace(info, task=of_dataset(info).name)
 
 
-def _read_mean(file: Path, meta: RecordMeta) -> np.ndarray:
+def _read_mean(file: Path, meta: RecordMeta, allowed: Confinement) -> np.ndarray:
     try:
-        mean = parse_mean(file.read_bytes())
+        with allowed.open(file) as content:
+            mean = parse_mean(content.read())
     except (OSError, ValueError, IndexError) as error:
         raise DataError(
             f"{file} is no mean file (.binaryproto): {error}.", advice="Leave the field empty to compute it."

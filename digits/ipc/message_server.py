@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from digits.errors import DigitsError
+from digits.ipc import last_words
 from digits.ipc.errors import error_to_json
 from digits.ipc.messages import CommunicationError, Message, receive_or_end, send
 from digits.ipc.scratch import discard
@@ -134,4 +135,5 @@ def _listen(path: Path) -> socket.socket:
     listener.listen(BACKLOG)
     listener.settimeout(ACCEPT_SECONDS)
     os.replace(temporary, path)
+    last_words.forget(path)
     return listener

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digits.errors import StorageError, Unavailable
+from digits.ipc import last_words
 from digits.ipc.errors import error_from_json
 from digits.ipc.scratch import StoredArray, confined_file
 
@@ -68,20 +69,29 @@ def connect(path: Path | str, timeout: float = CONNECT_SECONDS) -> socket.socket
 def call(path: Path | str, message: Message, timeout: float = ANSWER_SECONDS, scratch: Path | None = None) -> Message:
     """Send one request over a new connection and wait for its answer.
 
-    Raises CommunicationError, and whatever DigitsError the other side answers with. `scratch` is the folder below which the
-    answer may name files with arrays.
+    Raises CommunicationError, LimitExceeded where the other side was ended meanwhile by one of our limits, and whatever
+    DigitsError it answers with. `scratch` is the folder below which the answer may name files with arrays.
     """
     with connect(path) as connection:
-        return exchange(connection, message, timeout, scratch)
+        return exchange(connection, path, message, timeout, scratch)
 
 
 def exchange(
-    connection: socket.socket, message: Message, timeout: float = ANSWER_SECONDS, scratch: Path | None = None
+    connection: socket.socket,
+    path: Path | str,
+    message: Message,
+    timeout: float = ANSWER_SECONDS,
+    scratch: Path | None = None,
 ) -> Message:
-    """As `call`, over a connection that is there."""
+    """As `call`, over a connection to `path` that is there."""
     connection.settimeout(timeout)
-    send(connection, message)
-    answer = receive(connection, scratch=scratch)
+    try:
+        send(connection, message)
+        answer = receive(connection, scratch=scratch)
+    except NoAnswerInTime:
+        raise
+    except CommunicationError as error:
+        raise last_words.read(path) or error from None
     if answer.header.get("error"):
         raise error_from_json(answer.header["error"])
     return answer

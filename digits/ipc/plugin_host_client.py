@@ -37,8 +37,8 @@ def socket_of(jobs_dir: JobsDir) -> str:
 def call(jobs_dir: JobsDir, message: Message, timeout: float) -> Message:
     """Send the request as soon as a host listens, and wait at most `timeout` seconds for its answer.
 
-    Raises HostAway where none comes up, NoAnswerInTime, CommunicationError when it ends over the question, and the error it
-    answers with.
+    Raises HostAway where none comes up, NoAnswerInTime, CommunicationError when it ends over the question (LimitExceeded: because
+    of one of our limits), and the error it answers with.
     """
     deadline = time.monotonic() + min(timeout, RESTART_SECONDS)
     while True:
@@ -54,4 +54,4 @@ def call(jobs_dir: JobsDir, message: Message, timeout: float) -> Message:
                 raise HostAway(f"The plugin host cannot be reached: {error.message}", advice=advice) from error
         time.sleep(POLL_SECONDS)
     with connection:
-        return messages.exchange(connection, message, timeout, jobs_dir.scratch)
+        return messages.exchange(connection, path, message, timeout, jobs_dir.scratch)

@@ -14,13 +14,14 @@ from pathlib import Path
 from digits.extensions import loader
 from digits.ipc.message_server import MessageServer
 from digits.ipc.plugin_host_client import address_file
+from digits.ipc.watchdog import Watchdog
 from digits.plugin_host.app import answer, create_app
-from digits.plugin_host.guard import Watchdog
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
 from digits.storage.identity import place_of
 from digits.utils.masking import log_to_stderr
-from digits.utils.processes import on_stop
+from digits.utils.memory_use import MIB, refuse_allocations_beyond
+from digits.utils.processes import offer_to_oom_killer, on_stop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,8 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m digits.plugin_host", description="Runs the page code of plugins.")
     parser.add_argument("--socket", required=True, type=Path)
     parser.add_argument("--jobs-dir", required=True, type=Path)
+    parser.add_argument("--memory-mb", type=int, default=0, help="what may be allocated at most; 0: anything")
     options = parser.parse_args(arguments)
     log_to_stderr("%(asctime)s [%(levelname)s] %(message)s")
+    offer_to_oom_killer()
+    if options.memory_mb:
+        refuse_allocations_beyond(options.memory_mb * MIB)
     serve(options.socket, JobsDir(options.jobs_dir.absolute()))
     return 0
 

@@ -21,8 +21,9 @@ from digits.errors import BadRequest, NotFound
 from digits.extensions import loader
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
+from digits.ipc.watchdog import Watchdog
 from digits.plugin_host import data, preview, rendering, view
-from digits.plugin_host.guard import Watchdog, guarded
+from digits.plugin_host.guard import guarded
 from digits.plugin_host.recognise import look_into
 from digits.storage.folders import JobsDir
 from digits.storage.records.codec import encoding_of

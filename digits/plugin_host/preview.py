@@ -41,7 +41,7 @@ def preview(
     FormErrors, DataError, PluginError. What the source writes goes into a folder that is deleted again.
     """
     if extension_id == EXTENSION:
-        return _looked_at(Databases(**values), PLUGIN, same_shape)
+        return _looked_at(Databases(**with_roots(Databases, values, roots)), PLUGIN, same_shape)
     extension = loader.get("data", extension_id)
     if checked:
         source = userdata.build(extension.cls, with_roots(extension.cls, values, roots))

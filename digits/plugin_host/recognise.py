@@ -16,6 +16,7 @@ from digits.domain.datasets import TRAIN_DB
 from digits.errors import DigitsError, JobStopped
 from digits.extensions import loader
 from digits.extensions.data import userdata
+from digits.extensions.data.files.listing import MayRead
 from digits.extensions.data.images.base import ImageSource
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.recognition import Proposal, Remark, candidates
@@ -27,6 +28,7 @@ from digits.extensions.loader import Extension
 from digits.ingest.encode import entry_at, samples_of
 from digits.ingest.source import entries_of
 from digits.plugin_host import binding
+from digits.utils.confinement import Confinement
 from digits.utils.time_limits import within
 
 MOST = 8  # proposals
@@ -62,7 +64,8 @@ def look_into(folder: str, allowed_roots: Sequence[str]) -> Recognised:
             refused.append(f"{proposal.reason} It is not proposed: {reason}")
         else:
             kept.append(proposal)
-    kept = [_completed(proposal, ends) for proposal in kept]
+    may_read = Confinement(allowed_roots).allows
+    kept = [_completed(proposal, may_read, ends) for proposal in kept]
     return Recognised(kept, _remarks(found.remarks, kept, refused))
 
 
@@ -80,10 +83,11 @@ def recognise(folder: str, allowed_roots: Sequence[str]) -> list[Proposal]:
     return look_into(folder, allowed_roots).proposals
 
 
-def _completed(proposal: Proposal, ends: float) -> Proposal:
+def _completed(proposal: Proposal, may_read: MayRead, ends: float) -> Proposal:
     """With a size and a pattern where these are seen in time."""
     try:
-        return within(ends - time.monotonic(), lambda: with_groups(with_size(proposal)), f"A look at {proposal.title}")
+        seconds, name = ends - time.monotonic(), f"A look at {proposal.title}"
+        return within(seconds, lambda: with_groups(with_size(proposal, may_read), may_read), name)
     except TimeoutError:
         return proposal
 

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from digits.errors import DigitsError
 from digits.ipc.message_server import MessageServer
+from digits.ipc.messages import ANSWER_SECONDS, Message
+from digits.ipc.watchdog import Watchdog
 from digits.predictor.model import LoadedModel
 from digits.predictor.requests import answer
 from digits.storage.folders import JobFolder, JobsDir
 from digits.utils.masking import log_to_stderr
-from digits.utils.processes import on_stop
+from digits.utils.processes import offer_to_oom_killer, on_stop
 
 logger = logging.getLogger(__name__)
 EXIT_CANNOT_LOAD = 2
@@ -29,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Load the model the command line names and serve it."""
     options = _parse(argv)
     log_to_stderr("%(asctime)s [%(levelname)s] %(message)s")
+    offer_to_oom_killer()
     stop = threading.Event()
     on_stop(stop.set)
     try:
@@ -36,14 +39,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DigitsError as error:
         logger.error("%s", error)
         return EXIT_CANNOT_LOAD
-    serve(model, Path(options.socket), stop, JobsDir(Path(options.folder).parent).scratch)
+    watch = Watchdog()
+    watch.start()
+    serve(model, Path(options.socket), stop, JobsDir(Path(options.folder).parent).scratch, watch)
     return 0
 
 
-def serve(model: LoadedModel, path: Path, stop: threading.Event, scratch: Path | None = None) -> None:
+def serve(
+    model: LoadedModel, path: Path, stop: threading.Event, scratch: Path | None = None, watch: Watchdog | None = None
+) -> None:
     """Answer at `path` until `stop` is set or the parent process is gone."""
-    parent = os.getppid()
-    server = MessageServer(path, lambda request: answer(model, request, scratch), scratch=scratch)
+    parent, watch = os.getppid(), watch or Watchdog()
+
+    def in_time(request: Message) -> Message:
+        with watch.request(float(request.header.get("limit", ANSWER_SECONDS))):
+            return answer(model, request, scratch)
+
+    server = MessageServer(path, in_time, scratch=scratch)
     logger.info("Serving on %s (%s).", path, model.device)
     try:
         server.serve(lambda: stop.is_set() or os.getppid() != parent)

@@ -45,6 +45,7 @@ class ServiceSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] = _never_asked
     essential: bool = False
+    socket: str = ""  # where it answers; its memory is then limited
 
 
 class ChildProcess:
@@ -93,6 +94,7 @@ class ServiceProcess:
     def __init__(self, service: ServiceSpec, runtime: Path) -> None:
         self.service = service
         self.runtime = runtime
+        self.title, self.ended = service.name, ""  # why the last child was ended, where that was done to it
         self.child: ChildProcess | None = None
         self.was_ready = False
         self._is_ready = False  # this child
@@ -108,6 +110,11 @@ class ServiceProcess:
             self._note_end(self.child)
         if time.monotonic() >= self._next_start:
             self.child, self._is_ready = self._start(), False
+
+    @property
+    def socket(self) -> Path | None:
+        """Where it answers."""
+        return Path(self.service.socket.replace("{runtime}", str(self.runtime))) if self.service.socket else None
 
     def _start(self) -> ChildProcess:
         argv = [part.replace("{runtime}", str(self.runtime)) for part in self.service.argv]
@@ -133,7 +140,7 @@ class ServiceProcess:
             self._failures = 0
 
     def _note_end(self, child: ChildProcess) -> None:
-        words = exit_words(child.process.returncode)
+        words, self.ended = self.ended or exit_words(child.process.returncode), ""
         child.kill_group()
         self.child = None
         if self._is_ready and time.monotonic() - child.started > SETTLED_SECONDS:

@@ -39,6 +39,7 @@ class Stop(StrEnum):
     ABORT = "abort"
     DELETE = "delete"
     SILENT = "silent"  # no sign of life
+    MEMORY = "memory"  # it took more than the settings allow
     SERVER = "server"  # the server ends and takes its workers with it
     SIGNAL = "signal"  # somebody else requested it to end, such as a service manager that stops everything
     COPY = "copy"  # it belongs to the jobs directory of which this one is a copy
@@ -98,6 +99,9 @@ class Executor(Protocol):
 
     def silent(self, seconds: float) -> list[Worker]:
         """Workers that gave no sign of life for so long. A machine that slept does not count as silence."""
+
+    def greedy(self, size: int) -> list[Worker]:
+        """Workers that have, with all that they started, more than so many bytes of memory of their own."""
 
     def log(self, job_id: str, lines: int) -> str:
         """The last lines of what the job's workers printed; empty where there is nothing."""

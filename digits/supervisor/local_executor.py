@@ -32,6 +32,7 @@ from digits.supervisor.executor import Ladder, Stop, Worker
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, Schedule, schedule
 from digits.utils.memory import memory_words, oom_kills
+from digits.utils.memory_use import memory_of_groups
 from digits.utils.processes import (
     ProcessIdentity,
     boot_identity,
@@ -260,6 +261,11 @@ class LocalExecutor:
         """Workers whose heartbeat file has not changed for so long."""
         now = time.monotonic()
         return [worker for worker in self.workers.values() if now - self._last_beat(worker, now) > seconds]
+
+    def greedy(self, size: int) -> list[Worker]:
+        """Workers whose process groups have more memory of their own than so many bytes."""
+        taken = memory_of_groups({worker.pid for worker in self.workers.values()})
+        return [worker for worker in self.workers.values() if taken.get(worker.pid, 0) > size]
 
     def log(self, job_id: str, lines: int) -> str:
         """The end of `worker.log`."""

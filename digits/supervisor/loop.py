@@ -26,6 +26,7 @@ from digits.storage.jobs.store import Job, JobStore
 from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
+from digits.supervisor.memory_limit import job_limit
 from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, dataset_facts, outcome_of, requeued
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.supervisor.settling import settle, unsettled
@@ -38,6 +39,7 @@ SUMMARY_SECONDS = 0.4  # how often the events of one job reach its row
 QUEUE_SECONDS = 2.0  # how often the queue is looked at although nothing seems to have changed
 BEAT_SECONDS = 2.0
 REQUESTS_SECONDS = 0.3
+MEMORY_SECONDS = 0.5
 SCAN_SECONDS = 60.0
 USAGE_SECONDS = 120.0
 DISK_SECONDS = 2.0
@@ -74,6 +76,7 @@ class Supervisor:
         self.executor = executor
         self.queue = Queue(settings, jobs_dir, self.rows, executor, only)
         self.summaries = RunSummaries(jobs_dir, store, self.rows)
+        self.limit = job_limit(settings)
         self._due: dict[str, float] = {}
         self._sequence = -1
         self._late: dict[str, Worker] = {}  # ended workers whose rows could not be changed yet
@@ -153,6 +156,8 @@ class Supervisor:
                     self.summaries.update(job_id)
         if self._is_due("beat", BEAT_SECONDS):
             self._check_beats()
+        if self._is_due("memory", MEMORY_SECONDS):
+            self._check_memory()
         with self._guard():
             self._look_at_queue()
         self._do_chores()
@@ -218,6 +223,9 @@ class Supervisor:
             words, seconds = self.jobs_dir.folder(job.id).silent(), self.settings.heartbeat_seconds
             reason = f"it showed no sign of life for {seconds} s and was ended"
             reason = f"{words}; after {seconds} s it was ended" if words else reason
+        if worker.stop_reason == Stop.MEMORY:
+            words = LESS_MEMORY[Kind(job.kind)]
+            reason = f"The job took {self.limit.words} and was ended: {words}. {self.limit.advice}"
         stop = worker.stop_reason
         if not stop and code in STOPPED:
             stop = Stop.SIGNAL
@@ -255,6 +263,12 @@ class Supervisor:
         for worker in self.executor.silent(self.settings.heartbeat_seconds):
             logger.warning("No sign of life for %d s.", self.settings.heartbeat_seconds, extra={"job_id": worker.job_id})
             self.executor.kill(worker, Stop.SILENT)
+
+    def _check_memory(self) -> None:
+        greedy = getattr(self.executor, "greedy", None)  # executors of others may be older than this
+        for worker in greedy(self.limit.size) if greedy is not None else ():
+            logger.warning("It takes %s and is ended.", self.limit.words, extra={"job_id": worker.job_id})
+            self.executor.kill(worker, Stop.MEMORY)
 
     # -- queue and requests ---------------------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason:
         return Outcome(Status.ABORT, {"message": "Aborted by the user.", "error": ""})
     if said == Status.ERROR:
         return Outcome(Status.ERROR, {"message": "", "error": run.error_text() or _text(run)})
+    if stop == Stop.MEMORY:  # it would take as much again
+        return Outcome(Status.ERROR, {"message": "", "error": reason})
     if stop == Stop.SERVER:
         return requeued(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
     if stop == Stop.COPY:

@@ -37,7 +37,7 @@ class Predictors:
         self.jobs_dir = jobs_dir
         self.free_gpus = free_gpus
         self.command = tuple(command)
-        self.pool: ProcessPool[Key] = ProcessPool(directory, "p", limit, idle_seconds, LOADING_SECONDS)
+        self.pool: ProcessPool[Key] = ProcessPool(directory, "p", limit, idle_seconds, LOADING_SECONDS, "predictor")
 
     def request(self, request: Mapping[str, Any]) -> Answer | Later:
         """The control operation `predictor`: `{"socket": path}` once the model is loaded. Raises Unavailable where it cannot."""

@@ -15,8 +15,7 @@ from digits.errors import BadRequest, Conflict, StorageError
 from digits.frameworks import DEFAULT
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.files import read_json
-from digits.supervisor.process_pool import PooledProcess, ProcessPool
-from digits.utils.processes import exit_words
+from digits.supervisor.process_pool import PooledProcess, ProcessPool, end_words
 
 NETWORK_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.network_check")
 PREVIEW_COMMAND = (sys.executable, "-P", "-m", "digits.worker.probes.augmentation_preview")
@@ -28,6 +27,7 @@ class Probes:
     """Processes that read a request from their input, write the answer to a file and end."""
 
     name: str
+    title: str
     fields: tuple[str, ...]  # of a request that go into the process' input
     more: tuple[str, ...] = ()  # those that may be missing
     busy: str
@@ -37,7 +37,8 @@ class Probes:
     def __init__(self, directory: Path, command: Sequence[str], seconds: float = PROBE_SECONDS) -> None:
         self.command = tuple(command)
         self.seconds = seconds
-        self.pool: ProcessPool[Path] = ProcessPool(directory, self.name, AT_ONCE, 2 * seconds, seconds)  # `_answer` sees it first
+        idle = 2 * seconds  # `_answer` sees it first
+        self.pool: ProcessPool[Path] = ProcessPool(directory, self.name, AT_ONCE, idle, seconds, self.title)
 
     def request(self, request: Mapping[str, Any]) -> Answer | Later:
         """A control operation: what the process answers, or `{"problem": words}`."""
@@ -72,13 +73,14 @@ class Probes:
         try:
             return dict(read_json(process.base.with_suffix(".json")))
         except StorageError:
-            return {"problem": self.failed.format(words=exit_words(process.child.process.returncode))}
+            return {"problem": self.failed.format(words=end_words(process))}
 
 
 class NetworkChecks(Probes):
     """The control operation `check-network`: `{"framework", "text", "contexts", "layers"}` → `{"report"}` or `{"problem"}`."""
 
     name = "check"
+    title = "check of a network"
     fields = ("text", "contexts")
     more = ("layers",)
     busy = "Other network texts are being checked."
@@ -96,6 +98,7 @@ class AugmentationPreviews(Probes):
     """The control operation `preview-augmentation`: `{"folder", "augmentation", …}` becomes `{"samples"}` or `{"problem"}`."""
 
     name = "preview"
+    title = "preview of an augmentation"
     fields = ("folder", "augmentation", "crop_size", "epoch")
     busy = "Other augmentations are being previewed."
     late = "The preview took longer than {seconds:g} s."

@@ -39,6 +39,8 @@ class PooledProcess:
     gpu: str = ""
     ready: bool = False
     used: float = field(default_factory=time.monotonic)
+    title: str = "process"
+    ended: str = ""  # why it was ended, where that was done to it
 
     @property
     def socket(self) -> Path:
@@ -51,9 +53,13 @@ class PooledProcess:
 
 class ProcessPool(Generic[K]):
     """At most `limit` processes; each is dropped after `idle_seconds` without use, or when it is not ready after
-    `starting_seconds`. `directory` is a short private folder, `prefix` begins the names of this pool's files in it."""
+    `starting_seconds`. `directory` is a short private folder, `prefix` begins the names of this pool's files in it; `title` is
+    what one is called."""
 
-    def __init__(self, directory: Path, prefix: str, limit: int, idle_seconds: float, starting_seconds: float) -> None:
+    def __init__(
+        self, directory: Path, prefix: str, limit: int, idle_seconds: float, starting_seconds: float, title: str = "process"
+    ) -> None:
+        self.title = title
         self.directory = directory
         self.prefix = prefix
         self.limit = limit
@@ -100,7 +106,7 @@ class ProcessPool(Generic[K]):
         while len(self.running) >= self.limit:
             self.drop(min(self.running, key=lambda key: (not self.running[key].ready, self.running[key].used)))
         child = ChildProcess(command, environ, log or base.with_suffix(".log"), stdin)
-        process = self.running[key] = PooledProcess(child, base, gpu)
+        process = self.running[key] = PooledProcess(child, base, gpu, title=self.title)
         return process
 
     def next_base(self) -> Path:
@@ -156,7 +162,12 @@ class ProcessPool(Generic[K]):
     def _end_words(self, process: PooledProcess) -> str:
         if process.child.is_running():
             return f"it was not ready after {self.starting_seconds:g} s. It said last: {tail_of(process.log)}"
-        return f"{exit_words(process.child.process.returncode)}. It said last: {tail_of(process.log)}"
+        return f"{end_words(process)}. It said last: {tail_of(process.log)}"
+
+
+def end_words(process: PooledProcess) -> str:
+    """Why a process is no more, for people."""
+    return process.ended or exit_words(process.child.process.returncode)
 
 
 def _has_gone(process: PooledProcess, waited: float) -> bool:

@@ -30,9 +30,10 @@ from digits.supervisor.child_processes import ServiceProcess, ServiceSpec, stop_
 from digits.supervisor.executor import Executor
 from digits.supervisor.local_executor import WORKER_COMMAND, LocalExecutor
 from digits.supervisor.loop import TICK_SECONDS, Supervisor
+from digits.supervisor.memory_limit import end_greedy, process_limit
 from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import AugmentationPreviews, NetworkChecks
-from digits.supervisor.process_pool import ProcessPool
+from digits.supervisor.process_pool import PooledProcess, ProcessPool
 from digits.supervisor.tensorboards import TensorBoards
 from digits.utils.processes import STOP_SIGNALS
 
@@ -60,6 +61,7 @@ class Server:
         supervisor.queue.before_start = lambda allocation: self.predictors.release(allocation.gpus)
         supervisor.on_delete = self._forget
         self.services = [ServiceProcess(service, control.directory) for service in services]
+        self.limit = process_limit(supervisor.settings)
         self._on_ready = on_ready
         control.handlers.update(self.handlers())
 
@@ -75,6 +77,7 @@ class Server:
         if self._on_ready is not None and all(service.was_ready for service in self.services):
             self._on_ready()
             self._on_ready = None
+        end_greedy([*(one for one in self.services if one.socket), *self._pooled()], self.limit)
         self.supervisor.tick()
         for pool in self._pools():
             pool.tick()
@@ -100,6 +103,9 @@ class Server:
 
     def _pools(self) -> list[ProcessPool[Any]]:
         return [owner.pool for owner in (self.predictors, self.tensorboards, self.checks, self.previews)]
+
+    def _pooled(self) -> list[PooledProcess]:
+        return [process for pool in self._pools() for process in pool.running.values()]
 
     def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | Later]]:
         """The operations of the control socket."""
@@ -284,7 +290,7 @@ def has_ended(job: Job) -> bool:
 
 def executor_for(settings: Settings, jobs_dir: JobsDir, command: Sequence[str] = WORKER_COMMAND) -> Executor:
     """An executor whose workers know what the settings say about addresses, wherever that was set."""
-    environ = {**os.environ, "DIGITS_ALLOW_URLS": str(settings.allow_urls)}
+    environ = {**os.environ, "DIGITS_ALLOW_URLS": str(settings.allow_urls), "DIGITS_ENTRY_SECONDS": str(settings.entry_seconds)}
     return LocalExecutor(
         jobs_dir, command, checkpoint_seconds=settings.checkpoint_seconds, environ=environ, cpu_slots=settings.cpu_slots
     )

@@ -47,7 +47,7 @@ class TensorBoards:
         self.jobs_dir = jobs_dir
         self.name_of = name_of
         self.command = tuple(command)
-        self.pool: ProcessPool[Key] = ProcessPool(directory, "b", limit, idle_seconds, STARTING_SECONDS)
+        self.pool: ProcessPool[Key] = ProcessPool(directory, "b", limit, idle_seconds, STARTING_SECONDS, "TensorBoard")
 
     def request(self, request: Mapping[str, Any]) -> Answer:
         """The control operation `tensorboard`: `{"socket", "ready"}` of the models `job_ids`, whose TensorBoard is started

@@ -2,16 +2,19 @@
 
 Holds: closed by default; a link is judged by what it leads to, a path with `..` by where it ends. In an allowed folder `.digits`
 (the server's database and secret) is closed but for the uploads, and `userdata.pkl`, which Python would run, always is. What is
-refused is refused in the words of `OUTSIDE`, whoever sends the request. `resolve` gives the path to
-open: what is opened is what was judged.
+refused is refused in the words of `OUTSIDE`, whoever sends the request. `open` judges what it has opened, whatever a link led to
+meanwhile; a library that opens a file itself gets the path that `resolve` gives, without links.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from digits.errors import Forbidden
 
@@ -19,6 +22,7 @@ EVERYWHERE = ("/",)  # for whoever may read what the shell may
 HIDDEN, UPLOADS = ".digits", "uploads"  # below the jobs directory
 PRIVATE = frozenset({"userdata.pkl"})
 OUTSIDE = "outside the folders that digits may read (setting data_dirs)"
+OPENED = "/proc/self/fd"  # where Linux says which file a descriptor is
 ADVICE = "Add its folder to the setting data_dirs (DIGITS_DATA_DIRS) and start the server again."
 
 
@@ -45,6 +49,23 @@ class Confinement:
         if not self._is_open(real):
             raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE)
         return real
+
+    def open(self, path: str | Path) -> IO[bytes]:
+        """The file behind `path`, opened for reading. Raises Forbidden, also where a link changed meanwhile, and OSError; what
+        is no ordinary file is an OSError too, for a pipe would be waited for."""
+        descriptor = os.open(self.resolve(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            real = ""
+            with contextlib.suppress(OSError):
+                real = os.readlink(f"{OPENED}/{descriptor}")
+            if real and not self._is_open(real):
+                raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(f"{path} is no file.")
+            return os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
 
     def _behind(self, path: str) -> str:
         """Where a path leads; the folders of many files are looked up once."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import os
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from digits.errors import LoadImageError
@@ -14,6 +17,9 @@ from digits.utils.values import boolean
 
 TIMEOUT_SECONDS = 6.0
 MAX_BYTES = 64 * 2**20
+ALL_SECONDS = 60.0  # for a whole answer, however slowly it comes
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")  # of an older time
 
 
 def fetch_if_allowed(url: str) -> bytes:
@@ -41,12 +47,13 @@ def fetch(url: str) -> bytes:
         raise LoadImageError(f"{url} is not an http(s) address.")
     try:
         connection = _connect(parts.scheme, parts.hostname, port, public_address(parts.hostname, port))
-        try:
+        with contextlib.closing(connection), _until(connection.sock) as is_late:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("GET", target, headers={"User-Agent": "digits"})
-            return _body(url, connection.getresponse())
-        finally:
-            connection.close()
+            body = _body(url, connection.getresponse())
+            if is_late.is_set():
+                raise LoadImageError(f"{url} was not there whole after {ALL_SECONDS:g} s.")
+            return body
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise LoadImageError(f"{url} cannot be fetched: {error}.") from error
 
@@ -58,9 +65,26 @@ def public_address(host: str, port: int) -> str:
     except (OSError, UnicodeError) as error:
         raise LoadImageError(f"The host {host} is unknown: {error}.") from error
     for text in found:
-        if not ipaddress.ip_address(str(text).partition("%")[0]).is_global:
+        if not is_public(str(text)):
             raise LoadImageError(f"{host} leads to {text}, which is not a public address; only public ones are fetched.")
     return str(sorted(found)[0])
+
+
+def is_public(text: str) -> bool:
+    """Whether an address is one of the public network: not private, local, reserved or for many, and none that only carries
+    such a one for IPv4 (mapped, NAT64, 6to4, Teredo)."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return _is_open(address)
+    if address.ipv4_mapped is not None or address in NAT64:  # the IPv4 address is reached
+        return _is_open(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    carried = [address.sixtofour, *(address.teredo or ())]
+    return _is_open(address) and address not in SITE_LOCAL and all(_is_open(one) for one in carried if one is not None)
+
+
+def _is_open(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    closed = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_link_local
+    return address.is_global and not closed
 
 
 def _connect(scheme: str, host: str, port: int, address: str) -> http.client.HTTPConnection:
@@ -72,6 +96,26 @@ def _connect(scheme: str, host: str, port: int, address: str) -> http.client.HTT
         raw.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def _until(connection: socket.socket) -> Iterator[threading.Event]:
+    """While the block runs: after `ALL_SECONDS` nothing more is read, however slowly it comes; the event says that this
+    happened."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(ALL_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield is_late
+    finally:
+        timer.cancel()
 
 
 def _body(url: str, response: http.client.HTTPResponse) -> bytes:

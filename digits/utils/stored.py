@@ -7,6 +7,7 @@ claims more than `MAX_PIXELS` pixels is refused before it is decoded. TIFF is re
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -36,6 +37,14 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 JPEG = b"\xff\xd8\xff"
 LOSSY_TIFF = (6, 7, 34892)  # JPEG of three kinds
 WHITE_IS_ZERO = 0
+UNCOMPRESSED = 1
+SPARSE = 1 << 26  # bytes of which parts of a TIFF may be missing, which count as 0
+PROGRAMS = frozenset({"EPS"})  # Pillow hands it to Ghostscript
+MOST_BYTES = 8 * MAX_PIXELS  # of what a TIFF unpacks to: four channels of 16 bits
+NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,10 @@ def check_regular(source: Any) -> None:
 
 
 def check_size(image: Picture, name: str) -> None:
-    """Close a picture that is too large. Raises LoadImageError."""
+    """Close a picture that is too large, or whose decoder would run another program. Raises LoadImageError."""
+    if image.format in PROGRAMS:
+        image.close()
+        raise LoadImageError(f"{name} is {image.format}, which is a program and not read.", advice="Save it as PNG.")
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise too_large(name, f"{image.width}x{image.height} pixels")
@@ -180,7 +192,20 @@ def _reader(head: bytes) -> Any:
 
 
 def _npy(path: Path, head: bytes) -> Stored:
-    return Stored(np.load(path, allow_pickle=False))
+    with open(path, "rb") as file:
+        read_header = NPY_HEADERS.get(np.lib.format.read_magic(file))
+        shape, by_columns, dtype = read_header(file) if read_header is not None else ((), False, np.dtype(object))
+        if not dtype.hasobject:
+            count = math.prod(shape)
+            check_claim(path, count * dtype.itemsize, file.tell(), f"shape {shape} of {dtype}")
+            return Stored(np.fromfile(file, dtype, count).reshape(shape, order="F" if by_columns else "C"))
+    return Stored(np.load(path, allow_pickle=False))  # which refuses objects, and knows headers of other versions
+
+
+def check_claim(path: Path, size: int, start: int, found: str) -> None:
+    """What a header claims of `size` bytes lies in the file. Raises LoadImageError."""
+    if size < 0 or start + size > (whole := path.stat().st_size):
+        raise LoadImageError(f"{path} claims {found}, {size:,} bytes; the file has {whole:,} bytes.")
 
 
 def _by_pillow(path: Path, head: bytes) -> Stored:
@@ -217,8 +242,11 @@ def _tiff(path: Path, head: bytes) -> Stored:
 
     with tifffile.TiffFile(path) as tiff:
         series, page, pages = tiff.series[0], tiff.pages.first, len(tiff.pages)
-        if series.size > MAX_PIXELS * 4:
-            raise too_large(str(path), f"shape {series.shape}")
+        size = series.size * page.bitspersample // 8
+        if series.size > MAX_PIXELS * 4 or size > MOST_BYTES:
+            raise too_large(str(path), f"shape {series.shape} of {page.bitspersample} bits")
+        if page.compression == UNCOMPRESSED and not page.is_tiled and size > SPARSE:
+            check_claim(path, size, 0, f"shape {series.shape}")
         tag = page.tags.get(ORIENTATION)
         orientation = tag.value if tag is not None and tag.value in range(1, 9) else UPRIGHT
         try:

@@ -1,17 +1,20 @@
-"""Runs a call that may never come back, for some seconds."""
+"""Runs a call that may never come back, for some seconds, and knows those that did not."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+_LEFT: dict[threading.Thread, float] = {}  # threads that nobody waits for any more, and since when
 
-def within(seconds: float, work: Callable[[], T], name: str) -> T:
+
+def within(seconds: float, work: Callable[[], T], name: str, *, may_stay: bool = False) -> T:
     """What `work` gives or raises; TimeoutError where it is not back after `seconds`. It then stays in a thread of
-    this name, which ends with the process.
+    this name, which ends with the process; `may_stay`: it is worth having when it comes, so nobody minds it.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -28,5 +31,14 @@ def within(seconds: float, work: Callable[[], T], name: str) -> T:
     if errors:
         raise errors[0]
     if not results:
+        if not may_stay:
+            _LEFT[thread] = time.monotonic()
         raise TimeoutError(f"{name} did not end within {seconds:.0f} seconds.")
     return results[0]
+
+
+def longest_left() -> float:
+    """For how many seconds the oldest thread has gone on that nobody waits for; 0 where there is none."""
+    for thread in [thread for thread in list(_LEFT) if not thread.is_alive()]:
+        _LEFT.pop(thread, None)
+    return time.monotonic() - min(_LEFT.values(), default=time.monotonic())

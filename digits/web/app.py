@@ -16,6 +16,7 @@ from digits.service import Service
 from digits.web.http import errors as answers
 from digits.web.http import formatting, icons, security
 from digits.web.http.arguments import WholeNumber
+from digits.web.http.limits import LimitedRequest
 from digits.web.http.proxies import TrustedProxies
 from digits.web.http.request import JSON_ENDING, JSON_FOLDER, FiniteJson
 
@@ -48,6 +49,7 @@ def create_app(service: Service) -> Flask:
     app.extensions["digits"] = service
     app.config.update(BOOTSTRAP_SERVE_LOCAL=True, WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=service.settings.debug)
     app.json = FiniteJson(app)
+    app.request_class = LimitedRequest
     app.url_map.converters["int"] = WholeNumber
     Bootstrap5(app)
     security.register(app, service)

@@ -54,6 +54,7 @@ CASES: dict[str, Any] = {
     "copies": lambda x: (np.full((1, 4, 5), x % 1000, np.uint8), int(x == 1002) or x % 2),
     "few kinds": lambda x: (np.full((1, 4, 5), x % 3, np.uint8), x % 3),
     "dies at some": lambda x: os._exit(7) if x in (7, 14) else CASES["pair"](x),
+    "hangs": lambda x: time.sleep(3600) if x == 17 else CASES["pair"](x),
     "map beyond": lambda x: (
         np.full((3, 4, 5), x, np.uint8),
         np.full((1, 4, 5), 7 if x == 3 else 255 if x == 4 else 1, np.uint8),

@@ -50,10 +50,11 @@ def test_an_answer_that_cannot_be_sent_is_an_error(tmp_path: Path, answer: Messa
     def answers(request: Message) -> Message:
         return answer if request.header.get("bad") else Message({"ok": True})
 
-    with serving(tmp_path / "s", answers), messages.connect(tmp_path / "s") as connection:
+    path = tmp_path / "s"
+    with serving(path, answers), messages.connect(path) as connection:
         with pytest.raises(DigitsError, match="cannot be sent"):
-            messages.exchange(connection, Message({"bad": True}), SECONDS)
-        assert messages.exchange(connection, Message({}), SECONDS).header == {"ok": True}  # the connection lives on
+            messages.exchange(connection, path, Message({"bad": True}), SECONDS)
+        assert messages.exchange(connection, path, Message({}), SECONDS).header == {"ok": True}  # the connection lives on
 
 
 def test_without_a_limit_many_who_wait_hold_up_nobody(tmp_path: Path) -> None:

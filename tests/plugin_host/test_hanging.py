@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.plugin_host.guard import EXIT_STUCK
+from digits.ipc.watchdog import EXIT_STUCK
 from digits.service import Service
 from digits.service.plugins import host as plugins
 from tests.plugin_host.hosts import plugin_form, running_host

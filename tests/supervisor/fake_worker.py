@@ -1,6 +1,7 @@
 """A real worker process with a tiny job: counts steps, keeps a checkpoint, and fails in the ways its spec asks for.
 
-spec: steps, seconds (a step), checkpoint_every, die_at {attempt: step}, signal, raises, exit, child, deaf, print_mb, fill
+spec: steps, seconds (a step), checkpoint_every, die_at {attempt: step}, signal, raises, exit, child, deaf, print_mb, memory_mb,
+fill
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def run(context: WorkerContext) -> None:
     """Count."""
     spec = context.request.spec
     _prepare(context, spec)
+    kept = b"x" * (spec.get("memory_mb", 0) << 20)
     state = _checkpoint(context) or {"step": 0}
     for step in range(state["step"], spec.get("steps", 5)):
         if context.should_stop() and not spec.get("deaf"):
@@ -44,6 +46,7 @@ def run(context: WorkerContext) -> None:
         if str(context.attempt) in spec.get("die_at", {}) and step == spec["die_at"][str(context.attempt)]:
             os.kill(os.getpid(), spec.get("signal", signal.SIGKILL))
         _step(context, spec, step)
+    del kept
 
 
 def _prepare(context: WorkerContext, spec: dict) -> None:

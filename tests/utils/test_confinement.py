@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +15,25 @@ import pytest
 from PIL import Image
 
 from digits.config import Settings
+from digits.domain.datasets import STAGES
 from digits.domain.inference import EvaluationSpec
-from digits.errors import DigitsError, Forbidden
+from digits.errors import DigitsError, Forbidden, FormErrors
+from digits.extensions import loader
 from digits.extensions.data.image_object_detection.data import DataIngestion as Boxes
+from digits.extensions.data.image_object_detection.formats import FORMATS as BOX_FORMATS
 from digits.extensions.data.image_regression.data import DataIngestion as Numbers
 from digits.extensions.data.image_segmentation.data import DataIngestion as Masks
-from digits.extensions.data.source import ROOTS, FileSource
+from digits.extensions.data.recognition import candidates
+from digits.extensions.data.source import ROOTS, FileSource, with_roots
+from digits.ingest.prebuilt import Databases
 from digits.service import Service
+from digits.service.datasets import databases
+from digits.service.datasets.folder_checks import scan_folder
 from digits.service.files.confine import confine, readable_file, readable_folder
+from digits.storage.records.caffe_datum import DatumDatabase
+from digits.storage.records.caffe_writer import write_lmdb
+from digits.storage.records.open import open_records
+from digits.testing.runs import make_dataset, striped_pictures
 from digits.utils.confinement import OUTSIDE, Confinement
 from tests.extensions.data import test_dicom
 from tests.ingest import objects
@@ -268,3 +282,230 @@ def test_the_servers_own_folder_stays_closed_where_a_link_leads_to_it(tmp_path: 
     assert own.allows(tmp_path / "data/state/uploads/u.png")
     for name in ("jobs/.digits/secret", "data/state/secret", "data/state"):
         assert not own.allows(tmp_path / name), name
+
+
+# -- every source: the same picture outside, named and linked in every way ---------------------------------------------
+
+SECRET = 213  # the value of all pixels of the picture that nobody may see
+
+
+def solid(path: Path, value: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((12, 12, 3), value, np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def tempting(tmp_path: Path) -> Path:
+    """`in` holds two pictures and links to `secret`, a file and a folder; `in/masks` the same for masks."""
+    for folder, value in (("in", 40), ("in/masks", 1), ("in/cats", 40), ("in/dogs", 80)):
+        for name in "ab":
+            solid(tmp_path / folder / f"{name}.png", value)
+    solid(tmp_path / "secret/s.png", SECRET)
+    for folder in ("in", "in/masks", "in/cats"):
+        (tmp_path / folder / "link.png").symlink_to(tmp_path / "secret/s.png")
+        (tmp_path / folder / "linked").symlink_to(tmp_path / "secret")
+    return tmp_path
+
+
+def names_of(place: Path) -> list[str]:
+    """How a file may name the secret picture, after two that it may name."""
+    ways = [str(place / "secret/s.png"), "../secret/s.png", "linked/s.png", "link.png", f"{place}/in/../secret/s.png"]
+    return ["a.png", "b.png", *ways]
+
+
+def listed_boxes(place: Path, name: str) -> dict[str, Any]:
+    boxes = {Path(one).stem if name in ("kitti", "voc", "yolo") else one: [("cat", 1, 1, 5, 5)] for one in names_of(place)}
+    labels = place / "in/labels"
+    if name == "coco":
+        images = [{"id": n, "file_name": one, "width": 12, "height": 12} for n, one in enumerate(boxes)]
+        found = [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 4, 4]} for n in range(len(images))]
+        labels.mkdir()
+        (labels / "c.json").write_text(
+            json.dumps({"images": images, "annotations": found, "categories": [{"id": 1, "name": "x"}]})
+        )
+    elif name == "csv":
+        labels.mkdir()
+        (labels / "t.csv").write_text("filename,xmin,ymin,xmax,ymax,class\n" + "".join(f"{one},1,1,5,5,cat\n" for one in boxes))
+    elif name == "cvat":
+        labels.mkdir()
+        images = "".join(f'<image name="{n}"><box label="x" xtl="1" ytl="1" xbr="5" ybr="5"/></image>' for n in boxes)
+        (labels / "c.xml").write_text(f"<annotations>{images}</annotations>")
+    elif name == "labelme":
+        labels.mkdir()
+        for number, one in enumerate(boxes):
+            shape = {"label": "x", "shape_type": "rectangle", "points": [[1, 1], [5, 5]]}
+            (labels / f"{number}.json").write_text(json.dumps({"imagePath": one, "shapes": [shape]}))
+    else:
+        getattr(objects, name)(labels, boxes)
+    return {"train_image_folder": str(place / "in"), "train_label_folder": str(labels), "annotation_format": name}
+
+
+def coco_masks(place: Path) -> dict[str, Any]:
+    values = listed_boxes(place, "coco")
+    file = place / "in/labels/c.json"
+    content = json.loads(file.read_text())
+    for one in content["annotations"]:
+        one["segmentation"] = [[1, 1, 9, 1, 9, 9]]
+    file.write_text(json.dumps(content))
+    return {
+        "feature_folder": values["train_image_folder"],
+        "label_folder": str(file),
+        "mask_source": "coco",
+        "folder_pct_val": 0,
+    }
+
+
+def table_of(place: Path, columns: str, cells: str) -> str:
+    file = place / "in/t.csv"
+    file.write_text(f"file,{columns}\n" + "".join(f"{name},{cells}\n" for name in names_of(place)))
+    return str(file)
+
+
+def list_of(place: Path) -> dict[str, Any]:
+    (place / "in/labels.txt").write_text("x\ny\n")
+    lines = [
+        f"{name} {number % 2}"
+        for number, name in enumerate([f"{place}/in/cats/a.png", f"{place}/in/dogs/a.png", *names_of(place)])
+    ]
+    (place / "in/list.txt").write_text("\n".join(lines) + "\n")
+    values = {"textfile_local_train_images": f"{place}/in/list.txt", "textfile_local_labels_file": f"{place}/in/labels.txt"}
+    return {**values, "textfile_use_local_files": True, "textfile_train_folder": f"{place}/in"}
+
+
+def pairs(place: Path) -> dict[str, Any]:
+    return {"feature_folder": str(place / "in"), "label_folder": str(place / "in/masks"), "folder_pct_val": 0}
+
+
+WAYS: dict[str, list[Callable[[Path], dict[str, Any]]]] = {
+    "image-classification-folder": [lambda place: {"folder_train": str(place / "in"), "folder_pct_val": 0}],
+    "image-classification-textfile": [list_of],
+    "image-segmentation": [pairs, coco_masks],
+    "image-processing": [pairs],
+    "image-pairs": [lambda place: {"image_folder": str(place / "in"), "folder_pct_val": 0}],
+    "image-regression": [lambda p: {"image_folder": f"{p}/in", "values_file": table_of(p, "age", "3"), "folder_pct_val": 0}],
+    "image-multi-label": [
+        lambda p: {"image_folder": f"{p}/in", "values_file": table_of(p, "u,v", "1,0"), "folder_pct_val": 0},
+        lambda p: {"image_folder": f"{p}/in", "label_source": "folders", "folder_pct_val": 0},
+    ],
+    "image-object-detection": [functools.partial(listed_boxes, name=name) for name in BOX_FORMATS],
+}
+
+
+@pytest.mark.parametrize(("source", "way"), [(name, way) for name, ways in WAYS.items() for way in ways])
+def test_no_source_reads_what_lies_outside(tempting: Path, source: str, way: Callable[[Path], dict[str, Any]]) -> None:
+    """Files and folders behind links, absolute paths and paths upwards, in folders, lists, tables and annotations."""
+    values = way(tempting)
+    cls = loader.get("data", source).cls
+    made = cls(**with_roots(cls, {"resize_width": 12, "resize_height": 12, **values}, [str(tempting / "in")]))
+    made.job_folder = tempting
+    problems: list[dict[str, Any]] = []
+    made.prepare(problems.append)
+    entries = [entry for stage in STAGES for entry in made.itemize_entries(stage)]
+    assert len(entries) >= 2
+    for entry in entries:
+        sample = made.encode_entry(entry)
+        assert not (np.asarray(sample[0]) == SECRET).any(), entry
+        assert sample[1] is None or np.asarray(sample[1]).dtype.names or not (np.asarray(sample[1]) == SECRET).any(), entry
+    assert problems, "what is left out is listed"
+
+
+def test_every_source_of_ours_is_among_them() -> None:
+    ours = {one.id for one in loader.all_extensions("data") if one.cls is not None and one.cls.__module__.startswith("digits.")}
+    assert ours == {*WAYS, "image-dicom"}
+
+
+def test_a_folder_of_dicom_files_is_looked_at_within_the_rule(tempting: Path) -> None:
+    test_dicom.write(tempting / "secret/s.dcm", np.ones((4, 4), np.uint16))
+    (tempting / "in/s.dcm").symlink_to(tempting / "secret/s.dcm")
+    assert candidates(str(tempting / "in"), [str(tempting)]).proposals
+    found = [one for one in candidates(str(tempting / "in"), [str(tempting / "in")]).proposals if one.extension == "image-dicom"]
+    assert found == []
+    test_dicom.write(tempting / "in/own.dcm", np.ones((4, 4), np.uint16))
+    (own,) = [one for one in candidates(str(tempting / "in"), [str(tempting / "in")]).proposals if one.extension == "image-dicom"]
+    assert own.records == 1
+
+
+def test_counts_of_classes_keep_the_rule(tempting: Path) -> None:
+    allowed = Confinement([tempting / "in"])
+    seen = dict(scan_folder(tempting / "in", may_read=allowed.allows).classes)
+    assert "linked" not in seen
+    assert dict(scan_folder(tempting / "in").classes)["linked"] == 1
+
+
+def lmdb_in(folder: Path, value: int = SECRET) -> Path:
+    write_lmdb(folder, [(np.full((1, 4, 4), value, np.uint8), 0)])
+    return folder
+
+
+@pytest.mark.parametrize("where", ["folder", "file"])
+def test_databases_keep_the_rule(tmp_path: Path, where: str) -> None:
+    (tmp_path / "in").mkdir()
+    secret, inside = lmdb_in(tmp_path / "secret"), tmp_path / "in/db"
+    if where == "folder":
+        inside.symlink_to(secret)
+    else:
+        inside.mkdir()
+        (inside / "data.mdb").symlink_to(secret / "data.mdb")
+    allowed = Confinement([tmp_path / "in"])
+    with pytest.raises(Forbidden):
+        DatumDatabase(inside, allowed)
+    with pytest.raises(Forbidden):
+        DatumDatabase(inside, Confinement())
+    with DatumDatabase(inside, Confinement([tmp_path])) as database:
+        assert len(database) == 1
+    if where == "file":
+        with pytest.raises(Forbidden):
+            DatumDatabase(inside)
+    service = Service.open(Settings(jobs_dir=str(tmp_path / "jobs"), auth=False, data_dirs=str(tmp_path / "in")))
+    try:
+        with pytest.raises(FormErrors, match="outside the folders"):
+            databases.SOURCE.check(service, {"dataset_name": "x", "prebuilt_train_images": str(inside)})
+    finally:
+        service.close()
+    source = Databases(**with_roots(Databases, {"train_images": str(inside)}, [str(tmp_path / "in")]))
+    with pytest.raises(Forbidden):
+        source.itemize_entries("train_db")
+
+
+def test_records_that_somebody_names_keep_the_rule(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "secret", *striped_pictures(20, 8, 1), class_labels=("left", "right"))
+    whole, split = tmp_path / "secret/train_db", tmp_path / "in/train_db"
+    shutil.copytree(whole, split)
+    allowed = Confinement([tmp_path / "in"])
+    assert len(open_records(split, allowed)) == len(open_records(whole))
+    marker = json.loads((split / "records.json").read_text())
+    shard = marker["shards"][0]["file"]
+    for name in (f"../../secret/train_db/{shard}", str(whole / shard)):
+        changed = {**marker, "shards": [{**marker["shards"][0], "file": name}]}
+        (split / "records.json").write_text(json.dumps(changed))
+        with pytest.raises(Forbidden):
+            open_records(split, allowed)
+    (split / "records.json").write_text(json.dumps(marker))
+    (split / shard).unlink()
+    (split / shard).symlink_to(whole / shard)
+    with pytest.raises(Forbidden):
+        open_records(split, allowed)
+    lmdb_in(tmp_path / "other")
+    (tmp_path / "in/lies").mkdir()
+    np.save(tmp_path / "in/lies/keys.npy", np.array([b"0"]))
+    external = {"meta": marker["meta"], "shards": [], "external": {"images": str(tmp_path / "other"), "labels": ""}}
+    (tmp_path / "in/lies/records.json").write_text(json.dumps(external))
+    with pytest.raises(Forbidden):
+        open_records(tmp_path / "in/lies", allowed)
+
+
+def test_what_was_opened_is_what_was_judged(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that leads elsewhere between the judgement and the opening opens nothing; nor does a pipe."""
+    allowed = Confinement([place / "open"])
+    with allowed.open(place / "open/a.png") as file:
+        assert file.read() == b"x"
+    for name in REFUSED[1:]:
+        with pytest.raises(Forbidden):
+            allowed.open(place / name)
+    os.mkfifo(place / "open/pipe")
+    with pytest.raises(OSError, match="no file"):
+        allowed.open(place / "open/pipe")
+    monkeypatch.setattr(Confinement, "resolve", lambda self, path: str(place / "open/file_link"))
+    with pytest.raises(Forbidden):
+        allowed.open(place / "open/a.png")

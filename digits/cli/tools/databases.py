@@ -15,6 +15,7 @@ from digits.extensions.data.files.text import lines_naming_files
 from digits.storage.records.caffe_datum import DatumDatabase
 from digits.storage.records.caffe_writer import HDF5_LIMIT, Record, write_hdf5, write_lmdb, write_mean
 from digits.storage.records.open import is_complete, open_records
+from digits.utils.confinement import EVERYWHERE, Confinement
 from digits.utils.image import load_image, resize_image
 from digits.utils.names import is_address, labelled_line
 from digits.utils.resizing import RESIZE_MODES
@@ -147,6 +148,6 @@ def _records(folder: Path) -> Iterator[tuple[str, np.ndarray, object]]:
             labels = reader.labels([row])
             yield str(reader.column("key", [row])[0]), reader.feature(row), None if labels is None else labels[0]
         return
-    with DatumDatabase(folder) as database:
+    with DatumDatabase(folder, Confinement(EVERYWHERE)) as database:
         for key, datum in database.items():
             yield key, datum.array, datum.label

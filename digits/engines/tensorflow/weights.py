@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from digits.engines.tensorflow.hdf5 import check_values, most_unpacked
 from digits.engines.tensorflow.snapshot_file import MEMBER
 from digits.engines.tensorflow.start import keras
 from digits.errors import StorageError, TrainingError
@@ -45,9 +46,9 @@ def read_metadata(path: Path) -> tuple[dict[str, Any], np.ndarray | None]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            metadata = json.loads(archive.read(MEMBER)) if MEMBER in names else {}
-            mean = np.load(io.BytesIO(archive.read(MEAN_IMAGE)), allow_pickle=False) if MEAN_IMAGE in names else None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+            metadata = json.loads(_member(archive, MEMBER, path)) if MEMBER in names else {}
+            mean = np.load(io.BytesIO(_member(archive, MEAN_IMAGE, path)), allow_pickle=False) if MEAN_IMAGE in names else None
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.") from error
     return metadata, mean
 
@@ -68,7 +69,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
-                return _arrays(io.BytesIO(archive.read(WEIGHTS)))
+                return _arrays(io.BytesIO(_member(archive, WEIGHTS, path)))
         return _arrays(path)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise TrainingError(
@@ -76,6 +77,14 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
             advice="Save them with model.save('x.keras') or model.save_weights('x.weights.h5') of Keras 3.",
             code="weights",
         ) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    """A file in an archive. Raises ValueError for one that unpacks to far more than the archive."""
+    claimed = archive.getinfo(name).file_size
+    if claimed > most_unpacked(path.stat().st_size):
+        raise ValueError(f"{name} in it claims {claimed:,} bytes")
+    return archive.read(name)
 
 
 def take_over(own: dict[str, Any], weights: dict[str, np.ndarray], source: str, spared: set[str]) -> list[str]:
@@ -128,13 +137,14 @@ def places_of(model: Any) -> dict[str, Any]:
 def _arrays(file: Any) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
 
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
-
     with h5py.File(file, "r") as handle:
-        handle.visititems(visit)
+        check_values(handle, _size_of(file))
+        handle.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
     return found
+
+
+def _size_of(file: Any) -> int:
+    return file.getbuffer().nbytes if isinstance(file, io.BytesIO) else Path(file).stat().st_size
 
 
 def _save_weights_alone(model: Any, file: Path) -> None:

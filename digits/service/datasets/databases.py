@@ -9,6 +9,7 @@ from typing import Any
 from digits.domain.datasets import DatasetSpec
 from digits.domain.jobs import Resources
 from digits.errors import FormErrors
+from digits.extensions.data.source import ROOTS
 from digits.service import Service
 from digits.service.datasets.source import (
     LEFT_OUT_HELP,
@@ -21,7 +22,7 @@ from digits.service.datasets.source import (
     roots,
     unknown_task,
 )
-from digits.service.files.confine import readable_file, readable_folder
+from digits.service.files.confine import confinement, readable_file, readable_folder
 from digits.service.forms import BoundForm, FormModel, option, parse
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
@@ -91,7 +92,7 @@ class DatabaseSource(Source):
         return DatasetSpec(
             extension=EXTENSION,
             task=unknown_task(),
-            extension_data={**_paths(service, form), "ignore_labels": form.prebuilt_ignore_labels},
+            extension_data={**_paths(service, form), "ignore_labels": form.prebuilt_ignore_labels, ROOTS: roots(service)},
             feature_encoding="none",
             force_same_shape=bool(form.force_same_shape),
             max_left_out=max_left_out(service, form.max_left_out),
@@ -126,6 +127,9 @@ def _database(service: Service, text: str, name: str) -> Path:
     if Path(text).name == "features" and not Path(text).exists():
         text = str(Path(text).parent)
     path = readable_folder(service, text, name)
+    for file in ("data.mdb", "records.json"):
+        if refusal := confinement(service).refusal(path / file):
+            raise FormErrors({name: [refusal]})
     if not (path / "data.mdb").is_file() and not (path / "records.json").is_file():
         raise FormErrors({name: [f"{path} holds neither an LMDB (data.mdb) nor records (records.json)."]})
     return path

@@ -11,11 +11,11 @@ from typing import Any
 
 from digits.errors import FormErrors
 from digits.extensions.data.files.columns import LOOKED_AT, begins_with_names
-from digits.extensions.data.files.listing import walk
+from digits.extensions.data.files.listing import MayRead, walk
 from digits.extensions.data.files.tables import is_table_file, read_rows
 from digits.extensions.data.files.text import lines_naming_files
 from digits.service import Service
-from digits.service.files.confine import readable_folder
+from digits.service.files.confine import confinement, readable_folder
 from digits.utils.names import PICTURE_SUFFIXES, class_name, is_address, is_hidden, is_image_file, labelled_line
 from digits.utils.values import counted
 
@@ -47,14 +47,14 @@ class FolderScan:
         return {**asdict(self), "classes": listed, "class_count": len(self.classes), "total": self.total}
 
 
-def scan_folder(path: Path, seconds: float = SCAN_SECONDS) -> FolderScan:
-    """Count the pictures (by suffix, following links) in each sub-folder of `path`, for at most `seconds`."""
+def scan_folder(path: Path, seconds: float = SCAN_SECONDS, may_read: MayRead = lambda path: True) -> FolderScan:
+    """Count the pictures (by suffix, following links to what may be read) in each sub-folder of `path`, for at most `seconds`."""
     deadline = time.monotonic() + seconds
-    names, loose = _entries(path)
+    names, loose = _entries(path, may_read)
     classes: list[tuple[str, int | None]] = []
     complete = True
     for name in names:
-        count, whole = _count_pictures(path / name, deadline) if complete else (None, False)
+        count, whole = _count_pictures(path / name, may_read, deadline) if complete else (None, False)
         complete = complete and whole
         classes.append((class_name(name), count))
     return FolderScan(str(path), classes, loose, complete)
@@ -108,7 +108,7 @@ def check_folder(service: Service, name: str, text: str, fewest: int) -> list[st
         path = readable_folder(service, text, name)
     except FormErrors as error:
         return error.errors[name]
-    return _check_classes(scan_folder(path), fewest)
+    return _check_classes(scan_folder(path, may_read=confinement(service).allows), fewest)
 
 
 def _check_classes(scan: FolderScan, fewest: int) -> list[str]:
@@ -151,17 +151,18 @@ def check_lines(path: Path, labels: int | None) -> list[str]:
     return [f"{path.name} has no valid line. Expected is a path, a space and the number of a class, e.g. cats/1.jpg 0."]
 
 
-def _entries(path: Path) -> tuple[list[str], int]:
+def _entries(path: Path, may_read: MayRead) -> tuple[list[str], int]:
     """Sorted names of the sub-folders (links followed, hidden ones left out) and the number of pictures beside them."""
     with os.scandir(path) as entries:
-        visible = [entry for entry in entries if not is_hidden(entry.name)]
+        visible = [entry for entry in entries if not is_hidden(entry.name) and may_read(entry.path)]
     return sorted(e.name for e in visible if e.is_dir()), sum(is_image_file(e.name) for e in visible if not e.is_dir())
 
 
-def _count_pictures(folder: Path, deadline: float) -> tuple[int, bool]:
+def _count_pictures(folder: Path, may_read: MayRead, deadline: float) -> tuple[int, bool]:
     count = 0
-    for _, names in walk(folder):
-        count += sum(map(is_image_file, names))
+    for root, names in walk(folder):
+        if may_read(root):
+            count += sum(map(is_image_file, names))
         if time.monotonic() > deadline:
             return count, False
     return count, True

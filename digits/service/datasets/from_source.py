@@ -94,7 +94,7 @@ class PluginSource(Source):
     def freeze(self, service: Service, form: Any, values: Mapping[str, Any], folder: JobFolder) -> Made:
         own = keep_form_files(service, plugin_values(values), folder.path)
         header = {"values": dict(own), "job_id": folder.id, "allowed_roots": roots(service)}
-        made = plugins.request(service, "create", self.extension_id, header, timeout=plugins.CREATE_SECONDS).header
+        made = plugins.request(service, "create", self.extension_id, header, timeout=service.settings.request_seconds).header
         spec = DatasetSpec(
             extension=self.extension_id,
             entry_point=str(made.get("entry_point", "")),
@@ -209,7 +209,7 @@ def inference_entries(
     from digits.storage.records import boxes as box_arrays
 
     requested = {**header, "scratch": str(scratch or "")}
-    answer = plugins.request(service, "inference-entries", name, requested, timeout=plugins.ENCODE_SECONDS)
+    answer = plugins.request(service, "inference-entries", name, requested, timeout=service.settings.request_seconds)
     keys = list(answer.header["keys"])
     features = [answer.arrays[f"{i}/feature"] for i in range(len(keys))]
     labels = [box_arrays.take(answer.arrays, f"{i}/label") for i in range(len(keys))]

@@ -147,7 +147,7 @@ def preview(service: Service, source: Source, values: Mapping[str, Any]) -> dict
     Nothing is kept. Raises FormErrors; PluginFailure with the source's message when it can make no data set of the files.
     """
     extension, header = source.look(service, values)
-    answer = plugins.request(service, "preview", extension, header, timeout=plugins.CREATE_SECONDS)
+    answer = plugins.request(service, "preview", extension, header, timeout=service.settings.request_seconds)
     found = {name: answer.header[name] for name in FOUND}
     for number, sample in enumerate(found["samples"]):
         picture = answer.arrays.get(f"{number}/picture")

@@ -12,10 +12,11 @@ from typing import Any
 from digits.domain.datasets import STAGES, DatasetInfo, split_name
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
-from digits.errors import BadRequest, StorageError
+from digits.errors import BadRequest, DataError, DigitsError, StorageError
 from digits.ipc.supervisor_client import ControlError, is_listening
 from digits.service import Service, jobs
 from digits.service.files import confine as paths
+from digits.service.models.history import read_history
 from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.storage.jobs.store import Job, JobQuery
 
@@ -24,6 +25,7 @@ TYPE_NAME = "Evaluation"
 SPLIT_NAMES = {"train_db": "training", "val_db": "validation", "test_db": "test"}
 TOP_N = 9
 MOST_TOP_N = 200
+OF_DATA = frozenset({"data", "load-image", "limit-exceeded", "forbidden", "bad-request"})  # codes of errors
 POLL_SECONDS = 0.05
 SLOWEST_POLL_SECONDS = 0.5
 UNATTENDED_SECONDS = 10.0
@@ -95,6 +97,14 @@ def wait(service: Service, job: Job, seconds: float | None = None) -> Job:
                 advice=f"Start the server with `digits serve`; the job {job.id} waits for it.",
             )
     return job
+
+
+def failure(service: Service, job: Job) -> DigitsError:
+    """Why an evaluation failed: a DataError where what was sent is the reason, such as a list none of whose pictures may be
+    read."""
+    said = read_history(service.folder(job.id)).error
+    kind = DataError if said is not None and said.code in OF_DATA else DigitsError
+    return kind(job.error, advice=f"/evaluations/{job.id} says more.")
 
 
 def model_evaluations(service: Service, model: Job, limit: int = 20) -> list[Job]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from digits import tasks
 from digits.domain.inference import main_output
 from digits.domain.training import TaskOptions
-from digits.errors import BadRequest, DataError
+from digits.errors import BadRequest, DataError, LimitExceeded
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
 from digits.service import Service
@@ -195,13 +195,25 @@ def infer_many(
 def request_predictor(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
     """Send a message to the model's predictor, starting it where there is none.
 
-    A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with.
+    A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with, and
+    LimitExceeded where it needs more time or memory than the settings allow.
     """
-    scratch = service.jobs_dir.scratch
     try:
-        return messages.call(_predictor(service, model, snapshot), message, scratch=scratch)
+        return _exchanged(service, model, snapshot, message)
     except messages.CommunicationError:
-        return messages.call(_predictor(service, model, snapshot), message, scratch=scratch)
+        return _exchanged(service, model, snapshot, message)
+
+
+def _exchanged(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
+    seconds = service.settings.request_seconds
+    limited = messages.Message({**message.header, "limit": seconds}, message.arrays)
+    try:
+        return messages.call(_predictor(service, model, snapshot), limited, seconds, service.jobs_dir.scratch)
+    except messages.NoAnswerInTime as error:
+        raise LimitExceeded(
+            f"The model did not answer within {seconds} seconds.",
+            advice="Send fewer or smaller pictures, or raise the setting request_seconds (DIGITS_REQUEST_SECONDS).",
+        ) from error
 
 
 def classifies(model: Job) -> bool:

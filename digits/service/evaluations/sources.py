@@ -20,13 +20,14 @@ from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations.in_picture import in_picture, origin_json
 from digits.service.evaluations.layers import LayerView
-from digits.service.files.confine import confine, readable_folder
+from digits.service.files.confine import confine, confinement, readable_folder
 from digits.service.models.snapshots import Snapshot
 from digits.service.models.validation_samples import META_FILE, task_of
 from digits.service.plugins.views import ViewSample
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.utils.confinement import Confinement
 from digits.utils.names import is_address, split_line
 
 MAX_SAMPLES = 10_000
@@ -116,7 +117,15 @@ def run_database(
 ) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
     describe = None if for_view else _describer(service, model)
-    return _run_features(service, model, _records(confine(service, path), limit), snapshot, scratch, for_view, describe=describe)
+    return _run_features(
+        service,
+        model,
+        _records(confine(service, path), limit, confinement(service)),
+        snapshot,
+        scratch,
+        for_view,
+        describe=describe,
+    )
 
 
 def run_extension(
@@ -229,7 +238,7 @@ def _collect(
     return TestResults(samples, skipped)
 
 
-def _records(path: Path, limit: int) -> Iterator[tuple[_Named, inference.RecordPicture, Any]]:
+def _records(path: Path, limit: int, allowed: Confinement | None = None) -> Iterator[tuple[_Named, inference.RecordPicture, Any]]:
     """Names, picture and label of each record below `path`, of the first `limit` where it is not 0.
 
     Raises BadRequest when there is no database, or one that is too large to be tested whole.
@@ -238,7 +247,7 @@ def _records(path: Path, limit: int) -> Iterator[tuple[_Named, inference.RecordP
 
     split = path.parent if path.name in ("features", "labels") and is_complete(path.parent) else path
     if is_complete(split):
-        reader = open_records(split)
+        reader = open_records(split, allowed or Confinement([path]))
         described = _described(JobFolder(split.parent))
         for index in range(_count(len(reader), limit)):
             labels, key = reader.labels([index]), str(reader.column("key", [index])[0])
@@ -247,7 +256,7 @@ def _records(path: Path, limit: int) -> Iterator[tuple[_Named, inference.RecordP
         return
     from digits.storage.records.caffe_datum import DatumDatabase
 
-    with DatumDatabase(path) as database:
+    with DatumDatabase(path, allowed) as database:
         for key, datum in database.items(_count(len(database), limit)):
             yield _Named(key, key), inference.RecordPicture(datum.array), datum.label
 

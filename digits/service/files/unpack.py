@@ -1,7 +1,8 @@
 """Unpacks uploaded archives (zip; tar with gz, bz2, xz) against three dangers: paths that leave, links, and bombs.
 
-Holds: sizes are counted while they are written, never believed from a header; a path that would leave the folder refuses
-the whole archive; links, devices and the litter of operating systems are left out and counted.
+Holds: sizes are counted while they are written, never believed from a header; members are counted before anything is written; a
+path that would leave the folder refuses the whole archive; links, devices and the litter of operating systems are left out and
+counted. What is refused because of a setting names it.
 """
 
 from __future__ import annotations
@@ -9,26 +10,27 @@ from __future__ import annotations
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from digits.config import Settings
 from digits.errors import BadRequest
+from digits.service.files.members import Member, check_count, too_many
 from digits.service.files.names import copy_limited, free_path, not_taken
 from digits.storage.files import free_bytes
 from digits.utils.names import LITTER
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-MAX_MEMBERS = 3_000_000
-MAX_RATIO = 200
 RATIO_COUNTS_FROM = 256 * 2**20  # below that much unpacked data a high ratio harms nobody
 FREE_SPACE_CHECK_EVERY = 256  # files
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError, ValueError)
 
 
 @dataclass
@@ -39,19 +41,28 @@ class Budget:
     archive_bytes: int
     files: int = 0
     written: int = 0
+    folders: set[Path] = field(default_factory=set)  # those that are there
+    made: int = 0
+
+    def count(self, folder: Path | None = None) -> None:
+        """Count a member, and the folders that it needs. Raises BadRequest where there are too many."""
+        self.files += 1
+        while folder is not None and folder not in self.folders:
+            self.folders.add(folder)
+            self.made += 1
+            folder = folder.parent
+        if self.files + self.made > self.settings.max_archive_files:
+            raise too_many(self.settings)
 
     def copy(self, source: IO[bytes], target: IO[bytes]) -> None:
         """Copy one member within what is left. Raises BadRequest when it is a bomb or the limit is reached."""
-        self.files += 1
-        if self.files > MAX_MEMBERS:
-            raise BadRequest(f"The archive holds more than {MAX_MEMBERS:,} files.", advice="Upload it in parts.")
-        limit = self.settings.max_extracted_mb * 2**20
-        ratio_limit = max(RATIO_COUNTS_FROM, MAX_RATIO * self.archive_bytes)
-        left = min(limit, ratio_limit) - self.written
-        message = f"The archive unpacks to more than {self.settings.max_extracted_mb} MiB."
-        if ratio_limit < limit:
-            message = f"The archive unpacks to more than {MAX_RATIO} times its size: it looks like a decompression bomb."
-        self.written += copy_limited(source, target, left, message, "max_extracted_mb")
+        limit, ratio = self.settings.max_extracted_mb * 2**20, self.settings.max_extracted_ratio
+        packed = max(RATIO_COUNTS_FROM, ratio * self.archive_bytes)
+        message, setting = f"The archive unpacks to more than {self.settings.max_extracted_mb} MiB.", "max_extracted_mb"
+        if packed < limit:
+            message = f"The archive unpacks to more than {ratio} times its size: it looks like a decompression bomb."
+            setting = "max_extracted_ratio"
+        self.written += copy_limited(source, target, min(limit, packed) - self.written, message, setting)
 
     def check_free_space(self, folder: Path) -> None:
         if self.files % FREE_SPACE_CHECK_EVERY == 0 and free_bytes(folder) < self.settings.min_free_mb * 2**20:
@@ -85,24 +96,31 @@ def unpack_all(settings: Settings, folder: Path) -> int:
 
 def unpack(settings: Settings, archive: Path, name: str, target: Path) -> int:
     """Unpack one archive called `name` into `target`; the number of entries left out."""
-    budget = Budget(settings, archive.stat().st_size)
-    members = _zip_members(archive) if name.lower().endswith(ZIP) else _tar_members(archive)
+    budget = Budget(settings, archive.stat().st_size, folders={target, *target.parents})
+    is_zip = name.lower().endswith(ZIP)
     skipped = 0
     try:
-        for member, source in members:
+        check_count(settings, archive, is_zip)
+        for member, source in _zip_members(archive) if is_zip else _tar_members(archive):
             skipped += not _write(budget, target, member, source)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError) as error:
+    except UnicodeError as error:
+        words = f"{name} holds a name that is no UTF-8, although it says so."
+        raise BadRequest(words, advice="Pack it again, with names in UTF-8.") from error
+    except (*BROKEN, OverflowError, KeyError, struct.error) as error:
         raise BadRequest(f"{name} cannot be unpacked: {error}.", advice="Pack it again as zip or tar.gz.") from error
-    except RuntimeError as error:
-        raise BadRequest(f"{name} is encrypted.", advice="Pack it again without a password.") from error
     except OSError as error:
         raise BadRequest(f"{name} cannot be unpacked: {error.strerror or error}.", advice="Is it a whole archive?") from error
+    except RecursionError as error:
+        raise BadRequest(f"{name} cannot be unpacked.", advice="Pack it again as zip or tar.gz.") from error
+    except RuntimeError as error:
+        raise BadRequest(f"{name} is encrypted.", advice="Pack it again without a password.") from error
     return skipped
 
 
 def _write(budget: Budget, target: Path, member: str, source: IO[bytes] | None) -> bool:
     """Whether the member was written; False for what is left out."""
     path = free_path(target, member) if member.strip("/") else None
+    budget.count(path.parent if path is not None else None)
     if path is None or source is None or LITTER & {part.lower() for part in member.split("/")}:
         return False
     with open(path, "wb") as handle:
@@ -126,7 +144,7 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
 
 def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     """As `_zip_members`; None as content for links, devices and pipes."""
-    with tarfile.open(archive, "r:*") as packed:
+    with tarfile.open(archive, "r:*", tarinfo=Member) as packed:
         for info in packed:
             packed.members = []  # type: ignore[attr-defined]  # otherwise the headers of a million files pile up in memory
             if not info.isdir():

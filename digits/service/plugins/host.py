@@ -1,4 +1,5 @@
-"""Asking the plugin host: what is installed, forms, instances, views. Every question has a time-out.
+"""Asking the plugin host: what is installed, forms, instances, views. Every question has a time-out, at most the setting
+request_seconds.
 
 Holds: a plugin that fails or hangs costs the one answer that was requested, as a PluginError with its traceback. A host that
 is just being restarted is waited for; a request that only shows something is repeated once when the host dies over it.
@@ -13,15 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from digits.errors import DigitsError, PluginFailure
+from digits.errors import DigitsError, LimitExceeded, PluginFailure
 from digits.ipc.messages import CommunicationError, Message, NoAnswerInTime
 from digits.ipc.plugin_host_client import HostAway, call
 from digits.service import Service
 
 FORM_SECONDS = 20.0
-CREATE_SECONDS = 300.0
 VIEW_SECONDS = 120.0
-ENCODE_SECONDS = 300.0
 LIST_SECONDS = 5.0
 TABLE_SECONDS = 8.0
 TABLE_LIMIT = 600.0  # importing many plugins for the first time is no hang
@@ -113,8 +112,10 @@ def request(
     """One request to the host about one plugin.
 
     Raises what the plugin raised: FormErrors for a form that does not validate, NotFound for an unknown plugin, PluginFailure for
-    anything unforeseen and where it does not answer within `timeout` seconds; HostAway when no host runs.
+    anything unforeseen and where it does not answer within `timeout` seconds; LimitExceeded where it needed too much memory;
+    HostAway when no host runs.
     """
+    timeout = min(timeout, service.settings.request_seconds)
     message = Message({**header, "op": operation, "extension_id": extension_id, "limit": timeout}, dict(arrays or {}))
     tries = 2 if operation in SHOWS_ONLY else 1
     while True:
@@ -124,16 +125,23 @@ def request(
         except NoAnswerInTime as error:
             failure = PluginFailure(
                 f"The plugin {extension_id} did not answer within {timeout:g} seconds.",
-                advice="Try again; if it stays so, its author must look at what it does there.",
+                advice="Try again; if it stays so, its author must look at what it does there." + _who_limits(service, timeout),
             )
             failure.timed_out = True
             raise failure from error
+        except LimitExceeded as error:
+            raise LimitExceeded(f"{extension_id}: {error.message}", advice=error.advice) from error
         except CommunicationError as error:
             if not tries:
                 raise PluginFailure(
                     f"The plugin host stopped while the plugin {extension_id} was at work ({error.message}).",
                     advice="The plugin may have ended its process; the host is started again by itself.",
                 ) from error
+
+
+def _who_limits(service: Service, timeout: float) -> str:
+    reached = timeout >= service.settings.request_seconds
+    return " The setting request_seconds (DIGITS_REQUEST_SECONDS) says how long it may take." if reached else ""
 
 
 def static_file(service: Service, kind: str, extension_id: str, name: str) -> tuple[bytes, str]:

@@ -22,17 +22,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import DataError
+from digits.utils.confinement import Confinement
 from digits.utils.image import image_to_array, load_image
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_SIDE = 1 << 20
+DATA = "data.mdb"
+# The head of a page and of what LMDB keeps of a database in it (mdb.c, MDB_meta), as 64-bit machines write it: magic, version,
+# the size of its map, the size of a page, the last page, the number of the transaction.
+META = struct.Struct("<16x I I 8x Q I 44x 48x Q Q")
+MAGIC = 0xBEEFC0DE
+PAGE_SIZES = frozenset(1 << bits for bits in range(9, 17))
+NEVER_WRITTEN = 16  # pages at the end that were freed again before they were written are missing in whole files too
+FIRST_PAGE = 4096  # where the second one lies when the first is torn
 
 
 class _Shared:
     """One opened environment; closed when its last user is gone."""
 
     def __init__(self, path: str) -> None:
-        self.environment = lmdb.open(path, readonly=True, lock=False, max_readers=256, map_size=1)
+        self.environment = lmdb.open(path, subdir=False, readonly=True, lock=False, max_readers=256, map_size=1)
 
     def __del__(self) -> None:
         environment = getattr(self, "environment", None)
@@ -44,8 +53,7 @@ _LOCK = threading.Lock()
 _OPEN: weakref.WeakValueDictionary[str, _Shared] = weakref.WeakValueDictionary()  # LMDB allows one opening per process
 
 
-def _open(path: Path) -> _Shared:
-    key = os.path.realpath(path)
+def _open(key: str) -> _Shared:
     with _LOCK:
         shared = _OPEN.get(key)
         if shared is None:
@@ -62,14 +70,18 @@ class Datum:
 
 
 class DatumDatabase:
-    """A read-only LMDB folder; records in the order of their keys. Raises DataError when the folder holds none."""
+    """A read-only LMDB folder; records in the order of their keys. Its file lies in the folder itself, or behind a link to where
+    `allowed` lets it be. Raises DataError when the folder holds none, Forbidden for a link that leads elsewhere.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, allowed: Confinement | None = None) -> None:
         self.path = path
-        if not (path / "data.mdb").is_file():
-            raise DataError(f"{path} is no LMDB: it has no data.mdb.", advice="Name the folder that holds data.mdb.")
+        if not (path / DATA).is_file():
+            raise DataError(f"{path} is no LMDB: it has no {DATA}.", advice=f"Name the folder that holds {DATA}.")
+        allowed = allowed or Confinement([path])
+        check_lmdb(path, allowed)
         try:
-            self._shared: _Shared | None = _open(path)
+            self._shared: _Shared | None = _open(allowed.resolve(path / DATA))
             self._environment = self._shared.environment
         except lmdb.Error as error:
             raise DataError(f"{path} cannot be opened as an LMDB: {error}.") from error
@@ -115,6 +127,33 @@ class DatumDatabase:
             return parse_datum(value)
         except (ValueError, IndexError, struct.error) as error:
             raise DataError(f"Record {key!r} of {self.path} is no Datum: {error}.") from error
+
+
+def check_lmdb(path: Path, allowed: Confinement) -> None:
+    """Compare what an LMDB says of its size with its file: pages that are not there would end the process that reads them. Raises
+    DataError, Forbidden."""
+    try:
+        with allowed.open(path / DATA) as file:
+            size, page = os.fstat(file.fileno()).st_size, FIRST_PAGE
+            metas = []
+            for _ in range(2):  # two take turns
+                found = META.unpack(file.read(META.size))
+                magic, _, _, page_size, last_page, number = found
+                metas.append((number, magic, page_size, last_page))
+                page = page_size if magic == MAGIC and page_size in PAGE_SIZES else page
+                file.seek(page)
+    except (OSError, struct.error) as error:
+        raise DataError(f"{path} cannot be opened as an LMDB: {error}.") from error
+    known = [meta for meta in metas if meta[1] == MAGIC and meta[2] in PAGE_SIZES]
+    if not known:
+        raise DataError(f"{path} cannot be opened as an LMDB: its {DATA} begins in another way.")
+    _, _, page_size, last_page = max(known)
+    missing = last_page + 1 - size // page_size
+    if missing > max(NEVER_WRITTEN, last_page // 100):
+        raise DataError(
+            f"{path} says that it has {last_page + 1} pages of {page_size} bytes, its {DATA} has {size} bytes.",
+            advice="Copy it once more, whole.",
+        )
 
 
 def parse_datum(message: bytes | memoryview) -> Datum:

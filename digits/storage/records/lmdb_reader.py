@@ -16,8 +16,10 @@ from digits.storage.files import read_json
 from digits.storage.records.caffe_datum import DatumDatabase
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER
+from digits.utils.confinement import EVERYWHERE, Confinement
 
 KEYS_FILE = "keys.npy"
+ROOTS = "roots"  # where its databases may lie
 
 
 class LmdbRecordReader(RecordReader):
@@ -28,9 +30,10 @@ class LmdbRecordReader(RecordReader):
         marker = read_json(self.path / MARKER)
         self.meta = RecordMeta.from_json(marker["meta"])
         external = marker["external"]
+        allowed = Confinement(external.get(ROOTS) or EVERYWHERE)  # older versions did not keep them
         try:
-            self._images = DatumDatabase(Path(external["images"]))
-            self._label_database = DatumDatabase(Path(external["labels"])) if external.get("labels") else None
+            self._images = DatumDatabase(Path(external["images"]), allowed)
+            self._label_database = DatumDatabase(Path(external["labels"]), allowed) if external.get("labels") else None
         except DataError as error:
             raise StorageError(f"A database that the data set uses in place is gone: {error}", advice="Put it back.") from error
         self._keys = np.load(self.path / KEYS_FILE, allow_pickle=False)

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from digits.domain.datasets import DatasetInfo
 from digits.errors import StorageError
+from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
+from digits.storage.records.caffe_datum import DATA
 from digits.storage.records.lmdb_reader import KEYS_FILE, LmdbRecordReader
 from digits.storage.records.reader import RecordReader
-from digits.storage.records.writer import is_complete
+from digits.storage.records.writer import MARKER, is_complete
+from digits.utils.confinement import Confinement
 
 
-def open_records(split_dir: Path) -> RecordReader:
-    """The records in a folder, whoever made them. Raises StorageError when the split is missing or not whole."""
+def open_records(split_dir: Path, allowed: Confinement | None = None) -> RecordReader:
+    """The records in a folder, whoever made them. One that somebody named, and no job of ours holds, is opened with what may be
+    read (`allowed`). Raises StorageError when the split is missing or not whole, Forbidden."""
     split_dir = Path(split_dir)
+    if allowed is not None:
+        _check_named(split_dir, allowed)
     if not is_complete(split_dir):
         raise StorageError(f"{split_dir} holds no finished records.", advice="Create the data set again.")
     return LmdbRecordReader(split_dir) if (split_dir / KEYS_FILE).is_file() else RecordReader(split_dir)
+
+
+def _check_named(split_dir: Path, allowed: Confinement) -> None:
+    """Everything in the folder, and the databases that it names, may be read. Raises Forbidden, StorageError."""
+    for name in os.listdir(split_dir):
+        allowed.resolve(split_dir / name)
+    marker = read_json(split_dir / MARKER) if is_complete(split_dir) else {}
+    external = marker.get("external") if isinstance(marker, dict) else None
+    for path in (external.get("images"), external.get("labels")) if isinstance(external, dict) else ():
+        if path:
+            allowed.resolve(Path(str(path)) / DATA)
 
 
 def open_split(folder: Path | JobFolder, name: str, info: DatasetInfo | None = None) -> RecordReader:

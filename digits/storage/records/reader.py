@@ -24,6 +24,7 @@ from digits.storage.files import read_json
 from digits.storage.records.boxes import BOX_CROWD, BOX_DIFFICULT, BOX_DTYPE, BOX_IGNORED
 from digits.storage.records.codec import decode
 from digits.storage.records.writer import HASH_BYTES, MARKER, META_KEY, RecordChunk, RecordWriter, is_complete, remove_split
+from digits.utils.confinement import Confinement
 
 __all__ = [
     "BOX_CROWD",
@@ -52,10 +53,18 @@ class RecordReader:
         if "shards" not in marker:
             advice = "Open it with digits.storage.records.open_records."
             raise StorageError(f"{self.path} is a database of others that is used in place.", advice=advice)
-        self.meta = RecordMeta.from_json(marker["meta"])
-        self._files = [self.path / shard["file"] for shard in marker["shards"]]
-        self._starts = np.cumsum([0] + [shard["rows"] for shard in marker["shards"]])
+        try:
+            self.meta = RecordMeta.from_json(marker["meta"])
+            inside = Confinement([self.path])
+            self._files = [Path(inside.resolve(self.path / shard["file"])) for shard in marker["shards"]]
+            rows = [int(shard["rows"]) for shard in marker["shards"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"{self.path / MARKER} is damaged: {error}.", advice="Create the data set again.") from error
+        self._starts = np.cumsum([0, *rows])
         self._batches: list[pa.RecordBatch] = [_open_batch(file) for file in self._files]
+        if rows != [batch.num_rows for batch in self._batches]:
+            words = f"{self.path / MARKER} names other numbers of records than its files hold."
+            raise StorageError(words, advice="Create the data set again.")
         self._features = [_numbers(batch.column("feature"), self.meta.feature_shape) for batch in self._batches]
         self._labels: np.ndarray | None = None
 

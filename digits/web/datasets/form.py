@@ -21,7 +21,7 @@ from digits.service.datasets.from_source import recognise as recognised
 from digits.service.datasets.resize_example import ResizeExampleForm, resize_example
 from digits.service.datasets.source import Source, create_dataset
 from digits.service.datasets.source import preview as look_at
-from digits.service.files.confine import readable_file, readable_folder
+from digits.service.files.confine import confinement, readable_file, readable_folder
 from digits.storage.jobs.store import JobQuery
 from digits.web.http import arguments
 from digits.web.http.access import needs
@@ -132,7 +132,7 @@ def check_folder() -> Any:
     """What a folder would give as a data set; counting stops after a second and a half."""
     require_user()
     path = readable_folder(get_service(), arguments.given("path") or "", "path")
-    return json_answer(scan_folder(path).to_json())
+    return json_answer(scan_folder(path, may_read=confinement(get_service()).allows).to_json())
 
 
 @describes(arguments={"path": "A text file on the server."}, answer="Its valid and other lines, and its classes.")

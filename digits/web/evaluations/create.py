@@ -16,7 +16,6 @@ from flask import Blueprint, redirect, url_for
 
 from digits.domain.inference import RANKED
 from digits.domain.jobs import Kind, Status
-from digits.errors import DigitsError
 from digits.service import jobs as job_actions
 from digits.service.evaluations import create as evaluations
 from digits.service.evaluations import predict as inference
@@ -109,7 +108,7 @@ def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
         return json_answer(pages.evaluation_dict(job))
     job = evaluations.wait(service, job)
     if job.status == Status.ERROR:
-        raise DigitsError(job.error, advice=f"/evaluations/{job.id} says more.")
+        raise evaluations.failure(service, job)
     value = answer(job)
     if arguments.flag("keep"):
         value["job_id"] = job.id

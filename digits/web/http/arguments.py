@@ -153,7 +153,10 @@ def query_values() -> dict[str, Any]:
 
 
 def _json_body() -> dict[str, Any]:
-    value = request.get_json(silent=True) if request.is_json else None
+    try:
+        value = request.get_json(silent=True) if request.is_json else None
+    except RecursionError:  # nested beyond all measure: no JSON that anybody reads
+        return {}
     return value if isinstance(value, dict) else {}
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
+import struct
 import tarfile
+import tempfile
+import time
 import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from digits.config import Settings
@@ -210,3 +216,116 @@ def test_thousands_of_members_of_one_name_are_refused(tmp_path: Path) -> None:
     tar_with(tmp_path / "same.tar", [("a.png", b"x")] * 600, mode="w")
     with pytest.raises(BadRequest, match="More than 500 files are called 'a.png'"):
         unpack_all(SETTINGS, tmp_path)
+
+
+def raw_zip(path: Path, entries: int, said: int, name: bytes = b"a.png", flags: int = 0) -> Path:
+    """A zip whose directory alone is there, with a number of entries that its end states as another."""
+    entry = (
+        struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, 0, flags, 0, 0, 0, 0, 0, 0, len(name), 0, 0, 0, 0, 0, 0) + name
+    )
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, said, said, len(entry) * entries, 0, 0)
+    path.write_bytes(entry * entries + end)
+    return path
+
+
+def many_headers(path: Path, members: int, mode: str) -> Path:
+    header = special("a.png", tarfile.REGTYPE).tobuf()
+    opened = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[mode]
+    with opened(path, "wb") as handle:
+        for _ in range(members // 1000):
+            handle.write(header * 1000)
+        handle.write(bytes(1024))
+    return path
+
+
+@pytest.mark.parametrize("said", [1, 65535])
+def test_a_zip_of_very_many_members_is_refused_before_it_is_read(tmp_path: Path, said: int) -> None:
+    raw_zip(tmp_path / "a.zip", 1_000_000, said)
+    began = time.monotonic()
+    with pytest.raises(BadRequest, match=r"more than 500,000 files and folders\. .*max_archive_files"):
+        unpack_all(SETTINGS, tmp_path)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("mode", ["", ".gz", ".bz2", ".xz"])
+def test_a_tar_of_very_many_members_is_refused_before_anything_is_written(tmp_path: Path, mode: str) -> None:
+    few = replace(SETTINGS, max_archive_files=20_000)
+    many_headers(tmp_path / f"a.tar{mode}", 30_000, mode)
+    with pytest.raises(BadRequest, match=r"more than 20,000 files and folders\. .*max_archive_files"):
+        unpack_all(few, tmp_path)
+    assert len(files_below(tmp_path)) == 1
+
+
+def test_folders_count_as_files_do(tmp_path: Path) -> None:
+    tar_with(tmp_path / "a.tar", [(f"{number}/b/c/d/e/x", b"1") for number in range(30)], "w")
+    with pytest.raises(BadRequest, match="max_archive_files"):
+        unpack_all(replace(SETTINGS, max_archive_files=100), tmp_path)
+
+
+def test_the_advice_for_a_bomb_names_the_setting_that_applies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.service.files.unpack.RATIO_COUNTS_FROM", 1 << 20)
+
+    def bomb(name: str) -> Path:
+        (tmp_path / name).mkdir()
+        with zipfile.ZipFile(tmp_path / name / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("zeros", b"\0" * (3 << 20))
+        return tmp_path / name
+
+    for names, wanted in (({"max_extracted_mb": 1}, "max_extracted_mb"), ({}, "max_extracted_ratio")):
+        with pytest.raises(BadRequest) as refused:
+            unpack_all(replace(SETTINGS, **names), bomb(wanted))
+        assert refused.value.advice == f"The setting {wanted} raises the limit."
+    assert unpack_all(replace(SETTINGS, max_extracted_ratio=2000), bomb("more")) == 0
+
+
+def test_names_of_any_bytes_are_taken_or_refused(tmp_path: Path) -> None:
+    """A tar says nothing of its encoding; a zip that claims UTF-8 and has none is no archive that anybody can read."""
+    info = tarfile.TarInfo("caf\udce9/\udcff\udcfe.png")
+    info.size = 1
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as packed:
+        packed.addfile(info, io.BytesIO(b"1"))
+    assert unpack_all(SETTINGS, tmp_path) == 0
+    assert [name.rpartition(".")[2] for name in files_below(tmp_path)] == ["png"]
+    for flags, words in ((0x800, "no UTF-8"), (0, "cannot be unpacked")):
+        inner = tmp_path / f"zip{flags}"
+        inner.mkdir()
+        raw_zip(inner / "a.zip", 1, 1, b"\xff\xfe\xfd.png", flags)
+        with pytest.raises(BadRequest, match=words):
+            unpack_all(SETTINGS, inner)
+
+
+def test_a_name_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    for number, kind in enumerate((tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE)):
+        inner = tmp_path / str(number)
+        inner.mkdir()
+        header = tarfile.TarInfo("long")
+        header.type, header.size = kind, 1 << 30
+        with gzip.open(inner / "a.tar.gz", "wb", compresslevel=1) as handle:
+            handle.write(header.tobuf())
+            for _ in range(16):
+                handle.write(bytes(1 << 20))
+        with pytest.raises(BadRequest, match="cannot be unpacked"):
+            unpack_all(SETTINGS, inner)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_damage_to_an_archive_is_more_than_a_refusal(tmp_path: Path, data: st.DataObject) -> None:
+    suffix = data.draw(st.sampled_from([".zip", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz"]))
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    if suffix == ".zip":
+        with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("é/a.png", b"123" * 50)
+            packed.writestr("b.png", b"4")
+    else:
+        tar_with(folder / f"a{suffix}", [("é" * 90 + "/a.png", b"123" * 50), ("b.png", b"4")], f"w:{suffix[5:]}")
+    file = folder / f"a{suffix}"
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    try:
+        unpack_all(SETTINGS, folder)
+    except BadRequest:
+        pass
+    assert all(Path(name).parts[0] != ".." for name in files_below(folder))

@@ -59,8 +59,8 @@ class DataIngestion(FileSource):
             self._check_folder()
 
     @staticmethod
-    def recognise(folder: str) -> list[dict[str, Any]]:
-        return recognition.proposals(folder)
+    def recognise(folder: str, allowed_roots: Sequence[str] = ()) -> list[dict[str, Any]]:
+        return recognition.proposals(folder, allowed_roots)
 
     @staticmethod
     def get_id() -> str:

@@ -24,7 +24,9 @@ from digits.errors import DataError
 ENDINGS = (".nii", ".nii.gz")
 TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 HEADER = 540  # bytes of the larger kind
-LARGEST = 1 << 33  # bytes of values
+LARGEST = 1 << 32  # bytes of values
+PACKED = b"\x1f\x8b"
+MOST_PACKED = 1032  # times that deflate makes something smaller at most
 UNITS = {1: 1000.0, 3: 0.001}  # metres and micrometres in millimetres; everything else says millimetres
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 OPEN_VOLUMES = 2
@@ -99,11 +101,20 @@ def check_length(path: str, header: Header) -> None:
                 size = int.from_bytes(file.read(4), "little")
     except OSError as error:
         raise DataError(f"It cannot be read: {type(error).__name__}.", advice="Save it again.") from error
+    _check_room(os.path.getsize(path), header, is_packed)
     if is_packed and size != header.length % (1 << 32):
         size = len(_bytes(path, header.length + 1))
     elif is_packed:
         size = header.length
     _check_length(size, header)
+
+
+def _check_room(size: int, header: Header, is_packed: bool) -> None:
+    """Raises DataError where a file of `size` bytes has no room for its values, before any is read."""
+    if is_packed and header.length > size * MOST_PACKED:
+        raise DataError(f"It says that it holds {header.length:,} bytes, which its {size:,} packed bytes cannot.")
+    if not is_packed:
+        _check_length(size, header)
 
 
 def _check_length(size: int, header: Header) -> None:
@@ -116,6 +127,7 @@ def _volume(path: str, modified: int, size: int) -> NDArray[Any]:
     header = read_header(path)
     x, y, z, volumes = header.shape
     kind, count = np.dtype(header.dtype), x * y * z * volumes
+    _check_room(size, header, _is_packed(path))
     data = _bytes(path, header.length + 1)  # one more, so that what is packed is held against its checksum
     _check_length(len(data), header)
     values = np.frombuffer(data, kind, count, header.start).reshape((x, y, z * volumes), order="F")
@@ -181,6 +193,11 @@ def _of_quaternion(quatern: tuple[float, ...], pixdim: tuple[float, ...], scale:
     )
     sides = np.array(pixdim[1:4]) * (1, 1, -1 if pixdim[0] < 0 else 1)
     return np.vstack([np.column_stack([turn * sides, offset]) * scale, [0, 0, 0, 1]])
+
+
+def _is_packed(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == PACKED
 
 
 def _bytes(path: str, most: int) -> bytes:

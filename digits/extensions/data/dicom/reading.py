@@ -10,6 +10,7 @@ import functools
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,15 +18,31 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom import config
+from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 from pydicom.valuerep import VR
 
 from digits.errors import DataError
+from digits.utils.stored import MAX_PIXELS
 
 PREAMBLE = 128  # bytes before the letters DICM
 FIRST_VALUE = 1024  # bytes that the first value of a data set may have: a group length, a character set, an image type
 OVERLAYS, OVERLAY_BIT = 0x6000, 0x0102  # the first group of overlays, and the element that says in which bit one lies
+MOST_FRAMES = 1 << 20
+BELIEVED = 1024  # frames that a file may claim whatever its size
+LEAST_FRAME = 64  # bytes that each of more takes at least
+CLAIMS = ("Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated")
+HEAD = 4096  # bytes in which the transfer syntax stands
+GROUP_LENGTH = 12  # bytes of the element that says how long the first group is
+MOST_UNPACKED = 1 << 31
+CHUNK = 1 << 20
 OPEN_FILES = 4  # kept between frames: a picture and the segmentations of its series
 VALUE_KINDS = frozenset(kind.value.encode() for kind in VR if len(kind.value) == 2)
 
@@ -57,15 +74,19 @@ def read_header(path: str, tags: Sequence[str]) -> pydicom.Dataset | None:
         return None
     names = [*tags, "SOPClassUID", "Rows"]
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=names, force=True)
+        check_unpacked(path)
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*names, *CLAIMS], force=True)
         for name in names:
             header.get(name)  # pydicom makes out a value when it is asked for, here where it may fail
+        if not _has_preamble(head) and not ("SOPClassUID" in header and "Rows" in header):
+            return None  # it only began like a data set
+        check_claims(header, os.path.getsize(path))
+    except DataError:
+        raise
     except Exception as error:  # damaged files make pydicom raise many kinds
         if _has_preamble(head):
             raise unreadable(error) from None
         return None
-    if not _has_preamble(head) and not ("SOPClassUID" in header and "Rows" in header):
-        return None  # it only began like a data set
     return header
 
 
@@ -75,6 +96,8 @@ def open_file(path: str) -> pydicom.Dataset:
     try:
         stat = os.stat(path)
         return _opened(path, stat.st_mtime_ns, stat.st_size)
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"The file cannot be opened: {error.strerror or type(error).__name__}.") from error
     except Exception as error:  # damaged files make pydicom raise many kinds
@@ -148,6 +171,36 @@ def item(dataset: pydicom.Dataset, frame: int, macro: str) -> pydicom.Dataset | 
     return next((sequence[0] for sequence in found if sequence), None)
 
 
+def check_claims(header: pydicom.Dataset, size: int) -> None:
+    """Compare what a file of `size` bytes says of its frames with that: many are only believed where there is room for them.
+    Raises DataError."""
+    rows, columns, frames = int(header.get("Rows") or 0), int(header.get("Columns") or 0), frames_of(header)
+    if rows * columns > MAX_PIXELS:
+        raise DataError(f"It says that it has {columns}x{rows} pixels; at most {MAX_PIXELS:,} are read.")
+    syntax = getattr(header.file_meta, "TransferSyntaxUID", None)
+    is_packed = syntax is not None and (syntax.is_compressed or syntax == DeflatedExplicitVRLittleEndian)
+    bits = int(header.get("SamplesPerPixel") or 1) * int(header.get("BitsAllocated") or 1)
+    least = LEAST_FRAME if is_packed else max(LEAST_FRAME, rows * columns * bits // 16)  # 4:2:2 lacks a third of its samples
+    if frames > MOST_FRAMES or (frames > BELIEVED and frames * least > size):
+        raise DataError(f"It says that it has {frames:,} frames of {columns}x{rows} pixels in {size:,} bytes.")
+
+
+def check_unpacked(path: str) -> None:
+    """A file that is packed as a whole (PS3.5 A.5) is unpacked in memory before anything of it is known. Raises DataError for
+    one that becomes larger than any picture."""
+    with open(path, "rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() not in file.read(HEAD):
+            return
+        file.seek(0)
+        meta = read_file_meta_info(path)
+        file.seek(PREAMBLE + 4 + GROUP_LENGTH + int(meta.get("FileMetaInformationGroupLength") or 0))
+        inflating, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while packed := inflating.unconsumed_tail or file.read(CHUNK):
+            total += len(inflating.decompress(packed, CHUNK))
+            if total > MOST_UNPACKED:
+                raise DataError(f"It unpacks to more than {MOST_UNPACKED >> 20:,} MiB.", advice="Save it without deflate.")
+
+
 def frames_of(header: pydicom.Dataset) -> int:
     """How many frames a file has."""
     return max(1, int(header.get("NumberOfFrames") or 1))
@@ -188,7 +241,9 @@ def _has_preamble(head: bytes) -> bool:
 
 @functools.lru_cache(maxsize=OPEN_FILES)
 def _opened(path: str, modified: int, size: int) -> pydicom.Dataset:
+    check_unpacked(path)
     dataset = pydicom.dcmread(path, force=True)
+    check_claims(dataset, size)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from digits.extensions.data.dicom.reading import is_dicom, read_header
 from digits.extensions.data.dicom.scan import LABEL_MAP, SEGMENTATION
 from digits.extensions.data.files.listing import walk
 from digits.extensions.data.files.names import below, stem
+from digits.utils.confinement import Confinement
 from digits.utils.names import is_image_file
 
 SECONDS = 1.5
@@ -19,21 +21,27 @@ VOLUMES = (".nii", ".nii.gz")
 MASK_WORDS = ("mask", "label", "seg", "annot", "contour", "truth")
 
 
-def proposals(folder: str) -> list[dict[str, Any]]:
-    """DICOM pictures with masks where a folder near them holds some, else by folder where there are several, else alone."""
+def proposals(folder: str, allowed_roots: Sequence[str]) -> list[dict[str, Any]]:
+    """DICOM pictures that may be read, with masks where a folder near them holds some, else by folder where there are several,
+    else alone."""
     pictures: Counter[str] = Counter()
     masks: Counter[str] = Counter()
     others: dict[str, list[str]] = {}
     stems: set[str] = set()
     ends = time.monotonic() + SECONDS
+    may_read = Confinement(allowed_roots).allows
     for root, names in walk(folder):
+        if not may_read(root):
+            continue
         says_mask = any(word in below(folder, root).lower() for word in MASK_WORDS)
         for name in names:
             if time.monotonic() > ends:
                 break
+            if not may_read(path := os.path.join(root, name)):
+                continue
             if name.lower().endswith(MASKS):
                 others.setdefault(root, []).append(name)
-            elif not is_image_file(name) and is_dicom(path := os.path.join(root, name)):
+            elif not is_image_file(name) and is_dicom(path):
                 if _is_segmentation(path, says_mask):
                     masks[root] += 1
                 else:

@@ -24,7 +24,6 @@ from digits.extensions.data.files.listing import walk
 from digits.extensions.data.files.names import below
 from digits.utils.confinement import Confinement
 
-MOST_FRAMES = 1 << 20
 DIRECTORY = "1.2.840.10008.1.3.10"
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -138,7 +137,7 @@ def _slices(path: str, name: str, header: pydicom.Dataset, salt: bytes) -> list[
         who = str(header.get("PatientID") or header.get("StudyInstanceUID") or os.path.dirname(path))
         patient = hashlib.sha256(salt + who.encode(errors="replace")).hexdigest()[:16]
         rows, columns, frames = int(header.Rows), int(header.Columns), frames_of(header)
-        if rows < 1 or columns < 1 or frames > MOST_FRAMES:
+        if rows < 1 or columns < 1:
             raise DataError(f"It says that it has {frames} frames of {columns}x{rows} pixels.")
         uid, series, space = (
             str(header.get(tag) or "") for tag in ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")

@@ -36,12 +36,16 @@ def _look(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list
             waiting += [os.path.join(root, name) for name in reversed(folders)]
 
 
-def pictures_below(folder: str | os.PathLike[str], others: Counter[str] | None = None) -> Iterator[str]:
-    """Paths of all pictures below a folder, in a fixed order; files of other endings are counted in `others`, by ending."""
+def pictures_below(
+    folder: str | os.PathLike[str], others: Counter[str] | None = None, may_read: MayRead = lambda path: True
+) -> Iterator[str]:
+    """Paths of all pictures below a folder that may be read, in a fixed order; files of other endings are counted in `others`, by
+    ending."""
     for root, _, names, special in _look(folder):
         for name in names:
             if is_image_file(name):
-                yield os.path.join(root, name)
+                if may_read(path := os.path.join(root, name)):
+                    yield path
             elif others is not None:
                 others[os.path.splitext(name)[1].lower()] += 1
         if others is not None:

@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from digits.utils.stored import MAX_PIXELS
+from digits.utils.values import shown
+
+MOST_BITS = 60  # of a compressed run length
 LARGEST = 100_000.0  # a coordinate beyond has no meaning, and drawing it takes time and memory
 
 
@@ -19,6 +23,7 @@ def mask_of(segmentation: Any, height: int, width: int) -> np.ndarray:
 
     Raises ValueError where nothing can be drawn.
     """
+    _check_size(height, width)
     if isinstance(segmentation, dict):
         return _from_runs(segmentation, height, width)
     polygons, faults = polygons_of(segmentation)
@@ -52,14 +57,20 @@ def runs_of(runs: dict[str, Any]) -> np.ndarray:
     """Run lengths as a mask (height, width) of bool, of the size that they state themselves. Raises ValueError."""
     size = runs.get("size")
     if not isinstance(size, list) or len(size) != 2 or not all(isinstance(side, int) and 0 < side <= LARGEST for side in size):
-        raise ValueError(f"its run lengths have the size {size!r}, which is no height and width")
+        raise ValueError(f"its run lengths have the size {shown(repr(size))}, which is no height and width")
+    _check_size(size[0], size[1])
     return _from_runs(runs, size[0], size[1])
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"its mask has {width}x{height} pixels, more than a picture may have")
 
 
 def _points(polygon: Any) -> tuple[list[float], str]:
     try:
         points = [float(value) for value in polygon]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return [], "a polygon is no list of numbers"
     if len(points) < 6 or len(points) % 2:
         return [], f"a polygon has {len(points)} numbers, at least three points are needed"
@@ -72,10 +83,10 @@ def _from_runs(runs: dict[str, Any], height: int, width: int) -> np.ndarray:
     size = runs.get("size")
     counts = runs.get("counts")
     if size != [height, width]:
-        raise ValueError(f"its run lengths are for {size}, the picture has {[height, width]} (height, width)")
+        raise ValueError(f"its run lengths are for {shown(repr(size))}, the picture has {[height, width]} (height, width)")
     lengths = _decompressed(counts) if isinstance(counts, str) else _listed(counts)
     if sum(lengths) != height * width or min(lengths, default=0) < 0:
-        raise ValueError(f"its run lengths make {sum(lengths)} pixels, the picture has {height * width}")
+        raise ValueError(f"its run lengths make {sum(lengths):.10g} pixels, the picture has {height * width}")
     values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return values.reshape(width, height).T
 
@@ -95,6 +106,8 @@ def _decompressed(text: str) -> list[int]:
             raise ValueError("its run lengths hold a character that means nothing")
         value |= (bits & 31) << shift
         shift += 5
+        if shift > MOST_BITS:
+            raise ValueError("its run lengths hold a number that no picture has")
         if bits & 32:
             continue
         if bits & 16:

@@ -7,6 +7,7 @@ guess, which `digits.plugin_host.recognise` tries and a person confirms.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from digits.extensions import loader
 from digits.extensions.data.recognition import boxes, classes, copies, inside, lists, pairs, tables, unread, versions
 from digits.extensions.data.recognition.proposals import Finding, Proposal, Remark
 from digits.extensions.data.recognition.tree import Tree, look
+from digits.extensions.data.source import ROOTS
 from digits.utils.confinement import Confinement
 from digits.utils.time_limits import within
 
@@ -48,7 +50,10 @@ def candidates(folder: str, allowed_roots: Sequence[str], seconds: float = SECON
         raise DataError(f"{folder} is no folder that can be read.", advice="Give the folder in which pictures and labels lie.")
     ends = time.monotonic() + seconds
     allowed = Confinement(allowed_roots)
-    found = [*_built_in(look(folder, allowed), ends), *(_of_plugins(folder, ends) if allowed.allows(folder) else ())]
+    found = [
+        *_built_in(look(folder, allowed), ends),
+        *(_of_plugins(folder, allowed_roots, ends) if allowed.allows(folder) else ()),
+    ]
     proposals = [one for one in found if isinstance(one, Proposal)]
     proposals.sort(key=lambda proposal: (not proposal.likely, -proposal.records))
     remarks = [one for one in found if isinstance(one, Remark)]
@@ -73,12 +78,12 @@ def _listed(finder: Finder, tree: Tree) -> list[Finding]:
     return list(finder(tree))
 
 
-def _of_plugins(folder: str, ends: float) -> Iterator[Finding]:
+def _of_plugins(folder: str, roots: Sequence[str], ends: float) -> Iterator[Finding]:
     """What the sources say that look at folders themselves."""
     for extension in loader.all_extensions("data"):
         seconds = min(PLUGIN_SECONDS, max(ends - time.monotonic(), LEAST_SECONDS))
         try:
-            answer = within(seconds, functools.partial(_asked, extension.cls, folder), f"recognise() of {extension.id}")
+            answer = within(seconds, functools.partial(_asked, extension.cls, folder, roots), f"recognise() of {extension.id}")
             for found in answer:
                 values, reason = dict(found["values"]), str(found.get("reason", ""))
                 yield Proposal(extension.id, str(found.get("title") or extension.title), reason, values, int(found["records"]))
@@ -86,8 +91,10 @@ def _of_plugins(folder: str, ends: float) -> Iterator[Finding]:
             continue
 
 
-def _asked(source: Any, folder: str) -> list[dict[str, Any]]:
-    return list(source.recognise(folder))
+def _asked(source: Any, folder: str, roots: Sequence[str]) -> list[dict[str, Any]]:
+    """What a source says; one that wants to know which folders it may read is told."""
+    is_asking = ROOTS in inspect.signature(source.recognise).parameters
+    return list(source.recognise(folder, **({ROOTS: list(roots)} if is_asking else {})))
 
 
 def _distinct(proposals: Sequence[Proposal]) -> list[Proposal]:

@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from digits.extensions.data.files.additions import naming_of
-from digits.extensions.data.files.listing import pictures_below
+from digits.extensions.data.files.listing import MayRead, pictures_below
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.files.pairs import told_apart
 from digits.extensions.data.recognition.alike import correlation, small, some
@@ -45,12 +45,12 @@ PAIRS = 6  # of neighbours, and of pictures of different groups
 NEAR, APART = 0.85, 0.15  # correlation of neighbours, and by how much it is above that of others
 
 
-def with_groups(proposal: Proposal) -> Proposal:
+def with_groups(proposal: Proposal, may_read: MayRead) -> Proposal:
     """The proposal with a pattern for pictures that belong together, and why, where a split will be drawn from such."""
     folder = str(proposal.values.get(FOLDERS.get(proposal.extension, ""), ""))
     if not folder or any(proposal.values.get(name) for name in GIVEN):
         return proposal
-    paths = list(islice(pictures_below(folder), LISTED))
+    paths = list(islice(pictures_below(folder, may_read=may_read), LISTED))
     said = str(proposal.values.get("label_pattern") or proposal.values.get("mask_pattern") or "")
     inner = said.partition("=")[0].rpartition("/")[0].strip()
     if proposal.values.get("label_folder") == folder:  # labels among them

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from statistics import median
 
-from digits.extensions.data.files.listing import pictures_below
+from digits.extensions.data.files.listing import MayRead, pictures_below
 from digits.extensions.data.images.sizes import NO_SIZE, Size, picture_size, up_to_step
 from digits.extensions.data.recognition.proposals import Proposal
 
@@ -20,13 +20,13 @@ MUCH = 2.0  # the largest has so many times the pixels of the smallest
 LONGEST = 512  # pixels of the longer side
 
 
-def with_size(proposal: Proposal) -> Proposal:
+def with_size(proposal: Proposal, may_read: MayRead) -> Proposal:
     """The proposal with a width and height, and why, where its pictures differ much."""
     folder = next((proposal.values[name] for name in FOLDERS if name in proposal.values), "")
     if not folder or proposal.values.get("label_source") == "half":
         return proposal
-    sizes = _sizes_in(folder)
-    if _is_scaled(sizes, proposal):
+    sizes = _sizes_in(folder, may_read)
+    if _is_scaled(sizes, proposal, may_read):
         return proposal
     if len(sizes) < 2 or _pixels(max(sizes, key=_pixels)) < MUCH * _pixels(min(sizes, key=_pixels)):
         return proposal
@@ -40,17 +40,17 @@ def with_size(proposal: Proposal) -> Proposal:
     return replace(proposal, reason=proposal.reason + words, values=values)
 
 
-def _sizes_in(folder: str) -> set[Size]:
-    paths = list(islice(pictures_below(folder), LISTED))
+def _sizes_in(folder: str, may_read: MayRead) -> set[Size]:
+    paths = list(islice(pictures_below(folder, may_read=may_read), LISTED))
     return {size for path in paths[:: max(1, len(paths) // LOOKED_AT)] if (size := picture_size(path)) != NO_SIZE}
 
 
-def _is_scaled(sizes: set[Size], proposal: Proposal) -> bool:
+def _is_scaled(sizes: set[Size], proposal: Proposal, may_read: MayRead) -> bool:
     """Whether what comes out has another size than what goes in, which one size for both would undo."""
     labels = str(proposal.values.get("label_folder", ""))
     if proposal.extension != "image-processing" or not labels or labels == proposal.values["feature_folder"] or not sizes:
         return False
-    others = _sizes_in(labels)
+    others = _sizes_in(labels, may_read)
     return bool(others) and max(others, key=_pixels) > max(sizes, key=_pixels)
 
 

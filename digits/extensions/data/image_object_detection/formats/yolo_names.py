@@ -12,14 +12,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from digits.errors import DataError
-from digits.extensions.data.files.text import lines_of, read_text
+from digits.extensions.data.files.text import lines_of
+from digits.extensions.data.files.yaml_files import read_yaml
 from digits.extensions.data.image_object_detection.boxes import plain_class
 from digits.extensions.data.image_object_detection.formats.sources import Request, whole_number
 from digits.utils.names import is_hidden
-from digits.utils.values import counted, is_digits
+from digits.utils.values import counted, is_digits, shown
 
 YAML = (".yaml", ".yml")
 NAMES_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names", "names.txt")
@@ -68,7 +67,7 @@ def description_of(path: str) -> Description:
         lines = [plain_class(line) for line in lines_of(path)]
         names = {number: name for number, name in enumerate(lines) if name}
         return Description(path, names, remark=_doubled(names))
-    content = _yaml(path)
+    content = read_yaml(path)
     names, count = _names_in(content, path), _count_in(content)
     by_number = not names
     remark = _doubled(names)
@@ -87,13 +86,6 @@ def _doubled(names: dict[int, str]) -> str:
         numbers[name].append(str(number))
     same = next((name for name, found in numbers.items() if len(found) > 1), None)
     return "" if same is None else f"calls the classes {' and '.join(numbers[same])} {same!r}: they are one class."
-
-
-def _yaml(path: str) -> Any:
-    try:
-        return yaml.load(read_text(path), Loader=yaml.BaseLoader)  # texts only: a class may be called `no` or `1.0`
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"{path} is no YAML: {error}.", advice="Correct the file.") from error
 
 
 def _names_in(content: Any, path: str) -> dict[int, str]:
@@ -124,7 +116,8 @@ def _key_points_in(content: dict[str, Any], path: str) -> tuple[int, int] | None
         if count > 0 and values in (2, 3):
             return count, values
     raise DataError(
-        f"{path} has the kpt_shape {shape!r}.", advice="It is the number of key points, and 2 or 3 values of each: [17, 3]."
+        f"{path} has the kpt_shape {shown(repr(shape))}.",
+        advice="It is the number of key points, and 2 or 3 values of each: [17, 3].",
     )
 
 
