@@ -134,9 +134,9 @@ def test_a_stopped_server_ends_its_services_and_leaves_its_workers(
 
 
 def test_a_stop_of_server_and_workers_together_is_no_crash(world: World, servers: Servers) -> None:
-    """As systemd stops a service: SIGTERM to each of its processes. Whoever does that five times finds no job in Error."""
+    """As systemd stops a service: SIGTERM to each of its processes. Whoever does that four times finds no job in Error."""
     job = world.job(steps=400, seconds=0.05, checkpoint_every=1000)
-    for attempt in range(1, 6):
+    for attempt in range(1, 5):
         server = servers.start()
         wait_for(lambda: (row := world.get(job)).attempt == attempt and row.status == Status.RUN and row.pid)  # noqa: B023
         worker = ProcessIdentity.of(world.get(job).pid)
@@ -145,7 +145,7 @@ def test_a_stop_of_server_and_workers_together_is_no_crash(world: World, servers
         server.communicate(timeout=20)
         wait_for(lambda: not worker.is_alive())  # noqa: B023
     servers.start()
-    wait_for(lambda: world.get(job).attempt == 6 and world.get(job).progress > 0)
+    wait_for(lambda: world.get(job).attempt == 5 and world.get(job).progress > 0)
     assert (world.get(job).failures, world.get(job).error) == (0, "")
     actions.abort(world.service, world.get(job))
     wait_for(lambda: world.get(job).status == Status.ABORT)
