@@ -168,7 +168,8 @@ TENSORFLOW = Framework(
         reason="That is TensorFlow 1, whose ways TensorFlow 2 does not have any more.",
         advice="Write build_network(context) that returns a keras.Model: what `inference` built of self.x goes there, beginning "
         "with keras.Input((height, width, channels)); self.nclasses is context.num_classes, slim.conv2d is keras.layers.Conv2D, "
-        "slim.fully_connected is keras.layers.Dense; `loss` becomes loss(outputs, targets). docs/networks.md shows how.",
+        "slim.fully_connected is keras.layers.Dense; `loss` becomes loss(outputs, targets), and may "
+        "give a list of losses with their vars as it did. docs/networks.md shows how.",
     ),
     error_frame=r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m",
 )

@@ -19,9 +19,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from digits.domain.training import SOLVERS, Solver
+from digits.engines.training.totals import LossValue
 from digits.errors import NetworkError
 
 FIELDS = ("loss", "vars", "name", "learning_rate", "solver", "every")
+LOSSES = "losses"  # key of a state: what its optimizers move
 TOTAL = "loss"  # the sum of all, which no entry may be called
 NETWORK_ARGUMENTS = ("network", "model")  # what a third parameter of `loss` is called
 HOOKS = ("update_gradients", "gradientUpdate")  # the name of today and that of the original
@@ -60,6 +62,25 @@ class LossOptimizer:
     def is_due(self, step: int) -> bool:
         """Whether it moves at a step of the training, counted from 0."""
         return (step + 1) % self.every == 0
+
+
+@dataclass(frozen=True)
+class JointLoss(LossValue):
+    """The sum of several losses of a batch; `apart` are its summands, as `entries` describes them."""
+
+    entries: tuple[LossEntry, ...] = ()
+    apart: tuple[LossValue, ...] = ()
+
+    def __add__(self, other: LossValue) -> JointLoss:
+        """With what each loss brings along, such as the regularization of layers, once in the sum."""
+        return replace(self, parts=self.parts + other.parts, apart=tuple(value + other for value in self.apart))
+
+
+def joint_loss(entries: tuple[LossEntry, ...], values: Sequence[LossValue]) -> JointLoss:
+    """Their sum, whose parts have the names of their losses."""
+    named = [(entry.name, part) for entry, value in zip(entries, values, strict=True) for part in value.parts]
+    names, parts = zip(*named, strict=True)
+    return JointLoss(parts, names, entries, tuple(values))
 
 
 def gives_several(value: Any) -> bool:
@@ -169,6 +190,27 @@ def check_same(found: Sequence[LossOptimizer], before: Sequence[LossOptimizer]) 
             f"The losses or what they move are others than before: {names[0]} (before: {names[1]}).",
             advice="Let loss(outputs, targets) give the same entries each time.",
         )
+
+
+def moves_in(state: Mapping[str, Any]) -> tuple[LossOptimizer, ...]:
+    """What the optimizers of a state move; empty of the state of one optimizer."""
+    return tuple(LossOptimizer(**{**one, "variables": tuple(one["variables"])}) for one in state.get(LOSSES, ()))
+
+
+def depends_on_nothing(name: str) -> NetworkError:
+    """The error of a loss that nothing which is learnt can change."""
+    return NetworkError(
+        f"The loss {name} depends on no variable of the network.",
+        advice="It may be detached, or made of numbers; what it goes through need not be detached.",
+    )
+
+
+def misses_its_variables(moves: LossOptimizer) -> NetworkError:
+    """The error of a loss that has no gradient for anything it is to move: its vars are others than it goes through."""
+    return NetworkError(
+        f"The loss {moves.name} does not depend on what it is to move, {moves.variables[0]} …",
+        advice="Look at its vars, and whether what it is made of is detached.",
+    )
 
 
 def left_out(found: Iterable[LossOptimizer], variables: Iterable[str]) -> list[str]:

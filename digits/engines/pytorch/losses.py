@@ -5,8 +5,7 @@ A loss hands up sums and weights (see `engines.training.totals`): a tensor, or a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,26 +17,11 @@ from digits.domain.inference import main_output
 from digits.engines.base import names_of
 from digits.engines.network.checks import named_values
 from digits.engines.network.losses import FOCAL_GAMMA, LOSS_ADVICE, NONE_IGNORED, SMALLEST, SameParts, check_loss
-from digits.engines.network.several_losses import LossEntry, gives_several, read_entries
+from digits.engines.network.several_losses import gives_several, joint_loss, read_entries
 from digits.engines.training.totals import LossValue, Totals, one_part, total_of
 from digits.errors import NetworkError
 
 Loss = Callable[[Any, Tensor], dict[str, LossValue]]
-
-
-@dataclass(frozen=True)
-class JointLoss(LossValue):
-    """The sum of several losses of a batch; `apart` are its summands, as `entries` describes them."""
-
-    entries: tuple[LossEntry, ...] = ()
-    apart: tuple[LossValue, ...] = ()
-
-
-def joint_loss(entries: tuple[LossEntry, ...], values: Sequence[LossValue]) -> JointLoss:
-    """Their sum, whose parts have the names of their losses."""
-    named = [(entry.name, part) for entry, value in zip(entries, values, strict=True) for part in value.parts]
-    names, parts = zip(*named, strict=True)
-    return JointLoss(parts, names, entries, tuple(values))
 
 
 def make_loss(

@@ -13,23 +13,23 @@ from torch.optim import Optimizer
 
 from digits.domain.training import Solver
 from digits.engines.network.several_losses import (
+    LOSSES,
     GradientHook,
+    JointLoss,
     LossOptimizer,
     check_same,
+    depends_on_nothing,
     left_out,
+    misses_its_variables,
     optimizers_of,
 )
 from digits.engines.pytorch.build import parameters_in, trainable
 from digits.engines.pytorch.dynamo import without_dynamo
 from digits.engines.pytorch.exchange import gather
 from digits.engines.pytorch.gradients import GroupGradients
-from digits.engines.pytorch.losses import JointLoss
 from digits.engines.pytorch.optimizers import make_optimizer
 from digits.engines.training.setup import report_left_out
 from digits.engines.training.totals import LossValue
-from digits.errors import NetworkError
-
-LOSSES = "losses"  # key of a state: what its optimizers move
 
 
 def read_optimizers(loss: JointLoss, module: nn.Module) -> tuple[LossOptimizer, ...]:
@@ -37,10 +37,7 @@ def read_optimizers(loss: JointLoss, module: nn.Module) -> tuple[LossOptimizer, 
     found = optimizers_of(loss.entries, trainable(module), parameters_in, ".")
     for entry, value in zip(loss.entries, loss.apart, strict=True):
         if not any(part.sum.requires_grad for part in value.parts):
-            raise NetworkError(
-                f"The loss {entry.name} depends on no variable of the network.",
-                advice="It may be detached, or made of numbers; what it goes through need not be detached.",
-            )
+            raise depends_on_nothing(entry.name)
     return found
 
 
@@ -186,16 +183,8 @@ def check_reached(groups: Sequence[LossGroup]) -> None:
     goes through."""
     for group in groups:
         if not group.reached and all(parameter.grad is None for parameter in group.parameters):
-            raise NetworkError(
-                f"The loss {group.moves.name} does not depend on what it is to move, {group.moves.variables[0]} …",
-                advice="Look at its vars, and whether what it is made of is detached.",
-            )
+            raise misses_its_variables(group.moves)
         group.reached = True
-
-
-def moves_in(state: dict[str, Any]) -> tuple[LossOptimizer, ...]:
-    """What the optimizers of a state move; empty of the state of one optimizer."""
-    return tuple(LossOptimizer(**{**one, "variables": tuple(one["variables"])}) for one in state.get(LOSSES, ()))
 
 
 def change_gradients(hook: GradientHook, parameters: Sequence[Tensor], name: str, optimizer: Optimizer, scaler: Any) -> None:

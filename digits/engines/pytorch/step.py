@@ -19,7 +19,7 @@ from digits.domain.metrics import LOSS
 from digits.domain.training import SYNCHRONISED
 from digits.engines.base import TrainingRun, names_of
 from digits.engines.network.checks import PROBABILITIES
-from digits.engines.network.several_losses import GradientHook
+from digits.engines.network.several_losses import GradientHook, JointLoss, moves_in
 from digits.engines.pytorch.batch_norm import SharedBatchNorm
 from digits.engines.pytorch.build import TorchNetwork
 from digits.engines.pytorch.devices import OneDevice
@@ -29,12 +29,12 @@ from digits.engines.pytorch.finite import all_finite, watched
 from digits.engines.pytorch.gradients import GroupGradients
 from digits.engines.pytorch.graph import graph_of
 from digits.engines.pytorch.inputs import CHANNELS_LAST, Augmenter, Inputs
-from digits.engines.pytorch.losses import JointLoss, Loss, own_metrics, totals_of
+from digits.engines.pytorch.losses import Loss, own_metrics, totals_of
 from digits.engines.pytorch.modes import evaluating
 from digits.engines.pytorch.origin import origin_in, spoilt_in
 from digits.engines.pytorch.predictor import finish_outputs, judged, pictured
 from digits.engines.pytorch.random_state import kept_random_state, random_state, restore_random_state
-from digits.engines.pytorch.several_losses import SeveralLosses, change_gradients, moves_in, separate, settle
+from digits.engines.pytorch.several_losses import SeveralLosses, change_gradients, separate, settle
 from digits.engines.pytorch.traces import TorchRecorder
 from digits.engines.pytorch.weights import pack
 from digits.engines.pytorch.window import Window, detached, number_of

@@ -30,6 +30,7 @@ from digits.engines.network.checks import (
     unknown_sizes,
 )
 from digits.engines.network.own_metrics import declared_in
+from digits.engines.network.several_losses import GradientHook, gradient_hook, with_network
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
 from digits.engines.tensorflow.start import keras, tf
 from digits.errors import NetworkError
@@ -53,6 +54,7 @@ class KerasNetwork:
     sigmoid: bool = False  # in evaluation mode it seems to end in a sigmoid, where scores are wanted
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
+    gradient_hook: GradientHook | None = None  # what the text does with gradients before a step
 
 
 def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "float32") -> KerasNetwork:
@@ -75,12 +77,13 @@ def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "f
         model = _model(names, replace(context, pretrained=False), seed, policy)
     return KerasNetwork(
         model,
-        _own_loss(names.get("loss")),
+        with_network(_own_loss(names.get("loss")), model),
         names.get("metrics"),
         batch_size_of(names),
         note,
         declared=declared_in(names),
         pretrained=context.pretrained and not note,
+        gradient_hook=gradient_hook(names),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from digits.domain.datasets import IGNORED
 from digits.engines.network.checks import named_values
 from digits.engines.network.losses import FOCAL_GAMMA, LOSS_ADVICE, NONE_IGNORED, SMALLEST, check_loss
+from digits.engines.network.several_losses import gives_several, joint_loss, read_entries
 from digits.engines.tensorflow.build import scored_output
 from digits.engines.tensorflow.start import tf
 from digits.engines.training.totals import LossValue, one_part, total_of
@@ -48,17 +49,27 @@ def make_loss(
 
 
 def own_loss(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:
-    """What a text's loss gives: a scalar (a mean over samples), a sum with its weight, or a mapping of either whose `loss` is
-    the total (else the sum of all)."""
+    """What a text's loss gives: a scalar (a mean over samples), a sum with its weight, a mapping of either whose `loss` is the
+    total (else the sum of all), or a list of several losses, whose sum is a `JointLoss`."""
     samples = labelled(targets, ignored)
     value, shown = own(outputs, targets), _shown(targets, samples)
     found = own(outputs, shown) if shown is not targets else value
+    if gives_several(value):
+        return _several(value, found, samples)
     if tf.is_tensor(value) or isinstance(value, tuple):
         return {"loss": _weighted(value, found, samples)}
     if not isinstance(value, Mapping) or not value:
         raise NetworkError(f"loss(outputs, targets) gave {type(value).__name__}.", advice=LOSS_ADVICE)
     values = {str(name): _weighted(part, found[name], samples) for name, part in value.items()}
     return values if "loss" in values else {"loss": total_of(values, samples), **values}
+
+
+def _several(value: Any, found: Any, samples: Any) -> dict[str, LossValue]:
+    """The losses of a list by their names, and their sum; see `own_loss`."""
+    entries = read_entries(value)
+    pairs = zip(entries, read_entries(found), strict=True)
+    values = {entry.name: _weighted(entry.loss, shown.loss, samples) for entry, shown in pairs}
+    return {"loss": joint_loss(entries, list(values.values())), **values}
 
 
 def own_metrics(own: Callable[..., Any], outputs: Any, targets: Any, ignored: int) -> dict[str, LossValue]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import OrderedDict
 from dataclasses import replace
@@ -49,7 +50,7 @@ class TensorflowPredictor(Predictor):
     def _predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         x = self.prepare(batch)  # (N, h, w, C) float32
         with tf.device(self.device):
-            outputs = self.model_for(tuple(x.shape[1:]))(x, training=False)
+            outputs = self._model_taking(batch, x)(x, training=False)
         found = finish_outputs(outputs, self.task, self.labels, self.preprocessing, self.meta.get(PROBABILITIES, False))
         return in_stored_units(found, self.task, self.labels, self.preprocessing, self.inputs.mean_image)
 
@@ -77,13 +78,23 @@ class TensorflowPredictor(Predictor):
         return self.inputs(tf.constant(np.ascontiguousarray(batch)))
 
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
-        x = self.prepare(padded(feature[None], self.meta))  # (1, h, w, C) float32
+        batch = padded(feature[None], self.meta)
+        x = self.prepare(batch)  # (1, h, w, C) float32
         with tf.device(self.device):
-            return look_inside(self.model_for(tuple(x.shape[1:])), x)
+            return look_inside(self._model_taking(batch, x), x)
 
     def close(self) -> None:
         self._networks.clear()
         self.model = None
+
+    def _model_taking(self, batch: np.ndarray, x: Any) -> Any:
+        """The network for a batch (N, C, h, w), prepared x (N, h, w, C): what is no picture goes to that of the training's
+        pictures where it takes it, as a generator takes numbers."""
+        if not self.preprocessing.is_for(batch):
+            with contextlib.suppress(ValueError, TypeError, tf.errors.InvalidArgumentError):
+                self.model(x[:1], training=False)
+                return self.model
+        return self.model_for(tuple(x.shape[1:]))
 
     def model_for(self, size: tuple[int, int, int]) -> Any:
         """The network for pictures of a size (H, W, C), with the snapshot's weights."""

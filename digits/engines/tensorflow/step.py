@@ -17,14 +17,15 @@ import numpy as np
 from digits.domain.metrics import LOSS
 from digits.engines.base import TrainingRun
 from digits.engines.network.checks import PROBABILITIES
+from digits.engines.network.several_losses import JointLoss
 from digits.engines.tensorflow.build import KerasNetwork, scored_output
 from digits.engines.tensorflow.finite import all_finite, watched
-from digits.engines.tensorflow.gradients import Gradients, GroupGradients, inverse
 from digits.engines.tensorflow.inputs import Augmenter, Inputs
 from digits.engines.tensorflow.losses import Loss, own_metrics
 from digits.engines.tensorflow.origin import origin_in, spoilt_in
 from digits.engines.tensorflow.predictor import channels_first_array, channels_last_array, finish_outputs, judged, pictured
-from digits.engines.tensorflow.start import keras, tf
+from digits.engines.tensorflow.several_losses import LossGroup, LossGroups, Maker
+from digits.engines.tensorflow.start import tf
 from digits.engines.tensorflow.step_state import put_back, remembered, restore_state, state_bytes
 from digits.engines.tensorflow.step_values import as_float, samples_of, stacked, totals_by_name, totals_of
 from digits.engines.tensorflow.weights import pack
@@ -43,7 +44,7 @@ from digits.engines.training.preprocessing import (
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
 from digits.engines.training.totals import LossValue, Totals, one_part, value_of
-from digits.engines.training.trace_parts import FORWARD, OPTIMIZER
+from digits.engines.training.trace_parts import FORWARD
 from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
@@ -52,22 +53,20 @@ CPU = "/CPU:0"
 
 
 class TensorflowStep(TrainingStep):
-    """See `TrainingStep`. `validation` may be None: then nothing is ever evaluated. `decay` is added to the gradients."""
+    """See `TrainingStep`. `validation` may be None: then nothing is ever evaluated."""
 
     def __init__(
         self,
         run: TrainingRun,
         calendar: Calendar,
         network: KerasNetwork,
-        optimizer: Any,
-        decay: float,
+        make_optimizer: Maker,
         losses: tuple[Loss, Loss],
         inputs: Inputs,
         augmenter: Augmenter,
         sources: tuple[BatchSource, BatchSource | None],
     ) -> None:
         self.run, self.calendar, self.network, self.model = run, calendar, network, network.model
-        self.optimizer, self.decay = optimizer, decay
         self.loss, self.validation_loss = losses  # of outputs in training mode, and in evaluation mode
         self.inputs, self.augmenter = inputs, augmenter
         self.source, self.validation = sources
@@ -76,18 +75,17 @@ class TensorflowStep(TrainingStep):
         self.classes = len(self.labels.class_labels) if self.task.counts_hits else 0
         self.learns_input = learns_its_input(self.task, self.labels, inputs.preprocessing.whitening)
         self.scale = metric_scale(run)
-        self.loss_names: tuple[str, ...] = ()  # of what the loss gives, known when a validation is traced
+        self.loss_names: tuple[str, ...] = ()  # of what the loss gives, and whether that is several losses: ...
+        self.has_several = False  # ... known when a validation is traced
         self.dtype = np.dtype(run.train.meta.feature_dtype)
         self.names: tuple[str, ...] = ()  # of each part of the values of a step, known when it is traced
         self.pending: list[Any] = []  # of each step float32 (2, parts): sums and weights
         self.functions: dict[str, Any] = {}
         self.variables = self.model.trainable_variables
         self.learns = bool(self.variables)
-        self.optimizer.build(self.variables)
         self.has_own_loss = not run.spec.loss and network.loss is not None
-        self.gradients = Gradients(self.variables, optimizer.scale_loss, apart=self.has_own_loss)
-        self.group: GroupGradients | None = None  # where batches are accumulated
-        self.watch = LossWatch(self._loss_of)
+        self.groups = LossGroups(run, network, make_optimizer, apart=self.has_own_loss)
+        self.watch = LossWatch(self._loss_of, self._wrong_in)
         self.watched = watched(self.model)
         self.origin: Origin | None = None  # of the first loss that was no number, or ...
         self.spoilt: Spoilt | None = None  # ... what was in the weights then
@@ -100,10 +98,12 @@ class TensorflowStep(TrainingStep):
         drawn = self.augmenter.transforms(epoch, batch.indices, batch.features.shape[1:]) if active else {}
         name = "whole" if self.calendar.accumulation == 1 else "close" if update else "add"
         with tf.device(self.device):
-            if name != "whole" and self.group is None:
-                self.group = GroupGradients(self.variables, self._parts_of_loss(data))
-            work = {"whole": self._whole, "add": self._add, "close": self._close}[name]
-            values, finite = self._function(name, work, data, drawn)(data, drawn, np.float32(rate))
+            if name != "whole" and not self.groups.are_open:
+                self._accumulate(data)
+            form, work = self.groups.form(name), self._close if update else self._add
+            values, finite = self._function(form, work, data, drawn)(data, drawn, np.float32(rate))
+        self.functions[self.groups.form(name)] = self.functions.pop(form)  # the losses may be known only since it was traced
+        self.groups.steps += update
         self.pending.append(values)
         self.watch.add(values, finite if self.device == CPU else None)
         if self.device == CPU:
@@ -120,52 +120,77 @@ class TensorflowStep(TrainingStep):
             x, _ = self._prepared({name: tf.constant(value) for name, value in data.items()}, drawn)
             self.origin = origin_in(self.model, x)
 
-    def _whole(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
-        with tf.GradientTape(persistent=self.has_own_loss) as tape:
-            values, own = self._forward(data, drawn)
-            weights = tf.stack([part.weight for part in values["loss"].parts])
-            terms = self.gradients.terms(values["loss"], inverse(weights))
-        finite = self._finite_before()
-        self._apply(self.gradients.of(tape, terms), rate, weights[:own], terms)
-        return self._joined(values), finite
-
     def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
         """A batch after which others of its group follow."""
-        assert self.group is not None
         with tf.GradientTape(persistent=True) as tape:
-            values, _ = self._forward(data, drawn)
-            parts = values["loss"].parts
-            weights = self.group.weights + tf.stack([part.weight for part in parts])
-            factors = inverse(weights)
-            terms = [self.gradients.terms(LossValue((part,)), factors[i : i + 1]) for i, part in enumerate(parts)]
-        self.group.add([self.gradients.of(tape, term) for term in terms], weights)
+            values, _ = self._trained(data, drawn)
+            due = [(group, *group.parts(loss)) for group, loss in self.groups.of(values["loss"]) if self.groups.is_due(group)]
+        for group, terms, weights in due:
+            group.add(tape, terms, weights)
         return self._joined(values), self._finite_before()
 
     def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
-        """The last batch of a group: the weights move."""
-        assert self.group is not None
+        """The last batch of a group, or the only one: the weights move."""
         with tf.GradientTape(persistent=self.has_own_loss) as tape:
-            values, own = self._forward(data, drawn)
-            weights = self.group.weights + tf.stack([part.weight for part in values["loss"].parts])
-            terms = self.gradients.terms(values["loss"], inverse(weights))
+            values, further = self._trained(data, drawn)
+            found = [(group, group.measured(loss, further)) for group, loss in self.groups.of(values["loss"])]
         finite = self._finite_before()
-        self._apply(self.group.close(self.gradients.of(tape, terms), weights), rate, weights[:own], terms)
+        self.groups.check_reached(tape, values["loss"], further)
+        due = [(group, seen, group.closed(tape, seen)) for group, seen in found if self.groups.is_due(group)]
+        sound = tf.reduce_all([seen.is_sound for _, seen in found])
+        for group, seen, gradients in due:
+            self._move(group, gradients, rate, seen.counts & sound)
         return self._joined(values), finite
+
+    def _move(self, group: LossGroup, gradients: list[Any], rate: Any, wanted: Any) -> None:
+        """A step of an optimizer, unless nothing counted or a loss is no number: then the training ends, and the weights are left
+        as they were."""
+
+        def move() -> Any:
+            group.move(gradients, rate)
+            return tf.constant(True)
+
+        tf.cond(wanted, move, lambda: tf.constant(False))
 
     def _finite_before(self) -> Any:
         """Whether the weights are numbers before they move; on a GPU nobody looks. The loss may hide it, for Keras' relu makes 0
         of NaN."""
         return all_finite(self.watched) if self.device == CPU else tf.constant(True)
 
+    def _trained(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[dict[str, LossValue], int]:
+        """As `_forward`; where the text has several losses each has its optimizer from the first call on."""
+        values, further = self._forward(data, drawn)
+        if isinstance(values["loss"], JointLoss):
+            with tf.init_scope(), tf.device(self.device):
+                if self.groups.settle(values["loss"]):
+                    self.functions.pop("finite", None)  # it looks at the optimizer's numbers
+        return values, further
+
+    def _accumulate(self, data: dict[str, Any]) -> None:
+        """Make room for the gradients of several batches. How many parts the loss has only its call says; it is traced, and not
+        run."""
+        parts: list[int] = []
+
+        def look(data: dict[str, Any]) -> Any:
+            values, _ = self._trained(data, {})
+            parts[:] = [len(loss.parts) for _, loss in self.groups.of(values["loss"])]
+            return tf.constant(0)
+
+        tf.function(look, input_signature=[self._specs(data)], autograph=False).get_concrete_function()
+        for group, count in zip(self.groups, parts, strict=True):
+            group.accumulate(count)
+
+    # -- forward ------------------------------------------------------------------------------------------------
+
     def _forward(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[dict[str, LossValue], int]:
-        """The values of a batch, and how many parts of its loss are those of the data (see `_losses`)."""
+        """The values of a batch, and how many parts of its loss are not of the data (see `_losses`)."""
         x, y = self._prepared(data, drawn)
         with tf.name_scope(FORWARD):  # names in a trace; they cost nothing
             outputs = self.model(x, training=True)
-        values, own = self._losses(self.loss, outputs, y)
+        values, further = self._losses(self.loss, outputs, y)
         if self.classes:
             values[HITS] = one_part(self._hits(outputs, y), samples_of(y))
-        return values, own
+        return values, further
 
     def _prepared(self, data: dict[str, Any], drawn: dict[str, Any]) -> tuple[Any, Any]:
         x, y = self.inputs.raw(data["features"]), self._targets(data)  # (N, H, W, C) float32, stored units; y (N,), (N, H, W), …
@@ -174,44 +199,15 @@ class TensorflowStep(TrainingStep):
         x = self.inputs.normalize(x)  # prepared
         return x, x if y is None else y
 
-    def _parts_of_loss(self, data: dict[str, Any]) -> int:
-        """How many parts the loss has, which only its call says; traced, and not run."""
-        found: list[int] = []
-
-        def look(data: dict[str, Any]) -> Any:
-            found.append(len(self._forward(data, {})[0]["loss"].parts))
-            return tf.constant(0)
-
-        tf.function(look, input_signature=[self._specs(data)], autograph=False).get_concrete_function()
-        return found[-1]
-
     def _losses(self, loss: Loss, outputs: Any, y: Any) -> tuple[dict[str, LossValue], int]:
         """The loss with what layers add to it (regularization: a mean over samples, or the same for every batch), and the
-        number of its parts without that."""
+        number of parts that this is: the last ones."""
         values = dict(loss(as_float(outputs), y))
-        own = len(values["loss"].parts)
-        if self.model.losses:
-            samples = samples_of(y)
-            values["loss"] += one_part(tf.cast(tf.add_n(self.model.losses), tf.float32) * samples, samples)
-        return values, own
-
-    def _apply(self, gradients: list[Any], rate: Any, weights: Any, terms: list[tuple[Any, Any]]) -> None:
-        """A step of the optimizer, unless nothing counted (all `weights` are 0) or the loss is no number: then the training
-        ends, and the weights are left as they were."""
-
-        def move() -> Any:
-            moved = gradients
-            if self.decay:
-                decay = self.optimizer.scale_loss(tf.constant(self.decay))  # gradients are scaled for half precision
-                pairs = zip(gradients, self.variables, strict=True)
-                moved = [g + tf.cast(decay, g.dtype) * tf.cast(v.value, g.dtype) for g, v in pairs]
-            with tf.name_scope(OPTIMIZER):
-                self.optimizer.learning_rate.assign(rate)
-                self.optimizer.apply(moved, self.variables)
-            return tf.constant(True)
-
-        sound = [tf.math.is_finite(term) if counts is None else tf.math.is_finite(term) | ~counts for term, counts in terms]
-        tf.cond(tf.reduce_any(weights != 0) & tf.reduce_all(sound), move, lambda: tf.constant(False))
+        if not self.model.losses:
+            return values, 0
+        samples = samples_of(y)
+        values["loss"] += one_part(tf.cast(tf.add_n(self.model.losses), tf.float32) * samples, samples)
+        return values, 1
 
     def _hits(self, outputs: Any, y: Any) -> Any:
         """How many have their one highest score at their class (see `metrics.accuracy.rank`); NaN is not below any score."""
@@ -237,9 +233,7 @@ class TensorflowStep(TrainingStep):
 
     def healthy(self) -> bool:
         if "finite" not in self.functions:
-            self.functions["finite"] = tf.function(
-                lambda: all_finite([*self.watched, *self.optimizer.variables]), autograph=False
-            )
+            self.functions["finite"] = tf.function(lambda: all_finite([*self.watched, *self.groups.moments]), autograph=False)
         return self._finite_losses() and bool(self.functions["finite"]())
 
     def _finite_losses(self) -> bool:
@@ -259,12 +253,17 @@ class TensorflowStep(TrainingStep):
 
     def divergence(self) -> Divergence:
         found = self.watch.found(lambda: bool(all_finite(self.watched)))
-        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        scaled = self.groups.are_scaled
         return replace(found, scaled=scaled, own_loss=self.has_own_loss, origin=self.origin, spoilt=self.spoilt)
 
     def _loss_of(self, values: Any) -> float | None:
         """The loss among the values of a step; None where nothing counts."""
         return totals_by_name(self.names, values).means().get(LOSS)
+
+    def _wrong_in(self, values: Any) -> tuple[str, ...]:
+        """Which of several losses are no numbers."""
+        means = totals_by_name(self.names, values).means()
+        return tuple(one.name for one in self.groups.several if not np.isfinite(means.get(one.name, 0.0)))
 
     # -- data ---------------------------------------------------------------------------------------------------
 
@@ -309,7 +308,7 @@ class TensorflowStep(TrainingStep):
                 raise JobStopped("The training was stopped during a validation.")
             self.run.motion.moved()
             totals.add(self._evaluate_batch(batch, metrics))
-        return scores_of(totals.means(), metrics, self.loss_names, self.network.declared)
+        return scores_of(totals.means(), metrics, self.loss_names, self.network.declared, self.has_several)
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
         data = self._data(batch)
@@ -329,7 +328,7 @@ class TensorflowStep(TrainingStep):
         y = x if y is None else y
         outputs = self.model(x, training=False)
         values, _ = self._losses(self.validation_loss, outputs, y)
-        self.loss_names = tuple(values)
+        self.loss_names, self.has_several = tuple(values), isinstance(values["loss"], JointLoss)
         if self.network.metrics is not None:
             values |= own_metrics(self.network.metrics, as_float(outputs), y, self.task.ignored_index(self.labels))
         output = judged(tf.cast(scored_output(outputs), tf.float32), self.task, self.labels, self.network.probabilities)
@@ -373,10 +372,14 @@ class TensorflowStep(TrainingStep):
         return pack(self.model, {**metadata, PROBABILITIES: self.network.probabilities}, self.inputs.mean_image)
 
     def state(self, loop: dict[str, Any]) -> bytes:
-        return state_bytes(self._state_variables(), self.names, self.pending, loop)
+        return state_bytes(self._state_variables(), self.names, self.pending, loop, self.groups.state())
 
     def load_state(self, path: Path) -> dict[str, Any]:
-        loop, self.names, self.pending = restore_state(path, self._state_variables())
+        def variables(known: dict[str, Any]) -> list[Any]:
+            self.groups.load_state(known)
+            return self._state_variables()
+
+        loop, self.names, self.pending = restore_state(path, variables)
         return loop
 
     def remember(self) -> Any:
@@ -387,8 +390,8 @@ class TensorflowStep(TrainingStep):
         put_back(kept, self.model.non_trainable_variables)
 
     def _state_variables(self) -> list[Any]:
-        """Weights, statistics, the counters of random layers and the optimizer's own numbers, in a fixed order."""
-        return [*self.model.variables, *self.optimizer.variables]
+        """Weights, statistics, the counters of random layers and the optimizers' own numbers, in a fixed order."""
+        return [*self.model.variables, *self.groups.moments]
 
 
 def _spec(array: np.ndarray, free: bool) -> Any:

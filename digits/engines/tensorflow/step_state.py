@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,29 @@ from digits.engines.tensorflow.start import tf
 from digits.engines.tensorflow.step_values import weighed
 
 
-def state_bytes(variables: Sequence[Any], names: Sequence[str], pending: Sequence[Any], loop: dict[str, Any]) -> bytes:
+def state_bytes(
+    variables: Sequence[Any], names: Sequence[str], pending: Sequence[Any], loop: dict[str, Any], optimizers: dict[str, Any]
+) -> bytes:
     """What a training goes on from. `pending` are the values of steps, float32 (2, parts), and `names` those of the parts; `loop`
-    is what the training loop knows, as JSON."""
+    is what the training loop knows and `optimizers` what those of several losses are, as JSON."""
     words, arrays = random_state()
     arrays |= {f"variable{i}": variable.numpy() for i, variable in enumerate(variables)}
     arrays |= {f"pending{i}": values.numpy() for i, values in enumerate(pending)}
-    rest = {"loop": loop, "names": list(names), "pending": len(pending), "random": words}
+    rest = {"loop": loop, "names": list(names), "pending": len(pending), "random": words} | optimizers
     arrays["rest"] = np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
-def restore_state(path: Path, variables: Sequence[Any]) -> tuple[dict[str, Any], tuple[str, ...], list[Any]]:
-    """Put the state in a file back into `variables`, in the order in which they were written, and the random states; what the
-    loop knew, the names and the pending values."""
+def restore_state(
+    path: Path, variables: Callable[[dict[str, Any]], Sequence[Any]]
+) -> tuple[dict[str, Any], tuple[str, ...], list[Any]]:
+    """Put the state in a file back into the variables that `variables` gives for it, in the order in which they were written, and
+    the random states; what the loop knew, the names and the pending values."""
     with np.load(path, allow_pickle=False) as arrays:
         rest = json.loads(arrays["rest"].tobytes())
-        for i, variable in enumerate(variables):
+        for i, variable in enumerate(variables(rest)):
             variable.assign(arrays[f"variable{i}"])
         names = tuple(rest["names"])
         samples = rest.get("samples")  # checkpoints of earlier versions have means and the number of samples of each step

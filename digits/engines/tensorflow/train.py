@@ -125,7 +125,6 @@ def _training_step(
     if not network.model.trainable_variables:
         report_no_weights(run, NO_WEIGHTS_ADVICE)
     scaled = _policy_name(run) == "mixed_float16"
-    optimizer, decay = make_optimizer(spec.solver, spec.learning_rate.base, scaled=scaled)
     task, labels = task_of(run), labels_of(run)
     make = partial(
         make_loss,
@@ -143,7 +142,8 @@ def _training_step(
         index_maps=task.moves == "map",
         floor=inputs.preprocessing.floor,
     )
-    return TensorflowStep(run, calendar, network, optimizer, decay, losses, inputs, augmenter, sources)
+    optimizers = partial(make_optimizer, rate=spec.learning_rate.base, scaled=scaled)
+    return TensorflowStep(run, calendar, network, optimizers, losses, inputs, augmenter, sources)
 
 
 def _policy(run: TrainingRun) -> str:
