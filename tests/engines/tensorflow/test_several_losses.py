@@ -108,8 +108,13 @@ def new_network() -> Any:
     return network
 
 
+def trained(folder: Path, epoch: int = 2) -> Any:
+    """The predictor of a snapshot."""
+    return get_engine("tensorflow").load(folder / "snapshots" / f"epoch_{epoch}.keras")
+
+
 def weights(folder: Path, epoch: int = 2) -> list[np.ndarray]:
-    return list(get_engine("tensorflow").load(folder / "snapshots" / f"epoch_{epoch}.keras").model.get_weights())
+    return list(trained(folder, epoch).model.get_weights())
 
 
 def assert_equal(one: list[np.ndarray], other: list[np.ndarray], most: float = 0.0) -> None:
@@ -162,7 +167,7 @@ def test_the_weights_are_those_of_a_loop_by_hand(pictures: Path, tmp_path: Path)
         assert event.values["loss"] > event.values["judge"] + event.values["generator"] - 1e-6  # and the regularization
 
     z = np.random.default_rng(0).normal(size=(3, CODE, 1, 1)).astype(np.float32)
-    predictor = get_engine("tensorflow").load(tmp_path / "snapshots" / "epoch_2.keras")
+    predictor = trained(tmp_path)
     made = predictor.predict(z)["output"]  # what is made of numbers
     np.testing.assert_allclose(made.reshape(3, -1), predictor.model.generator(z[:, :, 0, 0]).numpy(), atol=1e-6)
 
@@ -194,7 +199,7 @@ def test_a_hook_changes_the_gradients_of_one_loss_too(pictures: Path, tmp_path: 
 
 def test_a_loss_of_which_nothing_counts_moves_nothing(pictures: Path, tmp_path: Path) -> None:
     train(pictures, tmp_path, spec(TEXT.replace('"loss": judging', '"loss": (judging * float("nan"), 0)'), epochs=1))
-    first, own = new_network(), get_engine("tensorflow").load(tmp_path / "snapshots" / "epoch_1.keras").model
+    first, own = new_network(), trained(tmp_path, 1).model
     assert_equal(own.judge.get_weights(), first.judge.get_weights())
     assert not np.array_equal(own.generator.get_weights()[0], first.generator.get_weights()[0])
 
@@ -272,7 +277,7 @@ def test_the_sample_learns_and_makes_pictures_of_numbers(tmp_path: Path) -> None
     events = train(data, tmp_path / "m", spec(text, batch_size=4, epochs=1))
     last = [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1].values
     assert last["loss"] == pytest.approx(sum(last[name] for name in ("discriminator", "generator", "encoder")), rel=1e-5)
-    predictor = get_engine("tensorflow").load(tmp_path / "m" / "snapshots" / "epoch_1.keras")
+    predictor = trained(tmp_path / "m", 1)
     made = predictor.predict(np.random.default_rng(0).normal(size=(3, 1, 1, 102)).astype(np.float32))["output"]
     assert made.shape == (3, 1, SIZE, SIZE)
     assert np.isfinite(made).all()
