@@ -68,10 +68,13 @@ def test_pictures_a_generator_and_its_grid(client: Client) -> None:
     assert "data:image/gif;base64," in grid
     assert "data-sample=" not in grid  # all of them are in the header
 
-    encode = {**asked, "task_id": "enclist", "enc_image_folder": folder, "enc_file_list": values["file_list"]}
-    attributes = client.page(f"{GENERIC}/infer_extension", **encode, gan_view_task_id="attributes")
-    assert "Attributes of 12 encodings" in attributes
-    assert "6 of 12" in attributes
+    listed = {"task_id": "enclist", "enc_image_folder": folder, "enc_file_list": values["file_list"]}
+    records = {"db_path": client.server.jobs_dir / dataset / "train_db"}
+    for door, encode in (("infer_extension", listed), ("infer_db", records)):
+        attributes = client.page(f"{GENERIC}/{door}", **asked, **encode, gan_view_task_id="attributes")
+        assert "Attributes of 12 encodings" in attributes
+        assert "Smiling" in attributes
+        assert "6 of 12" in attributes
     refused = client.request(f"{GENERIC}/infer_extension.json", **asked, task_id="class", dataset_type="celeba")
     assert refused[0] == 400
     assert "number of classes" in refused[1]
