@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -30,6 +31,10 @@ class Settings:
     """Every setting. The variable of `jobs_dir` is `DIGITS_JOBS_DIR`, its key in the TOML file `jobs_dir`, and so on."""
 
     jobs_dir: str = _help("Directory of all jobs; must be writable.", "~/.local/share/digits/jobs")
+    jobs_mode: str = _help(
+        "Mode of the folders of jobs and uploads, octal: 0700 for the user who runs digits alone, 0750 to let the group read.",
+        "0700",
+    )
     host: str = _help("Address to listen on. Anything but loopback needs an account (`digits user add`).", "127.0.0.1")
     port: int = _help("Port to listen on.", 5000)
     url_prefix: str = _help("Path under which a proxy serves digits, e.g. /digits.", "")
@@ -93,6 +98,11 @@ class Settings:
     @property
     def jobs_path(self) -> Path:
         return Path(self.jobs_dir).expanduser().absolute()
+
+    @property
+    def folder_mode(self) -> int:
+        """`jobs_mode` as a number."""
+        return int(self.jobs_mode, 8)
 
     @property
     def name(self) -> str:
@@ -191,6 +201,11 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
             f"{sources['trusted_proxies']}: trusted_proxies is {settings.trusted_proxies!r}: {error}.",
             advice="Write addresses or networks separated by commas, e.g. 127.0.0.1, 10.0.0.0/8.",
         ) from error
+    if not re.fullmatch("0?o?7[0-7][0145]", settings.jobs_mode):
+        raise ConfigError(
+            f"{sources['jobs_mode']}: jobs_mode is {settings.jobs_mode!r}, expected a text such as 0700 (nobody else), 0750 (the"
+            " group reads) or 0770 (the group writes); others may not write, and the owner needs all."
+        )
     prefix = settings.url_prefix
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ConfigError(f"{sources['url_prefix']}: url_prefix is {prefix!r}, expected something like /digits.")

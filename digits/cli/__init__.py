@@ -22,6 +22,7 @@ COMMANDS = {
     "classify": ("digits.cli.classify", "classify", "Classify pictures with a trained model."),
     "evaluation": ("digits.cli.evaluations", "evaluation", "List, show, download and delete evaluations."),
     "jobs": ("digits.cli.jobs", "jobs", "List, edit, tag, abort and resume jobs, rebuild the database from the job folders."),
+    "upload": ("digits.cli.uploads", "upload", "List and delete uploads, also those that were never finished."),
     "plugins": ("digits.cli.plugins", "plugins", "List and install plugins, start a new one."),
     "user": ("digits.cli.accounts", "user", "Add, list and remove accounts, end their sessions."),
     "token": ("digits.cli.accounts", "token", "Make, list and revoke bearer tokens for scripts."),

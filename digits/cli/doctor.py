@@ -8,15 +8,18 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 import click
 
 from digits import __version__
 from digits.cli.options import jobs_dir_option, json_option, load_settings
 from digits.config import Settings, is_loopback
-from digits.errors import DigitsError, PluginError
+from digits.errors import DigitsError, PluginError, StorageError
 from digits.frameworks import DEFAULT, frameworks
 from digits.storage.files import free_bytes
 from digits.storage.folders import JobsDir
@@ -51,12 +54,16 @@ class Finding:
 @click.command()
 @jobs_dir_option
 @json_option
+@click.option("--repair", is_flag=True, help="Put right what can be without losing anything, and say what was done.")
+@click.option("--deep", is_flag=True, help="Read every file of every finished job and compare it with its checksum.")
 @click.option("--fix", is_flag=True, help="Let pip in this virtual environment build plugins with what is installed.")
-def doctor(jobs_dir: str | None, as_json: bool, fix: bool) -> None:
-    """Look at versions, GPUs, engines, plugins, disk and permissions; exit code 1 when something is wrong."""
+def doctor(jobs_dir: str | None, as_json: bool, repair: bool, deep: bool, fix: bool) -> None:
+    """Look at versions, GPUs, engines, plugins, disk, permissions, the database and the files of all jobs; exit code 1 when
+    something is wrong."""
     if fix:
         _fix()
-    findings = list(examine(load_settings(jobs_dir=jobs_dir).settings))
+    settings = load_settings(jobs_dir=jobs_dir).settings
+    findings = [*_repair(settings), *examine(settings, deep)] if repair else list(examine(settings, deep))
     if as_json:
         from dataclasses import asdict
 
@@ -69,13 +76,16 @@ def doctor(jobs_dir: str | None, as_json: bool, fix: bool) -> None:
         sys.exit(1)
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings, deep: bool = False) -> Iterator[Finding]:
     """Every finding, most basic first. A check that itself fails becomes a finding."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         _versions,
         _engines,
         _gpus,
         _jobs_directory,
+        _database,
+        partial(damaged_jobs, deep=deep),
+        _uploads,
         _data_folders,
         _address,
         _pip,
@@ -85,7 +95,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         try:
             yield from check(settings)
         except (DigitsError, OSError, ImportError, RuntimeError) as error:
-            yield Finding(check.__name__.strip("_"), WRONG, masked(f"{type(error).__name__}: {error}"))
+            name = getattr(check, "func", check).__name__.strip("_")
+            yield Finding(name, WRONG, masked(f"{type(error).__name__}: {error}"))
 
 
 def _versions(_settings: Settings) -> Iterator[Finding]:
@@ -142,7 +153,7 @@ def _torch_sees_gpus(count: int) -> Iterator[Finding]:
 
 def _jobs_directory(settings: Settings) -> Iterator[Finding]:
     folder = settings.jobs_path
-    jobs = JobsDir(folder)
+    jobs = JobsDir(folder, settings.folder_mode)
     jobs.prepare()
     identity = settle(jobs)
     count = len(jobs.folders())
@@ -163,6 +174,83 @@ def _jobs_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "shared memory", NOTE, f"/dev/shm has {_size(shared)}", "In a container, start it with --shm-size=1g or more."
         )
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    """Whether the database can be read; a look does not make one."""
+    from digits.storage.jobs.store import JobStore
+
+    jobs = JobsDir(settings.jobs_path, settings.folder_mode)
+    file, folders = jobs.database_file, len(jobs.folders())
+    if not settings.database_url and (not file.exists() or not file.stat().st_size):
+        what = "is empty" if file.exists() else "does not exist yet"
+        advice = "The next start of the server makes it and reads the jobs from their folders; accounts have to be made again."
+        yield Finding("database", WRONG if folders else OK, f"{file} {what}", advice if folders else "")
+        return
+    try:
+        store = JobStore.open(settings.database_url, file)
+        try:
+            store.check()
+            rows = sum(store.counts().values())
+        finally:
+            store.close()
+    except StorageError as error:
+        yield Finding("database", WRONG, error.message, error.advice)
+        return
+    yield Finding("database", OK, f"{rows} jobs in {store.engine.url.render_as_string(hide_password=True)}")
+
+
+def damaged_jobs(settings: Settings, deep: bool = False) -> Iterator[Finding]:
+    """What is damaged of which job, since when, what still works and what to do."""
+    from digits.service import Service
+    from digits.service.damage import damage_of
+    from digits.storage.jobs.store import JobQuery
+
+    if not settings.database_url and not JobsDir(settings.jobs_path).database_file.exists():
+        return
+    service, examined = Service.open(settings), 0
+    try:
+        for job in service.store.query(JobQuery()).jobs:
+            examined += 1
+            for one in damage_of(service, job, deep=deep):
+                since = f" Since {datetime.fromtimestamp(one.since):%Y-%m-%d %H:%M}." if one.since else ""
+                found = f"{job.name} ({job.id}): {one.found}{since}"
+                yield Finding(f"damaged {job.kind}", WRONG, found, f"Still usable: {one.works} {one.advice}")
+    finally:
+        service.close()
+    yield Finding("files of jobs", OK, f"{examined} jobs examined" + ("" if deep else "; --deep reads every byte"))
+
+
+def _uploads(settings: Settings) -> Iterator[Finding]:
+    """Uploads that were not finished and take room."""
+    from digits.service import Service
+    from digits.service.files.uploads import list_partial
+
+    if not JobsDir(settings.jobs_path).uploads.is_dir():
+        return
+    service = Service(settings, JobsDir(settings.jobs_path, settings.folder_mode), None)  # type: ignore[arg-type]
+    for one in list_partial(service):
+        text = f"{one.name} of {one.owner or 'nobody'}: {one.files} files, {_size(one.bytes)}, last sent to {ago(one.sent)}"
+        advice = f"If nobody sends it any more: digits upload delete {one.token}. After a day the next start removes it."
+        yield Finding("unfinished upload", NOTE, text, advice)
+
+
+def ago(moment: float) -> str:
+    """How long ago a time was, in words of one unit."""
+    minutes = max(0, round((time.time() - moment) / 60))
+    hours = minutes // 60
+    return f"{hours // 24} days ago" if hours >= 48 else f"{hours} hours ago" if hours >= 2 else f"{minutes} minutes ago"
+
+
+def _repair(settings: Settings) -> Iterator[Finding]:
+    from digits.service.repair import repair
+
+    done = 0
+    for sentence in repair(settings):
+        done += 1
+        yield Finding("repaired", NOTE, sentence)
+    if not done:
+        yield Finding("repaired", OK, "nothing that can be put right without a loss is wrong")
 
 
 def _data_folders(settings: Settings) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from digits.service.evaluations.results import evaluation_result
 from digits.service.rows import row_dict
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
+from digits.storage.modes import of_the_user
 
 
 def evaluation_dict(service: Service, job: Job) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def download(name: str, file: str, output: Path | None, jobs_dir: str | None) ->
     with open_service(jobs_dir) as service:
         job = find_job(service, name, Kind.EVALUATION)
         target = output or Path(f"{job.id}_{file}")
-        with atomic(target) as handle:
+        with of_the_user(), atomic(target) as handle:
             handle.writelines(file_of(service, job, file))
     click.echo(str(target))
 

@@ -17,6 +17,7 @@ from digits.service.models.charts import metrics_csv
 from digits.service.models.customize import CheckForm, check_network
 from digits.service.models.history import read_history
 from digits.storage.files import atomic
+from digits.storage.modes import of_the_user
 
 
 @click.command("check")
@@ -69,6 +70,6 @@ def metrics(name: str, output: Path | None, jobs_dir: str | None) -> None:
             for line in lines:
                 click.echo(line, nl=False)
             return
-        with atomic(output) as handle:
+        with of_the_user(), atomic(output) as handle:
             handle.writelines(line.encode() for line in lines)
     click.echo(str(output))

@@ -16,6 +16,10 @@ from digits.service import Service
 from digits.service import jobs as actions
 from digits.storage.jobs.store import Job
 
+KEEP_MODELS = click.option(
+    "--keep-models", is_flag=True, help="Where models need it: delete the records, keep what the models need to predict."
+)
+
 
 def stop(service: Service, jobs: Sequence[Job]) -> None:
     """Ask jobs to stop. Raises BadRequest naming those that have ended already."""
@@ -48,23 +52,31 @@ def add_delete(group: click.Group, kind: Kind, help: str) -> None:
     @group.command("delete", help=help)
     @click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
     @click.option("--yes", is_flag=True, help="Do not ask.")
+    @(KEEP_MODELS if kind == Kind.DATASET else lambda command: command)
     @jobs_dir_option
-    def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
+    def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None, keep_models: bool = False) -> None:
         with open_service(jobs_dir) as service:
-            remove(service, [find_job(service, name, kind) for name in names], yes)
+            remove(service, [find_job(service, name, kind) for name in names], yes, keep_models)
 
 
-def remove(service: Service, jobs: Sequence[Job], yes: bool) -> None:
+def remove(service: Service, jobs: Sequence[Job], yes: bool, keep_models: bool = False) -> None:
     """Delete those jobs to which the user agrees (all with `yes`) and wait until they are gone. Raises BadRequest."""
     chosen = [job for job in jobs if yes or click.confirm(f"Delete {job.name} ({job.id})?")]
     gone: list[str] = []
+    kept: list[str] = []
 
     def delete(service: Service, job: Job) -> None:
-        gone.extend(actions.delete(service, job))
+        found = actions.delete(service, job, keep_models=keep_models)
+        gone.extend(found)
+        if not found:
+            kept.append(job.id)
+            click.echo(f"The records of {job.name} are deleted; what its models need stays as long as they do.")
 
     problems = actions.for_each(service, delete, chosen)
     if gone:
         follow(service, gone, until_gone=True)
+    if kept:
+        follow(service, kept, quiet=True)
     _report(problems)
 
 

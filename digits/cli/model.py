@@ -31,6 +31,7 @@ from digits.service.models.snapshots import best_snapshot
 from digits.storage.exports import export_folder
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
+from digits.storage.modes import of_the_user
 
 NAMES = {"model_name": "name", "group_name": "group", "train_epochs": "epochs", "random_seed": "seed", "solver_type": "solver"}
 SKIP = (
@@ -148,7 +149,7 @@ def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | 
         job = find_job(service, name, Kind.MODEL)
         archive = archives.model_archive(service, job, _extension(output) if output else "zip", epoch)
         target = output or Path(archive.file_name)
-        with atomic(target) as handle:
+        with of_the_user(), atomic(target) as handle:
             handle.writelines(archive.chunks)
     click.echo(str(target))
 
@@ -177,7 +178,7 @@ def export(name: str, format_name: str, output: Path | None, epoch: str | None, 
         found = exports.export_of_job(service, job, made.id)
         folder = export_folder(service.folder(job.id), found)
         if output:
-            with atomic(output) as handle:
+            with of_the_user(), atomic(output) as handle:
                 handle.writelines(archives.export_file(service, job, found).chunks)
         if as_json:
             print_json({**found.to_json(), "folder": str(folder), "size": found.size})

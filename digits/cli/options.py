@@ -13,6 +13,7 @@ from sqlalchemy import event
 from digits.config import LoadedSettings, load
 from digits.service import Service
 from digits.storage.jobs.tables import is_write
+from digits.storage.modes import limit_process, release_process
 
 jobs_dir_option = click.option("--jobs-dir", help="Directory of all jobs (DIGITS_JOBS_DIR).", metavar="DIR")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -27,12 +28,16 @@ def load_settings(**overrides: Any) -> LoadedSettings:
 def open_service(jobs_dir: str | None, *, take_over: bool = False) -> Iterator[Service]:
     """The service on the chosen jobs directory. Whoever has a shell may read what the shell may: paths are not confined."""
     settings = replace(load_settings(jobs_dir=jobs_dir).settings, data_dirs="/")
-    service = Service.open(settings, take_over=take_over)
-    event.listen(service.store.engine, "before_cursor_execute", _Recorder(service))
+    limit_process(settings.folder_mode)
     try:
-        yield service
+        service = Service.open(settings, take_over=take_over)
+        event.listen(service.store.engine, "before_cursor_execute", _Recorder(service))
+        try:
+            yield service
+        finally:
+            service.close()
     finally:
-        service.close()
+        release_process()
 
 
 class _Recorder:

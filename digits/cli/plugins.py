@@ -11,6 +11,7 @@ import click
 from digits.cli import print_json
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.service.plugins import packages as plugin_packages
+from digits.storage.modes import of_the_user
 
 
 @click.group(invoke_without_command=True)
@@ -37,7 +38,7 @@ def list_plugins(as_json: bool = False) -> None:
 @jobs_dir_option
 def install(target: str, jobs_dir: str | None) -> None:
     """Install a plugin from a folder or by its package name; a running server shows it at once."""
-    with open_service(jobs_dir) as service:
+    with open_service(jobs_dir) as service, of_the_user():  # pip writes where all may import from
         rows = plugin_packages.install(service, target, lambda text: click.echo(text, err=True))
     _show(rows)
     if not rows or any(not row["ok"] for row in rows):

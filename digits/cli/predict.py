@@ -34,6 +34,7 @@ from digits.service.models.validation_samples import META_FILE, task_of
 from digits.service.plugins.views import ViewSample, plain
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
+from digits.storage.modes import of_the_user
 from digits.tasks import Labels, Task
 from digits.utils.names import is_address
 
@@ -76,7 +77,8 @@ def predict(
             tested = _tested(service, job, snapshot, scratch, given)
             meta = read_json(service.folder(job.id).path / META_FILE)
             if save:
-                save_predictions(save, tested.samples)
+                with of_the_user():
+                    save_predictions(save, tested.samples)
             if as_json:
                 print_json(_as_json(job, snapshot, tested, meta, top))
             else:

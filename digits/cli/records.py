@@ -16,6 +16,7 @@ from digits.service import Service
 from digits.service.datasets.explore import MAX_SIZE, GalleryQuery, gallery
 from digits.service.datasets.export_records import Wanted, export_records
 from digits.storage.jobs.store import Job
+from digits.storage.modes import of_the_user
 from digits.utils.values import is_digits
 
 label_option = click.option("--label", default="", metavar="CLASS", help="Only records of this class: its name or number.")
@@ -69,7 +70,8 @@ def export(name: str, folder: Path, splits: tuple[str, ...], label: str, limit: 
     with open_service(jobs_dir) as service:
         job = find_job(service, name, Kind.DATASET)
         wanted = Wanted(splits, class_number(service, job, label), limit)
-        counts = export_records(service, job, folder.expanduser().absolute(), wanted)
+        with of_the_user():
+            counts = export_records(service, job, folder.expanduser().absolute(), wanted)
     if as_json:
         print_json({"folder": str(folder.expanduser().absolute()), "records": counts})
     else:

@@ -15,6 +15,7 @@ import click
 from digits.cli.options import jobs_dir_option, load_settings
 from digits.config import Settings
 from digits.errors import ConfigError
+from digits.storage.modes import limit_process
 from digits.supervisor import ServiceSpec, process_limit, run
 from digits.utils.memory_use import MIB
 
@@ -47,6 +48,7 @@ def settings_from(no_auth: bool = False, debug: bool = False, **overrides: Any) 
 
 def start(settings: Settings, *, stop_jobs: bool = False, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve until requested to stop. `on_ready` gets the address once pages are served; by default it is printed."""
+    limit_process(settings.folder_mode)
     settings = replace(settings, port=free_port(settings))
     if settings.port in REFUSED_PORTS:
         click.echo(f"Browsers refuse to open port {settings.port}, which belongs to another service. Choose another.", err=True)

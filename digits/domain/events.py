@@ -11,7 +11,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -20,6 +22,16 @@ from digits.domain.metrics import is_sound
 from digits.utils.values import finite
 
 EVENT_TYPES: dict[str, type[Event]] = {}
+CHECKED = re.compile(rb',"crc":"([0-9a-f]{8})"}\Z')  # the end of a line that carries its checksum
+CHECKED_BYTES = len(',"crc":"00000000"}')
+KINDS_OF_FIELDS: dict[str, tuple[type, ...]] = {
+    "float": (float, int),
+    "int": (int,),
+    "str": (str,),
+    "bool": (bool,),
+    "dict": (dict,),
+    "list": (list,),
+}
 LEFT_OUT = ("declared", "decides", "of_trained", "outputs", "nonfinite")  # of a line, where they are empty
 
 
@@ -197,13 +209,24 @@ class ErrorEvent(Event):
     trace: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FilesEvent(Event):
+    """What the job's results were when it was done: for each file, by its path in the job's folder, its length in bytes, the time
+    of its last change in nanoseconds since 1970, and the CRC-32 of its content (see `storage.seals`)."""
+
+    type: ClassVar[str] = "files"
+    files: dict[str, list[int]]
+
+
 def to_line(event: Event) -> str:
-    """One JSON object without a line break."""
+    """One JSON object without a line break; its last key is the CRC-32 of the line without it."""
     value = {"type": event.type, **{name: v for name, v in vars(event).items() if v or name not in LEFT_OUT}}
     try:
-        return _dumps(value)
+        line = _dumps(value)
     except ValueError:  # a number is none; most lines hold none such, and are not looked through
-        return _dumps(finite(value))
+        line = _dumps(finite(value))
+    raw = line.encode(errors="backslashreplace")  # half a surrogate of a file's name: an escape of JSON as well
+    return f'{raw[:-1].decode()},"crc":"{zlib.crc32(raw):08x}"}}'
 
 
 def _dumps(value: Any) -> str:
@@ -211,14 +234,58 @@ def _dumps(value: Any) -> str:
 
 
 def from_line(line: str | bytes) -> Event | None:
-    """The event on a line; None for a torn line or a type this version does not know."""
+    """The event on a line; None for a line that is torn or damaged, or of a type this version does not know."""
+    value = _checked(line)
+    return None if value is None else from_json(value)
+
+
+def is_intact(line: str | bytes) -> bool:
+    """Whether a line is as it was written: its checksum fits, or (older versions wrote none) it is an object with a type that
+    has the fields of its type."""
+    raw = _raw(line)
+    fits = _fits_checksum(raw)
+    return _checked(raw) is not None if fits is None else fits
+
+
+def _checked(line: str | bytes) -> dict[str, Any] | None:
+    """The object on a line; None where it is torn or damaged."""
+    raw = _raw(line)
+    fits = _fits_checksum(raw)
+    if fits is False:
+        return None
     try:
-        value = json.loads(line)
-    except ValueError:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return None
-    return from_json(value)
+    return value if fits or _fits(value) else None
+
+
+def _raw(line: str | bytes) -> bytes:
+    return line.encode(errors="surrogateescape") if isinstance(line, str) else line
+
+
+def _fits_checksum(raw: bytes) -> bool | None:
+    """Whether a line has the checksum that it carries; None where it carries none."""
+    found = CHECKED.search(raw, max(0, len(raw) - CHECKED_BYTES))
+    return None if found is None else f"{zlib.crc32(raw[: found.start()] + b'}'):08x}".encode() == found[1]
+
+
+def _fits(value: Mapping[str, Any]) -> bool:
+    """Whether the fields of an event without a checksum are of their types; one of a type that is not known always."""
+    cls = EVENT_TYPES.get(value["type"])
+    if cls is None:
+        return True
+    for field_ in dataclasses.fields(cls):
+        kinds = KINDS_OF_FIELDS.get(str(field_.type).partition("[")[0].removesuffix(" | None"), (object,))
+        found = value.get(field_.name)
+        if field_.name not in value:
+            if field_.default is dataclasses.MISSING and field_.default_factory is dataclasses.MISSING:
+                return False
+        elif not isinstance(found, kinds) and not (found is None and float in kinds):
+            return False
+    return True
 
 
 def from_json(value: Mapping[str, Any]) -> Event | None:

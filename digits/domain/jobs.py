@@ -35,6 +35,7 @@ class Action(StrEnum):
     NONE = ""
     ABORT = "abort"
     DELETE = "delete"
+    RECORDS = "records"  # delete the records of a data set and keep what its models need to predict
     RESUME = "resume"  # start a finished job again, from its checkpoint where it has one
 
 

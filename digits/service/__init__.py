@@ -22,7 +22,7 @@ class Service:
     def open(cls, settings: Settings, *, take_over: bool = False) -> Service:
         """Prepare the jobs directory and open the database, with `take_over` also one that belonged to another directory. Raises
         StorageError when the directory cannot be written, or the database belongs to another."""
-        jobs_dir = JobsDir(settings.jobs_path)
+        jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
         jobs_dir.prepare()
         return cls(settings, jobs_dir, open_store(settings.database_url, jobs_dir, take_over=take_over))
 

@@ -12,9 +12,12 @@ from typing import Any
 
 import digits
 from digits.domain.jobs import OF_MODELS, Action, JobRequest, Kind, Resources, Status, UserColumns, new_job_id
-from digits.errors import BadRequest, Forbidden, NotFound, StorageError
+from digits.errors import BadRequest, Conflict, Forbidden, NotFound, StorageError
 from digits.service import Service
+from digits.service.damage import require_records
+from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job, JobQuery
+from digits.storage.modes import make_folder
 from digits.utils.values import WHOLE, counted, shown, whole
 
 LARGEST_PRIORITY = 10**7
@@ -82,7 +85,7 @@ def _claim(service: Service) -> str:
     while True:
         job_id = new_job_id()
         with contextlib.suppress(FileExistsError):
-            service.folder(job_id).path.mkdir()
+            make_folder(service.folder(job_id).path, service.jobs_dir.mode)
             return job_id
 
 
@@ -117,11 +120,17 @@ def edit(
         changes["tags"] = clean_tags(tags)
     folder = service.folder(job.id)
     try:
-        folder.write_user(replace(folder.user(), **changes))
+        folder.write_user(replace(user_of(folder, job), **changes))
     except StorageError:
         service.store.get(job.id)  # NotFound where somebody deletes it at this moment
         raise
     return service.store.update(job.id, **changes)
+
+
+def user_of(folder: JobFolder, job: Job) -> UserColumns:
+    """What `user.json` says; where it is lost or damaged, what the row says."""
+    known = folder.find_user()
+    return UserColumns(job.name, job.group, job.notes, tuple(job.tags), job.owner, job.priority) if known is None else known
 
 
 def clean_tags(texts: Iterable[str]) -> list[str]:
@@ -210,7 +219,7 @@ def for_each(service: Service, action: Callable[[Service, Job], object], jobs: I
     for job in jobs:
         try:
             action(service, job)
-        except (Forbidden, NotFound) as error:
+        except (Conflict, Forbidden, NotFound, StorageError) as error:
             problems.append(str(error) if job.name in str(error) else f"{job.name}: {error}")
     return problems
 
@@ -250,13 +259,15 @@ def _set_priority(service: Service, job: Job, priority: int) -> Job:
 
 def _keep_priority(service: Service, job_id: str, priority: int) -> None:
     folder = service.folder(job_id)
-    folder.write_user(replace(folder.user(), priority=priority))
+    folder.write_user(replace(folder.find_user() or user_of(folder, service.store.get(job_id)), priority=priority))
 
 
 def resume(service: Service, job: Job) -> None:
     """Ask for a job that was aborted or failed to go on from its checkpoint."""
     if job.status not in (Status.ABORT, Status.ERROR):
         raise Forbidden(f"{job.name} is {job.status.word}; only an aborted or failed job can go on.")
+    if job.kind == Kind.MODEL:
+        require_records(service, job.dataset_id)
     service.store.request_action(job.id, Action.RESUME)
 
 
@@ -266,18 +277,67 @@ def jobs_of_model(service: Service, model: Job, kinds: Iterable[Kind] = OF_MODEL
     return [job for job in found if job.summary.get("model_id") == model.id]
 
 
-def delete(service: Service, job: Job) -> list[str]:
+class InUse(Forbidden):
+    """A data set that models need is to be deleted; `models` are they, of whomever."""
+
+    def __init__(self, dataset: Job, models: Sequence[Job]) -> None:
+        self.models = [model_row(model) for model in models]
+        names = ", ".join(_of_owner(model, dataset.owner) for model in models)
+        super().__init__(
+            f"{dataset.name} is used by {len(models)} model(s), which must be deleted first: {names}.",
+            advice="Or delete its records alone and keep the models: send keep_models=1 (page: below the models; command:"
+            " --keep-models).",
+        )
+
+
+def model_row(model: Job) -> dict[str, str]:
+    """What the owner of a data set is told of a model on it: `id`, `name`, `owner` (empty: nobody's) and `status`."""
+    return {"id": model.id, "name": model.name, "owner": model.owner, "status": model.status.word}
+
+
+def models_of(service: Service, dataset: Job) -> list[Job]:
+    """The models that were trained, or are to be trained, on a data set, whoever owns them; oldest first."""
+    return [child for child in service.store.children(dataset.id) if child.kind == Kind.MODEL]
+
+
+def delete(service: Service, job: Job, *, keep_models: bool = False) -> list[str]:
     """Hide the job at once and request the removal of its folder; the evaluations and exports of a model go with it. The ids of
     all of them.
 
-    Forbidden while models need it, NotFound where somebody has deleted it before.
+    Raises InUse (Forbidden) for a data set while models need it, NotFound where somebody has deleted it before. With
+    `keep_models` its records are removed then, and what the models need to predict stays until the last of them goes; Conflict
+    while something reads the records.
     """
+    dependents = models_of(service, job) if job.kind == Kind.DATASET else []
+    if dependents and keep_models:
+        _check_unread(service, job, dependents)
+        service.store.request_action(job.id, Action.RECORDS)
+        return []
+    if dependents:
+        raise InUse(job, dependents)
     gone, problems = delete_many(service, [job])
     if problems:
         raise Forbidden(problems[0])
     if job.id not in gone:
         raise NotFound("Job not found")
     return gone
+
+
+def _check_unread(service: Service, dataset: Job, models: Sequence[Job]) -> None:
+    """Raises Conflict while the records are made or read."""
+    running = JobQuery(kind=Kind.EVALUATION, dataset_id=dataset.id, statuses=(str(Status.RUN),))
+    reading = [model for model in models if model.status == Status.RUN] + service.store.query(running).jobs
+    if dataset.status.is_running or reading:
+        names = ", ".join(_of_owner(job, dataset.owner) for job in reading) or dataset.name
+        raise Conflict(
+            f"The records of {dataset.name} are in use at this moment: {names}.",
+            advice="Wait until that has ended, or ask its owner to abort it.",
+        )
+
+
+def _of_owner(job: Job, user: str) -> str:
+    """The name of a job, and whose it is where that is somebody else than `user`."""
+    return f"{job.name} (of {job.owner})" if job.owner and job.owner != user else job.name
 
 
 def delete_many(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
@@ -289,8 +349,7 @@ def delete_many(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[
     for job in jobs:
         left = [child for child in needed.get(job.id, ()) if child.id not in chosen]
         if left:
-            names = ", ".join(child.name for child in left)
-            problems.append(f"{job.name} is used by {len(left)} model(s), which must be deleted first: {names}.")
+            problems.append(str(InUse(job, left)))
         else:
             wanted += [job.id, *others.get(job.id, ())]
     gone = service.store.request_action_many(list(dict.fromkeys(wanted)), Action.DELETE)

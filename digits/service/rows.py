@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from digits import tasks
+from digits.domain.damage import summary_of
 from digits.domain.jobs import Action, Kind
 from digits.domain.metrics import facts
 from digits.service import Service
+from digits.service.damage import damage_of
 from digits.storage.jobs.store import Job, Output
 
 BEST = ("last", "min", "max")
@@ -19,7 +22,11 @@ def rows(service: Service, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     outputs = service.store.outputs([job.id for job in jobs])
     parents = service.store.find_many({job.dataset_id for job in jobs if job.dataset_id})
     references = service.store.reference_counts([job.id for job in jobs if job.kind == Kind.DATASET])
-    return [row_dict(job, outputs.get(job.id, ()), parents.get(job.dataset_id), references.get(job.id, 0)) for job in jobs]
+    found = [row_dict(job, outputs.get(job.id, ()), parents.get(job.dataset_id), references.get(job.id, 0)) for job in jobs]
+    for row, job in zip(found, jobs, strict=True):
+        if row["damage"] is None and job.deleted is None and not os.path.isdir(service.folder(job.id)):
+            row["damage"] = summary_of(damage_of(service, job))  # before the supervisor comes to it
+    return found
 
 
 def row_dict(job: Job, outputs: Iterable[Output] = (), dataset: Job | None = None, references: int = 0) -> dict[str, Any]:
@@ -75,6 +82,7 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "used_gpus": job.used_gpus,
         "summary": job.summary,
         "left_out": job.left_out,
+        "damage": job.damage,
         "refs": references,
         "stopping": job.requested_action == Action.ABORT,
         "deleted": job.deleted is not None,

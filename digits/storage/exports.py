@@ -17,7 +17,7 @@ from pathlib import Path
 from digits.domain.exports import Export
 from digits.domain.jobs import Status
 from digits.errors import StorageError
-from digits.storage.files import read_json, sync_directory, write_json
+from digits.storage.files import is_disk_full, read_json, sync_directory, write_json
 from digits.storage.folders import JobFolder
 
 FACTS = "export.json"
@@ -78,9 +78,15 @@ def exports_of(model: JobFolder) -> list[Export]:
 def remove(model: JobFolder, name: str) -> None:
     """Remove an export with its files: from one moment to the next there is none of this name. Nothing happens where none is."""
     gone = model.exports / f".{secrets.token_hex(8)}{GONE}"
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.rename(model.exports / name, gone)
         sync_directory(model.exports)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        gone = model.exports / name  # no room for a new name
     shutil.rmtree(gone, ignore_errors=True)
 
 

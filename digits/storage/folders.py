@@ -12,6 +12,7 @@ from digits.domain.datasets import DatasetInfo
 from digits.domain.jobs import JOB_ID, SCHEMA, JobRequest, Kind, UserColumns
 from digits.errors import StorageError
 from digits.storage.files import read_json, write_json
+from digits.storage.modes import OWNER_ONLY, close_hidden, make_folder, settle_tree
 from digits.utils.confinement import HIDDEN, UPLOADS
 
 
@@ -36,6 +37,7 @@ class JobFolder:
         self.exports = path / "exports"
         self.checkpoint = path / "checkpoint"
         self.versions_file = path / "versions.json"  # of the packages that a training ran with
+        self.records_removed_file = path / "records_removed.json"  # when its owner removed the records and kept the models
         self.result_file = path / "result.json"
 
     def __fspath__(self) -> str:
@@ -88,10 +90,14 @@ class JobFolder:
 
     def user(self) -> UserColumns:
         """Name, notes and so on; the job's id as its name where the file is lost."""
+        return self.find_user() or UserColumns(name=self.id)
+
+    def find_user(self) -> UserColumns | None:
+        """As `user`; None where the file is lost or damaged."""
         try:
             return UserColumns.from_json(read_json(self.user_file))
-        except (StorageError, TypeError):
-            return UserColumns(name=self.id)
+        except (AttributeError, StorageError, TypeError):
+            return None
 
     def write_user(self, user: UserColumns) -> None:
         write_json(self.user_file, user.to_json())
@@ -165,8 +171,9 @@ class JobFolder:
 class JobsDir:
     """The jobs directory: one folder per job and `.digits/` for what belongs to the server."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: int = OWNER_ONLY) -> None:
         self.path = path
+        self.mode = mode  # of the folders of jobs and uploads
         self.hidden = path / HIDDEN
         self.database_file = self.hidden / "digits.sqlite"
         self.lock_file = self.hidden / "lock"
@@ -177,10 +184,14 @@ class JobsDir:
         self.scratch = self.hidden / "scratch"  # arrays of requests that are under way
 
     def prepare(self) -> None:
-        """Make what is missing. Raises StorageError when the directory cannot be written."""
+        """Make what is missing and keep others out of `.digits`. Raises StorageError when the directory cannot be written."""
         try:
-            self.hidden.mkdir(parents=True, exist_ok=True)
-            self.uploads.mkdir(exist_ok=True)
+            if not self.path.exists():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path, self.mode, exist_ok=True)
+            make_folder(self.hidden, exist_ok=True)
+            make_folder(self.uploads, exist_ok=True)
+            close_hidden(self.hidden)
             probe = self.hidden / f".probe-{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()
@@ -189,6 +200,13 @@ class JobsDir:
                 f"The jobs directory {self.path} cannot be written: {error.strerror or error}.",
                 advice="Choose another with --jobs-dir (or DIGITS_JOBS_DIR), or change its permissions.",
             ) from error
+
+    def settle_modes(self) -> None:
+        """Give the folders of jobs and uploads that are there already the mode that new ones get."""
+        folders = [*self.path.iterdir(), *self.uploads.iterdir()]
+        for folder in folders:
+            if JOB_ID.match(folder.name) or (folder.parent == self.uploads and folder.is_dir()):
+                settle_tree(folder, self.mode)
 
     def folder(self, job_id: str) -> JobFolder:
         """The folder of a job, which need not exist. StorageError when the text is no job id."""

@@ -41,7 +41,7 @@ class ServerLock:
         self._descriptor = -1
 
     def __enter__(self) -> ServerLock:
-        descriptor = os.open(self.jobs_dir.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self.jobs_dir.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         if not _lock(descriptor):
             holder_ = _read(descriptor)
             os.close(descriptor)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent
+from digits.domain.events import AttemptEvent, ErrorEvent, Event, MetricEvent, ProgressEvent, StatusEvent, WarningEvent
 from digits.domain.metrics import LOWER, beats, deciding_metric, facts
 from digits.storage.events import read_events, valid_events
 from digits.storage.jobs.store import Output
@@ -57,6 +57,7 @@ class RunSummary:
     progress: ProgressEvent | None = None
     status: StatusEvent | None = None
     error: ErrorEvent | None = None
+    passed_over: str = ""  # what was wrong with a checkpoint that the newest attempt did not use
     outputs: dict[tuple[str, str], Output] = field(default_factory=dict)
     decides: str = ""
     bests: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -87,12 +88,15 @@ class RunSummary:
             case AttemptEvent():
                 self.attempt, self.resumed_step = event.attempt, event.resumed_step
                 self.status = self.error = None
+                self.passed_over = ""
             case ProgressEvent():
                 self.progress = event
             case MetricEvent() if event.phase in SUMMARIZED_PHASES:
                 self._measure(event)
             case ErrorEvent():
                 self.error = event
+            case WarningEvent() if event.code == "checkpoint":
+                self.passed_over = event.message
             case StatusEvent():
                 self.status = event if event.status != "R" else None
 

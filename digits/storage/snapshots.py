@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -20,3 +21,16 @@ def snapshot_metadata(path: Path) -> dict[str, Any]:
         return dict(attribute(row.snapshot_metadata)(path))
     except (OSError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.") from error
+
+
+def check_snapshot(path: Path) -> None:
+    """Raises StorageError for a snapshot that is cut, or whose head cannot be read; its numbers are not looked at."""
+    snapshot_metadata(path)
+    if path.suffix != ".safetensors":
+        return
+    with open(path, "rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+    whole = 8 + size + max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    if (found := path.stat().st_size) != whole:
+        raise StorageError(f"{path} has {found:,} of {whole:,} bytes.", advice="Choose another snapshot.")

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from digits.domain.datasets import STAGES
 from digits.errors import NotFound
-from digits.storage.files import tree_size
+from digits.storage.files import is_disk_full, tree_size, write_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.jobs.reindex import ReindexReport, foreign_problems, restore
 from digits.storage.jobs.store import Job, JobStore
+from digits.storage.modes import make_folder
 
 SETTLED_SECONDS = 30.0  # a younger folder without a row is being made right now
 
@@ -41,15 +43,38 @@ class FolderRemover:
                 self._remove_later(path)
 
     def remove(self, job: Job) -> None:
-        """Let a job disappear. Raises OSError when its folder cannot be moved; then nothing has changed."""
-        folder = self.jobs_dir.folder(job.id).path
-        if folder.exists():
-            self.jobs_dir.trash.mkdir(exist_ok=True)
-            target = _free_name(self.jobs_dir.trash / job.id)
-            os.rename(folder, target)
-            self._remove_later(target)
+        """Let a job disappear. Raises OSError when its folder cannot be moved; then nothing has changed. Where the disk has no
+        room for a new name, the folder is emptied where it is."""
+        folder = self.jobs_dir.folder(job.id)
+        if folder.path.is_dir():
+            self._remove_later(self._aside(folder))
+        else:
+            folder.path.unlink(missing_ok=True)  # whatever else took its place
         self.store.purge(job.id)
         logger.info("Deleted.", extra={"job_id": job.id})
+
+    def remove_records(self, dataset: Job) -> None:
+        """Delete the splits of a data set and note that; the rest of its folder stays. May be done again. Raises OSError."""
+        folder = self.jobs_dir.folder(dataset.id)
+        for name in (*STAGES, "sent"):
+            if (folder.path / name).is_dir():
+                self._remove_later(self._aside(JobFolder(folder.path / name)))
+        if not folder.records_removed_file.exists():
+            write_json(folder.records_removed_file, {"t": time.time(), "owner": dataset.owner})
+        logger.info("The records are deleted; what its models need is kept.", extra={"job_id": dataset.id})
+
+    def _aside(self, folder: JobFolder) -> Path:
+        """The folder in the trash, out of everybody's sight."""
+        try:
+            make_folder(self.jobs_dir.trash, exist_ok=True)
+            target = _free_name(self.jobs_dir.trash / folder.id)
+            os.rename(folder, target)
+            return target
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+        folder.request_file.unlink(missing_ok=True)  # without it a folder is no job
+        return folder.path
 
     def close(self) -> None:
         """Wait until everything is removed."""
@@ -121,13 +146,14 @@ class DiskUsage:
 
 
 def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -> ReindexReport:
-    """Make rows for folders that have none and remove rows whose folder is gone; folders that cannot be read are problems."""
+    """Make rows for folders that have none and remove rows whose folder is gone, but for those that other jobs need: these stay,
+    and say what is missing. Folders that cannot be read are problems."""
     rows = set(store.ids())
     folders = {folder.id: folder for folder in jobs_dir.folders()}
     report = ReindexReport(problems=foreign_problems(jobs_dir))
     for job_id in sorted(rows - folders.keys()):
         job = store.find(job_id)
-        if job is not None and not jobs_dir.folder(job_id).path.exists():
+        if job is not None and not jobs_dir.folder(job_id).path.exists() and not store.children(job_id):
             logger.warning("The folder is gone; the job is forgotten.", extra={"job_id": job_id})
             store.purge(job_id)
     for job_id in sorted(folders.keys() - rows):

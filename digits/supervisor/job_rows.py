@@ -6,6 +6,7 @@ What the events of jobs say is summed up in their rows.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -97,11 +98,11 @@ class RunSummaries:
     def update(self, job_id: str) -> None:
         """Bring what a job's events say into its row. Raises NotFound where there is none."""
         run = self._run_of(job_id)
-        attempt = run.attempt
+        attempt, passed_over = run.attempt, run.passed_over
         if not run.read(self.jobs_dir.folder(job_id).events_file):
             return
         columns = run.columns()
-        if run.attempt != attempt and run.attempt > 1:
+        if (run.attempt != attempt or run.passed_over != passed_over) and run.attempt > 1:
             columns["message"] = resumption_words(self._row(job_id), run)
         try:
             self.rows.update_from_events(job_id, columns, run.outputs.values(), replace=run.rebuilt)
@@ -123,6 +124,8 @@ class RunSummaries:
 
     def _run_of(self, job_id: str) -> RunSummary:
         if job_id not in self._runs:
-            spec = self.jobs_dir.folder(job_id).request().spec
+            spec: dict[str, Any] = {}
+            with contextlib.suppress(StorageError):  # a job whose request is damaged runs to its end
+                spec = self.jobs_dir.folder(job_id).request().spec
             self._runs[job_id] = replace(RunSummary.of(job_id, spec), rebuilt=True)
         return self._runs[job_id]

@@ -28,6 +28,7 @@ from digits.errors import StorageError, Unavailable
 from digits.storage.files import is_read_only, read_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.identity import settle
+from digits.storage.modes import umask_of
 from digits.supervisor.executor import Ladder, Stop, Worker
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, Schedule, schedule
@@ -150,6 +151,7 @@ class LocalExecutor:
             env=self._environment(allocation),
             cwd=folder.path,
             start_new_session=True,
+            umask=umask_of(self.jobs_dir.mode),
         )
         os.close(log)
         worker = LocalWorker(
@@ -345,4 +347,4 @@ def _await_output(leader: int) -> None:
 
 def _open_log(folder: JobFolder) -> int:
     """`worker.log` for what is printed before the worker bounds its own output."""
-    return os.open(folder.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    return os.open(folder.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.config import Settings
+from digits.domain.damage import words
 from digits.domain.jobs import FINISHED, Action, Kind, Status
 from digits.errors import DigitsError, NotFound, StorageError
+from digits.storage import reserve
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes, is_read_only, read_json, write_json
 from digits.storage.folders import JobsDir
 from digits.storage.identity import settle as settle_identity
 from digits.storage.jobs.store import Job, JobStore
 from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
+from digits.supervisor.health import HealthWatch, summary_with
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
 from digits.supervisor.memory_limit import job_limit
@@ -89,6 +92,7 @@ class Supervisor:
         self._away = ""
         self.problem: Callable[[], str] = lambda: ""  # why the jobs directory or its database is not ours any more
         self.is_leaving: Callable[[], bool] = lambda: False  # whether the server is about to end: then nothing starts any more
+        self.health = HealthWatch(jobs_dir, store)
         self.on_delete: Callable[[str], None] = lambda job_id: None
         self._reported: set[Path] = set()
         self._problems: list[tuple[Path, str]] = []
@@ -98,6 +102,7 @@ class Supervisor:
     def open(self) -> None:
         """Take over what an earlier supervisor left: adopt living workers, judge dead ones, scan the folders."""
         with self._guard():
+            reserve.keep(self.jobs_dir.hidden)
             self.store.reserve_disk_space()
         self._scan()
         self.remover.empty_trash()
@@ -109,9 +114,12 @@ class Supervisor:
         for job_id in self.store.uncounted():
             self.usage.count(job_id)
         self._settle()
+        if self._only is None:
+            self.health.start_round()
 
     def close(self) -> None:
         """End the threads; workers are left alone."""
+        self.health.close()
         self.usage.close()
         self.remover.close()
 
@@ -258,6 +266,7 @@ class Supervisor:
         self._due.pop(f"summary {job.id}", None)
         self._due.pop("queue", None)
         self.usage.count(job.id)
+        self.health.look_at(job.id)
 
     def _check_beats(self) -> None:
         for worker in self.executor.silent(self.settings.heartbeat_seconds):
@@ -309,6 +318,8 @@ class Supervisor:
                 self._abort(job)
             case Action.RESUME:
                 self._resume(job)
+            case Action.RECORDS:
+                self._remove_records(job)
             case Action.DELETE:
                 self._delete(job)
 
@@ -333,7 +344,28 @@ class Supervisor:
             self.executor.stop(worker, Stop.DELETE)
             return
         self.on_delete(job.id)
+        parents = self.store.parents(job.id)
         self.remover.remove(job)
+        for parent in parents:
+            self._forget_kept(parent)
+
+    def _remove_records(self, dataset: Job) -> None:
+        """Delete the records of a data set, and end those of its models that wait for them."""
+        for model in self.store.children(dataset.id):
+            if model.status in (Status.INIT, Status.WAIT):
+                words = f"Aborted, because the records of {dataset.name} ({dataset.id}) were deleted."
+                self.rows.transition(model.id, Status.ABORT, message=words)
+        self.remover.remove_records(dataset)
+        self.store.clear_action(dataset.id, Action.RECORDS)
+        self.usage.count(dataset.id)
+        self.health.look_at(dataset.id)
+        self._forget_kept(dataset.id)
+
+    def _forget_kept(self, dataset_id: str) -> None:
+        """Delete what was kept of a data set for its models when there is none any more."""
+        if self.jobs_dir.folder(dataset_id).records_removed_file.is_file() and not self.store.children(dataset_id):
+            with suppress(NotFound):  # its owner does the same at this moment
+                self.store.request_action(dataset_id, Action.DELETE)
 
     # -- chores ---------------------------------------------------------------------------------------------------
 
@@ -344,9 +376,12 @@ class Supervisor:
         if self._is_due("usage", USAGE_SECONDS):
             for job_id in self.executor.workers:
                 self.usage.count(job_id)
+        with self._guard():
+            self._report_damage()
         if self._is_due("disk", DISK_SECONDS):
             with self._guard():
                 self._report_full_disk()
+                reserve.keep(self.jobs_dir.hidden)
                 self.rows.flush()
 
     def _scan(self) -> None:
@@ -363,6 +398,18 @@ class Supervisor:
         for job in unsettled(self.store):
             with self._guard(job.id):
                 settle(self.jobs_dir, self.store, job)
+
+    def _report_damage(self) -> None:
+        """Log what was found damaged, or whole again, and keep it in the rows."""
+        for job_id, found in self.health.take():
+            job = self.store.find(job_id)
+            if job is None or job.status.is_running:
+                continue
+            if found:
+                logger.warning("Damaged: %s `digits doctor` says what to do.", words(found), extra={"job_id": job_id})
+            else:
+                logger.info("Nothing of it is damaged any more.", extra={"job_id": job_id})
+            self.rows.update(job_id, summary=summary_with(job, found))
 
     def _report_full_disk(self) -> None:
         """Running jobs pause by themselves while the disk is full; their rows say so."""

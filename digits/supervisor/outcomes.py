@@ -63,6 +63,11 @@ def resumption_words(job: Job, run: RunSummary) -> str:
     """What the page says about a job that goes, or went, on after an interruption; empty in its first attempt."""
     if run.attempt <= 1:
         return ""
+    words = _resumption(job, run)
+    return f"{words} {run.passed_over}" if run.passed_over else words
+
+
+def _resumption(job: Job, run: RunSummary) -> str:
     after = job.summary.get("interrupted", "")
     tail = f" after: {after}" if after else ""
     if run.resumed_step >= 0:

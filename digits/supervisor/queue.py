@@ -131,6 +131,7 @@ class Queue:
             return None
         self.before_start(allocation)
         try:
+            self.jobs_dir.folder(job.id).request()  # refuses one that is damaged before a process fails by it
             worker = self.executor.start(allocation, attempt)
         except (OSError, DigitsError) as error:
             text = f"The worker could not be started: {error}. Correct the cause, then press Resume."

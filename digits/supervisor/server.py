@@ -156,11 +156,13 @@ def run(
     Raises Locked when another supervisor has the jobs directory, StorageError when it cannot be used, ConfigError when an
     essential service does not start.
     """
-    jobs_dir = JobsDir(settings.jobs_path)
+    jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
     jobs_dir.prepare()
     lock = ServerLock(jobs_dir, address)
     with lock, _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
         logs.configure(settings, jobs_dir)
+        jobs_dir.settle_modes()
+        store.check()
         supervisor = Supervisor(settings, jobs_dir, store, executor=executor_for(settings, jobs_dir, worker_command))
         server = Server(supervisor, control, services, on_ready)
         with _Signals(control.wake, stop) as signals:
@@ -194,7 +196,7 @@ def run_until(
     `on_change` gets each of their rows when it changes. Ctrl-C stops the jobs, which wait for the next supervisor then, and
     raises KeyboardInterrupt. Raises Locked when a supervisor runs: then it does the jobs, and `follow` shows them.
     """
-    jobs_dir = JobsDir(settings.jobs_path)
+    jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
     jobs_dir.prepare()
     with ServerLock(jobs_dir) as lock, _store(settings, jobs_dir) as store:
         executor = executor_for(settings, jobs_dir, worker_command)
@@ -220,7 +222,7 @@ def serving(settings: Settings, services: Sequence[ServiceSpec] = ()) -> Iterato
 
     Waits while another command has the jobs directory. What the thread raises is raised at the end of the block.
     """
-    jobs_dir = JobsDir(settings.jobs_path)
+    jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
     jobs_dir.prepare()
     with ExitStack() as stack:
         if not _lock_unless_served(jobs_dir, stack):
@@ -277,7 +279,7 @@ def follow(
 
     A command that does jobs of its own counts as one: it may end without having done these.
     """
-    jobs_dir = JobsDir(settings.jobs_path)
+    jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
     looks = itertools.cycle([False] * (TICKS_BETWEEN_LOOKS - 1) + [True])
     with _store(settings, jobs_dir) as store:
         return _follow(store, job_ids, on_change, lambda: None, tick, lambda: next(looks) and holder(jobs_dir) is None)

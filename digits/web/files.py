@@ -16,7 +16,7 @@ from digits.service.files.unpack import TAR, ZIP
 from digits.utils.confinement import PRIVATE
 from digits.web.http import arguments
 from digits.web.http.access import needs
-from digits.web.http.request import describes, get_service, require_user, route, wants_json
+from digits.web.http.request import current_user, describes, get_service, require_user, route, wants_json
 
 # What a browser may show in place; anything else is handed over as a download. Nothing of it may run scripts.
 SHOWN = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".txt", ".log", ".json", ".jsonl", ".csv", ".py"})
@@ -71,12 +71,14 @@ def browse() -> Any:
     return jsonify(browsing.browse(get_service(), arguments.given("path") or ""))
 
 
+@describes(answer="`uploads`, and `partial`: those that are not finished, with the `token` of one's own.")
 def uploads_page() -> Any:
     """The list of uploads."""
-    found = uploads.list_uploads(get_service())
+    service = get_service()
+    found, partial = uploads.list_uploads(service), uploads.list_partial(service, current_user())
     if wants_json():
-        return jsonify(uploads=[vars(item) for item in found])
-    return render_template("uploads.html", uploads=found)
+        return jsonify(uploads=[vars(item) for item in found], partial=[vars(item) for item in partial])
+    return render_template("uploads.html", uploads=found, partial=partial)
 
 
 @describes(
@@ -92,10 +94,10 @@ def upload() -> Any:
     token = uploads.begin(service, arguments.text("name") or _default_name(files[0].filename or ""), user)
     try:
         for file in files:
-            uploads.add_file(service, token, file.filename or "", file.stream)
-        return jsonify(vars(uploads.finish(service, token)))
+            uploads.add_file(service, token, file.filename or "", file.stream, user)
+        return jsonify(vars(uploads.finish(service, token, user)))
     except BaseException:
-        uploads.cancel(service, token)
+        uploads.cancel(service, token, user)
         raise
 
 
@@ -115,34 +117,31 @@ def begin() -> Any:
 @needs(Scope.RUN, recorded=False)
 def send(token: str) -> Any:
     """Files of an upload: PUT with `path` and the raw content, or POST as multipart (the file names are the paths)."""
-    require_user()
-    service = get_service()
+    service, user = get_service(), require_user()
     if request.method == "PUT":
-        uploads.add_file(service, token, arguments.given("path") or "", request.stream)
+        uploads.add_file(service, token, arguments.given("path") or "", request.stream, user)
         return jsonify(files=1)
     files = [file for _, found in request.files.lists() for file in found]
     for file in files:
-        uploads.add_file(service, token, file.filename or "", file.stream)
+        uploads.add_file(service, token, file.filename or "", file.stream, user)
     return jsonify(files=len(files))
 
 
 @describes(json=True, answer="The upload, as POST /uploads.json answers it.")
 def finish(token: str) -> Any:
     """Unpack and name what was sent; on a refusal nothing is kept."""
-    require_user()
-    service = get_service()
+    service, user = get_service(), require_user()
     try:
-        return jsonify(vars(uploads.finish(service, token)))
+        return jsonify(vars(uploads.finish(service, token, user)))
     except BadRequest:
-        uploads.cancel(service, token)
+        uploads.cancel(service, token, user)
         raise
 
 
 @describes(json=True)
 def cancel(token: str) -> Any:
-    """Forget an upload that is being sent."""
-    require_user()
-    uploads.cancel(get_service(), token)
+    """Forget an upload that is being sent, and free what it takes; a full disk does not keep it from that."""
+    uploads.cancel(get_service(), token, require_user())
     return jsonify(message="Upload cancelled.")
 
 

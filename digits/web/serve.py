@@ -7,6 +7,7 @@ requests that run get some seconds more; gunicorn's control socket is off.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 import threading
 import time
@@ -20,8 +21,11 @@ from gunicorn.glogging import Logger
 
 from digits import config
 from digits.config import Settings
+from digits.storage.modes import limit_process
 from digits.utils.masking import MaskedFormatter, log_to_stderr
 from digits.utils.processes import die_with_parent
+
+logger = logging.getLogger("digits.web")
 
 GRACE_SECONDS = 4  # the supervisor kills the web process after 5
 LOG_FORMAT = "%(asctime)s [web] [%(levelname)s] %(message)s"
@@ -50,10 +54,13 @@ class WebServer(BaseApplication):
     def load(self) -> Any:
         from digits.ipc.scratch import remove_left_over
         from digits.service import Service
+        from digits.service.files.uploads import drop_stale
         from digits.web.app import create_app
 
         service = Service.open(self.settings)
         remove_left_over(service.jobs_dir)
+        if dropped := drop_stale(service, at_start=True):
+            logger.info("Uploads that nobody went on sending for a day are removed: %s.", ", ".join(dropped))
         return create_app(service)
 
 
@@ -109,6 +116,7 @@ def web_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str,
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process."""
+    limit_process(settings.folder_mode)
     log_to_stderr(LOG_FORMAT, level=settings.logfile_level.upper())
     Arbiter(WebServer(settings)).run()
 

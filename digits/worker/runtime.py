@@ -31,6 +31,7 @@ from digits.errors import DiskFull, JobStopped, ProcessLost
 from digits.storage.events import EventWriter
 from digits.storage.files import DISK_WAS_FULL, is_disk_full, remove_left_over, retry_when_disk_full, write_json
 from digits.storage.folders import JobFolder, JobsDir
+from digits.storage.seals import seal
 from digits.utils.masking import log_to_stderr
 from digits.utils.processes import (
     ProcessIdentity,
@@ -238,6 +239,7 @@ def _run(context: WorkerContext, runners: Mapping[str, str]) -> Status:
     context.emit(StatusEvent(status=str(Status.RUN)))
     with HardwareMonitor(context.emit, context.gpus):
         runner.run(context)
+    context.emit(seal(context.folder))
     return Status.DONE
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def run(context: WorkerContext) -> None:
     """Train the model of the job; returns when it is done. Raises JobStopped or a DigitsError."""
     spec = TrainingSpec.from_json(context.request.spec)
+    _report_damaged_checkpoint(context)
     keep_versions(context, spec.framework)
     engine, run = get_engine(spec.framework), training_run(context, spec)
     use(layer_file(context.folder.path, spec.python_layers))
@@ -59,6 +60,16 @@ def versions(framework: str) -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def _report_damaged_checkpoint(context: WorkerContext) -> None:
+    """Say where a checkpoint was passed over because it is damaged, and what the training does without it."""
+    problem = checkpoint.damaged(context.folder.checkpoint)
+    if problem:
+        found = checkpoint.read(context.folder.checkpoint)
+        then = f"goes on from that of step {found['step']}" if found else "starts from the beginning"
+        advice = "What the steps between gave is computed again; snapshots that were written stay until they are written anew."
+        context.emit(WarningEvent(code="checkpoint", message=f"{problem} The training {then}.", advice=advice))
 
 
 def resume_point(context: WorkerContext) -> tuple[int, int] | None:

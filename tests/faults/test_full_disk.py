@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import subprocess
 import time
@@ -20,6 +21,8 @@ from digits.domain.jobs import Status
 from digits.errors import DiskFull
 from digits.ingest.pipeline import IngestContext, ingest
 from digits.service import jobs as actions
+from digits.service.files import uploads
+from digits.storage import reserve
 from digits.storage.events import valid_events
 from digits.storage.files import free_bytes, retry_when_disk_full
 from digits.storage.records.open import open_split
@@ -161,3 +164,40 @@ def test_a_disk_that_is_full_in_the_middle_of_reading_loses_and_doubles_nothing(
         assert found.column("key", rows) == wanted.column("key", rows)
         assert all(np.array_equal(found.feature(i), wanted.feature(i)) for i in rows)
         np.testing.assert_array_equal(found.labels(rows), wanted.labels(rows))
+
+
+def test_jobs_and_uploads_are_deleted_on_a_disk_that_is_full_to_the_last_byte(small_world: World, small_disk: Path) -> None:
+    jobs = [small_world.job(steps=1) for _ in range(3)]
+    small_world.supervise()
+    small_world.until_ended(*jobs)
+    service = small_world.service
+    for name in ("one", "two"):
+        token = uploads.begin(service, name, "anna")
+        uploads.add_file(service, token, "a.bin", io.BytesIO(bytes(MIB)), "anna")
+    uploads.finish(service, token, "anna")
+    small_world.close()
+    fill(small_disk)
+    again = World(small_disk / "jobs")  # a new start: nothing of the database was open
+    again.supervise()
+    (partial,) = uploads.list_partial(again.service)
+    uploads.cancel(again.service, partial.token, "anna")
+    fill(small_disk)
+    uploads.remove(again.service, "two", "anna")
+    fill(small_disk)
+    for job in jobs:
+        actions.delete(again.service, again.get(job))
+    again.until(lambda: not again.service.store.ids())
+    assert not any(again.service.folder(job.id).path.exists() for job in jobs)
+    again.close()
+
+
+def test_the_kept_room_comes_back_when_there_is_room(small_world: World, small_disk: Path) -> None:
+    hidden = small_world.service.jobs_dir.hidden
+    reserve.keep(hidden)
+    assert (hidden / reserve.NAME).stat().st_size == reserve.SIZE
+    ballast = fill(small_disk)
+    assert reserve.give_up(hidden)
+    assert not reserve.give_up(hidden)
+    ballast.unlink()
+    reserve.keep(hidden)
+    assert (hidden / reserve.NAME).exists()

@@ -18,6 +18,7 @@ from digits.service.evaluations import sources
 from digits.service.evaluations.sources import TestResults
 from digits.service.models.snapshots import find_snapshot
 from digits.storage.files import atomic
+from digits.storage.modes import of_the_user
 
 FILE = "inference.hdf5"
 
@@ -74,7 +75,7 @@ def _write(target: Path, tested: TestResults) -> None:
     """Arrays of one shape as one data set, of several as one for each sample."""
     import h5py
 
-    with atomic(target, "w+b") as handle, h5py.File(handle, "w") as file:
+    with of_the_user(), atomic(target, "w+b") as handle, h5py.File(handle, "w") as file:
         file["input_ids"] = np.arange(len(tested.samples))
         file["input_names"] = np.array([sample.key for sample in tested.samples], h5py.string_dtype())
         _put(file, "input_data", [np.asarray(s.input) for s in tested.samples if s.input is not None])

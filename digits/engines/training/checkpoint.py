@@ -1,17 +1,19 @@
 """The rolling checkpoint in the job folder: `checkpoint.json` names the newest whole state file and the events before it.
 
-A state is written beside the one before, then the JSON is replaced, then the old one is deleted: a crash at any moment
-leaves one that can be read.
+A state is written beside the one before, then the JSON is replaced, then the old one is deleted: a crash at any moment leaves
+one that can be read. It carries a checksum, so that one that was damaged later is not gone on from, and `damaged` says so.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 from digits.errors import StorageError
+from digits.storage.damage import state_problem
 from digits.storage.files import atomic, read_json, write_json
 
 NAME = "checkpoint.json"
@@ -47,7 +49,7 @@ def write(folder: Path, step: int, offset: int, threads: int, data: bytes) -> No
     with atomic(state) as handle:
         handle.write(data)
     value = {"step": step, "offset": offset, "threads": threads, "file": state.name, "bytes": os.path.getsize(state)}
-    write_json(folder / NAME, value)
+    write_json(folder / NAME, {**value, "crc": zlib.crc32(data)})
     for old in folder.glob("*state_*"):
         if old != state:
             old.unlink(missing_ok=True)
@@ -56,12 +58,27 @@ def write(folder: Path, step: int, offset: int, threads: int, data: bytes) -> No
 def read(folder: Path) -> dict[str, Any] | None:
     """`step`, `offset`, `threads` and `path` of the newest checkpoint; None when there is none that is whole, or whose events are
     not all there (a folder that was copied while it was written)."""
+    value, problem = _read(folder)
+    return None if problem or not value else {**value, "path": folder / value["file"]}
+
+
+def damaged(folder: Path) -> str:
+    """What is wrong with a checkpoint that `read` passes over, in a sentence; empty where nothing is."""
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], str]:
+    if not (folder / NAME).exists():
+        return {}, ""
     try:
         value = read_json(folder / NAME)
-        state = folder / value["file"]
-        events = folder.parent / EVENTS
-        if state.stat().st_size != value["bytes"] or (events.exists() and events.stat().st_size < value["offset"]):
-            return None
-    except (StorageError, OSError, KeyError, TypeError):
-        return None
-    return {**value, "path": state}
+        problem = state_problem(folder, value)
+        complete = isinstance(value["step"], int) and isinstance(value["offset"], int)
+    except (StorageError, KeyError, TypeError) as error:
+        return {}, f"The checkpoint cannot be understood: {error}."
+    if not complete:
+        return {}, "The checkpoint cannot be understood: it names no step."
+    events = folder.parent / EVENTS
+    if not problem and events.exists() and events.stat().st_size < value["offset"]:
+        problem = "belongs to events that are not all there"
+    return value, f"The checkpoint of step {value['step']} {problem}." if problem else ""

@@ -294,7 +294,14 @@ class TrainingLoop:
         found = checkpoint.read(self.run_.folder / "checkpoint")
         if found is None:
             return
-        loop = self.training_step.load_state(found["path"])
+        try:
+            loop = self.training_step.load_state(found["path"])
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError) as error:  # of a version without a checksum
+            raise TrainingError(
+                f"The checkpoint of step {found['step']} is damaged: {type(error).__name__}: {error}",
+                advice="`digits doctor --repair` puts it aside; then Resume starts from the beginning.",
+                code="checkpoint",
+            ) from error
         self.step = int(loop["step"])
         self.sound = self.step
         self.epoch_totals = restored(loop)

@@ -10,6 +10,8 @@ from digits.domain.jobs import Kind
 from digits.engines.network.losses import LOSSES, usual_loss
 from digits.errors import StorageError
 from digits.service import Service
+from digits.service.damage import require_usable
+from digits.service.jobs import model_row, models_of
 from digits.storage.jobs.store import Job
 from digits.tasks import recorded
 
@@ -21,7 +23,7 @@ WITHOUT_LABEL_DB = {"index", "none"}  # label kinds that need no database of the
 
 def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
     """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory, how much was left out (None before it is
-    done) and what each stage found.
+    done), the `models` on it (whoever owns them) and what each stage found.
 
     StorageError for one of a task that is not known.
     """
@@ -32,6 +34,7 @@ def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str,
     folder = service.folder(job.id)
     info = folder.find_dataset_info()
     value |= {"directory": str(folder.path), "left_out": info.left_out if info else None}
+    value["models"] = [model_row(model) for model in models_of(service, job)]
     if is_classification(job):
         form = folder.request().form
         value["ParseFolderTasks"] = parse_folder_tasks(form, info)
@@ -88,13 +91,14 @@ def create_db_tasks(form: Mapping[str, Any], info: DatasetInfo | None) -> list[d
     return [_db_task(stage, form, _split(info, stage)) for stage in stages]
 
 
-def require_done(job: Job) -> None:
-    """Raises NotReady when the records of a data set are not whole yet, or never will be."""
+def require_done(service: Service, job: Job) -> None:
+    """Raises NotReady when the records of a data set are not whole yet, or never will be, Damaged when they are not any more."""
     if job.status.word != "Done":
         raise NotReady(
             f"{job.name} cannot be shown: its status should be Done, but is {job.status.word}.",
             advice="Wait until it is done." if job.status.is_running else "Clone it to make it again.",
         )
+    require_usable(service, job)
 
 
 class NotReady(StorageError):

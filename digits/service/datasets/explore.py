@@ -6,6 +6,7 @@ PNG or JPEG: wider data are stretched from their 1st to their 99th percentile, w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import dataclass
@@ -107,9 +108,17 @@ def problems(folder: JobFolder, offset: int = 0, limit: int = 50) -> dict[str, A
     total, found = 0, []
     for _, line in read_lines(folder.problems_file):
         if offset <= total < offset + limit:
-            found.append(json.loads(line))
+            found.append(_problem(line))
         total += 1
     return {"total": total, "offset": offset, "problems": found}
+
+
+def _problem(line: bytes) -> dict[str, Any]:
+    """An entry that was left out, or that its line is damaged."""
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(value := json.loads(line), dict):
+            return value
+    return {"split": "", "path": "", "reason": "This line of the list is damaged."}
 
 
 def statistics(service: Service, job: Job) -> dict[str, Any]:
@@ -152,7 +161,7 @@ def short_name(name: str) -> str:
 
 
 def _split(service: Service, job: Job, name: str) -> tuple[DatasetInfo, SplitInfo]:
-    require_done(job)
+    require_done(service, job)
     info = service.folder(job.id).find_dataset_info()
     if info is None:
         raise NotFound(f"The records of {job.name} are gone: {service.folder(job.id).dataset_file} does not exist.")

@@ -48,7 +48,7 @@ def export_records(service: Service, job: Job, folder: Path, wanted: Wanted | No
     something.
     """
     wanted = wanted or Wanted()
-    require_done(job)
+    require_done(service, job)
     info = service.folder(job.id).find_dataset_info()
     if info is None:
         raise NotFound(f"The records of {job.name} are gone.")

@@ -24,7 +24,7 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
 
     Raises NotFound, BadRequest.
     """
-    require_done(job)
+    require_done(service, job)
     name = SPLITS.get(split, split)
     info = service.folder(job.id).find_dataset_info()
     if info is None or name not in info.splits:

@@ -15,6 +15,7 @@ from digits.domain.datasets import COCO_IDS_FILE
 from digits.domain.inference import OUTPUT, EvaluationSpec
 from digits.errors import BadRequest
 from digits.service import Service
+from digits.service.damage import require_records
 from digits.service.evaluations.results import evaluation_result, predictions
 from digits.service.models.create import info_of
 from digits.storage.files import read_json
@@ -162,6 +163,7 @@ def _records(service: Service, spec: EvaluationSpec) -> tuple[RecordReader | Non
     info = info_of(service, spec.dataset_id) if spec.source == "split" else None
     if info is None:
         return None, []
+    require_records(service, spec.dataset_id)
     return find_split(service.folder(spec.dataset_id), spec.split), list(info.class_labels)
 
 

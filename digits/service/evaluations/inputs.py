@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from digits.domain.datasets import STAGES, split_name
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import Service
+from digits.service.damage import require_records
 from digits.service.evaluations.predict import RecordPicture
 from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
@@ -55,6 +56,7 @@ def from_record(service: Service, model: Job, text: str) -> RecordPicture:
 
     split, _, number = text.partition(":")
     index = whole(number, "the number of record")
+    require_records(service, model.dataset_id)
     folder = service.folder(model.dataset_id)
     info = folder.dataset_info()
     reader = open_split(folder, split_name(split), info)
@@ -80,6 +82,7 @@ def record_label(service: Service, model: Job, text: str) -> Any:
     split, colon, number = text.partition(":")
     if not colon or not is_digits(number) or f"{split}_db" not in STAGES:
         return None
+    require_records(service, model.dataset_id)
     reader = find_split(service.folder(model.dataset_id), split_name(split))
     index = whole(number, "the number of record")
     labels = reader.labels([index]) if reader is not None and index < len(reader) else None

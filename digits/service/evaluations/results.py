@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import zipfile
@@ -19,6 +20,7 @@ from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, Conflict, DigitsError, NotFound
 from digits.images.addresses import picture_address
 from digits.service import Service
+from digits.service.damage import require_records, require_usable
 from digits.service.evaluations.in_picture import mask_png
 from digits.service.files import confine as paths
 from digits.service.files.names import safe_name
@@ -66,6 +68,7 @@ def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
     Raises Conflict while it runs, and with the job's own message when it failed.
     """
     _require_done(job)
+    require_usable(service, job)
     return _completed(job, dict(read_json(service.folder(job.id).result_file)))
 
 
@@ -161,6 +164,7 @@ def predictions(service: Service, job: Job, column: str = "") -> PredictionReade
     """What a finished evaluation kept of each picture. Raises Conflict like `evaluation_result`, BadRequest where a column
     that is needed is not there."""
     _require_done(job)
+    require_usable(service, job)
     from digits.storage.predictions import PredictionReader, predictions_file
 
     reader = PredictionReader(predictions_file(service.folder(job.id).path))
@@ -183,7 +187,9 @@ def problems(service: Service, job: Job, limit: int) -> list[dict[str, str]]:
     for _, line in read_lines(service.folder(job.id).problems_file):
         if len(found) >= limit:
             break
-        found.append(json.loads(line))
+        with contextlib.suppress(ValueError, RecursionError):
+            if isinstance(problem := json.loads(line), dict):
+                found.append(problem)
     return found
 
 
@@ -277,6 +283,8 @@ class _Pictures:
         from digits.storage.records.open import find_split
 
         self.service, self.spec, self.task = service, spec, task
+        if spec.source == "split":
+            require_records(service, spec.dataset_id)
         self.reader = find_split(service.folder(spec.dataset_id), spec.split) if spec.source == "split" else None
         info = info_of(service, spec.dataset_id) if self.reader else None
         self.match = match_classes(info.class_labels if info else (), labels)

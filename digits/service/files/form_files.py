@@ -17,6 +17,7 @@ from typing import IO, Any
 from digits.service import Service
 from digits.service.files.names import copy_limited, free_path, safe_name
 from digits.storage.files import atomic
+from digits.storage.modes import make_folder
 
 FORM_FILES = ".form"
 SENT = "sent"  # in the folder of a job: files that came with its form
@@ -28,7 +29,7 @@ def save_form_file(service: Service, stream: IO[bytes], filename: str) -> Path:
     """Keep a file that was sent with a form; the absolute path of the copy."""
     _drop_old_form_files(service)
     folder = service.jobs_dir.uploads / FORM_FILES / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True)
+    make_folder(folder, service.jobs_dir.mode)
     path = folder / safe_name(filename)
     limit = service.settings.max_upload_mb * 2**20
     with atomic(path) as handle:
@@ -68,7 +69,7 @@ def _is_passing(service: Service, path: Path) -> bool:
 def _drop_old_form_files(service: Service) -> None:
     """Once an hour, remove files of forms that were sent two days ago; jobs have copies of those they need."""
     folder = service.jobs_dir.uploads / FORM_FILES
-    folder.mkdir(exist_ok=True)
+    make_folder(folder, exist_ok=True)
     mark = folder / ".looked"
     if mark.exists() and time.time() - mark.stat().st_mtime < LOOK_SECONDS:
         return

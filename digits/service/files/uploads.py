@@ -2,11 +2,13 @@
 
 Holds: nothing is written outside the upload's own folder; names that would leave it are refused, links and devices are
 left out and counted; an archive may not unpack to more than the settings allow; an upload is written aside and takes its
-name only when it is whole.
+name only when it is whole. Cancelling and deleting asks for no room on the disk and needs none. Who began an upload alone may
+send, finish and cancel it. What was begun and got no file for a day is removed at the next start.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -14,18 +16,20 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from digits.errors import BadRequest, Forbidden, NotFound
+from digits.errors import BadRequest, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.service.files.names import copy_limited, free_path, not_taken, safe_name
 from digits.service.files.unpack import unpack_all
 from digits.storage.files import atomic, free_bytes, read_json, tree_size, write_json
+from digits.storage.modes import make_folder
 
 PARTIAL = ".partial"  # uploads that are still being sent
 ABOUT = ".about"  # one JSON file per upload: owner, time, counts
 TOKEN = re.compile(r"^[0-9a-f]{16}$")
-STALE_SECONDS = 2 * 86400
+REMOVED = "removed-"  # folders on their way out, below PARTIAL
+STALE_SECONDS = 86400
 
 
 @dataclass(frozen=True)
@@ -46,51 +50,84 @@ class Upload:
     file: str = ""
 
 
+@dataclass(frozen=True)
+class PartialUpload:
+    """An upload that is being sent, or that nobody goes on sending: `sent` is the time of the last file. `token` is empty for
+    all but whoever began it."""
+
+    token: str
+    name: str
+    owner: str = ""
+    begun: float = 0.0
+    sent: float = 0.0
+    files: int = 0
+    bytes: int = 0
+
+
 # -- sending ------------------------------------------------------------------------------------------------------
 
 
 def begin(service: Service, name: str, owner: str) -> str:
     """Start an upload that will be called `name`; the token under which its files are sent."""
-    _drop_stale(service)
+    drop_stale(service)
     token = secrets.token_hex(8)
-    (_partial(service) / token).mkdir(parents=True)
-    write_json(_partial(service) / f"{token}.json", {"name": name, "owner": owner})
+    make_folder(_partial(service), exist_ok=True)
+    make_folder(_partial(service) / token, service.jobs_dir.mode)
+    try:
+        write_json(_about_partial(service, token), {"name": name, "owner": owner, "begun": time.time()})
+    except BaseException:
+        _remove_partial(service, token)
+        raise
     return token
 
 
-def add_file(service: Service, token: str, relative: str, stream: IO[bytes]) -> Path:
+def add_file(service: Service, token: str, relative: str, stream: IO[bytes], user: str = "") -> Path:
     """Write one file of an upload. Raises BadRequest for a path that would leave it or when the limit is reached."""
-    folder = _sending(service, token)
+    folder = _sending(service, token, user)
+    check_free_space(service, folder)
     path = free_path(folder, relative)
     limit = service.settings.max_upload_mb * 2**20 - tree_size(folder)
     with atomic(path) as handle:
         copy_limited(stream, handle, limit, f"The upload is larger than {service.settings.max_upload_mb} MiB.", "max_upload_mb")
+    os.utime(_about_partial(service, token))
     return path
 
 
-def finish(service: Service, token: str) -> Upload:
+def finish(service: Service, token: str, user: str = "") -> Upload:
     """Unpack the archives that were sent, give the folder its name, and say what it holds."""
-    folder = _sending(service, token)
-    about = read_json(_partial(service) / f"{token}.json")
+    folder = _sending(service, token, user)
+    check_free_space(service, folder)
+    about = _read_about(_about_partial(service, token))
     skipped = unpack_all(service.settings, folder)
-    name = _free_name(service, about["name"])
+    name = _free_name(service, str(about.get("name") or token))
     target = service.jobs_dir.uploads / name
     files = sum(len(names) for _, _, names in os.walk(folder))
     if not files:
         raise BadRequest("The upload holds no file.", advice="Send at least one file, or check what the archive contains.")
-    size = tree_size(folder)
+    inner, only, size = _inner(folder), _only_file(folder, files), tree_size(folder)
+    path, file = (str(target / Path(found).relative_to(folder)) if found else "" for found in (inner, only))
+    upload = Upload(name, path, str(about.get("owner") or ""), time.time(), files, size, skipped, file)
+    make_folder(service.jobs_dir.uploads / ABOUT, exist_ok=True)
+    write_json(_about_file(service, name), asdict(upload))  # first: on a disk that is full now, the upload keeps its owner
     os.rename(folder, target)
-    (_partial(service) / f"{token}.json").unlink(missing_ok=True)
-    upload = Upload(name, str(_inner(target)), about["owner"], time.time(), files, size, skipped, _only_file(target, files))
-    (service.jobs_dir.uploads / ABOUT).mkdir(exist_ok=True)
-    write_json(_about_file(service, name), asdict(upload))
+    _about_partial(service, token).unlink(missing_ok=True)
     return upload
 
 
-def cancel(service: Service, token: str) -> None:
-    """Remove what was sent so far."""
-    shutil.rmtree(_sending(service, token), ignore_errors=True)
-    (_partial(service) / f"{token}.json").unlink(missing_ok=True)
+def cancel(service: Service, token: str, user: str = "") -> None:
+    """Remove what was sent so far. Forbidden for an upload that somebody else began."""
+    _sending(service, token, user)
+    _remove_partial(service, token)
+
+
+def list_partial(service: Service, user: str | None = None) -> list[PartialUpload]:
+    """Uploads that are not finished, oldest first; `user` gets the tokens of its own (None: of all)."""
+    try:
+        names = sorted(name for name in os.listdir(_partial(service)) if TOKEN.match(name))
+    except FileNotFoundError:
+        return []
+    found = [_partial_upload(service, token, user) for token in names if (_partial(service) / token).is_dir()]
+    return sorted(found, key=lambda upload: upload.begun)
 
 
 # -- what is there ------------------------------------------------------------------------------------------------
@@ -108,8 +145,11 @@ def find(service: Service, name: str) -> Upload:
     folder = service.jobs_dir.uploads / name
     if name.startswith(".") or "/" in name or not folder.is_dir():
         raise NotFound(f"There is no upload {name!r}.")
-    file = _about_file(service, name)
-    return Upload(**read_json(file)) if file.is_file() else Upload(name, str(folder), created=folder.stat().st_mtime)
+    about = _read_about(_about_file(service, name))
+    try:
+        return Upload(**about)
+    except TypeError:  # lost or damaged
+        return Upload(name, str(folder), created=folder.stat().st_mtime)
 
 
 def remove(service: Service, name: str, user: str) -> None:
@@ -117,11 +157,8 @@ def remove(service: Service, name: str, user: str) -> None:
     upload = find(service, name)
     if upload.owner and upload.owner != user:
         raise Forbidden(f"The upload {name} belongs to {upload.owner}.")
-    aside = _partial(service) / f"removed-{secrets.token_hex(8)}"
-    aside.parent.mkdir(exist_ok=True)
-    os.rename(service.jobs_dir.uploads / name, aside)
+    _remove_folder(service, service.jobs_dir.uploads / name)
     _about_file(service, name).unlink(missing_ok=True)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def check_free_space(service: Service, folder: Path) -> None:
@@ -152,23 +189,88 @@ def _about_file(service: Service, name: str) -> Path:
     return service.jobs_dir.uploads / ABOUT / f"{name}.json"
 
 
-def _sending(service: Service, token: str) -> Path:
+def _about_partial(service: Service, token: str) -> Path:
+    return _partial(service) / f"{token}.json"
+
+
+def _read_about(file: Path) -> dict[str, Any]:
+    """What was noted of an upload; empty where that is lost or damaged."""
+    try:
+        value = read_json(file)
+    except StorageError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _sending(service: Service, token: str, user: str) -> Path:
+    """The folder of an upload that is being sent. Raises NotFound, and Forbidden where somebody else than `user` began it."""
     folder = _partial(service) / token
     if not TOKEN.match(token) or not folder.is_dir():
         raise NotFound("This upload is not (or no longer) being sent.", advice="Start it again.")
-    check_free_space(service, folder)
+    owner = _read_about(_about_partial(service, token)).get("owner")
+    if owner and user and owner != user:
+        raise Forbidden(f"This upload is {owner}'s.")
     return folder
 
 
-def _drop_stale(service: Service) -> None:
-    """Remove uploads that were begun two days ago and never finished."""
-    folder = _partial(service)
-    if not folder.is_dir():
-        return
-    for entry in os.scandir(folder):
-        if time.time() - entry.stat(follow_symlinks=False).st_mtime < STALE_SECONDS:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            os.unlink(entry.path)
+def _partial_upload(service: Service, token: str, user: str | None) -> PartialUpload:
+    folder, about = _partial(service) / token, _read_about(_about_partial(service, token))
+    owner = str(about.get("owner") or "")
+    files = sum(len(names) for _, _, names in os.walk(folder))
+    begun = about.get("begun")
+    return PartialUpload(
+        token=token if user is None or owner in ("", user) else "",
+        name=str(about.get("name") or "unnamed"),
+        owner=owner,
+        begun=begun if isinstance(begun, float) else _newest(folder),
+        sent=_newest(folder),
+        files=files,
+        bytes=tree_size(folder),
+    )
+
+
+def _newest(folder: Path) -> float:
+    """When something was last written below a folder or of its note, in seconds since 1970."""
+    times = [0.0]
+    for path in (
+        folder,
+        folder.with_suffix(".json"),
+        *(Path(root, name) for root, _, names in os.walk(folder) for name in names),
+    ):
+        with contextlib.suppress(OSError):
+            times.append(path.lstat().st_mtime)
+    return max(times)
+
+
+def _remove_partial(service: Service, token: str) -> None:
+    _remove_folder(service, _partial(service) / token)
+    _about_partial(service, token).unlink(missing_ok=True)
+
+
+def _remove_folder(service: Service, folder: Path) -> None:
+    """Take a folder away at once and its content then; where there is no room for a new name, the content at once."""
+    aside = _partial(service) / f"{REMOVED}{secrets.token_hex(8)}"
+    try:
+        make_folder(aside.parent, exist_ok=True)
+        os.rename(folder, aside)
+    except OSError:
+        aside = folder
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def drop_stale(service: Service, *, at_start: bool = False) -> list[str]:
+    """Remove uploads to which nothing was added for a day, and `at_start` what was on its way out when a server ended; their
+    names."""
+    folder, dropped = _partial(service), []
+    for entry in list(os.scandir(folder)) if folder.is_dir() else ():
+        path = Path(entry.path)
+        if entry.name.startswith(REMOVED):
+            if at_start:
+                shutil.rmtree(path, ignore_errors=True)
+        elif time.time() - _newest(path.with_suffix("")) >= STALE_SECONDS:
+            if entry.is_dir(follow_symlinks=False):
+                dropped.append(str(_read_about(path.with_suffix(".json")).get("name") or entry.name))
+                _remove_folder(service, path)
+            else:
+                path.unlink(missing_ok=True)
+    return dropped

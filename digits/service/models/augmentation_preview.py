@@ -32,7 +32,7 @@ def preview(service: Service, form: PreviewForm) -> dict[str, Any]:
     Raises BadRequest for a data set that is not whole and Unavailable when no supervisor runs.
     """
     job = service.store.get(form.dataset, Kind.DATASET)
-    require_done(job)
+    require_done(service, job)
     info = info_of(service, job.id)
     if info is None:
         raise BadRequest(f"{job.name} has no records yet.")

@@ -142,6 +142,8 @@ def library_choices(text: str, framework: str, task: str, limit: int = MAX_FOUND
 
 def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
     """None for a data set whose folder is damaged."""
+    if job.damage and job.damage["vital"] or not service.folder(job.id).exists():
+        return None
     try:
         summary = {k: v for k, v in summary_dict(service, job).items() if k != "class_labels"}
     except StorageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 import time
@@ -17,9 +18,10 @@ from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.metrics import START_WAS_BEST
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.network.python_layers import LayerFile, copy_name
-from digits.errors import FormErrors
+from digits.errors import FormErrors, StorageError
 from digits.frameworks import DEFAULT
 from digits.service import Service
+from digits.service.damage import Damaged, as_json, damage_of, require_usable
 from digits.service.forms import parse
 from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.models import python_layers
@@ -120,6 +122,10 @@ def usable_dataset(service: Service, area: str, dataset_id: str) -> Job:
         raise FormErrors(
             {"dataset": [f"{job.name} {word}, so it has no pictures to learn from. Make it again or choose another."]}
         )
+    try:
+        require_usable(service, job)
+    except Damaged as error:
+        raise FormErrors({"dataset": [f"{error} No model can be trained on it."]}) from error
     if not suits_form(job, area):
         where = f"/models/images/{tasks.recorded(job.task).area}/new"
         raise FormErrors({"dataset": [f"This form is not for data sets like {job.name}. Make its model at {where}."]})
@@ -165,6 +171,15 @@ def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, A
     return value
 
 
+def listed(service: Service, job: Job) -> dict[str, Any]:
+    """A model in a list of all: as `model_dict`, or, of one whose folder is damaged, what its row says with the `damage`."""
+    try:
+        return model_dict(service, job)
+    except StorageError as error:
+        found = as_json(damage_of(service, job)) or [{"found": str(error)}]
+        return {"id": job.id, "name": job.name, "status": job.status.word, "username": job.owner, "damage": found}
+
+
 def best_of(job: Job) -> dict[str, Any] | None:
     """What decided which weights are best: `name` of the metric, `value`, `epoch`; `words` where the training made it worse."""
     if job.best_value is None:
@@ -178,8 +193,10 @@ def best_of(job: Job) -> dict[str, Any] | None:
 
 
 def info_of(service: Service, dataset_id: str) -> DatasetInfo | None:
-    """What the records of a data set hold; None while it is not whole or when its folder is gone."""
-    return service.folder(dataset_id).find_dataset_info() if dataset_id else None
+    """What the records of a data set hold; None while it is not whole, when its folder is gone or its file is damaged."""
+    with contextlib.suppress(StorageError):
+        return service.folder(dataset_id).find_dataset_info() if dataset_id else None
+    return None
 
 
 def _dataset_keys(service: Service, job: Job) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import decode_source
 from typing import Any
 
+from digits.domain.damage import words
 from digits.domain.datasets import DatasetInfo
 from digits.domain.events import AttemptEvent, MetricEvent, SnapshotEvent
 from digits.domain.metrics import DECIDING, as_json, nonfinite_text
@@ -16,6 +17,7 @@ from digits.engines.network.own_metrics import OWN_LOSS
 from digits.engines.network.python_layers import copy_name, layer_file
 from digits.errors import DigitsError, StorageError
 from digits.service import Service
+from digits.service.damage import damage_of
 from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
 from digits.service.models.form import BATCH_NORMS, ModelForm
@@ -45,6 +47,7 @@ class TrainingPage:
     data: dict[str, Any]
     layers: str = ""  # path of the Python layer file
     layers_text: str = ""
+    dataset_damage: str = ""  # what is damaged of the data set, in words
 
 
 def training_page(service: Service, job: Job) -> TrainingPage:
@@ -57,7 +60,9 @@ def training_page(service: Service, job: Job) -> TrainingPage:
     config = config_tables(spec, info, _versions(folder) or {"digits": request.digits_version})
     data = page_data(job, spec, history, info, folder)
     layers = layer_text(folder, spec)
-    return TrainingPage(spec, history, info, service.store.find(job.dataset_id), config, data, *layers)
+    dataset = service.store.find(job.dataset_id)
+    damaged = words(damage_of(service, dataset)) if dataset is not None else ""
+    return TrainingPage(spec, history, info, dataset, config, data, *layers, damaged)
 
 
 def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetInfo | None, folder: JobFolder) -> dict[str, Any]:

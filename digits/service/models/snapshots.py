@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from digits.errors import BadRequest, NotFound, StorageError
 from digits.frameworks import snapshot_suffixes
 from digits.service import Service
+from digits.service.damage import require_file, require_usable
 from digits.storage.jobs.store import Job
 from digits.storage.snapshots import snapshot_metadata
 from digits.utils.values import decimal
@@ -71,9 +73,12 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
     """The snapshot of `epoch`; the newest for -1, 0, an empty text or None (R 11.7); `best` is the best one, `start` that of the
     weights which a training started from, kept where they stayed the best.
 
-    Raises BadRequest for a text that is no number or a model without snapshots, NotFound for an epoch it does not have.
+    Raises Damaged for one whose file was cut or changed, BadRequest for a text that is no number or a model without snapshots,
+    NotFound for an epoch it does not have.
     """
     wanted = _wanted(model, epoch)
+    if not os.path.isdir(service.folder(model.id)):
+        require_usable(service, model)
     found = list_snapshots(service, model, with_best=True)
     if not found:
         raise BadRequest(
@@ -81,13 +86,20 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
             advice="Wait until the training has written its first one." if model.status.is_running else "Train it again.",
         )
     if wanted in NEWEST and epoch not in (BEST, START):
-        return next((s for s in reversed(found) if not s.is_between), found[-1])
+        return _whole(service, model, next((s for s in reversed(found) if not s.is_between), found[-1]))
     for snapshot in found:
         if wanted is not None and _same_epoch(snapshot.epoch, wanted):
-            return snapshot
+            return _whole(service, model, snapshot)
     known = ", ".join(s.label for s in found)
     what = f"epoch {wanted:g}" if wanted is not None else "a best epoch"
     raise NotFound(f"{model.name} has no snapshot of {what}; there are {known}.")
+
+
+def _whole(service: Service, model: Job, snapshot: Snapshot) -> Snapshot:
+    """The snapshot, where it is as it was written and the model can be used."""
+    require_file(service, model, snapshot.path)
+    require_usable(service, model)
+    return snapshot
 
 
 def _same_epoch(one: float, other: float) -> bool:

@@ -18,18 +18,24 @@ from digits.storage.jobs.tables import Base, CounterRow
 
 VERSION = "0004"  # the newest of migrations/versions; versions are numbered without gaps
 SEQUENCE_ID = 1
+REPAIR = (
+    "`digits doctor --repair` puts the damaged file aside and reads the jobs from their folders, as `digits jobs reindex` does;"
+    " accounts and tokens come back only from a backup of the file."
+)
 LOCK_SUFFIX = ".schema-lock"
 
 _version_table = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
-def prepare(engine: Engine, lock_beside: Path) -> None:
-    """Make or migrate the tables. Raises StorageError for a newer database, or a file that is none."""
+def prepare(engine: Engine, lock_beside: Path) -> bool:
+    """Make or migrate the tables; whether there were none. Raises StorageError for a newer database, or a file that is none."""
     try:
         if _version(engine) == VERSION:
-            return
+            return False
         with _one_at_a_time(lock_beside), engine.begin() as connection:
-            _bring_up(connection, _version(connection))
+            before = _version(connection)
+            _bring_up(connection, before)
+            return not before
     except DatabaseError as error:
         raise StorageError(f"The database {_name(engine)} cannot be used: {error.orig}.", advice=_advice(engine)) from error
 
@@ -81,7 +87,7 @@ def _one_at_a_time(beside: Path) -> Iterator[None]:
 def _advice(engine: Engine) -> str:
     if engine.dialect.name != "sqlite":
         return "Check the setting database_url, and that the database server runs and lets digits in."
-    return "When the file is damaged, move it away and run `digits jobs reindex`: the jobs are in their folders."
+    return REPAIR
 
 
 def _name(engine: Engine) -> str:

@@ -83,9 +83,16 @@ class Job:
         return known or left_out(int(self.summary.get("problems") or 0), int(self.summary["entries"]))
 
     @property
+    def damage(self) -> dict[str, Any] | None:
+        """What is damaged of its folder, as the supervisor found it: `words`, `since`, `vital` and `files`; None: nothing."""
+        return None if self.status.is_running else self.summary.get("damage")
+
+    @property
     def status_words(self) -> str:
-        """The status, and how much is missing where that is much."""
+        """The status, and that the job is damaged or how much is missing where that is much."""
         missing = self.left_out
+        if self.damage:
+            return f"{self.status.word}, {self.damage.get('word', 'damaged')}"
         if missing is None or not missing["much"]:
             return self.status.word
         return f"{self.status.word}, {100 * missing['share']:.0f} % left out"

@@ -7,22 +7,29 @@ remembers the last number it saw asks for exactly what has changed since.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, delete, func, or_, select, update
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from digits.domain.jobs import LEGAL_MOVES, RUNNING, Action, JobRequest, Status, StatusHistory, UserColumns
-from digits.errors import Conflict, NotFound
+from digits.errors import Conflict, NotFound, StorageError
+from digits.storage import reserve
+from digits.storage.folders import JobsDir
 from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.migrate import SEQUENCE_ID
 from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent, conditions, ordered
 from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_disk_space
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 __all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
 
@@ -196,8 +203,27 @@ class JobStore(JobReader):
     def open(cls, url: str, sqlite_file: Path) -> JobStore:
         """Open; make the tables where there are none yet, migrate older ones. Raises StorageError for newer ones."""
         store = cls(open_engine(url, sqlite_file))
-        schema.prepare(store.engine, sqlite_file)
+        made = schema.prepare(store.engine, sqlite_file)
+        folders = len(JobsDir(sqlite_file.parent.parent).folders()) if made else 0
+        if folders:
+            logger.warning(
+                "The database had no tables. They are made again; the server, or `digits jobs reindex`, reads %d jobs from their"
+                " folders. Accounts and tokens are in no folder: make them again with `digits user add`.",
+                folders,
+            )
         return store
+
+    def check(self) -> None:
+        """Raises StorageError where the file of an SQLite database is damaged."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        try:
+            with self.engine.connect() as connection:
+                found = [row[0] for row in connection.exec_driver_sql("PRAGMA quick_check(1)")]
+        except DatabaseError as error:
+            found = [str(error.orig)]
+        if found != ["ok"]:
+            raise StorageError(f"The database {self.engine.url.database} is damaged: {found[0]}.", advice=schema.REPAIR)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -279,8 +305,20 @@ class JobStore(JobReader):
     def request_action(self, job_id: str, action: Action) -> Job:
         """Request something of the supervisor. A deletion hides the job at once, and nothing else can be requested after it.
 
-        Raises NotFound.
+        Raises NotFound. A full disk does not keep it from being requested (see `storage.reserve`).
         """
+        return self._although_full(lambda: self._request_action(job_id, action))
+
+    def _although_full(self, work: Callable[[], T]) -> T:
+        """Do `work`, which frees room: where the disk is too full for it, once more in the room that is kept for that."""
+        try:
+            return work()
+        except OperationalError:
+            if self.engine.dialect.name != "sqlite" or not reserve.give_up(Path(self.engine.url.database or "").parent):
+                raise
+            return work()
+
+    def _request_action(self, job_id: str, action: Action) -> Job:
         extra = {"deleted": time.time()} if action == Action.DELETE else {}
         with Session(self.engine) as session, session.begin():
             sequence = _next_sequence(session)
@@ -305,7 +343,7 @@ class JobStore(JobReader):
     def request_action_many(self, job_ids: Collection[str], action: Action) -> set[str]:
         """`request_action` for several jobs, all or none; the ids of those that exist and were not deleted before."""
         columns = {"requested_action": str(action), **({"deleted": time.time()} if action == Action.DELETE else {})}
-        return self.update_many(dict.fromkeys(job_ids, columns))
+        return self._although_full(lambda: self.update_many(dict.fromkeys(job_ids, columns)))
 
     def put_outputs(self, job_id: str, outputs: Iterable[Output]) -> None:
         """Replace the given outputs of a job."""

@@ -10,8 +10,11 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from digits.errors import ConfigError
+from digits.storage import reserve
+from digits.storage.modes import private_file
 
 SQLITE_BUSY_SECONDS = 30
+SQLITE_BESIDE = ("-wal", "-shm", "-journal")
 RESERVED_BYTES = 6 * 2**20  # more than SQLite lets its write-ahead log grow before it begins again at its start
 
 
@@ -164,6 +167,10 @@ def open_engine(url: str, sqlite_file: Path) -> Engine:
     """Engine for `url`, or for the SQLite file in WAL mode when `url` is empty."""
     if url:
         return _other_engine(url)
+    reserve.give_up(sqlite_file.parent)
+    for file in (sqlite_file, *(sqlite_file.with_name(sqlite_file.name + suffix) for suffix in SQLITE_BESIDE)):
+        if file == sqlite_file or file.exists():
+            private_file(file)  # SQLite gives what it makes beside it the same mode
     engine = create_engine(f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     return engine

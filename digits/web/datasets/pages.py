@@ -16,7 +16,7 @@ from digits.service.datasets.contents import dataset_dict, is_classification, ma
 from digits.storage.jobs.store import Job
 from digits.web.datasets import form
 from digits.web.http import arguments
-from digits.web.http.request import describes, get_service, json_answer, render_job, route, wants_json
+from digits.web.http.request import describes, get_service, json_answer, render_job, route, shows_damage, wants_json
 
 PROBLEMS_SIZE = 50
 GALLERY = "`records` of the page with their `picture` addresses, `labels`, `total`, `pages`."
@@ -44,6 +44,7 @@ def blueprint() -> Blueprint:
     return area
 
 
+@shows_damage
 @describes(answer="id, name, status, directory; ParseFolderTasks and CreateDbTasks of an image classification data set.")
 def show(job_id: str) -> Any:
     """A data set."""

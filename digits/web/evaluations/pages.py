@@ -17,7 +17,7 @@ from digits.service.evaluations.results import evaluation_result, is_ranked, pic
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
 from digits.web.http import arguments
-from digits.web.http.request import describes, get_service, json_answer, render_job, route, wants_json
+from digits.web.http.request import describes, get_service, json_answer, render_job, route, shows_damage, wants_json
 
 LARGEST_PAGE = 1000
 PAGE_SIZES = (24, 48, 96, 192)  # pictures on a page of the gallery
@@ -50,6 +50,7 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/evaluations/<job_id>/samples.json", "evaluation_samples", samples)
 
 
+@shows_damage
 @describes(
     arguments={**OF_SAMPLES, "top_page": "Page of the most confident pictures (page only), from 0."},
     answer="id, name, status, model_id, snapshot_epoch and, when it is done, `result`.",

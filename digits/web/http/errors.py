@@ -10,7 +10,10 @@ from flask import Flask, jsonify, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from digits.domain.jobs import JOB_ID
 from digits.errors import DigitsError, FormErrors, Unauthorized
+from digits.service.damage import explained
+from digits.service.jobs import InUse
 from digits.utils.masking import masked
 from digits.web.http.access import NotFromHere
 from digits.web.http.request import TolerantResponse, get_service, wants_json
@@ -34,6 +37,8 @@ def answer_error(error: Exception) -> Any:
         return redirect(url_for("auth.login", next=_address()))
     if isinstance(error, NotFromHere) and not wants_json() and _may_be_sent_again():
         return render_template("confirm.html", fields=list(request.args.items(multi=True))), error.status
+    if _status(error) >= 500:
+        error = _explained(error)
     status = _status(error)
     if status >= 500 and not isinstance(error, DigitsError | HTTPException):
         log.exception("%s %s failed", request.method, request.path)
@@ -58,6 +63,8 @@ def error_body(error: Exception, debug: bool) -> dict[str, Any]:
     if isinstance(error, DigitsError):
         body: dict[str, Any] = {"message": masked(error.message) or type(error).__name__, "type": type(error).__name__}
         description = masked(error.advice)
+        if isinstance(error, InUse):
+            body["models"] = error.models
     elif isinstance(error, HTTPException):
         body = {"message": error.name, "type": type(error).__name__}
         description = error.description or ""
@@ -69,6 +76,18 @@ def error_body(error: Exception, debug: bool) -> dict[str, Any]:
     if debug:
         body["trace"] = [masked(line) for line in traceback.format_exception(error)]
     return body
+
+
+def _explained(error: Exception) -> Exception:
+    """What is damaged of the job that was requested, where that is why it failed."""
+    named = (request.values.get(name) for name in ("job_id", "clone", "dataset"))
+    job_id = (request.view_args or {}).get("job_id") or next((found for found in named if found), "")
+    if isinstance(error, HTTPException) or not JOB_ID.match(str(job_id)):
+        return error
+    found = explained(get_service(), str(job_id), error)
+    if found is not error:
+        log.warning("%s %s: %s (%s: %s)", request.method, request.path, found, type(error).__name__, error)
+    return found
 
 
 def _form_errors(error: FormErrors) -> Any:

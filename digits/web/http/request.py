@@ -7,7 +7,9 @@ two is wanted.
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
@@ -15,9 +17,10 @@ from flask import Blueprint, Response, current_app, g, jsonify, render_template,
 from flask.json.provider import DefaultJSONProvider
 
 from digits.domain.jobs import StatusHistory
-from digits.errors import Forbidden, Unauthorized
+from digits.errors import Forbidden, NotFound, Unauthorized
 from digits.service import Service
 from digits.service import jobs as job_actions
+from digits.service.damage import as_json, damage_of
 from digits.storage.jobs.store import Job
 from digits.utils.values import finite
 
@@ -26,6 +29,8 @@ HOW_TO_GET_A_TOKEN = (
     "Log in at /login, or send `Authorization: Bearer TOKEN`; `digits token add NAME` on the server prints a token "
     "and `digits serve` prints an address that opens the first session."
 )
+log = logging.getLogger("digits.web")
+
 JSON_ENDING, JSON_FOLDER = ".json", "/json"
 NAME_YOURSELF = "Send `username`, or POST it to /login once and keep the cookie."
 
@@ -111,6 +116,8 @@ def describes(
 def render_job(template: str, job: Job, **context: Any) -> str:
     """A page that extends `job.html`: adds what its right column shows (time line, related jobs, disk usage, rights)."""
     store = get_service().store
+    if "damage" not in context:
+        context["damage"] = damage_of(get_service(), job)
     history = StatusHistory.from_json(job.history)
     related = [found for found in (store.find(parent) for parent in store.parents(job.id)) if found]
     return render_template(
@@ -123,6 +130,33 @@ def render_job(template: str, job: Job, **context: Any) -> str:
         folder=get_service().folder(job.id).path,
         **context,
     )
+
+
+def shows_damage(handler: Handler) -> Handler:
+    """For the page of a job and its JSON twin: what is damaged is said beside what can be shown, or alone where the rest of the
+    page cannot be made of what is left. Then JSON has the key `damage`, which lists it."""
+
+    @functools.wraps(handler)
+    def show(job_id: str, *arguments: Any, **more: Any) -> Any:
+        try:
+            answer = handler(job_id, *arguments, **more)
+        except Exception as error:
+            job = get_service().store.find(job_id)
+            found = damage_of(get_service(), job) if job is not None and not isinstance(error, NotFound) else []
+            if job is None or not found:
+                raise
+            log.warning("%s is damaged: %s: %s", job_id, type(error).__name__, error)
+            if not wants_json():
+                return render_job("damaged.html", job, damage=found)
+            directory = str(get_service().folder(job.id).path)
+            plain = {"id": job.id, "name": job.name, "status": job.status.word, "directory": directory}
+            return json_answer({**plain, "damage": as_json(found)})
+        found = damage_of(get_service(), get_service().store.get(job_id)) if wants_json() else []
+        if found and isinstance(answer, tuple) and isinstance(answer[0], Response) and isinstance(answer[0].json, dict):
+            return json_answer({**answer[0].json, "damage": as_json(found)}, answer[1])
+        return answer
+
+    return cast(Handler, show)
 
 
 def json_answer(value: Any, status: int = 200) -> tuple[Response, int]:

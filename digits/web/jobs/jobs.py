@@ -183,9 +183,10 @@ def _edit(job: Job) -> Any:
 
 
 def _delete(job: Job) -> Any:
-    """Delete a job with everything it made; refused while models need it."""
-    job_actions.delete(get_service(), job)
-    return _text("Job deleted.")
+    """Delete a job with everything it made; refused while models need it, unless `keep_models` is sent: then the records of the
+    data set go, and what its models need to predict stays for them."""
+    gone = job_actions.delete(get_service(), job, keep_models=arguments.flag("keep_models"))
+    return _text("Job deleted." if gone else "The records are deleted; what the models need stays as long as they do.")
 
 
 def _abort(job: Job) -> Any:

@@ -21,6 +21,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from digits.domain.events import is_intact
 from digits.service import Service, rows
 from digits.storage.events import read_lines
 
@@ -49,15 +50,15 @@ class Lines:
 
     @functools.cached_property
     def plain(self) -> bytes:
-        """As server-sent events of the job's own stream: the raw line, its end as id."""
-        return b"".join(b"id: %d\ndata: %s\n\n" % item for item in self.lines)
+        """As server-sent events of the job's own stream: the raw line, or null for one that is damaged; its end as id."""
+        return b"".join(b"id: %d\ndata: %s\n\n" % (end, line if is_intact(line) else b"null") for end, line in self.lines)
 
     @functools.cached_property
     def tagged(self) -> bytes:
         """As events of a stream of several jobs: `line` with `job_id`, `offset` and `event`."""
         head = json.dumps(self.job_id).encode()
         form = b'event: line\ndata: {"job_id": %s, "offset": %d, "event": %s}\n\n'
-        return b"".join(form % (head, end, line or b"null") for end, line in self.lines)
+        return b"".join(form % (head, end, line if is_intact(line) else b"null") for end, line in self.lines)
 
     def after(self, offset: int) -> Lines | None:
         """The lines beyond `offset`; None when there are none."""

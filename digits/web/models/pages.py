@@ -14,7 +14,7 @@ from digits.frameworks import DEFAULT
 from digits.service.forms import parse
 from digits.service.models import choices as model_choices
 from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, preview
-from digits.service.models.create import create_planned, model_dict, plan_models
+from digits.service.models.create import create_planned, listed, model_dict, plan_models
 from digits.service.models.customize import CheckForm, check_network, customize_text
 from digits.service.models.exports import format_choices
 from digits.service.models.form import LearningRateForm, ModelForm
@@ -30,6 +30,7 @@ from digits.web.http.request import (
     render_job,
     require_user,
     route,
+    shows_damage,
     wants_json,
 )
 from digits.web.models import augmentation_preview as augmentation
@@ -73,7 +74,7 @@ def index() -> Any:
     if not wants_json():
         return redirect(url_for("home.index", tab=2))
     service = get_service()
-    return json_answer({"models": [model_dict(service, job) for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs]})
+    return json_answer({"models": [listed(service, job) for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs]})
 
 
 @describes(arguments={"clone": "A model whose values fill the form.", "dataset": "The data set to choose at first."})
@@ -111,6 +112,7 @@ def create_for_extension(extension_id: str) -> Any:
     return _create(tasks.GENERIC.area, extension_id.removesuffix(".json"))
 
 
+@shows_damage
 @describes(answer="The model: see docs/rest.md.")
 def show(job_id: str) -> Any:
     """A model."""

@@ -84,3 +84,26 @@ def test_a_checkpoint_whose_events_are_not_all_there_does_not_count(tmp_path: Pa
     assert (checkpoint.read(tmp_path / "checkpoint") or {})["step"] == 7
     (tmp_path / "events.jsonl").write_bytes(b"x" * 99)
     assert checkpoint.read(tmp_path / "checkpoint") is None
+
+
+def test_a_checkpoint_with_other_bytes_is_none_and_said(tmp_path: Path) -> None:
+    assert checkpoint.damaged(tmp_path) == ""
+    checkpoint.write(tmp_path, 9, 200, 1, b"abcdef")
+    assert checkpoint.damaged(tmp_path) == ""
+    (tmp_path / "state_9.bin").write_bytes(b"abcdeg")
+    assert checkpoint.read(tmp_path) is None
+    assert checkpoint.damaged(tmp_path) == "The checkpoint of step 9 is not what was written: its checksum differs."
+    (tmp_path / "state_9.bin").write_bytes(b"abc")
+    assert checkpoint.damaged(tmp_path) == "The checkpoint of step 9 was cut: 3 of 6 bytes are left."
+    for text in ("", "[]", "{}", '{"file": "state_9.bin", "bytes": 3}'):
+        (tmp_path / checkpoint.NAME).write_text(text)
+        assert checkpoint.read(tmp_path) is None
+        assert checkpoint.damaged(tmp_path).startswith("The checkpoint cannot be understood"), text
+
+
+def test_a_checkpoint_of_a_version_without_checksums_is_read(tmp_path: Path) -> None:
+    (tmp_path / "state_9.bin").write_bytes(b"abc")
+    (tmp_path / checkpoint.NAME).write_text('{"step": 9, "offset": 1, "threads": 1, "file": "state_9.bin", "bytes": 3}')
+    found = checkpoint.read(tmp_path)
+    assert found is not None
+    assert found["step"] == 9

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from digits.config import Settings
-from digits.errors import BadRequest, NotFound
+from digits.errors import BadRequest, Forbidden, NotFound
 from digits.service import Service
 from digits.service.files import uploads
 from digits.service.files.names import MAX_NAME_BYTES, free_path, safe_name
@@ -329,3 +329,49 @@ def test_no_damage_to_an_archive_is_more_than_a_refusal(tmp_path: Path, data: st
     except BadRequest:
         pass
     assert all(Path(name).parts[0] != ".." for name in files_below(folder))
+
+
+def test_an_upload_is_cancelled_and_deleted_however_full_the_disk_is(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = uploads.begin(service, "pictures", "anna")
+    uploads.add_file(service, token, "a.png", io.BytesIO(b"x" * 100), "anna")
+    whole = _whole(service)
+    monkeypatch.setattr("digits.service.files.uploads.free_bytes", lambda folder: 0)
+    with pytest.raises(BadRequest, match="no space left"):
+        uploads.add_file(service, token, "b.png", io.BytesIO(b"x"), "anna")
+    with pytest.raises(BadRequest, match="no space left"):
+        uploads.finish(service, token, "anna")
+    uploads.cancel(service, token, "anna")
+    assert uploads.list_partial(service) == []
+    uploads.remove(service, whole, "anna")
+    assert uploads.list_uploads(service) == []
+
+
+def _whole(service: Service) -> str:
+    token = uploads.begin(service, "whole", "anna")
+    uploads.add_file(service, token, "a.png", io.BytesIO(b"x"), "anna")
+    return uploads.finish(service, token, "anna").name
+
+
+def test_uploads_that_are_not_finished_are_listed_and_belong_to_who_began_them(service: Service) -> None:
+    token = uploads.begin(service, "pictures", "anna")
+    uploads.add_file(service, token, "a/1.png", io.BytesIO(b"x" * 100), "anna")
+    (mine,) = uploads.list_partial(service, "anna")
+    assert (mine.token, mine.name, mine.owner, mine.files, mine.bytes) == (token, "pictures", "anna", 1, 100)
+    (others,) = uploads.list_partial(service, "bob")
+    assert others.token == ""
+    for refused in (lambda: uploads.cancel(service, token, "bob"), lambda: uploads.finish(service, token, "bob")):
+        with pytest.raises(Forbidden, match="anna"):
+            refused()
+
+
+def test_what_got_no_file_for_a_day_goes_at_the_next_start(service: Service) -> None:
+    old, young = (uploads.begin(service, name, "anna") for name in ("old", "young"))
+    folder = service.jobs_dir.uploads / uploads.PARTIAL
+    uploads.add_file(service, old, "a.png", io.BytesIO(b"x"), "anna")
+    (folder / f"{uploads.REMOVED}0").mkdir()
+    yesterday = time.time() - uploads.STALE_SECONDS - 1
+    for path in (folder / old / "a.png", folder / old, folder / f"{old}.json"):
+        os.utime(path, (yesterday, yesterday))
+    assert uploads.drop_stale(service, at_start=True) == ["old"]
+    assert sorted(path.name for path in folder.iterdir()) == [young, f"{young}.json"]
+    assert [one.name for one in uploads.list_partial(service)] == ["young"]

@@ -185,7 +185,7 @@ def test_who_renames_what_is_being_deleted_hears_that_it_is_gone(service: Servic
     job = make_job(service)
     shutil.rmtree(service.folder(job.id).path)
     damaged = client.put(f"/jobs/{job.id}", data={"job_name": "new"}, headers={"Accept": "application/json"})
-    assert (damaged.status_code, damaged.json["error"]["type"]) == (500, "StorageError")
+    assert (damaged.status_code, damaged.json["error"]["type"]) == (409, "Damaged")
     service.store.request_action(job.id, Action.DELETE)
     with pytest.raises(NotFound):
         actions.edit(service, job, name="new")

@@ -29,7 +29,7 @@ export function jobStream(jobId, { offset = 0, sequence, onEvent, onJob, onReset
   return subscribe(wanted, (message) => {
     if (message.type === "line" && message.event) {
       wanted.jobs[jobId] = message.offset;
-      onEvent?.(message.event, message.offset);
+      if (message.event) onEvent?.(message.event, message.offset); // null: a damaged line
     } else if (message.type === "job") {
       onJob?.(message.row);
     } else if (message.type === "reset") {

@@ -131,6 +131,14 @@ async function remove() {
   if (sure && (await send(`/jobs/${id}`, "DELETE"))) location.href = url(page.dataset.kind === "dataset" ? "/?tab=1" : "/?tab=2");
 }
 
+async function removeRecords() {
+  const text = "The records go for good. Models that were trained on them keep predicting.";
+  const sure = await confirmDialog("Delete the records and keep the models?", text, { action: "Delete", danger: true });
+  if (sure && (await send(`/jobs/${id}?keep_models=1`, "DELETE", undefined, "The records are deleted."))) {
+    setTimeout(() => location.reload(), 800);
+  }
+}
+
 /**
  * @param {string} selector
  * @param {() => void} action
@@ -152,6 +160,7 @@ on("[data-edit-tags]", editTags);
 on("[data-job-abort]", abort);
 on("[data-job-resume]", () => send(`/jobs/${id}/resume`, "POST", undefined, "The job goes on as soon as there is room."));
 on("[data-job-delete]", remove);
+on("[data-delete-records]", removeRecords);
 
 jobStream(id, {
   offset: Number(page.dataset.offset),

@@ -65,11 +65,12 @@ export const pill = (word) => el("span", { class: `pill pill-${word.toLowerCase(
 export const tagPill = (tag) => el("span", { class: "tag" }, tag);
 
 /**
- * The coloured word of a job's status; amber with the number where much of a data set was left out.
- * @param {{status: string, left_out?: {share: number, much: boolean} | null}} row
+ * The coloured word of a job's status; amber where it is damaged, or with the number where much of a data set was left out.
+ * @param {{status: string, left_out?: {share: number, much: boolean} | null, damage?: {word: string, words: string} | null}} row
  */
 export function jobPill(row) {
   const missing = row.left_out;
+  if (row.damage) return el("span", { class: "pill pill-partly", title: row.damage.words }, `${row.status}, ${row.damage.word}`);
   if (!missing?.much || row.status !== "Done") return pill(row.status);
   return el("span", { class: "pill pill-partly" }, `${row.status}, ${percent(missing.share, 0)} left out`);
 }
