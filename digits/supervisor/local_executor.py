@@ -32,6 +32,7 @@ from digits.storage.modes import umask_of
 from digits.supervisor.executor import Ladder, Stop, Worker
 from digits.supervisor.gpus import Gpu, list_gpus
 from digits.supervisor.scheduling import Allocation, Machine, ResourceRequest, Schedule, schedule
+from digits.utils.cores import usable_cores
 from digits.utils.memory import memory_words, oom_kills
 from digits.utils.memory_use import memory_of_groups
 from digits.utils.processes import (
@@ -93,7 +94,7 @@ class LocalExecutor:
         self.ladder = ladder or Ladder()
         self.checkpoint_seconds = checkpoint_seconds
         self.environ = dict(os.environ if environ is None else environ)
-        self.cpu_slots = cpu_slots or os.cpu_count() or 1
+        self.cpu_slots = cpu_slots or usable_cores()
         self.workers: dict[str, LocalWorker] = {}
         self.gpus: list[Gpu] = []
         self.gpu_problem = ""  # why the list may not be what there is

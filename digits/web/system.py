@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import threading
@@ -19,6 +18,7 @@ from digits.errors import DigitsError
 from digits.frameworks import frameworks
 from digits.ipc.supervisor_client import call
 from digits.service import Service, rows, tokens
+from digits.utils.cores import usable_cores
 from digits.web.http.request import current_user, describes, get_service, may_edit, route, wants_json
 
 ASK_SECONDS = 2.0
@@ -70,7 +70,7 @@ class MachineLoad:
         gpus, problem = self._gpus()
         return {
             "cpu_percent": psutil.cpu_percent(),
-            "cpus": os.cpu_count(),
+            "cpus": usable_cores(),
             "memory": {"used": memory.total - memory.available, "total": memory.total},
             "disk": {"used": disk.used, "total": disk.total},
             "gpus": gpus,

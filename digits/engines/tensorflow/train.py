@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -46,6 +45,7 @@ from digits.engines.training.setup import (
 )
 from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import DigitsError, NetworkError, TrainingError
+from digits.utils.cores import usable_cores
 
 NO_WEIGHTS_ADVICE = (
     "Add a layer with weights if it is to learn; of layers of your own only those made with add_weight count, no tf.Variable."
@@ -59,7 +59,7 @@ OUT_OF_BOUNDS = ("out of bounds", "outside the valid range", "is not in [0")
 def train(run: TrainingRun) -> None:
     """Train on the CPU or on one GPU."""
     found = checkpoint.read(run.folder / "checkpoint")
-    run.threads = (found["threads"] if found else 0) or run.spec.threads or run.threads or os.cpu_count() or 1
+    run.threads = (found["threads"] if found else 0) or run.spec.threads or run.threads or usable_cores()
     start(run.threads, gpu=bool(run.devices), repeatable=not run.devices)
     check_devices(run)
     with _advised(run), opened(run) as loop:

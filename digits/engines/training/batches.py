@@ -6,7 +6,6 @@ no queues. Everything else is decoded by a few threads some batches ahead, in or
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from digits.engines.training.boxes import cropped
 from digits.engines.training.calendar import batch_count
 from digits.errors import TrainingError
 from digits.storage.records.boxes import BOX_DTYPE
+from digits.utils.cores import usable_cores
 from digits.utils.read_ahead import read_ahead
 from digits.utils.resizing import centre_start
 
@@ -50,7 +50,7 @@ class BatchSource:
         self.direct = records.array() is not None and records.meta.label_encoding == "none"
         shape = records.meta.feature_shape
         self.crops = size is not None and (shape is None or tuple(shape[1:]) != tuple(size))
-        workers = min(MAX_THREADS, threads or os.cpu_count() or 1)
+        workers = min(MAX_THREADS, threads or usable_cores())
         self._pool = None if self.direct else ThreadPoolExecutor(workers, thread_name_prefix="decode")
 
     def __enter__(self) -> BatchSource:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -37,6 +36,7 @@ from digits.service.jobs import stored_form
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.utils.constants import RESIZE_MODE_TITLES
+from digits.utils.cores import usable_cores
 from digits.utils.values import counted
 
 TITLE = "New Image Classification Dataset"
@@ -394,7 +394,7 @@ def _keep_uploads(service: Service, form: ClassificationDatasetForm, folder: Job
 
 def _cpus(service: Service) -> int:
     """All slots of a small machine, three quarters of a larger one, at most 8: reading pictures scales, other jobs go on."""
-    slots = service.settings.cpu_slots or os.cpu_count() or 1
+    slots = service.settings.cpu_slots or usable_cores()
     return slots if slots <= 2 else min(8, slots * 3 // 4)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import check_paths
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
+from digits.utils.cores import usable_cores
 
 ENCODINGS = {"auto": "Automatic", "png": "PNG (lossless)", "jpg": "JPEG (lossy)", "none": "None"}
 LABEL_ENCODINGS = {"none": "None", "png": "PNG (lossless)", "jpg": "JPEG (lossy)"}
@@ -109,7 +109,7 @@ class PluginSource(Source):
             max_left_out=max_left_out(service, form.dsopts_max_left_out),
             backend=form.dsopts_backend,
         )
-        cpus = max(1, min(form.dsopts_num_threads, service.settings.cpu_slots or os.cpu_count() or 1))
+        cpus = max(1, min(form.dsopts_num_threads, service.settings.cpu_slots or usable_cores()))
         return Made(spec, {**own, **form.model_dump()}, Resources("create_db", cpus=cpus))
 
     def page(self, service: Service, values: Mapping[str, Any], errors: Errors, mode: str, nonce: str) -> FormPage:

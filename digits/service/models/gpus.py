@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from digits.domain.jobs import Resources
@@ -11,6 +10,7 @@ from digits.frameworks import frameworks
 from digits.ipc.supervisor_client import call
 from digits.service import Service
 from digits.service.models.form import ModelForm
+from digits.utils.cores import usable_cores
 
 ASK_SECONDS = 2.0
 POOL = "train"
@@ -90,7 +90,7 @@ def _wanted_processes(service: Service, form: ModelForm, framework: str) -> int:
 
 def _cpus(service: Service, form: ModelForm, framework: str) -> int:
     """CPU slots to request, at least one for each process; 0 means all there are."""
-    slots = service.settings.cpu_slots or os.cpu_count() or 1
+    slots = service.settings.cpu_slots or usable_cores()
     if form.cpu_count is not None and form.cpu_count > slots:
         raise FormErrors({"cpu_count": [f"{form.cpu_count} cores were requested, but jobs may use {slots} here."]})
     return max(form.cpu_count, _wanted_processes(service, form, framework)) if form.cpu_count else 0
