@@ -29,7 +29,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ("0::/lab/digits\n", {"lab/cpu.max": "300000 100000\n", "lab/digits/cpu.max": "max 100000\n"}, 3),
         ("0::/lab/digits\n", {"lab/cpu.max": "300000 100000\n", "lab/digits/cpu.max": "800000 100000\n"}, 3),
         ("0::/not/visible/here\n", {"cpu.max": "200000 100000\n"}, 2),
-        ("4:cpu,cpuacct:/docker/a\n", {"cpu/docker/a/cpu.cfs_quota_us": "250000\n", "cpu/docker/a/cpu.cfs_period_us": "100000\n"}, 3),
+        ("4:cpu,cpuacct:/box/a\n", {"cpu/box/a/cpu.cfs_quota_us": "250000\n", "cpu/box/a/cpu.cfs_period_us": "100000\n"}, 3),
         ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
         ("4:memory:/x\n", {"cpu/x/cpu.cfs_quota_us": "100000\n", "cpu/x/cpu.cfs_period_us": "100000\n"}, 64),
         ("0::/\n", {"cpu.max": "nonsense"}, 64),
@@ -53,7 +53,7 @@ def test_a_process_that_is_bound_to_a_core_has_one() -> None:
     code = "from digits.utils.cores import usable_cores; print(usable_cores())"
     bound = subprocess.run(
         [sys.executable, "-c", code],
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        preexec_fn=partial(os.sched_setaffinity, 0, {core}),
         capture_output=True,
         text=True,
         check=True,
