@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -19,11 +20,14 @@ from digits.utils.values import boolean
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LEAST_MEMORY_MB = 512  # a process with our libraries loaded takes half of that
+NO_SETTINGS = frozenset({"DIGITS_CONFIG", "DIGITS_TOKEN", "DIGITS_URL"})  # of ours, or of scripts as the documentation has them
+TESTS = "DIGITS_TEST_"  # begins the variables of our own tests
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-def _help(text: str, default: Any) -> Any:
-    return field(default=default, metadata={"help": text})
+def _help(text: str, default: Any, least: int = 0) -> Any:
+    """A setting with what it is; of numbers, the least that makes sense."""
+    return field(default=default, metadata={"help": text, "least": least})
 
 
 @dataclass(frozen=True)
@@ -50,28 +54,35 @@ class Settings:
         "",
     )
     allow_urls: bool = _help("Let pictures be fetched from public http(s) addresses.", False)
-    max_upload_mb: int = _help("Largest upload in MiB.", 8192)
-    max_extracted_mb: int = _help("Largest size in MiB an uploaded archive may unpack to.", 65536)
-    max_extracted_ratio: int = _help("How many times its own size an uploaded archive may unpack to, from 256 MiB on.", 200)
-    max_archive_files: int = _help("Most files and folders in an uploaded archive.", 500_000)
+    max_upload_mb: int = _help("Largest upload in MiB.", 8192, least=1)
+    max_extracted_mb: int = _help("Largest size in MiB an uploaded archive may unpack to.", 65536, least=1)
+    max_extracted_ratio: int = _help(
+        "How many times its own size an uploaded archive may unpack to, from 256 MiB on.", 200, least=1
+    )
+    max_archive_files: int = _help("Most files and folders in an uploaded archive.", 500_000, least=1)
     database_url: str = _help("SQLAlchemy URL; empty: SQLite in the jobs directory. It belongs to one jobs directory.", "")
     logfile_filename: str = _help("Log file of the server; empty: in the jobs directory.", "")
     logfile_level: str = _help("DEBUG, INFO, WARNING, ERROR or CRITICAL.", "INFO")
     all_extensions: bool = _help("Show plugins that hide themselves by default.", False)
     cpu_slots: int = _help("CPU slots for jobs; 0: the number of cores.", 0)
-    cpu_processes: int = _help("Processes that share a training on the CPU where its form does not say how many (PyTorch).", 1)
-    heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300)
+    cpu_processes: int = _help(
+        "Processes that share a training on the CPU where its form does not say how many (PyTorch).", 1, least=1
+    )
+    heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300, least=1)
     checkpoint_seconds: int = _help(
         "Time between rolling checkpoints of a training, whose first comes after 10 s; longer where that would cost over 1 %.",
         CHECKPOINT_SECONDS,
+        least=1,
     )
     max_left_out_percent: int = _help(
         "A data set of which more entries cannot be used is not made, where its form does not say how many.",
         round(100 * MAX_LEFT_OUT),
     )
     min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
-    request_seconds: int = _help("Longest time that plugin host or predictor may work on one request of a page or a script.", 300)
-    entry_seconds: int = _help("An entry of a data set that takes longer to encode is left out.", ENTRY_SECONDS)
+    request_seconds: int = _help(
+        "Longest time that plugin host or predictor may work on one request of a page or a script.", 300, least=1
+    )
+    entry_seconds: int = _help("An entry of a data set that takes longer to encode is left out.", ENTRY_SECONDS, least=1)
     process_memory_mb: int = _help(
         "Memory in MiB that plugin host, predictor, preview or check of a network may take; it is ended beyond. "
         "0: half of the machine's.",
@@ -81,14 +92,14 @@ class Settings:
         "Memory in MiB that the processes of one job may take together; the job ends beyond. 0: 95 % of the machine's.", 0
     )
     predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
-    web_threads: int = _help("Threads of the web server; each live page holds one.", 320)
+    web_threads: int = _help("Threads of the web server; each live page holds one.", 320, least=8)
 
     def data_roots(self) -> tuple[Path, ...]:
         """The folders that server-side paths are confined to, resolved."""
         texts = [t for t in self.data_dirs.split(os.pathsep) if t]
         if not texts and is_loopback(self.host):
             texts = ["~"]
-        return tuple(Path(t).expanduser().resolve() for t in texts)
+        return tuple(folder.resolve() for folder in map(_expanded, texts) if folder is not None)
 
     def proxy_networks(self) -> tuple[Network, ...]:
         """The networks of `trusted_proxies`. Raises ValueError for what is none."""
@@ -97,7 +108,14 @@ class Settings:
 
     @property
     def jobs_path(self) -> Path:
-        return Path(self.jobs_dir).expanduser().absolute()
+        """Raises ConfigError where it begins with a home directory and the user has none."""
+        folder = _expanded(self.jobs_dir)
+        if folder is None:
+            raise ConfigError(
+                f"The jobs directory is {self.jobs_dir}, but user {os.getuid()} has no home directory.",
+                advice="Set HOME, or choose another with --jobs-dir (or DIGITS_JOBS_DIR).",
+            )
+        return folder.absolute()
 
     @property
     def folder_mode(self) -> int:
@@ -135,12 +153,32 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
     return LoadedSettings(settings, sources)
 
 
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each `DIGITS_…` variable that is no setting: one that is misspelt would else do nothing without a word."""
+    names = {f"DIGITS_{f.name.upper()}" for f in fields(Settings)}
+    found = sorted(key for key in environ if key.startswith("DIGITS_") and key not in names | NO_SETTINGS)
+    return [f"{key} is no setting and has no effect{_meant(key, names)}." for key in found if not key.startswith(TESTS)]
+
+
+def _meant(key: str, names: set[str]) -> str:
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
+    return f"; perhaps {near[0]} is meant" if near else "; `digits config` lists all that there are"
+
+
 def config_file(environ: Mapping[str, str]) -> Path:
-    """`DIGITS_CONFIG`, else `digits/config.toml` in the user's configuration folder."""
+    """`DIGITS_CONFIG`, else `digits/config.toml` in the user's configuration folder, or in `/etc` for a user without a home."""
     if environ.get("DIGITS_CONFIG"):
-        return Path(environ["DIGITS_CONFIG"]).expanduser()
+        return _expanded(environ["DIGITS_CONFIG"]) or Path(environ["DIGITS_CONFIG"])
     base = environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "digits" / "config.toml"
+    return (_expanded(base) or Path("/etc")) / "digits" / "config.toml"
+
+
+def _expanded(text: str) -> Path | None:
+    """The path, without `~`; None where that is the home of a user who has none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return None
 
 
 def is_loopback(host: str) -> bool:
@@ -180,11 +218,10 @@ def _convert(name: str, raw: Any, origin: str) -> Any:
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     if not 0 <= settings.port <= 65535:
         raise ConfigError(f"{sources['port']}: port is {settings.port}, expected 0 to 65535.")
-    if settings.cpu_processes < 1:
-        raise ConfigError(f"{sources['cpu_processes']}: cpu_processes is {settings.cpu_processes}, expected 1 or more.")
-    for name in ("request_seconds", "entry_seconds"):
-        if (seconds := getattr(settings, name)) < 1:
-            raise ConfigError(f"{sources[name]}: {name} is {seconds}, expected 1 or more.")
+    for setting in fields(Settings):
+        value, least = getattr(settings, setting.name), setting.metadata["least"]
+        if isinstance(value, int) and value < least:
+            raise ConfigError(f"{sources[setting.name]}: {setting.name} is {value}, expected {least} or more.")
     for name in ("process_memory_mb", "job_memory_mb"):
         if (size := getattr(settings, name)) and size < LEAST_MEMORY_MB:
             raise ConfigError(f"{sources[name]}: {name} is {size}, expected 0 or at least {LEAST_MEMORY_MB}.")

@@ -18,7 +18,7 @@ import click
 
 from digits import __version__
 from digits.cli.options import jobs_dir_option, json_option, load_settings
-from digits.config import Settings, is_loopback
+from digits.config import Settings, is_loopback, unknown_variables
 from digits.errors import DigitsError, PluginError, StorageError
 from digits.frameworks import DEFAULT, frameworks
 from digits.storage.files import free_bytes
@@ -82,6 +82,7 @@ def examine(settings: Settings, deep: bool = False) -> Iterator[Finding]:
         _versions,
         _engines,
         _gpus,
+        _variables,
         _jobs_directory,
         _database,
         partial(damaged_jobs, deep=deep),
@@ -138,6 +139,11 @@ def _gpus(_settings: Settings) -> Iterator[Finding]:
         name = pynvml.nvmlDeviceGetName(handle)
         yield Finding(f"GPU {index}", OK, f"{name}, {_size(int(memory.free))} of {_size(int(memory.total))} free")
     yield from _torch_sees_gpus(pynvml.nvmlDeviceGetCount())
+
+
+def _variables(_settings: Settings) -> Iterator[Finding]:
+    for remark in unknown_variables(os.environ):
+        yield Finding("variables", NOTE, remark)
 
 
 def _torch_sees_gpus(count: int) -> Iterator[Finding]:

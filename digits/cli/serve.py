@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from digits.cli.options import jobs_dir_option, load_settings
-from digits.config import Settings
+from digits.config import Settings, unknown_variables
 from digits.errors import ConfigError
 from digits.storage.modes import limit_process
 from digits.supervisor import ServiceSpec, process_limit, run
@@ -49,6 +49,8 @@ def settings_from(no_auth: bool = False, debug: bool = False, **overrides: Any) 
 def start(settings: Settings, *, stop_jobs: bool = False, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve until requested to stop. `on_ready` gets the address once pages are served; by default it is printed."""
     limit_process(settings.folder_mode)
+    for remark in unknown_variables(os.environ):
+        click.echo(remark, err=True)
     settings = replace(settings, port=free_port(settings))
     if settings.port in REFUSED_PORTS:
         click.echo(f"Browsers refuse to open port {settings.port}, which belongs to another service. Choose another.", err=True)
@@ -106,6 +108,11 @@ def free_port(settings: Settings) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
+        except socket.gaierror as error:
+            raise ConfigError(
+                f"There is no address {settings.host}: {error.strerror}.",
+                advice="The setting host is an address of this machine: 127.0.0.1, or 0.0.0.0 for all that it has.",
+            ) from error
         except OSError as error:
             raise ConfigError(
                 f"Port {settings.port} of {settings.host} cannot be used: {error.strerror}.",

@@ -68,7 +68,8 @@ def create_app(service: Service) -> Flask:
 
 
 class UrlPrefix:
-    """Serves the application below a path, whether the proxy in front strips that path or not."""
+    """Serves the application below a path, whether the proxy in front strips that path or not. Holds: every redirect to this
+    server leads below that path too, whoever built its address (a script that sends `next=/models/…` means ours)."""
 
     def __init__(self, wsgi: Any, prefix: str) -> None:
         self.wsgi = wsgi
@@ -79,7 +80,17 @@ class UrlPrefix:
         path = environ.get("PATH_INFO", "")
         if path == self.prefix or path.startswith(f"{self.prefix}/"):
             environ["PATH_INFO"] = path[len(self.prefix) :] or "/"
-        return self.wsgi(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [(name, self._below(name, value)) for name, value in headers], *rest)
+
+        return self.wsgi(environ, start)
+
+    def _below(self, name: str, value: str) -> str:
+        if name.lower() != "location" or not value.startswith("/") or value.startswith("//"):
+            return value
+        inside = value == self.prefix or value.startswith((f"{self.prefix}/", f"{self.prefix}?", f"{self.prefix}#"))
+        return value if inside else f"{self.prefix}{value}"
 
 
 def _register_areas(app: Flask) -> None:

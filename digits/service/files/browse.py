@@ -84,7 +84,7 @@ def _entry(service: Service, entry: os.DirEntry[str]) -> dict[str, Any] | None:
 
 
 def _labelled_roots(service: Service) -> list[tuple[str, Path]]:
-    home = Path.home().resolve()
+    home = Path(os.path.expanduser("~")).resolve()
     roots = [("Home folder" if root == home else root.name or "/", root) for root in service.settings.data_roots()]
     own = [("Uploads", service.jobs_dir.uploads.resolve()), ("Jobs", service.jobs_dir.path.resolve())]
     return [(label, path) for label, path in roots + own if path.is_dir()]

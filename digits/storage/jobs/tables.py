@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Float, ForeignKey, Index, Integer, String, Text, create_engine, event
+from sqlalchemy import JSON, Engine, Float, ForeignKey, Index, Integer, String, Text, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -15,6 +15,8 @@ from digits.storage.modes import private_file
 
 SQLITE_BUSY_SECONDS = 30
 SQLITE_BESIDE = ("-wal", "-shm", "-journal")
+CONNECT_SECONDS = 10  # for a connection to a database server: a request that waits longer says so
+PATIENT = ("postgresql", "mysql", "mariadb")  # their drivers wait for minutes unless they are told how long
 RESERVED_BYTES = 6 * 2**20  # more than SQLite lets its write-ahead log grow before it begins again at its start
 
 
@@ -178,7 +180,8 @@ def open_engine(url: str, sqlite_file: Path) -> Engine:
 
 def _other_engine(url: str) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True)
+        waits = {"connect_timeout": CONNECT_SECONDS} if make_url(url).get_backend_name() in PATIENT else {}
+        return create_engine(url, pool_pre_ping=True, pool_timeout=CONNECT_SECONDS, connect_args=waits)
     except (ArgumentError, ImportError) as error:  # no URL; a kind of database, or a driver, that is not there
         raise ConfigError(
             f"The setting database_url cannot be used: {error}.",

@@ -7,11 +7,13 @@ import traceback
 from typing import Any
 
 from flask import Flask, jsonify, redirect, render_template, request, url_for
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from digits.domain.jobs import JOB_ID
-from digits.errors import DigitsError, FormErrors, Unauthorized
+from digits.errors import DigitsError, FormErrors, Unauthorized, Unavailable
 from digits.service.damage import explained
 from digits.service.jobs import InUse
 from digits.utils.masking import masked
@@ -19,6 +21,11 @@ from digits.web.http.access import NotFromHere
 from digits.web.http.request import TolerantResponse, get_service, wants_json
 
 log = logging.getLogger("digits.web")
+OUTAGES = (OperationalError, InterfaceError, PoolExhausted)  # of a database; other errors of it are faults of ours
+DATABASE_ADVICE = (
+    "Trainings go on, and nothing is lost: try again in a moment. An administrator finds the reason in the server's log."
+)
+RETRY_SECONDS = 10  # what an answer 503 asks a script to wait
 
 
 def register(app: Flask) -> None:
@@ -33,6 +40,8 @@ def answer_error(error: Exception) -> Any:
         return error
     if isinstance(error, FormErrors):
         return _form_errors(error)
+    if isinstance(error, OUTAGES):
+        error = _outage(error)
     if isinstance(error, Unauthorized) and not wants_json() and _is_page():
         return redirect(url_for("auth.login", next=_address()))
     if isinstance(error, NotFromHere) and not wants_json() and _may_be_sent_again():
@@ -55,7 +64,16 @@ def _answer(error: Exception, status: int) -> Any:
     response.status_code = status
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="digits"'
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+def _outage(error: Exception) -> Unavailable:
+    """What is said of a database that is away, locked or full; the reason, which may name hosts and files, is for the log."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines() or [""]
+    log.error("%s %s: the database does not answer: %s", request.method, request.path, reason[0])
+    return Unavailable("The database does not answer.", advice=DATABASE_ADVICE)
 
 
 def error_body(error: Exception, debug: bool) -> dict[str, Any]:

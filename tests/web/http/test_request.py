@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 from flask import Flask, jsonify, render_template_string
 from flask.testing import FlaskClient
 
+from digits.service import Service
+from digits.storage.jobs.tables import open_engine
 from digits.web.http.openapi import document
 from digits.web.http.request import FiniteJson
 
@@ -21,6 +25,26 @@ def test_what_is_not_finite_is_null_in_answers_and_templates() -> None:
         shown = render_template_string("{{ values|tojson }}", values=values)
     assert json.loads(shown) == answer == wanted
     assert list(answer) == ["b", "a", "n"]
+
+
+def test_a_database_that_is_away_is_no_fault_of_ours(
+    client: FlaskClient, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = tmp_path / "gone" / "secret-name.db"
+    monkeypatch.setattr(service.store, "engine", open_engine("", lost))
+    for address, accept in (
+        ("/jobs.json", "application/json"),
+        ("/", "text/html"),
+        ("/models/20200101-000000-abcd", "text/html"),
+    ):
+        answer = client.get(address, headers={"Accept": accept})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+        assert "The database does not answer." in answer.text
+        assert "Trainings go on" in answer.text
+        assert "secret-name" not in answer.text
+    assert "unable to open database file" in caplog.text
+    monkeypatch.undo()
+    assert client.get("/jobs.json").status_code == 200
 
 
 def test_each_json_twin_has_both_addresses(client: FlaskClient) -> None:
