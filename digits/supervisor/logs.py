@@ -33,14 +33,14 @@ class LogFile(RotatingFileHandler):
     """The rotating file; one that somebody else has moved or removed meanwhile (logrotate) is begun anew."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self.stream is not None and self._moved():
+        if self.stream is not None and self._moved(self.stream.fileno()):
             self.stream.close()
-            self.stream = None  # type: ignore[assignment]
+            self.stream = None
         super().emit(record)
 
-    def _moved(self) -> bool:
+    def _moved(self, descriptor: int) -> bool:
         try:
-            return not os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
+            return not os.path.samestat(os.stat(self.baseFilename), os.fstat(descriptor))
         except OSError:
             return True
 
