@@ -249,8 +249,13 @@ STANDARD = (
 
 def standard_networks(framework: str = DEFAULT, task: str = "") -> list[NetworkInfo]:
     """The networks with a text of ours for a framework, for one task or (empty) all. `generic` data may be of any task."""
-    wanted = [network for network in (*STANDARD, *_own_networks(framework)) if _file(network.name, framework).is_file()]
-    return [network for network in wanted if not task or suits(network, task)]
+    return [network for network in _with_text(framework) if not task or suits(network, task)]
+
+
+@cache
+def _with_text(framework: str) -> tuple[NetworkInfo, ...]:
+    """Texts lie in installed packages: looked for once."""
+    return tuple(network for network in (*STANDARD, *_own_networks(framework)) if _file(network.name, framework).is_file())
 
 
 def suits(network: NetworkInfo, task: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any
 
 from digits import tasks
@@ -15,8 +17,11 @@ from digits.service import Service
 from digits.service.datasets.contents import CLASSIFICATION, summary_dict
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.jobs.store import Job, JobQuery
+from digits.utils.values import counted
 
 USABLE = (Status.DONE, Status.INIT, Status.WAIT, Status.RUN)
+MAX_OFFERED = 100  # data sets; a search finds the others
+ROWS_AT_ONCE = 200
 MAX_PREVIOUS = 200
 MAX_FOUND = 60
 EVERY = 10**6
@@ -34,16 +39,40 @@ def suits_form(job: Job, area: str) -> bool:
     return task.area == area or (area == tasks.GENERIC.area and job.extension not in CLASSIFICATION.values())
 
 
-def dataset_choices(service: Service, area: str, extension: str = "") -> list[dict[str, Any]]:
-    """Data sets a new model may learn from, newest first: those that are whole or being made and suit the form.
+def dataset_choices(
+    service: Service, area: str, extension: str = "", *, text: str = "", also: str = ""
+) -> tuple[list[dict[str, Any]], bool]:
+    """Data sets a new model may learn from, newest first, and whether there are more than these: those that are whole or being
+    made, suit the form and have every word of `text` in their name, id, tags, owner or notes. `also` is the id of one that is
+    listed in any case.
 
     Each says under `networks` for which task a network fits it, under `proposed` which one by framework, and under `crop_size`
     the crop that pictures of several sizes need.
     """
-    found = service.store.query(JobQuery(kind=Kind.DATASET, statuses=[str(s) for s in USABLE])).jobs
-    suiting = [job for job in found if suits_form(job, area)]
-    offered = [_dataset(service, job) for job in suiting if not extension or job.extension == extension]
-    return [dataset for dataset in offered if dataset is not None]
+    rows = _usable_datasets(service, area, extension, text)
+    found = list(islice(rows, MAX_OFFERED))
+    more = next(rows, None) is not None
+    if also and also not in {job.id for job in found}:
+        one = service.store.find(also)
+        found += [one] if one is not None and _is_usable(one, area, extension) else []
+    return [dataset for dataset in (_dataset(service, job) for job in found) if dataset is not None], more
+
+
+def _usable_datasets(service: Service, area: str, extension: str, text: str) -> Iterator[Job]:
+    """Row by row, for a laboratory has thousands."""
+    query = JobQuery(kind=Kind.DATASET, statuses=[str(s) for s in USABLE], text=text, limit=ROWS_AT_ONCE)
+    while jobs := service.store.query(query).jobs:
+        yield from (job for job in jobs if _is_usable(job, area, extension))
+        query = replace(query, offset=query.offset + len(jobs))
+
+
+def _is_usable(job: Job, area: str, extension: str) -> bool:
+    return (
+        job.kind == Kind.DATASET
+        and job.status in USABLE
+        and suits_form(job, area)
+        and (not extension or job.extension == extension)
+    )
 
 
 def previous_choices(service: Service, area: str) -> list[dict[str, Any]]:
@@ -153,6 +182,7 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
     networks = {name: proposed(service, job, name) for name in frameworks()}
     return {
         **summary,
+        "label": _label(job, summary),
         "created": job.created,
         "letter": str(job.status),
         "networks": task,
@@ -160,6 +190,13 @@ def _dataset(service: Service, job: Job) -> dict[str, Any] | None:
         "proposed": {name: network.name if network else "" for name, network in networks.items()},
         "crop_size": proposed_crop(info),
     }
+
+
+def _label(job: Job, summary: dict[str, Any]) -> str:
+    """A data set in one line of a list: its name, how large it is, and its status where it is not whole yet."""
+    images, classes = summary.get("total_count"), summary.get("class_count")
+    size = f" – {counted(images, 'image')}" + (f", {counted(classes, 'class', 'classes')}" if classes else "") if images else ""
+    return f"{job.name}{size}" + ("" if job.status == Status.DONE else f" ({job.status.word.lower()})")
 
 
 def _previous(service: Service, job: Job) -> dict[str, Any]:

@@ -179,6 +179,12 @@ class JobReader:
             rows = session.execute(select(OutputRow.name, OutputRow.phase).distinct().order_by(OutputRow.name, OutputRow.phase))
             return [(name, phase) for name, phase in rows]
 
+    def groups(self, kind: str) -> list[str]:
+        """The names of groups that jobs of a kind are in, sorted."""
+        statement = select(JobRow.group).where(JobRow.kind == kind, JobRow.group != "", JobRow.deleted.is_(None)).distinct()
+        with Session(self.engine) as session:
+            return sorted(session.scalars(statement))
+
     def uncounted(self) -> list[str]:
         """Ids of jobs whose disk usage nobody has counted yet."""
         with Session(self.engine) as session:

@@ -22,7 +22,6 @@ from digits.service.datasets.resize_example import ResizeExampleForm, resize_exa
 from digits.service.datasets.source import Source, create_dataset
 from digits.service.datasets.source import preview as look_at
 from digits.service.files.confine import confinement, readable_file, readable_folder
-from digits.storage.jobs.store import JobQuery
 from digits.web.http import arguments
 from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, require_user, route, wants_json
@@ -203,7 +202,7 @@ def _page(
     page = source.page(service, values, errors or {}, mode, csp_nonce())
     if page.plugin is not None:
         allow_plugin_code()
-    groups = sorted({job.group for job in service.store.query(JobQuery(kind=Kind.DATASET)).jobs if job.group})
+    groups = service.store.groups(Kind.DATASET)
     return render_template(
         "datasets/new.html",
         page=page,

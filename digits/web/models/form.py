@@ -15,7 +15,6 @@ from digits.service.models import choices as model_choices
 from digits.service.models.create import clone_values
 from digits.service.models.form import LR_PARAMETERS, MAX_NAME, ModelForm
 from digits.service.models.gpus import machine_gpus
-from digits.storage.jobs.store import JobQuery
 from digits.web.http import arguments
 from digits.web.http.request import get_service
 
@@ -25,13 +24,13 @@ def render(
 ) -> str:
     """The form of an area: as sent when `values` are given, else as a clone or with recommended values for the first network."""
     service = get_service()
-    datasets = model_choices.dataset_choices(service, area, extension)
     frameworks = model_choices.framework_choices()
     standard = {f["id"]: model_choices.standard_choices(f["id"], area) for f in frameworks}
     source = arguments.text("clone") if values is None else ""
     if source:
         values = clone_values(service, service.store.get(source, Kind.MODEL))
-    groups = sorted({job.group for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs if job.group})
+    wanted = str((values or {}).get("dataset") or arguments.text("dataset"))
+    datasets, more = model_choices.dataset_choices(service, area, extension, also=wanted)
     return render_template(
         "models/new.html",
         form=BoundForm(ModelForm, values if values is not None else fresh_values(datasets, standard[DEFAULT]), errors or {}),
@@ -41,11 +40,12 @@ def render(
         extension=extension,
         open_task=tasks.GENERIC.name,
         datasets=datasets,
+        more_datasets=more,
         standard=standard,
         frameworks=frameworks,
         previous=model_choices.previous_choices(service, area),
         gpus=machine_gpus(service),
-        groups=groups,
+        groups=service.store.groups(Kind.MODEL),
         lr_parameters=LR_PARAMETERS,
         form_defaults=defaults(),
         tasks_with=lambda fact: " ".join(task.name for task in tasks.TASKS if getattr(task, fact)),

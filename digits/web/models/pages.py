@@ -57,6 +57,7 @@ def blueprint() -> Blueprint:
     route(area, "/models/visualize-network", methods=("POST",))(visualize_network)
     route(area, "/models/visualize-lr", methods=("POST",), json_twin=False)(visualize_lr)
     route(area, "/models/networks")(networks)
+    route(area, "/models/datasets")(datasets)
     route(area, "/models/<job_id>")(show)
     route(area, "/models/<job_id>/curves")(curves)
     area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
@@ -189,6 +190,26 @@ def visualize_lr() -> Any:
     form = parse(LearningRateForm, arguments.form_values())
     drawn = preview([form.schedule(rate) for rate in form.learning_rate])
     return json_answer({"data": {"columns": [[f"Learning Rate {i}", *values] for i, values in enumerate(drawn)]}})
+
+
+@describes(
+    arguments={
+        "q": "Words of the name, id, tags, owner or notes.",
+        "area": "classification (of folders of pictures) or generic (every task).",
+        "extension": "The id of a plugin: its data sets alone.",
+        "also": "The id of a data set that is listed in any case.",
+    },
+    answer="`datasets` that a new model may learn from, the newest first, and whether there are `more`.",
+)
+def datasets() -> Any:
+    """Data sets for a new model."""
+    area = arguments.text("area", tasks.CLASSIFICATION.name)
+    if area not in {task.area for task in tasks.TASKS}:
+        raise BadRequest(f"There is no area {area!r}.", advice="Send classification or generic.")
+    found, more = model_choices.dataset_choices(
+        get_service(), area, arguments.text("extension"), text=arguments.text("q"), also=arguments.text("also")
+    )
+    return json_answer({"datasets": found, "more": more})
 
 
 @describes(

@@ -21,7 +21,7 @@ from digits.networks import catalog
 from digits.service import Service
 from digits.service import jobs as actions
 from digits.service.forms import parse
-from digits.service.models import gpus
+from digits.service.models import choices, gpus
 from digits.service.models.checks import check_crop, check_sizes
 from digits.service.models.choices import dataset_choices, fitting, previous_choices, proposed
 from digits.service.models.create import create_models, model_dict, plan_models
@@ -30,6 +30,7 @@ from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.service.models.page import config_tables
 from digits.storage.jobs.store import Job
+from tests.builders import make_job
 from tests.service.finished_dataset import class_folder, finished_dataset
 
 TEXT = "from torch import nn\n\n\ndef build_network(context):\n    return nn.Flatten()\n"
@@ -544,7 +545,25 @@ def test_pages_and_commands_propose_the_same_network(service: Service, dataset: 
     found = proposed(service, dataset, "pytorch")
     assert found is not None
     assert found.name == "small_cnn"
-    assert dataset_choices(service, "classification")[0]["proposed"]["pytorch"] == "small_cnn"
+    assert dataset_choices(service, "classification")[0][0]["proposed"]["pytorch"] == "small_cnn"
+
+
+def test_of_many_data_sets_the_newest_are_offered_and_a_search_finds_the_others(service: Service) -> None:
+    made = [make_job(service, Kind.DATASET, f"set {i}", status=Status.DONE) for i in range(5)]
+    make_job(service, Kind.DATASET, "broken", status=Status.ERROR)
+    make_job(service, Kind.DATASET, "gradients", status=Status.DONE, task="generic", extension="image-gradients")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choices, "MAX_OFFERED", 3)
+        patch.setattr(choices, "ROWS_AT_ONCE", 2)
+        newest, more = dataset_choices(service, "classification")
+        assert ([one["name"] for one in newest], more) == (["set 4", "set 3", "set 2"], True)
+        with_chosen, more = dataset_choices(service, "classification", also=made[0].id)
+        assert ([one["name"] for one in with_chosen], more) == (["set 4", "set 3", "set 2", "set 0"], True)
+        found, more = dataset_choices(service, "classification", text="set 1")
+        assert ([one["name"] for one in found], more) == (["set 1"], False)
+        assert dataset_choices(service, "classification", text="broken") == ([], False)
+        assert [one["name"] for one in dataset_choices(service, "generic", "image-gradients")[0]] == ["gradients"]
+        assert dataset_choices(service, "classification", "image-gradients", also=made[0].id) == ([], False)
 
 
 @pytest.mark.parametrize(("task", "name", "side"), [("regression", "regressor", 1), ("processing", "denoiser", 2)])

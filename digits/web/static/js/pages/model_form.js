@@ -13,6 +13,7 @@ import { below, request, RequestError } from "../parts/request.js";
 import { showTab, wireTabs } from "../parts/tabs.js";
 import { debounced } from "../parts/timing.js";
 import { attachPreview } from "./augmentation_preview.js";
+import { attachDatasetSearch } from "./dataset_search.js";
 import { attachLearningRate } from "./learning_rate.js";
 
 /** @typedef {import("../parts/network_table.js").Network} Network */
@@ -410,6 +411,10 @@ const searchSoon = debounced(findNetworks, 200);
 const drawRate = attachLearningRate(form, address("lr"));
 control("group_name").setAttribute("list", "groups");
 attachPreview(form);
+attachDatasetSearch(form, (found) => {
+  data.datasets = found;
+  refresh();
+});
 wireTabs(form, choose);
 choose(tab);
 offerSwitch();
