@@ -83,6 +83,9 @@ Deno.test("names of files have nothing that a file system minds", () => {
 Deno.test("what the server refuses is told in its own words", () => {
   assert.equal(messageOf({ errors: { name: ["Too long.", "Not new."], size: ["Bad."] } }), "name: Too long. Not new. size: Bad.");
   assert.equal(messageOf({ error: { message: "No.", description: "Because." } }), "No. Because.");
-  assert.equal(new RequestError(502, null).message, "The server answered 502.");
+  assert.equal(new RequestError(418, null).message, "The server answered 418.");
+  assert.match(new RequestError(413, "<html>413 Request Entity Too Large</html>").message, /client_max_body_size/);
+  assert.match(new RequestError(502, null).message, /proxy in front of digits does not reach it/);
+  assert.match(new RequestError(413, { error: { message: "Larger than 5 MiB." } }).message, /^Larger than 5 MiB/);
   assert.equal(new RequestError(400, { error: { message: "No." } }).message, "No.");
 });

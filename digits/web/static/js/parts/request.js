@@ -23,6 +23,17 @@ export const below = (address) => address.slice(root.length);
 /** What proves that a request comes from one of our own pages. */
 export const tokenHeader = () => ({ "X-CSRF-Token": meta("csrf-token") });
 
+/**
+ * What answers mean that do not come from digits, but from a proxy in front of it.
+ * @type {Record<number, string>}
+ */
+const OF_PROXIES = {
+  413:
+    "This is more than the proxy in front of digits lets through. Its administrator can raise that limit (nginx: client_max_body_size).",
+  502: "The proxy in front of digits does not reach it: it may be starting. Try again in a moment.",
+  504: "The proxy in front of digits waited too long for an answer. Try again in a moment.",
+};
+
 /** The server's refusal: its message, the HTTP status and the whole answer. */
 export class RequestError extends Error {
   /**
@@ -30,7 +41,7 @@ export class RequestError extends Error {
    * @param {any} value
    */
   constructor(status, value) {
-    super(messageOf(value) || `The server answered ${status}.`);
+    super(messageOf(value) || OF_PROXIES[status] || `The server answered ${status}.`);
     this.status = status;
     this.value = value;
   }
@@ -77,7 +88,7 @@ function formOf(data) {
 export function messageOf(value) {
   if (value?.errors) return Object.entries(value.errors).map(([name, texts]) => `${name}: ${texts.join(" ")}`).join(" ");
   if (value?.error) return [value.error.message, value.error.description].filter(Boolean).join(" ");
-  return typeof value === "string" ? value.slice(0, 300) : "";
+  return typeof value === "string" && !value.trimStart().startsWith("<") ? value.slice(0, 300) : "";
 }
 
 /**
