@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-GROUPS = Path("/sys/fs/cgroup")
-OWN_GROUPS = Path("/proc/self/cgroup")  # lines `hierarchy:controllers:path`
+from digits.utils.control_groups import control_groups
 
 
 @cache
 def usable_cores() -> int:
     """At least 1. Asked once: a process keeps the number it began with."""
-    return _counted(_affinity(), _quotas(GROUPS, OWN_GROUPS))
+    return cores_within(_affinity())
+
+
+def cores_within(affinity: int) -> int:
+    """The smallest quota holds; one and a half cores make two of them useful."""
+    quotas = [quota for group in control_groups("cpu") for quota in (_quota(group), _quota_of_version_1(group)) if quota]
+    return max(1, min([affinity, *map(math.ceil, quotas)]))
 
 
 def _affinity() -> int:
@@ -28,51 +32,23 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _counted(affinity: int, quotas: Iterator[float]) -> int:
-    """A quota of one and a half cores makes two of them useful."""
-    return max(1, min([affinity, *(math.ceil(quota) for quota in quotas)]))
+def _quota(group: Path) -> float:
+    """Cores; 0 where there is no limit."""
+    return _share(*[*_text(group / "cpu.max").split(), "", ""][:2])
 
 
-def _quotas(groups: Path, own: Path) -> Iterator[float]:
-    """The cores that each control group of this process allows, of both versions; those without a limit say nothing."""
-    for line in _lines(own):
-        number, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if number == "0":
-            yield from _above(groups, path, _quota)
-        elif "cpu" in controllers.split(","):
-            yield from _above(groups / "cpu", path, _quota_of_version_1)
+def _quota_of_version_1(group: Path) -> float:
+    return _share(_text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us"))
 
 
-def _above(root: Path, path: str, quota: Callable[[Path], float | None]) -> Iterator[float]:
-    """Of the group and of all above it: the smallest holds. In a container the path may be one of the machine outside; then the
-    root is the container's own."""
-    folder = root / path.lstrip("/")
-    for group in (folder, *folder.parents):
-        found = quota(group)
-        if found is not None:
-            yield found
-        if group == root:
-            return
-
-
-def _quota(group: Path) -> float | None:
-    words = " ".join(_lines(group / "cpu.max")).split()
-    return _share(*words) if len(words) == 2 else None
-
-
-def _quota_of_version_1(group: Path) -> float | None:
-    return _share(*("".join(_lines(group / f"cpu.cfs_{name}_us")) for name in ("quota", "period")))
-
-
-def _share(quota: str, period: str) -> float | None:
+def _share(quota: str, period: str) -> float:
     """`max` and -1 are no limit."""
-    if not (quota.isascii() and quota.isdecimal() and period.isascii() and period.isdecimal()) or int(period) == 0:
-        return None
-    return int(quota) / int(period) or None
+    is_limit = all(text.isascii() and text.isdecimal() for text in (quota, period))
+    return int(quota) / int(period) if is_limit and int(period) else 0.0
 
 
-def _lines(path: Path) -> list[str]:
+def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        return []
+        return ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUP = Path("/proc/self/cgroup")
+from digits.utils.control_groups import control_groups
+
 VMSTAT = Path("/proc/vmstat")
 UNLIMITED = 2**60  # how cgroups of version 1 write that there is no limit, or more
 MIB = 2**20
@@ -18,7 +17,7 @@ MIB = 2**20
 def oom_kills() -> int:
     """How many processes the system has ended for want of memory since it started: those of this machine, and of our limits."""
     counts = [_number_after("oom_kill", VMSTAT)]
-    for folder in _cgroups():
+    for folder in control_groups("memory"):
         counts += [_number_after("oom_kill", folder / name) for name in ("memory.events", "memory.oom_control")]
     return sum(counts)
 
@@ -26,7 +25,7 @@ def oom_kills() -> int:
 def memory_limit() -> int:
     """The smallest limit in bytes that a control group sets this process; 0: none does."""
     limits = []
-    for folder in _cgroups():
+    for folder in control_groups("memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             with contextlib.suppress(OSError, ValueError):
                 limits.append(int((folder / name).read_text()))
@@ -39,21 +38,6 @@ def memory_words() -> str:
     if limit:
         return f"the memory limit of its control group is {limit // MIB} MiB"
     return f"the machine has {psutil.virtual_memory().total // MIB} MiB"
-
-
-def _cgroups() -> Iterator[Path]:
-    """The control groups of memory that this process is in, innermost first, as far as they can be seen."""
-    try:
-        lines = OWN_CGROUP.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, inner = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root = CGROUPS / ("memory" if controllers else "")
-        folder = root / inner.strip("/")
-        yield from (found for found in (folder, *folder.parents) if found.is_relative_to(root) and found.is_dir())
 
 
 def _number_after(word: str, file: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from digits.domain.jobs import Status
-from digits.utils import memory
+from digits.utils import control_groups, memory
 from tests.supervisor.conftest import World
 
 
@@ -30,8 +30,8 @@ def test_a_worker_that_the_system_ended_for_memory_says_so_and_what_to_lower(
     events = "low 0\nhigh 0\nmax 7\noom {0}\noom_kill {0}\n"
     (group / "memory.events").write_text(events.format(0))
     (tmp_path / "own").write_text("0::/digits.service\n")
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(control_groups, "GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(control_groups, "OWN_GROUPS", tmp_path / "own")
     job = world.job(steps=10, seconds=0.1)
     world.supervise()
     world.until(lambda: world.get(job).progress > 0.2)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from digits.utils import cores
+from digits.utils import control_groups
+from digits.utils.cores import cores_within
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -37,14 +38,18 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ("nonsense\n", {}, 64),
     ],
 )  # fmt: skip
-def test_the_smallest_quota_holds(tmp_path: Path, own: str, files: dict[str, str], expected: int) -> None:
-    groups = write(tmp_path / "groups", files)
+def test_the_smallest_quota_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, files: dict[str, str], expected: int
+) -> None:
     (tmp_path / "own").write_text(own)
-    assert cores._counted(64, cores._quotas(groups, tmp_path / "own")) == expected
+    monkeypatch.setattr(control_groups, "GROUPS", write(tmp_path / "groups", files))
+    monkeypatch.setattr(control_groups, "OWN_GROUPS", tmp_path / "own")
+    assert cores_within(64) == expected
 
 
-def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
-    assert cores._counted(5, cores._quotas(tmp_path / "none", tmp_path / "neither")) == 5
+def test_without_control_groups_the_affinity_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_groups, "OWN_GROUPS", tmp_path / "none")
+    assert cores_within(5) == 5
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
