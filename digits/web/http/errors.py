@@ -41,7 +41,7 @@ def answer_error(error: Exception) -> Any:
     if isinstance(error, FormErrors):
         return _form_errors(error)
     if isinstance(error, OUTAGES):
-        error = _outage(error)
+        return _answer(_outage(error), Unavailable.status)
     if isinstance(error, Unauthorized) and not wants_json() and _is_page():
         return redirect(url_for("auth.login", next=_address()))
     if isinstance(error, NotFromHere) and not wants_json() and _may_be_sent_again():
