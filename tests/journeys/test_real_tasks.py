@@ -143,7 +143,11 @@ def test_two_digits_are_compared(client: Client, models: dict[str, str], root: P
         asked = {"job_id": models["pairs"], "first_picture": first, "second_picture": other}
         (outputs,) = client.json(f"{GENERIC}/infer_extension.json", **asked)["outputs"].values()
         assert set(outputs) == {"output", "distance", "first", "second"}
-        assert int(np.argmax(outputs["output"])) == 1 or other == second  # a picture is the same as itself
+        places = np.array([np.ravel(outputs[name]) for name in ("first", "second")])
+        distance = float(np.ravel(outputs["distance"])[0])
+        assert distance == pytest.approx(float(np.linalg.norm(places[0] - places[1])), abs=2e-3)
+        assert (int(np.argmax(outputs["output"])) == 1) == (distance < 0.5)
+        assert distance < 0.01 or other == second  # a picture is the same as itself
 
 
 @pytest.mark.parametrize(("name", "picture"), [("streets", "camvid/images"), ("kitti", "kitti/image_2"), ("cells", "bccd/val")])

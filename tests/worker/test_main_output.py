@@ -77,6 +77,8 @@ def test_training_evaluation_views_and_archive_take_the_same_output(tmp_path: Pa
     truth = records.labels(np.arange(len(records)))
     np.testing.assert_array_equal(found[main].argmax(axis=1), truth)
     assert main_output(found) is found[main]
+    (other,) = (found[name] for name in found if name != main)  # as the network gives it, the opposite of the scores
+    np.testing.assert_allclose(found[main], np.exp(-other) / np.exp(-other).sum(axis=1, keepdims=True), rtol=1e-4)
     np.testing.assert_array_equal(shown_output(found), found[main])
 
     assert evaluated(jobs, framework, f"snapshots/{snapshot.name}")["top1"] == 1.0

@@ -152,18 +152,19 @@ def finish_outputs(
 
 
 def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool) -> dict[str, Tensor]:
-    """Outputs (N, …) as a predictor gives them, float32: probabilities (N, K, …) where there are classes, the label's units
-    elsewhere; a main output that is a picture as (N, C, H, W), whatever its axes.
+    """Outputs (N, …) as a predictor gives them, float32: of the main one probabilities (N, K, …) where there are classes, the
+    label's units elsewhere; a main output that is a picture as (N, C, H, W), whatever its axes.
 
     `probabilities` says that they are probabilities already.
     """
     classes = len(labels.class_labels)
     named = {name: value.float() for name, value in names_of(outputs).items()}
+    main = main_output(named)
     if shape := picture_shape(task, labels, preprocessing):
-        main = main_output(named)
         named = {name: pictured(value, shape) if value is main else value for name, value in named.items()}
     if kind := task.activation(labels):
-        named |= {n: activated(value[:, :classes], kind, probabilities) for n, value in named.items() if value.ndim > 1}
+        scored = {name for name, value in named.items() if value is main and value.ndim > 1}
+        named |= {name: activated(named[name][:, :classes], kind, probabilities) for name in scored}
     elif preprocessing.label_scale != 1.0:
         named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named

@@ -156,17 +156,18 @@ def finish_outputs(
 
 
 def finished(outputs: Any, task: Task, labels: Labels, preprocessing: Preprocessing, probabilities: bool) -> dict[str, Any]:
-    """Outputs as a predictor gives them: probabilities where there are classes, the label's units elsewhere; a main output that
-    is a picture as such, whatever its axes; float32 tensors in Keras' layout. `probabilities` says that they are probabilities
-    already.
+    """Outputs as a predictor gives them: of the main one probabilities where there are classes, the label's units elsewhere; a
+    main output that is a picture as such, whatever its axes; float32 tensors in Keras' layout. `probabilities` says that they
+    are probabilities already.
     """
     classes = len(labels.class_labels)
     named = {name: tf.cast(value, tf.float32) for name, value in wanted_outputs(outputs).items()}
+    main = main_output(named)
     if shape := picture_shape(task, labels, preprocessing):
-        main = main_output(named)
         named = {name: pictured(value, (*shape[1:], shape[0])) if value is main else value for name, value in named.items()}
     if kind := task.activation(labels):
-        named |= {n: activated(value[..., :classes], kind, probabilities) for n, value in named.items() if value.ndim > 1}
+        scored = {name for name, value in named.items() if value is main and value.ndim > 1}
+        named |= {name: activated(named[name][..., :classes], kind, probabilities) for name in scored}
     elif preprocessing.label_scale != 1.0:
         named = {name: value * preprocessing.label_scale for name, value in named.items()}
     return named

@@ -126,7 +126,8 @@ def predict(path, module, meta, mean_image, device="cpu"):
         found = {"output": found}
     values = {name: value[0].float().cpu().numpy() for name, value in found.items()}
     values[main_name(values)] = pictured(values[main_name(values)], meta)
-    finished = {name: in_stored_units(finish(value, meta), meta, mean_image) for name, value in values.items()}
+    main = main_name(values)
+    finished = {n: in_stored_units(finish(value, meta, scores=n == main), meta, mean_image) for n, value in values.items()}
     return {name: cut_back(value, feature, seen) for name, value in finished.items()}
 
 

@@ -123,7 +123,8 @@ def predict(path, network_for, meta, mean_image):
     values = {name: tf.cast(value, tf.float32)[0].numpy() for name, value in found.items() if not name.startswith(AUXILIARY)}
     first = {name: value.transpose(2, 0, 1) if value.ndim == 3 else value for name, value in values.items()}
     first[main_name(first)] = pictured(first[main_name(first)], meta, channels_last=True)
-    finished = {name: in_stored_units(finish(value, meta), meta, mean_image) for name, value in first.items()}
+    main = main_name(first)
+    finished = {n: in_stored_units(finish(value, meta, scores=n == main), meta, mean_image) for n, value in first.items()}
     return {name: cut_back(value, feature, seen) for name, value in finished.items()}
 
 

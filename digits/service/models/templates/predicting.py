@@ -337,12 +337,15 @@ def part_of(size, prepared, by, offset):
 # -- from outputs to words and files --------------------------------------------------------------------------------
 
 
-def finish(values, meta):
-    """One output of one picture: probabilities where there are classes (their axis is the first), else the labels' units."""
+def finish(values, meta, scores=True):
+    """One output of one picture: of `scores` probabilities where there are classes (their axis is the first), else the labels'
+    units."""
     classes = len(meta["class_labels"])
     indexed = meta.get("label_kind", "index") == "index" and meta["task"] in ("classification", "generic")
     scored = "softmax" if classes and (meta["task"] == "segmentation" or indexed) else ""  # of snapshots that do not say it
     activation = meta.get("activation", scored)
+    if activation and not scores:
+        return values
     if activation and values.ndim:
         values = values[:classes]
         if activation == "sigmoid":
