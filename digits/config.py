@@ -68,7 +68,7 @@ class Settings:
     cpu_processes: int = _help(
         "Processes that share a training on the CPU where its form does not say how many (PyTorch).", 1, least=1
     )
-    heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300, least=1)
+    heartbeat_seconds: int = _help("A worker that shows no sign of life for so long is stopped and started again.", 300, least=10)
     checkpoint_seconds: int = _help(
         "Time between rolling checkpoints of a training, whose first comes after 10 s; longer where that would cost over 1 %.",
         CHECKPOINT_SECONDS,

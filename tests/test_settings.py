@@ -25,7 +25,7 @@ from digits.supervisor import logs
         ("DIGITS_WEB_THREADS", "0", "web_threads is 0, expected 8 or more"),
         ("DIGITS_CPU_SLOTS", "-3", "cpu_slots is -3, expected 0 or more"),
         ("DIGITS_MAX_UPLOAD_MB", "-1", "max_upload_mb is -1, expected 1 or more"),
-        ("DIGITS_HEARTBEAT_SECONDS", "0", "heartbeat_seconds is 0, expected 1 or more"),
+        ("DIGITS_HEARTBEAT_SECONDS", "0", "heartbeat_seconds is 0, expected 10 or more"),
         ("DIGITS_PORT", "70000", "port is 70000, expected 0 to 65535"),
         ("DIGITS_PORT", "five", "port is 'five', expected a whole number"),
         ("DIGITS_AUTH", "maybe", "auth is 'maybe', expected true or false"),
