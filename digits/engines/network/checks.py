@@ -67,6 +67,11 @@ def check_outputs(shapes: dict[str, tuple[int, ...]], context: NetworkContext, m
     raise NetworkError(f"The network gives {found} per picture; {problem[0]}.", advice=advice)
 
 
+def needs_scores(context: NetworkContext) -> bool:
+    """Whether the main output is held against classes whatever loss a text has: hits are counted, pages show probabilities."""
+    return task_of(context).counts_hits
+
+
 def unknown_sizes(context: NetworkContext, error: NetworkError) -> str:
     """What is said of a network that was not judged and could not work with zeros."""
     return UNKNOWN_SIZES.format("×".join(map(str, context.input_shape)), error.message)

@@ -27,6 +27,7 @@ from digits.engines.network.checks import (
     check_outputs,
     export_shape_of,
     looks_like_sigmoid,
+    needs_scores,
     noise,
     short,
     softmax_note,
@@ -144,9 +145,9 @@ def check_module(network: TorchNetwork, context: NetworkContext) -> dict[str, tu
 def _checked(network: TorchNetwork, context: NetworkContext) -> tuple[list[LayerRow], dict[str, tuple[int, ...]]]:
     rows, outputs = _probe(network.module, context)
     shapes = {name: tuple(value.shape[1:]) for name, value in outputs.items()}
-    if network.loss is None:
+    if network.loss is None or needs_scores(context):
         check_outputs(shapes, context)
-    elif not gives_losses(context):
+    if network.loss is not None and not gives_losses(context):
         _check_losses(network, context)
     if activation(context) == "softmax":
         network.probabilities = are_probabilities(_last(outputs)) and _ends_in_softmax(network.module, context)

@@ -24,6 +24,7 @@ from digits.engines.network.checks import (
     check_callables,
     check_outputs,
     looks_like_sigmoid,
+    needs_scores,
     noise,
     short,
     softmax_note,
@@ -137,7 +138,7 @@ def check_model(
             advice="Return a tensor or a dictionary of them.",
         )
     shapes = {name: channels_first(tuple(value.shape[1:])) for name, value in wanted.items()}
-    if network.loss is None:
+    if network.loss is None or needs_scores(context):
         check_outputs(shapes, context, MAP_LAYOUT)
     if activation(context) == "softmax":
         seen = are_probabilities(tf.cast(main_output(wanted), tf.float32).numpy())

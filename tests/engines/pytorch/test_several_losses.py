@@ -356,3 +356,9 @@ def test_what_is_made_of_numbers_reaches_the_network_as_it_is(pictures: Path, tm
     linear = [nn.functional.linear(torch.from_numpy(z).flatten(1), own["generator.0.weight"], own["generator.0.bias"])]
     wanted = F.linear(linear[0].tanh(), own["generator.2.weight"], own["generator.2.bias"])
     np.testing.assert_allclose(made["output"].reshape(3, -1), wanted.numpy(), atol=1e-5)
+
+
+def test_pictures_are_no_scores_of_classes_whatever_the_loss() -> None:
+    """Hits are counted of a classifier, and its main output goes through a softmax."""
+    with pytest.raises(NetworkError, match="gives 1×8×8 per picture; the data set has 10 classes"):
+        get_engine("pytorch").check(NETWORK + LOSS, NetworkContext("classification", (1, SIZE, SIZE), 10))

@@ -243,6 +243,12 @@ def test_what_is_wrong_with_a_list_is_said(pictures: Path, tmp_path: Path, old: 
     assert re.search(words, f"{caught.value.message} {caught.value.advice}"), caught.value.message
 
 
+def test_pictures_are_no_scores_of_classes_whatever_the_loss() -> None:
+    """Hits are counted of a classifier, and its main output goes through a softmax."""
+    with pytest.raises(NetworkError, match="gives 1×8×8 per picture; the data set has 10 classes"):
+        get_engine("tensorflow").check(TEXT, NetworkContext("classification", (1, SIZE, SIZE), 10))
+
+
 def test_parts_are_found_by_attribute_by_name_and_by_path() -> None:
     import keras
     from keras import layers
