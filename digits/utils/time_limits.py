@@ -41,4 +41,5 @@ def longest_left() -> float:
     """For how many seconds the oldest thread has gone on that nobody waits for; 0 where there is none."""
     for thread in [thread for thread in list(_LEFT) if not thread.is_alive()]:
         _LEFT.pop(thread, None)
-    return time.monotonic() - min(_LEFT.values(), default=time.monotonic())
+    now = time.monotonic()
+    return now - min(_LEFT.values(), default=now)

@@ -199,6 +199,8 @@ def test_a_picture_that_is_a_program_is_not_run(tmp_path: Path) -> None:
         {"size": [10**9, 10**9], "counts": []},
         {"size": [10, 10], "counts": "o" * 1_000_000},
         {"size": [10, 10], "counts": [10**4000, -(10**4000) + 100]},
+        {"size": [10, 10], "counts": [10**400]},
+        {"size": [10, 10], "counts": [-(10**400), 9]},
         {"size": [[[]]] * 9, "counts": "x"},
     ],
 )

@@ -85,8 +85,10 @@ def _from_runs(runs: dict[str, Any], height: int, width: int) -> np.ndarray:
     if size != [height, width]:
         raise ValueError(f"its run lengths are for {shown(repr(size))}, the picture has {[height, width]} (height, width)")
     lengths = _decompressed(counts) if isinstance(counts, str) else _listed(counts)
+    if any(abs(length) > MAX_PIXELS for length in lengths):
+        raise ValueError("its run lengths hold a number that no picture has")
     if sum(lengths) != height * width or min(lengths, default=0) < 0:
-        raise ValueError(f"its run lengths make {sum(lengths):.10g} pixels, the picture has {height * width}")
+        raise ValueError(f"its run lengths make {sum(lengths)} pixels, the picture has {height * width}")
     values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return values.reshape(width, height).T
 
