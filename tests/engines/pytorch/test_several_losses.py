@@ -293,11 +293,9 @@ def test_what_is_wrong_with_a_list_is_said(pictures: Path, tmp_path: Path, old: 
     assert re.search(words, f"{caught.value.message} {caught.value.advice}"), caught.value.message
 
 
-@pytest.mark.parametrize(
-    ("kind", "shape"), [("none", ()), ("index", ()), ("vector", (3,)), ("array", (1, 1, 3)), ("map", (1, SIZE, SIZE))]
-)
+@pytest.mark.parametrize(("kind", "shape"), [("none", ()), ("vector", (3,)), ("array", (1, 1, 3)), ("map", (1, SIZE, SIZE))])
 def test_the_form_refuses_what_the_list_cannot_move(kind: str, shape: tuple[int, ...]) -> None:
-    task = {"index": "classification", "vector": "regression", "map": "segmentation"}.get(kind, "generic")
+    task = {"vector": "regression", "map": "segmentation"}.get(kind, "generic")
     context = NetworkContext(task, (1, SIZE, SIZE), 3, shape, ("a", "b", "c"), kind)
     text = TEXT.replace('"real": scores[: len(x)]', '"targets": x, "real": scores[: len(x)]')
     assert get_engine("pytorch").check(text, context).has_loss
