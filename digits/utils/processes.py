@@ -255,7 +255,10 @@ def offer_to_oom_killer(score: int = OOM_SCORE) -> None:
 
 def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
     """Make this process die when its parent dies: for pool initializers and the ranks of a training."""
-    parent = os.getppid()
+    from multiprocessing import parent_process
+
+    known = parent_process()  # a process of a pool knows who it is for, also where that died before this line
+    parent = os.getppid() if known is None else known.pid
     death_signal_setter(number)()
     if os.getppid() != parent:
         os._exit(1)

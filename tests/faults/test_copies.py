@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def test_a_server_does_nothing_while_its_directory_is_another_one(world: World, 
     os.rename(place, tmp_path / "away")
     place.mkdir()
     wait_for(lambda: is_gone(worker))
+    time.sleep(2)  # the worker looks by itself; the server does so at its next tick
     server.send_signal(signal.SIGTERM)
     _, err = server.communicate(timeout=20)
     assert b"is gone: it was moved, deleted or unmounted. Nothing is done" in err

@@ -171,7 +171,11 @@ def test_workers_that_were_killed_after_the_server_was_requested_to_stop_did_not
 
 def test_the_end_of_the_terminal_stops_the_server_and_it_says_so(world: World, servers: Servers) -> None:
     job = world.job(steps=20, seconds=0.1)
-    server = servers.start()
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup, the server would not hear of it
+    try:
+        server = servers.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
     wait_for(lambda: world.get(job).progress > 0)
     server.send_signal(signal.SIGHUP)
     _, err = server.communicate(timeout=20)
