@@ -26,6 +26,7 @@ from digits.engines.network.checks import (
     check_callables,
     check_outputs,
     export_shape_of,
+    labels_of,
     looks_like_sigmoid,
     needs_scores,
     noise,
@@ -174,9 +175,12 @@ def _check_losses(network: TorchNetwork, context: NetworkContext) -> None:
 
 def _zero_targets(context: NetworkContext, x: Tensor) -> Tensor:
     """Targets (PROBE, …) as a training has them, all 0; where there are none the pictures `x`."""
-    if task_of(context).index_targets:
-        return torch.zeros(PROBE, *(context.input_shape[1:] if context.label_kind == "map" else ()), dtype=torch.int64)
-    return x if context.label_kind == "none" or context.label_shape is None else torch.zeros(PROBE, *context.label_shape)
+    task = task_of(context)
+    if task.index_targets:
+        return torch.zeros(PROBE, *(context.input_shape[1:] if task.of_places else ()), dtype=torch.int64)
+    if context.label_shape is None or not task.has_labels(labels_of(context)):
+        return x
+    return torch.zeros(PROBE, *context.label_shape)
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
