@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flask import Flask, jsonify, render_template_string
 from flask.testing import FlaskClient
+from sqlalchemy import create_engine
 
 from digits.service import Service
-from digits.storage.jobs.tables import open_engine
 from digits.web.http.openapi import document
 from digits.web.http.request import FiniteJson
 
@@ -31,7 +31,7 @@ def test_a_database_that_is_away_is_no_fault_of_ours(
     client: FlaskClient, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = tmp_path / "gone" / "secret-name.db"
-    monkeypatch.setattr(service.store, "engine", open_engine("", lost))
+    monkeypatch.setattr(service.store, "engine", create_engine(f"sqlite:///{lost}"))
     for address, accept in (
         ("/jobs.json", "application/json"),
         ("/", "text/html"),
