@@ -22,7 +22,7 @@ INSTALL_PLUGINS := $(if $(PLUGIN_DIRS),rm -rf $(addsuffix /build,$(PLUGIN_DIRS))
 NO_ISOLATION := $(PIP) config --quiet --site set install.no-build-isolation false
 ISOLATED := PIP_NO_BUILD_ISOLATION=true
 
-.PHONY: help demo serve test test-fast faults check bench docs clean
+.PHONY: help demo serve test test-fast test-long faults check bench docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test: $(TEST_STAMP) ## install what the tests need and run all of them
 
 test-fast: $(TEST_STAMP) ## the tests without the browser and the slow ones
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(DISTRIBUTION) -m "not browser and not slow" $(ARGS)
+
+test-long: $(TEST_STAMP) ## the long tests, which `make test` leaves out
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 faults: $(TEST_STAMP) ## a hundred seeded kills of all processes, which take an hour (FAULTS_REPORT=file keeps what happened)
 	$(BIN)/python -m pytest -m faults tests/faults -s $(ARGS)

@@ -61,9 +61,9 @@ TEMPLATES = CompiledTemplates()
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files with slow tests first, then those of the browser: processes that share the files then end at about the same time.
-    Campaigns run only where they are named (`-m faults`)."""
-    if "faults" not in config.option.markexpr:
-        items[:] = [item for item in items if item.get_closest_marker("faults") is None]
+    Campaigns and long tests run only where they are named (`-m faults`, `-m long`)."""
+    left_out = [name for name in ("faults", "long") if name not in config.option.markexpr]
+    items[:] = [item for item in items if not any(item.get_closest_marker(name) for name in left_out)]
     marks: dict[Path, set[str]] = {}
     for item in items:
         marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())

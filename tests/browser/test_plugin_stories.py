@@ -108,6 +108,7 @@ def expect_overlay(page: Page, class_name: str) -> None:
     results.close()
 
 
+@pytest.mark.long
 def test_hearts_through_the_installed_plugin(page: Page, server: RunningServer, hearts: Sunnybrook) -> None:
     choose_source(page, server, "Sunnybrook LV Segmentation")
     folders = {"image_folder": str(hearts.pictures), "contour_folder": str(hearts.contours)}

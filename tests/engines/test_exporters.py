@@ -75,7 +75,10 @@ def check(name: str, exporter_name: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*(card.name for card in catalog.standard_networks()), *LIBRARY])
+@pytest.mark.parametrize(
+    "name",
+    [*(card.name for card in catalog.standard_networks()), *LIBRARY[:-1], pytest.param(LIBRARY[-1], marks=pytest.mark.long)],
+)
 def test_every_standard_network_is_written_in_onnx(name: str, tmp_path: Path) -> None:
     check(name, "onnx", tmp_path)
 

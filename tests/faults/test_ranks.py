@@ -106,6 +106,7 @@ def at_random(seed: int) -> Plan:
     return list(zip(ranks, chance.sample(moments, 3), acts, strict=True))
 
 
+@pytest.mark.long
 def test_whichever_rank_dies_or_hangs_whenever_the_training_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
     world, plan = World(tmp_path / "jobs", heartbeat_seconds=10), at_random(SEED)
     job = a_training(world, plan)

@@ -194,6 +194,7 @@ SOURCES: dict[str, tuple[str, Callable[..., dict[str, Any]], str, str]] = {
     "brains": (own("images-brats"), brains, "segmentation", "unet"),
     "hearts": (own("image-sunnybrook"), hearts, "segmentation", "unet"),
 }
+ALIKE = ("databases-planes", "databases-alone", "gradients", "dicom")  # others of the list are of their kind
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +204,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in SOURCES])
 def test_from_the_form_to_a_trained_model(name: str, client: Client, request: pytest.FixtureRequest) -> None:
     address, prepare, task, network = SOURCES[name]
     shared = {"shared_data": request.getfixturevalue("shared_data")} if prepare is hearts else {}

@@ -76,6 +76,7 @@ def test_the_log_has_no_chatter_of_tensorflow(studio: Studio) -> None:
     assert "WARNING: All log" not in log
 
 
+@pytest.mark.long
 def test_a_killed_worker_goes_on_and_ends_with_the_curve_of_an_undisturbed_one(studio: Studio) -> None:
     killed, whole = train(studio, **LONG), train(studio, **LONG)
     kill_worker(studio, killed)

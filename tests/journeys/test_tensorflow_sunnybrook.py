@@ -19,6 +19,7 @@ pytestmark = [
 GENERIC = "/models/images/generic"
 
 
+@pytest.mark.long
 def test_hearts_with_the_keras_unet(server: RunningServer, shared_data: Path) -> None:  # noqa: F811
     hearts = copy_sunnybrook(shared_data, server.jobs_dir.parent / "hearts")
     folders = {"image_folder": hearts.pictures, "contour_folder": hearts.contours, "folder_pct_val": 25}

@@ -70,7 +70,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(folder, pictures, masks, task="segmentation", label_kind="map", class_labels=labels, validation=0)
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", [*DETECTORS[:-1], pytest.param(DETECTORS[-1], marks=pytest.mark.long)])
 def test_detectors_of_torchvision_learn(squares: Path, tmp_path: Path, name: str) -> None:
     plan = spec("detection", f"torchvision/{name}")
     found = losses(squares, tmp_path, plan)

@@ -46,6 +46,7 @@ def add_framework(site: Path, name: str) -> str:
     return package
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not INSTALLED, reason="neither framework is installed")
 def test_plugins_that_need_a_framework_work_and_the_web_process_never_loads_it(web_server: RunningServer, tmp_path: Path) -> None:
     service, site = web_server.service, tmp_path / "site"
