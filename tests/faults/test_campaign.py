@@ -1,7 +1,7 @@
 """A hundred seeded kills (`make faults`), left out of ordinary runs: every process of a whole server, both engines, all tasks.
 
 Each case makes a data set, trains on it and asks the model, undisturbed and with four kills (SIGKILL) at random moments, one
-while pictures are read, two in the training, one while nothing or an answer is under way. Records, curves, weights and answers
+while pictures are read, two in the training, one while nothing or an answer is under way. Records, curves and answers
 must be equal. `FAULTS_REPORT` names a file to which each kill is appended, a line of JSON.
 """
 
