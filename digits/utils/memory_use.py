@@ -14,15 +14,17 @@ from pathlib import Path
 
 import psutil
 
+from digits.utils.memory import memory_limit
+
 MIB = 1 << 20
-CGROUPS = Path("/sys/fs/cgroup")
 PROCESSES = Path("/proc")
 PAGE = resource.getpagesize()
 
 
 def machine_memory() -> int:
     """Bytes of memory that there are: the machine's, or what the control groups of this process leave of it."""
-    return min([psutil.virtual_memory().total, *_cgroup_limits()])
+    total = int(psutil.virtual_memory().total)
+    return min(total, memory_limit() or total)
 
 
 def limit_in_bytes(mib: int, share: float) -> int:
@@ -58,22 +60,3 @@ def refuse_allocations_beyond(size: int) -> None:
     wanted = size if hard == resource.RLIM_INFINITY else min(size, hard)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
-
-
-def _cgroup_limits() -> list[int]:
-    """Those of the control group of this process and of all around it, of either version."""
-    try:
-        lines = (PROCESSES / "self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    limits = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root, name = (CGROUPS / "memory", "memory.limit_in_bytes") if controllers else (CGROUPS, "memory.max")
-        inner = Path(path.lstrip("/"))
-        for folder in (inner, *inner.parents):
-            with contextlib.suppress(OSError, ValueError):  # no such file, or `max`
-                limits.append(int((root / folder / name).read_text()))
-    return [limit for limit in limits if limit > 0]
