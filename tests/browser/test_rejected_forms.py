@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from digits.domain.jobs import Kind, Status
 from digits.service.datasets.classification import create_classification_dataset
+from digits.service.datasets.from_source import PluginSource
+from digits.service.datasets.source import create_dataset
 from digits.storage.jobs.store import Job
 from tests.browser.conftest import name_yourself
-from tests.builders import make_job
 from tests.conftest import RunningServer
 from tests.service.finished_dataset import class_folder
 
@@ -55,9 +55,10 @@ MARKED = "form.dataset-form, form.model-form"
 
 @pytest.fixture(scope="module")
 def dataset(live_server: RunningServer) -> Job:
-    """One of classes, and one of masks for the form of all other tasks."""
-    make_job(live_server.service, Kind.DATASET, "masks", task="segmentation", status=Status.DONE)
+    """One of classes, and one of pictures that are their own labels for the form of all other tasks."""
     folder = class_folder(live_server.jobs_dir.parent / "pictures")
+    values = {"dataset_name": "itself", "feature_folder": str(folder), "label_source": "image"}
+    create_dataset(live_server.service, PluginSource("image-processing"), values)
     return create_classification_dataset(live_server.service, {"dataset_name": "pictures", "folder_train": str(folder)})
 
 

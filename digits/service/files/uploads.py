@@ -262,7 +262,8 @@ def drop_stale(service: Service, *, at_start: bool = False) -> list[str]:
     """Remove uploads to which nothing was added for a day, and `at_start` what was on its way out when a server ended; their
     names."""
     folder, dropped = _partial(service), []
-    for entry in list(os.scandir(folder)) if folder.is_dir() else ():
+    entries = list(os.scandir(folder)) if folder.is_dir() else []
+    for entry in sorted(entries, key=lambda entry: not entry.is_dir(follow_symlinks=False)):  # a note goes after its folder
         path = Path(entry.path)
         if entry.name.startswith(REMOVED):
             if at_start:
