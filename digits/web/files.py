@@ -111,17 +111,33 @@ def begin() -> Any:
 @describes(
     json=True,
     form={},
-    arguments={"path": "With PUT: where in the upload the content goes."},
-    answer="`files`: how many were taken.",
+    arguments={
+        "path": "With PUT: where in the upload the content goes.",
+        "offset": "With PUT: the content is a piece of the file from this byte on; the answer's `offset` is where to go on.",
+        "size": "With `offset`: how many bytes the whole file has.",
+        "once": "With POST and 1: files that come twice are kept once.",
+    },
+    answer="`files`: how many were taken; of a piece `offset`: how many bytes of the file are there.",
 )
 @needs(Scope.RUN, recorded=False)
 def send(token: str) -> Any:
-    """Files of an upload: PUT with `path` and the raw content, or POST as multipart (the file names are the paths)."""
-    service, user = get_service(), require_user()
+    """Files of an upload: PUT with `path` and the raw content, or POST as multipart (the file names are the paths).
+
+    PUT with `offset` and `size` sends one piece of a file, for where a proxy lets no more through; a piece that is sent twice is
+    taken once, and one that does not fit is a 409 whose `error.offset` says where to go on.
+    """
+    service, user, path = get_service(), require_user(), arguments.given("path") or ""
+    if request.method == "PUT" and arguments.given("offset") is not None:
+        offset, size = arguments.whole("offset", 0), arguments.whole("size", 0)
+        there = uploads.add_piece(service, token, path, request.stream, offset, size, user)
+        return jsonify(files=int(there == size), offset=there)
     if request.method == "PUT":
-        uploads.add_file(service, token, arguments.given("path") or "", request.stream, user)
+        uploads.add_file(service, token, path, request.stream, user)
         return jsonify(files=1)
     files = [file for _, found in request.files.lists() for file in found]
+    if arguments.flag("once"):
+        uploads.add_once(service, token, [(file.filename or "", file.stream) for file in files], user)
+        return jsonify(files=len(files))
     for file in files:
         uploads.add_file(service, token, file.filename or "", file.stream, user)
     return jsonify(files=len(files))

@@ -84,6 +84,9 @@ Deno.test("small files travel together, large ones alone, none is lost", () => {
   assert.ok(made.every((batch) => batch.length <= 250));
   const heavy = Array.from({ length: 6 }, (_, i) => file(3 << 20, `h${i}`));
   assert.deepEqual([...batches(heavy)].map((batch) => batch.length), [2, 2, 2]);
+  const below = [...batches([...small, large], 48 << 10)];
+  assert.deepEqual(below.flat(), [...small, large]);
+  assert.ok(below.length > 2 && below.every((batch) => batch.length < 96));
 });
 
 Deno.test("a table is sorted by names as people count, and by numbers with their signs", () => {

@@ -6,12 +6,15 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from digits.errors import BadRequest
 from digits.service import Service
+from digits.service.files import uploads
 from tests.builders import make_job
 
 
@@ -149,6 +152,67 @@ def test_a_folder_is_sent_in_parts(client: FlaskClient) -> None:
     assert Path(upload["path"]).name == "letters"
     assert sorted(p.name for p in Path(upload["path"]).rglob("*.png")) == ["1.png", "2.png", "big.png"]
     assert client.post(f"/uploads/sending/{token}/finish").status_code == 404
+
+
+def test_a_file_is_sent_in_pieces(client: FlaskClient, service: Service) -> None:
+    address = f"/uploads/sending/{client.post('/uploads/begin', data={'name': 'pieces'}).json['token']}"
+    content = bytes(range(250)) * 10
+
+    def send(start: int, end: int, name: str = "a/1.bin", size: int = len(content), data: bytes = content) -> Any:
+        place = {"path": name, "offset": start, "size": size}
+        answer = client.put(address, query_string=place, data=data[start:end], headers={"Accept": "application/json"})
+        return answer.json["offset"] if answer.status_code == 200 else (answer.status_code, answer.json["error"])
+
+    assert send(0, 1000) == 1000
+    assert send(0, 1000) == 1000, "the answer was lost, and the piece comes again"
+    assert send(500, 1500) == 1500, "of which a part was there"
+    code, error = send(2000, 2500)
+    assert (code, error["type"], error["offset"]) == (409, "Misplaced", 1500)
+    assert "1,500 bytes" in error["message"]
+    assert client.post(f"{address}/finish").status_code == 409, "a part is no file"
+    (row,) = client.get("/uploads.json").json["partial"]
+    assert (row["files"], row["bytes"]) == (1, 1500)
+    assert send(0, 0) == 1500, "what an empty piece asks"
+    changed = send(1000, 2500, data=bytes(2500))
+    assert changed[0] == 400
+    assert "not what it was" in changed[1]["message"]
+    assert send(1500, 2500) == 2500
+    assert send(1500, 2500) == send(0, 0) == send(0, 2500) == 2500, "whole stays whole"
+    assert send(0, 0, "a/1.bin", 0) == 0, "another file of that name"
+    assert send(0, 5, "b.bin", 3)[0] == 400
+    assert send(5, 5, "b.bin", 3)[0] == 400
+    assert send(0, 5, "../b.bin", 5)[0] == 400
+    for _ in range(2):
+        twice = {"once": 1, "files": [(io.BytesIO(b"1"), "c/1.png"), (io.BytesIO(b"2"), "c/2.png")]}
+        assert client.post(address, query_string={"once": 1}, data=twice).json == {"files": 2}
+    assert send(0, 3, "b.bin", 3) == 3
+    upload = client.post(f"{address}/finish").json
+    found = sorted(str(path.relative_to(upload["path"])) for path in Path(upload["path"]).rglob("*") if path.is_file())
+    assert found == ["a/1 (2).bin", "a/1.bin", "b.bin", "c/1.png", "c/2.png"]
+    assert (Path(upload["path"]) / "a/1.bin").read_bytes() == content
+
+
+def test_a_piece_waits_for_another_request_that_writes_the_file(service: Service) -> None:
+    token = uploads.begin(service, "pieces", "")
+    codes = []
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            with pytest.raises(uploads.Misplaced, match="still writing") as refused:
+                uploads.add_piece(service, token, "a", io.BytesIO(b"123"), 0, 3)
+            codes.append(refused.value.offset)
+            return super().read(size)
+
+    assert uploads.add_piece(service, token, "a", Slow(b"123"), 0, 3) == 3
+    assert codes[0] == 0
+
+
+def test_pieces_keep_the_limit(service: Service) -> None:
+    token = uploads.begin(service, "pieces", "")
+    size = service.settings.max_upload_mb * 2**20 + 1
+    with pytest.raises(BadRequest, match="max_upload_mb"):
+        uploads.add_piece(service, token, "a", io.BytesIO(b"123"), 0, size, most=2)
+    assert uploads.add_piece(service, token, "a", io.BytesIO(b"12"), 0, size, most=2) == 2
 
 
 def test_a_refused_upload_leaves_nothing(client: FlaskClient, service: Service) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import os
 import re
 import shutil
 import ssl
@@ -18,13 +19,16 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import Browser, Route, expect
 
 from digits.service import accounts, sessions
 from digits.service.audit import audit_file
+from tests.browser.conftest import chromium, playwright  # noqa: F401 (fixtures)
 from tests.builders import make_job
 from tests.conftest import RunningServer, free_port, start_server
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+SMALLEST = "client_max_body_size 1m;"  # what nginx lets through where nobody says more
 EXAMPLE = Path(__file__).parents[2] / "docs" / "nginx.conf"
 PASSWORD = "correct horse"
 MAIN = """
@@ -94,6 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "/etc/ssl/certs/digits.pem": str(certificate),
             "/etc/ssl/private/digits.key": str(folder / "key.pem"),
             "digits.example.org": "localhost",
+            "client_max_body_size 8192m;": SMALLEST,
         }
         servers = EXAMPLE.read_text()
         for old, new in changes.items():
@@ -185,3 +190,46 @@ def test_live_pages_pass_at_once(site: Site) -> None:
     while b"seen live" not in (line := answer.readline()):
         assert line, "the stream ended"
     connection.close()
+
+
+def test_a_browser_sends_in_pieces_what_the_proxy_does_not_let_through(
+    site: Site,
+    chromium: Browser,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    content = os.urandom(1_700_000)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "large.bin").write_bytes(content)
+    for number in range(12):
+        (tmp_path / "folder" / f"{number}.bin").write_bytes(content[:150_000])
+    context = chromium.new_context(ignore_https_errors=True)
+    page = context.new_page()
+    answers: list[tuple[str, int]] = []
+    page.on("response", lambda answer: answers.append((answer.request.method, answer.status)))
+    lost = iter([True, True])
+
+    def lose(route: Route) -> None:
+        """Two answers do not arrive, though what was sent did."""
+        if route.request.method == "PUT" and next(lost, False):
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.goto(f"https://localhost:{site.port}/login")
+    page.fill("[name=username]", "ada")
+    page.fill("[name=password]", PASSWORD)
+    page.get_by_role("button", name="Login").click()
+    page.route("**/uploads/sending/**", lose)
+    page.goto(f"https://localhost:{site.port}/uploads")
+    with page.expect_navigation(timeout=30_000):
+        page.locator('.dropzone input[type="file"]').nth(1).set_input_files(tmp_path / "folder")
+    expect(page.locator("tbody tr")).to_contain_text("folder")
+    context.close()
+    folder = site.server.service.jobs_dir.uploads / "folder" / "folder"
+    assert {path.name: path.stat().st_size for path in folder.iterdir()} == {
+        "large.bin": len(content),
+        **{f"{number}.bin": 150_000 for number in range(12)},
+    }
+    assert (folder / "large.bin").read_bytes() == content
+    assert ("POST", 413) in answers

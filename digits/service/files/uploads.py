@@ -3,31 +3,37 @@
 Holds: nothing is written outside the upload's own folder; names that would leave it are refused, links and devices are
 left out and counted; an archive may not unpack to more than the settings allow; an upload is written aside and takes its
 name only when it is whole. Cancelling and deleting asks for no room on the disk and needs none. Who began an upload alone may
-send, finish and cancel it. What was begun and got no file for a day is removed at the next start.
+send, finish and cancel it. What was begun and got no file for a day is removed at the next start. A file that comes in pieces is
+appended to; a piece that comes twice changes nothing, and one that does not fit says where to go on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from digits.errors import BadRequest, Forbidden, NotFound, StorageError
+from digits.errors import BadRequest, Conflict, Forbidden, NotFound, StorageError
 from digits.service import Service
-from digits.service.files.names import copy_limited, free_path, not_taken, safe_name
+from digits.service.files.names import CHUNK, copy_limited, free_path, not_taken, safe_name
 from digits.service.files.unpack import unpack_all
-from digits.storage.files import atomic, free_bytes, read_json, tree_size, write_json
+from digits.storage.files import atomic, cannot_write, free_bytes, read_json, sync_directory, tree_size, write_json
 from digits.storage.modes import make_folder
 
 PARTIAL = ".partial"  # uploads that are still being sent
 ABOUT = ".about"  # one JSON file per upload: owner, time, counts
 TOKEN = re.compile(r"^[0-9a-f]{16}$")
+PIECES = ".pieces"  # in the folder of an upload that is being sent: files of which only the beginning is there
+PLACE = ".place"  # beside them: where one goes that is whole
 REMOVED = "removed-"  # folders on their way out, below PARTIAL
 STALE_SECONDS = 86400
 
@@ -48,6 +54,14 @@ class Upload:
     bytes: int = 0
     skipped: int = 0
     file: str = ""
+
+
+class Misplaced(Conflict):
+    """A piece of a file that does not go on where the last one ended; `offset` is where that is."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message, advice=f"Go on from byte {offset}.")
+        self.offset = offset
 
 
 @dataclass(frozen=True)
@@ -86,17 +100,123 @@ def add_file(service: Service, token: str, relative: str, stream: IO[bytes], use
     folder = _sending(service, token, user)
     check_free_space(service, folder)
     path = free_path(folder, relative)
-    limit = service.settings.max_upload_mb * 2**20 - tree_size(folder)
+    limit = _room(service, folder)
     with atomic(path) as handle:
         copy_limited(stream, handle, limit, f"The upload is larger than {service.settings.max_upload_mb} MiB.", "max_upload_mb")
     os.utime(_about_partial(service, token))
     return path
 
 
+def add_once(service: Service, token: str, files: Iterable[tuple[str, IO[bytes]]], user: str = "") -> None:
+    """Write files of an upload, each by its path and its whole content; what was written before is left as it is."""
+    most = _room(service, _sending(service, token, user))
+    for relative, stream in files:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        add_piece(service, token, relative, stream, 0, size, user, most=most)
+        most -= size
+
+
+def add_piece(
+    service: Service,
+    token: str,
+    relative: str,
+    stream: IO[bytes],
+    offset: int,
+    size: int,
+    user: str = "",
+    *,
+    most: int | None = None,
+) -> int:
+    """Append what comes from byte `offset` on to the file `relative` of `size` bytes, which takes its place when it is whole; the
+    number of bytes that are there then.
+
+    What is there already is compared and not written again, so a piece may be sent twice. An empty piece asks how much is there.
+    `most`: bytes that the upload may still grow by, where the caller knows. Raises Misplaced with the offset to go on from.
+    """
+    folder = _sending(service, token, user)
+    check_free_space(service, folder)
+    if not 0 <= offset <= size:
+        raise BadRequest(f"A file of {size:,} bytes has no piece at byte {offset:,}.")
+    if most is None:
+        most = _room(service, folder)
+    make_folder(folder / PIECES, exist_ok=True)
+    piece = folder / PIECES / hashlib.sha256(f"{size} {relative}".encode(errors="surrogatepass")).hexdigest()
+    if not piece.exists():
+        free_path(folder, relative)  # refuses a path that would leave the folder before anything is kept of it
+    place = piece.with_suffix(PLACE)  # where the whole file goes, once that is known
+    try:
+        with open(piece if piece.exists() or not place.exists() else folder / place.read_text(), "ab+") as handle:
+            _alone(handle, relative)
+            _append(handle, stream, offset, size, relative, most, service.settings.max_upload_mb)
+            there = handle.tell()
+            if there == size and piece.exists():
+                handle.flush()
+                os.fsync(handle.fileno())
+                if not place.exists():
+                    place.write_text(str(free_path(folder, relative).relative_to(folder)))
+                os.rename(piece, folder / place.read_text())
+                sync_directory((folder / place.read_text()).parent)
+    except OSError as error:
+        raise cannot_write(error, piece) from error
+    os.utime(_about_partial(service, token))
+    return there
+
+
+def _room(service: Service, folder: Path) -> int:
+    """Bytes that an upload which is being sent may still grow by."""
+    return service.settings.max_upload_mb * 2**20 - tree_size(folder)
+
+
+def _alone(handle: IO[bytes], relative: str) -> None:
+    """Raises Misplaced while another request, perhaps one whose sender has gone, still writes the file."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        there = os.fstat(handle.fileno()).st_size
+        raise Misplaced(f"Another request is still writing {relative[:200]!r}; try again in a moment.", there) from None
+
+
+def _append(handle: IO[bytes], stream: IO[bytes], offset: int, size: int, relative: str, most: int, setting: int) -> None:
+    """Compare what comes with what is there, append the rest; the handle is at the end of the file then."""
+    there = handle.seek(0, os.SEEK_END)
+    if offset > there:
+        raise Misplaced(f"Of {relative[:200]!r} only {there:,} bytes are here, none up to byte {offset:,}.", there)
+    position, most = offset, most + there
+    while chunk := stream.read(CHUNK):
+        if position + len(chunk) > size:
+            raise BadRequest(f"{relative[:200]!r} is longer than the {size:,} bytes that were announced.")
+        known = chunk[: max(0, there - position)]
+        if known:
+            handle.seek(position)
+            if handle.read(len(known)) != known:
+                raise BadRequest(
+                    f"{relative[:200]!r} is not what it was when it was begun.", advice="Send it again under a new upload."
+                )
+        position += len(chunk)
+        if position > most:
+            raise BadRequest(f"The upload is larger than {setting} MiB.", advice="The setting max_upload_mb raises the limit.")
+        handle.write(chunk[len(known) :])  # at the end, wherever the handle stands
+    handle.seek(0, os.SEEK_END)
+
+
+def _settle_pieces(folder: Path) -> None:
+    """Take away what was noted of files in pieces. BadRequest where one of them is not whole."""
+    pieces = folder / PIECES
+    left = [path for path in pieces.iterdir() if path.suffix != PLACE] if pieces.is_dir() else []
+    if left:
+        raise Conflict(
+            f"{len(left)} of the files were sent in part only.",
+            advice="Send the rest of them, or cancel the upload and begin anew.",
+        )
+    shutil.rmtree(pieces, ignore_errors=True)
+
+
 def finish(service: Service, token: str, user: str = "") -> Upload:
     """Unpack the archives that were sent, give the folder its name, and say what it holds."""
     folder = _sending(service, token, user)
     check_free_space(service, folder)
+    _settle_pieces(folder)
     about = _read_about(_about_partial(service, token))
     skipped = unpack_all(service.settings, folder)
     name = _free_name(service, str(about.get("name") or token))
@@ -216,7 +336,7 @@ def _sending(service: Service, token: str, user: str) -> Path:
 def _partial_upload(service: Service, token: str, user: str | None) -> PartialUpload:
     folder, about = _partial(service) / token, _read_about(_about_partial(service, token))
     owner = str(about.get("owner") or "")
-    files = sum(len(names) for _, _, names in os.walk(folder))
+    files = sum(not name.endswith(PLACE) for _, _, names in os.walk(folder) for name in names)
     begun = about.get("begun")
     return PartialUpload(
         token=token if user is None or owner in ("", user) else "",

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from digits.domain.jobs import JOB_ID
 from digits.errors import DigitsError, FormErrors, Unauthorized, Unavailable
 from digits.service.damage import explained
+from digits.service.files.uploads import Misplaced
 from digits.service.jobs import InUse
 from digits.utils.masking import masked
 from digits.web.http.access import NotFromHere
@@ -83,6 +84,8 @@ def error_body(error: Exception, debug: bool) -> dict[str, Any]:
         description = masked(error.advice)
         if isinstance(error, InUse):
             body["models"] = error.models
+        if isinstance(error, Misplaced):
+            body["offset"] = error.offset
     elif isinstance(error, HTTPException):
         body = {"message": error.name, "type": type(error).__name__}
         description = error.description or ""

@@ -1,5 +1,6 @@
 // @ts-check
-// Uploads with progress: files, folders and archives, chosen or dropped; many small files travel together.
+// Uploads with progress: files, folders and archives, chosen or dropped; many small files travel together. Where a proxy lets no
+// more through or the connection breaks, pieces go on from what the server has.
 
 import { addButtons, openDialog, toast } from "./dialogs.js";
 import { el, find, icon, progressBar } from "./elements.js";
@@ -16,6 +17,10 @@ import { request, RequestError, tokenHeader, url } from "./request.js";
 const BATCH_BYTES = 8 << 20;
 const BATCH_FILES = 250;
 const ALONE_FROM = 4 << 20;
+/** How much travels in one request: as much as there is, then what fits below the 1 MB of most proxies, then less. */
+const STEPS = [Infinity, 768 << 10, 192 << 10, 48 << 10];
+const EACH_BYTES = 512; // of a file in a form, beside its content and its path
+const TRIES = 8; // in a row, without a byte more on the server: two minutes
 
 /**
  * Asks for files and uploads them; resolves to the upload, or null.
@@ -178,12 +183,21 @@ export async function sendAll(files, show, signal) {
   const name = files.length > 1 && !files[0].path.includes("/") ? `${files.length} files` : files[0].path.split("/")[0];
   const { token } = await request("/uploads/begin", { method: "POST", data: { name } });
   const address = `/uploads/sending/${token}`;
+  const road = { step: 0, failures: 0, signal };
   try {
     let sent = 0;
-    for (const batch of batches(files)) {
+    let rest = files;
+    while (rest.length) {
+      const [batch] = batches(rest, STEPS[road.step]);
       const before = sent;
-      await sendBatch(address, batch, (bytes) => show(before + bytes, total), signal);
+      const onProgress = (/** @type {number} */ bytes, /** @type {string} */ text = "") => show(before + bytes, total, text);
+      if (batch.length === 1) await sendFile(address, batch[0], road, onProgress);
+      else if (!(await taken(road, () => sendTogether(address, batch, onProgress, signal), (text) => onProgress(0, text)))) {
+        continue;
+      }
+      road.failures = 0;
       sent += bytesOf(batch);
+      rest = rest.slice(batch.length);
       show(sent, total);
     }
     show(total, total, "Unpacking and checking …");
@@ -195,40 +209,128 @@ export async function sendAll(files, show, signal) {
 }
 
 /**
- * What travels in one request: a large file alone, small ones together.
+ * What travels in one request of at most `most` bytes: a large file alone, small ones together.
  * @param {Chosen[]} files
+ * @param {number} most
  */
-export function* batches(files) {
+export function* batches(files, most = Infinity) {
   /** @type {Chosen[]} */
   let batch = [];
   let size = 0;
+  const limit = Math.min(BATCH_BYTES, most);
   for (const item of files) {
-    if (item.file.size >= ALONE_FROM) {
+    const needs = item.file.size + EACH_BYTES + 3 * item.path.length;
+    if (item.file.size >= ALONE_FROM || needs > limit) {
+      if (batch.length) yield batch;
       yield [item];
+      [batch, size] = [[], 0];
       continue;
     }
-    if (batch.length === BATCH_FILES || size + item.file.size > BATCH_BYTES) {
+    if (batch.length === BATCH_FILES || size + needs > limit) {
       yield batch;
       [batch, size] = [[], 0];
     }
     batch.push(item);
-    size += item.file.size;
+    size += needs;
   }
   if (batch.length) yield batch;
 }
 
 /**
- * XMLHttpRequest, because fetch does not say how much has been sent.
+ * How much goes through: an index of STEPS, and how often it failed in a row.
+ * @typedef {{step: number, failures: number, signal?: AbortSignal}} Road
+ */
+
+/**
+ * One file, from where the server has it on, in as few requests as go through.
+ * @param {string} address
+ * @param {Chosen} chosen
+ * @param {Road} road
+ * @param {(bytes: number, text?: string) => void} onProgress
+ */
+async function sendFile(address, { file, path }, road, onProgress) {
+  let offset = /** @type {number} */ (0);
+  let known = true; // whether `offset` is the server's too; an empty piece asks
+  let most = -1;
+  for (;;) {
+    const start = /** @type {number} */ (offset);
+    /** @type {number} */
+    const end = known ? Math.min(file.size, start + STEPS[road.step]) : start;
+    const place = `${address}?${new URLSearchParams({ path, offset: `${start}`, size: `${file.size}` })}`;
+    /** @type {{offset: number} | null} */
+    const answer = await taken(
+      road,
+      () => put(place, file.slice(start, end), (bytes) => onProgress(start + Math.min(bytes, end - start)), road.signal),
+      (text) => onProgress(start, text),
+    );
+    known = answer !== null;
+    offset = answer?.offset ?? 0;
+    if (!answer) continue;
+    if (offset > most) [most, road.failures] = [offset, 0];
+    onProgress(offset);
+    if (offset >= file.size) return;
+  }
+}
+
+/**
+ * What `attempt` resolves to; null where it is to be tried again, after a pause or with less. Throws where that does not help.
+ * @template T
+ * @param {Road} road
+ * @param {() => Promise<T>} attempt
+ * @param {(text: string) => void} say
+ * @returns {Promise<T | null>}
+ */
+async function taken(road, attempt, say) {
+  try {
+    return await attempt();
+  } catch (error) {
+    const refused = error instanceof RequestError ? error : null;
+    const offset = refused?.value?.error?.offset;
+    if (road.signal?.aborted) throw error;
+    if (refused?.status === 413 && !refused.value?.error) { // of a proxy: ours says why
+      if (road.step === STEPS.length - 1) throw error;
+      road.step++;
+      return null;
+    }
+    const again = !refused || offset !== undefined || [502, 503, 504].includes(refused.status);
+    if (!again || ++road.failures >= TRIES) throw error;
+    if (!refused && road.step === 0) road.step = 1; // a proxy may close the connection instead of saying 413
+    if (!refused) say("The connection was lost; trying again …");
+    await new Promise((resolve) => setTimeout(resolve, Math.min(30, 2 ** (road.failures - 1)) * 1000));
+    return null;
+  }
+}
+
+/**
  * @param {string} address
  * @param {Chosen[]} batch
  * @param {(bytes: number) => void} onProgress
  * @param {AbortSignal} [signal]
- * @returns {Promise<void>}
  */
-function sendBatch(address, batch, onProgress, signal) {
-  const alone = batch.length === 1;
+const sendTogether = (address, batch, onProgress, signal) =>
+  transfer("POST", `${address}?once=1`, formOf(batch), onProgress, signal);
+
+/**
+ * @param {string} address
+ * @param {Blob} piece
+ * @param {(bytes: number) => void} onProgress
+ * @param {AbortSignal} [signal]
+ */
+const put = (address, piece, onProgress, signal) => transfer("PUT", address, piece, onProgress, signal);
+
+/**
+ * XMLHttpRequest, because fetch does not say how much has been sent.
+ * @param {string} method
+ * @param {string} address
+ * @param {Blob | FormData} body
+ * @param {(bytes: number) => void} onProgress
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+function transfer(method, address, body, onProgress, signal) {
+  signal?.throwIfAborted();
   const http = new XMLHttpRequest();
-  http.open(alone ? "PUT" : "POST", url(alone ? `${address}?path=${encodeURIComponent(batch[0].path)}` : address));
+  http.open(method, url(address));
   for (const [name, value] of Object.entries({ Accept: "application/json", ...tokenHeader() })) {
     http.setRequestHeader(name, value);
   }
@@ -237,8 +339,8 @@ function sendBatch(address, batch, onProgress, signal) {
     signal?.addEventListener("abort", () => http.abort());
     http.onabort = () => reject(new Error("The upload was cancelled."));
     http.onerror = () => reject(new Error("The connection to the server was lost; try again."));
-    http.onload = () => (http.status < 400 ? resolve() : reject(new RequestError(http.status, answerOf(http))));
-    http.send(alone ? batch[0].file : formOf(batch));
+    http.onload = () => http.status < 400 ? resolve(answerOf(http)) : reject(new RequestError(http.status, answerOf(http)));
+    http.send(body);
   });
 }
 
