@@ -32,6 +32,7 @@ COMMANDS = {
         "tools",
         "What the original's scripts in tools/ did, under their names and with their options.",
     ),
+    "backup": ("digits.cli.backup", "backup", "Copy jobs, uploads and database while the server runs."),
     "doctor": ("digits.cli.doctor", "doctor", "Say what is wrong with this installation and what to do."),
     "config": ("digits.cli.config", "config", "Print every setting with its value and source."),
 }

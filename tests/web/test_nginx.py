@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -63,6 +64,7 @@ class Site:
     server: RunningServer
     port: int
     certificate: Path
+    prefix: str = ""
 
     def send(
         self, method: str, path: str, address: str = "127.0.0.1", form: dict[str, str] | None = None, **headers: str
@@ -74,7 +76,7 @@ class Site:
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         try:
-            connection.request(method, path, urlencode(form) if form is not None else None, sent)
+            connection.request(method, self.prefix + path, urlencode(form) if form is not None else None, sent)
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read().decode())
         finally:
@@ -86,8 +88,14 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("nginx")
-    with start_server(folder, "-m", "digits.web", auth="true", trusted_proxies="127.0.0.1") as server:
+    with _behind_nginx(tmp_path_factory.mktemp("nginx"), {"client_max_body_size 8192m;": SMALLEST}) as site:
+        yield site
+
+
+@contextmanager
+def _behind_nginx(folder: Path, changes: dict[str, str], **settings: str) -> Iterator[Site]:
+    """A server behind a real nginx, whose file is the example with these texts replaced beside names and ports."""
+    with start_server(folder, "-m", "digits.web", auth="true", trusted_proxies="127.0.0.1", **settings) as server:
         accounts.add_user(server.service, "ada", PASSWORD)
         port, plain = free_port(), free_port()
         certificate = _certificate(folder)
@@ -98,18 +106,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "/etc/ssl/certs/digits.pem": str(certificate),
             "/etc/ssl/private/digits.key": str(folder / "key.pem"),
             "digits.example.org": "localhost",
-            "client_max_body_size 8192m;": SMALLEST,
+            **changes,
         }
         servers = EXAMPLE.read_text()
         for old, new in changes.items():
             assert old in servers
             servers = servers.replace(old, new)
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder, servers=servers))
-        process = subprocess.Popen(
-            [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-        )
+        command = [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+        subprocess.run([*command, "-t"], check=True, capture_output=True)
+        process = subprocess.Popen(command)
         try:
-            found = Site(server, port, certificate)
+            found = Site(server, port, certificate, settings.get("url_prefix", ""))
             _wait(found, process, folder)
             yield found
         finally:
@@ -190,6 +198,19 @@ def test_live_pages_pass_at_once(site: Site) -> None:
     while b"seen live" not in (line := answer.readline()):
         assert line, "the stream ended"
     connection.close()
+
+
+def test_below_a_path(tmp_path: Path) -> None:
+    """As docs/deploy.md says: the setting, and one line of the example."""
+    with _behind_nginx(tmp_path, {"location / {": "location /digits/ {"}, url_prefix="/digits") as site:
+        assert site.send("GET", "/").headers["Location"].startswith("/digits/login")
+        answer = site.log_in(PASSWORD, "127.0.0.5", Origin=f"https://127.0.0.1:{site.port}")
+        assert answer.headers["Location"].startswith("/digits/")
+        page = site.send("GET", "/", Cookie=answer.cookie)
+        assert page.status == 200
+        asset = re.search(r'src="(/digits/static/[^"]+)"', page.text)
+        assert asset is not None
+        assert replace(site, prefix="").send("GET", asset[1]).status == 200
 
 
 def test_a_browser_sends_in_pieces_what_the_proxy_does_not_let_through(

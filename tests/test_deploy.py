@@ -1,0 +1,60 @@
+"""What docs/deploy.md gives is as it says; `web/test_nginx.py` tries the proxy, `service/test_backup.py` the backup."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from digits.cli import COMMANDS
+from digits.config import Settings, load
+
+DOCS = Path(__file__).parents[1] / "docs"
+SYSTEMD = shutil.which("systemd-analyze")
+PAGE = (DOCS / "deploy.md").read_text()
+
+
+@pytest.mark.skipif(SYSTEMD is None, reason="systemd is not installed")
+def test_systemd_takes_the_service(tmp_path: Path) -> None:
+    text = (DOCS / "digits.service").read_text()
+    assert "/opt/digits/bin/digits " in text
+    unit = tmp_path / "digits.service"
+    unit.write_text(text.replace("/opt/digits/bin/digits", f"{sys.executable} -m digits"))
+    said = subprocess.run([str(SYSTEMD), "verify", "--man=no", unit], capture_output=True, text=True)
+    assert (said.returncode, [line for line in said.stderr.splitlines() if "digits.service" in line]) == (0, [])
+    unit.write_text(text.replace("Restart=on-failure", "Restart=often"))
+    assert "Failed to parse" in subprocess.run([str(SYSTEMD), "verify", "--man=no", unit], capture_output=True, text=True).stderr
+
+
+def test_the_settings_of_the_example_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITS_CONFIG", str(DOCS / "digits.toml"))
+    for name in (field.name for field in fields(Settings)):
+        monkeypatch.delenv(f"DIGITS_{name.upper()}", raising=False)
+    settings = load().settings
+    assert (settings.jobs_dir, settings.trusted_proxies) == ("/srv/digits/jobs", "127.0.0.1")
+
+
+def test_the_page_says_what_each_setting_guards() -> None:
+    rows = PAGE.split("## What each setting guards", 1)[1]
+    named = {name for line in rows.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert named == {field.name for field in fields(Settings)}
+
+
+def test_the_container_is_made_of_what_there_is() -> None:
+    text = (DOCS / "Dockerfile").read_text()
+    copied = [name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()]
+    assert "constraints.txt" in copied
+    assert not [name for name in copied if not (DOCS.parent / name).exists()]
+    settings = {field.name for field in fields(Settings)}
+    assert set(re.findall(r"DIGITS_(\w+)=", text + PAGE)) <= {name.upper() for name in settings} | {"CONFIG"}
+
+
+def test_the_commands_of_the_page_are_commands() -> None:
+    used = set(re.findall(r"(?:bin/|exec digits |[`] ?|^    |run .*)digits ([a-z]+)\b", PAGE, re.MULTILINE))
+    assert used - set(COMMANDS) == set()
+    assert used >= {"serve", "user", "doctor", "jobs", "backup"}
