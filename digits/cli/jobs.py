@@ -15,7 +15,10 @@ from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.processes import answering
 from digits.cli.sources import clone_job
 from digits.cli.tables import find_job, job_table
+from digits.domain.jobs import Kind
+from digits.domain.query import QueryError
 from digits.errors import BadRequest
+from digits.service import Service, listing
 from digits.service import jobs as actions
 from digits.service.rows import rows
 from digits.storage.jobs.store import Job, JobQuery
@@ -31,17 +34,43 @@ def jobs() -> None:
 @jobs.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also those that have ended.")
 @click.option("--tag", default="", help="Only those with this tag.")
+@click.option("--query", metavar="TEXT", help="Of all jobs those that match, e.g. 'map50>0.8 dataset:bccd -network:lenet'.")
+@click.option("--sort", metavar="KEYS", help="Of all jobs, by these, e.g. '-best,name' (best first), '-map50', 'learning_rate'.")
+@click.option("--kind", type=click.Choice([str(kind) for kind in Kind]), help="Only those that are this.")
+@click.option("--metric", default="", help="What the key `best` means. [default: what decides for most]")
 @json_option
 @jobs_dir_option
-def list_jobs(everything: bool, tag: str, as_json: bool, jobs_dir: str | None) -> None:
-    """Print the jobs that run or wait, in the order in which they start."""
+def list_jobs(
+    everything: bool,
+    tag: str,
+    query: str | None,
+    sort: str | None,
+    kind: str | None,
+    metric: str,
+    as_json: bool,
+    jobs_dir: str | None,
+) -> None:
+    """Print the jobs that run or wait, in the order in which they start; with a query, a kind or an order all that match, newest
+    first (JSON: rows as in /jobs.json)."""
     with open_service(jobs_dir) as service:
+        if query is not None or sort is not None or kind is not None:
+            listed = _matching(service, query or "", sort or "", kind or "", metric, tag)
+            return print_json(rows(service, listed)) if as_json else job_table(listed)
         found = service.store.query(JobQuery(tag=tag)).jobs if everything else service.store.active()
         found = [job for job in found if not tag or tag in job.tags]
         if as_json:
             print_json([asdict(job) for job in found])
         else:
             job_table(found)
+
+
+def _matching(service: Service, query: str, sort: str, kind: str, metric: str, tag: str) -> list[Job]:
+    try:
+        view = listing.view_of(kind=kind, query=query, sort=[sort], metric=metric, tag=tag)
+        return service.store.query(view.query).jobs
+    except QueryError as error:
+        mark = f"{' ' * error.position}{'^' * max(1, error.length)}"
+        raise BadRequest(f"{error.message}\n  {query}\n  {mark}", advice=error.advice) from error
 
 
 @jobs.command("show")

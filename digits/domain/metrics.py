@@ -192,13 +192,14 @@ def nonfinite_text(nonfinite: int, outputs: int) -> str:
     return f"{nonfinite:,} of {counted(outputs, 'output')} {said}"
 
 
-def value_text(name: str, value: float | None) -> str:
-    """A metric as people read it: shares in percent, counts whole; a dash for what is not known."""
+def value_text(name: str, value: float | None, own_unit: str = "") -> str:
+    """A metric as people read it: shares in percent, counts whole; a dash for what is not known. `own_unit` is that of a metric
+    that the network text declares."""
     if value is None or not math.isfinite(value):
         return "–"
     if name in COUNTS:
         return f"{value:,}"
-    unit = facts(name).unit
+    unit = facts(name).unit or own_unit
     return f"{100 * value:.2f} %" if unit == PERCENT else f"{value:.4g} {unit}".strip()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from digits import tasks
 from digits.domain.damage import summary_of
 from digits.domain.jobs import Action, Kind
-from digits.domain.metrics import facts
+from digits.domain.metrics import facts, value_text
 from digits.service import Service
 from digits.service.damage import damage_of
 from digits.storage.jobs.store import Job, Output
@@ -17,13 +17,19 @@ from digits.storage.jobs.store import Job, Output
 BEST = ("last", "min", "max")
 
 
-def rows(service: Service, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Row dictionaries of several jobs; reads all their outputs and data sets from the database at once."""
-    outputs = service.store.outputs([job.id for job in jobs])
+def rows(service: Service, jobs: Sequence[Job], *, names: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Row dictionaries of several jobs; reads their outputs (with `names` those of these names alone) and data sets from the
+    database at once."""
+    read = None if names is None else {*names, *(job.best_name for job in jobs if job.best_name)}
+    outputs = service.store.outputs([job.id for job in jobs], read)
     parents = service.store.find_many({job.dataset_id for job in jobs if job.dataset_id})
     references = service.store.reference_counts([job.id for job in jobs if job.kind == Kind.DATASET])
     found = [row_dict(job, outputs.get(job.id, ()), parents.get(job.dataset_id), references.get(job.id, 0)) for job in jobs]
     for row, job in zip(found, jobs, strict=True):
+        if names is not None:
+            for output in outputs.get(job.id, ()):
+                if output.name not in names:
+                    _drop(row, output)
         if row["damage"] is None and job.deleted is None and not os.path.isdir(service.folder(job.id)):
             row["damage"] = summary_of(damage_of(service, job))  # before the supervisor comes to it
     return found
@@ -54,9 +60,30 @@ def row_dict(job: Job, outputs: Iterable[Output] = (), dataset: Job | None = Non
         **_more(job, dataset, references),
     }
     for output in outputs:
+        key = f"{output.name} ({output.phase})"
         for which in BEST:
-            row[f"{output.name} ({output.phase}) {which}"] = getattr(output, which)
+            row[f"{key} {which}"] = getattr(output, which)
+        if (output.name, output.phase) == (job.best_name, "val"):
+            row["rank"]["text"] = value_text(job.best_name, job.best_value, output.unit)
     return row
+
+
+def _drop(row: dict[str, Any], output: Output) -> None:
+    for which in BEST:
+        row.pop(f"{output.name} ({output.phase}) {which}", None)
+
+
+def rank_of(job: Job) -> dict[str, Any]:
+    """What decided which snapshot is best: `name`, `title`, `value`, `epoch`, `better`, and `text` as people read it."""
+    known = facts(job.best_name)
+    return {
+        "name": job.best_name,
+        "title": known.short or known.title,
+        "value": job.best_value,
+        "epoch": job.best_epoch,
+        "better": job.best_better or known.better,
+        "text": "" if job.best_value is None else value_text(job.best_name, job.best_value),
+    }
 
 
 def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
@@ -71,6 +98,9 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "best_better": job.best_better or facts(job.best_name).better,
         "best_value": job.best_value,
         "best_epoch": job.best_epoch,
+        "rank": rank_of(job),
+        "sweep": job.sweep,
+        "fold": job.fold,
         "eta": job.eta,
         "message": job.message,
         "error": job.error,

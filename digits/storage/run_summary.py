@@ -130,7 +130,9 @@ class RunSummary:
             key = (name, event.phase)
             old = self.outputs.get(key) or Output(self.job_id, name, event.phase, "other", None, None, None, None, None)
             kind = event.kinds.get(name, old.kind)
-            self.outputs[key] = _with_value(replace(old, kind=kind), value, event.epoch)
+            known = facts(name, kind, event.declared)
+            old = replace(old, kind=kind, better=known.better, unit=known.unit[:20])
+            self.outputs[key] = _with_value(old, value, event.epoch, best=event.phase == "train")
         if event.phase == "val":
             self._compare(event)
         self._draw(event)
@@ -142,6 +144,8 @@ class RunSummary:
             best = self.bests.get(name, (None, None))[0]
             if better and beats(value, best, better == LOWER):
                 self.bests[name], self.better[name] = (value, event.epoch), better
+                key = (name, event.phase)
+                self.outputs[key] = replace(self.outputs[key], best=value, best_epoch=event.epoch)
 
     def _draw(self, event: MetricEvent) -> None:
         """The sparkline is the first loss of the training, or its first output where there is no loss."""
@@ -177,7 +181,8 @@ def decides(event: MetricEvent, task: str, wished: str = "") -> str:
     return event.decides or deciding_metric(task, event.values, wished, event.declared, event.kinds)
 
 
-def _with_value(output: Output, value: float, epoch: float) -> Output:
+def _with_value(output: Output, value: float, epoch: float, *, best: bool) -> Output:
+    """With `best` every finite value may be the best one; of a validation only some may (see `MetricEvent.may_be_best`)."""
     if not math.isfinite(value):
         return replace(output, last=None)
     changes: dict[str, Any] = {"last": value}
@@ -185,6 +190,8 @@ def _with_value(output: Output, value: float, epoch: float) -> Output:
         changes |= {"min": value, "min_epoch": epoch}
     if output.max is None or value > output.max:
         changes |= {"max": value, "max_epoch": epoch}
+    if best and output.better and beats(value, output.best, output.better == LOWER):
+        changes |= {"best": value, "best_epoch": epoch}
     return replace(output, **changes)
 
 

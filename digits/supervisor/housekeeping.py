@@ -15,10 +15,10 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.domain.datasets import STAGES
-from digits.errors import NotFound
+from digits.errors import NotFound, StorageError
 from digits.storage.files import is_disk_full, tree_size, write_json
 from digits.storage.folders import JobFolder, JobsDir
-from digits.storage.jobs.reindex import ReindexReport, foreign_problems, restore
+from digits.storage.jobs.reindex import ReindexReport, foreign_problems, index_folder, restore
 from digits.storage.jobs.store import Job, JobStore
 from digits.storage.modes import make_folder
 
@@ -143,6 +143,40 @@ class DiskUsage:
         job = self.store.find(job_id)
         if job is not None and job.disk_bytes != size:
             self.store.update(job_id, disk_bytes=size)
+
+
+class Indexer:
+    """Brings the settings and outputs of jobs that an older version has written into the tables that queries read, one after the
+    other, in a thread of its own. One that cannot be read stays as it is, and is tried again at the next start."""
+
+    def __init__(self, jobs_dir: JobsDir, store: JobStore) -> None:
+        self.jobs_dir = jobs_dir
+        self.store = store
+        self._leaving = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, where there is anything to do."""
+        waiting = self.store.unindexed()
+        if waiting:
+            self._thread = threading.Thread(target=self._work, args=(waiting,), name="indexer", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End after the job of now; the next start goes on."""
+        self._leaving.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self, waiting: list[str]) -> None:
+        logger.info("%d jobs of an older version are read for queries.", len(waiting))
+        for job_id in waiting:
+            if self._leaving.is_set():
+                return
+            try:
+                index_folder(self.jobs_dir.folder(job_id), self.store)
+            except (StorageError, OSError, ValueError, SQLAlchemyError) as error:
+                logger.debug("Queries do not see its settings: %s", error, extra={"job_id": job_id})
 
 
 def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -> ReindexReport:

@@ -27,7 +27,7 @@ from digits.storage.identity import settle as settle_identity
 from digits.storage.jobs.store import Job, JobStore
 from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
 from digits.supervisor.health import HealthWatch, summary_with
-from digits.supervisor.housekeeping import DiskUsage, FolderRemover, log_report, scan
+from digits.supervisor.housekeeping import DiskUsage, FolderRemover, Indexer, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
 from digits.supervisor.memory_limit import job_limit
 from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, dataset_facts, outcome_of, requeued
@@ -88,6 +88,7 @@ class Supervisor:
         self._stopping = False
         self.usage = DiskUsage(jobs_dir, store)
         self.remover = FolderRemover(jobs_dir, store)
+        self.indexer = Indexer(jobs_dir, store)
         self._attempts_left: dict[str, int] = {}  # that ran when the last server was requested to stop
         self._away = ""
         self.problem: Callable[[], str] = lambda: ""  # why the jobs directory or its database is not ours any more
@@ -114,6 +115,7 @@ class Supervisor:
         for job_id in self.store.uncounted():
             self.usage.count(job_id)
         self._settle()
+        self.indexer.start()
         if self._only is None:
             self.health.start_round()
 
@@ -121,6 +123,7 @@ class Supervisor:
         """End the threads; workers are left alone."""
         self.health.close()
         self.usage.close()
+        self.indexer.close()
         self.remover.close()
 
     def note_stop(self) -> None:

@@ -71,6 +71,15 @@ def restore(folder: JobFolder, store: JobStore, report: ReindexReport) -> None:
     report.restored.append(folder.id)
 
 
+def index_folder(folder: JobFolder, store: JobStore) -> None:
+    """Bring what a job was made with, and what its events say of its outputs, into the tables that queries read. Raises
+    StorageError for a folder that cannot be read."""
+    request = folder.request()
+    run = RunSummary.of(folder.id, request.spec)
+    run.read(folder.events_file)
+    store.index(request, run.outputs.values())
+
+
 def foreign_problems(jobs_dir: JobsDir) -> list[tuple[Path, str]]:
     """The folders of the original tool, each with a sentence."""
     return [(path, "A job of the original DIGITS (status.pickle); it is left untouched.") for path in jobs_dir.foreign()]

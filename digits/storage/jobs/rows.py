@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import Select, String, and_, cast, func, or_, select
+from sqlalchemy import Select, String, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from digits.domain.datasets import left_out
 from digits.domain.jobs import Kind, Status
+from digits.domain.metrics import HIGHER, LOWER, facts
+from digits.domain.query import MetricName, Vocabulary, parse, shortened
 from digits.errors import BadRequest
+from digits.storage.jobs.query import SHORTEST_ID_PART, TAGS, conditions_of, contains, elapsed, escape, sorted_by, tagged
 from digits.storage.jobs.tables import JobRow, OutputRow
-
-SHORTEST_ID_PART = 4  # shorter words are not looked for in ids
-TAGS = cast(JobRow.tags, String)  # a JSON list as the database keeps it: in ASCII, each tag in quotes
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class Job:
     sparkline: list[float]
     disk_bytes: int | None
     summary: dict[str, Any]
+    sweep: str = ""
+    fold: str = ""
 
     @property
     def elapsed(self) -> float:
@@ -108,7 +110,11 @@ JOB_FIELDS = tuple(f.name for f in fields(Job))
 
 @dataclass(frozen=True)
 class Output:
-    """Last, smallest and largest value of one output (`name`, phase `train` or `val`) of one job."""
+    """Last, smallest and largest value of one output (`name`, phase `train` or `val`) of one job, and its best one.
+
+    `better` says which direction is (`higher`, `lower`, empty: not known). Where it is not given at all, it is what
+    `domain.metrics` knows, and `best` follows from it.
+    """
 
     job_id: str
     name: str
@@ -119,6 +125,20 @@ class Output:
     max: float | None
     min_epoch: float | None
     max_epoch: float | None
+    best: float | None = None
+    best_epoch: float | None = None
+    better: str | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.better is None:
+            known = facts(self.name, self.kind)
+            found = {
+                HIGHER: (self.max, self.max_epoch),
+                LOWER: (self.min, self.min_epoch),
+            }.get(known.better, (None, None))
+            for name, value in zip(("better", "unit", "best", "best_epoch"), (known.better, known.unit, *found), strict=True):
+                object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -134,9 +154,11 @@ class Parent:
 class JobQuery:
     """A list of jobs; empty values always come last, whichever way it is sorted.
 
-    `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set) or `output:NAME:PHASE:last|min|max`; `then` holds
-    further keys as `(column, descending)`. `text` looks in name, id, group, tags, network, owner and notes; `tag` is one whole
-    tag. `limit` 0 means all.
+    `query` is written in the language of `domain.query`. `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set),
+    `best` (descending: the best first, of `metric`, else of the metric that decides), `dataset` (its name), a metric or a setting
+    under the name it has in queries, or `output:NAME:PHASE:last|min|max`; `then` holds further keys as `(column, descending)`.
+    `text` looks in name, id, group, tags, network, owner and notes; `tag` is one whole tag. `limit` 0 means all. `vocabulary`
+    holds names that count beside those in the database.
     """
 
     kind: str = ""
@@ -147,6 +169,9 @@ class JobQuery:
     owner: str = ""
     tag: str = ""
     text: str = ""
+    query: str = ""
+    metric: str = ""
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     sort: str = "created"
     descending: bool = True
     then: Sequence[tuple[str, bool]] = ()
@@ -162,7 +187,7 @@ class Page:
     total: int = 0
 
 
-def conditions(query: JobQuery) -> list[Any]:
+def conditions(query: JobQuery, vocabulary: Vocabulary) -> list[Any]:
     """What a row must meet to be in the list."""
     found: list[Any] = [JobRow.deleted.is_(None)]
     exact = {JobRow.kind: query.kind, JobRow.task: query.task, JobRow.dataset_id: query.dataset_id, JobRow.owner: query.owner}
@@ -172,33 +197,57 @@ def conditions(query: JobQuery) -> list[Any]:
     if query.group is not None:
         found.append(JobRow.group == query.group)
     if query.tag:
-        found.append(TAGS.like(f"%{_escape(json.dumps(query.tag))}%", escape="\\"))
+        found.append(TAGS.like(f"%{escape(json.dumps(query.tag))}%", escape="\\"))
     for word in query.text.split():
-        pattern = f"%{_escape(word)}%"
         columns = [JobRow.name, JobRow.group, JobRow.network, JobRow.owner, JobRow.notes]
-        if len(word) >= SHORTEST_ID_PART:  # nearly every id holds every shorter number
+        if len(word) >= SHORTEST_ID_PART:
             columns.append(JobRow.id)
-        in_tags = TAGS.ilike(f"%{_escape(json.dumps(word)[1:-1])}%", escape="\\")
-        found.append(or_(in_tags, *(column.ilike(pattern, escape="\\") for column in columns)))
-    return found
+        found.append(or_(tagged(word, whole=False), *(contains(column, word) for column in columns)))
+    return found + conditions_of(parse(query.query), vocabulary)
 
 
-def _escape(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def names_metrics(query: JobQuery) -> bool:
+    """Whether names of metrics or settings may matter for the list."""
+    return bool(query.query or query.metric or any(sort not in JOB_FIELDS for sort, _ in sorts(query)))
 
 
-def ordered(statement: Select[Any], query: JobQuery) -> Select[Any]:
-    """`statement` with the order of the list. Raises BadRequest for a column that does not exist."""
-    order = []
-    for sort, descending in ((query.sort, query.descending), *query.then):
+def sorts(query: JobQuery) -> list[tuple[str, bool]]:
+    """The keys of a list in the order in which they count, and whether they descend."""
+    return [(query.sort, query.descending), *query.then]
+
+
+def ranks(query: JobQuery) -> bool:
+    """Whether a list is sorted by what is best without that a metric was chosen."""
+    return not query.metric and any(sort == "best" for sort, _ in sorts(query))
+
+
+def ordered(statement: Select[Any], query: JobQuery, vocabulary: Vocabulary, main: str = "") -> Select[Any]:
+    """`statement` with the order of the list; `main` is the metric that decides for most. Raises BadRequest for a column that
+    does not exist."""
+    order: list[Any] = []
+    metric = metric_of(query.metric, vocabulary)
+    for sort, descending in sorts(query):
+        found = None if sort in JOB_FIELDS else sorted_by(statement, sort, descending, vocabulary, metric, main)
+        if found is not None:
+            statement, keys = found
+            order += keys
+            continue
         statement, column = _sort_column(statement, sort)
         order.append((column.desc() if descending else column.asc()).nulls_last())
     return statement.order_by(*order, JobRow.id.desc())
 
 
+def metric_of(name: str, vocabulary: Vocabulary) -> MetricName | None:
+    """The metric of that name; None for an empty one. Raises BadRequest."""
+    found = vocabulary.find(name) if name else None
+    if name and not isinstance(found, MetricName):
+        raise BadRequest(f"There is no metric {shortened(name)}.", advice=vocabulary.proposal(name))
+    return found if isinstance(found, MetricName) else None
+
+
 def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:
     if sort == "elapsed":
-        return statement, func.coalesce(JobRow.finished, time.time()) - JobRow.started
+        return statement, elapsed()
     if sort == "refs":
         model = aliased(JobRow)
         counted = select(func.count()).where(model.dataset_id == JobRow.id, model.deleted.is_(None))
@@ -210,8 +259,8 @@ def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:
         return statement, func.nullif(column, "") if isinstance(column.type, String) else column
     name, _, tail = sort.removeprefix("output:").rpartition(":")
     name, _, phase = name.rpartition(":")
-    if tail not in ("last", "min", "max"):
-        raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice="Write output:NAME:train or val:last, min or max.")
+    if tail not in ("last", "min", "max", "best"):
+        raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice="Write output:NAME:train or val:last, min, max or best.")
     output = aliased(OutputRow)
     joined = and_(output.job_id == JobRow.id, output.name == name, output.phase == phase)
     return statement.outerjoin(output, joined), getattr(output, tail)

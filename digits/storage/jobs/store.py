@@ -11,22 +11,26 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, delete, func, or_, select, update
+from sqlalchemy import Engine, Select, bindparam, delete, func, insert, literal, or_, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
-from digits.domain.jobs import LEGAL_MOVES, RUNNING, Action, JobRequest, Status, StatusHistory, UserColumns
+from digits.domain.jobs import LEGAL_MOVES, RUNNING, Action, JobRequest, Kind, Status, StatusHistory, UserColumns
+from digits.domain.query import PHASES, Vocabulary
+from digits.domain.settings import Setting, settings_of, sweep_of, without_seed
 from digits.errors import Conflict, NotFound, StorageError
 from digits.storage import reserve
 from digits.storage.folders import JobsDir
 from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.migrate import SEQUENCE_ID
-from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent, conditions, ordered
-from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, open_engine, reserve_disk_space
+from digits.storage.jobs.query import TAGS, distinct, main_metric
+from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent, conditions, names_metrics, ordered, ranks
+from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, SettingRow, open_engine, reserve_disk_space
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,6 +39,8 @@ __all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
 
 
 AT_ONCE = 500  # ids that one statement names
+OUTPUT_FIELDS = tuple(f.name for f in dataclass_fields(Output))
+INDEX_VERSION = 1  # grows when `index` writes more than it did
 
 
 class JobReader:
@@ -77,12 +83,70 @@ class JobReader:
     def query(self, query: JobQuery) -> Page:
         """One page of a list, sorted and filtered by the database."""
         with Session(self.engine) as session:
-            matching = conditions(query)
+            vocabulary = _vocabulary(session, query) if names_metrics(query) else query.vocabulary
+            matching = conditions(query, vocabulary)
             total = session.scalar(select(func.count()).select_from(JobRow).where(*matching)) or 0
-            statement = ordered(select(JobRow).where(*matching), query).offset(query.offset)
+            statement = self._ordered(session, query, vocabulary, matching).offset(query.offset)
             if query.limit:
                 statement = statement.limit(query.limit)
-            return Page([copy(row) for row in session.scalars(statement)], total)
+            ids = list(session.scalars(statement))  # sorting short rows costs a fraction of sorting whole ones
+            rows = (row for some in _in_parts(ids) for row in session.scalars(select(JobRow).where(JobRow.id.in_(some))))
+            found = {row.id: copy(row) for row in rows}
+            return Page([found[job_id] for job_id in ids if job_id in found], total)
+
+    def query_ids(self, query: JobQuery) -> list[str]:
+        """The ids of a whole list, in its order."""
+        with Session(self.engine) as session:
+            vocabulary = _vocabulary(session, query)
+            return list(session.scalars(self._ordered(session, query, vocabulary, conditions(query, vocabulary))))
+
+    def _ordered(self, session: Session, query: JobQuery, vocabulary: Vocabulary, matching: list[Any]) -> Select[str]:
+        found = session.execute(main_metric(matching)).first() if ranks(query) else None
+        main = str(found[0]) if found else ""
+        return ordered(select(JobRow.id).where(*matching), query, vocabulary, main)
+
+    def vocabulary(self) -> Vocabulary:
+        """The names of metrics and settings that some job has."""
+        with Session(self.engine) as session:
+            return _vocabulary(session, JobQuery())
+
+    def main_metric(self, query: JobQuery) -> str:
+        """The metric that decides for most jobs of a list; empty where none does."""
+        with Session(self.engine) as session:
+            found = session.execute(main_metric(conditions(query, _vocabulary(session, query)))).first()
+            return str(found[0]) if found else ""
+
+    def values_of(self, column: str, kind: str = "", limit: int = 1000) -> list[str]:
+        """The different values of a column of texts that jobs of a kind have, sorted; of `tags` each tag."""
+        with Session(self.engine) as session:
+            of_kind = [JobRow.deleted.is_(None), *([JobRow.kind == kind] if kind else [])]
+            if column == "tags":
+                rows = session.scalars(select(JobRow.tags).where(*of_kind, TAGS != "[]"))
+                return sorted({str(tag) for tags in rows for tag in tags})[:limit]
+            found = getattr(JobRow, column)
+            return list(session.scalars(select(found).where(*of_kind, found != "").distinct().order_by(found).limit(limit)))
+
+    def settings(self, job_ids: Sequence[str]) -> dict[str, dict[str, Setting]]:
+        """The settings of jobs by id; blank ones are left out."""
+        found: dict[str, dict[str, Setting]] = {job_id: {} for job_id in job_ids}
+        with Session(self.engine) as session:
+            for some in _in_parts(job_ids):
+                statement = select(SettingRow).where(SettingRow.job_id.in_(some)).order_by(SettingRow.name)
+                for row in session.scalars(statement):
+                    found[row.job_id][row.name] = (row.text or "") if row.number is None else row.number
+        return found
+
+    def setting_values(self, name: str, limit: int = 200) -> list[Setting]:
+        """The different values of a setting."""
+        of_it = select(SettingRow.number, SettingRow.text).where(SettingRow.name == name).distinct().limit(limit)
+        with Session(self.engine) as session:
+            return [(text or "") if number is None else number for number, text in session.execute(of_it)]
+
+    def unindexed(self) -> list[str]:
+        """Ids of jobs whose settings and outputs were written by an older version: queries do not see them yet."""
+        old = select(JobRow.id).where(JobRow.index_version < INDEX_VERSION, JobRow.deleted.is_(None))
+        with Session(self.engine) as session:
+            return list(session.scalars(old.order_by(JobRow.created.desc())))
 
     def active(self) -> list[Job]:
         """Jobs with work to come, in the order in which they may start: priority, then age."""
@@ -163,21 +227,37 @@ class JobReader:
             )
             return [copy(row) for row in session.scalars(statement)]
 
-    def outputs(self, job_ids: Sequence[str]) -> dict[str, list[Output]]:
-        """Outputs by job id, for the jobs that have any."""
+    def arranged(self, query: JobQuery, by: str = "") -> list[tuple[str, str, str]]:
+        """Of each job of a whole list, in its order: the id, what it is grouped by (`group`, `dataset`, `network`, `sweep`;
+        empty: nothing), and what is alike for runs that differ by their seed alone (empty: nothing to fold)."""
+        keys = {"group": JobRow.group, "dataset": JobRow.dataset_id, "network": JobRow.network, "sweep": JobRow.sweep}
+        with Session(self.engine) as session:
+            vocabulary = _vocabulary(session, query)
+            statement = self._ordered(session, query, vocabulary, conditions(query, vocabulary))
+            found = session.execute(statement.add_columns(keys.get(by, literal("")), JobRow.fold))
+            return [(job_id, key, fold) for job_id, key, fold in found]
+
+    def outputs(self, job_ids: Sequence[str], names: Collection[str] | None = None) -> dict[str, list[Output]]:
+        """Outputs by job id, for the jobs that have any; with `names` only those of these names."""
         found: dict[str, list[Output]] = {}
         with Session(self.engine) as session:
-            statement = select(OutputRow).where(OutputRow.job_id.in_(job_ids)).order_by(OutputRow.name, OutputRow.phase)
-            for row in session.scalars(statement):
-                output = Output(**{f.name: getattr(row, f.name) for f in dataclass_fields(Output)})
-                found.setdefault(row.job_id, []).append(output)
+            columns = [getattr(OutputRow, name) for name in OUTPUT_FIELDS]
+            for some in _in_parts(job_ids):
+                statement = select(*columns).where(OutputRow.job_id.in_(some))
+                if names is not None:
+                    statement = statement.where(OutputRow.name.in_(names))
+                for row in session.execute(statement.order_by(OutputRow.job_id, OutputRow.name, OutputRow.phase)):
+                    found.setdefault(row.job_id, []).append(Output(*row))
         return found
 
     def output_names(self) -> list[tuple[str, str]]:
         """Every `(name, phase)` that any job has, sorted."""
         with Session(self.engine) as session:
-            rows = session.execute(select(OutputRow.name, OutputRow.phase).distinct().order_by(OutputRow.name, OutputRow.phase))
-            return [(name, phase) for name, phase in rows]
+            names = distinct(session, OutputRow.name)
+            one = (OutputRow.phase == bindparam("phase"), OutputRow.name == bindparam("name"))
+            there = select(OutputRow.name).where(*one).limit(1)
+            pairs = [{"name": name, "phase": phase} for name in names for phase in PHASES]
+            return [(pair["name"], pair["phase"]) for pair in pairs if session.execute(there, pair).first()]
 
     def groups(self, kind: str) -> list[str]:
         """The names of groups that jobs of a kind are in, sorted."""
@@ -262,9 +342,11 @@ class JobStore(JobReader):
                 owner=user.owner,
                 priority=user.priority,
                 **columns,
+                **_index_columns(request),
             )
             session.add(row)
             session.flush()
+            session.add_all(_setting_rows(request))
             session.add_all(DependencyRow(job_id=request.id, parent_id=parent) for parent in request.parents)
             return copy(row)
 
@@ -354,8 +436,18 @@ class JobStore(JobReader):
     def put_outputs(self, job_id: str, outputs: Iterable[Output]) -> None:
         """Replace the given outputs of a job."""
         with Session(self.engine) as session, session.begin():
-            for output in outputs:
-                session.merge(OutputRow(**{f.name: getattr(output, f.name) for f in dataclass_fields(Output)}))
+            _put(session, job_id, outputs)
+
+    def index(self, request: JobRequest, outputs: Iterable[Output]) -> None:
+        """Bring the settings and outputs of a job of an older version up to date. The row counts as unchanged."""
+        with Session(self.engine) as session, session.begin():
+            _next_sequence(session)
+            changed = session.execute(update(JobRow).where(JobRow.id == request.id).values(**_index_columns(request)))
+            if not changed.rowcount:  # type: ignore[attr-defined]
+                return
+            session.execute(delete(SettingRow).where(SettingRow.job_id == request.id))
+            session.add_all(_setting_rows(request))
+            _put(session, request.id, outputs)
 
     def clear_outputs(self, job_id: str) -> None:
         with Session(self.engine) as session, session.begin():
@@ -374,8 +466,7 @@ class JobStore(JobReader):
             _assign(row, columns, sequence)
             if replace:
                 session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
-            for output in outputs:
-                session.merge(OutputRow(**{f.name: getattr(output, f.name) for f in dataclass_fields(Output)}))
+            _put(session, job_id, outputs)
             return copy(row)
 
     def clear_action(self, job_id: str, action: str) -> bool:
@@ -391,6 +482,7 @@ class JobStore(JobReader):
         with Session(self.engine) as session, session.begin():
             session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
             session.execute(delete(DependencyRow).where(DependencyRow.job_id == job_id))
+            session.execute(delete(SettingRow).where(SettingRow.job_id == job_id))
             session.execute(delete(JobRow).where(JobRow.id == job_id))
 
     def _rows(self, session: Session, job_ids: Iterable[str]) -> list[JobRow]:
@@ -406,6 +498,44 @@ class JobStore(JobReader):
         if row is None:
             raise NotFound("Job not found")
         return row
+
+
+def _put(session: Session, job_id: str, outputs: Iterable[Output]) -> None:
+    """Make or change the rows of outputs, however many there are."""
+    rows = {(output.name, output.phase): {name: getattr(output, name) for name in OUTPUT_FIELDS} for output in outputs}
+    there = select(OutputRow.name, OutputRow.phase).where(OutputRow.job_id == job_id)
+    known = {(name, phase) for name, phase in session.execute(there)} if rows else set()
+    if new := [row for key, row in rows.items() if key not in known]:
+        session.execute(insert(OutputRow), new)
+    if changed := [row for key, row in rows.items() if key in known]:
+        session.execute(update(OutputRow), changed)
+
+
+def _vocabulary(session: Session, query: JobQuery) -> Vocabulary:
+    known = query.vocabulary
+    metrics, settings = distinct(session, OutputRow.name), distinct(session, SettingRow.name)
+    return replace(known, metrics=known.metrics.union(metrics), settings=known.settings.union(settings))
+
+
+def _index_columns(request: JobRequest) -> dict[str, Any]:
+    settings = settings_of(request.form, request.spec)
+    network = f"{request.spec.get('network_name', '')}\n{request.spec.get('network', '')}"
+    dataset = str(request.columns.get("dataset_id") or request.spec.get("dataset_id") or "")
+    texts = {value for value in settings.values() if isinstance(value, str) and value not in ("true", "false")}
+    return {
+        "sweep": sweep_of(dataset, network, settings) if request.kind == Kind.MODEL else "",
+        "fold": without_seed(dataset, network, settings) if request.kind == Kind.MODEL else "",
+        "words": "\n".join(sorted(texts)),
+        "index_version": INDEX_VERSION,
+    }
+
+
+def _setting_rows(request: JobRequest) -> list[SettingRow]:
+    settings = settings_of(request.form, request.spec).items()
+    return [
+        SettingRow(job_id=request.id, name=name[:120], **({"text": value} if isinstance(value, str) else {"number": value}))
+        for name, value in settings
+    ]
 
 
 def _in_parts(job_ids: Iterable[str]) -> Iterator[list[str]]:

@@ -75,6 +75,11 @@ class JobRow(Base):
     disk_bytes: Mapped[int | None] = mapped_column(Integer, default=None)
     summary: Mapped[dict[str, Any]] = mapped_column(default=dict)  # short information for lists: classes, entries, image shape
 
+    sweep: Mapped[str] = mapped_column(String(16), default="", server_default="")  # alike for runs of one sweep
+    fold: Mapped[str] = mapped_column(String(16), default="", server_default="")  # alike for runs that differ by their seed alone
+    words: Mapped[str] = mapped_column(Text, default="", server_default="")  # the texts of its settings, to be searched
+    index_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0", index=True)  # of settings and outputs
+
     __table_args__ = (Index("ix_jobs_list", "kind", "deleted", "created"),)
 
 
@@ -101,8 +106,32 @@ class OutputRow(Base):
     max: Mapped[float | None] = mapped_column(Float)
     min_epoch: Mapped[float | None] = mapped_column(Float)
     max_epoch: Mapped[float | None] = mapped_column(Float)
+    best: Mapped[float | None] = mapped_column(Float)
+    best_epoch: Mapped[float | None] = mapped_column(Float)
+    better: Mapped[str] = mapped_column(String(10), default="", server_default="")  # higher, lower; empty: not known
+    unit: Mapped[str] = mapped_column(String(20), default="", server_default="")
 
-    __table_args__ = (Index("ix_outputs_name", "name", "phase"),)
+    __table_args__ = (
+        Index("ix_outputs_name", "name", "phase"),
+        *(Index(f"ix_outputs_{which}", "name", "phase", which, "job_id") for which in ("best", "last")),
+    )
+
+
+class SettingRow(Base):
+    """One setting of one job, under the name of its form's field: a number, or a text. Blank ones have no row."""
+
+    __tablename__ = "settings"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    number: Mapped[float | None] = mapped_column(Float)
+    text: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("ix_settings_number", "name", "number", "job_id"),
+        Index("ix_settings_text", "name", "text", "job_id"),
+        {"sqlite_with_rowid": False},
+    )
 
 
 class UserRow(Base):

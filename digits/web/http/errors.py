@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from digits.domain.jobs import JOB_ID
+from digits.domain.query import QueryError
 from digits.errors import DigitsError, FormErrors, Unauthorized, Unavailable
 from digits.service.damage import explained
 from digits.service.files.uploads import Misplaced
@@ -59,7 +60,8 @@ def _answer(error: Exception, status: int) -> Any:
     body = error_body(error, get_service().settings.debug)
     response: Response
     if wants_json():
-        response = jsonify({"error": body})
+        placed = {"position": error.position, "length": error.length} if isinstance(error, QueryError) else {}
+        response = jsonify({"error": {**body, **placed}, **placed})
     else:
         response = Response(render_template("error.html", error=body, status=status), mimetype="text/html")
     response.status_code = status

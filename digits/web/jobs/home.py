@@ -6,19 +6,20 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, jsonify, redirect, render_template, url_for
+from flask import Blueprint, Response, jsonify, redirect, render_template, url_for
+from werkzeug.utils import secure_filename
 
 import digits
 from digits.domain.jobs import OF_MODELS, RUNNING, Kind
+from digits.domain.query import sort_keys
 from digits.errors import DigitsError
-from digits.service import rows
+from digits.service import listing, rows
 from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job, JobQuery
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, route, wants_json
 
 MOST_ROWS = 1000
-COLUMNS = {"submitted": "created", "username": "owner", "type": "kind", "best": "best_value"}  # row key -> column
 
 
 def blueprint() -> Blueprint:
@@ -26,6 +27,9 @@ def blueprint() -> Blueprint:
     area = Blueprint("home", __name__)
     route(area, "/")(index)
     area.add_url_rule("/jobs.json", "jobs_json", jobs_json)
+    area.add_url_rule("/jobs/complete.json", "complete", complete)
+    area.add_url_rule("/jobs.csv", "jobs_csv", jobs_csv)
+    area.add_url_rule("/jobs.parquet", "jobs_parquet", jobs_parquet)
     area.add_url_rule("/completed_jobs.json", "completed_jobs", completed_jobs)
     area.add_url_rule("/datasets", "datasets", lambda: redirect(url_for("home.index", tab=1)))
     return area
@@ -76,35 +80,77 @@ def completed_jobs() -> Any:
     json=True,
     arguments={
         "kind": "dataset, model, evaluation or export.",
+        "query": "What jobs must match, e.g. `map50>0.8 dataset:bccd -network:lenet`.",
+        "metric": "What *best* means, e.g. `accuracy` or `last.map50`; absent: the metric that decides.",
+        "columns": "Keys of outputs and settings (`setting.NAME`) that rows have, repeated or with commas; absent: all outputs.",
+        "by": "group, dataset, network or sweep: lines of one stand together.",
+        "fold": "1: one line for runs that differ by their seed alone.",
         "status": "Letters: I, W, R, D, A, E.",
         "tag": "Only jobs with this tag.",
         "text": "Words that must occur in name, id, group, tags, network, owner or notes.",
-        "sort": "Columns, `-` before one that descends.",
+        "sort": "Columns, metrics, settings, `best` (`-best`: the best first); `-` before one that descends.",
         "offset": "Rows to leave out.",
         "limit": "Rows to answer with, at most 1000.",
     },
-    answer="`rows`, `total`, `offset`, `sequence`.",
+    answer="`rows`, `total`, `offset`, `sequence`, `metric`; of groups `groups`. A query with an error: 400 with `position`.",
 )
 def jobs_json() -> Any:
-    """One page of the jobs: `{rows, total, offset, sequence}`.
+    """One page of the jobs: `{rows, total, offset, sequence, metric}`.
 
-    Arguments: `kind`, `status` (letters, repeated or together), `task`, `group`, `dataset_id`, `owner`, `tag`, `text`, `sort`
-    (columns separated by commas, `-` before one that descends), `offset`, `limit` (at most 1,000).
+    Arguments: `kind`, `query`, `metric`, `columns`, `by`, `fold`, `status` (letters, repeated or together), `task`, `group`,
+    `dataset_id`, `owner`, `tag`, `text`, `sort` (keys separated by commas, `-` before one that descends), `offset`, `limit` (at
+    most 1,000).
     """
     service = get_service()
     sequence = service.store.sequence()
-    query = job_query()
-    page = service.store.query(query)
-    found = rows.rows(service, page.jobs)
-    return jsonify(rows=found, total=page.total, offset=query.offset, sequence=sequence)
+    view = wanted_view()
+    return jsonify(**listing.page(service, view), offset=view.query.offset, sequence=sequence)
 
 
-def job_query() -> JobQuery:
-    """The list that the request wants. Raises BadRequest for numbers that are none."""
-    keys = _sort_keys() or ["-created"]
-    first, *more = keys
-    return JobQuery(
+@describes(
+    json=True,
+    arguments={"kind": "dataset, model or evaluation.", "query": "What is typed.", "position": "Where, in characters from 0."},
+    answer="`from`, `to`: what an item replaces; `items`: `text`, `about`.",
+)
+def complete() -> Any:
+    """What may come next in a query: names of columns, metrics and settings, and values that there are."""
+    text = arguments.given("query") or ""
+    position = arguments.whole("position", len(text))
+    return jsonify(listing.completions(get_service(), arguments.text("kind"), text, position))
+
+
+@describes(arguments={"kind": "dataset, model or evaluation.", "query": "As of /jobs.json, and its other arguments."})
+def jobs_csv() -> Any:
+    """All lines of a list as CSV, with the columns that are asked for."""
+    names, lines = listing.table(get_service(), wanted_view())
+    return _file("".join(listing.csv_text(names, lines)), "text/csv", "csv")
+
+
+@describes(arguments={"kind": "dataset, model or evaluation.", "query": "As of /jobs.json, and its other arguments."})
+def jobs_parquet() -> Any:
+    """All lines of a list as a Parquet file, with the columns that are asked for."""
+    names, lines = listing.table(get_service(), wanted_view())
+    return _file(listing.parquet(names, lines), "application/vnd.apache.parquet", "parquet")
+
+
+def _file(body: str | bytes, mimetype: str, suffix: str) -> Response:
+    name = f"{arguments.text('kind', 'job')}s.{suffix}"
+    return Response(body, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{secure_filename(name)}"'})
+
+
+def wanted_view() -> listing.View:
+    """The list that the request wants. Raises BadRequest for what cannot be read, QueryError with the place in the query."""
+    columns = arguments.texts("columns")
+    return listing.view_of(
         kind=arguments.text("kind"),
+        query=arguments.given("query") or "",
+        sort=arguments.texts("sort"),
+        metric=arguments.text("metric"),
+        columns=_columns(columns) if columns else None,
+        by=arguments.text("by"),
+        fold=arguments.flag("fold"),
+        offset=arguments.whole("offset", 0),
+        limit=arguments.whole("limit", 100, most=MOST_ROWS) or MOST_ROWS,
         statuses=tuple("".join(arguments.texts("status"))),
         task=arguments.text("task"),
         group=arguments.given("group"),
@@ -112,25 +158,12 @@ def job_query() -> JobQuery:
         owner=arguments.text("owner"),
         tag=arguments.text("tag"),
         text=arguments.text("text"),
-        sort=_column(first)[0],
-        descending=_column(first)[1],
-        then=tuple(_column(key) for key in more),
-        offset=arguments.whole("offset", 0),
-        limit=arguments.whole("limit", 100, most=MOST_ROWS) or MOST_ROWS,
     )
 
 
-def _sort_keys() -> list[str]:
-    keys: list[str] = []
-    for text in arguments.texts("sort"):
-        keys += [text] if text.removeprefix("-").startswith("output:") else text.split(",")
-    return [key for key in keys if key.strip("-")][:4]
-
-
-def _column(key: str) -> tuple[str, bool]:
-    """The column of the database behind a sort key, and whether it descends."""
-    name = key.removeprefix("-")
-    return COLUMNS.get(name, name), key.startswith("-")
+def _columns(texts: list[str]) -> list[str]:
+    """One text holds keys with commas between them; several are a key each, which may hold commas."""
+    return [name for name, _ in sort_keys(texts)] if len(texts) == 1 else texts
 
 
 def _running_first(kind: Kind) -> list[Job]:

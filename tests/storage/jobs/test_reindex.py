@@ -13,7 +13,7 @@ from digits.domain.jobs import Kind
 from digits.errors import StorageError
 from digits.service import jobs as actions
 from digits.storage.folders import JobFolder
-from digits.storage.jobs.reindex import reindex
+from digits.storage.jobs.reindex import index_folder, reindex
 from digits.storage.jobs.store import JobQuery, JobStore
 from digits.storage.lock import ServerLock
 from digits.supervisor.housekeeping import scan
@@ -67,6 +67,21 @@ def test_nothing_is_lost_with_the_database(world: World) -> None:
     reindex(world.service.jobs_dir, store)
     assert rows(store) == before, "doing it again changes nothing"
     store.close()
+
+
+def test_jobs_of_an_older_version_are_read_for_queries_from_their_folders(world: World) -> None:
+    model = world.job(steps=2, best_metric="loss")
+    world.supervise(only={model.id})
+    world.until_ended(model)
+    store = world.service.store
+    found = store.outputs([model.id])
+    with store.engine.begin() as connection:
+        for statement in ("UPDATE jobs SET index_version = 0, words = ''", "DELETE FROM settings", "UPDATE outputs SET best = NULL"):
+            connection.exec_driver_sql(statement)
+    assert store.unindexed() == [model.id]
+    index_folder(world.service.folder(model.id), store)
+    assert (store.unindexed(), store.outputs([model.id])) == ([], found)
+    assert any(output.best is not None for output in found[model.id])
 
 
 def test_folders_that_are_not_ours_are_named_and_left(world: World) -> None:

@@ -1,0 +1,344 @@
+"""Lists of jobs as tables show them: a query, an order, groups and folded seeds, columns; completion of what is typed.
+
+Pages, JSON, files and commands list through these functions.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from digits import tasks
+from digits.domain.jobs import Kind
+from digits.domain.metrics import METRICS, facts, value_text
+from digits.domain.query import ALIASES, FIELDS, STATUS_WORDS, MetricName, Vocabulary, quoted, sort_keys
+from digits.domain.settings import NO_SETTINGS, Setting
+from digits.errors import BadRequest
+from digits.service import Service
+from digits.service.models.form import ModelForm
+from digits.service.rows import rows
+from digits.storage.jobs.store import Job, JobQuery, Output
+from digits.utils.values import shown
+
+COLUMNS = {"submitted": "created", "username": "owner", "type": "kind", "disk": "disk_bytes"}  # row key -> column of the database
+GROUPINGS = ("group", "dataset", "network", "sweep")
+MOST_KEYS = 6  # by which a list is sorted
+MOST_COMPLETIONS = 50
+OUTPUT_ENDS = (" last", " min", " max")
+SETTING = "setting."  # before the name of a setting in a row
+PLAIN = ("id", "name", "status", "type", "task", "network", "dataset_name", "group", "tags", "username", "submitted", "elapsed",
+         "best_name", "best_value", "best_epoch")  # fmt: skip
+COMPLETED = {  # columns whose values are completed, by name in queries
+    "name": "name", "network": "network", "owner": "owner", "tag": "tags", "group": "group", "framework": "framework",
+    "source": "extension", "metric": "best_name",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class View:
+    """What a table shows. `columns` are keys of rows: outputs as `NAME (PHASE) WHICH`, settings as `setting.NAME`. `by` groups
+    the lines, `fold` makes one line of runs that differ by their seed alone. `metric` is what *best* ranks by."""
+
+    query: JobQuery
+    columns: tuple[str, ...] | None = None
+    by: str = ""
+    fold: bool = False
+
+
+def vocabulary() -> Vocabulary:
+    """Names that queries know although no job has them yet."""
+    titles = {name: tasks.title_of(name) for name in [task.name for task in tasks.TASKS]}
+    return Vocabulary(settings=frozenset(ModelForm.model_fields) - NO_SETTINGS, task_titles=titles)
+
+
+def view_of(
+    *,
+    kind: str = "",
+    query: str = "",
+    sort: Iterable[str] = (),
+    metric: str = "",
+    columns: Iterable[str] | None = None,
+    by: str = "",
+    fold: bool = False,
+    offset: int = 0,
+    limit: int = 0,
+    **filters: Any,
+) -> View:
+    """The view that was asked for. BadRequest for a grouping that there is not and for too many keys."""
+    keys = sort_keys(sort) or [("created", True)]
+    if len(keys) > MOST_KEYS:
+        raise BadRequest(f"These are {len(keys)} keys; a list is sorted by {MOST_KEYS} at most.", advice="Leave some out.")
+    if by and by not in GROUPINGS:
+        raise BadRequest(f"by is {shown(by)}, expected one of {', '.join(GROUPINGS)}.", advice="Leave it out for no groups.")
+    (first, descending), *then = [(COLUMNS.get(name, name), down) for name, down in keys]
+    found = JobQuery(
+        kind=kind,
+        query=query,
+        metric=metric,
+        vocabulary=vocabulary(),
+        sort=first,
+        descending=descending,
+        then=tuple(then),
+        offset=offset,
+        limit=limit,
+        **filters,
+    )
+    return View(found, None if columns is None else tuple(columns), by, fold)
+
+
+def page(service: Service, view: View) -> dict[str, Any]:
+    """`rows` and `total` of one page (lines, where seeds are folded), `metric` that *best* ranks by, and of a grouped list
+    `groups`: `key`, `title`, `count` of those on the page. A folded line has `seeds`: `ids`, and of the metric `values`, `mean`
+    and `spread` (standard deviation)."""
+    metric = view.query.metric or service.store.main_metric(view.query)
+    if not view.by and not view.fold:
+        found = service.store.query(view.query)
+        return {"rows": _rows(service, found.jobs, view), "total": found.total, "metric": metric}
+    lines, counts = _arranged(service, view)
+    end = view.query.offset + view.query.limit if view.query.limit else None
+    shown_lines = lines[view.query.offset : end]
+    jobs = service.store.find_many([line.id for line in shown_lines])
+    shown_lines = [line for line in shown_lines if line.id in jobs]
+    made = _rows(service, [jobs[line.id] for line in shown_lines], view)
+    for row, line in zip(made, shown_lines, strict=True):
+        row["group_key"] = line.group
+    if view.fold:
+        _add_seeds(service, view, made, shown_lines, metric)
+    count = sum(1 + len(line.others) for line in lines)
+    if not view.by:
+        return {"rows": made, "total": len(lines), "jobs": count, "metric": metric, "groups": []}
+    groups = [{"key": key, **counts[key]} for key in dict.fromkeys(line.group for line in shown_lines)]
+    titles = {line.group: _group_title(view.by, row) for row, line in zip(made, shown_lines, strict=True)}
+    for group in groups:
+        group["title"] = titles[group["key"]]
+    return {"rows": made, "total": len(lines), "jobs": count, "metric": metric, "groups": groups}
+
+
+@dataclass
+class _Line:
+    id: str
+    group: str
+    others: list[str] = field(default_factory=list)  # runs with another seed
+
+
+def _arranged(service: Service, view: View) -> tuple[list[_Line], dict[str, dict[str, Any]]]:
+    """All lines in their order, and the groups. A group stands where its first line would."""
+    lines: list[_Line] = []
+    folds: dict[tuple[str, str], _Line] = {}
+    for job_id, group, fold in service.store.arranged(view.query, view.by):
+        known = folds.get((group, fold)) if view.fold and fold else None
+        if known is not None:
+            known.others.append(job_id)
+            continue
+        line = _Line(job_id, group)
+        lines.append(line)
+        if fold:
+            folds[group, fold] = line
+    if not view.by:
+        return lines, {}
+    places: dict[str, list[_Line]] = {}
+    for line in lines:
+        places.setdefault(line.group, []).append(line)
+    counts = {key: {"count": sum(1 + len(line.others) for line in members)} for key, members in places.items()}
+    return [line for members in places.values() for line in members], counts
+
+
+def _group_title(by: str, row: Mapping[str, Any]) -> str:
+    match by:
+        case "dataset":
+            return str(row["dataset_name"] or row["dataset_id"])
+        case "sweep":
+            return str(row["name"]).split(" learning_rate:")[0].split(" batch_size:")[0] if row["sweep"] else ""
+    return str(row[by])
+
+
+def _add_seeds(service: Service, view: View, made: list[dict[str, Any]], lines: Sequence[_Line], metric: str) -> None:
+    """What the runs of a folded line say together."""
+    several = [line for line in lines if line.others]
+    of = _metric_of(service, view) or MetricName(metric)
+    outputs = service.store.outputs([job_id for line in several for job_id in (line.id, *line.others)], names=[of.name])
+    for row, line in zip(made, lines, strict=True):
+        if not line.others:
+            continue
+        ids = [line.id, *line.others]
+        found = [output for job_id in ids for output in outputs.get(job_id, ()) if output.phase == of.phase]
+        values = [value for output in found if (value := getattr(output, of.which)) is not None]
+        said: dict[str, Any] = {"ids": ids, "values": values, "mean": None, "spread": None, "text": ""}
+        if values:
+            said["mean"] = statistics.fmean(values)
+            said["text"] = value_text(of.name, said["mean"], found[0].unit)
+        if len(values) > 1:
+            said["spread"] = statistics.stdev(values)
+            said["text"] += f" ± {value_text(of.name, said['spread'], found[0].unit)}"
+        row["seeds"] = said
+
+
+def _rows(service: Service, jobs: Sequence[Job], view: View) -> list[dict[str, Any]]:
+    metric = _metric_of(service, view)
+    names = None
+    if view.columns is not None:
+        outputs = [column.rpartition(" (")[0] for column in view.columns if column.endswith(OUTPUT_ENDS)]
+        names = list(filter(None, outputs))
+    made = rows(service, jobs, names=names)
+    if metric is not None:
+        found = service.store.outputs([job.id for job in jobs], names=[metric.name])
+        for row in made:
+            row["rank"] = _rank(found.get(row["id"], ()), metric, view.query.metric)
+    wanted = [column.removeprefix(SETTING) for column in view.columns or () if column.startswith(SETTING)]
+    if wanted:
+        settings = service.store.settings([job.id for job in jobs])
+        for row in made:
+            row |= {SETTING + name: settings[row["id"]].get(name) for name in wanted}
+    return made
+
+
+def _metric_of(service: Service, view: View) -> MetricName | None:
+    found = service.store.vocabulary().find(view.query.metric) if view.query.metric else None
+    return found if isinstance(found, MetricName) else None
+
+
+def _rank(outputs: Iterable[Output], metric: MetricName, said: str) -> dict[str, Any]:
+    """What *best* of a row is under the chosen metric."""
+    title = facts(metric.name).short or facts(metric.name).title
+    rank: dict[str, Any] = {"name": said, "title": title, "value": None, "epoch": None, "better": "", "text": ""}
+    for output in outputs:
+        if output.phase == metric.phase:
+            value = getattr(output, metric.which)
+            epoch = getattr(output, f"{metric.which}_epoch", None)
+            text = "" if value is None else value_text(output.name, value, output.unit)
+            rank |= {"value": value, "epoch": epoch, "better": output.better, "text": text}
+    return rank
+
+
+# -- files --------------------------------------------------------------------------------------------------------------
+
+
+def table(service: Service, view: View) -> tuple[list[str], list[list[Any]]]:
+    """All lines of a view as columns and values, for files: what the view shows, with the id and name first."""
+    chosen = [column for column in view.columns or PLAIN if column not in ("sparkline",)]
+    names = list(dict.fromkeys(["id", "name", *(_FILE_COLUMNS.get(column, column) for column in chosen)]))
+    if "best" in chosen:
+        at = names.index("best")
+        names[at : at + 1] = [name for name in ("best_name", "best_value") if name not in names]
+    made = page(service, replace(view, query=replace(view.query, offset=0, limit=0)))["rows"]
+    return names, [[_cell(row, name) for name in names] for row in made]
+
+
+_FILE_COLUMNS = {"dataset": "dataset_name", "disk": "disk_bytes"}
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+    rank = row.get("rank")
+    if name in ("best_name", "best_value") and rank:
+        return rank["name" if name == "best_name" else "value"]
+    value = row.get(name, row["summary"].get(name) if isinstance(row.get("summary"), dict) else None)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def csv_text(names: Sequence[str], lines: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """The lines of a CSV file. A text that a spreadsheet would compute gets an apostrophe before it."""
+    for line in (names, *lines):
+        buffer = io.StringIO()
+        csv.writer(buffer).writerow([_harmless(value) for value in line])
+        yield buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def parquet(names: Sequence[str], lines: Sequence[Sequence[Any]]) -> bytes:
+    """A Parquet file: a column is of numbers where all its values are, else of texts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = list(zip(*lines, strict=True)) if lines else [() for _ in names]
+    arrays = [_array(pa, column) for column in columns]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(dict(zip(names, arrays, strict=True))), buffer)
+    return buffer.getvalue()
+
+
+def _array(pa: Any, values: Sequence[Any]) -> Any:
+    there = [value for value in values if value is not None]
+    if there and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there):
+        whole = all(isinstance(value, int) for value in there)
+        return pa.array(values, pa.int64() if whole and max(map(abs, there)) < 2**63 else pa.float64())
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+# -- completion ---------------------------------------------------------------------------------------------------------
+
+
+def completions(service: Service, kind: str, text: str, position: int) -> dict[str, Any]:
+    """What may stand at `position` of a query: `from` and `to` of what is replaced, and `items` with `text` and `about`."""
+    position = max(0, min(position, len(text)))
+    start = _start_of_term(text, position)
+    term = text[start:position].removeprefix("-")
+    start = position - len(term)
+    cut = next((at for at, letter in enumerate(term) if letter in ":<>="), None)
+    if cut is None:
+        return {"from": start, "to": position, "items": _names(service, term.strip('"'))}
+    name, operator = term[:cut].strip('"'), term[cut:].lstrip(":<>=")
+    begun = operator.rpartition(",")[2]
+    items = _values(service, kind, name, begun.strip('"'))
+    return {"from": position - len(begun), "to": position, "items": items[:MOST_COMPLETIONS]}
+
+
+def _start_of_term(text: str, position: int) -> int:
+    start, inside = 0, False
+    for at, letter in enumerate(text[:position]):
+        if letter == '"':
+            inside = not inside
+        elif letter.isspace() and not inside:
+            start = at + 1
+    return start
+
+
+def _names(service: Service, begun: str) -> list[dict[str, str]]:
+    known = service.store.vocabulary()
+    wanted = begun.lower()
+    items = [{"text": f"{name}:", "about": said.about} for name, said in FIELDS.items() if said.kind in ("text", "exact")]
+    items += [{"text": name, "about": said.about} for name, said in FIELDS.items() if said.kind not in ("text", "exact")]
+    names = sorted(known.metrics or METRICS.keys())
+    items += [{"text": quoted(name), "about": f"metric: {facts(name).title}"} for name in names]
+    prefix = wanted.rpartition(".")[0]
+    if prefix:
+        items += [{"text": quoted(f"{prefix}.{name}"), "about": f"{prefix} of {name}"} for name in names]
+    settings = known.settings | vocabulary().settings
+    items += [{"text": name, "about": "setting"} for name in sorted(settings)]
+    begins = [item for item in items if item["text"].lower().lstrip('"').startswith(wanted)]
+    within = [item for item in items if wanted and item not in begins and wanted in item["text"].lower()]
+    return [*begins, *within][:MOST_COMPLETIONS]
+
+
+def _values(service: Service, kind: str, name: str, begun: str) -> list[dict[str, str]]:
+    wanted = begun.lower()
+    column = ALIASES.get(name.lower(), name.lower())
+    found: Iterable[Setting]
+    match column:
+        case "status":
+            found = STATUS_WORDS
+        case "task":
+            found = [task.name for task in tasks.TASKS]
+        case "kind":
+            found = [str(kind) for kind in Kind]
+        case "dataset":
+            found = service.store.values_of("name", Kind.DATASET)
+        case _ if column in COMPLETED:
+            found = service.store.values_of(COMPLETED[column], kind)
+        case _ if column in FIELDS:
+            found = []
+        case _:
+            found = service.store.setting_values(name)
+    texts = [quoted(value if isinstance(value, str) else f"{value:g}") for value in found]
+    begins = [text for text in texts if text.lower().lstrip('"').startswith(wanted)]
+    within = [text for text in texts if wanted and text not in begins and wanted in text.lower()]
+    return [{"text": text, "about": ""} for text in [*begins, *within]]

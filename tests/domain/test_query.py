@@ -1,0 +1,142 @@
+"""The query language: what its terms mean, and where an error is."""
+
+from __future__ import annotations
+
+import pytest
+
+from digits.domain.query import (
+    MetricName,
+    QueryError,
+    SettingName,
+    Value,
+    Vocabulary,
+    number_of,
+    parse,
+    quoted,
+    sort_keys,
+    statuses_of,
+    times_of,
+)
+from digits.domain.settings import settings_of, sweep_of, without_seed
+
+KNOWN = Vocabulary(frozenset({"accuracy", "dice/black cat", "epoch", "last"}), frozenset({"learning_rate", "momentum", "name"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("", []),
+        ("lenet  mnist", [("", "", ["lenet"]), ("", "", ["mnist"])]),
+        ('task:detection map50>0.8 -network:lenet "exact words"',
+         [("task", ":", ["detection"]), ("map50", ">", ["0.8"]), ("-network", ":", ["lenet"]), ("", "", ["exact words"])]),
+        ("map50 >= 0.8", [("map50", ">=", ["0.8"])]),
+        ('status:done,failed group="a, b",c', [("status", ":", ["done", "failed"]), ("group", "=", ["a, b", "c"])]),
+        ('"dice/black cat"<0.5', [("dice/black cat", "<", ["0.5"])]),
+        ('-"a b" - 🙂', [("-", "", ["a b"]), ("", "", ["-"]), ("", "", ["🙂"])]),
+        (r'notes:"say \"hi\" \\"', [("notes", ":", ['say "hi" \\'])]),
+        ("created>2026-11-30T10:00", [("created", ">", ["2026-11-30T10:00"])]),
+    ],
+)  # fmt: skip
+def test_a_query_is_read_as_terms(text: str, terms: list[tuple[str, str, list[str]]]) -> None:
+    read = [("-" * term.negated + term.name, term.operator, [value.text for value in term.values]) for term in parse(text)]
+    assert read == terms
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "said"),
+    [
+        ("accuracy>", 9, "has no value"),
+        ("lenet accuracy>  ", 15, "has no value"),
+        ("dataset: bccd", 8, "has no value"),
+        (">0.5", 0, "no name before"),
+        ('lenet "exact wor', 6, "not closed"),
+        ('name:"abc', 5, "not closed"),
+        ('a ""', 2, "nothing between"),
+        ("status:,", 7, "no value"),
+        ("a\0b", 1, "zero byte"),
+        ("a " * 101, 200, "more than 100 terms"),
+        ("x" * 10_001, 10_000, "at most 10,000"),
+    ],
+)
+def test_an_error_says_where_it_is(text: str, position: int, said: str) -> None:
+    with pytest.raises(QueryError, match=said) as found:
+        parse(text)
+    assert found.value.position == position
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("accuracy", MetricName("accuracy", "val", "best")),
+        ("Accuracy", MetricName("accuracy", "val", "best")),
+        ("last.accuracy", MetricName("accuracy", "val", "last")),
+        ("train.loss", MetricName("loss", "train", "best")),
+        ("min.train.loss", MetricName("loss", "train", "min")),
+        ("train.max.loss", MetricName("loss", "train", "max")),
+        ("dice/black cat", MetricName("dice/black cat", "val", "best")),
+        ("learning_rate", SettingName("learning_rate")),
+        ("name", "name"),
+        ("setting.name", SettingName("name")),
+        ("USER", "owner"),
+        ("best.last", MetricName("last", "val", "best")),
+        ("foo", None),
+        ("train.", None),
+    ],
+)
+def test_a_name_is_a_column_a_metric_or_a_setting(name: str, meaning: object) -> None:
+    assert KNOWN.find(name) == meaning
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal"), [("acuracy", "accuracy"), ("last.acuracy", "last.accuracy"), ("lerning_rate", "learning_rate")]
+)
+def test_an_unknown_name_gets_a_proposal(name: str, proposal: str) -> None:
+    assert f"Did you mean {proposal}" in KNOWN.proposal(name)
+
+
+@pytest.mark.parametrize(("text", "number"), [("0.8", 0.8), ("80%", 0.8), ("2h", 7200.0), ("-1e-3", -1e-3), (".5", 0.5)])
+def test_a_number_may_have_a_unit(text: str, number: float) -> None:
+    assert number_of(Value(text, 0), "x", {"h": 3600.0}) == pytest.approx(number)
+
+
+@pytest.mark.parametrize("text", ["apple", "nan", "inf", "1e999", "1_0", "5 5", "2kg", ""])
+def test_what_is_no_number_is_said(text: str) -> None:
+    with pytest.raises(QueryError, match="is no number"):
+        number_of(Value(text, 4), "x")
+
+
+def test_words_for_statuses_and_dates() -> None:
+    assert statuses_of(Value("Failed", 0)) == statuses_of(Value("e", 0)) == ["E"]
+    assert statuses_of(Value("waiting", 0)) == ["I", "W"]
+    with pytest.raises(QueryError, match="Did you mean done"):
+        statuses_of(Value("dnoe", 7))
+    start, end = times_of(Value("2026-11-30", 0), 0.0)
+    assert end - start == 86400
+    with pytest.raises(QueryError, match="is no date"):
+        times_of(Value("soon", 0), 0.0)
+
+
+def test_sort_keys_may_hold_commas_in_quotes() -> None:
+    keys = sort_keys(["-best,name", '-"dice/a, b",x', "output:a,b:val:last", ",,-,"])
+    assert keys == [("best", True), ("name", False), ("dice/a, b", True), ("x", False), ("output:a,b:val:last", False)]
+
+
+@pytest.mark.parametrize("text", ["plain", "two words", 'with "quotes"', "a:b", "back\\slash", "-x", "", "a,b"])
+def test_a_quoted_value_is_read_as_it_was(text: str) -> None:
+    (term,) = parse(f"name:{quoted(text)}")
+    assert [value.text for value in term.values] == [text]
+
+
+def test_settings_have_the_names_of_the_form_and_fold_over_seeds() -> None:
+    form = {
+        "model_name": "x", "learning_rate": [0.01], "batch_size": None, "shuffle": True, "solver_type": "SGD", "momentum": "0.9",
+        "custom_network": "class Net: …", "lr_multistep_values": [50.0, 85.0], "crop_size": float("nan"), "random_seed": None,
+    }  # fmt: skip
+    found = settings_of(form, {"seed": 7})
+    assert found == {
+        "learning_rate": 0.01, "shuffle": "true", "solver_type": "SGD", "momentum": 0.9, "lr_multistep_values": "50, 85",
+        "random_seed": 7.0,
+    }  # fmt: skip
+    other_seed, other_rate = {**found, "random_seed": 8.0}, {**found, "learning_rate": 0.1}
+    assert without_seed("d", "n", found) == without_seed("d", "n", other_seed) != without_seed("d", "n", other_rate)
+    assert sweep_of("d", "n", found) == sweep_of("d", "n", other_rate) != sweep_of("e", "n", found)
