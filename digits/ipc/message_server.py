@@ -21,7 +21,7 @@ from pathlib import Path
 from digits.errors import DigitsError
 from digits.ipc import last_words
 from digits.ipc.errors import error_to_json
-from digits.ipc.messages import CommunicationError, Message, receive_or_end, send
+from digits.ipc.messages import CommunicationError, Message, receive_or_end, send, socket_address
 from digits.ipc.scratch import discard
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,8 @@ def _listen(path: Path) -> socket.socket:
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(temporary))
+    with socket_address(temporary) as address:
+        listener.bind(address)
     os.chmod(temporary, 0o600)
     listener.listen(BACKLOG)
     listener.settimeout(ACCEPT_SECONDS)

@@ -10,12 +10,14 @@ memory is taken for them. NumPy is imported with the first frame, so that an idl
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import math
+import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ MAX_ARRAYS = 65536
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 300.0
 READ_CHUNK = 1 << 20
+LONGEST_PATH = 107  # bytes of a Unix socket's path
 
 
 class CommunicationError(Unavailable):
@@ -54,12 +57,28 @@ class Message:
     arrays: dict[str, Any] = field(default_factory=dict)  # np.ndarray or StoredArray
 
 
+@contextlib.contextmanager
+def socket_address(path: Path | str) -> Iterator[str]:
+    """What a Unix socket is bound or connected to: the path, or where that is too long for one (a long TMPDIR) its name below the
+    folder's descriptor. Raises OSError where there is no such folder."""
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        yield str(path)
+        return
+    folder, name = os.path.split(path)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{name}"
+    finally:
+        os.close(descriptor)
+
+
 def connect(path: Path | str, timeout: float = CONNECT_SECONDS) -> socket.socket:
     """A connected socket. Raises CommunicationError when no process listens at `path`."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
     try:
-        connection.connect(str(path))
+        with socket_address(path) as address:
+            connection.connect(address)
     except OSError as error:
         connection.close()
         raise CommunicationError(f"No process listens at {path}: {error.strerror or error}.") from error
@@ -271,7 +290,8 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._connect_timeout)
         try:
-            self.sock.connect(self._path)
+            with socket_address(self._path) as address:
+                self.sock.connect(address)
         except OSError:
             self.sock.close()
             raise

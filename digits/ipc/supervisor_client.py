@@ -46,7 +46,8 @@ def is_listening(jobs_dir: JobsDir) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(CONNECT_SECONDS)
         try:
-            connection.connect(path)
+            with messages.socket_address(path) as address:
+                connection.connect(address)
         except TimeoutError:
             return True
         except OSError:

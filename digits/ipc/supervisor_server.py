@@ -36,13 +36,12 @@ REQUEST_SECONDS = 300.0  # an answer that takes longer is given up
 READ_SECONDS = 10.0
 SOCKET_NAME = "control.sock"
 PREFIX = "digits-"
-LONGEST_BASE = 60
 
 logger = logging.getLogger(__name__)
 
 
 class ControlServer:
-    """Listens between `__enter__` and `__exit__`. `directory` is a short private folder for sockets."""
+    """Listens between `__enter__` and `__exit__`. `directory` is a private folder for sockets."""
 
     def __init__(self, jobs_dir: JobsDir, handlers: Mapping[str, Handler]) -> None:
         self.jobs_dir = jobs_dir
@@ -147,10 +146,9 @@ class ControlServer:
 
 
 def _base() -> str:
-    """The folder of temporary files, where its path leaves space for a socket's name (108 bytes in all). Not the user's run-time
-    directory, which is removed when the user logs out while the server runs on."""
-    base = tempfile.gettempdir()
-    return base if len(base) < LONGEST_BASE else "/tmp"
+    """The folder of temporary files, of any length. Not the user's run-time directory, which is removed when the user logs out
+    while the server runs on."""
+    return tempfile.gettempdir()
 
 
 def _remove_directory(runtime: Mapping[str, Any]) -> None:

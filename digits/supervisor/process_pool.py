@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from digits.errors import Unavailable
+from digits.ipc.messages import socket_address
 from digits.supervisor.child_processes import STOP_SECONDS, ChildProcess, stop_all
 from digits.utils.processes import exit_words
 
@@ -53,7 +54,7 @@ class PooledProcess:
 
 class ProcessPool(Generic[K]):
     """At most `limit` processes; each is dropped after `idle_seconds` without use, or when it is not ready after
-    `starting_seconds`. `directory` is a short private folder, `prefix` begins the names of this pool's files in it; `title` is
+    `starting_seconds`. `directory` is a private folder, `prefix` begins the names of this pool's files in it; `title` is
     what one is called."""
 
     def __init__(
@@ -191,7 +192,8 @@ def answers_at(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(0.2)
         try:
-            connection.connect(str(path))
+            with socket_address(path) as address:
+                connection.connect(address)
         except OSError:
             return False
     return True

@@ -16,6 +16,7 @@ from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from digits.ipc.messages import socket_address
 from digits.utils.processes import die_with_parent
 
 NO_TENSORFLOW = "tensorboard.compat.notf"  # TensorBoard looks whether it can import this
@@ -35,7 +36,8 @@ class UnixServer:
 
     def __init__(self, path: str, application: Any, _flags: Any) -> None:
         self._path = path
-        self._server = make_server(f"unix://{path}", 0, application, threaded=True, request_handler=QuietHandler)
+        with socket_address(path) as address:
+            self._server = make_server(f"unix://{address}", 0, application, threaded=True, request_handler=QuietHandler)
 
     def serve_forever(self) -> None:
         self._server.serve_forever()

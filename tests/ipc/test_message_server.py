@@ -16,6 +16,7 @@ from digits.errors import DigitsError
 from digits.ipc import messages
 from digits.ipc.message_server import MAX_CONNECTIONS, Answer, MessageServer
 from digits.ipc.messages import Message
+from digits.supervisor.process_pool import answers_at
 
 SECONDS = 20
 
@@ -55,6 +56,24 @@ def test_an_answer_that_cannot_be_sent_is_an_error(tmp_path: Path, answer: Messa
         with pytest.raises(DigitsError, match="cannot be sent"):
             messages.exchange(connection, path, Message({"bad": True}), SECONDS)
         assert messages.exchange(connection, path, Message({}), SECONDS).header == {"ok": True}  # the connection lives on
+
+
+def test_the_folder_of_a_socket_may_have_a_path_of_any_length(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 120) / ("b" * 120)
+    folder.mkdir(parents=True)
+    path = folder / "s"
+    with serving(path, lambda request: Message({"ok": True})):
+        assert messages.call(path, Message({}), SECONDS).header == {"ok": True}
+        assert answers_at(path)
+        connection = messages.UnixConnection(str(path), SECONDS)
+        connection.connect()
+        connection.close()
+        assert [file.name for file in folder.iterdir()] == ["s"]
+    assert list(folder.iterdir()) == []
+    with pytest.raises(messages.CommunicationError, match="No process listens"):
+        messages.call(path, Message({}), SECONDS)
+    with pytest.raises(messages.CommunicationError, match="No process listens"):
+        messages.call(folder / "c" / "s", Message({}), SECONDS)
 
 
 def test_without_a_limit_many_who_wait_hold_up_nobody(tmp_path: Path) -> None:
