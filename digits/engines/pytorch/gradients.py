@@ -54,10 +54,11 @@ class GroupGradients:
         moves = self._counts(whole)
         if self.is_open:
             self._join([old * factor for old, factor in zip(before, factors, strict=True)])
-        weighed = [
-            (part.sum, factor) for part, factor in zip(parts, factors, strict=True) if isinstance(factor, Tensor) or factor
+        terms = [
+            _over(part, weight, factor)
+            for part, weight, factor in zip(parts, whole, factors, strict=True)
+            if isinstance(factor, Tensor) or factor
         ]
-        terms = [total * factor for total, factor in weighed]
         if terms:
             self._descend(sum(terms[1:], terms[0]), 1.0 if counts else 0.0)
         if self.world > 1:
@@ -72,9 +73,12 @@ class GroupGradients:
 
     def _parts(self, loss: LossValue, counts: bool) -> list[LossPart]:
         """The parts with their weights as numbers wherever that costs no waiting."""
-        weights = [part.weight if counts else 0.0 for part in loss.parts]
-        weights = [float(w) if not self.on_gpu or not isinstance(w, Tensor) else w.float() for w in weights]
-        return [LossPart(part.sum, weight) for part, weight in zip(loss.parts, weights, strict=True)]
+        if not counts:
+            return [LossPart(part.sum, 0.0) for part in loss.parts]
+        return [part if part.is_mean else LossPart(part.value, self._known(part.weight)) for part in loss.parts]
+
+    def _known(self, weight: Any) -> Any:
+        return weight.float() if self.on_gpu and isinstance(weight, Tensor) else float(weight)
 
     def _before(self, loss: LossValue) -> list[Any]:
         """What each part weighed before; a group begins with nothing."""
@@ -145,6 +149,14 @@ class GroupGradients:
             return bool((found != 0).any())
 
         return anything
+
+
+def _over(part: LossPart, whole: Any, inverse: Any) -> Tensor:
+    """The sum of a part divided by `whole`, whose inverse that is: most often the batch is the whole, and its mean at hand."""
+    if not part.is_mean:
+        return part.value * inverse
+    is_all = not isinstance(whole, Tensor) and whole == part.weight
+    return part.value if is_all else part.value * (part.weight * inverse)
 
 
 def _inverse(weight: Any) -> Any:

@@ -18,7 +18,7 @@ from digits.engines.base import names_of
 from digits.engines.network.checks import named_values
 from digits.engines.network.losses import FOCAL_GAMMA, LOSS_ADVICE, NONE_IGNORED, SMALLEST, SameParts, check_loss
 from digits.engines.network.several_losses import gives_several, joint_loss, read_entries
-from digits.engines.training.totals import LossValue, Totals, one_part, total_of
+from digits.engines.training.totals import LossValue, Totals, one_mean, one_part, total_of
 from digits.errors import NetworkError
 
 Loss = Callable[[Any, Tensor], dict[str, LossValue]]
@@ -134,6 +134,8 @@ def cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None,
     """Cross-entropy of scores (N, K, …) before softmax and class indices int64 (N, …), each item times the weight (K,) of its
     class; the weights of what is not ignored."""
     weights = _padded(weights, output)
+    if weights is None and ignored == NONE_IGNORED and target.numel():
+        return one_mean(F.cross_entropy(output, target, ignore_index=ignored), float(target.numel()))
     total = F.cross_entropy(output, target, weight=weights, ignore_index=ignored, reduction="sum")
     if weights is None:
         return one_part(total, _kept(target, ignored))
@@ -175,7 +177,7 @@ def focal(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored
 def binary_cross_entropy(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> LossValue:
     """Of scores (N, K or more) and labels (N, K) of 0 and 1; the number of labels, N · K."""
     scores = output.float()[:, : target.shape[1]]
-    return one_part(F.binary_cross_entropy_with_logits(scores, target.float(), reduction="sum"), float(target.numel()))
+    return one_mean(F.binary_cross_entropy_with_logits(scores, target.float()), float(target.numel()))
 
 
 def focal_dice(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = IGNORED) -> LossValue:
@@ -198,8 +200,8 @@ def _numbers(function: Callable[..., Tensor]) -> Callable[..., LossValue]:
     """A loss of an output and targets of as many numbers; the number of them."""
 
     def loss(output: Tensor, target: Tensor, weights: Tensor | None = None, ignored: int = NONE_IGNORED) -> LossValue:
-        total = function(output.float(), target.float().reshape(output.shape), reduction="sum")
-        return one_part(total, float(output.numel()))
+        mean = function(output.float(), target.float().reshape(output.shape))
+        return one_mean(mean, float(output.numel()))
 
     return loss
 
@@ -220,6 +222,6 @@ _FUNCTIONS: dict[str, Callable[..., LossValue]] = {
 def totals_of(values: dict[str, LossValue]) -> Totals:
     """Values of a batch as numbers."""
     return Totals(
-        {name: [float(part.sum) for part in value.parts] for name, value in values.items()},
+        {name: [part.noted(float).sum for part in value.parts] for name, value in values.items()},
         {name: [float(part.weight) for part in value.parts] for name, value in values.items()},
     )

@@ -53,13 +53,15 @@ from digits.engines.training.preprocessing import (
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
-from digits.engines.training.totals import LossPart, LossValue, Totals, restored, value_of, wrong_parts
+from digits.engines.training.totals import LossValue, Totals, restored, value_of, wrong_parts
 from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
 from digits.metrics.base import Metric
 
 if TYPE_CHECKING:
     from digits.engines.pytorch.fabric import Fabric
+
+NOTHING_COUNTS = LossValue(())
 
 
 class TorchStep(TrainingStep):
@@ -119,24 +121,30 @@ class TorchStep(TrainingStep):
         with self._shared(weight > 0):
             outputs = self.model(x)
         values = self.loss(outputs, y)
-        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update, x)
+        counts = self._backward(values, len(batch) if weight > 0 else 0, update, x)
         if update:
             self._update(rate, counts)
-        if weight > 0:
-            self._count(values, outputs, y)
+        if weight > 0 and self.classes:
+            self._count_hits(outputs, y)
 
-    def _backward(self, loss: LossValue, records: int, update: bool, *given: Any) -> Callable[[], bool]:
+    def _backward(self, values: dict[str, LossValue], records: int, update: bool, *given: Any) -> Callable[[], bool]:
         """Of so many records that count, and what the network was given for them. Gives whether anything counts in the group that
         an `update` closes."""
-        counts = records > 0
-        note = detached if self.on_gpu else number_of
-        noted = tuple(LossPart(*map(note, part)) for part in loss.parts) if counts else ()
-        self.watch.add(LossValue(noted, loss.names), None if self.on_gpu else lambda: self._look(given))
+        loss, counts = values["loss"], records > 0
+        self._note(values if counts else {}, given)
         if isinstance(loss, JointLoss) and not self.settled:
             settle(self, loss)
         counted = self.gradients.close(loss, counts) if update else self.gradients.add(loss, counts)
         self._share_buffers(records)
         return counted
+
+    def _note(self, values: dict[str, LossValue], given: tuple[Any, ...]) -> None:
+        """The values of a batch, for reports and for the watch; none where nothing counts."""
+        note = detached if self.on_gpu else number_of
+        noted = {name: value.noted(note) for name, value in values.items()}
+        for name, value in noted.items():
+            self.window.add(name, value)
+        self.watch.add(noted.get("loss", NOTHING_COUNTS), None if self.on_gpu else lambda: self._look(given))
 
     def _look(self, given: tuple[Any, ...]) -> bool:
         """At a loss that is no number, before the weights move: whether they are numbers, and where it comes from."""
@@ -177,11 +185,9 @@ class TorchStep(TrainingStep):
         together = self.world > 1 and (self.synchronised or self.smallest_share < 2)
         return SharedBatchNorm(counts) if together else contextlib.nullcontext()
 
-    def _count(self, values: dict[str, LossValue], outputs: Any = None, y: Any = None) -> None:
-        for name, value in values.items():
-            self.window.add(name, value)
-        if self.classes:
-            self.window.add_hits(main_output(names_of(outputs)).detach()[:, : self.classes], y)
+    def _count_hits(self, outputs: Any, y: Tensor) -> None:
+        scores = main_output(names_of(outputs)).detach()
+        self.window.add_hits(scores if scores.shape[1] == self.classes else scores[:, : self.classes], y)
 
     def take(self) -> Totals:
         if self.window.is_finite:

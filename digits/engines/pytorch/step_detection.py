@@ -62,11 +62,9 @@ class DetectionStep(TorchStep):
         targets = targets_of(boxes, x.device)
         with self._shared(weight > 0):
             values = weighted_losses(self.model(x, targets), len(batch))
-        counts = self._backward(values["loss"], len(batch) if weight > 0 else 0, update, x, targets)
+        counts = self._backward(values, len(batch) if weight > 0 else 0, update, x, targets)
         if update:
             self._update(rate, counts)
-        if weight > 0:
-            self._count(values)
 
     def _plain_loss(self, module: nn.Module, batch: Batch) -> LossValue:
         x = self.inputs(batch.features)  # (N, C, H, W) float32

@@ -32,19 +32,22 @@ class Window:
             self.entries[name] = [[float(part), float(weight)] for part, weight in pairs]
 
     def add(self, name: str, value: LossValue) -> None:
-        """Of one batch. Tensors of a GPU stay there."""
+        """Of one batch, as `noted`."""
         kept = self.entries.setdefault(name, [])
-        kept += [[0.0, 0.0] for _ in range(len(value.parts) - len(kept))]
+        if len(kept) < len(value.parts):
+            kept += [[0.0, 0.0] for _ in range(len(value.parts) - len(kept))]
         for entry, part in zip(kept, value.parts, strict=False):
-            for i, number in enumerate(part):
-                entry[i] += number.detach().double() if self.on_gpu and isinstance(number, Tensor) else number_of(number)
+            part = part.noted(_double) if self.on_gpu else part
+            entry[0] += part.sum
+            entry[1] += part.weight
 
     def add_hits(self, scores: Tensor, labels: Tensor) -> None:
         """Of a batch: scores (N, K) and classes int64 (N,). A hit is one of rank 0 (see `metrics.accuracy.rank`)."""
         if self.on_gpu:
             self.add(HITS, one_part(_hits(scores, labels), len(labels)))
             return
-        self.waiting.append((scores.float(), labels.clone()))  # labels may lie in memory that a reader fills again
+        labels = torch.from_numpy(labels.numpy().copy())  # they may lie in memory that a reader fills again
+        self.waiting.append((scores.float(), labels))
         self.waiting_bytes += scores.untyped_storage().nbytes()
         if self.waiting_bytes >= WAITING_BYTES:
             self._count()
@@ -53,7 +56,7 @@ class Window:
         if self.waiting:
             scores, labels = map(torch.cat, zip(*self.waiting, strict=True))
             self.waiting, self.waiting_bytes = [], 0
-            self.add(HITS, one_part(_hits(scores, labels), len(labels)))
+            self.add(HITS, one_part(_hits(scores, labels).item(), len(labels)))
 
     @property
     def totals(self) -> Totals:
@@ -89,3 +92,7 @@ def detached(number: Any) -> Any:
 
 def number_of(number: Any) -> float:
     return number.item() if isinstance(number, Tensor) else float(number)
+
+
+def _double(number: Any) -> Any:
+    return number.double() if isinstance(number, Tensor) else number

@@ -20,7 +20,7 @@ def samples_of(y: Any) -> Any:
 
 def stacked(parts: Sequence[LossPart]) -> Any:
     """Sums and weights as float32 (2, parts)."""
-    return tf.stack([[tf.reshape(tf.cast(part[i], tf.float32), []) for part in parts] for i in (0, 1)])
+    return tf.stack([[tf.reshape(tf.cast((part.sum, part.weight)[i], tf.float32), []) for part in parts] for i in (0, 1)])
 
 
 def totals_of(values: dict[str, Any]) -> Totals:

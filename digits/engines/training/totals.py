@@ -8,7 +8,7 @@ sums and weights to weights, so how samples were divided into batches changes no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -17,10 +17,20 @@ Sums = Mapping[str, Any]  # a number, or one for each part
 
 
 class LossPart(NamedTuple):
-    """A scalar sum over what counts in a batch, and how much counts: a tensor, or a number that the host knows."""
+    """A scalar sum over what counts in a batch, and how much counts: tensors, or numbers that the host knows. Where `is_mean`,
+    `value` is the sum divided by the weight, a number above 0: a step of this batch alone then needs no product."""
 
-    sum: Any
+    value: Any
     weight: Any
+    is_mean: bool = False
+
+    @property
+    def sum(self) -> Any:
+        return self.value * self.weight if self.is_mean else self.value
+
+    def noted(self, note: Callable[[Any], Any]) -> LossPart:
+        """With what `note` makes of both."""
+        return LossPart(note(self.value), note(self.weight), self.is_mean)
 
 
 @dataclass(frozen=True)
@@ -33,11 +43,15 @@ class LossValue:
     def __add__(self, other: LossValue) -> LossValue:
         return LossValue(self.parts + other.parts)
 
+    def noted(self, note: Callable[[Any], Any]) -> LossValue:
+        """With what `note` makes of each sum, mean and weight."""
+        return LossValue(tuple([part.noted(note) for part in self.parts]), self.names)
+
     def __float__(self) -> float:
         """The value of this batch alone; NaN where nothing counts."""
         if len(self.parts) == 1:  # most losses; this is done at every step
-            total, weight = map(float, self.parts[0])
-            return total / weight if weight else float("nan")
+            value, weight, is_mean = self.parts[0]
+            return float(value) if is_mean else float(value) / float(weight) if float(weight) else float("nan")
         return mean_of([float(part.sum) for part in self.parts], [float(part.weight) for part in self.parts])
 
 
@@ -56,6 +70,11 @@ def wrong_parts(loss: LossValue) -> tuple[str, ...]:
 def one_part(total: Any, weight: Any) -> LossValue:
     """A loss that is one quotient."""
     return LossValue((LossPart(total, weight),))
+
+
+def one_mean(mean: Any, weight: float) -> LossValue:
+    """A loss that is the mean over what weighs so much, more than 0."""
+    return LossValue((LossPart(mean, weight, True),))
 
 
 def total_of(values: Mapping[str, LossValue], shared: Any) -> LossValue:
