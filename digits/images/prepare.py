@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from PIL import Image
 from digits.errors import LoadImageError
 from digits.images.arrays import widened, with_channels
 from digits.images.place import FILLS, NOISE, Fit, Origin, Placement, fill_of
+from digits.utils.confinement import open_file
 from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, is_special, load_image, resize_image
 from digits.utils.names import is_address
@@ -132,7 +133,7 @@ def _read_bytes(path: str) -> bytes:
     if is_special(path):
         raise LoadImageError(f"{path} is a pipe, a socket or a device, not a file.")
     try:
-        with open(path, "rb") as handle:
+        with open_file(path) as handle:
             return handle.read()
     except OSError as error:
         raise LoadImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
@@ -158,22 +159,23 @@ def read_format(path: str) -> PictureHeader | None:
     if is_special(path):
         return None
     try:
-        with open(path, "rb") as handle:
+        with open_file(path) as handle:
             head = handle.read(HEADER_BYTES)
-        if is_tiff(head):
-            return _tiff_format(path)
-        if channels := deep_png_channels(head):
-            return PictureHeader("uint16", channels)
-        with Image.open(path) as image:
-            return _pillow_format(image)
+            handle.seek(0)
+            if is_tiff(head):
+                return _tiff_format(handle)
+            if channels := deep_png_channels(head):
+                return PictureHeader("uint16", channels)
+            with Image.open(handle) as image:
+                return _pillow_format(image)
     except (OSError, ValueError, SyntaxError, TypeError, IndexError, Image.DecompressionBombError):
         return None
 
 
-def _tiff_format(path: str) -> PictureHeader:
+def _tiff_format(file: IO[bytes]) -> PictureHeader:
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(file) as tiff:
         page = tiff.pages[0]
         samples = int(getattr(page, "samplesperpixel", 1))
         found = PictureHeader(str(page.dtype), 3 if getattr(page, "photometric", None) == 3 else samples)

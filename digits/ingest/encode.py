@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from digits.errors import DataError, DigitsError, Misfit, complaint_of
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.extensions.data.source import Sample
+from digits.extensions.data.source import Sample, reading_for
 from digits.ingest.problems import CONVERTED
 from digits.ingest.record_schema import RecordSchema, check_finite, feature_array
 from digits.ingest.split_statistics import LabelStatistics, Sums
@@ -236,7 +236,8 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
     if isinstance(entry, LostEntry):
         raise DataError(entry.reason)
     try:
-        result = source.encode_entry(entry)
+        with reading_for(source):
+            result = source.encode_entry(entry)
     except (DataError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin may raise anything: the entry is skipped, the reason says where

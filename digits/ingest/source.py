@@ -52,7 +52,8 @@ def _prepare(source: FileSource, folder: JobFolder, report: ReportProblem, shoul
     source.job_folder = folder.path
     source.check_stop = check_stop  # type: ignore[method-assign]
     try:
-        source.prepare(report)
+        with source.reading():
+            source.prepare(report)
     finally:
         del source.check_stop
     source.prepared = True

@@ -83,7 +83,8 @@ def _prepare(source: DataIngestionInterface, folder: Path, same_shape: bool) -> 
     problems: list[dict[str, Any]] = []
     if isinstance(source, FileSource):
         source.job_folder, source.same_shape = folder, same_shape
-        source.prepare(problems.append)
+        with source.reading():
+            source.prepare(problems.append)
     return problems
 
 

@@ -28,7 +28,7 @@ from digits.extensions.loader import Extension
 from digits.ingest.encode import entry_at, samples_of
 from digits.ingest.source import entries_of
 from digits.plugin_host import binding
-from digits.utils.confinement import Confinement
+from digits.utils.confinement import Confinement, reading_from
 from digits.utils.time_limits import within
 
 MOST = 8  # proposals
@@ -53,6 +53,11 @@ class Recognised:
 def look_into(folder: str, allowed_roots: Sequence[str]) -> Recognised:
     """What the folder may be, with a size where pictures differ much and a pattern where some belong together. Raises DataError
     for what is no folder."""
+    with reading_from(Confinement(allowed_roots)):
+        return _looked_into(folder, allowed_roots)
+
+
+def _looked_into(folder: str, allowed_roots: Sequence[str]) -> Recognised:
     ends = time.monotonic() + ALL_SECONDS
     found = candidates(folder, allowed_roots)
     kept: list[Proposal] = []
@@ -134,7 +139,8 @@ def _tried(source: DataIngestionInterface, folder: Path, title: str, ends: float
         source.check_stop = lambda: _check(ends)  # type: ignore[method-assign]
         if isinstance(source, ImageSource):
             source.most_pictures = PICTURES
-        source.prepare(lambda problem: None)
+        with source.reading():
+            source.prepare(lambda problem: None)
     _check(ends)
     entries = entries_of(source, TRAIN_DB, title)
     if not len(entries):

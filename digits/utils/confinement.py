@@ -3,16 +3,19 @@
 Holds: closed by default; a link is judged by what it leads to, a path with `..` by where it ends. In an allowed folder `.digits`
 (the server's database and secret) is closed but for the uploads, and `userdata.pkl`, which Python would run, always is. What is
 refused is refused in the words of `OUTSIDE`, whoever sends the request. `open` judges what it has opened, whatever a link led to
-meanwhile; a library that opens a file itself gets the path that `resolve` gives, without links.
+meanwhile. Readers of files open them with `open_file`, which does so where the work at hand reads for somebody (`reading_from`);
+a library that opens a file itself gets the path that `opened` gives, which leads to what was judged.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -62,10 +65,16 @@ class Confinement:
                 raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(f"{path} is no file.")
-            return os.fdopen(descriptor, "rb")
+            return open(path, "rb", opener=lambda *_: descriptor)  # a file whose name libraries can read
         except BaseException:
             os.close(descriptor)
             raise
+
+    @contextlib.contextmanager
+    def opened(self, path: str | Path) -> Iterator[str]:
+        """A path, good for the block, by which a library opens the very file that was judged; raises what `open` does."""
+        with self.open(path) as file:
+            yield f"{OPENED}/{file.fileno()}"
 
     def _behind(self, path: str) -> str:
         """Where a path leads; the folders of many files are looked up once."""
@@ -82,6 +91,47 @@ class Confinement:
             return False
         prefixes = (root.rstrip("/") + "/" for root in self.roots)
         return any((real + "/").startswith(prefix) and not _is_hidden(real[len(prefix) :]) for prefix in prefixes)
+
+
+_reading: ContextVar[Confinement | None] = ContextVar("reading", default=None)
+
+
+@contextlib.contextmanager
+def reading_from(allowed: Confinement | None) -> Iterator[None]:
+    """While the block runs, `open_file` opens only what may be read; None: everything. Threads that it starts do not know of it:
+    they are given `current` and begin with `adopt`."""
+    token = _reading.set(allowed)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def current() -> Confinement | None:
+    """Where the work at hand may read from."""
+    return _reading.get()
+
+
+def adopt(allowed: Confinement | None) -> None:
+    """Read from there in this thread from now on."""
+    _reading.set(allowed)
+
+
+@functools.lru_cache(maxsize=16)
+def of_roots(roots: tuple[str, ...]) -> Confinement:
+    """One Confinement for many blocks. What it remembers of folders may be old: it judges what is opened, and what lies there."""
+    return Confinement(roots)
+
+
+def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """A file opened for reading. Raises OSError, for what may not be read in the words of `OUTSIDE`."""
+    allowed = _reading.get()
+    if allowed is None:
+        return open(path, "rb")
+    try:
+        return allowed.open(os.fspath(path))
+    except Forbidden as error:
+        raise PermissionError(errno.EACCES, f"it is {OUTSIDE}", os.fspath(path)) from error
 
 
 def _is_hidden(path: str) -> bool:

@@ -13,12 +13,13 @@ import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from digits.errors import LoadImageError
+from digits.utils.confinement import open_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,9 +75,10 @@ def read_stored(source: str | os.PathLike[str]) -> Stored:
     path = Path(source)
     check_regular(path)
     try:
-        with open(path, "rb") as handle:
-            head = handle.read(HEAD)
-        found = _reader(head)(path, head)
+        with open_file(path) as file:
+            head = file.read(HEAD)
+            file.seek(0)
+            found = _reader(head)(path, file, head)
     except LoadImageError:
         raise
     except Exception as error:  # a torn file makes the decoders raise anything, from zlib.error to TokenError
@@ -191,15 +193,15 @@ def _reader(head: bytes) -> Any:
     return _deep_png if deep_png_channels(head) else _by_pillow
 
 
-def _npy(path: Path, head: bytes) -> Stored:
-    with open(path, "rb") as file:
-        read_header = NPY_HEADERS.get(np.lib.format.read_magic(file))
-        shape, by_columns, dtype = read_header(file) if read_header is not None else ((), False, np.dtype(object))
-        if not dtype.hasobject:
-            count = math.prod(shape)
-            check_claim(path, count * dtype.itemsize, file.tell(), f"shape {shape} of {dtype}")
-            return Stored(np.fromfile(file, dtype, count).reshape(shape, order="F" if by_columns else "C"))
-    return Stored(np.load(path, allow_pickle=False))  # which refuses objects, and knows headers of other versions
+def _npy(path: Path, file: IO[bytes], head: bytes) -> Stored:
+    read_header = NPY_HEADERS.get(np.lib.format.read_magic(file))
+    shape, by_columns, dtype = read_header(file) if read_header is not None else ((), False, np.dtype(object))
+    if not dtype.hasobject:
+        count = math.prod(shape)
+        check_claim(path, count * dtype.itemsize, file.tell(), f"shape {shape} of {dtype}")
+        return Stored(np.fromfile(file, dtype, count).reshape(shape, order="F" if by_columns else "C"))
+    file.seek(0)
+    return Stored(np.load(file, allow_pickle=False))  # which refuses objects, and knows headers of other versions
 
 
 def check_claim(path: Path, size: int, start: int, found: str) -> None:
@@ -208,9 +210,9 @@ def check_claim(path: Path, size: int, start: int, found: str) -> None:
         raise LoadImageError(f"{path} claims {found}, {size:,} bytes; the file has {whole:,} bytes.")
 
 
-def _by_pillow(path: Path, head: bytes) -> Stored:
+def _by_pillow(path: Path, file: IO[bytes], head: bytes) -> Stored:
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             check_size(image, str(path))
             orientation = tiff_orientation(image)
             image.load()
@@ -224,23 +226,28 @@ def _by_pillow(path: Path, head: bytes) -> Stored:
     return Stored(_as_stored(array, head), orientation, palette, loses_something(head))
 
 
-def _deep_png(path: Path, head: bytes) -> Stored:
+def _deep_png(path: Path, file: IO[bytes], head: bytes) -> Stored:
     import cv2
 
-    with Image.open(path) as image:
+    with Image.open(file) as image:
         check_size(image, str(path))
         image.load()
         orientation = image.getexif().get(ORIENTATION, UPRIGHT) if may_be_turned(image) else UPRIGHT
-    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    array = cv2.imdecode(_all_of(file), cv2.IMREAD_UNCHANGED)
     if array is None:
         raise LoadImageError(f"{path} cannot be read as a PNG of 16 bits a channel.")
     return Stored(turned(_rgb(array), orientation), orientation)
 
 
-def _tiff(path: Path, head: bytes) -> Stored:
+def _all_of(file: IO[bytes]) -> NDArray[np.uint8]:
+    file.seek(0)
+    return np.frombuffer(file.read(), np.uint8)
+
+
+def _tiff(path: Path, file: IO[bytes], head: bytes) -> Stored:
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(file) as tiff:
         series, page, pages = tiff.series[0], tiff.pages.first, len(tiff.pages)
         size = series.size * page.bitspersample // 8
         if series.size > MAX_PIXELS * 4 or size > MOST_BYTES:
@@ -252,7 +259,7 @@ def _tiff(path: Path, head: bytes) -> Stored:
         try:
             array = turned(_channels_last(series.asarray(), series.axes), orientation)
         except (ValueError, NotImplementedError) as error:  # a codec or a number of bits that tifffile alone cannot read
-            array = _by_libtiff(path, page, orientation, error)
+            array = _by_libtiff(path, file, page, orientation, error)
         if array.dtype == bool:
             array = (array ^ (page.photometric == WHITE_IS_ZERO)).astype(np.uint8)
         palette = [] if page.colormap is None else list(map(int, (page.colormap >> 8).T.reshape(-1)))
@@ -262,17 +269,18 @@ def _tiff(path: Path, head: bytes) -> Stored:
     return Stored(array, orientation, (palette + [0] * 768)[:768] if palette else [], is_lossy, pages, black)
 
 
-def _by_libtiff(path: Path, page: Any, orientation: int, reason: Exception) -> NDArray[Any]:
+def _by_libtiff(path: Path, file: IO[bytes], page: Any, orientation: int, reason: Exception) -> NDArray[Any]:
     """The first page, upright, as its numbers are stored (a picture of one bit as uint8: 0 is black)."""
     deep_colour = page.bitspersample > 8 and page.samplesperpixel > 1
     if deep_colour:
         import cv2
 
-        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        found = cv2.imdecode(_all_of(file), cv2.IMREAD_UNCHANGED)
         if found is None:
             raise LoadImageError(f"{path} cannot be read: {reason}.", advice="Save it without compression.") from reason
         return turned(_rgb(found).astype(page.dtype), orientation)
-    found = _by_pillow(path, b"").values
+    file.seek(0)
+    found = _by_pillow(path, file, b"").values
     if page.bitspersample == 1 or page.samplesperpixel > 1:
         return found
     if page.bitspersample <= 8 and page.photometric == WHITE_IS_ZERO:  # which Pillow turned round

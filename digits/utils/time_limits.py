@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -19,9 +20,11 @@ def within(seconds: float, work: Callable[[], T], name: str, *, may_stay: bool =
     results: list[T] = []
     errors: list[BaseException] = []
 
+    context = contextvars.copy_context()
+
     def run() -> None:
         try:
-            results.append(work())
+            results.append(context.run(work))
         except BaseException as error:  # a plugin may also call sys.exit
             errors.append(error)
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 from digits.config import Settings
 from digits.domain.datasets import STAGES
 from digits.domain.inference import EvaluationSpec
-from digits.errors import DigitsError, Forbidden, FormErrors
+from digits.errors import DataError, DigitsError, Forbidden, FormErrors
 from digits.extensions import loader
 from digits.extensions.data.image_object_detection.data import DataIngestion as Boxes
 from digits.extensions.data.image_object_detection.formats import FORMATS as BOX_FORMATS
@@ -25,6 +26,7 @@ from digits.extensions.data.image_regression.data import DataIngestion as Number
 from digits.extensions.data.image_segmentation.data import DataIngestion as Masks
 from digits.extensions.data.recognition import candidates
 from digits.extensions.data.source import ROOTS, FileSource, with_roots
+from digits.ingest.encode import samples_of
 from digits.ingest.prebuilt import Databases
 from digits.service import Service
 from digits.service.datasets import databases
@@ -34,7 +36,9 @@ from digits.storage.records.caffe_datum import DatumDatabase
 from digits.storage.records.caffe_writer import write_lmdb
 from digits.storage.records.open import open_records
 from digits.testing.runs import make_dataset, striped_pictures
-from digits.utils.confinement import OUTSIDE, Confinement
+from digits.utils import confinement
+from digits.utils.confinement import OUTSIDE, Confinement, open_file, reading_from
+from digits.utils.time_limits import within
 from tests.extensions.data import test_dicom
 from tests.ingest import objects
 from tests.ingest.making import FOLDER, TEXTFILE, class_folder, make
@@ -408,6 +412,12 @@ def test_no_source_reads_what_lies_outside(tempting: Path, source: str, way: Cal
         assert not (np.asarray(sample[0]) == SECRET).any(), entry
         assert sample[1] is None or np.asarray(sample[1]).dtype.names or not (np.asarray(sample[1]) == SECRET).any(), entry
     assert problems, "what is left out is listed"
+    for picture in [path for path in (tempting / "in").rglob("*.png") if not path.is_symlink()]:
+        picture.unlink()
+        picture.symlink_to(tempting / "secret/s.png")
+    for entry in entries:
+        with pytest.raises(DataError, match="outside the folders that digits may read"):
+            samples_of(made, entry, source)
 
 
 def test_every_source_of_ours_is_among_them() -> None:
@@ -509,3 +519,36 @@ def test_what_was_opened_is_what_was_judged(place: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Confinement, "resolve", lambda self, path: str(place / "open/file_link"))
     with pytest.raises(Forbidden):
         allowed.open(place / "open/a.png")
+
+
+def test_a_link_that_changes_between_the_look_and_the_opening_is_judged_anew(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = Confinement([place / "open"])
+    (place / "open/turning").symlink_to("a.png")
+
+    def turn(*arguments: Any) -> str:
+        """After the look."""
+        real = resolve(*arguments)
+        (place / "open/inner/b.png").unlink()
+        (place / "open/inner/b.png").symlink_to(place / "secret/s.png")
+        return real
+
+    resolve = Confinement.resolve
+    with reading_from(allowed), open_file(place / "open/turning") as file:
+        assert file.read() == b"x"
+    monkeypatch.setattr(Confinement, "resolve", turn)
+    with reading_from(allowed), pytest.raises(OSError, match="outside the folders"):
+        open_file(place / "open/inner/b.png")
+
+
+def test_threads_and_limited_calls_read_from_where_the_work_does(place: Path) -> None:
+    with reading_from(Confinement([place / "open"])):
+        with pytest.raises(OSError, match="outside the folders"):
+            within(20, lambda: open_file(place / "secret/s.png"), "test")
+        with ThreadPoolExecutor(1, initializer=confinement.adopt, initargs=(confinement.current(),)) as pool:
+            assert isinstance(pool.submit(open_file, place / "secret/s.png").exception(), PermissionError)
+        with pytest.raises(OSError, match="is no file"):
+            open_file(place / "open")
+    assert confinement.current() is None
+    open_file(place / "secret/s.png").close()

@@ -3,15 +3,17 @@ before the start."""
 
 from __future__ import annotations
 
+import contextlib
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from digits.errors import DataError
 from digits.extensions.data.interface import DataIngestionInterface
-from digits.utils.confinement import Confinement
+from digits.utils.confinement import Confinement, of_roots, reading_from
 from digits.utils.values import boolean, is_number, shown
 
 ROOTS = "allowed_roots"  # in userdata
@@ -91,6 +93,15 @@ class ConfinedSource(DataIngestionInterface):
     def confinement(self) -> Confinement:
         """The folders that files may come from."""
         return Confinement(self.userdata.get(ROOTS) or self.allowed_roots)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """While the block runs, what is opened is judged as it is opened, whatever a link has become since it was looked at."""
+        return reading_from(of_roots(tuple(self.userdata.get(ROOTS) or self.allowed_roots)))
+
+
+def reading_for(source: DataIngestionInterface) -> AbstractContextManager[None]:
+    """`ConfinedSource.reading` of a source that is one; the files of others are their plugin's."""
+    return source.reading() if isinstance(source, ConfinedSource) else contextlib.nullcontext()
 
 
 def with_roots(cls: type[Any], values: Mapping[str, Any], roots: Iterable[str]) -> dict[str, Any]:

@@ -53,11 +53,11 @@ _LOCK = threading.Lock()
 _OPEN: weakref.WeakValueDictionary[str, _Shared] = weakref.WeakValueDictionary()  # LMDB allows one opening per process
 
 
-def _open(key: str) -> _Shared:
+def _open(key: str, path: str) -> _Shared:
     with _LOCK:
         shared = _OPEN.get(key)
         if shared is None:
-            shared = _OPEN[key] = _Shared(key)
+            shared = _OPEN[key] = _Shared(path)
         return shared
 
 
@@ -81,7 +81,8 @@ class DatumDatabase:
         allowed = allowed or Confinement([path])
         check_lmdb(path, allowed)
         try:
-            self._shared: _Shared | None = _open(allowed.resolve(path / DATA))
+            with allowed.opened(path / DATA) as opened:
+                self._shared: _Shared | None = _open(os.path.realpath(opened), opened)
             self._environment = self._shared.environment
         except lmdb.Error as error:
             raise DataError(f"{path} cannot be opened as an LMDB: {error}.") from error

@@ -11,7 +11,6 @@ A reader may be shared by threads and pickled (each process maps the files for i
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +55,12 @@ class RecordReader:
         try:
             self.meta = RecordMeta.from_json(marker["meta"])
             inside = Confinement([self.path])
-            self._files = [Path(inside.resolve(self.path / shard["file"])) for shard in marker["shards"]]
+            self._files = [self.path / shard["file"] for shard in marker["shards"]]
             rows = [int(shard["rows"]) for shard in marker["shards"]]
         except (KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{self.path / MARKER} is damaged: {error}.", advice="Create the data set again.") from error
         self._starts = np.cumsum([0, *rows])
-        self._batches: list[pa.RecordBatch] = [_open_batch(file) for file in self._files]
+        self._batches: list[pa.RecordBatch] = [_open_batch(file, inside) for file in self._files]
         if rows != [batch.num_rows for batch in self._batches]:
             words = f"{self.path / MARKER} names other numbers of records than its files hold."
             raise StorageError(words, advice="Create the data set again.")
@@ -222,9 +221,10 @@ class RecordReader:
         raise StorageError(f"Records with labels of kind {kind} cannot be searched by class.")
 
 
-def _open_batch(file: Path) -> pa.RecordBatch:
+def _open_batch(file: Path, inside: Confinement) -> pa.RecordBatch:
     try:
-        reader = pa.ipc.open_file(pa.memory_map(os.fspath(file)))
+        with inside.opened(file) as opened:
+            reader = pa.ipc.open_file(pa.memory_map(opened))
         return reader.get_batch(0)
     except (OSError, pa.ArrowInvalid) as error:
         raise StorageError(f"{file} cannot be read: {error}.", advice="Create the data set again.") from error

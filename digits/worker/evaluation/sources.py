@@ -27,7 +27,7 @@ from digits.images.prepare_for_model import Fitting, PreparedPicture, Preparer, 
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
-from digits.utils.confinement import Confinement
+from digits.utils.confinement import Confinement, reading_from
 from digits.utils.fetch import fetch
 from digits.utils.names import class_name, is_address, is_image_file, readable, split_line
 
@@ -244,7 +244,8 @@ class _FileReader:
         features: list[np.ndarray] = []
         for path, label in entries:
             try:
-                found = self._prepared(path)
+                with reading_from(self._confinement):
+                    found = self._prepared(path)
             except DigitsError as error:
                 batch.problems.append((readable(path), str(error)))
                 continue

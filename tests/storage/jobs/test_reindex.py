@@ -76,7 +76,11 @@ def test_jobs_of_an_older_version_are_read_for_queries_from_their_folders(world:
     store = world.service.store
     found = store.outputs([model.id])
     with store.engine.begin() as connection:
-        for statement in ("UPDATE jobs SET index_version = 0, words = ''", "DELETE FROM settings", "UPDATE outputs SET best = NULL"):
+        for statement in (
+            "UPDATE jobs SET index_version = 0, words = ''",
+            "DELETE FROM settings",
+            "UPDATE outputs SET best = NULL",
+        ):
             connection.exec_driver_sql(statement)
     assert store.unindexed() == [model.id]
     index_folder(world.service.folder(model.id), store)

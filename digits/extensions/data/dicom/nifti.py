@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import DataError
+from digits.utils.confinement import open_file
 
 ENDINGS = (".nii", ".nii.gz")
 TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
@@ -93,7 +94,7 @@ def check_length(path: str, header: Header) -> None:
     """Raises DataError where a file ends before its values do. A packed file says at its end how much was packed: it is unpacked
     only where that is something else."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             is_packed = file.read(2) == PACKED
             size = file.seek(0, os.SEEK_END)
             if is_packed:
@@ -196,14 +197,14 @@ def _of_quaternion(quatern: tuple[float, ...], pixdim: tuple[float, ...], scale:
 
 
 def _is_packed(path: str) -> bool:
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         return file.read(2) == PACKED
 
 
 def _bytes(path: str, most: int) -> bytes:
     """The first bytes of a file, unpacked where its contents say so. Raises DataError."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             packed = file.read(2) == PACKED
             file.seek(0)
             if not packed:

@@ -30,6 +30,8 @@ from pydicom.uid import (
 from pydicom.valuerep import VR
 
 from digits.errors import DataError
+from digits.utils.confinement import OPENED
+from digits.utils.confinement import open_file as open_within
 from digits.utils.stored import MAX_PIXELS
 
 PREAMBLE = 128  # bytes before the letters DICM
@@ -75,7 +77,8 @@ def read_header(path: str, tags: Sequence[str]) -> pydicom.Dataset | None:
     names = [*tags, "SOPClassUID", "Rows"]
     try:
         check_unpacked(path)
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*names, *CLAIMS], force=True)
+        with open_within(path) as file:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*names, *CLAIMS], force=True)
         for name in names:
             header.get(name)  # pydicom makes out a value when it is asked for, here where it may fail
         if not _has_preamble(head) and not ("SOPClassUID" in header and "Rows" in header):
@@ -188,11 +191,11 @@ def check_claims(header: pydicom.Dataset, size: int) -> None:
 def check_unpacked(path: str) -> None:
     """A file that is packed as a whole (PS3.5 A.5) is unpacked in memory before anything of it is known. Raises DataError for
     one that becomes larger than any picture."""
-    with open(path, "rb") as file:
+    with open_within(path) as file:
         if DeflatedExplicitVRLittleEndian.encode() not in file.read(HEAD):
             return
         file.seek(0)
-        meta = read_file_meta_info(path)
+        meta = read_file_meta_info(f"{OPENED}/{file.fileno()}")  # of this very file
         file.seek(PREAMBLE + 4 + GROUP_LENGTH + int(meta.get("FileMetaInformationGroupLength") or 0))
         inflating, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         while packed := inflating.unconsumed_tail or file.read(CHUNK):
@@ -229,7 +232,7 @@ def _begins_like_a_data_set(head: bytes) -> bool:
 def _head(path: str) -> bytes:
     """Preamble and letters of a file; less of a shorter one, nothing of one that cannot be opened."""
     try:
-        with open(path, "rb") as file:
+        with open_within(path) as file:
             return file.read(PREAMBLE + 4)
     except OSError:
         return b""
@@ -242,7 +245,8 @@ def _has_preamble(head: bytes) -> bool:
 @functools.lru_cache(maxsize=OPEN_FILES)
 def _opened(path: str, modified: int, size: int) -> pydicom.Dataset:
     check_unpacked(path)
-    dataset = pydicom.dcmread(path, force=True)
+    with open_within(path) as file:
+        dataset = pydicom.dcmread(file, force=True)
     check_claims(dataset, size)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding

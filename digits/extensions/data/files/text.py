@@ -7,6 +7,7 @@ something. So no byte raises an exception; what is no text is seen by whoever re
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from digits.errors import DataError
+from digits.utils.confinement import open_file
 
 MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -65,10 +67,10 @@ def lines_naming_files(path: str | os.PathLike[str]) -> Generator[str]:
     """Lines of a list of files that will be opened by these very names: of any length, bytes that are no UTF-8 come as Python's
     file functions want them (surrogates). With the mark of another encoding they are read in that. Raises DataError."""
     try:
-        with open(path, "rb") as handle:
+        with open_file(path) as handle:
             encoding = _marked(handle.read(LOOKED_AT))[0] or "utf-8"
         errors = "surrogateescape" if encoding == "utf-8" else "replace"
-        with open(path, encoding=encoding, errors=errors) as handle:
+        with io.TextIOWrapper(open_file(path), encoding=encoding, errors=errors) as handle:
             for number, line in enumerate(handle):
                 yield (line.lstrip("\ufeff") if number == 0 else line).rstrip("\r\n")
     except OSError as error:
@@ -142,7 +144,7 @@ def _refuse(*_: Any) -> Any:
 
 def _bytes(path: str | os.PathLike[str], most: int = 0) -> bytes:
     try:
-        with open(path, "rb") as handle:
+        with open_file(path) as handle:
             return handle.read(most or -1)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error

@@ -15,6 +15,7 @@ from PIL import Image
 
 from digits.domain.datasets import IGNORED
 from digits.errors import LoadImageError
+from digits.utils.confinement import open_file
 from digits.utils.stored import Stored, check_size, read_stored, tiff_orientation, turn_upright
 
 MOST_CLASSES = 255
@@ -219,7 +220,7 @@ def colour_text(code: int) -> str:
 
 def _read_colours(path: str) -> tuple[np.ndarray, int]:
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             check_size(image, path)
             orientation = tiff_orientation(image)
             image.load()

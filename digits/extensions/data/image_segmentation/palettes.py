@@ -16,6 +16,7 @@ from PIL import Image
 
 from digits.extensions.data.image_segmentation.masks import BY_PALETTE, MaskRules, colour_code
 from digits.extensions.data.images.findings import Findings
+from digits.utils.confinement import open_file
 from digits.utils.values import counted
 
 Used = tuple[tuple[int, int], ...]  # the numbers that a mask has, with the colours of its palette
@@ -122,7 +123,7 @@ def unlike(paths: Sequence[str], known: set[int]) -> list[str]:
 
 def _palette_of(path: str) -> tuple[int, ...]:
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             if image.mode != "P" or image.palette is None:
                 return ()
             return tuple([*image.palette.palette, *[0] * 768][:768])

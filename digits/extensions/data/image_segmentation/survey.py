@@ -13,6 +13,7 @@ import numpy as np
 from digits.errors import LoadImageError
 from digits.extensions.data.image_segmentation.masks import VALUES, values_of
 from digits.extensions.data.image_segmentation.palettes import Palettes, unlike
+from digits.utils.confinement import adopt, current, open_file
 from digits.utils.stored import loses_something, read_stored
 
 THREADS = 4  # decoding gives the interpreter free
@@ -149,7 +150,7 @@ def lossy_among(masks: Sequence[str]) -> tuple[list[str], int]:
     found = []
     for path in masks:
         try:
-            with open(path, "rb") as handle:
+            with open_file(path) as handle:
                 if loses_something(handle.read(16)):
                     found.append(path)
         except OSError:  # left to the encoder to list
@@ -176,7 +177,7 @@ def _looks(masks: Sequence[str], check_stop: Callable[[], None]) -> Iterator[Loo
     if len(masks) <= THREADS:
         yield from map(look_at, masks)
         return
-    with ThreadPoolExecutor(THREADS, "masks") as pool:
+    with ThreadPoolExecutor(THREADS, "masks", adopt, (current(),)) as pool:
         for start in range(0, len(masks), TOGETHER):
             check_stop()
             yield from pool.map(look_at, masks[start : start + TOGETHER])

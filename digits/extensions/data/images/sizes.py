@@ -13,6 +13,8 @@ from fractions import Fraction
 
 from PIL import Image
 
+from digits.utils.confinement import open_file
+
 PAD, RESIZE, KEEP, AUTO = "pad", "resize", "keep", "auto"
 PAD_TO = 32  # networks halve the picture five times
 SIZES_BETWEEN_STOPS = 500
@@ -34,7 +36,7 @@ class Choice:
 def picture_size(path: str) -> Size:
     """(width, height) as the picture will be read, out of its header; (0, 0) for a file that cannot be read."""
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):

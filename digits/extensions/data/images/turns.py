@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from digits.extensions.data.images.sizes import NO_SIZE, Size
+from digits.utils.confinement import open_file
 from digits.utils.stored import DIAGONAL, ORIENTATION, UPRIGHT, may_be_turned, turned
 
 AS_STORED, AS_TURNED, UNKNOWN = "stored", "turned", ""
@@ -58,7 +59,7 @@ def turned_alike(
 def _header(path: str) -> tuple[Size, int]:
     """(width, height) as a file stores them and its orientation, as far as its beginning says; no size of what is no picture."""
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             orientation = image.getexif().get(ORIENTATION, UPRIGHT) if may_be_turned(image) else UPRIGHT
             return image.size, orientation if orientation in range(1, 9) else UPRIGHT
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):

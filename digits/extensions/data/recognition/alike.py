@@ -11,6 +11,7 @@ from PIL import Image
 
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.recognition.tree import IMAGE, Folder, split_of
+from digits.utils.confinement import open_file
 
 LOOKED_AT = 6  # files
 SAME = 0.8  # correlation of small pictures from which on they show the same
@@ -63,7 +64,7 @@ def _correlate(one: Mapping[str, str], other: Mapping[str, str], names: Sequence
 def small(path: str) -> np.ndarray | None:
     """A picture as 256 grey values, float (256,); None where it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             image.draft("L", (4 * SIDE, 4 * SIDE))
             return np.asarray(image.convert("L").resize((SIDE, SIDE)), float).ravel()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -8,6 +8,7 @@ from itertools import islice
 
 from digits.extensions.data.recognition.proposals import Remark
 from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree
+from digits.utils.confinement import open_file
 
 COMPARED = 3  # files of two folders that must hold the same bytes
 BYTES = 1 << 16
@@ -73,7 +74,7 @@ def _hold_the_same(one: Folder, other: Folder) -> bool:
 
 def _head(path: str) -> tuple[int, bytes]:
     try:
-        with open(path, "rb") as handle:
+        with open_file(path) as handle:
             return os.path.getsize(path), handle.read(BYTES)
     except OSError:
         return -1, path.encode(errors="surrogateescape")

@@ -14,6 +14,7 @@ from digits.errors import DataError
 from digits.extensions.data.files.tables import read_rows
 from digits.extensions.data.files.text import decoded
 from digits.extensions.data.image_object_detection.formats import csv_columns
+from digits.utils.confinement import open_file
 
 HEAD = 8 << 20  # bytes of the beginning, and of the end of a larger file
 MOST = 20_000  # names
@@ -56,7 +57,7 @@ def _text(quoted: str) -> str:
 
 def _ends(path: str) -> str:
     try:
-        with open(path, "rb") as handle:
+        with open_file(path) as handle:
             data = handle.read(HEAD)
             if os.path.getsize(path) > 2 * HEAD:
                 handle.seek(-HEAD, os.SEEK_END)
