@@ -79,10 +79,14 @@ class Settings:
         round(100 * MAX_LEFT_OUT),
     )
     min_free_mb: int = _help("Free disk space in MiB below which no new job starts.", 256)
+    trash_days: int = _help(
+        "Days that a deleted job stays in the trash, unless the disk gets full; 0: there is no trash, deletion is for good.", 30
+    )
     request_seconds: int = _help(
         "Longest time that plugin host or predictor may work on one request of a page or a script.", 300, least=1
     )
     entry_seconds: int = _help("An entry of a data set that takes longer to encode is left out.", ENTRY_SECONDS, least=1)
+    metrics_open: bool = _help("Answer /metrics (for Prometheus) without a log-in or token.", False)
     process_memory_mb: int = _help(
         "Memory in MiB that plugin host, predictor, preview or check of a network may take; it is ended beyond. "
         "0: half of the machine's.",

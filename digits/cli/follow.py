@@ -23,7 +23,7 @@ POLL_SECONDS = 0.2
 
 
 def follow(service: Service, job_ids: Collection[str], *, quiet: bool = False, until_gone: bool = False) -> bool:
-    """Wait until the jobs have ended (or are deleted, with `until_gone`); whether all are done."""
+    """Wait until the jobs have ended (or are deleted or restored, with `until_gone`); whether all are done."""
     if until_gone:
         return _wait_until_gone(service, job_ids)
     console = Console(stderr=True, quiet=quiet)
@@ -71,12 +71,17 @@ def _work(service: Service, job_ids: Collection[str], show: Callable[[Job], None
 
 
 def _wait_until_gone(service: Service, job_ids: Collection[str]) -> bool:
-    """A running server removes the folders; without one a supervisor is started just for that."""
+    """A running server puts them into the trash, removes or restores them; without one a supervisor is started just for that."""
     deadline = time.monotonic() + GONE_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(Locked):
             supervisor.run_until(service.settings, job_ids)
-        if not any(service.folder(job_id).path.exists() for job_id in job_ids):
+        if not any(_is_pending(service, job_id) for job_id in job_ids):
             return True
         time.sleep(POLL_SECONDS)
     return False
+
+
+def _is_pending(service: Service, job_id: str) -> bool:
+    job = service.store.find(job_id, with_deleted=True)
+    return bool(job.requested_action) if job else service.folder(job_id).path.exists()

@@ -4,24 +4,27 @@ folders."""
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import asdict
 
 import click
 
 from digits.cli import print_json
 from digits.cli.follow import follow
-from digits.cli.many import remove, resume, stop
+from digits.cli.many import PURGE, purge, remove, resume, stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.processes import answering
 from digits.cli.sources import clone_job
-from digits.cli.tables import find_job, job_table
+from digits.cli.tables import find_job, find_trashed, job_table
 from digits.domain.jobs import Kind
 from digits.domain.query import QueryError
 from digits.errors import BadRequest
-from digits.service import Service, listing
+from digits.service import Service, listing, trash
 from digits.service import jobs as actions
+from digits.service.models import length
 from digits.service.rows import rows
 from digits.storage.jobs.store import Job, JobQuery
+from digits.utils.values import counted, sizeof_fmt
 
 many_jobs = click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
 
@@ -141,6 +144,32 @@ def resume_jobs(names: tuple[str, ...], no_wait: bool, jobs_dir: str | None) -> 
         resume(service, [find_job(service, name) for name in names], no_wait)
 
 
+@jobs.command("finish")
+@many_jobs
+@jobs_dir_option
+def finish(names: tuple[str, ...], jobs_dir: str | None) -> None:
+    """Stop & keep best: let trainings end at their next step as done, with the best snapshot kept."""
+    with open_service(jobs_dir) as service:
+        for job in [find_job(service, name, Kind.MODEL) for name in names]:
+            click.echo(f"{job.name}: {length.finish(service, job)}")
+
+
+@jobs.command("extend")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.option("--epochs", type=click.IntRange(1), required=True, help="How many more.")
+@click.option("--no-wait", is_flag=True, help="Only put it in the queue of a running server.")
+@jobs_dir_option
+def extend(name: str, epochs: int, no_wait: bool, jobs_dir: str | None) -> None:
+    """Let a training that is done go on from its last state; it keeps its id. The policy of the learning rate counts its percents
+    of the new number of epochs from then on."""
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.MODEL)
+        total = length.extend(service, job, epochs)
+        click.echo(f"{job.name} goes on, for {total:,} epochs in all.")
+        done = no_wait or follow(service, [job.id])
+    sys.exit(0 if done else 1)
+
+
 @jobs.command("clone")
 @click.argument("name", metavar="ID_OR_NAME")
 @click.option("--name", "new_name", default="", help="What the new job is called. [default: the same]")
@@ -173,11 +202,56 @@ def move(name: str, place: str, jobs_dir: str | None) -> None:
 @jobs.command("delete")
 @many_jobs
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@PURGE
 @jobs_dir_option
-def delete(names: tuple[str, ...], yes: bool, jobs_dir: str | None) -> None:
-    """Delete jobs of any kind, with everything they made."""
+def delete(names: tuple[str, ...], yes: bool, for_good: bool, jobs_dir: str | None) -> None:
+    """Delete jobs of any kind, with everything they made. They lie in the trash for some days (setting `trash_days`)."""
     with open_service(jobs_dir) as service:
-        remove(service, [find_job(service, name) for name in names], yes)
+        jobs = [find_job(service, name) for name in names]
+        (purge if for_good else remove)(service, jobs, yes)
+
+
+@jobs.command("trash")
+@json_option
+@jobs_dir_option
+def list_trash(as_json: bool, jobs_dir: str | None) -> None:
+    """Print what was deleted and can be restored, the last deleted first, with the disk it takes."""
+    with open_service(jobs_dir) as service:
+        found = trash.list_trash(service, None)
+        if as_json:
+            print_json([one.to_json() for one in found])
+            return
+        for one in found:
+            deleted, until = (time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) for at in (one.deleted, one.until))
+            size = sizeof_fmt(one.job.disk_bytes) if one.job.disk_bytes is not None else ""
+            click.echo(f"{one.job.id}  {deleted}  until {until}  {size:>9}  {one.job.kind}  {one.job.name}")
+        click.echo(f"{counted(len(found), 'job')}, {sizeof_fmt(trash.disk_bytes(found))}.")
+
+
+@jobs.command("restore")
+@many_jobs
+@jobs_dir_option
+def restore(names: tuple[str, ...], jobs_dir: str | None) -> None:
+    """Take jobs out of the trash, with what they need and what was deleted with them."""
+    with open_service(jobs_dir) as service:
+        jobs = [find_trashed(service, name) for name in names]
+        back = trash.restore(service, jobs, None)
+        follow(service, [job.id for job in back], until_gone=True)
+        for job in back:
+            click.echo(f"{job.id} {job.name} is restored.")
+
+
+@jobs.command("purge")
+@click.argument("names", nargs=-1, metavar="ID_OR_NAME...")
+@click.option("--all", "everything", is_flag=True, help="All that lies in the trash.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@jobs_dir_option
+def purge_jobs(names: tuple[str, ...], everything: bool, yes: bool, jobs_dir: str | None) -> None:
+    """Let jobs in the trash go for good."""
+    if bool(names) == everything:
+        raise BadRequest("Which jobs?", advice="Give their ids or names, or --all.")
+    with open_service(jobs_dir) as service:
+        purge(service, service.store.trash() if everything else [find_trashed(service, name) for name in names], yes)
 
 
 @jobs.command("reindex")

@@ -30,6 +30,14 @@ def find_job(service: Service, name: str, kind: str = "") -> Job:
     return matches[0]
 
 
+def find_trashed(service: Service, name: str) -> Job:
+    """The job in the trash with this id, else the last deleted with exactly this name. Raises NotFound."""
+    found = [job for job in service.store.trash() if name in (job.id, job.name)]
+    if not found:
+        raise NotFound(f"There is no job {name!r} in the trash.", advice="`digits jobs trash` shows what there is.")
+    return next((job for job in found if job.id == name), found[0])
+
+
 def add_list(group: click.Group, kind: Kind, plural: str, describe: Callable[[Service, Job], dict[str, Any]]) -> None:
     """The command `list` of a group that has to do with one kind of job; `describe` gives a job's JSON."""
 
@@ -47,7 +55,7 @@ def print_jobs(
 ) -> None:
     """All jobs of a kind, newest first, whose name, id, group, network or notes contain `text`: a table or JSON."""
     jobs = service.store.query(JobQuery(kind=kind, text=text)).jobs
-    if not text and not service.store.counts() and (folders := len(service.jobs_dir.folders())):
+    if not text and not service.store.ids() and (folders := len(service.jobs_dir.folders())):
         click.echo(f"{folders} jobs lie in their folders, but not in the table: `digits jobs reindex` makes it again.", err=True)
     if as_json:
         print_json([describe(service, job) for job in jobs])

@@ -34,8 +34,12 @@ class Action(StrEnum):
 
     NONE = ""
     ABORT = "abort"
-    DELETE = "delete"
+    DELETE = "delete"  # stop it and put it into the trash
+    PURGE = "purge"  # remove it for good
+    RESTORE = "restore"  # take it out of the trash
     RECORDS = "records"  # delete the records of a data set and keep what its models need to predict
+    FINISH = "finish"  # end a training at its next step as done, with what it has
+    EXTEND = "extend"  # let a training that is done go on for more epochs
     RESUME = "resume"  # start a finished job again, from its checkpoint where it has one
 
 

@@ -184,6 +184,8 @@ class TrainingRun:
     `events.jsonl` in bytes; `start_weights` an existing file to begin from, `more_weights` further ones, each over those before
     it. `emit` blocks while the disk is full.
 
+    `should_finish` says whether the training is to end after the next step, as done.
+
     `report_silence` is told in words which processes of the training show no sign of life or hold up the others (empty: none);
     `give_up` ends this process, from any thread, as if `train` had raised the error. `motion` counts what the thread does that
     made this object, which is the one that trains.
@@ -198,6 +200,7 @@ class TrainingRun:
     emit: Callable[[Event], int]
     offset: Callable[[], int] = lambda: 0
     should_stop: Callable[[], bool] = lambda: False
+    should_finish: Callable[[], bool] = lambda: False
     devices: tuple[str, ...] = ()
     threads: int = 0
     checkpoint_seconds: float = CHECKPOINT_SECONDS

@@ -283,6 +283,12 @@ class InUse(Forbidden):
     def __init__(self, dataset: Job, models: Sequence[Job]) -> None:
         self.models = [model_row(model) for model in models]
         names = ", ".join(_of_owner(model, dataset.owner) for model in models)
+        if all(model.deleted is not None for model in models):
+            super().__init__(
+                f"{dataset.name} is used by {len(models)} model(s) in the trash, which must be purged first: {names}.",
+                advice="Purge them too, or leave it in the trash: there it goes for good after them.",
+            )
+            return
         super().__init__(
             f"{dataset.name} is used by {len(models)} model(s), which must be deleted first: {names}.",
             advice="Or delete its records alone and keep the models: send keep_models=1 (page: below the models; command:"
@@ -301,8 +307,8 @@ def models_of(service: Service, dataset: Job) -> list[Job]:
 
 
 def delete(service: Service, job: Job, *, keep_models: bool = False) -> list[str]:
-    """Hide the job at once and request the removal of its folder; the evaluations and exports of a model go with it. The ids of
-    all of them.
+    """Hide the job at once and request that it is stopped and put into the trash (see `service.trash`); the evaluations and
+    exports of a model go with it. The ids of all of them.
 
     Raises InUse (Forbidden) for a data set while models need it, NotFound where somebody has deleted it before. With
     `keep_models` its records are removed then, and what the models need to predict stays until the last of them goes; Conflict

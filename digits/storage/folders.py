@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ class JobFolder:
         self.versions_file = path / "versions.json"  # of the packages that a training ran with
         self.records_removed_file = path / "records_removed.json"  # when its owner removed the records and kept the models
         self.result_file = path / "result.json"
+        self.finish_file = path / "finish.json"  # its user wants the training to end at its next step, as done
+        self.extend_file = path / "extend.json"  # for how many epochs in all a training that is done is to go on
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -87,6 +90,30 @@ class JobFolder:
             request = replace(request, task=task, spec=spec)
             write_json(self.request_file, request.to_json())
         return request
+
+    def lengthen(self, epochs: int) -> JobRequest:
+        """The request of a training of so many epochs in all, in `job.json` too. Raises StorageError."""
+        request = self.request()
+        if request.spec.get("epochs") != epochs:
+            form = {**request.form, "train_epochs": str(epochs)} if "train_epochs" in request.form else request.form
+            request = replace(request, form=form, spec={**request.spec, "epochs": epochs})
+            write_json(self.request_file, request.to_json())
+        return request
+
+    def request_finish(self) -> None:
+        """Let the training end at its next step, as done. Raises StorageError."""
+        write_json(self.finish_file, {"t": time.time()})
+
+    def request_extension(self, epochs: int) -> None:
+        """Note for how many epochs in all the training is to go on. Raises StorageError."""
+        write_json(self.extend_file, {"epochs": epochs, "t": time.time()})
+
+    def extension(self) -> int:
+        """What `request_extension` noted last; 0: nothing (readable)."""
+        try:
+            return int(read_json(self.extend_file)["epochs"])
+        except (StorageError, KeyError, TypeError, ValueError):
+            return 0
 
     def user(self) -> UserColumns:
         """Name, notes and so on; the job's id as its name where the file is lost."""
@@ -180,7 +207,7 @@ class JobsDir:
         self.stopped_file = self.hidden / "stopped.json"  # attempts that ran when a server was requested to stop
         self.secret_file = self.hidden / "secret"
         self.uploads = self.hidden / UPLOADS
-        self.trash = self.hidden / "trash"
+        self.going = self.hidden / "trash"  # folders that are being removed; jobs that can be restored stay where they are
         self.scratch = self.hidden / "scratch"  # arrays of requests that are under way
 
     def prepare(self) -> None:

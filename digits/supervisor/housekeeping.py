@@ -1,4 +1,4 @@
-"""Chores around the folders of jobs: deleted ones are renamed into the trash and removed by a thread, the disk that each takes is
+"""Chores around the folders of jobs: those that go for good are renamed and removed by a thread, the disk that each takes is
 counted by another, and rows are compared with folders (the folder is the job, the row its index entry)."""
 
 from __future__ import annotations
@@ -35,12 +35,19 @@ class FolderRemover:
         self.store = store
         self._paths: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._left = 0  # folders that are not removed yet
+        self._lock = threading.Lock()
 
-    def empty_trash(self) -> None:
+    def finish_earlier(self) -> None:
         """Remove what an earlier supervisor did not come to."""
-        if self.jobs_dir.trash.is_dir():
-            for path in self.jobs_dir.trash.iterdir():
+        if self.jobs_dir.going.is_dir():
+            for path in self.jobs_dir.going.iterdir():
                 self._remove_later(path)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was to be removed is."""
+        return not self._left
 
     def remove(self, job: Job) -> None:
         """Let a job disappear. Raises OSError when its folder cannot be moved; then nothing has changed. Where the disk has no
@@ -64,10 +71,10 @@ class FolderRemover:
         logger.info("The records are deleted; what its models need is kept.", extra={"job_id": dataset.id})
 
     def _aside(self, folder: JobFolder) -> Path:
-        """The folder in the trash, out of everybody's sight."""
+        """The folder in `.digits/trash`, out of everybody's sight."""
         try:
-            make_folder(self.jobs_dir.trash, exist_ok=True)
-            target = _free_name(self.jobs_dir.trash / folder.id)
+            make_folder(self.jobs_dir.going, exist_ok=True)
+            target = _free_name(self.jobs_dir.going / folder.id)
             os.rename(folder, target)
             return target
         except OSError as error:
@@ -86,6 +93,8 @@ class FolderRemover:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="remover", daemon=True)
             self._thread.start()
+        with self._lock:
+            self._left += 1
         self._paths.put(path)
 
     def _work(self) -> None:
@@ -94,6 +103,8 @@ class FolderRemover:
                 shutil.rmtree(path)
             except OSError as error:
                 logger.warning("%s cannot be removed: %s. It is tried again at the next start.", path, error)
+            with self._lock:
+                self._left -= 1
 
 
 def _free_name(path: Path) -> Path:
@@ -140,7 +151,7 @@ class DiskUsage:
 
     def _count(self, job_id: str) -> None:
         size = tree_size(self.jobs_dir.folder(job_id).path)
-        job = self.store.find(job_id)
+        job = self.store.find(job_id, with_deleted=True)
         if job is not None and job.disk_bytes != size:
             self.store.update(job_id, disk_bytes=size)
 
@@ -186,8 +197,8 @@ def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -
     folders = {folder.id: folder for folder in jobs_dir.folders()}
     report = ReindexReport(problems=foreign_problems(jobs_dir))
     for job_id in sorted(rows - folders.keys()):
-        job = store.find(job_id)
-        if job is not None and not jobs_dir.folder(job_id).path.exists() and not store.children(job_id):
+        job = store.find(job_id, with_deleted=True)
+        if job is not None and not jobs_dir.folder(job_id).path.exists() and not store.is_needed(job_id):
             logger.warning("The folder is gone; the job is forgotten.", extra={"job_id": job_id})
             store.purge(job_id)
     for job_id in sorted(folders.keys() - rows):

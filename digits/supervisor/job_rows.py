@@ -41,8 +41,15 @@ class JobRows:
         return job
 
     def transition_many(self, job_ids: Collection[str], to: Status, *, clear: str = "", **columns: Any) -> list[Job]:
-        """`JobStore.transition_many`, kept in the folders too: a disk syncs many files together as fast as one."""
-        jobs = self.store.transition_many(job_ids, to, clear=clear, **columns) if job_ids else []
+        """`JobStore.transition_many`, kept in the folders too."""
+        return self.save_all(self.store.transition_many(job_ids, to, clear=clear, **columns) if job_ids else [])
+
+    def settle_deletions(self, job_ids: Collection[str]) -> list[Job]:
+        """`JobStore.settle_deletions`, kept in the folders too."""
+        return self.save_all(self.store.settle_deletions(job_ids) if job_ids else [])
+
+    def save_all(self, jobs: list[Job]) -> list[Job]:
+        """Keep rows in their folders: a disk syncs many files together as fast as one."""
         if jobs:
             with ThreadPoolExecutor(WRITERS) as writers:
                 list(writers.map(self._save, jobs))
@@ -70,7 +77,7 @@ class JobRows:
     def flush(self) -> None:
         """Write the `state.json` files that found no space before."""
         for job_id in sorted(self.unsaved):
-            job = self.store.find(job_id)
+            job = self.store.find(job_id, with_deleted=True)
             self.unsaved.discard(job_id)
             if job is not None:
                 self._save(job)

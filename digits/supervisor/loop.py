@@ -24,6 +24,7 @@ from digits.storage import reserve
 from digits.storage.files import DEFAULT_MIN_FREE, free_bytes, is_read_only, read_json, write_json
 from digits.storage.folders import JobsDir
 from digits.storage.identity import settle as settle_identity
+from digits.storage.jobs.reindex import index_folder
 from digits.storage.jobs.store import Job, JobStore
 from digits.supervisor.executor import EXIT_BUSY, Executor, Stop, Worker
 from digits.supervisor.health import HealthWatch, summary_with
@@ -33,6 +34,7 @@ from digits.supervisor.memory_limit import job_limit
 from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, dataset_facts, outcome_of, requeued
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.supervisor.settling import settle, unsettled
+from digits.supervisor.trash import Trash
 from digits.utils.processes import STOP_SIGNALS, exit_words
 
 logger = logging.getLogger(__name__)
@@ -89,6 +91,7 @@ class Supervisor:
         self.usage = DiskUsage(jobs_dir, store)
         self.remover = FolderRemover(jobs_dir, store)
         self.indexer = Indexer(jobs_dir, store)
+        self.trash = Trash(jobs_dir, store, self.rows, self.remover, settings.trash_days, settings.min_free_mb * 2**20)
         self._attempts_left: dict[str, int] = {}  # that ran when the last server was requested to stop
         self._away = ""
         self.problem: Callable[[], str] = lambda: ""  # why the jobs directory or its database is not ours any more
@@ -106,7 +109,11 @@ class Supervisor:
             reserve.keep(self.jobs_dir.hidden)
             self.store.reserve_disk_space()
         self._scan()
-        self.remover.empty_trash()
+        self.remover.finish_earlier()
+        with self._guard():
+            self.trash.open()
+            if self._only is None:
+                self.trash.purge_old()
         self._attempts_left = self._take_note_of_stop()
         for job in {job.id: job for job in [*self.store.active(), *self.store.requested()]}.values():
             if job.status == Status.RUN:
@@ -258,6 +265,8 @@ class Supervisor:
         result = outcome_of(job, self.summaries.finish(job.id), self.jobs_dir.folder(job.id), stop, reason, self.executor.log)
         columns = {**result.columns, **dataset_facts(job, self.jobs_dir.folder(job.id), result.status)}
         row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
+        if row.status == Status.DONE:
+            self.jobs_dir.folder(job.id).finish_file.unlink(missing_ok=True)
         if row.status == Status.WAIT and row.summary.get("interrupted") == STOPPED_FROM_OUTSIDE:
             self.queue.let_rest(job.id, REST_SECONDS)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
@@ -300,6 +309,8 @@ class Supervisor:
         jobs = [job for job in self.store.requested() if self._only is None or job.id in self._only]
         with self._guard():
             self._abort_waiting(jobs)
+        with self._guard():
+            self._put_aside(jobs)
         for job in jobs:
             if time.monotonic() > ends:
                 self._sequence = -1
@@ -315,16 +326,37 @@ class Supervisor:
         gone = {job.id for job in done}
         jobs[:] = [job for job in jobs if job.id not in gone]
 
+    def _put_aside(self, jobs: list[Job]) -> None:
+        """Let deleted jobs without a worker lie in the trash, all at once; the others are stopped first."""
+        busy = self.executor.workers.keys() | self._late.keys() | self._unnamed
+        idle = [job.id for job in jobs if job.requested_action == Action.DELETE and job.id not in busy]
+        for job in self.rows.settle_deletions(idle if self.settings.trash_days else []):
+            self.on_delete(job.id)
+            self.usage.count(job.id)
+            logger.info("Deleted; it lies in the trash for %d days.", self.settings.trash_days, extra={"job_id": job.id})
+        if self.settings.trash_days:
+            jobs[:] = [job for job in jobs if job.id not in set(idle)]
+
     def _do_request(self, job: Job) -> None:
-        match Action.DELETE if job.deleted else job.requested_action:
+        match job.requested_action:
             case Action.ABORT:
                 self._abort(job)
             case Action.RESUME:
                 self._resume(job)
+            case Action.FINISH:
+                if job.status.is_running and job.attempt:
+                    self.jobs_dir.folder(job.id).request_finish()
+                self.store.clear_action(job.id, Action.FINISH)
+            case Action.EXTEND:
+                self._extend(job)
             case Action.RECORDS:
                 self._remove_records(job)
-            case Action.DELETE:
+            case Action.DELETE | Action.PURGE:
                 self._delete(job)
+            case Action.RESTORE:
+                self.rows.update(job.id)
+                self.store.clear_action(job.id, Action.RESTORE)
+                logger.info("Restored from the trash.", extra={"job_id": job.id})
 
     def _abort(self, job: Job) -> None:
         worker = self.executor.workers.get(job.id)
@@ -337,14 +369,31 @@ class Supervisor:
 
     def _resume(self, job: Job) -> None:
         if job.status in FINISHED:
+            self.jobs_dir.folder(job.id).finish_file.unlink(missing_ok=True)
             summary = {**job.summary, "interrupted": f"it was {job.status.word.lower()} and resumed by the user"}
             self.rows.transition(job.id, Status.WAIT, failures=0, error="", message="Resumes.", summary=summary)
         self.store.clear_action(job.id, Action.RESUME)
+
+    def _extend(self, job: Job) -> None:
+        """Let a training that is done go on for more epochs. Killed anywhere in here it is done again, and comes to the same."""
+        folder = self.jobs_dir.folder(job.id)
+        epochs = folder.extension()
+        if job.status == Status.DONE and epochs:
+            folder.finish_file.unlink(missing_ok=True)
+            before = folder.request().spec.get("epochs")
+            folder.lengthen(epochs)
+            index_folder(folder, self.store)  # queries find it by the new number
+            summary = {**job.summary, "interrupted": f"it was extended from {before} to {epochs} epochs by the user"}
+            self.rows.transition(job.id, Status.WAIT, failures=0, error="", message="Goes on.", progress=0.0, summary=summary)
+        folder.extend_file.unlink(missing_ok=True)
+        self.store.clear_action(job.id, Action.EXTEND)
 
     def _delete(self, job: Job) -> None:
         worker = self.executor.workers.get(job.id)
         if worker is not None:
             self.executor.stop(worker, Stop.DELETE)
+            return
+        if job.requested_action == Action.DELETE and self.settings.trash_days:  # its worker may just have ended
             return
         self.on_delete(job.id)
         parents = self.store.parents(job.id)
@@ -365,10 +414,10 @@ class Supervisor:
         self._forget_kept(dataset.id)
 
     def _forget_kept(self, dataset_id: str) -> None:
-        """Delete what was kept of a data set for its models when there is none any more."""
-        if self.jobs_dir.folder(dataset_id).records_removed_file.is_file() and not self.store.children(dataset_id):
+        """Delete what was kept of a data set for its models when there is none any more, not in the trash either."""
+        if self.jobs_dir.folder(dataset_id).records_removed_file.is_file() and not self.store.is_needed(dataset_id):
             with suppress(NotFound):  # its owner does the same at this moment
-                self.store.request_action(dataset_id, Action.DELETE)
+                self.store.request_action(dataset_id, Action.PURGE)
 
     # -- chores ---------------------------------------------------------------------------------------------------
 
@@ -376,6 +425,9 @@ class Supervisor:
         if self._is_due("scan", SCAN_SECONDS):
             self._scan()
             self.executor.refresh()
+            with self._guard():
+                if self._only is None:
+                    self.trash.purge_old()
         if self._is_due("usage", USAGE_SECONDS):
             for job_id in self.executor.workers:
                 self.usage.count(job_id)
@@ -384,6 +436,8 @@ class Supervisor:
         if self._is_due("disk", DISK_SECONDS):
             with self._guard():
                 self._report_full_disk()
+                if self._only is None:
+                    self.trash.make_room()
                 reserve.keep(self.jobs_dir.hidden)
                 self.rows.flush()
 

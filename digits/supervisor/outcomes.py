@@ -34,7 +34,8 @@ def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason:
     """
     said = run.status.status if run.status and run.attempt == job.attempt else ""
     if said == Status.DONE:
-        return Outcome(Status.DONE, {"message": resumption_words(job, run), "error": "", "failures": 0})
+        message = ended_early(run, folder) or resumption_words(job, run)
+        return Outcome(Status.DONE, {"message": message, "error": "", "failures": 0})
     if stop in (Stop.ABORT, Stop.DELETE) or job.requested_action == "abort":
         return Outcome(Status.ABORT, {"message": "Aborted by the user.", "error": ""})
     if said == Status.ERROR:
@@ -57,6 +58,14 @@ def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason:
 def requeued(job: Job, message: str, after: str) -> Outcome:
     """Back to the queue; `after` is what the page says once the job goes on."""
     return Outcome(Status.WAIT, {"message": message, "error": "", "summary": {**job.summary, "interrupted": after}})
+
+
+def ended_early(run: RunSummary, folder: JobFolder) -> str:
+    """What the page says about a training that ended before its last epoch because its user requested that; empty of others."""
+    if run.progress is None or run.progress.fraction >= 1 or not folder.finish_file.exists():
+        return ""
+    epochs = folder.request().spec.get("epochs")
+    return f"Ended early, at epoch {run.progress.epoch:.4g} of {epochs}, as its user requested. The best snapshot is kept."
 
 
 def resumption_words(job: Job, run: RunSummary) -> str:

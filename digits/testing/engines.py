@@ -65,6 +65,31 @@ class EngineContract:
         )
         return replace(base, **values)
 
+    # -- its length ---------------------------------------------------------------------------------------------
+
+    def test_extended_it_goes_on_as_if_it_had_been_requested_so(self, pictures: Path, tmp_path: Path) -> None:
+        train_logged(pictures, tmp_path / "whole", self.spec())
+        train_logged(pictures, tmp_path / "extended", self.spec(epochs=2))
+        train_logged(pictures, tmp_path / "extended", self.spec())
+        assert metric_lines(tmp_path / "extended") == metric_lines(tmp_path / "whole")
+
+    def test_finished_early_it_is_measured_and_kept_and_can_be_extended(
+        self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("digits.engines.training.loop.FINISH_SECONDS", 0.0)
+        folder = tmp_path / "early"
+        train_logged(pictures, folder, self.spec(), should_finish=lambda: latest_step(folder) >= 8)
+        events = [event for _, event in valid_events(folder / "events.jsonl")]
+        (last,) = [event for event in events if isinstance(event, SnapshotEvent) and event.step == 8]
+        assert last.metrics
+        assert (folder / last.path).is_file()
+        assert any(isinstance(event, LogEvent) and "Ends early, at epoch 1.333 of 3" in event.message for event in events)
+        assert max(event.step for event in events if isinstance(event, MetricEvent)) == 8
+        train_logged(pictures, folder, self.spec(), should_finish=lambda: True)  # as after kill -9: it ends at once
+        assert latest_step(folder) == 8
+        train_logged(pictures, folder, self.spec(epochs=2))
+        assert latest_step(folder) == 12
+
     # -- texts --------------------------------------------------------------------------------------------------
 
     def test_check_reports_outputs_and_layers(self, engine: Engine) -> None:

@@ -193,6 +193,21 @@ class JobStoreContract:
         with pytest.raises(NotFound):
             store.request_action(model.id, Action.ABORT)
 
+    def test_what_is_deleted_lies_in_the_trash_until_it_is_restored_or_purged(self, store: JobStore) -> None:
+        running, done = self.insert(store, 1, status="R"), self.insert(store, 2, status="D")
+        assert store.request_action_many([running.id, done.id, "nobody"], Action.DELETE) == {running.id, done.id}
+        assert {job.id for job in store.trash()} == {running.id, done.id}
+        assert [store.request_action_many([done.id], action) for action in (Action.DELETE, Action.ABORT)] == [set(), set()]
+        settled = {job.id: job for job in store.settle_deletions([running.id, done.id, "nobody"])}
+        assert {job_id: str(job.status) for job_id, job in settled.items()} == {running.id: "A", done.id: "D"}
+        assert (store.requested(), store.settle_deletions([done.id])) == ([], [])
+        store.request_action(running.id, Action.RESTORE)
+        assert store.get(running.id).deleted is None
+        assert store.request_action_many([running.id], Action.RESTORE) == set()
+        assert store.request_action_many([running.id, done.id], Action.PURGE) == {running.id, done.id}
+        assert (store.trash(), store.find(running.id)) == ([], None)
+        assert store.request_action_many([done.id], Action.RESTORE) == set(), "what is being purged does not come back"
+
     def test_many_jobs_change_at_once_and_each_is_a_change_of_its_own(self, store: JobStore) -> None:
         first, second, ended = (store.insert(request(n), UserColumns("job")).id for n in range(3))
         store.transition(ended, Status.ABORT)

@@ -11,7 +11,8 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,3 +263,19 @@ def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
     death_signal_setter(number)()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def memory_below(pid: int, kind_of: Callable[[Sequence[str]], str], name: str) -> dict[str, int]:
+    """Resident bytes of a process, called `name`, and of all that it started, by what `kind_of` says of their command lines;
+    empty where there is no such process."""
+    try:
+        root = psutil.Process(pid)
+        processes = [root, *root.children(recursive=True)]
+    except (psutil.Error, ValueError):
+        return {}
+    found: dict[str, int] = {}
+    for process in processes:
+        with suppress(psutil.Error):  # it has just ended
+            kind = name if process == root else kind_of(process.cmdline())
+            found[kind] = found.get(kind, 0) + process.memory_info().rss
+    return found

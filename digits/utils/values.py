@@ -66,6 +66,18 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def sizeof_fmt(size: float | None) -> str:
+    """A size in bytes with a binary unit; `?` when it is not known."""
+    if size is None:
+        return "?"
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.3g} {unit}"
+        amount /= 1024
+    return f"{amount:.3g} TiB"
+
+
 def finite(value: Any) -> Any:
     """`value`, in dictionaries and lists too, with None in place of each float that is not finite: JSON knows no such numbers."""
     if isinstance(value, float):

@@ -23,11 +23,13 @@ from digits.web.http.request import JSON_ENDING, JSON_FOLDER, FiniteJson
 AREAS = (
     "jobs.home",
     "jobs.jobs",
+    "jobs.trash",
     "http.login",
     "http.sessions",
     "files",
     "jobs.streams",
     "system",
+    "metrics",
     "datasets.pages",
     "models.pages",
     "evaluations.area",

@@ -47,6 +47,9 @@ def job_file(path: str) -> Response:
     parts = path.split("/")
     if "\0" in path or not JOB_ID.match(parts[0]):
         raise NotFound("There is no such file.")
+    row = get_service().store.find(parts[0], with_deleted=True)
+    if row is not None and row.deleted is not None:
+        raise NotFound("There is no such file.", advice="Its job was deleted.")
     file = (root / path).resolve()
     hidden = any(part.startswith(".") for part in parts) or file.name in PRIVATE
     if hidden or root / parts[0] not in file.parents or not file.is_file():

@@ -95,6 +95,7 @@ def training_run(context: WorkerContext, spec: TrainingSpec) -> TrainingRun:
         emit=context.emit,
         offset=lambda: context.offset,
         should_stop=context.should_stop,
+        should_finish=context.folder.finish_file.exists,
         devices=tuple(str(i) for i in range(len(context.gpus))),
         threads=spec.threads or context.cpus,
         checkpoint_seconds=context.checkpoint_seconds,

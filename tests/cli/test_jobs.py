@@ -55,5 +55,5 @@ def test_the_queue_from_the_command_line(service: Service) -> None:
     assert [job.id for job in service.store.active()] == [second.id, first.id]
     ended = make_job(service, name="ended", status=Status.DONE)
     assert "only an aborted or failed job can go on" in str(run(service, "jobs", "resume", ended.id).exception)
-    assert run(service, "jobs", "delete", ended.id, "--yes").exit_code == 0
+    assert run(service, "jobs", "delete", ended.id, "--yes", "--purge").exit_code == 0
     assert not service.folder(ended.id).path.exists()

@@ -14,6 +14,7 @@ from digits.domain.jobs import Kind, Status
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.datasets.classification import create_classification_dataset
+from digits.storage.jobs.store import JobQuery
 from digits.storage.lock import ServerLock
 from tests.builders import make_job
 from tests.service.finished_dataset import class_folder
@@ -39,7 +40,9 @@ def test_delete_keeps_what_is_needed_or_not_agreed_to(service: Service) -> None:
     result = run(service, "dataset", "delete", needed.id, kept.id, gone.id, answers="y\nn\ny\n")
     assert isinstance(result.exception, BadRequest)
     assert "needed is used by 1 model(s)" in str(result.exception)
-    assert [service.folder(job.id).path.exists() for job in (needed, kept, gone)] == [True, True, False]
+    assert "1 job in the trash for 30 days: `digits jobs restore ID`" in result.output
+    assert [service.store.find(job.id) is not None for job in (needed, kept, gone)] == [True, True, False]
+    assert [job.id for job in service.store.trash()] == [gone.id]
 
 
 @pytest.mark.parametrize("kind", ["dataset", "model"])
@@ -62,6 +65,15 @@ def test_a_model_goes_with_its_evaluations_and_waits_for_them(service: Service) 
     model = make_job(service, name="model", status=Status.DONE)
     evaluation = make_job(service, Kind.EVALUATION, "evaluation", status=Status.DONE, summary={"model_id": model.id})
     assert run(service, "model", "delete", model.id, "--yes").exit_code == 0
+    assert service.store.query(JobQuery()).jobs == []
+    listed = run(service, "jobs", "trash")
+    assert all(text in listed.output for text in (model.id, evaluation.id, "2 jobs, "))
+    back = run(service, "jobs", "restore", "model")
+    assert [line.split()[0] for line in back.output.splitlines()] == [model.id, evaluation.id]
+    assert (service.store.trash(), service.folder(model.id).state()["deleted"]) == ([], None)
+    assert run(service, "model", "delete", model.id, "--yes").exit_code == 0
+    assert run(service, "jobs", "purge").exit_code == 1
+    assert run(service, "jobs", "purge", "--all", "--yes").exit_code == 0
     assert [service.folder(job.id).path.exists() for job in (model, evaluation)] == [False, False]
     assert service.store.ids() == []
 

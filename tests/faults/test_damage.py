@@ -16,6 +16,7 @@ from digits.domain.jobs import Status
 from digits.errors import FormErrors
 from digits.predictor.model import LoadedModel
 from digits.service import jobs as actions
+from digits.service import trash
 from digits.service.damage import Damaged, damage_of
 from digits.service.models.create import create_models
 from digits.service.models.snapshots import find_snapshot
@@ -326,6 +327,9 @@ def test_the_owner_of_a_data_set_sees_whose_models_need_it_and_may_delete_its_re
     loaded = LoadedModel.open(service.folder(model.id), find_snapshot(service, model).path, "cpu")
     loaded.close()
     actions.delete(service, service.store.get(model.id))
+    _wait(lambda: service.store.trash() and not service.store.trash()[0].requested_action)
+    assert service.store.get(dataset.id), "the model may come back"
+    assert trash.purge(service, service.store.trash()) == ([model.id], [])
     _wait(lambda: not service.store.ids())
     assert not service.folder(dataset.id).path.exists()
 

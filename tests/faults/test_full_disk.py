@@ -186,7 +186,7 @@ def test_jobs_and_uploads_are_deleted_on_a_disk_that_is_full_to_the_last_byte(sm
     fill(small_disk)
     for job in jobs:
         actions.delete(again.service, again.get(job))
-    again.until(lambda: not again.service.store.ids())
+    again.until(lambda: not again.service.store.ids())  # so full that nothing stays in the trash
     assert not any(again.service.folder(job.id).path.exists() for job in jobs)
     again.close()
 

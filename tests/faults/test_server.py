@@ -17,6 +17,7 @@ from digits.domain.jobs import Status
 from digits.errors import BadRequest
 from digits.ipc.supervisor_client import ControlError, call, read_runtime
 from digits.service import jobs as actions
+from digits.service import trash
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.store import Job
 from digits.storage.lock import Locked, ServerLock, holder
@@ -262,5 +263,8 @@ def test_ctrl_c_stops_the_jobs_of_a_command_and_they_go_on_later(world: World) -
 def test_a_command_that_deletes_waits_until_the_job_is_gone(world: World) -> None:
     job = world.job(steps=1)
     actions.delete(world.service, job)
+    (row,) = run_until(world.settings, [job.id], worker_command=WORKER)
+    assert (row.status, row.requested_action, row.id in world.service.store.ids()) == (Status.ABORT, "", True)
+    trash.purge(world.service, [row])
     assert run_until(world.settings, [job.id], worker_command=WORKER) == []
     assert not world.service.folder(job.id).path.exists()

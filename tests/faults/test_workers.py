@@ -210,7 +210,7 @@ def test_after_a_restart_of_the_machine_jobs_go_on(world: World) -> None:
     assert steps_of(world, job.id) == list(range(1, 11))
 
 
-def test_a_job_deleted_while_no_server_ran_is_gone_when_one_runs(world: World) -> None:
+def test_a_job_deleted_while_no_server_ran_is_ended_when_one_runs(world: World) -> None:
     job = world.job(steps=1000, seconds=0.05)
     first = world.supervise()
     world.until(lambda: world.get(job).progress > 0)
@@ -220,7 +220,7 @@ def test_a_job_deleted_while_no_server_ran_is_gone_when_one_runs(world: World) -
     world.supervise()
     assert world.supervisor is not None
     assert job.id in world.supervisor.executor.workers, "it must be adopted to be ended"
-    world.until(lambda: is_gone(worker.pid) and not world.service.store.ids())
+    world.until(lambda: is_gone(worker.pid) and not world.get(job).requested_action)
     assert worker.process is not None
     worker.process.wait()
-    assert not world.service.folder(job.id).path.exists()
+    assert world.service.store.trash()[0].status == Status.ABORT

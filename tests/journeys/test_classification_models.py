@@ -254,6 +254,9 @@ def test_abort_and_delete(studio: Studio) -> None:
     assert studio.ended(job) == "Aborted"
     assert studio.client.post(f"/models/{job}/abort").status_code == 403
     assert studio.client.delete(f"/models/{job}").status_code == 200
+    until(lambda: not studio.service.store.find(job, with_deleted=True).requested_action)
+    assert job in [row["id"] for row in studio.client.get("/trash.json").json["rows"]]
+    assert studio.client.delete(f"/models/{job}?purge=1").status_code == 200
     until(lambda: not studio.service.folder(job).path.exists())
 
 

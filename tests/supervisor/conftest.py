@@ -35,7 +35,14 @@ class World:
         self.supervisor: Supervisor | None = None
         self._leaders: set[ProcessIdentity] = set()
 
-    def job(self, kind: Kind = Kind.MODEL, parents: tuple[str, ...] = (), needs: Resources | None = None, **spec: Any) -> Job:
+    def job(
+        self,
+        kind: Kind = Kind.MODEL,
+        parents: tuple[str, ...] = (),
+        needs: Resources | None = None,
+        form: dict[str, Any] | None = None,
+        **spec: Any,
+    ) -> Job:
         """A new job of the fake worker."""
         return create_job(
             self.service,
@@ -43,7 +50,7 @@ class World:
             task="classification",
             type_name="Test",
             name=str(kind),
-            form={},
+            form=form or {},
             spec=spec,
             resources=needs or Resources("train" if kind == Kind.MODEL else "create_db"),
             parents=parents,

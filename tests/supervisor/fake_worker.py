@@ -41,6 +41,8 @@ def run(context: WorkerContext) -> None:
     kept = b"x" * (spec.get("memory_mb", 0) << 20)
     state = _checkpoint(context) or {"step": 0}
     for step in range(state["step"], spec.get("steps", 5)):
+        if context.folder.finish_file.exists() and context.attempt >= spec.get("finishes_in", 1):
+            return
         if context.should_stop() and not spec.get("deaf"):
             raise JobStopped("Stopped at a step.")
         if str(context.attempt) in spec.get("die_at", {}) and step == spec["die_at"][str(context.attempt)]:

@@ -12,6 +12,7 @@ from digits.config import Settings
 from digits.domain.jobs import Action, Kind, Resources, Status
 from digits.errors import NotFound, Unavailable
 from digits.service import jobs as actions
+from digits.service import trash
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
 from digits.supervisor.gpus import Gpu
@@ -175,18 +176,18 @@ def test_the_queue_pauses_while_the_disk_has_too_little_room(world: World) -> No
     assert world.get(job).status == Status.WAIT
 
 
-def test_a_deleted_job_leaves_neither_row_nor_folder(world: World) -> None:
+def test_a_purged_job_leaves_neither_row_nor_folder(world: World) -> None:
     running, done = world.job(steps=1000, seconds=0.05, child=True), world.job(steps=1)
     world.supervise()
     world.until_ended(done)
     world.until(lambda: (world.service.folder(running.id).path / "child.pid").exists())
     for job in (running, done):
-        actions.delete(world.service, world.get(job))
+        assert trash.purge(world.service, [world.get(job)]) == ([job.id], [])
     world.until(lambda: not world.service.store.ids())
     assert not world.service.folder(running.id).path.exists()
     assert not world.service.folder(done.id).path.exists()
     world.supervisor.close()
-    assert list(world.service.jobs_dir.trash.iterdir()) == []
+    assert list(world.service.jobs_dir.going.iterdir()) == []
 
 
 def test_who_deletes_and_aborts_at_once_has_deleted(world: World) -> None:
@@ -194,10 +195,11 @@ def test_who_deletes_and_aborts_at_once_has_deleted(world: World) -> None:
     world.service.store.request_action(job.id, Action.DELETE)
     with pytest.raises(NotFound):
         world.service.store.request_action(job.id, Action.ABORT)
-    world.service.store.update(orphan.id, deleted=1.0)  # hidden, but nobody remembers why
+    world.service.store.update(orphan.id, deleted=1.0)  # long ago
     world.supervise()
-    world.until(lambda: not world.service.store.ids())
-    world.until(lambda: not world.service.jobs_dir.folder(job.id).path.exists())
+    world.until(lambda: world.service.store.ids() == [job.id])
+    assert not world.service.folder(orphan.id).path.exists()
+    assert (world.get(job).status, world.get(job).requested_action) == (Status.ABORT, "")
 
 
 def test_disk_usage_is_counted_in_the_background(world: World) -> None:

@@ -41,6 +41,7 @@ from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import JobStopped, TrainingError
 
 PROGRESS_SECONDS = 1.0
+FINISH_SECONDS = 0.5  # how often it is looked whether the training is to end early
 LOSS = "loss"
 
 
@@ -85,6 +86,8 @@ class TrainingLoop:
         self.missing = ""  # a metric of which it was said that it cannot decide
         self.warned = False  # of outputs that are no numbers
         self.whole: WholeStep | None = None  # where the group of accumulated batches began that is open
+        self.finished = False  # whether it ends before its last epoch, because its user requested that
+        self._looked = float("-inf")
         self.sound = 0  # the last step after which the weights were looked at and were numbers
 
     def run(self) -> None:
@@ -106,9 +109,13 @@ class TrainingLoop:
         if not self.validated:
             self._after_step()
         with closing(self.tracer) if self.tracer else nullcontext():
+            self.finished = self.step > 0 and self.training_step.agree((self._is_to_finish(),))[0]
             for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
-                self._epoch(epoch)
-        self.progress.report(self.calendar.total, force=True)
+                if not self.finished:
+                    self._epoch(epoch)
+        if self.step < self.calendar.total:
+            self._end_early()
+        self.progress.report(self.step, force=True)
         if self.summaries is not None:
             self.summaries.graph(self.training_step.graph)
         self._checkpoint()
@@ -126,6 +133,8 @@ class TrainingLoop:
             group = sum(sizes[i] for i in calendar.group_of(position))
             self.training_step.smallest_share = sizes[position] // self.training_step.world
             self._train(batch, epoch, own[position][1] * sizes[position] / group)
+            if self.finished:
+                break
 
     def _train(self, batch: Batch, epoch: int, weight: float) -> None:
         rate = rate_at(self.run_.spec.learning_rate, self.calendar.percent_of(self.step))
@@ -246,13 +255,34 @@ class TrainingLoop:
         """Stop or save when it is time, the latter after an `update`; several processes do what rank 0 says."""
         due = update and self.clock.is_due()
         hears = update or self.whole is not None
-        stop, save = self.training_step.agree((hears and self.run_.should_stop(), due))
+        wishes = (hears and self.run_.should_stop(), due, update and self._is_to_finish())
+        stop, save, self.finished = self.training_step.agree(wishes)
         if not update and stop:
             self._leave_group()
         elif stop or save:
             self._checkpoint()
         if stop:
             raise JobStopped("The training was stopped; it can be resumed from where it was.")
+
+    def _is_to_finish(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < FINISH_SECONDS:
+            return False
+        self._looked = now
+        return self.run_.should_finish()
+
+    def _end_early(self) -> None:
+        """Measure and keep the weights of this step, as at the end of the last epoch."""
+        self._check()
+        epoch = self.calendar.epoch_of(self.step)
+        self.run_.emit(LogEvent(message=f"Ends early, at epoch {epoch:.4g} of {self.calendar.epochs}, as its user requested."))
+        if self.step in self.calendar.snapshots:
+            return
+        validates = bool(self.calendar.validations) and self.step not in self.calendar.validations
+        scores = self._validate() if validates else Scores({}, {})
+        self._check_outputs(scores)
+        if self.training_step.rank == 0:
+            self.snapshot_manager.after(self.step, epoch, round(epoch, 6), scores)
 
     def _remember(self) -> WholeStep | None:
         state = self.training_step.remember()

@@ -107,7 +107,7 @@ def delete_export(service: Service, model: Job, name: str) -> None:
     remove(service.folder(model.id), name)
     for job in made:
         with contextlib.suppress(NotFound):  # somebody else deletes it at the same moment
-            service.store.request_action(job.id, Action.DELETE)
+            service.store.request_action(job.id, Action.PURGE)
 
 
 def exports_at(service: Service, model: Job, epoch: float) -> list[tuple[Export, Path]]:

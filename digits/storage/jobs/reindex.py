@@ -13,7 +13,19 @@ from digits.storage.jobs.store import Job, JobStore
 from digits.storage.lock import ServerLock
 from digits.storage.run_summary import RunSummary
 
-STATE_COLUMNS = ("status", "history", "started", "finished", "message", "error", "attempt", "failures", "used_gpus", "summary")
+STATE_COLUMNS = (
+    "status",
+    "history",
+    "started",
+    "finished",
+    "message",
+    "error",
+    "attempt",
+    "failures",
+    "used_gpus",
+    "summary",
+    "deleted",
+)
 
 
 @dataclass

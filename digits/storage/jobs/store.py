@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, Select, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Engine, Select, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -161,8 +161,14 @@ class JobReader:
     def requested(self) -> list[Job]:
         """Jobs whose user has requested something, deleted ones among them."""
         with Session(self.engine) as session:
-            statement = select(JobRow).where(or_(JobRow.requested_action != "", JobRow.deleted.is_not(None)))
+            statement = select(JobRow).where(JobRow.requested_action != "")
             return [copy(row) for row in session.scalars(statement.order_by(JobRow.seq))]
+
+    def trash(self) -> list[Job]:
+        """Deleted jobs that can be restored, the last deleted first."""
+        with Session(self.engine) as session:
+            statement = select(JobRow).where(JobRow.deleted.is_not(None), JobRow.requested_action != str(Action.PURGE))
+            return [copy(row) for row in session.scalars(statement.order_by(JobRow.deleted.desc(), JobRow.id.desc()))]
 
     def pending(self) -> bool:
         """Whether a job is new or its user has requested something: a cheap query, made often."""
@@ -201,15 +207,16 @@ class JobReader:
         with Session(self.engine) as session:
             return list(session.scalars(select(DependencyRow.parent_id).where(DependencyRow.job_id == job_id)))
 
-    def children_of(self, job_ids: Collection[str], kind: str) -> dict[str, list[Job]]:
+    def children_of(self, job_ids: Collection[str], kind: str, *, with_deleted: bool = False) -> dict[str, list[Job]]:
         """Jobs of a kind that need the given ones and are not deleted, oldest first, by the job that they need."""
         found: dict[str, list[Job]] = {}
+        live = [] if with_deleted else [JobRow.deleted.is_(None)]
         with Session(self.engine) as session:
             for some in _in_parts(job_ids):
                 statement = (
                     select(DependencyRow.parent_id, JobRow)
                     .join(DependencyRow, DependencyRow.job_id == JobRow.id)
-                    .where(DependencyRow.parent_id.in_(some), JobRow.kind == kind, JobRow.deleted.is_(None))
+                    .where(DependencyRow.parent_id.in_(some), JobRow.kind == kind, *live)
                     .order_by(JobRow.created)
                 )
                 for parent_id, row in session.execute(statement):
@@ -236,6 +243,12 @@ class JobReader:
             statement = self._ordered(session, query, vocabulary, conditions(query, vocabulary))
             found = session.execute(statement.add_columns(keys.get(by, literal("")), JobRow.fold))
             return [(job_id, key, fold) for job_id, key, fold in found]
+
+    def is_needed(self, job_id: str) -> bool:
+        """Whether any job, in the trash or not, needs this one."""
+        with Session(self.engine) as session:
+            statement = select(DependencyRow.job_id).where(DependencyRow.parent_id == job_id).limit(1)
+            return session.scalars(statement).first() is not None
 
     def outputs(self, job_ids: Sequence[str], names: Collection[str] | None = None) -> dict[str, list[Output]]:
         """Outputs by job id, for the jobs that have any; with `names` only those of these names."""
@@ -280,6 +293,21 @@ class JobReader:
         with Session(self.engine) as session:
             statement = select(JobRow.kind, func.count()).where(JobRow.deleted.is_(None)).group_by(JobRow.kind)
             return {row[0]: row[1] for row in session.execute(statement)}
+
+    def status_counts(self) -> dict[tuple[str, str], int]:
+        """How many jobs there are of each kind in each state (its letter)."""
+        with Session(self.engine) as session:
+            columns = (JobRow.kind, JobRow.status)
+            statement = select(*columns, func.count()).where(JobRow.deleted.is_(None)).group_by(*columns)
+            return {(kind, status): count for kind, status, count in session.execute(statement)}
+
+    def trash_size(self) -> tuple[int, int]:
+        """How many jobs lie in the trash, and the bytes of the disk that they take, as far as they are counted."""
+        with Session(self.engine) as session:
+            trashed = (JobRow.deleted.is_not(None), JobRow.requested_action != str(Action.PURGE))
+            statement = select(func.count(), func.coalesce(func.sum(JobRow.disk_bytes), 0)).where(*trashed)
+            count, size = session.execute(statement).one()
+            return count, int(size or 0)
 
 
 class JobStore(JobReader):
@@ -391,11 +419,17 @@ class JobStore(JobReader):
             return [copy(row) for row in moved]
 
     def request_action(self, job_id: str, action: Action) -> Job:
-        """Request something of the supervisor. A deletion hides the job at once, and nothing else can be requested after it.
+        """Request something of the supervisor. A deletion hides the job at once, and nothing but to restore or to purge it can be
+        requested after it.
 
         Raises NotFound. A full disk does not keep it from being requested (see `storage.reserve`).
         """
-        return self._although_full(lambda: self._request_action(job_id, action))
+        if job_id not in self.request_action_many([job_id], action):
+            raise NotFound("Job not found")
+        job = self.find(job_id, with_deleted=True)
+        if job is None:  # the supervisor has done it already
+            raise NotFound("Job not found")
+        return job
 
     def _although_full(self, work: Callable[[], T]) -> T:
         """Do `work`, which frees room: where the disk is too full for it, once more in the room that is kept for that."""
@@ -405,16 +439,6 @@ class JobStore(JobReader):
             if self.engine.dialect.name != "sqlite" or not reserve.give_up(Path(self.engine.url.database or "").parent):
                 raise
             return work()
-
-    def _request_action(self, job_id: str, action: Action) -> Job:
-        extra = {"deleted": time.time()} if action == Action.DELETE else {}
-        with Session(self.engine) as session, session.begin():
-            sequence = _next_sequence(session)
-            row = self._row(session, job_id)
-            if row.deleted is not None:
-                raise NotFound("Job not found")
-            _assign(row, {"requested_action": str(action), **extra}, sequence)
-            return copy(row)
 
     def update_many(self, changes: Mapping[str, Mapping[str, Any]]) -> set[str]:
         """Set columns of several jobs, each its own, in one transaction; the ids of those that exist and are not deleted."""
@@ -429,9 +453,37 @@ class JobStore(JobReader):
             return {row.id for row in found}
 
     def request_action_many(self, job_ids: Collection[str], action: Action) -> set[str]:
-        """`request_action` for several jobs, all or none; the ids of those that exist and were not deleted before."""
-        columns = {"requested_action": str(action), **({"deleted": time.time()} if action == Action.DELETE else {})}
-        return self._although_full(lambda: self.update_many(dict.fromkeys(job_ids, columns)))
+        """`request_action` for several jobs, all or none; the ids of those of which it can be requested: that exist and are not
+        deleted, or are (to restore them), or are not being purged."""
+        return self._although_full(lambda: self._request_many(job_ids, action)) if job_ids else set()
+
+    def _request_many(self, job_ids: Collection[str], action: Action) -> set[str]:
+        now = time.time()
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session, len(job_ids)) - len(job_ids)
+            found = [row for row in self._rows(session, job_ids, with_deleted=True) if _can_be_requested(row, action)]
+            for row in found:
+                sequence += 1
+                deleted = {Action.DELETE: now, Action.PURGE: row.deleted or now}.get(action)
+                _assign(row, {"requested_action": str(action), "deleted": deleted}, sequence)
+            return {row.id for row in found}
+
+    def settle_deletions(self, job_ids: Collection[str]) -> list[Job]:
+        """What was requested to be deleted, and has no worker any more, lies in the trash from now on: as aborted where it had
+        not ended. Those of which something else was requested meanwhile are left out."""
+        return self._although_full(lambda: self._settle_deletions(job_ids))
+
+    def _settle_deletions(self, job_ids: Collection[str]) -> list[Job]:
+        now = time.time()
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session, len(job_ids)) - len(job_ids)
+            rows = self._rows(session, job_ids, with_deleted=True)
+            found = [row for row in rows if row.deleted is not None and row.requested_action == str(Action.DELETE)]
+            for row in found:
+                sequence += 1
+                stopped = {**_moved(row, Status.ABORT, now), "message": "Aborted by the user."}
+                _assign(row, {"requested_action": "", **(stopped if Status(row.status).is_running else {})}, sequence)
+            return [copy(row) for row in found]
 
     def put_outputs(self, job_id: str, outputs: Iterable[Output]) -> None:
         """Replace the given outputs of a job."""
@@ -485,10 +537,11 @@ class JobStore(JobReader):
             session.execute(delete(SettingRow).where(SettingRow.job_id == job_id))
             session.execute(delete(JobRow).where(JobRow.id == job_id))
 
-    def _rows(self, session: Session, job_ids: Iterable[str]) -> list[JobRow]:
+    def _rows(self, session: Session, job_ids: Iterable[str], *, with_deleted: bool = False) -> list[JobRow]:
         found: list[JobRow] = []
+        live = [] if with_deleted else [JobRow.deleted.is_(None)]
         for some in _in_parts(job_ids):
-            statement = select(JobRow).where(JobRow.id.in_(some), JobRow.deleted.is_(None)).with_for_update()
+            statement = select(JobRow).where(JobRow.id.in_(some), *live).with_for_update()
             found += session.scalars(statement)
         return found
 
@@ -536,6 +589,12 @@ def _setting_rows(request: JobRequest) -> list[SettingRow]:
         SettingRow(job_id=request.id, name=name[:120], **({"text": value} if isinstance(value, str) else {"number": value}))
         for name, value in settings
     ]
+
+
+def _can_be_requested(row: JobRow, action: Action) -> bool:
+    if row.requested_action == str(Action.PURGE):
+        return False
+    return action == Action.PURGE or (row.deleted is not None) == (action == Action.RESTORE)
 
 
 def _in_parts(job_ids: Iterable[str]) -> Iterator[list[str]]:

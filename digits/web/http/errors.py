@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from typing import Any
 
@@ -14,13 +15,14 @@ from werkzeug.wrappers import Response
 
 from digits.domain.jobs import JOB_ID
 from digits.domain.query import QueryError
-from digits.errors import DigitsError, FormErrors, Unauthorized, Unavailable
+from digits.errors import DigitsError, FormErrors, NotFound, Unauthorized, Unavailable
 from digits.service.damage import explained
 from digits.service.files.uploads import Misplaced
 from digits.service.jobs import InUse
+from digits.service.trash import find_trashed
 from digits.utils.masking import masked
 from digits.web.http.access import NotFromHere
-from digits.web.http.request import TolerantResponse, get_service, wants_json
+from digits.web.http.request import TolerantResponse, current_user, get_service, wants_json
 
 log = logging.getLogger("digits.web")
 OUTAGES = (OperationalError, InterfaceError, PoolExhausted)  # of a database; other errors of it are faults of ours
@@ -58,6 +60,8 @@ def answer_error(error: Exception) -> Any:
 
 def _answer(error: Exception, status: int) -> Any:
     body = error_body(error, get_service().settings.debug)
+    if isinstance(error, NotFound):
+        _add_trash(body)
     response: Response
     if wants_json():
         placed = {"position": error.position, "length": error.length} if isinstance(error, QueryError) else {}
@@ -70,6 +74,16 @@ def _answer(error: Exception, status: int) -> Any:
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+def _add_trash(body: dict[str, Any]) -> None:
+    """That the job which was requested lies in the trash, for those who may restore it."""
+    job_id = str((request.view_args or {}).get("job_id") or "")
+    found = find_trashed(get_service(), job_id, current_user()) if JOB_ID.match(job_id) else None
+    if found is not None:
+        body["trash"] = found.to_json()
+        until = time.strftime("%Y-%m-%d", time.localtime(found.until))
+        body["description"] = f"It was deleted and lies in the trash until {until}; it can be restored."
 
 
 def _outage(error: Exception) -> Unavailable:

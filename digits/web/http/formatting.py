@@ -13,6 +13,7 @@ from markupsafe import Markup
 from digits import tasks
 from digits.domain.jobs import Kind, Status
 from digits.storage.jobs.store import Job
+from digits.utils.values import sizeof_fmt
 from digits.web.http.request import may_edit
 
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
@@ -68,18 +69,6 @@ def print_time_diff(seconds: float | None) -> str:
 
 def print_time_since(seconds: float) -> str:
     return print_time_diff(max(0.0, time.time() - seconds))
-
-
-def sizeof_fmt(size: float | None) -> str:
-    """A size in bytes with a binary unit; `?` when it is not known."""
-    if size is None:
-        return "?"
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.3g} {unit}"
-        amount /= 1024
-    return f"{amount:.3g} TiB"
 
 
 def duration(seconds: float | None) -> str:

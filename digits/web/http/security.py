@@ -32,6 +32,7 @@ OPEN_ENDPOINTS = STATIC_ENDPOINTS | {
     *("auth.login", "auth.login_json", "auth.log_in", "auth.log_in_json", "auth.logout", "system.health"),
     *("models.netron", "models.netron_file"),  # a package's files for a frame that has no cookies
 }
+METRICS = "metrics.metrics"  # open where a setting says so
 CSP = (
     "default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; worker-src 'self'; media-src 'self' blob:; object-src 'none'; "
@@ -217,7 +218,7 @@ def _let_in() -> Any:
         start_session(accounts.default_user(), "first")
         audit.record_login("log in", accounts.default_user(), "printed address")
         return redirect(_without_token())
-    if request.endpoint in OPEN_ENDPOINTS:
+    if request.endpoint in OPEN_ENDPOINTS or (request.endpoint == METRICS and get_service().settings.metrics_open):
         return None
     if wants_json():
         raise Unauthorized("You are not logged in.", advice=HOW_TO_GET_A_TOKEN)

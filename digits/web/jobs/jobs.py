@@ -9,9 +9,9 @@ from flask import Blueprint, jsonify, redirect, request
 
 from digits import tasks
 from digits.domain.access import Scope
-from digits.domain.jobs import OF_MODELS, Kind
-from digits.errors import BadRequest
-from digits.service import Service, rows
+from digits.domain.jobs import OF_MODELS, Action, Kind
+from digits.errors import BadRequest, Forbidden, NotFound
+from digits.service import Service, rows, trash
 from digits.service import jobs as job_actions
 from digits.service.datasets.contents import CLASSIFICATION, is_classification
 from digits.storage.jobs.store import Job
@@ -36,6 +36,7 @@ EDIT_FIELDS = {
     "group_name": "The group; blank: none.",
     "tags": "All tags the job has from now on: a list, or one text with commas; blank: none.",
 }
+PURGE_HELP = "1: for good, also out of the trash; else it can be restored for some days (`trash_days`)."
 NEVER_FIELDS = frozenset({"username", "csrf_token"})  # sent with any request
 KINDS = {"datasets": Kind.DATASET, "models": Kind.MODEL}
 
@@ -115,8 +116,16 @@ def clone_address(job: Job) -> str:
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
 def delete_many() -> Any:
-    """Delete several jobs; what could not be deleted is said in one message."""
-    return _for_many(lambda service, jobs: job_actions.delete_many(service, jobs)[1], "Jobs deleted.", current_user())
+    """Delete several jobs; what could not be deleted is said in one message. They lie in the trash for some days."""
+    gone: list[str] = []
+
+    def delete(service: Service, jobs: Sequence[Job]) -> list[str]:
+        found, problems = job_actions.delete_many(service, jobs)
+        gone.extend(found)
+        return problems
+
+    more = {"undo": gone} if trash.is_kept(get_service()) else {}
+    return _for_many(delete, "Jobs deleted.", current_user(), more)
 
 
 @describes(json=True, form={"job_ids[]": "Ids of jobs, repeated."})
@@ -147,14 +156,26 @@ def priority(job_id: str) -> Any:
 
 
 def _add(area: Blueprint, rule: str, endpoint: str, action: Callable[[Job], Any], method: str, kind: str) -> None:
-    @describes(json=True, form=EDIT_FIELDS if action is _edit else None)
+    @describes(
+        json=True,
+        form=EDIT_FIELDS if action is _edit else None,
+        arguments={"purge": PURGE_HELP} if action is _delete else None,
+    )
     def handler(job_id: str) -> Any:
-        job = get_service().store.get(job_id, kind)
+        job = _purged(job_id, kind) if action is _delete and arguments.flag("purge") else get_service().store.get(job_id, kind)
         (check_permission if method in ("PUT", "DELETE") else check_edit)(job)
         return action(job)
 
     handler.__doc__ = action.__doc__
     area.add_url_rule(rule, endpoint, handler, methods=[method])
+
+
+def _purged(job_id: str, kind: str) -> Job:
+    """A job that is to go for good; it may lie in the trash."""
+    job = get_service().store.find(job_id, with_deleted=True)
+    if job is None or job.requested_action == Action.PURGE or (kind and job.kind != kind):
+        raise NotFound("Job not found")
+    return job
 
 
 def _text(message: str, **more: Any) -> Any:
@@ -183,10 +204,18 @@ def _edit(job: Job) -> Any:
 
 
 def _delete(job: Job) -> Any:
-    """Delete a job with everything it made; refused while models need it, unless `keep_models` is sent: then the records of the
-    data set go, and what its models need to predict stays for them."""
-    gone = job_actions.delete(get_service(), job, keep_models=arguments.flag("keep_models"))
-    return _text("Job deleted." if gone else "The records are deleted; what the models need stays as long as they do.")
+    """Delete a job with everything it made: it lies in the trash for some days, or goes for good with `purge`. Refused while
+    models need it, unless `keep_models` is sent: then the records of the data set go, and what its models need to predict stays
+    for them."""
+    service = get_service()
+    if arguments.flag("purge"):
+        _, problems = trash.purge(service, [job])
+        if problems:
+            raise Forbidden(problems[0])
+        return _text("Job deleted.")
+    gone = job_actions.delete(service, job, keep_models=arguments.flag("keep_models"))
+    words = "Job deleted." if gone else "The records are deleted; what the models need stays as long as they do."
+    return _text(words, **({"undo": gone[:1]} if trash.is_kept(service) else {}))
 
 
 def _abort(job: Job) -> Any:
@@ -201,10 +230,12 @@ def _resume(job: Job) -> Any:
     return _text("Job goes on.")
 
 
-def _for_many(action: Callable[[Service, Sequence[Job]], list[str]], done: str, user: str) -> Any:
+def _for_many(
+    action: Callable[[Service, Sequence[Job]], list[str]], done: str, user: str, more: dict[str, Any] | None = None
+) -> Any:
     service = get_service()
     jobs, problems = job_actions.choose(service, arguments.texts("job_ids[]") or arguments.texts("job_ids"), user)
     problems += action(service, jobs)
     if problems:
         raise BadRequest(" ".join(problems))
-    return _text(done)
+    return _text(done, **(more or {}))

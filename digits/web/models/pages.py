@@ -34,7 +34,7 @@ from digits.web.http.request import (
     wants_json,
 )
 from digits.web.models import augmentation_preview as augmentation
-from digits.web.models import exports, netron, traces, validation_samples
+from digits.web.models import exports, length, netron, traces, validation_samples
 from digits.web.models import form as model_form_page
 
 IMAGES = "/models/images"
@@ -65,6 +65,7 @@ def blueprint() -> Blueprint:
     validation_samples.register(area)
     augmentation.register(area)
     exports.register(area)
+    length.register(area)
     netron.register(area)
     return area
 

@@ -4,6 +4,7 @@
 import { copyText } from "./parts/dialogs.js";
 import { all, find } from "./parts/elements.js";
 import { agoText } from "./parts/format.js";
+import { restoreButtons, showKept } from "./parts/undo.js";
 
 const TIMES_MS = 15000;
 
@@ -73,5 +74,7 @@ copying();
 refreshTimes();
 setInterval(refreshTimes, TIMES_MS);
 pathFields(document);
+restoreButtons();
+showKept();
 // parts that a page fetched later
 document.addEventListener("digits:content", (event) => pathFields(/** @type {CustomEvent} */ (event).detail));

@@ -6,6 +6,7 @@ import { confirmDialog, promptDialog, toast } from "../parts/dialogs.js";
 import { ago, all, el, find, jobPill, perhaps, tagPill } from "../parts/elements.js";
 import { duration, fileSize } from "../parts/format.js";
 import { request, url } from "../parts/request.js";
+import { sayDeletedNext } from "../parts/undo.js";
 
 /** @typedef {import("../parts/columns.js").Row} Row */
 
@@ -16,6 +17,7 @@ let letter = perhaps("[data-job-status] [data-status]")?.dataset.status;
 /** @param {Row} row */
 function showRow(row) {
   if (row.deleted) return gone();
+  if (perhaps("[data-job-gone]")) location.reload(); // it was restored
   for (const name of all("[data-job-name]")) name.textContent = row.name;
   find("[data-job-status]").replaceChildren(jobPill(row));
   showProgress(row);
@@ -71,9 +73,16 @@ function toggle(selector, shown) {
   if (button) button.hidden = !shown;
 }
 
+/** Says so and stays: what is shown may be worth a look, and its owner may restore it from here. */
 function gone() {
-  toast("This job was deleted.");
-  setTimeout(() => (location.href = url("/")), 800);
+  if (perhaps("[data-job-gone]")) return;
+  /** @type {(string | HTMLElement)[]} */
+  const parts = ["This job was deleted. ", el("a", { href: url("/") }, "Back to Home")];
+  if (perhaps("[data-job-delete]")) {
+    parts.push(el("button", { type: "button", class: "btn btn-outline-primary btn-sm ms-3", "data-restore": id }, "Restore"));
+  }
+  page.prepend(el("div", { class: "alert alert-warning", role: "alert", "data-job-gone": true }, ...parts));
+  find(".job-actions").hidden = true;
 }
 
 /**
@@ -126,9 +135,16 @@ async function abort() {
 }
 
 async function remove() {
-  const text = `“${find("[data-job-name]").textContent}” and everything it made will be removed.`;
-  const sure = await confirmDialog("Delete this job?", text, { action: "Delete", danger: true });
-  if (sure && (await send(`/jobs/${id}`, "DELETE"))) location.href = url(page.dataset.kind === "dataset" ? "/?tab=1" : "/?tab=2");
+  const name = find("[data-job-name]").textContent;
+  const text = `“${name}” and everything it made will be removed.`;
+  if (!(await confirmDialog("Delete this job?", text, { action: "Delete", danger: true }))) return;
+  try {
+    const answer = await request(`/jobs/${id}`, { method: "DELETE" });
+    sayDeletedNext(`Deleted “${name}”.`, answer.undo);
+    location.href = url(page.dataset.kind === "dataset" ? "/?tab=1" : "/?tab=2");
+  } catch (error) {
+    toast(/** @type {Error} */ (error).message, "error");
+  }
 }
 
 async function removeRecords() {

@@ -16,7 +16,7 @@ const ids = (rows) => ({ "job_ids[]": rows.map((row) => row.id) });
  */
 async function askDelete(rows) {
   const what = rows.length === 1 ? `“${rows[0].name}”` : counted(rows.length, "job");
-  const sure = await confirmDialog(`Delete ${what}?`, "Everything they made will be removed.", {
+  const sure = await confirmDialog(`Delete ${what}?`, "Everything they made goes with them.", {
     action: "Delete",
     danger: true,
   });

@@ -4,17 +4,23 @@
 import { el, icon } from "./elements.js";
 
 const SHOWN_MS = 4000;
+const WITH_ACTION_MS = 12000;
 
 /**
- * A message in the corner. Errors stay until they are closed.
+ * A message in the corner, with something that can be done about it. Errors stay until they are closed.
  * @param {string} message
  * @param {"info" | "success" | "error"} [kind]
+ * @param {{label: string, run: () => void}} [action]
  */
-export function toast(message, kind = "info") {
+export function toast(message, kind = "info", action) {
   const note = el("div", { class: `note ${kind}` }, el("span", {}, message));
+  if (action) {
+    const run = () => (note.remove(), action.run());
+    note.append(el("button", { type: "button", class: "note-action", onclick: run }, action.label));
+  }
   note.append(el("button", { type: "button", "aria-label": "Close", onclick: () => note.remove() }, icon("x-lg")));
   document.getElementById("toasts")?.append(note);
-  if (kind !== "error") setTimeout(() => note.remove(), SHOWN_MS);
+  if (kind !== "error") setTimeout(() => note.remove(), action ? WITH_ACTION_MS : SHOWN_MS);
 }
 
 /**

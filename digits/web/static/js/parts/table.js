@@ -10,6 +10,7 @@ import { request } from "./request.js";
 import { Selection } from "./selection.js";
 import { sortedBy, tableQuery } from "./table_query.js";
 import { debounced } from "./timing.js";
+import { sayDeleted } from "./undo.js";
 
 /** @typedef {import("./columns.js").Row} Row */
 /** @typedef {import("./columns.js").Column} Column */
@@ -364,8 +365,8 @@ export class JobTable {
     const call = await BULK_ACTIONS[action](this.chosenRows(), this.rows);
     if (!call) return;
     try {
-      await request(call.path, { method: call.method, data: call.data });
-      toast(call.done, "success");
+      const answer = await request(call.path, { method: call.method, data: call.data });
+      sayDeleted(call.done, answer?.undo, () => this.load());
     } catch (error) {
       toast(/** @type {Error} */ (error).message, "error");
     }
