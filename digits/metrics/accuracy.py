@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from digits.metrics.base import Metric, ratio
+from digits.metrics.base import Metric, PictureColumns, ratio
 
 TOP = 5
 
@@ -16,11 +18,26 @@ class Accuracy(Metric):
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self.totals = np.zeros(3)
+        self.pictures: list[np.ndarray] = []  # (N, 3) int32 of each batch: place of the true class, class found, true class
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch: scores (N, K) of any unit and the true classes (N,), integers in [0, K)."""
-        found = rank(outputs[:, : self.classes].reshape(len(outputs), -1), labels)
+        scores = outputs[:, : self.classes].reshape(len(outputs), -1)
+        found = rank(scores, labels)
         self.totals += (len(labels), (found < 1).sum(), (found < TOP).sum())
+        if self.keeps:
+            self.pictures.append(np.stack([found, predicted(scores, labels), labels], axis=1).astype(np.int32))
+
+    def kept(self) -> list[Any]:
+        return self.pictures
+
+    def take_kept(self, kept: list[Any]) -> None:
+        self.pictures = kept
+
+    def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
+        """`rank` (0: right, see `rank`), `predicted` (-1: none) and `label`."""
+        rows = np.concatenate([np.zeros((0, 3), np.int32), *self.pictures])[chosen]
+        return {"rank": rows[:, 0], "predicted": rows[:, 1], "label": rows[:, 2]}
 
     def compute(self) -> dict[str, float]:
         count, first, five = self.totals

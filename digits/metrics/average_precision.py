@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, PictureColumns, mean_known
+from digits.metrics.box_matches import REGION, UNASKED, counting, matched
 from digits.metrics.box_overlap import covered, iou
-from digits.storage.records.boxes import CUT, coordinates
-from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
+from digits.storage.records.boxes import BOX_IGNORED, coordinates
 
 SCORE = 0.5  # the threshold of `precision` and `recall` unless another is given
 IOU = 0.5
 LEAST_DETECTIONS = 100  # per picture that count, as COCO has it; more where a picture has more objects
-REGION = BOX_CROWD | BOX_IGNORED
-UNASKED = BOX_DIFFICULT | CUT
 NO_AREA = -1.0  # outside COCO's range of areas, so the object is matched but does not count
 ANY_AREA = [[0.0, 1e10]]
 
@@ -57,6 +55,21 @@ class BoxPrecision(Metric):
     def join(self, parts: Sequence[list[Any]]) -> None:
         """Take the pictures of all processes: for each process what its `parts` gave, detections (n, 6) and boxes (m,)."""
         self.pictures = [picture for part in parts for picture in part]
+
+    def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
+        """Of each detection that counts `scores`, `classes`, `right` and `void` (bits, see `box_matches.matched`); `objects`, the
+        classes of what must be found."""
+        most = max([LEAST_DETECTIONS, *(len(boxes) for _, boxes in self.pictures)])
+        found: dict[str, list[np.ndarray]] = {name: [] for name in ("scores", "classes", "right", "void", "objects")}
+        for detections, boxes in (self.pictures[n] for n in chosen):
+            classes = np.unique(detections[:, 5]).astype(np.int32)
+            parts = [matched(detections, boxes, int(k), most) for k in classes]
+            for name, column in zip(("scores", "right", "void"), range(3), strict=True):
+                kind = np.float32 if name == "scores" else np.int32
+                found[name].append(np.concatenate([np.zeros(0), *(part[column] for part in parts)]).astype(kind))
+            found["classes"].append(np.repeat(classes, [len(part[0]) for part in parts]).astype(np.int32))
+            found["objects"].append(counting(boxes).astype(np.int32))
+        return dict(found)
 
     def compute(self) -> dict[str, float]:
         precision = self._coco()  # (thresholds of IoU, classes), NaN for classes without objects

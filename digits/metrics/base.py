@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from digits.storage.predictions import Column
 
 Arrays = Sequence[np.ndarray] | np.ndarray  # one for each of N pictures
+PictureColumns = dict[str, np.ndarray | list[np.ndarray]]  # a number, numbers (n, K), or a list of any length for each
 MAX_CLASSES_SHOWN = 32  # per-class values of more classes would drown the charts
 
 
@@ -24,6 +25,7 @@ class Metric(ABC):
     """Sums over samples."""
 
     totals: np.ndarray
+    keeps: bool = False  # whether what `of_pictures` needs is kept while batches are added
 
     @abstractmethod
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
@@ -40,6 +42,20 @@ class Metric(ABC):
     def join(self, parts: Sequence[list[Any]]) -> None:
         """Take what all processes have kept."""
         raise NotImplementedError(f"{type(self).__name__} is a sum.")
+
+    def kept(self) -> list[Any]:
+        """What was kept of each picture added, in their order, in lists that those of other processes can be added to."""
+        return []
+
+    def take_kept(self, kept: list[Any]) -> None:
+        """Take what all processes have `kept`, one after the other."""
+        if kept:
+            raise NotImplementedError(f"{type(self).__name__} keeps nothing.")
+
+    def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
+        """Numbers of each of the pictures `chosen` (n,), by their place in the order in which all were added, from which
+        `metrics.resampling` measures anew; none where there is no way to."""
+        return {}
 
     def chosen(self) -> dict[str, Any]:
         """After `compute`: the options (`TaskOptions`, by name) that were chosen on what was added, where some are; they hold
@@ -102,6 +118,15 @@ def is_finite(output: np.ndarray, scores: bool = False) -> bool:
     if output.dtype.kind == "f":
         return bool((output < np.inf).all() if scores else np.isfinite(output).all())
     return output.dtype.kind != "i" or int(output.min(initial=0)) >= 0
+
+
+def add_batch(metrics: Sequence[Metric], outputs: Any, labels: Any) -> None:
+    """Add a batch to those of the metrics that can compare it. What lacks a batch keeps no pictures: it would not know which."""
+    for metric in metrics:
+        if metric.takes(outputs, labels):
+            metric.update(outputs, labels)
+        else:
+            metric.keeps = False
 
 
 def ratio(top: float, bottom: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known, ratios
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, PictureColumns, mean_known, ratios
 
 THRESHOLD = 0.5
 
@@ -31,29 +31,43 @@ class LabelPrecision(Metric):
         self.missing = list(missing)
         self.given = dict(given or {})
         self.totals = np.zeros(1)
-        self.kept: list[tuple[np.ndarray, np.ndarray]] = []
+        self.kept_batches: list[tuple[np.ndarray, np.ndarray]] = []
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add pictures: `outputs` probabilities (N, K), `labels` (N, K) of 0 and 1."""
         k = len(self.labels)
-        self.kept.append((np.asarray(outputs, np.float32)[:, :k], np.asarray(labels)[:, :k] > 0))
+        self.kept_batches.append((np.asarray(outputs, np.float32)[:, :k], np.asarray(labels)[:, :k] > 0))
 
     def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
         return outputs.ndim == labels.ndim == 2 and outputs.shape[1] >= len(self.labels)
 
     def parts(self) -> list[Any] | None:
-        return self.kept
+        return self.kept_batches
 
     def join(self, parts: Sequence[list[Any]]) -> None:
-        self.kept = [pictures for part in parts for pictures in part]
+        self.kept_batches = [pictures for part in parts for pictures in part]
+
+    def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
+        """`scores` (n, K) with those that are no numbers as `never_right` has them, whether each label is `true` and whether it
+        was `found`, by the thresholds: after `compute`. Labels of which nothing is known are left out."""
+        known = np.setdiff1d(np.arange(len(self.labels)), self.missing)
+        truth = np.concatenate([np.zeros((0, len(self.labels)), bool), *(real for _, real in self.kept_batches)])[chosen]
+        scores = np.concatenate([np.zeros((0, len(self.labels))), *(found for found, _ in self.kept_batches)])[chosen]
+        scores = never_right(scores, truth)
+        found = scores >= np.asarray(self.thresholds)
+        return {
+            "scores": scores[:, known].astype(np.float32),
+            "true": truth[:, known].astype(np.uint8),
+            "found": found[:, known].astype(np.uint8),
+        }
 
     def chosen(self) -> dict[str, Any]:
         return {"label_thresholds": self.thresholds}
 
     def compute(self) -> dict[str, float]:
         k = len(self.labels)
-        truth = np.concatenate([np.zeros((0, k), bool), *(real for _, real in self.kept)])
-        scores = never_right(np.concatenate([np.zeros((0, k), np.float32), *(found for found, _ in self.kept)]), truth)
+        truth = np.concatenate([np.zeros((0, k), bool), *(real for _, real in self.kept_batches)])
+        scores = never_right(np.concatenate([np.zeros((0, k), np.float32), *(found for found, _ in self.kept_batches)]), truth)
         precision = np.array([average_precision(scores[:, i], truth[:, i]) for i in range(k)])
         thresholds = np.array([self._threshold(i, scores[:, i], truth[:, i]) for i in range(k)])
         self.thresholds = tuple(thresholds.tolist())

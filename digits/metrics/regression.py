@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, ratio
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, PictureColumns, ratio
 
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5  # an 11×11 window, as the paper (Wang 2004) has it
@@ -32,6 +32,7 @@ class Errors(Metric):
         self.has_places = has_places
         self.totals = np.zeros(1)
         self.sums: np.ndarray | None = None  # (5, K) of each column: samples, |error|, error², mean of the labels, distances²
+        self.pictures: list[np.ndarray] = []  # (N, 3) float64 of each batch: numbers, |error|, error²
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch: outputs and labels (N, …) of equally many numbers, divided by the scale."""
@@ -39,6 +40,10 @@ class Errors(Metric):
         error = self._rows(outputs.reshape(labels.shape)) - truth
         if not len(truth):
             return
+        if self.keeps:
+            each = error.reshape(len(labels), -1) * self.scale
+            numbers = np.full(len(each), float(each.shape[1]))
+            self.pictures.append(np.stack([numbers, np.abs(each).sum(axis=1), np.square(each).sum(axis=1)], axis=1))
         first = truth[0]
         mean = first + (truth - first).mean(axis=0)  # exact where all are equal
         distances = np.square(truth - mean).sum(axis=0)
@@ -52,6 +57,17 @@ class Errors(Metric):
     @property
     def is_empty(self) -> bool:
         return self.sums is None
+
+    def kept(self) -> list[Any]:
+        return self.pictures
+
+    def take_kept(self, kept: list[Any]) -> None:
+        self.pictures = kept
+
+    def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
+        """`numbers` of a label, and the sums of their `absolute` and `squared` errors in its units."""
+        rows = np.concatenate([np.zeros((0, 3)), *self.pictures])[chosen]
+        return {"numbers": rows[:, 0], "absolute": rows[:, 1], "squared": rows[:, 2]}
 
     def parts(self) -> list[Any] | None:
         """The sums (5, K) of a process; none where it had no sample."""
@@ -117,17 +133,34 @@ class PictureQuality(Metric):
     def __init__(self, peak: float) -> None:
         self.peak = peak
         self.totals = np.zeros(4)
+        self.pictures: list[np.ndarray] = []  # (2,) of each picture: PSNR and SSIM
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch: outputs and labels (N, C, H, W), black 0 and white `peak`."""
         for made, truth in zip(outputs.astype(np.float64), labels.astype(np.float64), strict=True):
             fits = min(truth.shape[-2:]) > SSIM_RADIUS
             if not np.isfinite(made).all():
-                self.totals += (1, np.nan, fits, np.nan)
+                self._add(np.nan, np.nan, fits)
                 continue
             error = max(float(np.mean(np.square(made - truth))), 1e-12 * self.peak**2)
             similarity = ssim(made, truth, self.peak) if fits else 0.0
-            self.totals += (1, 10 * np.log10(self.peak**2 / error), fits, similarity)
+            self._add(10 * np.log10(self.peak**2 / error), similarity, fits)
+
+    def _add(self, psnr: float, similarity: float, fits: bool) -> None:
+        self.totals += (1, psnr, fits, similarity)
+        if self.keeps:
+            self.pictures.append(np.array([psnr, similarity if fits else np.nan]))
+
+    def kept(self) -> list[Any]:
+        return self.pictures
+
+    def take_kept(self, kept: list[Any]) -> None:
+        self.pictures = kept
+
+    def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
+        """`psnr` (NaN: a pixel is no number) and `ssim` (NaN too where a side has under 6 pixels)."""
+        rows = np.array([self.pictures[n] for n in chosen]).reshape(-1, 2)
+        return {"psnr": rows[:, 0], "ssim": rows[:, 1]}
 
     def takes(self, outputs: np.ndarray, labels: np.ndarray) -> bool:
         """Pictures of the same shape."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from digits.domain.classes import NO_CLASS
 from digits.domain.datasets import IGNORED
-from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, mean_known, ratio, ratios
+from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, PictureColumns, mean_known, ratio, ratios
 
 
 class Overlap(Metric):
@@ -25,6 +26,7 @@ class Overlap(Metric):
         self.ignored = ignored
         k = len(self.labels)
         self.totals = np.zeros(k * (k + 1) + 3 * k)
+        self.pictures: list[np.ndarray] = []  # (4, n) int64 of each picture: see `of_pictures`
 
     def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         """Add a batch: `outputs` scores (N, K, H, W) or predicted classes (N, H, W); `labels` classes (N, H, W), integers."""
@@ -37,6 +39,21 @@ class Overlap(Metric):
             dice = np.where(seen, 2 * inter / np.maximum(sizes, 1), 0)
             iou = np.where(seen, inter / np.maximum(sizes - inter, 1), 0)
             self.totals += np.concatenate([counts.ravel(), seen, dice, iou])
+            if self.keeps:
+                found = np.flatnonzero(seen)
+                self.pictures.append(np.stack([found, inter[found], sizes[found], counts.sum(axis=1)[found]]).astype(np.int64))
+
+    def kept(self) -> list[Any]:
+        return self.pictures
+
+    def take_kept(self, kept: list[Any]) -> None:
+        self.pictures = kept
+
+    def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
+        """Of the classes that are in a picture or its prediction: `classes`, `shared` pixels that are found right, `pixels`
+        labelled plus those predicted, `labelled` pixels."""
+        rows = [self.pictures[n] for n in chosen]
+        return {name: [row[i] for row in rows] for i, name in enumerate(("classes", "shared", "pixels", "labelled"))}
 
     def compute(self) -> dict[str, float]:
         k = len(self.labels)

@@ -19,7 +19,9 @@ from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, TraceEven
 from digits.domain.training import Augmentation, LearningRate, Solver, StartWeights, TrainingSpec
 from digits.engines.base import Engine, NetworkContext, get_engine
 from digits.errors import JobStopped, NetworkError, TrainingError
+from digits.metrics.resampling import once, resampled
 from digits.storage.events import valid_events
+from digits.storage.validation_pictures import read_pictures, step_file
 from digits.testing.runs import latest_step, make_dataset, metric_lines, striped_pictures, train, train_logged
 from digits.utils.processes import ProcessIdentity, signal_group
 
@@ -138,6 +140,7 @@ class EngineContract:
         assert [e.epoch for e in scores] == [0, 1, 2, 3]
         assert scores[-1].values["accuracy"] == 1.0
         assert scores[-1].values["loss"] < scores[0].values["loss"]
+        self.check_kept_pictures(tmp_path, events, 16, "accuracy")
         predictor = engine.load(tmp_path / "snapshots" / f"epoch_3.{self.suffix}")
         features, labels = striped_pictures(20, 12, seed=9)
         output = predictor.predict(features)["output"]
@@ -269,6 +272,7 @@ class EngineContract:
         events = train(data, tmp_path / "model", self.spec("pixels", task="segmentation", epochs=4))
         scores = [e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"]
         assert scores[-1]["mean_dice"] > 0.9 > scores[0]["mean_dice"]
+        self.check_kept_pictures(tmp_path / "model", events, None, "mean_dice")
         output = engine.load(tmp_path / "model" / "snapshots" / f"epoch_4.{self.suffix}").predict(features[:2])["output"]
         assert output.shape == (2, 2, 16, 16)
 
@@ -281,6 +285,7 @@ class EngineContract:
         events = train(
             data, tmp_path / "model", self.spec("numbers", task="regression", learning_rate=LearningRate(0.01, "fixed"))
         )
+        self.check_kept_pictures(tmp_path / "model", events, None, "mae")
         assert {"loss", "mae", "rmse", "r2"} <= set(
             [e for e in events if isinstance(e, MetricEvent) and e.phase == "val"][-1].values
         )
@@ -347,6 +352,25 @@ class EngineContract:
         train_logged(pictures, tmp_path / "killed", spec, **options)
         train_logged(pictures, tmp_path / "whole", spec)
         assert metric_lines(tmp_path / "killed") == metric_lines(tmp_path / "whole")
+        assert self.kept_pictures(tmp_path / "killed") == self.kept_pictures(tmp_path / "whole") != {}
+
+    @staticmethod
+    def kept_pictures(folder: Path) -> dict[str, bytes]:
+        """The files of what snapshots answered to each validation picture."""
+        return {path.name: path.read_bytes() for path in (folder / "validation_pictures").iterdir()}
+
+    @staticmethod
+    def check_kept_pictures(folder: Path, events: list[Any], count: int | None, name: str) -> None:
+        """Of the best snapshot and of the last the answers to each validation picture are kept: its metric comes out of them."""
+        found = [e for e in events if isinstance(e, SnapshotEvent) and not e.removed]
+        wanted = {[e for e in found if e.best][-1].step: [e for e in found if e.best][-1], found[-1].step: found[-1]}
+        assert {int(path.stem.removeprefix("step_")) for path in (folder / "validation_pictures").iterdir()} == set(wanted)
+        for step, event in wanted.items():
+            kept = read_pictures(step_file(folder, step))
+            records = kept.records.tolist()
+            assert records == list(range(len(records) if count is None else count))
+            assert (kept.about["snapshot"], kept.about["total"]) == (event.path, len(records))
+            assert resampled(name, kept.columns, once(len(records)))[0] == pytest.approx(event.metrics[name], rel=1e-5)
 
     def kill_in_the_middle(self, dataset: Path, folder: Path, spec: TrainingSpec) -> None:
         """Train in another process and kill it -9 when a checkpoint and some steps beyond it are on the disk."""

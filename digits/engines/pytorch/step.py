@@ -51,12 +51,12 @@ from digits.engines.training.preprocessing import (
     learns_its_input,
 )
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
-from digits.engines.training.step import Scores, TrainingStep, scores_of
+from digits.engines.training.step import Pictures, Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
 from digits.engines.training.totals import LossValue, Totals, restored, value_of, wrong_parts
 from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
-from digits.metrics.base import Metric
+from digits.metrics.base import Metric, add_batch
 
 if TYPE_CHECKING:
     from digits.engines.pytorch.fabric import Fabric
@@ -250,7 +250,7 @@ class TorchStep(TrainingStep):
                 self.run.motion.moved()
                 if len(part):
                     totals.add(self._evaluate_batch(next(batches), metrics))
-        return self._scores(totals, metrics)
+        return self._scores(totals, metrics, np.concatenate(parts))
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
         x = self.inputs(batch.features)  # (N, C, H, W) float32
@@ -278,20 +278,20 @@ class TorchStep(TrainingStep):
         truth = y.cpu().numpy()
         if self.learns_input:
             made, truth = beside_features(made, features, self.inputs.preprocessing, self.inputs.mean_image, self.scale)
-        for metric in metrics:
-            if metric.takes(made, truth):
-                metric.update(made, truth)
+        add_batch(metrics, made, truth)
 
     def _metrics(self) -> list[Metric]:
         return validation_metrics(self.run)
 
-    def _scores(self, totals: Totals, metrics: list[Metric]) -> Scores:
+    def _scores(self, totals: Totals, metrics: list[Metric], records: np.ndarray) -> Scores:
         totals, losses = self._over_ranks(totals, self.loss_names)
         if self.world > 1:
             for metric in metrics:
                 metric.totals = sum_numbers(metric.totals)
                 self._join(metric)
-        return scores_of(totals.means(), metrics, losses, self.network.declared, self.several)
+            records = np.concatenate(gather(records))
+        found = scores_of(totals.means(), metrics, losses, self.network.declared, self.several)
+        return replace(found, pictures=Pictures(records, metrics))
 
     def _over_ranks(self, own: Totals, names: tuple[str, ...]) -> tuple[Totals, tuple[str, ...]]:
         """The totals of all processes and the names that any of them has. Each brings what it has: one without a record, or
@@ -308,6 +308,9 @@ class TorchStep(TrainingStep):
         own = metric.parts()
         if own is not None:
             metric.join(gather(own))
+        kept = gather((metric.keeps, metric.kept()))
+        metric.keeps = all(keeps for keeps, _ in kept)
+        metric.take_kept([one for _, part in kept for one in part])
 
     def loss_of(self, outputs: np.ndarray, targets: np.ndarray) -> Totals | None:
         if self.has_own_loss or not self.task.default_loss:

@@ -42,12 +42,12 @@ from digits.engines.training.preprocessing import (
     learns_its_input,
 )
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
-from digits.engines.training.step import HITS, Scores, TrainingStep, scores_of
+from digits.engines.training.step import HITS, Pictures, Scores, TrainingStep, scores_of
 from digits.engines.training.totals import LossValue, Totals, one_part, value_of
 from digits.engines.training.trace_parts import FORWARD
 from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
-from digits.metrics.base import Metric
+from digits.metrics.base import Metric, add_batch
 
 CPU = "/CPU:0"
 
@@ -303,12 +303,14 @@ class TensorflowStep(TrainingStep):
         if self.validation is None:
             return Scores({}, {}, {})
         totals, metrics = Totals(), self._metrics()
-        for batch in self.validation.stream(evaluation_parts(len(self.validation.records), self.calendar.batch_size, 0, 1)):
+        parts = evaluation_parts(len(self.validation.records), self.calendar.batch_size, 0, 1)
+        for batch in self.validation.stream(parts):
             if self.run.should_stop():
                 raise JobStopped("The training was stopped during a validation.")
             self.run.motion.moved()
             totals.add(self._evaluate_batch(batch, metrics))
-        return scores_of(totals.means(), metrics, self.loss_names, self.network.declared, self.has_several)
+        found = scores_of(totals.means(), metrics, self.loss_names, self.network.declared, self.has_several)
+        return replace(found, pictures=Pictures(np.concatenate(parts), metrics))
 
     def _evaluate_batch(self, batch: Batch, metrics: list[Metric]) -> Totals:
         data = self._data(batch)
@@ -317,9 +319,7 @@ class TensorflowStep(TrainingStep):
         made, truth = channels_first_array(output.numpy()), channels_first_array(y.numpy())
         if self.learns_input:
             made, truth = beside_features(made, batch.features, self.inputs.preprocessing, self.inputs.mean_image, self.scale)
-        for metric in metrics:
-            if metric.takes(made, truth):
-                metric.update(made, truth)
+        add_batch(metrics, made, truth)
         return totals_of(values)
 
     def _evaluation(self, data: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:

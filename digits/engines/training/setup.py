@@ -19,6 +19,7 @@ from digits.engines.training.calendar import Calendar, make_calendar
 from digits.engines.training.preprocessing import Preprocessing, can_be_compared
 from digits.engines.training.snapshots import SnapshotManager
 from digits.engines.training.step import Scores, TrainingStep
+from digits.engines.training.validation_pictures import PictureKeeper
 from digits.engines.whole_pictures import STRIDE, stride_of
 from digits.errors import TrainingError
 from digits.metrics.base import Finite, Metric
@@ -147,7 +148,9 @@ def make_snapshot_manager(
         options = {**base["options"], **scores.chosen}
         return training_step.snapshot({**base, "options": options, "epoch": epoch, "metrics": finite})
 
-    return SnapshotManager(run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix)
+    return SnapshotManager(
+        run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix, PictureKeeper(run)
+    )
 
 
 def metrics_of(run: TrainingRun) -> list[Metric]:
@@ -167,7 +170,10 @@ def metric_scale(run: TrainingRun) -> float:
 def validation_metrics(run: TrainingRun) -> list[Metric]:
     """What a validation counts: the metrics, and outputs that are no numbers."""
     scores = task_of(run).activation(labels_of(run)) == "softmax"
-    return [*metrics_of(run), Finite(scores)]
+    found = [*metrics_of(run), Finite(scores)]
+    for metric in found:
+        metric.keeps = True
+    return found
 
 
 def write_files(run: TrainingRun, base: dict[str, Any]) -> None:

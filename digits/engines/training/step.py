@@ -25,6 +25,14 @@ HITS = "accuracy"  # what a step counts while they train
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """The records (N,) of a validation in the order in which they were added to its metrics."""
+
+    records: np.ndarray
+    metrics: Sequence[Metric]
+
+
+@dataclass(frozen=True)
 class Scores:
     """Values of a validation, their kinds (`loss`, `accuracy`, `other`), what the network text says of its own metrics, and the
     options that were chosen on the validation split (see `Metric.chosen`)."""
@@ -37,6 +45,7 @@ class Scores:
     outputs: int = 0
     nonfinite: int = 0  # of the outputs, how many held NaN or infinity
     several: bool = False  # whether the network has several losses with variables of their own
+    pictures: Pictures | None = field(default=None, compare=False, repr=False)
 
 
 def scores_of(
