@@ -19,7 +19,7 @@ from digits.engines.training.calendar import Calendar, make_calendar
 from digits.engines.training.preprocessing import Preprocessing, can_be_compared
 from digits.engines.training.snapshots import SnapshotManager
 from digits.engines.training.step import Scores, TrainingStep
-from digits.engines.training.validation_pictures import PictureKeeper
+from digits.engines.training.validation_pictures import PictureFiles
 from digits.engines.whole_pictures import STRIDE, stride_of
 from digits.errors import TrainingError
 from digits.metrics.base import Finite, Metric
@@ -149,7 +149,7 @@ def make_snapshot_manager(
         return training_step.snapshot({**base, "options": options, "epoch": epoch, "metrics": finite})
 
     return SnapshotManager(
-        run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix, PictureKeeper(run)
+        run.folder, run.spec.keep_snapshots, make, run.emit, run.retry_when_disk_full, suffix, PictureFiles(run)
     )
 
 

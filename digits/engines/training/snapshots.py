@@ -16,7 +16,7 @@ from typing import Any
 from digits.domain.events import Event, SnapshotEvent
 from digits.domain.metrics import beats, is_lower_better, is_sound
 from digits.engines.training.step import Scores
-from digits.engines.training.validation_pictures import PictureKeeper
+from digits.engines.training.validation_pictures import PictureFiles
 from digits.storage.files import atomic
 
 FOLDER = "snapshots"
@@ -44,12 +44,12 @@ class SnapshotManager:
         emit: Callable[[Event], int],
         retry_when_disk_full: Callable[[Callable[[], None]], None],
         suffix: str = "safetensors",
-        keeper: PictureKeeper | None = None,
+        picture_files: PictureFiles | None = None,
     ) -> None:
         self.folder = folder
         self.keep = keep
         self.suffix = suffix
-        self.keeper = keeper  # of what snapshots answer to each validation picture
+        self.picture_files = picture_files  # of what snapshots answer to each validation picture
         self.best = f"{FOLDER}/best.{suffix}"
         self.state = SnapshotState()
         self._make, self._emit, self._retry_when_disk_full = make, emit, retry_when_disk_full
@@ -73,8 +73,8 @@ class SnapshotManager:
         path = self.best if interval is None else f"{FOLDER}/epoch_{interval:g}.{self.suffix}"
         shown = epoch if interval is None else interval
         self._write(path, shown, scores)
-        if self.keeper is not None:
-            self.keeper.write(step, shown, path, scores)
+        if self.picture_files is not None:
+            self.picture_files.write(step, shown, path, scores)
         self._emit(SnapshotEvent(step=step, epoch=shown, path=path, metrics=metrics, best=best))
         if best:
             self._new_best(step, epoch, path, value)
@@ -82,8 +82,8 @@ class SnapshotManager:
         if interval is not None:
             self.state.kept = [p for p in self.state.kept if p != path] + [path]
         self._prune(step, epoch)
-        if self.keeper is not None and scores.pictures is not None:
-            self.keeper.prune({step, self.state.best_step})
+        if self.picture_files is not None and scores.pictures is not None:
+            self.picture_files.prune({step, self.state.best_step})
 
     def _new_best(self, step: int, epoch: float, path: str, value: float | None) -> None:
         old = self.state.best_path

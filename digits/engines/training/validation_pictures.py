@@ -19,7 +19,7 @@ from digits.utils.values import finite
 
 
 @dataclass
-class PictureKeeper:
+class PictureFiles:
     """Writes the files of one training and deletes those that no snapshot needs."""
 
     run: TrainingRun
