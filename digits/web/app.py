@@ -34,6 +34,7 @@ AREAS = (
     "models.pages",
     "evaluations.area",
     "plugins.pages",
+    "documentation",
     "models.tensorboard",
     "http.openapi",
 )

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import psutil
-from flask import Blueprint, current_app, jsonify, render_template
+from flask import Blueprint, current_app, jsonify, render_template, url_for
 
 import digits
 from digits.domain.jobs import Status
@@ -18,6 +18,7 @@ from digits.errors import DigitsError
 from digits.frameworks import frameworks
 from digits.ipc.supervisor_client import call
 from digits.service import Service, rows, tokens
+from digits.service.plugins import host as plugins
 from digits.utils.cores import usable_cores
 from digits.web.http.request import current_user, describes, get_service, may_edit, route, wants_json
 
@@ -36,12 +37,13 @@ PACKAGES = (
 
 
 def blueprint() -> Blueprint:
-    """`/queue`, `/machine.json`, `/info`, `/health`."""
+    """`/queue`, `/machine.json`, `/info`, `/places.json`, `/health`."""
     area = Blueprint("system", __name__)
     area.record_once(lambda state: state.app.extensions.setdefault("digits-machine", MachineLoad(state.app.extensions["digits"])))
     route(area, "/queue")(queue)
     route(area, "/info")(info)
     area.add_url_rule("/machine.json", "machine", machine)
+    area.add_url_rule("/places.json", "places", places)
     area.add_url_rule("/health", "health", health)
     return area
 
@@ -89,6 +91,20 @@ class MachineLoad:
 def machine() -> Any:
     """The load of the machine and its GPUs."""
     return jsonify(current_app.extensions["digits-machine"].load())
+
+
+@describes(json=True, answer="`places`: `title`, `url`.")
+def places() -> Any:
+    """The forms one can go to: every source of data sets, both kinds of models."""
+    own = [("New data set: classification", url_for("datasets.new"))]
+    own += [("New data set: databases that are there", url_for("datasets.new_databases"))]
+    own += [
+        ("New model: classification", url_for("models.new", kind="classification")),
+        ("New model: other", url_for("models.new", kind="generic")),
+    ]
+    sources = [row for entries in plugins.menu(get_service()).values() for row in entries]
+    own += [(f"New data set: {row['title']}", url_for("datasets.new_from", extension_id=row["id"])) for row in sources]
+    return jsonify(places=[{"title": title, "url": address} for title, address in own])
 
 
 def queue() -> Any:

@@ -110,6 +110,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 PAGES = (
+    "/docs/getting-started.md",
     "/?tab=1",
     "/?tab=2",
     "/?tab=3",

@@ -25,7 +25,7 @@ from digits.service.plugins import building
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPS = ROOT / "tests" / "plugin_host" / "legacy_plugins" / "ships"
-PARTS = ("digits", "pyproject.toml", "setup.py", "digits.pth", "README.md", "LICENSE")
+PARTS = ("digits", "docs", "pyproject.toml", "setup.py", "digits.pth", "README.md", "LICENSE")
 SITE = Path(sysconfig.get_path("purelib"))
 FOUND = "from importlib.metadata import entry_points; print([e.value for e in entry_points(group='digits.plugins.data')])"
 # Builds run as on a machine of somebody else: no settings of this one, no digits by PYTHONPATH.
@@ -112,6 +112,15 @@ def from_wheel(folder: Path) -> Environment:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(made.site)
     return made
+
+
+def test_a_wheel_carries_the_documentation(from_wheel: Environment) -> None:
+    carried, own = from_wheel.site / "digits" / "documentation", ROOT / "docs"
+    assert files_in(carried) == files_in(own)
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 // What every page has: colours, menu, relative times, copying, and path fields.
 
 import { copyText } from "./parts/dialogs.js";
-import { all, find } from "./parts/elements.js";
+import { all, find, perhaps } from "./parts/elements.js";
 import { agoText } from "./parts/format.js";
 import { restoreButtons, showKept } from "./parts/undo.js";
 
@@ -68,8 +68,30 @@ async function pathFields(scope) {
   }
 }
 
+function keys() {
+  const palette = async () => (await import("./parts/palette.js")).openPalette();
+  perhaps("[data-palette]")?.addEventListener("click", palette);
+  document.addEventListener("keydown", async (event) => {
+    if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+      event.preventDefault();
+      await palette();
+    } else if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.defaultPrevented && !isTyping(event.target)) {
+      const search = all("main input[type=search]").find((field) => field.offsetParent);
+      if (event.key === "/" && search) {
+        event.preventDefault();
+        search.focus();
+      } else if (event.key === "?") (await import("./parts/palette.js")).openHelp();
+    }
+  });
+}
+
+/** @param {EventTarget | null} target */
+const isTyping = (target) =>
+  target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
+
 themeSwitch();
 menu();
+keys();
 copying();
 refreshTimes();
 setInterval(refreshTimes, TIMES_MS);
