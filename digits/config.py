@@ -22,6 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LEAST_MEMORY_MB = 512  # a process with our libraries loaded takes half of that
 NO_SETTINGS = frozenset({"DIGITS_CONFIG", "DIGITS_TOKEN", "DIGITS_URL"})  # of ours, or of scripts as the documentation has them
 TESTS = "DIGITS_TEST_"  # begins the variables of our own tests
+SMTP_SECURITY = ("starttls", "ssl", "none")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -86,6 +87,14 @@ class Settings:
         "Longest time that plugin host or predictor may work on one request of a page or a script.", 300, least=1
     )
     entry_seconds: int = _help("An entry of a data set that takes longer to encode is left out.", ENTRY_SECONDS, least=1)
+    public_url: str = _help("Address under which users reach the server, for links in notifications.", "")
+    smtp_host: str = _help("Mail server for notifications by e-mail; empty: there are none.", "")
+    smtp_port: int = _help("Port of the mail server.", 587)
+    smtp_security: str = _help("starttls, ssl or none.", "starttls")
+    smtp_user: str = _help("User to log in with at the mail server; empty: no log-in.", "")
+    smtp_password: str = _help("Password of that user.", "")
+    smtp_from: str = _help("Address from which mail is sent; empty: smtp_user.", "")
+    notify_private: bool = _help("Let notifications go to webhooks at private addresses, such as those of this network.", False)
     metrics_open: bool = _help("Answer /metrics (for Prometheus) without a log-in or token.", False)
     process_memory_mb: int = _help(
         "Memory in MiB that plugin host, predictor, preview or check of a network may take; it is ended beyond. "
@@ -235,6 +244,12 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(
             f"{sources['logfile_level']}: logfile_level is {settings.logfile_level!r}, expected one of {LOG_LEVELS}."
         )
+    if settings.smtp_security not in SMTP_SECURITY:
+        raise ConfigError(
+            f"{sources['smtp_security']}: smtp_security is {settings.smtp_security!r}, expected one of {SMTP_SECURITY}."
+        )
+    if not 1 <= settings.smtp_port <= 65535:
+        raise ConfigError(f"{sources['smtp_port']}: smtp_port is {settings.smtp_port}, expected 1 to 65535.")
     try:
         settings.proxy_networks()
     except ValueError as error:

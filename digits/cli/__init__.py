@@ -26,6 +26,11 @@ COMMANDS = {
     "plugins": ("digits.cli.plugins", "plugins", "List and install plugins, start a new one."),
     "user": ("digits.cli.accounts", "user", "Add, list and remove accounts, end their sessions."),
     "token": ("digits.cli.accounts", "token", "Make, list and revoke bearer tokens for scripts."),
+    "notifications": (
+        "digits.cli.notifications",
+        "notifications",
+        "Say by e-mail, webhook or browser that jobs are done, failed, the best or stalled.",
+    ),
     "download-data": ("digits.cli.download", "download_data", "Write MNIST, CIFAR or Fashion-MNIST as folders of pictures."),
     "tools": (
         "digits.cli.tools",

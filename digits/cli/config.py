@@ -10,7 +10,7 @@ import click
 
 from digits.cli import print_json
 from digits.config import Settings, config_file, load
-from digits.utils.masking import masked
+from digits.utils.masking import HIDDEN, masked
 
 
 @click.command()
@@ -46,4 +46,6 @@ def config(as_json: bool) -> None:
 
 
 def _shown(name: str, value: Any) -> Any:
+    if name.endswith("_password"):
+        return HIDDEN if value else ""
     return masked(value, whole=name.endswith("_url")) if isinstance(value, str) else value

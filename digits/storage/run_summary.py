@@ -18,6 +18,7 @@ from digits.storage.events import read_events, valid_events
 from digits.storage.jobs.store import Output
 
 SPARKLINE_POINTS = 64  # once there are so many, every second one goes
+STALLS = ("still", "silent")  # codes of warnings
 SUMMARIZED_PHASES = ("train", "val")
 
 
@@ -39,6 +40,14 @@ class Sparkline:
             self.stride *= 2
 
 
+@dataclass(frozen=True)
+class Stall:
+    """That a worker makes no progress or shows no sign of life, and where its events say so."""
+
+    offset: int
+    words: str
+
+
 @dataclass
 class RunSummary:
     """What the events up to byte `offset` say.
@@ -57,6 +66,7 @@ class RunSummary:
     progress: ProgressEvent | None = None
     status: StatusEvent | None = None
     error: ErrorEvent | None = None
+    stall: Stall | None = None  # the newest
     passed_over: str = ""  # what was wrong with a checkpoint that the newest attempt did not use
     outputs: dict[tuple[str, str], Output] = field(default_factory=dict)
     decides: str = ""
@@ -97,6 +107,8 @@ class RunSummary:
                 self.error = event
             case WarningEvent() if event.code == "checkpoint":
                 self.passed_over = event.message
+            case WarningEvent() if event.code in STALLS:
+                self.stall = Stall(self.offset, event.message)
             case StatusEvent():
                 self.status = event if event.status != "R" else None
 

@@ -18,7 +18,7 @@ from digits.errors import NotFound, StorageError
 from digits.storage.folders import JobsDir
 from digits.storage.jobs.reindex import state_of
 from digits.storage.jobs.store import Job, JobStore, Output
-from digits.storage.run_summary import RunSummary
+from digits.storage.run_summary import RunSummary, Stall
 from digits.supervisor.outcomes import resumption_words
 
 WRITERS = 16  # threads that write files of many jobs at once
@@ -101,6 +101,7 @@ class RunSummaries:
         self.store = store
         self.rows = rows
         self._runs: dict[str, RunSummary] = {}
+        self._stalls: dict[str, int] = {}
 
     def update(self, job_id: str) -> None:
         """Bring what a job's events say into its row. Raises NotFound where there is none."""
@@ -117,6 +118,14 @@ class RunSummaries:
             del self._runs[job_id]  # its offset is ahead of the row's: read again from the start
             raise
         run.rebuilt = False
+
+    def take_stall(self, job_id: str) -> Stall | None:
+        """What a worker said of its standing still since this was asked for last."""
+        run = self._runs.get(job_id)
+        if run is None or run.stall is None or self._stalls.get(job_id) == run.stall.offset:
+            return None
+        self._stalls[job_id] = run.stall.offset
+        return run.stall
 
     def finish(self, job_id: str) -> RunSummary:
         """Bring the last of it, and forget the job."""

@@ -31,6 +31,7 @@ from digits.supervisor.health import HealthWatch, summary_with
 from digits.supervisor.housekeeping import DiskUsage, FolderRemover, Indexer, log_report, scan
 from digits.supervisor.job_rows import JobRows, RunSummaries
 from digits.supervisor.memory_limit import job_limit
+from digits.supervisor.notifications import Notifier
 from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, dataset_facts, outcome_of, requeued
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.supervisor.settling import settle, unsettled
@@ -48,6 +49,7 @@ MEMORY_SECONDS = 0.5
 SCAN_SECONDS = 60.0
 USAGE_SECONDS = 120.0
 DISK_SECONDS = 2.0
+NOTIFY_SECONDS = 1.0
 WARN_SECONDS = 30.0  # between two lines about the same trouble
 REST_SECONDS = 5.0  # before a job starts again that was requested to stop: whoever did may be about to stop this server too
 STOPPED = frozenset(-number for number in STOP_SIGNALS)  # exit codes of a worker that was requested to end before it could listen
@@ -91,6 +93,7 @@ class Supervisor:
         self.usage = DiskUsage(jobs_dir, store)
         self.remover = FolderRemover(jobs_dir, store)
         self.indexer = Indexer(jobs_dir, store)
+        self.notifier = Notifier(settings, store)
         self.trash = Trash(jobs_dir, store, self.rows, self.remover, settings.trash_days, settings.min_free_mb * 2**20)
         self._attempts_left: dict[str, int] = {}  # that ran when the last server was requested to stop
         self._away = ""
@@ -131,6 +134,7 @@ class Supervisor:
         self.health.close()
         self.usage.close()
         self.indexer.close()
+        self.notifier.close()
         self.remover.close()
 
     def note_stop(self) -> None:
@@ -172,6 +176,7 @@ class Supervisor:
             if self._is_due(f"summary {job_id}", SUMMARY_SECONDS):
                 with self._guard(job_id):
                     self.summaries.update(job_id)
+                    self._note_stall(job_id)
         if self._is_due("beat", BEAT_SECONDS):
             self._check_beats()
         if self._is_due("memory", MEMORY_SECONDS):
@@ -284,6 +289,12 @@ class Supervisor:
         for worker in self.executor.silent(self.settings.heartbeat_seconds):
             logger.warning("No sign of life for %d s.", self.settings.heartbeat_seconds, extra={"job_id": worker.job_id})
             self.executor.kill(worker, Stop.SILENT)
+
+    def _note_stall(self, job_id: str) -> None:
+        stall = self.summaries.take_stall(job_id)
+        job = self.store.find(job_id) if stall is not None and self._only is None else None
+        if stall is not None and job is not None:
+            self.notifier.stalled(job, stall.offset, stall.words)
 
     def _check_memory(self) -> None:
         greedy = getattr(self.executor, "greedy", None)  # executors of others may be older than this
@@ -431,6 +442,9 @@ class Supervisor:
         if self._is_due("usage", USAGE_SECONDS):
             for job_id in self.executor.workers:
                 self.usage.count(job_id)
+        if self._only is None and self._is_due("notify", NOTIFY_SECONDS):
+            with self._guard():
+                self.notifier.look()
         with self._guard():
             self._report_damage()
         if self._is_due("disk", DISK_SECONDS):

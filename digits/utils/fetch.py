@@ -58,6 +58,26 @@ def fetch(url: str) -> bytes:
         raise LoadImageError(f"{url} cannot be fetched: {error}.") from error
 
 
+def post(url: str, body: bytes, headers: dict[str, str], *, private: bool = False) -> tuple[int, str]:
+    """Send `body` to an http(s) address: status and reason of the answer, whatever they are; redirects are not followed.
+
+    As `fetch`, it never reaches a private address unless `private` is set, and takes a minute at most. Raises OSError where
+    nobody answers, LoadImageError for an address that is not reached.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    address = host if private else public_address(host, port)
+    try:
+        connection = _connect(parts.scheme, host, port, address)
+        with contextlib.closing(connection), _until(connection.sock):
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("POST", target, body=body, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.reason
+    except (ValueError, http.client.HTTPException) as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
 def public_address(host: str, port: int) -> str:
     """The first address of `host`. Raises LoadImageError when any of its addresses is not public."""
     try:

@@ -30,6 +30,7 @@ AREAS = (
     "jobs.streams",
     "system",
     "metrics",
+    "notifications",
     "datasets.pages",
     "models.pages",
     "evaluations.area",

@@ -1,4 +1,4 @@
-"""Everything by keyboard: Ctrl-K finds pages, jobs, actions and the documentation; `/` searches, `?` says which keys there are."""
+"""Everything by keyboard: Ctrl-K finds pages, jobs, actions and documentation; `/` searches, `?` says which keys there are."""
 
 from __future__ import annotations
 

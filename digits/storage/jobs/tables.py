@@ -174,6 +174,37 @@ class SessionRow(Base):
     ended: Mapped[float | None] = mapped_column(Float, default=None)
 
 
+class NotifyChoicesRow(Base):
+    """What a user is to be notified of, and where (see `domain.notifications.Choices`)."""
+
+    __tablename__ = "notify_choices"
+
+    user: Mapped[str] = mapped_column(String(80), primary_key=True)
+    value: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class NotificationRow(Base):
+    """One notification by one channel. `key` is what it is about, to whom and by what: there is each but once."""
+
+    __tablename__ = "notifications"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    user: Mapped[str] = mapped_column(String(80), index=True)
+    event: Mapped[str] = mapped_column(String(16))
+    job_id: Mapped[str] = mapped_column(String(40), default="")
+    channel: Mapped[str] = mapped_column(String(16))
+    target: Mapped[str] = mapped_column(Text, default="")
+    message: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created: Mapped[float] = mapped_column(Float)
+    state: Mapped[str] = mapped_column(String(8), default="waiting")
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[float] = mapped_column(Float, default=0.0)
+    error: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (Index("ix_notifications_due", "state", "next_at"),)
+
+
 class DirectoryRow(Base):
     """One row: the jobs directory whose jobs these are (see `ownership`)."""
 
@@ -186,7 +217,7 @@ class DirectoryRow(Base):
 
 
 class CounterRow(Base):
-    """One row: the change sequence of all jobs."""
+    """The change sequence of all jobs, and up to which of its numbers notifications were made."""
 
     __tablename__ = "counter"
 

@@ -4,6 +4,7 @@
 import { copyText } from "./parts/dialogs.js";
 import { all, find, perhaps } from "./parts/elements.js";
 import { agoText } from "./parts/format.js";
+import { watchNotifications } from "./parts/notifications.js";
 import { restoreButtons, showKept } from "./parts/undo.js";
 
 const TIMES_MS = 15000;
@@ -98,5 +99,6 @@ setInterval(refreshTimes, TIMES_MS);
 pathFields(document);
 restoreButtons();
 showKept();
+watchNotifications();
 // parts that a page fetched later
 document.addEventListener("digits:content", (event) => pathFields(/** @type {CustomEvent} */ (event).detail));
