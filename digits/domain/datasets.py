@@ -90,7 +90,8 @@ class RecordMeta:
     `feature_shape` is (C, H, W), None when shapes differ between records; `feature_dtype` a NumPy name (`uint8`, `uint16`,
     `float32`, …); `feature_encoding` is `none` (fixed-size list of numbers), `png`, `jpg` or `raw` (bytes of the array, shape
     in the `shape` column). `label_kind` is `index`, `vector`, `map`, `boxes`, `array` or `none`. `mean` and `std` are per
-    channel in the units of the stored values.
+    channel in the units of the stored values. `pictures` of one kind lie one after the other in the channels of a record, two in
+    a pair: what is measured of them is measured of all together, so that equal pictures become equal inputs.
     """
 
     task: str
@@ -104,6 +105,7 @@ class RecordMeta:
     class_labels: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    pictures: int = 1
     schema: int = 1
 
     def to_json(self) -> dict[str, Any]:

@@ -53,6 +53,15 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
     raise LoadImageError(f"It has {found} channels, {channels} are needed.", advice="Choose colour `as in the source`.")
 
 
+def over_pictures(values: np.ndarray, pictures: int) -> np.ndarray:
+    """Means, or sums, of channels (C, …) where `pictures` of one kind lie one after the other in the channels of a record: for
+    each of them what is the mean over all."""
+    if pictures == 1:
+        return values
+    parts = values.reshape(pictures, -1, *values.shape[1:])
+    return np.tile(parts.mean(axis=0), (pictures, *[1] * (values.ndim - 1)))
+
+
 def groups_of_shape(arrays: Iterable[np.ndarray]) -> list[list[int]]:
     """The numbers of the arrays that make one batch each: those of equal shape, (C, H, W) or another, and equal dtype, in
     their order."""

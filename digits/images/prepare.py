@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import IO, Any
 
@@ -24,6 +24,7 @@ from digits.utils.stored import deep_png_channels, is_tiff, read_stored
 EIGHT_BIT = "8-bit"
 DIGEST_BYTES = 16
 HEADER_BYTES = 32
+PROBES = 200  # files whose headers are looked at
 
 
 def dtype_word(dtype: str, channels: int | None) -> str:
@@ -170,6 +171,13 @@ def read_format(path: str) -> PictureHeader | None:
                 return _pillow_format(image)
     except (OSError, ValueError, SyntaxError, TypeError, IndexError, Image.DecompressionBombError):
         return None
+
+
+def some_headers(count: int, path_at: Callable[[int], str]) -> list[PictureHeader]:
+    """The headers of some of `count` files, evenly spaced, which decide what all of them become; without those that cannot be
+    read."""
+    rows = np.unique(np.linspace(0, count - 1, min(PROBES, count)).astype(int)).tolist()
+    return [header for row in rows if (header := read_format(path_at(row))) is not None]
 
 
 def _tiff_format(file: IO[bytes]) -> PictureHeader:

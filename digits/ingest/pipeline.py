@@ -242,7 +242,8 @@ class Ingest:
                 raise DataError(f"{found} {self._left_out.reasons()}".strip(), advice=LOOK_AT_PROBLEMS)
             self._say_empty(split.name, f"No entry of {split.name} could be read ({split.skipped} skipped); it is left out.")
             return None
-        mean, std = split.sums.mean_and_std()
+        sums = split.sums.over_pictures(split.writer.meta.pictures)
+        mean, std = sums.mean_and_std()
         meta = replace(split.writer.meta, mean=mean, std=std)
         if meta.feature_shape is None and split.one_shape and split.shape is not None:
             meta = replace(meta, feature_shape=split.shape)
@@ -253,7 +254,7 @@ class Ingest:
             counts = tuple(int(n) for n in reader.class_counts(len(meta.class_labels)))
             self._check_classes(split.name, meta.class_labels, counts)
         self._statistics[split.name] = split.statistics
-        return SplitInfo(split.name, split.writer.rows, meta, counts, split.skipped, size), split.sums
+        return SplitInfo(split.name, split.writer.rows, meta, counts, split.skipped, size), sums
 
     def _say_empty(self, stage: str, reason: str) -> None:
         problem = {"kind": EMPTY_SPLIT, "stage": stage, "entry": "", "reason": reason}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import STAGES, DatasetSpec, ignored_in
+from digits.domain.datasets import PAIR, STAGES, DatasetSpec, ignored_in
 from digits.errors import DataError, DigitsError, JobStopped, Misfit
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import FileSource
@@ -94,7 +94,11 @@ class Probe:
             same_shape=self.same_shape,
             are_pictures=isinstance(self.source, FileSource),
         )
-        return replace(schema, ignored=ignored_in(self.source.describe())) if isinstance(self.source, FileSource) else schema
+        if not isinstance(self.source, FileSource):
+            return schema
+        described = self.source.describe()
+        meta = replace(schema.meta, pictures=2 if described.get(PAIR) else 1)
+        return replace(schema, meta=meta, ignored=ignored_in(described))
 
     def _rounds(self) -> Iterator[list[Place]]:
         """Entries to look at: spread over all stages, more and more of them; then the first of each until one can be read."""

@@ -18,6 +18,7 @@ from PIL import Image
 
 from digits.domain.datasets import IGNORED, TRAIN_DB, RecordMeta, SplitInfo
 from digits.errors import DataError
+from digits.images.arrays import over_pictures
 from digits.ingest.problems import CONTRADICTION, DUPLICATE
 from digits.storage.files import atomic
 from digits.storage.records.reader import BOX_DTYPE, BOX_IGNORED, RecordReader
@@ -73,6 +74,13 @@ class Sums:
         self.pixels += other.pixels
         if other.picture is not None:
             self.picture = other.picture if self.picture is None else self.picture + other.picture
+
+    def over_pictures(self, pictures: int) -> Sums:
+        """The same of records of several pictures in their channels (`RecordMeta.pictures`): each has the sums of all."""
+        total, squares, picture = (
+            None if sums is None else over_pictures(sums, pictures) for sums in (self.total, self.squares, self.picture)
+        )
+        return Sums(self.pixels, total, squares, picture)
 
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Per channel; empty before anything was taken in."""

@@ -12,6 +12,7 @@ BATCH_SIZE = 64
 ONE_SIZE = True  # it is built for pictures of one size
 MARGIN = 1.0  # pictures of different classes are pushed apart to this distance
 PLACE = 2  # numbers of a place
+TINY = 1e-3
 METRICS = {
     "distance_same": {"better": "lower", "title": "Distance of two of one class"},
     "distance_different": {"better": "higher", "title": "Distance of two of different classes"},
@@ -35,7 +36,8 @@ class Siamese(nn.Module):
     def forward(self, pair):
         first = self.branch(pair[:, : self.channels])  # (N, 2)
         second = self.branch(pair[:, self.channels : 2 * self.channels])
-        distance = torch.sqrt(torch.sum((first - second) ** 2, dim=1, keepdim=True) + 1e-6)  # (N, 1)
+        squared = torch.sum((first - second) ** 2, dim=1, keepdim=True)
+        distance = torch.sqrt(squared + TINY**2) - TINY  # (N, 1), 0 for equal places, where a root alone has no slope
         scores = torch.cat([distance - MARGIN / 2, MARGIN / 2 - distance], dim=1)  # (N, 2): different, the same
         return {"output": scores, "distance": distance, "first": first, "second": second}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from digits.engines.training.preprocessing import mean_picture
 from digits.errors import DataError
 from digits.extensions import loader
 from digits.extensions.data.source import with_roots
@@ -59,6 +60,18 @@ def test_the_first_picture_lies_before_the_second_in_the_channels(tmp_path: Path
         expected = [np.asarray(Image.open(path)).transpose(2, 0, 1) for path in (first, second)]
         np.testing.assert_array_equal(reader.feature(row), np.concatenate(expected))
         np.testing.assert_array_equal(shown_pair(reader.feature(row), run.info.extra), np.concatenate(expected, axis=2))
+
+
+def test_both_halves_have_the_mean_and_the_deviation_of_all_pictures(tmp_path: Path) -> None:
+    class_folder(tmp_path / "images", CLASSES)
+    run = make(tmp_path)
+    reader = run.reader()
+    pixels = reader.features(range(len(reader))).astype(float).reshape(-1, 2, 3, 10, 12)  # (n, half, C, H, W)
+    assert reader.meta.mean == pytest.approx(np.tile(pixels.mean(axis=(0, 1, 3, 4)), 2))
+    assert reader.meta.std == pytest.approx(np.tile(pixels.std(axis=(0, 1, 3, 4)), 2))
+    expected = np.concatenate([pixels.mean(axis=(0, 1))] * 2)
+    np.testing.assert_allclose(mean_picture(reader), expected)
+    np.testing.assert_allclose(np.load(run.folder.path / "mean.npy"), expected, rtol=1e-6)
 
 
 def test_grey_where_most_are_and_one_size(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from digits.domain.datasets import RecordMeta
 from digits.domain.training import Augmentation, TrainingSpec
 from digits.engines.base import Records
 from digits.engines.whole_pictures import stride_of
+from digits.images.arrays import over_pictures
 from digits.tasks import Labels, Task, of
 from digits.tasks.base import PICTURES
 from digits.utils.resizing import centre_part
@@ -202,8 +203,8 @@ def mean_for(size: Sequence[int | None], preprocessing: Preprocessing, mean_imag
 
 
 def mean_picture(records: Records) -> np.ndarray:
-    """Mean of the features in stored units, float64 (C, H, W); for features of several sizes the mean of each channel over
-    all their pixels as (C, 1, 1)."""
+    """Mean of the features in stored units, float64 (C, H, W), one for all pictures of a record; for features of several sizes
+    the mean of each channel over all their pixels as (C, 1, 1)."""
     varied = records.meta.feature_shape is None
     axes = (0, 2, 3) if varied else (0,)
     total: Any = 0.0
@@ -211,7 +212,7 @@ def mean_picture(records: Records) -> np.ndarray:
     for part in _parts(records):
         total = total + part.sum(axis=axes, dtype=np.float64, keepdims=True)[0]
         count += len(part) * (part.shape[2] * part.shape[3] if varied else 1)
-    return total / count
+    return over_pictures(total / count, records.meta.pictures)
 
 
 def _parts(records: Records) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ BATCH_SIZE = 64
 ONE_SIZE = True  # it is built for pictures of one size
 MARGIN = 1.0  # pictures of different classes are pushed apart to this distance
 PLACE = 2  # numbers of a place
+TINY = 1e-3
 METRICS = {
     "distance_same": {"better": "lower", "title": "Distance of two of one class"},
     "distance_different": {"better": "higher", "title": "Distance of two of different classes"},
@@ -44,7 +45,8 @@ def build_network(context):
     pair = keras.Input((height, width, channels))
     network = branch(height, width, half)
     first, second = network(pair[..., :half]), network(pair[..., half : 2 * half])  # (N, 2)
-    distance = ops.sqrt(ops.sum(ops.square(first - second), axis=1, keepdims=True) + 1e-6)  # (N, 1)
+    squared = ops.sum(ops.square(first - second), axis=1, keepdims=True)
+    distance = ops.sqrt(squared + TINY**2) - TINY  # (N, 1), 0 for equal places, where a root alone has no slope
     scores = ops.concatenate([distance - MARGIN / 2, MARGIN / 2 - distance], axis=1)  # (N, 2): different, the same
     return keras.Model(pair, {"output": scores, "distance": distance, "first": first, "second": second})
 

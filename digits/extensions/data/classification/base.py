@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.lists import ENCODING, ERRORS, Entry, ListFile
 from digits.extensions.data.source import FileSource, Options, ReportProblem, Sample
-from digits.images.prepare import EIGHT_BIT, PictureHeader, Preparation, read_format
+from digits.images.prepare import EIGHT_BIT, PictureHeader, Preparation, some_headers
 from digits.storage.files import atomic
 from digits.utils.confinement import OUTSIDE, Confinement
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, LABELS_FILE, TEST_FILE, TRAIN_FILE, VAL_FILE
@@ -23,7 +21,6 @@ from digits.utils.names import is_address
 
 LIST_FILES = {TRAIN_DB: TRAIN_FILE, VAL_DB: VAL_FILE, TEST_DB: TEST_FILE}
 LINES_BETWEEN_STOPS = 500
-PROBES = 200  # files whose headers decide on type and channels
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,8 @@ class ClassificationSource(FileSource):
             keep_size=self.options.keep_size,
             min_side=self.options.min_side,
         )
-        formats = self._probe()
+        entries = self.itemize_entries(TRAIN_DB)
+        formats = some_headers(len(entries), lambda row: entries[row][0])
         wide = [f for f in formats if f.is_wide]
         if len(wide) * 2 > len(formats):
             wanted = _for_wide(wanted, wide)
@@ -141,11 +139,6 @@ class ClassificationSource(FileSource):
         if wide and wanted.dtype == EIGHT_BIT:
             report({"kind": "depth", "reason": _some_wide(len(wide), len(formats))})
         self.userdata["preparation"] = wanted.to_json()
-
-    def _probe(self) -> list[PictureHeader]:
-        entries = self.itemize_entries(TRAIN_DB)
-        rows = np.unique(np.linspace(0, len(entries) - 1, min(PROBES, len(entries))).astype(int))
-        return [f for f in (read_format(entries[int(row)][0]) for row in rows) if f is not None]
 
     def check_not_empty(self) -> None:
         """Raises DataError when no split has an entry."""

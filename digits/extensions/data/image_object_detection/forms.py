@@ -9,21 +9,19 @@ from wtforms import validators
 from digits.extensions.data.image_object_detection.formats import FORMATS
 from digits.extensions.data.images.form_parts import (
     CONVERSIONS,
-    RESIZE_MODES,
-    ImageForm,
+    SIZE_GROUP,
+    SPLIT_GROUP,
+    PictureForm,
     ReadableFolder,
     file_field,
     folder_field,
     percent_field,
-    seed_field,
     size_field,
     unequal_sizes_field,
 )
 from digits.extensions.data.images.sizes import PAD
 from digits.utils import forms
 
-SPLIT_GROUP = "Other splits"
-SIZE_GROUP = "Size"
 PATHS = frozenset(
     {
         *(f"{split}_{what}" for split in ("train", "val", "test") for what in ("image_folder", "label_folder", "list_file")),
@@ -37,7 +35,7 @@ def _other(what: str, tooltip: str = "", required_with: str = "", file: bool = F
     return forms.StringField(what, validators=[first, ReadableFolder(file)], tooltip=tooltip)
 
 
-class DatasetForm(ImageForm):
+class DatasetForm(PictureForm):
     """Fields of R 6.5, and ours: formats, splits, what happens to pictures of several sizes."""
 
     PATHS = PATHS
@@ -82,6 +80,7 @@ class DatasetForm(ImageForm):
             ),
         ),
     )
+    SPLITS = {"folder_pct_val": "val_image_folder", "folder_pct_test": "test_image_folder"}
 
     train_image_folder = folder_field("Training image folder", "The pictures, also in sub-folders.")
     train_label_folder = folder_field(
@@ -123,18 +122,12 @@ class DatasetForm(ImageForm):
     train_list_file = file_field("Training list", "A text file that names the pictures of this split, one a line.")
     val_list_file = file_field("Validation list", "As above, e.g. ImageSets/Main/val.txt of PASCAL VOC.")
     test_list_file = file_field("Test list", "As above.")
-    group_pattern = forms.StringField(
-        "Keep together",
-        default="",
-        tooltip="A regular expression on the path; pictures for which it finds the same stay together.",
-    )
-    seed = seed_field()
     channel_conversion = forms.SelectField("Channel conversion", choices=CONVERSIONS, default="RGB")
     padding_image_width = size_field("Padding image width", "Pictures are padded at the right. Blank: see below.")
     padding_image_height = size_field("Padding image height", "Pictures are padded at the bottom.")
+    resize_width = resize_height = None  # they have other names here
     resize_image_width = size_field("Resize width", "After padding; blank keeps the size.")
     resize_image_height = size_field("Resize height", "After padding; blank keeps the size.")
-    resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
     unequal_sizes = unequal_sizes_field(PAD)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -146,9 +139,4 @@ class DatasetForm(ImageForm):
     def check(self) -> bool:
         fine = self.both_or_none("resize_image_width", "resize_image_height")
         fine = self.both_or_none("padding_image_width", "padding_image_height") and fine
-        val = 0 if self.val_image_folder.data else (self.folder_pct_val.data or 0)
-        test = 0 if self.test_image_folder.data else (self.folder_pct_test.data or 0)
-        if val + test < 100:
-            return fine
-        self.folder_pct_val.errors = [f"Validation and test take {val + test:g} %, which leaves nothing to train on."]
-        return False
+        return super().check() and fine

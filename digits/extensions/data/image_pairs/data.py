@@ -13,16 +13,15 @@ import numpy as np
 
 from digits.domain.datasets import PAIR, PROPOSED_NETWORK, STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
-from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.files.names import below
 from digits.extensions.data.images import sizes
 from digits.extensions.data.images.base import Entries, ImageSource, skip
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.options import ImageOptions
 from digits.extensions.data.images.pictures import digest_of, feature_of, read_picture, remarks
-from digits.extensions.data.images.splitting import group_finder
+from digits.extensions.data.images.splitting import drawn, group_finder
 from digits.extensions.data.source import Options, Sample
-from digits.images.prepare import DIGEST_BYTES, read_format
+from digits.images.prepare import DIGEST_BYTES, some_headers
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE
 from digits.utils.names import class_name
 
@@ -30,7 +29,6 @@ DIFFERENT, SAME = 0, 1
 LABELS = ["different", "same"]
 OTHERS = {VAL_DB: "val_image_folder", TEST_DB: "test_image_folder"}
 CONVERSIONS = {1: "L", 3: "RGB"}
-PROBES = 200  # files whose headers decide on channels
 LAYOUT = "Expected is a sub-folder for each class with pictures in it, at least two."
 TEMPLATE = Path(__file__).parent / "templates" / "test.html"
 
@@ -108,12 +106,8 @@ class DataIngestion(ImageSource):
         """The split of each picture: a picture is in pairs of one split only."""
         o = self.options
         shares = 0.0 if o.val_image_folder else o.folder_pct_val, 0.0 if o.test_image_folder else o.folder_pct_test
-        rng = np.random.default_rng(o.seed)
-        if not o.group_pattern:
-            return stratified(classes, *shares, rng)
         find = group_finder(o.group_pattern)
-        groups = [find(path) or f"\0{row}" for row, path in enumerate(pictures)]
-        return by_group(classes, np.unique(groups, return_inverse=True)[1], *shares, rng)
+        return drawn([find(path) for path in pictures], *shares, o.seed, classes)
 
     def _pairs(self, pictures: np.ndarray, classes: np.ndarray, stage: str) -> list[list[Any]]:
         """Pairs of the pictures of a split, in random order; none where all are of one class."""
@@ -142,8 +136,7 @@ class DataIngestion(ImageSource):
         """Grey or colour for all, as most pictures are where the form does not say it; both pictures of a pair must be alike."""
         if self.options.channel_conversion != "none":
             return self.options.channel_conversion
-        rows = np.unique(np.linspace(0, len(pictures) - 1, min(PROBES, len(pictures))).astype(int))
-        counts = Counter(header.channels for row in rows if (header := read_format(pictures[row])) is not None)
+        counts = Counter(header.channels for header in some_headers(len(pictures), pictures.__getitem__))
         return CONVERSIONS.get(counts.most_common(1)[0][0], "none") if counts else "none"
 
     def picture_sizes(self, entries: Entries) -> list[sizes.Size]:

@@ -6,24 +6,21 @@ from flask_wtf import FlaskForm
 from wtforms import validators
 
 from digits.extensions.data.images.form_parts import (
-    CONVERSIONS,
-    RESIZE_MODES,
+    SIZE_FIELDS,
+    SIZE_GROUP,
+    SPLIT_GROUP,
     UNEQUAL_SIZES,
-    ImageForm,
+    PictureForm,
     ReadableFolder,
     folder_field,
     percent_field,
     readable_file,
-    seed_field,
-    size_field,
 )
 from digits.extensions.data.images.sizes import PAD, RESIZE
 from digits.utils import forms
 
-SPLIT_GROUP = "Other splits"
 
-
-class DatasetForm(ImageForm):
+class DatasetForm(PictureForm):
     """Folders with a sub-folder for each class, and how many pairs are made of them."""
 
     PATHS = frozenset({"image_folder", "val_image_folder", "test_image_folder"})
@@ -31,8 +28,9 @@ class DatasetForm(ImageForm):
     GROUPS = (
         ("Pictures", ("image_folder", "pairs_per_picture", "folder_pct_val", "folder_pct_test")),
         (SPLIT_GROUP, ("val_image_folder", "test_image_folder", "group_pattern", "seed")),
-        ("Size", ("channel_conversion", "resize_width", "resize_height", "resize_mode", "unequal_sizes")),
+        (SIZE_GROUP, SIZE_FIELDS),
     )
+    SPLITS = {"folder_pct_val": "val_image_folder", "folder_pct_test": "test_image_folder"}
 
     image_folder = folder_field("Image folder", "A sub-folder for each class, as for image classification.")
     pairs_per_picture = forms.IntegerField(
@@ -51,16 +49,6 @@ class DatasetForm(ImageForm):
     test_image_folder = forms.StringField(
         "Test image folder", validators=[validators.Optional(), ReadableFolder()], tooltip="As above."
     )
-    group_pattern = forms.StringField(
-        "Keep together",
-        default="",
-        tooltip="A regular expression on the path; pictures for which it finds the same stay in one split.",
-    )
-    seed = seed_field()
-    channel_conversion = forms.SelectField("Channel conversion", choices=CONVERSIONS, default="none")
-    resize_width = size_field("Width")
-    resize_height = size_field("Height")
-    resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
     unequal_sizes = forms.SelectField(
         "Pictures of several sizes",
         choices=[choice for choice in UNEQUAL_SIZES if choice[0] in (PAD, RESIZE)],

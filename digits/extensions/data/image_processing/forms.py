@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from digits.extensions.data.images import pair_form
-from digits.extensions.data.images.form_parts import folder_field
+from digits.extensions.data.images.form_parts import SIZE_FIELDS, SIZE_GROUP, folder_field
 from digits.utils import forms
 
 
@@ -25,7 +25,7 @@ class DatasetForm(pair_form.PairForm):
         ),
         (pair_form.SEPARATE_GROUP, pair_form.SEPARATE_FIELDS),
         (pair_form.LISTS_GROUP, pair_form.LIST_FIELDS),
-        (pair_form.SIZE_GROUP, pair_form.SIZE_FIELDS),
+        (SIZE_GROUP, SIZE_FIELDS),
     )
 
     label_source = forms.SelectField(

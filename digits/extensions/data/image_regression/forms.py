@@ -6,17 +6,15 @@ from wtforms import validators
 
 from digits.extensions.data.image_regression.separators import AUTOMATIC, BLANK, NONE
 from digits.extensions.data.images.form_parts import (
-    CONVERSIONS,
-    RESIZE_MODES,
-    ImageForm,
+    SIZE_FIELDS,
+    SIZE_GROUP,
+    SPLIT_GROUP,
+    PictureForm,
     ReadableFolder,
     file_field,
     folder_field,
     percent_field,
     readable_file,
-    seed_field,
-    size_field,
-    unequal_sizes_field,
 )
 from digits.utils import forms
 
@@ -26,10 +24,9 @@ SEPARATORS = [
     (BLANK, "Blank"),
     (NONE, "Nothing: one label each"),
 ]
-SPLIT_GROUP = "Other splits"
 
 
-class DatasetForm(ImageForm):
+class DatasetForm(PictureForm):
     """A folder of pictures and a CSV file with their numbers."""
 
     PATHS = frozenset(
@@ -54,8 +51,9 @@ class DatasetForm(ImageForm):
             SPLIT_GROUP,
             ("val_image_folder", "val_values_file", "test_image_folder", "test_values_file", "group_pattern", "seed"),
         ),
-        ("Size", ("channel_conversion", "resize_width", "resize_height", "resize_mode", "unequal_sizes")),
+        (SIZE_GROUP, SIZE_FIELDS),
     )
+    SPLITS = {"folder_pct_val": "val_values_file", "folder_pct_test": "test_values_file"}
 
     image_folder = folder_field("Image folder", "The pictures, also in sub-folders.")
     values_file = forms.StringField(
@@ -86,14 +84,3 @@ class DatasetForm(ImageForm):
     val_values_file = file_field("Validation CSV file", "Used in place of the percentage.")
     test_image_folder = forms.StringField("Test image folder", validators=[validators.Optional(), ReadableFolder()])
     test_values_file = file_field("Test CSV file", "As above.")
-    group_pattern = forms.StringField(
-        "Keep together",
-        default="",
-        tooltip="A regular expression on the path; pictures for which it finds the same stay together.",
-    )
-    seed = seed_field()
-    channel_conversion = forms.SelectField("Channel conversion", choices=CONVERSIONS, default="none")
-    resize_width = size_field("Width")
-    resize_height = size_field("Height")
-    resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
-    unequal_sizes = unequal_sizes_field()

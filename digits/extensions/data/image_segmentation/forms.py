@@ -6,7 +6,14 @@ from wtforms import validators
 
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from digits.extensions.data.images import pair_form
-from digits.extensions.data.images.form_parts import ReadableFolder, file_field, folder_field, readable_file
+from digits.extensions.data.images.form_parts import (
+    SIZE_FIELDS,
+    SIZE_GROUP,
+    ReadableFolder,
+    file_field,
+    folder_field,
+    readable_file,
+)
 from digits.utils import forms
 
 PAIR_FIELDS = ("feature_folder", "mask_source", "label_folder", "mask_pattern", "folder_pct_val", "folder_pct_test")
@@ -31,7 +38,7 @@ class DatasetForm(pair_form.PairForm):
         ("Classes", CLASS_FIELDS),
         (pair_form.SEPARATE_GROUP, pair_form.SEPARATE_FIELDS),
         (pair_form.LISTS_GROUP, pair_form.LIST_FIELDS),
-        (pair_form.SIZE_GROUP, pair_form.SIZE_FIELDS),
+        (SIZE_GROUP, SIZE_FIELDS),
     )
 
     mask_source = forms.SelectField(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import wtforms
@@ -25,6 +25,9 @@ UNEQUAL_SIZES_TIP = (
     "Where no width and height are given. Automatic: pad, but keep where records need not be of the same shape; a training on "
     "pictures that keep their sizes needs a crop size."
 )
+SPLIT_GROUP = "Other splits"
+SIZE_GROUP = "Size"
+SIZE_FIELDS = ("channel_conversion", "resize_width", "resize_height", "resize_mode", "unequal_sizes")
 WIDEST_CHOICE = 27  # characters, so many fit into a column of the form
 RESIZE_MODES = [(mode, RESIZE_MODE_TITLES[mode]) for mode in ("squash", "fill", "crop")]
 
@@ -131,4 +134,33 @@ class ImageForm(FlaskForm):
             return True
         missing = self[second] if self[first].data else self[first]
         missing.errors = [*missing.errors, "Give both width and height, or neither."]
+        return False
+
+
+class PictureForm(ImageForm):
+    """Of sources that read pictures themselves: how they are split, and what size and colours they get."""
+
+    SPLITS: Mapping[str, str] = {}  # a share by the field of what takes its place
+
+    group_pattern = forms.StringField(
+        "Keep together",
+        default="",
+        tooltip="A regular expression on the path: pictures for which its bracket finds the same text stay in one split, "
+        "e.g. (patient\\d+), or the name of the video that frames were taken from.",
+    )
+    seed = seed_field()
+    channel_conversion = forms.SelectField("Channel conversion", choices=CONVERSIONS, default="none")
+    resize_width = size_field("Width")
+    resize_height = size_field("Height")
+    resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
+    unequal_sizes = unequal_sizes_field()
+
+    def check(self) -> bool:
+        fine = super().check()
+        shares = {name: self[name].data or 0 for name, instead in self.SPLITS.items() if not self[instead].data}
+        total = sum(shares.values())
+        if total < 100:
+            return fine
+        field = self[next(name for name, share in shares.items() if share)]
+        field.errors = [*field.errors, f"Validation and test take {total:g} %, which leaves nothing to train on."]
         return False

@@ -8,22 +8,11 @@ from wtforms import ValidationError, validators
 
 from digits.errors import DataError
 from digits.extensions.data.files.additions import naming_of
-from digits.extensions.data.images.form_parts import (
-    CONVERSIONS,
-    RESIZE_MODES,
-    ImageForm,
-    file_field,
-    folder_field,
-    percent_field,
-    seed_field,
-    size_field,
-    unequal_sizes_field,
-)
+from digits.extensions.data.images.form_parts import PictureForm, file_field, folder_field, percent_field
 from digits.utils import forms
 
 SEPARATE_GROUP = "Separate folders for validation and test"
 LISTS_GROUP = "Split by lists or groups"
-SIZE_GROUP = "Size"
 PATHS = frozenset(
     {
         "feature_folder",
@@ -46,7 +35,6 @@ SEPARATE_FIELDS = (
     "test_label_folder",
 )
 LIST_FIELDS = ("train_list_file", "val_list_file", "test_list_file", "group_pattern", "seed")
-SIZE_FIELDS = ("channel_conversion", "resize_width", "resize_height", "resize_mode", "unequal_sizes")
 
 
 def readable_pattern(form: Any, field: Any) -> None:
@@ -68,11 +56,12 @@ def pattern_field(what: str, blank: str, example: str) -> Any:
     )
 
 
-class PairForm(ImageForm):
+class PairForm(PictureForm):
     """Fields of R 6.5, and ours: a test split, lists, groups, sizes."""
 
     PATHS = PATHS
     COLLAPSED = frozenset({SEPARATE_GROUP, LISTS_GROUP})
+    SPLITS = {"folder_pct_val": "has_val_folder", "folder_pct_test": "has_test_folder"}
 
     feature_folder = folder_field("Feature image folder", "The pictures that a network gets, also in sub-folders.")
     label_folder = folder_field("Label image folder", "One file of the same name for each picture.")
@@ -89,25 +78,3 @@ class PairForm(ImageForm):
     train_list_file = file_field("Training list", "A text file that names the pictures of this split, one a line.")
     val_list_file = file_field("Validation list", "As above, e.g. ImageSets/Segmentation/val.txt of PASCAL VOC.")
     test_list_file = file_field("Test list", "As above.")
-    group_pattern = forms.StringField(
-        "Keep together",
-        default="",
-        tooltip="A regular expression on the path: pictures for which its bracket finds the same text stay in one split, "
-        "e.g. (patient\\d+), or the name of the video that frames were taken from.",
-    )
-    seed = seed_field()
-    channel_conversion = forms.SelectField("Channel conversion", choices=CONVERSIONS, default="none")
-    resize_width = size_field("Width")
-    resize_height = size_field("Height")
-    resize_mode = forms.SelectField("Resize", choices=RESIZE_MODES, default="squash")
-    unequal_sizes = unequal_sizes_field()
-
-    def check(self) -> bool:
-        fine = super().check()
-        val = 0 if self.has_val_folder.data else (self.folder_pct_val.data or 0)
-        test = 0 if self.has_test_folder.data else (self.folder_pct_test.data or 0)
-        if val + test < 100:
-            return fine
-        field: Any = self.folder_pct_val if val else self.folder_pct_test
-        field.errors = [*field.errors, f"Validation and test take {val + test:g} %, which leaves nothing to train on."]
-        return False

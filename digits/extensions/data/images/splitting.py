@@ -10,7 +10,7 @@ import numpy as np
 
 from digits.domain.datasets import STAGES
 from digits.errors import DataError
-from digits.extensions.data.classification.split import by_group, split_counts
+from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.files.names import FileNames, Found, below, listed, neither
 from digits.extensions.data.files.pairs import base_name
 from digits.extensions.data.files.text import lines_of
@@ -21,18 +21,17 @@ QUOTED = re.compile(r"""(["'])(.+?)\1""")
 SEPARATORS = re.compile(r"[\s,;]+")
 
 
-def drawn(groups: Sequence[str], percent_val: float, percent_test: float, seed: int) -> np.ndarray:
-    """Split number, int8 (n,), of each entry: 0 train, 1 val, 2 test; entries with the same non-empty group share one."""
+def drawn(
+    groups: Sequence[str], percent_val: float, percent_test: float, seed: int, classes: np.ndarray | None = None
+) -> np.ndarray:
+    """Split number, int8 (n,), of each entry: 0 train, 1 val, 2 test; of each class, integers (n,), the same share. Entries of
+    one non-empty group are in one split."""
     rng = np.random.default_rng(seed)
-    count = len(groups)
-    if any(groups):
-        numbers = np.unique([g or f"\0{i}" for i, g in enumerate(groups)], return_inverse=True)[1]
-        return by_group(np.zeros(count, int), numbers, percent_val, percent_test, rng)
-    stages = np.zeros(count, np.int8)
-    order = rng.permutation(count)
-    _, val, test = split_counts(count, percent_val, percent_test)
-    stages[order[:val]], stages[order[val : val + test]] = 1, 2
-    return stages
+    classes = np.zeros(len(groups), int) if classes is None else classes
+    if not any(groups):
+        return stratified(classes, percent_val, percent_test, rng)
+    numbers = np.unique([g or f"\0{i}" for i, g in enumerate(groups)], return_inverse=True)[1]
+    return by_group(classes, numbers, percent_val, percent_test, rng)
 
 
 def group_finder(pattern: str) -> Callable[[str], str]:
