@@ -10,6 +10,7 @@ from keras import layers, ops
 BATCH_SIZE = 64
 NUMBERS = 100  # that a picture is made of
 CLASSES = 0  # that the generator is told too, behind the numbers: then labels are vectors with 1 for the class of a picture
+EXPORT_SHAPE = (1, 1, NUMBERS + CLASSES)  # exports generate
 EXAMPLES = 64  # how many fixed vectors of numbers validations use
 
 

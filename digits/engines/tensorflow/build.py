@@ -23,16 +23,20 @@ from digits.engines.network.checks import (
     batch_size_of,
     check_callables,
     check_outputs,
+    export_shape_of,
+    labels_of,
     looks_like_sigmoid,
     needs_scores,
     noise,
     short,
     softmax_note,
+    task_of,
     unknown_sizes,
 )
 from digits.engines.network.own_metrics import declared_in
-from digits.engines.network.several_losses import GradientHook, gradient_hook, with_network
+from digits.engines.network.several_losses import GradientHook, gives_several, gradient_hook, read_entries, with_network
 from digits.engines.network.text import DOWNLOAD_SECONDS, WHAT_TO_WRITE, compile_text, run_text
+from digits.engines.tensorflow.paths import layer_paths, read_optimizers
 from digits.engines.tensorflow.start import keras, tf
 from digits.errors import NetworkError
 
@@ -56,6 +60,7 @@ class KerasNetwork:
     declared: dict[str, dict[str, str]] = field(default_factory=dict)  # what it says of its own metrics
     pretrained: bool = False  # `build_network` was told to load published weights, and did
     gradient_hook: GradientHook | None = None  # what the text does with gradients before a step
+    export_shape: tuple[int, ...] | None = None  # (C, H, W) of the numbers that exports take in the place of pictures
 
 
 def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "float32") -> KerasNetwork:
@@ -85,19 +90,21 @@ def build(text: str, context: NetworkContext, *, seed: int = 0, policy: str = "f
         declared=declared_in(names),
         pretrained=context.pretrained and not note,
         gradient_hook=gradient_hook(names),
+        export_shape=export_shape_of(names),
     )
 
 
 def report(text: str, context: NetworkContext) -> NetworkReport:
     """Build, probe and describe a network."""
     network = build(text, context)
-    rows: list[LayerRow] = []
+    worked: list[tuple[Any, tuple[int, ...]]] = []
     show = check_model if context.judged else _show_model
-    shapes = show(network, context, lambda layer, output: rows.append(_row(layer, output)))
+    shapes = show(network, context, lambda layer, output: worked.append((layer, _shape_of(output))))
+    paths = layer_paths(network.model)  # known once it has worked
     return NetworkReport(
         parameters=network.model.count_params() if network.model.built else 0,
         output_shapes=shapes,
-        layers=tuple(rows),
+        layers=tuple(_row(paths.get(id(layer), layer.name), layer, shape) for layer, shape in worked),
         batch_size=network.batch_size,
         has_loss=network.loss is not None,
         has_metrics=network.metrics is not None,
@@ -140,6 +147,8 @@ def check_model(
     shapes = {name: channels_first(tuple(value.shape[1:])) for name, value in wanted.items()}
     if network.loss is None or needs_scores(context):
         check_outputs(shapes, context, MAP_LAYOUT)
+    if network.loss is not None:
+        _check_losses(network, context)
     if activation(context) == "softmax":
         seen = are_probabilities(tf.cast(main_output(wanted), tf.float32).numpy())
         network.probabilities = seen and _ends_in_softmax(network.model, context, training=False)
@@ -216,15 +225,45 @@ def _of_noise(model: Any, context: NetworkContext, count: int, *, training: bool
 def _trains_on_probabilities(network: KerasNetwork, context: NetworkContext) -> bool:
     """The same as the network trains; statistics and random states are put back. What it cannot do before a training is not
     concluded from."""
-    variables = network.model.non_trainable_variables
-    before = [variable.numpy() for variable in variables]
     try:
-        return _ends_in_softmax(network.model, context, training=True)
+        with _tried(network.model):
+            return _ends_in_softmax(network.model, context, training=True)
     except NetworkError:
         return network.probabilities
+
+
+@contextlib.contextmanager
+def _tried(model: Any) -> Iterator[None]:
+    """Whatever works in the block as in a training leaves the statistics and random states of the model as they were."""
+    variables = model.non_trainable_variables
+    before = [variable.numpy() for variable in variables]
+    try:
+        yield
     finally:
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
+
+
+def _check_losses(network: KerasNetwork, context: NetworkContext) -> None:
+    """NetworkError for a list of losses that cannot move what it names, tried with zeros for pictures and targets. From a loss
+    that bears no zeros nothing is concluded: the training says what is wrong with it."""
+    channels, height, width = context.input_shape
+    x = tf.zeros((PROBE, height, width, channels))
+    found: Any = None
+    with contextlib.suppress(NetworkError), _tried(network.model):
+        found = run_text(lambda: network.loss(network.model(x, training=True), _zero_targets(context, x)))  # type: ignore[misc]
+    if gives_several(found):
+        read_optimizers(read_entries(found), network.model)
+
+
+def _zero_targets(context: NetworkContext, x: Any) -> Any:
+    """Targets (PROBE, …) as a training has them, all 0; where there are none the pictures `x` (PROBE, H, W, C)."""
+    task = task_of(context)
+    if task.index_targets:
+        return tf.zeros((PROBE, *(context.input_shape[1:] if task.of_places else ())), tf.int64)
+    if context.label_shape is None or not task.has_labels(labels_of(context)):
+        return x
+    return tf.zeros((PROBE, *channels_last(context.label_shape)))
 
 
 def _own_loss(loss: Any) -> Callable[..., Any] | None:
@@ -259,6 +298,11 @@ def scored_output(outputs: Any) -> Any:
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
     """(H, W, C) as (C, H, W); other ranks as they are."""
     return (shape[2], *shape[:2]) if len(shape) == 3 else shape
+
+
+def channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(C, H, W) as (H, W, C); other ranks as they are."""
+    return (*shape[1:], shape[0]) if len(shape) == 3 else shape
 
 
 def leaves(model: Any) -> list[Any]:
@@ -320,6 +364,9 @@ def _model(names: Mapping[str, Any], context: NetworkContext, seed: int, policy:
     return model
 
 
-def _row(layer: Any, output: Any) -> LayerRow:
-    shape = tuple(output.shape[1:]) if tf.is_tensor(output) else ()
-    return LayerRow(layer.name, type(layer).__name__, shape, layer.count_params() if layer.built else 0)
+def _shape_of(output: Any) -> tuple[int, ...]:
+    return tuple(output.shape[1:]) if tf.is_tensor(output) else ()
+
+
+def _row(name: str, layer: Any, shape: tuple[int, ...]) -> LayerRow:
+    return LayerRow(name, type(layer).__name__, shape, layer.count_params() if layer.built else 0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from digits.engines.base import Exporter, Predictor, Program
 from digits.engines.network.checks import PROBABILITIES
+from digits.engines.parity import EXPORT_SHAPE
 from digits.engines.tensorflow.inputs import centre
 from digits.engines.tensorflow.predictor import TensorflowPredictor, finished
 from digits.engines.tensorflow.start import quiet, tf
@@ -49,17 +50,22 @@ class SavedModelExporter(Exporter):
 
 
 def _portable(predictor: TensorflowPredictor) -> Any:
-    """A module with the function `serve`: features (N, C, H, W) in stored units → outputs as `predict` gives them."""
+    """A module with the function `serve`: features (N, C, H, W) in stored units, or the numbers that exports take instead of
+    pictures, as they are → outputs as `predict` gives them."""
     preprocessing = predictor.preprocessing
     size = (preprocessing.input_shape[1], preprocessing.input_shape[2])
     task, labels, given = predictor.task, predictor.labels, bool(predictor.meta.get(PROBABILITIES, False))
+    numbers = predictor.meta.get(EXPORT_SHAPE)
     module = tf.Module()
     module.model = predictor.model_for((*size, preprocessing.input_shape[0]))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *preprocessing.stored_shape], tf.float32, name=INPUT)], autograph=False)
+    shape = numbers or preprocessing.stored_shape
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32, name=INPUT)], autograph=False)
     def serve(features: Any) -> dict[str, Any]:
-        cut = centre(features, size) if preprocessing.crops else features
-        outputs = module.model(predictor.inputs(cut), training=False)
+        cut = centre(features, size) if preprocessing.crops and not numbers else features
+        x = predictor.inputs.raw(cut) if numbers else predictor.inputs(cut)  # (N, h, w, C)
+        outputs = module.model(x, training=False)
         found = finished(outputs, task, labels, preprocessing, given)
         if learns_its_input(task, labels, preprocessing.whitening):
             found = {name: _restored(value, predictor) for name, value in found.items()}

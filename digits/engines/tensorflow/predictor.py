@@ -16,8 +16,10 @@ from digits.domain.inference import main_output
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report, without_batch
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.network.losses import SMALLEST
+from digits.engines.parity import EXPORT_SHAPE
 from digits.engines.tensorflow.build import KerasNetwork, build, forward_zeros, layers_of, own_variables, recorded, wanted_outputs
 from digits.engines.tensorflow.inputs import Inputs, centre
+from digits.engines.tensorflow.paths import layer_paths
 from digits.engines.tensorflow.start import start, tf
 from digits.engines.tensorflow.weights import load_into, read_metadata
 from digits.engines.training.preprocessing import Preprocessing, in_stored_units, picture_shape
@@ -32,7 +34,7 @@ class TensorflowPredictor(Predictor):
     """See `Predictor`. Bigger pictures than the training's are taken as they are when the network can be built for them."""
 
     def __init__(self, text: str, snapshot: Path, meta: dict[str, Any], mean_image: np.ndarray | None, device: str) -> None:
-        self.meta = meta
+        self.meta = dict(meta)
         self.labels = Labels.of_snapshot(meta)
         self.task = of(meta["task"], self.labels)
         self.preprocessing = Preprocessing.from_json(meta["preparation"])
@@ -104,6 +106,7 @@ class TensorflowPredictor(Predictor):
         context = context_from(self.meta)
         with tf.device(self.device):
             network = self._built(replace(context, input_shape=(size[2], size[0], size[1])))
+            self.meta[EXPORT_SHAPE] = network.export_shape
             load_into(network.model, self._snapshot)
         self._networks[size] = network.model
         if len(self._networks) > SIZES:
@@ -140,11 +143,13 @@ def look_inside(model: Any, x: Any) -> list[LayerReport]:
         if found is not None and tf.executing_eagerly():
             activations[id(layer)] = without_batch(channels_first_array(tf.cast(found, tf.float32).numpy()))
 
-    parts = layers_of(model)
+    order = {key: place for place, key in enumerate(layer_paths(model))}
+    parts = sorted(layers_of(model), key=lambda layer: order.get(id(layer), len(order)))
     with recorded(model, keep, parts):
         model(x, training=False)
     data = LayerReport("data", "Input", 0, None, array_report(channels_first_array(x.numpy())[0]))
-    return [data, *(_layer(layer, activations.get(id(layer))) for layer in parts)]
+    paths = layer_paths(model)
+    return [data, *(_layer(paths.get(id(layer), layer.name), layer, activations.get(id(layer))) for layer in parts)]
 
 
 def finish_outputs(
@@ -224,10 +229,10 @@ def channels_last_array(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
 
 
-def _layer(layer: Any, activation: np.ndarray | None) -> LayerReport:
+def _layer(name: str, layer: Any, activation: np.ndarray | None) -> LayerReport:
     variables = own_variables(layer)
     return LayerReport(
-        name=layer.name,
+        name=name,
         kind=type(layer).__name__,
         parameters=sum(math.prod(variable.shape) for variable in variables),
         weights=array_report(_outputs_first(np.asarray(variables[0]))) if variables else None,

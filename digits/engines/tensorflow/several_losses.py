@@ -3,8 +3,8 @@ list (see `engines.network.several_losses`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from digits.domain.metrics import LOSS
@@ -20,16 +20,15 @@ from digits.engines.network.several_losses import (
     left_out,
     misses_its_variables,
     moves_in,
-    optimizers_of,
 )
 from digits.engines.tensorflow.build import KerasNetwork
 from digits.engines.tensorflow.gradients import Gradients, GroupGradients, inverse
+from digits.engines.tensorflow.paths import read_optimizers, trainable
 from digits.engines.tensorflow.start import keras, tf
 from digits.engines.training.setup import report_left_out
 from digits.engines.training.totals import LossValue
 from digits.engines.training.trace_parts import OPTIMIZER
 
-SEPARATOR = "/"
 STEPS = "steps"  # of the optimizers, in a state
 ONE = LossOptimizer(LOSS, ())  # of a network with one loss, which moves whatever can be trained
 Maker = Callable[[Solver], tuple[Any, float]]  # gives an optimizer and the weight decay that is to be added to gradients
@@ -151,7 +150,7 @@ class LossGroups:
 
     def settle(self, loss: JointLoss) -> bool:
         """The losses are those of the first batch, which may be that of a training that goes on; whether they became known."""
-        found = read_optimizers(loss, self.model)
+        found = read_optimizers(loss.entries, self.model)
         if self.several:
             check_same(found, self.several)
             return False
@@ -204,72 +203,3 @@ class LossGroups:
 def _reaches(tape: Any, sums: list[Any], variables: Sequence[Any]) -> bool:
     """Whether numbers that a tape saw depend on variables."""
     return any(found is not None for found in tape.gradient(sums, [variable.value for variable in variables]))
-
-
-# -- what the entries of a list move ----------------------------------------------------------------------------------------
-
-
-def read_optimizers(loss: JointLoss, model: Any) -> tuple[LossOptimizer, ...]:
-    """What each loss of a batch moves, as its entries say it. NetworkError where that cannot be."""
-    entries = [replace(entry, variables=_meant(entry.variables, model)) for entry in loss.entries]
-    return optimizers_of(entries, trainable(model), _variables_in, SEPARATOR)
-
-
-def trainable(model: Any) -> dict[str, Any]:
-    """The variables that are learnt, by the names of the parts that they lie in: `generator/conv2d/kernel`."""
-    wanted = {id(variable) for variable in model.trainable_variables}
-    return {name: variable for name, variable in _named(model, "", set()) if id(variable) in wanted}
-
-
-def _named(layer: Any, path: str, seen: set[int]) -> Iterable[tuple[str, Any]]:
-    """Paths and variables of a layer and of those in it, each once. A part has the name of the attribute that holds it, as in
-    `self.generator`, without one its own name."""
-    seen.add(id(layer))
-    taken: set[str] = set()
-    for variable in layer._trainable_variables:
-        yield f"{path}{_free(variable.name, taken)}", variable
-    attributes = _attributes(layer)
-    for part in layer._layers:
-        if id(part) not in seen:
-            yield from _named(part, f"{path}{_free(attributes.get(id(part), part.name), taken)}{SEPARATOR}", seen)
-
-
-def _attributes(layer: Any) -> dict[int, str]:
-    """Names of the attributes of a text's own class that hold layers, by the layer."""
-    found: dict[int, str] = {}
-    for name, value in vars(layer).items():
-        if name.startswith("_"):
-            continue
-        if isinstance(value, keras.Layer):
-            found[id(value)] = name
-        elif isinstance(value, list | tuple):
-            found |= {id(one): f"{name}{SEPARATOR}{i}" for i, one in enumerate(value) if isinstance(one, keras.Layer)}
-        elif isinstance(value, dict):
-            found |= {id(one): f"{name}{SEPARATOR}{key}" for key, one in value.items() if isinstance(one, keras.Layer)}
-    return found
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """A name that nothing else has there: two layers of one name are told apart."""
-    number, free = 1, name
-    while free in taken:
-        number, free = number + 1, f"{name}_{number}"
-    taken.add(free)
-    return free
-
-
-def _meant(said: Any, model: Any) -> Any:
-    """What `vars` says, with names that are no beginning of a path replaced by the layer that is called so, wherever it lies, or
-    by the variables whose own paths in Keras begin so."""
-    if isinstance(said, list | tuple):
-        return [_meant(one, model) for one in said]
-    if not isinstance(said, str) or not said or any(name.startswith(said) for name in trainable(model)):
-        return said
-    layer = next((layer for layer in model._flatten_layers() if layer.name == said), None)
-    return layer or [v for v in model.trainable_variables if v.path.startswith(said)] or said
-
-
-def _variables_in(value: Any) -> Iterable[Any] | None:
-    if isinstance(value, keras.Layer):
-        return value.variables
-    return [value] if isinstance(value, keras.Variable) and not value.trainable else None

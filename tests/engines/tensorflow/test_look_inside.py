@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -44,3 +45,22 @@ def test_every_weight_and_every_first_output_has_its_row() -> None:
     assert rows[model.name].weights.shape == (1, 4, 8)
     assert rows["scores"].weights.shape == (2, 6)
     assert sum(row.parameters for row in rows.values()) == sum(math.prod(weight.shape) for weight in model.weights)
+
+
+def test_layers_are_called_by_where_they_lie() -> None:
+    layers = keras.layers
+
+    def part() -> Any:
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2, name="dense"), layers.ReLU(name="relu")])
+
+    class Two(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.more = part(), [part(), layers.Dense(1)]
+
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            return self.more[1](tf.concat([self.first(x), self.more[0](x)], -1))
+
+    rows = [(row.name, row.kind) for row in look_inside(Two(), tf.ones((1, 3)))]
+    parts = [(f"{part}/{name}", kind) for part in ("first", "more/0") for name, kind in (("dense", "Dense"), ("relu", "ReLU"))]
+    assert rows == [("data", "Input"), *parts, ("more/1", "Dense")]

@@ -17,6 +17,7 @@ from digits.domain.events import MetricEvent, WarningEvent
 from digits.domain.metrics import NOTHING
 from digits.domain.training import LearningRate, Solver, TrainingSpec
 from digits.engines.base import NetworkContext, get_engine
+from digits.engines.parity import CLOSE, noise_features, parity
 from digits.engines.training.batches import epoch_order
 from digits.engines.training.calendar import seed_for
 from digits.errors import JobStopped, NetworkError, TrainingError
@@ -243,6 +244,22 @@ def test_what_is_wrong_with_a_list_is_said(pictures: Path, tmp_path: Path, old: 
     assert re.search(words, f"{caught.value.message} {caught.value.advice}"), caught.value.message
 
 
+@pytest.mark.parametrize(("kind", "shape"), [("none", ()), ("map", (1, SIZE, SIZE)), ("array", (2, 3, 4))])
+def test_the_form_refuses_what_the_list_cannot_move(kind: str, shape: tuple[int, ...]) -> None:
+    context = NetworkContext("segmentation" if kind == "map" else "generic", (1, SIZE, SIZE), 3, shape, ("a", "b", "c"), kind)
+    expected = {"none": (8, 8, 1), "map": (8, 8), "array": (3, 4, 2)}[kind]  # of targets, in Keras' layout
+    seen = f"def loss(outputs, targets):\n    assert tuple(targets.shape[1:]) == {expected}, targets.shape"
+    text = TEXT.replace("def loss(outputs, targets):", seen).replace(
+        '"real": real', '"targets": ops.tile(x, (1, 1, 1, 3)), "real": real'
+    )
+    check = get_engine("tensorflow").check
+    assert check(text, context).has_loss
+    with pytest.raises(NetworkError, match="is to move 'maker'"):
+        check(text.replace('"vars": "generator"', '"vars": "maker"'), context)
+    picky = text.replace("    judging =", "    assert ops.sum(targets) > 0\n    judging =").replace('"generator",', '"maker",')
+    assert check(picky, context).has_loss  # zeros prove nothing about such a loss
+
+
 def test_pictures_are_no_scores_of_classes_whatever_the_loss() -> None:
     """Hits are counted of a classifier, and its main output goes through a softmax."""
     with pytest.raises(NetworkError, match="gives 1×8×8 per picture; the data set has 10 classes"):
@@ -253,8 +270,8 @@ def test_parts_are_found_by_attribute_by_name_and_by_path() -> None:
     import keras
     from keras import layers
 
-    from digits.engines.network.several_losses import JointLoss, read_entries
-    from digits.engines.tensorflow.several_losses import read_optimizers, trainable
+    from digits.engines.network.several_losses import read_entries
+    from digits.engines.tensorflow.paths import read_optimizers, trainable
 
     body = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="first"), layers.Dense(2, name="last")], name="body")
     start = keras.Input((3,))
@@ -264,7 +281,7 @@ def test_parts_are_found_by_attribute_by_name_and_by_path() -> None:
 
     def moved(*said: Any) -> list[tuple[str, ...]]:
         entries = read_entries([{"loss": 1.0, "vars": one, "name": f"n{i}"} for i, one in enumerate(said)])
-        return [one.variables for one in read_optimizers(JointLoss((), (), entries, ()), model)]
+        return [one.variables for one in read_optimizers(entries, model)]
 
     assert moved("body", "head") == [tuple(names[:4]), tuple(names[4:])]
     assert moved("first", model.get_layer("head").bias) == [tuple(names[:2]), (names[5],)]  # a layer within another
@@ -275,6 +292,8 @@ def test_parts_are_found_by_attribute_by_name_and_by_path() -> None:
 
 
 def test_the_sample_learns_and_makes_pictures_of_numbers(tmp_path: Path) -> None:
+    from digits.engines.tensorflow.export_saved_model import SavedModelExporter
+
     text = (Path(__file__).resolve().parents[3] / "docs" / "samples" / "gan_keras.py").read_text()
     text = text.replace("CLASSES = 0", "CLASSES = 2").replace("64", "4").replace("32", "4")
     features, labels = striped_pictures(12, SIZE, seed=1)
@@ -289,3 +308,8 @@ def test_the_sample_learns_and_makes_pictures_of_numbers(tmp_path: Path) -> None
     assert np.isfinite(made).all()
     assert made.std(axis=0).max() > 0  # other numbers, another picture
     assert predictor.predict(features[:2])["code"].shape == (2, 100)
+    exporter = SavedModelExporter()
+    exporter.write(predictor, tmp_path, {})
+    numbers = noise_features(predictor.meta)
+    assert numbers.shape == (3, 1, 1, 102)
+    assert parity(predictor, exporter.run(tmp_path), numbers) < CLOSE  # the generator alone
