@@ -35,8 +35,7 @@ from digits.utils.processes import ProcessIdentity, group_members, signal_proces
 from tests.conftest import RunningServer, free_port, wait_until_it_answers
 from tests.journeys.client import Client
 from tests.journeys.forms import form_of
-from tests.journeys.test_every_source import SOURCES, own
-from tests.journeys.test_every_source import pictures as make_pictures
+from tests.sources import SOURCES
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
@@ -50,17 +49,8 @@ VICTIMS = {  # by phase; the worker oftener than others, for it has the most to 
 }
 
 
-def marks(root: Path) -> dict[str, Any]:
-    """Pictures with any number of labels each."""
-    folder = make_pictures(root / "in")
-    lines = [f"{n}.png,{int(n % 2 == 0)},{int(n % 3 == 0)}\n" for n in range(10)]
-    (root / "labels.csv").write_text("image,even,third\n" + "".join(lines))
-    return {"image_folder": folder, "values_file": root / "labels.csv"}
-
-
 TASKS: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
-    **{name: SOURCES[name][:2] for name in ("folder", "masks", "boxes", "numbers", "itself")},
-    "marks": (own("image-multi-label"), marks),
+    **{name: SOURCES[name][:2] for name in ("folder", "masks", "boxes", "numbers", "itself", "labels")},
 }
 COMBINATIONS = [
     *[("pytorch", task, 1) for task in TASKS],

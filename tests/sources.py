@@ -1,34 +1,26 @@
-"""Every source and plugin by its own page: form, records, *Train*, *Create* without touching a field, an instant answer."""
+"""Every source of data sets and every bundled plugin, small: the address of its form and what is filled in there."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lmdb
 import numpy as np
-import pytest
 from PIL import Image
 
-from digits import tasks
-from digits.service.models.validation_samples import META_FILE as META
 from digits.storage.records.caffe_datum import make_datum
 from tests.examples import example
 from tests.extensions.data.test_dicom import write as write_dicom
 from tests.ingest import objects
-from tests.journeys.client import GENERIC, Client, server_with
-from tests.journeys.forms import form_of, shown_text
 from tests.service.finished_dataset import class_folder
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 CLASSIFICATION = "/datasets/images/classification/new"
 DATABASES = "/datasets/images/generic/new"
-SIDE = 24
-
-pytestmark = pytest.mark.slow
+SIDE = 16
 
 
 def pictures(folder: Path, count: int = 10, channels: int = 3) -> Path:
@@ -73,7 +65,7 @@ def masks(root: Path) -> dict[str, Any]:
 
 
 def compared(root: Path) -> dict[str, Any]:
-    return {"image_folder": class_folder(root / "classes"), "resize_width": 28, "resize_height": 28}
+    return {"image_folder": class_folder(root / "classes", 4), "resize_width": 28, "resize_height": 28}
 
 
 def boxes(root: Path) -> dict[str, Any]:
@@ -161,12 +153,25 @@ def brains(root: Path) -> dict[str, Any]:
     }
 
 
-def hearts(root: Path, shared_data: Path) -> dict[str, Any]:
-    source = shared_data / "sunnybrook"
-    contours = source / "Sunnybrook Cardiac MR Database ContoursPart3" / "TrainingDataContours"
-    shutil.copytree(source / "challenge_training" / "SC-HF-I-1", root / "pictures" / "SC-HF-I-1")
-    shutil.copytree(contours, root / "contours")
-    return {"image_folder": root / "pictures", "contour_folder": root / "contours", "picture_size": 32}
+def hearts(root: Path) -> dict[str, Any]:
+    contours = root / "contours" / "SC-HF-I-01" / "contours-manual" / "IRCCI-expert"
+    contours.mkdir(parents=True)
+    for number in range(10):
+        values = np.random.default_rng(number).integers(0, 4000, (SIDE, SIDE)).astype(np.uint16)
+        write_dicom(root / "pictures" / "SC-HF-I-1" / f"IM-1180-{number:04d}.dcm", values)
+        (contours / f"IM-0001-{number:04d}-icontour-manual.txt").write_text("4 4\n4 9\n9 9\n9 4\n")
+    return {"image_folder": root / "pictures", "contour_folder": root / "contours"}
+
+
+def labelled(root: Path) -> dict[str, Any]:
+    folder = pictures(root / "in")
+    lines = [f"{n}.png,{int(n % 2 == 0)},{int(n % 3 == 0)}\n" for n in range(10)]
+    (root / "labels.csv").write_text("image,even,third\n" + "".join(lines))
+    return {"image_folder": folder, "values_file": root / "labels.csv"}
+
+
+def faces(root: Path) -> dict[str, Any]:
+    return {"image_folder": pictures(root / "in"), "center_crop_size": "", "resize": 16, "folder_pct_val": 20}
 
 
 def own(source: str) -> str:
@@ -192,48 +197,7 @@ SOURCES: dict[str, tuple[str, Callable[..., dict[str, Any]], str, str]] = {
     "texts": (own("text-classification"), texts, "classification", "small_cnn"),
     "stories": (own("text-babi"), stories, "classification", "small_cnn"),
     "brains": (own("images-brats"), brains, "segmentation", "unet"),
+    "labels": (own("image-multi-label"), labelled, "multi_label", "small_cnn"),
+    "faces": (own("image-gan"), faces, "generic", "autoencoder"),
     "hearts": (own("image-sunnybrook"), hearts, "segmentation", "unet"),
 }
-ALIKE = ("databases-planes", "databases-alone", "gradients", "dicom")  # others of the list are of their kind
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    plugins = [ROOT / "plugins" / name for name in ("image_gradients", "text_classification", "sunnybrook", "babi", "brats")]
-    with server_with(plugins, tmp_path_factory.mktemp("sources")) as client:
-        yield client
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in SOURCES])
-def test_from_the_form_to_a_trained_model(name: str, client: Client, request: pytest.FixtureRequest) -> None:
-    address, prepare, task, network = SOURCES[name]
-    shared = {"shared_data": request.getfixturevalue("shared_data")} if prepare is hearts else {}
-    values = prepare(root=client.server.jobs_dir.parent / name, **shared)
-    page = client.page(f"{address}?username=me")
-    assert "generic" not in shown_text(page).lower()
-    form = form_of(page, "dataset_name")
-    dataset = client.done(client.json(f"{form.action}.json", **form.sent(dataset_name=name, **values))["id"])
-
-    folder = client.server.jobs_dir / dataset
-    requested, info = (json.loads((folder / file).read_text()) for file in ("job.json", "dataset.json"))
-    row = client.server.service.store.get(dataset)
-    assert {row.task, requested["task"], requested["spec"]["task"], info["task"]} == {task}
-    page = client.page(f"/datasets/{dataset}")
-    assert "generic" not in shown_text(page).lower()
-
-    train = page.split('class="btn btn-primary" href="')[1].split('"')[0]
-    page = client.page(f"{train}&username=me")
-    form = form_of(page, "model_name")
-    sent = form.sent()
-    assert (sent["dataset"], sent["standard_networks"]) == ([dataset], [network])
-    assert "generic" not in shown_text(page).lower()
-    made = client.json(f"{form.action}.json", **sent)
-    client.done(made["id"])
-    answer = client.json(f"/models/{made['id']}/answer.json", record="val:0")
-    kind = tasks.of(info["task"], tasks.Labels.of_snapshot(json.loads((client.server.jobs_dir / made["id"] / META).read_text())))
-    assert (answer["kind"], len(answer["samples"])) == (kind.output_kind, 1)
-    assert bool(answer["predictions"]) == (network in ("small_cnn", "lenet", "siamese"))
-    results = client.page(f"{GENERIC}/infer_one", job_id=made["id"], record="val:0")
-    evaluation = client.page(f"/models/{made['id']}/evaluate", wait="1")
-    for page in (client.page(f"/models/{made['id']}"), results, evaluation):
-        assert "generic" not in shown_text(page).lower()
