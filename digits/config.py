@@ -86,7 +86,11 @@ class Settings:
     request_seconds: int = _help(
         "Longest time that plugin host or predictor may work on one request of a page or a script.", 300, least=1
     )
-    entry_seconds: int = _help("An entry of a data set that takes longer to encode is left out.", ENTRY_SECONDS, least=1)
+    entry_seconds: int = _help(
+        "An entry of a data set that takes longer to encode is left out; a source silent for so long over its files ends it.",
+        ENTRY_SECONDS,
+        least=1,
+    )
     public_url: str = _help("Address under which users reach the server, for links in notifications.", "")
     smtp_host: str = _help("Mail server for notifications by e-mail; empty: there are none.", "")
     smtp_port: int = _help("Port of the mail server.", 587)

@@ -27,13 +27,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from digits.domain.datasets import ENTRY_SECONDS, STAGES
+from digits.domain.datasets import STAGES
 from digits.errors import DigitsError, JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import EncodedChunk, Encoder, entry_at, entry_text
 from digits.ingest.record_schema import RecordSchema
 from digits.ingest.shared_memory import CreatedMemory, MemoryAddress, SharedMemory, attach, create
-from digits.ingest.source import entries_of, load_source
+from digits.ingest.source import entries_of, entry_seconds, load_source
 from digits.storage.records.reader import RecordChunk
 from digits.utils.processes import die_with_parent, kill_children, leave_stopping_to_parent
 
@@ -51,11 +51,6 @@ DIED = "The process that encoded it died; worker.log may say why."
 
 class TooLate(Exception):
     """An entry has had its time, and its process goes on."""
-
-
-def entry_seconds() -> float:
-    """How long an entry may take, as the server told this worker."""
-    return float(os.environ.get("DIGITS_ENTRY_SECONDS") or ENTRY_SECONDS)
 
 
 @contextlib.contextmanager

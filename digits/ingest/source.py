@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from digits.domain.datasets import DatasetSpec
-from digits.errors import DigitsError, JobStopped, PluginError, complaint_of
+from digits.domain.datasets import ENTRY_SECONDS, DatasetSpec
+from digits.errors import DataError, DigitsError, JobStopped, PluginError, complaint_of
 from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
@@ -19,8 +20,14 @@ from digits.storage.files import atomic
 from digits.storage.folders import JobFolder
 from digits.utils.confinement import EVERYWHERE
 from digits.utils.constants import CLASS_LABELS_ATTRIBUTE, COLOR_PALETTE_ATTRIBUTE
+from digits.utils.time_limits import SignsOfLife, within
 
 FOUND_FILE = ".found.jsonl"  # what a source reported while it looked at its files; until the data set is whole
+
+
+def entry_seconds() -> float:
+    """How long an entry may take to encode, and a look at all files without a sign of life, as the server told this worker."""
+    return float(os.environ.get("DIGITS_ENTRY_SECONDS") or ENTRY_SECONDS)
 
 
 def open_source(
@@ -45,15 +52,30 @@ def open_source(
 
 
 def _prepare(source: FileSource, folder: JobFolder, report: ReportProblem, should_stop: Callable[[], bool]) -> None:
+    signs, seconds = SignsOfLife(), entry_seconds()
+
     def check_stop() -> None:
+        signs.note()
         if should_stop():
             raise JobStopped("Stopped while looking at the files.")
+
+    def heard(problem: dict[str, Any]) -> None:
+        signs.note()
+        report(problem)
+
+    def look() -> None:
+        with source.reading():
+            source.prepare(heard)
 
     source.job_folder = folder.path
     source.check_stop = check_stop  # type: ignore[method-assign]
     try:
-        with source.reading():
-            source.prepare(report)
+        within(seconds, look, "prepare", signs=signs)
+    except TimeoutError as error:
+        raise DataError(
+            f"{type(source).__name__}.prepare gave no sign of life for {seconds:g} s while it looked at its files.",
+            advice="The setting entry_seconds (DIGITS_ENTRY_SECONDS) allows more; prepare of a plugin calls check_stop meanwhile.",
+        ) from error
     finally:
         del source.check_stop
     source.prepared = True

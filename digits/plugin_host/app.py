@@ -22,13 +22,14 @@ from digits.extensions import loader
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.ipc.watchdog import Watchdog
-from digits.plugin_host import data, preview, rendering, view
+from digits.plugin_host import data, preview, records, rendering, view
 from digits.plugin_host.guard import guarded
 from digits.plugin_host.recognise import look_into
 from digits.storage.folders import JobsDir
 from digits.storage.records.codec import encoding_of
 
 DEFAULT_LIMIT = 60.0
+NO_PLUGIN = "that reads databases"  # what errors call the host where it is at work for none
 
 Answer = tuple[dict[str, Any], dict[str, Any]]  # header, arrays
 Operation = Callable[[Flask, JobsDir, str, Message], Answer]
@@ -49,7 +50,7 @@ def answer(app: Flask, jobs_dir: JobsDir, watch: Watchdog, message: Message) -> 
     if operation is None:
         raise BadRequest(f"The plugin host does not know {name!r}.")
     with watch.request(float(header.get("limit", DEFAULT_LIMIT))), app.test_request_context():
-        found, arrays = guarded(extension_id, lambda: operation(app, jobs_dir, extension_id, message))
+        found, arrays = guarded(extension_id or NO_PLUGIN, lambda: operation(app, jobs_dir, extension_id, message))
     if header.get("scratch"):
         arrays = store(confined_folder(jobs_dir.scratch, str(header["scratch"])), arrays)
     return Message(found, arrays)
@@ -146,6 +147,12 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
     return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, **beside), {}
 
 
+def _records(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    header = message.header
+    numbers = (int(header[name]) for name in ("start", "count", "most", "records"))
+    return records.read(Path(header["path"]), header["allowed_roots"], *numbers)
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "ping": _ping,
     "plugins": _plugins,
@@ -156,6 +163,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "recognise": _recognise,
     "inference-form": _inference_form,
     "inference-entries": _inference_entries,
+    "records": _records,
     "view-form": _view_form,
     "view-render": _view_render,
 }

@@ -13,9 +13,28 @@ T = TypeVar("T")
 _LEFT: dict[threading.Thread, float] = {}  # threads that nobody waits for any more, and since when
 
 
-def within(seconds: float, work: Callable[[], T], name: str, *, may_stay: bool = False) -> T:
-    """What `work` gives or raises; TimeoutError where it is not back after `seconds`. It then stays in a thread of
-    this name, which ends with the process; `may_stay`: it is worth having when it comes, so nobody minds it.
+LOOK_SECONDS = 1.0  # between looks whether work goes on
+
+
+class SignsOfLife:
+    """When something that may take long said last that it goes on."""
+
+    def __init__(self) -> None:
+        self.note()
+
+    def note(self) -> None:
+        self._last = time.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since then."""
+        return time.monotonic() - self._last
+
+
+def within(seconds: float, work: Callable[[], T], name: str, *, may_stay: bool = False, signs: SignsOfLife | None = None) -> T:
+    """What `work` gives or raises; TimeoutError where it is not back after `seconds`, with `signs` after so many without one. It
+    then stays in a thread of this name, which ends with the process; `may_stay`: it is worth having when it comes, so nobody
+    minds it.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -31,6 +50,8 @@ def within(seconds: float, work: Callable[[], T], name: str, *, may_stay: bool =
     thread = threading.Thread(target=run, daemon=True, name=name)
     thread.start()
     thread.join(max(seconds, 0.0))
+    while signs is not None and thread.is_alive() and signs.silence < seconds:
+        thread.join(min(LOOK_SECONDS, max(seconds - signs.silence, 0.0)))
     if errors:
         raise errors[0]
     if not results:

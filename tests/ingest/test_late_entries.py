@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from digits.errors import DataError
+from digits.extensions.data.source import FileSource, ReportProblem
+from digits.ingest.source import _prepare
+from digits.storage.folders import JobFolder
 from tests.ingest.making import make_job, run_job
 
 SECONDS = 8  # in which a process of a pool starts, also on a busy machine
@@ -33,6 +38,33 @@ def test_an_entry_that_never_comes_back_is_left_out(tmp_path: Path, monkeypatch:
     assert problem["entry"] == "17"
     assert f"takes longer than {SECONDS} s to encode; the setting entry_seconds (DIGITS_ENTRY_SECONDS)" in problem["reason"]
     assert len(run.reader()) == 39
+
+
+class Silent(FileSource):
+    """Looks at its files for ever, or for long with signs of life."""
+
+    signs = True
+
+    def prepare(self, report: ReportProblem) -> None:
+        for number in range(9):
+            time.sleep(0.3)
+            if self.signs:
+                self.check_stop() if number % 2 else report({"kind": "note", "reason": "one"})
+        self.prepared = True
+
+
+@pytest.mark.parametrize("signs", [True, False])
+def test_a_source_that_shows_no_sign_of_life_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signs: bool) -> None:
+    monkeypatch.setenv("DIGITS_ENTRY_SECONDS", "1")
+    source, folder = Silent(), JobFolder(tmp_path)
+    source.signs = signs
+    folder.problems_file.write_bytes(b"")
+    if signs:
+        _prepare(source, folder, lambda problem: None, lambda: False)
+        assert source.prepared
+        return
+    with pytest.raises(DataError, match=r"Silent.prepare gave no sign of life for 1 s.*entry_seconds"):
+        _prepare(source, folder, lambda problem: None, lambda: False)
 
 
 def test_what_hangs_in_the_worker_itself_ends_it_with_its_traces() -> None:

@@ -21,17 +21,30 @@ def get_title():
 @staticmethod
 def get_category():
     return "{EVIL}"
+
+@staticmethod
+def get_dataset_template(form):
+    fields = "{{{{ form.hint.label }}}} {{{{ form.hint.tooltip }}}} {{{{ form.hint.description }}}} {{{{ form.hint }}}}"
+    return "Help: " + fields, {{"form": form}}
+'''
+FIELD = f'''
+hint = __import__("digits").utils.forms.StringField(
+    "{EVIL}", tooltip="{EVIL}{ATTRIBUTE}", description="{EVIL}{ATTRIBUTE}", default="{EVIL}{ATTRIBUTE}"
+)
 '''
 
 
 def test_no_word_of_a_plugin_is_script(service: Service, client: FlaskClient, tmp_path: Path) -> None:
-    add_package(tmp_path / "site", "evil", data_source("evil", SAID), data="Data")
+    add_package(tmp_path / "site", "evil", data_source("evil", SAID, FIELD), data="Data")
     with running_host(service, tmp_path, tmp_path / "site"):
         rows = plugins.table(service)["data"]
         assert any(EVIL in row["title"] for row in rows)
         plugins.known(service)
-        for address in ("/", "/plugins", "/datasets/images/generic/new/evil", "/datasets/new", "/plugins/data/evil"):
-            text = client.get(address, follow_redirects=True).text
+        for address in ("/", "/plugins", "/datasets/generic/new/evil"):
+            answer = client.get(address)
+            assert answer.status_code == 200, address
+            text = answer.text
             assert EVIL not in text, address
             assert 'onmouseover="alert' not in text, address
         assert "&lt;script&gt;alert(1)" in client.get("/plugins").text
+        assert client.get("/datasets/generic/new/evil").text.partition("Help:")[2].count("&lt;script&gt;alert(1)") >= 4

@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.inference import main_output
-from digits.errors import BadRequest, DataError, DigitsError, StorageError
+from digits.errors import BadRequest, DataError, DigitsError
 from digits.service import Service
 from digits.service.datasets.from_source import inference_entries
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations.in_picture import in_picture, origin_json
 from digits.service.evaluations.layers import LayerView
-from digits.service.files.confine import confine, confinement, readable_folder
+from digits.service.files.confine import allowed_roots, confine, readable_folder
 from digits.service.models.snapshots import Snapshot
 from digits.service.models.validation_samples import META_FILE, task_of
+from digits.service.plugins import host as plugins
 from digits.service.plugins.views import ViewSample
 from digits.storage.files import read_json
-from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
-from digits.utils.confinement import Confinement
 from digits.utils.names import is_address, split_line
 
 MAX_SAMPLES = 10_000
@@ -120,7 +119,7 @@ def run_database(
     return _run_features(
         service,
         model,
-        _records(confine(service, path), limit, confinement(service)),
+        _records(service, confine(service, path), limit, scratch),
         snapshot,
         scratch,
         for_view,
@@ -238,46 +237,38 @@ def _collect(
     return TestResults(samples, skipped)
 
 
-def _records(path: Path, limit: int, allowed: Confinement | None = None) -> Iterator[tuple[_Named, inference.RecordPicture, Any]]:
-    """Names, picture and label of each record below `path`, of the first `limit` where it is not 0.
+def _records(
+    service: Service, path: Path, limit: int, scratch: Path | None
+) -> Iterator[tuple[_Named, inference.RecordPicture, Any]]:
+    """Names, picture and label of each record below `path`, of the first `limit` where it is not 0; read by the plugin host, for
+    they may be anybody's.
 
     Raises BadRequest when there is no database, or one that is too large to be tested whole.
     """
-    from digits.storage.records.open import is_complete, open_records
+    from digits.images.place import Origin
+    from digits.storage.records import boxes as box_arrays
 
-    split = path.parent if path.name in ("features", "labels") and is_complete(path.parent) else path
-    if is_complete(split):
-        reader = open_records(split, allowed or Confinement([path]))
-        described = _described(JobFolder(split.parent))
-        for index in range(_count(len(reader), limit)):
-            labels, key = reader.labels([index]), str(reader.column("key", [index])[0])
-            number = key if key.isdigit() else f"{index:09d}"  # one entry of several samples has keys with two numbers
-            yield _Named(key, number), pictures.record_picture(reader, index, described), None if labels is None else labels[0]
-        return
-    from digits.storage.records.caffe_datum import DatumDatabase
-
-    with DatumDatabase(path, allowed) as database:
-        for key, datum in database.items(_count(len(database), limit)):
-            yield _Named(key, key), inference.RecordPicture(datum.array), datum.label
-
-
-def _described(dataset: JobFolder) -> Mapping[str, Any]:
-    """What the data set of a split says of itself (`DatasetInfo.extra`); nothing where the split lies elsewhere."""
-    try:
-        info = dataset.find_dataset_info()
-    except StorageError:
-        return {}
-    return info.extra if info is not None else {}
+    roots = [str(root) for root in allowed_roots(service)]
+    requested = {"path": str(path), "allowed_roots": roots, "records": limit, "most": MAX_SAMPLES, "count": CHUNK}
+    start, total = 0, 1
+    while start < total:
+        answer = plugins.read_records(service, {**requested, "start": start, "scratch": str(scratch or "")})
+        total, rows = answer.header["total"], len(answer.header["keys"])
+        columns = (answer.header[name] for name in ("keys", "numbers", "origins"))
+        for row, (key, number, origin) in enumerate(zip(*columns, strict=True)):
+            picture = inference.RecordPicture(answer.arrays[f"{row}/feature"], Origin.of_numbers(origin) if origin else None)
+            yield _Named(key, number), picture, _plain_label(box_arrays.take(answer.arrays, f"{row}/label"))
+        if not rows:
+            return
+        start += rows
 
 
-def _count(records: int, limit: int) -> int:
-    """How many of a database's records are tested; never fewer than requested without a word."""
-    if not limit and records > MAX_SAMPLES:
-        raise BadRequest(
-            f"The database has {records} records; at most {MAX_SAMPLES} are tested at once.",
-            advice="Set num_test_images to test the first ones, or evaluate the model on the split, which has no such limit.",
-        )
-    return min(records, limit or records)
+def _plain_label(label: Any) -> Any:
+    """A label as the records hold it: a number is none of an array without axes."""
+    import numpy as np
+
+    array = None if label is None else np.asarray(label)
+    return array if array is None or array.ndim else array[()]
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:

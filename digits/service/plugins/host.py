@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from digits.errors import DigitsError, LimitExceeded, PluginFailure
+from digits.errors import DigitsError, LimitExceeded, PluginFailure, Unavailable
 from digits.ipc.messages import CommunicationError, Message, NoAnswerInTime
 from digits.ipc.plugin_host_client import HostAway, call
 from digits.service import Service
@@ -137,6 +137,24 @@ def request(
                     f"The plugin host stopped while the plugin {extension_id} was at work ({error.message}).",
                     advice="The plugin may have ended its process; the host is started again by itself.",
                 ) from error
+
+
+def read_records(service: Service, header: Mapping[str, Any]) -> Message:
+    """Records of a database that somebody named (`digits.plugin_host.records.read`). Raises what that raises, LimitExceeded where
+    it took too long or too much memory, HostAway when no host runs, Unavailable when it ended over it."""
+    seconds = service.settings.request_seconds
+    try:
+        return call(service.jobs_dir, Message({**header, "op": "records", "limit": seconds}), seconds)
+    except NoAnswerInTime as error:
+        words = f"{header['path']} could not be read within {seconds:g} seconds."
+        raise LimitExceeded(words, advice=_who_limits(service, seconds).strip()) from error
+    except LimitExceeded as error:
+        raise LimitExceeded(f"{header['path']}: {error.message}", advice=error.advice) from error
+    except HostAway:
+        raise
+    except CommunicationError as error:
+        words = f"The process that reads {header['path']} ended over it: {error.message}"
+        raise Unavailable(words, advice="The file may be damaged. The process is started again by itself.") from error
 
 
 def _who_limits(service: Service, timeout: float) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
 from digits.domain.jobs import Kind
 from digits.domain.training import TrainingSpec
 from digits.service import Service
+from digits.worker.tensorboard_server import QuietHandler
 from tests.builders import make_job
 
 
@@ -34,6 +41,51 @@ def test_without_a_supervisor_it_is_said(client: FlaskClient, model: str, monkey
         answer = client.get(page)
         assert answer.status_code == 503
         assert "No supervisor answers" in answer.get_data(as_text=True)
+
+
+def test_the_proxy_reaches_nothing_but_its_socket(
+    client: FlaskClient, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a path or a query looks like, and whatever TensorBoard answers with."""
+    asked: list[str] = []
+
+    class Answering(QuietHandler):
+        def do_GET(self) -> None:
+            asked.append(self.requestline)
+            self.send_response(302)
+            for name in ("Location", "Refresh", "Set-Cookie", "Access-Control-Allow-Origin"):
+                self.send_header(name, "http://169.254.169.254/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def no_network(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a connection to the network")
+
+    monkeypatch.setattr("digits.service.tensorboard.is_installed", lambda: True)
+    monkeypatch.setattr("socket.create_connection", no_network)
+    server = make_server(f"unix://{tmp_path / 's'}", 0, lambda *_: [], request_handler=Answering)
+    board = SimpleNamespace(ready=True, socket=str(tmp_path / "s"))
+    monkeypatch.setattr("digits.web.models.tensorboard.tensorboard.open_board", lambda *_, **__: board)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for rest in (
+            "http://169.254.169.254/latest",
+            "@127.0.0.1:5000/",
+            "%2f%2f127.0.0.1:22/",
+            "..%2f..%2f",
+            "a%0d%0aHost:%20evil",
+            "?url=http://127.0.0.1:22",
+            "%20HTTP/1.1%0d%0a%0d%0aGET%20/b",
+        ):
+            answer = client.get(f"/tensorboard/{model}/{rest}", headers={"Host": "localhost", "X-Forwarded-Host": "evil"})
+            assert answer.status_code in (302, 308, 404), rest
+            assert not {"Refresh", "Set-Cookie", "Access-Control-Allow-Origin"} & set(answer.headers), rest
+            assert "169.254" not in answer.headers.get("Location", ""), rest
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(asked) >= 5
+    assert all(line.startswith("GET /") and line.endswith(" HTTP/1.1") and line.count(" ") == 2 for line in asked), asked
 
 
 def test_a_data_set_has_none(client: FlaskClient, service: Service) -> None:
