@@ -74,7 +74,7 @@ def _prepare(source: FileSource, folder: JobFolder, report: ReportProblem, shoul
     except TimeoutError as error:
         raise DataError(
             f"{type(source).__name__}.prepare gave no sign of life for {seconds:g} s while it looked at its files.",
-            advice="The setting entry_seconds (DIGITS_ENTRY_SECONDS) allows more; prepare of a plugin calls check_stop meanwhile.",
+            advice="The setting entry_seconds (DIGITS_ENTRY_SECONDS) allows more; the prepare of a plugin calls check_stop.",
         ) from error
     finally:
         del source.check_stop

@@ -187,10 +187,8 @@ def _copy_hidden(jobs_dir: JobsDir, hidden: Path, done: Backup) -> None:
     for path in (*(jobs_dir.hidden / name for name in KEPT), *jobs_dir.hidden.glob("audit.log*")):
         if path.is_file():
             _copy_file(path, hidden / path.name, done)
-    for folder in (jobs_dir.uploads, jobs_dir.trash):
-        make_folder(hidden / folder.name, exist_ok=True)
-        if folder.is_dir():
-            _copy_tree(folder, hidden / folder.name, lambda name: name != PARTIAL, done)
+    make_folder(hidden / jobs_dir.uploads.name, exist_ok=True)
+    _copy_tree(jobs_dir.uploads, hidden / jobs_dir.uploads.name, lambda name: name != PARTIAL, done)
 
 
 def _copy_tree(folder: Path, target: Path, takes: Callable[[str], bool], done: Backup) -> None:

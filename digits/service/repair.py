@@ -21,6 +21,7 @@ from digits.service import Service
 from digits.service.damage import damage_of
 from digits.service.files.uploads import drop_stale
 from digits.service.jobs import user_of
+from digits.storage.damage import CHECKPOINT, PREVIOUS, previous_step
 from digits.storage.events import EventWriter, read_lines
 from digits.storage.files import atomic
 from digits.storage.folders import JobFolder, JobsDir
@@ -109,7 +110,11 @@ def _checkpoint(folder: JobFolder, damaged: dict[str, Damage]) -> Iterator[str]:
     """A checkpoint that nothing can go on from is put aside, and with it the word that there is one."""
     inside = f"{folder.checkpoint.name}/"
     found = [damage for name, damage in damaged.items() if name.startswith(inside)]
-    if found and folder.checkpoint.is_dir():
+    if found and folder.checkpoint.is_dir() and (step := previous_step(folder)) is not None:
+        aside = _put_aside(folder.checkpoint / CHECKPOINT)
+        os.rename(folder.checkpoint / PREVIOUS, folder.checkpoint / CHECKPOINT)
+        yield f"{folder.id}: {found[0].found} It is kept as {aside.name}; Resume goes on from the one before, of step {step}."
+    elif found and folder.checkpoint.is_dir():
         aside = _put_aside(folder.checkpoint)
         yield f"{folder.id}: {found[0].found} It is kept as {aside.name}; Resume starts from the beginning."
 

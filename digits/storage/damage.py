@@ -28,6 +28,7 @@ from digits.utils.values import counted
 
 MARKER = "records.json"  # of a split, as digits.storage.records.writer
 CHECKPOINT = "checkpoint.json"
+PREVIOUS = "previous.json"  # names the checkpoint before it
 NEVER = -1  # no time of change: the content is read
 VALUES = {Kind.DATASET: ("dataset.json",), Kind.EVALUATION: ("result.json",)}
 MAKE_AGAIN = {
@@ -248,7 +249,9 @@ def _checkpoint_damage(folder: JobFolder, row: Row) -> Iterator[Damage]:
         return
     name = f"{folder.checkpoint.name}/{CHECKPOINT}"
     works = "Snapshots that were written, their predictions, and the curves."
-    advice = "Resume starts from the beginning, and says so."
+    step = previous_step(folder)
+    goes_on = "starts from the beginning" if step is None else f"goes on from the checkpoint before it, of step {step},"
+    advice = f"Resume {goes_on} and says so."
     if not (folder.path / name).exists():
         return
     try:
@@ -259,6 +262,15 @@ def _checkpoint_damage(folder: JobFolder, row: Row) -> Iterator[Damage]:
         problem = f"cannot be understood: {error}"
     if problem:
         yield _damage(folder, name, problem, works, advice, vital=False)
+
+
+def previous_step(folder: JobFolder) -> int | None:
+    """The step of the checkpoint before the newest one, where it is there and whole."""
+    try:
+        value = read_json(folder.checkpoint / PREVIOUS)
+        return int(value["step"]) if not state_problem(folder.checkpoint, value) else None
+    except (DigitsError, KeyError, TypeError, ValueError):
+        return None
 
 
 def state_problem(folder: Path, value: dict[str, object]) -> str:

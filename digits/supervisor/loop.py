@@ -36,6 +36,7 @@ from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, dataset_facts, outc
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.supervisor.settling import settle, unsettled
 from digits.supervisor.trash import Trash
+from digits.utils.memory import LESS_MEMORY_FOR_TRAINING
 from digits.utils.processes import STOP_SIGNALS, exit_words
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ REST_SECONDS = 5.0  # before a job starts again that was requested to stop: whoe
 STOPPED = frozenset(-number for number in STOP_SIGNALS)  # exit codes of a worker that was requested to end before it could listen
 LESS_MEMORY = {
     Kind.DATASET: "use smaller pictures or fewer threads",
-    Kind.MODEL: "lower the batch size, the size of its pictures or the number of its processes",
+    Kind.MODEL: LESS_MEMORY_FOR_TRAINING,
     Kind.EVALUATION: "evaluate fewer pictures at once or free memory",
     Kind.EXPORT: "free memory",
 }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from pathlib import Path
 
 import psutil
 
 from digits.utils.control_groups import control_groups
+from digits.utils.processes import exit_words
 
 VMSTAT = Path("/proc/vmstat")
 UNLIMITED = 2**60  # how cgroups of version 1 write that there is no limit, or more
 MIB = 2**20
+LESS_MEMORY_FOR_TRAINING = "lower the batch size, the size of its pictures or the number of its processes"
 
 
 def oom_kills() -> int:
@@ -38,6 +41,14 @@ def memory_words() -> str:
     if limit:
         return f"the memory limit of its control group is {limit // MIB} MiB"
     return f"the machine has {psutil.virtual_memory().total // MIB} MiB"
+
+
+def end_words(code: int, who: str, before: int) -> str:
+    """As `exit_words` of a process of a training; where the system has ended some for want of memory since `oom_kills` was
+    `before`, one that was killed is said to be one of them."""
+    if code == -signal.SIGKILL and oom_kills() > before:
+        return f"the system ended {who} because the memory ran out ({memory_words()}); {LESS_MEMORY_FOR_TRAINING}"
+    return exit_words(code, who)
 
 
 def _number_after(word: str, file: Path) -> int:

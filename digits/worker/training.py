@@ -35,6 +35,7 @@ def run(context: WorkerContext) -> None:
     use(layer_file(context.folder.path, spec.python_layers))
     with StillnessWatch(run.motion, context.warn):
         engine.train(run)
+    checkpoint.forget_previous(context.folder.checkpoint)  # nobody goes on from it any more
 
 
 def keep_versions(context: WorkerContext, framework: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from digits.cli.doctor import damaged_jobs
-from digits.domain.jobs import Status
+from digits.domain.jobs import Kind, Status
+from digits.engines.training import checkpoint
 from digits.errors import FormErrors
 from digits.predictor.model import LoadedModel
 from digits.service import jobs as actions
@@ -20,7 +21,7 @@ from digits.service import trash
 from digits.service.damage import Damaged, damage_of
 from digits.service.models.create import create_models
 from digits.service.models.snapshots import find_snapshot
-from digits.service.repair import repair
+from digits.service.repair import _checkpoint, repair
 from digits.storage.damage import Row, examine
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
@@ -243,6 +244,23 @@ def test_lines_of_events_that_are_damaged_are_counted_and_the_others_shown(jobs:
     assert curves["curves"]["val"]["epoch"]
     assert len(curves["log"]) > 1
     restored(events, kept)
+
+
+def test_a_damaged_checkpoint_is_put_aside_for_the_one_before_it(tmp_path: Path) -> None:
+    world = World(tmp_path / "jobs")
+    job = world.job(steps=1)
+    folder = world.service.folder(job.id)
+    for step in (5, 9):
+        checkpoint.write(folder.checkpoint, step, 0, 1, b"abcdef")
+    cut(folder.checkpoint / "state_9.bin")
+    row = Row(Kind.MODEL, Status.ABORT, 1, 0)
+    (found,) = [damage for damage in examine(folder, row) if "checkpoint" in damage.file]
+    assert found.advice == "Resume goes on from the checkpoint before it, of step 5, and says so."
+    assert [f"{folder.id}: " in line and "of step 5" in line for line in _checkpoint(folder, {found.file: found})] == [True]
+    assert (checkpoint.read(folder.checkpoint) or {})["step"] == 5
+    assert checkpoint.damaged(folder.checkpoint) == ""
+    assert list(folder.checkpoint.glob("checkpoint.json.damaged-*"))
+    world.close()
 
 
 def test_what_lies_beside_a_row_is_repaired_and_the_damaged_file_kept(tmp_path: Path) -> None:

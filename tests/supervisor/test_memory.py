@@ -19,6 +19,18 @@ def test_the_counts_of_the_system_are_read() -> None:
     assert "MiB" in memory.memory_words()
 
 
+def test_a_rank_that_the_system_ended_for_memory_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "VMSTAT", tmp_path / "vmstat")
+    (tmp_path / "vmstat").write_text("pgfault 7\noom_kill 3\n")
+    before = memory.oom_kills()
+    assert memory.end_words(-signal.SIGKILL, "rank 1 of 2", before).startswith("rank 1 of 2 was killed by signal 9")
+    (tmp_path / "vmstat").write_text("pgfault 7\noom_kill 4\n")
+    said = memory.end_words(-signal.SIGKILL, "rank 1 of 2", before)
+    assert said.startswith("the system ended rank 1 of 2 because the memory ran out (")
+    assert said.endswith("lower the batch size, the size of its pictures or the number of its processes")
+    assert memory.end_words(-signal.SIGSEGV, "rank 1 of 2", before).startswith("rank 1 of 2 was killed by signal 11")
+
+
 def test_a_worker_that_the_system_ended_for_memory_says_so_and_what_to_lower(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,8 @@ from digits.engines.activity import Activity, AwakeClock, Watched, activity_of, 
 from digits.engines.base import TrainingRun
 from digits.engines.pytorch.devices import EXCHANGE_TIMEOUT, world_size
 from digits.errors import JobStopped, ProcessLost, TrainingError
-from digits.utils.processes import exit_words, kill_children
+from digits.utils.memory import end_words, oom_kills
+from digits.utils.processes import kill_children
 
 HOST = "127.0.0.1"
 BEAT_SECONDS = 1.0  # between two signs of life of a rank
@@ -114,6 +115,7 @@ class RankGroup:
         self.closed = threading.Event()
         self.clock = AwakeClock(AWAKE_SECONDS)
         self.own, self.hangs = Watched(0.0), ""
+        self.oom_kills = oom_kills()
         port, self.store = _listening_store(self.world)
         self.environ = {"MASTER_ADDR": HOST, "MASTER_PORT": str(port), "WORLD_SIZE": str(self.world), "NODE_RANK": "0"}
         os.environ.update(self.environ, LOCAL_RANK="0")
@@ -195,7 +197,7 @@ class RankGroup:
                 self._read(rank, now)
                 if ended and not rank.done and rank.reason is None:
                     code = rank.process.returncode
-                    rank.reason = Reason(time.monotonic(), ProcessLost(exit_words(code, self._name(rank.number))))
+                    rank.reason = Reason(time.monotonic(), ProcessLost(end_words(code, self._name(rank.number), self.oom_kills)))
             self.own.see(activity_of(self.run.motion), now)
             self._report_silence(now)
             self._leave()

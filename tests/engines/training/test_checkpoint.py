@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,16 +47,73 @@ def test_a_stop_ends_the_wait(data: Path, tmp_path: Path, monkeypatch: pytest.Mo
         run.retry_when_disk_full(work)
 
 
-def test_a_checkpoint_that_is_not_whole_is_none(tmp_path: Path) -> None:
+def test_of_a_checkpoint_that_is_not_whole_the_one_before_counts(tmp_path: Path) -> None:
     assert checkpoint.read(tmp_path) is None
     checkpoint.write(tmp_path, 5, 100, 1, b"abc")
     checkpoint.write(tmp_path, 9, 200, 1, b"abcdef")
     found = checkpoint.read(tmp_path)
     assert found is not None
     assert (found["step"], found["offset"], found["path"].read_bytes()) == (9, 200, b"abcdef")
-    assert [p.name for p in tmp_path.glob("state_*")] == ["state_9.bin"]
+    assert states(tmp_path) == ["state_5.bin", "state_9.bin"]
     found["path"].write_bytes(b"abc")
+    assert (checkpoint.read(tmp_path) or {})["step"] == 5, "the one before"
+    assert checkpoint.damaged(tmp_path) == "The checkpoint of step 9 was cut: 3 of 6 bytes are left."
+    (tmp_path / "state_5.bin").write_bytes(b"x")
     assert checkpoint.read(tmp_path) is None
+
+
+def states(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*state_*"))
+
+
+def test_two_checkpoints_are_kept_while_there_is_room_and_never_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (1, 2, 3):
+        checkpoint.write(tmp_path, step, step, 1, b"abc")
+    assert states(tmp_path) == ["state_2.bin", "state_3.bin"]
+    checkpoint.write(tmp_path, 3, 3, 1, b"abd")
+    assert states(tmp_path) == ["state_2.bin", "state_3.bin"], "of one step there is one"
+    (tmp_path / checkpoint.NAME).unlink()
+    assert (checkpoint.read(tmp_path) or {})["step"] == 2
+    assert checkpoint.damaged(tmp_path) == "The newest checkpoint is missing."
+    checkpoint.write(tmp_path, 4, 4, 1, b"abc")
+    assert (states(tmp_path), (checkpoint.read(tmp_path) or {})["step"]) == (["state_4.bin"], 4)
+    monkeypatch.setattr(checkpoint, "free_bytes", lambda folder: 29)
+    checkpoint.write(tmp_path, 5, 5, 1, b"abc")
+    assert (states(tmp_path), (tmp_path / checkpoint.PREVIOUS).exists()) == (["state_5.bin"], False)
+    monkeypatch.setattr(checkpoint, "free_bytes", lambda folder: 30)
+    checkpoint.write(tmp_path, 6, 6, 1, b"abc")
+    assert states(tmp_path) == ["state_5.bin", "state_6.bin"]
+    checkpoint.forget_previous(tmp_path)
+    assert (states(tmp_path), (checkpoint.read(tmp_path) or {})["step"]) == (["state_6.bin"], 6)
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from digits.engines.training import checkpoint
+for step in range(int(sys.argv[2]), 10**9):
+    checkpoint.write(Path(sys.argv[1]), step, 0, 1, str(step).encode() * 5000)
+    print(step, flush=True)
+"""
+
+
+def test_a_kill_at_any_moment_of_writing_leaves_one_to_go_on_from(tmp_path: Path) -> None:
+    chance, step = random.Random(1), 1
+    for _ in range(6):
+        command = [sys.executable, "-c", WRITING, str(tmp_path / "checkpoint"), str(step)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(chance.randrange(3, 30)):
+            step = int(process.stdout.readline())
+        time.sleep(chance.random() / 100)
+        process.kill()
+        process.communicate()
+        found = checkpoint.read(tmp_path / "checkpoint")
+        assert found is not None
+        assert found["step"] >= step
+        assert found["path"].read_bytes() == str(found["step"]).encode() * 5000
+        assert checkpoint.damaged(tmp_path / "checkpoint") == ""
+        step = found["step"] + 1
 
 
 def test_the_first_is_due_after_ten_seconds_and_later_ones_cost_a_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
