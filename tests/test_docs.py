@@ -128,3 +128,22 @@ def test_a_list_of_how_to_add_names_only_what_is_needed() -> None:
     for part in added:
         assert places(part), part
         assert len(places(part)) <= 10, part
+
+
+@pytest.mark.parametrize(("page", "rows"), [("security.md", 25), ("jobs.md", 20)])
+def test_each_promise_of_a_table_names_a_test_that_there_is(page: str, rows: int) -> None:
+    """Tables of threats and of faults: *what may happen → what holds → which test shows it*."""
+    promises, is_promise = [], False
+    for line in text(page).splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not cells or cells[-1].startswith("---"):
+            is_promise &= bool(cells)
+        elif cells[-1] in ("test", "shown by"):
+            is_promise = True
+        elif is_promise:
+            promises.append((cells[0], re.findall(r"`([\w/.]+\.py)`", cells[-1]), cells[-1]))
+    assert len(promises) >= rows
+    assert not [what for what, named, cell in promises if not named and cell != "the same"]
+    tests = ROOT / "tests"
+    gone = [name for _, named, _ in promises for name in named if not (tests / name.removeprefix("tests/")).is_file()]
+    assert gone == []

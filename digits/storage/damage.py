@@ -311,6 +311,7 @@ def _problem(read: Callable[[], object]) -> str:
 
 
 def _damage(folder: JobFolder, name: str, problem: str, works: str, advice: str, vital: bool = True) -> Damage:
+    problem = problem.replace(f"{folder.path / name} ", "it ")  # the sentence begins with the file
     return Damage(name, f"{name} {problem.rstrip('.')}.", _changed(folder.path / name), works, advice, vital)
 
 
