@@ -64,7 +64,7 @@ def _prepare(source: FileSource, folder: JobFolder, report: ReportProblem, shoul
         report(problem)
 
     def look() -> None:
-        with source.reading():
+        with source.reading(signs.note):
             source.prepare(heard)
 
     source.job_folder = folder.path

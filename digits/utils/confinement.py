@@ -14,7 +14,7 @@ import errno
 import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
@@ -54,14 +54,18 @@ class Confinement:
         return real
 
     def open(self, path: str | Path) -> IO[bytes]:
-        """The file behind `path`, opened for reading. Raises Forbidden, also where a link changed meanwhile, and OSError; what
-        is no ordinary file is an OSError too, for a pipe would be waited for."""
-        descriptor = os.open(self.resolve(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        """The file behind `path`, opened for reading and judged by what was opened. Raises Forbidden and OSError; what is no
+        ordinary file is an OSError too, for a pipe would be waited for."""
         try:
-            real = ""
-            with contextlib.suppress(OSError):
-                real = os.readlink(f"{OPENED}/{descriptor}")
-            if real and not self._is_open(real):
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise OSError(f"{path} is no file.")
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if not self._is_open(os.path.realpath(path)):  # nor is said what lies there
+                raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE) from error
+            raise
+        try:
+            if not self._is_open(_behind_descriptor(descriptor) or os.path.realpath(path)):
                 raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(f"{path} is no file.")
@@ -94,44 +98,56 @@ class Confinement:
 
 
 _reading: ContextVar[Confinement | None] = ContextVar("reading", default=None)
+_noting: ContextVar[Callable[[], None] | None] = ContextVar("noting", default=None)
 
 
 @contextlib.contextmanager
-def reading_from(allowed: Confinement | None) -> Iterator[None]:
-    """While the block runs, `open_file` opens only what may be read; None: everything. Threads that it starts do not know of it:
-    they are given `current` and begin with `adopt`."""
-    token = _reading.set(allowed)
+def reading_from(allowed: Confinement | None, note: Callable[[], None] | None = None) -> Iterator[None]:
+    """While the block runs, `open_file` opens only what may be read (None: everything), and calls `note` for each file. Threads
+    that it starts do not know of it: they are given `current` and begin with `adopt`."""
+    token, noting = _reading.set(allowed), _noting.set(note)
     try:
         yield
     finally:
         _reading.reset(token)
+        _noting.reset(noting)
 
 
-def current() -> Confinement | None:
-    """Where the work at hand may read from."""
-    return _reading.get()
+def current() -> tuple[Confinement | None, Callable[[], None] | None]:
+    """Where the work at hand may read from, and whom it calls for each file."""
+    return _reading.get(), _noting.get()
 
 
-def adopt(allowed: Confinement | None) -> None:
+def adopt(allowed: Confinement | None, note: Callable[[], None] | None) -> None:
     """Read from there in this thread from now on."""
     _reading.set(allowed)
+    _noting.set(note)
 
 
 @functools.lru_cache(maxsize=16)
 def of_roots(roots: tuple[str, ...]) -> Confinement:
-    """One Confinement for many blocks. What it remembers of folders may be old: it judges what is opened, and what lies there."""
+    """One Confinement for many blocks that judge by `open`, which remembers nothing of folders."""
     return Confinement(roots)
 
 
 def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
     """A file opened for reading. Raises OSError, for what may not be read in the words of `OUTSIDE`."""
-    allowed = _reading.get()
+    allowed, note = current()
+    if note is not None:
+        note()
     if allowed is None:
         return open(path, "rb")
     try:
         return allowed.open(os.fspath(path))
     except Forbidden as error:
         raise PermissionError(errno.EACCES, f"it is {OUTSIDE}", os.fspath(path)) from error
+
+
+def _behind_descriptor(descriptor: int) -> str:
+    """The path of what was opened; empty where the system does not say."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"{OPENED}/{descriptor}")
+    return ""
 
 
 def _is_hidden(path: str) -> bool:

@@ -94,9 +94,10 @@ class ConfinedSource(DataIngestionInterface):
         """The folders that files may come from."""
         return Confinement(self.userdata.get(ROOTS) or self.allowed_roots)
 
-    def reading(self) -> AbstractContextManager[None]:
-        """While the block runs, what is opened is judged as it is opened, whatever a link has become since it was looked at."""
-        return reading_from(of_roots(tuple(self.userdata.get(ROOTS) or self.allowed_roots)))
+    def reading(self, note: Callable[[], None] | None = None) -> AbstractContextManager[None]:
+        """While the block runs, what is opened is judged as it is opened, whatever a link has become since it was looked at; and
+        `note` is called for each file."""
+        return reading_from(of_roots(tuple(self.userdata.get(ROOTS) or self.allowed_roots)), note)
 
 
 def reading_for(source: DataIngestionInterface) -> AbstractContextManager[None]:

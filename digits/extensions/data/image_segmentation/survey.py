@@ -177,7 +177,7 @@ def _looks(masks: Sequence[str], check_stop: Callable[[], None]) -> Iterator[Loo
     if len(masks) <= THREADS:
         yield from map(look_at, masks)
         return
-    with ThreadPoolExecutor(THREADS, "masks", adopt, (current(),)) as pool:
+    with ThreadPoolExecutor(THREADS, "masks", adopt, current()) as pool:
         for start in range(0, len(masks), TOGETHER):
             check_stop()
             yield from pool.map(look_at, masks[start : start + TOGETHER])
