@@ -147,3 +147,9 @@ def test_each_promise_of_a_table_names_a_test_that_there_is(page: str, rows: int
     tests = ROOT / "tests"
     gone = [name for _, named, _ in promises for name in named if not (tests / name.removeprefix("tests/")).is_file()]
     assert gone == []
+
+
+def test_what_each_setting_guards_is_said() -> None:
+    rows = text("deploy.md").split("## What each setting guards", 1)[1]
+    named = {name for line in rows.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert named == {field.name for field in fields(Settings)}
