@@ -42,7 +42,7 @@ def test_the_settings_of_the_example_are_settings(monkeypatch: pytest.MonkeyPatc
 def test_the_container_is_made_of_what_there_is() -> None:
     text = (DOCS / "Dockerfile").read_text()
     copied = [name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()]
-    assert "constraints.txt" in copied
+    assert {"constraints.txt", "pyproject.toml", "setup.py", "digits.pth", "digits", "docs"} <= set(copied), "what a build needs"
     assert not [name for name in copied if not (DOCS.parent / name).exists()]
     settings = {field.name for field in fields(Settings)}
     assert set(re.findall(r"DIGITS_(\w+)=", text + PAGE)) <= {name.upper() for name in settings} | {"CONFIG"}
