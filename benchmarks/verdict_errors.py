@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,22 +28,10 @@ def accuracy_run(rng: np.random.Generator, hard: np.ndarray, skill: float, drawn
     return verdict.Run(value, resampling.resampled("accuracy", columns, drawn), right)
 
 
-def run_of(name: str, columns: dict[str, Any], count: int, drawn: resampling.Draws) -> Measured:
+def run_of(name: str, columns: dict[str, Any], count: int, drawn: resampling.Draws) -> verdict.Run:
     """A run, whose answers can be exchanged with another's."""
     value = float(resampling.resampled(name, columns, resampling.once(count))[0])
-    swaps = 100 if name == "map50" else RESAMPLES
-
-    def swapped(other: Any) -> float:
-        return resampling.swap_test(name, columns, other.columns, count, swaps)
-
-    return Measured(value, resampling.resampled(name, columns, drawn), None, swapped, columns)
-
-
-@dataclass(frozen=True)
-class Measured(verdict.Run):
-    """A run with the numbers that it was measured from."""
-
-    columns: Any = None
+    return verdict.Run(value, resampling.resampled(name, columns, drawn), None, columns)
 
 
 def dice_run(rng: np.random.Generator, hard: np.ndarray, skill: float, drawn: resampling.Draws) -> verdict.Run:
@@ -82,6 +69,8 @@ def boxes_run(rng: np.random.Generator, hard: np.ndarray, skill: float, drawn: r
 
 MAKERS: dict[str, Callable[..., verdict.Run]] = {"accuracy": accuracy_run, "mean Dice": dice_run, "mAP@.5": boxes_run}
 
+METRICS = {"accuracy": "accuracy", "mean Dice": "mean_dice", "mAP@.5": "map50"}
+
 
 def found(rng: np.random.Generator, maker: str, pictures: int, lines: int, seeds: int, spread: float, better: float) -> bool:
     """One trial: whether any line is said to be better. Lines are equal, but for `better` skill of the last one."""
@@ -93,7 +82,10 @@ def found(rng: np.random.Generator, maker: str, pictures: int, lines: int, seeds
         skill = 0.7 + (better if number == lines - 1 else 0)
         return verdict.Line(str(number), tuple(make(rng, hard, skill + rng.normal(0, spread), drawn) for _ in range(seeds)))
 
-    pairs = verdict.judge([line(n) for n in range(lines)], pictures, lower=False, share=True)
+    def swap(one: Any, other: Any) -> float:
+        return resampling.swap_test(METRICS[maker], one, other, pictures, len(drawn.weights))
+
+    pairs = verdict.judge([line(n) for n in range(lines)], pictures, lower=False, share=True, swap=swap)
     return any(pair.outcome in ("better", "worse") for pair in pairs)
 
 

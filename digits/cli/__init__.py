@@ -20,6 +20,7 @@ COMMANDS = {
     "model": ("digits.cli.model", "model", "Train, list, show, abort, delete and download models."),
     "predict": ("digits.cli.predict", "predict", "Print what a model of any task makes of pictures."),
     "classify": ("digits.cli.classify", "classify", "Classify pictures with a trained model."),
+    "compare": ("digits.cli.compare", "compare", "Say which of several models is better, and what differs between them."),
     "evaluation": ("digits.cli.evaluations", "evaluation", "List, show, download and delete evaluations."),
     "jobs": ("digits.cli.jobs", "jobs", "List, edit, tag, abort and resume jobs, rebuild the database from the job folders."),
     "upload": ("digits.cli.uploads", "upload", "List and delete uploads, also those that were never finished."),

@@ -188,6 +188,26 @@ def clone(name: str, new_name: str, owner: str, no_wait: bool, jobs_dir: str | N
     sys.exit(0 if done else 1)
 
 
+@jobs.command("repeat")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.option("--seeds", default=3, show_default=True, help="How many more trainings.")
+@click.option("--owner", default="", help="Account that they belong to.")
+@click.option("--no-wait", is_flag=True, help="Only put them in the queue of a running server.")
+@jobs_dir_option
+def repeat(name: str, seeds: int, owner: str, no_wait: bool, jobs_dir: str | None) -> None:
+    """Train a model again with other random seeds, to see how much of its result is chance; `digits compare` makes one line of
+    them."""
+    from digits.service.models.repeat import repeat as repeated
+
+    with open_service(jobs_dir) as service:
+        with answering(service):
+            made = repeated(service, find_job(service, name, Kind.MODEL), seeds, owner)
+        done = no_wait or follow(service, [job.id for job in made])
+        for job in made:
+            click.echo(job.id)
+    sys.exit(0 if done else 1)
+
+
 @jobs.command("move")
 @click.argument("name", metavar="ID_OR_NAME")
 @click.argument("place", metavar="top|up|down|bottom|NUMBER")

@@ -76,6 +76,7 @@ class Report(ABC):
     """What an evaluation counts and keeps: add batches, then call `summary`."""
 
     columns: tuple[Column, ...]
+    counting: Sequence[Metric] = ()  # the metrics of all pictures with a truth, in the order in which they were added
 
     @abstractmethod
     def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:

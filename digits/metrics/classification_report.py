@@ -32,6 +32,7 @@ class ClassificationReport(Report):
         self.count = 0
         self.labelled = 0
         self._accuracy = Accuracy(len(self.class_labels))
+        self.counting = [self._accuracy]
         self._loss = 0.0
         self._pairs: Counter[int] = Counter()
         self._true = np.zeros(len(self.class_labels), np.int64)

@@ -21,6 +21,8 @@ RESAMPLES = 1000
 MOST_GROUPS = 2000  # more pictures are drawn in groups made at random
 MOST_WORK = 20_000_000  # detections looked at for one value: beyond it fewer resamples, never under …
 FEWEST_RESAMPLES = 100
+AT_ONCE = 400  # pictures that are measured alone together
+SCORE = 0.5
 RECALLS = np.linspace(0, 1, 101)
 
 
@@ -83,6 +85,25 @@ def _joined(one: Any, other: Any, pictures: int) -> Any:
         values = np.concatenate([one.values, other.values])
         return Ragged(values, np.concatenate([one.pictures, other.pictures + pictures]))
     return np.concatenate([one, other])
+
+
+def picture_values(name: str, columns: Columns, pictures: int) -> np.ndarray:
+    """The metric `name` of each picture alone, float64 (N,), NaN where it has none; of an accuracy whether it is right, of
+    average precisions the F1 of the boxes with a score of at least 0.5 at IoU .5."""
+    if {"rank"} <= NEEDED[name]:
+        return (columns["rank"] < (1 if name == "accuracy" else TOP)).astype(np.float64)
+    if NEEDED[name] == _BOXES:
+        shown = (columns["scores"].values >= SCORE) & (columns["void"].values & 1 == 0)
+        owners = columns["scores"].pictures
+        right = np.bincount(owners[shown & (columns["right"].values & 1 == 1)], minlength=pictures)
+        sizes = np.bincount(owners[shown], minlength=pictures) + np.bincount(columns["objects"].pictures, minlength=pictures)
+        return ratios(2.0 * right, sizes.astype(np.float64))
+    values = [np.zeros(0)]
+    for start in range(0, pictures, AT_ONCE):
+        rows = np.arange(start, min(start + AT_ONCE, pictures))
+        some = {n: c.chosen(rows) if isinstance(c, Ragged) else c[rows] for n, c in columns.items()}
+        values.append(resampled(name, some, Draws(np.eye(len(rows)), np.arange(len(rows)))))
+    return np.concatenate(values)
 
 
 def measurable(columns: Columns) -> list[str]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,9 @@ SHARE_MARGIN = 0.01  # a difference that is surely smaller is none, of shares â€
 MARGIN = 0.02  # â€¦ and of everything else as part of its value
 
 
+Swap = Callable[[Any, Any], float]
+
+
 @dataclass(frozen=True)
 class Run:
     """One run on N pictures: its `value`, those on the resampled pictures (B,), and, of an accuracy, `right` bool (N,)."""
@@ -33,7 +37,7 @@ class Run:
     value: float
     resampled: np.ndarray
     right: np.ndarray | None = None
-    swapped: Callable[[Run], float] | None = None  # p of this run against another by `resampling.swap_test`
+    columns: Any = None  # what it was measured from, for the test by exchanged answers
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ class Pair:
     width: Callable[[float, float], float] = field(default=lambda pictures, seeds: math.inf, repr=False, compare=False)
 
 
-def judge(lines: Sequence[Line], pictures: int, *, lower: bool, share: bool) -> list[Pair]:
-    """All pairs of lines, tested. `lower`: smaller values are better; `share`: values are parts of a whole, in [0, 1]."""
-    found = [_test(lines, one, other, pictures) for one, other in combinations(range(len(lines)), 2)]
+def judge(lines: Sequence[Line], pictures: int, *, lower: bool, share: bool, swap: Swap | None = None) -> list[Pair]:
+    """All pairs of lines, tested. `lower`: smaller values are better; `share`: values are parts of a whole, in [0, 1]. `swap`
+    gives p of two runs by their columns (`resampling.swap_test`)."""
+    found = [_test(lines, one, other, pictures, swap) for one, other in combinations(range(len(lines)), 2)]
     adjusted = significance.holm([pair.raw_p for pair in found])
     return [_concluded(pair, p, lines, pictures, lower, share) for pair, p in zip(found, adjusted, strict=True)]
 
@@ -86,7 +91,7 @@ def best_line(lines: Sequence[Line], lower: bool) -> int:
     return values.index(min(values) if lower else max(values))
 
 
-def _test(lines: Sequence[Line], one: int, other: int, pictures: int) -> Pair:
+def _test(lines: Sequence[Line], one: int, other: int, pictures: int, swap: Swap | None) -> Pair:
     first, second = lines[one], lines[other]
     difference = second.value - first.value
     if len(first.runs) == len(second.runs) == 1 and first.runs[0].right is not None and second.runs[0].right is not None:
@@ -108,8 +113,8 @@ def _test(lines: Sequence[Line], one: int, other: int, pictures: int) -> Pair:
 
     error = math.sqrt(of_pictures + of_seeds)
     p = significance.student_p(difference / error, freedom) if error else float(difference == 0)
-    if p < DOUBTED and len(first.runs) == len(second.runs) == 1 and first.runs[0].swapped is not None:
-        p = max(p, first.runs[0].swapped(second.runs[0]))
+    if swap is not None and p < DOUBTED and len(first.runs) == len(second.runs) == 1:
+        p = max(p, swap(first.runs[0].columns, second.runs[0].columns))
     half = width(pictures, 1)
     return Pair(one, other, difference, (difference - half, difference + half), p, width=width)
 
@@ -196,7 +201,7 @@ def sentence(lines: Sequence[Line], pairs: Sequence[Pair], pictures: int, lower:
         said.append(f"no difference that could be told between {name} and {_names(lines, same)}")
     if unknown:
         said.append(_cannot(lines, [against[other] for other in unknown], pictures, best, unknown, alone=not beaten and not same))
-    return "; ".join(said)[:1] + "; ".join(said)[1:] + "."
+    return "; ".join(said) + "."
 
 
 def _others(pair: Pair, best: int) -> list[int]:

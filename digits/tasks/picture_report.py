@@ -23,7 +23,7 @@ class PictureReport(Report):
         self.labelled = 0
         self.names = tuple(names)
         self._metrics, self._comparable = new_metrics, comparable
-        self.totals = new_metrics()
+        self.totals = self.counting = new_metrics()
         self.columns = (Column("output"), *(Column(name, "float64") for name in self.names))
 
     def add(self, outputs: Arrays, truths: Arrays | None) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def page_curves(history: RunHistory, limit: int = MAX_POINTS) -> dict[str, Any]:
     shown = thin(train, limit)
     return {
         "kinds": output_kinds(history),
-        "train": _series(shown),
-        "val": _series(history.metrics["val"]),
-        "lr": _series(thin(history.metrics["lr"], limit)),
+        "train": series(shown),
+        "val": series(history.metrics["val"]),
+        "lr": series(thin(history.metrics["lr"], limit)),
         "thinned": len(shown) < len(train),
     }
 
@@ -100,7 +100,8 @@ def preview(rates: Iterable[LearningRate]) -> list[list[float]]:
     return [curve(rate) for rate in rates]
 
 
-def _series(events: Sequence[MetricEvent]) -> dict[str, Any]:
+def series(events: Sequence[MetricEvent]) -> dict[str, Any]:
+    """`epoch`, `step`, `nonfinite` and `values[name]` of events, a list each."""
     names = list(dict.fromkeys(name for event in events for name in event.values))
     values = {name: [finite(event.values.get(name)) for event in events] for name in names}
     columns = {name: [getattr(event, name) for event in events] for name in ("epoch", "step", "nonfinite")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from digits.domain.events import (
@@ -69,8 +70,13 @@ def read_history(folder: JobFolder) -> RunHistory:
 
 def current_snapshots(history: RunHistory) -> list[SnapshotEvent]:
     """The snapshots that are still there, by epoch; the newest word on each path counts, and a new best one takes the mark."""
+    return current_of(history.snapshots)
+
+
+def current_of(events: Iterable[SnapshotEvent]) -> list[SnapshotEvent]:
+    """As `current_snapshots`, of the events of snapshots in their order."""
     found: dict[str, SnapshotEvent] = {}
-    for event in history.snapshots:
+    for event in events:
         found.pop(event.path, None)
         if event.best and not event.removed:
             found = {path: replace(other, best=False) for path, other in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, redirect, url_for
@@ -14,13 +15,14 @@ from digits.frameworks import DEFAULT
 from digits.service.forms import parse
 from digits.service.models import choices as model_choices
 from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, preview
+from digits.service.models.comparison import MOST
 from digits.service.models.create import create_planned, listed, model_dict, plan_models
 from digits.service.models.customize import CheckForm, check_network, customize_text
 from digits.service.models.exports import format_choices
 from digits.service.models.form import LearningRateForm, ModelForm
 from digits.service.models.history import read_history
 from digits.service.models.page import training_page
-from digits.storage.jobs.store import JobQuery
+from digits.storage.jobs.store import Job, JobQuery
 from digits.web.http import arguments
 from digits.web.http.access import needs
 from digits.web.http.request import (
@@ -34,7 +36,7 @@ from digits.web.http.request import (
     wants_json,
 )
 from digits.web.models import augmentation_preview as augmentation
-from digits.web.models import exports, length, netron, traces, validation_samples
+from digits.web.models import compare, exports, length, netron, traces, validation_samples
 from digits.web.models import form as model_form_page
 
 IMAGES = "/models/images"
@@ -61,6 +63,7 @@ def blueprint() -> Blueprint:
     route(area, "/models/<job_id>")(show)
     route(area, "/models/<job_id>/curves")(curves)
     area.add_url_rule("/models/<job_id>/metrics.csv", "metrics", metrics)
+    compare.register(area)
     traces.register(area)
     validation_samples.register(area)
     augmentation.register(area)
@@ -227,6 +230,13 @@ def networks() -> Any:
     return json_answer(model_choices.library_choices(arguments.text("q"), arguments.text("framework", DEFAULT), task))
 
 
+def _page_of(jobs: Sequence[Job]) -> str:
+    """The page of a model; of a sweep the comparison of all, where they are not too many."""
+    if len(jobs) == 1:
+        return url_for("models.show", job_id=jobs[0].id)
+    return url_for("models.compare", ids=",".join(job.id for job in jobs)) if len(jobs) <= MOST else url_for("home.index")
+
+
 def _create(area: str, extension: str = "") -> Any:
     owner = require_user()
     service = get_service()
@@ -242,7 +252,7 @@ def _create(area: str, extension: str = "") -> Any:
     jobs = create_planned(service, plan, owner)
     if not wants_json():
         model_form_page.flash_warnings(plan.warnings)
-        return redirect(url_for("models.show", job_id=jobs[0].id) if len(jobs) == 1 else url_for("home.index"))
+        return redirect(_page_of(jobs))
     notes = {"warnings": list(plan.warnings)} if plan.warnings else {}
     if len(jobs) == 1:
         return json_answer({**model_dict(service, jobs[0], verbose=True), **notes})

@@ -25,9 +25,11 @@ from digits.engines.training.preprocessing import can_be_compared
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting, origin_of_output
-from digits.metrics.base import Finite
+from digits.metrics.base import Finite, Report
+from digits.metrics.of_pictures import numbers_of
 from digits.storage.files import write_json
 from digits.storage.predictions import NO_ORIGIN, ORIGIN, PREDICTIONS_FILE, writing_predictions
+from digits.storage.validation_pictures import FILE, write_pictures
 from digits.tasks import Labels, Task, of
 from digits.worker.evaluation.baseline import yardstick
 from digits.worker.evaluation.batches import Rounds, batch_size
@@ -85,6 +87,9 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     fitting, checked = Fitting(meta, task), Finite(scores=task.activation(model) == "softmax")
     unknown = truths.unknown if truths else np.zeros(len(match.unknown), np.int64)
     columns = (*report.columns, ORIGIN) if task.of_places else report.columns
+    keeps, measured = spec.source == "split", [np.zeros(0, np.int64)]
+    for metric in report.counting:
+        metric.keeps = keeps
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, columns) as writer:
         for batch in rounds:
             answers = _predict(predictor, batch.features)
@@ -95,9 +100,14 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
                 places = unknown_place(batch.labels)
                 unknown += np.bincount(places[places >= 0], minlength=len(unknown))
             origins = {ORIGIN.name: _origins(outputs, batch, meta, task)} if task.of_places else {}
+            if keeps and true is not None:
+                known = batch.labels >= 0 if task.told_by_name else slice(None)
+                measured.append(np.asarray(batch.records)[known])
             writer.append(batch.paths, batch.records, {**report.add(outputs, true), **origins})
             trivial.add(_restored(batch.features, batch, fitting) if trivial.sees_pictures else (), outputs, true)
     found = report.summary()
+    if keeps:
+        _keep_pictures(context, spec, report, np.concatenate(measured), found["metrics"])
     key = deciding_metric(task.name, found["columns"] or found["metrics"]) or next(iter(found["columns"]), "")
     return {
         "kind": task.output_kind,
@@ -113,6 +123,29 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
         "lower_is_better": is_lower_better(key),
         **found,
     }
+
+
+def _keep_pictures(
+    context: WorkerContext, spec: EvaluationSpec, report: Report, records: np.ndarray, metrics: Mapping[str, Any]
+) -> None:
+    """What comparisons are made from, of models whose training kept nothing (see `storage.validation_pictures`)."""
+    kept, columns, stride = numbers_of(report.counting, records)
+    if not columns or not len(records):
+        return
+    info = context.jobs_dir.folder(spec.dataset_id).dataset_info()
+    about = {
+        "step": -1,
+        "epoch": spec.epoch,
+        "snapshot": spec.snapshot,
+        "metrics": dict(metrics),
+        "task": info.task,
+        "split": spec.split,
+        "dataset_id": spec.dataset_id,
+        "dataset_hash": info.content_hash,
+        "total": len(records),
+        "stride": stride,
+    }
+    write_pictures(context.folder.path / FILE, kept, columns, about)
 
 
 def _restored(arrays: Any, batch: PictureBatch, fitting: Fitting) -> Any:

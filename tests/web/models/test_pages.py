@@ -102,7 +102,7 @@ def test_create_by_the_page_goes_to_the_model(client: FlaskClient, dataset: Job)
     assert client.get(answer.location).status_code == 200
 
 
-def test_a_sweep_answers_with_all_jobs_and_the_page_goes_home(client: FlaskClient, dataset: Job) -> None:
+def test_a_sweep_answers_with_all_jobs_and_the_page_compares_them(client: FlaskClient, dataset: Job) -> None:
     jobs = create(client, dataset, learning_rate="[0.01, 0.02]", batch_size="[8, 10]").get_json()["jobs"]
     assert len({job["id"] for job in jobs}) == 4
     values = {
@@ -112,7 +112,9 @@ def test_a_sweep_answers_with_all_jobs_and_the_page_goes_home(client: FlaskClien
         "framework": "pytorch",
         "learning_rate": "1, 2",
     }
-    assert client.post(POST, data=values).location == "/"
+    target = client.post(POST, data=values).location
+    assert target.startswith("/compare?ids=")
+    assert client.get(target).status_code == 200
 
 
 def test_warnings_are_in_the_answer(client: FlaskClient, dataset: Job) -> None:

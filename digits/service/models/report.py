@@ -1,0 +1,148 @@
+"""A training, or a comparison of some, as one document: what a page shows that can be printed, kept and sent without a server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import digits
+from digits.domain.metrics import PERCENT, facts, value_text
+from digits.service import Service
+from digits.service.models.comparison import comparison
+from digits.service.models.line_chart import Curve, line_chart
+from digits.service.models.page import training_page
+from digits.service.models.validation_samples import frame, sample_set
+from digits.storage.jobs.store import Job
+
+MOST_CHARTS = 8
+SHOWN_SAMPLES = 8
+
+
+def of_model(service: Service, job: Job) -> dict[str, Any]:
+    """`title`, `made`, `tables` (title → rows of name and value), `charts` (SVG), `samples`, `notes` of one training."""
+    page = training_page(service, job)
+    curves, kinds = page.data["curves"], page.data["curves"]["kinds"]
+    charts = []
+    for name in kinds:
+        if "/" in name or name.startswith("epoch_"):
+            continue
+        lines = [
+            _curve(f"{phase}", curves[key], name, dashed=key == "val") for key, phase in _PHASES if name in curves[key]["values"]
+        ]
+        charts.append(line_chart(_title(name), lines))
+    best = [("Best", f"{_title(job.best_name)} {value_text(job.best_name, job.best_value)} at epoch {job.best_epoch:g}")]
+    about = [
+        ("Status", job.status.word),
+        ("Network", job.network),
+        ("Data set", page.dataset.name if page.dataset else job.dataset_id),
+        *(best if job.best_value is not None and job.best_epoch is not None else []),
+        ("Duration", f"{job.elapsed:,.0f} s"),
+        ("Owner", job.owner or "–"),
+    ]
+    baseline = page.history.baseline
+    metrics = [
+        (_title(name), value_text(name, value), value_text(name, baseline.values.get(name)) if baseline else "–")
+        for name, value in (page.history.metrics["val"][-1].values.items() if page.history.metrics["val"] else ())
+    ]
+    return {
+        "title": job.name,
+        "made": _made(),
+        "sentence": "",
+        "tables": {"Run": about, **page.config},
+        "heads": ["Metric", "Last validation", "Baseline"],
+        "metrics": metrics,
+        "settings": [],
+        "setting_heads": [],
+        "charts": [chart for chart in charts if chart][:MOST_CHARTS],
+        "samples": _samples(service, job, page.data["frames"]),
+        "notes": [warning.message for warning in page.history.warnings],
+    }
+
+
+_PHASES = (("train", "training"), ("val", "validation"))
+
+
+def of_comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
+    """As `of_model`, with the verdict as `sentence` and the settings that differ."""
+    found = comparison(service, jobs)
+    runs, verdict = found["runs"], found["verdict"]
+    names = {run["id"]: run["name"] for run in runs}
+    measured = [name for name in found["metrics"] if "/" not in name]
+    charts = []
+    for name in measured:
+        series = [(run["id"], found["curves"][run["id"]]["val"]) for run in runs]
+        lines = [_curve(names[job_id], curve, name) for job_id, curve in series if name in curve["values"]]
+        charts.append(line_chart(f"{_title(name)} (validation)", lines))
+    rows = []
+    for name in found["metrics"]:
+        row = found["metrics"][name]
+        cells = [value_text(name, row["values"].get(run["id"])) + (" ★" if run["id"] in row["best"] else "") for run in runs]
+        rows.append(
+            (row["title"] if "/" not in name else name, *cells, value_text(name, next(iter(row["baseline"].values()), None)))
+        )
+    about = [
+        (
+            run["name"],
+            f"{run['network']}, {run['framework']}, {run['status']}, seed {run['seed']}, {run['elapsed']:,.0f} s, data set hash "
+            f"{run['dataset_hash'][:16] or 'unknown'}",
+        )
+        for run in runs
+    ]
+    told = [("Metric", _title(verdict["metric"])), ("Validation pictures compared", f"{verdict['samples']:,}")]
+    if verdict["p"] is not None and verdict["interval"]:
+        low, high = (value_text(verdict["metric"], end) for end in verdict["interval"])
+        told += [("Difference, 95 % interval", f"{low} to {high}"), ("p (Holm)", f"{verdict['p']:.3g}")]
+    return {
+        "title": "Comparison",
+        "made": _made(),
+        "sentence": verdict["sentence"],
+        "tables": {"Runs": about, **({"Verdict": told} if verdict["metric"] else {})},
+        "heads": ["Metric (best of each run)", *names.values(), "Baseline"],
+        "metrics": rows,
+        "settings": [(name, *(_plain(values[run["id"]]) for run in runs)) for name, values in found["settings"].items()],
+        "setting_heads": ["Setting", *names.values()],
+        "charts": [chart for chart in charts if chart][:MOST_CHARTS],
+        "samples": [],
+        "notes": found["notes"],
+    }
+
+
+def _curve(title: str, series: Mapping[str, Any], name: str, dashed: bool = False) -> Curve:
+    factor = 100 if facts(name).unit == PERCENT else 1
+    ys = [None if value is None else value * factor for value in series["values"][name]]
+    return Curve(title, series["epoch"], ys, dashed)
+
+
+def _title(name: str) -> str:
+    known = facts(name)
+    return f"{known.title} in %" if known.unit == PERCENT else known.title
+
+
+def _plain(value: Any) -> str:
+    return "–" if value is None or value == "" else str(value)[:200]
+
+
+def _made() -> str:
+    return f"digits {digits.__version__}, {time.strftime('%Y-%m-%d %H:%M', time.localtime())}"
+
+
+def _samples(service: Service, job: Job, frames: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of a few validation samples `input` (a picture's address), `truth` and `found` (texts or addresses)."""
+    if not frames:
+        return []
+    known, last = sample_set(service, job), frame(service, job, int(frames[-1]["step"]))
+    labels = known["class_labels"]
+
+    def words(value: Any) -> str:
+        return labels[value] if isinstance(value, int) and 0 <= value < len(labels) else "" if value is None else str(value)[:80]
+
+    found = []
+    for sample, made in list(zip(known["samples"], last["samples"], strict=True))[:SHOWN_SAMPLES]:
+        top = made.get("top") or []
+        said = ", ".join(f"{words(number)} {100 * score:.0f} %" for number, score in top[:2])
+        plain = isinstance(sample["truth"], int | float)
+        found.append(
+            {"input": sample["input"], "truth": words(sample["truth"]) if plain else "", "found": said, "key": sample["key"]}
+        )
+    return found

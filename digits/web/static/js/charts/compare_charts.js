@@ -1,0 +1,223 @@
+// @ts-check
+// Curves of several runs over each other: a colour for each line, a band where it has several seeds.
+
+import { el } from "../parts/elements.js";
+import { smooth } from "./training_charts.js";
+import { colour, CONFIG, layout, plotly, token } from "./theme_plot.js";
+
+/** @typedef {(number | null)[]} Values */
+/** @typedef {{epoch: number[], step: number[], time: number[], values: Record<string, Values>}} Series */
+/** @typedef {{phase: string, x: string, smoothing: number, log: boolean}} Options */
+
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
+const MOST_CHARTS = 6;
+const SERIES = 8;
+const UNITS = /** @type {Record<string, string>} */ ({ epoch: "epoch", step: "step", time: "seconds since the start" });
+
+/**
+ * How the n-th line is drawn.
+ * @param {number} n
+ */
+export const strokeOf = (n) => ({ color: colour(n), dash: DASHES[Math.floor(n / SERIES) % DASHES.length] });
+
+/**
+ * The outputs that have a chart: those of classes are left out.
+ * @param {any} found the comparison
+ * @param {Options} options
+ */
+export function outputs(found, options) {
+  const phases = options.phase === "both" ? ["val", "train"] : [options.phase];
+  /** @type {Set<string>} */
+  const names = new Set();
+  for (const curves of Object.values(found.curves)) {
+    for (const phase of phases) for (const name of Object.keys(curves[phase].values)) names.add(name);
+  }
+  const first = found.verdict.metric;
+  const shown = [...names].filter((name) => !name.includes("/") && !name.startsWith("epoch_"));
+  return shown.sort((a, b) => Number(b === first) - Number(a === first)).slice(0, MOST_CHARTS);
+}
+
+/**
+ * Draw the charts of a comparison into a box.
+ * @param {HTMLElement} box
+ * @param {any} found the comparison
+ * @param {Options} options
+ */
+export async function drawCurves(box, found, options) {
+  const Plotly = await plotly();
+  const names = outputs(found, options);
+  for (const old of [...box.children]) {
+    if (old instanceof HTMLElement && !names.includes(old.dataset.key ?? "")) old.remove();
+  }
+  for (const name of names) {
+    let holder = [...box.children].find((child) => child instanceof HTMLElement && child.dataset.key === name);
+    const title = found.metrics[name]?.title ?? name;
+    if (!holder) {
+      const area = el("div", { class: "chart", role: "group", "aria-label": `${title} of all runs` });
+      holder = el("figure", { class: "chart-box", "data-key": name }, el("figcaption", {}, title), area);
+    }
+    box.append(holder);
+    const area = /** @type {HTMLElement} */ (holder.lastElementChild);
+    const percent = found.metrics[name]?.unit === "%";
+    const traces = found.runs.flatMap((/** @type {any} */ run) => runTraces(found, run, name, options, percent ? 100 : 1));
+    const y = { type: options.log && !percent ? "log" : "linear", ticksuffix: percent ? " %" : "" };
+    const shapes = baselineShapes(found, name, percent ? 100 : 1);
+    Plotly.react(
+      area,
+      [...bands(found, name, options, percent ? 100 : 1), ...traces],
+      layout({ x: UNITS[options.x], yaxis: y, showlegend: false, hovermode: "closest", shapes, uirevision: options.x }),
+      CONFIG,
+    );
+  }
+}
+
+/**
+ * @param {any} found
+ * @param {any} run
+ * @param {string} name
+ * @param {Options} options
+ * @param {number} factor
+ */
+function runTraces(found, run, name, options, factor) {
+  const { color, dash } = strokeOf(run.line);
+  const curves = found.curves[run.id];
+  const wanted = options.phase === "both" ? ["train", "val"] : [options.phase];
+  const traces = [];
+  for (const phase of wanted) {
+    const series = /** @type {Series} */ (curves[phase]);
+    if (!series.values[name]) continue;
+    const y = smooth(series.values[name].map((value) => (value === null ? null : value * factor)), options.smoothing);
+    const faint = options.phase === "both" && phase === "train";
+    const line = { color, dash, width: faint ? 1 : 1.75 };
+    const x = /** @type {any} */ (series)[options.x];
+    const label = `${run.name}${options.phase === "both" ? ` (${phase === "val" ? "validation" : "training"})` : ""}`;
+    traces.push({
+      x,
+      y,
+      name: plain(label),
+      mode: x.length < 2 ? "markers" : "lines",
+      line,
+      marker: { color, size: 6 },
+      opacity: faint ? 0.5 : 1,
+    });
+    if (phase === "val" && run.best && run.best.name === name) {
+      const at = series.epoch.indexOf(run.best.epoch);
+      if (at >= 0) {
+        const marker = { color, size: 10, symbol: "star", line: { color: token("surface"), width: 1 } };
+        traces.push({ x: [x[at]], y: [y[at]], name: plain(`${run.name}: best`), mode: "markers", marker });
+      }
+    }
+  }
+  return traces;
+}
+
+/**
+ * Between the smallest and the largest of the seeds of a line, where they were validated at the same moments.
+ * @param {any} found
+ * @param {string} name
+ * @param {Options} options
+ * @param {number} factor
+ */
+function bands(found, name, options, factor) {
+  if (options.phase === "train" || options.x === "time") return [];
+  return found.lines.flatMap((/** @type {any} */ line, /** @type {number} */ n) => {
+    const all = line.ids.map((/** @type {string} */ id) => found.curves[id].val).filter((/** @type {any} */ s) => s.values[name]);
+    const least = Math.min(...all.map((/** @type {any} */ series) => series.epoch.length));
+    if (all.length < 2 || !least) return [];
+    const x = all[0][options.x].slice(0, least);
+    const at = (/** @type {number} */ i) =>
+      all.map((/** @type {any} */ s) => s.values[name][i]).filter((/** @type {any} */ v) => v !== null);
+    const ends = x.map((/** @type {number} */ _, /** @type {number} */ i) =>
+      at(i).length ? [Math.min(...at(i)) * factor, Math.max(...at(i)) * factor] : [null, null]
+    );
+    const shared = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
+    const fill = { fill: "tonexty", fillcolor: `${strokeOf(n).color}33` };
+    return [{ ...shared, y: ends.map((/** @type {any} */ e) => e[0]) }, {
+      ...shared,
+      ...fill,
+      y: ends.map((/** @type {any} */ e) => e[1]),
+    }];
+  });
+}
+
+/**
+ * @param {any} found
+ * @param {string} name
+ * @param {number} factor
+ */
+function baselineShapes(found, name, factor) {
+  const values = [...new Set(Object.values(found.metrics[name]?.baseline ?? {}))];
+  if (values.length !== 1) return [];
+  const y = Number(values[0]) * factor;
+  return [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: token("ink-3"), width: 1, dash: "dot" } }];
+}
+
+/**
+ * Plotly reads tags in names.
+ * @param {string} text
+ */
+const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+/**
+ * Every run a line over the axes of the settings that differ, the metric last.
+ * @param {any} found
+ * @param {string} metric
+ */
+export function parallel(found, metric) {
+  const names = Object.keys(found.settings).filter((name) => name !== "random_seed").slice(0, 8);
+  const values = found.metrics[metric]?.values ?? {};
+  const axes = [
+    ...names.map((name) => axisOf(name, found.settings[name])),
+    axisOf(found.metrics[metric]?.title ?? metric, values),
+  ];
+  const width = 140 * axes.length, height = 260, top = 40, bottom = height - 24;
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("class", "parallel");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `Settings that differ and ${metric} of ${found.runs.length} runs`);
+  const add = (/** @type {string} */ tag, /** @type {Record<string, any>} */ attributes, text = "") => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+    node.textContent = text;
+    svg.append(node);
+    return node;
+  };
+  axes.forEach((axis, i) => {
+    const x = 70 + 140 * i;
+    add("line", { x1: x, x2: x, y1: top, y2: bottom });
+    add("text", { x, y: 14, "text-anchor": "middle" }, axis.name.slice(0, 22));
+    add("text", { x, y: 30, "text-anchor": "middle" }, axis.high);
+    add("text", { x, y: height - 8, "text-anchor": "middle" }, axis.low);
+  });
+  for (const run of found.runs) {
+    const points = axes.map((axis, i) => [70 + 140 * i, bottom - axis.place(run.id) * (bottom - top)]);
+    const line = add("polyline", { points: points.map((point) => point.join(",")).join(" "), stroke: strokeOf(run.line).color });
+    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+    title.textContent = run.name;
+    line.append(title);
+  }
+  return svg;
+}
+
+/**
+ * @param {string} name
+ * @param {Record<string, any>} values by id
+ */
+function axisOf(name, values) {
+  const known = Object.values(values).filter((value) => value !== null && value !== undefined && value !== "");
+  const numeric = known.length > 0 && known.every((value) => typeof value === "number");
+  const words = numeric ? [] : [...new Set(known.map(String))].sort();
+  const low = numeric ? Math.min(...known) : 0, high = numeric ? Math.max(...known) : Math.max(words.length - 1, 1);
+  const log = numeric && low > 0 && high / low >= 20;
+  const scale = (/** @type {number} */ value) => (log ? Math.log(value) : value);
+  const place = (/** @type {string} */ id) => {
+    const value = values[id];
+    if (value === null || value === undefined || value === "") return 0;
+    const number = numeric ? scale(value) : words.indexOf(String(value));
+    const [from, to] = numeric ? [scale(low), scale(high)] : [low, high];
+    return to > from ? (number - from) / (to - from) : 0.5;
+  };
+  const ends = numeric ? [low, high].map((end) => Number(end.toPrecision(4)).toString()) : [words[0] ?? "", words.at(-1) ?? ""];
+  return { name, place, low: ends[0].slice(0, 20), high: ends[1].slice(0, 20) };
+}

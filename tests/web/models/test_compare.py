@@ -1,0 +1,180 @@
+"""Comparisons, repeats and reports over HTTP, of models that no worker trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from flask.testing import FlaskClient
+
+from digits.cli import group
+from digits.config import Settings
+from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, SnapshotEvent
+from digits.domain.jobs import Status
+from digits.service import Service
+from digits.storage.events import EventWriter
+from digits.storage.jobs.store import Job
+from digits.storage.validation_pictures import step_file, write_pictures
+from digits.web.app import create_app
+from tests.service.finished_dataset import class_folder, finished_dataset
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    root = tmp_path_factory.mktemp("web")
+    service = Service.open(Settings(jobs_dir=str(root / "jobs"), auth=False, data_dirs=str(root.parent)))
+    yield service
+    service.close()
+
+
+def make_dataset(service: Service, folder: Path, validation: int) -> Job:
+    features = {"train_db": np.zeros((9, 1, 28, 28), np.uint8), "val_db": np.zeros((validation, 1, 28, 28), np.uint8)}
+    labels = {name: np.arange(len(f)) % 3 for name, f in features.items()}
+    job = finished_dataset(service, class_folder(folder), features, labels)
+    file = service.folder(job.id).path / "dataset.json"
+    info = json.loads(file.read_text())
+    file.write_text(json.dumps({**info, "content_hash": f"hash of {validation}"}))
+    return job
+
+
+@pytest.fixture(scope="module")
+def dataset(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return make_dataset(service, tmp_path_factory.mktemp("pictures"), 200)
+
+
+@pytest.fixture
+def client(service: Service) -> FlaskClient:
+    client = create_app(service).test_client()
+    assert client.post("/login", data={"username": "digits-testsuite"}).status_code == 302
+    return client
+
+
+def train(client: FlaskClient, service: Service, dataset: Job, wrong: range, count: int = 200, **values: Any) -> str:
+    """A model that is done and has all validation pictures right but those of the numbers `wrong`."""
+    known = {"dataset": dataset.id, "model_name": "m", "standard_networks": "lenet", "framework": "pytorch"}
+    job_id = client.post("/models/images/classification.json", data={**known, **values}).get_json()["id"]
+    folder, labels = service.folder(job_id), np.arange(count) % 3
+    accuracy = 1 - len(wrong) / count
+    predicted = np.where(np.isin(np.arange(count), list(wrong)), (labels + 1) % 3, labels)
+    columns = {"rank": (predicted != labels).astype(np.int32), "predicted": predicted, "label": labels}
+    about = {"dataset_hash": "h", "split": "val_db", "total": count, "stride": 1}
+    write_pictures(step_file(folder.path, 4), np.arange(count), columns, about)
+    metrics = {"accuracy": accuracy, "loss": 1 - accuracy}
+    kinds = {"accuracy": "accuracy", "loss": "loss"}
+    events = [
+        AttemptEvent(),
+        BaselineEvent(values={"accuracy": 0.34}, description="always one"),
+        *(MetricEvent(step=n, epoch=n / 4, phase="train", values={"loss": 2.0 / n}, kinds={"loss": "loss"}) for n in range(1, 5)),
+        MetricEvent(step=4, epoch=1.0, phase="val", values=metrics, kinds=kinds),
+        SnapshotEvent(step=4, epoch=1.0, path="snapshots/epoch_1.safetensors", metrics=metrics, best=True),
+    ]
+    writer = EventWriter(folder.events_file, 1)
+    for event in events:
+        writer.emit(event)
+    writer.close()
+    service.store.transition(job_id, Status.RUN)
+    service.store.transition(job_id, Status.DONE, best_name="accuracy", best_value=accuracy, best_epoch=1.0)
+    return str(job_id)
+
+
+def compared(client: FlaskClient, *ids: str) -> Any:
+    answer = client.get(f"/compare.json?ids={','.join(ids)}")
+    assert answer.status_code == 200, answer.get_json()
+    return answer.get_json()
+
+
+def test_the_better_of_two_is_named_with_its_reasons(client: FlaskClient, service: Service, dataset: Job) -> None:
+    worse = train(client, service, dataset, range(60), model_name="A", learning_rate="0.1")
+    better = train(client, service, dataset, range(20), model_name=f"B {HOSTILE}", learning_rate="0.01")
+    found = compared(client, worse, better)
+    verdict = found["verdict"]
+    assert (verdict["metric"], verdict["samples"]) == ("accuracy", 200)
+    assert verdict["sentence"] == f"B {HOSTILE} is better than A."
+    assert verdict["p"] < 0.001
+    low, high = verdict["interval"]
+    assert 0 < low < 0.2 < high
+    assert found["settings"]["learning_rate"] == {worse: 0.1, better: 0.01}
+    assert "model_name" not in found["settings"]
+    assert "train_epochs" not in found["settings"]
+    assert set(found["settings"]["random_seed"]) == {worse, better}
+    row = found["metrics"]["accuracy"]
+    assert (row["best"], row["values"][better], row["baseline"][worse]) == ([better], 0.9, 0.34)
+    assert found["metrics"]["loss"]["best"] == [better]
+    flips = found["flips"]
+    assert (flips["gained_total"], flips["lost_total"]) == (40, 0)
+    assert {flip["record"] for flip in flips["gained"]} <= set(range(20, 60))
+    assert found["curves"][worse]["train"]["step"] == [1, 2, 3, 4]
+    page = client.get(f"/compare?ids={worse},{better}").get_data(as_text=True)
+    assert HOSTILE not in page
+    report = client.get(f"/compare/report.html?ids={worse},{better}").get_data(as_text=True)
+    assert "is better than A." in report
+    assert HOSTILE not in report
+    assert "<svg" in report
+    assert "http" not in report.replace("http-equiv", "")
+    said = CliRunner().invoke(group, ["compare", worse, better, "--jobs-dir", str(service.jobs_dir.path)])
+    assert "is better than A." in said.output, said.output
+
+
+def test_three_pictures_tell_nothing(client: FlaskClient, service: Service, tmp_path_factory: pytest.TempPathFactory) -> None:
+    small = make_dataset(service, tmp_path_factory.mktemp("small"), 3)
+    ids = [train(client, service, small, range(n), 3, model_name="AB"[n], learning_rate=0.1 / (n + 1)) for n in range(2)]
+    verdict = compared(client, *ids)["verdict"]
+    assert verdict["sentence"].startswith("cannot tell: 3 pictures are too few; about ")
+    assert verdict["samples"] == 3
+
+
+def test_runs_on_different_pictures_get_no_verdict(
+    client: FlaskClient, service: Service, dataset: Job, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = make_dataset(service, tmp_path_factory.mktemp("other"), 50)
+    ids = [train(client, service, dataset, range(9)), train(client, service, other, range(1), 50)]
+    found = compared(client, *ids)
+    assert found["verdict"]["sentence"].startswith("No verdict")
+    assert found["verdict"]["p"] is None
+    assert "may be compared" in found["notes"][0]
+    assert found["metrics"]["accuracy"]["best"] == []
+
+
+def test_a_run_whose_pictures_were_not_kept_is_named(client: FlaskClient, service: Service, dataset: Job) -> None:
+    ids = [train(client, service, dataset, range(9), model_name=name) for name in ("old", "new")]
+    step_file(service.folder(ids[0]).path, 4).unlink()
+    verdict = compared(client, *ids)["verdict"]
+    assert verdict["missing"] == [ids[0]]
+    assert "of old" in verdict["sentence"]
+
+
+def test_a_repeat_differs_by_its_seed_alone_and_is_one_line(client: FlaskClient, service: Service, dataset: Job) -> None:
+    first = train(client, service, dataset, range(9), model_name="net", random_seed="5")
+    made = client.post(f"/models/{first}/repeat.json", data={"seeds": "2"}).get_json()["ids"]
+    assert len(set(made)) == 2
+    found = compared(client, first, *made)
+    assert [line["ids"] for line in found["lines"]] == [[first, *made]]
+    assert found["lines"][0]["name"] == "net"
+    assert list(found["settings"]) == ["random_seed"]
+    assert found["settings"]["random_seed"][first] == 5
+    assert len(set(found["settings"]["random_seed"].values())) == 3
+    assert client.post(f"/models/{first}/repeat.json", data={"seeds": "1000"}).status_code == 400
+    page = client.post(f"/models/{first}/repeat", data={"seeds": "1"})
+    assert page.location.startswith(f"/compare?ids={first},")
+
+
+@pytest.mark.parametrize(("ids", "status"), [("", 400), ("x", 400), ("x,y", 404), (",".join(map(str, range(51))), 400)])
+def test_what_cannot_be_compared_is_refused(client: FlaskClient, ids: str, status: int) -> None:
+    assert client.get(f"/compare.json?ids={ids}").status_code == status
+
+
+def test_the_report_of_a_model_stands_alone(client: FlaskClient, service: Service, dataset: Job) -> None:
+    model = train(client, service, dataset, range(9), model_name=HOSTILE)
+    report = client.get(f"/models/{model}/report.html").get_data(as_text=True)
+    assert HOSTILE not in report
+    for text in ("Accuracy (top 1)", "95.50 %", "Learning rate", "Data set hash", "<polyline"):
+        assert text in report
+    assert "<link" not in report
+    assert "<script" not in report
