@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +21,7 @@ from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.models.form import ModelForm
 from digits.service.rows import rows
+from digits.storage.jobs.rows import sorts
 from digits.storage.jobs.store import Job, JobQuery, Output
 from digits.utils.values import shown
 
@@ -92,10 +92,13 @@ def view_of(
 
 
 def page(service: Service, view: View) -> dict[str, Any]:
-    """`rows` and `total` of one page (lines, where seeds are folded), `metric` that *best* ranks by, and of a grouped list
-    `groups`: `key`, `title`, `count` of those on the page. A folded line has `seeds`: `ids`, and of the metric `values`, `mean`
-    and `spread` (standard deviation)."""
-    metric = view.query.metric or service.store.main_metric(view.query)
+    """`rows` and `total` of one page (lines, where seeds are folded), the `metric` by which they are ranked, and of a grouped
+    list `groups`: `key`, `title`, `count` of those on the page. A folded line has `seeds`: `ids`, and of the metric `values`,
+    `mean` and `spread` (standard deviation)."""
+    metric = view.query.metric
+    if not metric and (view.fold or any(key == "best" for key, _ in sorts(view.query))):
+        metric = service.store.main_metric(view.query)
+        view = replace(view, query=replace(view.query, main=metric))
     if not view.by and not view.fold:
         found = service.store.query(view.query)
         return {"rows": _rows(service, found.jobs, view), "total": found.total, "metric": metric}
@@ -170,10 +173,10 @@ def _add_seeds(service: Service, view: View, made: list[dict[str, Any]], lines: 
         values = [value for output in found if (value := getattr(output, of.which)) is not None]
         said: dict[str, Any] = {"ids": ids, "values": values, "mean": None, "spread": None, "text": ""}
         if values:
-            said["mean"] = statistics.fmean(values)
+            said["mean"] = math.fsum(values) / len(values)
             said["text"] = value_text(of.name, said["mean"], found[0].unit)
         if len(values) > 1:
-            said["spread"] = statistics.stdev(values)
+            said["spread"] = math.sqrt(sum((value - said["mean"]) ** 2 for value in values) / (len(values) - 1))
             said["text"] += f" ± {value_text(of.name, said['spread'], found[0].unit)}"
         row["seeds"] = said
 
@@ -191,7 +194,7 @@ def _rows(service: Service, jobs: Sequence[Job], view: View) -> list[dict[str, A
             row["rank"] = _rank(found.get(row["id"], ()), metric, view.query.metric)
     wanted = [column.removeprefix(SETTING) for column in view.columns or () if column.startswith(SETTING)]
     if wanted:
-        settings = service.store.settings([job.id for job in jobs])
+        settings = service.store.settings([job.id for job in jobs], wanted)
         for row in made:
             row |= {SETTING + name: settings[row["id"]].get(name) for name in wanted}
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from digits import tasks
@@ -12,35 +12,41 @@ from digits.domain.jobs import Action, Kind
 from digits.domain.metrics import facts, value_text
 from digits.service import Service
 from digits.service.damage import damage_of
-from digits.storage.jobs.store import Job, Output
+from digits.storage.jobs.store import Job
 
 BEST = ("last", "min", "max")
 
 
 def rows(service: Service, jobs: Sequence[Job], *, names: Collection[str] | None = None) -> list[dict[str, Any]]:
     """Row dictionaries of several jobs; reads their outputs (with `names` those of these names alone) and data sets from the
-    database at once."""
+    database at once. Every output adds `<name> (<phase>) last|min|max`."""
     read = None if names is None else {*names, *(job.best_name for job in jobs if job.best_name)}
-    outputs = service.store.outputs([job.id for job in jobs], read)
+    outputs = service.store.output_values([job.id for job in jobs], read)
     parents = service.store.find_many({job.dataset_id for job in jobs if job.dataset_id})
     references = service.store.reference_counts([job.id for job in jobs if job.kind == Kind.DATASET])
-    found = [row_dict(job, outputs.get(job.id, ()), parents.get(job.dataset_id), references.get(job.id, 0)) for job in jobs]
-    for row, job in zip(found, jobs, strict=True):
-        if names is not None:
-            for output in outputs.get(job.id, ()):
-                if output.name not in names:
-                    _drop(row, output)
-        if row["damage"] is None and job.deleted is None and not os.path.isdir(service.folder(job.id)):
+    keys: dict[tuple[str, str], tuple[str, str, str]] = {}
+    jobs_dir = str(service.jobs_dir.path)
+    found = []
+    for job in jobs:
+        row = row_dict(job, parents.get(job.dataset_id), references.get(job.id, 0))
+        for name, phase, last, low, high, unit in outputs.get(job.id, ()):
+            if name == job.best_name and phase == "val":
+                row["rank"]["text"] = value_text(name, job.best_value, unit)
+            if names is None or name in names:
+                if (name, phase) not in keys:
+                    keys[name, phase] = (f"{name} ({phase}) last", f"{name} ({phase}) min", f"{name} ({phase}) max")
+                one, two, three = keys[name, phase]
+                row[one], row[two], row[three] = last, low, high
+        if row["damage"] is None and job.deleted is None and not os.path.isdir(os.path.join(jobs_dir, job.id)):
             row["damage"] = summary_of(damage_of(service, job))  # before the supervisor comes to it
+        found.append(row)
     return found
 
 
-def row_dict(job: Job, outputs: Iterable[Output] = (), dataset: Job | None = None, references: int = 0) -> dict[str, Any]:
-    """One row. `elapsed` in seconds, `progress` in whole percent, `submitted` and the other times in seconds since the epoch.
-
-    Every output adds `<name> (<phase>) last|min|max`. `refs` counts the models of a data set.
-    """
-    row: dict[str, Any] = {
+def row_dict(job: Job, dataset: Job | None = None, references: int = 0) -> dict[str, Any]:
+    """One row without its outputs. `elapsed` in seconds, `progress` in whole percent, `submitted` and the other times in seconds
+    since the epoch. `refs` counts the models of a data set."""
+    return {
         "id": job.id,
         "name": job.name,
         "group": job.group,
@@ -59,18 +65,6 @@ def row_dict(job: Job, outputs: Iterable[Output] = (), dataset: Job | None = Non
         "sparkline": job.sparkline,
         **_more(job, dataset, references),
     }
-    for output in outputs:
-        key = f"{output.name} ({output.phase})"
-        for which in BEST:
-            row[f"{key} {which}"] = getattr(output, which)
-        if (output.name, output.phase) == (job.best_name, "val"):
-            row["rank"]["text"] = value_text(job.best_name, job.best_value, output.unit)
-    return row
-
-
-def _drop(row: dict[str, Any], output: Output) -> None:
-    for which in BEST:
-        row.pop(f"{output.name} ({output.phase}) {which}", None)
 
 
 def rank_of(job: Job) -> dict[str, Any]:

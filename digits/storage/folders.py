@@ -17,31 +17,42 @@ from digits.storage.modes import OWNER_ONLY, close_hidden, make_folder, settle_t
 from digits.utils.confinement import HIDDEN, UPLOADS
 
 
+class _Below:
+    """The path of a name below a folder, made when it is asked for: lists look at thousands of folders."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: JobFolder, _owner: type) -> Path:
+        return folder.path / self.name
+
+
 class JobFolder:
     """Names below one job's directory. Making one does no input or output."""
+
+    request_file = _Below("job.json")
+    user_file = _Below("user.json")
+    events_file = _Below("events.jsonl")
+    worker_file = _Below("worker.json")  # pid, start time, attempt, host of the running worker
+    heartbeat_file = _Below("heartbeat")  # changed at each sign of life; says in words which processes show none
+    lock_file = _Below("worker.lock")  # locked by the running worker: there is never a second one
+    state_file = _Below("state.json")  # status, history, … of the row, so that the row can be made again
+    log_file = _Below("worker.log")  # the worker's stdout and stderr
+    dataset_file = _Below("dataset.json")
+    problems_file = _Below("problems.jsonl")
+    userdata_file = _Below("userdata.pkl")
+    snapshots = _Below("snapshots")
+    exports = _Below("exports")
+    checkpoint = _Below("checkpoint")
+    versions_file = _Below("versions.json")  # of the packages that a training ran with
+    records_removed_file = _Below("records_removed.json")  # when its owner removed the records and kept the models
+    result_file = _Below("result.json")
+    finish_file = _Below("finish.json")  # its user wants the training to end at its next step, as done
+    extend_file = _Below("extend.json")  # for how many epochs in all a training that is done is to go on
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = path.name
-        self.request_file = path / "job.json"
-        self.user_file = path / "user.json"
-        self.events_file = path / "events.jsonl"
-        self.worker_file = path / "worker.json"  # pid, start time, attempt, host of the running worker
-        self.heartbeat_file = path / "heartbeat"  # changed at each sign of life; says in words which processes show none
-        self.lock_file = path / "worker.lock"  # locked by the running worker: there is never a second one
-        self.state_file = path / "state.json"  # status, history, … of the row, so that the row can be made again
-        self.log_file = path / "worker.log"  # the worker's stdout and stderr
-        self.dataset_file = path / "dataset.json"
-        self.problems_file = path / "problems.jsonl"
-        self.userdata_file = path / "userdata.pkl"
-        self.snapshots = path / "snapshots"
-        self.exports = path / "exports"
-        self.checkpoint = path / "checkpoint"
-        self.versions_file = path / "versions.json"  # of the packages that a training ran with
-        self.records_removed_file = path / "records_removed.json"  # when its owner removed the records and kept the models
-        self.result_file = path / "result.json"
-        self.finish_file = path / "finish.json"  # its user wants the training to end at its next step, as done
-        self.extend_file = path / "extend.json"  # for how many epochs in all a training that is done is to go on
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)

@@ -137,8 +137,11 @@ def clone_values(service: Service, job: Job) -> dict[str, Any]:
     return python_layers.cloned_values(service, job, stored_form(service, job))
 
 
-def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
-    """The JSON of a model, which is also the archive's `info.json` (R 7.1); `verbose` adds directory and snapshots.
+def model_dict(
+    service: Service, job: Job, verbose: bool = False, infos: dict[str, DatasetInfo | None] | None = None
+) -> dict[str, Any]:
+    """The JSON of a model, which is also the archive's `info.json` (R 7.1); `verbose` adds directory and snapshots. `infos` keeps
+    what was read of data sets, for a list of many models on few of them.
 
     StorageError for one of a task that is not known.
     """
@@ -164,17 +167,17 @@ def model_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, A
         "best": best_of(job),
         **({"python layer file": copy_name(layers)} if (layers := request.spec.get("python_layers")) else {}),
         "first weights": start_text(StartWeights(**request.spec.get("start", {}))),
-        **_dataset_keys(service, job),
+        **_dataset_keys(service, job, {} if infos is None else infos),
     }
     if verbose:
         value |= {"directory": str(folder.path), "snapshots": [snapshot.epoch for snapshot in snapshots]}
     return value
 
 
-def listed(service: Service, job: Job) -> dict[str, Any]:
+def listed(service: Service, job: Job, infos: dict[str, DatasetInfo | None] | None = None) -> dict[str, Any]:
     """A model in a list of all: as `model_dict`, or, of one whose folder is damaged, what its row says with the `damage`."""
     try:
-        return model_dict(service, job)
+        return model_dict(service, job, infos=infos)
     except StorageError as error:
         found = as_json(damage_of(service, job)) or [{"found": str(error)}]
         return {"id": job.id, "name": job.name, "status": job.status.word, "username": job.owner, "damage": found}
@@ -199,8 +202,10 @@ def info_of(service: Service, dataset_id: str) -> DatasetInfo | None:
     return None
 
 
-def _dataset_keys(service: Service, job: Job) -> dict[str, Any]:
-    info = info_of(service, job.dataset_id)
+def _dataset_keys(service: Service, job: Job, infos: dict[str, DatasetInfo | None]) -> dict[str, Any]:
+    if job.dataset_id not in infos:
+        infos[job.dataset_id] = info_of(service, job.dataset_id)
+    info = infos[job.dataset_id]
     if info is None:
         return {}
     value: dict[str, Any] = {}

@@ -54,9 +54,12 @@ class Snapshot:
 def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> list[Snapshot]:
     """The snapshots of the training's interval, by ascending epoch; `with_best` also the best one between them."""
     folder = service.folder(model.id)
-    if not folder.snapshots.is_dir():
+    snapshots = folder.snapshots
+    try:
+        names = os.listdir(snapshots)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = sorted(s for path in folder.snapshots.iterdir() if (s := _snapshot(folder.path, path)) is not None)
+    found = sorted(s for name in names if (s := _snapshot(folder.path, snapshots / name)) is not None)
     marked = [replace(s, best=model.best_epoch is not None and _same_epoch(s.epoch, model.best_epoch)) for s in found]
     return [snapshot for snapshot in marked if with_best or not snapshot.is_between]
 

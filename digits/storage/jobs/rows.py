@@ -157,8 +157,9 @@ class JobQuery:
     `query` is written in the language of `domain.query`. `sort` is a column of `Job`, `elapsed`, `refs` (models of a data set),
     `best` (descending: the best first, of `metric`, else of the metric that decides), `dataset` (its name), a metric or a setting
     under the name it has in queries, or `output:NAME:PHASE:last|min|max`; `then` holds further keys as `(column, descending)`.
-    `text` looks in name, id, group, tags, network, owner and notes; `tag` is one whole tag. `limit` 0 means all. `vocabulary`
-    holds names that count beside those in the database.
+    `main` is the metric that decides for most of the jobs, where it is known already. `text` looks in name, id, group, tags,
+    network, owner and notes; `tag` is one whole tag. `limit` 0 means all. `vocabulary` holds names that count beside those in
+    the database.
     """
 
     kind: str = ""
@@ -171,6 +172,7 @@ class JobQuery:
     text: str = ""
     query: str = ""
     metric: str = ""
+    main: str = ""
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     sort: str = "created"
     descending: bool = True
@@ -218,7 +220,7 @@ def sorts(query: JobQuery) -> list[tuple[str, bool]]:
 
 def ranks(query: JobQuery) -> bool:
     """Whether a list is sorted by what is best without that a metric was chosen."""
-    return not query.metric and any(sort == "best" for sort, _ in sorts(query))
+    return not query.metric and not query.main and any(sort == "best" for sort, _ in sorts(query))
 
 
 def ordered(statement: Select[Any], query: JobQuery, vocabulary: Vocabulary, main: str = "") -> Select[Any]:

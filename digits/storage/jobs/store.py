@@ -62,8 +62,7 @@ class JobReader:
         found: dict[str, Job] = {}
         with Session(self.engine) as session:
             for some in _in_parts(job_ids):
-                statement = select(JobRow).where(JobRow.id.in_(some), JobRow.deleted.is_(None))
-                found |= {row.id: copy(row) for row in session.scalars(statement)}
+                found |= {job.id: job for job in _jobs(session, JobRow.id.in_(some), JobRow.deleted.is_(None))}
         return found
 
     def reference_counts(self, dataset_ids: Collection[str]) -> dict[str, int]:
@@ -85,13 +84,15 @@ class JobReader:
         with Session(self.engine) as session:
             vocabulary = _vocabulary(session, query) if names_metrics(query) else query.vocabulary
             matching = conditions(query, vocabulary)
-            total = session.scalar(select(func.count()).select_from(JobRow).where(*matching)) or 0
-            statement = self._ordered(session, query, vocabulary, matching).offset(query.offset)
-            if query.limit:
-                statement = statement.limit(query.limit)
-            ids = list(session.scalars(statement))  # sorting short rows costs a fraction of sorting whole ones
-            rows = (row for some in _in_parts(ids) for row in session.scalars(select(JobRow).where(JobRow.id.in_(some))))
-            found = {row.id: copy(row) for row in rows}
+            statement = self._ordered(session, query, vocabulary, matching)
+            end = query.offset + query.limit if query.limit else None
+            if end is None or query.query or query.text:  # what is slow is to look, not to send: look once
+                ids = list(session.scalars(statement))  # sorting short rows costs a fraction of sorting whole ones
+                total, ids = len(ids), ids[query.offset : end]
+            else:
+                total = session.scalar(select(func.count()).select_from(JobRow).where(*matching)) or 0
+                ids = list(session.scalars(statement.offset(query.offset).limit(query.limit)))
+            found = {job.id: job for some in _in_parts(ids) for job in _jobs(session, JobRow.id.in_(some))}
             return Page([found[job_id] for job_id in ids if job_id in found], total)
 
     def query_ids(self, query: JobQuery) -> list[str]:
@@ -102,7 +103,7 @@ class JobReader:
 
     def _ordered(self, session: Session, query: JobQuery, vocabulary: Vocabulary, matching: list[Any]) -> Select[str]:
         found = session.execute(main_metric(matching)).first() if ranks(query) else None
-        main = str(found[0]) if found else ""
+        main = query.main or (str(found[0]) if found else "")
         return ordered(select(JobRow.id).where(*matching), query, vocabulary, main)
 
     def vocabulary(self) -> Vocabulary:
@@ -126,14 +127,17 @@ class JobReader:
             found = getattr(JobRow, column)
             return list(session.scalars(select(found).where(*of_kind, found != "").distinct().order_by(found).limit(limit)))
 
-    def settings(self, job_ids: Sequence[str]) -> dict[str, dict[str, Setting]]:
-        """The settings of jobs by id; blank ones are left out."""
+    def settings(self, job_ids: Sequence[str], names: Collection[str] | None = None) -> dict[str, dict[str, Setting]]:
+        """The settings of jobs by id, with `names` those of these names; blank ones are left out."""
         found: dict[str, dict[str, Setting]] = {job_id: {} for job_id in job_ids}
         with Session(self.engine) as session:
             for some in _in_parts(job_ids):
-                statement = select(SettingRow).where(SettingRow.job_id.in_(some)).order_by(SettingRow.name)
-                for row in session.scalars(statement):
-                    found[row.job_id][row.name] = (row.text or "") if row.number is None else row.number
+                columns = (SettingRow.job_id, SettingRow.name, SettingRow.number, SettingRow.text)
+                statement = select(*columns).where(SettingRow.job_id.in_(some)).order_by(SettingRow.job_id, SettingRow.name)
+                if names is not None:
+                    statement = statement.where(SettingRow.name.in_(names))
+                for job_id, name, number, text in session.execute(statement):
+                    found[job_id][name] = (text or "") if number is None else number
         return found
 
     def setting_values(self, name: str, limit: int = 200) -> list[Setting]:
@@ -249,6 +253,22 @@ class JobReader:
         with Session(self.engine) as session:
             statement = select(DependencyRow.job_id).where(DependencyRow.parent_id == job_id).limit(1)
             return session.scalars(statement).first() is not None
+
+    def output_values(
+        self, job_ids: Sequence[str], names: Collection[str] | None = None
+    ) -> dict[str, list[tuple[str, str, float | None, float | None, float | None, str]]]:
+        """`(name, phase, last, min, max, unit)` of each output by job id: for long lists, as `outputs` otherwise."""
+        found: dict[str, list[tuple[str, str, float | None, float | None, float | None, str]]] = {}
+        columns = (OutputRow.name, OutputRow.phase, OutputRow.last, OutputRow.min, OutputRow.max, OutputRow.unit)
+        with Session(self.engine) as session:
+            for some in _in_parts(job_ids):
+                statement = select(OutputRow.job_id, *columns).where(OutputRow.job_id.in_(some))
+                if names is not None:
+                    statement = statement.where(OutputRow.name.in_(names))
+                statement = statement.order_by(OutputRow.job_id, OutputRow.name, OutputRow.phase)
+                for job_id, name, phase, last, low, high, unit in session.execute(statement):
+                    found.setdefault(job_id, []).append((name, phase, last, low, high, unit))
+        return found
 
     def outputs(self, job_ids: Sequence[str], names: Collection[str] | None = None) -> dict[str, list[Output]]:
         """Outputs by job id, for the jobs that have any; with `names` only those of these names."""
@@ -370,11 +390,11 @@ class JobStore(JobReader):
                 owner=user.owner,
                 priority=user.priority,
                 **columns,
-                **_index_columns(request),
+                **index_columns(request),
             )
             session.add(row)
             session.flush()
-            session.add_all(_setting_rows(request))
+            session.add_all(setting_rows(request))
             session.add_all(DependencyRow(job_id=request.id, parent_id=parent) for parent in request.parents)
             return copy(row)
 
@@ -494,11 +514,11 @@ class JobStore(JobReader):
         """Bring the settings and outputs of a job of an older version up to date. The row counts as unchanged."""
         with Session(self.engine) as session, session.begin():
             _next_sequence(session)
-            changed = session.execute(update(JobRow).where(JobRow.id == request.id).values(**_index_columns(request)))
+            changed = session.execute(update(JobRow).where(JobRow.id == request.id).values(**index_columns(request)))
             if not changed.rowcount:  # type: ignore[attr-defined]
                 return
             session.execute(delete(SettingRow).where(SettingRow.job_id == request.id))
-            session.add_all(_setting_rows(request))
+            session.add_all(setting_rows(request))
             _put(session, request.id, outputs)
 
     def clear_outputs(self, job_id: str) -> None:
@@ -570,7 +590,7 @@ def _vocabulary(session: Session, query: JobQuery) -> Vocabulary:
     return replace(known, metrics=known.metrics.union(metrics), settings=known.settings.union(settings))
 
 
-def _index_columns(request: JobRequest) -> dict[str, Any]:
+def index_columns(request: JobRequest) -> dict[str, Any]:
     settings = settings_of(request.form, request.spec)
     network = f"{request.spec.get('network_name', '')}\n{request.spec.get('network', '')}"
     dataset = str(request.columns.get("dataset_id") or request.spec.get("dataset_id") or "")
@@ -583,7 +603,7 @@ def _index_columns(request: JobRequest) -> dict[str, Any]:
     }
 
 
-def _setting_rows(request: JobRequest) -> list[SettingRow]:
+def setting_rows(request: JobRequest) -> list[SettingRow]:
     settings = settings_of(request.form, request.spec).items()
     return [
         SettingRow(job_id=request.id, name=name[:120], **({"text": value} if isinstance(value, str) else {"number": value}))
@@ -633,6 +653,13 @@ def _next_sequence(session: Session, count: int = 1) -> int:
     read."""
     statement = update(CounterRow).where(CounterRow.id == SEQUENCE_ID).values(value=CounterRow.value + count)
     return int(session.execute(statement.returning(CounterRow.value)).scalar_one())
+
+
+def _jobs(session: Session, *matching: Any) -> list[Job]:
+    """Copies of many rows, read without that the session keeps track of them."""
+    rows = session.execute(select(*(getattr(JobRow, name) for name in JOB_FIELDS)).where(*matching))
+    made = (dict(zip(JOB_FIELDS, row, strict=True)) for row in rows)
+    return [Job(**{**values, "status": Status(values["status"])}) for values in made]
 
 
 def copy(row: JobRow) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,10 @@ class JobRow(Base):
     words: Mapped[str] = mapped_column(Text, default="", server_default="")  # the texts of its settings, to be searched
     index_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0", index=True)  # of settings and outputs
 
-    __table_args__ = (Index("ix_jobs_list", "kind", "deleted", "created"),)
+    __table_args__ = (
+        Index("ix_jobs_list", "kind", "deleted", "created"),
+        Index("ix_jobs_metric", "kind", "deleted", "best_name"),
+    )
 
 
 class DependencyRow(Base):
@@ -233,9 +237,18 @@ def open_engine(url: str, sqlite_file: Path) -> Engine:
     for file in (sqlite_file, *(sqlite_file.with_name(sqlite_file.name + suffix) for suffix in SQLITE_BESIDE)):
         if file == sqlite_file or file.exists():
             private_file(file)  # SQLite gives what it makes beside it the same mode
-    engine = create_engine(f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    engine = create_engine(
+        f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS}, json_deserializer=_from_json
+    )
     event.listen(engine, "connect", _configure_sqlite)
     return engine
+
+
+def _from_json(text: str) -> Any:
+    """What a column of JSON holds; most hold nothing, which need not be parsed."""
+    if text == "[]":
+        return []
+    return {} if text == "{}" else json.loads(text)
 
 
 def _other_engine(url: str) -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, url_for
@@ -57,7 +58,8 @@ def index_dict() -> dict[str, Any]:
     if service.settings.server_name:
         value["server_name"] = service.settings.server_name
     value["datasets"] = [_readable(_dataset_dict, job) for job in _running_first(Kind.DATASET)]
-    value["models"] = [_readable(_model_dict, job) for job in _running_first(Kind.MODEL)]
+    infos: dict[str, Any] = {}
+    value["models"] = [_readable(partial(_model_dict, infos=infos), job) for job in _running_first(Kind.MODEL)]
     return value
 
 
@@ -183,5 +185,5 @@ def _readable(describe: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, 
         return {"id": job.id, "name": job.name, "status": job.status.word, "error": str(error)}
 
 
-def _model_dict(job: Job) -> dict[str, Any]:
-    return importlib.import_module("digits.service.models.create").model_dict(get_service(), job)
+def _model_dict(job: Job, infos: dict[str, Any]) -> dict[str, Any]:
+    return importlib.import_module("digits.service.models.create").model_dict(get_service(), job, infos=infos)

@@ -79,7 +79,9 @@ def index() -> Any:
     if not wants_json():
         return redirect(url_for("home.index", tab=2))
     service = get_service()
-    return json_answer({"models": [listed(service, job) for job in service.store.query(JobQuery(kind=Kind.MODEL)).jobs]})
+    infos: dict[str, Any] = {}
+    jobs = service.store.query(JobQuery(kind=Kind.MODEL)).jobs
+    return json_answer({"models": [listed(service, job, infos) for job in jobs]})
 
 
 @describes(arguments={"clone": "A model whose values fill the form.", "dataset": "The data set to choose at first."})
