@@ -29,6 +29,7 @@ COLUMNS = {"submitted": "created", "username": "owner", "type": "kind", "disk": 
 GROUPINGS = ("group", "dataset", "network", "sweep")
 MOST_KEYS = 6  # by which a list is sorted
 MOST_COMPLETIONS = 50
+MOST_COLUMNS = 300  # that are offered at once; a search finds the others
 OUTPUT_ENDS = (" last", " min", " max")
 SETTING = "setting."  # before the name of a setting in a row
 PLAIN = ("id", "name", "status", "type", "task", "network", "dataset_name", "group", "tags", "username", "submitted", "elapsed",
@@ -176,7 +177,8 @@ def _add_seeds(service: Service, view: View, made: list[dict[str, Any]], lines: 
             said["mean"] = math.fsum(values) / len(values)
             said["text"] = value_text(of.name, said["mean"], found[0].unit)
         if len(values) > 1:
-            said["spread"] = math.sqrt(sum((value - said["mean"]) ** 2 for value in values) / (len(values) - 1))
+            spread = math.sqrt(sum((value - said["mean"]) ** 2 for value in values) / (len(values) - 1))
+            said["spread"] = 0.0 if spread <= 1e-12 * abs(said["mean"]) else spread  # what rounding leaves is none
             said["text"] += f" ± {value_text(of.name, said['spread'], found[0].unit)}"
         row["seeds"] = said
 
@@ -208,13 +210,13 @@ def _metric_of(service: Service, view: View) -> MetricName | None:
 def _rank(outputs: Iterable[Output], metric: MetricName, said: str) -> dict[str, Any]:
     """What *best* of a row is under the chosen metric."""
     title = facts(metric.name).short or facts(metric.name).title
-    rank: dict[str, Any] = {"name": said, "title": title, "value": None, "epoch": None, "better": "", "text": ""}
+    rank: dict[str, Any] = {"name": said, "title": title, "value": None, "epoch": None, "better": "", "unit": "", "text": ""}
     for output in outputs:
         if output.phase == metric.phase:
             value = getattr(output, metric.which)
             epoch = getattr(output, f"{metric.which}_epoch", None)
             text = "" if value is None else value_text(output.name, value, output.unit)
-            rank |= {"value": value, "epoch": epoch, "better": output.better, "text": text}
+            rank |= {"value": value, "epoch": epoch, "better": output.better, "unit": output.unit, "text": text}
     return rank
 
 
@@ -275,6 +277,52 @@ def _array(pa: Any, values: Sequence[Any]) -> Any:
         whole = all(isinstance(value, int) for value in there)
         return pa.array(values, pa.int64() if whole and max(map(abs, there)) < 2**63 else pa.float64())
     return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+# -- columns ------------------------------------------------------------------------------------------------------------
+
+
+def columns(service: Service, kind: str, search: str = "") -> dict[str, Any]:
+    """The columns that a table of a kind may show beside its own, by family: `families` of `title` and `columns` (`key`, `title`,
+    `sort`), and how many were `left_out`. `metrics` are those that may rank."""
+    words = search.lower().split()
+    families: dict[str, list[dict[str, str]]] = {}
+    names = service.store.output_names() if kind == Kind.MODEL else []
+    for name, phase in names:
+        title = facts(name).title
+        for which in ("last", "min", "max"):
+            key = f"{name} ({phase}) {which}"
+            if all(word in f"{key} {title}".lower() for word in words):
+                families.setdefault(_family(name), []).append(
+                    {"key": key, "title": key, "sort": f"output:{name}:{phase}:{which}"}
+                )
+    settings = sorted(service.store.vocabulary().settings) if kind != Kind.EVALUATION else []
+    found = [
+        {"key": SETTING + name, "title": name, "sort": SETTING + name}
+        for name in settings
+        if all(word in f"{name} setting".lower() for word in words)
+    ]
+    families |= {"Settings": found} if found else {}
+    left = MOST_COLUMNS
+    made = []
+    for title, members in families.items():
+        made.append({"title": title, "columns": members[:left]})
+        left -= len(made[-1]["columns"])
+    total = sum(map(len, families.values()))
+    ranking = list(dict.fromkeys(name for name, phase in names if phase == "val"))[:MOST_COLUMNS]
+    return {
+        "families": [family for family in made if family["columns"]],
+        "left_out": total - (MOST_COLUMNS - left),
+        "metrics": [{"name": name, "title": facts(name).title} for name in ranking],
+    }
+
+
+def _family(name: str) -> str:
+    base, _, of_class = name.partition("/")
+    known = facts(base)
+    if of_class:
+        return f"{known.column or known.title} of each class"
+    return known.chart or "Other metrics"
 
 
 # -- completion ---------------------------------------------------------------------------------------------------------

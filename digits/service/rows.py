@@ -31,7 +31,7 @@ def rows(service: Service, jobs: Sequence[Job], *, names: Collection[str] | None
         row = row_dict(job, parents.get(job.dataset_id), references.get(job.id, 0))
         for name, phase, last, low, high, unit in outputs.get(job.id, ()):
             if name == job.best_name and phase == "val":
-                row["rank"]["text"] = value_text(name, job.best_value, unit)
+                row["rank"] |= {"text": value_text(name, job.best_value, unit), "unit": row["rank"]["unit"] or unit}
             if names is None or name in names:
                 if (name, phase) not in keys:
                     keys[name, phase] = (f"{name} ({phase}) last", f"{name} ({phase}) min", f"{name} ({phase}) max")
@@ -68,7 +68,7 @@ def row_dict(job: Job, dataset: Job | None = None, references: int = 0) -> dict[
 
 
 def rank_of(job: Job) -> dict[str, Any]:
-    """What decided which snapshot is best: `name`, `title`, `value`, `epoch`, `better`, and `text` as people read it."""
+    """What decided which snapshot is best: `name`, `title`, `value`, `epoch`, `better`, `unit`, and `text` as people read it."""
     known = facts(job.best_name)
     return {
         "name": job.best_name,
@@ -76,6 +76,7 @@ def rank_of(job: Job) -> dict[str, Any]:
         "value": job.best_value,
         "epoch": job.best_epoch,
         "better": job.best_better or known.better,
+        "unit": known.unit,
         "text": "" if job.best_value is None else value_text(job.best_name, job.best_value),
     }
 

@@ -101,7 +101,7 @@ ROUTES: dict[str, Try] = {
     "GET /extension-static/<kind>/<ext>/<file>": Try(
         404, address="/extension-static/view/image-segmentation/no.js", words="no.js"
     ),
-    "GET /models": Try(302),
+    "GET /models": Try(words="Models"),
     "GET /datasets/<id>": Try(job="dataset"),
     "GET /datasets/summary": Try(fields=of_dataset, words="classes"),
     "GET /datasets/images/classification/new": Try(words="New Image Classification Dataset"),

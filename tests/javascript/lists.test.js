@@ -1,30 +1,68 @@
 import assert from "node:assert/strict";
 import { dense } from "../../digits/web/static/js/charts/confusion_chart.js";
-import { columnsOf } from "../../digits/web/static/js/parts/columns.js";
+import { columnsOf, furtherColumn, queryName } from "../../digits/web/static/js/parts/columns.js";
 import { Selection } from "../../digits/web/static/js/parts/selection.js";
 import { byName, byNumber } from "../../digits/web/static/js/parts/sortable.js";
-import { sortedBy, tableQuery } from "../../digits/web/static/js/parts/table_query.js";
+import {
+  addressOf,
+  cuts,
+  keysOf,
+  requestOf,
+  sortedBy,
+  statusesOf,
+  textOf,
+  usual,
+  viewOf,
+  withStatus,
+} from "../../digits/web/static/js/parts/table_view.js";
 import { batches } from "../../digits/web/static/js/parts/uploads.js";
 
 const SHOWN = ["a", "b", "c", "d", "e"];
 
-Deno.test("each metric of a model is three columns that are hidden at first", () => {
-  const columns = columnsOf("model", [["loss", "val"]]);
-  const outputs = [...columns.values()].filter(({ output }) => output);
-  assert.deepEqual(outputs.map(({ key }) => key), ["loss (val) last", "loss (val) min", "loss (val) max"]);
-  assert.ok(outputs.every(({ hidden }) => hidden));
-  assert.equal(columnsOf("dataset", [["loss", "val"]]).size, columnsOf("dataset", []).size);
-  assert.equal([...columns.keys()][0], "name");
+Deno.test("outputs and settings are columns, also those that no job has any more; what is nothing is none", () => {
+  assert.equal(furtherColumn("loss (val) last")?.sort, "output:loss:val:last");
+  assert.equal(furtherColumn("setting.learning_rate")?.title, "learning_rate");
+  assert.equal(furtherColumn("gone"), null);
+  assert.equal(queryName(furtherColumn("dice/black cat (val) max"), ""), '"max.val.dice/black cat"');
+  assert.equal(queryName(columnsOf("model").get("best"), "map50"), "map50");
+  assert.deepEqual([...columnsOf("model").keys()].slice(0, 3), ["name", "status", "best"]);
 });
 
-Deno.test("the server is asked for the page, the filters and the order of the user", () => {
-  const columns = columnsOf("model", [["loss", "val"]]);
-  const state = { sort: [["best", true], ["name", false], ["gone", true]], size: 50, grouped: true, shown: null };
-  const query = new URLSearchParams(tableQuery(state, columns, { kind: "model", offset: 100, text: "a & b", letters: "DE" }));
-  assert.deepEqual(query.getAll("sort"), ["group", "-best_value", "name"]);
-  assert.equal(query.get("text"), "a & b");
-  assert.equal(query.get("status"), "DE");
-  assert.deepEqual([query.get("offset"), query.get("limit")], ["100", "50"]);
+Deno.test("an address is the view: it is read as it was written, and what is usual is left out", () => {
+  const view = {
+    query: 'a & b "c d"',
+    sort: [["best", true], ['x, "y"', false]],
+    metric: "last.map50",
+    by: "dataset",
+    fold: true,
+    columns: ["name", "dice/a, b (val) last"],
+    page: 3,
+    size: 100,
+    selected: ["20260101-000000-aaaa", "20260101-000000-bbbb"],
+  };
+  const address = addressOf(view, new URLSearchParams("tab=2&query=old&page=9"));
+  assert.equal(address.get("tab"), "2");
+  assert.deepEqual(viewOf(new URLSearchParams(address.toString())), view);
+  assert.equal(addressOf(usual()).toString(), "");
+  assert.deepEqual(viewOf(new URLSearchParams("page=-3&size=7&by=colour&sort=&fold=x")), usual());
+  const wanted = requestOf(view, "model", view.columns, (key) => key);
+  assert.deepEqual([wanted.get("offset"), wanted.get("sort")], ["300", '-best,"x, \\"y\\""']);
+  assert.deepEqual(keysOf(textOf(view.columns)), view.columns);
+});
+
+Deno.test("chips change the statuses of a query and leave its other terms", () => {
+  assert.equal(withStatus("lenet accuracy>0.9", "done"), "lenet accuracy>0.9 status:done");
+  assert.equal(withStatus("status:done lenet", "failed"), "lenet status:done,failed");
+  assert.equal(withStatus("lenet status:done", "done"), "lenet");
+  assert.deepEqual(statusesOf("-status:done x"), []);
+});
+
+Deno.test("names that begin alike are cut before where they differ", () => {
+  const names = ["a long common beginning of names lr 0.1", "a long common beginning of names lr 0.01", "short"];
+  const found = cuts(names);
+  assert.equal(found.get("short"), 0);
+  for (const name of names.slice(0, 2)) assert.ok(name.slice(found.get(name)).includes("0."), name);
+  assert.equal(cuts(["x".repeat(80), "y".repeat(80)]).get("x".repeat(80)), 0);
 });
 
 Deno.test("names are sorted upwards first, all else downwards; a second click turns it round", () => {

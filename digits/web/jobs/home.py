@@ -7,18 +7,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, url_for
+from flask import Blueprint, Response, jsonify, render_template
 from werkzeug.utils import secure_filename
 
 import digits
 from digits.domain.jobs import OF_MODELS, RUNNING, Kind
 from digits.domain.query import sort_keys
 from digits.errors import DigitsError
-from digits.service import listing, rows
+from digits.service import listing, rows, views
 from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job, JobQuery
 from digits.web.http import arguments
-from digits.web.http.request import describes, get_service, route, wants_json
+from digits.web.http.request import current_user, describes, get_service, require_user, route, wants_json
 
 MOST_ROWS = 1000
 
@@ -32,7 +32,12 @@ def blueprint() -> Blueprint:
     area.add_url_rule("/jobs.csv", "jobs_csv", jobs_csv)
     area.add_url_rule("/jobs.parquet", "jobs_parquet", jobs_parquet)
     area.add_url_rule("/completed_jobs.json", "completed_jobs", completed_jobs)
-    area.add_url_rule("/datasets", "datasets", lambda: redirect(url_for("home.index", tab=1)))
+    area.add_url_rule("/jobs/columns.json", "columns", columns)
+    area.add_url_rule("/views.json", "views", saved_views)
+    area.add_url_rule("/views.json", "save_view", save_view, methods=["PUT"])
+    area.add_url_rule("/views.json", "delete_view", delete_view, methods=["DELETE"])
+    area.add_url_rule("/datasets", "datasets", lambda: render_list(Kind.DATASET))
+    area.add_url_rule("/evaluations", "evaluations", lambda: render_list(Kind.EVALUATION))
     return area
 
 
@@ -45,10 +50,46 @@ def index() -> Any:
         "home.html",
         counts=service.store.counts(),
         tab=arguments.text("tab", "2"),
-        outputs=service.store.output_names(),
         sources=plugins.menu(service),
         sequence=service.store.sequence(),
     )
+
+
+def render_list(kind: Kind) -> str:
+    """The page of one table; its address is the view."""
+    service = get_service()
+    counts = service.store.counts()
+    return render_template("list.html", kind=str(kind), counts=counts, sequence=service.store.sequence())
+
+
+@describes(json=True, arguments={"kind": "dataset, model or evaluation.", "search": "Words of their names."})
+def columns() -> Any:
+    """The columns that a table may show beside its own, by family, and the metrics that may rank."""
+    return jsonify(listing.columns(get_service(), arguments.text("kind"), arguments.text("search")))
+
+
+@describes(json=True, answer="`views`: `kind`, `name`, `view` (the address behind `?`).")
+def saved_views() -> Any:
+    """The saved views of the user."""
+    return jsonify(views=views.saved(get_service(), current_user()))
+
+
+VIEW_FIELDS = {"kind": "dataset, model or evaluation.", "name": "What it is called."}
+
+
+@describes(json=True, form={**VIEW_FIELDS, "view": "The address behind `?`."})
+def save_view() -> Any:
+    """Save a view of a table; one of the same name is replaced."""
+    user = require_user()
+    views.save(get_service(), user, arguments.required("kind"), arguments.required("name"), arguments.text("view"))
+    return saved_views()
+
+
+@describes(json=True, form=VIEW_FIELDS)
+def delete_view() -> Any:
+    """Delete a saved view."""
+    views.delete(get_service(), require_user(), arguments.required("kind"), arguments.required("name"))
+    return saved_views()
 
 
 def index_dict() -> dict[str, Any]:

@@ -35,6 +35,7 @@ from digits.web.http.request import (
     shows_damage,
     wants_json,
 )
+from digits.web.jobs.home import render_list
 from digits.web.models import augmentation_preview as augmentation
 from digits.web.models import compare, exports, length, netron, traces, validation_samples
 from digits.web.models import form as model_form_page
@@ -77,7 +78,7 @@ def blueprint() -> Blueprint:
 def index() -> Any:
     """All models."""
     if not wants_json():
-        return redirect(url_for("home.index", tab=2))
+        return render_list(Kind.MODEL)
     service = get_service()
     infos: dict[str, Any] = {}
     jobs = service.store.query(JobQuery(kind=Kind.MODEL)).jobs

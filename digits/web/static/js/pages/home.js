@@ -8,6 +8,7 @@ import { all, el, find, icon, pageData, pill, progressBar, sparkline } from "../
 import { duration, number } from "../parts/format.js";
 import { request } from "../parts/request.js";
 import { JobTable } from "../parts/table.js";
+import { addressOf, usual } from "../parts/table_view.js";
 import { showTab, wireTabs } from "../parts/tabs.js";
 
 /** @typedef {import("../parts/columns.js").Row} Row */
@@ -19,6 +20,7 @@ const data = pageData("home-data");
 const tables = new Map();
 /** @type {Map<string, Row>} */
 const running = new Map();
+let shown = all("[data-tab]").find((tab) => tab.getAttribute("aria-selected") === "true")?.dataset.tab ?? "model";
 
 /**
  * @param {string} name
@@ -26,9 +28,19 @@ const running = new Map();
  */
 function chooseTab(name, tab) {
   showTab(document, name);
-  const address = new URL(location.href);
-  address.searchParams.set("tab", tab.dataset.number ?? "");
-  history.replaceState(null, "", address);
+  shown = name;
+  const table = tables.get(name);
+  const address = addressOf(table?.view ?? usual(), new URLSearchParams({ tab: tab.dataset.number ?? "" }));
+  history.pushState(null, "", `?${address}`);
+}
+
+/** After *Back*: the tab and the view that the address says. */
+function readAddress() {
+  const wanted = new URLSearchParams(location.search).get("tab") ?? "2";
+  const tab = all("[data-tab]").find((known) => known.dataset.number === wanted);
+  shown = tab?.dataset.tab ?? "model";
+  showTab(document, shown);
+  tables.get(shown)?.readAddress();
 }
 
 /**
@@ -81,11 +93,14 @@ function card(row) {
 function showRunning(row) {
   if (row.running && !row.deleted) running.set(row.id, row);
   else running.delete(row.id);
-  const strip = find(".running-strip");
-  const old = strip.querySelector(`[data-id="${row.id}"]`);
+  const old = document.querySelector(`.run-card[data-id="${row.id}"]`);
+  const strip = find(`[data-strip="${row.letter === "R" ? "R" : "W"}"]`);
   if (!running.has(row.id)) old?.remove();
-  else if (old) old.replaceWith(card(row));
-  else strip.append(card(row));
+  else if (old?.parentElement === strip) old.replaceWith(card(row));
+  else {
+    old?.remove();
+    strip.append(card(row));
+  }
   find("[data-running]").hidden = !running.size;
   showQueue();
 }
@@ -93,6 +108,8 @@ function showRunning(row) {
 function showQueue() {
   const active = [...running.values()].filter((row) => row.letter === "R").length;
   const waiting = running.size - active;
+  find("[data-waiting]").hidden = !waiting;
+  find("[data-waiting] summary").textContent = `${waiting} waiting`;
   find("[data-queue]").textContent = running.size ? `${active} running, ${waiting} in the queue` : "Nothing is running.";
 }
 
@@ -101,7 +118,7 @@ async function loadRunning() {
   /** @type {Row[]} */
   const rows = page.rows;
   running.clear();
-  find(".running-strip").replaceChildren();
+  for (const strip of all("[data-strip]")) strip.replaceChildren();
   rows.sort((a, b) => Number(b.letter === "R") - Number(a.letter === "R")).forEach(showRunning);
   showQueue();
 }
@@ -125,8 +142,10 @@ function loadAll() {
 }
 
 for (const pane of all("[data-table]")) {
-  tables.set(pane.dataset.table ?? "", new JobTable(pane, { outputs: data.outputs, onCount: showCount }));
+  const kind = pane.dataset.table ?? "";
+  tables.set(kind, new JobTable(pane, { onCount: showCount, isShown: () => shown === kind }));
 }
+addEventListener("popstate", readAddress);
 wireTabs(document, chooseTab);
 loadAll();
 showMachine();

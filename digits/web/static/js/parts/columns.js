@@ -1,8 +1,8 @@
 // @ts-check
-// The columns of the tables on the home page: title, sort key, and how a cell is drawn.
+// The columns of the tables of jobs: title, sort key, and how a cell is drawn.
 
 import { ago, el, jobPill, sparkline, tagPill } from "./elements.js";
-import { duration, fileSize, number } from "./format.js";
+import { duration, fileSize, number, withUnit } from "./format.js";
 import { url } from "./request.js";
 
 /**
@@ -30,10 +30,17 @@ const SWEEP = /^(.*?)((?: (?:learning_rate|batch_size):\S+)+)$/; // names of a s
  */
 export const pageOf = (row) => url(`${PAGES[row.type]}${row.id}`);
 
-/** @param {Row} row */
-function nameCell(row) {
+/**
+ * The name as a link; `cut` is where its end begins that is kept whole where there is no room for all of it.
+ * @param {Row} row
+ * @param {number} [cut]
+ */
+export function nameLink(row, cut = 0) {
   const [, major, minor] = SWEEP.exec(row.name) || [null, row.name, ""];
-  return el("a", { href: pageOf(row), title: row.name }, major, minor && el("span", { class: "minor" }, minor));
+  const parts = cut
+    ? [el("span", { class: "cut-start" }, row.name.slice(0, cut)), el("span", { class: "cut-end" }, row.name.slice(cut))]
+    : [major, minor && el("span", { class: "minor" }, minor)];
+  return el("a", { href: pageOf(row), title: row.name, class: cut ? "cut" : null }, ...parts);
 }
 
 /** @param {Row} row */
@@ -46,12 +53,25 @@ function statusCell(row) {
 
 /** @param {Row} row */
 function bestCell(row) {
-  if (row.best_value === null) return "";
-  const arrow = { lower: "↓ ", higher: "↑ " }[String(row.best_better)] ?? "";
-  const epoch = row.best_epoch === null ? "" : ` @ ${number(row.best_epoch)}`;
-  const isStart = row.best_epoch === 0; // the weights that a training began with
-  const title = `${row.best_name}${epoch && `, epoch ${number(row.best_epoch)}`}${isStart ? ": the start was best" : ""}`;
-  return el("span", { title }, `${arrow}${number(row.best_value)}`, el("span", { class: "minor" }, epoch, isStart && " (start)"));
+  const { name, title, value, epoch, better, unit } = row.rank;
+  if (row.seeds?.text) return seedsCell(row);
+  if (value === null || value === undefined) return "";
+  const arrow = { lower: " ↓", higher: " ↑" }[String(better)] ?? "";
+  const at = epoch === null || epoch === undefined ? "" : ` @ ${number(epoch)}`;
+  const isStart = epoch === 0; // the weights that a training began with
+  const hint = `${name}${at && `, epoch ${number(epoch)}`}${isStart ? ": the start was best" : ""}`;
+  const metric = el("span", { class: "minor" }, `${title}${arrow} `);
+  return el("span", { title: hint }, metric, withUnit(value, unit), el("span", { class: "minor" }, at, isStart && " (start)"));
+}
+
+/**
+ * What several seeds reached: mean and standard deviation.
+ * @param {Row} row
+ */
+function seedsCell(row) {
+  const { values, ids, text } = row.seeds;
+  const hint = `Mean ± standard deviation of ${values.length} of ${ids.length} runs that differ by their seed alone`;
+  return el("span", { title: hint }, el("span", { class: "minor" }, `${row.rank.title} `), text);
 }
 
 /** @param {Row} row */
@@ -64,7 +84,7 @@ const summary = (name) => (row) => number(row.summary?.[name]);
 
 /** @type {Record<string, Omit<Column, "key">>} */
 const COLUMNS = {
-  name: { title: "Name", sort: "name", css: "name", cell: nameCell, fixed: true },
+  name: { title: "Name", sort: "name", css: "name", cell: nameLink, fixed: true },
   id: { title: "Id", sort: "id", cell: (row) => el("code", {}, row.id), hidden: true },
   status: { title: "Status", sort: "status", cell: statusCell },
   task: { title: "Task", sort: "task", cell: (row) => row.task_title, hidden: true },
@@ -72,17 +92,17 @@ const COLUMNS = {
   elapsed: { title: "Duration", sort: "elapsed", css: "num", cell: (row) => (row.started ? duration(row.elapsed) : "") },
   submitted: { title: "Created", sort: "created", css: "num", cell: (row) => ago(row.submitted) },
   disk: { title: "Disk", sort: "disk_bytes", css: "num", cell: (row) => fileSize(row.disk_bytes), hidden: true },
-  username: { title: "Owner", sort: "owner", cell: (row) => row.username },
+  username: { title: "Owner", sort: "owner", cell: (row) => row.username, hidden: true },
   group: { title: "Group", sort: "group", cell: (row) => row.group, hidden: true },
-  tags: { title: "Tags", cell: (row) => el("span", { class: "tags" }, ...row.tags.map(tagPill)), hidden: true },
+  tags: { title: "Tags", sort: "tag", cell: (row) => el("span", { class: "tags" }, ...row.tags.map(tagPill)), hidden: true },
   classes: { title: "Classes", css: "num", cell: summary("classes") },
   entries: { title: "Pictures", css: "num", cell: summary("entries") },
   refs: { title: "Models", sort: "refs", css: "num", cell: (row) => number(row.refs) },
   backend: { title: "Backend", cell: (row) => row.backend, hidden: true },
-  dataset: { title: "Dataset", sort: "dataset_id", css: "name", cell: linked },
+  dataset: { title: "Dataset", sort: "dataset", css: "name other", cell: linked },
   network: { title: "Network", sort: "network", cell: (row) => row.network },
   framework: { title: "Framework", sort: "framework", cell: (row) => row.framework, hidden: true },
-  best: { title: "Best", sort: "best_value", css: "num", cell: bestCell },
+  best: { title: "Best", sort: "best", css: "num best", cell: bestCell },
   sparkline: { title: "Loss", css: "spark-cell", cell: (row) => sparkline(row.sparkline || []) },
 };
 
@@ -90,35 +110,64 @@ const LAST = "elapsed submitted disk username group tags";
 
 /** @type {Record<string, string>} */
 const ORDER = {
-  dataset: `name id status task classes entries refs extension backend ${LAST}`,
-  model: `name id status task dataset network framework best sparkline extension ${LAST}`,
-  evaluation: `name id status dataset best ${LAST}`,
+  dataset: `name status id task classes entries refs extension backend ${LAST}`,
+  model: `name status best id task dataset network framework sparkline extension ${LAST}`,
+  evaluation: `name status best id dataset ${LAST}`,
+};
+const OUTPUT = /^(.*) \((train|val)\) (last|min|max)$/s;
+const SETTING = "setting.";
+
+/**
+ * The columns of a kind's table in order, by key.
+ * @param {string} kind "dataset", "model" or "evaluation"
+ * @returns {Map<string, Column>}
+ */
+export const columnsOf = (kind) => new Map(ORDER[kind].split(" ").map((key) => [key, { key, ...COLUMNS[key] }]));
+
+/**
+ * The column behind a key that is none of the table's own: an output or a setting, whether any job has it (any more) or not;
+ * null for what can be no column.
+ * @param {string} key
+ * @returns {Column | null}
+ */
+export function furtherColumn(key) {
+  const [, name, phase, which] = OUTPUT.exec(key) ?? [];
+  if (name) {
+    const cell = (/** @type {Row} */ row) => number(row[key]);
+    return { key, title: key, sort: `output:${name}:${phase}:${which}`, css: "num", cell, output: true };
+  }
+  if (!key.startsWith(SETTING)) return null;
+  const cell = (/** @type {Row} */ row) => (typeof row[key] === "number" ? number(row[key]) : String(row[key] ?? ""));
+  return { key, title: key.slice(SETTING.length), sort: key, css: "num", cell, output: true };
+}
+
+/** What a column is called in queries, by its key; the others cannot be filtered by. */
+const QUERY_NAMES = {
+  name: "name",
+  id: "id",
+  status: "status",
+  task: "task",
+  extension: "source",
+  elapsed: "duration",
+  submitted: "created",
+  disk: "disk",
+  username: "owner",
+  group: "group",
+  tags: "tag",
+  dataset: "dataset",
+  network: "network",
+  framework: "framework",
 };
 
 /**
- * Columns of one table in order, by key; outputs are hidden until they are chosen.
- * @param {string} kind "dataset", "model" or "evaluation"
- * @param {[string, string][]} outputs name and phase of each metric that some model has
- * @returns {Map<string, Column>}
+ * @param {Column} column
+ * @param {string} metric what *best* ranks by
  */
-export function columnsOf(kind, outputs) {
-  const columns = ORDER[kind].split(" ").map((key) => ({ key, ...COLUMNS[key] }));
-  if (kind === "model") {
-    for (const [name, phase] of outputs) {
-      for (const which of ["last", "min", "max"]) columns.push(outputColumn(name, phase, which));
-    }
-  }
-  return new Map(columns.map((column) => [column.key, column]));
-}
-
-/**
- * @param {string} name
- * @param {string} phase
- * @param {string} which "last", "min" or "max"
- * @returns {Column}
- */
-function outputColumn(name, phase, which) {
-  const key = `${name} (${phase}) ${which}`;
-  const sort = `output:${name}:${phase}:${which}`;
-  return { key, title: key, sort, css: "num", cell: (row) => number(row[key]), hidden: true, output: true };
+export function queryName({ key }, metric) {
+  const quoted = (/** @type {string} */ name) => (/^[^\s:<>="]+$/.test(name) ? name : `"${name.replace(/[\\"]/g, "\\$&")}"`);
+  const [, name, phase, which] = OUTPUT.exec(key) ?? [];
+  if (name) return quoted(`${which}.${phase}.${name}`);
+  if (key.startsWith(SETTING)) return quoted(key);
+  if (key === "best") return metric && quoted(metric);
+  return /** @type {Record<string, string>} */ (QUERY_NAMES)[key] ?? "";
 }

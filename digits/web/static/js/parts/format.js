@@ -34,6 +34,16 @@ export function number(value) {
 export const measured = (value, digits = 4) => (isNumber(value) ? String(Number(value.toPrecision(digits))) : "nan");
 
 /**
+ * A value of a metric with its unit, shares in percent: the same on every page; "–" for what is missing.
+ * @param {Maybe} value
+ * @param {string} [unit]
+ */
+export function withUnit(value, unit = "") {
+  if (!isNumber(value)) return "–";
+  return unit === "%" ? `${number(value * 100)} %` : `${number(value)}${unit && ` ${unit}`}`;
+}
+
+/**
  * Always so many decimals, for numbers that stand below each other or change in place.
  * @param {number} value
  * @param {number} decimals

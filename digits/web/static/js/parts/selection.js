@@ -41,6 +41,11 @@ export class Selection {
     if (!this.ids.delete(id)) this.ids.add(id);
   }
 
+  /** The space bar: the row where the arrow keys are is selected too, or not any more. */
+  space() {
+    if (this.cursor) this.toggle(this.cursor);
+  }
+
   /** @param {string[]} shown */
   invert(shown) {
     this.set(shown.filter((id) => !this.ids.has(id)));

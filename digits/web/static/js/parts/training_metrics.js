@@ -3,7 +3,7 @@
 
 import { isOfClass } from "./training_state.js";
 import { el, table } from "./elements.js";
-import { epochText, number } from "./format.js";
+import { epochText, number, withUnit } from "./format.js";
 
 /** @typedef {import("./training_state.js").TrainingState} TrainingState */
 
@@ -19,11 +19,7 @@ const ARROWS = { lower: " ↓", higher: " ↑" };
  * @param {string} name
  * @param {number | null | undefined} value
  */
-export function shown(state, name, value) {
-  if (value === null || value === undefined) return "–";
-  const { unit } = state.facts(name);
-  return unit === "%" ? `${number(value * 100)} %` : `${number(value)}${unit && ` ${unit}`}`;
-}
+export const shown = (state, name, value) => withUnit(value, state.facts(name).unit);
 
 /**
  * Table of the validations' metrics: best, last, and the baseline; null before the first one.
