@@ -42,10 +42,11 @@ class MetricFacts:
 
 
 _ERROR, _SHARE = "Error", "Accuracy (%)"
+_DICE, _IOU, _AP, _F1, _FOUND = "Dice (%)", "IoU (%)", "Average precision (%)", "F1 (%)", "Precision and recall (%)"
 
 
-def _share(title: str, over: str, short: str = "", column: str = "", missed: bool = False) -> MetricFacts:
-    return MetricFacts(title, HIGHER, PERCENT, short or title, _SHARE, column, missed, 0.0, 1.0, over)
+def _share(title: str, over: str, short: str = "", column: str = "", missed: bool = False, chart: str = _SHARE) -> MetricFacts:
+    return MetricFacts(title, HIGHER, PERCENT, short or title, chart, column, missed, 0.0, 1.0, over)
 
 
 def _error(title: str, column: str) -> MetricFacts:
@@ -60,10 +61,10 @@ METRICS: dict[str, MetricFacts] = {
     LOSS: MetricFacts("Loss", LOWER, "", "loss", "Loss", over="everything that counts in the loss, by its weight"),
     "accuracy": _share("Accuracy (top 1)", _LABELLED, "accuracy"),
     "accuracy_top5": _share("Accuracy (top 5)", f"{_LABELLED}; of more than five classes", "top-5 accuracy"),
-    "mean_dice": _share("Mean Dice (pooled over all pixels)", _POOLED, "mean Dice"),
-    "mean_dice_pictures": _share("Mean Dice (mean over pictures)", _PICTURES, "Dice per picture"),
-    "mean_iou": _share("Mean IoU (pooled over all pixels)", _POOLED, "mean IoU"),
-    "mean_iou_pictures": _share("Mean IoU (mean over pictures)", _PICTURES, "IoU per picture"),
+    "mean_dice": _share("Mean Dice (pooled over all pixels)", _POOLED, "mean Dice", chart=_DICE),
+    "mean_dice_pictures": _share("Mean Dice (mean over pictures)", _PICTURES, "Dice per picture", chart=_DICE),
+    "mean_iou": _share("Mean IoU (pooled over all pixels)", _POOLED, "mean IoU", chart=_IOU),
+    "mean_iou_pictures": _share("Mean IoU (mean over pictures)", _PICTURES, "IoU per picture", chart=_IOU),
     "pixel_accuracy": _share("Pixel accuracy", "all pixels that count, of all pictures together", "pixel accuracy"),
     "psnr": MetricFacts("PSNR", HIGHER, "dB", "PSNR", "PSNR (dB)", high=120.0, over="mean over the pictures"),
     "ssim": MetricFacts(
@@ -72,27 +73,38 @@ METRICS: dict[str, MetricFacts] = {
     "mae": _error("Mean absolute error", "MAE"),
     "rmse": _error("Root mean square error", "RMSE"),
     "r2": MetricFacts("R²", HIGHER, "", "R²", "R²", "R²", high=1.0, over="mean over the columns, each with a mean of its own"),
-    "map": _share("mAP@[.5:.95]", _BOXES, "mAP@[.5:.95]"),
-    "map50": _share("mAP@.5", _BOXES, "mAP@.5"),
-    "map75": _share("mAP@.75", _BOXES, "mAP@.75"),
-    "mean_ap": _share("mAP of the labels (macro average precision)", "mean over the labels that some picture has", "mAP"),
-    "f1_macro": _share("F1 (macro: mean over the labels)", "mean over the labels that are somewhere or were found", "macro F1"),
-    "f1_micro": _share("F1 (micro: over all labels)", "all labels of all pictures together", "micro F1"),
+    "map": _share("mAP@[.5:.95]", _BOXES, "mAP@[.5:.95]", chart=_AP),
+    "map50": _share("mAP@.5", _BOXES, "mAP@.5", chart=_AP),
+    "map75": _share("mAP@.75", _BOXES, "mAP@.75", chart=_AP),
+    "mean_ap": _share(
+        "mAP of the labels (macro average precision)", "mean over the labels that some picture has", "mAP", chart=_AP
+    ),
+    "f1_macro": _share(
+        "F1 (macro: mean over the labels)", "mean over the labels that are somewhere or were found", "macro F1", chart=_F1
+    ),
+    "f1_micro": _share("F1 (micro: over all labels)", "all labels of all pictures together", "micro F1", chart=_F1),
     "precision": _share(
-        "Precision", "all boxes that were found with the score or more; of a class: its predictions", "", "Precision"
+        "Precision",
+        "all boxes that were found with the score or more; of a class: its predictions",
+        "",
+        "Precision",
+        chart=_FOUND,
     ),
-    "recall": _share("Recall", "all objects of all pictures", "", "Recall"),
+    "recall": _share("Recall", "all objects of all pictures", "", "Recall", chart=_FOUND),
     # of one class: `<name>/<label>`
-    "dice": _share("Dice", "all pixels of all pictures together", column="Dice (pooled)", missed=True),
+    "dice": _share("Dice", "all pixels of all pictures together", column="Dice (pooled)", missed=True, chart=_DICE),
     "dice_pictures": _share(
-        "Dice (mean over pictures)", "mean over the pictures in which the class is or was predicted", column="Dice (pictures)"
+        "Dice (mean over pictures)",
+        "mean over the pictures in which the class is or was predicted",
+        column="Dice (pictures)",
+        chart=_DICE,
     ),
-    "iou": _share("IoU", "all pixels of all pictures together", column="IoU (pooled)"),
-    "label_ap": _share("Average precision", "all pictures", column="Average precision"),
-    "f1": _share("F1", "all pictures", column="F1", missed=True),
+    "iou": _share("IoU", "all pixels of all pictures together", column="IoU (pooled)", chart=_IOU),
+    "label_ap": _share("Average precision", "all pictures", column="Average precision", chart=_AP),
+    "f1": _share("F1", "all pictures", column="F1", missed=True, chart=_F1),
     "threshold": MetricFacts("Threshold", "", PERCENT, column="Threshold", low=0.0, high=1.0, over="chosen, not measured"),
-    "ap": _share("AP@[.5:.95]", "all objects of the class, mean over IoU .5, .55, … .95", column="AP@[.5:.95]"),
-    "ap50": _share("AP@.5", "all objects of the class", column="AP@.5", missed=True),
+    "ap": _share("AP@[.5:.95]", "all objects of the class, mean over IoU .5, .55, … .95", column="AP@[.5:.95]", chart=_AP),
+    "ap50": _share("AP@.5", "all objects of the class", column="AP@.5", missed=True, chart=_AP),
 }
 
 OF_A_CLASS = ("dice", "dice_pictures", "iou", "label_ap", "f1", "threshold", "ap", "ap50")  # without a class a text's own word

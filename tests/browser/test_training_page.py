@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -163,3 +164,25 @@ def test_the_forms_that_try_a_model_come_with_its_first_snapshot(
     expect(page.locator("#image_path")).to_be_visible()
     training.writer.emit(SnapshotEvent(step=20, epoch=2, path="snapshots/epoch_2.safetensors"))
     expect(page.locator("#one-snapshot option")).to_have_count(2)
+
+
+def test_the_best_snapshot_is_what_is_downloaded_and_tried(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    training.begin()
+    page.goto(training.url)
+    download = page.locator("[data-download-best]")
+    expect(download).to_be_hidden()
+    for epoch, best in ((1, True), (2, False)):
+        path = f"snapshots/epoch_{epoch}.pt"
+        training.writer.emit(SnapshotEvent(step=10 * epoch, epoch=epoch, path=path, metrics={"loss": 1.0}, best=best))
+    expect(download).to_have_attribute("href", re.compile(r"/download\.zip\?epoch=best$"))
+    select = page.locator("select[data-snapshot]").first
+    expect(select).to_have_value("1")
+    training.writer.emit(SnapshotEvent(step=30, epoch=3, path="snapshots/epoch_3.pt", metrics={"loss": 0.5}, best=True))
+    expect(select).to_have_value("3")
+    select.evaluate("(select) => { select.value = '2'; select.dispatchEvent(new Event('change', { bubbles: true })); }")
+    training.writer.emit(SnapshotEvent(step=40, epoch=4, path="snapshots/epoch_4.pt", metrics={"loss": 0.1}, best=True))
+    expect(select.locator("option")).to_have_count(4)
+    expect(select).to_have_value("2")

@@ -3,7 +3,7 @@ import { plan, smooth } from "../../digits/web/static/js/charts/training_charts.
 import { shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
 import { isMean, NOTHING, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
 
-const KINDS = { loss: "loss", accuracy: "accuracy", "dice/cell": "accuracy" };
+const KINDS = { loss: "loss", accuracy: "accuracy", mean_dice: "accuracy", "dice/cell": "accuracy" };
 const facts = (title, better, unit = "", more = {}) => ({
   title,
   better,
@@ -21,7 +21,8 @@ const METRICS = {
   rmse: facts("Root mean square error", "lower", "", { chart: "Error" }),
   psnr: facts("PSNR", "higher", "dB"),
   mine: facts("mine", ""),
-  dice: facts("Dice", "higher", "%", { missed: true }),
+  mean_dice: facts("Mean Dice", "higher", "%", { chart: "Dice (%)" }),
+  dice: facts("Dice", "higher", "%", { missed: true, chart: "Dice (%)" }),
 };
 
 function training(...validations) {
@@ -166,17 +167,31 @@ Deno.test("a class that nothing found is named", () => {
   assert.match(text, /“cell” is not found in any validation picture/);
 });
 
-Deno.test("outputs of one unit share a chart, others have their own, the learning rate is last", () => {
-  const state = training({ loss: 1, accuracy: 0.5, mae: 3, rmse: 4, psnr: 20, mine: 1 });
+Deno.test("metrics of one family share a chart, others have their own, the learning rate is last", () => {
+  const state = training({
+    loss: 1,
+    accuracy: 0.5,
+    mean_dice: 0.4,
+    "dice/cell": 0.4,
+    "dice/a/b": 0.1,
+    mae: 3,
+    rmse: 4,
+    psnr: 20,
+    mine: 1,
+  });
   const charts = plan(state).filter(({ names }) => names.length);
   assert.deepEqual(charts.map(({ key, names }) => [key, names]), [
     ["loss", ["loss"]],
-    ["accuracy", ["accuracy"]],
+    ["accuracy-Accuracy (%)", ["accuracy"]],
+    ["accuracy-Dice (%)", ["mean_dice"]],
     ["other-Error", ["mae", "rmse"]],
     ["other-psnr", ["psnr"]],
     ["other-mine", ["mine"]],
+    ["class-dice", ["dice/cell", "dice/a/b"]],
   ]);
   assert.equal(plan(state).at(-1).key, "lr");
+  assert.equal(plan(state)[2].title, "Dice (%)");
+  assert.equal(plan(state).at(-2).title, "Dice of each class (%)");
 });
 
 Deno.test("smoothing has no bias at the start and leaves gaps", () => {

@@ -6,6 +6,7 @@ resumed run writes the same lines. Progress and checkpoints go by the clock.
 
 from __future__ import annotations
 
+import bisect
 import math
 import time
 from contextlib import closing, nullcontext
@@ -98,7 +99,6 @@ class TrainingLoop:
         if self.training_step.rank == 0:
             self.summaries = Summaries(self.run_, self.step)
             self.tracer = tracer_of(self.run_, self.calendar, self.training_step.recorder)
-        self.progress.start(self.step)
         if self.step == 0 and self.calendar.validations:
             self._report_baseline()
             if self.training_step.learns:
@@ -108,6 +108,7 @@ class TrainingLoop:
             self._after_step()
         if not self.validated:
             self._after_step()
+        self.progress.start(self.step)
         with closing(self.tracer) if self.tracer else nullcontext():
             self.finished = self.step > 0 and self.training_step.agree((self._is_to_finish(),))[0]
             for epoch in range(self.step // self.calendar.steps_per_epoch, self.calendar.epochs):
@@ -148,9 +149,10 @@ class TrainingLoop:
         self.run_.motion.moved(self.step)
         if self.calendar.logs_at(self.step):
             self._report_training(rate)
+        trained = time.monotonic()
         self._after_step()
         self._pulse(update)
-        self.progress.report(self.step)
+        self.progress.report(self.step, time.monotonic() - trained)
 
     def _report_training(self, rate: float) -> None:
         window = self.training_step.take()
@@ -392,13 +394,21 @@ class TrainingProgress:
     def start(self, step: int) -> None:
         self.first = self.last_step = step
         self.began = self.last = time.monotonic()
+        self.aside = 0.0  # seconds since the last report that were no training: validations, snapshots, checkpoints
+        self.rates: list[float] = []  # of each second or so, ascending
 
-    def report(self, step: int, force: bool = False) -> None:
+    def report(self, step: int, aside: float = 0.0, force: bool = False) -> None:
+        """After a step; `aside` are the seconds since the step that were no training. The rate is that of training alone, the
+        median since the start."""
         now = time.monotonic()
+        self.aside += aside
         if now - self.last < PROGRESS_SECONDS and not force:
             return
         done = step - self.first
-        rate = (step - self.last_step) * self.calendar.batch_size / max(now - self.last, 1e-6)
+        if step > self.last_step:
+            seconds = max(now - self.last - self.aside, 1e-6)
+            bisect.insort(self.rates, (step - self.last_step) * self.calendar.batch_size / seconds)
+        rate = self.rates[len(self.rates) // 2] if self.rates else 0.0
         eta = (now - self.began) / done * (self.calendar.total - step) if done else None
         self.run.emit(
             ProgressEvent(
@@ -413,7 +423,7 @@ class TrainingProgress:
                 epoch=self.calendar.epoch_of(step),
             )
         )
-        self.last, self.last_step = now, step
+        self.last, self.last_step, self.aside = now, step, 0.0
 
 
 def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> list[np.ndarray]:

@@ -2,7 +2,7 @@
 // The curves of a training, one chart for each kind of output: losses, accuracies, others, the learning rate.
 
 import { el } from "../parts/elements.js";
-import { MEAN } from "../parts/training_state.js";
+import { isOfClass, MEAN } from "../parts/training_state.js";
 import { colour, CONFIG, layout, plotly } from "./theme_plot.js";
 
 /** @typedef {import("../parts/training_state.js").TrainingState} TrainingState */
@@ -10,6 +10,8 @@ import { colour, CONFIG, layout, plotly } from "./theme_plot.js";
 /** @typedef {{key: string, kind: string, title: string, unit: string, names: string[]}} Chart */
 /** @typedef {Record<string, any>} Trace of Plotly */
 
+const SHARES = "Accuracy (%)"; // of what a network text calls an accuracy
+const MOST_CLASSES = 16; // in one chart
 const FEW_POINTS = 60; // up to here each has a mark
 
 export class TrainingCharts {
@@ -80,7 +82,8 @@ export class TrainingCharts {
     const factor = kind === "accuracy" ? 100 : 1;
     const scaled = (/** @type {Values} */ values) => values.map((value) => (value === null ? null : value * factor));
     return names.flatMap((name, i) => {
-      const label = (/** @type {string} */ text) => (names.length > 1 ? `${name} (${text})` : text);
+      const ofClass = isOfClass(name) && name.slice(name.indexOf("/") + 1);
+      const label = (/** @type {string} */ text) => ofClass || (names.length > 1 ? `${name} (${text})` : text);
       const tint = colour(i);
       const means = train.values[MEAN + name];
       const traces = [];
@@ -90,7 +93,7 @@ export class TrainingCharts {
       if (means) traces.push(meanTrace(train.epoch, scaled(means), label("training"), tint));
       if (val.values[name]) {
         const curve = smooth(scaled(val.values[name]), smoothing);
-        traces.push(validationTrace(val.epoch, curve, label("validation"), names.length > 1 ? tint : colour(1)));
+        traces.push(validationTrace(val.epoch, curve, label("validation"), names.length > 1 || ofClass ? tint : colour(1)));
       }
       return traces;
     });
@@ -123,29 +126,35 @@ export class TrainingCharts {
 }
 
 /**
- * The charts of a state: outputs of one kind share one, but numbers of different units have their own.
+ * The charts of a state: losses share one, and so do metrics of one family; numbers of different units have their own.
  * @param {TrainingState} state
  * @returns {Chart[]}
  */
 export function plan(state) {
-  const shared = [["loss", "Loss"], ["accuracy", "Accuracy (%)"]].map(([kind, title]) => ({
-    key: kind,
-    kind,
-    title,
-    unit: "",
-    names: state.names(kind),
-  }));
+  const loss = { key: "loss", kind: "loss", title: "Loss", unit: "", names: state.names("loss") };
   /** @type {Map<string, Chart>} */
-  const others = new Map();
-  for (const name of state.names("other")) {
-    const facts = state.facts(name);
-    const key = `other-${facts.chart || name}`;
-    const chart = others.get(key) ?? { key, kind: "other", title: facts.chart || facts.title, unit: "", names: [] };
-    chart.names.push(name);
-    others.set(key, chart);
+  const families = new Map();
+  for (const kind of ["accuracy", "other"]) {
+    for (const name of state.names(kind)) {
+      const facts = state.facts(name);
+      const title = facts.chart || (kind === "accuracy" ? SHARES : facts.title);
+      const key = `${kind}-${facts.chart || (kind === "accuracy" ? SHARES : name)}`;
+      const chart = families.get(key) ?? { key, kind, title, unit: "", names: [] };
+      chart.names.push(name);
+      families.set(key, chart);
+    }
   }
+  const classes = [...state.classNames()].map(([base, names]) => ({
+    key: `class-${base}`,
+    kind: "accuracy",
+    title: `${state.facts(base).title} of ${
+      names.length > MOST_CLASSES ? `the first ${MOST_CLASSES} classes` : "each class"
+    } (%)`,
+    unit: "",
+    names: names.slice(0, MOST_CLASSES),
+  }));
   const rate = { key: "lr", kind: "lr", title: "Learning rate", unit: "", names: Object.keys(state.curves.lr.values) };
-  return [...shared, ...others.values(), rate];
+  return [loss, ...families.values(), ...classes, rate];
 }
 
 /**

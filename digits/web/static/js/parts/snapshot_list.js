@@ -18,6 +18,9 @@ export class SnapshotList {
     this.box = box;
     this.state = state;
     this.download = download;
+    document.addEventListener("change", ({ target }) => {
+      if (target instanceof HTMLSelectElement && target.matches("select[data-snapshot]")) target.dataset.chosen = "by the user";
+    });
   }
 
   newest() {
@@ -64,12 +67,17 @@ export class SnapshotList {
     );
   }
 
-  /** The selects of the inference forms follow; who had the newest chosen keeps the newest. */
+  /** The selects of the inference forms follow: the best, until somebody chooses another. */
   offer() {
     const newest = this.newest();
     if (!newest.length) return;
+    for (const link of all("[data-download-best]", document, HTMLAnchorElement)) {
+      link.href = `${this.download}.zip${newest.some(({ best }) => best) ? "?epoch=best" : ""}`;
+      link.hidden = false;
+    }
     for (const select of all("select[data-snapshot]", document, HTMLSelectElement)) {
-      const chosen = select.selectedIndex > 0 ? select.value : snapshotChoice(newest[0].epoch);
+      const best = newest.find((snapshot) => snapshot.best) ?? newest[0];
+      const chosen = select.dataset.chosen ? select.value : snapshotChoice(best.epoch);
       const label = (/** @type {Snapshot} */ { epoch, best }, /** @type {number} */ i) =>
         `Epoch ${epochText(epoch)}${i ? "" : " (newest)"}${best ? " (best)" : ""}`;
       select.replaceChildren(

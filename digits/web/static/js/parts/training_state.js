@@ -164,6 +164,21 @@ export class TrainingState {
     return found.sort((a, b) => Number(b === kind) - Number(a === kind));
   }
 
+  /**
+   * Names of what is measured of each class, by what it is: of each task the one number that says whether a class is found.
+   * @returns {Map<string, string[]>}
+   */
+  classNames() {
+    /** @type {Map<string, string[]>} */
+    const found = new Map();
+    for (const name of Object.keys(this.curves.val.values)) {
+      if (!isOfClass(name) || !this.facts(name).missed) continue;
+      const base = name.split("/")[0];
+      found.set(base, [...(found.get(base) ?? []), name]);
+    }
+    return found;
+  }
+
   /** @param {string} name */
   isKnown(name) {
     const base = baseOf(name);
