@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -42,6 +43,7 @@ COMMANDS = {
     "doctor": ("digits.cli.doctor", "doctor", "Say what is wrong with this installation and what to do."),
     "config": ("digits.cli.config", "config", "Print every setting with its value and source."),
 }
+OF_A_FORM = "form_"  # what the names of parameters begin with that are fields of a form
 ALIASES = {"plugin": "plugins"}
 
 
@@ -81,13 +83,26 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         group.main(args=arguments, prog_name="digits")
     except FormErrors as error:
+        called = _called(sys.argv[1:] if arguments is None else arguments)
+        options = {str(one.name).removeprefix(OF_A_FORM): one.opts[0] for one in called.params if isinstance(one, click.Option)}
         for name, messages in error.errors.items():
             text = masked(" ".join(messages))
-            click.echo(f"{click.style('error', fg='red')}: --{name.replace('_', '-')}: {text}", err=True)
+            click.echo(f"{click.style('error', fg='red')}: {options.get(name, name)}: {text}", err=True)
         sys.exit(1)
     except DigitsError as error:
         click.echo(f"{click.style('error', fg='red')}: {masked(str(error))}", err=True)
         sys.exit(1)
+
+
+def _called(arguments: Sequence[str]) -> click.Command:
+    """The command that some arguments name."""
+    command: click.Command = group
+    for word in arguments:
+        found = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if found is None:
+            break
+        command = found
+    return command
 
 
 def print_json(value: Any) -> None:

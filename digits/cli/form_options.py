@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from digits.cli import OF_A_FORM
 from digits.service.forms import FormModel, extra_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,7 +38,7 @@ def form_options(model: type[FormModel], names: Mapping[str, str] | None = None,
 
 
 def _parameter(field: str) -> str:
-    return f"form_{field}"
+    return f"{OF_A_FORM}{field}"
 
 
 def _option(model: type[FormModel], field: str, name: str) -> Callable[[Any], Any]:

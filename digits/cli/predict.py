@@ -44,7 +44,9 @@ from digits.utils.names import is_address
 @click.argument("files", nargs=-1, metavar="[FILE|FOLDER]...")
 @click.option("--list", "list_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="`path [label]` a line.")
 @click.option("--image-folder", default="", help="Where relative paths of the list start. [default: here]")
-@click.option("--db", default="", help="A database: an LMDB of Datum records, or a split of a data set.")
+@click.option(
+    "--db", default="", help="A database: the folder of an LMDB of Datum records, or of a split (val_db) of a data set."
+)
 @click.option(
     "--record", "records", multiple=True, metavar="SPLIT:NUMBER", help="A record of the model's data set, such as val:17."
 )

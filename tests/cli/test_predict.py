@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from digits.cli import group
-from digits.domain.jobs import Status
+from digits.cli import group, main
+from digits.domain.jobs import Kind, Status
 from digits.domain.training import TaskOptions, TrainingSpec
 from digits.errors import BadRequest, FormErrors
 from digits.ipc.supervisor_client import is_listening
@@ -100,3 +100,19 @@ def test_every_task_says_its_output_in_words(task: Task) -> None:
         lines = task.lines(task.kept(output), labels, TaskOptions(), 3)
         assert lines
         assert all(isinstance(line, str) and line and "\n" not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["predict", "stripes", "no such.png"], "error: image_path: "),
+        (["model", "train", "pictures", "--network", "lenet", "--epochs", "0"], "error: --epochs: "),
+    ],
+)
+def test_errors_name_options_that_the_command_has(
+    arguments: list[str], said: str, service: Service, model: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_job(service, Kind.DATASET, name="pictures", status=Status.DONE)
+    with pytest.raises(SystemExit):
+        main([*arguments, "--jobs-dir", str(service.jobs_dir.path)])
+    assert said in capsys.readouterr().err
