@@ -32,6 +32,11 @@ LISTED = re.compile(r"^(global|install|:env:)\.no-build-isolation='(.*)'$", re.M
 NOT_NEEDED = frozenset({"wheel"})  # setuptools makes wheels itself
 REMEDIES = (
     (r"No module named '?([\w.]+)", "Its build imports {0}: install what provides it here, then try again."),
+    (
+        r"urlopen error|Name or service not known|Temporary failure in name resolution|ConnectionError",
+        "Its setup.py fetches something, and the network cannot be reached from here: take that line out, or make a wheel where "
+        "it can be and bring that.",
+    ),
     (r"SyntaxError", "Its setup.py is not Python 3: change the line that is named."),
     (
         r"No matching distribution found for (\S+)|Failed to establish a new connection|Could not fetch URL",

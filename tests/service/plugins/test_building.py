@@ -191,9 +191,19 @@ def test_what_a_build_lacks_is_seen_before_it_begins(tmp_path: Path) -> None:
             building.missing_for_build(tmp_path)
 
 
-def test_a_setup_file_that_fails_is_answered_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / "setup.py").write_text("import no_such_thing\n")
-    with pytest.raises(PluginError, match="imports no_such_thing: install what provides it"):
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("import no_such_thing\n", "imports no_such_thing: install what provides it"),
+        (
+            "from urllib.request import urlopen\nurlopen('http://no-such-host.invalid')\n",
+            "the network cannot be reached from here",
+        ),
+    ],
+)
+def test_a_setup_file_that_fails_is_answered_with_a_remedy(tmp_path: Path, text: str, remedy: str) -> None:
+    (tmp_path / "setup.py").write_text(text)
+    with pytest.raises(PluginError, match=remedy):
         building.install(str(tmp_path))
 
 
