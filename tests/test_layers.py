@@ -13,7 +13,7 @@ import digits
 
 PACKAGE = Path(digits.__file__).parent
 LAYERS = [
-    {"utils", "errors"},
+    {"utils", "errors", "client"},
     {"domain", "config", "frameworks"},
     {"storage"},
     {"images", "metrics", "ipc"},

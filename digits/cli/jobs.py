@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -21,7 +22,7 @@ from digits.domain.query import QueryError
 from digits.errors import BadRequest
 from digits.service import Service, listing, trash
 from digits.service import jobs as actions
-from digits.service.models import length
+from digits.service.models import length, moving
 from digits.service.rows import rows
 from digits.storage.jobs.store import Job, JobQuery
 from digits.utils.values import counted, sizeof_fmt
@@ -168,6 +169,29 @@ def extend(name: str, epochs: int, no_wait: bool, jobs_dir: str | None) -> None:
         click.echo(f"{job.name} goes on, for {total:,} epochs in all.")
         done = no_wait or follow(service, [job.id])
     sys.exit(0 if done else 1)
+
+
+@jobs.command("export")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: <id>.tar]")
+@jobs_dir_option
+def export(name: str, output: Path | None, jobs_dir: str | None) -> None:
+    """Write a model with its curves, snapshots, exports and last state into an archive for `digits jobs import` elsewhere. The
+    data set is not in it: it is named by the hash of its records."""
+    with open_service(jobs_dir) as service:
+        model = find_job(service, name, Kind.MODEL)
+        click.echo(str(moving.export_model(service, model, output or Path(f"{model.id}.tar"))))
+
+
+@jobs.command("import")
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--owner", default="", help="Account that it belongs to.")
+@jobs_dir_option
+def import_job(archive: Path, owner: str, jobs_dir: str | None) -> None:
+    """Take in a model from an archive of `digits jobs export`, under its id. A data set of the same records must be here."""
+    with open_service(jobs_dir) as service:
+        job = moving.import_model(service, archive, owner)
+        click.echo(f"{job.id} {job.name} is here now.")
 
 
 @jobs.command("clone")

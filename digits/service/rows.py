@@ -110,6 +110,7 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "damage": job.damage,
         "refs": references,
         "stopping": job.requested_action == Action.ABORT,
+        "pending": bool(job.requested_action),  # something was requested that the supervisor has not begun yet
         "deleted": job.deleted is not None,
         "seq": job.seq,
     }

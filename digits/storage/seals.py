@@ -29,6 +29,8 @@ MOST_READ = 100_000
 _read: dict[tuple[Path, int, int, int], int] = {}  # checksums of files, as they were at a length and time
 LIVE = {
     "events.jsonl",
+    "extend.json",
+    "finish.json",
     "exports",
     "tb",  # TensorBoard's records have checksums of their own
     "heartbeat",

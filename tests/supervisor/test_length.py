@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from digits.domain.jobs import Action, Status
+from digits.service.damage import damage_of
 from digits.storage.jobs.store import JobQuery
 from tests.supervisor.conftest import World
 
@@ -17,6 +18,7 @@ def test_finished_early_it_is_done_and_says_so(world: World) -> None:
     assert row.message.startswith("Ended early, at epoch 0.0")
     assert row.message.endswith("of 1, as its user requested. The best snapshot is kept.")
     assert not world.service.folder(job.id).finish_file.exists()
+    assert damage_of(world.service, row) == []
 
 
 def test_killed_before_it_finished_it_finishes_at_the_next_start(world: World) -> None:

@@ -23,7 +23,7 @@ WITHOUT_LABEL_DB = {"index", "none"}  # label kinds that need no database of the
 
 def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str, Any]:
     """The JSON of a data set: `id`, `name`, `status`; with `verbose` also its directory, how much was left out (None before it is
-    done), the `models` on it (whoever owns them) and what each stage found.
+    done), the `content_hash` of its records, the `models` on it (whoever owns them) and what each stage found.
 
     StorageError for one of a task that is not known.
     """
@@ -34,6 +34,7 @@ def dataset_dict(service: Service, job: Job, verbose: bool = False) -> dict[str,
     folder = service.folder(job.id)
     info = folder.find_dataset_info()
     value |= {"directory": str(folder.path), "left_out": info.left_out if info else None}
+    value["content_hash"] = info.content_hash if info else ""
     value["models"] = [model_row(model) for model in models_of(service, job)]
     if is_classification(job):
         form = folder.request().form

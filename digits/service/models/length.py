@@ -22,7 +22,7 @@ MOST_EPOCHS = 1_000_000  # in all
 
 def finish(service: Service, job: Job) -> str:
     """Let a training end at its next step, as done; what is said then. Forbidden for one that does not train."""
-    _require_model(job)
+    require_model(job)
     if not job.status.is_running:
         raise Forbidden(f"{job.name} is {job.status.word}; only a training that runs can be finished.")
     if not job.attempt:
@@ -34,7 +34,7 @@ def finish(service: Service, job: Job) -> str:
 def extend(service: Service, job: Job, epochs: int) -> int:
     """Let a training that is done go on for `epochs` more; how many it has in all then. BadRequest for a number below 1,
     Forbidden for a job in another state, Conflict where its records are gone."""
-    _require_model(job)
+    require_model(job)
     if epochs < 1:
         raise BadRequest(f"epochs is {epochs}, expected 1 or more.")
     if job.status != Status.DONE or job.requested_action:
@@ -64,6 +64,7 @@ def trained_epochs(service: Service, job: Job) -> int:
     return wanted if progress is None else min(wanted, math.ceil(progress.epoch - 1e-9))
 
 
-def _require_model(job: Job) -> None:
+def require_model(job: Job) -> None:
+    """Raises BadRequest for a job of another kind."""
     if job.kind != Kind.MODEL:
-        raise BadRequest(f"{job.name} is no model.", advice="Only trainings are finished or extended.")
+        raise BadRequest(f"{job.name} is no model.", advice="Choose a model.")
