@@ -323,6 +323,8 @@ class Supervisor:
             self._abort_waiting(jobs)
         with self._guard():
             self._put_aside(jobs)
+        with self._guard():
+            self._take_back(jobs)
         for job in jobs:
             if time.monotonic() > ends:
                 self._sequence = -1
@@ -349,6 +351,14 @@ class Supervisor:
         if self.settings.trash_days:
             jobs[:] = [job for job in jobs if job.id not in set(idle)]
 
+    def _take_back(self, jobs: list[Job]) -> None:
+        """Let the folders of restored jobs say that they are, all at once."""
+        restored = [job for job in jobs if job.requested_action == Action.RESTORE]
+        for job in self.rows.save_all(restored):
+            logger.info("Restored from the trash.", extra={"job_id": job.id})
+        self.store.clear_actions([job.id for job in restored], Action.RESTORE)
+        jobs[:] = [job for job in jobs if job.requested_action != Action.RESTORE]
+
     def _do_request(self, job: Job) -> None:
         match job.requested_action:
             case Action.ABORT:
@@ -365,10 +375,6 @@ class Supervisor:
                 self._remove_records(job)
             case Action.DELETE | Action.PURGE:
                 self._delete(job)
-            case Action.RESTORE:
-                self.rows.update(job.id)
-                self.store.clear_action(job.id, Action.RESTORE)
-                logger.info("Restored from the trash.", extra={"job_id": job.id})
 
     def _abort(self, job: Job) -> None:
         worker = self.executor.workers.get(job.id)

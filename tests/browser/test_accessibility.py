@@ -130,6 +130,8 @@ PAGES = (
     "/plugins",
     "/queue",
     "/uploads",
+    "/trash",
+    "/notifications",
     "/info",
     "/no-such-page",
 )

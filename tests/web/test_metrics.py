@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from flask.testing import FlaskClient
 
+from digits.domain.access import Scope
 from digits.domain.jobs import Kind, Status
-from digits.service import Service
+from digits.service import Service, tokens
+from digits.web.app import create_app
 from digits.web.metrics import gauge, kind_of
 from tests.builders import make_job
 
@@ -48,6 +51,16 @@ def test_what_prometheus_scrapes(client: FlaskClient, service: Service) -> None:
     assert (found["digits_trash_jobs"][""], found["digits_trash_bytes"][""]) == (1, 77)
     assert found["digits_process_resident_memory_bytes"]['process="web"'] > 2**20
     assert found["digits_up"][""] == 0, "no supervisor runs here"
+
+
+def test_who_may_scrape(service: Service) -> None:
+    for opened in (False, True):
+        guarded = Service(replace(service.settings, auth=True, metrics_open=opened), service.jobs_dir, service.store)
+        client = create_app(guarded).test_client()
+        assert client.get("/metrics").status_code == (200 if opened else 302)
+        assert client.get("/trash.json").status_code == 401
+        token = tokens.add_token(guarded, "anna", "prometheus", Scope.READ)
+        assert client.get("/metrics", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
 def test_names_of_devices_are_escaped() -> None:

@@ -66,6 +66,12 @@ def test_a_test_goes_to_the_browser_too(client: FlaskClient, service: Service) -
     assert "A test of digits" in client.get("/notifications").text
 
 
+def test_the_password_of_the_mail_server_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITS_SMTP_PASSWORD", "hunter2")
+    rows = json.loads(CliRunner().invoke(group, ["config", "--json"]).output)
+    assert {row["name"]: row["value"] for row in rows}["smtp_password"] == "***"
+
+
 def test_the_same_from_the_command_line(service: Service) -> None:
     place = ["--user", "anna", "--jobs-dir", str(service.jobs_dir.path)]
     result = CliRunner().invoke(group, ["notifications", "set", "--ntfy", "https://ntfy.sh/topic", "--events", "failed", *place])

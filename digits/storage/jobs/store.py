@@ -549,6 +549,17 @@ class JobStore(JobReader):
             cleared = session.execute(statement.values(requested_action="", seq=sequence).returning(JobRow.id))
             return cleared.first() is not None
 
+    def clear_actions(self, job_ids: Collection[str], action: str) -> None:
+        """`clear_action` for several jobs at once."""
+        if not job_ids:
+            return
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session, len(job_ids)) - len(job_ids)
+            for row in self._rows(session, job_ids, with_deleted=True):
+                if row.requested_action == action:
+                    sequence += 1
+                    _assign(row, {"requested_action": ""}, sequence)
+
     def purge(self, job_id: str) -> None:
         """Remove the row and what belongs to it, once the folder is gone."""
         with Session(self.engine) as session, session.begin():
