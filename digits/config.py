@@ -109,7 +109,20 @@ class Settings:
         "Memory in MiB that the processes of one job may take together; the job ends beyond. 0: 95 % of the machine's.", 0
     )
     predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
-    web_threads: int = _help("Threads of the web server; each live page holds one.", 320, least=8)
+    web_threads: int = _help(
+        "Threads of the web server; each live page holds one. A quarter of them works for those who are not logged in.",
+        320,
+        least=8,
+    )
+    head_seconds: int = _help("Time in which the head of a request has to come.", 20, least=1)
+    body_seconds: int = _help(
+        "Longest time that a body which is sent to the server or by it may stand still; an upload below 500 bytes a second, too.",
+        60,
+        least=1,
+    )
+    connections_per_address: int = _help(
+        "Requests of one address that are worked on at a time before it has logged in; further ones end the oldest.", 32, least=1
+    )
 
     def data_roots(self) -> tuple[Path, ...]:
         """The folders that server-side paths are confined to, resolved."""

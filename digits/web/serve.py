@@ -24,6 +24,7 @@ from digits.config import Settings
 from digits.storage.modes import limit_process
 from digits.utils.masking import MaskedFormatter, log_to_stderr
 from digits.utils.processes import die_with_parent
+from digits.web.worker import Worker
 
 logger = logging.getLogger("digits.web")
 
@@ -70,7 +71,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": [f"{host}:{settings.port}"],
         "workers": 1,
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "threads": settings.web_threads,
         "worker_connections": settings.web_threads + 200,
         "keepalive": 30,

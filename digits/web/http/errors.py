@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, jsonify, redirect, render_template, request, url_for
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 from werkzeug.wrappers import Response
 
 from digits.domain.jobs import JOB_ID
@@ -21,6 +21,7 @@ from digits.service.files.uploads import Misplaced
 from digits.service.jobs import InUse
 from digits.service.trash import find_trashed
 from digits.utils.masking import masked
+from digits.web.connections import TooSlow
 from digits.web.http.access import NotFromHere
 from digits.web.http.request import TolerantResponse, current_user, get_service, wants_json
 
@@ -44,6 +45,8 @@ def answer_error(error: Exception) -> Any:
         return error
     if isinstance(error, FormErrors):
         return _form_errors(error)
+    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TooSlow):
+        error = RequestTimeout(f"{error.__context__} The setting body_seconds is the limit.")
     if isinstance(error, OUTAGES):
         return _answer(_outage(error), Unavailable.status)
     if isinstance(error, Unauthorized) and not wants_json() and _is_page():

@@ -28,7 +28,7 @@ class TrustedProxies:
         self._warned = False
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        if self._is_trusted(environ.get("REMOTE_ADDR", "")):
+        if is_trusted(environ.get("REMOTE_ADDR", ""), self.networks):
             self._take(environ)
         elif FOR in environ and not self._warned:
             self._warned = True
@@ -47,16 +47,18 @@ class TrustedProxies:
                 break  # nothing before it can be believed either
             environ["REMOTE_ADDR"] = address
             hops += 1
-            if not self._is_trusted(address):
+            if not is_trusted(address, self.networks):
                 break
         if protocol := _beside(environ.get(PROTO, ""), hops).lower():
             environ["wsgi.url_scheme"] = "https" if protocol == "https" else "http"
         if host := _beside(environ.get(HOST, ""), hops):
             environ[PROXY_HOST], environ["HTTP_HOST"] = environ.get("HTTP_HOST", ""), host
 
-    def _is_trusted(self, text: str) -> bool:
-        address = _address(text)
-        return bool(address) and any(ipaddress.ip_address(address) in network for network in self.networks)
+
+def is_trusted(text: str, networks: Sequence[Network]) -> bool:
+    """Whether an address is that of a proxy in one of `networks`."""
+    address = _address(text)
+    return bool(address) and any(ipaddress.ip_address(address) in network for network in networks)
 
 
 def _items(text: str) -> list[str]:

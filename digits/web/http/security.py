@@ -23,6 +23,7 @@ from digits.domain.access import Scope
 from digits.errors import BadRequest, Unauthorized
 from digits.service import Service, accounts, sessions, tokens
 from digits.service.sessions import SESSION_DAYS
+from digits.web.connections import Connection
 from digits.web.http import access, arguments, audit
 from digits.web.http.proxies import PROXY_HOST
 from digits.web.http.request import HOW_TO_GET_A_TOKEN, get_service, wants_json
@@ -142,12 +143,20 @@ def _before(hosts: frozenset[str]) -> Any:
             check_host(name, hosts)
     settings = get_service().settings
     scope = _identify(settings)
+    _tell_connection(settings)
     if settings.auth and not g.user:
         answer = _let_in()
         if answer is not None:
             return answer
     access.check_request(scope, needs_proof=settings.auth and bool(g.user))
     return None
+
+
+def _tell_connection(settings: Settings) -> None:
+    """Let the web server know whether it may hold a thread for the sender, before it waits for a body or sends an answer."""
+    connection = request.environ.get("gunicorn.socket")
+    if isinstance(connection, Connection) and not connection.known:
+        connection.sent_by(client_address(), known=not settings.auth or bool(g.user or _session_user()))
 
 
 def _identify(settings: Settings) -> Scope | None:
@@ -162,7 +171,7 @@ def _identify(settings: Settings) -> Scope | None:
             raise Unauthorized("The bearer token is not known (any more).", advice=HOW_TO_GET_A_TOKEN)
         g.user, g.by = token.user, f"token {token.id}" if token.id else token.label
         return Scope(token.scope)
-    g.user = _session_user()
+    g.user = "" if request.endpoint in STATIC_ENDPOINTS else _session_user()
     g.by = f"session {session_id()}"
     return None
 
@@ -185,7 +194,7 @@ def _bearer() -> str:
 
 def _session_user() -> str:
     user, stamp = str(session.get("user", "")), str(session.get("stamp", ""))
-    if not user or request.endpoint in STATIC_ENDPOINTS:
+    if not user:
         return ""
     service = get_service()
     fits = not accounts.any_users(service) if stamp == "first" else stamp != "" and stamp == accounts.fingerprint(service, user)

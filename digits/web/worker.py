@@ -1,0 +1,156 @@
+"""Gunicorn's threaded worker with patience of its own: a thread works on a request only once its whole head has come.
+
+Holds: heads are read by the main thread, which waits for none of them; it closes connections without waiting, too. When there are
+as many connections as may be, one that has no request under way makes room for the next, so that the server always accepts.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections import deque
+from functools import lru_cache, partial
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker
+
+from digits.config import Settings
+from digits.service.sessions import network
+from digits.web.connections import LONGEST_HEAD, Connection, Head, Strangers, first_to_go
+from digits.web.http.proxies import is_trusted
+
+LINGER_SECONDS = 2.0  # for the peer to read the last answer, and for a head that is on its way when the server stops
+DRAIN_SECONDS = 0.01  # for a body that was not read and has come anyhow
+FEWEST_STRANGERS = 6  # a browser loads a page by so many connections
+
+ANSWER = "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{text}"
+
+
+class Worker(ThreadWorker):
+    """Takes its limits from the settings of the application `WebServer`."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.settings: Settings = self.app.settings
+        proxies = self.settings.proxy_networks()
+        self.peers = lru_cache(maxsize=4096)(lambda peer: (network(peer), is_trusted(peer, proxies)))
+        most = max(self.settings.web_threads // 4, FEWEST_STRANGERS)
+        self.strangers = Strangers(most, min(self.settings.connections_per_address, most))
+        self.lingering: deque[Any] = deque()
+        self._stops_at: float | None = None
+
+    def accept(self, listener: Any) -> None:
+        """Of the connections that wait, one of a stranger goes where the next would be one too many."""
+        if self.nr_conns + 1 >= self.worker_connections:
+            self._make_room()
+        super().accept(listener)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Hand a request to a thread once its head is whole; else wait for it here."""
+        if not isinstance(conn.sock, Connection):
+            address, trusted = self.peers(conn.client[0])
+            conn.sock = Connection(conn.sock, address, self.settings.body_seconds, self.strangers, trusted=trusted)
+        conn.sock.setblocking(False)
+        if conn.parser is not None:  # what came behind the last request
+            conn.sock.head += conn.parser.unreader.take_buffered()
+        head = conn.sock.receive_head()
+        if head is Head.PART:
+            conn.timeout = time.monotonic() + self.settings.head_seconds
+            self.pending_conns.append(conn)
+            self._watch(conn, self.on_pending_socket_readable)
+        elif head is Head.WHOLE:
+            super().enqueue_req(conn)
+        elif head is Head.TOO_LONG:
+            self._part(conn, "431 Request Header Fields Too Large", f"The head of a request may have {LONGEST_HEAD:,} bytes.")
+        else:
+            self._close(conn)
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
+        """More of a head has come; the time that it has goes on."""
+        if conn.sock.receive_head() is not Head.PART:
+            super().on_pending_socket_readable(conn, client)
+
+    def handle(self, conn: Any) -> Any:
+        """In a thread: work on the request whose head has come."""
+        conn.init()
+        conn.parser.unreader.unread(conn.sock.begin_request())
+        return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """A thread waits for the rest of a body that nobody wants only if its sender is logged in."""
+        try:
+            keep = super().handle_request(req, conn)
+            return keep and (conn.sock.known or conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+        finally:
+            conn.sock.end_request()
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Keep the connection or part from it, without waiting for the peer to close."""
+        if not fs.cancelled() and fs.exception() is None and fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._part(conn)
+
+    def murder_pending(self) -> None:
+        """Once a second or more often: give up heads that do not come, and those who do not close."""
+        now = time.monotonic()
+        if not self.alive:
+            self._stops_at = self._stops_at or now + LINGER_SECONDS
+            for conn in (*self.pending_conns, *self.lingering):
+                conn.timeout = min(conn.timeout, self._stops_at)
+        while self.pending_conns and self.pending_conns[0].timeout <= now:
+            conn = self.pending_conns.popleft()
+            self.poller.unregister(conn.sock)
+            if conn.sock.head.strip():
+                self.strangers.note_cut(conn.sock.address)
+                limit = f"{self.settings.head_seconds} s (setting head_seconds)"
+                self._part(conn, "408 Request Timeout", f"The request's head did not come within {limit}.")
+            else:
+                self._close(conn)
+        while self.lingering and self.lingering[0].timeout <= now:
+            self._drop(self.lingering, self.lingering[0])
+        if said := self.strangers.report():
+            self.log.warning(said)
+
+    def _make_room(self) -> None:
+        queues = (self.lingering, self.pending_conns, self.keepalived_conns)
+        waiting = [(conn.sock, conn.sock.address) for queue in queues for conn in queue]
+        if waiting:
+            strangers = [(sock, address) for sock, address in waiting if not (sock.known or sock.trusted)]
+            sock = first_to_go(strangers or waiting)
+            self.strangers.note_cut(sock.address)
+            sock.cut()  # which the poller finds out next
+
+    def _part(self, conn: Any, status: str = "", text: str = "") -> None:
+        """Say the last word and wait here until the peer closes: a socket closed at once might take the answer with it."""
+        try:
+            conn.sock.setblocking(False)
+            if status:
+                head = (
+                    f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
+                )
+                conn.sock.send(f"{head}{text}".encode())
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self.lingering.append(conn)
+        self._watch(conn, self._on_lingering_socket_readable)
+
+    def _on_lingering_socket_readable(self, conn: Any, _client: Any) -> None:
+        if conn.sock.receive_now() == b"":
+            self._drop(self.lingering, conn)
+
+    def _watch(self, conn: Any, callback: Any) -> None:
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(callback, conn))
+
+    def _drop(self, queue: deque[Any], conn: Any) -> None:
+        queue.remove(conn)
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()

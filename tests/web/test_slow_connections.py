@@ -1,0 +1,233 @@
+"""Slow and crowding connections against a real web process of eight threads: none is held by who is not logged in, and nobody who
+goes on, however slowly, is cut."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import select
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+
+from digits.service import accounts
+from tests.conftest import RunningServer, start_server
+
+PASSWORD = "correct horse"
+PROXY = "127.0.0.9"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+LOG_IN = urlencode({"username": "ada", "password": PASSWORD})
+LARGE = "/vendor/plotly.min.js"
+SLOW_BODY = (
+    "POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 999\r\n"
+)
+THREADS = 8
+
+
+class Site:
+    """A server whose limits are a second; of who is not logged in it serves six requests at a time, of one address two."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server = server
+        self.port = int(server.url.rpartition(":")[2])
+        self.opened: list[socket.socket] = []
+        status, headers, _ = self.ask("POST", "/login", LOG_IN, FORM)
+        assert status == 302
+        self.cookie = {"Cookie": str(headers["Set-Cookie"]).partition(";")[0]}
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, http.client.HTTPMessage, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
+
+    def connect(self, text: str = "", address: str = "127.0.0.1", buffer: int = 0) -> socket.socket:
+        """A connection that has sent `text`; `buffer` is how much is kept of what it does not read."""
+        sock = socket.socket()
+        self.opened.append(sock)
+        sock.settimeout(30)
+        sock.bind((address, 0))
+        if buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        sock.connect(("127.0.0.1", self.port))
+        sock.sendall(text.encode())
+        return sock
+
+    def answers(self) -> bool:
+        """Whether the log-in page and a page for those who are in come."""
+        return self.ask("GET", "/login")[0] == 200 and self.ask("GET", "/sessions.json", headers=self.cookie)[0] == 200
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    limits = {"web_threads": str(THREADS), "head_seconds": "1", "body_seconds": "1", "connections_per_address": "2"}
+    folder = tmp_path_factory.mktemp("slow")
+    with start_server(folder, "-m", "digits.web", auth="true", trusted_proxies=PROXY, **limits) as server:
+        accounts.add_user(server.service, "ada", PASSWORD)
+        yield Site(server)
+
+
+@pytest.fixture(autouse=True)
+def close(site: Site) -> Iterator[None]:
+    yield
+    while site.opened:
+        site.opened.pop().close()
+
+
+def head(text: str, headers: dict[str, str]) -> str:
+    lines = [text, "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""])
+
+
+def all_of(sock: socket.socket) -> str:
+    """What comes until the server closes."""
+    parts = []
+    with sock, contextlib.suppress(ConnectionError):
+        while part := sock.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts).decode()
+
+
+def wait_for_the_end(sock: socket.socket) -> None:
+    """Until the server has closed, without reading."""
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    assert poll.poll(30_000)
+
+
+def is_open(sock: socket.socket) -> bool:
+    sock.setblocking(False)
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_heads_that_do_not_come_hold_no_thread(site: Site) -> None:
+    slow = [site.connect("GET /login HTTP/1.1\r\nX-Slow: ") for _ in range(3 * THREADS)]
+    silent = site.connect()
+    assert site.answers()
+    for sock in slow:
+        answer = all_of(sock)
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert "did not come within 1 s (setting head_seconds)" in answer
+    assert all_of(silent) == ""
+
+
+def test_more_connections_than_there_may_be_make_room(site: Site) -> None:
+    kept = site.connect(head("GET /sessions.json HTTP/1.1", site.cookie))
+    assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    waiting = [site.connect("G") for _ in range(THREADS + 200)]
+    assert site.answers()
+    assert not is_open(waiting[0]), "the oldest went"
+    kept.sendall(head("GET /login HTTP/1.1", {"Connection": "close"}).encode())
+    assert "HTTP/1.1 200 " in all_of(kept), "who is logged in stays"
+
+
+def test_a_head_may_come_in_single_bytes_and_be_long(site: Site) -> None:
+    sock = site.connect()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in head("GET /health HTTP/1.1", {"Connection": "close"}):
+        sock.sendall(byte.encode())
+    assert all_of(sock).startswith("HTTP/1.1 200 ")
+    long = {f"X-{number}": "x" * 8000 for number in range(8)}
+    assert site.ask("GET", "/login", headers=long)[0] == 200
+    assert "431 Request Header Fields Too Large" in all_of(site.connect(head("GET /login HTTP/1.1", {**long, "X-8": "x" * 8000})))
+    assert "HTTP/1.1 400 " in all_of(site.connect("GET /login HTTP/1.1\nHost: 127.0.0.1\n\n")), "nothing more is waited for"
+
+
+def test_bodies_that_do_not_come_leave_threads_to_those_who_are_in(site: Site) -> None:
+    slow = [site.connect(f"{SLOW_BODY}\r\npassword=") for _ in range(3 * THREADS)]
+    assert site.answers()
+    assert site.ask("POST", "/login", LOG_IN, FORM)[0] == 302
+    for sock in slow:
+        assert all_of(sock)[:13] in ("", "HTTP/1.1 408 ")
+
+
+def test_a_body_that_stands_still_is_an_error_with_advice(site: Site) -> None:
+    begun = {
+        **FORM,
+        "Content-Length": "999",
+        "Connection": "close",
+        "Accept": "application/json",
+        "Sec-Fetch-Site": "same-origin",
+    }
+    answer = all_of(site.connect(head("POST /login HTTP/1.1", {**begun, **site.cookie}) + "password="))
+    assert answer.startswith("HTTP/1.1 408 ")
+    assert "stood still for 1 s" in answer
+    assert "body_seconds" in answer
+
+
+def test_a_body_that_trickles_ends_and_one_that_goes_on_slowly_does_not(site: Site) -> None:
+    def send(pieces: int, size: int) -> str:
+        sock = site.connect(head("POST /login HTTP/1.1", {**FORM, "Content-Length": str(pieces * size), "Connection": "close"}))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(pieces):
+                sock.sendall(b"x" * size)
+                time.sleep(0.3)
+        return all_of(sock)
+
+    assert send(6, 10)[:13] in ("HTTP/1.1 408 ", "")
+    assert send(6, 300).startswith("HTTP/1.1 401 "), "no password in it, but all of it came"
+
+
+def test_who_does_not_read_holds_no_thread(site: Site) -> None:
+    live = site.connect(head("GET /events HTTP/1.1", site.cookie))
+    assert b"retry" in live.recv(1 << 16) + live.recv(1 << 16)
+    ask = head(f"GET {LARGE} HTTP/1.1", {"Connection": "close"})
+    strangers = [site.connect(ask, buffer=4096) for _ in range(3 * THREADS)]
+    assert site.answers()
+    known = [site.connect(head(f"GET {LARGE} HTTP/1.1", site.cookie), buffer=4096) for _ in range(THREADS - 2)]
+    for sock in (*strangers, *known):
+        wait_for_the_end(sock)
+        assert len(all_of(sock)) < 1 << 20
+    assert is_open(live)
+    live.close()
+    reading = site.connect(ask)
+    assert reading.recv(1)
+    time.sleep(0.5)
+    assert len(all_of(reading)) > 1 << 20, "who reads after all gets all of it"
+
+
+def test_requests_behind_each_other_and_bodies_of_every_form(site: Site) -> None:
+    ask, last = head("GET /health HTTP/1.1", {}), head("GET /health HTTP/1.1", {"Connection": "close"})
+    assert all_of(site.connect(ask * 20 + last)).count("HTTP/1.1 200 ") == 21
+    sock = site.connect(head("POST /login HTTP/1.1", {**FORM, "Content-Length": str(len(LOG_IN))}) + LOG_IN + last[:20])
+    assert sock.recv(1 << 16).startswith(b"HTTP/1.1 302 ")
+    sock.sendall(last[20:].encode())
+    assert "HTTP/1.1 200 " in all_of(sock)
+    chunks = f"5\r\n{LOG_IN[:5]}\r\n{len(LOG_IN) - 5:x}\r\n{LOG_IN[5:]}\r\n0\r\n\r\n"
+    sock = site.connect(head("POST /login HTTP/1.1", {**FORM, "Transfer-Encoding": "chunked"}) + chunks + last)
+    assert [part[:3] for part in all_of(sock).split("HTTP/1.1 ")[1:]] == ["302", "200"]
+    sock = site.connect(head("POST /login HTTP/1.1", {**FORM, "Content-Length": str(len(LOG_IN)), "Expect": "100-continue"}))
+    assert sock.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    sock.sendall(f"{LOG_IN}{last}".encode())
+    assert [part[:3] for part in all_of(sock).split("HTTP/1.1 ")[1:]] == ["302", "200"]
+
+
+def test_behind_a_trusted_proxy_the_senders_are_counted_and_not_the_proxy(site: Site) -> None:
+    def begin(sender: str) -> socket.socket:
+        sock = site.connect(f"{SLOW_BODY}X-Forwarded-For: {sender}\r\n\r\n", address=PROXY)
+        time.sleep(0.05)  # so that they are in this order
+        return sock
+
+    senders = [begin(f"203.0.113.{number}") for number in (1, 1, 2, 3)]
+    assert [is_open(sock) for sock in senders] == [True] * 4
+    begin("203.0.113.1")
+    assert [is_open(sock) for sock in senders] == [False, True, True, True], "the oldest of the sender with too many"
+
+
+def test_the_server_ends_while_they_are_open(site: Site) -> None:
+    slow = [site.connect(text) for text in ("", "GET / HT", f"{SLOW_BODY}\r\n")]
+    site.server.process.terminate()
+    assert site.server.process.wait(30) == 0
+    for sock in slow:
+        all_of(sock)
