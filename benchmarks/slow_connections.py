@@ -65,13 +65,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def digits(folder: Path) -> Iterator[Target]:
-    """A web process with one account and its default limits."""
+    """A whole server with one account and the default limits."""
     port = free_port()
     values = {"DIGITS_JOBS_DIR": str(folder), "DIGITS_PORT": str(port), "DIGITS_LOGFILE_LEVEL": "ERROR"}
     service = Service.open(Settings(jobs_dir=str(folder)))
     accounts.add_user(service, "ada", PASSWORD)
     service.close()
-    with running([sys.executable, "-m", "digits.web"], values, f"http://127.0.0.1:{port}/health"):
+    with running([sys.executable, "-m", "digits", "serve", "--stop-jobs"], values, f"http://127.0.0.1:{port}/health"):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_SECONDS)
         form = urllib.parse.urlencode({"username": "ada", "password": PASSWORD})
         connection.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
@@ -85,24 +85,24 @@ def jupyter(folder: Path) -> Iterator[Target | None]:
     """Jupyter server with a token; None where pip cannot install it."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
-    done = subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "jupyter_server"])
+    done = subprocess.run([python, "-m", "pip", "install", "-qqq", "--disable-pip-version-check", "jupyter_server"])
     if done.returncode:
         yield None
         return
     port, token = free_port(), "benchmark"
-    command = [str(python), "-m", "jupyter_server", "--no-browser", "--allow-root", "--log-level=ERROR", f"--port={port}",
+    command = [str(python), "-m", "jupyter_server", "--no-browser", "--allow-root", "--log-level=CRITICAL", f"--port={port}",
                f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]  # fmt: skip
     values = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_DATA_DIR": str(folder / "data")}
     with running(command, values, f"http://127.0.0.1:{port}/login"):
         static = next(folder.glob("lib/python*/site-packages/jupyter_server/static"))
         largest = max((file for file in static.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
         headers = {"Authorization": f"token {token}"}
-        yield Target("Jupyter server", port, "/login", "/tree", f"/static/{largest.relative_to(static)}", headers)
+        yield Target("Jupyter server", port, "/login", "/api/contents", f"/static/{largest.relative_to(static)}", headers)
 
 
 @contextlib.contextmanager
 def running(command: list[str], values: dict[str, str], address: str) -> Iterator[None]:
-    process = subprocess.Popen(command, env={**os.environ, **values})
+    process = subprocess.Popen(command, env={**os.environ, **values}, stdout=subprocess.DEVNULL)
     try:
         for _ in range(600):
             with contextlib.suppress(OSError), urllib.request.urlopen(address):

@@ -110,7 +110,7 @@ class Settings:
     )
     predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
     web_threads: int = _help(
-        "Threads of the web server; each live page holds one. A quarter of them works for those who are not logged in.",
+        "Threads of the web server; each live page holds one. At most a quarter of them waits for those who are not logged in.",
         320,
         least=8,
     )
@@ -121,7 +121,9 @@ class Settings:
         least=1,
     )
     connections_per_address: int = _help(
-        "Requests of one address that are worked on at a time before it has logged in; further ones end the oldest.", 32, least=1
+        "Connections of one address for which threads wait at a time before it has logged in; further ones end the oldest.",
+        32,
+        least=1,
     )
 
     def data_roots(self) -> tuple[Path, ...]:

@@ -51,7 +51,6 @@ class Worker(ThreadWorker):
         if not isinstance(conn.sock, Connection):
             address, trusted = self.peers(conn.client[0])
             conn.sock = Connection(conn.sock, address, self.settings.body_seconds, self.strangers, trusted=trusted)
-        conn.sock.setblocking(False)
         if conn.parser is not None:  # what came behind the last request
             conn.sock.head += conn.parser.unreader.take_buffered()
         head = conn.sock.receive_head()
@@ -79,11 +78,8 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """A thread waits for the rest of a body that nobody wants only if its sender is logged in."""
-        try:
-            keep = super().handle_request(req, conn)
-            return keep and (conn.sock.known or conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
-        finally:
-            conn.sock.end_request()
+        keep = super().handle_request(req, conn)
+        return keep and (conn.sock.known or conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Keep the connection or part from it, without waiting for the peer to close."""
@@ -125,7 +121,6 @@ class Worker(ThreadWorker):
     def _part(self, conn: Any, status: str = "", text: str = "") -> None:
         """Say the last word and wait here until the peer closes: a socket closed at once might take the answer with it."""
         try:
-            conn.sock.setblocking(False)
             if status:
                 head = (
                     f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"

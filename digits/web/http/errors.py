@@ -45,7 +45,9 @@ def answer_error(error: Exception) -> Any:
         return error
     if isinstance(error, FormErrors):
         return _form_errors(error)
-    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TooSlow):
+    if isinstance(error, ClientDisconnected):
+        if not isinstance(error.__context__, TooSlow):
+            return "", error.code  # which nobody reads
         error = RequestTimeout(f"{error.__context__} The setting body_seconds is the limit.")
     if isinstance(error, OUTAGES):
         return _answer(_outage(error), Unavailable.status)

@@ -153,7 +153,7 @@ def _before(hosts: frozenset[str]) -> Any:
 
 
 def _tell_connection(settings: Settings) -> None:
-    """Let the web server know whether it may hold a thread for the sender, before it waits for a body or sends an answer."""
+    """Let the web server know whom a thread may wait for, before it waits for a body or for somebody to read."""
     connection = request.environ.get("gunicorn.socket")
     if isinstance(connection, Connection) and not connection.known:
         connection.sent_by(client_address(), known=not settings.auth or bool(g.user or _session_user()))
