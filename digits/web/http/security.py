@@ -11,12 +11,14 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request, session
 from flask.sessions import SecureCookieSessionInterface
+from sqlalchemy.exc import SQLAlchemyError
 
 from digits.config import Settings
 from digits.domain.access import Scope
@@ -156,7 +158,11 @@ def _tell_connection(settings: Settings) -> None:
     """Let the web server know whom a thread may wait for, before it waits for a body or for somebody to read."""
     connection = request.environ.get("gunicorn.socket")
     if isinstance(connection, Connection) and not connection.known:
-        connection.sent_by(client_address(), known=not settings.auth or bool(g.user or _session_user()))
+        known = not settings.auth or bool(g.user)
+        if request.endpoint in STATIC_ENDPOINTS:
+            with suppress(SQLAlchemyError):  # a database that is away does not take the style of pages with it
+                known = known or bool(_session_user())
+        connection.sent_by(client_address(), known=known)
 
 
 def _identify(settings: Settings) -> Scope | None:
